@@ -1,0 +1,210 @@
+//! Time as an argument: the one place that reads the machine's clocks.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A source of time.
+///
+/// Everything in this crate that depends on time asks the clock of its
+/// [`Config`](crate::Config), so that a test moves time instead of waiting for it.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The wall clock, to judge `exp`, `iat` and every stored time limit.
+    fn now(&self) -> Timestamp;
+
+    /// Time since an arbitrary start, never going backwards, to age caches and back-offs.
+    fn monotonic(&self) -> Duration;
+}
+
+/// Seconds since 1970-01-01T00:00:00Z, the `NumericDate` of RFC 7519 section 2 without fractions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `seconds` after the epoch (before it, if negative).
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn as_unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and `duration` more, whole seconds, stopping at the end of time.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(whole_seconds(duration)))
+    }
+
+    /// This moment less `duration`, whole seconds, stopping at the beginning of time.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_seconds(duration)))
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// The machine's own clocks.
+#[derive(Clone)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// The machine's own clocks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Debug for SystemClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SystemClock")
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => whole_seconds(since),
+            Err(before) => whole_seconds(before.duration()).saturating_neg(),
+        })
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// A clock that a test moves. Clones share the same time.
+///
+/// It runs with the system clock until it is [frozen](Self::freeze).
+///
+/// ```
+/// use std::time::Duration;
+/// use kycport::{Clock, TestClock};
+///
+/// let clock = TestClock::new();
+/// clock.freeze();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(3600));
+/// assert_eq!(clock.now().since(before), Duration::from_secs(3600));
+/// ```
+#[derive(Clone)]
+pub struct TestClock {
+    system: SystemClock,
+    shift: Arc<Mutex<Shift>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Shift {
+    /// Added to the wall clock.
+    wall: i64,
+    /// Added to the monotonic clock.
+    monotonic: Duration,
+    /// The system's readings at which both clocks stand still.
+    frozen: Option<(Timestamp, Duration)>,
+}
+
+impl TestClock {
+    /// A clock that shows the system's time and runs.
+    pub fn new() -> Self {
+        Self {
+            system: SystemClock::new(),
+            shift: Arc::default(),
+        }
+    }
+
+    /// Stops the clock: from here it moves only when told.
+    pub fn freeze(&self) {
+        let reading = (self.system.now(), self.system.monotonic());
+        self.change(|shift| {
+            shift.frozen.get_or_insert(reading);
+        });
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance(&self, by: Duration) {
+        self.change(|shift| {
+            shift.wall = shift.wall.saturating_add(whole_seconds(by));
+            shift.monotonic = shift.monotonic.saturating_add(by);
+        });
+    }
+
+    /// Sets the wall clock alone, as an administrator or a time server would: the monotonic clock
+    /// takes no notice.
+    pub fn jump_to(&self, to: Timestamp) {
+        let now = self.now();
+        self.change(|shift| {
+            let step = to.as_unix().saturating_sub(now.as_unix());
+            shift.wall = shift.wall.saturating_add(step);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shift)) {
+        change(&mut self.shift.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn shift(&self) -> Shift {
+        *self.shift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Debug for TestClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TestClock").field(&self.now()).finish()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let shift = self.shift();
+        let system = shift.frozen.map_or_else(|| self.system.now(), |at| at.0);
+        Timestamp(system.0.saturating_add(shift.wall))
+    }
+
+    fn monotonic(&self) -> Duration {
+        let shift = self.shift();
+        let system = shift
+            .frozen
+            .map_or_else(|| self.system.monotonic(), |at| at.1);
+        system.saturating_add(shift.monotonic)
+    }
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

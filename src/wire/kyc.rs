@@ -1,0 +1,196 @@
+//! The two words a tenant comes for: `kyc_status` and `kyc_tier` (K31, K32, K41).
+
+use std::{
+    cmp::Ordering,
+    convert::Infallible,
+    fmt::{self, Display},
+    str::FromStr,
+};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Unexpected, Visitor},
+};
+
+/// Where a person's verification stands (K41).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KycStatus {
+    /// `verified`.
+    Verified,
+    /// `pending`: under way, not decided.
+    Pending,
+    /// `rejected`.
+    Rejected,
+    /// `unverified`: never verified.
+    Unverified,
+    /// `expired`: was verified once.
+    Expired,
+    /// A status this version does not know, kept as it came. It satisfies nothing.
+    Unknown(String),
+}
+
+impl KycStatus {
+    /// As it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Verified => "verified",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::Unverified => "unverified",
+            Self::Expired => "expired",
+            Self::Unknown(other) => other,
+        }
+    }
+}
+
+impl FromStr for KycStatus {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        const KNOWN: [KycStatus; 5] = [
+            KycStatus::Verified,
+            KycStatus::Pending,
+            KycStatus::Rejected,
+            KycStatus::Unverified,
+            KycStatus::Expired,
+        ];
+        Ok(KNOWN
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+            .unwrap_or_else(|| Self::Unknown(text.to_owned())))
+    }
+}
+
+impl Display for KycStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for KycStatus {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for KycStatus {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Ok(status) = String::deserialize(from)?.parse();
+        Ok(status)
+    }
+}
+
+/// How well a person is verified, `t0` to `t3` (K41).
+///
+/// Known tiers are ordered; an unknown one compares with nothing but itself. To judge, use
+/// [`satisfies`](Self::satisfies), which no unknown tier passes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KycTier {
+    /// `t0`.
+    T0,
+    /// `t1`.
+    T1,
+    /// `t2`.
+    T2,
+    /// `t3`.
+    T3,
+    /// A tier this version does not know, kept as it came. It satisfies nothing.
+    Unknown(String),
+}
+
+impl KycTier {
+    const KNOWN: [Self; 4] = [Self::T0, Self::T1, Self::T2, Self::T3];
+
+    /// As it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::T0 => "t0",
+            Self::T1 => "t1",
+            Self::T2 => "t2",
+            Self::T3 => "t3",
+            Self::Unknown(other) => other,
+        }
+    }
+
+    /// Whether a person of this tier may do what needs `required`. An unknown tier, on either
+    /// side, never satisfies.
+    pub fn satisfies(&self, required: &Self) -> bool {
+        matches!((self.rank(), required.rank()), (Some(own), Some(least)) if own >= least)
+    }
+
+    fn rank(&self) -> Option<usize> {
+        Self::KNOWN.iter().position(|known| known == self)
+    }
+}
+
+impl PartialOrd for KycTier {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if self == other {
+            return Some(Ordering::Equal);
+        }
+        Some(self.rank()?.cmp(&other.rank()?))
+    }
+}
+
+impl FromStr for KycTier {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::KNOWN
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+            .unwrap_or_else(|| Self::Unknown(text.to_owned())))
+    }
+}
+
+impl Display for KycTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for KycTier {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+/// Reads `"t2"`, and what tenants have met besides: `"T2"` and the number `2` (K32).
+impl<'de> Deserialize<'de> for KycTier {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TierVisitor)
+    }
+}
+
+struct TierVisitor;
+
+impl Visitor<'_> for TierVisitor {
+    type Value = KycTier;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tier, t0 to t3")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<KycTier, E> {
+        let Ok(tier) = text.parse();
+        Ok(tier)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<KycTier, E> {
+        let known = usize::try_from(number)
+            .ok()
+            .and_then(|n| KycTier::KNOWN.get(n));
+        Ok(known
+            .cloned()
+            .unwrap_or_else(|| KycTier::Unknown(number.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<KycTier, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+}
