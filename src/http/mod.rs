@@ -1,0 +1,181 @@
+//! The one HTTP client: TLS, deadlines, no redirects, capped bodies, nothing secret in an error.
+
+mod freshness;
+mod origin;
+
+pub(crate) use freshness::max_age;
+pub(crate) use origin::{Origin, is_loopback, is_transport_secure};
+
+use std::{error::Error as _, io::ErrorKind, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+/// Why KYCPort could not be asked, or its answer could not be read.
+///
+/// Never carries the URL, which may hold a code, nor anything of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// No connection: name resolution, TCP or TLS failed. Nothing was sent.
+    #[error("no connection could be made")]
+    Connect,
+    /// The deadline passed before the whole answer was there.
+    #[error("the deadline passed")]
+    Timeout,
+    /// The connection broke before the whole answer was there.
+    #[error("the connection broke")]
+    Broken,
+    /// The answer is larger than is read; the limit is in bytes.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The answer points elsewhere. Redirects are not followed, for what is sent is meant for one
+    /// host.
+    #[error("the answer is a redirect ({status}), which is not followed")]
+    Redirect {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is compressed, which was not asked for.
+    #[error("the answer is compressed, which was not asked for")]
+    Encoded,
+    /// The address is neither HTTPS nor plain HTTP to a loopback address.
+    #[error("the address is neither HTTPS nor loopback")]
+    Insecure,
+    /// The request could not be built.
+    #[error("the request could not be built")]
+    Request,
+}
+
+/// Time limits of one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// For name resolution, TCP and TLS together.
+    pub(crate) connect: Duration,
+    /// For the whole exchange, the body's last byte included.
+    pub(crate) total: Duration,
+}
+
+/// An answer with its whole body.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct HttpClient {
+    client: reqwest::Client,
+    total: Duration,
+}
+
+impl HttpClient {
+    pub(crate) fn new(deadlines: Deadlines) -> Result<Self, TransportError> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(deadlines.connect)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .user_agent(concat!("kycport-rust/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| TransportError::Request)?;
+        Ok(Self {
+            client,
+            total: deadlines.total,
+        })
+    }
+
+    pub(crate) async fn get(&self, url: &Url, limit: usize) -> Result<Answer, TransportError> {
+        let request = http::Request::builder()
+            .method(Method::GET)
+            .uri(url.as_str())
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| TransportError::Request)?;
+        self.send(request, limit).await
+    }
+
+    /// Sends `request` and reads the answer, up to `limit` bytes of body.
+    pub(crate) async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Answer, TransportError> {
+        let mut request =
+            reqwest::Request::try_from(request).map_err(|_| TransportError::Request)?;
+        if !is_transport_secure(request.url()) {
+            return Err(TransportError::Insecure);
+        }
+        *request.timeout_mut() = Some(self.total);
+        let mut response = self.client.execute(request).await.map_err(|e| kind(&e))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(TransportError::Redirect {
+                status: status.as_u16(),
+            });
+        }
+        if is_encoded(response.headers()) {
+            return Err(TransportError::Encoded);
+        }
+        let body = read_capped(&mut response, limit).await?;
+        Ok(Answer {
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+}
+
+async fn read_capped(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<Bytes, TransportError> {
+    let too_large = TransportError::TooLarge { limit };
+    if response.content_length().is_some_and(|n| n > limit as u64) {
+        return Err(too_large);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| kind(&e))? {
+        if body.len().saturating_add(chunk.len()) > limit {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(http::header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn kind(error: &reqwest::Error) -> TransportError {
+    if error.is_timeout() || timed_out_below(error) {
+        TransportError::Timeout
+    } else if error.is_connect() {
+        TransportError::Connect
+    } else if error.is_builder() {
+        TransportError::Request
+    } else {
+        TransportError::Broken
+    }
+}
+
+fn timed_out_below(error: &reqwest::Error) -> bool {
+    let mut below = error.source();
+    while let Some(error) = below {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.kind() == ErrorKind::TimedOut
+        {
+            return true;
+        }
+        below = error.source();
+    }
+    false
+}

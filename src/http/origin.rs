@@ -1,0 +1,71 @@
+//! Which addresses are spoken to at all.
+
+use std::fmt::{self, Display};
+
+use url::{Host, Url};
+
+/// Scheme, host and port (RFC 6454 section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Origin(String);
+
+impl Origin {
+    /// The origin of an `http` or `https` address.
+    pub(crate) fn of(url: &Url) -> Option<Self> {
+        matches!(url.scheme(), "http" | "https").then(|| Self(url.origin().ascii_serialization()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// HTTPS everywhere (K70); plain HTTP to this machine alone, for development and tests.
+pub(crate) fn is_transport_secure(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// A literal loopback address, or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_transport_secure;
+
+    #[test]
+    fn plain_http_reaches_loopback_alone() {
+        for (url, secure) in [
+            ("https://www.kycport.com/", true),
+            ("https://10.0.0.1/", true),
+            ("http://127.0.0.1:3000/", true),
+            ("http://127.8.9.1/", true),
+            ("http://[::1]:3000/", true),
+            ("http://localhost:3000/", true),
+            ("http://www.kycport.com/", false),
+            ("http://10.0.0.1/", false),
+            ("http://localhost.evil.example/", false),
+            ("http://127.0.0.1.evil.example/", false),
+            ("http://[::ffff:127.0.0.1]/", false),
+            ("ftp://127.0.0.1/", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(is_transport_secure(&url.parse().unwrap()), secure, "{url}");
+        }
+    }
+}

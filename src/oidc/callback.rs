@@ -1,0 +1,199 @@
+//! The authorization response as it comes back through the browser (RFC 6749 section 4.1.2,
+//! RFC 9207). It is hostile until a transaction fits it.
+
+use std::fmt;
+
+use crate::{secret::Secret, wire::authorize};
+
+/// The longest query that is looked at, in bytes.
+const MAX_QUERY_BYTES: usize = 8 * 1024;
+
+/// The parameters of an authorization response, each at most once, nothing judged yet.
+#[derive(Clone)]
+pub struct CallbackParams {
+    pub(super) state: Secret,
+    pub(super) issuer: Option<String>,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Clone)]
+pub(super) enum Outcome {
+    Code(Secret),
+    Error(AuthorizationError),
+}
+
+/// The answer "no" of the authorization endpoint (K14, RFC 6749 section 4.1.2.1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthorizationError {
+    /// The code, as it came: `access_denied`, `login_required`, …
+    pub code: String,
+    /// A text for the developer. It came through the browser: escape it, and show it to nobody
+    /// who would believe it.
+    pub description: Option<String>,
+}
+
+/// Shows the code escaped and cut, and never the text.
+impl fmt::Debug for AuthorizationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AuthorizationError")
+            .field(&printable(&self.code))
+            .finish()
+    }
+}
+
+/// Why a query is no authorization response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackParamsError {
+    /// Longer than 8 KiB.
+    #[error("the query is too long")]
+    TooLong,
+    /// A parameter stands twice (RFC 6749 section 3.1).
+    #[error("a parameter stands twice")]
+    Duplicate,
+    /// Percent-encoding, UTF-8, or a control character.
+    #[error("a parameter is not clean text")]
+    NotText,
+    /// No `state`, or an empty one.
+    #[error("there is no state")]
+    NoState,
+    /// Neither `code` nor `error`, or both.
+    #[error("there must be either a code or an error")]
+    NoOutcome,
+}
+
+impl CallbackParams {
+    /// Reads the query of the callback address, without its question mark.
+    ///
+    /// # Errors
+    /// [`CallbackParamsError`] if it cannot be an authorization response.
+    pub fn parse(query: &str) -> Result<Self, CallbackParamsError> {
+        if query.len() > MAX_QUERY_BYTES {
+            return Err(CallbackParamsError::TooLong);
+        }
+        let mut state = None;
+        let mut code = None;
+        let mut error = None;
+        let mut description = None;
+        let mut issuer = None;
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let slot = match decode(name)?.as_str() {
+                authorize::STATE => &mut state,
+                authorize::CODE => &mut code,
+                authorize::ERROR => &mut error,
+                authorize::ERROR_DESCRIPTION => &mut description,
+                authorize::ISS => &mut issuer,
+                _ => continue,
+            };
+            if slot.replace(decode(value)?).is_some() {
+                return Err(CallbackParamsError::Duplicate);
+            }
+        }
+        let state = state
+            .filter(|state| !state.is_empty())
+            .ok_or(CallbackParamsError::NoState)?;
+        let outcome = match (code, error) {
+            (Some(code), None) if !code.is_empty() => Outcome::Code(Secret::new(code)),
+            (None, Some(code)) if !code.is_empty() => {
+                Outcome::Error(AuthorizationError { code, description })
+            }
+            _ => return Err(CallbackParamsError::NoOutcome),
+        };
+        Ok(Self {
+            state: Secret::new(state),
+            issuer,
+            outcome,
+        })
+    }
+
+    /// The `state`, by which the transaction is found.
+    pub fn state(&self) -> &Secret {
+        &self.state
+    }
+}
+
+impl fmt::Debug for CallbackParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackParams").finish_non_exhaustive()
+    }
+}
+
+/// Decodes `application/x-www-form-urlencoded` text and refuses what a lenient decoder would mend:
+/// a broken escape, bytes that are no UTF-8, control characters.
+fn decode(text: &str) -> Result<String, CallbackParamsError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next(), rest.next()];
+                let [Some(high), Some(low)] = digits.map(|d| d.and_then(hex_digit)) else {
+                    return Err(CallbackParamsError::NotText);
+                };
+                high.wrapping_shl(4) | low
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.chars().any(char::is_control))
+        .ok_or(CallbackParamsError::NotText)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
+}
+
+/// A code from outside, fit for a log line: cut, and nothing in it but printable ASCII.
+pub(crate) fn printable(code: &str) -> String {
+    const LONGEST: usize = 64;
+    code.chars()
+        .take(LONGEST)
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallbackParams, CallbackParamsError as E};
+
+    #[test]
+    fn only_an_authorization_response_is_one() {
+        // cases 32, 38, 43
+        let long = format!("state=s&code={}", "c".repeat(1024 * 1024));
+        for (query, verdict) in [
+            ("code=c&state=s", Ok(())),
+            ("code=c&state=s&iss=https%3A%2F%2Fx", Ok(())),
+            ("state=s&error=access_denied", Ok(())),
+            ("code=c&state=s&other=1&other=2", Ok(())),
+            ("", Err(E::NoState)),
+            ("code=c", Err(E::NoState)),
+            ("code=c&state=", Err(E::NoState)),
+            ("state=s", Err(E::NoOutcome)),
+            ("state=s&code=", Err(E::NoOutcome)),
+            ("state=s&error=", Err(E::NoOutcome)),
+            ("state=s&code=c&error=access_denied", Err(E::NoOutcome)),
+            ("state=s&state=s&code=c", Err(E::Duplicate)),
+            ("state=s&code=c&code=c", Err(E::Duplicate)),
+            ("state=s&code=c&%63ode=d", Err(E::Duplicate)),
+            ("state=s&code=c&iss=a&iss=a", Err(E::Duplicate)),
+            ("state=s&code=c%00", Err(E::NotText)),
+            ("state=s&code=%0d%0aSet-Cookie:x", Err(E::NotText)),
+            ("state=s&code=%ff", Err(E::NotText)),
+            ("state=s&code=%c0%80", Err(E::NotText)),
+            ("state=s&code=%4", Err(E::NotText)),
+            ("state=s&code=%zz", Err(E::NotText)),
+            ("state=s&code=%+4", Err(E::NotText)),
+            (long.as_str(), Err(E::TooLong)),
+        ] {
+            assert_eq!(
+                CallbackParams::parse(query).map(drop),
+                verdict,
+                "{query:.60}"
+            );
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The OpenID Connect client: begin, finish, refresh, verify. The walk through the parts.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use rand::CryptoRng;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{
+    access_token::{self, AccessTokenClaims, AccessTokenProfile, ExpectedAccessToken},
+    callback::{AuthorizationError, CallbackParams, Outcome},
+    exchange::{self, ExchangeError, Grant},
+    id_token::{self, ExpectedIdToken, IdTokenClaims},
+    jws::{AlgorithmNames, Unverified},
+    login::{self, LoginRequest, Transaction},
+    metadata::MetadataPolicy,
+    provider::{KeysFor, Provider, ProviderError},
+    refusal::{TokenKind, TokenRefusal},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    http::{HttpClient, TransportError},
+    secret::Secret,
+    wire::token::TokenResponse,
+};
+
+/// What the client needs to know. [`Config`](crate::Config) makes it, valid.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Option<Secret>,
+    /// As configured, byte for byte: KYCPort compares it exactly (K12).
+    pub(crate) redirect_uri: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) extra_parameters: Vec<(String, String)>,
+    pub(crate) transaction_lifetime: Duration,
+    pub(crate) skew: Duration,
+    pub(crate) algorithm_names: AlgorithmNames,
+    pub(crate) access_token_profile: AccessTokenProfile,
+    pub(crate) response_issuer: ResponseIssuer,
+    pub(crate) metadata: MetadataPolicy,
+}
+
+/// When an authorization response must carry `iss` (RFC 9207). One that is there is always
+/// compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ResponseIssuer {
+    /// When the discovery document promises it (K5, K14).
+    #[default]
+    AsAdvertised,
+    /// Always.
+    Required,
+}
+
+/// Signs people in with KYCPort, and verifies its tokens. Needs no web framework. Cheap to clone.
+#[derive(Clone)]
+pub struct OidcClient(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    http: HttpClient,
+    provider: Provider,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a finished login gives.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SignIn {
+    /// What the verified ID token said.
+    pub claims: IdTokenClaims,
+    /// The tokens, for the server alone.
+    pub tokens: TokenSet,
+}
+
+/// The tokens of one person. For the server alone: the browser must never see one.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TokenSet {
+    /// The access token, verified.
+    pub access_token: Secret,
+    /// When the access token ends.
+    pub expires_at: Timestamp,
+    /// Not documented by KYCPort (K21); used if it comes.
+    pub refresh_token: Option<Secret>,
+    /// The granted scopes.
+    pub scopes: Vec<String>,
+}
+
+/// Why a login did not end in a sign-in.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignInError {
+    /// The answer came after the transaction's end.
+    #[error("the answer came too late")]
+    Expired,
+    /// The answer's `state` is not the transaction's.
+    #[error("the state is not that of the transaction")]
+    State,
+    /// The answer's `iss` is missing or names another issuer (RFC 9207 section 2.4).
+    #[error("the authorization response is not from the configured issuer")]
+    Issuer,
+    /// KYCPort said no, or the person did.
+    #[error("the authorization endpoint answered with an error: {0:?}")]
+    Refused(AuthorizationError),
+    /// The token endpoint gave no tokens.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The token answer has no ID token (OpenID Connect Core 1.0 section 3.1.3.3).
+    #[error("the token answer has no ID token")]
+    NoIdToken,
+    /// The ID token is not believed.
+    #[error("the ID token is refused: {0}")]
+    IdToken(TokenRefusal),
+    /// The access token is not believed.
+    #[error("the access token is refused: {0}")]
+    AccessToken(TokenRefusal),
+    /// The tokens speak of two persons.
+    #[error("the tokens are of different subjects")]
+    SubjectMismatch,
+    /// Metadata or keys are not to be had.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+/// Why a token could not be verified.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The token is not believed.
+    #[error(transparent)]
+    Refused(#[from] TokenRefusal),
+    /// The keys are not to be had: nothing is known of the token.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+impl OidcClient {
+    pub(crate) fn new(settings: Settings, http: HttpClient, clock: Arc<dyn Clock>) -> Self {
+        let provider = Provider::new(
+            http.clone(),
+            settings.metadata.clone(),
+            settings.algorithm_names,
+            Arc::clone(&clock),
+        );
+        Self(Arc::new(Inner {
+            settings,
+            http,
+            provider,
+            clock,
+        }))
+    }
+
+    /// Begins a login: the address to send the browser to, and the transaction to keep for when it
+    /// comes back. `rng` must be a cryptographic one, such as `rand::rng()`.
+    ///
+    /// # Errors
+    /// [`ProviderError`] while the discovery document is not to be had.
+    pub async fn begin(
+        &self,
+        request: &LoginRequest,
+        rng: &mut (impl CryptoRng + Send),
+    ) -> Result<(Url, Transaction), ProviderError> {
+        let provider = self.0.provider.metadata().await?;
+        login::begin(
+            &self.0.settings,
+            &provider,
+            request,
+            self.0.clock.now(),
+            rng,
+        )
+        .map_err(|_| ProviderError::Transport(TransportError::Request))
+    }
+
+    /// Finishes a login: judges the answer, exchanges the code, verifies the tokens.
+    ///
+    /// The transaction must have been taken out of its store for good before, and must be known to
+    /// belong to the browser that came back.
+    ///
+    /// # Errors
+    /// [`SignInError`]. Whatever it is, the transaction is spent.
+    pub async fn finish(
+        &self,
+        transaction: Transaction,
+        params: CallbackParams,
+    ) -> Result<SignIn, SignInError> {
+        let settings = &self.0.settings;
+        if transaction.state != params.state {
+            return Err(SignInError::State);
+        }
+        if self.0.clock.now() >= transaction.expires_at {
+            return Err(SignInError::Expired);
+        }
+        let provider = self.0.provider.metadata().await?;
+        let must_name_issuer =
+            provider.sends_iss || settings.response_issuer == ResponseIssuer::Required;
+        let is_ours = match &params.issuer {
+            Some(issuer) => *issuer == settings.issuer,
+            None => !must_name_issuer,
+        };
+        if !is_ours {
+            return Err(SignInError::Issuer);
+        }
+        let code = match params.outcome {
+            Outcome::Code(code) => code,
+            Outcome::Error(error) => return Err(SignInError::Refused(error)),
+        };
+        let grant = Grant::Code {
+            code: &code,
+            code_verifier: &transaction.code_verifier,
+        };
+        let answer =
+            exchange::exchange(&self.0.http, settings, &provider.token_endpoint, grant).await?;
+        let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
+        let mut expected = self.expected_id_token(&answer);
+        expected.nonce = Some(transaction.nonce);
+        expected.max_age = transaction.max_age.map(Duration::from_secs);
+        expected.acr = transaction.required_acr;
+        let claims = self.verify_id_token(&id_token, &expected).await?;
+        let tokens = self.token_set(answer, &claims.subject).await?;
+        Ok(SignIn { claims, tokens })
+    }
+
+    /// Verifies an access token (`at+jwt`) that this client's people send to this client's own API.
+    ///
+    /// # Errors
+    /// [`VerifyError::Refused`] if the token is not believed, [`VerifyError::Provider`] if the keys
+    /// are not to be had.
+    pub async fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
+        let settings = &self.0.settings;
+        let expected = ExpectedAccessToken {
+            profile: settings.access_token_profile,
+            skew: settings.skew,
+            algorithm_names: settings.algorithm_names,
+            ..ExpectedAccessToken::new(settings.issuer.clone(), settings.client_id.clone())
+        };
+        let payload = self.signed_payload(token, TokenKind::AccessToken).await?;
+        Ok(access_token::judge(payload, &expected, self.0.clock.now())?)
+    }
+
+    /// Gets new tokens for `subject` with a refresh token. Use each refresh token once: KYCPort may
+    /// rotate it.
+    ///
+    /// # Errors
+    /// [`SignInError`]; with [`ExchangeError::Refused`] the person must sign in again.
+    pub async fn refresh(
+        &self,
+        refresh_token: &Secret,
+        subject: &str,
+    ) -> Result<TokenSet, SignInError> {
+        let provider = self.0.provider.metadata().await?;
+        let answer = exchange::exchange(
+            &self.0.http,
+            &self.0.settings,
+            &provider.token_endpoint,
+            Grant::Refresh(refresh_token),
+        )
+        .await?;
+        if let Some(id_token) = answer.id_token.clone() {
+            let expected = self.expected_id_token(&answer);
+            let claims = self.verify_id_token(&id_token, &expected).await?;
+            if claims.subject != subject {
+                return Err(SignInError::SubjectMismatch);
+            }
+        }
+        let mut tokens = self.token_set(answer, subject).await?;
+        // RFC 6749 section 6: without a new one, the old one goes on.
+        tokens
+            .refresh_token
+            .get_or_insert_with(|| refresh_token.clone());
+        Ok(tokens)
+    }
+
+    fn expected_id_token(&self, answer: &TokenResponse) -> ExpectedIdToken {
+        let settings = &self.0.settings;
+        ExpectedIdToken {
+            issuer: settings.issuer.clone(),
+            client_id: settings.client_id.clone(),
+            nonce: None,
+            access_token: Some(Secret::new(answer.access_token.clone())),
+            max_age: None,
+            acr: None,
+            skew: settings.skew,
+            algorithm_names: settings.algorithm_names,
+        }
+    }
+
+    async fn verify_id_token(
+        &self,
+        token: &str,
+        expected: &ExpectedIdToken,
+    ) -> Result<IdTokenClaims, SignInError> {
+        let payload = match self.signed_payload(token, TokenKind::IdToken).await {
+            Ok(payload) => payload,
+            Err(VerifyError::Refused(refusal)) => return Err(SignInError::IdToken(refusal)),
+            Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
+        };
+        id_token::judge(payload, expected, self.0.clock.now()).map_err(SignInError::IdToken)
+    }
+
+    async fn token_set(
+        &self,
+        answer: TokenResponse,
+        subject: &str,
+    ) -> Result<TokenSet, SignInError> {
+        let claims = match self.verify_access_token(&answer.access_token).await {
+            Ok(claims) => claims,
+            Err(VerifyError::Refused(refusal)) => return Err(SignInError::AccessToken(refusal)),
+            Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
+        };
+        if claims.subject != subject {
+            return Err(SignInError::SubjectMismatch);
+        }
+        let announced = answer.expires_in.map(|seconds| {
+            self.0
+                .clock
+                .now()
+                .saturating_add(Duration::from_secs(seconds))
+        });
+        let scopes = match &answer.scope {
+            Some(granted) => granted
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            // RFC 6749 section 5.1: left out if they are those that were asked for.
+            None => self.0.settings.scopes.clone(),
+        };
+        Ok(TokenSet {
+            access_token: Secret::new(answer.access_token),
+            expires_at: announced.map_or(claims.expires_at, |at| at.min(claims.expires_at)),
+            refresh_token: answer.refresh_token.map(Secret::new),
+            scopes,
+        })
+    }
+
+    async fn signed_payload(
+        &self,
+        token: &str,
+        kind: TokenKind,
+    ) -> Result<Map<String, Value>, VerifyError> {
+        let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)?;
+        match self.0.provider.keys_for(unverified.kid()).await {
+            KeysFor::Set(keys) => Ok(unverified.signed_payload(&keys)?),
+            KeysFor::Unavailable(error) => Err(VerifyError::Provider(error)),
+        }
+    }
+}
+
+impl fmt::Debug for OidcClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OidcClient")
+            .field("issuer", &self.0.settings.issuer)
+            .field("client_id", &self.0.settings.client_id)
+            .finish_non_exhaustive()
+    }
+}

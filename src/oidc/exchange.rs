@@ -1,0 +1,223 @@
+//! The token request (K20): the code, or a refresh token, for tokens. What comes is taken apart
+//! here and believed nowhere before the tokens are verified.
+
+use std::{fmt, time::Duration};
+
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use oauth2::{
+    AccessToken, AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, HttpRequest,
+    HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
+    StandardRevocableToken, TokenUrl,
+    basic::{
+        BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+        BasicTokenType,
+    },
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{callback::printable, client::Settings};
+use crate::{
+    http::{HttpClient, TransportError},
+    secret::Secret,
+    wire::token::TokenResponse,
+};
+
+/// The largest token answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A longer `Retry-After` is cut to this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Why the token endpoint gave no tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// KYCPort could not be asked, or its answer was lost. The code may be spent: it is not sent
+    /// again.
+    #[error("the token endpoint could not be asked: {0}")]
+    Transport(#[from] TransportError),
+    /// KYCPort is overloaded or broken (429 or 5xx).
+    #[error("the token endpoint answered with status {status}")]
+    Unavailable {
+        /// The HTTP status.
+        status: u16,
+        /// What `Retry-After` said, one hour at most.
+        retry_after: Option<Duration>,
+    },
+    /// KYCPort said no (K23, RFC 6749 section 5.2).
+    #[error("the token endpoint refused: {}", printable(code))]
+    Refused {
+        /// The code, as it came: `invalid_grant`, `invalid_client`, …
+        code: String,
+        /// A text for the developer.
+        description: Option<String>,
+    },
+    /// The answer is no token answer.
+    #[error("the answer of the token endpoint is not what RFC 6749 section 5.1 says")]
+    InvalidAnswer,
+}
+
+/// What is sent for tokens.
+pub(super) enum Grant<'a> {
+    Code {
+        code: &'a Secret,
+        code_verifier: &'a Secret,
+    },
+    Refresh(&'a Secret),
+}
+
+pub(super) async fn exchange(
+    http: &HttpClient,
+    settings: &Settings,
+    token_endpoint: &Url,
+    grant: Grant<'_>,
+) -> Result<TokenResponse, ExchangeError> {
+    let client = client(settings, token_endpoint)?;
+    let adapter = |request: HttpRequest| send(http, request);
+    let answer = match grant {
+        Grant::Code {
+            code,
+            code_verifier,
+        } => {
+            client
+                .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+                .set_pkce_verifier(PkceCodeVerifier::new(code_verifier.expose().to_owned()))
+                .request_async(&adapter)
+                .await
+        }
+        Grant::Refresh(token) => {
+            client
+                .exchange_refresh_token(&RefreshToken::new(token.expose().to_owned()))
+                .request_async(&adapter)
+                .await
+        }
+    };
+    let answer = answer.map_err(error)?.answer;
+    if !answer.token_type.eq_ignore_ascii_case("Bearer") || answer.access_token.is_empty() {
+        return Err(ExchangeError::InvalidAnswer);
+    }
+    Ok(answer)
+}
+
+type TokenClient<HasTokenUrl> = oauth2::Client<
+    BasicErrorResponse,
+    Answer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    HasTokenUrl,
+>;
+
+fn client(
+    settings: &Settings,
+    token_endpoint: &Url,
+) -> Result<TokenClient<oauth2::EndpointSet>, ExchangeError> {
+    let redirect_uri = RedirectUrl::new(settings.redirect_uri.clone())
+        .map_err(|_| ExchangeError::Transport(TransportError::Request))?;
+    let client = TokenClient::new(ClientId::new(settings.client_id.clone()))
+        .set_token_uri(TokenUrl::from_url(token_endpoint.clone()))
+        .set_redirect_uri(redirect_uri)
+        // K20: in the body, not as Basic.
+        .set_auth_type(AuthType::RequestBody);
+    Ok(match &settings.client_secret {
+        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
+        None => client,
+    })
+}
+
+/// `oauth2` loses the status and `Retry-After` of an answer that is not 200, so those are judged
+/// before it sees the answer.
+async fn send(http: &HttpClient, request: HttpRequest) -> Result<HttpResponse, ExchangeError> {
+    let answer = http.send(request, MAX_ANSWER_BYTES).await?;
+    if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(ExchangeError::Unavailable {
+            status: answer.status.as_u16(),
+            retry_after: retry_after(&answer.headers),
+        });
+    }
+    let mut response = HttpResponse::new(answer.body.to_vec());
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    Ok(response)
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {
+    match error {
+        RequestTokenError::Request(error) => error,
+        RequestTokenError::ServerResponse(refusal) => ExchangeError::Refused {
+            code: refusal.error().as_ref().to_owned(),
+            description: refusal.error_description().cloned(),
+        },
+        // Both carry the body, which may hold a token.
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ExchangeError::InvalidAnswer,
+    }
+}
+
+/// The wire's answer in the shape that `oauth2` wants its answers in.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "TokenResponse", into = "TokenResponse")]
+struct Answer {
+    answer: TokenResponse,
+    access_token: AccessToken,
+}
+
+impl From<TokenResponse> for Answer {
+    fn from(answer: TokenResponse) -> Self {
+        Self {
+            access_token: AccessToken::new(answer.access_token.clone()),
+            answer,
+        }
+    }
+}
+
+impl From<Answer> for TokenResponse {
+    fn from(answer: Answer) -> Self {
+        answer.answer
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.answer.fmt(f)
+    }
+}
+
+impl oauth2::TokenResponse for Answer {
+    type TokenType = BasicTokenType;
+
+    fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    fn token_type(&self) -> &BasicTokenType {
+        &BasicTokenType::Bearer
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        self.answer.expires_in.map(Duration::from_secs)
+    }
+
+    fn refresh_token(&self) -> Option<&RefreshToken> {
+        None
+    }
+
+    fn scopes(&self) -> Option<&Vec<Scope>> {
+        None
+    }
+}

@@ -1,0 +1,221 @@
+//! KYCPort's public keys: which members of a JWK Set are believed, and which one a token means.
+
+use std::{collections::HashMap, fmt};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+use serde_json::Value;
+
+use super::{jws::AlgorithmNames, refusal::TokenRefusal};
+use crate::wire::jwks::{Jwk, JwkSet};
+
+/// The most keys that a set may hold.
+pub const MAX_KEYS: usize = 100;
+
+/// The keys of one JWK Set that may verify a token.
+///
+/// A key is believed if it is an Ed25519 key for verifying signatures (RFC 8037 section 2), of 32
+/// bytes, in canonical form, and not of small order. Any other member is passed over, as RFC 7517
+/// section 5 asks, and private members are dropped unread.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    by_kid: HashMap<String, Entry>,
+    nameless: Vec<VerifyKey>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    One(VerifyKey),
+    /// Two keys bear the name: neither is believed.
+    Several,
+}
+
+/// Why a key set cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// Not a JSON object with an array `keys`.
+    #[error("not a JWK Set")]
+    NotAJwkSet,
+    /// More than [`MAX_KEYS`].
+    #[error("more than {MAX_KEYS} keys")]
+    TooManyKeys,
+    /// Not one key that may verify a token.
+    #[error("no usable Ed25519 key")]
+    NoUsableKey,
+}
+
+impl KeySet {
+    /// Reads a JWK Set.
+    ///
+    /// # Errors
+    /// [`KeySetError`] if it is no set, too large, or holds no usable key.
+    pub fn from_json(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
+        let set: JwkSet = serde_json::from_slice(json).map_err(|_| KeySetError::NotAJwkSet)?;
+        if set.keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooManyKeys);
+        }
+        let mut keys = Self {
+            by_kid: HashMap::new(),
+            nameless: Vec::new(),
+        };
+        for member in set.keys {
+            keys.add(member, names);
+        }
+        if keys.is_empty() {
+            return Err(KeySetError::NoUsableKey);
+        }
+        Ok(keys)
+    }
+
+    /// How many keys may verify a token.
+    pub fn len(&self) -> usize {
+        self.all().count()
+    }
+
+    /// Whether no key may verify a token.
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
+    /// Whether a key bears this name, believed or ambiguous.
+    pub(super) fn knows(&self, kid: &str) -> bool {
+        self.by_kid.contains_key(kid)
+    }
+
+    /// The key that a token with this `kid` means (OpenID Connect Core 1.0 section 10.1).
+    pub(super) fn find(&self, kid: Option<&str>) -> Result<&VerifyKey, TokenRefusal> {
+        let Some(kid) = kid else {
+            let mut all = self.all();
+            return match (all.next(), all.next()) {
+                (Some(only), None) if !self.has_ambiguous() => Ok(only),
+                _ => Err(TokenRefusal::AmbiguousKey),
+            };
+        };
+        match self.by_kid.get(kid) {
+            Some(Entry::One(key)) => Ok(key),
+            Some(Entry::Several) => Err(TokenRefusal::AmbiguousKey),
+            None => Err(TokenRefusal::UnknownKey),
+        }
+    }
+
+    fn add(&mut self, member: Value, names: AlgorithmNames) {
+        let kid = member.get("kid").and_then(Value::as_str).map(str::to_owned);
+        let key = serde_json::from_value::<Jwk>(member)
+            .ok()
+            .filter(|jwk| may_verify(jwk, names))
+            .and_then(|jwk| VerifyKey::decode(jwk.x.as_deref()?));
+        let Some(key) = key else {
+            tracing::debug!("passed over a key of the key set that cannot verify a token");
+            return;
+        };
+        match kid {
+            None => self.nameless.push(key),
+            Some(kid) => {
+                self.by_kid
+                    .entry(kid)
+                    .and_modify(|entry| *entry = Entry::Several)
+                    .or_insert(Entry::One(key));
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &VerifyKey> {
+        let named = self.by_kid.values().filter_map(|entry| match entry {
+            Entry::One(key) => Some(key),
+            Entry::Several => None,
+        });
+        named.chain(&self.nameless)
+    }
+
+    fn has_ambiguous(&self) -> bool {
+        self.by_kid
+            .values()
+            .any(|entry| matches!(entry, Entry::Several))
+    }
+}
+
+fn may_verify(jwk: &Jwk, names: AlgorithmNames) -> bool {
+    jwk.kty == "OKP"
+        && jwk.crv.as_deref() == Some("Ed25519")
+        && jwk.public_key_use.as_deref().is_none_or(|it| it == "sig")
+        && jwk.alg.as_deref().is_none_or(|alg| names.admits(alg))
+        && jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.iter().any(|op| op == "verify"))
+}
+
+/// An Ed25519 public key, canonical and not of small order.
+#[derive(Clone)]
+pub(super) struct VerifyKey(VerifyingKey);
+
+impl VerifyKey {
+    pub(super) fn decode(x: &str) -> Option<Self> {
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(x).ok()?.try_into().ok()?;
+        let key = VerifyingKey::from_bytes(&bytes).ok()?;
+        // A second encoding of the same point is an encoding that nobody honest makes.
+        let canonical = key.to_edwards().compress().to_bytes() == bytes;
+        (canonical && !key.is_weak()).then_some(Self(key))
+    }
+
+    /// As strict as `verify_strict`, which would decompress R only to compare it with the eight
+    /// points of small order: the key's own order was judged when it was read, and the equation
+    /// holds only for an R in canonical form, so comparing R's bytes with the canonical encodings
+    /// of those points decides the same.
+    pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        !SMALL_ORDER_POINTS.contains(signature.r_bytes())
+            && self.0.verify(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for VerifyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VerifyKey(Ed25519)")
+    }
+}
+
+/// The canonical encodings of the points whose order divides the cofactor 8: y little-endian, the
+/// sign of x in the last bit (RFC 8032 section 5.1.2).
+const SMALL_ORDER_POINTS: [[u8; 32]; 8] = [
+    [
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00,
+    ],
+    [
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x80,
+    ],
+    [
+        0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x85,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0xfa,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0x7f,
+    ],
+];

@@ -1,0 +1,206 @@
+//! Asking: the authorization request, and the transaction that its answer must fit
+//! (OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636, RFC 9700 section 2.1.1).
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use openidconnect::{
+    AuthUrl, AuthenticationContextClass, ClientId, CsrfToken, IssuerUrl, LoginHint, Nonce,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
+    core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreJsonWebKeySet},
+};
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{client::Settings, metadata::VerifiedProvider};
+use crate::{
+    clock::Timestamp,
+    secret::{Secret, at_rest},
+    wire::kyc::KycTier,
+};
+
+/// What one login asks for besides the configured scopes.
+#[derive(Debug, Clone, Default)]
+pub struct LoginRequest {
+    prompt: Option<Prompt>,
+    max_age: Option<Duration>,
+    login_hint: Option<Secret>,
+    tier: Option<(KycTier, TierDemand)>,
+}
+
+/// How the person is to be asked (K16, K17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prompt {
+    /// `none`: not at all; without a session at KYCPort the answer is `login_required`.
+    None,
+    /// `login`: to authenticate again.
+    Login,
+    /// `consent`: to agree again.
+    Consent,
+}
+
+/// What a requested tier means for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TierDemand {
+    /// The tier is asked for; whoever uses the claims judges what came back.
+    Requested,
+    /// The ID token's `acr` must show it, or the login is refused.
+    Required,
+}
+
+impl LoginRequest {
+    /// Asks for the configured scopes and nothing else.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says how the person is to be asked.
+    #[must_use]
+    pub fn prompt(mut self, prompt: Prompt) -> Self {
+        self.prompt = Some(prompt);
+        self
+    }
+
+    /// Demands that the person has authenticated no longer ago than this (whole seconds). The ID
+    /// token's `auth_time` must show it.
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Names the person who is expected, as a help to them: what comes back may be another.
+    #[must_use]
+    pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
+        self.login_hint = Some(Secret::new(hint));
+        self
+    }
+
+    /// Asks for a tier by `acr_values` (K15).
+    #[must_use]
+    pub fn tier(mut self, tier: KycTier, demand: TierDemand) -> Self {
+        self.tier = Some((tier, demand));
+        self
+    }
+}
+
+/// One pending login: what its answer is held against. It works once: finishing takes it.
+///
+/// It holds secrets. Keep it on the server, bound to the browser that began.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Transaction {
+    #[serde(with = "at_rest")]
+    pub(super) state: Secret,
+    #[serde(with = "at_rest")]
+    pub(super) nonce: Secret,
+    #[serde(with = "at_rest")]
+    pub(super) code_verifier: Secret,
+    pub(super) max_age: Option<u64>,
+    pub(super) required_acr: Option<KycTier>,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Transaction {
+    /// The `state` that the answer will bear, by which the transaction is found again.
+    pub fn state(&self) -> &Secret {
+        &self.state
+    }
+
+    /// From when on an answer comes too late.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the authorization request and the transaction that goes with it.
+pub(super) fn begin(
+    settings: &Settings,
+    provider: &VerifiedProvider,
+    request: &LoginRequest,
+    now: Timestamp,
+    rng: &mut impl CryptoRng,
+) -> Result<(Url, Transaction), url::ParseError> {
+    let transaction = Transaction {
+        state: random_text(rng),
+        nonce: random_text(rng),
+        code_verifier: random_text(rng),
+        max_age: request.max_age.map(|age| age.as_secs()),
+        required_acr: match &request.tier {
+            Some((tier, TierDemand::Required)) => Some(tier.clone()),
+            _ => None,
+        },
+        expires_at: now.saturating_add(settings.transaction_lifetime),
+    };
+    Ok((
+        authorization_url(settings, provider, request, &transaction)?,
+        transaction,
+    ))
+}
+
+fn authorization_url(
+    settings: &Settings,
+    provider: &VerifiedProvider,
+    request: &LoginRequest,
+    transaction: &Transaction,
+) -> Result<Url, url::ParseError> {
+    let client = CoreClient::new(
+        ClientId::new(settings.client_id.clone()),
+        IssuerUrl::new(settings.issuer.clone())?,
+        CoreJsonWebKeySet::default(),
+    )
+    .set_auth_uri(AuthUrl::from_url(provider.authorization_endpoint.clone()))
+    .set_redirect_uri(RedirectUrl::new(settings.redirect_uri.clone())?)
+    // The configured scopes hold `openid` already.
+    .disable_openid_scope();
+    let state = CsrfToken::new(transaction.state.expose().to_owned());
+    let nonce = Nonce::new(transaction.nonce.expose().to_owned());
+    let verifier = PkceCodeVerifier::new(transaction.code_verifier.expose().to_owned());
+    let mut url = client
+        .authorize_url(
+            CoreAuthenticationFlow::AuthorizationCode,
+            move || state,
+            move || nonce,
+        )
+        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+        .add_scopes(settings.scopes.iter().cloned().map(Scope::new));
+    if let Some(prompt) = request.prompt {
+        url = url.add_prompt(match prompt {
+            Prompt::None => CoreAuthPrompt::None,
+            Prompt::Login => CoreAuthPrompt::Login,
+            Prompt::Consent => CoreAuthPrompt::Consent,
+        });
+    }
+    if let Some(seconds) = transaction.max_age {
+        url = url.set_max_age(Duration::from_secs(seconds));
+    }
+    if let Some(hint) = &request.login_hint {
+        url = url.set_login_hint(LoginHint::new(hint.expose().to_owned()));
+    }
+    if let Some((tier, _)) = &request.tier {
+        let tier = AuthenticationContextClass::new(tier.to_string());
+        url = url.add_auth_context_value(tier);
+    }
+    for (name, value) in &settings.extra_parameters {
+        url = url.add_extra_param(name.clone(), value.clone());
+    }
+    let (url, _, _) = url.url();
+    Ok(url)
+}
+
+/// 256 random bits as 43 characters, all of which RFC 7636 section 4.1 allows in a verifier.
+fn random_text(rng: &mut impl CryptoRng) -> Secret {
+    let mut bytes = [0_u8; 32];
+    rng.fill_bytes(&mut bytes);
+    Secret::new(URL_SAFE_NO_PAD.encode(bytes))
+}

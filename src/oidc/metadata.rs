@@ -1,0 +1,162 @@
+//! The discovery document: what it must say before anything is sent anywhere.
+
+use url::Url;
+
+use crate::{
+    http::{Origin, is_transport_secure},
+    wire::{authorize, claims, discovery::ProviderMetadata},
+};
+
+/// Parameters that this crate sets on the authorization endpoint, and nobody else.
+pub(crate) const RESERVED_PARAMETERS: [&str; 11] = [
+    authorize::RESPONSE_TYPE,
+    authorize::CLIENT_ID,
+    authorize::REDIRECT_URI,
+    authorize::SCOPE,
+    authorize::STATE,
+    authorize::NONCE,
+    authorize::CODE_CHALLENGE,
+    authorize::CODE_CHALLENGE_METHOD,
+    authorize::MAX_AGE,
+    authorize::LOGIN_HINT,
+    "request",
+];
+
+/// What metadata that leaves a capability out is taken to mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UndeclaredCapabilities {
+    /// That it lacks it, as RFC 8414 section 2 says of `code_challenge_methods_supported`.
+    #[default]
+    Refuse,
+    /// That it has what KYCPort documents: `code` (K10), `S256` (K11), `EdDSA` (K22). A list that
+    /// is there must still hold it.
+    AssumeDocumented,
+}
+
+/// What the document is judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct MetadataPolicy {
+    pub(crate) issuer: String,
+    pub(crate) discovery_url: Url,
+    pub(crate) allowed_origins: Vec<Origin>,
+    pub(crate) undeclared: UndeclaredCapabilities,
+}
+
+/// Metadata that may be acted on.
+#[derive(Debug, Clone)]
+pub(super) struct VerifiedProvider {
+    pub(super) authorization_endpoint: Url,
+    pub(super) token_endpoint: Url,
+    pub(super) jwks_uri: Url,
+    /// Every authorization response carries `iss` (RFC 9207 section 3).
+    pub(super) sends_iss: bool,
+}
+
+/// Why a discovery document is not acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// Not JSON with the members that KYCPort documents (K1).
+    #[error("the discovery document is not JSON with the documented members")]
+    Malformed,
+    /// `issuer` is not the configured one, byte for byte.
+    #[error("the discovery document names another issuer than the configured one")]
+    IssuerMismatch,
+    /// An endpoint is no HTTPS address, holds credentials, or is on a host that was not configured.
+    #[error(
+        "{0} is not an address that may be used; `allow_endpoint_origin` permits further hosts"
+    )]
+    Endpoint(&'static str),
+    /// Something that KYCPort promises is missing from a list (RFC 9700 section 4.8).
+    #[error("{0} does not list what KYCPort documents")]
+    Capability(&'static str),
+}
+
+impl MetadataPolicy {
+    pub(super) fn verify(&self, json: &[u8]) -> Result<VerifiedProvider, MetadataError> {
+        let metadata: ProviderMetadata =
+            serde_json::from_slice(json).map_err(|_| MetadataError::Malformed)?;
+        if metadata.issuer != self.issuer {
+            return Err(MetadataError::IssuerMismatch);
+        }
+        let authorization_endpoint =
+            self.endpoint("authorization_endpoint", &metadata.authorization_endpoint)?;
+        let smuggles = authorization_endpoint
+            .query_pairs()
+            .any(|(name, _)| RESERVED_PARAMETERS.contains(&name.as_ref()));
+        if smuggles {
+            return Err(MetadataError::Endpoint("authorization_endpoint"));
+        }
+        self.endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?;
+        for (list, name, documented) in [
+            (
+                &metadata.response_types_supported,
+                "response_types_supported",
+                "code",
+            ),
+            (
+                &metadata.code_challenge_methods_supported,
+                "code_challenge_methods_supported",
+                "S256",
+            ),
+            (
+                &metadata.id_token_signing_alg_values_supported,
+                "id_token_signing_alg_values_supported",
+                claims::ALG_EDDSA,
+            ),
+        ] {
+            self.capability(list.as_deref(), name, documented)?;
+        }
+        Ok(VerifiedProvider {
+            authorization_endpoint,
+            token_endpoint: self.endpoint("token_endpoint", &metadata.token_endpoint)?,
+            jwks_uri: self.endpoint("jwks_uri", &metadata.jwks_uri)?,
+            sends_iss: metadata
+                .authorization_response_iss_parameter_supported
+                .unwrap_or(false),
+        })
+    }
+
+    fn endpoint(&self, name: &'static str, text: &str) -> Result<Url, MetadataError> {
+        Url::parse(text)
+            .ok()
+            .filter(|url| {
+                is_transport_secure(url)
+                    && url.username().is_empty()
+                    && url.password().is_none()
+                    && url.fragment().is_none()
+                    && self.is_allowed(url)
+            })
+            .ok_or(MetadataError::Endpoint(name))
+    }
+
+    /// The document is no authority on where else to send a client secret: only hosts that were
+    /// configured are spoken to.
+    fn is_allowed(&self, url: &Url) -> bool {
+        let origin = Origin::of(url);
+        let own = Origin::of(&self.discovery_url);
+        let issuer = Url::parse(&self.issuer).ok();
+        origin.is_some()
+            && (origin == own
+                || origin == issuer.as_ref().and_then(Origin::of)
+                || origin.is_some_and(|it| self.allowed_origins.contains(&it)))
+    }
+
+    fn capability(
+        &self,
+        list: Option<&[String]>,
+        name: &'static str,
+        documented: &str,
+    ) -> Result<(), MetadataError> {
+        let has = match list {
+            Some(list) => list.iter().any(|entry| entry == documented),
+            None => self.undeclared == UndeclaredCapabilities::AssumeDocumented,
+        };
+        if has {
+            Ok(())
+        } else {
+            Err(MetadataError::Capability(name))
+        }
+    }
+}

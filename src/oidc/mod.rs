@@ -1,0 +1,38 @@
+//! OpenID Connect without a web framework: asking apart from judging.
+//!
+//! [`OidcClient`] signs people in and verifies tokens, with discovery and keys cached.
+//! [`verify_id_token`] and [`verify_access_token`] are the same judges as pure functions of bytes,
+//! keys, expectations and time.
+
+mod access_token;
+mod cached;
+mod callback;
+mod claims;
+mod client;
+mod exchange;
+mod id_token;
+mod jws;
+mod keys;
+mod login;
+mod metadata;
+mod provider;
+mod refusal;
+mod strict_json;
+
+pub use access_token::{
+    AccessTokenClaims, AccessTokenProfile, ExpectedAccessToken, verify_access_token,
+};
+pub use callback::{AuthorizationError, CallbackParams, CallbackParamsError};
+pub use client::{OidcClient, ResponseIssuer, SignIn, SignInError, TokenSet, VerifyError};
+pub use exchange::ExchangeError;
+pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
+pub use jws::{AlgorithmNames, MAX_TOKEN_BYTES};
+pub use keys::{KeySet, KeySetError, MAX_KEYS};
+pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
+pub use metadata::{MetadataError, UndeclaredCapabilities};
+pub use provider::ProviderError;
+pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
+
+pub(crate) use callback::printable;
+pub(crate) use client::Settings;
+pub(crate) use metadata::{MetadataPolicy, RESERVED_PARAMETERS};

@@ -1,0 +1,251 @@
+//! What is known of the provider: its metadata and its keys, each fetched once and kept fresh.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    cached::{Cached, Fetched, Interrupted, Lifetimes},
+    jws::AlgorithmNames,
+    keys::{KeySet, KeySetError},
+    metadata::{MetadataError, MetadataPolicy, VerifiedProvider},
+};
+use crate::{
+    clock::Clock,
+    http::{HttpClient, TransportError, max_age},
+};
+
+/// The largest discovery document or key set that is read, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
+
+/// Fetches for a `kid` that is not in the set: so many at once …
+const UNKNOWN_KID_BURST: u32 = 2;
+/// … and then one in so long.
+const UNKNOWN_KID_COOL_DOWN: Duration = Duration::from_secs(30);
+/// A `kid` that a fetch did not bring is not fetched for again for so long …
+const UNKNOWN_KID_MEMORY: Duration = Duration::from_secs(60);
+/// … as long as it is among the last so many.
+const UNKNOWN_KIDS: usize = 64;
+
+/// Why the provider's metadata or keys are not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// KYCPort could not be asked.
+    #[error("KYCPort could not be asked: {0}")]
+    Transport(#[from] TransportError),
+    /// KYCPort answered with another status than 200.
+    #[error("KYCPort answered with status {0}")]
+    Status(u16),
+    /// The discovery document is not acted on.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The key set cannot be used.
+    #[error("the key set cannot be used: {0}")]
+    KeySet(#[from] KeySetError),
+    /// The fetch was interrupted, for instance because the runtime it ran on is gone.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}
+
+impl Interrupted for ProviderError {
+    fn interrupted() -> Self {
+        Self::Interrupted
+    }
+}
+
+/// A key set for a token, or why there is none.
+pub(super) enum KeysFor {
+    /// The set to look in: it knows the `kid`, or no better set may be fetched.
+    Set(Arc<KeySet>),
+    /// It is not known which keys the provider has now.
+    Unavailable(ProviderError),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Provider {
+    metadata: Cached<VerifiedProvider, ProviderError>,
+    keys: Cached<KeySet, ProviderError>,
+    unknown: Arc<Mutex<UnknownKids>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Provider {
+    pub(super) fn new(
+        http: HttpClient,
+        policy: MetadataPolicy,
+        names: AlgorithmNames,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let policy = Arc::new(policy);
+        let metadata = {
+            let http = http.clone();
+            Cached::new(Arc::clone(&clock), Lifetimes::DEFAULT, move || {
+                fetch_metadata(http.clone(), Arc::clone(&policy))
+            })
+        };
+        let keys = {
+            let metadata = metadata.clone();
+            Cached::new(Arc::clone(&clock), Lifetimes::DEFAULT, move || {
+                fetch_keys(http.clone(), metadata.clone(), names)
+            })
+        };
+        Self {
+            metadata,
+            keys,
+            unknown: Arc::default(),
+            clock,
+        }
+    }
+
+    pub(super) async fn metadata(&self) -> Result<Arc<VerifiedProvider>, ProviderError> {
+        self.metadata.get().await
+    }
+
+    /// The keys to verify a token of this `kid` with. A `kid` that is not in the set may mean that
+    /// the keys have been rotated; whoever sends tokens with made-up ones must not be able to make
+    /// us ask for each.
+    pub(super) async fn keys_for(&self, kid: Option<&str>) -> KeysFor {
+        let set = match self.keys.get().await {
+            Ok(set) => set,
+            Err(error) => return KeysFor::Unavailable(error),
+        };
+        let Some(kid) = kid.filter(|kid| !set.knows(kid)) else {
+            return KeysFor::Set(set);
+        };
+        let newer = self.keys.newer_than(&set, || self.admit(kid)).await;
+        match newer {
+            None => KeysFor::Set(set),
+            Some(Err(error)) => KeysFor::Unavailable(error),
+            Some(Ok(newer)) => {
+                if !newer.knows(kid) {
+                    self.with_unknown(|unknown, now| unknown.remember(kid, now));
+                }
+                KeysFor::Set(newer)
+            }
+        }
+    }
+
+    fn admit(&self, kid: &str) -> bool {
+        self.with_unknown(|unknown, now| unknown.admit(kid, now))
+    }
+
+    fn with_unknown<R>(&self, act: impl FnOnce(&mut UnknownKids, Duration) -> R) -> R {
+        let now = self.clock.monotonic();
+        act(
+            &mut self.unknown.lock().unwrap_or_else(PoisonError::into_inner),
+            now,
+        )
+    }
+}
+
+async fn fetch_metadata(
+    http: HttpClient,
+    policy: Arc<MetadataPolicy>,
+) -> Result<Fetched<VerifiedProvider>, ProviderError> {
+    let answer = http.get(&policy.discovery_url, MAX_DOCUMENT_BYTES).await?;
+    if answer.status != http::StatusCode::OK {
+        return Err(ProviderError::Status(answer.status.as_u16()));
+    }
+    Ok(Fetched {
+        max_age: max_age(&answer.headers),
+        value: policy.verify(&answer.body)?,
+    })
+}
+
+async fn fetch_keys(
+    http: HttpClient,
+    metadata: Cached<VerifiedProvider, ProviderError>,
+    names: AlgorithmNames,
+) -> Result<Fetched<KeySet>, ProviderError> {
+    let provider = metadata.get().await?;
+    let answer = http.get(&provider.jwks_uri, MAX_DOCUMENT_BYTES).await?;
+    if answer.status != http::StatusCode::OK {
+        return Err(ProviderError::Status(answer.status.as_u16()));
+    }
+    Ok(Fetched {
+        max_age: max_age(&answer.headers),
+        value: KeySet::from_json(&answer.body, names)?,
+    })
+}
+
+/// The budget for fetches that a token's `kid` asks for.
+#[derive(Debug, Default)]
+struct UnknownKids {
+    /// Fetches so far that no cool-down has given back.
+    spent: u32,
+    /// When the last one was given back or, if none was spent then, spent.
+    since: Duration,
+    /// The lately unknown, with the time until which each is remembered.
+    lately: VecDeque<(String, Duration)>,
+}
+
+impl UnknownKids {
+    fn admit(&mut self, kid: &str, now: Duration) -> bool {
+        self.lately.retain(|(_, until)| now < *until);
+        if self.lately.iter().any(|(known, _)| known == kid) {
+            return false;
+        }
+        while self.spent > 0 && now >= self.since.saturating_add(UNKNOWN_KID_COOL_DOWN) {
+            self.spent = self.spent.saturating_sub(1);
+            self.since = self.since.saturating_add(UNKNOWN_KID_COOL_DOWN);
+        }
+        if self.spent >= UNKNOWN_KID_BURST {
+            return false;
+        }
+        if self.spent == 0 {
+            self.since = now;
+        }
+        self.spent = self.spent.saturating_add(1);
+        true
+    }
+
+    fn remember(&mut self, kid: &str, now: Duration) {
+        // A name as long as a token allows is not worth keeping: the budget alone bounds those.
+        const LONGEST: usize = 256;
+        if kid.len() > LONGEST || self.lately.iter().any(|(known, _)| known == kid) {
+            return;
+        }
+        if self.lately.len() >= UNKNOWN_KIDS {
+            self.lately.pop_front();
+        }
+        self.lately
+            .push_back((kid.to_owned(), now.saturating_add(UNKNOWN_KID_MEMORY)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::UnknownKids;
+
+    #[test]
+    fn unknown_kids_cost_two_fetches_and_then_one_in_thirty_seconds() {
+        // case 11
+        let mut unknown = UnknownKids::default();
+        let admitted = |unknown: &mut UnknownKids, at: u64, n: usize| {
+            let at = Duration::from_secs(at);
+            (0..n)
+                .filter(|i| unknown.admit(&format!("kid-{}-{i}", at.as_secs()), at))
+                .count()
+        };
+        assert_eq!(admitted(&mut unknown, 100, 1000), 2);
+        assert_eq!(admitted(&mut unknown, 129, 1000), 0);
+        assert_eq!(admitted(&mut unknown, 130, 1000), 1);
+        assert_eq!(admitted(&mut unknown, 159, 1000), 0);
+        assert_eq!(admitted(&mut unknown, 160, 1000), 1);
+        assert_eq!(admitted(&mut unknown, 10_000, 1000), 2);
+    }
+
+    #[test]
+    fn a_kid_that_a_fetch_did_not_bring_is_remembered_for_a_minute() {
+        // case 11
+        let mut unknown = UnknownKids::default();
+        unknown.remember("ghost", Duration::from_secs(0));
+        assert!(!unknown.admit("ghost", Duration::from_secs(59)));
+        assert!(unknown.admit("ghost", Duration::from_secs(60)));
+    }
+}
