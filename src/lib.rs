@@ -2,16 +2,27 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
-mod http;
-pub mod oidc;
-mod secret;
-pub mod wire;
-
-pub use crate::http::TransportError;
-pub use clock::{Clock, SystemClock, TestClock, Timestamp};
-pub use secret::Secret;
-pub use wire::kyc::{KycStatus, KycTier};
-
+mod config;
 pub mod guide;
+mod http;
+pub mod kyc;
 #[cfg(feature = "mock")]
 pub mod mock;
+pub mod oidc;
+mod relying_party;
+mod secret;
+#[cfg(feature = "web")]
+pub mod web;
+pub mod wire;
+
+#[cfg(feature = "web")]
+pub use crate::web::{BearerToken, MemoryStore, SignedIn};
+pub use crate::{
+    clock::{Clock, SystemClock, TestClock, Timestamp},
+    config::{Config, ConfigBuilder, ConfigError},
+    http::TransportError,
+    kyc::Assurance,
+    relying_party::{RelyingParty, SetupError},
+    secret::Secret,
+    wire::kyc::{KycStatus, KycTier},
+};

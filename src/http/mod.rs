@@ -4,7 +4,7 @@ mod freshness;
 mod origin;
 
 pub(crate) use freshness::max_age;
-pub(crate) use origin::{Origin, is_loopback, is_transport_secure};
+pub(crate) use origin::{Origin, is_transport_secure};
 
 use std::{error::Error as _, io::ErrorKind, time::Duration};
 

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use rand::CryptoRng;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -154,24 +153,15 @@ impl OidcClient {
     }
 
     /// Begins a login: the address to send the browser to, and the transaction to keep for when it
-    /// comes back. `rng` must be a cryptographic one, such as `rand::rng()`.
+    /// comes back.
     ///
     /// # Errors
     /// [`ProviderError`] while the discovery document is not to be had.
-    pub async fn begin(
-        &self,
-        request: &LoginRequest,
-        rng: &mut (impl CryptoRng + Send),
-    ) -> Result<(Url, Transaction), ProviderError> {
+    pub async fn begin(&self, request: &LoginRequest) -> Result<(Url, Transaction), ProviderError> {
         let provider = self.0.provider.metadata().await?;
-        login::begin(
-            &self.0.settings,
-            &provider,
-            request,
-            self.0.clock.now(),
-            rng,
-        )
-        .map_err(|_| ProviderError::Transport(TransportError::Request))
+        let now = self.0.clock.now();
+        login::begin(&self.0.settings, &provider, request, now, &mut rand::rng())
+            .map_err(|_| ProviderError::Transport(TransportError::Request))
     }
 
     /// Finishes a login: judges the answer, exchanges the code, verifies the tokens.

@@ -3,11 +3,12 @@
 
 use std::{fmt, time::Duration};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use oauth2::{
-    AccessToken, AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, HttpRequest,
-    HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
-    StandardRevocableToken, TokenUrl,
+    AccessToken, AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret,
+    EndpointNotSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
     basic::{
         BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
         BasicTokenType,
@@ -74,7 +75,7 @@ pub(super) async fn exchange(
     grant: Grant<'_>,
 ) -> Result<TokenResponse, ExchangeError> {
     let client = client(settings, token_endpoint)?;
-    let adapter = |request: HttpRequest| send(http, request);
+    let adapter = Adapter(http.clone());
     let answer = match grant {
         Grant::Code {
             code,
@@ -128,6 +129,19 @@ fn client(
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
         None => client,
     })
+}
+
+/// The crate's one HTTP client, as `oauth2` wants it.
+struct Adapter(HttpClient);
+
+impl AsyncHttpClient<'_> for Adapter {
+    type Error = ExchangeError;
+    type Future = BoxFuture<'static, Result<HttpResponse, ExchangeError>>;
+
+    fn call(&self, request: HttpRequest) -> Self::Future {
+        let http = self.0.clone();
+        Box::pin(async move { send(&http, request).await })
+    }
 }
 
 /// `oauth2` loses the status and `Retry-After` of an answer that is not 200, so those are judged

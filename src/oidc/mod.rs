@@ -33,6 +33,7 @@ pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use provider::ProviderError;
 pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
 
+#[cfg(feature = "web")]
 pub(crate) use callback::printable;
 pub(crate) use client::Settings;
 pub(crate) use metadata::{MetadataPolicy, RESERVED_PARAMETERS};

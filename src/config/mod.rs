@@ -1,0 +1,115 @@
+//! Configuration: an invalid [`Config`] cannot exist.
+
+mod builder;
+mod error;
+mod rules;
+
+pub use builder::ConfigBuilder;
+pub use error::ConfigError;
+
+use std::{fmt, sync::Arc};
+
+use url::Url;
+
+use crate::{clock::Clock, http::Deadlines, oidc, secret::Secret};
+
+/// What a [`RelyingParty`](crate::RelyingParty) needs to know, judged.
+///
+/// ```
+/// use kycport::Config;
+///
+/// let config = Config::builder("my-client", "https://app.example.com/auth/callback")
+///     .client_secret("from your secret store")
+///     .scopes(["openid", "email", "kyc"])
+///     .build()?;
+/// # Ok::<(), kycport::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) oidc: oidc::Settings,
+    #[cfg(feature = "web")]
+    pub(crate) web: crate::web::Settings,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) clock: Arc<dyn Clock>,
+    redirect_url: Url,
+    api_base_url: Url,
+    tenant_api_key: Option<Secret>,
+    webhook_secret: Option<Secret>,
+}
+
+impl Config {
+    /// Begins with the two settings that have no default: the client id, and the redirect URI as it
+    /// is registered.
+    pub fn builder(client_id: impl Into<String>, redirect_uri: impl Into<String>) -> ConfigBuilder {
+        ConfigBuilder::new(client_id, redirect_uri)
+    }
+
+    /// Reads the environment: `KYCPORT_CLIENT_ID` and `KYCPORT_REDIRECT_URI`, and if they are there
+    /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_SCOPES`, `KYCPORT_ISSUER`, `KYCPORT_DISCOVERY_URL`,
+    /// `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY` and `KYCPORT_WEBHOOK_SECRET`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if one is missing, blank, has white space around it, or cannot be used.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder_from_env()?.build()
+    }
+
+    /// The same, with more to be said before it is built.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if one is missing, blank or has white space around it.
+    pub fn builder_from_env() -> Result<ConfigBuilder, ConfigError> {
+        builder::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> &str {
+        &self.oidc.issuer
+    }
+
+    /// The client id.
+    pub fn client_id(&self) -> &str {
+        &self.oidc.client_id
+    }
+
+    /// The redirect URI.
+    pub fn redirect_uri(&self) -> &Url {
+        &self.redirect_url
+    }
+
+    /// The scopes that are asked for.
+    pub fn scopes(&self) -> &[String] {
+        &self.oidc.scopes
+    }
+
+    /// Where the API is that takes the tenant key.
+    pub fn api_base_url(&self) -> &Url {
+        &self.api_base_url
+    }
+
+    /// The tenant key.
+    pub fn tenant_api_key(&self) -> Option<&Secret> {
+        self.tenant_api_key.as_ref()
+    }
+
+    /// With which KYCPort signs its deliveries.
+    pub fn webhook_secret(&self) -> Option<&Secret> {
+        self.webhook_secret.as_ref()
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("issuer", &self.issuer())
+            .field("client_id", &self.client_id())
+            .field("redirect_uri", &self.redirect_uri().as_str())
+            .field("scopes", &self.scopes())
+            .field("api_base_url", &self.api_base_url().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! The one place that puts the parts together.
+
+use std::sync::Arc;
+
+use crate::{
+    config::{Config, ConfigError},
+    http::{HttpClient, TransportError},
+    oidc::OidcClient,
+};
+
+/// One tenant's client of KYCPort, and everything it can do. Cheap to clone.
+///
+/// Making one asks nobody: the app starts while KYCPort is down, and signs people in as soon as it
+/// is back.
+#[derive(Debug, Clone)]
+pub struct RelyingParty {
+    config: Arc<Config>,
+    oidc: OidcClient,
+    #[cfg(feature = "web")]
+    web: crate::web::Web,
+}
+
+/// Why a [`RelyingParty`] could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// TLS could not be set up.
+    #[error("the HTTP client could not be made: {0}")]
+    Http(#[from] TransportError),
+}
+
+impl RelyingParty {
+    /// Puts the parts together. No network here.
+    ///
+    /// # Errors
+    /// [`SetupError::Http`] if TLS cannot be set up on this machine.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        let http = HttpClient::new(config.deadlines)?;
+        let oidc = OidcClient::new(config.oidc.clone(), http, Arc::clone(&config.clock));
+        Ok(Self {
+            #[cfg(feature = "web")]
+            web: crate::web::Web::new(oidc.clone(), config.web.clone(), Arc::clone(&config.clock)),
+            oidc,
+            config: Arc::new(config),
+        })
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The OpenID Connect client: to sign people in without axum, and to verify tokens.
+    pub fn oidc(&self) -> &OidcClient {
+        &self.oidc
+    }
+}
+
+/// What axum apps mount.
+#[cfg(feature = "web")]
+impl RelyingParty {
+    /// The routes: `GET /auth/login?return_to=`, the callback (at the path of the redirect URI),
+    /// `POST /auth/logout` and `GET /auth/me`. They need [`session_layer`](Self::session_layer)
+    /// around them.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
+        self.web.router()
+    }
+
+    /// The layer that knows who is signed in. Add it after the last route that needs it, this
+    /// crate's router included. Sessions and pending logins are kept in `store`.
+    pub fn session_layer(&self, store: impl crate::web::SessionStore) -> crate::web::SessionLayer {
+        self.web.session_layer(store)
+    }
+
+    /// The layer for routes that take a [`BearerToken`](crate::web::BearerToken) instead of a
+    /// cookie.
+    pub fn bearer_layer(&self) -> crate::web::BearerLayer {
+        self.web.bearer_layer()
+    }
+}

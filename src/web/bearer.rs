@@ -1,0 +1,170 @@
+//! Access tokens that a person's other programs send to this tenant's own API (RFC 6750, RFC 9068).
+
+use std::convert::Infallible;
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::BoxFuture;
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    request::Parts,
+};
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::headers;
+use crate::oidc::{AccessTokenClaims, OidcClient, VerifyError};
+
+/// A verified access token that came as `Authorization: Bearer`, for APIs that are called with a
+/// token instead of a cookie.
+///
+/// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. Without a
+/// token, or with one that is not believed, the answer is 401; if the keys are not to be had, 503.
+#[derive(Debug, Clone)]
+pub struct BearerToken(pub AccessTokenClaims);
+
+/// Why there is no [`BearerToken`]: answers for the handler, as RFC 6750 section 3 says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BearerRejection {
+    /// No token came.
+    Absent,
+    /// More than one `Authorization`, or one that is not `Bearer` and one word.
+    Malformed,
+    /// The token is not believed.
+    NotBelieved,
+    /// The keys to verify it with are not to be had.
+    KeysUnavailable,
+    /// The route is outside the layer.
+    LayerMissing,
+}
+
+impl<S: Sync> FromRequestParts<S> for BearerToken {
+    type Rejection = BearerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, BearerRejection> {
+        let Some(Verifier(oidc)) = parts.extensions.get::<Verifier>().cloned() else {
+            return Err(BearerRejection::LayerMissing);
+        };
+        let token = token(&parts.headers)?;
+        match oidc.verify_access_token(token).await {
+            Ok(claims) => Ok(Self(claims)),
+            Err(VerifyError::Refused(refusal)) => {
+                tracing::info!(code = refusal.code(), %refusal, "an access token was refused");
+                Err(BearerRejection::NotBelieved)
+            }
+            Err(VerifyError::Provider(error)) => {
+                tracing::warn!(%error, "an access token could not be judged");
+                Err(BearerRejection::KeysUnavailable)
+            }
+        }
+    }
+}
+
+fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Err(BearerRejection::Absent),
+        (Some(only), None) => only,
+        (Some(_), Some(_)) => return Err(BearerRejection::Malformed),
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+        .map(|(_, token)| token.trim_start_matches(' '))
+        .filter(|token| !token.is_empty() && !token.contains(' '))
+        .ok_or(BearerRejection::Malformed)
+}
+
+impl IntoResponse for BearerRejection {
+    fn into_response(self) -> Response {
+        let (status, challenge) = match self {
+            Self::Absent => (StatusCode::UNAUTHORIZED, Some("Bearer")),
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                Some("Bearer error=\"invalid_request\""),
+            ),
+            Self::NotBelieved => (
+                StatusCode::UNAUTHORIZED,
+                Some("Bearer error=\"invalid_token\""),
+            ),
+            Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::LayerMissing => {
+                const MEND: &str = "this route is outside the bearer layer: add \
+                                    `.layer(kycport.bearer_layer())`";
+                tracing::error!("{MEND}");
+                return (StatusCode::INTERNAL_SERVER_ERROR, MEND).into_response();
+            }
+        };
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        headers::keep_private(headers);
+        match challenge {
+            Some(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            None => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+        }
+        response
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Verifier(OidcClient);
+
+/// Lets handlers take a [`BearerToken`]. Made by
+/// [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer).
+#[derive(Debug, Clone)]
+pub struct BearerLayer(Verifier);
+
+impl BearerLayer {
+    pub(crate) fn new(oidc: OidcClient) -> Self {
+        Self(Verifier(oidc))
+    }
+}
+
+impl<S> Layer<S> for BearerLayer {
+    type Service = BearerService<S>;
+
+    fn layer(&self, inner: S) -> BearerService<S> {
+        BearerService {
+            verifier: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service that [`BearerLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct BearerService<S> {
+    verifier: Verifier,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for BearerService<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        request.extensions_mut().insert(self.verifier.clone());
+        Box::pin(self.inner.call(request))
+    }
+}

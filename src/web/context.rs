@@ -1,0 +1,204 @@
+//! One request, as the session layer sees it: whose it is, and which cookies its answer sets.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Parts};
+use tokio::sync::OnceCell;
+
+use super::{
+    cookies, headers,
+    pending::PendingLogins,
+    records::{Records, StoreUnavailable},
+    sessions::{LiveSession, Sessions, Use},
+    settings::Settings,
+    tokens::AccessTokens,
+};
+use crate::{clock::Clock, oidc::OidcClient, secret::Secret};
+
+/// What every request through the layer carries. Cheap to clone; clones are the same request.
+#[derive(Clone)]
+pub(super) struct RequestContext(Arc<Inner>);
+
+struct Inner {
+    shared: Shared,
+    session_key: Option<Secret>,
+    browser_key: Option<Secret>,
+    session: OnceCell<Result<Option<LiveSession>, StoreUnavailable>>,
+    names_a_person: AtomicBool,
+    set_cookies: Mutex<Vec<HeaderValue>>,
+}
+
+/// What all requests through one layer share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    oidc: OidcClient,
+    settings: Arc<Settings>,
+    sessions: Sessions,
+    pending: PendingLogins,
+    access_tokens: AccessTokens,
+}
+
+impl Shared {
+    pub(super) fn new(
+        oidc: OidcClient,
+        settings: Arc<Settings>,
+        clock: Arc<dyn Clock>,
+        records: Records,
+    ) -> Self {
+        let sessions = Sessions::new(records.clone(), settings.limits, Arc::clone(&clock));
+        let pending = PendingLogins::new(records, Arc::clone(&clock));
+        Self {
+            access_tokens: AccessTokens::new(oidc.clone(), sessions.clone(), clock),
+            oidc,
+            settings,
+            sessions,
+            pending,
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl RequestContext {
+    pub(super) fn new(shared: Shared, headers: &HeaderMap) -> Self {
+        let names = &shared.settings.cookies;
+        Self(Arc::new(Inner {
+            session_key: cookies::read(headers, &names.session),
+            browser_key: cookies::read(headers, &names.browser),
+            shared,
+            session: OnceCell::new(),
+            names_a_person: AtomicBool::new(false),
+            set_cookies: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn oidc(&self) -> &OidcClient {
+        &self.0.shared.oidc
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.shared.settings
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.0.shared.sessions
+    }
+
+    pub(super) fn pending(&self) -> &PendingLogins {
+        &self.0.shared.pending
+    }
+
+    pub(super) fn access_tokens(&self) -> &AccessTokens {
+        &self.0.shared.access_tokens
+    }
+
+    /// The key in the session cookie, whether or not there is a session.
+    pub(super) fn session_key(&self) -> Option<&Secret> {
+        self.0.session_key.as_ref()
+    }
+
+    /// The key that ties pending logins to this browser.
+    pub(super) fn browser_key(&self) -> Option<&Secret> {
+        self.0.browser_key.as_ref()
+    }
+
+    /// The live session. The store is asked once a request, and only if the request asks.
+    pub(super) async fn session(
+        &self,
+        counts: Use,
+    ) -> Result<Option<LiveSession>, StoreUnavailable> {
+        let Some(key) = self.session_key() else {
+            return Ok(None);
+        };
+        // From here on the answer depends on the cookie.
+        self.0.names_a_person.store(true, Ordering::Relaxed);
+        self.0
+            .session
+            .get_or_init(|| self.sessions().load(key, counts))
+            .await
+            .clone()
+    }
+
+    pub(super) fn set_session_cookie(&self, key: &Secret) {
+        self.push(cookies::set(&self.names().session, key, None));
+    }
+
+    pub(super) fn delete_session_cookie(&self) {
+        self.push(cookies::delete(&self.names().session));
+    }
+
+    pub(super) fn set_browser_cookie(&self, key: &Secret, lifetime: Duration) {
+        self.push(cookies::set(&self.names().browser, key, Some(lifetime)));
+    }
+
+    /// Puts onto the answer what the request has led to.
+    pub(super) fn finish(&self, headers: &mut HeaderMap) {
+        let set_cookies = std::mem::take(
+            &mut *self
+                .0
+                .set_cookies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if self.0.names_a_person.load(Ordering::Relaxed) || !set_cookies.is_empty() {
+            headers::names_a_person(headers);
+        }
+        for cookie in set_cookies {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+
+    fn names(&self) -> &cookies::CookieNames {
+        &self.settings().cookies
+    }
+
+    fn push(&self, cookie: Option<HeaderValue>) {
+        self.0
+            .set_cookies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(cookie);
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestContext(…)")
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = LayerMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
+        parts.extensions.get::<Self>().cloned().ok_or(LayerMissing)
+    }
+}
+
+/// A handler asks who is signed in, on a route that the session layer does not cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this route is outside the session layer: add `.layer(kycport.session_layer(store))` after the \
+     last route that needs it"
+)]
+pub struct LayerMissing;
+
+impl IntoResponse for LayerMissing {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}

@@ -1,0 +1,97 @@
+//! Cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based Applications").
+
+use http::{HeaderMap, Method, header::ORIGIN};
+
+use crate::http::Origin;
+
+/// A header that no form can send, for callers that send neither of the browser's own.
+pub(super) const CUSTOM_HEADER: &str = "x-kycport-csrf";
+
+/// Whether a request that bears the session cookie was made by this app's own pages.
+///
+/// Reading is always allowed; what changes something must come from the same origin. `SameSite=Lax`
+/// alone would let a sibling host post.
+pub(super) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return true;
+    }
+    let origin = headers.get(ORIGIN).map(|value| {
+        own.iter()
+            .any(|own| own.as_str().as_bytes() == value.as_bytes())
+    });
+    let site = headers
+        .get("sec-fetch-site")
+        .map(|value| matches!(value.as_bytes(), b"same-origin" | b"none"));
+    match (site, origin) {
+        (Some(site), Some(origin)) => site && origin,
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => headers.contains_key(CUSTOM_HEADER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    use super::is_same_origin;
+    use crate::http::Origin;
+
+    #[test]
+    fn only_this_apps_own_pages_change_anything() {
+        // cases 101, 102
+        let own = [Origin::of(&"https://app.example.com/x".parse().unwrap()).unwrap()];
+        for (headers, allowed) in [
+            (&[][..], false),
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "Same-Origin")], false),
+            (&[("origin", "https://app.example.com")], true),
+            (&[("origin", "https://app.example.com.evil.example")], false),
+            (&[("origin", "https://evil.example.com")], false),
+            (&[("origin", "http://app.example.com")], false),
+            (&[("origin", "https://app.example.com:8443")], false),
+            (&[("origin", "null")], false),
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+                false,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "same-site"),
+                    ("origin", "https://app.example.com"),
+                ],
+                false,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "https://app.example.com"),
+                ],
+                true,
+            ),
+            (&[("x-kycport-csrf", "1")], true),
+            (
+                &[("x-kycport-csrf", "1"), ("origin", "https://evil.example")],
+                false,
+            ),
+        ] {
+            let map: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .collect();
+            assert_eq!(
+                is_same_origin(&Method::POST, &map, &own),
+                allowed,
+                "{headers:?}"
+            );
+            assert!(is_same_origin(&Method::GET, &map, &own));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The session layer.
+//!
+//! tower-sessions brings the stores; its layer is not used. It would send a deletion cookie that
+//! browsers ignore under `__Host-`, keep nothing when the answer is a 5xx, turn a store that is
+//! down into an empty 500, and let a request under way bring back a session that was ended.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use axum::{body::Body, response::Response};
+use futures_util::future::BoxFuture;
+use http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    context::{RequestContext, Shared},
+    cookies, csrf,
+    problem::{Audience, Problem},
+};
+
+/// Lets handlers see who is signed in. Made by
+/// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
+#[derive(Debug, Clone)]
+pub struct SessionLayer {
+    shared: Shared,
+}
+
+impl SessionLayer {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> SessionService<S> {
+        SessionService {
+            shared: self.shared.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service that [`SessionLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct SessionService<S> {
+    shared: Shared,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for SessionService<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let context = RequestContext::new(self.shared.clone(), request.headers());
+        if is_forged(&self.shared, &request) {
+            let audience = Audience::of(request.method(), request.headers());
+            let answer = Problem::CrossSite.answer(audience, self.shared.settings());
+            return Box::pin(async { Ok(answer) });
+        }
+        request.extensions_mut().insert(context.clone());
+        // The one that is ready is the one to call; its clone waits for the next request.
+        let next = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, next);
+        Box::pin(async move {
+            let mut response = ready.call(request).await?;
+            context.finish(response.headers_mut());
+            Ok(response)
+        })
+    }
+}
+
+/// A request that would act for the person whose cookie it bears, and that their own page did not
+/// make. Without the cookie there is nobody to act for: webhooks and APIs pass.
+fn is_forged(shared: &Shared, request: &Request<Body>) -> bool {
+    let settings = shared.settings();
+    cookies::is_present(request.headers(), &settings.cookies.session)
+        && !csrf::is_same_origin(request.method(), request.headers(), &settings.own_origins)
+}

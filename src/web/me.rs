@@ -1,0 +1,58 @@
+//! `GET {prefix}/me`: who is signed in, for the page's script.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use super::{
+    context::RequestContext,
+    headers,
+    problem::{Audience, Problem},
+    sessions::{LiveSession, Use},
+    settings::SignedOutMe,
+};
+
+/// A page that asks every minute must not keep a session alive that nobody uses.
+pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderMap) -> Response {
+    let settings = context.settings();
+    match context.session(Use::DoesNotCount).await {
+        Ok(Some(live)) => json_response(&describe(&live)),
+        Ok(None) => match settings.signed_out_me {
+            SignedOutMe::Null => json_response(&Value::Null),
+            SignedOutMe::Unauthorized => Problem::SignedOut.answer(Audience::Fetch, settings),
+        },
+        Err(_) => Problem::StoreUnavailable.answer(Audience::of(&method, &headers), settings),
+    }
+}
+
+fn describe(live: &LiveSession) -> Value {
+    let session = &live.session;
+    json!({
+        "issuer": session.issuer,
+        "subject": session.subject,
+        "claims": {
+            "email": session.email,
+            "email_verified": session.email_verified,
+            "name": session.name,
+        },
+        "scopes": session.scopes,
+        "assurance": session.assurance,
+        "auth_time": session.auth_time,
+        "session": {
+            "began_at": session.began_at,
+            "idle_ends_at": live.idle_ends_at,
+            "ends_at": session.ends_at,
+        },
+    })
+}
+
+fn json_response(value: &Value) -> Response {
+    let mut response = Body::from(value.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers::keep_private(headers);
+    response
+}

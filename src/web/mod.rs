@@ -1,0 +1,82 @@
+//! The axum floor: the login router, the session layer, and the extractors.
+
+mod bearer;
+mod callback;
+mod context;
+mod cookies;
+mod csrf;
+mod headers;
+mod layer;
+mod login;
+mod logout;
+mod me;
+mod memory_store;
+mod page;
+mod pending;
+mod problem;
+mod random;
+mod records;
+mod redirect;
+mod return_to;
+mod router;
+mod sessions;
+mod settings;
+mod signed_in;
+mod tokens;
+
+pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
+pub use context::LayerMissing;
+pub use layer::{SessionLayer, SessionService};
+pub use memory_store::MemoryStore;
+pub use records::StoreUnavailable;
+pub use settings::SignedOutMe;
+pub use signed_in::{SignedIn, SignedInRejection};
+pub use tokens::AccessTokenError;
+pub use tower_sessions::SessionStore;
+
+pub(crate) use cookies::CookieNames;
+pub(crate) use sessions::SessionLimits;
+pub(crate) use settings::Settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::{clock::Clock, oidc::OidcClient};
+use context::Shared;
+use records::Records;
+
+/// The web floor of one relying party. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Web {
+    oidc: OidcClient,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Web {
+    pub(crate) fn new(oidc: OidcClient, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            oidc,
+            settings: Arc::new(settings),
+            clock,
+        }
+    }
+
+    pub(crate) fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        router::router(&self.settings)
+    }
+
+    pub(crate) fn session_layer(&self, store: impl SessionStore) -> SessionLayer {
+        SessionLayer::new(Shared::new(
+            self.oidc.clone(),
+            Arc::clone(&self.settings),
+            Arc::clone(&self.clock),
+            Records::new(store),
+        ))
+    }
+
+    pub(crate) fn bearer_layer(&self) -> BearerLayer {
+        BearerLayer::new(self.oidc.clone())
+    }
+}

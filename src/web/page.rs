@@ -1,0 +1,76 @@
+//! The few pages of this crate: plain HTML, no script, nothing from elsewhere.
+
+use std::sync::LazyLock;
+
+use axum::response::{Html, IntoResponse, Response};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+};
+use sha2::{Digest as _, Sha256};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;font:1.0625rem/1.5 system-ui,sans-serif}\
+body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f4f5f7;color:#1c2330}\
+main{box-sizing:border-box;width:min(30rem,100% - 2rem);padding:2rem;border-radius:1rem;background:#fff;box-shadow:0 1px 3px #0003}\
+h1{margin:0 0 .75rem;font-size:1.375rem;line-height:1.25}\
+p{margin:0 0 1rem}\
+nav{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}\
+a{padding:.625rem 1rem;border-radius:.5rem;color:#1849c6;border:1px solid currentColor;text-decoration:none}\
+a.first{background:#1849c6;border-color:#1849c6;color:#fff}\
+a:focus-visible{outline:3px solid #f5a524;outline-offset:2px}\
+small{display:block;margin-top:1.5rem;color:#5b6472}\
+@media(prefers-color-scheme:dark){body{background:#11151c;color:#e6e9ef}main{background:#1b212b}\
+a{color:#9db8ff}a.first{background:#9db8ff;border-color:#9db8ff;color:#11151c}small{color:#a2abba}}";
+
+/// Only this very style may run, and nothing may frame the page.
+static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    HeaderValue::try_from(format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    ))
+    .ok()
+});
+
+/// A page that says what happened and offers the way on. All text is this crate's own: nothing
+/// that came from outside is shown.
+pub(super) fn problem(
+    status: StatusCode,
+    title: &'static str,
+    detail: &'static str,
+    sign_in: Option<&str>,
+    reference: &str,
+) -> Response {
+    let (home_class, sign_in) = match sign_in {
+        Some(path) => (
+            "",
+            format!("<a class=\"first\" href=\"{}\">Sign in</a>", escape(path)),
+        ),
+        None => (" class=\"first\"", String::new()),
+    };
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{title}</h1><p>{detail}</p>\
+         <nav>{sign_in}<a{home_class} href=\"/\">Home</a></nav>\
+         <small>Reference {reference}</small></main></body></html>"
+    );
+    let mut response = (status, Html(html)).into_response();
+    let headers = response.headers_mut();
+    if let Some(policy) = &*POLICY {
+        headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

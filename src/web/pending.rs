@@ -1,0 +1,166 @@
+//! Pending logins in the store: one record each, found by `state`, tied to the browser that began,
+//! and taken once.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    records::{Created, Records, StoreUnavailable, Stored},
+    return_to::ReturnTo,
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    oidc::Transaction,
+    secret::{Secret, at_rest},
+};
+
+/// One browser may have so many logins pending; a further one pushes the oldest out.
+const MOST_PER_BROWSER: usize = 8;
+
+/// So long after its end a login is still remembered, to say "too late" or "already done" and not
+/// "never heard of it".
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// A login that has begun and not come back.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct PendingLogin {
+    pub(super) transaction: Transaction,
+    pub(super) return_to: ReturnTo,
+    #[serde(with = "at_rest")]
+    browser: Secret,
+}
+
+impl Stored for PendingLogin {
+    const KIND: &'static str = "login";
+}
+
+/// Stands where a login was taken.
+#[derive(Clone, Serialize, Deserialize)]
+struct TakenLogin {
+    return_to: ReturnTo,
+    #[serde(with = "at_rest")]
+    browser: Secret,
+}
+
+impl Stored for TakenLogin {
+    const KIND: &'static str = "login-taken";
+}
+
+/// The states of a browser's pending logins, oldest first.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct BrowserLogins {
+    states: Vec<String>,
+}
+
+impl Stored for BrowserLogins {
+    const KIND: &'static str = "browser-logins";
+}
+
+/// What became of the attempt to take a login.
+pub(super) enum Take {
+    /// It is ours, and nobody else's any more.
+    Taken(Box<PendingLogin>),
+    /// It has been taken before, in this browser.
+    AlreadyTaken(ReturnTo),
+    /// Its time is over.
+    Expired,
+    /// Another browser began it, or this one lost the cookie. It is left where it is.
+    OtherBrowser,
+    /// There is none of that state.
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct PendingLogins {
+    records: Records,
+    clock: Arc<dyn Clock>,
+}
+
+impl PendingLogins {
+    pub(super) fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
+        Self { records, clock }
+    }
+
+    pub(super) async fn add(
+        &self,
+        transaction: Transaction,
+        return_to: ReturnTo,
+        browser: &Secret,
+    ) -> Result<(), StoreUnavailable> {
+        let forgotten_at = transaction.expires_at().saturating_add(REMEMBERED);
+        let state = transaction.state().clone();
+        let login = PendingLogin {
+            transaction,
+            return_to,
+            browser: browser.clone(),
+        };
+        self.records.put(&state, &login, forgotten_at).await?;
+        self.bound(browser, &state, forgotten_at).await
+    }
+
+    /// Takes the login of `state`, for the browser that holds `browser`.
+    pub(super) async fn take(
+        &self,
+        state: &Secret,
+        browser: Option<&Secret>,
+    ) -> Result<Take, StoreUnavailable> {
+        let Some(login) = self.records.get::<PendingLogin>(state).await? else {
+            return self.taken_before(state, browser).await;
+        };
+        if browser != Some(&login.browser) {
+            return Ok(Take::OtherBrowser);
+        }
+        if self.clock.now() >= login.transaction.expires_at() {
+            return Ok(Take::Expired);
+        }
+        // Reading and deleting are two steps, between which another request may read. Making the
+        // mark is one, which only the first of them does.
+        let mark = TakenLogin {
+            return_to: login.return_to.clone(),
+            browser: login.browser.clone(),
+        };
+        let forgotten_at = login.transaction.expires_at().saturating_add(REMEMBERED);
+        match self.records.create(state, &mark, forgotten_at).await? {
+            Created::Taken => Ok(Take::AlreadyTaken(login.return_to)),
+            Created::New => {
+                self.records.delete::<PendingLogin>(state).await?;
+                Ok(Take::Taken(Box::new(login)))
+            }
+        }
+    }
+
+    async fn taken_before(
+        &self,
+        state: &Secret,
+        browser: Option<&Secret>,
+    ) -> Result<Take, StoreUnavailable> {
+        let mark = self.records.get::<TakenLogin>(state).await?;
+        Ok(match mark {
+            Some(mark) if browser == Some(&mark.browser) => Take::AlreadyTaken(mark.return_to),
+            Some(_) => Take::OtherBrowser,
+            None => Take::Unknown,
+        })
+    }
+
+    /// Keeps the number of a browser's pending logins down. Two that begin in the same instant may
+    /// miss each other here; that costs a record until it expires and nothing else.
+    async fn bound(
+        &self,
+        browser: &Secret,
+        state: &Secret,
+        forgotten_at: Timestamp,
+    ) -> Result<(), StoreUnavailable> {
+        let mut logins = self
+            .records
+            .get::<BrowserLogins>(browser)
+            .await?
+            .unwrap_or_default();
+        logins.states.push(state.expose().to_owned());
+        while logins.states.len() > MOST_PER_BROWSER {
+            let oldest = Secret::new(logins.states.remove(0));
+            self.records.delete::<PendingLogin>(&oldest).await?;
+        }
+        self.records.put(browser, &logins, forgotten_at).await
+    }
+}

@@ -1,0 +1,168 @@
+//! Every record that is kept in the session store. Besides [`MemoryStore`](super::MemoryStore),
+//! this is the one file that knows tower-sessions.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Debug},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+use cookie::time::OffsetDateTime;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store,
+};
+
+use crate::{clock::Timestamp, secret::Secret};
+
+/// The store gets so long for one operation.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The one member of a record's data.
+const MEMBER: &str = "kycport";
+
+/// The form of what is stored; a record of another version reads as absent.
+const VERSION: u64 = 1;
+
+/// A kind of record. Records of different kinds never meet: the kind is part of the id.
+pub(super) trait Stored: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+}
+
+/// The store did not do what it was asked to: it is down, slow, or full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session store is not available")]
+pub struct StoreUnavailable;
+
+/// Whether a record was made, or stood there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    New,
+    Taken,
+}
+
+/// Records by kind and secret key. The store sees a hash of the key, so that whoever reads the
+/// store learns no cookie and no state.
+#[derive(Clone)]
+pub(super) struct Records(Arc<dyn SessionStore>);
+
+impl Records {
+    pub(super) fn new(store: impl SessionStore) -> Self {
+        Self(Arc::new(store))
+    }
+
+    /// Writes a record, over an earlier one if there is one.
+    pub(super) async fn put<T: Stored>(
+        &self,
+        key: &Secret,
+        value: &T,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreUnavailable> {
+        let record = record(key, value, expires_at)?;
+        within_deadline(self.0.save(&record)).await
+    }
+
+    /// Writes a record unless there is one. The store says that there is one by giving the new one
+    /// another id.
+    pub(super) async fn create<T: Stored>(
+        &self,
+        key: &Secret,
+        value: &T,
+        expires_at: Timestamp,
+    ) -> Result<Created, StoreUnavailable> {
+        let mut record = record(key, value, expires_at)?;
+        let wanted = record.id;
+        within_deadline(self.0.create(&mut record)).await?;
+        if record.id == wanted {
+            return Ok(Created::New);
+        }
+        within_deadline(self.0.delete(&record.id)).await?;
+        Ok(Created::Taken)
+    }
+
+    /// Reads a record. One that cannot be understood reads as absent.
+    pub(super) async fn get<T: Stored>(&self, key: &Secret) -> Result<Option<T>, StoreUnavailable> {
+        let id = id::<T>(key);
+        let load = async {
+            match self.0.load(&id).await {
+                Err(session_store::Error::Decode(_)) => Ok(None),
+                other => other,
+            }
+        };
+        let Some(mut record) = within_deadline(load).await? else {
+            return Ok(None);
+        };
+        let value = record.data.remove(MEMBER).and_then(open);
+        if value.is_none() {
+            tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
+        }
+        Ok(value)
+    }
+
+    pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {
+        within_deadline(self.0.delete(&id::<T>(key))).await
+    }
+}
+
+/// Never the store itself: its Debug may show every session there is.
+impl Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Records(…)")
+    }
+}
+
+fn id<T: Stored>(key: &Secret) -> Id {
+    let digest = Sha256::new()
+        .chain_update(T::KIND)
+        .chain_update([0])
+        .chain_update(key.expose())
+        .finalize();
+    let half = digest.first_chunk().copied().unwrap_or_default();
+    Id(i128::from_le_bytes(half))
+}
+
+fn record<T: Stored>(
+    key: &Secret,
+    value: &T,
+    expires_at: Timestamp,
+) -> Result<Record, StoreUnavailable> {
+    let body = serde_json::to_value(value).map_err(|_| StoreUnavailable)?;
+    let sealed = serde_json::json!({ "v": VERSION, "kind": T::KIND, "body": body });
+    Ok(Record {
+        id: id::<T>(key),
+        data: HashMap::from([(MEMBER.to_owned(), sealed)]),
+        expiry_date: OffsetDateTime::from_unix_timestamp(expires_at.as_unix())
+            .map_err(|_| StoreUnavailable)?,
+    })
+}
+
+fn open<T: Stored>(mut sealed: Value) -> Option<T> {
+    let known =
+        sealed.get("v")?.as_u64() == Some(VERSION) && sealed.get("kind")?.as_str() == Some(T::KIND);
+    if !known {
+        return None;
+    }
+    serde_json::from_value(sealed.get_mut("body")?.take()).ok()
+}
+
+async fn within_deadline<R>(
+    operation: impl Future<Output = session_store::Result<R>>,
+) -> Result<R, StoreUnavailable> {
+    match tokio::time::timeout(DEADLINE, operation).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) => {
+            tracing::error!("the session store answered with an error");
+            Err(StoreUnavailable)
+        }
+        Err(_) => {
+            tracing::error!("the session store did not answer in time");
+            Err(StoreUnavailable)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Where a person goes back to: a path of this app and nothing else.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
+
+/// The longest path that is remembered, in bytes.
+const MAX_BYTES: usize = 2048;
+
+/// A path of this app, with its query. Anything that a browser, or a proxy on the way, could take
+/// for another host is not one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct ReturnTo(String);
+
+impl ReturnTo {
+    /// `text` if it is a path of this app; the home page if not.
+    pub(super) fn parse_or_home(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(Self::home)
+    }
+
+    pub(super) fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let after_slash = text.strip_prefix('/')?;
+        let lowered = after_slash.to_ascii_lowercase();
+        let looks_like_a_host = ["/", "\\", "%2f", "%5c"]
+            .iter()
+            .any(|second| lowered.starts_with(second));
+        let is_clean = text.len() <= MAX_BYTES
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        if looks_like_a_host || !is_clean {
+            return None;
+        }
+        // The last word has a parser that does what browsers do.
+        let base = Url::parse("https://app.invalid/").ok()?;
+        let joined = base.join(text).ok()?;
+        let path_is_plain = !joined.path().starts_with("//");
+        (joined.origin() == base.origin() && path_is_plain).then(|| {
+            let mut path = joined.path().to_owned();
+            if let Some(query) = joined.query() {
+                path.push('?');
+                path.push_str(query);
+            }
+            Self(path)
+        })
+    }
+}
+
+/// Judged again when it comes out of the store.
+impl<'de> Deserialize<'de> for ReturnTo {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|text| Self::parse_or_home(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReturnTo;
+
+    #[test]
+    fn only_paths_of_this_app() {
+        // cases 105, 107
+        for (text, path) in [
+            ("/", "/"),
+            ("/vault", "/vault"),
+            ("/vault?a=1&b=%2F%2Fx", "/vault?a=1&b=%2F%2Fx"),
+            ("/a//b", "/a//b"),
+            ("/vault#fragment", "/vault"),
+            (
+                "/login?next=https://evil.example/",
+                "/login?next=https://evil.example/",
+            ),
+            ("", "/"),
+            ("vault", "/"),
+            ("//evil.example", "/"),
+            ("///evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("/a\\..\\b", "/"),
+            ("\\\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("/\n/evil.example", "/"),
+            ("\t//evil.example", "/"),
+            (" //evil.example", "/"),
+            ("/%2f%2fevil.example", "/"),
+            ("/%2Fevil.example", "/"),
+            ("/%5cevil.example", "/"),
+            ("%2f%2fevil.example", "/"),
+            ("/.//evil.example", "/"),
+            ("/..//evil.example", "/"),
+            ("/a/..//evil.example", "/"),
+            ("/%2e%2e//evil.example", "/"),
+            ("https://evil.example/", "/"),
+            ("https:evil.example", "/"),
+            ("javascript:alert(1)", "/"),
+            ("data:text/html,x", "/"),
+            ("//user@evil.example", "/"),
+            ("/ok\r\nSet-Cookie: x=1", "/"),
+            ("/ünïcode", "/"),
+            ("/with space", "/"),
+        ] {
+            assert_eq!(ReturnTo::parse_or_home(text).as_str(), path, "{text:?}");
+        }
+        assert_eq!(
+            ReturnTo::parse_or_home(&format!("/{}", "a".repeat(4096))).as_str(),
+            "/"
+        );
+    }
+
+    #[test]
+    fn a_stored_path_is_judged_again() {
+        // case 106
+        let stored: ReturnTo = serde_json::from_str("\"//evil.example\"").unwrap();
+        assert_eq!(stored.as_str(), "/");
+    }
+}

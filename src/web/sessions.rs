@@ -1,0 +1,206 @@
+//! Signed-in sessions in the store.
+//!
+//! A session is written once, when it begins, and deleted once, when it ends. What changes lives
+//! beside it, in records of its own: when it was last used, and its tokens. So a request that is
+//! still under way when the person signs out can write what it likes: it brings nothing back.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    random,
+    records::{Created, Records, StoreUnavailable, Stored},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    kyc::Assurance,
+    oidc::{SignIn, TokenSet},
+    secret::{Secret, at_rest},
+};
+
+/// A session's last use is written down at most this often.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLimits {
+    /// Without use.
+    pub(crate) idle: Duration,
+    /// In all.
+    pub(crate) absolute: Duration,
+}
+
+/// What is kept of who signed in.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) email: Option<String>,
+    pub(super) email_verified: Option<bool>,
+    pub(super) name: Option<String>,
+    pub(super) assurance: Assurance,
+    pub(super) auth_time: Option<Timestamp>,
+    pub(super) scopes: Vec<String>,
+    pub(super) began_at: Timestamp,
+    /// The absolute limit.
+    pub(super) ends_at: Timestamp,
+}
+
+impl Stored for Session {
+    const KIND: &'static str = "session";
+}
+
+/// When a session was last used.
+#[derive(Clone, Serialize, Deserialize)]
+struct Activity {
+    last_used: Timestamp,
+}
+
+impl Stored for Activity {
+    const KIND: &'static str = "activity";
+}
+
+/// The tokens of a session.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Tokens {
+    #[serde(with = "at_rest")]
+    pub(super) access_token: Secret,
+    pub(super) expires_at: Timestamp,
+    #[serde(with = "at_rest::option")]
+    pub(super) refresh_token: Option<Secret>,
+}
+
+impl Stored for Tokens {
+    const KIND: &'static str = "tokens";
+}
+
+/// A session that is alive, by its key.
+#[derive(Clone)]
+pub(super) struct LiveSession {
+    pub(super) key: Secret,
+    pub(super) session: Arc<Session>,
+    /// When it ends if it is not used again.
+    pub(super) idle_ends_at: Timestamp,
+}
+
+/// Whether looking at a session counts as using it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Counts,
+    DoesNotCount,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Sessions {
+    records: Records,
+    limits: SessionLimits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sessions {
+    pub(super) fn new(records: Records, limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            records,
+            limits,
+            clock,
+        }
+    }
+
+    /// Begins a session under a new key.
+    pub(super) async fn begin(&self, sign_in: SignIn) -> Result<Secret, StoreUnavailable> {
+        let now = self.clock.now();
+        let ends_at = now.saturating_add(self.limits.absolute);
+        let SignIn { claims, tokens } = sign_in;
+        let session = Session {
+            issuer: claims.issuer,
+            subject: claims.subject,
+            email: claims.email,
+            email_verified: claims.email_verified,
+            name: claims.name,
+            assurance: Assurance::new(
+                claims.kyc_status,
+                claims.kyc_tier,
+                claims.aml_clear,
+                claims.issued_at,
+            ),
+            auth_time: claims.auth_time,
+            scopes: tokens.scopes.clone(),
+            began_at: now,
+            ends_at,
+        };
+        let key = random::token();
+        self.keep_tokens(&key, tokens, ends_at).await?;
+        // The session comes last: from when it is there, all of it is there.
+        match self.records.create(&key, &session, ends_at).await? {
+            Created::New => Ok(key),
+            // 256 random bits do not meet; a store that says so is broken.
+            Created::Taken => Err(StoreUnavailable),
+        }
+    }
+
+    /// The session of that key, if it is alive.
+    pub(super) async fn load(
+        &self,
+        key: &Secret,
+        counts: Use,
+    ) -> Result<Option<LiveSession>, StoreUnavailable> {
+        let (session, activity) = tokio::try_join!(
+            self.records.get::<Session>(key),
+            self.records.get::<Activity>(key)
+        )?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let last_used = activity.map_or(session.began_at, |activity| activity.last_used);
+        let idle_ends_at = last_used.saturating_add(self.limits.idle);
+        if now >= session.ends_at || now >= idle_ends_at {
+            return Ok(None);
+        }
+        if counts == Use::Counts && now.since(last_used) >= TOUCH_INTERVAL {
+            self.touch(key, now, session.ends_at).await;
+        }
+        Ok(Some(LiveSession {
+            key: key.clone(),
+            idle_ends_at: idle_ends_at.min(session.ends_at),
+            session: Arc::new(session),
+        }))
+    }
+
+    /// Ends a session. Whoever still holds its key is nobody from now on.
+    pub(super) async fn end(&self, key: &Secret) -> Result<(), StoreUnavailable> {
+        self.records.delete::<Session>(key).await?;
+        // Without the session these say nothing to anybody; they would expire by themselves.
+        let _ = self.records.delete::<Tokens>(key).await;
+        let _ = self.records.delete::<Activity>(key).await;
+        Ok(())
+    }
+
+    pub(super) async fn tokens(&self, key: &Secret) -> Result<Option<Tokens>, StoreUnavailable> {
+        self.records.get(key).await
+    }
+
+    pub(super) async fn keep_tokens(
+        &self,
+        key: &Secret,
+        tokens: TokenSet,
+        ends_at: Timestamp,
+    ) -> Result<(), StoreUnavailable> {
+        let tokens = Tokens {
+            access_token: tokens.access_token,
+            expires_at: tokens.expires_at,
+            refresh_token: tokens.refresh_token,
+        };
+        self.records.put(key, &tokens, ends_at).await
+    }
+
+    /// A use that cannot be written down shortens the session and harms nobody else.
+    async fn touch(&self, key: &Secret, now: Timestamp, ends_at: Timestamp) {
+        let activity = Activity { last_used: now };
+        let expires_at = now.saturating_add(self.limits.idle).min(ends_at);
+        if self.records.put(key, &activity, expires_at).await.is_err() {
+            tracing::warn!("the last use of a session could not be written down");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the web floor needs to know.
+
+use std::time::Duration;
+
+use url::form_urlencoded;
+
+use super::{cookies::CookieNames, return_to::ReturnTo, sessions::SessionLimits};
+use crate::http::Origin;
+
+/// What [`Config`](crate::Config) says about the web floor, valid.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `/auth`, without a slash at its end.
+    pub(crate) prefix: String,
+    /// The path of the redirect URI.
+    pub(crate) callback_path: String,
+    /// The origins that this app's own pages have.
+    pub(crate) own_origins: Vec<Origin>,
+    pub(crate) cookies: CookieNames,
+    pub(crate) limits: SessionLimits,
+    pub(crate) signed_out_me: SignedOutMe,
+    /// How long a login may take.
+    pub(crate) transaction_lifetime: Duration,
+}
+
+/// What `GET /auth/me` answers when nobody is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SignedOutMe {
+    /// 401 with a problem JSON.
+    #[default]
+    Unauthorized,
+    /// 200 with `null`, for pages that ask before they know.
+    Null,
+}
+
+impl Settings {
+    pub(super) fn login_path(&self) -> String {
+        format!("{}/login", self.prefix)
+    }
+
+    pub(super) fn login_path_back_to(&self, return_to: &ReturnTo) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", return_to.as_str())
+            .finish();
+        format!("{}?{query}", self.login_path())
+    }
+
+    /// Where a person goes back to: never to the places that sign in and out, or it could go round
+    /// in circles.
+    pub(super) fn return_to(&self, text: &str) -> ReturnTo {
+        let return_to = ReturnTo::parse_or_home(text);
+        let path = return_to.as_str();
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let is_own = path == self.callback_path
+            || path
+                .strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_own { ReturnTo::home() } else { return_to }
+    }
+}
