@@ -123,7 +123,8 @@ where
                     let value = Arc::clone(&held.value);
                     let soon = now.saturating_add(self.0.lifetimes.ahead);
                     if held.fresh_until <= soon && state.backing_off(now).is_none() {
-                        self.0.join(&mut state);
+                        // In the background: the task runs whether or not anybody waits for it.
+                        drop(self.0.join(&mut state));
                     }
                     return Ok(value);
                 }
@@ -157,19 +158,15 @@ where
             {
                 return Some(Ok(Arc::clone(&held.value)));
             }
-            match &state.flight {
-                Some(flight) => flight.clone(),
-                None => {
-                    let now = self.0.clock.monotonic();
-                    if let Some(error) = state.backing_off(now) {
-                        return Some(Err(error));
-                    }
-                    if !may_fetch() {
-                        return None;
-                    }
-                    self.0.join(&mut state)
+            if state.flight.is_none() {
+                if let Some(error) = state.backing_off(self.0.clock.monotonic()) {
+                    return Some(Err(error));
+                }
+                if !may_fetch() {
+                    return None;
                 }
             }
+            self.0.join(&mut state)
         };
         Some(flight.await)
     }

@@ -1,0 +1,5 @@
+//! The crate as its users see it. One module for each area of the source.
+
+mod access_token;
+mod id_token;
+mod key_set;
