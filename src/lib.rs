@@ -11,10 +11,14 @@ pub mod mock;
 pub mod oidc;
 mod relying_party;
 mod secret;
+#[cfg(feature = "mock")]
+mod testing;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod wire;
 
+#[cfg(all(feature = "mock", feature = "web"))]
+pub use crate::testing::RunningApp;
 #[cfg(feature = "web")]
 pub use crate::web::{BearerToken, MemoryStore, SignedIn};
 pub use crate::{

@@ -1,5 +1,18 @@
 //! The crate as its users see it. One module for each area of the source.
 
 mod access_token;
+mod authorize;
+mod callback;
+mod csrf;
+mod discovery;
+mod foreign_relying_party;
 mod id_token;
+mod jwks;
 mod key_set;
+mod leaks;
+mod logout;
+mod refresh;
+mod session;
+mod sign_in;
+mod support;
+mod token_endpoint;
