@@ -66,7 +66,6 @@ async fn signing_out_ends_the_session_for_good() {
     // cases 108, 109
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
-    browser.sign_in(app.url("/"), &ada).await.unwrap();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     let stolen = browser.clone();
 
