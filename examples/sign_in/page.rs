@@ -7,8 +7,8 @@ pub(crate) const SCRIPT: &str = include_str!("storage.js");
 
 pub(crate) fn signed_out() -> String {
     page(
-        "Fern Bank",
-        "<h1>Fern Bank</h1>\
+        "Acme Bank",
+        "<h1>Acme Bank</h1>\
          <p>Open an account without sending us a single document: KYCPort knows you already.</p>\
          <p><a class=\"button\" id=\"sign-in\" href=\"/auth/login\">Sign in with KYCPort</a></p>",
     )
@@ -48,7 +48,7 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
     })
     .collect();
     page(
-        "Fern Bank",
+        "Acme Bank",
         &format!(
             "<h1>Welcome, {}</h1><dl>{rows}</dl>\
              <form method=\"post\" action=\"/auth/logout\">\
@@ -69,7 +69,7 @@ fn page(title: &str, main: &str) -> String {
          <dl><dt>document.cookie</dt><dd id=\"cookie\">…</dd>\
          <dt>localStorage</dt><dd id=\"local\">…</dd>\
          <dt>sessionStorage</dt><dd id=\"session\">…</dd></dl>\
-         <p>One httpOnly cookie, which no script can read. The tokens are on the server.</p></aside>\
+         <p>Signed in, it holds one httpOnly cookie, which no script can read. The tokens are on the server.</p></aside>\
          <script src=\"/storage.js\"></script></body></html>"
     )
 }

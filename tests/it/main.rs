@@ -2,6 +2,7 @@
 
 mod access_token;
 mod authorize;
+mod browser;
 mod callback;
 mod csrf;
 mod discovery;
