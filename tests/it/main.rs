@@ -6,6 +6,7 @@ mod browser;
 mod callback;
 mod csrf;
 mod discovery;
+mod floors;
 mod foreign_relying_party;
 mod id_token;
 mod jwks;
