@@ -1,35 +1,33 @@
-//! One request from the socket to the answer.
+//! One request from the socket to the answer, and the places where faults come in.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header::ALLOW},
     response::Response,
 };
 
 use super::{
-    answer::{Answer, Refusal},
+    answer::{Answer, AnswerBody, Refusal},
     authorize,
+    breakage::wait,
     core::Core,
     discovery,
     endpoint::Endpoint,
     log::RecordedRequest,
     params::Params,
+    rules::{Effect, Spot},
+    socket::Cutter,
     token, userinfo,
 };
 
-/// A request, read whole.
-struct Incoming {
-    method: Method,
-    path: String,
-    query: Params,
-    headers: HeaderMap,
-    form: Params,
-}
-
-pub(super) async fn serve(State(core): State<Arc<Core>>, request: Request) -> Response {
+pub(super) async fn serve(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
     let incoming = Incoming {
@@ -48,14 +46,102 @@ pub(super) async fn serve(State(core): State<Arc<Core>>, request: Request) -> Re
         incoming.form.clone(),
         incoming.headers.clone(),
     ));
-    let answer = match (endpoint, body) {
-        (_, None) => too_large(),
-        (None, _) => authorize::missing(&incoming.path),
-        (Some(endpoint), _) => answer(&core, endpoint, &incoming),
+    let (response, refusal) = match (endpoint, body) {
+        (_, None) => plain(too_large()),
+        (None, _) => plain(authorize::missing(&incoming.path)),
+        (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
     core.log()
-        .finish(number, answer.status.as_u16(), answer.refusal.clone());
-    answer.into_response()
+        .finish(number, response.status().as_u16(), refusal);
+    response
+}
+
+/// A request, read whole.
+struct Incoming {
+    method: Method,
+    path: String,
+    query: Params,
+    headers: HeaderMap,
+    form: Params,
+}
+
+async fn respond(
+    core: &Core,
+    endpoint: Endpoint,
+    incoming: &Incoming,
+    cutter: &Cutter,
+) -> (Response, Option<Refusal>) {
+    let before = Spot::Before(endpoint);
+    if let Some(broken) = disturb(core, before, None, cutter).await.0 {
+        return (broken, None);
+    }
+    let mut answer = answer(core, endpoint, incoming);
+    edit(core, endpoint, &mut answer);
+    let after = Spot::After(endpoint);
+    let refusal = answer.refusal.clone();
+    match disturb(core, after, Some(answer), cutter).await {
+        (Some(broken), _) => (broken, refusal),
+        (None, Some(answer)) => plain(answer),
+        (None, None) => (Response::default(), refusal),
+    }
+}
+
+/// Gates first, then delays, then what breaks the answer.
+async fn disturb(
+    core: &Core,
+    spot: Spot<'_>,
+    mut real: Option<Answer>,
+    cutter: &Cutter,
+) -> (Option<Response>, Option<Answer>) {
+    let gates = core
+        .rules()
+        .take_all(spot, |effect| matches!(effect, Effect::Hold(_)));
+    for rule in gates {
+        if let Effect::Hold(latch) = &rule.effect {
+            latch.pass().await;
+        }
+    }
+    let delay = core
+        .rules()
+        .take(spot, |effect| matches!(effect, Effect::Delay(_)));
+    if let Some(Effect::Delay(by)) = delay.as_ref().map(|rule| &rule.effect) {
+        wait(*by).await;
+    }
+    let headers = core
+        .rules()
+        .take_all(spot, |effect| matches!(effect, Effect::Headers));
+    if let Some(answer) = &mut real {
+        for rule in headers {
+            rule.add_headers(&mut answer.headers);
+        }
+    }
+    let broken = core
+        .rules()
+        .take(spot, |effect| matches!(effect, Effect::Break(_)));
+    if let Some(rule) = broken
+        && let Effect::Break(breakage) = &rule.effect
+    {
+        let mut response = breakage.respond(real, cutter).await;
+        rule.add_headers(response.headers_mut());
+        return (Some(response), None);
+    }
+    (None, real)
+}
+
+fn edit(core: &Core, endpoint: Endpoint, answer: &mut Answer) {
+    if !answer.status.is_success() {
+        return;
+    }
+    if let AnswerBody::Json(value) = &mut answer.body {
+        let edits = core.rules().take_all(Spot::After(endpoint), |effect| {
+            matches!(effect, Effect::EditJson(_))
+        });
+        for rule in edits {
+            if let Effect::EditJson(edit) = &rule.effect {
+                edit(value);
+            }
+        }
+    }
 }
 
 fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
@@ -79,6 +165,11 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         Endpoint::Token => token::token(core, headers, query, form),
         Endpoint::Userinfo => userinfo::userinfo(core, headers, query, form),
     }
+}
+
+fn plain(answer: Answer) -> (Response, Option<Refusal>) {
+    let refusal = answer.refusal.clone();
+    (answer.into_response(), refusal)
 }
 
 /// None if it is too large, or if it broke off.
