@@ -1,4 +1,4 @@
-//! What is known of one person, and since when.
+//! What is known of one person, since when, and from where.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,21 @@ pub struct Assurance {
     pub aml_clear: Option<bool>,
     /// When KYCPort said so.
     pub checked_at: Timestamp,
+    /// Where it said so.
+    pub source: AssuranceSource,
+}
+
+/// Where KYCPort said what it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AssuranceSource {
+    /// In the ID token, at sign-in (K31).
+    IdToken,
+    /// At the userinfo endpoint (K31).
+    Userinfo,
+    /// At the status endpoint (K40).
+    Status,
 }
 
 impl Assurance {
@@ -29,21 +44,60 @@ impl Assurance {
         kyc_tier: Option<KycTier>,
         aml_clear: Option<bool>,
         checked_at: Timestamp,
+        source: AssuranceSource,
     ) -> Self {
         Self {
             kyc_status,
             kyc_tier,
             aml_clear,
             checked_at,
+            source,
         }
     }
 
     /// Whether the person was verified, at `tier` or above, when KYCPort was asked.
     pub fn is_verified_at(&self, tier: &KycTier) -> bool {
         self.kyc_status == Some(KycStatus::Verified)
-            && self
-                .kyc_tier
-                .as_ref()
-                .is_some_and(|own| own.satisfies(tier))
+            && self.kyc_tier.as_ref().is_some_and(|own| own.satisfies(tier))
+    }
+
+    /// Whether status and tier are both said, in words that are understood.
+    pub fn is_known(&self) -> bool {
+        let status = matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
+        let tier = matches!(&self.kyc_tier, Some(tier) if !matches!(tier, KycTier::Unknown(_)));
+        status && tier
+    }
+
+    /// Which of two to believe: the newer; of two as new, the stricter.
+    #[must_use]
+    pub fn or_newer(self, other: Self) -> Self {
+        let differ = (&self.kyc_status, &self.kyc_tier, self.aml_clear)
+            != (&other.kyc_status, &other.kyc_tier, other.aml_clear);
+        if differ && self.checked_at == other.checked_at {
+            tracing::warn!(
+                one = ?self.source,
+                other = ?other.source,
+                "two sources differ about a person; the stricter is believed"
+            );
+        }
+        let takes_other = match other.checked_at.cmp(&self.checked_at) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => other.laxness() < self.laxness(),
+        };
+        if takes_other { other } else { self }
+    }
+
+    /// How much it lets through: being verified, then the tier, then being clear.
+    fn laxness(&self) -> (bool, usize, bool) {
+        let tier = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
+            .iter()
+            .filter(|tier| self.kyc_tier.as_ref().is_some_and(|own| own.satisfies(tier)))
+            .count();
+        (
+            self.kyc_status == Some(KycStatus::Verified),
+            tier,
+            self.aml_clear == Some(true),
+        )
     }
 }

@@ -1,0 +1,211 @@
+//! What an action needs, and the one judge of whether it is there.
+
+use std::time::Duration;
+
+use super::assurance::Assurance;
+use crate::{
+    clock::Timestamp,
+    wire::kyc::{KycStatus, KycTier},
+};
+
+/// What an action needs to be known of a person.
+///
+/// ```
+/// use std::time::Duration;
+/// use kycport::kyc::Requirement;
+/// use kycport::KycTier;
+///
+/// let withdrawal = Requirement::tier(KycTier::T2)
+///     .aml_clear()
+///     .no_older_than(Duration::from_secs(60));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    tier: KycTier,
+    aml_clear: bool,
+    no_older_than: Option<Duration>,
+}
+
+/// What is missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Shortfall {
+    /// Verified, but not far enough.
+    #[error("the tier is too low")]
+    TierTooLow {
+        /// What is needed.
+        required: KycTier,
+    },
+    /// Under way: wait.
+    #[error("the verification is pending")]
+    Pending,
+    /// KYCPort rejected the person.
+    #[error("the verification was rejected")]
+    Rejected,
+    /// Was verified once.
+    #[error("the verification has expired")]
+    Expired,
+    /// Never verified.
+    #[error("there is no verification")]
+    Unverified,
+    /// Something was found, or it is not known that nothing was.
+    #[error("AML is not clear")]
+    AmlNotClear,
+    /// Known, but not lately enough.
+    #[error("the assurance is too old")]
+    TooOld,
+    /// Not known: no answer, or one in words that are not understood.
+    #[error("the assurance cannot be known")]
+    NotKnown,
+}
+
+impl Requirement {
+    /// Verified, at `tier` or above.
+    pub fn tier(tier: KycTier) -> Self {
+        Self {
+            tier,
+            aml_clear: false,
+            no_older_than: None,
+        }
+    }
+
+    /// And nothing found against the person.
+    #[must_use]
+    pub fn aml_clear(mut self) -> Self {
+        self.aml_clear = true;
+        self
+    }
+
+    /// And KYCPort asked no longer ago than this.
+    #[must_use]
+    pub fn no_older_than(mut self, age: Duration) -> Self {
+        self.no_older_than = Some(age);
+        self
+    }
+
+    /// The tier that is needed.
+    pub fn required_tier(&self) -> &KycTier {
+        &self.tier
+    }
+
+    /// How old the assurance may be, if that matters.
+    pub fn max_age(&self) -> Option<Duration> {
+        self.no_older_than
+    }
+
+    /// Judges.
+    ///
+    /// # Errors
+    /// The [`Shortfall`] to act on first.
+    pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), Shortfall> {
+        // First what a newer answer could change: an old "rejected" says as little as an old
+        // "verified".
+        if let Some(age) = self.no_older_than
+            && now.since(assurance.checked_at) > age
+        {
+            return Err(Shortfall::TooOld);
+        }
+        match &assurance.kyc_status {
+            Some(KycStatus::Verified) => {}
+            Some(KycStatus::Pending) => return Err(Shortfall::Pending),
+            Some(KycStatus::Rejected) => return Err(Shortfall::Rejected),
+            Some(KycStatus::Expired) => return Err(Shortfall::Expired),
+            Some(KycStatus::Unverified) => return Err(Shortfall::Unverified),
+            Some(KycStatus::Unknown(_)) | None => return Err(Shortfall::NotKnown),
+        }
+        match &assurance.kyc_tier {
+            Some(own) if own.satisfies(&self.tier) => {}
+            Some(KycTier::Unknown(_)) | None => return Err(Shortfall::NotKnown),
+            Some(_) => {
+                return Err(Shortfall::TierTooLow {
+                    required: self.tier.clone(),
+                });
+            }
+        }
+        if self.aml_clear && assurance.aml_clear != Some(true) {
+            return Err(Shortfall::AmlNotClear);
+        }
+        Ok(())
+    }
+}
+
+impl Shortfall {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TierTooLow { .. } => "tier_too_low",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Unverified => "unverified",
+            Self::AmlNotClear => "aml_not_clear",
+            Self::TooOld => "too_old",
+            Self::NotKnown => "not_known",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Requirement, Shortfall as S};
+    use crate::{
+        Assurance,
+        clock::Timestamp,
+        kyc::AssuranceSource,
+        wire::kyc::{KycStatus as St, KycTier as T},
+    };
+
+    #[test]
+    fn one_judge() {
+        // case 117
+        let now = Timestamp::from_unix(1_000_000);
+        let t2 = Requirement::tier(T::T2);
+        let low = S::TierTooLow { required: T::T2 };
+        let verified = Some(St::Verified);
+        for (requirement, status, tier, aml, age, verdict) in [
+            (t2.clone(), verified.clone(), Some(T::T2), None, 0, Ok(())),
+            (t2.clone(), verified.clone(), Some(T::T3), None, 1 << 40, Ok(())),
+            (t2.clone(), verified.clone(), Some(T::T1), None, 0, Err(low.clone())),
+            (t2.clone(), verified.clone(), Some(T::T0), None, 0, Err(low)),
+            (t2.clone(), verified.clone(), None, None, 0, Err(S::NotKnown)),
+            (t2.clone(), verified.clone(), Some(T::Unknown("t9".into())), None, 0, Err(S::NotKnown)),
+            (t2.clone(), None, Some(T::T3), None, 0, Err(S::NotKnown)),
+            (t2.clone(), Some(St::Unknown("VERIFIED!".into())), Some(T::T3), None, 0, Err(S::NotKnown)),
+            (t2.clone(), Some(St::Pending), Some(T::T3), None, 0, Err(S::Pending)),
+            (t2.clone(), Some(St::Rejected), Some(T::T3), Some(true), 0, Err(S::Rejected)),
+            (t2.clone(), Some(St::Expired), Some(T::T3), None, 0, Err(S::Expired)),
+            (t2.clone(), Some(St::Unverified), Some(T::T3), None, 0, Err(S::Unverified)),
+            (Requirement::tier(T::Unknown("t2".into())), verified.clone(), Some(T::T3), None, 0,
+                Err(S::TierTooLow { required: T::Unknown("t2".into()) })),
+            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), Some(true), 0, Ok(())),
+            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), Some(false), 0, Err(S::AmlNotClear)),
+            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), None, 0, Err(S::AmlNotClear)),
+            (t2.clone().no_older_than(Duration::from_secs(60)), verified.clone(), Some(T::T2), None, 60, Ok(())),
+            (t2.clone().no_older_than(Duration::from_secs(60)), verified.clone(), Some(T::T2), None, 61, Err(S::TooOld)),
+            (t2.clone().no_older_than(Duration::ZERO), verified, Some(T::T2), None, -5, Ok(())),
+        ] {
+            let at = Timestamp::from_unix(1_000_000_i64.saturating_sub(age));
+            let assurance = Assurance::new(status, tier, aml, at, AssuranceSource::Status);
+            assert_eq!(requirement.check(&assurance, now), verdict, "{requirement:?} {assurance:?}");
+        }
+    }
+
+    #[test]
+    fn the_newer_is_believed_and_of_two_as_new_the_stricter() {
+        let said = |status, tier, at, source| {
+            Assurance::new(Some(status), Some(tier), Some(true), Timestamp::from_unix(at), source)
+        };
+        let old = said(St::Verified, T::T3, 1, AssuranceSource::IdToken);
+        let new = said(St::Rejected, T::T0, 2, AssuranceSource::Status);
+        assert_eq!(old.clone().or_newer(new.clone()), new);
+        assert_eq!(new.clone().or_newer(old), new);
+        let as_new = said(St::Verified, T::T3, 2, AssuranceSource::Userinfo);
+        assert_eq!(as_new.clone().or_newer(new.clone()), new);
+        assert_eq!(new.clone().or_newer(as_new), new);
+        let lower = said(St::Verified, T::T1, 2, AssuranceSource::Userinfo);
+        let higher = said(St::Verified, T::T2, 2, AssuranceSource::Status);
+        assert_eq!(higher.or_newer(lower.clone()), lower);
+    }
+}
