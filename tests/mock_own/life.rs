@@ -14,7 +14,13 @@ async fn it_listens_on_loopback_unless_it_is_told_otherwise_by_name() {
         "{refused:?}"
     );
     let builder = MockIssuer::builder().danger_bind_any(everywhere);
-    builder.start().await.unwrap();
+    let kyc = builder.start().await.unwrap();
+    assert!(kyc.origin().starts_with("http://127.0.0.1:"));
+    kyc.browser()
+        .get(kyc.discovery_url())
+        .await
+        .unwrap()
+        .assert_ok();
 }
 
 // case 135
