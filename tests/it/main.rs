@@ -1,5 +1,7 @@
 //! The crate as its users see it. One module for each area of the source.
 
 mod access_token;
+mod every_token;
 mod id_token;
 mod key_set;
+mod mint;
