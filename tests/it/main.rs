@@ -2,6 +2,8 @@
 
 mod access_token;
 mod every_token;
+mod foreign_tokens;
 mod id_token;
 mod key_set;
 mod mint;
+mod no_panic;
