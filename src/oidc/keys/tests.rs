@@ -120,6 +120,20 @@ fn rfc_8037() {
     assert!(!key.verifies(&input.as_bytes()[1..], &signature));
 }
 
+#[test]
+fn a_set_knows_the_names_of_its_keys_believed_or_ambiguous() {
+    // cases 10, 17: what it knows is not fetched for
+    let set = br#"{"keys":[
+        {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"OKP","crv":"Ed25519","kid":"weak","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+        {"kty":"RSA","kid":"c"}]}"#;
+    let keys = KeySet::from_json(set, AlgorithmNames::default()).unwrap();
+    let known = ["a", "b", "weak", "c", "d", ""].map(|kid| keys.knows(kid));
+    assert_eq!(known, [true, true, false, false, false, false]);
+}
+
 /// The twelve of ed25519-speccheck, in its order (Chalkias, Garillot and Nikolaenko, "Taming the
 /// many EdDSAs", 2020, section 4): message, key, signature; and the verdict that is right here.
 const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
