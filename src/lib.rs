@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The manual speaks of all features; without some of them its links have nowhere to go.
+#![cfg_attr(
+    not(all(feature = "web", feature = "mock")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 pub mod clock;
 mod config;
@@ -11,10 +16,14 @@ pub mod mock;
 pub mod oidc;
 mod relying_party;
 mod secret;
+#[cfg(feature = "mock")]
+mod testing;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod wire;
 
+#[cfg(all(feature = "mock", feature = "web"))]
+pub use crate::testing::RunningApp;
 #[cfg(feature = "web")]
 pub use crate::web::{BearerToken, MemoryStore, SignedIn};
 pub use crate::{

@@ -66,6 +66,7 @@ pub(crate) mod at_rest {
     }
 
     /// The same for a secret that may be absent.
+    #[cfg(feature = "web")]
     pub(crate) mod option {
         use super::super::{Deserialize, Deserializer, Secret, Serializer};
 

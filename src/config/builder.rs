@@ -30,6 +30,7 @@ const DEFAULT_SCOPES: [&str; 2] = ["openid", "kyc"];
 /// The largest difference of clocks that is forgiven.
 const MOST_SKEW: Duration = Duration::from_secs(300);
 /// A limit that is longer is no limit.
+#[cfg(feature = "web")]
 const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 const ISSUER: Setting = Setting::with_variable("issuer", "KYCPORT_ISSUER");

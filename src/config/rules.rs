@@ -135,6 +135,7 @@ pub(super) fn extra_parameter(setting: Setting, name: &str) -> Result<(), Config
 }
 
 /// A path below which the routes lie.
+#[cfg(feature = "web")]
 pub(super) fn prefix(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let is_path = text.len() > 1
         && text.starts_with('/')
@@ -151,6 +152,7 @@ pub(super) fn prefix(setting: Setting, text: &str) -> Result<String, ConfigError
 }
 
 /// The name of a cookie, less the prefix that browsers watch over.
+#[cfg(feature = "web")]
 pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let is_name = (1..=64).contains(&text.len())
         && text

@@ -1,4 +1,17 @@
 //! The manual: pages without code, so that a name that moves breaks its link and the build.
 
+/// How the crate is built, and why.
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+/// What the crate promises, and what it leaves to you.
+#[doc = include_str!("promises.md")]
+pub mod promises {}
+
+/// Every fact of KYCPort's wire that is relied on, with where it comes from.
 #[doc = include_str!("contract.md")]
 pub mod contract {}
+
+/// The bad inputs and faults to survive, and which of them do not apply.
+#[doc = include_str!("cases.md")]
+pub mod cases {}

@@ -14,6 +14,7 @@ impl Origin {
         matches!(url.scheme(), "http" | "https").then(|| Self(url.origin().ascii_serialization()))
     }
 
+    #[cfg(feature = "web")]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

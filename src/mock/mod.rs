@@ -1,1 +1,86 @@
-//! mock
+//! A strict KYCPort in the same process, for tests and for the examples.
+//!
+//! [`MockIssuer::start`] listens on a random loopback port, on a thread of its own, for as long as
+//! a handle to it lives. It is as strict as KYCPort's documentation reads, and stricter where the
+//! standards are: exact redirect URIs, PKCE with S256 alone, codes that work once, client
+//! authentication in the body. Every laxness is a named switch ([`Switches`]), and every fact it
+//! rests on is a row of [the contract](crate::guide::contract).
+//!
+//! From nothing to the callback of a signed-in person:
+//!
+//! ```
+//! use kycport::{KycTier, mock::MockIssuer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kyc = MockIssuer::start().await;
+//! kyc.client().register_redirect_uri("http://127.0.0.1:3000/auth/callback")?;
+//! let ada = kyc.person("ada").tier(KycTier::T2).create();
+//! # let login_url = format!(
+//! #     "{}/authorize?response_type=code&client_id={}&redirect_uri=http%3A%2F%2F127.0.0.1%3A3000\
+//! #      %2Fauth%2Fcallback&scope=openid%20kyc&state=s&nonce=n&code_challenge_method=S256\
+//! #      &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+//! #     kyc.origin(), kyc.client().id());
+//! // `login_url` is `/auth/login` of the app under test.
+//! let callback = kyc.browser().start_sign_in(&login_url, &ada).await?;
+//! assert!(callback.query().is_some_and(|query| query.contains("code=")));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With an app behind `login_url`, [`Browser::sign_in`] goes all the way and gives the page the
+//! person lands on.
+//!
+//! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256 and
+//! its rules are its own, so that a wrong rule in the SDK is not mirrored here.
+
+mod answer;
+mod authorize;
+mod breakage;
+mod browser;
+mod builder;
+mod claims;
+mod client;
+mod core;
+mod discovery;
+mod dispatch;
+mod endpoint;
+mod fault;
+mod gate;
+mod grants;
+mod gzip;
+mod issuer;
+mod jws;
+mod keys;
+mod log;
+mod mint;
+mod params;
+mod person;
+mod random;
+mod rules;
+mod server;
+mod socket;
+mod switches;
+mod tamper;
+mod tamper_apply;
+mod tamper_shape;
+mod token;
+mod tokens;
+mod userinfo;
+
+pub use answer::Refusal;
+pub use browser::{Browser, BrowserError, Page, Visit};
+pub use builder::{MockError, MockIssuerBuilder};
+pub use client::{Client, NewClient};
+pub use endpoint::Endpoint;
+pub use fault::{Fault, On, Rule};
+pub use gate::Gate;
+pub use issuer::MockIssuer;
+pub use jws::{Signing, TokenDraft};
+pub use keys::Keys;
+pub use log::{RecordedRequest, Requests};
+pub use mint::{Mint, Minted};
+pub use person::{NewPerson, Person};
+pub use switches::Switches;
+pub use tamper::Tamper;
+pub use tokens::Tokens;

@@ -5,8 +5,9 @@ use std::{fmt, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
+    algorithm::AlgorithmNames,
     claims::{Claims, Common, refuse},
-    jws::{AlgorithmNames, Unverified},
+    jws::Unverified,
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
 };

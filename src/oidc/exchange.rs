@@ -17,7 +17,7 @@ use oauth2::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{callback::printable, client::Settings};
+use super::{callback::printable, settings::Settings};
 use crate::{
     http::{HttpClient, TransportError},
     secret::Secret,

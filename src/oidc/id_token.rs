@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha512};
 
 use super::{
+    algorithm::AlgorithmNames,
     claims::{Claims, Common, refuse},
-    jws::{AlgorithmNames, Unverified},
+    jws::Unverified,
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
 };

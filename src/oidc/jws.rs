@@ -5,6 +5,7 @@ use ed25519_dalek::Signature;
 use serde_json::{Map, Value};
 
 use super::{
+    algorithm::AlgorithmNames,
     keys::KeySet,
     refusal::{TokenKind, TokenPart, TokenRefusal},
     strict_json,
@@ -16,23 +17,6 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Header parameters that change what is signed or how it is read; no such extension is used here.
 const EXTENSIONS: [&str; 4] = ["crit", "b64", "zip", "cty"];
-
-/// By which names the one algorithm may be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum AlgorithmNames {
-    /// `EdDSA` alone (K22, RFC 8037).
-    #[default]
-    EdDsa,
-    /// `EdDSA`, and the fully specified `Ed25519` (RFC 9864).
-    EdDsaOrEd25519,
-}
-
-impl AlgorithmNames {
-    pub(super) fn admits(self, name: &str) -> bool {
-        name == claims::ALG_EDDSA || (self == Self::EdDsaOrEd25519 && name == "Ed25519")
-    }
-}
 
 /// A token taken apart, its header judged and nothing else: what it says is not yet known to be
 /// true.

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use serde_json::Value;
 
-use super::{jws::AlgorithmNames, refusal::TokenRefusal};
+use super::{algorithm::AlgorithmNames, refusal::TokenRefusal};
 use crate::wire::jwks::{Jwk, JwkSet};
 
 /// The most keys that a set may hold.

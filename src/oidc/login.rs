@@ -13,7 +13,7 @@ use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{client::Settings, metadata::VerifiedProvider};
+use super::{metadata::VerifiedProvider, settings::Settings};
 use crate::{
     clock::Timestamp,
     secret::{Secret, at_rest},

@@ -5,6 +5,7 @@
 //! keys, expectations and time.
 
 mod access_token;
+mod algorithm;
 mod cached;
 mod callback;
 mod claims;
@@ -17,23 +18,26 @@ mod login;
 mod metadata;
 mod provider;
 mod refusal;
+mod settings;
 mod strict_json;
 
 pub use access_token::{
     AccessTokenClaims, AccessTokenProfile, ExpectedAccessToken, verify_access_token,
 };
+pub use algorithm::AlgorithmNames;
 pub use callback::{AuthorizationError, CallbackParams, CallbackParamsError};
-pub use client::{OidcClient, ResponseIssuer, SignIn, SignInError, TokenSet, VerifyError};
+pub use client::{OidcClient, SignIn, SignInError, TokenSet, VerifyError};
 pub use exchange::ExchangeError;
 pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
-pub use jws::{AlgorithmNames, MAX_TOKEN_BYTES};
+pub use jws::MAX_TOKEN_BYTES;
 pub use keys::{KeySet, KeySetError, MAX_KEYS};
 pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use provider::ProviderError;
 pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
+pub use settings::ResponseIssuer;
 
 #[cfg(feature = "web")]
 pub(crate) use callback::printable;
-pub(crate) use client::Settings;
 pub(crate) use metadata::{MetadataPolicy, RESERVED_PARAMETERS};
+pub(crate) use settings::Settings;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
+    algorithm::AlgorithmNames,
     cached::{Cached, Fetched, Interrupted, Lifetimes},
-    jws::AlgorithmNames,
     keys::{KeySet, KeySetError},
     metadata::{MetadataError, MetadataPolicy, VerifiedProvider},
 };

@@ -120,11 +120,11 @@ impl RequestContext {
         &self,
         counts: Use,
     ) -> Result<Option<LiveSession>, StoreUnavailable> {
+        // From here on the answer depends on the cookie, and if only on its not being there.
+        self.0.names_a_person.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
             return Ok(None);
         };
-        // From here on the answer depends on the cookie.
-        self.0.names_a_person.store(true, Ordering::Relaxed);
         self.0
             .session
             .get_or_init(|| self.sessions().load(key, counts))

@@ -50,7 +50,8 @@ pub(super) fn is_present(headers: &HeaderMap, name: &str) -> bool {
         header
             .as_bytes()
             .split(|byte| *byte == b';')
-            .any(|pair| pair.trim_ascii().starts_with(name.as_bytes()))
+            .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes()))
+            .any(|rest| rest.starts_with(b"="))
     })
 }
 
@@ -90,7 +91,7 @@ fn header(cookie: &Cookie<'_>) -> Option<HeaderValue> {
 mod tests {
     use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-    use super::read;
+    use super::{is_present, read};
 
     #[test]
     fn only_one_well_formed_key_is_read() {
@@ -117,6 +118,21 @@ mod tests {
                 map.append(COOKIE, HeaderValue::from_str(header).unwrap());
             }
             assert_eq!(read(&map, "k").is_some(), accepted, "{headers:.80?}");
+        }
+    }
+
+    #[test]
+    fn another_cookie_with_a_longer_name_is_not_it() {
+        for (header, present) in [
+            ("k=x", true),
+            ("a=1;k=x", true),
+            ("a=1; k=", true),
+            ("k-login=x", false),
+            ("a=k=x", false),
+            ("k", false),
+        ] {
+            let map = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(header))]);
+            assert_eq!(is_present(&map, "k"), present, "{header}");
         }
     }
 }

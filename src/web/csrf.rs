@@ -1,6 +1,9 @@
 //! Cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based Applications").
 
-use http::{HeaderMap, Method, header::ORIGIN};
+use http::{
+    HeaderMap, Method,
+    header::{ORIGIN, UPGRADE},
+};
 
 use crate::http::Origin;
 
@@ -12,7 +15,9 @@ pub(super) const CUSTOM_HEADER: &str = "x-kycport-csrf";
 /// Reading is always allowed; what changes something must come from the same origin. `SameSite=Lax`
 /// alone would let a sibling host post.
 pub(super) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    // A WebSocket begins as a GET, and then does whatever it likes.
+    let upgrades = headers.contains_key(UPGRADE);
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !upgrades {
         return true;
     }
     let origin = headers.get(ORIGIN).map(|value| {
@@ -92,6 +97,13 @@ mod tests {
                 "{headers:?}"
             );
             assert!(is_same_origin(&Method::GET, &map, &own));
+            let mut upgrade = map;
+            upgrade.insert("upgrade", HeaderValue::from_static("websocket"));
+            assert_eq!(
+                is_same_origin(&Method::GET, &upgrade, &own),
+                allowed,
+                "{headers:?}"
+            );
         }
     }
 }

@@ -1,9 +1,24 @@
 //! The crate as its users see it. One module for each area of the source.
 
 mod access_token;
+mod authorize;
+mod browser;
+mod callback;
+mod csrf;
+mod discovery;
 mod every_token;
+mod floors;
+mod foreign_relying_party;
 mod foreign_tokens;
 mod id_token;
+mod jwks;
 mod key_set;
+mod leaks;
+mod logout;
 mod mint;
 mod no_panic;
+mod refresh;
+mod session;
+mod sign_in;
+mod support;
+mod token_endpoint;

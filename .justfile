@@ -1,0 +1,16 @@
+# The commands of this project. `just` lists them.
+
+_default:
+    @just --list --justfile {{ justfile() }}
+
+# Everything that must be green.
+check:
+    bash .ci/run
+
+# The example app on the mock issuer.
+sign-in:
+    cargo run --example sign_in
+
+# Figures beside their peers, one run each.
+bench:
+    cargo bench

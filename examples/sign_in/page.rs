@@ -1,0 +1,82 @@
+//! The pages of the example.
+
+use kycport::SignedIn;
+
+pub(crate) const STYLE: &str = include_str!("style.css");
+pub(crate) const SCRIPT: &str = include_str!("storage.js");
+
+pub(crate) fn signed_out() -> String {
+    page(
+        "Acme Bank",
+        "<h1>Acme Bank</h1>\
+         <p>Open an account without sending us a single document: KYCPort knows you already.</p>\
+         <p><a class=\"button\" id=\"sign-in\" href=\"/auth/login\">Sign in with KYCPort</a></p>",
+    )
+}
+
+pub(crate) fn signed_in(person: &SignedIn) -> String {
+    let assurance = person.assurance();
+    let unknown = || "not known".to_owned();
+    let status = assurance
+        .kyc_status
+        .as_ref()
+        .map_or_else(unknown, ToString::to_string);
+    let tier = assurance
+        .kyc_tier
+        .as_ref()
+        .map_or_else(unknown, ToString::to_string);
+    let aml = match assurance.aml_clear {
+        Some(true) => "clear",
+        Some(false) => "not clear",
+        None => "not known",
+    };
+    let name = person.name().or(person.email()).unwrap_or(person.subject());
+    let rows: String = [
+        ("Status", status.as_str()),
+        ("Tier", tier.as_str()),
+        ("AML", aml),
+        ("Email", person.email().unwrap_or("not shared")),
+        ("Person", person.subject()),
+    ]
+    .iter()
+    .map(|(label, value)| {
+        format!(
+            "<dt>{label}</dt><dd data-field=\"{}\">{}</dd>",
+            label.to_lowercase(),
+            escape(value)
+        )
+    })
+    .collect();
+    page(
+        "Acme Bank",
+        &format!(
+            "<h1>Welcome, {}</h1><dl>{rows}</dl>\
+             <form method=\"post\" action=\"/auth/logout\">\
+             <button id=\"sign-out\">Sign out</button></form>",
+            escape(name)
+        ),
+    )
+}
+
+fn page(title: &str, main: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title}</title><link rel=\"stylesheet\" href=\"/style.css\">\
+         <link rel=\"icon\" href=\"data:,\"></head>\
+         <body><main>{main}</main>\
+         <aside aria-labelledby=\"storage\"><h2 id=\"storage\">What this browser holds</h2>\
+         <dl><dt>document.cookie</dt><dd id=\"cookie\">…</dd>\
+         <dt>localStorage</dt><dd id=\"local\">…</dd>\
+         <dt>sessionStorage</dt><dd id=\"session\">…</dd></dl>\
+         <p>Signed in, it holds one httpOnly cookie, which no script can read. The tokens are on the server.</p></aside>\
+         <script src=\"/storage.js\"></script></body></html>"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

@@ -1,0 +1,93 @@
+//! The frame of every page, and the page that says what is wrong.
+
+use std::fmt::{self, Display};
+
+use axum::http::{
+    HeaderName, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+
+use super::super::answer::{Answer, Refusal};
+
+/// Text that may stand in an element or in a quoted attribute.
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page: no script, nothing from elsewhere, never framed and never kept.
+pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title} · mock KYCPort</title>\n<style>{CSS}</style>\n</head>\n<body>\n\
+         <p class=\"mock\"><strong>Mock KYCPort.</strong> \
+         This is a test double: nobody is verified here and nothing is real.</p>\n\
+         <main>\n{main}</main>\n</body>\n</html>\n",
+        title = Text(title),
+    );
+    // No `form-action`: Chromium holds it against the redirect back to the client too.
+    let style = STANDARD.encode(Sha256::digest(CSS.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    Answer::new(status, "text/html; charset=utf-8", html)
+        .no_store()
+        .with(CONTENT_SECURITY_POLICY, &policy)
+        .with(REFERRER_POLICY, "no-referrer")
+        .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .with(X_FRAME_OPTIONS, "DENY")
+        .with(
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        )
+}
+
+/// The 400 page: who has to mend what, and the row that says so (K14).
+pub(in crate::mock) fn refusal(refusal: Refusal) -> Answer {
+    let main = format!(
+        "<h1>This request is refused</h1>\n<p>{reason}.</p>\n\
+         <dl><dt>Error</dt><dd><code>{error}</code></dd>\
+         <dt>Contract</dt><dd><code>{row}</code></dd></dl>\n\
+         <p class=\"hint\">The app that sent you here has to be mended. You were not sent back, \
+         for nothing vouches for the address to send you to.</p>\n",
+        reason = Text(&refusal.reason),
+        error = Text(refusal.error),
+        row = Text(refusal.row),
+    );
+    let mut answer = page(StatusCode::BAD_REQUEST, "Refused", &main);
+    answer.refusal = Some(refusal);
+    answer
+}
+
+/// 404, for an address that is almost right too (K4).
+pub(in crate::mock) fn missing(path: &str) -> Answer {
+    let main = format!(
+        "<h1>There is nothing here</h1>\n<p><code>{}</code> is no address of this issuer. \
+         The addresses stand in the discovery document; those under <code>/api/oidc/</code> end \
+         in a slash.</p>\n",
+        Text(path)
+    );
+    let mut answer = page(StatusCode::NOT_FOUND, "Not found", &main);
+    let why = "no such address; paths end in a slash";
+    answer.refusal = Some(Refusal::new("not_found", "K4", why));
+    answer
+}
+
+const CSS: &str = include_str!("page.css");

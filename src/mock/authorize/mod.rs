@@ -1,0 +1,143 @@
+//! The authorize endpoint (K10 to K17): a page for a person, one POST for a test.
+
+mod html;
+mod page;
+mod request;
+
+use axum::http::{
+    HeaderMap, HeaderValue, Method,
+    header::{COOKIE, SET_COOKIE},
+};
+
+use super::{
+    answer::{Answer, Refusal},
+    core::Core,
+    grants::Consent,
+    params::Params,
+    person::PersonRecord,
+};
+use crate::{clock::Timestamp, wire::authorize as names};
+use request::{AuthorizeRequest, Refused};
+
+pub(super) use html::missing;
+
+pub(super) fn authorize(
+    core: &Core,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &Params,
+    form: &Params,
+) -> Answer {
+    let request = match AuthorizeRequest::check(core, query) {
+        Ok(request) => request,
+        Err(Refused::ToThePerson(refusal)) => return html::refusal(refusal),
+        Err(Refused::ToTheClient(back, refusal)) => return back.error(core, refusal),
+    };
+    if *method == Method::POST {
+        return decide(core, &request, form);
+    }
+    let hinted = request
+        .login_hint
+        .as_deref()
+        .and_then(|hint| core.persons().find(hint));
+    if request.prompt_none {
+        return silent(core, &request, headers);
+    }
+    match hinted {
+        Some(person) if core.switches().auto_consent => allow(core, &request, &person, core.now()),
+        hinted => page::choose(core, &request, hinted.as_ref()),
+    }
+}
+
+/// What the page's form sends: who it is, and whether they allow it. The person travels with the
+/// request, so that tests in parallel never get each other's.
+fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
+    if let Some(flaw) = form.flaw() {
+        return html::refusal(Refusal::new("invalid_request", "K14", flaw));
+    }
+    match form.get("decision") {
+        Some("deny") => {
+            let refusal = Refusal::new("access_denied", "K14", "the person said no");
+            request.back.error(core, refusal)
+        }
+        Some("allow") => {
+            let known = form
+                .get("person")
+                .and_then(|hint| core.persons().find(hint));
+            let Some(person) = known else {
+                let why = "`person` is missing or names nobody who was created here";
+                return html::refusal(Refusal::new("invalid_request", "K14", why));
+            };
+            allow(core, request, &person, core.now())
+        }
+        _ => {
+            let why = "`decision` is neither `allow` nor `deny`";
+            html::refusal(Refusal::new("invalid_request", "K14", why))
+        }
+    }
+}
+
+/// `prompt=none` (K17): only a browser that was here before, and not too long ago.
+fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
+    let session = session_cookie(headers).and_then(|id| core.grants().session(id));
+    let fresh = session.filter(|(_, since)| {
+        request
+            .max_age
+            .is_none_or(|age| core.now().since(*since) <= age)
+    });
+    let person = fresh.and_then(|(id, since)| Some((core.persons().find(&id)?, since)));
+    if let Some((person, since)) = person {
+        return allow(core, request, &person, since);
+    }
+    let why = "`prompt=none`, and this browser is not signed in here";
+    let refusal = Refusal::new("login_required", "K17", why);
+    request.back.error(core, refusal)
+}
+
+fn allow(
+    core: &Core,
+    request: &AuthorizeRequest,
+    person: &PersonRecord,
+    auth_time: Timestamp,
+) -> Answer {
+    let now = core.now();
+    let lifetime = core.switches().code_lifetime;
+    let consent = Consent {
+        client_id: request.client.id.clone(),
+        person_id: person.id.clone(),
+        scopes: request.scopes.clone(),
+        nonce: Some(request.nonce.clone()),
+        auth_time,
+    };
+    let mut grants = core.grants();
+    let issued = grants.issue_code(
+        now,
+        lifetime,
+        consent,
+        request.back.redirect_uri.clone(),
+        request.challenge.clone(),
+    );
+    let session = (auth_time == now).then(|| grants.open_session(&person.id, now));
+    drop(grants);
+    let mut answer = request.back.answer(core, vec![(names::CODE, issued)]);
+    if let Some(session) = session {
+        let cookie = format!("{COOKIE_NAME}={session}; Path=/authorize; HttpOnly; SameSite=Lax");
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            answer.headers.append(SET_COOKIE, cookie);
+        }
+    }
+    answer
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+}
+
+/// Unmistakable, for on loopback every port shares one cookie jar.
+const COOKIE_NAME: &str = "kycport_mock_issuer";

@@ -1,0 +1,175 @@
+//! How a mock is set up.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use super::{
+    core::Core,
+    issuer::MockIssuer,
+    server::{Port, Server},
+    switches::Switches,
+};
+use crate::{
+    clock::TestClock,
+    wire::kyc::{KycStatus, KycTier},
+};
+
+/// Why a mock could not be set up or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// The address is reachable from elsewhere (case 135).
+    #[error(
+        "the mock issuer signs anyone in, so it binds loopback addresses alone, not {0}; \
+         if it must, call `danger_bind_any`"
+    )]
+    NotLoopback(SocketAddr),
+    /// The address could not be bound, or the thread not be started.
+    #[error("the mock issuer could not listen: {0}")]
+    Listen(#[from] io::Error),
+    /// The redirect URI cannot be registered (K12).
+    #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
+    RedirectUri {
+        /// What was given.
+        uri: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Sets up a [`MockIssuer`].
+#[derive(Debug, Clone)]
+#[must_use = "a mock is started by `start`"]
+pub struct MockIssuerBuilder {
+    address: SocketAddr,
+    bind_any: bool,
+    public_origin: Option<String>,
+    issuer: Option<String>,
+    clock: TestClock,
+    switches: Switches,
+    sample_persons: bool,
+}
+
+impl MockIssuerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            bind_any: false,
+            public_origin: None,
+            issuer: None,
+            clock: TestClock::new(),
+            switches: Switches::default(),
+            sample_persons: false,
+        }
+    }
+
+    /// Sets the address to listen on; `127.0.0.1` and a random port otherwise. Only a loopback
+    /// address is taken.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Listens on this address, even one that others can reach. Whoever reaches it can sign in as
+    /// anyone.
+    pub fn danger_bind_any(mut self, address: SocketAddr) -> Self {
+        self.bind_any = true;
+        self.bind(address)
+    }
+
+    /// Sets the origin that the documents and links name, where browsers reach the mock by
+    /// another address than it binds. Without a slash at the end.
+    pub fn public_origin(mut self, origin: &str) -> Self {
+        self.public_origin = Some(origin.to_owned());
+        self
+    }
+
+    /// Claims this issuer instead of the server's origin (K2).
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Shares a clock with the issuer.
+    pub fn clock(mut self, clock: TestClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Changes the [`Switches`].
+    pub fn switch(mut self, change: impl FnOnce(&mut Switches)) -> Self {
+        change(&mut self.switches);
+        self
+    }
+
+    /// Allows at once what `login_hint` names a person for: see [`Switches::auto_consent`].
+    pub fn auto_consent(self, on: bool) -> Self {
+        self.switch(|switches| switches.auto_consent = on)
+    }
+
+    /// Issues refresh tokens: see [`Switches::issue_refresh_tokens`].
+    pub fn issue_refresh_tokens(self, on: bool) -> Self {
+        self.switch(|switches| switches.issue_refresh_tokens = on)
+    }
+
+    /// Creates five persons, from verified to expired, for a page that people look at.
+    pub fn with_sample_persons(mut self) -> Self {
+        self.sample_persons = true;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`MockError::NotLoopback`], or [`MockError::Listen`] if the address is taken.
+    #[expect(
+        clippy::unused_async,
+        reason = "async like everything around it in a test; what it does takes no time"
+    )]
+    pub async fn start(self) -> Result<MockIssuer, MockError> {
+        self.start_blocking()
+    }
+
+    /// Starts it, from a test that is not async.
+    ///
+    /// # Errors
+    /// [`MockError::NotLoopback`], or [`MockError::Listen`] if the address is taken.
+    pub fn start_blocking(self) -> Result<MockIssuer, MockError> {
+        if !self.bind_any && !self.address.ip().is_loopback() {
+            return Err(MockError::NotLoopback(self.address));
+        }
+        let port = Port::bind(self.address)?;
+        let origin = self
+            .public_origin
+            .unwrap_or_else(|| format!("http://{}", port.address()));
+        let issuer = self.issuer.unwrap_or_else(|| origin.clone());
+        let core = Arc::new(Core::new(self.clock, origin, issuer, self.switches));
+        let server = Server::start(Arc::clone(&core), port)?;
+        let kyc = MockIssuer::new(core, server);
+        if self.sample_persons {
+            sample_persons(&kyc);
+        }
+        Ok(kyc)
+    }
+}
+
+fn sample_persons(kyc: &MockIssuer) {
+    for (slug, name, status, tier) in [
+        ("ada", "Ada Lovelace", KycStatus::Verified, KycTier::T2),
+        ("grace", "Grace Hopper", KycStatus::Verified, KycTier::T1),
+        ("alan", "Alan Turing", KycStatus::Pending, KycTier::T0),
+        ("mary", "Mary Shelley", KycStatus::Rejected, KycTier::T0),
+        ("edgar", "Edgar Codd", KycStatus::Expired, KycTier::T2),
+    ] {
+        let clear = status != KycStatus::Rejected;
+        kyc.person(slug)
+            .name(name)
+            .status(status)
+            .tier(tier)
+            .aml_clear(clear)
+            .create();
+    }
+}

@@ -1,0 +1,203 @@
+//! Clients: who may ask (K12, K20).
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Debug},
+    sync::Arc,
+};
+
+use subtle::ConstantTimeEq as _;
+use url::{Host, Url};
+
+use super::{builder::MockError, core::Core, random};
+
+/// A registered client, and the handle to it.
+#[derive(Clone)]
+pub struct Client {
+    core: Arc<Core>,
+    record: ClientRecord,
+}
+
+impl Client {
+    /// The `client_id`.
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// The `client_secret`; none for a public client.
+    pub fn secret(&self) -> Option<&str> {
+        self.record.secret.as_deref()
+    }
+
+    /// The name that the authorize page shows.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// The tenant it belongs to.
+    pub fn tenant(&self) -> &str {
+        &self.record.tenant
+    }
+
+    /// Registers a redirect URI, to be matched byte for byte (K12).
+    ///
+    /// Plain `http` is taken on a loopback address or `localhost`, which KYCPort does not
+    /// document: tests and examples run there.
+    ///
+    /// # Errors
+    /// [`MockError::RedirectUri`] if it is not an absolute HTTPS URI, has a fragment, or carries
+    /// a user name.
+    pub fn register_redirect_uri(&self, uri: impl AsRef<str>) -> Result<(), MockError> {
+        let uri = uri.as_ref();
+        check_redirect_uri(uri)?;
+        self.core.clients().change(&self.record.id, |client| {
+            client.redirect_uris.push(uri.to_owned());
+        });
+        Ok(())
+    }
+
+    pub(super) fn new(core: Arc<Core>, record: ClientRecord) -> Self {
+        Self { core, record }
+    }
+}
+
+/// Shows no secret.
+impl Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.record.id)
+            .field("tenant", &self.record.tenant)
+            .field("confidential", &self.record.secret.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client about to be registered; [`create`](Self::create) does it.
+#[must_use = "a client is registered by `create`"]
+pub struct NewClient {
+    core: Arc<Core>,
+    record: ClientRecord,
+}
+
+impl NewClient {
+    pub(super) fn new(core: Arc<Core>, name: &str) -> Self {
+        Self {
+            core,
+            record: ClientRecord {
+                id: random::name("client_"),
+                secret: Some(random::token()),
+                name: name.to_owned(),
+                tenant: name.to_owned(),
+                redirect_uris: Vec::new(),
+            },
+        }
+    }
+
+    /// Makes it a public client: without a secret (K20).
+    pub fn public(mut self) -> Self {
+        self.record.secret = None;
+        self
+    }
+
+    /// Sets the `client_id`, which is random otherwise.
+    pub fn id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.record.id);
+        self
+    }
+
+    /// Sets the tenant, which is named like the client otherwise.
+    pub fn tenant(mut self, tenant: &str) -> Self {
+        tenant.clone_into(&mut self.record.tenant);
+        self
+    }
+
+    /// Registers it. A client of the same id is replaced.
+    pub fn create(self) -> Client {
+        self.core.clients().insert(self.record.clone());
+        Client::new(self.core, self.record)
+    }
+}
+
+impl Debug for NewClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewClient")
+            .field("id", &self.record.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct ClientRecord {
+    pub(super) id: String,
+    secret: Option<String>,
+    pub(super) name: String,
+    tenant: String,
+    redirect_uris: Vec<String>,
+}
+
+impl ClientRecord {
+    /// Byte for byte (K12).
+    pub(super) fn has_redirect_uri(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|known| known == uri)
+    }
+
+    pub(super) fn is_public(&self) -> bool {
+        self.secret.is_none()
+    }
+
+    /// Whether this is the client's secret, in constant time.
+    pub(super) fn has_secret(&self, secret: &str) -> bool {
+        self.secret
+            .as_ref()
+            .is_some_and(|own| own.as_bytes().ct_eq(secret.as_bytes()).into())
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Clients(BTreeMap<String, ClientRecord>);
+
+impl Clients {
+    pub(super) fn get(&self, id: &str) -> Option<ClientRecord> {
+        self.0.get(id).cloned()
+    }
+
+    fn insert(&mut self, record: ClientRecord) {
+        self.0.insert(record.id.clone(), record);
+    }
+
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut ClientRecord)) {
+        if let Some(client) = self.0.get_mut(id) {
+            change(client);
+        }
+    }
+}
+
+fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
+    let refuse = |reason| {
+        Err(MockError::RedirectUri {
+            uri: uri.to_owned(),
+            reason,
+        })
+    };
+    let Ok(parsed) = Url::parse(uri) else {
+        return refuse("it is not an absolute URI");
+    };
+    let loopback = match parsed.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match parsed.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => return refuse("only HTTPS is registered, or plain http on loopback"),
+    }
+    if parsed.fragment().is_some() {
+        return refuse("a redirect URI has no fragment (RFC 6749 section 3.1.2)");
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return refuse("it carries a user name or a password");
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The state that all handles and the server share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{
+    client::Clients, grants::Grants, keys::KeyRing, log::Log, person::Persons, rules::Rules,
+    switches::Switches,
+};
+use crate::clock::{Clock as _, TestClock, Timestamp};
+
+/// One issuer. Each part has its own lock, and no lock is held across another or across I/O.
+pub(super) struct Core {
+    pub(super) clock: TestClock,
+    pub(super) origin: String,
+    pub(super) issuer: String,
+    switches: Mutex<Switches>,
+    keys: Mutex<KeyRing>,
+    clients: Mutex<Clients>,
+    persons: Mutex<Persons>,
+    grants: Mutex<Grants>,
+    log: Mutex<Log>,
+    rules: Mutex<Rules>,
+}
+
+impl Core {
+    pub(super) fn new(
+        clock: TestClock,
+        origin: String,
+        issuer: String,
+        switches: Switches,
+    ) -> Self {
+        Self {
+            clock,
+            origin,
+            issuer,
+            switches: Mutex::new(switches),
+            keys: Mutex::default(),
+            clients: Mutex::default(),
+            persons: Mutex::default(),
+            grants: Mutex::default(),
+            log: Mutex::default(),
+            rules: Mutex::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The switches as they stand now.
+    pub(super) fn switches(&self) -> Switches {
+        lock(&self.switches).clone()
+    }
+
+    pub(super) fn switch(&self, change: impl FnOnce(&mut Switches)) {
+        change(&mut lock(&self.switches));
+    }
+
+    pub(super) fn keys(&self) -> MutexGuard<'_, KeyRing> {
+        lock(&self.keys)
+    }
+
+    pub(super) fn clients(&self) -> MutexGuard<'_, Clients> {
+        lock(&self.clients)
+    }
+
+    pub(super) fn persons(&self) -> MutexGuard<'_, Persons> {
+        lock(&self.persons)
+    }
+
+    pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
+        lock(&self.grants)
+    }
+
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+}
+
+/// A panic elsewhere, such as a failed assertion of a test, leaves the state as it was.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

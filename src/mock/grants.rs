@@ -1,0 +1,207 @@
+//! What was handed out: codes, access tokens, refresh tokens, and the browser's session here.
+
+use std::{collections::HashMap, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+
+use super::random;
+use crate::clock::Timestamp;
+
+/// What a person allowed a client.
+#[derive(Clone)]
+pub(super) struct Consent {
+    pub(super) client_id: String,
+    pub(super) person_id: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) auth_time: Timestamp,
+}
+
+/// A code, and what it is bound to (K24).
+#[derive(Clone)]
+pub(super) struct Code {
+    pub(super) consent: Consent,
+    pub(super) redirect_uri: String,
+    pub(super) challenge: String,
+    pub(super) expires: Timestamp,
+    /// All that came of it, to be revoked together.
+    pub(super) family: String,
+    spent: bool,
+}
+
+/// An access token, known by its digest.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) consent: Consent,
+    pub(super) expires: Timestamp,
+    family: String,
+}
+
+/// A refresh token, known by its digest.
+#[derive(Clone)]
+pub(super) struct Refresh {
+    pub(super) consent: Consent,
+    pub(super) family: String,
+    spent: bool,
+    issued: Timestamp,
+}
+
+/// What a code or a refresh token is worth when it is presented.
+pub(super) enum Presented<T> {
+    Good(T),
+    /// It was presented before; what it gave is revoked.
+    Again,
+    /// Never issued, issued to another client, or long forgotten.
+    Unknown,
+}
+
+#[derive(Default)]
+pub(super) struct Grants {
+    codes: HashMap<String, Code>,
+    access: HashMap<String, Access>,
+    refresh: HashMap<String, Refresh>,
+    sessions: HashMap<String, (String, Timestamp)>,
+}
+
+impl Grants {
+    pub(super) fn issue_code(
+        &mut self,
+        now: Timestamp,
+        lifetime: Duration,
+        consent: Consent,
+        redirect_uri: String,
+        challenge: String,
+    ) -> String {
+        self.codes.retain(|_, code| !forgotten(code.expires, now));
+        let code = random::token();
+        self.codes.insert(
+            digest(&code),
+            Code {
+                consent,
+                redirect_uri,
+                challenge,
+                expires: now.saturating_add(lifetime),
+                family: random::name("family_"),
+                spent: false,
+            },
+        );
+        code
+    }
+
+    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login.
+    pub(super) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {
+        let Some(known) = self.codes.get_mut(&digest(code)) else {
+            return Presented::Unknown;
+        };
+        if known.consent.client_id != client_id {
+            return Presented::Unknown;
+        }
+        let code = known.clone();
+        known.spent = true;
+        if code.spent {
+            self.revoke(&code.family);
+            return Presented::Again;
+        }
+        Presented::Good(code)
+    }
+
+    pub(super) fn note_access(
+        &mut self,
+        now: Timestamp,
+        token: &str,
+        consent: Consent,
+        family: String,
+        expires: Timestamp,
+    ) {
+        self.access.retain(|_, access| access.expires > now);
+        let access = Access {
+            consent,
+            expires,
+            family,
+        };
+        self.access.insert(digest(token), access);
+    }
+
+    /// None for a token that was never issued, or that was revoked.
+    pub(super) fn access(&self, token: &str) -> Option<Access> {
+        self.access.get(&digest(token)).cloned()
+    }
+
+    pub(super) fn issue_refresh(
+        &mut self,
+        now: Timestamp,
+        consent: Consent,
+        family: String,
+    ) -> String {
+        self.refresh
+            .retain(|_, refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+        let token = random::token();
+        let refresh = Refresh {
+            consent,
+            family,
+            spent: false,
+            issued: now,
+        };
+        self.refresh.insert(digest(&token), refresh);
+        token
+    }
+
+    /// Spends a refresh token: each works once, and a second use ends its family
+    /// (RFC 9700 section 4.14.2).
+    pub(super) fn take_refresh(&mut self, token: &str, client_id: &str) -> Presented<Refresh> {
+        let Some(known) = self.refresh.get_mut(&digest(token)) else {
+            return Presented::Unknown;
+        };
+        if known.consent.client_id != client_id {
+            return Presented::Unknown;
+        }
+        let refresh = known.clone();
+        known.spent = true;
+        if refresh.spent {
+            self.revoke(&refresh.family);
+            return Presented::Again;
+        }
+        Presented::Good(refresh)
+    }
+
+    /// Remembers who is signed in here with this browser, for `prompt=none` (K17).
+    pub(super) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
+        self.sessions
+            .retain(|_, (_, since)| !forgotten(*since, now));
+        let id = random::token();
+        self.sessions
+            .insert(digest(&id), (person_id.to_owned(), now));
+        id
+    }
+
+    pub(super) fn session(&self, id: &str) -> Option<(String, Timestamp)> {
+        self.sessions.get(&digest(id)).cloned()
+    }
+
+    pub(super) fn close_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    fn revoke(&mut self, family: &str) {
+        self.access.retain(|_, access| access.family != family);
+        for refresh in self.refresh.values_mut() {
+            if refresh.family == family {
+                refresh.spent = true;
+            }
+        }
+    }
+}
+
+/// Secrets are looked up by their digest, so that the time it takes tells nothing about them.
+fn digest(secret: &str) -> String {
+    random::hex("", &Sha256::digest(secret.as_bytes()))
+}
+
+/// A spent code is remembered for a day, to revoke what it gave.
+fn forgotten(expired: Timestamp, now: Timestamp) -> bool {
+    now.since(expired) > REMEMBERED
+}
+
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+const REFRESH_FOR: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -1,0 +1,276 @@
+//! The handle to a running mock.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+
+use super::{
+    browser::Browser,
+    builder::{MockError, MockIssuerBuilder},
+    client::{Client, NewClient},
+    core::{Core, lock},
+    endpoint::Endpoint,
+    fault::{On, Rule},
+    keys::Keys,
+    log::{RecordedRequest, Requests},
+    mint::Mint,
+    person::{NewPerson, Person},
+    server::{Port, Server},
+    switches::Switches,
+    tokens::Tokens,
+};
+use crate::clock::TestClock;
+
+/// A running mock issuer. It listens exactly as long as a clone of this handle lives.
+///
+/// Two clients are there from the start, of two tenants: a confidential one
+/// ([`client`](Self::client)) and a public one ([`public_client`](Self::public_client)). Persons
+/// are created by the test.
+#[derive(Clone)]
+pub struct MockIssuer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    server: Mutex<Listening>,
+    client: Client,
+    public_client: Client,
+}
+
+enum Listening {
+    Up(Server),
+    Down(Port),
+    /// Only while it changes, or when the port was lost.
+    Gone,
+}
+
+impl MockIssuer {
+    /// Starts a mock on a random loopback port.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound or no thread be started.
+    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    pub async fn start() -> Self {
+        match Self::builder().start().await {
+            Ok(kyc) => kyc,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts a mock on a random loopback port, from a test that is not async.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound or no thread be started.
+    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    pub fn start_blocking() -> Self {
+        match Self::builder().start_blocking() {
+            Ok(kyc) => kyc,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sets up a mock that is not like any other.
+    pub fn builder() -> MockIssuerBuilder {
+        MockIssuerBuilder::new()
+    }
+
+    pub(super) fn new(core: Arc<Core>, server: Server) -> Self {
+        let confidential = NewClient::new(Arc::clone(&core), "Acme Bank").create();
+        let public = NewClient::new(Arc::clone(&core), "Globex Wallet")
+            .public()
+            .create();
+        Self {
+            inner: Arc::new(Inner {
+                core,
+                server: Mutex::new(Listening::Up(server)),
+                client: confidential,
+                public_client: public,
+            }),
+        }
+    }
+
+    /// The issuer identifier, in `iss` and in the metadata (K2).
+    pub fn issuer(&self) -> &str {
+        &self.core().issuer
+    }
+
+    /// Where it is reached, without a slash at the end.
+    pub fn origin(&self) -> &str {
+        &self.core().origin
+    }
+
+    /// Where its discovery document is. As in production, that is not the issuer with a suffix
+    /// (K1, K2).
+    pub fn discovery_url(&self) -> String {
+        self.url(Endpoint::Discovery)
+    }
+
+    /// The base of the API, to which `/api/v1/…` is appended (K40).
+    pub fn api_base_url(&self) -> &str {
+        self.origin()
+    }
+
+    /// The address of an endpoint.
+    pub fn url(&self, endpoint: Endpoint) -> String {
+        format!("{}{}", self.origin(), endpoint.path())
+    }
+
+    /// The confidential client that is there from the start.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The public client that is there from the start, of another tenant.
+    pub fn public_client(&self) -> &Client {
+        &self.inner.public_client
+    }
+
+    /// One more client, confidential unless told otherwise.
+    pub fn add_client(&self, name: &str) -> NewClient {
+        NewClient::new(Arc::clone(self.core()), name)
+    }
+
+    /// A person to create, by the short name that the test uses.
+    pub fn person(&self, slug: &str) -> NewPerson {
+        NewPerson::new(Arc::clone(self.core()), slug)
+    }
+
+    /// A person that was created, by slug, id or email address.
+    pub fn find_person(&self, hint: &str) -> Option<Person> {
+        let record = self.core().persons().find(hint)?;
+        Some(Person::new(Arc::clone(self.core()), &record))
+    }
+
+    /// The signing keys.
+    pub fn keys(&self) -> Keys {
+        Keys::new(Arc::clone(self.core()))
+    }
+
+    /// The issuer's clock; share it with the app under test.
+    pub fn clock(&self) -> &TestClock {
+        &self.core().clock
+    }
+
+    /// Changes the [`Switches`] while it runs.
+    pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
+        self.core().switch(change);
+    }
+
+    /// The requests that one endpoint got so far.
+    pub fn requests(&self, endpoint: Endpoint) -> Requests {
+        self.core().log().requests(endpoint)
+    }
+
+    /// All requests so far, oldest first, those to no endpoint too; the last 10,000.
+    pub fn all_requests(&self) -> Vec<RecordedRequest> {
+        self.core().log().all()
+    }
+
+    /// Empties the log of requests and sets its counts to zero.
+    pub fn forget_requests(&self) {
+        self.core().log().clear();
+    }
+
+    /// Ends every session that a browser has here: `prompt=none` fails from here (K17).
+    pub fn sign_everyone_out(&self) {
+        self.core().grants().close_sessions();
+    }
+
+    /// What is to go wrong at an endpoint.
+    pub fn on(&self, endpoint: Endpoint) -> On {
+        On::new(Arc::clone(self.core()), endpoint)
+    }
+
+    /// Changes the discovery document.
+    pub fn edit_discovery(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Discovery).edit(edit)
+    }
+
+    /// Changes the key set.
+    pub fn edit_jwks(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Jwks).edit(edit)
+    }
+
+    /// Changes a successful answer of the token endpoint.
+    pub fn edit_token_response(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Token).edit(edit)
+    }
+
+    /// Changes a successful answer of userinfo.
+    pub fn edit_userinfo(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Userinfo).edit(edit)
+    }
+
+    /// Changes the parameters that the browser carries back to the client, errors too.
+    pub fn edit_authorization_response(
+        &self,
+        edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
+    ) -> Rule {
+        self.on(Endpoint::Authorize).edit_params(edit)
+    }
+
+    /// Bends the tokens that anyone gets.
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(Arc::clone(self.core()), None)
+    }
+
+    /// Bends the tokens that one person gets.
+    pub fn tokens_for(&self, person: &Person) -> Tokens {
+        Tokens::new(Arc::clone(self.core()), Some(person))
+    }
+
+    /// Signs tokens without a login.
+    pub fn mint(&self) -> Mint {
+        Mint::new(Arc::clone(self.core()))
+    }
+
+    /// A test browser on this issuer's clock.
+    pub fn browser(&self) -> Browser {
+        Browser::with_clock(self.clock().clone())
+    }
+
+    /// Takes the issuer down: every connection ends and the port refuses. Everything it knows is
+    /// kept for [`restart`](Self::restart), and so is the port.
+    ///
+    /// # Errors
+    /// [`MockError::Listen`] if another process took the port in that moment.
+    pub fn stop(&self) -> Result<(), MockError> {
+        let mut state = lock(&self.inner.server);
+        match std::mem::replace(&mut *state, Listening::Gone) {
+            Listening::Up(server) => *state = Listening::Down(server.stop()?),
+            other => *state = other,
+        }
+        Ok(())
+    }
+
+    /// Brings a [stopped](Self::stop) issuer back, on the same port, with all it knew.
+    ///
+    /// # Errors
+    /// [`MockError::Listen`] if the port cannot be listened on.
+    pub fn restart(&self) -> Result<(), MockError> {
+        let mut state = lock(&self.inner.server);
+        match std::mem::replace(&mut *state, Listening::Gone) {
+            Listening::Down(port) => {
+                *state = Listening::Up(Server::start(Arc::clone(self.core()), port)?);
+            }
+            other => *state = other,
+        }
+        Ok(())
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+}
+
+impl Debug for MockIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockIssuer")
+            .field("origin", &self.origin())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! The log of requests, to assert on.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::{self, Debug},
+};
+
+use axum::http::HeaderMap;
+
+use super::{answer::Refusal, endpoint::Endpoint, params::Params};
+
+/// The requests one endpoint got up to the moment of asking.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    endpoint: Endpoint,
+    count: usize,
+    records: Vec<RecordedRequest>,
+}
+
+impl Requests {
+    /// How many there were, exactly, counted when they arrive.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The latest of them; only the last 10,000 of all endpoints together are kept.
+    pub fn last(&self) -> Option<&RecordedRequest> {
+        self.records.last()
+    }
+
+    /// Those that are kept, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
+        self.records.iter()
+    }
+
+    /// Asserts how many there were.
+    ///
+    /// # Panics
+    /// If there were more or fewer, with a line for each.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "an assertion for tests")]
+    pub fn assert_count(&self, expected: usize) {
+        if self.count != expected {
+            let lines: Vec<_> = self.records.iter().map(|r| format!("\n  {r:?}")).collect();
+            panic!(
+                "{} got {} requests, not {expected}:{}",
+                self.endpoint,
+                self.count,
+                lines.concat()
+            );
+        }
+    }
+}
+
+/// One request, and how it was answered.
+#[derive(Clone)]
+pub struct RecordedRequest {
+    number: u64,
+    endpoint: Option<Endpoint>,
+    method: String,
+    path: String,
+    query: Params,
+    form: Params,
+    headers: HeaderMap,
+    outcome: Option<(u16, Option<Refusal>)>,
+}
+
+impl RecordedRequest {
+    pub(super) fn new(
+        endpoint: Option<Endpoint>,
+        method: &str,
+        path: &str,
+        query: Params,
+        form: Params,
+        headers: HeaderMap,
+    ) -> Self {
+        Self {
+            number: 0,
+            endpoint,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query,
+            form,
+            headers,
+            outcome: None,
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// A parameter of the query, if it came exactly once.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name)
+    }
+
+    /// A parameter of the form, if it came exactly once.
+    pub fn form(&self, name: &str) -> Option<&str> {
+        self.form.get(name)
+    }
+
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The status it was answered with; none while it waits, or if it never got an answer.
+    pub fn status(&self) -> Option<u16> {
+        self.outcome.as_ref().map(|(status, _)| *status)
+    }
+
+    /// Why it was refused, if it was.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.outcome.as_ref()?.1.as_ref()
+    }
+}
+
+/// One line; names of parameters, never values, for some are secrets.
+impl Debug for RecordedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)?;
+        for (sign, params) in [("?", &self.query), (" form:", &self.form)] {
+            if !params.pairs().is_empty() {
+                let names: Vec<_> = params.pairs().iter().map(|(n, _)| n.as_str()).collect();
+                write!(f, "{sign}{}", names.join(","))?;
+            }
+        }
+        match &self.outcome {
+            None => f.write_str(" -> no answer"),
+            Some((status, None)) => write!(f, " -> {status}"),
+            Some((status, Some(why))) => write!(f, " -> {status} {}: {why}", why.error),
+        }
+    }
+}
+
+/// The last requests, and counts of all.
+#[derive(Default)]
+pub(super) struct Log {
+    next: u64,
+    counts: HashMap<Endpoint, usize>,
+    records: VecDeque<RecordedRequest>,
+}
+
+impl Log {
+    /// Notes a request when it arrives; the number is for [`finish`](Self::finish).
+    pub(super) fn begin(&mut self, mut record: RecordedRequest) -> u64 {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        record.number = number;
+        if let Some(endpoint) = record.endpoint {
+            let count = self.counts.entry(endpoint).or_default();
+            *count = count.saturating_add(1);
+        }
+        if self.records.len() >= KEPT {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+        number
+    }
+
+    pub(super) fn finish(&mut self, number: u64, status: u16, refusal: Option<Refusal>) {
+        let place = self.records.binary_search_by_key(&number, |r| r.number);
+        if let Some(record) = place.ok().and_then(|place| self.records.get_mut(place)) {
+            record.outcome = Some((status, refusal));
+        }
+    }
+
+    pub(super) fn requests(&self, endpoint: Endpoint) -> Requests {
+        Requests {
+            endpoint,
+            count: self.counts.get(&endpoint).copied().unwrap_or_default(),
+            records: self
+                .records
+                .iter()
+                .filter(|record| record.endpoint == Some(endpoint))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Every request that is kept, those to no endpoint too.
+    pub(super) fn all(&self) -> Vec<RecordedRequest> {
+        self.records.iter().cloned().collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.counts.clear();
+        self.records.clear();
+    }
+}
+
+/// Enough to look back on, little enough to run for days.
+const KEPT: usize = 10_000;

@@ -1,0 +1,119 @@
+//! The thread that serves, and the port while nobody does.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use axum::{Router, handler::Handler as _};
+use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
+
+use super::{
+    core::Core,
+    dispatch,
+    socket::{CuttableListener, Cutter},
+};
+
+/// A bound port that does not listen yet: connections are refused, and no other process gets it.
+pub(super) struct Port {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Port {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A port whose last connections are still fading away is free.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// A server that runs until it is dropped.
+pub(super) struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens when this returns. The thread and its runtime are the server's own, so that it
+    /// serves a test of either flavour, and one that blocks.
+    pub(super) fn start(core: Arc<Core>, port: Port) -> io::Result<Self> {
+        let address = port.address;
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("kycport-mock".to_owned())
+            .spawn(move || run(core, port, stopped, &tell))?;
+        told.recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended")))?;
+        Ok(Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends every connection and closes the port, then holds it.
+    pub(super) fn stop(mut self) -> io::Result<Port> {
+        self.end();
+        Port::bind(self.address)
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It can only fail if the thread panicked, and then it has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn run(
+    core: Arc<Core>,
+    port: Port,
+    stopped: oneshot::Receiver<()>,
+    tell: &mpsc::SyncSender<io::Result<()>>,
+) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tell.send(Err(error)).unwrap_or_default(),
+    };
+    runtime.block_on(async {
+        let listener = match port.socket.listen(BACKLOG) {
+            Ok(listener) => CuttableListener(listener),
+            Err(error) => return tell.send(Err(error)).unwrap_or_default(),
+        };
+        tell.send(Ok(())).unwrap_or_default();
+        let service = dispatch::serve.with_state(core);
+        let service = Router::new()
+            .fallback_service(service)
+            .into_make_service_with_connect_info::<Cutter>();
+        tokio::select! {
+            _ = axum::serve(listener, service) => {}
+            _ = stopped => {}
+        }
+    });
+    // Dropping the runtime ends what hangs or waits.
+}
+
+/// Connections that wait to be accepted: more than any test opens at once.
+const BACKLOG: u32 = 4096;

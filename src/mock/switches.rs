@@ -1,0 +1,78 @@
+//! What a tenant could find different in production, each a named switch.
+
+use std::time::Duration;
+
+/// Facts that the contract only observed or assumed, and the mock's few laxnesses. The default is
+/// what [the contract](crate::guide::contract) says.
+///
+/// Set them with [`MockIssuerBuilder::switch`](super::MockIssuerBuilder::switch) or, while it
+/// runs, with [`MockIssuer::switch`](super::MockIssuer::switch).
+///
+/// ```
+/// # use kycport::mock::MockIssuer;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let kyc = MockIssuer::start().await;
+/// kyc.switch(|switches| switches.tier_as_number = true);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each named where it is set"
+)]
+pub struct Switches {
+    /// `iss` in the authorization response (K14). On.
+    pub iss_parameter: bool,
+    /// `authorization_response_iss_parameter_supported` in the metadata (K5). On.
+    pub advertise_iss_parameter: bool,
+    /// `at_hash` in the ID token (K34). On.
+    pub at_hash: bool,
+    /// `acr` in the ID token (K34). On.
+    pub acr: bool,
+    /// `auth_time` in the ID token (K34). On.
+    pub auth_time: bool,
+    /// `aud` as an array of one, which RFC 7519 section 4.1.3 allows. Off.
+    pub aud_as_array: bool,
+    /// `kyc_tier` as a number, as tenants have met it (K32). Off.
+    pub tier_as_number: bool,
+    /// Refresh tokens, which KYCPort does not document (K21). Off. Each works once; using an old
+    /// one ends its whole family.
+    pub issue_refresh_tokens: bool,
+    /// Client authentication in the `Authorization` header besides the body (K20). Off.
+    pub accept_basic: bool,
+    /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
+    /// for browsers nobody sits at. Off.
+    pub auto_consent: bool,
+    /// How long an ID token lives. 5 minutes.
+    pub id_token_lifetime: Duration,
+    /// How long an access token lives. 15 minutes.
+    pub access_token_lifetime: Duration,
+    /// How long a code lives (K24). 60 seconds.
+    pub code_lifetime: Duration,
+    /// `Cache-Control: max-age` of the discovery document and the key set (K6); none, and the
+    /// header is absent. 10 minutes.
+    pub cache_max_age: Option<Duration>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            iss_parameter: true,
+            advertise_iss_parameter: true,
+            at_hash: true,
+            acr: true,
+            auth_time: true,
+            aud_as_array: false,
+            tier_as_number: false,
+            issue_refresh_tokens: false,
+            accept_basic: false,
+            auto_consent: false,
+            id_token_lifetime: Duration::from_secs(300),
+            access_token_lifetime: Duration::from_secs(900),
+            code_lifetime: Duration::from_secs(60),
+            cache_max_age: Some(Duration::from_secs(600)),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Userinfo (K35): Bearer alone, errors as in RFC 6750 section 3.
+
+use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Answer, Refusal},
+    claims,
+    core::Core,
+    params::Params,
+};
+use crate::wire::claims as names;
+
+pub(super) fn userinfo(core: &Core, headers: &HeaderMap, query: &Params, form: &Params) -> Answer {
+    if query.has("access_token") || form.has("access_token") {
+        let why = "the access token belongs in the Authorization header";
+        return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
+    }
+    let Some(token) = bearer(headers) else {
+        // No error code for a request without credentials (RFC 6750 section 3.1).
+        let why = "there is no Bearer access token";
+        let mut answer = refuse(StatusCode::UNAUTHORIZED, "missing_token", why);
+        answer.headers.remove("www-authenticate");
+        return answer.challenge("Bearer");
+    };
+    let invalid = |why| refuse(StatusCode::UNAUTHORIZED, "invalid_token", why);
+    let Some(access) = core.grants().access(token) else {
+        return invalid("the access token was never issued here, or was revoked");
+    };
+    if access.expires <= core.now() {
+        return invalid("the access token has expired");
+    }
+    let Some(person) = core.persons().find(&access.consent.person_id) else {
+        return invalid("the person is gone");
+    };
+    let mut told = claims::about(&person, &access.consent.scopes, &core.switches());
+    told.insert(names::SUB.to_owned(), json!(person.id));
+    Answer::json(StatusCode::OK, Value::Object(told)).no_store()
+}
+
+fn refuse(status: StatusCode, error: &'static str, why: &str) -> Answer {
+    let challenge = format!("Bearer error=\"{error}\", error_description=\"{why}\"");
+    Answer::refuse(status, Refusal::new(error, "K35", why)).challenge(&challenge)
+}
+
+/// The scheme in any case (RFC 9110 section 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}

@@ -1,0 +1,108 @@
+//! A tenant's app on the mock issuer: what stands above both.
+
+use crate::{
+    config::{Config, ConfigBuilder},
+    mock::{Client, MockIssuer},
+};
+
+/// How an app finds the mock.
+impl MockIssuer {
+    /// A configuration for this mock's confidential client. `redirect_uri` is registered with it,
+    /// and the mock's clock is the app's: move one, and both move.
+    pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
+        self.config_for(self.client(), redirect_uri)
+    }
+
+    /// The same for another of its clients.
+    pub fn config_for(&self, client: &Client, redirect_uri: impl Into<String>) -> ConfigBuilder {
+        let redirect_uri = redirect_uri.into();
+        if client.register_redirect_uri(&redirect_uri).is_err() {
+            // The configuration will not build with it either, and says why.
+            tracing::debug!("the mock does not register the redirect URI");
+        }
+        let builder = Config::builder(client.id(), redirect_uri)
+            .issuer(self.issuer())
+            .discovery_url(self.discovery_url())
+            .api_base_url(self.api_base_url())
+            .clock(self.clock().clone());
+        match client.secret() {
+            Some(secret) => builder.client_secret(secret),
+            None => builder,
+        }
+    }
+
+    /// What an app in another process needs in its environment to use this mock: names and values,
+    /// as [`Config::from_env`] reads them. `redirect_uri` is registered.
+    pub fn environment(&self, redirect_uri: impl Into<String>) -> Vec<(&'static str, String)> {
+        let redirect_uri = redirect_uri.into();
+        drop(self.config(redirect_uri.clone()));
+        let client = self.client();
+        let mut variables = vec![
+            ("KYCPORT_ISSUER", self.issuer().to_owned()),
+            ("KYCPORT_DISCOVERY_URL", self.discovery_url()),
+            ("KYCPORT_API_BASE_URL", self.api_base_url().to_owned()),
+            ("KYCPORT_CLIENT_ID", client.id().to_owned()),
+        ];
+        if let Some(secret) = client.secret() {
+            variables.push(("KYCPORT_CLIENT_SECRET", secret.to_owned()));
+        }
+        variables.push(("KYCPORT_REDIRECT_URI", redirect_uri));
+        variables
+    }
+}
+
+#[cfg(feature = "web")]
+pub use running_app::RunningApp;
+
+#[cfg(feature = "web")]
+mod running_app {
+    use std::{future::IntoFuture as _, net::SocketAddr};
+
+    use axum::Router;
+    use tokio::{net::TcpListener, task::JoinHandle};
+
+    use super::{ConfigBuilder, MockIssuer};
+
+    /// An app that runs for as long as this handle lives. Made by [`MockIssuer::serve`].
+    #[derive(Debug)]
+    #[must_use = "the app stops when this is dropped"]
+    pub struct RunningApp {
+        address: SocketAddr,
+        task: JoinHandle<()>,
+    }
+
+    impl MockIssuer {
+        /// Runs a tenant's app on a random loopback port, with a configuration that fits. `app` is
+        /// handed the builder, to say more before it builds.
+        ///
+        /// # Errors
+        /// If no port can be listened on.
+        pub async fn serve(
+            &self,
+            app: impl FnOnce(ConfigBuilder) -> Router,
+        ) -> std::io::Result<RunningApp> {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            let address = listener.local_addr()?;
+            let router = app(self.config(format!("http://{address}/auth/callback")));
+            let task = tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, router).into_future().await {
+                    tracing::error!(%error, "the app stopped");
+                }
+            });
+            Ok(RunningApp { address, task })
+        }
+    }
+
+    impl RunningApp {
+        /// The address of `path`, which begins with a slash.
+        pub fn url(&self, path: &str) -> String {
+            format!("http://{}{path}", self.address)
+        }
+    }
+
+    impl Drop for RunningApp {
+        fn drop(&mut self) {
+            self.task.abort();
+        }
+    }
+}

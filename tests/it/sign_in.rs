@@ -1,0 +1,129 @@
+//! From nothing to a signed-in session, and out again.
+
+use axum::http::Method;
+use kycport::mock::Endpoint;
+
+use crate::support::{stage, stage_with};
+
+#[tokio::test]
+async fn a_person_signs_in_and_lands_where_they_wanted() {
+    let (kyc, app, ada) = stage().await;
+    let browser = kyc.browser();
+
+    let page = browser
+        .sign_in(app.url("/auth/login?return_to=/vault"), &ada)
+        .await
+        .unwrap();
+
+    page.assert_ok();
+    assert_eq!(page.url().as_str(), app.url("/vault"));
+    assert_eq!(page.body(), format!("the vault of {}", ada.id()));
+}
+
+#[tokio::test]
+async fn a_guarded_page_sends_the_person_to_sign_in_and_back() {
+    let (kyc, app, ada) = stage().await;
+
+    let page = kyc
+        .browser()
+        .sign_in(app.url("/nested/vault?a=1"), &ada)
+        .await
+        .unwrap();
+
+    page.assert_ok();
+    assert_eq!(page.url().as_str(), app.url("/nested/vault?a=1"));
+}
+
+#[tokio::test]
+async fn me_tells_the_page_who_is_signed_in() {
+    let (kyc, app, ada) = stage_with(|config| config.scopes(["openid", "email", "kyc"])).await;
+    let browser = kyc.browser();
+    browser
+        .fetch(app.url("/auth/me"))
+        .await
+        .unwrap()
+        .assert_status(401);
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+
+    let me = browser.fetch(app.url("/auth/me")).await.unwrap();
+
+    me.assert_ok();
+    let me = me.json();
+    assert_eq!(me["issuer"], kyc.issuer());
+    assert_eq!(me["subject"], ada.id());
+    assert_eq!(me["claims"]["email"], ada.email());
+    assert_eq!(me["claims"]["name"], serde_json::Value::Null); // not granted
+    assert_eq!(me["assurance"]["kyc_status"], "verified");
+    assert_eq!(me["assurance"]["kyc_tier"], "t2");
+    assert_eq!(me["assurance"]["aml_clear"], true);
+    assert!(
+        me["session"]["ends_at"].as_i64().unwrap() > me["session"]["began_at"].as_i64().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_for_good() {
+    // cases 108, 109
+    let (kyc, app, ada) = stage().await;
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    let stolen = browser.clone();
+
+    let page = browser
+        .post_form(app.url("/auth/logout"), &[])
+        .await
+        .unwrap();
+
+    page.assert_ok();
+    assert_eq!(page.body(), "signed out");
+    assert_eq!(browser.cookie(app.url("/"), "__Host-kycport"), None);
+    stolen
+        .fetch(app.url("/auth/me"))
+        .await
+        .unwrap()
+        .assert_status(401);
+}
+
+#[tokio::test]
+async fn a_warm_login_asks_kycport_once() {
+    let (kyc, app, ada) = stage().await;
+    kyc.browser()
+        .sign_in(app.url("/auth/login"), &ada)
+        .await
+        .unwrap()
+        .assert_ok();
+    kyc.forget_requests();
+
+    kyc.browser()
+        .sign_in(app.url("/auth/login"), &ada)
+        .await
+        .unwrap()
+        .assert_ok();
+
+    kyc.requests(Endpoint::Token).assert_count(1);
+    for quiet in [Endpoint::Discovery, Endpoint::Jwks, Endpoint::Userinfo] {
+        kyc.requests(quiet).assert_count(0);
+    }
+}
+
+#[tokio::test]
+async fn other_methods_have_no_effect() {
+    // cases 43, 103
+    let (kyc, app, _) = stage().await;
+    let browser = kyc.browser();
+    for (method, path) in [
+        (Method::HEAD, "/auth/login"),
+        (Method::POST, "/auth/login"),
+        (Method::HEAD, "/auth/callback?state=s&code=c"),
+        (Method::POST, "/auth/callback"),
+        (Method::GET, "/auth/logout"),
+        (Method::POST, "/auth/me"),
+    ] {
+        let page = browser
+            .request(method.clone(), app.url(path))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(page.status(), 405, "{method} {path}");
+    }
+}
