@@ -219,3 +219,6 @@ const SMALL_ORDER_POINTS: [[u8; 32]; 8] = [
         0xff, 0x7f,
     ],
 ];
+
+#[cfg(test)]
+mod tests;

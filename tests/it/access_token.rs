@@ -1,1 +1,241 @@
-//! access_token
+//! What an access token alone must say.
+
+use kycport::{
+    Timestamp,
+    oidc::{
+        AccessTokenClaims, AccessTokenProfile,
+        ClaimProblem::{Mismatch, Missing, Mistyped},
+        ExpectedAccessToken, TokenKind, TokenRefusal as R, verify_access_token,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::mint::{ACCESS, CLIENT, ISSUER, KEYS, NOW, Verdict, access_expectation, claim, now};
+
+type Row = (&'static str, String, Verdict);
+
+fn judge(expected: &ExpectedAccessToken, rows: Vec<Row>) {
+    for (name, token, verdict) in rows {
+        let judged = verify_access_token(&token, &KEYS, expected, now()).map(drop);
+        assert_eq!(judged, verdict, "{name}");
+    }
+}
+
+fn believed(token: &str) -> AccessTokenClaims {
+    verify_access_token(token, &KEYS, &access_expectation(), now()).unwrap()
+}
+
+#[test]
+fn the_type_says_that_it_is_an_access_token() {
+    // case 84
+    let wrong = || Err(R::Type(TokenKind::AccessToken));
+    judge(
+        &access_expectation(),
+        vec![
+            ("at+jwt", ACCESS.header_set("typ", "at+jwt"), Ok(())),
+            (
+                "long",
+                ACCESS.header_set("typ", "application/at+jwt"),
+                Ok(()),
+            ),
+            ("cased", ACCESS.header_set("typ", "AT+JWT"), Ok(())),
+            (
+                "long, cased",
+                ACCESS.header_set("typ", "APPLICATION/at+JWT"),
+                Ok(()),
+            ),
+            ("absent", ACCESS.header_without("typ"), wrong()),
+            ("JWT", ACCESS.header_set("typ", "JWT"), wrong()),
+            (
+                "long JWT",
+                ACCESS.header_set("typ", "application/jwt"),
+                wrong(),
+            ),
+            (
+                "logout+jwt",
+                ACCESS.header_set("typ", "logout+jwt"),
+                wrong(),
+            ),
+            ("more", ACCESS.header_set("typ", "cat+jwt"), wrong()),
+            (
+                "another prefix",
+                ACCESS.header_set("typ", "x/at+jwt"),
+                wrong(),
+            ),
+            ("empty", ACCESS.header_set("typ", ""), wrong()),
+            ("null", ACCESS.header_set("typ", Value::Null), wrong()),
+            (
+                "a list",
+                ACCESS.header_set("typ", json!(["at+jwt"])),
+                wrong(),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn client_and_id_are_judged_if_there() {
+    // case 84
+    judge(
+        &access_expectation(),
+        vec![
+            ("no client_id", ACCESS.without("client_id"), Ok(())),
+            ("no jti", ACCESS.without("jti"), Ok(())),
+            (
+                "another client",
+                ACCESS.set("client_id", "client-2"),
+                claim("client_id", Mismatch),
+            ),
+            (
+                "empty client",
+                ACCESS.set("client_id", ""),
+                claim("client_id", Mismatch),
+            ),
+            (
+                "odd client",
+                ACCESS.set("client_id", json!([CLIENT])),
+                claim("client_id", Mistyped),
+            ),
+            (
+                "client null",
+                ACCESS.set("client_id", Value::Null),
+                claim("client_id", Mistyped),
+            ),
+            ("empty jti", ACCESS.set("jti", ""), claim("jti", Mistyped)),
+            ("odd jti", ACCESS.set("jti", 1), claim("jti", Mistyped)),
+            (
+                "jti null",
+                ACCESS.set("jti", Value::Null),
+                claim("jti", Mistyped),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn client_and_id_are_required_by_option() {
+    // case 84
+    let mut expected = access_expectation();
+    assert_eq!(expected.profile, AccessTokenProfile::Documented);
+    expected.profile = AccessTokenProfile::Rfc9068;
+    judge(
+        &expected,
+        vec![
+            ("both", ACCESS.good(), Ok(())),
+            (
+                "no client_id",
+                ACCESS.without("client_id"),
+                claim("client_id", Missing),
+            ),
+            ("no jti", ACCESS.without("jti"), claim("jti", Missing)),
+            (
+                "another client",
+                ACCESS.set("client_id", "client-2"),
+                claim("client_id", Mismatch),
+            ),
+            ("empty jti", ACCESS.set("jti", ""), claim("jti", Mistyped)),
+        ],
+    );
+}
+
+#[test]
+fn it_may_be_old_as_long_as_it_lasts() {
+    judge(
+        &access_expectation(),
+        vec![("made long ago", ACCESS.set("iat", 0), Ok(()))],
+    );
+}
+
+#[test]
+fn the_scope_is_one_text() {
+    // case 85
+    judge(
+        &access_expectation(),
+        vec![
+            ("absent", ACCESS.without("scope"), Ok(())),
+            ("empty", ACCESS.set("scope", ""), Ok(())),
+            (
+                "a list",
+                ACCESS.set("scope", json!(["kyc"])),
+                claim("scope", Mistyped),
+            ),
+            ("a number", ACCESS.set("scope", 1), claim("scope", Mistyped)),
+            (
+                "an object",
+                ACCESS.set("scope", json!({"kyc": true})),
+                claim("scope", Mistyped),
+            ),
+            (
+                "null",
+                ACCESS.set("scope", Value::Null),
+                claim("scope", Mistyped),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_scope_is_granted_as_a_whole_word_or_not_at_all() {
+    // case 85
+    for (scope, asked, granted) in [
+        ("openid kyc", "kyc", true),
+        ("openid kyc", "openid", true),
+        (" kyc  openid ", "openid", true),
+        ("openid kyc", "", false),
+        ("", "", false),
+        ("openid kyc", "ky", false),
+        ("openid kyc", "openid kyc", false),
+        ("kyc:read", "kyc", false),
+        ("mykyc", "kyc", false),
+        ("KYC", "kyc", false),
+        ("openid,kyc", "kyc", false),
+        ("openid\tkyc", "kyc", false),
+        ("openid\u{a0}kyc", "kyc", false),
+        ("", "kyc", false),
+    ] {
+        let claims = believed(&ACCESS.set("scope", scope));
+        assert_eq!(claims.has_scope(asked), granted, "{scope:?} {asked:?}");
+    }
+    assert!(!believed(&ACCESS.without("scope")).has_scope("kyc"));
+}
+
+#[test]
+fn what_it_said_is_what_comes_out() {
+    let claims = believed(&ACCESS.with_claims(|claims| {
+        claims["tenant"] = json!("t");
+        claims["iat"] = json!(NOW - 9);
+    }));
+    assert_eq!(claims.issuer, ISSUER);
+    assert_eq!(claims.subject, "person-1");
+    assert_eq!(claims.issued_at, Timestamp::from_unix(NOW - 9));
+    assert_eq!(claims.expires_at, Timestamp::from_unix(NOW + 300));
+    assert_eq!(claims.jti.as_deref(), Some("j-1"));
+    assert_eq!(claims.scopes, ["openid", "kyc"]);
+    assert_eq!(Value::Object(claims.other), json!({"tenant": "t"}));
+    assert_eq!(believed(&ACCESS.without("jti")).jti, None);
+}
+
+#[test]
+fn the_skew_is_the_one_configured() {
+    // case 82
+    let mut expected = access_expectation();
+    assert_eq!(expected.skew.as_secs(), 60);
+    expected.skew = std::time::Duration::from_secs(600);
+    judge(
+        &expected,
+        vec![("ten minutes past", ACCESS.set("exp", NOW - 599), Ok(()))],
+    );
+}
+
+#[test]
+fn debug_shows_no_person() {
+    // case 137
+    let token = ACCESS.with_claims(|claims| {
+        claims["sub"] = json!("canary-sub");
+        claims["jti"] = json!("canary-jti");
+        claims["extra"] = json!("canary-extra");
+    });
+    let shown = format!("{:?}", believed(&token));
+    assert!(shown.contains("openid"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+}

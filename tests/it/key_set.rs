@@ -1,1 +1,338 @@
-//! key_set
+//! Which keys of a JWK Set are believed, and which one a token means.
+
+use kycport::oidc::{AlgorithmNames, KeySet, KeySetError as E, MAX_KEYS, TokenRefusal as R};
+use serde_json::{Value, json};
+
+use crate::mint::{ACCESS, ID, KID, Verdict, b64, jwk, key, keys, now};
+
+fn read(set: &Value) -> Result<usize, E> {
+    read_with(set, AlgorithmNames::default())
+}
+
+fn read_with(set: &Value, names: AlgorithmNames) -> Result<usize, E> {
+    KeySet::from_json(set.to_string().as_bytes(), names).map(|keys| keys.len())
+}
+
+/// The issuer's key with `change` made to it.
+fn changed(change: impl FnOnce(&mut Value)) -> Value {
+    let mut jwk = jwk(&key(1), KID);
+    change(&mut jwk);
+    jwk
+}
+
+fn with(name: &str, value: impl Into<Value>) -> Value {
+    changed(|jwk| jwk[name] = value.into())
+}
+
+fn without(name: &str) -> Value {
+    changed(|jwk| drop(jwk.as_object_mut().unwrap().remove(name)))
+}
+
+#[test]
+fn a_set_is_an_object_with_a_list_of_keys() {
+    for text in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"keys\":null}",
+        "{\"keys\":{}}",
+        "{\"keys\":\"\"}",
+        "<html>",
+        "{\"keys\":[]} x",
+        "{\"keys\":[],\"keys\":[]}",
+    ] {
+        let refused = KeySet::from_json(text.as_bytes(), AlgorithmNames::default());
+        assert_eq!(refused.map(drop), Err(E::NotAJwkSet), "{text}");
+    }
+    let nested = format!("{{\"keys\":{}{}}}", "[".repeat(9999), "]".repeat(9999));
+    let refused = KeySet::from_json(nested.as_bytes(), AlgorithmNames::default());
+    assert_eq!(refused.map(drop), Err(E::NotAJwkSet));
+    let refused = KeySet::from_json(b"{\"keys\":[\"\xff\"]}", AlgorithmNames::default());
+    assert_eq!(refused.map(drop), Err(E::NotAJwkSet));
+    assert_eq!(read(&json!({"keys": []})), Err(E::NoUsableKey));
+    assert_eq!(
+        read(&json!({"keys": [jwk(&key(1), KID)], "more": 1})),
+        Ok(1)
+    );
+}
+
+#[test]
+fn a_hundred_keys_and_no_more() {
+    // case 24
+    let many = |n: usize| -> Vec<_> { (0..n).map(|i| jwk(&key(1), &format!("k{i}"))).collect() };
+    assert_eq!(MAX_KEYS, 100);
+    assert_eq!(read(&json!({"keys": many(100)})), Ok(100));
+    assert_eq!(read(&json!({"keys": many(101)})), Err(E::TooManyKeys));
+    assert_eq!(read(&json!({"keys": many(10_000)})), Err(E::TooManyKeys));
+    // What cannot be used counts too.
+    let mut padded = vec![json!({}); 100];
+    padded.push(jwk(&key(1), KID));
+    assert_eq!(read(&json!({"keys": padded})), Err(E::TooManyKeys));
+}
+
+/// A key that cannot be used is passed over, alone and beside a good one.
+#[test]
+fn only_ed25519_keys_for_verifying_are_believed() {
+    let mut table = vec![
+        ("as it is", with("alg", "EdDSA"), true),
+        ("no alg", without("alg"), true),
+        ("no use", without("use"), true),
+        ("no kid", without("kid"), true),
+        ("unknown member", with("x5t", "abc"), true),
+        // case 18
+        ("no kty", without("kty"), false),
+        ("no crv", without("crv"), false),
+        ("no x", without("x"), false),
+        ("not an object", json!("key"), false),
+        ("null", Value::Null, false),
+        (
+            "RSA",
+            json!({"kty": "RSA", "kid": KID, "n": "AQAB", "e": "AQAB"}),
+            false,
+        ),
+        (
+            "EC",
+            json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}),
+            false,
+        ),
+        ("kty lower case", with("kty", "okp"), false),
+        ("kty AKP", with("kty", "AKP"), false),
+        ("kty EC with our crv", with("kty", "EC"), false),
+        ("X25519", with("crv", "X25519"), false),
+        ("Ed448", with("crv", "Ed448"), false),
+        ("crv lower case", with("crv", "ed25519"), false),
+        ("kid a number", with("kid", 1), false),
+        ("x a number", with("x", 1), false),
+        // case 19
+        ("use enc", with("use", "enc"), false),
+        ("use odd", with("use", "SIG"), false),
+        ("use a list", with("use", json!(["sig"])), false),
+        ("verify", with("key_ops", json!(["verify"])), true),
+        (
+            "sign and verify",
+            with("key_ops", json!(["sign", "verify"])),
+            true,
+        ),
+        ("sign only", with("key_ops", json!(["sign"])), false),
+        ("encrypt", with("key_ops", json!(["encrypt"])), false),
+        ("no operation", with("key_ops", json!([])), false),
+        ("operations no list", with("key_ops", "verify"), false),
+        ("alg Ed25519", with("alg", "Ed25519"), false),
+        ("alg ES256", with("alg", "ES256"), false),
+        ("alg HS256", with("alg", "HS256"), false),
+        ("alg none", with("alg", "none"), false),
+        // case 22
+        (
+            "oct",
+            json!({"kty": "oct", "kid": KID, "k": "c2VjcmV0", "alg": "HS256"}),
+            false,
+        ),
+        ("oct with our members", with("kty", "oct"), false),
+    ];
+    // case 20
+    for size in [0, 1, 31, 33, 72, 4096] {
+        table.push(("x of another size", with("x", b64(vec![7; size])), false));
+    }
+    let mut encoded = (1..).map(|seed| b64(key(seed).verifying_key().to_bytes()));
+    let x = encoded.find(|x| x.contains(['-', '_'])).unwrap();
+    let bad_base64 = [
+        format!("{x}="),
+        format!(" {x}"),
+        format!("{x}\n"),
+        x.replace('-', "+").replace('_', "/"),
+        format!("{}{}", &x[..42], spare_bit(&x)),
+        "é".repeat(43),
+    ];
+    for x in bad_base64 {
+        table.push(("x not clean base64url", with("x", x), false));
+    }
+    for (name, member, believed) in table {
+        let alone = read(&json!({"keys": [member]}));
+        assert_eq!(
+            alone,
+            if believed { Ok(1) } else { Err(E::NoUsableKey) },
+            "{name}"
+        );
+        // case 18
+        let good = jwk(&key(2), "good");
+        for set in [[member.clone(), good.clone()], [good, member]] {
+            assert_eq!(
+                read(&json!({"keys": set})),
+                Ok(1 + usize::from(believed)),
+                "{name}"
+            );
+            let keys = keys(&set);
+            let token = ID.header_set("kid", "good");
+            let judged = ID.verify_with(&token, &keys, AlgorithmNames::default(), now());
+            // Signed by the other key: found, and not verified.
+            assert_eq!(judged, Err(R::Signature), "{name}");
+        }
+    }
+}
+
+/// The last character of `x` with a bit set that stands for nothing.
+fn spare_bit(x: &str) -> char {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let last = x.as_bytes()[42];
+    let value = ALPHABET.iter().position(|c| *c == last).unwrap();
+    char::from(ALPHABET[value | 1])
+}
+
+#[test]
+fn a_key_may_call_its_algorithm_ed25519_only_if_configured() {
+    // case 59
+    let names = AlgorithmNames::EdDsaOrEd25519;
+    for (alg, believed) in [("EdDSA", true), ("Ed25519", true), ("Ed448", false)] {
+        let set = json!({"keys": [with("alg", alg)]});
+        assert_eq!(read_with(&set, names).is_ok(), believed, "{alg}");
+    }
+}
+
+#[test]
+fn weak_and_doubly_encoded_keys_are_refused() {
+    // cases 21, 81
+    let little = |low: u8, rest: u8, high: u8| {
+        let mut bytes = [rest; 32];
+        (bytes[0], bytes[31]) = (low, high);
+        bytes
+    };
+    let order_eight = [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ];
+    for (name, x) in [
+        ("the neutral point", little(1, 0, 0)),
+        ("order 2", little(0xec, 0xff, 0x7f)),
+        ("order 4", little(0, 0, 0)),
+        ("order 4, other sign", little(0, 0, 0x80)),
+        ("order 8", order_eight),
+        ("neutral, sign set", little(1, 0, 0x80)),
+        ("y = p", little(0xed, 0xff, 0x7f)),
+        ("y = p + 1", little(0xee, 0xff, 0x7f)),
+        // Of large order, but written with y + p: nobody honest writes that.
+        ("y = p + 3", little(0xf0, 0xff, 0x7f)),
+        ("y = p + 4", little(0xf1, 0xff, 0x7f)),
+        ("y = 2^255 - 1", little(0xff, 0xff, 0x7f)),
+        ("no point", little(2, 0, 0)),
+    ] {
+        assert_eq!(
+            read(&json!({"keys": [with("x", b64(x))]})),
+            Err(E::NoUsableKey),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_token_means_the_key_of_its_kid() {
+    let a = || jwk(&key(1), "a");
+    let b = || jwk(&key(2), "b");
+    let nameless = |seed| {
+        let mut jwk = jwk(&key(seed), "");
+        jwk.as_object_mut().unwrap().remove("kid");
+        jwk
+    };
+    let table: Vec<(&str, Option<&str>, Vec<Value>, Verdict)> = vec![
+        ("named", Some("a"), vec![a(), b()], Ok(())),
+        ("the other", Some("b"), vec![a(), b()], Err(R::Signature)),
+        ("unknown", Some("c"), vec![a(), b()], Err(R::UnknownKey)),
+        ("unknown, one key", Some("c"), vec![a()], Err(R::UnknownKey)),
+        (
+            "named, nameless key",
+            Some("a"),
+            vec![nameless(1)],
+            Err(R::UnknownKey),
+        ),
+        // case 16
+        ("absent, one key", None, vec![a()], Ok(())),
+        ("absent, one nameless key", None, vec![nameless(1)], Ok(())),
+        (
+            "absent, two keys",
+            None,
+            vec![a(), b()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "absent, named and nameless",
+            None,
+            vec![nameless(1), b()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "absent, two nameless",
+            None,
+            vec![nameless(1), nameless(2)],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "absent, one usable",
+            None,
+            vec![a(), json!({"kty": "RSA"})],
+            Ok(()),
+        ),
+        // case 17
+        (
+            "twice, the same key",
+            Some("a"),
+            vec![a(), a(), b()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "twice, two keys",
+            Some("a"),
+            vec![a(), jwk(&key(2), "a"), b()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "thrice",
+            Some("a"),
+            vec![a(), a(), a(), b()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "beside the double",
+            Some("b"),
+            vec![jwk(&key(1), "b"), a(), a()],
+            Ok(()),
+        ),
+        (
+            "absent, beside a double",
+            None,
+            vec![jwk(&key(1), "b"), a(), a()],
+            Err(R::AmbiguousKey),
+        ),
+        (
+            "twice, one for encryption",
+            Some(KID),
+            vec![jwk(&key(1), KID), with("use", "enc")],
+            Ok(()),
+        ),
+    ];
+    for (name, kid, members, verdict) in table {
+        let keys = keys(&members);
+        for mint in [ID, ACCESS] {
+            let token = match kid {
+                Some(kid) => mint.header_set("kid", kid),
+                None => mint.header_without("kid"),
+            };
+            let judged = mint.verify_with(&token, &keys, AlgorithmNames::default(), now());
+            assert_eq!(judged, verdict, "{name}");
+        }
+    }
+    // case 17: nothing but doubles is nothing
+    assert_eq!(read(&json!({"keys": [a(), a()]})), Err(E::NoUsableKey));
+    assert!(!keys(&[a()]).is_empty());
+}
+
+#[test]
+fn private_members_are_dropped_and_shown_nowhere() {
+    // case 23
+    let set = json!({"keys": [with("d", "canary")]});
+    let keys = KeySet::from_json(set.to_string().as_bytes(), AlgorithmNames::default()).unwrap();
+    assert_eq!(keys.len(), 1);
+    assert!(!format!("{keys:?}").contains("canary"));
+    let read: kycport::wire::jwks::Jwk = serde_json::from_value(with("d", "canary")).unwrap();
+    assert!(!format!("{read:?}").contains("canary"));
+}

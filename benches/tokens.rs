@@ -1,0 +1,267 @@
+//! What it costs to judge a token, beside what its signature alone costs, and beside the same by
+//! jsonwebtoken and openidconnect.
+//!
+//! Run with `cargo bench --bench tokens`. The table at the end has the ratios to the bare
+//! signature. They come from measurements taken in turns within one run, so that what slows the
+//! machine slows all contenders alike.
+
+#![expect(missing_docs, reason = "the entry points that criterion's macros make")]
+#![expect(clippy::print_stdout, reason = "a bench reports to its reader")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench may fail loudly"
+)]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use criterion::{Criterion, criterion_group};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, Verifier as _, VerifyingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use kycport::{
+    Secret, Timestamp,
+    oidc::{
+        AlgorithmNames, ExpectedAccessToken, ExpectedIdToken, KeySet, verify_access_token,
+        verify_id_token,
+    },
+};
+use openidconnect::{
+    ClientId, IssuerUrl, JsonWebKeySet, Nonce,
+    core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha512};
+
+const ISSUER: &str = "https://www.kycport.com";
+const CLIENT: &str = "7b1f8a52-client";
+const NONCE: &str = "n-0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2";
+const KID: &str = "kyc-2026-01";
+const IAT: i64 = 1_700_000_000;
+/// In 2100: the others read the machine's clock.
+const EXP: i64 = 4_102_444_800;
+const SUBJECT: &str = "4c2f1c1e-6b0a-4f0e-9d0e-5f3f0c7e9a11";
+
+/// A way to judge a token. It panics if the token is refused.
+type Contender = Box<dyn Fn()>;
+
+fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let access = sign(&key, "at+jwt", &access_claims());
+    let id = sign(&key, "JWT", &id_claims(&access));
+    let id_expected = ExpectedIdToken::new(ISSUER, CLIENT, Secret::new(NONCE));
+    let mut hash_expected = id_expected.clone();
+    hash_expected.access_token = Some(Secret::new(access.clone()));
+    vec![
+        (
+            "ID token",
+            vec![
+                ("bare signature", bare(&key, &id)),
+                ("kycport", ours_id(&key, &id, id_expected)),
+                ("kycport, at_hash too", ours_id(&key, &id, hash_expected)),
+                ("jsonwebtoken", theirs::<IdClaims>(&key, &id)),
+                ("openidconnect", openidconnect(&key, &id)),
+            ],
+        ),
+        (
+            "access token",
+            vec![
+                ("bare signature", bare(&key, &access)),
+                ("kycport", ours_access(&key, &access)),
+                ("jsonwebtoken", theirs::<AccessClaims>(&key, &access)),
+            ],
+        ),
+    ]
+}
+
+fn access_claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": CLIENT, "sub": SUBJECT, "client_id": CLIENT, "iat": IAT, "exp": EXP,
+        "jti": "0f8fad5b-d9cb-469f-a165-70867728950e", "scope": "openid profile email kyc",
+    })
+}
+
+fn id_claims(access_token: &str) -> Value {
+    json!({
+        "iss": ISSUER, "aud": CLIENT, "sub": SUBJECT, "nonce": NONCE, "iat": IAT, "exp": EXP,
+        "auth_time": IAT, "acr": "t2", "email": "ann@example.com", "email_verified": true,
+        "name": "Ann Example", "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true,
+        "at_hash": URL_SAFE_NO_PAD.encode(&Sha512::digest(access_token)[..32]),
+    })
+}
+
+fn sign(key: &SigningKey, typ: &str, claims: &Value) -> String {
+    let header = json!({"alg": "EdDSA", "kid": KID, "typ": typ}).to_string();
+    let [header, claims] = [header, claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let input = format!("{header}.{claims}");
+    let signature = key.sign(input.as_bytes()).to_bytes();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn jwks(key: &SigningKey) -> String {
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
+    json!({"keys": [
+        {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": KID, "x": x},
+    ]})
+    .to_string()
+}
+
+/// The signature of the token and nothing else, everything decoded ahead.
+fn bare(key: &SigningKey, token: &str) -> Contender {
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let input = input.to_owned();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let signature = Signature::from_slice(&signature).unwrap();
+    let key: VerifyingKey = key.verifying_key();
+    Box::new(move || {
+        black_box(&key)
+            .verify(black_box(input.as_bytes()), black_box(&signature))
+            .unwrap();
+    })
+}
+
+fn ours_id(key: &SigningKey, token: &str, expected: ExpectedIdToken) -> Contender {
+    let keys = KeySet::from_json(jwks(key).as_bytes(), AlgorithmNames::default()).unwrap();
+    let token = token.to_owned();
+    let now = Timestamp::from_unix(IAT);
+    Box::new(move || {
+        black_box(verify_id_token(black_box(&token), &keys, &expected, now).unwrap());
+    })
+}
+
+fn ours_access(key: &SigningKey, token: &str) -> Contender {
+    let keys = KeySet::from_json(jwks(key).as_bytes(), AlgorithmNames::default()).unwrap();
+    let expected = ExpectedAccessToken::new(ISSUER, CLIENT);
+    let token = token.to_owned();
+    let now = Timestamp::from_unix(IAT);
+    Box::new(move || {
+        black_box(verify_access_token(black_box(&token), &keys, &expected, now).unwrap());
+    })
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read by nobody, but they must be read in")]
+struct IdClaims {
+    iss: String,
+    aud: String,
+    sub: String,
+    nonce: String,
+    iat: i64,
+    exp: i64,
+    auth_time: Option<i64>,
+    acr: Option<String>,
+    at_hash: Option<String>,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    name: Option<String>,
+    kyc_status: Option<String>,
+    kyc_tier: Option<String>,
+    aml_clear: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read by nobody, but they must be read in")]
+struct AccessClaims {
+    iss: String,
+    aud: String,
+    sub: String,
+    client_id: String,
+    jti: String,
+    scope: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// jsonwebtoken with all the checks that it has.
+fn theirs<C: serde::de::DeserializeOwned + 'static>(key: &SigningKey, token: &str) -> Contender {
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
+    let key = DecodingKey::from_ed_components(&x).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[CLIENT]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    let token = token.to_owned();
+    Box::new(move || {
+        black_box(jsonwebtoken::decode::<C>(black_box(&token), &key, &validation).unwrap());
+    })
+}
+
+/// openidconnect's verifier, from the text of the token on.
+fn openidconnect(key: &SigningKey, token: &str) -> Contender {
+    let keys: CoreJsonWebKeySet = serde_json::from_str(&jwks(key)).unwrap();
+    let verifier = CoreIdTokenVerifier::new_public_client(
+        ClientId::new(CLIENT.to_owned()),
+        IssuerUrl::new(ISSUER.to_owned()).unwrap(),
+        JsonWebKeySet::new(keys.keys().clone()),
+    )
+    .set_allowed_algs([CoreJwsSigningAlgorithm::EdDsa]);
+    let nonce = Nonce::new(NONCE.to_owned());
+    let token = token.to_owned();
+    Box::new(move || {
+        let token: CoreIdToken = black_box(&token).parse().expect("an ID token");
+        black_box(token.claims(&verifier, &nonce).unwrap());
+    })
+}
+
+fn criterion_runs(c: &mut Criterion) {
+    for (token, contenders) in contenders() {
+        let mut group = c.benchmark_group(token);
+        for (name, judge) in contenders {
+            group.bench_function(name, |b| b.iter(&judge));
+        }
+        group.finish();
+    }
+}
+
+/// How often each contender has its turn, and how many tokens it judges then.
+const TURNS: usize = 600;
+const TOKENS_A_TURN: u32 = 16;
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn turn(judge: &Contender) -> Duration {
+    let start = Instant::now();
+    for _ in 0..TOKENS_A_TURN {
+        judge();
+    }
+    start.elapsed() / TOKENS_A_TURN
+}
+
+/// Lets the contenders judge in turns and prints their medians and the ratios to the first.
+fn print_ratios() {
+    println!("{:<14}{:<24}{:>12}{:>10}", "", "", "median", "ratio");
+    for (token, contenders) in contenders() {
+        let mut times = vec![Vec::with_capacity(TURNS); contenders.len()];
+        for _ in 0..TURNS {
+            for ((_, judge), times) in contenders.iter().zip(&mut times) {
+                times.push(turn(judge));
+            }
+        }
+        let medians: Vec<_> = times.into_iter().map(median).collect();
+        let bare = medians.first().map_or(f64::NAN, Duration::as_secs_f64);
+        for ((name, _), median) in contenders.iter().zip(&medians) {
+            let ratio = median.as_secs_f64() / bare;
+            let micros = median.as_secs_f64() * 1e6;
+            println!("{token:<14}{name:<24}{micros:>9.2} µs{ratio:>10.3}");
+        }
+    }
+}
+
+criterion_group!(benches, criterion_runs);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    if std::env::args().any(|arg| arg == "--bench") {
+        print_ratios();
+    }
+}

@@ -1,0 +1,893 @@
+//! The rules that both tokens share, each tried on both.
+
+use kycport::{
+    Timestamp,
+    oidc::{
+        AlgorithmNames,
+        ClaimProblem::{Future, Mismatch, Missing, Mistyped, Past},
+        MAX_TOKEN_BYTES, TokenKind,
+        TokenPart::{Header, Payload},
+        TokenRefusal as R,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::mint::{
+    ACCESS, CLIENT, ID, ISSUER, KID, Mint, NOW, SKEW, Verdict, b64, claim, jwk, key, keys, now,
+    sign_input, sign_parts, signature_of, with_signature,
+};
+
+type Row = (&'static str, String, Verdict);
+
+/// Judges every row of the table that `rows` makes for each token.
+fn judge(rows: impl Fn(Mint) -> Vec<Row>) {
+    for mint in [ID, ACCESS] {
+        for (name, token, verdict) in rows(mint) {
+            assert_eq!(mint.verify(&token), verdict, "{}: {name}", mint.0);
+        }
+    }
+}
+
+/// `token` with the part `index` replaced by what `change` makes of it. The signature stays.
+fn altered(token: &str, index: usize, change: impl FnOnce(&str) -> String) -> String {
+    let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
+    parts[index] = change(&parts[index]);
+    parts.join(".")
+}
+
+/// The part with its bit `bit` turned over, decoded and encoded again.
+fn bit_flipped(part: &str, bit: usize) -> String {
+    let mut bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    b64(bytes)
+}
+
+#[test]
+fn a_good_token_is_good() {
+    judge(|mint| vec![("as it is", mint.good(), Ok(()))]);
+}
+
+#[test]
+fn not_one_bit_may_change() {
+    // case 56
+    for mint in [ID, ACCESS] {
+        let good = mint.good();
+        for index in 0..3 {
+            let part = good.split('.').nth(index).unwrap();
+            for bit in 0..part.len() * 6 / 8 * 8 {
+                let token = altered(&good, index, |part| bit_flipped(part, bit));
+                assert!(mint.verify(&token).is_err(), "part {index}, bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_signature_is_over_these_bytes_by_that_key() {
+    let other_key = |mint: Mint| {
+        let good = mint.good();
+        let (input, _) = good.rsplit_once('.').unwrap();
+        let signature = ed25519_dalek::Signer::sign(&key(2), input.as_bytes());
+        with_signature(&good, &signature.to_bytes())
+    };
+    judge(|mint| {
+        let good = mint.good();
+        let other = mint.set("sub", "person-2");
+        let signature = signature_of(&good);
+        vec![
+            // case 56
+            (
+                "no signature",
+                with_signature(&good, &[]),
+                Err(R::Signature),
+            ),
+            ("by another key", other_key(mint), Err(R::Signature)),
+            (
+                "of another token",
+                with_signature(&good, &signature_of(&other)),
+                Err(R::Signature),
+            ),
+            (
+                "payload of another token",
+                altered(&good, 1, |_| other.split('.').nth(1).unwrap().to_owned()),
+                Err(R::Signature),
+            ),
+            (
+                "same header, otherwise written",
+                altered(&good, 0, |_| b64(format!("{} ", mint.header()))),
+                Err(R::Signature),
+            ),
+            // case 80
+            (
+                "63 bytes",
+                with_signature(&good, &signature[..63]),
+                Err(R::Signature),
+            ),
+            (
+                "65 bytes",
+                with_signature(&good, &[&signature[..], &[0]].concat()),
+                Err(R::Signature),
+            ),
+            (
+                "twice",
+                with_signature(&good, &[signature, signature].concat()),
+                Err(R::Signature),
+            ),
+            (
+                "S + L",
+                with_signature(&good, &plus(signature, &ORDER)),
+                Err(R::Signature),
+            ),
+            (
+                "S + 2^253",
+                with_signature(&good, &plus(signature, &power_of_two(253))),
+                Err(R::Signature),
+            ),
+            (
+                "S + 2^255",
+                with_signature(&good, &plus(signature, &power_of_two(255))),
+                Err(R::Signature),
+            ),
+            (
+                "R not a point",
+                with_signature(&good, &[&[0x02; 32][..], &signature[32..]].concat()),
+                Err(R::Signature),
+            ),
+            (
+                "nothing but zeros",
+                with_signature(&good, &[0; 64]),
+                Err(R::Signature),
+            ),
+        ]
+    });
+}
+
+/// The order L of the group, little-endian (RFC 8032 section 5.1).
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
+fn power_of_two(exponent: usize) -> [u8; 32] {
+    let mut number = [0; 32];
+    number[exponent / 8] = 1 << (exponent % 8);
+    number
+}
+
+/// The signature with `number` added to its S.
+fn plus(mut signature: [u8; 64], number: &[u8; 32]) -> [u8; 64] {
+    let mut carry = 0;
+    for (byte, add) in signature[32..].iter_mut().zip(number) {
+        let sum = u16::from(*byte) + u16::from(*add) + carry;
+        *byte = sum.to_le_bytes()[0];
+        carry = sum >> 8;
+    }
+    signature
+}
+
+#[test]
+fn the_algorithm_is_eddsa_and_no_other() {
+    judge(|mint| {
+        let mut rows = vec![
+            // case 57
+            ("absent", mint.header_without("alg"), Err(R::Algorithm)),
+            (
+                "null",
+                mint.header_set("alg", Value::Null),
+                Err(R::Algorithm),
+            ),
+            (
+                "a list",
+                mint.header_set("alg", json!(["EdDSA"])),
+                Err(R::Algorithm),
+            ),
+            ("a number", mint.header_set("alg", 1), Err(R::Algorithm)),
+        ];
+        for alg in [
+            // case 57
+            "none",
+            "None",
+            "NONE",
+            "NoNe",
+            "nonE",
+            "", // case 58
+            "HS256",
+            "HS512",
+            "RS256",
+            "PS256",
+            "ES256",
+            "ES256K",
+            "Ed448", // case 59
+            "Ed25519",
+            "eddsa",
+            "EDDSA",
+            "EdDSA ",
+            "Ed25519ph",
+        ] {
+            rows.push((alg, mint.header_set("alg", alg), Err(R::Algorithm)));
+        }
+        // case 57: stripped of its signature too
+        let unsigned = with_signature(&mint.header_set("alg", "none"), &[]);
+        rows.push(("none, unsigned", unsigned, Err(R::Algorithm)));
+        rows
+    });
+}
+
+#[test]
+fn ed25519_is_a_name_for_it_only_if_configured() {
+    // case 59
+    let names = AlgorithmNames::EdDsaOrEd25519;
+    for mint in [ID, ACCESS] {
+        for (alg, verdict) in [
+            ("EdDSA", Ok(())),
+            ("Ed25519", Ok(())),
+            ("ed25519", Err(R::Algorithm)),
+            ("Ed448", Err(R::Algorithm)),
+            ("none", Err(R::Algorithm)),
+        ] {
+            let token = mint.header_set("alg", alg);
+            let keys = keys(&[jwk(&key(1), KID)]);
+            let judged = mint.verify_with(&token, &keys, names, now());
+            assert_eq!(judged, verdict, "{alg}");
+        }
+    }
+}
+
+#[test]
+fn a_token_does_not_bring_its_own_key() {
+    // case 60
+    let attacker = key(2);
+    for (name, value) in [
+        ("jwk", jwk(&attacker, KID)),
+        ("jku", json!("https://evil.example/jwks")),
+        ("x5u", json!("https://evil.example/cert")),
+        ("x5c", json!(["MIIB"])),
+    ] {
+        for mint in [ID, ACCESS] {
+            // Not looked at: with the issuer's signature it stands, with the attacker's it falls.
+            let token = mint.header_set(name, value.clone());
+            assert_eq!(mint.verify(&token), Ok(()), "{name}");
+            let (input, _) = token.rsplit_once('.').unwrap();
+            let forged = ed25519_dalek::Signer::sign(&attacker, input.as_bytes());
+            let forged = with_signature(&token, &forged.to_bytes());
+            assert_eq!(mint.verify(&forged), Err(R::Signature), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_kid_is_a_name_to_look_up_and_nothing_else() {
+    judge(|mint| {
+        let mut rows = vec![
+            ("a number", mint.header_set("kid", 1), Err(R::UnknownKey)),
+            (
+                "null",
+                mint.header_set("kid", Value::Null),
+                Err(R::UnknownKey),
+            ),
+            (
+                "a list",
+                mint.header_set("kid", json!([KID])),
+                Err(R::UnknownKey),
+            ),
+            // case 16
+            (
+                "absent, one key in the set",
+                mint.header_without("kid"),
+                Ok(()),
+            ),
+            // case 61
+            (
+                "ten thousand bytes",
+                mint.header_set("kid", "k".repeat(10_000)),
+                Err(R::UnknownKey),
+            ),
+            (
+                "a megabyte",
+                mint.header_set("kid", "k".repeat(1 << 20)),
+                Err(R::TooLong),
+            ),
+        ];
+        for kid in [
+            "",
+            "key-2",
+            "KEY-1",
+            "key-1 ",
+            "key-1\u{0}",
+            "../../key-1",
+            "/dev/null",
+            "' OR '1'='1",
+            "key-1'; DROP TABLE keys;--",
+            "https://evil.example/jwks",
+        ] {
+            rows.push((kid, mint.header_set("kid", kid), Err(R::UnknownKey)));
+        }
+        rows
+    });
+}
+
+#[test]
+fn extensions_and_encryption_are_refused_unread() {
+    judge(|mint| {
+        vec![
+            // case 62
+            (
+                "crit",
+                mint.header_set("crit", json!(["exp"])),
+                Err(R::Extension),
+            ),
+            (
+                "empty crit",
+                mint.header_set("crit", json!([])),
+                Err(R::Extension),
+            ),
+            (
+                "crit null",
+                mint.header_set("crit", Value::Null),
+                Err(R::Extension),
+            ),
+            (
+                "b64 false",
+                mint.header_set("b64", false),
+                Err(R::Extension),
+            ),
+            ("b64 true", mint.header_set("b64", true), Err(R::Extension)),
+            (
+                "crit and b64",
+                mint.with_header(|header| {
+                    header["crit"] = json!(["b64"]);
+                    header["b64"] = json!(false);
+                }),
+                Err(R::Extension),
+            ),
+            // case 79
+            ("zip", mint.header_set("zip", "DEF"), Err(R::Extension)),
+            ("nested", mint.header_set("cty", "JWT"), Err(R::Extension)),
+            ("enc", mint.header_set("enc", "A256GCM"), Err(R::Encrypted)),
+            (
+                "JWE",
+                format!("{}.a.b.c.d", b64(r#"{"alg":"dir","enc":"A256GCM"}"#)),
+                Err(R::Encrypted),
+            ),
+            (
+                "five parts, signed",
+                sign_input(&format!("{}.a.b", good_input(mint))),
+                Err(R::Encrypted),
+            ),
+            ("five empty parts", "....".to_owned(), Err(R::Encrypted)),
+        ]
+    });
+}
+
+fn good_input(mint: Mint) -> String {
+    let good = mint.good();
+    good.rsplit_once('.').unwrap().0.to_owned()
+}
+
+#[test]
+fn only_json_objects_without_duplicate_names() {
+    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+    judge(|mint| {
+        let header = mint.header().to_string();
+        let claims = mint.claims().to_string();
+        let reopened = |json: &str, more: &str| format!("{},{more}}}", &json[..json.len() - 1]);
+        let parts = |header: &[u8], payload: &[u8]| sign_parts(&b64(header), &b64(payload));
+        let in_header = |bytes: &[u8]| parts(bytes, claims.as_bytes());
+        let in_payload = |bytes: &[u8]| parts(header.as_bytes(), bytes);
+        let mut rows = vec![
+            // case 76
+            (
+                "alg twice",
+                mint.raw_header(&reopened(&header, r#""alg":"EdDSA""#)),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "unknown header twice",
+                mint.raw_header(&reopened(&header, r#""a":1,"a":1"#)),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "kid twice, once escaped",
+                mint.raw_header(&reopened(&header, r#""\u006bid":"key-1""#)),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "iss twice",
+                mint.raw_payload(&reopened(&claims, &format!(r#""iss":"{ISSUER}""#))),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "unknown claim twice",
+                mint.raw_payload(&reopened(&claims, r#""a":1,"a":2"#)),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "twice within a claim",
+                mint.raw_payload(&reopened(&claims, r#""a":{"b":1,"b":2}"#)),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "header bad UTF-8",
+                in_header(b"{\"alg\":\"EdDSA\",\"a\":\"\xff\"}"),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "payload bad UTF-8",
+                in_payload(b"{\"iss\":\"\xc0\x80\"}"),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "nested deep",
+                mint.raw_payload(&reopened(&claims, &format!(r#""a":{deep}"#))),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "header nested deep",
+                mint.raw_header(&reopened(&header, &format!(r#""a":{deep}"#))),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "a number beyond all",
+                mint.raw_payload(&reopened(&claims, r#""a":1e999"#)),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "byte order mark",
+                mint.raw_payload(&format!("\u{feff}{claims}")),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "something after it",
+                mint.raw_payload(&format!("{claims}{{}}")),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "a lone surrogate",
+                mint.raw_payload(&reopened(&claims, r#""a":"\ud800""#)),
+                Err(R::NotJson(Payload)),
+            ),
+            (
+                "a list around it",
+                mint.raw_payload(&format!("[{claims}]")),
+                Err(R::NotJson(Payload)),
+            ),
+            // No extension: white space and odd names are JSON.
+            (
+                "white space",
+                mint.raw_payload(&format!(" {claims}\n")),
+                Ok(()),
+            ),
+            (
+                "an unknown claim",
+                mint.set("a", json!({"b": [1, 2.5, null, true]})),
+                Ok(()),
+            ),
+        ];
+        for text in ["", "null", "1", "\"text\"", "[]", "{", "{}{}", "{'a':1}"] {
+            rows.push(("payload", mint.raw_payload(text), Err(R::NotJson(Payload))));
+            rows.push(("header", mint.raw_header(text), Err(R::NotJson(Header))));
+        }
+        rows
+    });
+}
+
+#[test]
+fn only_three_parts_of_clean_base64url() {
+    let json_form = |token: &str| {
+        let mut parts = token.split('.');
+        let mut next = || parts.next().unwrap();
+        json!({"protected": next(), "payload": next(), "signature": next()}).to_string()
+    };
+    judge(|mint| {
+        let good = mint.good();
+        let parts = || good.split('.');
+        let (header, claims) = (mint.header().to_string(), mint.claims().to_string());
+        // Lengths that leave spare bits in the last character.
+        let long = |text: &str| format!("{text:0$}", text.len().next_multiple_of(3) + 1);
+        let whole = format!("{header:0$}", header.len().next_multiple_of(3));
+        let (header, claims) = (b64(long(&header)), b64(long(&claims)));
+        let spare = |part: &str| format!("{}{}", &part[..part.len() - 1], "h");
+        let mut rows = vec![
+            // case 77
+            ("empty", String::new(), Err(R::NotCompact)),
+            ("one part", parts().take(1).collect(), Err(R::NotCompact)),
+            (
+                "two parts",
+                parts().take(2).collect::<Vec<_>>().join("."),
+                Err(R::NotCompact),
+            ),
+            ("two empty parts", ".".to_owned(), Err(R::NotCompact)),
+            (
+                "three empty parts",
+                "..".to_owned(),
+                Err(R::NotJson(Header)),
+            ),
+            (
+                "four parts",
+                sign_input(&format!("{}.e30", good_input(mint))),
+                Err(R::NotCompact),
+            ),
+            (
+                "four parts, last empty",
+                format!("{good}."),
+                Err(R::NotCompact),
+            ),
+            ("six parts", format!("{good}.a.b.c"), Err(R::NotCompact)),
+            ("JSON form", json_form(&good), Err(R::NotCompact)),
+            ("space before", format!(" {good}"), Err(R::NotCompact)),
+            ("space after", format!("{good} "), Err(R::NotCompact)),
+            ("line end after", format!("{good}\n"), Err(R::NotCompact)),
+            (
+                "detached payload",
+                altered(&good, 1, |_| String::new()),
+                Err(R::NotJson(Payload)),
+            ),
+            ("not ASCII", format!("{good}é"), Err(R::NotCompact)),
+            (
+                "padded header",
+                sign_parts(&format!("{header}=="), &claims),
+                Err(R::NotCompact),
+            ),
+            (
+                "padded payload",
+                sign_parts(&header, &format!("{claims}==")),
+                Err(R::NotCompact),
+            ),
+            ("padded signature", format!("{good}=="), Err(R::NotCompact)),
+            ("no spare bits", sign_parts(&header, &claims), Ok(())),
+            (
+                "spare bits in the header",
+                sign_parts(&spare(&header), &claims),
+                Err(R::NotCompact),
+            ),
+            (
+                "spare bits in the payload",
+                sign_parts(&header, &spare(&claims)),
+                Err(R::NotCompact),
+            ),
+            (
+                "spare bits in the signature",
+                altered(&good, 2, spare),
+                Err(R::NotCompact),
+            ),
+            (
+                "one character over",
+                sign_parts(&format!("{}A", b64(whole)), &claims),
+                Err(R::NotCompact),
+            ),
+            // case 78
+            ("dots", ".".repeat(MAX_TOKEN_BYTES), Err(R::NotCompact)),
+            ("a million dots", ".".repeat(1_000_000), Err(R::TooLong)),
+            ("ten megabytes", "A".repeat(10 << 20), Err(R::TooLong)),
+            ("as long as may be", mint.of_length(MAX_TOKEN_BYTES), Ok(())),
+            (
+                "one byte too long",
+                mint.of_length(MAX_TOKEN_BYTES + 1),
+                Err(R::TooLong),
+            ),
+        ];
+        for (index, name) in ["header", "payload", "signature"].into_iter().enumerate() {
+            for bad in ["+", "/", "=", " ", "\n", "%", "\0"] {
+                let token = altered(&good, index, |part| format!("{bad}{}", &part[1..]));
+                rows.push((name, token, Err(R::NotCompact)));
+            }
+        }
+        rows
+    });
+}
+
+#[test]
+fn the_issuer_is_ours_to_the_byte() {
+    judge(|mint| {
+        let mut rows = vec![
+            // case 64
+            ("absent", mint.without("iss"), claim("iss", Missing)),
+            ("null", mint.set("iss", Value::Null), claim("iss", Mistyped)),
+            ("a number", mint.set("iss", 7), claim("iss", Mistyped)),
+            // case 65
+            (
+                "a list with ours",
+                mint.set("iss", json!([ISSUER])),
+                claim("iss", Mistyped),
+            ),
+        ];
+        for iss in [
+            // case 64
+            "",
+            "https://evil.example",
+            "https://www.kycport.com/",
+            "https://WWW.kycport.com",
+            "http://www.kycport.com",
+            "https://kycport.com",
+            "https://www.kycport.com:443",
+            "https://www.kycport.com ",
+            "https://www.kycport.c\u{043e}m",
+            // case 65
+            "https://www.kycport.co",
+            "https://www.kycport.com.evil.example",
+            "kycport",
+        ] {
+            rows.push((iss, mint.set("iss", iss), claim("iss", Mismatch)));
+        }
+        rows
+    });
+}
+
+#[test]
+fn the_audience_is_us_alone() {
+    judge(|mint| {
+        vec![
+            // cases 66, 85
+            ("absent", mint.without("aud"), claim("aud", Missing)),
+            ("null", mint.set("aud", Value::Null), claim("aud", Mistyped)),
+            ("a number", mint.set("aud", 1), claim("aud", Mistyped)),
+            (
+                "an object",
+                mint.set("aud", json!({CLIENT: true})),
+                claim("aud", Mistyped),
+            ),
+            (
+                "another",
+                mint.set("aud", "client-2"),
+                claim("aud", Mismatch),
+            ),
+            (
+                "a part of ours",
+                mint.set("aud", "client"),
+                claim("aud", Mismatch),
+            ),
+            (
+                "more than ours",
+                mint.set("aud", "client-11"),
+                claim("aud", Mismatch),
+            ),
+            (
+                "otherwise cased",
+                mint.set("aud", "Client-1"),
+                claim("aud", Mismatch),
+            ),
+            (
+                "several in one",
+                mint.set("aud", "client-1 client-2"),
+                claim("aud", Mismatch),
+            ),
+            // case 67
+            ("a list of ours", mint.set("aud", json!([CLIENT])), Ok(())),
+            (
+                "an empty list",
+                mint.set("aud", json!([])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "a list of another",
+                mint.set("aud", json!(["client-2"])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "another besides",
+                mint.set("aud", json!([CLIENT, "client-2"])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "another before",
+                mint.set("aud", json!(["client-2", CLIENT])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "ours twice",
+                mint.set("aud", json!([CLIENT, CLIENT])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "a list of a list",
+                mint.set("aud", json!([[CLIENT]])),
+                claim("aud", Mismatch),
+            ),
+            (
+                "a list of a number",
+                mint.set("aud", json!([1])),
+                claim("aud", Mismatch),
+            ),
+        ]
+    });
+}
+
+#[test]
+fn the_authorized_party_is_us_if_it_is_named() {
+    // case 68
+    judge(|mint| {
+        vec![
+            ("us", mint.set("azp", CLIENT), Ok(())),
+            (
+                "another",
+                mint.set("azp", "client-2"),
+                claim("azp", Mismatch),
+            ),
+            ("empty", mint.set("azp", ""), claim("azp", Mismatch)),
+            ("null", mint.set("azp", Value::Null), claim("azp", Mistyped)),
+            (
+                "a list",
+                mint.set("azp", json!([CLIENT])),
+                claim("azp", Mistyped),
+            ),
+        ]
+    });
+}
+
+#[test]
+fn the_subject_is_there_and_of_a_size() {
+    // case 73
+    judge(|mint| {
+        vec![
+            ("absent", mint.without("sub"), claim("sub", Missing)),
+            ("null", mint.set("sub", Value::Null), claim("sub", Mistyped)),
+            ("a number", mint.set("sub", 42), claim("sub", Mistyped)),
+            (
+                "a list",
+                mint.set("sub", json!(["person-1"])),
+                claim("sub", Mistyped),
+            ),
+            ("empty", mint.set("sub", ""), claim("sub", Mistyped)),
+            ("one byte", mint.set("sub", "p"), Ok(())),
+            ("255 bytes", mint.set("sub", "p".repeat(255)), Ok(())),
+            (
+                "256 bytes",
+                mint.set("sub", "p".repeat(256)),
+                claim("sub", Mistyped),
+            ),
+            (
+                "256 bytes in 128 letters",
+                mint.set("sub", "é".repeat(128)),
+                claim("sub", Mistyped),
+            ),
+        ]
+    });
+}
+
+#[test]
+fn the_times_fit_within_the_skew_to_the_second() {
+    judge(|mint| {
+        let mut rows = vec![
+            // cases 69, 82
+            (
+                "exp: one second left of the skew",
+                mint.set("exp", NOW - SKEW + 1),
+                Ok(()),
+            ),
+            (
+                "exp: the skew is over",
+                mint.set("exp", NOW - SKEW),
+                claim("exp", Past),
+            ),
+            (
+                "exp: over for a second",
+                mint.set("exp", NOW - SKEW - 1),
+                claim("exp", Past),
+            ),
+            (
+                "exp: ten minutes past",
+                mint.set("exp", NOW - 600),
+                claim("exp", Past),
+            ),
+            ("exp: 1970", mint.set("exp", 0), claim("exp", Past)),
+            ("exp: absent", mint.without("exp"), claim("exp", Missing)),
+            ("exp: the end of time", mint.set("exp", i64::MAX), Ok(())),
+            // cases 70, 82
+            ("nbf: now", mint.set("nbf", NOW), Ok(())),
+            ("nbf: the skew ahead", mint.set("nbf", NOW + SKEW), Ok(())),
+            (
+                "nbf: a second more",
+                mint.set("nbf", NOW + SKEW + 1),
+                claim("nbf", Future),
+            ),
+            (
+                "nbf: ten minutes ahead",
+                mint.set("nbf", NOW + 600),
+                claim("nbf", Future),
+            ),
+            (
+                "nbf: the end of time",
+                mint.set("nbf", i64::MAX),
+                claim("nbf", Future),
+            ),
+            // cases 71, 82
+            ("iat: the skew ahead", mint.set("iat", NOW + SKEW), Ok(())),
+            (
+                "iat: a second more",
+                mint.set("iat", NOW + SKEW + 1),
+                claim("iat", Future),
+            ),
+            (
+                "iat: ten minutes ahead",
+                mint.set("iat", NOW + 600),
+                claim("iat", Future),
+            ),
+            ("iat: the skew past", mint.set("iat", NOW - SKEW), Ok(())),
+            ("iat: absent", mint.without("iat"), claim("iat", Missing)),
+        ];
+        for name in ["exp", "nbf", "iat"] {
+            for odd in [
+                Value::Null,
+                json!(""),
+                json!(NOW.to_string()),
+                json!(-1),
+                json!(i64::MIN),
+                json!(1.8e9),
+                json!(1_800_000_000.5),
+                json!(1e300),
+                json!(u64::MAX),
+                json!(i64::MAX as u64 + 1),
+                json!(true),
+                json!([NOW]),
+                json!({"t": NOW}),
+            ] {
+                rows.push((name, mint.set(name, odd), claim(name, Mistyped)));
+            }
+        }
+        rows
+    });
+}
+
+#[test]
+fn no_clock_makes_it_panic() {
+    // case 82: the clock jumps
+    for mint in [ID, ACCESS] {
+        let verdict = |at| mint.verify_at(&mint.good(), Timestamp::from_unix(at));
+        assert_eq!(verdict(NOW), Ok(()));
+        assert_eq!(verdict(NOW + 300 + SKEW - 1), Ok(()));
+        assert_eq!(verdict(NOW + 300 + SKEW), claim("exp", Past));
+        assert_eq!(verdict(NOW - SKEW), Ok(()));
+        assert_eq!(verdict(NOW - SKEW - 1), claim("iat", Future));
+        for early in [0, -1, i64::MIN] {
+            assert_eq!(verdict(early), claim("iat", Future));
+        }
+        assert_eq!(verdict(i64::MAX), claim("exp", Past));
+        // At the end of time nothing is left, not even for a token that lasts for ever.
+        let for_ever = mint.set("exp", i64::MAX);
+        let end = Timestamp::from_unix(i64::MAX);
+        assert_eq!(mint.verify_at(&for_ever, end), claim("exp", Past));
+    }
+}
+
+#[test]
+fn each_token_is_refused_where_the_other_is_wanted() {
+    // cases 63, 84
+    assert_eq!(ID.verify(&ACCESS.good()), Err(R::Type(TokenKind::IdToken)));
+    assert_eq!(
+        ACCESS.verify(&ID.good()),
+        Err(R::Type(TokenKind::AccessToken))
+    );
+}
+
+#[test]
+fn a_refusal_tells_its_code_and_nothing_of_the_token() {
+    // case 137
+    let refused = [
+        (R::TooLong, "too_long"),
+        (R::NotCompact, "not_compact"),
+        (R::Encrypted, "encrypted"),
+        (R::NotJson(Header), "not_json"),
+        (R::Algorithm, "algorithm"),
+        (R::Type(TokenKind::IdToken), "type"),
+        (R::Extension, "extension"),
+        (R::UnknownKey, "unknown_key"),
+        (R::AmbiguousKey, "ambiguous_key"),
+        (R::Signature, "signature"),
+    ];
+    for (refusal, code) in refused {
+        assert_eq!(refusal.code(), code);
+    }
+    let canary = ID.set("iss", "canary");
+    let refusal = ID.verify(&canary).unwrap_err();
+    assert_eq!(refusal.code(), "claim");
+    assert_eq!(refusal.to_string(), "claim iss: not the expected value");
+    assert_eq!(
+        R::NotJson(Payload).to_string(),
+        "the payload is not a JSON object without duplicate names"
+    );
+    assert_eq!(
+        R::Type(TokenKind::AccessToken).to_string(),
+        "the type is not that of an access token"
+    );
+    assert!(!format!("{refusal:?}").contains("canary"));
+}
