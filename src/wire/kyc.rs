@@ -217,13 +217,25 @@ pub struct StatusResponse {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// The code.
-    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub error: Option<String>,
     /// A text for the developer.
-    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub detail: Option<String>,
     /// A text for the developer.
-    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub message: Option<String>,
 }
 
