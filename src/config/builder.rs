@@ -10,14 +10,18 @@ use super::{
     rules,
 };
 #[cfg(feature = "web")]
-use crate::web::{self, SignedOutMe};
+use crate::{
+    kyc::{AssuranceCache, MemoryCache},
+    web::{self, SignedOutMe},
+};
 use crate::{
     clock::{Clock, SystemClock},
-    http::{Deadlines, Origin},
+    http::{Deadlines, Origin, RetryPolicy},
     oidc::{
         self, AccessTokenProfile, AlgorithmNames, MetadataPolicy, ResponseIssuer,
         UndeclaredCapabilities,
     },
+    wire::authorize,
 };
 
 /// KYCPort's issuer (K2).
@@ -44,6 +48,8 @@ const TENANT_API_KEY: Setting = Setting::with_variable("tenant_api_key", "KYCPOR
 const WEBHOOK_SECRET: Setting = Setting::with_variable("webhook_secret", "KYCPORT_WEBHOOK_SECRET");
 const ENDPOINT_ORIGIN: Setting = Setting::named("allow_endpoint_origin");
 const EXTRA_PARAMETER: Setting = Setting::named("authorize_parameter");
+const TIER_PARAMETER: Setting = Setting::named("tier_parameter");
+const RETRIES: Setting = Setting::named("retries");
 const CLOCK_SKEW: Setting = Setting::named("clock_skew");
 const TIMEOUTS: Setting = Setting::named("timeouts");
 const LOGIN_LIFETIME: Setting = Setting::named("login_lifetime");
@@ -55,6 +61,8 @@ const AUTH_PREFIX: Setting = Setting::named("auth_prefix");
 const CALLBACK_PATH: Setting = Setting::named("callback_path");
 #[cfg(feature = "web")]
 const COOKIE_NAME: Setting = Setting::named("cookie_name");
+#[cfg(feature = "web")]
+const ASSURANCE_MAX_AGE: Setting = Setting::named("assurance_max_age");
 #[cfg(feature = "web")]
 const SESSION_LIMITS: Setting = Setting::named("session_limits");
 
@@ -72,7 +80,9 @@ pub struct ConfigBuilder {
     webhook_secret: Option<crate::Secret>,
     scopes: Option<Vec<String>>,
     endpoint_origins: Vec<String>,
+    tier_parameter: String,
     extra_parameters: Vec<(String, String)>,
+    retry: RetryPolicy,
     skew: Duration,
     deadlines: Deadlines,
     login_lifetime: Duration,
@@ -94,6 +104,8 @@ struct WebSettings {
     cookie_name: String,
     limits: web::SessionLimits,
     signed_out_me: SignedOutMe,
+    assurance_max_age: Duration,
+    cache: Arc<dyn AssuranceCache>,
 }
 
 impl ConfigBuilder {
@@ -109,7 +121,9 @@ impl ConfigBuilder {
             webhook_secret: None,
             scopes: None,
             endpoint_origins: Vec::new(),
+            tier_parameter: authorize::ACR_VALUES.to_owned(),
             extra_parameters: Vec::new(),
+            retry: RetryPolicy::DEFAULT,
             skew: Duration::from_secs(60),
             deadlines: Deadlines {
                 connect: Duration::from_secs(3),
@@ -132,6 +146,8 @@ impl ConfigBuilder {
                     absolute: Duration::from_secs(12 * 3600),
                 },
                 signed_out_me: SignedOutMe::default(),
+                assurance_max_age: Duration::from_secs(600),
+                cache: Arc::new(MemoryCache::default()),
             },
         }
     }
@@ -185,6 +201,24 @@ impl ConfigBuilder {
     /// discovery document names. Those of the document's own and the issuer's are permitted.
     pub fn allow_endpoint_origin(mut self, origin: impl Into<String>) -> Self {
         self.endpoint_origins.push(origin.into());
+        self
+    }
+
+    /// What carries the tier that a step-up asks for: `acr_values` (K15 does not name it).
+    pub fn tier_parameter(mut self, name: impl Into<String>) -> Self {
+        self.tier_parameter = name.into();
+        self
+    }
+
+    /// How questions to the API are asked again: attempts in all (3), the longest first pause
+    /// (200 ms, doubling up to 5 s, cut at random), and a limit for all of it together (20 s).
+    pub fn retries(mut self, attempts: u32, first_pause: Duration, total: Duration) -> Self {
+        self.retry = RetryPolicy {
+            attempts,
+            first_pause,
+            total,
+            ..RetryPolicy::DEFAULT
+        };
         self
     }
 
@@ -287,8 +321,18 @@ impl ConfigBuilder {
         for (name, _) in &self.extra_parameters {
             rules::extra_parameter(EXTRA_PARAMETER, name)?;
         }
+        if self.tier_parameter != authorize::ACR_VALUES {
+            rules::extra_parameter(TIER_PARAMETER, &self.tier_parameter)?;
+        }
+        if !(1..=10).contains(&self.retry.attempts) {
+            return Err(RETRIES.refuse(
+                format!("{} attempts", self.retry.attempts),
+                "Give a number from 1 to 10",
+            ));
+        }
         within(CLOCK_SKEW, self.skew, Duration::ZERO, MOST_SKEW)?;
         let an_hour = Duration::from_secs(3600);
+        within(RETRIES, self.retry.total, Duration::from_millis(1), an_hour)?;
         within(
             TIMEOUTS,
             self.deadlines.connect,
@@ -327,6 +371,7 @@ impl ConfigBuilder {
                 client_secret: self.client_secret,
                 redirect_uri: self.redirect_uri,
                 scopes: rules::scopes(SCOPES, &scopes)?,
+                tier_parameter: self.tier_parameter,
                 extra_parameters: self.extra_parameters,
                 transaction_lifetime: self.login_lifetime,
                 skew: self.skew,
@@ -339,6 +384,7 @@ impl ConfigBuilder {
             tenant_api_key: self.tenant_api_key,
             webhook_secret: self.webhook_secret,
             deadlines: self.deadlines,
+            retry: self.retry,
             clock: self.clock,
         })
     }
@@ -385,6 +431,19 @@ impl ConfigBuilder {
         self
     }
 
+    /// How long what KYCPort said of a person is acted on without asking again: 10 min, 24 h at
+    /// most. A guard that says [`fresh`](crate::web::Guard::fresh) always asks.
+    pub fn assurance_max_age(mut self, age: Duration) -> Self {
+        self.web.assurance_max_age = age;
+        self
+    }
+
+    /// Where assurances are kept: in memory. Instances that share a cache share what they know.
+    pub fn assurance_cache(mut self, cache: impl AssuranceCache) -> Self {
+        self.web.cache = Arc::new(cache);
+        self
+    }
+
     fn web_settings(&self, redirect_url: &Url) -> Result<web::Settings, ConfigError> {
         let limits = self.web.limits;
         within(
@@ -399,6 +458,12 @@ impl ConfigBuilder {
             Duration::from_secs(60),
             limits.absolute,
         )?;
+        within(
+            ASSURANCE_MAX_AGE,
+            self.web.assurance_max_age,
+            Duration::ZERO,
+            Duration::from_secs(24 * 3600),
+        )?;
         let mut own_origins = origins(APP_ORIGIN, &self.web.app_origins)?;
         own_origins.extend(Origin::of(redirect_url));
         let prefix = rules::prefix(AUTH_PREFIX, &self.web.prefix)?;
@@ -406,7 +471,7 @@ impl ConfigBuilder {
             Some(path) => rules::prefix(CALLBACK_PATH, path)?,
             None => rules::prefix(REDIRECT_URI, redirect_url.path())?,
         };
-        let taken = ["login", "logout", "me"].map(|name| format!("{prefix}/{name}"));
+        let taken = ["login", "logout", "me", "step-up"].map(|name| format!("{prefix}/{name}"));
         if taken.contains(&callback_path) {
             return Err(CALLBACK_PATH.refuse(
                 format!("{callback_path} is another of the routes"),
@@ -423,6 +488,8 @@ impl ConfigBuilder {
             )?),
             limits,
             signed_out_me: self.web.signed_out_me,
+            assurance_max_age: self.web.assurance_max_age,
+            cache: Arc::clone(&self.web.cache),
             transaction_lifetime: self.login_lifetime,
         })
     }

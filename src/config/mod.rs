@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc};
 
 use url::Url;
 
-use crate::{clock::Clock, http::Deadlines, oidc, secret::Secret};
+use crate::{clock::Clock, http::{Deadlines, RetryPolicy}, oidc, secret::Secret};
 
 /// What a [`RelyingParty`](crate::RelyingParty) needs to know, judged.
 ///
@@ -30,6 +30,7 @@ pub struct Config {
     #[cfg(feature = "web")]
     pub(crate) web: crate::web::Settings,
     pub(crate) deadlines: Deadlines,
+    pub(crate) retry: RetryPolicy,
     pub(crate) clock: Arc<dyn Clock>,
     redirect_url: Url,
     api_base_url: Url,

@@ -2,9 +2,11 @@
 
 mod freshness;
 mod origin;
+mod retry;
 
 pub(crate) use freshness::max_age;
 pub(crate) use origin::{Origin, is_transport_secure};
+pub(crate) use retry::{CallError, Caller, RetryPolicy, retry_after};
 
 use std::{error::Error as _, io::ErrorKind, time::Duration};
 

@@ -15,6 +15,7 @@ use super::{
     provider::{KeysFor, Provider, ProviderError},
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
+    userinfo::{self, Userinfo, UserinfoError},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -231,6 +232,21 @@ impl OidcClient {
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
         Ok(tokens)
+    }
+
+    /// Asks the userinfo endpoint about `subject`, whose access token this is (K35).
+    ///
+    /// # Errors
+    /// [`UserinfoError`]; with [`UserinfoError::OtherSubject`] the answer is about somebody else and
+    /// is thrown away.
+    pub async fn userinfo(
+        &self,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Userinfo, UserinfoError> {
+        let provider = self.0.provider.metadata().await?;
+        let endpoint = &provider.userinfo_endpoint;
+        userinfo::fetch(&self.0.http, endpoint, access_token, subject, self.0.clock.now()).await
     }
 
     fn expected_id_token(&self, answer: &TokenResponse) -> ExpectedIdToken {

@@ -17,7 +17,7 @@ use super::{metadata::VerifiedProvider, settings::Settings};
 use crate::{
     clock::Timestamp,
     secret::{Secret, at_rest},
-    wire::kyc::KycTier,
+    wire::{authorize, kyc::KycTier},
 };
 
 /// What one login asks for besides the configured scopes.
@@ -79,7 +79,7 @@ impl LoginRequest {
         self
     }
 
-    /// Asks for a tier by `acr_values` (K15).
+    /// Asks for a tier, by `acr_values` if nothing else is configured (K15).
     #[must_use]
     pub fn tier(mut self, tier: KycTier, demand: TierDemand) -> Self {
         self.tier = Some((tier, demand));
@@ -188,8 +188,11 @@ fn authorization_url(
         url = url.set_login_hint(LoginHint::new(hint.expose().to_owned()));
     }
     if let Some((tier, _)) = &request.tier {
-        let tier = AuthenticationContextClass::new(tier.to_string());
-        url = url.add_auth_context_value(tier);
+        url = if settings.tier_parameter == authorize::ACR_VALUES {
+            url.add_auth_context_value(AuthenticationContextClass::new(tier.to_string()))
+        } else {
+            url.add_extra_param(settings.tier_parameter.clone(), tier.to_string())
+        };
     }
     for (name, value) in &settings.extra_parameters {
         url = url.add_extra_param(name.clone(), value.clone());

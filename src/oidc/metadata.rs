@@ -48,6 +48,7 @@ pub(crate) struct MetadataPolicy {
 pub(super) struct VerifiedProvider {
     pub(super) authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
+    pub(super) userinfo_endpoint: Url,
     pub(super) jwks_uri: Url,
     /// Every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) sends_iss: bool,
@@ -88,7 +89,6 @@ impl MetadataPolicy {
         if smuggles {
             return Err(MetadataError::Endpoint("authorization_endpoint"));
         }
-        self.endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?;
         for (list, name, documented) in [
             (
                 &metadata.response_types_supported,
@@ -111,6 +111,8 @@ impl MetadataPolicy {
         Ok(VerifiedProvider {
             authorization_endpoint,
             token_endpoint: self.endpoint("token_endpoint", &metadata.token_endpoint)?,
+            userinfo_endpoint: self
+                .endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?,
             jwks_uri: self.endpoint("jwks_uri", &metadata.jwks_uri)?,
             sends_iss: metadata
                 .authorization_response_iss_parameter_supported

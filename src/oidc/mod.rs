@@ -20,6 +20,7 @@ mod provider;
 mod refusal;
 mod settings;
 mod strict_json;
+mod userinfo;
 
 pub use access_token::{
     AccessTokenClaims, AccessTokenProfile, ExpectedAccessToken, verify_access_token,
@@ -34,6 +35,7 @@ pub use keys::{KeySet, KeySetError, MAX_KEYS};
 pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use provider::ProviderError;
+pub use userinfo::{Userinfo, UserinfoError};
 pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
 pub use settings::ResponseIssuer;
 

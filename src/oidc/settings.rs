@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     /// As configured, byte for byte: KYCPort compares it exactly (K12).
     pub(crate) redirect_uri: String,
     pub(crate) scopes: Vec<String>,
+    /// What carries a requested tier (K15).
+    pub(crate) tier_parameter: String,
     pub(crate) extra_parameters: Vec<(String, String)>,
     pub(crate) transaction_lifetime: Duration,
     pub(crate) skew: Duration,

@@ -1,11 +1,11 @@
 //! What the web floor needs to know.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use url::form_urlencoded;
 
 use super::{cookies::CookieNames, return_to::ReturnTo, sessions::SessionLimits};
-use crate::http::Origin;
+use crate::{http::Origin, kyc::AssuranceCache, wire::kyc::KycTier};
 
 /// What [`Config`](crate::Config) says about the web floor, valid.
 #[derive(Debug, Clone)]
@@ -19,6 +19,9 @@ pub(crate) struct Settings {
     pub(crate) cookies: CookieNames,
     pub(crate) limits: SessionLimits,
     pub(crate) signed_out_me: SignedOutMe,
+    /// How long an assurance is acted on without asking again.
+    pub(crate) assurance_max_age: Duration,
+    pub(crate) cache: Arc<dyn AssuranceCache>,
     /// How long a login may take.
     pub(crate) transaction_lifetime: Duration,
 }
@@ -44,6 +47,14 @@ impl Settings {
             .append_pair("return_to", return_to.as_str())
             .finish();
         format!("{}?{query}", self.login_path())
+    }
+
+    pub(super) fn step_up_path(&self, tier: &KycTier, return_to: &ReturnTo) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("tier", tier.as_str())
+            .append_pair("return_to", return_to.as_str())
+            .finish();
+        format!("{}/step-up?{query}", self.prefix)
     }
 
     /// Where a person goes back to: never to the places that sign in and out, or it could go round

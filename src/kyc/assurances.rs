@@ -1,0 +1,183 @@
+//! The cache, and who asks when it does not do: one question at a time for each person, whose
+//! answer all who wait share.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+
+use super::{
+    assurance::Assurance,
+    cache::{AssuranceCache, PersonKey},
+};
+use crate::{clock::Clock, wire::kyc::KycStatus};
+
+/// The answer to a question, or why there is none: then nothing is known of the person.
+pub(crate) type Asked = Result<Assurance, NoAnswer>;
+
+/// KYCPort gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// There is nothing to ask with: no tenant key, and no access token that still works. Signing
+    /// in again brings one.
+    NoSource,
+    /// It was asked, and did not answer.
+    Failed {
+        /// When to ask again, if KYCPort said.
+        retry_after: Option<Duration>,
+    },
+}
+
+#[derive(Clone)]
+pub(crate) struct Assurances(Arc<Inner>);
+
+struct Inner {
+    cache: Arc<dyn AssuranceCache>,
+    clock: Arc<dyn Clock>,
+    /// The number of the last flight.
+    last: AtomicU64,
+    flights: Mutex<HashMap<PersonKey, Flight>>,
+}
+
+#[derive(Clone)]
+struct Flight {
+    number: u64,
+    answer: Shared<BoxFuture<'static, Asked>>,
+}
+
+impl Assurances {
+    pub(crate) fn new(cache: Arc<dyn AssuranceCache>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            cache,
+            clock,
+            last: AtomicU64::new(0),
+            flights: Mutex::default(),
+        }))
+    }
+
+    /// The last that was heard, good or bad. A cache that does not work has heard nothing.
+    pub(crate) async fn latest(&self, person: &PersonKey) -> Option<Assurance> {
+        self.0.cache.get(person).await.unwrap_or_else(|_| {
+            tracing::warn!("the assurance cache cannot be read");
+            None
+        })
+    }
+
+    /// What may be acted on without asking: good news no older than `max_age`. Bad news is kept
+    /// too, so that older good news cannot come back over it, but it is never an answer: whoever
+    /// is not verified is asked about again, so that they do not wait for the cache.
+    pub(crate) async fn known(&self, person: &PersonKey, max_age: Duration) -> Option<Assurance> {
+        let latest = self.latest(person).await?;
+        let age = self.0.clock.now().since(latest.checked_at);
+        (latest.kyc_status == Some(KycStatus::Verified) && age <= max_age).then_some(latest)
+    }
+
+    /// Remembers what was said, here or elsewhere, such as in an ID token.
+    pub(crate) async fn note(&self, person: &PersonKey, assurance: Assurance) {
+        if self.0.cache.put(person, assurance).await.is_err() {
+            tracing::warn!("the assurance cache cannot be written");
+        }
+    }
+
+    /// Asks now, with `ask`: no answer to a question from before this call will do. Whoever comes
+    /// while a question is under way waits for the next one, and shares it.
+    pub(crate) async fn ask<F>(&self, person: &PersonKey, ask: F) -> Asked
+    where
+        F: FnOnce() -> BoxFuture<'static, Asked>,
+    {
+        let arrived_after = self.0.last.load(Ordering::SeqCst);
+        let mut ask = Some(ask);
+        loop {
+            let flight = match self.flight(person) {
+                Some(flight) => flight,
+                None => match ask.take() {
+                    Some(ask) => self.start(person, ask()),
+                    None => return Err(NoAnswer::Failed { retry_after: None }),
+                },
+            };
+            let answer = flight.answer.await;
+            if flight.number > arrived_after {
+                return answer;
+            }
+        }
+    }
+
+    /// Asks, or shares the answer to a question that is under way.
+    pub(crate) async fn ask_or_share<F>(&self, person: &PersonKey, ask: F) -> Asked
+    where
+        F: FnOnce() -> BoxFuture<'static, Asked>,
+    {
+        let flight = self
+            .flight(person)
+            .unwrap_or_else(|| self.start(person, ask()));
+        flight.answer.await
+    }
+
+    fn flight(&self, person: &PersonKey) -> Option<Flight> {
+        self.lock().get(person).cloned()
+    }
+
+    /// In a task of its own: whoever asked first may give up, and the others still get their
+    /// answer.
+    fn start(&self, person: &PersonKey, asked: BoxFuture<'static, Asked>) -> Flight {
+        let mut flights = self.lock();
+        if let Some(flight) = flights.get(person) {
+            return flight.clone();
+        }
+        let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        let landing = Landing {
+            own: self.clone(),
+            person: person.clone(),
+        };
+        let task = tokio::spawn(async move {
+            let answer = asked.await;
+            // A failure changes nothing of what is known.
+            if let Ok(assurance) = &answer {
+                landing.own.note(&landing.person, assurance.clone()).await;
+            }
+            answer
+        });
+        let answer = task
+            .map(|joined| joined.unwrap_or(Err(NoAnswer::Failed { retry_after: None })))
+            .boxed()
+            .shared();
+        let flight = Flight { number, answer };
+        flights.insert(person.clone(), flight.clone());
+        flight
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PersonKey, Flight>> {
+        self.0
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Assurances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Assurances(…)")
+    }
+}
+
+/// Ends the flight however its task ends.
+struct Landing {
+    own: Assurances,
+    person: PersonKey,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.own.lock().remove(&self.person);
+    }
+}

@@ -1,0 +1,200 @@
+//! What is known of who is signed in, and asking KYCPort for what is not.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::{
+    sessions::{LiveSession, Session},
+    tokens::{AccessTokenError, AccessTokens},
+};
+use crate::{
+    clock::Clock,
+    kyc::{
+        Asked, Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, Requirement, Shortfall,
+        StatusClient, StatusError,
+    },
+    oidc::{OidcClient, UserinfoError},
+};
+
+/// How lately an assurance must have been asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// What is known will do while it is not too old.
+    Cached,
+    /// Asked for this very request.
+    Now,
+}
+
+/// How a person falls short, and when to try again if that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub(super) shortfall: Shortfall,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl From<Shortfall> for Lack {
+    fn from(shortfall: Shortfall) -> Self {
+        Self {
+            shortfall,
+            retry_after: None,
+        }
+    }
+}
+
+/// Knows what is known of people, and asks.
+#[derive(Debug, Clone)]
+pub(super) struct Assessor {
+    oidc: OidcClient,
+    status: StatusClient,
+    access_tokens: AccessTokens,
+    assurances: Assurances,
+    client_id: String,
+    max_age: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Assessor {
+    pub(super) fn new(
+        oidc: OidcClient,
+        status: StatusClient,
+        access_tokens: AccessTokens,
+        assurances: Assurances,
+        max_age: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client_id: oidc.client_id().to_owned(),
+            oidc,
+            status,
+            access_tokens,
+            assurances,
+            max_age,
+            clock,
+        }
+    }
+
+    /// Judges who is signed in by `requirement`: from what is known if that will do, by asking
+    /// KYCPort if it will not. Nobody is turned away on old news.
+    pub(super) async fn assess(
+        &self,
+        live: &LiveSession,
+        requirement: &Requirement,
+        freshness: Freshness,
+    ) -> Result<Assurance, Lack> {
+        let person = self.person(&live.session);
+        let max_age = requirement.max_age().unwrap_or(self.max_age);
+        if freshness == Freshness::Cached
+            && let Some(known) = self.assurances.known(&person, max_age).await
+            && requirement.check(&known, self.clock.now()).is_ok()
+        {
+            return Ok(known);
+        }
+        let ask = || self.question(live);
+        let asked = match freshness {
+            Freshness::Cached => self.assurances.ask_or_share(&person, ask).await,
+            Freshness::Now => self.assurances.ask(&person, ask).await,
+        };
+        let assurance = match asked {
+            // What was heard meanwhile from elsewhere may be newer.
+            Ok(answer) => self.with_latest(&person, answer).await,
+            Err(NoAnswer::NoSource) => {
+                let own = self.with_latest(&person, live.session.assurance.clone()).await;
+                if freshness == Freshness::Now {
+                    return Err(Shortfall::TooOld.into());
+                }
+                own
+            }
+            Err(NoAnswer::Failed { retry_after }) => {
+                return Err(Lack {
+                    shortfall: Shortfall::NotKnown,
+                    retry_after,
+                });
+            }
+        };
+        requirement.check(&assurance, self.clock.now())?;
+        Ok(assurance)
+    }
+
+    /// The newest that is known of who is signed in, without asking.
+    pub(super) async fn newest(&self, session: &Session) -> Assurance {
+        let person = self.person(session);
+        self.with_latest(&person, session.assurance.clone()).await
+    }
+
+    /// Remembers what KYCPort said at a sign-in.
+    pub(super) async fn note_sign_in(&self, session: &Session) {
+        let person = self.person(session);
+        // Of a token that says nothing of it there is nothing to remember.
+        if session.assurance.kyc_status.is_some() {
+            self.assurances.note(&person, session.assurance.clone()).await;
+        }
+    }
+
+    async fn with_latest(&self, person: &PersonKey, assurance: Assurance) -> Assurance {
+        match self.assurances.latest(person).await {
+            Some(latest) => assurance.or_newer(latest),
+            None => assurance,
+        }
+    }
+
+    fn person(&self, session: &Session) -> PersonKey {
+        PersonKey {
+            issuer: session.issuer.clone(),
+            client_id: self.client_id.clone(),
+            subject: session.subject.clone(),
+        }
+    }
+
+    /// The status endpoint if there is a tenant key; if not, userinfo with the person's own token.
+    fn question(&self, live: &LiveSession) -> BoxFuture<'static, Asked> {
+        let (own, live) = (self.clone(), live.clone());
+        async move {
+            let subject = live.session.subject.as_str();
+            if own.status.is_configured() {
+                own.status.status(subject).await.map_err(no_status)
+            } else {
+                own.ask_userinfo(&live).await
+            }
+        }
+        .boxed()
+    }
+
+    async fn ask_userinfo(&self, live: &LiveSession) -> Asked {
+        let token = self.access_tokens.get(live).await.map_err(|error| {
+            tracing::debug!(%error, "there is no access token to ask with");
+            match error {
+                AccessTokenError::Expired | AccessTokenError::Revoked => NoAnswer::NoSource,
+                _ => NoAnswer::Failed { retry_after: None },
+            }
+        })?;
+        let said = self
+            .oidc
+            .userinfo(&token, &live.session.subject)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "userinfo gave no answer about a person");
+                match error {
+                    UserinfoError::TokenRefused => NoAnswer::NoSource,
+                    _ => NoAnswer::Failed { retry_after: None },
+                }
+            })?;
+        Ok(Assurance::new(
+            said.kyc_status,
+            said.kyc_tier,
+            said.aml_clear,
+            said.asked_at,
+            AssuranceSource::Userinfo,
+        ))
+    }
+}
+
+fn no_status(error: StatusError) -> NoAnswer {
+    tracing::warn!(%error, "the status endpoint gave no answer about a person");
+    NoAnswer::Failed {
+        retry_after: match error {
+            StatusError::RateLimited { retry_after } => Some(retry_after),
+            _ => None,
+        },
+    }
+}

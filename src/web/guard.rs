@@ -1,0 +1,180 @@
+//! The requirement on a route.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::BoxFuture;
+use http::{Request, StatusCode, request::Parts};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    assess::Freshness,
+    context::{LayerMissing, RequestContext},
+    problem::{Audience, Problem},
+    shortfall,
+};
+use crate::{
+    kyc::{Assurance, Requirement},
+    wire::kyc::KycTier,
+};
+
+/// A requirement on a route: who is not known well enough does not reach the handler. Made by
+/// [`RelyingParty::require`](crate::RelyingParty::require); add it with `route_layer`.
+///
+/// Whoever is not signed in is sent to sign in. Whoever falls short is sent to KYCPort to be
+/// verified, and brought back; while that is pending they see a page that waits. Whose AML is not
+/// clear gets 403. When it cannot be known the answer is 503: nobody is let in on a guess. Requests
+/// of scripts get the same as problem JSON, with `login_url` or `step_up_url`.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    requirement: Arc<Requirement>,
+    freshness: Freshness,
+}
+
+impl Guard {
+    pub(super) fn new(tier: KycTier) -> Self {
+        Self {
+            requirement: Arc::new(Requirement::tier(tier)),
+            freshness: Freshness::Cached,
+        }
+    }
+
+    /// Nothing may have been found against the person either.
+    #[must_use]
+    pub fn aml_clear(self) -> Self {
+        self.with(Requirement::aml_clear)
+    }
+
+    /// KYCPort must have been asked no longer ago than this. If it was, it is asked now.
+    #[must_use]
+    pub fn no_older_than(self, age: Duration) -> Self {
+        self.with(|requirement| requirement.no_older_than(age))
+    }
+
+    /// KYCPort is asked for this very request: for sensitive actions (K42).
+    #[must_use]
+    pub fn fresh(mut self) -> Self {
+        self.freshness = Freshness::Now;
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(Requirement) -> Requirement) -> Self {
+        self.requirement = Arc::new(change((*self.requirement).clone()));
+        self
+    }
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> GuardService<S> {
+        GuardService {
+            guard: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service that [`Guard`] makes.
+#[derive(Debug, Clone)]
+pub struct GuardService<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for GuardService<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let guard = self.guard.clone();
+        // The one that is ready is the one to call; its clone waits for the next request.
+        let next = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, next);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match guard.admit(&parts).await {
+                Ok(assurance) => {
+                    parts.extensions.insert(Assured(assurance));
+                    ready.call(Request::from_parts(parts, body)).await
+                }
+                Err(answer) => Ok(answer),
+            }
+        })
+    }
+}
+
+impl Guard {
+    async fn admit(&self, parts: &Parts) -> Result<Assurance, Response> {
+        let Some(context) = parts.extensions.get::<RequestContext>() else {
+            return Err(LayerMissing.into_response());
+        };
+        let live = match context.session().await {
+            Ok(Some(live)) => live,
+            Ok(None) => return Err(shortfall::signed_out(context, parts)),
+            Err(_) => {
+                let audience = Audience::of(&parts.method, &parts.headers);
+                return Err(Problem::StoreUnavailable.answer(audience, context.settings()));
+            }
+        };
+        match context
+            .assessor()
+            .assess(&live, &self.requirement, self.freshness)
+            .await
+        {
+            Ok(assurance) => {
+                context.touch(&live).await;
+                Ok(assurance)
+            }
+            Err(lack) => Err(shortfall::answer(
+                context,
+                parts,
+                self.requirement.required_tier(),
+                &lack,
+            )),
+        }
+    }
+}
+
+/// What the [`Guard`] of this route found good enough, for the handler.
+#[derive(Debug, Clone)]
+pub struct Assured(pub Assurance);
+
+/// A handler asks what the guard found, on a route without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
+pub struct GuardMissing;
+
+impl IntoResponse for GuardMissing {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Assured {
+    type Rejection = GuardMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, GuardMissing> {
+        parts.extensions.get::<Self>().cloned().ok_or(GuardMissing)
+    }
+}

@@ -1,0 +1,75 @@
+//! What whoever falls short is told: every way has its own outcome.
+
+use axum::{extract::OriginalUri, response::Response};
+use http::{
+    HeaderValue, Method,
+    header::WWW_AUTHENTICATE,
+    request::Parts,
+};
+
+use super::{
+    assess::Lack,
+    context::RequestContext,
+    problem::{Audience, Problem},
+    redirect::see_other,
+    return_to::ReturnTo,
+};
+use crate::{kyc::Shortfall, wire::kyc::KycTier};
+
+/// Nobody is signed in: a person is sent to sign in and brought back, a script is told where.
+pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
+    let settings = context.settings();
+    let audience = Audience::of(&parts.method, &parts.headers);
+    match audience {
+        Audience::Page => see_other(&settings.login_path_back_to(&way_back(context, parts))),
+        Audience::Fetch => Problem::SignedOut.answer(audience, settings),
+    }
+}
+
+/// Somebody is signed in, and falls short of `tier` or of what goes with it.
+pub(super) fn answer(
+    context: &RequestContext,
+    parts: &Parts,
+    tier: &KycTier,
+    lack: &Lack,
+) -> Response {
+    let settings = context.settings();
+    let audience = Audience::of(&parts.method, &parts.headers);
+    tracing::info!(shortfall = lack.shortfall.code(), "a person fell short of a requirement");
+    match (&lack.shortfall, audience) {
+        (
+            Shortfall::TierTooLow { .. }
+            | Shortfall::Unverified
+            | Shortfall::Rejected
+            | Shortfall::Expired
+            | Shortfall::TooOld,
+            Audience::Page,
+        ) => see_other(&settings.step_up_path(tier, &way_back(context, parts))),
+        _ => {
+            let step_up = settings.step_up_path(tier, &way_back(context, parts));
+            let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
+            let mut response = problem.answer_with_step_up(audience, settings, &step_up);
+            if problem.is_about_the_tier()
+                && let Ok(challenge) = HeaderValue::try_from(format!(
+                    "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""
+                ))
+            {
+                // RFC 9470 section 3.
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
+    }
+}
+
+/// A person is brought back to a page they were looking at, never to a form they were sending.
+pub(super) fn way_back(context: &RequestContext, parts: &Parts) -> ReturnTo {
+    let uri = parts
+        .extensions
+        .get::<OriginalUri>()
+        .map_or(&parts.uri, |original| &original.0);
+    match (parts.method == Method::GET, uri.path_and_query()) {
+        (true, Some(path)) => context.settings().return_to(path.as_str()),
+        _ => ReturnTo::home(),
+    }
+}

@@ -1,0 +1,73 @@
+//! `GET {prefix}/step-up?tier=t2&return_to=`: sends who is signed in to KYCPort to be verified
+//! further. What comes back is judged in the callback, by what it says.
+
+use axum::response::Response;
+use http::{HeaderMap, Method, Uri};
+use url::form_urlencoded;
+
+use super::{
+    context::RequestContext,
+    login::{self, Wanted},
+    pending::StepUp,
+    problem::{Audience, Problem},
+    redirect::see_other,
+    settings::Settings,
+};
+use crate::{
+    oidc::{LoginRequest, TierDemand},
+    wire::kyc::KycTier,
+};
+
+pub(super) async fn step_up(
+    context: RequestContext,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let settings = context.settings();
+    match begin(&context, &uri, &headers, settings).await {
+        Ok(location) => see_other(&location),
+        Err(problem) => problem.answer(Audience::of(&method, &headers), settings),
+    }
+}
+
+async fn begin(
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+    settings: &Settings,
+) -> Result<String, Problem> {
+    let query = uri.query().unwrap_or_default();
+    let return_to = login::return_to(query, settings);
+    let tier = tier(query).ok_or(Problem::UnknownTier)?;
+    let live = context
+        .session()
+        .await
+        .map_err(|_| Problem::StoreUnavailable)?;
+    let Some(live) = live else {
+        // First who, then how well.
+        return Ok(settings.login_path_back_to(&return_to));
+    };
+    let wanted = Wanted {
+        request: LoginRequest::new().tier(tier.clone(), TierDemand::Requested),
+        return_to,
+        step_up: Some(StepUp {
+            issuer: live.session.issuer.clone(),
+            subject: live.session.subject.clone(),
+            tier,
+        }),
+    };
+    login::begin(context, headers, wanted).await
+}
+
+/// The tier, given once and known.
+fn tier(query: &str) -> Option<KycTier> {
+    let mut values = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "tier")
+        .map(|(_, value)| value);
+    let (Some(only), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let Ok(tier) = only.parse::<KycTier>();
+    (!matches!(tier, KycTier::Unknown(_))).then_some(tier)
+}
