@@ -2,9 +2,11 @@
 
 mod access_token;
 mod authorize;
+mod bearer;
 mod callback;
 mod csrf;
 mod discovery;
+mod faulty_store;
 mod foreign_relying_party;
 mod id_token;
 mod jwks;
