@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    client::Clients, grants::Grants, keys::KeyRing, log::Log, person::Persons, switches::Switches,
+    client::Clients, grants::Grants, keys::KeyRing, log::Log, person::Persons, rules::Rules,
+    switches::Switches,
 };
 use crate::clock::{Clock as _, TestClock, Timestamp};
 
@@ -18,6 +19,7 @@ pub(super) struct Core {
     persons: Mutex<Persons>,
     grants: Mutex<Grants>,
     log: Mutex<Log>,
+    rules: Mutex<Rules>,
 }
 
 impl Core {
@@ -37,6 +39,7 @@ impl Core {
             persons: Mutex::default(),
             grants: Mutex::default(),
             log: Mutex::default(),
+            rules: Mutex::default(),
         }
     }
 
@@ -67,6 +70,10 @@ impl Core {
 
     pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
         lock(&self.grants)
+    }
+
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {

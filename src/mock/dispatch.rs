@@ -1,24 +1,61 @@
-//! One request from the socket to the answer.
+//! One request from the socket to the answer, and the places where faults come in.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header::ALLOW},
     response::Response,
 };
 
 use super::{
-    answer::{Answer, Refusal},
+    answer::{Answer, AnswerBody, Refusal},
     authorize,
+    breakage::wait,
     core::Core,
     discovery,
     endpoint::Endpoint,
     log::RecordedRequest,
     params::Params,
+    rules::{Effect, Spot},
+    socket::Cutter,
     token, userinfo,
 };
+
+pub(super) async fn serve(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await;
+    let query = parts.uri.query().unwrap_or_default();
+    let incoming = Incoming {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: Params::parse(query.as_bytes()),
+        headers: parts.headers,
+        form: Params::parse(body.as_deref().unwrap_or_default()),
+    };
+    let endpoint = Endpoint::of(&incoming.path);
+    let number = core.log().begin(RecordedRequest::new(
+        endpoint,
+        incoming.method.as_str(),
+        &incoming.path,
+        noted(&incoming.query, query.len()),
+        noted(&incoming.form, body.as_ref().map_or(0, Vec::len)),
+        incoming.headers.clone(),
+    ));
+    let (response, refusal) = match (endpoint, body) {
+        (_, None) => plain(too_large()),
+        (None, _) => plain(authorize::missing(&incoming.path)),
+        (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
+    };
+    core.log()
+        .finish(number, response.status().as_u16(), refusal);
+    response
+}
 
 /// A request, read whole.
 struct Incoming {
@@ -29,33 +66,83 @@ struct Incoming {
     form: Params,
 }
 
-pub(super) async fn serve(State(core): State<Arc<Core>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = read(body).await;
-    let incoming = Incoming {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: Params::parse(parts.uri.query().unwrap_or_default().as_bytes()),
-        headers: parts.headers,
-        form: Params::parse(body.as_deref().unwrap_or_default()),
-    };
-    let endpoint = Endpoint::of(&incoming.path);
-    let number = core.log().begin(RecordedRequest::new(
-        endpoint,
-        incoming.method.as_str(),
-        &incoming.path,
-        incoming.query.clone(),
-        incoming.form.clone(),
-        incoming.headers.clone(),
-    ));
-    let answer = match (endpoint, body) {
-        (_, None) => too_large(),
-        (None, _) => authorize::missing(&incoming.path),
-        (Some(endpoint), _) => answer(&core, endpoint, &incoming),
-    };
-    core.log()
-        .finish(number, answer.status.as_u16(), answer.refusal.clone());
-    answer.into_response()
+async fn respond(
+    core: &Core,
+    endpoint: Endpoint,
+    incoming: &Incoming,
+    cutter: &Cutter,
+) -> (Response, Option<Refusal>) {
+    let before = Spot::Before(endpoint);
+    if let Some(broken) = disturb(core, before, None, cutter).await.0 {
+        return (broken, None);
+    }
+    let mut answer = answer(core, endpoint, incoming);
+    edit(core, endpoint, &mut answer);
+    let after = Spot::After(endpoint);
+    let refusal = answer.refusal.clone();
+    match disturb(core, after, Some(answer), cutter).await {
+        (Some(broken), _) => (broken, refusal),
+        (None, Some(answer)) => plain(answer),
+        (None, None) => (Response::default(), refusal),
+    }
+}
+
+/// Gates first, then delays, then what breaks the answer.
+async fn disturb(
+    core: &Core,
+    spot: Spot<'_>,
+    mut real: Option<Answer>,
+    cutter: &Cutter,
+) -> (Option<Response>, Option<Answer>) {
+    let gates = core
+        .rules()
+        .take_all(spot, |effect| matches!(effect, Effect::Hold(_)));
+    for rule in gates {
+        if let Effect::Hold(latch) = &rule.effect {
+            latch.pass().await;
+        }
+    }
+    let delay = core
+        .rules()
+        .take(spot, |effect| matches!(effect, Effect::Delay(_)));
+    if let Some(Effect::Delay(by)) = delay.as_ref().map(|rule| &rule.effect) {
+        wait(*by).await;
+    }
+    let headers = core
+        .rules()
+        .take_all(spot, |effect| matches!(effect, Effect::Headers));
+    if let Some(answer) = &mut real {
+        for rule in headers {
+            rule.add_headers(&mut answer.headers);
+        }
+    }
+    let broken = core
+        .rules()
+        .take(spot, |effect| matches!(effect, Effect::Break(_)));
+    if let Some(rule) = broken
+        && let Effect::Break(breakage) = &rule.effect
+    {
+        let mut response = breakage.respond(real, cutter).await;
+        rule.add_headers(response.headers_mut());
+        return (Some(response), None);
+    }
+    (None, real)
+}
+
+fn edit(core: &Core, endpoint: Endpoint, answer: &mut Answer) {
+    if !answer.status.is_success() {
+        return;
+    }
+    if let AnswerBody::Json(value) = &mut answer.body {
+        let edits = core.rules().take_all(Spot::After(endpoint), |effect| {
+            matches!(effect, Effect::EditJson(_))
+        });
+        for rule in edits {
+            if let Effect::EditJson(edit) = &rule.effect {
+                edit(value);
+            }
+        }
+    }
 }
 
 fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
@@ -81,9 +168,22 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
     }
 }
 
+fn plain(answer: Answer) -> (Response, Option<Refusal>) {
+    let refusal = answer.refusal.clone();
+    (answer.into_response(), refusal)
+}
+
 /// None if it is too large, or if it broke off.
 async fn read(body: Body) -> Option<Vec<u8>> {
     to_bytes(body, MAX_BODY).await.ok().map(Vec::from)
+}
+
+/// What the log keeps: nothing of what is too large to keep thousands of.
+fn noted(params: &Params, size: usize) -> Params {
+    if size > MOST_NOTED {
+        return Params::default();
+    }
+    params.clone()
 }
 
 fn too_large() -> Answer {
@@ -91,6 +191,8 @@ fn too_large() -> Answer {
     let refusal = Refusal::new("invalid_request", "K20", why);
     Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, refusal)
 }
+
+const MOST_NOTED: usize = 16 * 1024;
 
 /// More than any request that this issuer understands.
 const MAX_BODY: usize = 1024 * 1024;

@@ -5,17 +5,23 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde_json::Value;
+
 use super::{
     browser::Browser,
     builder::{MockError, MockIssuerBuilder},
     client::{Client, NewClient},
     core::{Core, lock},
     endpoint::Endpoint,
+    fault::Rule,
     keys::Keys,
     log::{RecordedRequest, Requests},
+    mint::Mint,
+    on::On,
     person::{NewPerson, Person},
     server::{Port, Server},
     switches::Switches,
+    tokens::Tokens,
 };
 use crate::clock::TestClock;
 
@@ -173,6 +179,54 @@ impl MockIssuer {
     /// Ends every session that a browser has here: `prompt=none` fails from here (K17).
     pub fn sign_everyone_out(&self) {
         self.core().grants().close_sessions();
+    }
+
+    /// What is to go wrong at an endpoint.
+    pub fn on(&self, endpoint: Endpoint) -> On {
+        On::new(Arc::clone(self.core()), endpoint)
+    }
+
+    /// Changes the discovery document.
+    pub fn edit_discovery(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Discovery).edit(edit)
+    }
+
+    /// Changes the key set.
+    pub fn edit_jwks(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Jwks).edit(edit)
+    }
+
+    /// Changes a successful answer of the token endpoint.
+    pub fn edit_token_response(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Token).edit(edit)
+    }
+
+    /// Changes a successful answer of userinfo.
+    pub fn edit_userinfo(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        self.on(Endpoint::Userinfo).edit(edit)
+    }
+
+    /// Changes the parameters that the browser carries back to the client, errors too.
+    pub fn edit_authorization_response(
+        &self,
+        edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
+    ) -> Rule {
+        self.on(Endpoint::Authorize).edit_params(edit)
+    }
+
+    /// Bends the tokens that anyone gets.
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(Arc::clone(self.core()), None)
+    }
+
+    /// Bends the tokens that one person gets.
+    pub fn tokens_for(&self, person: &Person) -> Tokens {
+        Tokens::new(Arc::clone(self.core()), Some(person))
+    }
+
+    /// Signs tokens without a login.
+    pub fn mint(&self) -> Mint {
+        Mint::new(Arc::clone(self.core()))
     }
 
     /// A test browser on this issuer's clock.

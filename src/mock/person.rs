@@ -94,8 +94,12 @@ impl Person {
     }
 
     fn read<T>(&self, read: impl FnOnce(&PersonRecord) -> T) -> T {
+        read(&self.record())
+    }
+
+    pub(super) fn record(&self) -> PersonRecord {
         let known = self.core.persons().find(&self.id);
-        read(&known.unwrap_or_else(|| PersonRecord::new(&self.slug)))
+        known.unwrap_or_else(|| PersonRecord::new(&self.slug))
     }
 
     fn change(&self, change: impl FnOnce(&mut PersonRecord)) {

@@ -86,14 +86,12 @@ fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answe
             .is_none_or(|age| core.now().since(*since) <= age)
     });
     let person = fresh.and_then(|(id, since)| Some((core.persons().find(&id)?, since)));
-    match person {
-        Some((person, since)) => allow(core, request, &person, since),
-        None => {
-            let why = "`prompt=none`, and this browser is not signed in here";
-            let refusal = Refusal::new("login_required", "K17", why);
-            request.back.error(core, refusal)
-        }
+    if let Some((person, since)) = person {
+        return allow(core, request, &person, since);
     }
+    let why = "`prompt=none`, and this browser is not signed in here";
+    let refusal = Refusal::new("login_required", "K17", why);
+    request.back.error(core, refusal)
 }
 
 fn allow(
@@ -112,7 +110,7 @@ fn allow(
         auth_time,
     };
     let mut grants = core.grants();
-    let code = grants.issue_code(
+    let issued = grants.issue_code(
         now,
         lifetime,
         consent,
@@ -121,7 +119,7 @@ fn allow(
     );
     let session = (auth_time == now).then(|| grants.open_session(&person.id, now));
     drop(grants);
-    let mut answer = request.back.answer(core, vec![(names::CODE, code)]);
+    let mut answer = request.back.answer(core, vec![(names::CODE, issued)]);
     if let Some(session) = session {
         let cookie = format!("{COOKIE_NAME}={session}; Path=/authorize; HttpOnly; SameSite=Lax");
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {

@@ -10,7 +10,9 @@ use super::super::{
     claims::SCOPES,
     client::ClientRecord,
     core::Core,
+    endpoint::Endpoint,
     params::Params,
+    rules::{Effect, Spot},
 };
 use crate::wire::authorize as names;
 
@@ -64,6 +66,15 @@ impl WayBack {
         }
         if core.switches().iss_parameter {
             all.push((names::ISS.to_owned(), core.issuer.clone()));
+        }
+        let spot = Spot::After(Endpoint::Authorize);
+        let edits = core
+            .rules()
+            .take_all(spot, |effect| matches!(effect, Effect::EditParams(_)));
+        for rule in edits {
+            if let Effect::EditParams(edit) = &rule.effect {
+                edit(&mut all);
+            }
         }
         match Url::parse(&self.redirect_uri) {
             Ok(mut url) => {

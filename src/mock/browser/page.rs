@@ -63,11 +63,12 @@ impl Page {
     /// # Panics
     /// If it is another, with the way to it and what it says.
     #[track_caller]
-    #[expect(clippy::panic, reason = "an assertion for tests")]
     pub fn assert_status(&self, expected: u16) -> &Self {
-        if self.status != expected {
-            panic!("expected {expected}, got {}", self.summary());
-        }
+        assert!(
+            self.status == expected,
+            "expected {expected}, got {}",
+            self.summary()
+        );
         self
     }
 
@@ -76,11 +77,12 @@ impl Page {
     /// # Panics
     /// If it is not, with the way to it and what it says.
     #[track_caller]
-    #[expect(clippy::panic, reason = "an assertion for tests")]
     pub fn assert_ok(&self) -> &Self {
-        if !(200..300).contains(&self.status) {
-            panic!("expected success, got {}", self.summary());
-        }
+        assert!(
+            (200..300).contains(&self.status),
+            "expected success, got {}",
+            self.summary()
+        );
         self
     }
 

@@ -24,8 +24,10 @@ pub(super) fn redeem(
     form: &Params,
 ) -> Result<Granted, Refusal> {
     match required(form, names::GRANT_TYPE)? {
-        "authorization_code" => code(core, client, form),
-        "refresh_token" if core.switches().issue_refresh_tokens => refresh(core, client, form),
+        "authorization_code" => by_code(core, client, form),
+        "refresh_token" if core.switches().issue_refresh_tokens => {
+            by_refresh_token(core, client, form)
+        }
         _ => Err(Refusal::new(
             "unsupported_grant_type",
             "K20",
@@ -35,8 +37,8 @@ pub(super) fn redeem(
 }
 
 /// A code is spent when its own client presents it complete, right or wrong.
-fn code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
-    let code = required(form, names::CODE)?;
+fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
+    let sent = required(form, names::CODE)?;
     let redirect_uri = required(form, names::REDIRECT_URI)?;
     let verifier = required(form, names::CODE_VERIFIER)?;
     if !is_verifier(verifier) {
@@ -44,30 +46,30 @@ fn code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Re
         return Err(Refusal::new("invalid_request", "K11", why));
     }
     let now = core.now();
-    let presented = core.grants().take_code(code, &client.id);
-    let code = match presented {
-        Presented::Good(code) => code,
+    let presented = core.grants().take_code(sent, &client.id);
+    let known = match presented {
+        Presented::Good(known) => known,
         Presented::Again => {
             return invalid_grant("K24", "the code was used before; what it gave is revoked");
         }
         Presented::Unknown => return invalid_grant("K24", "no such code of this client"),
     };
-    if code.expires <= now {
+    if known.expires <= now {
         return invalid_grant("K24", "the code has expired");
     }
-    if code.redirect_uri != redirect_uri {
+    if known.redirect_uri != redirect_uri {
         return invalid_grant("K24", "the code was issued to another `redirect_uri`");
     }
-    if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != code.challenge {
+    if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != known.challenge {
         return invalid_grant("K11", "`code_verifier` does not fit the `code_challenge`");
     }
     Ok(Granted {
-        consent: code.consent,
-        family: code.family,
+        consent: known.consent,
+        family: known.family,
     })
 }
 
-fn refresh(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
+fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let token = required(form, names::REFRESH_TOKEN)?;
     let presented = core.grants().take_refresh(token, &client.id);
     match presented {

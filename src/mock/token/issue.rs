@@ -13,6 +13,8 @@ use super::{
         grants::Consent,
         jws::{self, TokenDraft},
         person::PersonRecord,
+        rules::Spot,
+        tokens::bend,
     },
     grant::Granted,
 };
@@ -29,9 +31,14 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let key = core.keys().active();
 
     let access = access_token_claims(core, &consent);
-    let access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access).finish(core);
+    let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
+    bend(core, Spot::AccessToken(&person.id), &mut access);
+    let access = access.finish(core);
+    // The hash is of the access token as it is served, so that bending one does not break both.
     let id_token = id_token_claims(core, &consent, &person, Some(&access));
-    let id_token = TokenDraft::new("JWT", &key, id_token).finish(core);
+    let mut id_token = TokenDraft::new("JWT", &key, id_token);
+    bend(core, Spot::IdToken(&person.id), &mut id_token);
+    let id_token = id_token.finish(core);
 
     let lifetime = switches.access_token_lifetime;
     let mut grants = core.grants();
@@ -126,7 +133,7 @@ fn audience(client_id: &str, as_array: bool) -> Value {
 
 /// The left half of the SHA-512 digest, for EdDSA with Ed25519 (K34; OpenID Connect Core 1.0
 /// section 3.1.3.6).
-fn at_hash(access_token: &str) -> String {
+pub(in crate::mock) fn at_hash(access_token: &str) -> String {
     let digest = Sha512::digest(access_token.as_bytes());
     URL_SAFE_NO_PAD.encode(digest.get(..32).unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::wire::authorize as names;
 
-pub(in crate::mock) use issue::{access_token_claims, id_token_claims};
+pub(in crate::mock) use issue::{access_token_claims, at_hash, id_token_claims};
 
 pub(super) fn token(core: &Core, headers: &HeaderMap, query: &Params, form: &Params) -> Answer {
     let asked = check_form(headers, query, form)
