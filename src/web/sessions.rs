@@ -198,8 +198,9 @@ impl Sessions {
     /// A use that cannot be written down shortens the session and harms nobody else.
     async fn touch(&self, key: &Secret, now: Timestamp, ends_at: Timestamp) {
         let activity = Activity { last_used: now };
-        let expires_at = now.saturating_add(self.limits.idle).min(ends_at);
-        if self.records.put(key, &activity, expires_at).await.is_err() {
+        // Kept as long as the session, though it says "idle" sooner: a bounded store that runs full
+        // drops first what ends first, and must not take a person for idle because of it.
+        if self.records.put(key, &activity, ends_at).await.is_err() {
             tracing::warn!("the last use of a session could not be written down");
         }
     }
