@@ -6,6 +6,7 @@ use url::form_urlencoded;
 
 use super::{
     context::RequestContext,
+    pending::REMEMBERED,
     problem::{Audience, Problem},
     random,
     redirect::see_other,
@@ -52,7 +53,10 @@ async fn begin(
         .add(transaction, return_to, &browser)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
-    context.set_browser_cookie(&browser, settings.transaction_lifetime);
+    // As long as the login is remembered: without the cookie, "too late" and "already done" would
+    // both look like another browser's login.
+    let lifetime = settings.transaction_lifetime.saturating_add(REMEMBERED);
+    context.set_browser_cookie(&browser, lifetime);
     Ok(url.into())
 }
 

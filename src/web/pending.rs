@@ -20,7 +20,7 @@ const MOST_PER_BROWSER: usize = 8;
 
 /// So long after its end a login is still remembered, to say "too late" or "already done" and not
 /// "never heard of it".
-const REMEMBERED: Duration = Duration::from_secs(600);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// A login that has begun and not come back.
 #[derive(Clone, Serialize, Deserialize)]
