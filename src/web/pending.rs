@@ -124,7 +124,8 @@ impl PendingLogins {
         match self.records.create(state, &mark, forgotten_at).await? {
             Created::Taken => Ok(Take::AlreadyTaken(login.return_to)),
             Created::New => {
-                self.records.delete::<PendingLogin>(state).await?;
+                // The mark has taken it. What cannot be deleted is not taken again, and expires.
+                let _ = self.records.delete::<PendingLogin>(state).await;
                 Ok(Take::Taken(Box::new(login)))
             }
         }

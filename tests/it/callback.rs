@@ -33,9 +33,15 @@ fn with(url: &Url, pairs: &[(&str, &str)]) -> Url {
     url
 }
 
+/// The status, and the code of the problem.
 async fn code_of(browser: &Browser, url: &Url) -> (u16, String) {
-    let page = browser.request(Method::GET, url).fetch().stay().send().await;
-    let page = page.unwrap();
+    let page = browser
+        .request(Method::GET, url)
+        .header("sec-fetch-mode", "cors")
+        .stay()
+        .send()
+        .await
+        .unwrap();
     let code = page.json()["code"].as_str().unwrap_or_default().to_owned();
     (page.status(), code)
 }
