@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     config::{Config, ConfigError},
     http::{HttpClient, TransportError},
+    kyc::StatusClient,
     oidc::OidcClient,
+    wire::kyc::KycTier,
 };
 
 /// One tenant's client of KYCPort, and everything it can do. Cheap to clone.
@@ -16,6 +18,7 @@ use crate::{
 pub struct RelyingParty {
     config: Arc<Config>,
     oidc: OidcClient,
+    status: StatusClient,
     #[cfg(feature = "web")]
     web: crate::web::Web,
 }
@@ -39,11 +42,24 @@ impl RelyingParty {
     /// [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let http = HttpClient::new(config.deadlines)?;
-        let oidc = OidcClient::new(config.oidc.clone(), http, Arc::clone(&config.clock));
+        let oidc = OidcClient::new(config.oidc.clone(), http.clone(), Arc::clone(&config.clock));
+        let status = StatusClient::new(
+            http,
+            config.retry,
+            config.api_base_url().clone(),
+            config.tenant_api_key().cloned(),
+            Arc::clone(&config.clock),
+        );
         Ok(Self {
             #[cfg(feature = "web")]
-            web: crate::web::Web::new(oidc.clone(), config.web.clone(), Arc::clone(&config.clock)),
+            web: crate::web::Web::new(
+                oidc.clone(),
+                status.clone(),
+                config.web.clone(),
+                Arc::clone(&config.clock),
+            ),
             oidc,
+            status,
             config: Arc::new(config),
         })
     }
@@ -56,6 +72,14 @@ impl RelyingParty {
     /// The OpenID Connect client: to sign people in without axum, and to verify tokens.
     pub fn oidc(&self) -> &OidcClient {
         &self.oidc
+    }
+}
+
+impl RelyingParty {
+    /// The status client: asks how well a person is verified, with the tenant key. For batch jobs,
+    /// and for frameworks other than axum.
+    pub fn status(&self) -> &StatusClient {
+        &self.status
     }
 }
 
@@ -73,6 +97,12 @@ impl RelyingParty {
     /// crate's router included. Sessions and pending logins are kept in `store`.
     pub fn session_layer(&self, store: impl crate::web::SessionStore) -> crate::web::SessionLayer {
         self.web.session_layer(store)
+    }
+
+    /// A requirement on a route, for `route_layer`: who is not verified at `tier` or above does not
+    /// reach the handler. See [`Guard`](crate::web::Guard) for what happens to them instead.
+    pub fn require(&self, tier: KycTier) -> crate::web::Guard {
+        crate::web::Web::require(tier)
     }
 
     /// The layer for routes that take a [`BearerToken`](crate::web::BearerToken) instead of a

@@ -14,9 +14,11 @@ use axum::{
     Router,
     http::{HeaderValue, header},
     response::{Html, IntoResponse},
-    routing::get,
+    routing::{get, post},
 };
-use kycport::{Config, MemoryStore, RelyingParty, SignedIn, mock::MockIssuer};
+use kycport::{
+    Config, KycTier, MemoryStore, RelyingParty, SignedIn, mock::MockIssuer, web::Assured,
+};
 use tokio::net::TcpListener;
 
 mod page;
@@ -71,11 +73,20 @@ async fn serve(listener: TcpListener, config: Config) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// The tenant's app: this is all it takes.
+/// The tenant's app: this is all it takes. The vault needs t2; a withdrawal needs KYCPort to say so
+/// at this very moment, and that nothing is known against the person.
 fn app(config: Config) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;
     Ok(Router::new()
         .route("/", get(show_home))
+        .route(
+            "/vault",
+            get(show_vault).route_layer(kycport.require(KycTier::T2)),
+        )
+        .route(
+            "/withdraw",
+            post(withdraw).route_layer(kycport.require(KycTier::T2).aml_clear().fresh()),
+        )
         .route("/style.css", get(style))
         .route("/storage.js", get(script))
         .merge(kycport.router())
@@ -83,10 +94,21 @@ fn app(config: Config) -> Result<Router, Box<dyn Error>> {
 }
 
 async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
-    let html = match &person {
+    with_policy(match &person {
         Some(person) => page::signed_in(person),
         None => page::signed_out(),
-    };
+    })
+}
+
+async fn show_vault(person: SignedIn, Assured(assurance): Assured) -> impl IntoResponse {
+    with_policy(page::vault(&person, &assurance))
+}
+
+async fn withdraw(person: SignedIn) -> impl IntoResponse {
+    with_policy(page::withdrawn(&person))
+}
+
+fn with_policy(html: String) -> impl IntoResponse {
     (
         [(
             header::CONTENT_SECURITY_POLICY,

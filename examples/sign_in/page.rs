@@ -1,6 +1,6 @@
 //! The pages of the example.
 
-use kycport::SignedIn;
+use kycport::{Assurance, SignedIn};
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(crate) const SCRIPT: &str = include_str!("storage.js");
@@ -30,7 +30,7 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
         Some(false) => "not clear",
         None => "not known",
     };
-    let name = person.name().or(person.email()).unwrap_or(person.subject());
+    let name = name_of(person);
     let rows: String = [
         ("Status", status.as_str()),
         ("Tier", tier.as_str()),
@@ -51,11 +51,46 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
         "Acme Bank",
         &format!(
             "<h1>Welcome, {}</h1><dl>{rows}</dl>\
+             <p><a class=\"button\" id=\"vault\" href=\"/vault\">Open the vault</a> \
+             <small>needs t2</small></p>\
              <form method=\"post\" action=\"/auth/logout\">\
-             <button id=\"sign-out\">Sign out</button></form>",
+             <button class=\"quiet\" id=\"sign-out\">Sign out</button></form>",
             escape(name)
         ),
     )
+}
+
+pub(crate) fn vault(person: &SignedIn, assurance: &Assurance) -> String {
+    page(
+        "The vault",
+        &format!(
+            "<h1 id=\"open-vault\">The vault</h1>\
+             <p>It is open for <strong>{}</strong>, who is {}.</p>\
+             <form method=\"post\" action=\"/withdraw\">\
+             <button id=\"withdraw\">Withdraw 100 €</button> \
+             <small>asks KYCPort at this very moment, and about AML</small></form>\
+             <p><a href=\"/\">Home</a></p>",
+            escape(name_of(person)),
+            assurance
+                .kyc_tier
+                .as_ref()
+                .map_or_else(String::new, |tier| escape(tier.as_str())),
+        ),
+    )
+}
+
+pub(crate) fn withdrawn(person: &SignedIn) -> String {
+    page(
+        "Withdrawn",
+        &format!(
+            "<h1 id=\"withdrawn\">100 € for {}</h1><p><a href=\"/vault\">Back to the vault</a></p>",
+            escape(name_of(person))
+        ),
+    )
+}
+
+fn name_of(person: &SignedIn) -> &str {
+    person.name().or(person.email()).unwrap_or(person.subject())
 }
 
 fn page(title: &str, main: &str) -> String {

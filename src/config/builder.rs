@@ -9,11 +9,6 @@ use super::{
     error::{ConfigError, Setting},
     rules,
 };
-#[cfg(feature = "web")]
-use crate::{
-    kyc::{AssuranceCache, MemoryCache},
-    web::{self, SignedOutMe},
-};
 use crate::{
     clock::{Clock, SystemClock},
     http::{Deadlines, Origin, RetryPolicy},
@@ -22,6 +17,11 @@ use crate::{
         UndeclaredCapabilities,
     },
     wire::authorize,
+};
+#[cfg(feature = "web")]
+use crate::{
+    kyc::{AssuranceCache, MemoryCache},
+    web::{self, SignedOutMe},
 };
 
 /// KYCPort's issuer (K2).

@@ -11,7 +11,12 @@ use std::{fmt, sync::Arc};
 
 use url::Url;
 
-use crate::{clock::Clock, http::{Deadlines, RetryPolicy}, oidc, secret::Secret};
+use crate::{
+    clock::Clock,
+    http::{Deadlines, RetryPolicy},
+    oidc,
+    secret::Secret,
+};
 
 /// What a [`RelyingParty`](crate::RelyingParty) needs to know, judged.
 ///

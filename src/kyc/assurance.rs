@@ -58,12 +58,16 @@ impl Assurance {
     /// Whether the person was verified, at `tier` or above, when KYCPort was asked.
     pub fn is_verified_at(&self, tier: &KycTier) -> bool {
         self.kyc_status == Some(KycStatus::Verified)
-            && self.kyc_tier.as_ref().is_some_and(|own| own.satisfies(tier))
+            && self
+                .kyc_tier
+                .as_ref()
+                .is_some_and(|own| own.satisfies(tier))
     }
 
     /// Whether status and tier are both said, in words that are understood.
     pub fn is_known(&self) -> bool {
-        let status = matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
+        let status =
+            matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
         let tier = matches!(&self.kyc_tier, Some(tier) if !matches!(tier, KycTier::Unknown(_)));
         status && tier
     }
@@ -92,7 +96,11 @@ impl Assurance {
     fn laxness(&self) -> (bool, usize, bool) {
         let tier = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
             .iter()
-            .filter(|tier| self.kyc_tier.as_ref().is_some_and(|own| own.satisfies(tier)))
+            .filter(|tier| {
+                self.kyc_tier
+                    .as_ref()
+                    .is_some_and(|own| own.satisfies(tier))
+            })
             .count();
         (
             self.kyc_status == Some(KycStatus::Verified),

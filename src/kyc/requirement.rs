@@ -166,36 +166,159 @@ mod tests {
         let verified = Some(St::Verified);
         for (requirement, status, tier, aml, age, verdict) in [
             (t2.clone(), verified.clone(), Some(T::T2), None, 0, Ok(())),
-            (t2.clone(), verified.clone(), Some(T::T3), None, 1 << 40, Ok(())),
-            (t2.clone(), verified.clone(), Some(T::T1), None, 0, Err(low.clone())),
+            (
+                t2.clone(),
+                verified.clone(),
+                Some(T::T3),
+                None,
+                1 << 40,
+                Ok(()),
+            ),
+            (
+                t2.clone(),
+                verified.clone(),
+                Some(T::T1),
+                None,
+                0,
+                Err(low.clone()),
+            ),
             (t2.clone(), verified.clone(), Some(T::T0), None, 0, Err(low)),
-            (t2.clone(), verified.clone(), None, None, 0, Err(S::NotKnown)),
-            (t2.clone(), verified.clone(), Some(T::Unknown("t9".into())), None, 0, Err(S::NotKnown)),
+            (
+                t2.clone(),
+                verified.clone(),
+                None,
+                None,
+                0,
+                Err(S::NotKnown),
+            ),
+            (
+                t2.clone(),
+                verified.clone(),
+                Some(T::Unknown("t9".into())),
+                None,
+                0,
+                Err(S::NotKnown),
+            ),
             (t2.clone(), None, Some(T::T3), None, 0, Err(S::NotKnown)),
-            (t2.clone(), Some(St::Unknown("VERIFIED!".into())), Some(T::T3), None, 0, Err(S::NotKnown)),
-            (t2.clone(), Some(St::Pending), Some(T::T3), None, 0, Err(S::Pending)),
-            (t2.clone(), Some(St::Rejected), Some(T::T3), Some(true), 0, Err(S::Rejected)),
-            (t2.clone(), Some(St::Expired), Some(T::T3), None, 0, Err(S::Expired)),
-            (t2.clone(), Some(St::Unverified), Some(T::T3), None, 0, Err(S::Unverified)),
-            (Requirement::tier(T::Unknown("t2".into())), verified.clone(), Some(T::T3), None, 0,
-                Err(S::TierTooLow { required: T::Unknown("t2".into()) })),
-            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), Some(true), 0, Ok(())),
-            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), Some(false), 0, Err(S::AmlNotClear)),
-            (t2.clone().aml_clear(), verified.clone(), Some(T::T2), None, 0, Err(S::AmlNotClear)),
-            (t2.clone().no_older_than(Duration::from_secs(60)), verified.clone(), Some(T::T2), None, 60, Ok(())),
-            (t2.clone().no_older_than(Duration::from_secs(60)), verified.clone(), Some(T::T2), None, 61, Err(S::TooOld)),
-            (t2.clone().no_older_than(Duration::ZERO), verified, Some(T::T2), None, -5, Ok(())),
+            (
+                t2.clone(),
+                Some(St::Unknown("VERIFIED!".into())),
+                Some(T::T3),
+                None,
+                0,
+                Err(S::NotKnown),
+            ),
+            (
+                t2.clone(),
+                Some(St::Pending),
+                Some(T::T3),
+                None,
+                0,
+                Err(S::Pending),
+            ),
+            (
+                t2.clone(),
+                Some(St::Rejected),
+                Some(T::T3),
+                Some(true),
+                0,
+                Err(S::Rejected),
+            ),
+            (
+                t2.clone(),
+                Some(St::Expired),
+                Some(T::T3),
+                None,
+                0,
+                Err(S::Expired),
+            ),
+            (
+                t2.clone(),
+                Some(St::Unverified),
+                Some(T::T3),
+                None,
+                0,
+                Err(S::Unverified),
+            ),
+            (
+                Requirement::tier(T::Unknown("t2".into())),
+                verified.clone(),
+                Some(T::T3),
+                None,
+                0,
+                Err(S::TierTooLow {
+                    required: T::Unknown("t2".into()),
+                }),
+            ),
+            (
+                t2.clone().aml_clear(),
+                verified.clone(),
+                Some(T::T2),
+                Some(true),
+                0,
+                Ok(()),
+            ),
+            (
+                t2.clone().aml_clear(),
+                verified.clone(),
+                Some(T::T2),
+                Some(false),
+                0,
+                Err(S::AmlNotClear),
+            ),
+            (
+                t2.clone().aml_clear(),
+                verified.clone(),
+                Some(T::T2),
+                None,
+                0,
+                Err(S::AmlNotClear),
+            ),
+            (
+                t2.clone().no_older_than(Duration::from_secs(60)),
+                verified.clone(),
+                Some(T::T2),
+                None,
+                60,
+                Ok(()),
+            ),
+            (
+                t2.clone().no_older_than(Duration::from_secs(60)),
+                verified.clone(),
+                Some(T::T2),
+                None,
+                61,
+                Err(S::TooOld),
+            ),
+            (
+                t2.clone().no_older_than(Duration::ZERO),
+                verified,
+                Some(T::T2),
+                None,
+                -5,
+                Ok(()),
+            ),
         ] {
             let at = Timestamp::from_unix(1_000_000_i64.saturating_sub(age));
             let assurance = Assurance::new(status, tier, aml, at, AssuranceSource::Status);
-            assert_eq!(requirement.check(&assurance, now), verdict, "{requirement:?} {assurance:?}");
+            assert_eq!(
+                requirement.check(&assurance, now),
+                verdict,
+                "{requirement:?} {assurance:?}"
+            );
         }
     }
 
     #[test]
     fn the_newer_is_believed_and_of_two_as_new_the_stricter() {
         let said = |status, tier, at, source| {
-            Assurance::new(Some(status), Some(tier), Some(true), Timestamp::from_unix(at), source)
+            Assurance::new(
+                Some(status),
+                Some(tier),
+                Some(true),
+                Timestamp::from_unix(at),
+                source,
+            )
         };
         let old = said(St::Verified, T::T3, 1, AssuranceSource::IdToken);
         let new = said(St::Rejected, T::T0, 2, AssuranceSource::Status);

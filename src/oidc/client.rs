@@ -123,6 +123,11 @@ impl OidcClient {
         }))
     }
 
+    /// The client id.
+    pub fn client_id(&self) -> &str {
+        &self.0.settings.client_id
+    }
+
     /// Begins a login: the address to send the browser to, and the transaction to keep for when it
     /// comes back.
     ///
@@ -246,7 +251,14 @@ impl OidcClient {
     ) -> Result<Userinfo, UserinfoError> {
         let provider = self.0.provider.metadata().await?;
         let endpoint = &provider.userinfo_endpoint;
-        userinfo::fetch(&self.0.http, endpoint, access_token, subject, self.0.clock.now()).await
+        userinfo::fetch(
+            &self.0.http,
+            endpoint,
+            access_token,
+            subject,
+            self.0.clock.now(),
+        )
+        .await
     }
 
     fn expected_id_token(&self, answer: &TokenResponse) -> ExpectedIdToken {

@@ -111,8 +111,7 @@ impl MetadataPolicy {
         Ok(VerifiedProvider {
             authorization_endpoint,
             token_endpoint: self.endpoint("token_endpoint", &metadata.token_endpoint)?,
-            userinfo_endpoint: self
-                .endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?,
+            userinfo_endpoint: self.endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?,
             jwks_uri: self.endpoint("jwks_uri", &metadata.jwks_uri)?,
             sends_iss: metadata
                 .authorization_response_iss_parameter_supported

@@ -35,9 +35,9 @@ pub use keys::{KeySet, KeySetError, MAX_KEYS};
 pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use provider::ProviderError;
-pub use userinfo::{Userinfo, UserinfoError};
 pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
 pub use settings::ResponseIssuer;
+pub use userinfo::{Userinfo, UserinfoError};
 
 #[cfg(feature = "web")]
 pub(crate) use callback::printable;

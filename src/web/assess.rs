@@ -99,7 +99,9 @@ impl Assessor {
             // What was heard meanwhile from elsewhere may be newer.
             Ok(answer) => self.with_latest(&person, answer).await,
             Err(NoAnswer::NoSource) => {
-                let own = self.with_latest(&person, live.session.assurance.clone()).await;
+                let own = self
+                    .with_latest(&person, live.session.assurance.clone())
+                    .await;
                 if freshness == Freshness::Now {
                     return Err(Shortfall::TooOld.into());
                 }
@@ -127,7 +129,9 @@ impl Assessor {
         let person = self.person(session);
         // Of a token that says nothing of it there is nothing to remember.
         if session.assurance.kyc_status.is_some() {
-            self.assurances.note(&person, session.assurance.clone()).await;
+            self.assurances
+                .note(&person, session.assurance.clone())
+                .await;
         }
     }
 
@@ -189,6 +193,7 @@ impl Assessor {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn no_status(error: StatusError) -> NoAnswer {
     tracing::warn!(%error, "the status endpoint gave no answer about a person");
     NoAnswer::Failed {

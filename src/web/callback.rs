@@ -4,15 +4,19 @@ use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 
 use super::{
+    assess::Freshness,
     context::RequestContext,
-    pending::Take,
+    pending::{StepUp, Take},
     problem::{Audience, Problem},
     redirect::see_other,
     return_to::ReturnTo,
-    sessions::Use,
+    sessions::LiveSession,
     settings::Settings,
 };
-use crate::oidc::{CallbackParams, ExchangeError, SignInError, printable};
+use crate::{
+    kyc::{Requirement, Shortfall},
+    oidc::{CallbackParams, ExchangeError, SignInError, printable},
+};
 
 pub(super) async fn callback(
     context: RequestContext,
@@ -24,7 +28,26 @@ pub(super) async fn callback(
     match finish(&context, uri.query().unwrap_or_default(), settings).await {
         // Somewhere else, so that neither code nor state stays in the history.
         Ok(return_to) => see_other(return_to.as_str()),
-        Err(problem) => problem.answer(Audience::of(&method, &headers), settings),
+        Err(Refusal { problem, step_up }) => problem.answer_with(
+            Audience::of(&method, &headers),
+            settings,
+            step_up.as_deref(),
+        ),
+    }
+}
+
+/// Why there is no way on, and where a further attempt at a step-up would begin.
+struct Refusal {
+    problem: Problem,
+    step_up: Option<String>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            step_up: None,
+        }
     }
 }
 
@@ -32,7 +55,7 @@ async fn finish(
     context: &RequestContext,
     query: &str,
     settings: &Settings,
-) -> Result<ReturnTo, Problem> {
+) -> Result<ReturnTo, Refusal> {
     let params = CallbackParams::parse(query).map_err(|error| {
         tracing::info!(%error, "a callback was malformed");
         Problem::MalformedCallback
@@ -44,16 +67,23 @@ async fn finish(
         .map_err(|_| Problem::StoreUnavailable)?;
     let login = match take {
         Take::Taken(login) => login,
-        Take::AlreadyTaken(return_to) => return already_taken(context, return_to).await,
-        Take::Expired => return Err(Problem::ExpiredLogin),
-        Take::OtherBrowser => return Err(Problem::OtherBrowser),
-        Take::Unknown => return Err(Problem::UnknownLogin),
+        Take::AlreadyTaken(return_to) => return Ok(already_taken(context, return_to).await?),
+        Take::Expired => return Err(Problem::ExpiredLogin.into()),
+        Take::OtherBrowser => return Err(Problem::OtherBrowser.into()),
+        Take::Unknown => return Err(Problem::UnknownLogin.into()),
     };
     let sign_in = context
         .oidc()
         .finish(login.transaction, params)
         .await
         .map_err(problem)?;
+    let person = (
+        sign_in.claims.issuer.clone(),
+        sign_in.claims.subject.clone(),
+    );
+    if let Some(step_up) = &login.step_up {
+        same_person(context, step_up, &person).await?;
+    }
     // Whoever planted or copied the old key has nothing from here on.
     if let Some(old) = context.session_key() {
         context
@@ -62,19 +92,68 @@ async fn finish(
             .await
             .map_err(|_| Problem::StoreUnavailable)?;
     }
-    let key = context
+    let live = context
         .sessions()
         .begin(sign_in)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
-    context.set_session_cookie(&key);
+    context.assessor().note_sign_in(&live.session).await;
+    context.set_session_cookie(&live.key);
     tracing::info!("a person signed in");
+    if let Some(step_up) = &login.step_up {
+        judge_step_up(context, &live, step_up)
+            .await
+            .map_err(|problem| Refusal {
+                problem,
+                step_up: Some(settings.step_up_path(&step_up.tier, &login.return_to)),
+            })?;
+    }
     Ok(settings.return_to(login.return_to.as_str()))
+}
+
+/// A step-up is for who was signed in: it does not put somebody else in their place, nor in the
+/// place of whoever has signed in meanwhile.
+async fn same_person(
+    context: &RequestContext,
+    step_up: &StepUp,
+    (issuer, subject): &(String, String),
+) -> Result<(), Problem> {
+    let now = context
+        .session()
+        .await
+        .map_err(|_| Problem::StoreUnavailable)?;
+    let is_who_left = *issuer == step_up.issuer && *subject == step_up.subject;
+    let is_who_is_here =
+        now.is_none_or(|live| live.session.issuer == *issuer && live.session.subject == *subject);
+    if is_who_left && is_who_is_here {
+        Ok(())
+    } else {
+        Err(Problem::OtherPerson)
+    }
+}
+
+/// One attempt: whoever still falls short is told what is missing, here, instead of being sent
+/// round again by the page they go back to. What is pending waits there.
+async fn judge_step_up(
+    context: &RequestContext,
+    live: &LiveSession,
+    step_up: &StepUp,
+) -> Result<(), Problem> {
+    let requirement = Requirement::tier(step_up.tier.clone());
+    let judged = context
+        .assessor()
+        .assess(live, &requirement, Freshness::Cached)
+        .await;
+    match judged {
+        Ok(_) => Ok(()),
+        Err(lack) if lack.shortfall == Shortfall::Pending => Ok(()),
+        Err(lack) => Err(Problem::of_shortfall(&lack.shortfall, lack.retry_after)),
+    }
 }
 
 /// A reload, the back button, a double click: nothing is done twice. Who is signed in goes on.
 async fn already_taken(context: &RequestContext, return_to: ReturnTo) -> Result<ReturnTo, Problem> {
-    match context.session(Use::DoesNotCount).await {
+    match context.session().await {
         Ok(Some(_)) => Ok(return_to),
         Ok(None) => Err(Problem::FinishedLogin),
         Err(_) => Err(Problem::StoreUnavailable),

@@ -17,14 +17,20 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Part
 use tokio::sync::OnceCell;
 
 use super::{
+    assess::Assessor,
     cookies, headers,
     pending::PendingLogins,
     records::{Records, StoreUnavailable},
-    sessions::{LiveSession, Sessions, Use},
+    sessions::{LiveSession, Sessions},
     settings::Settings,
     tokens::AccessTokens,
 };
-use crate::{clock::Clock, oidc::OidcClient, secret::Secret};
+use crate::{
+    clock::Clock,
+    kyc::{Assurance, Assurances, StatusClient},
+    oidc::OidcClient,
+    secret::Secret,
+};
 
 /// What every request through the layer carries. Cheap to clone; clones are the same request.
 #[derive(Clone)]
@@ -47,19 +53,30 @@ pub(super) struct Shared {
     sessions: Sessions,
     pending: PendingLogins,
     access_tokens: AccessTokens,
+    assessor: Assessor,
 }
 
 impl Shared {
     pub(super) fn new(
         oidc: OidcClient,
+        status: StatusClient,
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
         records: Records,
     ) -> Self {
         let sessions = Sessions::new(records.clone(), settings.limits, Arc::clone(&clock));
         let pending = PendingLogins::new(records, Arc::clone(&clock));
+        let access_tokens = AccessTokens::new(oidc.clone(), sessions.clone(), Arc::clone(&clock));
         Self {
-            access_tokens: AccessTokens::new(oidc.clone(), sessions.clone(), clock),
+            assessor: Assessor::new(
+                oidc.clone(),
+                status,
+                access_tokens.clone(),
+                Assurances::new(Arc::clone(&settings.cache), Arc::clone(&clock)),
+                settings.assurance_max_age,
+                clock,
+            ),
+            access_tokens,
             oidc,
             settings,
             sessions,
@@ -105,6 +122,20 @@ impl RequestContext {
         &self.0.shared.access_tokens
     }
 
+    pub(super) fn assessor(&self) -> &Assessor {
+        &self.0.shared.assessor
+    }
+
+    /// The newest that is known of who is signed in, without asking.
+    pub(super) async fn newest_assurance(&self, live: &LiveSession) -> Assurance {
+        self.assessor().newest(&live.session).await
+    }
+
+    /// Counts this request as a use of the session.
+    pub(super) async fn touch(&self, live: &LiveSession) {
+        self.sessions().touch(live).await;
+    }
+
     /// The key in the session cookie, whether or not there is a session.
     pub(super) fn session_key(&self) -> Option<&Secret> {
         self.0.session_key.as_ref()
@@ -116,10 +147,7 @@ impl RequestContext {
     }
 
     /// The live session. The store is asked once a request, and only if the request asks.
-    pub(super) async fn session(
-        &self,
-        counts: Use,
-    ) -> Result<Option<LiveSession>, StoreUnavailable> {
+    pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreUnavailable> {
         // From here on the answer depends on the cookie, and if only on its not being there.
         self.0.names_a_person.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
@@ -127,7 +155,7 @@ impl RequestContext {
         };
         self.0
             .session
-            .get_or_init(|| self.sessions().load(key, counts))
+            .get_or_init(|| self.sessions().load(key))
             .await
             .clone()
     }

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 
 use super::{
     context::RequestContext,
+    pending::{PendingLogin, REMEMBERED, StepUp},
     problem::{Audience, Problem},
     random,
     redirect::see_other,
@@ -20,44 +21,66 @@ pub(super) async fn login(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let audience = Audience::of(&method, &headers);
     let settings = context.settings();
-    match begin(&context, &uri, &headers, settings).await {
+    let wanted = Wanted {
+        request: LoginRequest::new(),
+        return_to: return_to(uri.query().unwrap_or_default(), settings),
+        step_up: None,
+    };
+    match begin(&context, &headers, wanted).await {
         Ok(location) => see_other(&location),
-        Err(problem) => problem.answer(audience, settings),
+        Err(problem) => problem.answer(Audience::of(&method, &headers), settings),
     }
 }
 
-async fn begin(
+/// What a login is for.
+pub(super) struct Wanted {
+    pub(super) request: LoginRequest,
+    pub(super) return_to: ReturnTo,
+    pub(super) step_up: Option<StepUp>,
+}
+
+/// Begins a login, and says where to send the browser.
+pub(super) async fn begin(
     context: &RequestContext,
-    uri: &Uri,
     headers: &HeaderMap,
-    settings: &Settings,
+    wanted: Wanted,
 ) -> Result<String, Problem> {
     if is_prefetch(headers) {
         return Err(Problem::Prefetch);
     }
-    let return_to = return_to(uri.query().unwrap_or_default(), settings);
     let (url, transaction) = context
         .oidc()
-        .begin(&LoginRequest::new())
+        .begin(&wanted.request)
         .await
         .map_err(|error| {
             tracing::warn!(%error, "a login could not begin");
             Problem::IssuerUnavailable { retry_after: None }
         })?;
     let browser = context.browser_key().cloned().unwrap_or_else(random::token);
+    let login = PendingLogin {
+        transaction,
+        return_to: wanted.return_to,
+        step_up: wanted.step_up,
+        browser: browser.clone(),
+    };
     context
         .pending()
-        .add(transaction, return_to, &browser)
+        .add(login)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
-    context.set_browser_cookie(&browser, settings.transaction_lifetime);
+    // As long as the login is remembered: without the cookie, "too late" and "already done" would
+    // both look like another browser's login.
+    let lifetime = context
+        .settings()
+        .transaction_lifetime
+        .saturating_add(REMEMBERED);
+    context.set_browser_cookie(&browser, lifetime);
     Ok(url.into())
 }
 
 /// The one parameter that a link may set. Twice is no answer, so neither counts.
-fn return_to(query: &str, settings: &Settings) -> ReturnTo {
+pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
     let mut values = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "return_to")
         .map(|(_, value)| value);

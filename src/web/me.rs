@@ -11,15 +11,19 @@ use super::{
     context::RequestContext,
     headers,
     problem::{Audience, Problem},
-    sessions::{LiveSession, Use},
+    sessions::LiveSession,
     settings::SignedOutMe,
 };
+use crate::kyc::Assurance;
 
 /// A page that asks every minute must not keep a session alive that nobody uses.
 pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderMap) -> Response {
     let settings = context.settings();
-    match context.session(Use::DoesNotCount).await {
-        Ok(Some(live)) => json_response(&describe(&live)),
+    match context.session().await {
+        Ok(Some(live)) => {
+            let assurance = context.newest_assurance(&live).await;
+            json_response(&describe(&live, &assurance))
+        }
         Ok(None) => match settings.signed_out_me {
             SignedOutMe::Null => json_response(&Value::Null),
             SignedOutMe::Unauthorized => Problem::SignedOut.answer(Audience::Fetch, settings),
@@ -28,7 +32,7 @@ pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderM
     }
 }
 
-fn describe(live: &LiveSession) -> Value {
+fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
     let session = &live.session;
     json!({
         "issuer": session.issuer,
@@ -39,7 +43,7 @@ fn describe(live: &LiveSession) -> Value {
             "name": session.name,
         },
         "scopes": session.scopes,
-        "assurance": session.assurance,
+        "assurance": assurance,
         "auth_time": session.auth_time,
         "session": {
             "began_at": session.began_at,

@@ -1,10 +1,12 @@
 //! The axum floor: the login router, the session layer, and the extractors.
 
+mod assess;
 mod bearer;
 mod callback;
 mod context;
 mod cookies;
 mod csrf;
+mod guard;
 mod headers;
 mod layer;
 mod login;
@@ -21,11 +23,14 @@ mod return_to;
 mod router;
 mod sessions;
 mod settings;
+mod shortfall;
 mod signed_in;
+mod step_up;
 mod tokens;
 
 pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
 pub use context::LayerMissing;
+pub use guard::{Assured, Guard, GuardMissing, GuardService};
 pub use layer::{SessionLayer, SessionService};
 pub use memory_store::MemoryStore;
 pub use records::StoreUnavailable;
@@ -42,7 +47,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::{clock::Clock, oidc::OidcClient};
+use crate::{clock::Clock, kyc::StatusClient, oidc::OidcClient, wire::kyc::KycTier};
 use context::Shared;
 use records::Records;
 
@@ -50,14 +55,21 @@ use records::Records;
 #[derive(Debug, Clone)]
 pub(crate) struct Web {
     oidc: OidcClient,
+    status: StatusClient,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
 }
 
 impl Web {
-    pub(crate) fn new(oidc: OidcClient, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        oidc: OidcClient,
+        status: StatusClient,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             oidc,
+            status,
             settings: Arc::new(settings),
             clock,
         }
@@ -70,10 +82,15 @@ impl Web {
     pub(crate) fn session_layer(&self, store: impl SessionStore) -> SessionLayer {
         SessionLayer::new(Shared::new(
             self.oidc.clone(),
+            self.status.clone(),
             Arc::clone(&self.settings),
             Arc::clone(&self.clock),
             Records::new(store),
         ))
+    }
+
+    pub(crate) fn require(tier: KycTier) -> Guard {
+        Guard::new(tier)
     }
 
     pub(crate) fn bearer_layer(&self) -> BearerLayer {

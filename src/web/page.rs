@@ -36,29 +36,45 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 
 /// A page that says what happened and offers the way on. All text is this crate's own: nothing
 /// that came from outside is shown.
-pub(super) fn problem(
-    status: StatusCode,
-    title: &'static str,
-    detail: &'static str,
-    sign_in: Option<&str>,
-    reference: &str,
-) -> Response {
-    let (home_class, sign_in) = match sign_in {
-        Some(path) => (
+pub(super) struct Problem<'a> {
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    pub(super) detail: &'static str,
+    /// The label and the path of the way on.
+    pub(super) next: Option<(&'static str, &'a str)>,
+    /// The page asks again by itself, after so many seconds.
+    pub(super) ask_again_after: Option<u64>,
+    pub(super) reference: &'a str,
+}
+
+pub(super) fn problem(problem: &Problem<'_>) -> Response {
+    let Problem {
+        status,
+        title,
+        detail,
+        next,
+        ask_again_after,
+        reference,
+    } = problem;
+    let (home_class, next) = match next {
+        Some((label, path)) => (
             "",
-            format!("<a class=\"first\" href=\"{}\">Sign in</a>", escape(path)),
+            format!("<a class=\"first\" href=\"{}\">{label}</a>", escape(path)),
         ),
         None => (" class=\"first\"", String::new()),
     };
+    let refresh = ask_again_after
+        .map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"))
+        .unwrap_or_default();
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{refresh}\
          <title>{title}</title><style>{STYLE}</style></head>\
          <body><main><h1>{title}</h1><p>{detail}</p>\
-         <nav>{sign_in}<a{home_class} href=\"/\">Home</a></nav>\
+         <nav>{next}<a{home_class} href=\"/\">Home</a></nav>\
          <small>Reference {reference}</small></main></body></html>"
     );
-    let mut response = (status, Html(html)).into_response();
+    let mut response = (*status, Html(html)).into_response();
     let headers = response.headers_mut();
     if let Some(policy) = &*POLICY {
         headers.insert(CONTENT_SECURITY_POLICY, policy.clone());

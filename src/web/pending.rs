@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, Timestamp},
     oidc::Transaction,
     secret::{Secret, at_rest},
+    wire::kyc::KycTier,
 };
 
 /// One browser may have so many logins pending; a further one pushes the oldest out.
@@ -20,15 +21,27 @@ const MOST_PER_BROWSER: usize = 8;
 
 /// So long after its end a login is still remembered, to say "too late" or "already done" and not
 /// "never heard of it".
-const REMEMBERED: Duration = Duration::from_secs(600);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// A login that has begun and not come back.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct PendingLogin {
     pub(super) transaction: Transaction,
     pub(super) return_to: ReturnTo,
+    /// If it is for somebody who is signed in already.
+    #[serde(default)]
+    pub(super) step_up: Option<StepUp>,
+    /// The key of the browser that began.
     #[serde(with = "at_rest")]
-    browser: Secret,
+    pub(super) browser: Secret,
+}
+
+/// Who is to come back from being verified, and how far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StepUp {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) tier: KycTier,
 }
 
 impl Stored for PendingLogin {
@@ -82,21 +95,11 @@ impl PendingLogins {
         Self { records, clock }
     }
 
-    pub(super) async fn add(
-        &self,
-        transaction: Transaction,
-        return_to: ReturnTo,
-        browser: &Secret,
-    ) -> Result<(), StoreUnavailable> {
-        let forgotten_at = transaction.expires_at().saturating_add(REMEMBERED);
-        let state = transaction.state().clone();
-        let login = PendingLogin {
-            transaction,
-            return_to,
-            browser: browser.clone(),
-        };
+    pub(super) async fn add(&self, login: PendingLogin) -> Result<(), StoreUnavailable> {
+        let forgotten_at = login.transaction.expires_at().saturating_add(REMEMBERED);
+        let state = login.transaction.state().clone();
         self.records.put(&state, &login, forgotten_at).await?;
-        self.bound(browser, &state, forgotten_at).await
+        self.bound(&login.browser, &state, forgotten_at).await
     }
 
     /// Takes the login of `state`, for the browser that holds `browser`.
@@ -124,7 +127,8 @@ impl PendingLogins {
         match self.records.create(state, &mark, forgotten_at).await? {
             Created::Taken => Ok(Take::AlreadyTaken(login.return_to)),
             Created::New => {
-                self.records.delete::<PendingLogin>(state).await?;
+                // The mark has taken it. What cannot be deleted is not taken again, and expires.
+                let _ = self.records.delete::<PendingLogin>(state).await;
                 Ok(Take::Taken(Box::new(login)))
             }
         }

@@ -13,6 +13,7 @@ use http::{
 };
 
 use super::{headers, page, random, settings::Settings};
+use crate::kyc::Shortfall;
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,26 @@ pub(super) enum Problem {
     IssuerRefused,
     /// What KYCPort answered is not believed.
     IssuerNotBelieved,
+    /// A step-up asks for a tier that there is not.
+    UnknownTier,
+    /// A step-up came back with another person than it left with.
+    OtherPerson,
+    /// Verified, but not far enough.
+    TierTooLow,
+    /// The verification is under way.
+    Pending,
+    /// The verification was rejected.
+    Rejected,
+    /// The verification has expired.
+    Expired,
+    /// There is no verification.
+    Unverified,
+    /// AML is not clear.
+    AmlNotClear,
+    /// What is known is too old, and only signing in again brings newer.
+    TooOld,
+    /// It cannot be known.
+    NotKnown { retry_after: Option<Duration> },
 }
 
 struct Text {
@@ -76,13 +97,54 @@ struct Text {
     code: &'static str,
     title: &'static str,
     detail: &'static str,
-    /// Whether signing in (again) is what to do next.
-    sign_in: bool,
+    next: Next,
 }
 
+/// What to do next, besides going home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    SignIn,
+    StepUp,
+    /// The page asks again by itself.
+    Wait,
+}
+
+/// How often a page that waits asks again.
+const WAIT_SECONDS: u64 = 5;
+
 impl Problem {
+    /// How a person who falls short is told.
+    pub(super) fn of_shortfall(shortfall: &Shortfall, retry_after: Option<Duration>) -> Self {
+        match shortfall {
+            Shortfall::TierTooLow { .. } => Self::TierTooLow,
+            Shortfall::Pending => Self::Pending,
+            Shortfall::Rejected => Self::Rejected,
+            Shortfall::Expired => Self::Expired,
+            Shortfall::Unverified => Self::Unverified,
+            Shortfall::AmlNotClear => Self::AmlNotClear,
+            Shortfall::TooOld => Self::TooOld,
+            Shortfall::NotKnown => Self::NotKnown { retry_after },
+        }
+    }
+
+    /// Whether being verified further would help.
+    pub(super) fn is_about_the_tier(self) -> bool {
+        self.text().next == Next::StepUp
+    }
+
     /// Answers, and says so in the log. `reference` is on both sides.
     pub(super) fn answer(self, audience: Audience, settings: &Settings) -> Response {
+        self.answer_with(audience, settings, None)
+    }
+
+    /// The same, where a step-up would begin at `step_up`.
+    pub(super) fn answer_with(
+        self,
+        audience: Audience,
+        settings: &Settings,
+        step_up: Option<&str>,
+    ) -> Response {
         let text = self.text();
         let reference = random::reference();
         if text.status.is_server_error() {
@@ -91,14 +153,20 @@ impl Problem {
             tracing::info!(code = text.code, reference, "a request was refused");
         }
         let login = settings.login_path();
+        let next = match text.next {
+            Next::SignIn => Some(("Sign in", "login_url", login.as_str())),
+            Next::StepUp => step_up.map(|path| ("Continue with KYCPort", "step_up_url", path)),
+            Next::Nothing | Next::Wait => None,
+        };
         let mut response = match audience {
-            Audience::Page => page::problem(
-                text.status,
-                text.title,
-                text.detail,
-                text.sign_in.then_some(login.as_str()),
-                &reference,
-            ),
+            Audience::Page => page::problem(&page::Problem {
+                status: text.status,
+                title: text.title,
+                detail: text.detail,
+                next: next.map(|(label, _, path)| (label, path)),
+                ask_again_after: (text.next == Next::Wait).then_some(WAIT_SECONDS),
+                reference: &reference,
+            }),
             Audience::Fetch => {
                 let mut body = serde_json::json!({
                     "type": "about:blank",
@@ -108,10 +176,8 @@ impl Problem {
                     "code": text.code,
                     "reference": reference,
                 });
-                if text.sign_in
-                    && let Some(body) = body.as_object_mut()
-                {
-                    body.insert("login_url".to_owned(), login.into());
+                if let (Some((_, name, path)), Some(body)) = (next, body.as_object_mut()) {
+                    body.insert(name.to_owned(), path.into());
                 }
                 let mut response = (text.status, Body::from(body.to_string())).into_response();
                 response.headers_mut().insert(
@@ -133,7 +199,8 @@ impl Problem {
     fn retry_after(self) -> Option<u64> {
         match self {
             Self::StoreUnavailable => Some(1),
-            Self::IssuerUnavailable { retry_after } => {
+            Self::Pending => Some(WAIT_SECONDS),
+            Self::IssuerUnavailable { retry_after } | Self::NotKnown { retry_after } => {
                 Some(retry_after.map_or(5, |after| after.as_secs().max(1)))
             }
             _ => None,
@@ -142,12 +209,12 @@ impl Problem {
 
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn text(self) -> Text {
-        let text = |status, code, title, detail, sign_in| Text {
+        let text = |status, code, title, detail, next| Text {
             status,
             code,
             title,
             detail,
-            sign_in,
+            next,
         };
         match self {
             Self::SignedOut => text(
@@ -155,56 +222,56 @@ impl Problem {
                 "signed_out",
                 "You are not signed in",
                 "Sign in and try again.",
-                true,
+                Next::SignIn,
             ),
             Self::CrossSite => text(
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "This request came from another site",
                 "Go to the page itself and try again there.",
-                false,
+                Next::Nothing,
             ),
             Self::StoreUnavailable => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",
                 "Sign-in is not available for the moment",
                 "Nothing is lost. Try again in a moment.",
-                false,
+                Next::Nothing,
             ),
             Self::IssuerUnavailable { .. } => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "issuer_unavailable",
                 "KYCPort cannot be reached for the moment",
                 "Nothing is lost. Try again in a moment.",
-                true,
+                Next::SignIn,
             ),
             Self::Prefetch => text(
                 StatusCode::FORBIDDEN,
                 "prefetch",
                 "Signing in is not fetched ahead",
                 "Follow the link to sign in.",
-                true,
+                Next::SignIn,
             ),
             Self::MalformedCallback => text(
                 StatusCode::BAD_REQUEST,
                 "malformed_callback",
                 "This is not an answer from KYCPort",
                 "Sign in from the start.",
-                true,
+                Next::SignIn,
             ),
             Self::UnknownLogin => text(
                 StatusCode::BAD_REQUEST,
                 "unknown_login",
                 "This sign-in is not known here",
                 "It may have been started too long ago. Sign in from the start.",
-                true,
+                Next::SignIn,
             ),
             Self::ExpiredLogin => text(
                 StatusCode::BAD_REQUEST,
                 "expired_login",
                 "This sign-in took too long",
                 "Sign in from the start.",
-                true,
+                Next::SignIn,
             ),
             Self::OtherBrowser => text(
                 StatusCode::BAD_REQUEST,
@@ -212,28 +279,28 @@ impl Problem {
                 "This sign-in was started in another browser",
                 "Finish it there, or sign in from the start here. If it was here, allow this \
                  site's cookies.",
-                true,
+                Next::SignIn,
             ),
             Self::FinishedLogin => text(
                 StatusCode::BAD_REQUEST,
                 "finished_login",
                 "This sign-in has been used already",
                 "Sign in from the start if you are not signed in.",
-                true,
+                Next::SignIn,
             ),
             Self::Declined => text(
                 StatusCode::FORBIDDEN,
                 "declined",
                 "You did not sign in",
                 "KYCPort has told us nothing about you. You can sign in whenever you like.",
-                true,
+                Next::SignIn,
             ),
             Self::IssuerRefused => text(
                 StatusCode::BAD_GATEWAY,
                 "issuer_refused",
                 "KYCPort could not sign you in",
                 "Sign in from the start. If it happens again, tell us the reference below.",
-                true,
+                Next::SignIn,
             ),
             Self::IssuerNotBelieved => text(
                 StatusCode::BAD_GATEWAY,
@@ -241,7 +308,78 @@ impl Problem {
                 "The answer from KYCPort could not be verified",
                 "You are not signed in. Sign in from the start. If it happens again, tell us the \
                  reference below.",
-                true,
+                Next::SignIn,
+            ),
+            Self::UnknownTier => text(
+                StatusCode::BAD_REQUEST,
+                "unknown_tier",
+                "There is no such tier",
+                "Go back to the page you came from and try again there.",
+                Next::Nothing,
+            ),
+            Self::OtherPerson => text(
+                StatusCode::FORBIDDEN,
+                "other_person",
+                "That was somebody else",
+                "You were asked to be verified as the person who is signed in here. Nothing has \
+                 changed. To go on as somebody else, sign out first.",
+                Next::Nothing,
+            ),
+            Self::TierTooLow => text(
+                StatusCode::UNAUTHORIZED,
+                "tier_too_low",
+                "A further verification is needed",
+                "You are verified, but not as far as this needs.",
+                Next::StepUp,
+            ),
+            Self::Pending => text(
+                StatusCode::FORBIDDEN,
+                "pending",
+                "Your verification is under way",
+                "This page goes on by itself as soon as KYCPort has decided.",
+                Next::Wait,
+            ),
+            Self::Rejected => text(
+                StatusCode::UNAUTHORIZED,
+                "rejected",
+                "KYCPort could not verify you",
+                "What you want to do needs a verification, and yours was rejected.",
+                Next::StepUp,
+            ),
+            Self::Expired => text(
+                StatusCode::UNAUTHORIZED,
+                "expired",
+                "Your verification has expired",
+                "Verify yourself once more to go on.",
+                Next::StepUp,
+            ),
+            Self::Unverified => text(
+                StatusCode::UNAUTHORIZED,
+                "unverified",
+                "You are not verified yet",
+                "What you want to do needs a verification by KYCPort.",
+                Next::StepUp,
+            ),
+            Self::AmlNotClear => text(
+                StatusCode::FORBIDDEN,
+                "aml_not_clear",
+                "This is not possible for you",
+                "If you think that this is a mistake, tell us the reference below.",
+                Next::Nothing,
+            ),
+            Self::TooOld => text(
+                StatusCode::UNAUTHORIZED,
+                "too_old",
+                "Please confirm that it is you",
+                "What you want to do needs a newer confirmation from KYCPort.",
+                Next::StepUp,
+            ),
+            Self::NotKnown { .. } => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_known",
+                "Your verification cannot be checked for the moment",
+                "Nothing is lost. Try again in a moment.",
+                Next::Nothing,
             ),
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    kyc::Assurance,
+    kyc::{Assurance, AssuranceSource},
     oidc::{SignIn, TokenSet},
     secret::{Secret, at_rest},
 };
@@ -82,13 +82,7 @@ pub(super) struct LiveSession {
     pub(super) session: Arc<Session>,
     /// When it ends if it is not used again.
     pub(super) idle_ends_at: Timestamp,
-}
-
-/// Whether looking at a session counts as using it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    Counts,
-    DoesNotCount,
+    last_used: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +102,7 @@ impl Sessions {
     }
 
     /// Begins a session under a new key.
-    pub(super) async fn begin(&self, sign_in: SignIn) -> Result<Secret, StoreUnavailable> {
+    pub(super) async fn begin(&self, sign_in: SignIn) -> Result<LiveSession, StoreUnavailable> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.limits.absolute);
         let SignIn { claims, tokens } = sign_in;
@@ -123,6 +117,7 @@ impl Sessions {
                 claims.kyc_tier,
                 claims.aml_clear,
                 claims.issued_at,
+                AssuranceSource::IdToken,
             ),
             auth_time: claims.auth_time,
             scopes: tokens.scopes.clone(),
@@ -133,18 +128,19 @@ impl Sessions {
         self.keep_tokens(&key, tokens, ends_at).await?;
         // The session comes last: from when it is there, all of it is there.
         match self.records.create(&key, &session, ends_at).await? {
-            Created::New => Ok(key),
+            Created::New => Ok(LiveSession {
+                key,
+                idle_ends_at: now.saturating_add(self.limits.idle).min(ends_at),
+                session: Arc::new(session),
+                last_used: now,
+            }),
             // 256 random bits do not meet; a store that says so is broken.
             Created::Taken => Err(StoreUnavailable),
         }
     }
 
-    /// The session of that key, if it is alive.
-    pub(super) async fn load(
-        &self,
-        key: &Secret,
-        counts: Use,
-    ) -> Result<Option<LiveSession>, StoreUnavailable> {
+    /// The session of that key, if it is alive. Looking at it does not count as using it.
+    pub(super) async fn load(&self, key: &Secret) -> Result<Option<LiveSession>, StoreUnavailable> {
         let (session, activity) = tokio::try_join!(
             self.records.get::<Session>(key),
             self.records.get::<Activity>(key)
@@ -158,13 +154,11 @@ impl Sessions {
         if now >= session.ends_at || now >= idle_ends_at {
             return Ok(None);
         }
-        if counts == Use::Counts && now.since(last_used) >= TOUCH_INTERVAL {
-            self.touch(key, now, session.ends_at).await;
-        }
         Ok(Some(LiveSession {
             key: key.clone(),
             idle_ends_at: idle_ends_at.min(session.ends_at),
             session: Arc::new(session),
+            last_used,
         }))
     }
 
@@ -195,11 +189,23 @@ impl Sessions {
         self.records.put(key, &tokens, ends_at).await
     }
 
-    /// A use that cannot be written down shortens the session and harms nobody else.
-    async fn touch(&self, key: &Secret, now: Timestamp, ends_at: Timestamp) {
+    /// Counts this as a use. One that cannot be written down shortens the session and harms nobody
+    /// else.
+    pub(super) async fn touch(&self, live: &LiveSession) {
+        let now = self.clock.now();
+        if now.since(live.last_used) < TOUCH_INTERVAL {
+            return;
+        }
         let activity = Activity { last_used: now };
-        let expires_at = now.saturating_add(self.limits.idle).min(ends_at);
-        if self.records.put(key, &activity, expires_at).await.is_err() {
+        let ends_at = live.session.ends_at;
+        // Kept as long as the session, though it says "idle" sooner: a bounded store that runs full
+        // drops first what ends first, and must not take a person for idle because of it.
+        if self
+            .records
+            .put(&live.key, &activity, ends_at)
+            .await
+            .is_err()
+        {
             tracing::warn!("the last use of a session could not be written down");
         }
     }

@@ -1,11 +1,7 @@
 //! What whoever falls short is told: every way has its own outcome.
 
 use axum::{extract::OriginalUri, response::Response};
-use http::{
-    HeaderValue, Method,
-    header::WWW_AUTHENTICATE,
-    request::Parts,
-};
+use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
 
 use super::{
     assess::Lack,
@@ -14,7 +10,7 @@ use super::{
     redirect::see_other,
     return_to::ReturnTo,
 };
-use crate::{kyc::Shortfall, wire::kyc::KycTier};
+use crate::wire::kyc::KycTier;
 
 /// Nobody is signed in: a person is sent to sign in and brought back, a script is told where.
 pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
@@ -35,31 +31,25 @@ pub(super) fn answer(
 ) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
-    tracing::info!(shortfall = lack.shortfall.code(), "a person fell short of a requirement");
-    match (&lack.shortfall, audience) {
-        (
-            Shortfall::TierTooLow { .. }
-            | Shortfall::Unverified
-            | Shortfall::Rejected
-            | Shortfall::Expired
-            | Shortfall::TooOld,
-            Audience::Page,
-        ) => see_other(&settings.step_up_path(tier, &way_back(context, parts))),
-        _ => {
-            let step_up = settings.step_up_path(tier, &way_back(context, parts));
-            let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
-            let mut response = problem.answer_with_step_up(audience, settings, &step_up);
-            if problem.is_about_the_tier()
-                && let Ok(challenge) = HeaderValue::try_from(format!(
-                    "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""
-                ))
-            {
-                // RFC 9470 section 3.
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            }
-            response
-        }
+    tracing::info!(
+        shortfall = lack.shortfall.code(),
+        "a person fell short of a requirement"
+    );
+    let step_up = settings.step_up_path(tier, &way_back(context, parts));
+    let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
+    if problem.is_about_the_tier() && audience == Audience::Page {
+        return see_other(&step_up);
     }
+    let mut response = problem.answer_with(audience, settings, Some(&step_up));
+    if problem.is_about_the_tier()
+        && let Ok(challenge) = HeaderValue::try_from(format!(
+            "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""
+        ))
+    {
+        // RFC 9470 section 3.
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// A person is brought back to a page they were looking at, never to a form they were sending.

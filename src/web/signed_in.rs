@@ -1,19 +1,18 @@
 //! Who is signed in, for handlers.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use axum::{
-    extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri},
+    extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{Method, request::Parts};
+use http::request::Parts;
 
 use super::{
-    context::{LayerMissing, RequestContext},
+    context::RequestContext,
     problem::{Audience, Problem},
-    redirect::see_other,
-    return_to::ReturnTo,
-    sessions::{LiveSession, Use},
+    sessions::LiveSession,
+    shortfall,
     tokens::AccessTokenError,
 };
 use crate::{clock::Timestamp, kyc::Assurance, secret::Secret};
@@ -27,6 +26,7 @@ use crate::{clock::Timestamp, kyc::Assurance, secret::Secret};
 #[derive(Clone)]
 pub struct SignedIn {
     live: LiveSession,
+    assurance: Assurance,
     context: RequestContext,
 }
 
@@ -57,9 +57,11 @@ impl SignedIn {
         self.live.session.name.as_deref()
     }
 
-    /// What KYCPort said of the person's verification when they signed in, with the scope `kyc`.
+    /// The newest that KYCPort has said of the person's verification: when they signed in, with the
+    /// scope `kyc`, or since, if it was asked. To act on it, put a
+    /// [`Guard`](super::Guard) on the route: it asks when this is too old.
     pub fn assurance(&self) -> &Assurance {
-        &self.live.session.assurance
+        &self.assurance
     }
 
     /// When the person authenticated at KYCPort, if it said.
@@ -103,27 +105,17 @@ impl fmt::Debug for SignedIn {
     }
 }
 
-/// Why a handler does not learn who is signed in: answers for it.
+/// Answers for a handler that wants to know who is signed in, if nobody is or if it cannot be known.
 #[derive(Debug)]
-pub struct SignedInRejection(Rejection);
-
-#[derive(Debug)]
-enum Rejection {
-    LayerMissing(LayerMissing),
-    Problem {
-        problem: Problem,
-        audience: Audience,
-        context: RequestContext,
-        return_to: Arc<ReturnTo>,
-    },
-}
+pub struct SignedInRejection(Response);
 
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = SignedInRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let (context, found) = find(parts, state).await?;
-        found.ok_or_else(|| reject(parts, context, Problem::SignedOut))
+        let context = context(parts, state).await?;
+        let found = find(parts, &context).await?;
+        found.ok_or_else(|| SignedInRejection(shortfall::signed_out(&context, parts)))
     }
 }
 
@@ -134,64 +126,44 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
         parts: &mut Parts,
         state: &S,
     ) -> Result<Option<Self>, Self::Rejection> {
-        Ok(find(parts, state).await?.1)
+        let context = context(parts, state).await?;
+        find(parts, &context).await
     }
 }
 
-async fn find<S: Send + Sync>(
+async fn context<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
-) -> Result<(RequestContext, Option<SignedIn>), SignedInRejection> {
-    let context = RequestContext::from_request_parts(parts, state)
+) -> Result<RequestContext, SignedInRejection> {
+    RequestContext::from_request_parts(parts, state)
         .await
-        .map_err(|missing| SignedInRejection(Rejection::LayerMissing(missing)))?;
-    match context.session(Use::Counts).await {
-        Ok(live) => {
-            let found = live.map(|live| SignedIn {
-                live,
-                context: context.clone(),
-            });
-            Ok((context, found))
-        }
-        Err(_) => Err(reject(parts, context, Problem::StoreUnavailable)),
-    }
+        .map_err(|missing| SignedInRejection(missing.into_response()))
 }
 
-fn reject(parts: &Parts, context: RequestContext, problem: Problem) -> SignedInRejection {
-    // A person is brought back to a page they were looking at, never to a form they were sending.
-    let uri = parts
-        .extensions
-        .get::<OriginalUri>()
-        .map_or(&parts.uri, |original| &original.0);
-    let return_to = match (parts.method == Method::GET, uri.path_and_query()) {
-        (true, Some(path)) => context.settings().return_to(path.as_str()),
-        _ => ReturnTo::home(),
-    };
-    SignedInRejection(Rejection::Problem {
-        problem,
-        audience: Audience::of(&parts.method, &parts.headers),
-        context,
-        return_to: Arc::new(return_to),
-    })
+async fn find(
+    parts: &Parts,
+    context: &RequestContext,
+) -> Result<Option<SignedIn>, SignedInRejection> {
+    match context.session().await {
+        Ok(Some(live)) => {
+            context.touch(&live).await;
+            Ok(Some(SignedIn {
+                assurance: context.newest_assurance(&live).await,
+                live,
+                context: context.clone(),
+            }))
+        }
+        Ok(None) => Ok(None),
+        Err(_) => {
+            let audience = Audience::of(&parts.method, &parts.headers);
+            let answer = Problem::StoreUnavailable.answer(audience, context.settings());
+            Err(SignedInRejection(answer))
+        }
+    }
 }
 
 impl IntoResponse for SignedInRejection {
     fn into_response(self) -> Response {
-        match self.0 {
-            Rejection::LayerMissing(missing) => missing.into_response(),
-            Rejection::Problem {
-                problem,
-                audience,
-                context,
-                return_to,
-            } => {
-                let settings = context.settings();
-                if problem == Problem::SignedOut && audience == Audience::Page {
-                    see_other(&settings.login_path_back_to(&return_to))
-                } else {
-                    problem.answer(audience, settings)
-                }
-            }
-        }
+        self.0
     }
 }

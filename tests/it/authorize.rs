@@ -1,1 +1,358 @@
-//! authorize
+//! The way to KYCPort: what a login asks for, and what it leaves here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use axum::http::Method;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use kycport::mock::{Endpoint, MockIssuer};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::{
+    faulty_store::{self, LOGIN, SESSION, stage_on},
+    support::stage,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn is_256_bits(text: &str) -> bool {
+    text.len() == 43
+        && URL_SAFE_NO_PAD
+            .decode(text)
+            .is_ok_and(|bytes| bytes.len() == 32)
+}
+
+#[tokio::test]
+async fn every_login_has_secrets_of_its_own_and_a_challenge_that_hides_one() {
+    // cases 25, 26
+    let (kyc, app, ada) = stage().await;
+    let browser = kyc.browser();
+    let mut secrets = BTreeSet::new();
+    for _ in 0..5 {
+        kyc.forget_requests();
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        let asked = kyc.requests(Endpoint::Authorize);
+        let asked = asked.iter().find(|r| r.method() == "GET").unwrap();
+        let redeemed = kyc.requests(Endpoint::Token);
+        let verifier = redeemed.last().unwrap().form("code_verifier").unwrap();
+        let challenge = asked.query("code_challenge").unwrap();
+
+        assert_eq!(asked.query("code_challenge_method"), Some("S256"));
+        assert_eq!(asked.query("response_type"), Some("code"));
+        assert_eq!(
+            challenge,
+            URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+        );
+        for name in ["state", "nonce"] {
+            let value = asked.query(name).unwrap();
+            assert!(is_256_bits(value), "{name}");
+            secrets.insert(value.to_owned());
+        }
+        assert!(is_256_bits(verifier));
+        secrets.insert(verifier.to_owned());
+    }
+    assert_eq!(secrets.len(), 15);
+}
+
+#[tokio::test]
+async fn no_setting_weakens_what_a_login_asks_for() {
+    // cases 26, 27
+    let kyc = MockIssuer::start().await;
+    for name in [
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+    ] {
+        let config = kyc
+            .config("http://127.0.0.1:3000/auth/callback")
+            .authorize_parameter(name, "plain");
+        assert!(config.build().is_err(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_the_login_says_where_to_return_and_nothing_else() {
+    // case 27
+    let (kyc, app, _) = stage().await;
+    let injected = "/auth/login?redirect_uri=https%3A%2F%2Fevil.example&scope=admin&state=x&nonce=x\
+        &client_id=x&code_challenge=x&code_challenge_method=plain&response_type=token\
+        &response_mode=fragment&prompt=none&request=x&acr_values=t0\
+        &return_to=/vault%26redirect_uri%3Dhttps://evil.example";
+
+    let page = kyc.browser().open(app.url(injected)).await.unwrap();
+
+    let to = page.location().unwrap();
+    let pairs: Vec<_> = to.query_pairs().collect();
+    let query: BTreeMap<_, _> = pairs.iter().cloned().collect();
+    assert_eq!(query.len(), pairs.len(), "no parameter stands twice");
+    assert_eq!(
+        query.keys().map(AsRef::as_ref).collect::<Vec<&str>>(),
+        [
+            "client_id",
+            "code_challenge",
+            "code_challenge_method",
+            "nonce",
+            "redirect_uri",
+            "response_type",
+            "scope",
+            "state",
+        ]
+    );
+    assert_eq!(query["redirect_uri"], app.url("/auth/callback"));
+    assert_eq!(query["client_id"], kyc.client().id());
+    assert_eq!(query["scope"], "openid kyc");
+    assert_eq!(query["response_type"], "code");
+    assert_eq!(query["code_challenge_method"], "S256");
+}
+
+#[tokio::test]
+async fn two_places_to_return_to_are_none() {
+    // case 27
+    let (kyc, app, ada) = stage().await;
+    let page = kyc
+        .browser()
+        .sign_in(
+            app.url("/auth/login?return_to=/vault&return_to=/cached"),
+            &ada,
+        )
+        .await
+        .unwrap();
+    assert_eq!(page.url().as_str(), app.url("/"));
+}
+
+#[tokio::test]
+async fn no_header_moves_the_redirect_uri() {
+    // case 30
+    let (kyc, app, _) = stage().await;
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", "4443"),
+        ("x-forwarded-prefix", "/evil.example"),
+        ("x-original-url", "https://evil.example/"),
+        ("x-rewrite-url", "https://evil.example/"),
+        ("forwarded", "for=1.2.3.4;host=evil.example;proto=https"),
+    ] {
+        let page = kyc
+            .browser()
+            .request(Method::GET, app.url("/auth/login"))
+            .header(name, value)
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        let to = page.location().unwrap();
+        let mut query = to.query_pairs();
+        let redirect_uri = query.find(|(name, _)| name == "redirect_uri").unwrap().1;
+        assert_eq!(redirect_uri, app.url("/auth/callback"), "{name}");
+        assert_eq!(to.origin().ascii_serialization(), kyc.origin());
+
+        let page = kyc
+            .browser()
+            .request(Method::GET, app.url("/vault"))
+            .header(name, value)
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            page.header("location"),
+            Some("/auth/login?return_to=%2Fvault")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_ninth_pending_login_pushes_out_the_first_of_that_browser_alone() {
+    // case 28
+    let (kyc, app, ada) = stage().await;
+    let (browser, other) = (kyc.browser(), kyc.browser());
+    let others = other
+        .start_sign_in(app.url("/auth/login"), &ada)
+        .await
+        .unwrap();
+    let mut callbacks = Vec::new();
+    for _ in 0..9 {
+        let started = browser.start_sign_in(app.url("/auth/login"), &ada).await;
+        callbacks.push(started.unwrap());
+    }
+    kyc.forget_requests();
+
+    let mut callbacks = callbacks.into_iter();
+    let first = browser.open(callbacks.next().unwrap()).await.unwrap();
+
+    first.assert_status(400);
+    assert!(first.body().contains("not known here"), "{}", first.body());
+    kyc.requests(Endpoint::Token).assert_count(0);
+    for callback in callbacks {
+        browser.open(callback).await.unwrap().assert_status(303);
+    }
+    other.open(others).await.unwrap().assert_status(303);
+    kyc.requests(Endpoint::Token).assert_count(9);
+}
+
+#[tokio::test]
+async fn the_tabs_of_one_browser_each_get_where_they_wanted() {
+    // cases 29, 97
+    let (kyc, app, ada) = stage().await;
+    let browser = kyc.browser();
+    let mut tabs = Vec::new();
+    for path in ["/vault?tab=1", "/vault?tab=2", "/nested/vault?tab=3"] {
+        let login = format!("{}{path}", app.url("/auth/login?return_to="));
+        tabs.push((path, browser.start_sign_in(login, &ada).await.unwrap()));
+    }
+
+    for (path, callback) in tabs.into_iter().rev() {
+        let page = browser.get(callback).await.unwrap();
+        page.assert_ok();
+        assert_eq!(page.url().as_str(), app.url(path));
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_logins_is_bounded_and_signs_nobody_out() {
+    // cases 28, 100
+    let faulty_store::Stage {
+        kyc,
+        app,
+        ada,
+        store,
+    } = stage_on(MockIssuer::start().await, 60, |config| config).await;
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    // Used last 25 minutes ago, 5 minutes before it would be too long.
+    kyc.clock().advance(25 * MINUTE);
+    browser.get(app.url("/vault")).await.unwrap().assert_ok();
+    kyc.clock().advance(25 * MINUTE);
+
+    let nobody = kyc.browser();
+    for _ in 0..150 {
+        nobody.clear_cookies();
+        nobody
+            .open(app.url("/auth/login"))
+            .await
+            .unwrap()
+            .assert_status(303);
+    }
+
+    assert!(store.len() <= 60, "{}", store.len());
+    let page = browser.get(app.url("/vault")).await.unwrap();
+    assert_eq!(page.url().path(), "/vault");
+}
+
+#[tokio::test]
+async fn a_browser_that_fetches_ahead_begins_no_login() {
+    // case 28
+    let faulty_store::Stage {
+        kyc, app, store, ..
+    } = faulty_store::stage().await;
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch;anonymous-client-ip"),
+        ("purpose", "prefetch"),
+    ] {
+        let page = kyc
+            .browser()
+            .request(Method::GET, app.url("/auth/login"))
+            .header(name, value)
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        page.assert_status(403);
+        assert_eq!(page.header("set-cookie"), None);
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(store.len(), 0);
+}
+
+#[tokio::test]
+async fn head_begins_nothing_and_ends_nothing() {
+    // case 43
+    let faulty_store::Stage {
+        kyc,
+        app,
+        ada,
+        store,
+    } = faulty_store::stage().await;
+    let browser = kyc.browser();
+    let callback = browser
+        .start_sign_in(app.url("/auth/login"), &ada)
+        .await
+        .unwrap();
+    store.forget();
+    for url in [app.url("/auth/login"), callback.to_string()] {
+        let page = browser.request(Method::HEAD, url).stay().send().await;
+        let page = page.unwrap();
+        page.assert_status(405);
+        assert_eq!(page.header("set-cookie"), None);
+    }
+    assert_eq!(store.writes(), 0);
+    browser.open(callback).await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn another_site_can_begin_a_login_and_no_more() {
+    // case 31
+    let faulty_store::Stage {
+        kyc,
+        app,
+        ada,
+        store,
+    } = faulty_store::stage().await;
+    let evil = Url::parse("https://evil.example/").unwrap();
+    let browser = kyc.browser();
+
+    let page = browser
+        .request(Method::GET, app.url("/auth/login?return_to=/vault"))
+        .from(&evil)
+        .stay()
+        .send()
+        .await
+        .unwrap();
+
+    page.assert_status(303);
+    assert_eq!(store.records(LOGIN).await.len(), 1);
+    assert_eq!(store.records(SESSION).await.len(), 0);
+    assert_eq!(browser.cookie(app.url("/"), "__Host-kycport"), None);
+    let me = browser.fetch(app.url("/auth/me")).await.unwrap();
+    me.assert_status(401);
+
+    // Nor does it touch who is signed in.
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    let session = browser.cookie(app.url("/"), "__Host-kycport");
+    browser
+        .request(Method::GET, app.url("/auth/login"))
+        .from(&evil)
+        .stay()
+        .send()
+        .await
+        .unwrap()
+        .assert_status(303);
+    assert_eq!(browser.cookie(app.url("/"), "__Host-kycport"), session);
+    let me = browser.fetch(app.url("/auth/me")).await.unwrap();
+    assert_eq!(me.json()["subject"], ada.id());
+}
+
+#[tokio::test]
+async fn a_login_without_its_store_is_not_begun() {
+    // case 45
+    let faulty_store::Stage {
+        kyc, app, store, ..
+    } = faulty_store::stage().await;
+    store.fail();
+    let page = kyc.browser().open(app.url("/auth/login")).await.unwrap();
+    page.assert_status(503);
+    assert_eq!(page.location(), None);
+    assert_eq!(page.header("set-cookie"), None);
+}

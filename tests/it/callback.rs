@@ -1,1 +1,557 @@
-//! callback
+//! The way back from KYCPort.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use futures_util::future::join_all;
+use kycport::mock::{Browser, Endpoint, MockIssuer, Page};
+use url::Url;
+
+use crate::{
+    faulty_store::{LOGIN, Op, SESSION, Stage, TOKENS, stage, stage_on},
+    support::raw,
+};
+
+const SESSION_COOKIE: &str = "__Host-kycport";
+
+/// A browser that comes back from KYCPort with this address.
+async fn started(stage: &Stage) -> (Browser, Url) {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login?return_to=/vault");
+    let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+    (browser, callback)
+}
+
+fn parameter(url: &Url, name: &str) -> String {
+    let mut pairs = url.query_pairs();
+    pairs.find(|(own, _)| own == name).unwrap().1.into_owned()
+}
+
+fn with(url: &Url, pairs: &[(&str, &str)]) -> Url {
+    let mut url = url.clone();
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url
+}
+
+/// The status, and the code of the problem.
+async fn code_of(browser: &Browser, url: &Url) -> (u16, String) {
+    let page = browser
+        .request(Method::GET, url)
+        .header("sec-fetch-mode", "cors")
+        .stay()
+        .send()
+        .await
+        .unwrap();
+    let code = page.json()["code"].as_str().unwrap_or_default().to_owned();
+    (page.status(), code)
+}
+
+fn assert_leaves_nothing_behind(page: &Page) {
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+}
+
+#[tokio::test]
+async fn what_is_no_authorization_response_is_refused_and_costs_the_login_nothing() {
+    // cases 32, 38, 43
+    let stage = stage().await;
+    let (browser, genuine) = started(&stage).await;
+    let base = stage.app.url("/auth/callback");
+    let (state, code) = (parameter(&genuine, "state"), parameter(&genuine, "code"));
+    let iss = parameter(&genuine, "iss");
+    let query = genuine.query().unwrap();
+    let long = "c".repeat(9000);
+    for bad in [
+        String::new(),
+        format!("code={code}&iss={iss}"),
+        format!("state=&code={code}&iss={iss}"),
+        format!("state={}&code={code}&iss={iss}", "A".repeat(43)),
+        format!("state={}&code={code}&iss={iss}", &state[..42]),
+        format!("state={state}&iss={iss}"),
+        format!("state={state}&code=&iss={iss}"),
+        format!("{query}&state={state}"),
+        format!("{query}&code={code}"),
+        format!("{query}&%63ode=x"),
+        format!("{query}&iss={iss}"),
+        format!("{query}&error=access_denied"),
+        format!("{query}%00"),
+        format!("{query}%ff"),
+        format!("{query}%0d%0aset-cookie:%20x=1"),
+        format!("{query}%zz"),
+        format!("state={state}&code={long}&iss={iss}"),
+    ] {
+        let page = browser.open(format!("{base}?{bad}")).await.unwrap();
+        assert_eq!(page.status(), 400, "{bad:.80}");
+        assert_eq!(page.header("set-cookie"), None);
+        assert!(!page.body().contains(&state) && !page.body().contains(&code));
+        assert_leaves_nothing_behind(&page);
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+
+    browser.open(genuine).await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn raw_bytes_and_endless_addresses_are_no_server_error() {
+    // case 43
+    let stage = stage().await;
+    let mut odd = b"GET /auth/callback?state=s&code=\xff\xfe HTTP/1.1\r\nhost: x\r\n".to_vec();
+    odd.extend(b"connection: close\r\n\r\n");
+    let answer = raw(&stage.app, &odd).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer:.80}");
+
+    let (browser, genuine) = started(&stage).await;
+    let endless = format!("{genuine}{}", "c".repeat(60_000));
+    browser.open(endless).await.unwrap().assert_status(400);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_posted_answer_is_not_read() {
+    // case 43
+    let stage = stage().await;
+    let (browser, genuine) = started(&stage).await;
+    let page = browser
+        .request(Method::POST, &genuine)
+        .form(&[
+            ("state", &parameter(&genuine, "state")),
+            ("code", &parameter(&genuine, "code")),
+        ])
+        .stay()
+        .send()
+        .await
+        .unwrap();
+    page.assert_status(405);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    browser.open(genuine).await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
+    // cases 33, 44
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    let without_cookies = stage.kyc.browser();
+    let (with_its_own, _) = started(&stage).await;
+    let (signed_in, own_callback) = started(&stage).await;
+    signed_in
+        .open(own_callback)
+        .await
+        .unwrap()
+        .assert_status(303);
+    let session = signed_in.cookie(stage.app.url("/"), SESSION_COOKIE);
+    stage.kyc.forget_requests();
+
+    for other in [&without_cookies, &with_its_own, &signed_in] {
+        let page = other.open(&callback).await.unwrap();
+        page.assert_status(400);
+        assert!(page.body().contains("another browser"), "{}", page.body());
+        assert!(page.body().contains("href=\"/auth/login\""));
+        assert_eq!(page.header("set-cookie"), None);
+        assert_leaves_nothing_behind(&page);
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(
+        signed_in.cookie(stage.app.url("/"), SESSION_COOKIE),
+        session
+    );
+
+    let page = browser.get(&callback).await.unwrap();
+    page.assert_ok();
+    assert_eq!(page.url().path(), "/vault");
+}
+
+#[tokio::test]
+async fn going_back_or_reloading_goes_on_and_exchanges_nothing() {
+    // case 34
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    browser.get(&callback).await.unwrap().assert_ok();
+    let session = browser.cookie(stage.app.url("/"), SESSION_COOKIE);
+
+    // Right away, and after the time in which the login had to end.
+    for wait in [0, 11 * 60] {
+        stage.kyc.clock().advance(Duration::from_secs(wait));
+        let again = browser.open(&callback).await.unwrap();
+        again.assert_status(303);
+        assert_eq!(again.header("location"), Some("/vault"));
+        assert_eq!(again.header("set-cookie"), None);
+    }
+
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), session);
+    browser
+        .fetch(stage.app.url("/auth/me"))
+        .await
+        .unwrap()
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn a_replay_by_somebody_who_is_not_signed_in_is_told_so() {
+    // case 34
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    browser.get(&callback).await.unwrap().assert_ok();
+    let thief = stage.kyc.browser();
+    browser
+        .post_form(stage.app.url("/auth/logout"), &[])
+        .await
+        .unwrap();
+
+    assert_eq!(
+        code_of(&browser, &callback).await,
+        (400, "finished_login".to_owned())
+    );
+    assert_eq!(
+        code_of(&thief, &callback).await,
+        (400, "other_browser".to_owned())
+    );
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn of_identical_callbacks_at_once_one_exchanges() {
+    // case 35
+    for n in [2, 50] {
+        let stage = stage().await;
+        let (browser, callback) = started(&stage).await;
+        // All have read the login before any of them takes it.
+        stage.store.let_meet(LOGIN, n);
+        let copies: Vec<Browser> = (0..n).map(|_| browser.clone()).collect();
+
+        let pages = join_all(copies.iter().map(|copy| copy.open(&callback))).await;
+
+        let pages: Vec<Page> = pages.into_iter().map(Result::unwrap).collect();
+        let through = pages.iter().filter(|page| page.status() == 303);
+        assert_eq!(through.count(), 1);
+        let refused = pages.iter().filter(|page| page.status() == 400);
+        assert_eq!(refused.count(), n - 1);
+        let cookies = pages.iter().filter(|p| p.header("set-cookie").is_some());
+        assert_eq!(cookies.count(), 1);
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_code_whose_exchange_failed_is_not_sent_again() {
+    // case 36, P8
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    stage.kyc.stop().unwrap();
+    let page = browser.open(&callback).await.unwrap();
+    page.assert_status(503);
+    assert!(page.header("retry-after").is_some());
+    assert_leaves_nothing_behind(&page);
+    stage.kyc.restart().unwrap();
+    stage.kyc.forget_requests();
+
+    assert_eq!(
+        code_of(&browser, &callback).await,
+        (400, "finished_login".to_owned())
+    );
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    // From the start it works.
+    let login = stage.app.url("/auth/login");
+    browser
+        .sign_in(login, &stage.ada)
+        .await
+        .unwrap()
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn a_login_that_took_too_long_is_begun_again() {
+    // case 37
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    stage.kyc.clock().advance(Duration::from_secs(600));
+
+    let page = browser.open(&callback).await.unwrap();
+
+    page.assert_status(400);
+    assert!(page.body().contains("took too long"), "{}", page.body());
+    assert!(page.body().contains("href=\"/auth/login\""));
+    assert_eq!(page.location(), None);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+
+    // Long after, nothing is known of it.
+    stage.kyc.clock().advance(Duration::from_secs(600));
+    browser.open(&callback).await.unwrap().assert_status(400);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(stage.store.records(LOGIN).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_login_is_good_until_the_last_second() {
+    // case 37
+    let stage = stage().await;
+    stage
+        .kyc
+        .switch(|s| s.code_lifetime = Duration::from_secs(3600));
+    stage.kyc.clock().freeze();
+    let (browser, callback) = started(&stage).await;
+    stage.kyc.clock().advance(Duration::from_secs(599));
+    browser.open(&callback).await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn declining_is_told_as_such() {
+    // case 39
+    let stage = stage().await;
+    let browser = stage.kyc.browser();
+    let page = browser
+        .deny(stage.app.url("/auth/login"), &stage.ada)
+        .await
+        .unwrap();
+    page.assert_status(403);
+    assert!(page.body().contains("You did not sign in"));
+    assert!(page.body().contains("href=\"/auth/login\""));
+    assert_leaves_nothing_behind(&page);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
+    // cases 39, 138
+    let stage = stage().await;
+    for (error, status, code) in [
+        ("access_denied", 403, "declined"),
+        ("temporarily_unavailable", 503, "issuer_unavailable"),
+        ("server_error", 502, "issuer_refused"),
+        ("login_required", 502, "issuer_refused"),
+        ("<script>alert(1)</script>", 502, "issuer_refused"),
+        ("\" onload=alert(1) x=\"", 502, "issuer_refused"),
+    ] {
+        for fetched in [false, true] {
+            let (browser, genuine) = started(&stage).await;
+            let evil = "<img src=x onerror=alert(2)> call +1 555";
+            let callback = with(
+                &genuine,
+                &[
+                    ("error", error),
+                    ("error_description", evil),
+                    ("error_uri", "https://evil.example/"),
+                    ("state", &parameter(&genuine, "state")),
+                    ("iss", &parameter(&genuine, "iss")),
+                ],
+            );
+            if fetched {
+                let found = code_of(&browser, &callback).await;
+                assert_eq!(found, (status, code.to_owned()), "{error}");
+                continue;
+            }
+            let page = browser.open(&callback).await.unwrap();
+            assert_eq!(page.status(), status, "{error}");
+            for part in ["alert", "555", "evil.example", "<script"] {
+                assert!(!page.body().contains(part), "{part} in {}", page.body());
+            }
+            assert_eq!(page.header("set-cookie"), None);
+            let policy = page.header("content-security-policy").unwrap();
+            assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"));
+            assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+            assert_leaves_nothing_behind(&page);
+
+            // The error has used the login up.
+            let again = browser.open(&genuine).await.unwrap();
+            again.assert_status(400);
+        }
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_forged_error_costs_the_victim_nothing() {
+    // case 40
+    let stage = stage().await;
+    let (victim, genuine) = started(&stage).await;
+    let iss = parameter(&genuine, "iss");
+    let state = parameter(&genuine, "state");
+    let forged = with(
+        &genuine,
+        &[
+            ("error", "access_denied"),
+            ("state", "forged"),
+            ("iss", &iss),
+        ],
+    );
+    let guessed = with(
+        &genuine,
+        &[("error", "access_denied"), ("state", &state), ("iss", &iss)],
+    );
+
+    victim.open(&forged).await.unwrap().assert_status(400);
+    let attacker = stage.kyc.browser();
+    attacker.open(&guessed).await.unwrap().assert_status(400);
+
+    victim.open(&genuine).await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_not_redeemed() {
+    // cases 41, 42
+    let stage = stage().await;
+    let issuer = stage.kyc.issuer().to_owned();
+    for iss in [
+        Some("https://evil.example".to_owned()),
+        Some(format!("{issuer}/")),
+        Some(String::new()),
+        Some(issuer.to_uppercase()),
+        None,
+    ] {
+        for outcome in ["code", "error"] {
+            let (browser, genuine) = started(&stage).await;
+            let (state, code) = (parameter(&genuine, "state"), parameter(&genuine, "code"));
+            let mut pairs = vec![("state", state.as_str())];
+            match outcome {
+                "code" => pairs.push(("code", &code)),
+                _ => pairs.push(("error", "access_denied")),
+            }
+            pairs.extend(iss.as_deref().map(|iss| ("iss", iss)));
+
+            let found = code_of(&browser, &with(&genuine, &pairs)).await;
+
+            assert_eq!(found, (502, "issuer_not_believed".to_owned()), "{iss:?}");
+            assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), None);
+        }
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn an_issuer_that_promises_its_name_and_does_not_give_it_is_not_believed() {
+    // case 42
+    let stage = stage().await;
+    stage.kyc.switch(|switches| switches.iss_parameter = false);
+    let (browser, callback) = started(&stage).await;
+    assert!(!callback.query().unwrap().contains("iss="));
+    assert_eq!(
+        code_of(&browser, &callback).await,
+        (502, "issuer_not_believed".to_owned())
+    );
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn the_issuers_name_is_demanded_when_promised_or_configured() {
+    // case 42
+    for (required, status) in [(false, 303), (true, 502)] {
+        let kyc = MockIssuer::builder()
+            .switch(|switches| {
+                switches.iss_parameter = false;
+                switches.advertise_iss_parameter = false;
+            })
+            .start()
+            .await
+            .unwrap();
+        let stage = stage_on(kyc, 1000, |config| {
+            if required {
+                config.response_issuer(kycport::oidc::ResponseIssuer::Required)
+            } else {
+                config
+            }
+        })
+        .await;
+        let (browser, callback) = started(&stage).await;
+        let page = browser.open(&callback).await.unwrap();
+        page.assert_status(status);
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_the_code_is_kept_for_later() {
+    // case 45
+    let stage = stage().await;
+    for (op, kind) in [(Op::Load, LOGIN), (Op::Create, "login-taken")] {
+        let (browser, callback) = started(&stage).await;
+        stage.kyc.forget_requests();
+        stage.store.fail_on(op, kind);
+        let page = browser.open(&callback).await.unwrap();
+        page.assert_status(503);
+        assert_eq!(page.header("retry-after"), Some("1"));
+        assert_eq!(page.header("set-cookie"), None);
+        assert_leaves_nothing_behind(&page);
+        stage.kyc.requests(Endpoint::Token).assert_count(0);
+
+        stage.store.heal();
+        browser.open(&callback).await.unwrap().assert_status(303);
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_all_down_answers_503_and_keeps_the_code() {
+    // case 45
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    stage.store.fail();
+    let found = code_of(&browser, &callback).await;
+    assert_eq!(found, (503, "store_unavailable".to_owned()));
+    stage.store.heal();
+    browser.get(&callback).await.unwrap().assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_deleted_is_used_once_all_the_same() {
+    // cases 35, 45
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    stage.store.fail_on(Op::Delete, LOGIN);
+    browser.open(&callback).await.unwrap().assert_status(303);
+    let again = browser.open(&callback).await.unwrap();
+    again.assert_status(303);
+    assert_eq!(again.header("set-cookie"), None);
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_kept_is_none() {
+    // cases 45, 95
+    for (op, kind) in [(Op::Create, SESSION), (Op::Save, TOKENS)] {
+        let stage = stage().await;
+        let (browser, callback) = started(&stage).await;
+        stage.store.fail_on(op, kind);
+        let page = browser.open(&callback).await.unwrap();
+        page.assert_status(503);
+        assert_eq!(page.header("set-cookie"), None);
+
+        stage.store.heal();
+        assert_eq!(
+            code_of(&browser, &callback).await,
+            (400, "finished_login".to_owned())
+        );
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_leaves_neither_code_nor_state_behind() {
+    // case 46
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+
+    let page = browser.open(&callback).await.unwrap();
+
+    page.assert_status(303);
+    assert_eq!(page.header("location"), Some("/vault"));
+    assert_eq!(page.body(), "");
+    assert_leaves_nothing_behind(&page);
+}
+
+#[tokio::test]
+async fn what_the_store_holds_of_the_way_back_is_judged_again() {
+    // case 106
+    for evil in ["https://evil.example/", "//evil.example", "/\\evil.example"] {
+        let stage = stage().await;
+        let (browser, callback) = started(&stage).await;
+        stage
+            .store
+            .rewrite(LOGIN, |record| record["body"]["return_to"] = evil.into())
+            .await;
+        let page = browser.open(&callback).await.unwrap();
+        assert_eq!(page.header("location"), Some("/"));
+    }
+}

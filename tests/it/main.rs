@@ -2,11 +2,13 @@
 
 mod access_token;
 mod authorize;
+mod bearer;
 mod browser;
 mod callback;
 mod csrf;
 mod discovery;
 mod every_token;
+mod faulty_store;
 mod floors;
 mod foreign_relying_party;
 mod foreign_tokens;

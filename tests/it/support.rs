@@ -1,8 +1,14 @@
 //! The tenant's app that the tests run.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use axum::{
-    Json, Router,
-    http::StatusCode,
+    Extension, Json, Router,
+    http::{StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
     routing::{get, post},
 };
 use kycport::{
@@ -21,12 +27,16 @@ pub(crate) fn tenant_app(config: ConfigBuilder, store: impl SessionStore) -> Rou
         .route("/", get(home))
         .route("/vault", get(vault))
         .route("/withdraw", post(withdraw))
+        .route("/withdrawals", get(withdrawals))
+        .route("/cached", get(cached))
+        .route("/panic", get(panics))
         .route("/token", get(access_token))
         .route("/broken", get(broken))
         .route("/webhook", post(async || StatusCode::NO_CONTENT))
         .nest("/nested", Router::new().route("/vault", get(vault)))
         .merge(kycport.router())
         .layer(kycport.session_layer(store))
+        .layer(Extension(Withdrawals::default()))
         .merge(api)
 }
 
@@ -50,7 +60,7 @@ pub(crate) async fn serve(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> RunningApp {
-    let store = MemoryStore::new(100_000, std::sync::Arc::new(kyc.clock().clone()));
+    let store = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
     kyc.serve(|config| tenant_app(more(config), store))
         .await
         .unwrap()
@@ -67,8 +77,29 @@ async fn vault(person: SignedIn) -> String {
     format!("the vault of {}", person.subject())
 }
 
-async fn withdraw(person: SignedIn) -> String {
+/// How often the handler ran, whoever asked.
+#[derive(Clone, Default)]
+struct Withdrawals(Arc<AtomicUsize>);
+
+async fn withdraw(Extension(count): Extension<Withdrawals>, person: SignedIn) -> String {
+    count.0.fetch_add(1, Ordering::SeqCst);
     format!("withdrawn by {}", person.subject())
+}
+
+async fn withdrawals(Extension(count): Extension<Withdrawals>) -> String {
+    count.0.load(Ordering::SeqCst).to_string()
+}
+
+/// A handler that means well and caches what it must not.
+async fn cached(person: SignedIn) -> impl IntoResponse {
+    (
+        [(CACHE_CONTROL, "public, max-age=3600")],
+        format!("seen by {}", person.subject()),
+    )
+}
+
+async fn panics(_: SignedIn) -> StatusCode {
+    panic!("a handler of the tenant's is broken")
 }
 
 /// Only the length: the token itself is for the server.
@@ -85,4 +116,15 @@ async fn broken(_: SignedIn) -> StatusCode {
 
 async fn bearer(BearerToken(token): BearerToken) -> Json<Vec<String>> {
     Json(token.scopes)
+}
+
+/// Sends these very bytes to the app, and gives what comes back until it closes.
+pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = app.url("").replace("http://", "");
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }

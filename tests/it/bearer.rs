@@ -1,0 +1,1 @@
+//! Access tokens at the tenant's own API.
