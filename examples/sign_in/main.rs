@@ -7,6 +7,7 @@
 //!
 //! With `KYCPORT_CLIENT_ID` set it uses the issuer that the environment names. `BIND` sets the
 //! address to listen on.
+#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
 
 use std::{error::Error, io::ErrorKind};
 

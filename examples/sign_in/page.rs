@@ -31,22 +31,17 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
         None => "not known",
     };
     let name = name_of(person);
-    let rows: String = [
+    let mut rows = String::new();
+    for (label, value) in [
         ("Status", status.as_str()),
         ("Tier", tier.as_str()),
         ("AML", aml),
         ("Email", person.email().unwrap_or("not shared")),
         ("Person", person.subject()),
-    ]
-    .iter()
-    .map(|(label, value)| {
-        format!(
-            "<dt>{label}</dt><dd data-field=\"{}\">{}</dd>",
-            label.to_lowercase(),
-            escape(value)
-        )
-    })
-    .collect();
+    ] {
+        let (field, value) = (label.to_lowercase(), escape(value));
+        rows += &format!("<dt>{label}</dt><dd data-field=\"{field}\">{value}</dd>");
+    }
     page(
         "Acme Bank",
         &format!(
