@@ -20,7 +20,9 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
 }
 
-/// Seconds since 1970-01-01T00:00:00Z, the `NumericDate` of RFC 7519 section 2 without fractions.
+/// A moment, to the millisecond. Tokens speak in whole seconds (`NumericDate`, RFC 7519 section 2);
+/// what is asked twice within one is told apart by the rest. Stored as milliseconds since
+/// 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -28,30 +30,30 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The moment `seconds` after the epoch (before it, if negative).
     pub const fn from_unix(seconds: i64) -> Self {
-        Self(seconds)
+        Self(seconds.saturating_mul(1000))
     }
 
-    /// Seconds since the epoch.
+    /// Whole seconds since the epoch.
     pub const fn as_unix(self) -> i64 {
-        self.0
+        self.0.div_euclid(1000)
     }
 
-    /// This moment and `duration` more, whole seconds, stopping at the end of time.
+    /// This moment and `duration` more, stopping at the end of time.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(whole_seconds(duration)))
+        Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// This moment less `duration`, whole seconds, stopping at the beginning of time.
+    /// This moment less `duration`, stopping at the beginning of time.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(whole_seconds(duration)))
+        Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
@@ -93,8 +95,8 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => whole_seconds(since),
-            Err(before) => whole_seconds(before.duration()).saturating_neg(),
+            Ok(since) => whole_millis(since),
+            Err(before) => whole_millis(before.duration()).saturating_neg(),
         })
     }
 
@@ -125,7 +127,7 @@ pub struct TestClock {
 
 #[derive(Clone, Copy, Default)]
 struct Shift {
-    /// Added to the wall clock.
+    /// Added to the wall clock, in milliseconds.
     wall: i64,
     /// Added to the monotonic clock.
     monotonic: Duration,
@@ -153,7 +155,7 @@ impl TestClock {
     /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
         self.change(|shift| {
-            shift.wall = shift.wall.saturating_add(whole_seconds(by));
+            shift.wall = shift.wall.saturating_add(whole_millis(by));
             shift.monotonic = shift.monotonic.saturating_add(by);
         });
     }
@@ -163,7 +165,7 @@ impl TestClock {
     pub fn jump_to(&self, to: Timestamp) {
         let now = self.now();
         self.change(|shift| {
-            let step = to.as_unix().saturating_sub(now.as_unix());
+            let step = to.0.saturating_sub(now.0);
             shift.wall = shift.wall.saturating_add(step);
         });
     }
@@ -205,6 +207,6 @@ impl Clock for TestClock {
     }
 }
 
-fn whole_seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+fn whole_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -43,6 +43,8 @@ pub struct SignIn {
     pub claims: IdTokenClaims,
     /// The tokens, for the server alone.
     pub tokens: TokenSet,
+    /// When KYCPort was asked for the tokens, by this machine's clock: what they say is as new.
+    pub asked_at: Timestamp,
 }
 
 /// The tokens of one person. For the server alone: the browser must never see one.
@@ -177,6 +179,7 @@ impl OidcClient {
             code: &code,
             code_verifier: &transaction.code_verifier,
         };
+        let asked_at = self.0.clock.now();
         let answer =
             exchange::exchange(&self.0.http, settings, &provider.token_endpoint, grant).await?;
         let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
@@ -186,7 +189,11 @@ impl OidcClient {
         expected.acr = transaction.required_acr;
         let claims = self.verify_id_token(&id_token, &expected).await?;
         let tokens = self.token_set(answer, &claims.subject).await?;
-        Ok(SignIn { claims, tokens })
+        Ok(SignIn {
+            claims,
+            tokens,
+            asked_at,
+        })
     }
 
     /// Verifies an access token (`at+jwt`) that this client's people send to this client's own API.

@@ -14,9 +14,9 @@ use super::{
     sessions::LiveSession,
     settings::SignedOutMe,
 };
-use crate::kyc::Assurance;
+use crate::{clock::Timestamp, kyc::Assurance};
 
-/// A page that asks every minute must not keep a session alive that nobody uses.
+/// Times are seconds since 1970. A page that asks every minute must not keep a session alive that nobody uses.
 pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderMap) -> Response {
     let settings = context.settings();
     match context.session().await {
@@ -43,12 +43,18 @@ fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
             "name": session.name,
         },
         "scopes": session.scopes,
-        "assurance": assurance,
-        "auth_time": session.auth_time,
+        "assurance": {
+            "kyc_status": assurance.kyc_status,
+            "kyc_tier": assurance.kyc_tier,
+            "aml_clear": assurance.aml_clear,
+            "checked_at": assurance.checked_at.as_unix(),
+            "source": assurance.source,
+        },
+        "auth_time": session.auth_time.map(Timestamp::as_unix),
         "session": {
-            "began_at": session.began_at,
-            "idle_ends_at": live.idle_ends_at,
-            "ends_at": session.ends_at,
+            "began_at": session.began_at.as_unix(),
+            "idle_ends_at": live.idle_ends_at.as_unix(),
+            "ends_at": session.ends_at.as_unix(),
         },
     })
 }

@@ -105,7 +105,11 @@ impl Sessions {
     pub(super) async fn begin(&self, sign_in: SignIn) -> Result<LiveSession, StoreUnavailable> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.limits.absolute);
-        let SignIn { claims, tokens } = sign_in;
+        let SignIn {
+            claims,
+            tokens,
+            asked_at,
+        } = sign_in;
         let session = Session {
             issuer: claims.issuer,
             subject: claims.subject,
@@ -116,7 +120,7 @@ impl Sessions {
                 claims.kyc_status,
                 claims.kyc_tier,
                 claims.aml_clear,
-                claims.issued_at,
+                asked_at,
                 AssuranceSource::IdToken,
             ),
             auth_time: claims.auth_time,
