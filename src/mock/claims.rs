@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{person::PersonRecord, switches::Switches};
+use super::{person_record::PersonRecord, switches::Switches};
 use crate::wire::{claims, kyc::KycTier};
 
 /// The scopes there are (K13).

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    client::Clients, grants::Grants, keys::KeyRing, log::Log, person::Persons, rules::Rules,
-    switches::Switches,
+    client_record::Clients, grants::Grants, key_ring::KeyRing, log::Log, person_record::Persons,
+    rules::Rules, switches::Switches,
 };
 use crate::clock::{Clock as _, TestClock, Timestamp};
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::{
     browser::Browser,
-    builder::{MockError, MockIssuerBuilder},
     client::{Client, NewClient},
     core::{Core, lock},
     endpoint::Endpoint,
+    error::MockError,
     fault::Rule,
     keys::Keys,
     log::{RecordedRequest, Requests},
@@ -50,35 +50,6 @@ enum Listening {
 }
 
 impl MockIssuer {
-    /// Starts a mock on a random loopback port.
-    ///
-    /// # Panics
-    /// If no loopback port can be bound or no thread be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
-    pub async fn start() -> Self {
-        match Self::builder().start().await {
-            Ok(kyc) => kyc,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Starts a mock on a random loopback port, from a test that is not async.
-    ///
-    /// # Panics
-    /// If no loopback port can be bound or no thread be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
-    pub fn start_blocking() -> Self {
-        match Self::builder().start_blocking() {
-            Ok(kyc) => kyc,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Sets up a mock that is not like any other.
-    pub fn builder() -> MockIssuerBuilder {
-        MockIssuerBuilder::new()
-    }
-
     pub(super) fn new(core: Arc<Core>, server: Server) -> Self {
         let confidential = NewClient::new(Arc::clone(&core), "Acme Bank").create();
         let public = NewClient::new(Arc::clone(&core), "Globex Wallet")

@@ -14,7 +14,8 @@ use super::{
     core::Core,
     endpoint::Endpoint,
     fault::Rule,
-    gate::{Gate, Latch},
+    gate::Gate,
+    latch::Latch,
     rules::{Effect, Place},
 };
 

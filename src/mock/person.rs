@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest as _, Sha256};
-
-use super::{core::Core, random};
+use super::{core::Core, person_record::PersonRecord};
 use crate::wire::kyc::{KycStatus, KycTier};
 
 /// A person at the mock. What is changed here shows in the next token and userinfo answer.
@@ -190,69 +188,5 @@ impl Debug for NewPerson {
         f.debug_struct("NewPerson")
             .field("slug", &self.record.slug)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone)]
-pub(super) struct PersonRecord {
-    pub(super) id: String,
-    pub(super) slug: String,
-    pub(super) name: String,
-    pub(super) email: String,
-    pub(super) email_verified: bool,
-    pub(super) tier: KycTier,
-    pub(super) status: KycStatus,
-    pub(super) aml_clear: Option<bool>,
-}
-
-impl PersonRecord {
-    fn new(slug: &str) -> Self {
-        let digest = Sha256::digest(slug.as_bytes());
-        let mut letters = slug.chars();
-        let name = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect())
-            .unwrap_or_default();
-        Self {
-            id: random::hex("person_", digest.get(..10).unwrap_or_default()),
-            slug: slug.to_owned(),
-            name,
-            email: format!("{slug}@example.test"),
-            email_verified: true,
-            tier: KycTier::T2,
-            status: KycStatus::Verified,
-            aml_clear: Some(true),
-        }
-    }
-}
-
-/// In the order of creation, which is the order on the page.
-#[derive(Default)]
-pub(super) struct Persons(Vec<PersonRecord>);
-
-impl Persons {
-    /// By id, slug or email address.
-    pub(super) fn find(&self, hint: &str) -> Option<PersonRecord> {
-        self.0
-            .iter()
-            .find(|p| p.id == hint || p.slug == hint || p.email == hint)
-            .cloned()
-    }
-
-    pub(super) fn all(&self) -> Vec<PersonRecord> {
-        self.0.clone()
-    }
-
-    fn put(&mut self, record: PersonRecord) {
-        match self.0.iter_mut().find(|person| person.id == record.id) {
-            Some(person) => *person = record,
-            None => self.0.push(record),
-        }
-    }
-
-    fn change(&mut self, id: &str, change: impl FnOnce(&mut PersonRecord)) {
-        if let Some(person) = self.0.iter_mut().find(|person| person.id == id) {
-            change(person);
-        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     core::Core,
     grants::Consent,
     params::Params,
-    person::PersonRecord,
+    person_record::PersonRecord,
 };
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 
 use super::{
-    super::{answer::Answer, core::Core, person::PersonRecord},
+    super::{answer::Answer, core::Core, person_record::PersonRecord},
     html::{Text, page},
     request::AuthorizeRequest,
 };
