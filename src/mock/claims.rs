@@ -35,7 +35,7 @@ pub(super) fn about(
 }
 
 /// A number instead of a text if so switched (K32).
-fn tier(tier: &KycTier, switches: &Switches) -> Value {
+pub(super) fn tier(tier: &KycTier, switches: &Switches) -> Value {
     let number = match tier {
         KycTier::T0 => 0,
         KycTier::T1 => 1,

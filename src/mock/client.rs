@@ -114,6 +114,7 @@ impl NewClient {
 
     /// Registers it. A client of the same id is replaced.
     pub fn create(self) -> Client {
+        self.core.tenants().ensure(&self.record.tenant);
         self.core.clients().insert(self.record.clone());
         Client::new(self.core, self.record)
     }

@@ -3,12 +3,17 @@
 use std::{
     fmt::{self, Debug},
     sync::Arc,
+    time::Duration,
 };
 
-use super::{core::Core, person_record::PersonRecord};
-use crate::wire::kyc::{KycStatus, KycTier};
+use super::{core::Core, person_record::PersonRecord, tenant::Tenant};
+use crate::{
+    clock::Timestamp,
+    wire::kyc::{KycStatus, KycTier},
+};
 
-/// A person at the mock. What is changed here shows in the next token and userinfo answer.
+/// A person at the mock. What is changed here shows in the next token, userinfo and status
+/// answer.
 #[derive(Clone)]
 pub struct Person {
     core: Arc<Core>,
@@ -53,14 +58,33 @@ impl Person {
         self.change(|person| person.tier = tier);
     }
 
-    /// Sets the status.
+    /// Sets the status. An [expiry](Self::expires_at) set before is forgotten.
     pub fn set_status(&self, status: KycStatus) {
-        self.change(|person| person.status = status);
+        self.change(|person| person.settle(status));
     }
 
-    /// Rejects the person: the status becomes `rejected`.
+    /// Verifies the person to this tier, as when a pending verification passes.
+    pub fn verify(&self, tier: KycTier) {
+        self.change(|person| {
+            person.tier = tier;
+            person.settle(KycStatus::Verified);
+        });
+    }
+
+    /// Rejects the person: the status becomes `rejected`, as when a pending verification fails.
     pub fn reject(&self) {
         self.set_status(KycStatus::Rejected);
+    }
+
+    /// From this moment of the issuer's clock a verified person is `expired`, in tokens, userinfo
+    /// and status alike (K48).
+    pub fn expires_at(&self, end: Timestamp) {
+        self.change(|person| person.expires = Some(end));
+    }
+
+    /// [Expires](Self::expires_at) in this time from now, whole seconds, by the issuer's clock.
+    pub fn expires_in(&self, time: Duration) {
+        self.expires_at(self.core.now().saturating_add(time));
     }
 
     /// Sets `aml_clear`; with `None` the claim is absent (K31).
@@ -96,7 +120,7 @@ impl Person {
     }
 
     pub(super) fn record(&self) -> PersonRecord {
-        let known = self.core.persons().find(&self.id);
+        let known = self.core.person(&self.id);
         known.unwrap_or_else(|| PersonRecord::new(&self.slug))
     }
 
@@ -171,6 +195,14 @@ impl NewPerson {
     /// Sets the full name.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.record.name);
+        self
+    }
+
+    /// Shows the person to this tenant alone: others get 404 until the person signs in to one of
+    /// their clients (K46). Called again, to this one too. Otherwise every tenant sees them.
+    pub fn only_for(mut self, tenant: &Tenant) -> Self {
+        let seen_by = self.record.visible_to.get_or_insert_default();
+        seen_by.insert(tenant.id().to_owned());
         self
     }
 

@@ -1,9 +1,14 @@
 //! What is known of a person (K31, K33, K41).
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
 
 use super::random;
-use crate::wire::kyc::{KycStatus, KycTier};
+use crate::{
+    clock::Timestamp,
+    wire::kyc::{KycStatus, KycTier},
+};
 
 #[derive(Clone)]
 pub(super) struct PersonRecord {
@@ -15,6 +20,10 @@ pub(super) struct PersonRecord {
     pub(super) tier: KycTier,
     pub(super) status: KycStatus,
     pub(super) aml_clear: Option<bool>,
+    /// When a verification ends (K48).
+    pub(super) expires: Option<Timestamp>,
+    /// The tenants that see this person; none for all (K46).
+    pub(super) visible_to: Option<BTreeSet<String>>,
 }
 
 impl PersonRecord {
@@ -34,6 +43,36 @@ impl PersonRecord {
             tier: KycTier::T2,
             status: KycStatus::Verified,
             aml_clear: Some(true),
+            expires: None,
+            visible_to: None,
+        }
+    }
+
+    /// Says where the verification stands from here; an expiry was of what stood before (K48).
+    pub(super) fn settle(&mut self, status: KycStatus) {
+        self.status = status;
+        self.expires = None;
+    }
+
+    /// As it is at `now`: what was verified may have expired since (K48).
+    pub(super) fn at(mut self, now: Timestamp) -> Self {
+        let over = self.expires.is_some_and(|end| end <= now);
+        if over && self.status == KycStatus::Verified {
+            self.status = KycStatus::Expired;
+        }
+        self
+    }
+
+    pub(super) fn is_visible_to(&self, tenant: &str) -> bool {
+        self.visible_to
+            .as_ref()
+            .is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// They signed in to a client of this tenant (K46).
+    pub(super) fn show_to(&mut self, tenant: &str) {
+        if let Some(tenants) = &mut self.visible_to {
+            tenants.insert(tenant.to_owned());
         }
     }
 }

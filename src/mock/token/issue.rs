@@ -23,7 +23,7 @@ use crate::wire::{claims, token::TokenResponse};
 /// Issues everything that was granted and answers with it.
 pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let Granted { consent, family } = granted;
-    let Some(person) = core.persons().find(&consent.person_id) else {
+    let Some(person) = core.person(&consent.person_id) else {
         let refusal = Refusal::new("invalid_grant", "K24", "the person is gone");
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal);
     };
