@@ -7,8 +7,9 @@ use crate::{
 
 /// How an app finds the mock.
 impl MockIssuer {
-    /// A configuration for this mock's confidential client. `redirect_uri` is registered with it,
-    /// and the mock's clock is the app's: move one, and both move.
+    /// A configuration for this mock's confidential client, with its tenant's API key.
+    /// `redirect_uri` is registered with it, and the mock's clock is the app's: move one, and both
+    /// move.
     pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
         self.config_for(self.client(), redirect_uri)
     }
@@ -24,6 +25,7 @@ impl MockIssuer {
             .issuer(self.issuer())
             .discovery_url(self.discovery_url())
             .api_base_url(self.api_base_url())
+            .tenant_api_key(self.tenant_of(client).api_key())
             .clock(self.clock().clone());
         match client.secret() {
             Some(secret) => builder.client_secret(secret),
@@ -42,6 +44,10 @@ impl MockIssuer {
             ("KYCPORT_DISCOVERY_URL", self.discovery_url()),
             ("KYCPORT_API_BASE_URL", self.api_base_url().to_owned()),
             ("KYCPORT_CLIENT_ID", client.id().to_owned()),
+            (
+                "KYCPORT_TENANT_API_KEY",
+                self.tenant_of(client).api_key().to_owned(),
+            ),
         ];
         if let Some(secret) = client.secret() {
             variables.push(("KYCPORT_CLIENT_SECRET", secret.to_owned()));

@@ -7,6 +7,8 @@ mod browser;
 mod fault;
 #[path = "mock_own/life.rs"]
 mod life;
+#[path = "mock_own/status.rs"]
+mod status;
 #[path = "mock_own/strict.rs"]
 mod strict;
 #[path = "mock_own/support.rs"]

@@ -1,13 +1,13 @@
 //! How a mock is set up.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use super::{
     core::Core,
+    error::MockError,
     issuer::MockIssuer,
     server::{Port, Server},
     switches::Switches,
@@ -17,27 +17,36 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Why a mock could not be set up or changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MockError {
-    /// The address is reachable from elsewhere (case 135).
-    #[error(
-        "the mock issuer signs anyone in, so it binds loopback addresses alone, not {0}; \
-         if it must, call `danger_bind_any`"
-    )]
-    NotLoopback(SocketAddr),
-    /// The address could not be bound, or the thread not be started.
-    #[error("the mock issuer could not listen: {0}")]
-    Listen(#[from] io::Error),
-    /// The redirect URI cannot be registered (K12).
-    #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
-    RedirectUri {
-        /// What was given.
-        uri: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+/// How a mock comes to be.
+impl MockIssuer {
+    /// Starts a mock on a random loopback port.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound or no thread be started.
+    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    pub async fn start() -> Self {
+        match Self::builder().start().await {
+            Ok(kyc) => kyc,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts a mock on a random loopback port, from a test that is not async.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound or no thread be started.
+    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    pub fn start_blocking() -> Self {
+        match Self::builder().start_blocking() {
+            Ok(kyc) => kyc,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sets up a mock that is not like any other.
+    pub fn builder() -> MockIssuerBuilder {
+        MockIssuerBuilder::new()
+    }
 }
 
 /// Sets up a [`MockIssuer`].
@@ -54,7 +63,7 @@ pub struct MockIssuerBuilder {
 }
 
 impl MockIssuerBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             bind_any: false,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{person::PersonRecord, switches::Switches};
+use super::{person_record::PersonRecord, switches::Switches};
 use crate::wire::{claims, kyc::KycTier};
 
 /// The scopes there are (K13).
@@ -35,7 +35,7 @@ pub(super) fn about(
 }
 
 /// A number instead of a text if so switched (K32).
-fn tier(tier: &KycTier, switches: &Switches) -> Value {
+pub(super) fn tier(tier: &KycTier, switches: &Switches) -> Value {
     let number = match tier {
         KycTier::T0 => 0,
         KycTier::T1 => 1,

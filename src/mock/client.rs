@@ -1,15 +1,16 @@
 //! Clients: who may ask (K12, K20).
 
 use std::{
-    collections::BTreeMap,
     fmt::{self, Debug},
     sync::Arc,
 };
 
-use subtle::ConstantTimeEq as _;
-use url::{Host, Url};
-
-use super::{builder::MockError, core::Core, random};
+use super::{
+    client_record::{ClientRecord, check_redirect_uri},
+    core::Core,
+    error::MockError,
+    random,
+};
 
 /// A registered client, and the handle to it.
 #[derive(Clone)]
@@ -113,6 +114,7 @@ impl NewClient {
 
     /// Registers it. A client of the same id is replaced.
     pub fn create(self) -> Client {
+        self.core.tenants().ensure(&self.record.tenant);
         self.core.clients().insert(self.record.clone());
         Client::new(self.core, self.record)
     }
@@ -124,80 +126,4 @@ impl Debug for NewClient {
             .field("id", &self.record.id)
             .finish_non_exhaustive()
     }
-}
-
-#[derive(Clone)]
-pub(super) struct ClientRecord {
-    pub(super) id: String,
-    secret: Option<String>,
-    pub(super) name: String,
-    tenant: String,
-    redirect_uris: Vec<String>,
-}
-
-impl ClientRecord {
-    /// Byte for byte (K12).
-    pub(super) fn has_redirect_uri(&self, uri: &str) -> bool {
-        self.redirect_uris.iter().any(|known| known == uri)
-    }
-
-    pub(super) fn is_public(&self) -> bool {
-        self.secret.is_none()
-    }
-
-    /// Whether this is the client's secret, in constant time.
-    pub(super) fn has_secret(&self, secret: &str) -> bool {
-        self.secret
-            .as_ref()
-            .is_some_and(|own| own.as_bytes().ct_eq(secret.as_bytes()).into())
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Clients(BTreeMap<String, ClientRecord>);
-
-impl Clients {
-    pub(super) fn get(&self, id: &str) -> Option<ClientRecord> {
-        self.0.get(id).cloned()
-    }
-
-    fn insert(&mut self, record: ClientRecord) {
-        self.0.insert(record.id.clone(), record);
-    }
-
-    fn change(&mut self, id: &str, change: impl FnOnce(&mut ClientRecord)) {
-        if let Some(client) = self.0.get_mut(id) {
-            change(client);
-        }
-    }
-}
-
-fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
-    let refuse = |reason| {
-        Err(MockError::RedirectUri {
-            uri: uri.to_owned(),
-            reason,
-        })
-    };
-    let Ok(parsed) = Url::parse(uri) else {
-        return refuse("it is not an absolute URI");
-    };
-    let loopback = match parsed.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    match parsed.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return refuse("only HTTPS is registered, or plain http on loopback"),
-    }
-    if parsed.fragment().is_some() {
-        return refuse("a redirect URI has no fragment (RFC 6749 section 3.1.2)");
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return refuse("it carries a user name or a password");
-    }
-    Ok(())
 }

@@ -3,8 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    client::Clients, grants::Grants, keys::KeyRing, log::Log, person::Persons, rules::Rules,
+    client_record::Clients,
+    grants::Grants,
+    key_ring::KeyRing,
+    log::Log,
+    person_record::{PersonRecord, Persons},
+    rules::Rules,
     switches::Switches,
+    tenant_record::Tenants,
 };
 use crate::clock::{Clock as _, TestClock, Timestamp};
 
@@ -16,6 +22,7 @@ pub(super) struct Core {
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
     clients: Mutex<Clients>,
+    tenants: Mutex<Tenants>,
     persons: Mutex<Persons>,
     grants: Mutex<Grants>,
     log: Mutex<Log>,
@@ -36,6 +43,7 @@ impl Core {
             switches: Mutex::new(switches),
             keys: Mutex::default(),
             clients: Mutex::default(),
+            tenants: Mutex::default(),
             persons: Mutex::default(),
             grants: Mutex::default(),
             log: Mutex::default(),
@@ -64,6 +72,23 @@ impl Core {
         lock(&self.clients)
     }
 
+    pub(super) fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        lock(&self.tenants)
+    }
+
+    /// A person as of now, by id, slug or email address.
+    pub(super) fn person(&self, hint: &str) -> Option<PersonRecord> {
+        let known = self.persons().find(hint)?;
+        Some(known.at(self.now()))
+    }
+
+    /// Everyone as of now, in the order of creation.
+    pub(super) fn everyone(&self) -> Vec<PersonRecord> {
+        let (now, all) = (self.now(), self.persons().all());
+        all.into_iter().map(|person| person.at(now)).collect()
+    }
+
+    /// Those who may be changed, as they were put down.
     pub(super) fn persons(&self) -> MutexGuard<'_, Persons> {
         lock(&self.persons)
     }

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::ALLOW},
     response::Response,
 };
+use serde_json::json;
 
 use super::{
     answer::{Answer, AnswerBody, Refusal},
@@ -15,12 +16,12 @@ use super::{
     breakage::wait,
     core::Core,
     discovery,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, person_segment},
     log::RecordedRequest,
     params::Params,
     rules::{Effect, Spot},
     socket::Cutter,
-    token, userinfo,
+    status, token, userinfo,
 };
 
 pub(super) async fn serve(
@@ -154,10 +155,10 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
     }
     let Incoming {
         method,
+        path,
         query,
         headers,
         form,
-        ..
     } = incoming;
     match endpoint {
         Endpoint::Discovery => discovery::discovery(core),
@@ -165,6 +166,8 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         Endpoint::Authorize => authorize::authorize(core, method, headers, query, form),
         Endpoint::Token => token::token(core, headers, query, form),
         Endpoint::Userinfo => userinfo::userinfo(core, headers, query, form),
+        Endpoint::Status => status::status(core, headers, person_segment(path).unwrap_or_default()),
+        Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
     }
 }
 

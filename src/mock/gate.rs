@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::watch;
-
-use super::fault::Fault;
+use super::{fault::Fault, latch::Latch};
 
 /// Holds the requests of one endpoint. Dropping it lets them through.
 #[must_use = "a gate opens as soon as it is dropped: bind it"]
@@ -61,48 +59,5 @@ impl Debug for Gate {
         f.debug_struct("Gate")
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
-    }
-}
-
-/// The side of the gate that requests meet.
-pub(super) struct Latch {
-    waiting: watch::Sender<usize>,
-    open: watch::Sender<bool>,
-}
-
-impl Latch {
-    pub(super) async fn pass(&self) {
-        let mut open = self.open.subscribe();
-        if *open.borrow_and_update() {
-            return;
-        }
-        let _waiting = Waiting::count(&self.waiting);
-        // The sender lives as long as `self`, so there is no other end of this.
-        let _ = open.wait_for(|open| *open).await;
-    }
-}
-
-impl Default for Latch {
-    fn default() -> Self {
-        Self {
-            waiting: watch::Sender::new(0),
-            open: watch::Sender::new(false),
-        }
-    }
-}
-
-/// Counts one request while it waits; a client that goes away is counted no more.
-struct Waiting<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Waiting<'a> {
-    fn count(sender: &'a watch::Sender<usize>) -> Self {
-        sender.send_modify(|n| *n = n.saturating_add(1));
-        Self(sender)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|n| *n = n.saturating_sub(1));
     }
 }

@@ -5,15 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use serde_json::Value;
+use url::form_urlencoded;
 
 use super::{
     browser::Browser,
-    builder::{MockError, MockIssuerBuilder},
     client::{Client, NewClient},
     core::{Core, lock},
     endpoint::Endpoint,
-    fault::Rule,
+    error::MockError,
     keys::Keys,
     log::{RecordedRequest, Requests},
     mint::Mint,
@@ -21,6 +20,7 @@ use super::{
     person::{NewPerson, Person},
     server::{Port, Server},
     switches::Switches,
+    tenant::Tenant,
     tokens::Tokens,
 };
 use crate::clock::TestClock;
@@ -40,6 +40,8 @@ struct Inner {
     server: Mutex<Listening>,
     client: Client,
     public_client: Client,
+    tenant: Tenant,
+    other_tenant: Tenant,
 }
 
 enum Listening {
@@ -50,46 +52,21 @@ enum Listening {
 }
 
 impl MockIssuer {
-    /// Starts a mock on a random loopback port.
-    ///
-    /// # Panics
-    /// If no loopback port can be bound or no thread be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
-    pub async fn start() -> Self {
-        match Self::builder().start().await {
-            Ok(kyc) => kyc,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Starts a mock on a random loopback port, from a test that is not async.
-    ///
-    /// # Panics
-    /// If no loopback port can be bound or no thread be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
-    pub fn start_blocking() -> Self {
-        match Self::builder().start_blocking() {
-            Ok(kyc) => kyc,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Sets up a mock that is not like any other.
-    pub fn builder() -> MockIssuerBuilder {
-        MockIssuerBuilder::new()
-    }
-
     pub(super) fn new(core: Arc<Core>, server: Server) -> Self {
         let confidential = NewClient::new(Arc::clone(&core), "Acme Bank").create();
         let public = NewClient::new(Arc::clone(&core), "Globex Wallet")
             .public()
             .create();
+        let tenant = Tenant::ensure(Arc::clone(&core), confidential.tenant());
+        let other_tenant = Tenant::ensure(Arc::clone(&core), public.tenant());
         Self {
             inner: Arc::new(Inner {
                 core,
                 server: Mutex::new(Listening::Up(server)),
                 client: confidential,
                 public_client: public,
+                tenant,
+                other_tenant,
             }),
         }
     }
@@ -115,9 +92,16 @@ impl MockIssuer {
         self.origin()
     }
 
-    /// The address of an endpoint.
+    /// The address of an endpoint. That of a person's status is [`status_url`](Self::status_url).
     pub fn url(&self, endpoint: Endpoint) -> String {
         format!("{}{}", self.origin(), endpoint.path())
+    }
+
+    /// The address of a person's status, the id as one segment whatever is in it (K40).
+    pub fn status_url(&self, person_id: &str) -> String {
+        let id: String = form_urlencoded::byte_serialize(person_id.as_bytes()).collect();
+        let id = id.replace('+', "%20");
+        self.url(Endpoint::Status).replace("{person_id}", &id)
     }
 
     /// The confidential client that is there from the start.
@@ -128,6 +112,21 @@ impl MockIssuer {
     /// The public client that is there from the start, of another tenant.
     pub fn public_client(&self) -> &Client {
         &self.inner.public_client
+    }
+
+    /// The tenant of [`client`](Self::client).
+    pub fn tenant(&self) -> &Tenant {
+        &self.inner.tenant
+    }
+
+    /// The tenant of [`public_client`](Self::public_client).
+    pub fn other_tenant(&self) -> &Tenant {
+        &self.inner.other_tenant
+    }
+
+    /// The tenant of any client.
+    pub fn tenant_of(&self, client: &Client) -> Tenant {
+        Tenant::ensure(Arc::clone(self.core()), client.tenant())
     }
 
     /// One more client, confidential unless told otherwise.
@@ -142,7 +141,7 @@ impl MockIssuer {
 
     /// A person that was created, by slug, id or email address.
     pub fn find_person(&self, hint: &str) -> Option<Person> {
-        let record = self.core().persons().find(hint)?;
+        let record = self.core().person(hint)?;
         Some(Person::new(Arc::clone(self.core()), &record))
     }
 
@@ -184,34 +183,6 @@ impl MockIssuer {
     /// What is to go wrong at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> On {
         On::new(Arc::clone(self.core()), endpoint)
-    }
-
-    /// Changes the discovery document.
-    pub fn edit_discovery(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
-        self.on(Endpoint::Discovery).edit(edit)
-    }
-
-    /// Changes the key set.
-    pub fn edit_jwks(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
-        self.on(Endpoint::Jwks).edit(edit)
-    }
-
-    /// Changes a successful answer of the token endpoint.
-    pub fn edit_token_response(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
-        self.on(Endpoint::Token).edit(edit)
-    }
-
-    /// Changes a successful answer of userinfo.
-    pub fn edit_userinfo(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
-        self.on(Endpoint::Userinfo).edit(edit)
-    }
-
-    /// Changes the parameters that the browser carries back to the client, errors too.
-    pub fn edit_authorization_response(
-        &self,
-        edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
-    ) -> Rule {
-        self.on(Endpoint::Authorize).edit_params(edit)
     }
 
     /// Bends the tokens that anyone gets.

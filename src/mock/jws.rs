@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto::aws_lc};
 use serde_json::{Map, Value, json};
 
-use super::{core::Core, keys::Key, random};
+use super::{
+    key_ring::{Key, KeyRing},
+    random,
+};
 use crate::wire::claims;
 
 /// A token just before it is signed. Whatever is changed here is what is signed and served.
@@ -44,12 +47,12 @@ impl TokenDraft {
     }
 
     /// Signs and joins the parts (RFC 7515 section 3.1).
-    pub(super) fn finish(self, core: &Core) -> String {
+    pub(super) fn finish(self, keys: &KeyRing) -> String {
         let signing = match self.signing {
             Signing::Raw(text) => return text,
             other => other,
         };
-        let active = core.keys().active();
+        let active = keys.active();
         let foreign = matches!(signing, Signing::Foreign { .. }).then(Key::generate);
         let mut header = self.header;
         if let (Signing::Foreign { embed: true }, Some(key)) = (&signing, &foreign) {
@@ -69,7 +72,7 @@ impl TokenDraft {
         let bytes = message.as_bytes();
         let signature = match signing {
             Signing::Active | Signing::Raw(_) => active.sign(bytes),
-            Signing::Key(kid) => core.keys().find(&kid).unwrap_or(active).sign(bytes),
+            Signing::Key(kid) => keys.find(&kid).unwrap_or(active).sign(bytes),
             Signing::Foreign { .. } => foreign.unwrap_or(active).sign(bytes),
             Signing::None => String::new(),
             Signing::Hs256WithPublicKey => hs256(&active.public, bytes),

@@ -110,7 +110,7 @@ impl Minted {
     pub fn sign(self) -> String {
         let now = self.core.now();
         let expires = now.saturating_add(self.core.switches().access_token_lifetime);
-        let token = self.draft.finish(&self.core);
+        let token = self.draft.finish(&self.core.keys());
         if let Some(consent) = self.access {
             let family = random::name("family_");
             self.core

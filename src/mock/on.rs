@@ -10,11 +10,13 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
+    api_error,
     breakage::Breakage,
     core::Core,
     endpoint::Endpoint,
     fault::Rule,
-    gate::{Gate, Latch},
+    gate::Gate,
+    latch::Latch,
     rules::{Effect, Place},
 };
 
@@ -45,10 +47,15 @@ impl On {
         self
     }
 
-    /// Answers with this status and a JSON `detail` (K23). A number that is no final status
-    /// becomes 500.
+    /// Answers with this status and JSON: a `detail` (K23), or the endpoint's own error, for what
+    /// the status endpoint answers with 401, 403, 404 and 429 (K43). A number that is no final
+    /// status becomes 500.
     pub fn fail(self, status: u16) -> Rule {
-        let body = format!("{{\"detail\":\"the mock was told to answer {status}\"}}");
+        let own = api_error::code(status).filter(|_| self.endpoint == Endpoint::Status);
+        let body = match own {
+            Some(code) => api_error::body(code, &self.core.switches()).to_string(),
+            None => format!("{{\"detail\":\"the mock was told to answer {status}\"}}"),
+        };
         self.answer(status, "application/json", body)
             .named(format!("fail({status})"))
     }

@@ -3,14 +3,17 @@
 use std::{
     fmt::{self, Debug},
     sync::Arc,
+    time::Duration,
 };
 
-use sha2::{Digest as _, Sha256};
+use super::{core::Core, person_record::PersonRecord, tenant::Tenant};
+use crate::{
+    clock::Timestamp,
+    wire::kyc::{KycStatus, KycTier},
+};
 
-use super::{core::Core, random};
-use crate::wire::kyc::{KycStatus, KycTier};
-
-/// A person at the mock. What is changed here shows in the next token and userinfo answer.
+/// A person at the mock. What is changed here shows in the next token, userinfo and status
+/// answer.
 #[derive(Clone)]
 pub struct Person {
     core: Arc<Core>,
@@ -55,14 +58,33 @@ impl Person {
         self.change(|person| person.tier = tier);
     }
 
-    /// Sets the status.
+    /// Sets the status. An [expiry](Self::expires_at) set before is forgotten.
     pub fn set_status(&self, status: KycStatus) {
-        self.change(|person| person.status = status);
+        self.change(|person| person.settle(status));
     }
 
-    /// Rejects the person: the status becomes `rejected`.
+    /// Verifies the person to this tier, as when a pending verification passes.
+    pub fn verify(&self, tier: KycTier) {
+        self.change(|person| {
+            person.tier = tier;
+            person.settle(KycStatus::Verified);
+        });
+    }
+
+    /// Rejects the person: the status becomes `rejected`, as when a pending verification fails.
     pub fn reject(&self) {
         self.set_status(KycStatus::Rejected);
+    }
+
+    /// From this moment of the issuer's clock a verified person is `expired`, in tokens, userinfo
+    /// and status alike (K48).
+    pub fn expires_at(&self, end: Timestamp) {
+        self.change(|person| person.expires = Some(end));
+    }
+
+    /// [Expires](Self::expires_at) in this time from now, whole seconds, by the issuer's clock.
+    pub fn expires_in(&self, time: Duration) {
+        self.expires_at(self.core.now().saturating_add(time));
     }
 
     /// Sets `aml_clear`; with `None` the claim is absent (K31).
@@ -98,7 +120,7 @@ impl Person {
     }
 
     pub(super) fn record(&self) -> PersonRecord {
-        let known = self.core.persons().find(&self.id);
+        let known = self.core.person(&self.id);
         known.unwrap_or_else(|| PersonRecord::new(&self.slug))
     }
 
@@ -176,6 +198,14 @@ impl NewPerson {
         self
     }
 
+    /// Shows the person to this tenant alone: others get 404 until the person signs in to one of
+    /// their clients (K46). Called again, to this one too. Otherwise every tenant sees them.
+    pub fn only_for(mut self, tenant: &Tenant) -> Self {
+        let seen_by = self.record.visible_to.get_or_insert_default();
+        seen_by.insert(tenant.id().to_owned());
+        self
+    }
+
     /// Creates the person; one of the same slug is overwritten.
     pub fn create(self) -> Person {
         let Self { core, record } = self;
@@ -190,69 +220,5 @@ impl Debug for NewPerson {
         f.debug_struct("NewPerson")
             .field("slug", &self.record.slug)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone)]
-pub(super) struct PersonRecord {
-    pub(super) id: String,
-    pub(super) slug: String,
-    pub(super) name: String,
-    pub(super) email: String,
-    pub(super) email_verified: bool,
-    pub(super) tier: KycTier,
-    pub(super) status: KycStatus,
-    pub(super) aml_clear: Option<bool>,
-}
-
-impl PersonRecord {
-    fn new(slug: &str) -> Self {
-        let digest = Sha256::digest(slug.as_bytes());
-        let mut letters = slug.chars();
-        let name = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect())
-            .unwrap_or_default();
-        Self {
-            id: random::hex("person_", digest.get(..10).unwrap_or_default()),
-            slug: slug.to_owned(),
-            name,
-            email: format!("{slug}@example.test"),
-            email_verified: true,
-            tier: KycTier::T2,
-            status: KycStatus::Verified,
-            aml_clear: Some(true),
-        }
-    }
-}
-
-/// In the order of creation, which is the order on the page.
-#[derive(Default)]
-pub(super) struct Persons(Vec<PersonRecord>);
-
-impl Persons {
-    /// By id, slug or email address.
-    pub(super) fn find(&self, hint: &str) -> Option<PersonRecord> {
-        self.0
-            .iter()
-            .find(|p| p.id == hint || p.slug == hint || p.email == hint)
-            .cloned()
-    }
-
-    pub(super) fn all(&self) -> Vec<PersonRecord> {
-        self.0.clone()
-    }
-
-    fn put(&mut self, record: PersonRecord) {
-        match self.0.iter_mut().find(|person| person.id == record.id) {
-            Some(person) => *person = record,
-            None => self.0.push(record),
-        }
-    }
-
-    fn change(&mut self, id: &str, change: impl FnOnce(&mut PersonRecord)) {
-        if let Some(person) = self.0.iter_mut().find(|person| person.id == id) {
-            change(person);
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::{breakage::Breakage, endpoint::Endpoint, gate::Latch, jws::TokenDraft};
+use super::{breakage::Breakage, endpoint::Endpoint, jws::TokenDraft, latch::Latch};
 
 /// The rules of one issuer, oldest first.
 #[derive(Default)]

@@ -42,6 +42,13 @@ pub struct Switches {
     pub issue_refresh_tokens: bool,
     /// Client authentication in the `Authorization` header besides the body (K20). Off.
     pub accept_basic: bool,
+    /// `person_id` in the status answer, which KYCPort does not document (K40). Off.
+    pub status_person_id: bool,
+    /// The field of a status refusal that the code stands in (K23, K43). `error`.
+    pub api_error_field: &'static str,
+    /// How many statuses a tenant may ask for in how much time; more are 429 with `Retry-After`
+    /// (K43, K47). The time is the issuer's clock's. None, for no limit.
+    pub status_rate_limit: Option<(u32, Duration)>,
     /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
     /// for browsers nobody sits at. Off.
     pub auto_consent: bool,
@@ -68,6 +75,9 @@ impl Default for Switches {
             tier_as_number: false,
             issue_refresh_tokens: false,
             accept_basic: false,
+            status_person_id: false,
+            api_error_field: "error",
+            status_rate_limit: None,
             auto_consent: false,
             id_token_lifetime: Duration::from_secs(300),
             access_token_lifetime: Duration::from_secs(900),

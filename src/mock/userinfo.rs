@@ -1,10 +1,11 @@
 //! Userinfo (K35): Bearer alone, errors as in RFC 6750 section 3.
 
-use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, Refusal},
+    bearer::bearer,
     claims,
     core::Core,
     params::Params,
@@ -30,7 +31,7 @@ pub(super) fn userinfo(core: &Core, headers: &HeaderMap, query: &Params, form: &
     if access.expires <= core.now() {
         return invalid("the access token has expired");
     }
-    let Some(person) = core.persons().find(&access.consent.person_id) else {
+    let Some(person) = core.person(&access.consent.person_id) else {
         return invalid("the person is gone");
     };
     let mut told = claims::about(&person, &access.consent.scopes, &core.switches());
@@ -41,11 +42,4 @@ pub(super) fn userinfo(core: &Core, headers: &HeaderMap, query: &Params, form: &
 fn refuse(status: StatusCode, error: &'static str, why: &str) -> Answer {
     let challenge = format!("Bearer error=\"{error}\", error_description=\"{why}\"");
     Answer::refuse(status, Refusal::new(error, "K35", why)).challenge(&challenge)
-}
-
-/// The scheme in any case (RFC 9110 section 11.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

@@ -80,8 +80,8 @@ pub(in crate::mock) fn refusal(refusal: Refusal) -> Answer {
 pub(in crate::mock) fn missing(path: &str) -> Answer {
     let main = format!(
         "<h1>There is nothing here</h1>\n<p><code>{}</code> is no address of this issuer. \
-         The addresses stand in the discovery document; those under <code>/api/oidc/</code> end \
-         in a slash.</p>\n",
+         The addresses stand in the discovery document; those under <code>/api/</code> end in a \
+         slash.</p>\n",
         Text(path)
     );
     let mut answer = page(StatusCode::NOT_FOUND, "Not found", &main);

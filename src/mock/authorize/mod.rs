@@ -14,7 +14,7 @@ use super::{
     core::Core,
     grants::Consent,
     params::Params,
-    person::PersonRecord,
+    person_record::PersonRecord,
 };
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};
@@ -39,7 +39,7 @@ pub(super) fn authorize(
     let hinted = request
         .login_hint
         .as_deref()
-        .and_then(|hint| core.persons().find(hint));
+        .and_then(|hint| core.person(hint));
     if request.prompt_none {
         return silent(core, &request, headers);
     }
@@ -61,9 +61,7 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
             request.back.error(core, refusal)
         }
         Some("allow") => {
-            let known = form
-                .get("person")
-                .and_then(|hint| core.persons().find(hint));
+            let known = form.get("person").and_then(|hint| core.person(hint));
             let Some(person) = known else {
                 let why = "`person` is missing or names nobody who was created here";
                 return html::refusal(Refusal::new("invalid_request", "K14", why));
@@ -85,7 +83,7 @@ fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answe
             .max_age
             .is_none_or(|age| core.now().since(*since) <= age)
     });
-    let person = fresh.and_then(|(id, since)| Some((core.persons().find(&id)?, since)));
+    let person = fresh.and_then(|(id, since)| Some((core.person(&id)?, since)));
     if let Some((person, since)) = person {
         return allow(core, request, &person, since);
     }
@@ -109,6 +107,8 @@ fn allow(
         nonce: Some(request.nonce.clone()),
         auth_time,
     };
+    core.persons()
+        .change(&person.id, |p| p.show_to(&request.client.tenant));
     let mut grants = core.grants();
     let issued = grants.issue_code(
         now,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 
 use super::{
-    super::{answer::Answer, core::Core, person::PersonRecord},
+    super::{answer::Answer, core::Core, person_record::PersonRecord},
     html::{Text, page},
     request::AuthorizeRequest,
 };
@@ -16,7 +16,7 @@ pub(super) fn choose(
     request: &AuthorizeRequest,
     hinted: Option<&PersonRecord>,
 ) -> Answer {
-    let persons = core.persons().all();
+    let persons = core.everyone();
     let client = Text(&request.client.name);
     let mut main = format!(
         "<h1>Sign in to {client}</h1>\n<p>{client} asks to know who you are{}.</p>\n\

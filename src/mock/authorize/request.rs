@@ -8,7 +8,7 @@ use url::Url;
 use super::super::{
     answer::{Answer, Refusal},
     claims::SCOPES,
-    client::ClientRecord,
+    client_record::ClientRecord,
     core::Core,
     endpoint::Endpoint,
     params::Params,

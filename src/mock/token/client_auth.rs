@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
-use super::super::{answer::Refusal, client::ClientRecord, core::Core, params::Params};
+use super::super::{answer::Refusal, client_record::ClientRecord, core::Core, params::Params};
 use crate::wire::authorize as names;
 
 pub(super) fn authenticate(

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::{
     answer::Refusal,
-    client::ClientRecord,
+    client_record::ClientRecord,
     core::Core,
     grants::{Consent, Presented},
     params::Params,

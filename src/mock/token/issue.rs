@@ -12,7 +12,7 @@ use super::{
         core::Core,
         grants::Consent,
         jws::{self, TokenDraft},
-        person::PersonRecord,
+        person_record::PersonRecord,
         rules::Spot,
         tokens::bend,
     },
@@ -23,7 +23,7 @@ use crate::wire::{claims, token::TokenResponse};
 /// Issues everything that was granted and answers with it.
 pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let Granted { consent, family } = granted;
-    let Some(person) = core.persons().find(&consent.person_id) else {
+    let Some(person) = core.person(&consent.person_id) else {
         let refusal = Refusal::new("invalid_grant", "K24", "the person is gone");
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal);
     };
@@ -33,12 +33,12 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let access = access_token_claims(core, &consent);
     let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
     bend(core, Spot::AccessToken(&person.id), &mut access);
-    let access = access.finish(core);
+    let access = access.finish(&core.keys());
     // The hash is of the access token as it is served, so that bending one does not break both.
     let id_token = id_token_claims(core, &consent, &person, Some(&access));
     let mut id_token = TokenDraft::new("JWT", &key, id_token);
     bend(core, Spot::IdToken(&person.id), &mut id_token);
-    let id_token = id_token.finish(core);
+    let id_token = id_token.finish(&core.keys());
 
     let lifetime = switches.access_token_lifetime;
     let mut grants = core.grants();

@@ -1,0 +1,37 @@
+//! How the API says no (K43).
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Answer, Refusal},
+    switches::Switches,
+};
+
+/// The answer for a status that has a code; 500 for any other.
+pub(super) fn refuse(status: StatusCode, why: &str, switches: &Switches) -> Answer {
+    let Some(code) = code(status.as_u16()) else {
+        return Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({}));
+    };
+    let mut answer = Answer::json(status, body(code, switches)).no_store();
+    answer.refusal = Some(Refusal::new(code, "K43", why));
+    answer
+}
+
+/// The code that stands for this status.
+pub(super) const fn code(status: u16) -> Option<&'static str> {
+    match status {
+        401 => Some("invalid_api_key"),
+        403 => Some("forbidden"),
+        404 => Some("person_not_found"),
+        429 => Some("rate_limited"),
+        _ => None,
+    }
+}
+
+/// The code alone, in the field that the switches name (K23).
+pub(super) fn body(code: &str, switches: &Switches) -> Value {
+    let mut fields = serde_json::Map::new();
+    fields.insert(switches.api_error_field.to_owned(), json!(code));
+    Value::Object(fields)
+}

@@ -1,0 +1,26 @@
+//! Why a mock could not be set up or changed.
+
+use std::{io, net::SocketAddr};
+
+/// Why a mock could not be set up or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// The address is reachable from elsewhere (case 135).
+    #[error(
+        "the mock issuer signs anyone in, so it binds loopback addresses alone, not {0}; \
+         if it must, call `danger_bind_any`"
+    )]
+    NotLoopback(SocketAddr),
+    /// The address could not be bound, or the thread not be started.
+    #[error("the mock issuer could not listen: {0}")]
+    Listen(#[from] io::Error),
+    /// The redirect URI cannot be registered (K12).
+    #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
+    RedirectUri {
+        /// What was given.
+        uri: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,109 @@
+//! What is known of a person (K31, K33, K41).
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::random;
+use crate::{
+    clock::Timestamp,
+    wire::kyc::{KycStatus, KycTier},
+};
+
+#[derive(Clone)]
+pub(super) struct PersonRecord {
+    pub(super) id: String,
+    pub(super) slug: String,
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) email_verified: bool,
+    pub(super) tier: KycTier,
+    pub(super) status: KycStatus,
+    pub(super) aml_clear: Option<bool>,
+    /// When a verification ends (K48).
+    pub(super) expires: Option<Timestamp>,
+    /// The tenants that see this person; none for all (K46).
+    pub(super) visible_to: Option<BTreeSet<String>>,
+}
+
+impl PersonRecord {
+    pub(super) fn new(slug: &str) -> Self {
+        let digest = Sha256::digest(slug.as_bytes());
+        let mut letters = slug.chars();
+        let name = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_default();
+        Self {
+            id: random::hex("person_", digest.get(..10).unwrap_or_default()),
+            slug: slug.to_owned(),
+            name,
+            email: format!("{slug}@example.test"),
+            email_verified: true,
+            tier: KycTier::T2,
+            status: KycStatus::Verified,
+            aml_clear: Some(true),
+            expires: None,
+            visible_to: None,
+        }
+    }
+
+    /// Says where the verification stands from here; an expiry was of what stood before (K48).
+    pub(super) fn settle(&mut self, status: KycStatus) {
+        self.status = status;
+        self.expires = None;
+    }
+
+    /// As it is at `now`: what was verified may have expired since (K48).
+    pub(super) fn at(mut self, now: Timestamp) -> Self {
+        let over = self.expires.is_some_and(|end| end <= now);
+        if over && self.status == KycStatus::Verified {
+            self.status = KycStatus::Expired;
+        }
+        self
+    }
+
+    pub(super) fn is_visible_to(&self, tenant: &str) -> bool {
+        self.visible_to
+            .as_ref()
+            .is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// They signed in to a client of this tenant (K46).
+    pub(super) fn show_to(&mut self, tenant: &str) {
+        if let Some(tenants) = &mut self.visible_to {
+            tenants.insert(tenant.to_owned());
+        }
+    }
+}
+
+/// In the order of creation, which is the order on the page.
+#[derive(Default)]
+pub(super) struct Persons(Vec<PersonRecord>);
+
+impl Persons {
+    /// By id, slug or email address.
+    pub(super) fn find(&self, hint: &str) -> Option<PersonRecord> {
+        self.0
+            .iter()
+            .find(|p| p.id == hint || p.slug == hint || p.email == hint)
+            .cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<PersonRecord> {
+        self.0.clone()
+    }
+
+    pub(super) fn put(&mut self, record: PersonRecord) {
+        match self.0.iter_mut().find(|person| person.id == record.id) {
+            Some(person) => *person = record,
+            None => self.0.push(record),
+        }
+    }
+
+    pub(super) fn change(&mut self, id: &str, change: impl FnOnce(&mut PersonRecord)) {
+        if let Some(person) = self.0.iter_mut().find(|person| person.id == id) {
+            change(person);
+        }
+    }
+}
