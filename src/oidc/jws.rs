@@ -101,7 +101,7 @@ fn judge_header(
         Some(Value::String(alg)) if names.admits(alg) => {}
         _ => return Err(TokenRefusal::Algorithm),
     }
-    if EXTENSIONS.iter().any(|name| header.contains(*name)) {
+    if EXTENSIONS.iter().any(|name| header.contains(name)) {
         return Err(TokenRefusal::Extension);
     }
     let typ = match header.get("typ") {
