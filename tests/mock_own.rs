@@ -1,4 +1,15 @@
 //! The mock issuer against its own contract: a lax mock would hide bugs (case 136).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "mock_own/browser.rs"]
+mod browser;
+#[path = "mock_own/fault.rs"]
+mod fault;
 #[path = "mock_own/life.rs"]
 mod life;
+#[path = "mock_own/strict.rs"]
+mod strict;
+#[path = "mock_own/support.rs"]
+mod support;
+#[path = "mock_own/tokens.rs"]
+mod tokens;

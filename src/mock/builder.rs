@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -81,7 +81,7 @@ impl MockIssuerBuilder {
     }
 
     /// Sets the origin that the documents and links name, where browsers reach the mock by
-    /// another address than it binds. Without a slash at the end.
+    /// another address than it binds; without a slash at the end.
     pub fn public_origin(mut self, origin: &str) -> Self {
         self.public_origin = Some(origin.to_owned());
         self
@@ -144,7 +144,7 @@ impl MockIssuerBuilder {
         let port = Port::bind(self.address)?;
         let origin = self
             .public_origin
-            .unwrap_or_else(|| format!("http://{}", port.address()));
+            .unwrap_or_else(|| format!("http://{}", reachable(port.address())));
         let issuer = self.issuer.unwrap_or_else(|| origin.clone());
         let core = Arc::new(Core::new(self.clock, origin, issuer, self.switches));
         let server = Server::start(Arc::clone(&core), port)?;
@@ -154,6 +154,16 @@ impl MockIssuerBuilder {
         }
         Ok(kyc)
     }
+}
+
+/// Where one that listens everywhere is reached from here.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn sample_persons(kyc: &MockIssuer) {

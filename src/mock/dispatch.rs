@@ -30,10 +30,11 @@ pub(super) async fn serve(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
+    let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming {
         method: parts.method,
         path: parts.uri.path().to_owned(),
-        query: Params::parse(parts.uri.query().unwrap_or_default().as_bytes()),
+        query: Params::parse(query.as_bytes()),
         headers: parts.headers,
         form: Params::parse(body.as_deref().unwrap_or_default()),
     };
@@ -42,8 +43,8 @@ pub(super) async fn serve(
         endpoint,
         incoming.method.as_str(),
         &incoming.path,
-        incoming.query.clone(),
-        incoming.form.clone(),
+        noted(&incoming.query, query.len()),
+        noted(&incoming.form, body.as_ref().map_or(0, Vec::len)),
         incoming.headers.clone(),
     ));
     let (response, refusal) = match (endpoint, body) {
@@ -177,11 +178,21 @@ async fn read(body: Body) -> Option<Vec<u8>> {
     to_bytes(body, MAX_BODY).await.ok().map(Vec::from)
 }
 
+/// What the log keeps: nothing of what is too large to keep thousands of.
+fn noted(params: &Params, size: usize) -> Params {
+    if size > MOST_NOTED {
+        return Params::default();
+    }
+    params.clone()
+}
+
 fn too_large() -> Answer {
     let why = "the body is larger than 1 MiB, or broke off";
     let refusal = Refusal::new("invalid_request", "K20", why);
     Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, refusal)
 }
+
+const MOST_NOTED: usize = 16 * 1024;
 
 /// More than any request that this issuer understands.
 const MAX_BODY: usize = 1024 * 1024;

@@ -72,7 +72,9 @@ impl Grants {
         redirect_uri: String,
         challenge: String,
     ) -> String {
-        self.codes.retain(|_, code| !forgotten(code.expires, now));
+        if prune(self.codes.len()) {
+            self.codes.retain(|_, code| !forgotten(code.expires, now));
+        }
         let code = random::token();
         self.codes.insert(
             digest(&code),
@@ -113,7 +115,9 @@ impl Grants {
         family: String,
         expires: Timestamp,
     ) {
-        self.access.retain(|_, access| access.expires > now);
+        if prune(self.access.len()) {
+            self.access.retain(|_, access| access.expires > now);
+        }
         let access = Access {
             consent,
             expires,
@@ -133,8 +137,10 @@ impl Grants {
         consent: Consent,
         family: String,
     ) -> String {
-        self.refresh
-            .retain(|_, refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+        if prune(self.refresh.len()) {
+            self.refresh
+                .retain(|_, refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+        }
         let token = random::token();
         let refresh = Refresh {
             consent,
@@ -166,8 +172,10 @@ impl Grants {
 
     /// Remembers who is signed in here with this browser, for `prompt=none` (K17).
     pub(super) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
-        self.sessions
-            .retain(|_, (_, since)| !forgotten(*since, now));
+        if prune(self.sessions.len()) {
+            self.sessions
+                .retain(|_, (_, since)| !forgotten(*since, now));
+        }
         let id = random::token();
         self.sessions
             .insert(digest(&id), (person_id.to_owned(), now));
@@ -197,11 +205,16 @@ fn digest(secret: &str) -> String {
     random::hex("", &Sha256::digest(secret.as_bytes()))
 }
 
-/// A spent code is remembered for a day, to revoke what it gave.
+/// Looks for what is over now and then, not at every login.
+fn prune(len: usize) -> bool {
+    len.is_multiple_of(1024)
+}
+
+/// A spent code is remembered for an hour, to revoke what it gave.
 fn forgotten(expired: Timestamp, now: Timestamp) -> bool {
     now.since(expired) > REMEMBERED
 }
 
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
 const REFRESH_FOR: Duration = Duration::from_secs(30 * 24 * 3600);

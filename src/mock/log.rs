@@ -28,7 +28,7 @@ impl Requests {
         self.records.last()
     }
 
-    /// Those that are kept, oldest first.
+    /// Those that are kept, oldest first. A query or a form larger than 16 KiB is left out.
     pub fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
         self.records.iter()
     }

@@ -194,3 +194,54 @@ impl Visitor<'_> for TierVisitor {
         }
     }
 }
+
+/// The answer of the status endpoint (K40). Whatever is missing or of another type reads as not
+/// known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusResponse {
+    /// Where the verification stands.
+    #[serde(default, deserialize_with = "or_none")]
+    pub kyc_status: Option<KycStatus>,
+    /// How far it reached.
+    #[serde(default, deserialize_with = "or_none")]
+    pub kyc_tier: Option<KycTier>,
+    /// Whether nothing was found against the person.
+    #[serde(default, deserialize_with = "or_none")]
+    pub aml_clear: Option<bool>,
+    /// Not documented: if it is there, it must be who was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_id: Option<serde_json::Value>,
+}
+
+/// An error answer of the API (K23, K43): the reason is in `error`, or in `detail` or `message`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// The code.
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub error: Option<String>,
+    /// A text for the developer.
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub detail: Option<String>,
+    /// A text for the developer.
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub message: Option<String>,
+}
+
+fn or_none<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
+}

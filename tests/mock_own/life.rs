@@ -1,71 +1,101 @@
-//! Starting, stopping, and one whole login.
+//! Starting, stopping, and where it listens.
 
-use kycport::mock::{Endpoint, MockIssuer};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-/// The example of RFC 7636, appendix B.
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+use kycport::mock::{Endpoint, MockError, MockIssuer};
 
+// case 135
 #[tokio::test]
-async fn a_person_signs_in_and_the_tokens_tell_who() {
-    let kyc = MockIssuer::start().await;
-    let back = "http://127.0.0.1:9/callback";
-    kyc.client().register_redirect_uri(back).unwrap();
-    let ada = kyc.person("ada").create();
-    let id = kyc.client().id();
-    let login = format!(
-        "{}?response_type=code&client_id={id}&redirect_uri={back}&scope=openid+email+kyc&state=s\
-         &nonce=n&code_challenge={CHALLENGE}&code_challenge_method=S256",
-        kyc.url(Endpoint::Authorize)
+async fn it_listens_on_loopback_unless_it_is_told_otherwise_by_name() {
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let refused = MockIssuer::builder().bind(everywhere).start().await;
+    assert!(
+        matches!(refused, Err(MockError::NotLoopback(_))),
+        "{refused:?}"
     );
-    let browser = kyc.browser();
-    let callback = browser.start_sign_in(&login, &ada).await.unwrap();
-    let code = callback
-        .query_pairs()
-        .find_map(|(name, value)| (name == "code").then(|| value.into_owned()))
-        .unwrap();
-    let page = browser
-        .post_form(
-            kyc.url(Endpoint::Token),
-            &[
-                ("grant_type", "authorization_code"),
-                ("code", &code),
-                ("redirect_uri", back),
-                ("client_id", id),
-                ("client_secret", kyc.client().secret().unwrap()),
-                ("code_verifier", VERIFIER),
-            ],
-        )
+    let builder = MockIssuer::builder().danger_bind_any(everywhere);
+    let kyc = builder.start().await.unwrap();
+    assert!(kyc.origin().starts_with("http://127.0.0.1:"));
+    kyc.browser()
+        .get(kyc.discovery_url())
         .await
-        .unwrap();
-    page.assert_ok();
-    let access = page.json()["access_token"].as_str().unwrap().to_owned();
-    let told = browser
-        .request(http::Method::GET, kyc.url(Endpoint::Userinfo))
-        .header("authorization", &format!("Bearer {access}"))
-        .fetch()
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(told.json()["sub"], ada.id());
-    assert_eq!(told.json()["kyc_tier"], "t2");
-    kyc.requests(Endpoint::Token).assert_count(1);
-    let discovery = browser.fetch(kyc.discovery_url()).await.unwrap();
-    assert_eq!(discovery.json()["issuer"], kyc.issuer());
+        .unwrap()
+        .assert_ok();
+}
+
+// case 135
+#[tokio::test]
+async fn every_start_has_keys_and_secrets_of_its_own() {
+    let (one, two) = (MockIssuer::start().await, MockIssuer::start().await);
+    let document = async |kyc: &MockIssuer| {
+        let page = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
+        page.json()["keys"][0]["x"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(document(&one).await, document(&two).await);
+    assert_ne!(one.client().secret(), two.client().secret());
+    assert_ne!(one.client().id(), one.public_client().id());
+    assert_ne!(one.client().tenant(), one.public_client().tenant());
 }
 
 #[tokio::test]
-async fn a_stopped_issuer_refuses_and_comes_back_on_its_port() {
+async fn it_listens_as_long_as_a_handle_lives() {
     let kyc = MockIssuer::start().await;
-    let url = kyc.discovery_url();
-    kyc.stop().unwrap();
-    assert!(kyc.browser().get(&url).await.is_err());
-    kyc.restart().unwrap();
-    kyc.browser().get(&url).await.unwrap().assert_ok();
-    let other = kyc.clone();
+    let (url, browser, other) = (kyc.discovery_url(), kyc.browser(), kyc.clone());
     drop(kyc);
-    other.browser().get(&url).await.unwrap().assert_ok();
-    let browser = other.browser();
+    browser.get(&url).await.unwrap().assert_ok();
     drop(other);
     assert!(browser.get(&url).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stopped_issuer_refuses_and_comes_back_as_it_was() {
+    let kyc = MockIssuer::start().await;
+    let (url, kid) = (kyc.discovery_url(), kyc.keys().active_kid());
+    for _ in 0..3 {
+        kyc.stop().unwrap();
+        kyc.stop().unwrap();
+        assert!(kyc.browser().get(&url).await.is_err());
+        kyc.restart().unwrap();
+        kyc.restart().unwrap();
+        kyc.browser().get(&url).await.unwrap().assert_ok();
+    }
+    assert_eq!(kyc.keys().active_kid(), kid);
+    kyc.requests(Endpoint::Discovery).assert_count(3);
+}
+
+#[test]
+fn it_serves_a_test_that_blocks() {
+    let kyc = MockIssuer::start_blocking();
+    let address = kyc.origin().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {} HTTP/1.0\r\n\r\n", Endpoint::Discovery.path());
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let answer = std::io::read_to_string(stream).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    drop(kyc);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_of_them_live_side_by_side() {
+    let many: Vec<_> = (0..50).map(|_| MockIssuer::start_blocking()).collect();
+    for kyc in &many {
+        let page = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
+        assert_eq!(page.json()["issuer"], kyc.origin());
+        kyc.requests(Endpoint::Discovery).assert_count(1);
+    }
+}
+
+#[tokio::test]
+async fn the_issuer_is_not_the_prefix_of_its_discovery_document() {
+    let claimed = "https://www.kycport.com";
+    let builder = MockIssuer::builder().issuer(claimed);
+    let kyc = builder.start().await.unwrap();
+    let page = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
+    assert_eq!(page.json()["issuer"], claimed);
+    let endpoint = page.json()["token_endpoint"].as_str().unwrap().to_owned();
+    assert_eq!(endpoint, kyc.url(Endpoint::Token));
+    assert_eq!(page.header("cache-control"), Some("public, max-age=600"));
+    kyc.switch(|switches| switches.cache_max_age = None);
+    let page = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
+    assert_eq!(page.header("cache-control"), None);
 }

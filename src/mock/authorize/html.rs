@@ -1,6 +1,6 @@
 //! The frame of every page, and the page that says what is wrong.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use axum::http::{
     HeaderName, StatusCode,
@@ -67,7 +67,7 @@ pub(in crate::mock) fn refusal(refusal: Refusal) -> Answer {
          <dt>Contract</dt><dd><code>{row}</code></dd></dl>\n\
          <p class=\"hint\">The app that sent you here has to be mended. You were not sent back, \
          for nothing vouches for the address to send you to.</p>\n",
-        reason = Text(&refusal.reason),
+        reason = prose(&refusal.reason),
         error = Text(refusal.error),
         row = Text(refusal.row),
     );
@@ -88,6 +88,24 @@ pub(in crate::mock) fn missing(path: &str) -> Answer {
     let why = "no such address; paths end in a slash";
     answer.refusal = Some(Refusal::new("not_found", "K4", why));
     answer
+}
+
+/// A sentence, with what stands between backticks as code.
+fn prose(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    let text = first.unwrap_or_default() + letters.as_str();
+    let mut html = String::new();
+    for (place, piece) in text.split('`').enumerate() {
+        let is_code = place & 1 == 1;
+        let (open, close) = if is_code {
+            ("<code>", "</code>")
+        } else {
+            ("", "")
+        };
+        let _ = write!(html, "{open}{}{close}", Text(piece));
+    }
+    html
 }
 
 const CSS: &str = include_str!("page.css");

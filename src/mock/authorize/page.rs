@@ -49,7 +49,7 @@ pub(super) fn choose(
     main.push_str("<button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>\n");
     let _ = writeln!(
         main,
-        "<p class=\"hint\"><br>You go back to <code>{}</code>.</p>",
+        "<p class=\"hint back\">You go back to <code>{}</code>.</p>",
         Text(&request.back.redirect_uri)
     );
     page(StatusCode::OK, "Sign in", &main)

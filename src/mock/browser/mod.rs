@@ -6,11 +6,12 @@ mod visit;
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use http::Method;
+use reqwest::{Certificate, ClientBuilder};
 use url::Url;
 
 use self::jar::Jar;
@@ -31,7 +32,9 @@ pub use visit::Visit;
 /// A relative address is taken from the page it shows. A clone is another browser, with a copy of
 /// the cookies.
 pub struct Browser {
-    client: reqwest::Client,
+    plain: reqwest::Client,
+    /// Made when it is needed: reading the system's certificates takes its time.
+    tls: OnceLock<reqwest::Client>,
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
 }
@@ -72,16 +75,9 @@ impl Browser {
 
     /// A browser with an empty jar whose cookies age by this clock.
     pub fn with_clock(clock: impl Clock) -> Self {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // A fresh connection each time: nothing is left of a server that was stopped.
-            .pool_max_idle_per_host(0)
-            .timeout(PATIENCE)
-            .build();
         Self {
-            // The builder fails only for options that are not set here.
-            client: client.unwrap_or_default(),
+            plain: client(ClientBuilder::tls_certs_only),
+            tls: OnceLock::new(),
             state: Mutex::default(),
             clock: Arc::new(clock),
         }
@@ -242,6 +238,14 @@ impl Browser {
             .with_history(page)
     }
 
+    fn client(&self, url: &Url) -> &reqwest::Client {
+        if url.scheme() == "https" {
+            self.tls.get_or_init(|| client(|builder, _| builder))
+        } else {
+            &self.plain
+        }
+    }
+
     fn resolve(&self, url: &str) -> Result<Url, BrowserError> {
         match self.current_url() {
             Some(base) => base.join(url),
@@ -260,7 +264,8 @@ impl Default for Browser {
 impl Clone for Browser {
     fn clone(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            plain: self.plain.clone(),
+            tls: self.tls.clone(),
             state: Mutex::new(lock(&self.state).clone()),
             clock: Arc::clone(&self.clock),
         }
@@ -275,6 +280,17 @@ impl Debug for Browser {
             .field("at", &current.as_ref().map(Url::path))
             .finish_non_exhaustive()
     }
+}
+
+fn client(trust: fn(ClientBuilder, [Certificate; 0]) -> ClientBuilder) -> reqwest::Client {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        // A fresh connection each time: nothing is left of a server that was stopped.
+        .pool_max_idle_per_host(0)
+        .timeout(PATIENCE);
+    // It fails only for options that are not set here.
+    trust(builder, []).build().unwrap_or_default()
 }
 
 /// Longer than any deadline of the SDK, so that its own is the one that a test sees.

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Url, form_urlencoded};
 
 use super::{
+    super::core::lock,
     Browser, BrowserError, Page,
     jar::{CrossSite, site},
 };
-use crate::mock::core::lock;
 
 /// A request in the making; [`send`](Self::send) makes it.
 #[derive(Debug)]
@@ -203,7 +203,9 @@ impl<'a> Visit<'a> {
             let pairs: Vec<_> = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
             set("cookie", &pairs.join("; "));
         }
-        let mut request = browser.client.request(self.method.clone(), url.as_str());
+        let mut request = browser
+            .client(url)
+            .request(self.method.clone(), url.as_str());
         if let Some((content_type, body)) = &self.body {
             set("content-type", content_type);
             request = request.body(body.clone());
