@@ -10,6 +10,7 @@ use super::{
     jws::Unverified,
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
+    strict_json::Object,
 };
 use crate::{clock::Timestamp, wire::claims};
 
@@ -107,7 +108,7 @@ pub fn verify_access_token(
 
 /// Judges the payload of a token whose signature is known to be good.
 pub(super) fn judge(
-    payload: Map<String, Value>,
+    payload: Object,
     expected: &ExpectedAccessToken,
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
@@ -142,7 +143,7 @@ pub(super) fn judge(
         .map(str::to_owned)
         .collect();
     Ok(AccessTokenClaims {
-        issuer: expected.issuer.clone(),
+        issuer: common.issuer,
         subject: common.subject,
         issued_at: common.issued_at,
         expires_at: common.expires_at,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::refusal::{ClaimProblem, TokenRefusal};
+use super::{
+    refusal::{ClaimProblem, TokenRefusal},
+    strict_json::Object,
+};
 use crate::{clock::Timestamp, secret::constant_time_eq, wire::claims};
 
 /// The longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
@@ -24,22 +27,23 @@ pub(super) struct Common<'a> {
 
 /// What both tokens said.
 pub(super) struct CommonClaims {
+    pub(super) issuer: String,
     pub(super) subject: String,
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
 
 /// The payload while it is judged: each claim that is understood is taken out.
-pub(super) struct Claims(Map<String, Value>);
+pub(super) struct Claims(Object);
 
 impl Claims {
-    pub(super) fn new(payload: Map<String, Value>) -> Self {
+    pub(super) fn new(payload: Object) -> Self {
         Self(payload)
     }
 
     /// What nobody took.
     pub(super) fn rest(self) -> Map<String, Value> {
-        self.0
+        self.0.rest()
     }
 
     /// `iss`, `aud`, `azp`, `exp`, `nbf`, `iat` and `sub` (OpenID Connect Core 1.0 section
@@ -49,12 +53,13 @@ impl Claims {
         expected: &Common<'_>,
     ) -> Result<CommonClaims, TokenRefusal> {
         let Common {
-            issuer,
             client_id,
             skew,
             now,
+            ..
         } = *expected;
-        if self.required_text(claims::ISS)? != issuer {
+        let issuer = self.required_text(claims::ISS)?;
+        if issuer != expected.issuer {
             return Err(refuse(claims::ISS, ClaimProblem::Mismatch));
         }
         self.judge_audience(client_id)?;
@@ -81,6 +86,7 @@ impl Claims {
             return Err(refuse(claims::SUB, ClaimProblem::Mistyped));
         }
         Ok(CommonClaims {
+            issuer,
             subject,
             issued_at,
             expires_at: expires_at.min(now.saturating_add(MAX_LIFETIME)),
@@ -89,7 +95,7 @@ impl Claims {
 
     /// The client, alone: a token for others besides is not for us (K30).
     fn judge_audience(&mut self, client_id: &str) -> Result<(), TokenRefusal> {
-        let matches = match self.0.remove(claims::AUD) {
+        let matches = match self.0.take(claims::AUD) {
             None => return Err(refuse(claims::AUD, ClaimProblem::Missing)),
             Some(Value::String(one)) => one == client_id,
             Some(Value::Array(several)) => {
@@ -117,7 +123,7 @@ impl Claims {
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, TokenRefusal> {
-        match self.0.remove(name) {
+        match self.0.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(refuse(name, ClaimProblem::Mistyped)),
@@ -131,7 +137,7 @@ impl Claims {
     /// A whole number of seconds from 1970 on. `NumericDate` would allow a fraction; no issuer
     /// that is known to be meant here sends one, and what is odd is refused.
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, TokenRefusal> {
-        match self.0.remove(name) {
+        match self.0.take(name) {
             None => Ok(None),
             Some(value) => value
                 .as_i64()
@@ -148,7 +154,7 @@ impl Claims {
     /// A claim that informs and decides nothing about the token: of another type, it reads as
     /// absent, which means "not known" (K31).
     pub(super) fn informative<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        serde_json::from_value(self.0.remove(name)?).ok()
+        serde_json::from_value(self.0.take(name)?).ok()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
     provider::{KeysFor, Provider, ProviderError},
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
+    strict_json::Object,
     userinfo::{self, Userinfo, UserinfoError},
 };
 use crate::{
@@ -330,11 +330,7 @@ impl OidcClient {
         })
     }
 
-    async fn signed_payload(
-        &self,
-        token: &str,
-        kind: TokenKind,
-    ) -> Result<Map<String, Value>, VerifyError> {
+    async fn signed_payload(&self, token: &str, kind: TokenKind) -> Result<Object, VerifyError> {
         let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)?;
         match self.0.provider.keys_for(unverified.kid()).await {
             KeysFor::Set(keys) => Ok(unverified.signed_payload(&keys)?),

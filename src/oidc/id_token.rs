@@ -12,6 +12,7 @@ use super::{
     jws::Unverified,
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
+    strict_json::Object,
 };
 use crate::{
     clock::Timestamp,
@@ -123,7 +124,7 @@ pub fn verify_id_token(
 
 /// Judges the payload of a token whose signature is known to be good.
 pub(super) fn judge(
-    payload: Map<String, Value>,
+    payload: Object,
     expected: &ExpectedIdToken,
     now: Timestamp,
 ) -> Result<IdTokenClaims, TokenRefusal> {
@@ -155,7 +156,7 @@ pub(super) fn judge(
         judge_acr(acr.as_deref(), required)?;
     }
     Ok(IdTokenClaims {
-        issuer: expected.issuer.clone(),
+        issuer: common.issuer,
         subject: common.subject,
         issued_at: common.issued_at,
         expires_at: common.expires_at,

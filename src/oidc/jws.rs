@@ -2,18 +2,21 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::Signature;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     algorithm::AlgorithmNames,
     keys::KeySet,
     refusal::{TokenKind, TokenPart, TokenRefusal},
-    strict_json,
+    strict_json::{self, Object},
 };
 use crate::wire::claims;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// What a `typ` may begin with, and mean the same without.
+const MEDIA_TYPE: &str = "application/";
 
 /// Header parameters that change what is signed or how it is read; no such extension is used here.
 const EXTENSIONS: [&str; 4] = ["crit", "b64", "zip", "cty"];
@@ -22,7 +25,7 @@ const EXTENSIONS: [&str; 4] = ["crit", "b64", "zip", "cty"];
 /// true.
 pub(super) struct Unverified<'a> {
     kid: Option<String>,
-    payload: Map<String, Value>,
+    payload: Object,
     signing_input: &'a [u8],
     signature: Signature,
 }
@@ -42,7 +45,7 @@ impl<'a> Unverified<'a> {
         let Some((header, payload)) = signing_input.split_once('.') else {
             return Err(TokenRefusal::NotCompact);
         };
-        match payload.bytes().filter(|byte| *byte == b'.').count() {
+        match payload.matches('.').count() {
             0 => {}
             // RFC 7516 section 9 tells a JWE by its five parts.
             2 => return Err(TokenRefusal::Encrypted),
@@ -67,7 +70,7 @@ impl<'a> Unverified<'a> {
     }
 
     /// The payload, which comes out no other way than through the signature.
-    pub(super) fn signed_payload(self, keys: &KeySet) -> Result<Map<String, Value>, TokenRefusal> {
+    pub(super) fn signed_payload(self, keys: &KeySet) -> Result<Object, TokenRefusal> {
         let key = keys.find(self.kid())?;
         if key.verifies(self.signing_input, &self.signature) {
             Ok(self.payload)
@@ -77,7 +80,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-fn object(part: &str, which: TokenPart) -> Result<Map<String, Value>, TokenRefusal> {
+fn object(part: &str, which: TokenPart) -> Result<Object, TokenRefusal> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| TokenRefusal::NotCompact)?;
@@ -87,18 +90,18 @@ fn object(part: &str, which: TokenPart) -> Result<Map<String, Value>, TokenRefus
 /// Judges everything the header says but the key's name, which is a name and nothing more: `jwk`,
 /// `jku`, `x5c` and `x5u` are never looked at, for a token cannot vouch for its own key.
 fn judge_header(
-    mut header: Map<String, Value>,
+    mut header: Object,
     kind: TokenKind,
     names: AlgorithmNames,
 ) -> Result<Option<String>, TokenRefusal> {
-    if header.contains_key("enc") {
+    if header.contains("enc") {
         return Err(TokenRefusal::Encrypted);
     }
     match header.get("alg") {
         Some(Value::String(alg)) if names.admits(alg) => {}
         _ => return Err(TokenRefusal::Algorithm),
     }
-    if EXTENSIONS.iter().any(|name| header.contains_key(*name)) {
+    if EXTENSIONS.iter().any(|name| header.contains(name)) {
         return Err(TokenRefusal::Extension);
     }
     let typ = match header.get("typ") {
@@ -109,7 +112,7 @@ fn judge_header(
     if !kind.bears(typ) {
         return Err(TokenRefusal::Type(kind));
     }
-    match header.remove("kid") {
+    match header.take("kid") {
         None => Ok(None),
         Some(Value::String(kid)) => Ok(Some(kid)),
         Some(_) => Err(TokenRefusal::UnknownKey),
@@ -124,11 +127,13 @@ impl TokenKind {
             // RFC 9068 section 2.1 demands the type; an ID token may go without.
             return self == Self::IdToken;
         };
-        let typ = typ.to_ascii_lowercase();
-        let short = typ.strip_prefix("application/").unwrap_or(&typ);
-        match self {
-            Self::IdToken => short == "jwt",
-            Self::AccessToken => short == claims::TYP_ACCESS_TOKEN,
-        }
+        let short = match typ.split_at_checked(MEDIA_TYPE.len()) {
+            Some((prefix, short)) if prefix.eq_ignore_ascii_case(MEDIA_TYPE) => short,
+            _ => typ,
+        };
+        short.eq_ignore_ascii_case(match self {
+            Self::IdToken => "jwt",
+            Self::AccessToken => claims::TYP_ACCESS_TOKEN,
+        })
     }
 }
