@@ -12,6 +12,7 @@ mod faulty_store;
 mod floors;
 mod foreign_relying_party;
 mod foreign_tokens;
+mod guard;
 mod id_token;
 mod jwks;
 mod key_set;

@@ -12,9 +12,10 @@ use axum::{
     routing::{get, post},
 };
 use kycport::{
-    BearerToken, ConfigBuilder, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    Assurance, BearerToken, ConfigBuilder, KycTier, MemoryStore, RelyingParty, RunningApp,
+    SignedIn,
     mock::{MockIssuer, Person},
-    web::SessionStore,
+    web::{Assured, SessionStore},
 };
 
 /// An app with what the tests need, over `store`.
@@ -32,6 +33,16 @@ pub(crate) fn tenant_app(config: ConfigBuilder, store: impl SessionStore) -> Rou
         .route("/panic", get(panics))
         .route("/token", get(access_token))
         .route("/broken", get(broken))
+        .route(
+            "/guarded",
+            get(assured).route_layer(kycport.require(KycTier::T2)),
+        )
+        .route(
+            "/sensitive",
+            get(assured)
+                .post(assured)
+                .route_layer(kycport.require(KycTier::T2).aml_clear().fresh()),
+        )
         .route("/webhook", post(async || StatusCode::NO_CONTENT))
         .nest("/nested", Router::new().route("/vault", get(vault)))
         .merge(kycport.router())
@@ -108,6 +119,10 @@ async fn access_token(person: SignedIn) -> Result<String, (StatusCode, String)> 
         Ok(token) => Ok(token.expose().len().to_string()),
         Err(error) => Err((StatusCode::BAD_GATEWAY, error.to_string())),
     }
+}
+
+async fn assured(Assured(assurance): Assured) -> Json<Assurance> {
+    Json(assurance)
 }
 
 async fn broken(_: SignedIn) -> StatusCode {
