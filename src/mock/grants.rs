@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use sha2::{Digest as _, Sha256};
 
 use super::random;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, wire::kyc::KycTier};
 
 /// What a person allowed a client.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(super) struct Consent {
     pub(super) scopes: Vec<String>,
     pub(super) nonce: Option<String>,
     pub(super) auth_time: Timestamp,
+    /// The tier the person had when they allowed it, if verified (K36).
+    pub(super) acr: Option<KycTier>,
 }
 
 /// A code, and what it is bound to (K24).
