@@ -92,7 +92,8 @@ impl Grants {
         code
     }
 
-    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login.
+    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login
+    /// (K28).
     pub(super) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
             return Presented::Unknown;
@@ -155,7 +156,7 @@ impl Grants {
     }
 
     /// Spends a refresh token: each works once, and a second use ends its family
-    /// (RFC 9700 section 4.14.2).
+    /// (K37).
     pub(super) fn take_refresh(&mut self, token: &str, client_id: &str) -> Presented<Refresh> {
         let Some(known) = self.refresh.get_mut(&digest(token)) else {
             return Presented::Unknown;

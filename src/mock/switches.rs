@@ -40,7 +40,7 @@ pub struct Switches {
     /// `kyc_tier` as a number, as tenants have met it (K32). Off.
     pub tier_as_number: bool,
     /// Refresh tokens, which KYCPort does not document (K21). Off. Each works once; using an old
-    /// one ends its whole family.
+    /// one ends its whole family (K37).
     pub issue_refresh_tokens: bool,
     /// Client authentication in the `Authorization` header besides the body (K20). Off.
     pub accept_basic: bool,
@@ -57,9 +57,9 @@ pub struct Switches {
     /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
     /// for browsers nobody sits at. Off.
     pub auto_consent: bool,
-    /// How long an ID token lives. 5 minutes.
+    /// How long an ID token lives (K38). 5 minutes.
     pub id_token_lifetime: Duration,
-    /// How long an access token lives. 15 minutes.
+    /// How long an access token lives (K38). 15 minutes.
     pub access_token_lifetime: Duration,
     /// How long a code lives (K24). 60 seconds.
     pub code_lifetime: Duration,

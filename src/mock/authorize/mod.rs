@@ -55,7 +55,7 @@ pub(super) fn authorize(
 /// request, so that tests in parallel never get each other's.
 fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     if let Some(flaw) = form.flaw() {
-        return html::refusal(Refusal::new("invalid_request", "K14", flaw));
+        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
     }
     match form.get("decision") {
         Some("deny") => {

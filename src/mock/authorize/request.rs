@@ -137,7 +137,7 @@ fn what(
 ) -> Result<AuthorizeRequest, Refusal> {
     let invalid = |row, why: &str| Refusal::new("invalid_request", row, why);
     if let Some(flaw) = query.flaw() {
-        return Err(invalid("K10", &flaw));
+        return Err(invalid("K26", &flaw));
     }
     for (name, error) in [
         ("request", "request_not_supported"),
@@ -211,18 +211,19 @@ fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
     Ok(scopes)
 }
 
-/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url.
+/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url
+/// (K29).
 fn challenge(query: &Params) -> Result<String, Refusal> {
-    let refuse = |why: &str| Err(Refusal::new("invalid_request", "K11", why));
+    let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     let Some(challenge) = query.get(names::CODE_CHALLENGE) else {
-        return refuse("`code_challenge` is missing: PKCE is required");
+        return refuse("K11", "`code_challenge` is missing: PKCE is required");
     };
     if query.get(names::CODE_CHALLENGE_METHOD) != Some("S256") {
-        return refuse("`code_challenge_method` is not `S256`");
+        return refuse("K11", "`code_challenge_method` is not `S256`");
     }
     match URL_SAFE_NO_PAD.decode(challenge) {
         Ok(digest) if digest.len() == 32 => Ok(challenge.to_owned()),
-        _ => refuse("`code_challenge` is not 43 characters of base64url"),
+        _ => refuse("K29", "`code_challenge` is not 43 characters of base64url"),
     }
 }
 
