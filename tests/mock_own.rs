@@ -15,3 +15,5 @@ mod strict;
 mod support;
 #[path = "mock_own/tokens.rs"]
 mod tokens;
+#[path = "mock_own/verify.rs"]
+mod verify;

@@ -119,6 +119,11 @@ impl MockIssuerBuilder {
         self.switch(|switches| switches.auto_consent = on)
     }
 
+    /// Names the parameter that carries the requested tier: see [`Switches::tier_parameter`].
+    pub fn tier_parameter(self, name: &str) -> Self {
+        self.switch(|switches| name.clone_into(&mut switches.tier_parameter))
+    }
+
     /// Issues refresh tokens: see [`Switches::issue_refresh_tokens`].
     pub fn issue_refresh_tokens(self, on: bool) -> Self {
         self.switch(|switches| switches.issue_refresh_tokens = on)

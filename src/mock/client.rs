@@ -43,7 +43,7 @@ impl Client {
     /// Registers a redirect URI, to be matched byte for byte (K12).
     ///
     /// Plain `http` is taken on a loopback address or `localhost`, which KYCPort does not
-    /// document: tests and examples run there.
+    /// document: tests and examples run there (K73).
     ///
     /// # Errors
     /// [`MockError::RedirectUri`] if it is not an absolute HTTPS URI, has a fragment, or carries

@@ -191,7 +191,7 @@ fn noted(params: &Params, size: usize) -> Params {
 
 fn too_large() -> Answer {
     let why = "the body is larger than 1 MiB, or broke off";
-    let refusal = Refusal::new("invalid_request", "K20", why);
+    let refusal = Refusal::new("invalid_request", "K26", why);
     Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, refusal)
 }
 

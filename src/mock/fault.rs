@@ -111,6 +111,10 @@ pub struct Fault {
 }
 
 impl Fault {
+    pub(super) fn name(&self) -> &str {
+        &self.rule.name
+    }
+
     /// How often it was hit.
     pub fn hits(&self) -> u64 {
         self.rule.hits()

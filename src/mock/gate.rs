@@ -2,8 +2,13 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::Arc,
+    future::pending,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
+
+use tokio::sync::oneshot;
 
 use super::{fault::Fault, latch::Latch};
 
@@ -20,11 +25,32 @@ impl Gate {
         Self { latch, fault }
     }
 
-    /// Waits until `n` requests wait here at the same time. It waits for ever if they never come.
+    /// Waits until `n` requests wait here at the same time.
+    ///
+    /// # Panics
+    /// If they have not come in 30 seconds. That is real time, whatever clock the test runs on, so
+    /// that a test whose requests never come does not hang.
     pub async fn wait_for(&self, n: usize) {
+        self.wait_within(n, PATIENCE).await;
+    }
+
+    async fn wait_within(&self, n: usize, patience: Duration) {
         let mut waiting = self.latch.waiting.subscribe();
-        // The sender lives as long as `self`, so there is no other end of this.
-        let _ = waiting.wait_for(|waiting| *waiting >= n).await;
+        let come = waiting.wait_for(|waiting| *waiting >= n);
+        let in_time = tokio::select! {
+            biased;
+            // The sender lives as long as `self`, so there is no other end of this.
+            _ = come => true,
+            () = over(patience) => false,
+        };
+        assert!(
+            in_time,
+            "the gate `{}` waited {patience:?} for {n} requests at once; {} are here, and {} have \
+             come",
+            self.fault.name(),
+            self.waiting(),
+            self.hits(),
+        );
     }
 
     /// How many requests wait here now.
@@ -59,5 +85,49 @@ impl Debug for Gate {
         f.debug_struct("Gate")
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
+    }
+}
+
+/// Ends when this much real time is over, counted by a thread of its own: the runtime's clock may
+/// be paused, and would jump ahead. The thread ends with this future.
+async fn over(patience: Duration) {
+    let (tell, told) = oneshot::channel();
+    let (_alive, ended) = mpsc::channel::<()>();
+    let counting = thread::Builder::new().spawn(move || {
+        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // Nobody waits any more if this fails.
+            let _ = tell.send(());
+        }
+    });
+    if counting.is_err() || told.await.is_err() {
+        // Nobody counts: it waits for the requests alone.
+        pending::<()>().await;
+    }
+}
+
+/// Longer than any test waits for a request that comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::{panic::AssertUnwindSafe, time::Duration};
+
+    use futures_util::FutureExt as _;
+
+    use crate::mock::{Endpoint, MockIssuer};
+
+    #[tokio::test]
+    async fn it_does_not_wait_for_ever() {
+        let kyc = MockIssuer::start().await;
+        let gate = kyc.on(Endpoint::Jwks).hold();
+        gate.wait_for(0).await;
+        let waiting = gate.wait_within(1, Duration::from_millis(20));
+        let panic = AssertUnwindSafe(waiting).catch_unwind().await;
+        let message = panic.err().and_then(|it| it.downcast::<String>().ok());
+        let begin = "the gate `Jwks.hold` waited 20ms for 1 requests at once; 0 are here";
+        assert!(
+            message.as_ref().is_some_and(|text| text.starts_with(begin)),
+            "{message:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use sha2::{Digest as _, Sha256};
 
 use super::random;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, wire::kyc::KycTier};
 
 /// What a person allowed a client.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(super) struct Consent {
     pub(super) scopes: Vec<String>,
     pub(super) nonce: Option<String>,
     pub(super) auth_time: Timestamp,
+    /// The tier the person had when they allowed it, if verified (K36).
+    pub(super) acr: Option<KycTier>,
 }
 
 /// A code, and what it is bound to (K24).
@@ -90,7 +92,8 @@ impl Grants {
         code
     }
 
-    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login.
+    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login
+    /// (K28).
     pub(super) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
             return Presented::Unknown;
@@ -153,7 +156,7 @@ impl Grants {
     }
 
     /// Spends a refresh token: each works once, and a second use ends its family
-    /// (RFC 9700 section 4.14.2).
+    /// (K37).
     pub(super) fn take_refresh(&mut self, token: &str, client_id: &str) -> Presented<Refresh> {
         let Some(known) = self.refresh.get_mut(&digest(token)) else {
             return Presented::Unknown;

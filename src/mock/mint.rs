@@ -67,6 +67,7 @@ impl Mint {
             scopes: SCOPES.map(str::to_owned).to_vec(),
             nonce: nonce.map(str::to_owned),
             auth_time: self.core.now(),
+            acr: person.record().verified_tier(),
         }
     }
 }

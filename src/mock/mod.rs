@@ -80,6 +80,7 @@ mod tenant_record;
 mod token;
 mod tokens;
 mod userinfo;
+mod verification;
 
 pub use answer::Refusal;
 pub use browser::{Browser, BrowserError, Page, Visit};
@@ -100,3 +101,4 @@ pub use switches::Switches;
 pub use tamper::Tamper;
 pub use tenant::Tenant;
 pub use tokens::Tokens;
+pub use verification::Verification;

@@ -22,18 +22,12 @@ impl Params {
         self.values(name).next().is_some()
     }
 
-    /// What RFC 6749 section 3.1 forbids of any parameter, and what no sane one needs.
+    /// What RFC 6749 section 3.1 forbids of any parameter, and what no sane one needs (K26).
     pub(super) fn flaw(&self) -> Option<String> {
         for (place, (name, value)) in self.0.iter().enumerate() {
+            let twice = self.0.iter().skip(place).filter(|(n, _)| n == name).count() > 1;
             let name = printable(name);
-            if self
-                .0
-                .iter()
-                .skip(place)
-                .filter(|(n, _)| *n == name)
-                .count()
-                > 1
-            {
+            if twice {
                 return Some(format!("`{name}` came more than once"));
             }
             if value.len() > MAX_VALUE {
@@ -46,7 +40,7 @@ impl Params {
         None
     }
 
-    /// The first of `names` that came without a value.
+    /// The first of `names` that came without a value (K27).
     pub(super) fn empty<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names
             .iter()

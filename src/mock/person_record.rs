@@ -63,6 +63,11 @@ impl PersonRecord {
         self
     }
 
+    /// The tier, if it is one that was verified and still holds.
+    pub(super) fn verified_tier(&self) -> Option<KycTier> {
+        (self.status == KycStatus::Verified).then(|| self.tier.clone())
+    }
+
     pub(super) fn is_visible_to(&self, tenant: &str) -> bool {
         self.visible_to
             .as_ref()

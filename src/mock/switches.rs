@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::wire::authorize as names;
+
 /// Facts that the contract only observed or assumed, and the mock's few laxnesses. The default is
 /// what [the contract](crate::guide::contract) says.
 ///
@@ -29,7 +31,7 @@ pub struct Switches {
     pub advertise_iss_parameter: bool,
     /// `at_hash` in the ID token (K34). On.
     pub at_hash: bool,
-    /// `acr` in the ID token (K34). On.
+    /// `acr` in the ID token of a verified person (K34, K36). On.
     pub acr: bool,
     /// `auth_time` in the ID token (K34). On.
     pub auth_time: bool,
@@ -38,7 +40,7 @@ pub struct Switches {
     /// `kyc_tier` as a number, as tenants have met it (K32). Off.
     pub tier_as_number: bool,
     /// Refresh tokens, which KYCPort does not document (K21). Off. Each works once; using an old
-    /// one ends its whole family.
+    /// one ends its whole family (K37).
     pub issue_refresh_tokens: bool,
     /// Client authentication in the `Authorization` header besides the body (K20). Off.
     pub accept_basic: bool,
@@ -49,12 +51,15 @@ pub struct Switches {
     /// How many statuses a tenant may ask for in how much time; more are 429 with `Retry-After`
     /// (K43, K47). The time is the issuer's clock's. None, for no limit.
     pub status_rate_limit: Option<(u32, Duration)>,
+    /// The parameter of the authorization request that carries the requested tier, which KYCPort
+    /// does not name (K15). `acr_values`.
+    pub tier_parameter: String,
     /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
     /// for browsers nobody sits at. Off.
     pub auto_consent: bool,
-    /// How long an ID token lives. 5 minutes.
+    /// How long an ID token lives (K38). 5 minutes.
     pub id_token_lifetime: Duration,
-    /// How long an access token lives. 15 minutes.
+    /// How long an access token lives (K38). 15 minutes.
     pub access_token_lifetime: Duration,
     /// How long a code lives (K24). 60 seconds.
     pub code_lifetime: Duration,
@@ -78,6 +83,7 @@ impl Default for Switches {
             status_person_id: false,
             api_error_field: "error",
             status_rate_limit: None,
+            tier_parameter: names::ACR_VALUES.to_owned(),
             auto_consent: false,
             id_token_lifetime: Duration::from_secs(300),
             access_token_lifetime: Duration::from_secs(900),

@@ -3,6 +3,7 @@
 mod html;
 mod page;
 mod request;
+mod verify;
 
 use axum::http::{
     HeaderMap, HeaderValue, Method,
@@ -15,6 +16,7 @@ use super::{
     grants::Consent,
     params::Params,
     person_record::PersonRecord,
+    verification::Verification,
 };
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};
@@ -53,7 +55,7 @@ pub(super) fn authorize(
 /// request, so that tests in parallel never get each other's.
 fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     if let Some(flaw) = form.flaw() {
-        return html::refusal(Refusal::new("invalid_request", "K14", flaw));
+        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
     }
     match form.get("decision") {
         Some("deny") => {
@@ -65,6 +67,19 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
             let Some(person) = known else {
                 let why = "`person` is missing or names nobody who was created here";
                 return html::refusal(Refusal::new("invalid_request", "K14", why));
+            };
+            let person = match verify::lacking(request, &person) {
+                None => person,
+                Some(asked) => {
+                    let Some(verification) = form.get("verification") else {
+                        return verify::offer(request, &person, asked);
+                    };
+                    let Some(verification) = Verification::parse(verification) else {
+                        let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
+                        return html::refusal(Refusal::new("invalid_request", "K19", why));
+                    };
+                    verify::settle(core, person, asked, verification)
+                }
             };
             allow(core, request, &person, core.now())
         }
@@ -106,6 +121,7 @@ fn allow(
         scopes: request.scopes.clone(),
         nonce: Some(request.nonce.clone()),
         auth_time,
+        acr: person.verified_tier(),
     };
     core.persons()
         .change(&person.id, |p| p.show_to(&request.client.tenant));

@@ -56,25 +56,33 @@ pub(super) fn choose(
 }
 
 fn radio(html: &mut String, person: &PersonRecord, checked: bool) {
+    let _ = writeln!(
+        html,
+        "<label class=\"person\"><input type=\"radio\" name=\"person\" value=\"{id}\" \
+         required{checked}>{card}</label>",
+        id = Text(&person.id),
+        checked = if checked { " checked" } else { "" },
+        card = card(person),
+    );
+}
+
+/// Who it is, and how far they are verified.
+pub(super) fn card(person: &PersonRecord) -> String {
     let status = person.status.as_str();
     let class = match status {
         "verified" | "rejected" => status,
         _ => "",
     };
-    let _ = writeln!(
-        html,
-        "<label class=\"person\"><input type=\"radio\" name=\"person\" value=\"{id}\" \
-         required{checked}><span class=\"who\"><span class=\"name\">{name}</span>\
+    format!(
+        "<span class=\"who\"><span class=\"name\">{name}</span>\
          <span class=\"mail\">{email}</span></span><span class=\"badges\">\
          <span class=\"badge {class}\">{status}</span><span class=\"badge tier\">{tier}</span>\
-         </span></label>",
-        id = Text(&person.id),
-        checked = if checked { " checked" } else { "" },
+         </span>",
         name = Text(&person.name),
         email = Text(&person.email),
         status = Text(status),
         tier = Text(person.tier.as_str()),
-    );
+    )
 }
 
 fn asked_tier(tiers: &[String]) -> String {

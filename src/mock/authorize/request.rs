@@ -14,7 +14,7 @@ use super::super::{
     params::Params,
     rules::{Effect, Spot},
 };
-use crate::wire::authorize as names;
+use crate::wire::{authorize as names, kyc::KycTier};
 
 /// A request that was checked.
 pub(super) struct AuthorizeRequest {
@@ -24,7 +24,10 @@ pub(super) struct AuthorizeRequest {
     pub(super) nonce: String,
     pub(super) challenge: String,
     pub(super) login_hint: Option<String>,
+    /// The tiers as they were asked for, any of which will do (K15).
     pub(super) tiers: Vec<String>,
+    /// The lowest of them that there is (K19).
+    pub(super) tier: Option<KycTier>,
     pub(super) prompt_none: bool,
     pub(super) max_age: Option<Duration>,
 }
@@ -134,7 +137,7 @@ fn what(
 ) -> Result<AuthorizeRequest, Refusal> {
     let invalid = |row, why: &str| Refusal::new("invalid_request", row, why);
     if let Some(flaw) = query.flaw() {
-        return Err(invalid("K10", &flaw));
+        return Err(invalid("K26", &flaw));
     }
     for (name, error) in [
         ("request", "request_not_supported"),
@@ -177,6 +180,7 @@ fn what(
         Some(Ok(seconds)) => Some(Duration::from_secs(seconds)),
         Some(Err(_)) => return Err(invalid("K17", "`max_age` is not a number of seconds")),
     };
+    let tiers = words(query.get(&core.switches().tier_parameter));
     Ok(AuthorizeRequest {
         client,
         back: back.clone(),
@@ -184,7 +188,8 @@ fn what(
         nonce: nonce.to_owned(),
         challenge,
         login_hint: query.get(names::LOGIN_HINT).map(str::to_owned),
-        tiers: words(query.get(names::ACR_VALUES)),
+        tier: lowest(&tiers),
+        tiers,
         prompt_none,
         max_age,
     })
@@ -206,19 +211,28 @@ fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
     Ok(scopes)
 }
 
-/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url.
+/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url
+/// (K29).
 fn challenge(query: &Params) -> Result<String, Refusal> {
-    let refuse = |why: &str| Err(Refusal::new("invalid_request", "K11", why));
+    let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     let Some(challenge) = query.get(names::CODE_CHALLENGE) else {
-        return refuse("`code_challenge` is missing: PKCE is required");
+        return refuse("K11", "`code_challenge` is missing: PKCE is required");
     };
     if query.get(names::CODE_CHALLENGE_METHOD) != Some("S256") {
-        return refuse("`code_challenge_method` is not `S256`");
+        return refuse("K11", "`code_challenge_method` is not `S256`");
     }
     match URL_SAFE_NO_PAD.decode(challenge) {
         Ok(digest) if digest.len() == 32 => Ok(challenge.to_owned()),
-        _ => refuse("`code_challenge` is not 43 characters of base64url"),
+        _ => refuse("K29", "`code_challenge` is not 43 characters of base64url"),
     }
+}
+
+/// What nobody knows is passed over: to ask for a tier is a wish (OpenID Connect Core 1.0 section
+/// 5.5.1.1), and no reason to refuse.
+fn lowest(tiers: &[String]) -> Option<KycTier> {
+    [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
+        .into_iter()
+        .find(|tier| tiers.iter().any(|asked| asked == tier.as_str()))
 }
 
 fn words(list: Option<&str>) -> Vec<String> {

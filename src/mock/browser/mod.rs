@@ -2,6 +2,7 @@
 
 mod jar;
 mod page;
+mod sign_in;
 mod visit;
 
 use std::{
@@ -15,7 +16,7 @@ use reqwest::{Certificate, ClientBuilder};
 use url::Url;
 
 use self::jar::Jar;
-use super::{core::lock, person::Person};
+use super::core::lock;
 use crate::clock::{Clock, SystemClock};
 
 pub use page::Page;
@@ -139,50 +140,6 @@ impl Browser {
         Visit::new(self, method, url.as_ref())
     }
 
-    /// Signs `person` in, through every real redirect: the app's login, the authorize page, the
-    /// callback, and the page the person lands on.
-    ///
-    /// # Errors
-    /// [`BrowserError::NoAuthorizePage`] if `login_url` does not lead to an authorize page of a
-    /// mock issuer.
-    pub async fn sign_in(
-        &self,
-        login_url: impl AsRef<str>,
-        person: &Person,
-    ) -> Result<Page, BrowserError> {
-        let page = self.authorize_page(login_url.as_ref()).await?;
-        self.decide(&page, person, "allow").send().await
-    }
-
-    /// Goes to the authorize page and says no there.
-    ///
-    /// # Errors
-    /// As [`sign_in`](Self::sign_in).
-    pub async fn deny(
-        &self,
-        login_url: impl AsRef<str>,
-        person: &Person,
-    ) -> Result<Page, BrowserError> {
-        let page = self.authorize_page(login_url.as_ref()).await?;
-        self.decide(&page, person, "deny").send().await
-    }
-
-    /// All of [`sign_in`](Self::sign_in) but the callback, whose address it gives, code and all.
-    ///
-    /// # Errors
-    /// As [`sign_in`](Self::sign_in).
-    pub async fn start_sign_in(
-        &self,
-        login_url: impl AsRef<str>,
-        person: &Person,
-    ) -> Result<Url, BrowserError> {
-        let page = self.authorize_page(login_url.as_ref()).await?;
-        let answer = self.decide(&page, person, "allow").stay().send().await?;
-        answer
-            .location()
-            .ok_or_else(|| BrowserError::NoRedirect(answer.summary()))
-    }
-
     /// The page it shows.
     pub fn current_url(&self) -> Option<Url> {
         lock(&self.state).current.clone()
@@ -218,24 +175,6 @@ impl Browser {
     /// Forgets every cookie.
     pub fn clear_cookies(&self) {
         lock(&self.state).jar = Jar::default();
-    }
-
-    async fn authorize_page(&self, login_url: &str) -> Result<Page, BrowserError> {
-        let page = self.get(login_url).await?;
-        let is_it = page.status() == 200
-            && page.url().path() == "/authorize"
-            && page.body().contains("name=\"decision\"");
-        if is_it {
-            Ok(page)
-        } else {
-            Err(BrowserError::NoAuthorizePage(page.summary()))
-        }
-    }
-
-    fn decide(&self, page: &Page, person: &Person, decision: &str) -> Visit<'_> {
-        self.request(Method::POST, page.url())
-            .form(&[("person", person.id()), ("decision", decision)])
-            .with_history(page)
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {

@@ -36,14 +36,14 @@ pub(super) fn redeem(
     }
 }
 
-/// A code is spent when its own client presents it complete, right or wrong.
+/// A code is spent when its own client presents it complete, right or wrong (K28).
 fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let sent = required(form, names::CODE)?;
     let redirect_uri = required(form, names::REDIRECT_URI)?;
     let verifier = required(form, names::CODE_VERIFIER)?;
     if !is_verifier(verifier) {
         let why = "`code_verifier` is not 43 to 128 unreserved characters (RFC 7636 section 4.1)";
-        return Err(Refusal::new("invalid_request", "K11", why));
+        return Err(Refusal::new("invalid_request", "K29", why));
     }
     let now = core.now();
     let presented = core.grants().take_code(sent, &client.id);
@@ -74,7 +74,7 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
     let presented = core.grants().take_refresh(token, &client.id);
     match presented {
         Presented::Good(refresh) => Ok(Granted {
-            // A refreshed ID token has no nonce (OpenID Connect Core 1.0 section 12.2).
+            // A refreshed ID token has no nonce (K37).
             consent: Consent {
                 nonce: None,
                 ..refresh.consent

@@ -92,8 +92,8 @@ pub(in crate::mock) fn id_token_claims(
     if switches.auth_time {
         set(claims::AUTH_TIME, json!(consent.auth_time));
     }
-    if switches.acr {
-        set(claims::ACR, json!(person.tier));
+    if let Some(tier) = consent.acr.as_ref().filter(|_| switches.acr) {
+        set(claims::ACR, json!(tier));
     }
     if let Some(token) = access_token.filter(|_| switches.at_hash) {
         set(claims::AT_HASH, json!(at_hash(token)));

@@ -30,7 +30,7 @@ pub(super) fn token(core: &Core, headers: &HeaderMap, query: &Params, form: &Par
 }
 
 fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), Refusal> {
-    let invalid = |why: String| Err(Refusal::new("invalid_request", "K20", why));
+    let invalid = |row, why: String| Err(Refusal::new("invalid_request", row, why));
     let media_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -40,16 +40,22 @@ fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), 
         .trim()
         .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     {
-        return invalid("the body is not application/x-www-form-urlencoded".to_owned());
+        return invalid(
+            "K20",
+            "the body is not application/x-www-form-urlencoded".to_owned(),
+        );
     }
     if let Some(flaw) = form.flaw() {
-        return invalid(flaw);
+        return invalid("K26", flaw);
     }
     if let Some(name) = form.empty(&PARAMETERS) {
-        return invalid(format!("`{name}` is empty"));
+        return invalid("K27", format!("`{name}` is empty"));
     }
     if let Some(name) = PARAMETERS.iter().find(|name| query.has(name)) {
-        return invalid(format!("`{name}` stands in the query, not in the body"));
+        return invalid(
+            "K27",
+            format!("`{name}` stands in the query, not in the body"),
+        );
     }
     Ok(())
 }

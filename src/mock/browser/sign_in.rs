@@ -1,0 +1,118 @@
+//! How a browser signs a person in at the mock.
+
+use http::Method;
+use url::Url;
+
+use super::{
+    super::{person::Person, verification::Verification},
+    Browser, BrowserError, Page, Visit,
+};
+
+/// Signing in.
+impl Browser {
+    /// Signs `person` in, through every real redirect: the app's login, the authorize page, the
+    /// callback, and the page the person lands on.
+    ///
+    /// Someone below the tier that the app asked for goes back without a verification:
+    /// [`sign_in_verifying`](Self::sign_in_verifying) says otherwise.
+    ///
+    /// # Errors
+    /// [`BrowserError::NoAuthorizePage`] if `login_url` does not lead to an authorize page of a
+    /// mock issuer.
+    pub async fn sign_in(
+        &self,
+        login_url: impl AsRef<str>,
+        person: &Person,
+    ) -> Result<Page, BrowserError> {
+        self.sign_in_verifying(login_url, person, Verification::Skip)
+            .await
+    }
+
+    /// [Signs `person` in](Self::sign_in), with this end of the verification that someone below
+    /// the requested tier is offered. Anyone else is not asked, and nothing changes about them.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub async fn sign_in_verifying(
+        &self,
+        login_url: impl AsRef<str>,
+        person: &Person,
+        verification: Verification,
+    ) -> Result<Page, BrowserError> {
+        let page = self.authorize_page(login_url.as_ref()).await?;
+        self.allow(&page, person, verification).send().await
+    }
+
+    /// Goes to the authorize page and says no there.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub async fn deny(
+        &self,
+        login_url: impl AsRef<str>,
+        person: &Person,
+    ) -> Result<Page, BrowserError> {
+        let page = self.authorize_page(login_url.as_ref()).await?;
+        let form = [("person", person.id()), ("decision", "deny")];
+        self.decide(&page, &form).send().await
+    }
+
+    /// All of [`sign_in`](Self::sign_in) but the callback, whose address it gives, code and all.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub async fn start_sign_in(
+        &self,
+        login_url: impl AsRef<str>,
+        person: &Person,
+    ) -> Result<Url, BrowserError> {
+        self.start_sign_in_verifying(login_url, person, Verification::Skip)
+            .await
+    }
+
+    /// All of [`sign_in_verifying`](Self::sign_in_verifying) but the callback, whose address it
+    /// gives, code and all.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub async fn start_sign_in_verifying(
+        &self,
+        login_url: impl AsRef<str>,
+        person: &Person,
+        verification: Verification,
+    ) -> Result<Url, BrowserError> {
+        let page = self.authorize_page(login_url.as_ref()).await?;
+        let visit = self.allow(&page, person, verification);
+        let answer = visit.stay().send().await?;
+        answer
+            .location()
+            .ok_or_else(|| BrowserError::NoRedirect(answer.summary()))
+    }
+
+    async fn authorize_page(&self, login_url: &str) -> Result<Page, BrowserError> {
+        let page = self.get(login_url).await?;
+        let is_it = page.status() == 200
+            && page.url().path() == "/authorize"
+            && page.body().contains("name=\"decision\"");
+        if is_it {
+            Ok(page)
+        } else {
+            Err(BrowserError::NoAuthorizePage(page.summary()))
+        }
+    }
+
+    fn allow(&self, page: &Page, person: &Person, verification: Verification) -> Visit<'_> {
+        let form = [
+            ("person", person.id()),
+            ("decision", "allow"),
+            ("verification", verification.as_str()),
+        ];
+        self.decide(page, &form)
+    }
+
+    fn decide(&self, page: &Page, form: &[(&str, &str)]) -> Visit<'_> {
+        self.request(Method::POST, page.url())
+            .form(form)
+            .with_history(page)
+    }
+}

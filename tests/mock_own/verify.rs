@@ -1,0 +1,138 @@
+//! The requested tier on the authorize page, and the verification offered below it.
+
+use kycport::{
+    KycStatus, KycTier,
+    mock::{Endpoint, MockIssuer, Page, Verification},
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::support::{Desk, and, payload, query};
+
+impl Desk {
+    /// Where a login goes that asks for these tiers.
+    fn asking(&self, tiers: &str) -> Url {
+        self.authorize_url(&and(self.request(), "acr_values", tiers))
+    }
+
+    async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Page {
+        let visit = self.browser.request(http::Method::POST, url).form(form);
+        visit.stay().send().await.unwrap()
+    }
+
+    /// The claims of the ID token that a code gives.
+    async fn claims(&self, callback: &Url) -> Value {
+        let code = query(callback, "code").unwrap();
+        let tokens = self.token(&self.exchange(&code)).await.json();
+        payload(tokens.get("id_token").unwrap().as_str().unwrap())
+    }
+}
+
+// K15, K19, K36
+#[tokio::test]
+async fn a_person_below_the_requested_tier_verifies_or_does_not() {
+    use KycStatus::{Expired, Pending, Rejected, Unverified, Verified};
+    use KycTier::{T0, T1, T2, T3};
+    use Verification::{Fail, Pass, Skip};
+    let desk = Desk::new().await;
+    let waits = Verification::Pending;
+    for (status, tier, asked, verification, then, reaches, acr) in [
+        // Not asked, or high enough already: whatever the form says changes nothing.
+        (Verified, T1, "", Fail, Verified, T1, Some("t1")),
+        (Verified, T2, "t2", Fail, Verified, T2, Some("t2")),
+        (Verified, T3, "t2", Pass, Verified, T3, Some("t3")),
+        (Verified, T2, "t3 t2", Fail, Verified, T2, Some("t2")),
+        (Verified, T1, "t9 T2 gold", Fail, Verified, T1, Some("t1")),
+        // Below.
+        (Verified, T1, "t2", Pass, Verified, T2, Some("t2")),
+        (Verified, T1, "t9 t3", Pass, Verified, T3, Some("t3")),
+        (Verified, T1, "t2", Fail, Rejected, T1, None),
+        (Verified, T1, "t2", waits, Pending, T1, None),
+        (Verified, T1, "t2", Skip, Verified, T1, Some("t1")),
+        // High enough, but it does not count.
+        (Expired, T2, "t2", Pass, Verified, T2, Some("t2")),
+        (Rejected, T3, "t1", Pass, Verified, T1, Some("t1")),
+        (Unverified, T0, "t0", Pass, Verified, T0, Some("t0")),
+        (Pending, T2, "t2", Skip, Pending, T2, None),
+    ] {
+        let what = format!("{status} {tier}, asked for {asked:?}, {verification:?}");
+        let person = desk.kyc.person("eve").tier(tier).status(status).create();
+        let login = desk.asking(asked);
+        let callback = desk
+            .browser
+            .start_sign_in_verifying(&login, &person, verification)
+            .await
+            .unwrap();
+        assert_eq!((person.status(), person.tier()), (then, reaches), "{what}");
+        let claims = desk.claims(&callback).await;
+        assert_eq!(claims["acr"].as_str(), acr, "{what}");
+        assert_eq!(claims["kyc_status"], person.status().as_str(), "{what}");
+        assert_eq!(claims["kyc_tier"], person.tier().as_str(), "{what}");
+    }
+}
+
+// K19
+#[tokio::test]
+async fn the_verification_page_stands_where_the_first_one_stood() {
+    let desk = Desk::new().await;
+    let eve = desk.kyc.person("eve").tier(KycTier::T1).create();
+    let login = desk.asking("t2");
+    let allow = [("person", "eve"), ("decision", "allow")];
+    let page = desk.post(&login, &allow).await;
+    page.assert_ok();
+    assert_eq!(page.url(), &login);
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let says = "Acme Bank asks for <strong>t2</strong>. You are <strong>t1</strong>.";
+    assert!(page.body().contains(says), "{}", page.body());
+    let hidden = format!("name=\"person\" value=\"{}\"", eve.id());
+    assert!(page.body().contains(&hidden) && page.body().contains("value=\"allow\""));
+    for verification in ["pass", "fail", "pending", "skip"] {
+        let button = format!("name=\"verification\" value=\"{verification}\"");
+        assert!(page.body().contains(&button), "{verification}");
+    }
+    assert_eq!(
+        (eve.status(), eve.tier()),
+        (KycStatus::Verified, KycTier::T1)
+    );
+
+    let strange = [allow[0], allow[1], ("verification", "bribe")];
+    desk.post(&login, &strange).await.assert_status(400);
+    let requests = desk.kyc.requests(Endpoint::Authorize);
+    assert_eq!(requests.last().unwrap().refusal().unwrap().row, "K19");
+
+    let pass = [allow[0], allow[1], ("verification", "pass")];
+    let to = desk.post(&login, &pass).await.location().unwrap();
+    assert_eq!(desk.claims(&to).await["kyc_tier"], "t2");
+    // Who reaches the tier now is not asked again.
+    let to = desk.post(&login, &allow).await.location().unwrap();
+    assert!(query(&to, "code").is_some());
+}
+
+// K17, K19
+#[tokio::test]
+async fn nobody_verifies_where_there_is_no_page() {
+    let desk = Desk::new().await;
+    let eve = desk.kyc.person("eve").tier(KycTier::T1).create();
+    desk.kyc.switch(|switches| switches.auto_consent = true);
+    for (name, value) in [("login_hint", "eve"), ("prompt", "none")] {
+        let request = and(desk.request(), "acr_values", "t2");
+        let login = desk.authorize_url(&and(request, name, value));
+        let to = desk.browser.open(login).await.unwrap().location().unwrap();
+        assert_eq!(desk.claims(&to).await["acr"], "t1", "{name}");
+    }
+    assert_eq!(eve.tier(), KycTier::T1);
+}
+
+// K15
+#[tokio::test]
+async fn another_parameter_can_carry_the_tier() {
+    let builder = MockIssuer::builder().tier_parameter("kyc_level");
+    let desk = Desk::with(builder.start().await.unwrap());
+    desk.kyc.person("eve").tier(KycTier::T1).create();
+    let allow = [("person", "eve"), ("decision", "allow")];
+    for (name, shows_it) in [("kyc_level", true), ("acr_values", false)] {
+        let login = desk.authorize_url(&and(desk.request(), name, "t2"));
+        let page = desk.post(&login, &allow).await;
+        assert_eq!(page.status() == 200, shows_it, "{name}");
+    }
+}
