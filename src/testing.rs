@@ -26,7 +26,6 @@ impl MockIssuer {
             .discovery_url(self.discovery_url())
             .api_base_url(self.api_base_url())
             .tenant_api_key(self.tenant_of(client).api_key())
-            .tenant_api_key(self.tenant_of(client).api_key())
             .clock(self.clock().clone());
         match client.secret() {
             Some(secret) => builder.client_secret(secret),
@@ -53,8 +52,6 @@ impl MockIssuer {
         if let Some(secret) = client.secret() {
             variables.push(("KYCPORT_CLIENT_SECRET", secret.to_owned()));
         }
-        let key = self.tenant_of(client).api_key().to_owned();
-        variables.push(("KYCPORT_TENANT_API_KEY", key));
         variables.push(("KYCPORT_REDIRECT_URI", redirect_uri));
         variables
     }

@@ -81,16 +81,16 @@ pub(in crate::mock) fn id_token_claims(
         claims::AUD,
         audience(&consent.client_id, switches.aud_as_array),
     );
-    set(claims::IAT, json!(now));
+    set(claims::IAT, json!(now.as_unix()));
     set(
         claims::EXP,
-        json!(now.saturating_add(switches.id_token_lifetime)),
+        json!(now.saturating_add(switches.id_token_lifetime).as_unix()),
     );
     if let Some(nonce) = &consent.nonce {
         set(claims::NONCE, json!(nonce));
     }
     if switches.auth_time {
-        set(claims::AUTH_TIME, json!(consent.auth_time));
+        set(claims::AUTH_TIME, json!(consent.auth_time.as_unix()));
     }
     if let Some(tier) = consent.acr.as_ref().filter(|_| switches.acr) {
         set(claims::ACR, json!(tier));
@@ -112,10 +112,10 @@ pub(in crate::mock) fn access_token_claims(core: &Core, consent: &Consent) -> Ma
         claims::AUD,
         audience(&consent.client_id, switches.aud_as_array),
     );
-    set(claims::IAT, json!(now));
+    set(claims::IAT, json!(now.as_unix()));
     set(
         claims::EXP,
-        json!(now.saturating_add(switches.access_token_lifetime)),
+        json!(now.saturating_add(switches.access_token_lifetime).as_unix()),
     );
     set(claims::JTI, json!(jws::jti()));
     set(claims::CLIENT_ID, json!(consent.client_id));
