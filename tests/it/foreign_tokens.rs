@@ -3,8 +3,8 @@
 use kycport::{
     Secret, Timestamp,
     oidc::{
-        AlgorithmNames, ExpectedAccessToken, ExpectedIdToken, KeySet, verify_access_token,
-        verify_id_token,
+        AlgorithmNames, ExpectedAccessToken, ExpectedIdToken, KeySet, TokenRefusal,
+        verify_access_token, verify_id_token,
     },
 };
 use serde::Deserialize;
@@ -17,11 +17,11 @@ struct Fixture {
     now: i64,
     access_token: String,
     jwks: serde_json::Value,
-    tokens: Vec<Token>,
+    tokens: Vec<Sample>,
 }
 
 #[derive(Deserialize)]
-struct Token {
+struct Sample {
     name: String,
     kind: String,
     token: String,
@@ -46,9 +46,7 @@ fn judge(json: &str) -> (usize, usize) {
             "access" => verify_access_token(&token.token, &keys, &access, now).map(|it| it.subject),
             other => panic!("{other} is no kind"),
         };
-        let verdict = judged
-            .as_ref()
-            .map_or_else(|refusal| refusal.code(), |_| "ok");
+        let verdict = judged.as_ref().map_or_else(TokenRefusal::code, |_| "ok");
         assert_eq!(
             verdict, token.verdict,
             "{} ({} token)",

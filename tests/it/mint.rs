@@ -182,7 +182,7 @@ impl Mint {
     pub(crate) fn of_length(self, length: usize) -> String {
         // Unpadded base64 has no length of the form 4n + 1, so the header must help.
         (0..3)
-            .flat_map(|extra| {
+            .filter_map(|extra| {
                 let header = format!("{}{}", self.header(), " ".repeat(extra));
                 let taken = b64(&header).len() + b64([0; 64]).len() + 2;
                 let payload = length.checked_sub(taken)? / 4 * 3;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::mint::{ACCESS, ID, Mint, b64, jwk, key, sign_parts};
 
-/// Numbers that look random and are the same with every run (SplitMix64).
+/// Numbers that look random and are the same with every run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {

@@ -1,5 +1,10 @@
 //! Known answers and adversarial vectors for one signature, always beside `verify_strict`.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "scalars and points wrap by their nature"
+)]
+
 use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -134,8 +139,8 @@ fn a_set_knows_the_names_of_its_keys_believed_or_ambiguous() {
     assert_eq!(known, [true, true, false, false, false, false]);
 }
 
-/// The twelve of ed25519-speccheck, in its order (Chalkias, Garillot and Nikolaenko, "Taming the
-/// many EdDSAs", 2020, section 4): message, key, signature; and the verdict that is right here.
+/// The twelve of ed25519-speccheck, in its order (Chalkias, Garillot and Nikolaenko, `Taming
+/// the many EdDSAs`, 2020, section 4): message, key, signature; and the verdict that is right here.
 const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
     (
         "0: S = 0, A and R of small order",
