@@ -611,5 +611,5 @@ async fn a_client_that_goes_away_harms_nobody_else() {
     stage.store.heal();
     assert_eq!(stage.store.records(LOGIN).await.len(), 1);
     signed_in(&stage).await;
-    me(&stage, &browser).await.assert_ok();
+    get_from(&stage, &browser, "/vault").await.assert_ok();
 }
