@@ -119,7 +119,10 @@ async fn two_places_to_return_to_are_none() {
     let (kyc, app, ada) = stage().await;
     let page = kyc
         .browser()
-        .sign_in(app.url("/auth/login?return_to=/vault&return_to=/cached"), &ada)
+        .sign_in(
+            app.url("/auth/login?return_to=/vault&return_to=/cached"),
+            &ada,
+        )
         .await
         .unwrap();
     assert_eq!(page.url().as_str(), app.url("/"));
@@ -161,7 +164,10 @@ async fn no_header_moves_the_redirect_uri() {
             .send()
             .await
             .unwrap();
-        assert_eq!(page.header("location"), Some("/auth/login?return_to=%2Fvault"));
+        assert_eq!(
+            page.header("location"),
+            Some("/auth/login?return_to=%2Fvault")
+        );
     }
 }
 

@@ -134,7 +134,11 @@ async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
     let without_cookies = stage.kyc.browser();
     let (with_its_own, _) = started(&stage).await;
     let (signed_in, own_callback) = started(&stage).await;
-    signed_in.open(own_callback).await.unwrap().assert_status(303);
+    signed_in
+        .open(own_callback)
+        .await
+        .unwrap()
+        .assert_status(303);
     let session = signed_in.cookie(stage.app.url("/"), SESSION_COOKIE);
     stage.kyc.forget_requests();
 
@@ -147,7 +151,10 @@ async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
         assert_leaves_nothing_behind(&page);
     }
     stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(signed_in.cookie(stage.app.url("/"), SESSION_COOKIE), session);
+    assert_eq!(
+        signed_in.cookie(stage.app.url("/"), SESSION_COOKIE),
+        session
+    );
 
     let page = browser.get(&callback).await.unwrap();
     page.assert_ok();
@@ -173,7 +180,11 @@ async fn going_back_or_reloading_goes_on_and_exchanges_nothing() {
 
     stage.kyc.requests(Endpoint::Token).assert_count(1);
     assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), session);
-    browser.fetch(stage.app.url("/auth/me")).await.unwrap().assert_ok();
+    browser
+        .fetch(stage.app.url("/auth/me"))
+        .await
+        .unwrap()
+        .assert_ok();
 }
 
 #[tokio::test]
@@ -243,7 +254,47 @@ async fn a_code_whose_exchange_failed_is_not_sent_again() {
     stage.kyc.requests(Endpoint::Token).assert_count(0);
     // From the start it works.
     let login = stage.app.url("/auth/login");
-    browser.sign_in(login, &stage.ada).await.unwrap().assert_ok();
+    browser
+        .sign_in(login, &stage.ada)
+        .await
+        .unwrap()
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
+    // cases 36, 51, P8
+    type Break = fn(&MockIssuer) -> kycport::mock::Rule;
+    let breaks: [(Break, u16); 6] = [
+        (|kyc| kyc.on(Endpoint::Token).fail(500), 503),
+        (|kyc| kyc.on(Endpoint::Token).fail(503).retry_after(7), 503),
+        (|kyc| kyc.on(Endpoint::Token).fail(429), 503),
+        (|kyc| kyc.on(Endpoint::Token).after().drop_connection(), 503),
+        (|kyc| kyc.on(Endpoint::Token).truncate(), 503),
+        (
+            |kyc| kyc.on(Endpoint::Token).answer(200, "text/html", "<p>"),
+            502,
+        ),
+    ];
+    for (number, (fault, status)) in breaks.into_iter().enumerate() {
+        let stage = stage().await;
+        let (browser, callback) = started(&stage).await;
+        let fault = fault(&stage.kyc).once();
+        let page = browser.open(&callback).await.unwrap();
+        assert_eq!(page.status(), status, "{number}");
+        assert_eq!(page.header("set-cookie"), None);
+        if number == 1 {
+            assert_eq!(page.header("retry-after"), Some("7"));
+        }
+        fault.assert_hit();
+
+        assert_eq!(
+            code_of(&browser, &callback).await,
+            (400, "finished_login".to_owned())
+        );
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+    }
 }
 
 #[tokio::test]
@@ -272,7 +323,9 @@ async fn a_login_that_took_too_long_is_begun_again() {
 async fn a_login_is_good_until_the_last_second() {
     // case 37
     let stage = stage().await;
-    stage.kyc.switch(|s| s.code_lifetime = Duration::from_secs(3600));
+    stage
+        .kyc
+        .switch(|s| s.code_lifetime = Duration::from_secs(3600));
     stage.kyc.clock().freeze();
     let (browser, callback) = started(&stage).await;
     stage.kyc.clock().advance(Duration::from_secs(599));
@@ -353,7 +406,11 @@ async fn a_forged_error_costs_the_victim_nothing() {
     let state = parameter(&genuine, "state");
     let forged = with(
         &genuine,
-        &[("error", "access_denied"), ("state", "forged"), ("iss", &iss)],
+        &[
+            ("error", "access_denied"),
+            ("state", "forged"),
+            ("iss", &iss),
+        ],
     );
     let guessed = with(
         &genuine,

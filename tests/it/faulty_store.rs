@@ -118,7 +118,11 @@ impl FaultyStore {
 
     /// The next `n` loads of this kind have all been done before any of them is answered.
     pub(crate) fn let_meet(&self, kind: &'static str, n: usize) {
-        self.add(Op::Load, Some(kind), Fault::Meet(Arc::new(Barrier::new(n)), n));
+        self.add(
+            Op::Load,
+            Some(kind),
+            Fault::Meet(Arc::new(Barrier::new(n)), n),
+        );
     }
 
     /// Everything works again.

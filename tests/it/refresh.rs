@@ -213,7 +213,11 @@ async fn the_tokens_of_another_person_are_nobodys_here() {
         .await;
     let page = token(&stage, &browser).await;
     page.assert_status(502);
-    assert!(page.body().contains("different subjects"), "{}", page.body());
+    assert!(
+        page.body().contains("different subjects"),
+        "{}",
+        page.body()
+    );
 }
 
 #[tokio::test]
@@ -235,8 +239,7 @@ async fn each_of_two_who_renew_at_once_gets_their_own() {
         gate.wait_for(2).await;
         gate.release();
     };
-    let (first, second, ()) =
-        tokio::join!(token(&stage, &ada), token(&stage, &other), letting);
+    let (first, second, ()) = tokio::join!(token(&stage, &ada), token(&stage, &other), letting);
     first.assert_ok();
     second.assert_ok();
     stage.kyc.requests(Endpoint::Token).assert_count(2);

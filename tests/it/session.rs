@@ -24,7 +24,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn signed_in(stage: &Stage) -> Browser {
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login?return_to=/vault");
-    browser.sign_in(login, &stage.ada).await.unwrap().assert_ok();
+    browser
+        .sign_in(login, &stage.ada)
+        .await
+        .unwrap()
+        .assert_ok();
     browser
 }
 
@@ -74,7 +78,13 @@ async fn the_cookies_say_what_they_must_and_no_more() {
     assert!(binding.starts_with("__Host-kycport-login="));
     assert_eq!(
         attributes(binding),
-        BTreeSet::from(["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age=1200"])
+        BTreeSet::from([
+            "HttpOnly",
+            "Secure",
+            "SameSite=Lax",
+            "Path=/",
+            "Max-Age=1200"
+        ])
     );
 
     let callback = browser
@@ -356,7 +366,10 @@ async fn no_use_goes_beyond_the_absolute_limit() {
     }
     let session = me(&stage, &browser).await.json()["session"].clone();
     assert_eq!(session["idle_ends_at"], session["ends_at"]);
-    stage.kyc.clock().advance(20 * MINUTE - Duration::from_secs(1));
+    stage
+        .kyc
+        .clock()
+        .advance(20 * MINUTE - Duration::from_secs(1));
     get_from(&stage, &browser, "/vault").await.assert_ok();
     stage.kyc.clock().advance(Duration::from_secs(1));
     get_from(&stage, &browser, "/vault")
