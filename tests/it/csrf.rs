@@ -1,5 +1,7 @@
 //! Requests that another site makes a browser send.
 
+use std::fmt::Write as _;
+
 use axum::http::Method;
 use kycport::mock::Browser;
 use url::Url;
@@ -27,7 +29,7 @@ async fn signed_in(stage: &Stage) -> (Browser, String) {
 async fn send(stage: &Stage, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        write!(request, "{name}: {value}\r\n").unwrap();
     }
     request.push_str("content-length: 0\r\n\r\n");
     let answer = raw(&stage.app, request.as_bytes()).await;

@@ -239,7 +239,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     stage
         .store
         .rewrite(TOKENS, |r| {
-            r["body"]["refresh_token"] = "canary-token".into()
+            r["body"]["refresh_token"] = "canary-token".into();
         })
         .await;
     secrets.add("refresh_token", "canary-token");

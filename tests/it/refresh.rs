@@ -9,6 +9,8 @@ use crate::faulty_store::{Op, SESSION, Stage, TOKENS, stage, stage_on};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+type Bend = fn(&Stage) -> kycport::mock::Rule;
+
 async fn renewing_stage() -> Stage {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     stage_on(kyc.await.unwrap(), 1000, |config| config).await
@@ -144,7 +146,6 @@ async fn an_issuer_in_trouble_ends_no_session() {
 async fn renewed_tokens_must_be_of_the_same_person_and_issuer() {
     // case 52
     let stage = renewing_stage().await;
-    type Bend = fn(&Stage) -> kycport::mock::Rule;
     let bends: [(&str, Bend); 6] = [
         ("ID token, sub", |stage| {
             stage.kyc.tokens().edit_id_token(|draft| {
