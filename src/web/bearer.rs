@@ -32,9 +32,9 @@ pub struct BearerToken(pub AccessTokenClaims);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BearerRejection {
-    /// No token came.
+    /// No `Authorization` came, or one of another scheme.
     Absent,
-    /// More than one `Authorization`, or one that is not `Bearer` and one word.
+    /// More than one `Authorization`, or `Bearer` without one word after it.
     Malformed,
     /// The token is not believed.
     NotBelieved,
@@ -73,14 +73,17 @@ fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
         (Some(only), None) => only,
         (Some(_), Some(_)) => return Err(BearerRejection::Malformed),
     };
-    value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
-        .map(|(_, token)| token.trim_start_matches(' '))
-        .filter(|token| !token.is_empty() && !token.contains(' '))
-        .ok_or(BearerRejection::Malformed)
+    let value = value.to_str().map_err(|_| BearerRejection::Malformed)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    // Section 3.1: whoever tried another scheme has not been told yet that this one is wanted.
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(BearerRejection::Absent);
+    }
+    let token = token.trim_start_matches(' ');
+    if token.is_empty() || token.contains(' ') {
+        return Err(BearerRejection::Malformed);
+    }
+    Ok(token)
 }
 
 impl IntoResponse for BearerRejection {

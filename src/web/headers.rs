@@ -15,5 +15,8 @@ pub(super) fn keep_private(headers: &mut HeaderMap) {
 /// from showing one person to another.
 pub(super) fn names_a_person(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.append(VARY, HeaderValue::from_static("cookie"));
+    let cookie = HeaderValue::from_static("cookie");
+    if !headers.get_all(VARY).iter().any(|value| *value == cookie) {
+        headers.append(VARY, cookie);
+    }
 }

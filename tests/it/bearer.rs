@@ -1,1 +1,113 @@
-//! Access tokens at the tenant's own API.
+//! Access tokens at the tenant's own API, and tokens where they do not belong.
+
+use axum::http::Method;
+use kycport::mock::{Page, Tamper};
+
+use crate::faulty_store::{Stage, stage};
+
+async fn ask(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Page {
+    let browser = stage.kyc.browser();
+    let mut visit = browser.request(Method::GET, stage.app.url(path)).fetch();
+    for (name, value) in headers {
+        visit = visit.header(name, value);
+    }
+    visit.stay().send().await.unwrap()
+}
+
+fn access_token(stage: &Stage) -> String {
+    let mint = stage.kyc.mint();
+    mint.access_token(&stage.ada, stage.kyc.client()).sign()
+}
+
+#[tokio::test]
+async fn a_token_is_judged_as_rfc_6750_says() {
+    // cases 84, 85
+    let stage = stage().await;
+    let good = format!("Bearer {}", access_token(&stage));
+    let (mint, client) = (stage.kyc.mint(), stage.kyc.client());
+    let bearer = |token: String| format!("Bearer {token}");
+    let id_token = bearer(mint.id_token(&stage.ada, client, "n").sign());
+    let foreign = stage.kyc.public_client();
+    let foreign = bearer(mint.access_token(&stage.ada, foreign).sign());
+    let bent = |tamper| bearer(mint.access_token(&stage.ada, client).tamper(tamper).sign());
+    let (flipped, expired) = (bent(Tamper::ForeignKey), bent(Tamper::Expired));
+    let none = Some("Bearer");
+    let invalid = Some("Bearer error=\"invalid_token\"");
+    let malformed = Some("Bearer error=\"invalid_request\"");
+    let long = format!("Bearer {}", "a".repeat(20_000));
+    for (values, status, challenge) in [
+        (vec![], 401, none),
+        (vec!["Basic dXNlcjpwYXNz"], 401, none),
+        (vec!["Bearer"], 400, malformed),
+        (vec!["Bearer "], 400, malformed),
+        (vec!["Bearer a b"], 400, malformed),
+        (vec![good.as_str(), good.as_str()], 400, malformed),
+        (vec!["Bearer garbage"], 401, invalid),
+        (vec!["Bearer ..."], 401, invalid),
+        (vec![long.as_str()], 401, invalid),
+        (vec![id_token.as_str()], 401, invalid),
+        (vec![foreign.as_str()], 401, invalid),
+        (vec![flipped.as_str()], 401, invalid),
+        (vec![expired.as_str()], 401, invalid),
+        (vec![good.as_str()], 200, None),
+    ] {
+        let headers: Vec<_> = values.iter().map(|v| ("authorization", *v)).collect();
+        let page = ask(&stage, "/api/me", &headers).await;
+        assert_eq!(page.status(), status, "{values:.60?}");
+        assert_eq!(page.header("www-authenticate"), challenge, "{values:.60?}");
+        if status != 200 {
+            assert_eq!(page.header("cache-control"), Some("no-store"));
+            assert_eq!(page.body(), "");
+        }
+    }
+    let shouted = good.replace("Bearer", "BEARER");
+    ask(&stage, "/api/me", &[("authorization", &shouted)])
+        .await
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_said_of_a_token() {
+    // case 95
+    let stage = stage().await;
+    let good = format!("Bearer {}", access_token(&stage));
+    stage.kyc.stop().unwrap();
+    let page = ask(&stage, "/api/me", &[("authorization", &good)]).await;
+    page.assert_status(503);
+    assert_eq!(page.header("www-authenticate"), None);
+    assert!(page.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_token_and_a_name_in_a_header_sign_nobody_in() {
+    // case 87
+    let stage = stage().await;
+    let good = format!("Bearer {}", access_token(&stage));
+    let id = stage.ada.id().to_owned();
+    for (name, value) in [
+        ("authorization", good.as_str()),
+        ("x-user", &id),
+        ("x-forwarded-user", &id),
+        ("x-forwarded-email", &stage.ada.email()),
+        ("x-remote-user", &id),
+        ("remote-user", &id),
+        ("x-auth-request-user", &id),
+        ("oidc_claim_sub", &id),
+        ("x-forwarded-access-token", &good),
+    ] {
+        let page = ask(&stage, "/", &[(name, value)]).await;
+        assert_eq!(page.body(), "signed out", "{name}");
+        for path in ["/vault", "/auth/me", "/token"] {
+            let page = ask(&stage, path, &[(name, value)]).await;
+            assert_eq!(page.status(), 401, "{name} {path}");
+        }
+    }
+    // Nor does a session open the API.
+    let browser = stage.kyc.browser();
+    browser
+        .sign_in(stage.app.url("/auth/login"), &stage.ada)
+        .await
+        .unwrap();
+    let page = browser.fetch(stage.app.url("/api/me")).await.unwrap();
+    page.assert_status(401);
+}

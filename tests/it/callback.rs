@@ -262,6 +262,42 @@ async fn a_code_whose_exchange_failed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
+    // cases 36, 51, P8
+    type Break = fn(&MockIssuer) -> kycport::mock::Rule;
+    let breaks: [(Break, u16); 6] = [
+        (|kyc| kyc.on(Endpoint::Token).fail(500), 503),
+        (|kyc| kyc.on(Endpoint::Token).fail(503).retry_after(7), 503),
+        (|kyc| kyc.on(Endpoint::Token).fail(429), 503),
+        (|kyc| kyc.on(Endpoint::Token).after().drop_connection(), 503),
+        (|kyc| kyc.on(Endpoint::Token).truncate(), 503),
+        (
+            |kyc| kyc.on(Endpoint::Token).answer(200, "text/html", "<p>"),
+            502,
+        ),
+    ];
+    for (number, (fault, status)) in breaks.into_iter().enumerate() {
+        let stage = stage().await;
+        let (browser, callback) = started(&stage).await;
+        let fault = fault(&stage.kyc).once();
+        let page = browser.open(&callback).await.unwrap();
+        assert_eq!(page.status(), status, "{number}");
+        assert_eq!(page.header("set-cookie"), None);
+        if number == 1 {
+            assert_eq!(page.header("retry-after"), Some("7"));
+        }
+        fault.assert_hit();
+
+        assert_eq!(
+            code_of(&browser, &callback).await,
+            (400, "finished_login".to_owned())
+        );
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_took_too_long_is_begun_again() {
     // case 37
     let stage = stage().await;

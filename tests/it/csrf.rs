@@ -1,1 +1,209 @@
-//! csrf
+//! Requests that another site makes a browser send.
+
+use std::fmt::Write as _;
+
+use axum::http::Method;
+use kycport::mock::Browser;
+use url::Url;
+
+use crate::{
+    faulty_store::{SESSION, Stage, stage},
+    support::raw,
+};
+
+const COOKIE: &str = "__Host-kycport";
+
+async fn signed_in(stage: &Stage) -> (Browser, String) {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser
+        .sign_in(login, &stage.ada)
+        .await
+        .unwrap()
+        .assert_ok();
+    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
+    (browser, format!("{COOKIE}={key}"))
+}
+
+/// The status of a request with these headers and no others, and the whole answer.
+async fn send(stage: &Stage, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        write!(request, "{name}: {value}\r\n").unwrap();
+    }
+    request.push_str("content-length: 0\r\n\r\n");
+    let answer = raw(&stage.app, request.as_bytes()).await;
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+async fn withdrawals(stage: &Stage) -> String {
+    let browser = stage.kyc.browser();
+    let page = browser.get(stage.app.url("/withdrawals")).await.unwrap();
+    page.body().to_owned()
+}
+
+#[tokio::test]
+async fn only_the_apps_own_pages_change_anything() {
+    // cases 101, 102
+    let stage = stage().await;
+    let (_, cookie) = signed_in(&stage).await;
+    let own = stage.app.url("");
+    let sibling = own.replace("127.0.0.1", "sibling.127.0.0.1");
+    let other_port = format!("{own}1");
+    let mut passed = 0;
+    for (headers, allowed) in [
+        (vec![], false),
+        (vec![("sec-fetch-site", "cross-site")], false),
+        (vec![("sec-fetch-site", "same-site")], false),
+        (vec![("sec-fetch-site", "")], false),
+        (vec![("origin", "null")], false),
+        (vec![("origin", "https://evil.example")], false),
+        (vec![("origin", &sibling)], false),
+        (vec![("origin", &other_port)], false),
+        (
+            vec![("sec-fetch-site", "same-site"), ("origin", &own)],
+            false,
+        ),
+        (
+            vec![("sec-fetch-site", "same-origin"), ("origin", "null")],
+            false,
+        ),
+        (
+            vec![("x-kycport-csrf", "1"), ("sec-fetch-site", "cross-site")],
+            false,
+        ),
+        (
+            vec![("x-kycport-csrf", "1"), ("origin", "https://evil.example")],
+            false,
+        ),
+        (vec![("x-requested-with", "XMLHttpRequest")], false),
+        (vec![("x-kycport-csrf", "1")], true),
+        (vec![("origin", &own)], true),
+        (vec![("sec-fetch-site", "same-origin")], true),
+        (
+            vec![("sec-fetch-site", "same-origin"), ("origin", &own)],
+            true,
+        ),
+    ] {
+        let mut sent = headers.clone();
+        sent.push(("cookie", &cookie));
+        let (status, answer) = send(&stage, "POST /withdraw", &sent).await;
+        assert_eq!(status, if allowed { 200 } else { 403 }, "{headers:?}");
+        passed += usize::from(allowed);
+        assert_eq!(withdrawals(&stage).await, passed.to_string());
+        if !allowed {
+            assert!(answer.contains("cross_site"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_unsafe_method_is_guarded_on_every_route() {
+    // cases 101, 103
+    let stage = stage().await;
+    let (_, cookie) = signed_in(&stage).await;
+    let bad = [
+        ("cookie", cookie.as_str()),
+        ("origin", "https://evil.example"),
+    ];
+    for line in [
+        "POST /withdraw",
+        "PUT /vault",
+        "PATCH /vault",
+        "DELETE /vault",
+        "POST /nested/vault",
+        "POST /auth/logout",
+        "QUERY /vault",
+    ] {
+        let (status, _) = send(&stage, line, &bad).await;
+        assert_eq!(status, 403, "{line}");
+    }
+    // Reading is free.
+    for line in ["GET /vault", "HEAD /vault"] {
+        let (status, _) = send(&stage, line, &bad).await;
+        assert_eq!(status, 200, "{line}");
+    }
+    assert_eq!(send(&stage, "GET /withdraw", &bad).await.0, 405);
+    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_malformed_session_cookie_is_no_way_around() {
+    // case 101
+    let stage = stage().await;
+    let (_, cookie) = signed_in(&stage).await;
+    for cookie in [format!("{cookie}; {cookie}"), format!("{COOKIE}=x")] {
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        assert_eq!(send(&stage, "POST /withdraw", &headers).await.0, 403);
+    }
+}
+
+#[tokio::test]
+async fn who_bears_no_cookie_is_not_asked_where_from() {
+    // case 101
+    let stage = stage().await;
+    for headers in [
+        vec![],
+        vec![("origin", "https://www.kycport.com")],
+        vec![("cookie", "other=1"), ("sec-fetch-site", "cross-site")],
+    ] {
+        assert_eq!(send(&stage, "POST /webhook", &headers).await.0, 204);
+        assert_eq!(send(&stage, "POST /withdraw", &headers).await.0, 401);
+    }
+    assert_eq!(withdrawals(&stage).await, "0");
+}
+
+#[tokio::test]
+async fn a_form_and_a_script_of_another_page_are_refused_in_a_browser() {
+    // cases 101, 102
+    let stage = stage().await;
+    let (browser, cookie) = signed_in(&stage).await;
+    let evil = Url::parse("https://evil.example/").unwrap();
+    let url = stage.app.url("/withdraw");
+    for forced in [
+        browser.request(Method::POST, &url).from(&evil).form(&[]),
+        browser.request(Method::POST, &url).from_opaque().form(&[]),
+        browser.request(Method::POST, &url).from(&evil).fetch(),
+    ] {
+        // As in a browser without SameSite: the cookie travels.
+        let page = forced.header("cookie", &cookie).stay().send().await;
+        page.unwrap().assert_status(403);
+    }
+    assert_eq!(withdrawals(&stage).await, "0");
+    browser.post_form(&url, &[]).await.unwrap().assert_ok();
+    assert_eq!(withdrawals(&stage).await, "1");
+}
+
+#[tokio::test]
+async fn no_other_origin_may_ever_read() {
+    // case 104
+    let stage = stage().await;
+    let (_, cookie) = signed_in(&stage).await;
+    let own = stage.app.url("");
+    for origin in ["https://evil.example", "null", own.as_str()] {
+        for line in [
+            "GET /auth/me",
+            "GET /vault",
+            "OPTIONS /auth/me",
+            "OPTIONS /auth/logout",
+            "OPTIONS /withdraw",
+            "POST /withdraw",
+            "GET /auth/login",
+            "GET /auth/callback",
+        ] {
+            let headers = [
+                ("cookie", cookie.as_str()),
+                ("origin", origin),
+                ("access-control-request-method", "POST"),
+                ("access-control-request-headers", "x-kycport-csrf"),
+            ];
+            let (_, answer) = send(&stage, line, &headers).await;
+            let answer = answer.to_ascii_lowercase();
+            assert!(!answer.contains("access-control-"), "{line} {answer}");
+        }
+    }
+}

@@ -1,1 +1,413 @@
-//! leaks
+//! What must be seen nowhere: not in a log, not in an answer, not in `{:?}`.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::http::Method;
+use kycport::{
+    BearerToken, RelyingParty,
+    mock::{Browser, Endpoint, MockIssuer, Page},
+    oidc::{CallbackParams, ExpectedIdToken, LoginRequest},
+};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{
+    faulty_store::{LOGIN, SESSION, Stage, TOKENS, stage, stage_on},
+    support::raw,
+};
+
+const COOKIE: &str = "__Host-kycport";
+const BINDING: &str = "__Host-kycport-login";
+
+/// Everything that the crate says on this thread, on which a test's app runs too.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn capture() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("kycport=trace"))
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Names and values of all that is secret, as far as the test has seen it.
+#[derive(Default)]
+struct Secrets(Vec<(&'static str, String)>);
+
+impl Secrets {
+    fn add(&mut self, name: &'static str, value: impl Into<String>) {
+        let value = value.into();
+        assert!(value.len() >= 8, "{name} is too short to look for");
+        self.0.push((name, value));
+    }
+
+    /// What the store holds now: tokens, verifiers, nonces, states.
+    async fn add_stored(&mut self, stage: &Stage) {
+        for login in stage.store.records(LOGIN).await {
+            for name in ["state", "nonce", "code_verifier"] {
+                let value = login["transaction"][name].as_str().unwrap();
+                self.add(name, value);
+            }
+            self.add("the binding", login["browser"].as_str().unwrap());
+        }
+        for tokens in stage.store.records(TOKENS).await {
+            for name in ["access_token", "refresh_token"] {
+                self.add(name, tokens[name].as_str().unwrap());
+            }
+        }
+    }
+
+    fn add_cookies(&mut self, stage: &Stage, browser: &Browser) {
+        for name in [COOKIE, BINDING] {
+            if let Some(value) = browser.cookie(stage.app.url("/"), name) {
+                self.add(name, value);
+            }
+        }
+    }
+
+    fn assert_absent(&self, place: &str, text: &str) {
+        for (name, value) in &self.0 {
+            assert!(!text.contains(value), "{name} is in {place}: {text}");
+        }
+    }
+
+    /// Nor in an answer: but for cookies being set and the way to KYCPort.
+    fn assert_not_served(&self, page: &Page) {
+        let place = format!("the answer of {}", page.url().path());
+        self.assert_absent(&place, page.body());
+        let to_issuer = page.location().is_some_and(|to| to.path() == "/authorize");
+        for (name, value) in page.headers() {
+            if name == "set-cookie" || (name == "location" && to_issuer) {
+                continue;
+            }
+            self.assert_absent(&place, value.to_str().unwrap_or_default());
+        }
+    }
+}
+
+async fn renewing_stage() -> Stage {
+    let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
+    let scopes = ["openid", "email", "profile", "kyc"];
+    stage_on(kyc.await.unwrap(), 1000, |config| config.scopes(scopes)).await
+}
+
+fn parameter(url: &url::Url, name: &str) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    pairs
+        .find(|(own, _)| own == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
+    // As a page, and as a script of the page.
+    for mode in ["navigate", "cors"] {
+        let page = browser
+            .request(Method::GET, url.as_ref())
+            .header("sec-fetch-mode", mode)
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        pages.push(page);
+    }
+}
+
+#[tokio::test]
+async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
+    // cases 86, 137, 138
+    let (log, _guard) = Log::capture();
+    let stage = renewing_stage().await;
+    let mut secrets = Secrets::default();
+    let mut pages = Vec::new();
+    secrets.add("client_secret", stage.kyc.client().secret().unwrap());
+    secrets.add("email", stage.ada.email());
+    let subject = stage.ada.id().to_owned();
+    // The ID token goes no further than the exchange.
+    let id_tokens = Arc::new(Mutex::new(Vec::<String>::new()));
+    let seen = Arc::clone(&id_tokens);
+    stage
+        .kyc
+        .edit_token_response(move |answer| {
+            let token = answer["id_token"].as_str().unwrap().to_owned();
+            seen.lock().unwrap().push(token);
+        })
+        .always()
+        .keep();
+
+    // Well.
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login?return_to=/token");
+    open(&browser, &login, &mut pages).await;
+    let callback = browser.start_sign_in(&login, &stage.ada).await.unwrap();
+    secrets.add("code", parameter(&callback, "code").unwrap());
+    secrets.add_stored(&stage).await;
+    open(&browser, &callback, &mut pages).await;
+    secrets.add_cookies(&stage, &browser);
+    secrets.add_stored(&stage).await;
+    for path in ["/token", "/broken", "/nowhere"] {
+        open(&browser, stage.app.url(path), &mut pages).await;
+    }
+    stage.kyc.clock().advance(Duration::from_secs(16 * 60));
+    open(&browser, stage.app.url("/token"), &mut pages).await;
+    secrets.add_stored(&stage).await;
+
+    // Not well: every way in which a callback fails.
+    let faults: [fn(&MockIssuer) -> kycport::mock::Rule; 8] = [
+        |kyc| kyc.on(Endpoint::Token).fail(500),
+        |kyc| kyc.on(Endpoint::Token).after().drop_connection(),
+        |kyc| kyc.on(Endpoint::Token).truncate(),
+        |kyc| {
+            kyc.on(Endpoint::Token)
+                .redirect(307, "https://evil.example/")
+        },
+        |kyc| kyc.on(Endpoint::Token).answer(200, "text/html", "<p>no"),
+        |kyc| kyc.edit_token_response(|answer| answer["token_type"] = "DPoP".into()),
+        |kyc| kyc.tokens().id_token(kycport::mock::Tamper::ForeignKey),
+        |kyc| {
+            kyc.tokens()
+                .access_token(kycport::mock::Tamper::WrongIssuer)
+        },
+    ];
+    for fault in faults {
+        let other = stage.kyc.browser();
+        let callback = other.start_sign_in(&login, &stage.ada).await.unwrap();
+        secrets.add("code", parameter(&callback, "code").unwrap());
+        secrets.add("state", parameter(&callback, "state").unwrap());
+        secrets.add_stored(&stage).await;
+        secrets.add_cookies(&stage, &other);
+        let fault = fault(&stage.kyc).once();
+        open(&other, &callback, &mut pages).await;
+        fault.assert_hit();
+        // In a browser that did not begin it, and broken.
+        open(&stage.kyc.browser(), &callback, &mut pages).await;
+        open(&other, format!("{callback}&code=x"), &mut pages).await;
+        open(&other, format!("{callback}%00"), &mut pages).await;
+    }
+
+    // The store is down; the issuer is down.
+    let other = stage.kyc.browser();
+    let callback = other.start_sign_in(&login, &stage.ada).await.unwrap();
+    secrets.add("code", parameter(&callback, "code").unwrap());
+    secrets.add_stored(&stage).await;
+    stage.store.fail();
+    open(&other, &callback, &mut pages).await;
+    open(&browser, stage.app.url("/vault"), &mut pages).await;
+    stage.store.heal();
+    stage.kyc.stop().unwrap();
+    open(&other, &callback, &mut pages).await;
+    stage.kyc.clock().advance(Duration::from_secs(16 * 60));
+    open(&browser, stage.app.url("/token"), &mut pages).await;
+    stage.kyc.restart().unwrap();
+
+    // A refresh token that is refused.
+    secrets.add_stored(&stage).await;
+    stage
+        .store
+        .rewrite(TOKENS, |r| {
+            r["body"]["refresh_token"] = "canary-token".into();
+        })
+        .await;
+    secrets.add("refresh_token", "canary-token");
+    open(&browser, stage.app.url("/token"), &mut pages).await;
+
+    for token in id_tokens.lock().unwrap().iter() {
+        secrets.add("id_token", token.clone());
+    }
+    assert!(secrets.0.iter().any(|(name, _)| *name == "id_token"));
+    for page in &pages {
+        secrets.assert_not_served(page);
+    }
+    let text = log.text();
+    secrets.add("subject", subject);
+    secrets.assert_absent("the log", &text);
+    for line in ["a person signed in", "did not end in a sign-in", "store"] {
+        assert!(text.contains(line), "the log was captured: {text}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_signed_in_is_all_that_a_script_learns() {
+    // case 86
+    let stage = renewing_stage().await;
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login?return_to=/vault");
+    browser.sign_in(&login, &stage.ada).await.unwrap();
+    let mut secrets = Secrets::default();
+    secrets.add("client_secret", stage.kyc.client().secret().unwrap());
+    secrets.add_stored(&stage).await;
+    secrets.add_cookies(&stage, &browser);
+
+    let me = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+
+    me.assert_ok();
+    secrets.assert_not_served(&me);
+    let me = me.json();
+    let names: Vec<_> = me.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        names,
+        [
+            "assurance",
+            "auth_time",
+            "claims",
+            "issuer",
+            "scopes",
+            "session",
+            "subject"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_comes_from_outside_is_tame_in_the_log() {
+    // case 138
+    let (log, _guard) = Log::capture();
+    let stage = stage().await;
+    let login = stage.app.url("/auth/login");
+    for error in [
+        "x\u{1b}[31mred",
+        "x\r\nINFO kycport: a person signed in as root",
+        "x\u{202e}txet",
+        "forged code=\"signed_in\" level=error",
+        &"long".repeat(500),
+    ] {
+        let browser = stage.kyc.browser();
+        let mut callback = browser.start_sign_in(&login, &stage.ada).await.unwrap();
+        let (state, iss) = (parameter(&callback, "state"), parameter(&callback, "iss"));
+        callback.query_pairs_mut().clear().extend_pairs([
+            ("state", state.unwrap().as_str()),
+            ("iss", iss.unwrap().as_str()),
+            ("error", error),
+            ("error_description", "described-canary"),
+        ]);
+        let page = browser.open(&callback).await.unwrap();
+        assert!(page.status() >= 400);
+    }
+    for target in ["/auth/callback?state=%1b%5b31m&code=x", "/\u{1b}"] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        raw(&stage.app, request.as_bytes()).await;
+    }
+    let text = log.text();
+    assert!(text.contains("did not end in a sign-in"));
+    for part in [
+        "\u{1b}",
+        "\r",
+        "\u{202e}",
+        "signed in as root",
+        "described-canary",
+    ] {
+        assert!(!text.contains(part), "{part:?} in {text}");
+    }
+    assert!(!text.contains(" code=\"signed_in\""), "{text}");
+    let longest = text.lines().map(str::len).max().unwrap();
+    assert!(longest < 400, "{longest}");
+}
+
+#[tokio::test]
+async fn debug_shows_nothing_either() {
+    // case 137
+    let stage = renewing_stage().await;
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser.sign_in(&login, &stage.ada).await.unwrap();
+    let (kyc, client) = (&stage.kyc, stage.kyc.client());
+    let redirect_uri = "http://127.0.0.1:9/auth/callback";
+    let builder = kyc
+        .config(redirect_uri)
+        .tenant_api_key("canary-tenant-key")
+        .webhook_secret("canary-webhook-secret");
+    let mut shown = vec![format!("{builder:?}")];
+    let config = builder.build().unwrap();
+    shown.push(format!("{config:?}"));
+    let party = RelyingParty::new(config).unwrap();
+    shown.push(format!("{party:?}"));
+    shown.push(format!("{:?}", party.session_layer(stage.store.clone())));
+    shown.push(format!("{:?}", party.bearer_layer()));
+
+    let mut secrets = Secrets::default();
+    secrets.add("client_secret", client.secret().unwrap());
+    secrets.add("tenant key", "canary-tenant-key");
+    secrets.add("webhook secret", "canary-webhook-secret");
+    secrets.add("email", stage.ada.email());
+    secrets.add("subject", stage.ada.id());
+    secrets.add("hint", "canary-hint");
+    secrets.add_stored(&stage).await;
+    secrets.add_cookies(&stage, &browser);
+
+    let request = LoginRequest::new().login_hint("canary-hint");
+    shown.push(format!("{request:?}"));
+    let (url, transaction) = party.oidc().begin(&request).await.unwrap();
+    for name in ["state", "nonce", "code_challenge"] {
+        secrets.add("login", parameter(&url, name).unwrap());
+    }
+    shown.push(format!("{transaction:?}"));
+    let callback = kyc
+        .browser()
+        .start_sign_in(url.as_str(), &stage.ada)
+        .await
+        .unwrap();
+    secrets.add("code", parameter(&callback, "code").unwrap());
+    let params = CallbackParams::parse(callback.query().unwrap()).unwrap();
+    shown.push(format!("{params:?}"));
+    let sign_in = party.oidc().finish(transaction, params).await.unwrap();
+    secrets.add("access_token", sign_in.tokens.access_token.expose());
+    let refresh_token = sign_in.tokens.refresh_token.clone().unwrap();
+    secrets.add("refresh_token", refresh_token.expose());
+    shown.push(format!("{sign_in:?} {:?}", sign_in.claims));
+    let bearer = party
+        .oidc()
+        .verify_access_token(sign_in.tokens.access_token.expose())
+        .await
+        .unwrap();
+    shown.push(format!("{:?}", BearerToken(bearer)));
+    let nonce = parameter(&url, "nonce").unwrap().into();
+    let expected = ExpectedIdToken::new(kyc.issuer(), client.id(), nonce);
+    shown.push(format!("{expected:?}"));
+    let refused = party
+        .oidc()
+        .refresh(&kycport::Secret::new("canary-refresh-token"), "x")
+        .await
+        .unwrap_err();
+    secrets.add("refresh_token", "canary-refresh-token");
+    shown.push(format!("{refused:?} {refused}"));
+    shown.push(format!("{:?}", kycport::MemoryStore::default()));
+    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+
+    for text in shown {
+        secrets.assert_absent("Debug", &text);
+    }
+}

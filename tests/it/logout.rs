@@ -1,1 +1,251 @@
-//! logout
+//! Signing out, and the ways back into the app.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use kycport::mock::Browser;
+use url::{Url, form_urlencoded};
+
+use crate::faulty_store::{Op, SESSION, Stage, TOKENS, stage};
+
+const COOKIE: &str = "__Host-kycport";
+
+async fn signed_in(stage: &Stage) -> Browser {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser
+        .sign_in(login, &stage.ada)
+        .await
+        .unwrap()
+        .assert_ok();
+    browser
+}
+
+async fn me(stage: &Stage, browser: &Browser) -> u16 {
+    let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+    page.status()
+}
+
+#[tokio::test]
+async fn the_deletion_says_what_the_cookie_said() {
+    // case 108, P6
+    let stage = stage().await;
+    let browser = signed_in(&stage).await;
+
+    let page = browser
+        .request(Method::POST, stage.app.url("/auth/logout"))
+        .form(&[])
+        .stay()
+        .send()
+        .await
+        .unwrap();
+
+    page.assert_status(303);
+    assert_eq!(page.header("location"), Some("/"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let cookie = page.header("set-cookie").unwrap();
+    let mut parts: BTreeSet<&str> = cookie.split("; ").collect();
+    parts.retain(|part| !part.starts_with("Expires="));
+    assert_eq!(
+        parts,
+        BTreeSet::from([
+            "__Host-kycport=",
+            "HttpOnly",
+            "Secure",
+            "SameSite=Lax",
+            "Path=/",
+            "Max-Age=0",
+        ])
+    );
+    assert!(cookie.contains("Expires="));
+    assert_eq!(browser.cookie(stage.app.url("/"), COOKIE), None);
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_gone_from_the_store() {
+    // case 109
+    let stage = stage().await;
+    let browser = signed_in(&stage).await;
+    let stolen = browser.clone();
+    let page = browser
+        .request(Method::POST, stage.app.url("/auth/logout"))
+        .fetch()
+        .send()
+        .await
+        .unwrap();
+    page.assert_status(204);
+    for kind in [SESSION, TOKENS] {
+        assert_eq!(stage.store.records(kind).await.len(), 0);
+    }
+    assert_eq!(me(&stage, &stolen).await, 401);
+    let page = stolen.open(stage.app.url("/vault")).await.unwrap();
+    page.assert_status(303);
+    // Twice is as good as once.
+    let again = stolen.post_form(stage.app.url("/auth/logout"), &[]).await;
+    again.unwrap().assert_ok();
+}
+
+#[tokio::test]
+async fn neither_an_image_nor_another_site_signs_anybody_out() {
+    // case 110
+    let stage = stage().await;
+    let browser = signed_in(&stage).await;
+    let url = stage.app.url("/auth/logout");
+    let evil = Url::parse("https://evil.example/").unwrap();
+    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
+    let cookie = format!("{COOKIE}={key}");
+    for (visit, status) in [
+        (browser.request(Method::GET, &url), 405),
+        (browser.request(Method::HEAD, &url), 405),
+        (
+            browser
+                .request(Method::GET, &url)
+                .from(&evil)
+                .header("sec-fetch-dest", "image"),
+            405,
+        ),
+        (browser.request(Method::POST, &url).from(&evil), 403),
+        (browser.request(Method::POST, &url).from_opaque(), 403),
+        (browser.request(Method::POST, &url).from(&evil).fetch(), 403),
+    ] {
+        let page = visit.header("cookie", &cookie).stay().send().await.unwrap();
+        page.assert_status(status);
+        assert_eq!(page.header("set-cookie"), None);
+        assert_eq!(me(&stage, &browser).await, 200);
+    }
+    // Without the session cookie, which SameSite holds back, its deletion must not come either.
+    let page = browser
+        .request(Method::POST, &url)
+        .from(&evil)
+        .stay()
+        .send()
+        .await
+        .unwrap();
+    page.assert_status(403);
+    assert_eq!(page.header("set-cookie"), None);
+    assert_eq!(me(&stage, &browser).await, 200);
+}
+
+#[tokio::test]
+async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
+    // cases 95, 108
+    let stage = stage().await;
+    let browser = signed_in(&stage).await;
+    stage.store.fail_on(Op::Delete, SESSION);
+    let url = stage.app.url("/auth/logout");
+    let page = browser.post_form(&url, &[]).await.unwrap();
+    page.assert_status(503);
+    assert_eq!(page.header("set-cookie"), None);
+    assert!(browser.cookie(stage.app.url("/"), COOKIE).is_some());
+
+    stage.store.heal();
+    browser.post_form(&url, &[]).await.unwrap().assert_ok();
+    assert_eq!(me(&stage, &browser).await, 401);
+}
+
+#[tokio::test]
+async fn nothing_that_is_said_at_logout_leads_anywhere_else() {
+    // case 111
+    let stage = stage().await;
+    let evil = "https://evil.example/";
+    for name in [
+        "post_logout_redirect_uri",
+        "return_to",
+        "redirect_uri",
+        "next",
+        "state",
+    ] {
+        let browser = signed_in(&stage).await;
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair(name, evil)
+            .finish();
+        let page = browser
+            .request(
+                Method::POST,
+                stage.app.url(&format!("/auth/logout?{query}")),
+            )
+            .form(&[(name, evil)])
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        page.assert_status(303);
+        assert_eq!(page.header("location"), Some("/"), "{name}");
+        assert_eq!(me(&stage, &browser).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn signing_out_needs_no_issuer() {
+    // case 112
+    let stage = stage().await;
+    let browser = signed_in(&stage).await;
+    stage.kyc.stop().unwrap();
+    assert_eq!(me(&stage, &browser).await, 200);
+    let url = stage.app.url("/auth/logout");
+    browser.post_form(url, &[]).await.unwrap().assert_ok();
+    assert_eq!(me(&stage, &browser).await, 401);
+}
+
+#[tokio::test]
+async fn a_person_comes_back_to_this_app_or_home() {
+    // cases 105, 107
+    let stage = stage().await;
+    let browser = stage.kyc.browser();
+    for (return_to, lands) in [
+        ("/vault?a=1&b=%2F%2Fx", "/vault?a=1&b=%2F%2Fx"),
+        ("//evil.example", "/"),
+        ("///evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/%2f%2fevil.example", "/"),
+        ("/%5cevil.example", "/"),
+        ("/.//evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("https:evil.example", "/"),
+        ("http://[", "/"),
+        ("javascript:alert(1)", "/"),
+        ("//user@evil.example", "/"),
+        ("@evil.example", "/"),
+        (".evil.example", "/"),
+        ("/\r\nlocation: https://evil.example", "/"),
+        ("/\u{2028}", "/"),
+        // The places that sign in and out lead round in circles.
+        ("/auth/login", "/"),
+        ("/auth/login?return_to=/vault", "/"),
+        ("/auth/callback?code=x&state=y", "/"),
+        ("/auth/logout", "/"),
+        ("/nested/../auth/login", "/"),
+        ("/auth", "/"),
+        ("/authors", "/authors"),
+    ] {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", return_to)
+            .finish();
+        let login = stage.app.url(&format!("/auth/login?{query}"));
+        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+        let page = browser.open(callback).await.unwrap();
+        page.assert_status(303);
+        assert_eq!(page.header("location"), Some(lands), "{return_to:?}");
+    }
+    for raw in ["return_to=%ff%fe", "return_to=%00", "return_to", "%=%"] {
+        let login = stage.app.url(&format!("/auth/login?{raw}"));
+        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+        let page = browser.open(callback).await.unwrap();
+        assert_eq!(page.header("location"), Some("/"), "{raw}");
+    }
+}
+
+#[tokio::test]
+async fn a_guarded_page_with_an_odd_address_is_no_way_out() {
+    // cases 105, 106
+    let stage = stage().await;
+    let browser = stage.kyc.browser();
+    for path in ["//evil.example/vault", "/vault/../..//evil.example"] {
+        let page = browser.open(stage.app.url(path)).await.unwrap();
+        if let Some(to) = page.location() {
+            assert!(to.as_str().starts_with(&stage.app.url("/auth/login")));
+        }
+        assert!(!page.body().contains("evil.example"));
+    }
+}
