@@ -2,9 +2,11 @@
 
 mod access_token;
 mod authorize;
+mod bad_tokens;
 mod browser;
 mod callback;
 mod csrf;
+mod direct;
 mod discovery;
 mod floors;
 mod foreign_relying_party;
