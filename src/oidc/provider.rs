@@ -112,20 +112,35 @@ impl Provider {
             Ok(set) => set,
             Err(error) => return KeysFor::Unavailable(error),
         };
-        let Some(kid) = kid.filter(|kid| !set.knows(kid)) else {
-            return KeysFor::Set(set);
-        };
-        let newer = self.keys.newer_than(&set, || self.admit(kid)).await;
-        match newer {
+        match kid.filter(|kid| !set.knows(kid)) {
             None => KeysFor::Set(set),
-            Some(Err(error)) => KeysFor::Unavailable(error),
-            Some(Ok(newer)) => {
-                if !newer.knows(kid) {
-                    self.with_unknown(|unknown, now| unknown.remember(kid, now));
-                }
-                KeysFor::Set(newer)
+            Some(kid) => self.keys_with(kid, set).await,
+        }
+    }
+
+    /// The keys when `kid` is not in `set`. A fetch that was under way may have begun before the
+    /// key was there, and says nothing: one that began later does.
+    async fn keys_with(&self, kid: &str, mut set: Arc<KeySet>) -> KeysFor {
+        for _ in 0..2 {
+            let mut began = false;
+            let may_fetch = || {
+                began = self.admit(kid);
+                began
+            };
+            set = match self.keys.newer_than(&set, may_fetch).await {
+                None => return KeysFor::Set(set),
+                Some(Err(error)) => return KeysFor::Unavailable(error),
+                Some(Ok(newer)) => newer,
+            };
+            if set.knows(kid) {
+                return KeysFor::Set(set);
+            }
+            if began {
+                break;
             }
         }
+        self.with_unknown(|unknown, now| unknown.remember(kid, now));
+        KeysFor::Set(set)
     }
 
     fn admit(&self, kid: &str) -> bool {
