@@ -112,9 +112,15 @@ impl Provider {
             Ok(set) => set,
             Err(error) => return KeysFor::Unavailable(error),
         };
-        match kid.filter(|kid| !set.knows(kid)) {
+        let keys = match kid.filter(|kid| !set.knows(kid)) {
             None => KeysFor::Set(set),
             Some(kid) => self.keys_with(kid, set).await,
+        };
+        match keys {
+            KeysFor::Set(set) if set.is_empty() => {
+                KeysFor::Unavailable(KeySetError::NoUsableKey.into())
+            }
+            other => other,
         }
     }
 
@@ -180,9 +186,16 @@ async fn fetch_keys(
     if answer.status != http::StatusCode::OK {
         return Err(ProviderError::Status(answer.status.as_u16()));
     }
+    // Without a usable key it is an answer all the same, or withdrawn keys would live on as stale.
+    let keys = KeySet::maybe_empty(&answer.body, names)?;
+    let max_age = if keys.is_empty() {
+        Some(Duration::ZERO)
+    } else {
+        max_age(&answer.headers)
+    };
     Ok(Fetched {
-        max_age: max_age(&answer.headers),
-        value: KeySet::from_json(&answer.body, names)?,
+        value: keys,
+        max_age,
     })
 }
 
