@@ -12,6 +12,7 @@ use super::{
     id_token::{self, ExpectedIdToken, IdTokenClaims},
     jws::Unverified,
     login::{self, LoginRequest, Transaction},
+    metadata::VerifiedProvider,
     provider::{KeysFor, Provider, ProviderError},
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
@@ -171,8 +172,7 @@ impl OidcClient {
             code: &code,
             code_verifier: &transaction.code_verifier,
         };
-        let answer =
-            exchange::exchange(&self.0.http, settings, &provider.token_endpoint, grant).await?;
+        let answer = self.exchange(&provider, grant).await?;
         let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
         let mut expected = self.expected_id_token(&answer);
         expected.nonce = Some(transaction.nonce);
@@ -211,13 +211,9 @@ impl OidcClient {
         subject: &str,
     ) -> Result<TokenSet, SignInError> {
         let provider = self.0.provider.metadata().await?;
-        let answer = exchange::exchange(
-            &self.0.http,
-            &self.0.settings,
-            &provider.token_endpoint,
-            Grant::Refresh(refresh_token),
-        )
-        .await?;
+        let answer = self
+            .exchange(&provider, Grant::Refresh(refresh_token))
+            .await?;
         if let Some(id_token) = answer.id_token.clone() {
             let expected = self.expected_id_token(&answer);
             let claims = self.verify_id_token(&id_token, &expected).await?;
@@ -231,6 +227,21 @@ impl OidcClient {
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
         Ok(tokens)
+    }
+
+    async fn exchange(
+        &self,
+        provider: &VerifiedProvider,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        exchange::exchange(
+            &self.0.http,
+            &self.0.settings,
+            &provider.token_endpoint,
+            grant,
+            self.0.clock.now(),
+        )
+        .await
     }
 
     fn expected_id_token(&self, answer: &TokenResponse) -> ExpectedIdToken {

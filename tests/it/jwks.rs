@@ -400,6 +400,7 @@ async fn two_keys_of_one_name_are_neither_believed() {
 }
 
 /// Members of a set that must not be believed, each under its name.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn junk() -> Vec<(&'static str, Value)> {
     let x = URL_SAFE_NO_PAD.encode([9; 32]);
     let okp = |x: Value| json!({ "kty": "OKP", "crv": "Ed25519", "kid": "junk", "x": x });
@@ -555,21 +556,24 @@ async fn what_is_no_verification_key_is_passed_over_and_the_good_one_kept() {
 async fn a_good_key_in_other_words_is_used() {
     // cases 18, 19, 23: what may be left out, what may stand beside, and a private half
     let (kyc, _, ada) = quiet().await;
-    let edits: [(&str, fn(&mut Value)); 6] = [
+    type Edit = fn(&mut Value);
+    let edits: [(&str, Edit); 6] = [
         ("bare", |key| {
             for name in ["use", "alg"] {
                 key.as_object_mut().unwrap().remove(name);
             }
         }),
-        ("key_ops", |key| key["key_ops"] = json!(["verify"])),
+        ("key_ops", |key| {
+            key["key_ops"] = json!(["verify"]);
+        }),
         ("more key_ops", |key| {
-            key["key_ops"] = json!(["sign", "verify"])
+            key["key_ops"] = json!(["sign", "verify"]);
         }),
         ("unknown members", |key| {
-            key["x5t#S256"] = json!({ "deep": [1] })
+            key["x5t#S256"] = json!({ "deep": [1] });
         }),
         ("a private half", |key| {
-            key["d"] = json!("cHJpdmF0ZS1jYW5hcnk")
+            key["d"] = json!("cHJpdmF0ZS1jYW5hcnk");
         }),
         ("an odd private half", |key| key["d"] = json!([{ "a": 1 }])),
     ];
