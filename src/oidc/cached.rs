@@ -229,7 +229,7 @@ where
                 let fresh = max_age.map_or(default, |age| age.clamp(least, most));
                 let fresh_until = now.saturating_add(fresh);
                 // A short freshness would otherwise be its last stretch from the first moment on.
-                let ahead = ahead.min(fresh / 4);
+                let ahead = ahead.min(fresh.checked_div(4).unwrap_or_default());
                 state.held = Some(Held {
                     value: Arc::clone(&value),
                     refresh_from: fresh_until.saturating_sub(ahead),
