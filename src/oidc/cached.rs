@@ -25,7 +25,8 @@ pub(super) struct Lifetimes {
     pub(super) least: Duration,
     /// Fresh at most so long, whatever the source says.
     pub(super) most: Duration,
-    /// In the last stretch of freshness the next fetch is begun in the background.
+    /// In the last stretch of freshness the next fetch is begun in the background: so long before
+    /// its end, or its last quarter if that is shorter.
     pub(super) ahead: Duration,
     /// Used so long past its freshness while the source cannot be had.
     pub(super) stale: Duration,
@@ -73,6 +74,7 @@ struct State<T, E> {
 
 struct Held<T> {
     value: Arc<T>,
+    refresh_from: Duration,
     fresh_until: Duration,
     stale_until: Duration,
 }
@@ -115,25 +117,26 @@ where
 
     /// The value: fresh if it can be had, stale within its limit if not.
     pub(super) async fn get(&self) -> Result<Arc<T>, E> {
-        let flight = {
+        let (fresh, flight) = {
             let mut state = self.0.lock();
             let now = self.0.clock.monotonic();
-            match state.fresh(now) {
-                Some(held) => {
+            match (state.fresh(now), state.backing_off(now)) {
+                (Some(held), back_off) => {
                     let value = Arc::clone(&held.value);
-                    let soon = now.saturating_add(self.0.lifetimes.ahead);
-                    if held.fresh_until <= soon && state.backing_off(now).is_none() {
-                        // In the background: the task runs whether or not anybody waits for it.
-                        drop(self.0.join(&mut state));
+                    if now < held.refresh_from || back_off.is_some() {
+                        return Ok(value);
                     }
-                    return Ok(value);
+                    (Some(value), self.0.join(&mut state))
                 }
-                None => match state.backing_off(now) {
-                    Some(error) => return state.stale(now).ok_or(error),
-                    None => self.0.join(&mut state),
-                },
+                (None, Some(error)) => return state.stale(now).ok_or(error),
+                (None, None) => (None, self.0.join(&mut state)),
             }
         };
+        if let Some(value) = fresh {
+            // In the background: once begun, it goes on whether or not anybody waits for it.
+            let _ = flight.now_or_never();
+            return Ok(value);
+        }
         match flight.await {
             Ok(value) => Ok(value),
             Err(error) => {
@@ -181,31 +184,38 @@ where
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fetch under way, or a new one. It runs in a task of its own: whoever asked first may
-    /// give up, and the others still get their answer.
+    /// The fetch under way, or a new one, which begins when it is first polled. Not here: a runtime
+    /// that has ended drops the task at once, and that locks the state.
     fn join(self: &Arc<Self>, state: &mut State<T, E>) -> Flight<T, E> {
-        if let Some(flight) = &state.flight {
-            return flight.clone();
-        }
-        let landing = Landing(Arc::clone(self));
+        state
+            .flight
+            .get_or_insert_with(|| Arc::clone(self).fly().boxed().shared())
+            .clone()
+    }
+
+    /// Fetches in a task of its own: whoever asked first may give up, and the others still get
+    /// their answer.
+    async fn fly(self: Arc<Self>) -> Result<Arc<T>, E> {
+        let landing = Landing {
+            inner: self,
+            landed: false,
+        };
         let task = tokio::spawn(async move {
-            let result = AssertUnwindSafe(async { (landing.0.fetch)().await })
+            let result = AssertUnwindSafe(async { (landing.inner.fetch)().await })
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(E::interrupted()));
-            landing.0.land(result)
+            landing.land(result)
         });
-        let flight = task
-            .map(|joined| joined.unwrap_or_else(|_| Err(E::interrupted())))
-            .boxed()
-            .shared();
-        state.flight = Some(flight.clone());
-        flight
+        task.await.unwrap_or_else(|_| Err(E::interrupted()))
     }
 
+    /// Keeps what came and ends the flight, both at once: whoever asks next sees neither a fetch
+    /// that is over nor the value from before it.
     fn land(&self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
         let now = self.clock.monotonic();
         let mut state = self.lock();
+        state.flight = None;
         match result {
             Ok(Fetched { value, max_age }) => {
                 let value = Arc::new(value);
@@ -213,13 +223,16 @@ where
                     default,
                     least,
                     most,
+                    ahead,
                     stale,
-                    ..
                 } = self.lifetimes;
                 let fresh = max_age.map_or(default, |age| age.clamp(least, most));
                 let fresh_until = now.saturating_add(fresh);
+                // A short freshness would otherwise be its last stretch from the first moment on.
+                let ahead = ahead.min(fresh.checked_div(4).unwrap_or_default());
                 state.held = Some(Held {
                     value: Arc::clone(&value),
+                    refresh_from: fresh_until.saturating_sub(ahead),
                     fresh_until,
                     stale_until: fresh_until.saturating_add(stale),
                 });
@@ -242,13 +255,30 @@ where
     }
 }
 
-/// Ends the flight however its task ends, so that a dead one never blocks the next.
-struct Landing<T, E>(Arc<Inner<T, E>>);
+/// Ends the flight of a task that ends without landing, so that a dead one never blocks the next.
+struct Landing<T, E> {
+    inner: Arc<Inner<T, E>>,
+    landed: bool,
+}
+
+impl<T, E> Landing<T, E>
+where
+    T: Send + Sync + 'static,
+    E: Interrupted + Clone + Send + Sync + 'static,
+{
+    fn land(mut self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
+        let result = self.inner.land(result);
+        self.landed = true;
+        result
+    }
+}
 
 impl<T, E> Drop for Landing<T, E> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.flight = None;
+        if !self.landed {
+            let state = self.inner.state.lock();
+            state.unwrap_or_else(PoisonError::into_inner).flight = None;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     id_token::{self, ExpectedIdToken, IdTokenClaims},
     jws::Unverified,
     login::{self, LoginRequest, Transaction},
+    metadata::VerifiedProvider,
     provider::{KeysFor, Provider, ProviderError},
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
@@ -180,8 +181,7 @@ impl OidcClient {
             code_verifier: &transaction.code_verifier,
         };
         let asked_at = self.0.clock.now();
-        let answer =
-            exchange::exchange(&self.0.http, settings, &provider.token_endpoint, grant).await?;
+        let answer = self.exchange(&provider, grant).await?;
         let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
         let mut expected = self.expected_id_token(&answer);
         expected.nonce = Some(transaction.nonce);
@@ -224,13 +224,9 @@ impl OidcClient {
         subject: &str,
     ) -> Result<TokenSet, SignInError> {
         let provider = self.0.provider.metadata().await?;
-        let answer = exchange::exchange(
-            &self.0.http,
-            &self.0.settings,
-            &provider.token_endpoint,
-            Grant::Refresh(refresh_token),
-        )
-        .await?;
+        let answer = self
+            .exchange(&provider, Grant::Refresh(refresh_token))
+            .await?;
         if let Some(id_token) = answer.id_token.clone() {
             let expected = self.expected_id_token(&answer);
             let claims = self.verify_id_token(&id_token, &expected).await?;
@@ -263,6 +259,21 @@ impl OidcClient {
             endpoint,
             access_token,
             subject,
+            self.0.clock.now(),
+        )
+        .await
+    }
+
+    async fn exchange(
+        &self,
+        provider: &VerifiedProvider,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        exchange::exchange(
+            &self.0.http,
+            &self.0.settings,
+            &provider.token_endpoint,
+            grant,
             self.0.clock.now(),
         )
         .await

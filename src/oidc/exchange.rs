@@ -1,7 +1,10 @@
 //! The token request (K20): the code, or a refresh token, for tokens. What comes is taken apart
 //! here and believed nowhere before the tokens are verified.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
@@ -19,6 +22,7 @@ use url::Url;
 
 use super::{callback::printable, settings::Settings};
 use crate::{
+    clock::Timestamp,
     http::{HttpClient, TransportError},
     secret::Secret,
     wire::token::TokenResponse,
@@ -31,7 +35,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Why the token endpoint gave no tokens.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// KYCPort could not be asked, or its answer was lost. The code may be spent: it is not sent
@@ -59,6 +63,29 @@ pub enum ExchangeError {
     InvalidAnswer,
 }
 
+/// Shows the code escaped and cut, and never the text, in which an answer may repeat what it was
+/// asked.
+impl fmt::Debug for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => f.debug_tuple("Transport").field(error).finish(),
+            Self::Unavailable {
+                status,
+                retry_after,
+            } => f
+                .debug_struct("Unavailable")
+                .field("status", status)
+                .field("retry_after", retry_after)
+                .finish(),
+            Self::Refused { code, .. } => f
+                .debug_struct("Refused")
+                .field("code", &printable(code))
+                .finish_non_exhaustive(),
+            Self::InvalidAnswer => f.write_str("InvalidAnswer"),
+        }
+    }
+}
+
 /// What is sent for tokens.
 pub(super) enum Grant<'a> {
     Code {
@@ -73,9 +100,13 @@ pub(super) async fn exchange(
     settings: &Settings,
     token_endpoint: &Url,
     grant: Grant<'_>,
+    now: Timestamp,
 ) -> Result<TokenResponse, ExchangeError> {
     let client = client(settings, token_endpoint)?;
-    let adapter = Adapter(http.clone());
+    let adapter = Adapter {
+        http: http.clone(),
+        now,
+    };
     let answer = match grant {
         Grant::Code {
             code,
@@ -132,26 +163,33 @@ fn client(
 }
 
 /// The crate's one HTTP client, as `oauth2` wants it.
-struct Adapter(HttpClient);
+struct Adapter {
+    http: HttpClient,
+    now: Timestamp,
+}
 
 impl AsyncHttpClient<'_> for Adapter {
     type Error = ExchangeError;
     type Future = BoxFuture<'static, Result<HttpResponse, ExchangeError>>;
 
     fn call(&self, request: HttpRequest) -> Self::Future {
-        let http = self.0.clone();
-        Box::pin(async move { send(&http, request).await })
+        let (http, now) = (self.http.clone(), self.now);
+        Box::pin(async move { send(&http, request, now).await })
     }
 }
 
 /// `oauth2` loses the status and `Retry-After` of an answer that is not 200, so those are judged
 /// before it sees the answer.
-async fn send(http: &HttpClient, request: HttpRequest) -> Result<HttpResponse, ExchangeError> {
+async fn send(
+    http: &HttpClient,
+    request: HttpRequest,
+    now: Timestamp,
+) -> Result<HttpResponse, ExchangeError> {
     let answer = http.send(request, MAX_ANSWER_BYTES).await?;
     if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
         return Err(ExchangeError::Unavailable {
             status: answer.status.as_u16(),
-            retry_after: retry_after(&answer.headers),
+            retry_after: retry_after(&answer.headers, now),
         });
     }
     let mut response = HttpResponse::new(answer.body.to_vec());
@@ -160,15 +198,17 @@ async fn send(http: &HttpClient, request: HttpRequest) -> Result<HttpResponse, E
     Ok(response)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+/// Seconds or a date (RFC 9110 section 10.2.3); a date that is past says "now".
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let at = httpdate::parse_http_date(value).ok()?;
+        let at = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        Timestamp::from_unix(i64::try_from(at).ok()?).since(now)
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {

@@ -51,6 +51,15 @@ impl KeySet {
     /// # Errors
     /// [`KeySetError`] if it is no set, too large, or holds no usable key.
     pub fn from_json(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
+        let keys = Self::maybe_empty(json, names)?;
+        if keys.is_empty() {
+            return Err(KeySetError::NoUsableKey);
+        }
+        Ok(keys)
+    }
+
+    /// The same, but a set without a usable key is one, too: it says that all are withdrawn.
+    pub(super) fn maybe_empty(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
         let set: JwkSet = serde_json::from_slice(json).map_err(|_| KeySetError::NotAJwkSet)?;
         if set.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
@@ -61,9 +70,6 @@ impl KeySet {
         };
         for member in set.keys {
             keys.add(member, names);
-        }
-        if keys.is_empty() {
-            return Err(KeySetError::NoUsableKey);
         }
         Ok(keys)
     }

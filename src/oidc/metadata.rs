@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Parameters that this crate sets on the authorization endpoint, and nobody else.
-pub(crate) const RESERVED_PARAMETERS: [&str; 11] = [
+pub(crate) const RESERVED_PARAMETERS: [&str; 12] = [
     authorize::RESPONSE_TYPE,
     authorize::CLIENT_ID,
     authorize::REDIRECT_URI,
@@ -20,6 +20,7 @@ pub(crate) const RESERVED_PARAMETERS: [&str; 11] = [
     authorize::MAX_AGE,
     authorize::LOGIN_HINT,
     "request",
+    "request_uri",
 ];
 
 /// What metadata that leaves a capability out is taken to mean.

@@ -112,20 +112,41 @@ impl Provider {
             Ok(set) => set,
             Err(error) => return KeysFor::Unavailable(error),
         };
-        let Some(kid) = kid.filter(|kid| !set.knows(kid)) else {
-            return KeysFor::Set(set);
-        };
-        let newer = self.keys.newer_than(&set, || self.admit(kid)).await;
-        match newer {
+        let keys = match kid.filter(|kid| !set.knows(kid)) {
             None => KeysFor::Set(set),
-            Some(Err(error)) => KeysFor::Unavailable(error),
-            Some(Ok(newer)) => {
-                if !newer.knows(kid) {
-                    self.with_unknown(|unknown, now| unknown.remember(kid, now));
-                }
-                KeysFor::Set(newer)
+            Some(kid) => self.keys_with(kid, set).await,
+        };
+        match keys {
+            KeysFor::Set(set) if set.is_empty() => {
+                KeysFor::Unavailable(KeySetError::NoUsableKey.into())
+            }
+            other => other,
+        }
+    }
+
+    /// The keys when `kid` is not in `set`. A fetch that was under way may have begun before the
+    /// key was there, and says nothing: one that began later does.
+    async fn keys_with(&self, kid: &str, mut set: Arc<KeySet>) -> KeysFor {
+        for _ in 0..2 {
+            let mut began = false;
+            let may_fetch = || {
+                began = self.admit(kid);
+                began
+            };
+            set = match self.keys.newer_than(&set, may_fetch).await {
+                None => return KeysFor::Set(set),
+                Some(Err(error)) => return KeysFor::Unavailable(error),
+                Some(Ok(newer)) => newer,
+            };
+            if set.knows(kid) {
+                return KeysFor::Set(set);
+            }
+            if began {
+                break;
             }
         }
+        self.with_unknown(|unknown, now| unknown.remember(kid, now));
+        KeysFor::Set(set)
     }
 
     fn admit(&self, kid: &str) -> bool {
@@ -165,9 +186,16 @@ async fn fetch_keys(
     if answer.status != http::StatusCode::OK {
         return Err(ProviderError::Status(answer.status.as_u16()));
     }
+    // Without a usable key it is an answer all the same, or withdrawn keys would live on as stale.
+    let keys = KeySet::maybe_empty(&answer.body, names)?;
+    let max_age = if keys.is_empty() {
+        Some(Duration::ZERO)
+    } else {
+        max_age(&answer.headers)
+    };
     Ok(Fetched {
-        max_age: max_age(&answer.headers),
-        value: KeySet::from_json(&answer.body, names)?,
+        value: keys,
+        max_age,
     })
 }
 

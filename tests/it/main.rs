@@ -6,7 +6,14 @@
     clippy::arithmetic_side_effects,
     reason = "a test may fail loudly, its helpers too"
 )]
-
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly, its helpers too"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,10 +25,12 @@
 
 mod access_token;
 mod authorize;
+mod bad_tokens;
 mod bearer;
 mod browser;
 mod callback;
 mod csrf;
+mod direct;
 mod discovery;
 mod every_token;
 mod faulty_store;
