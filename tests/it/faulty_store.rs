@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Debug},
     future::pending,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -68,9 +69,11 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Waits until an operation stands before the gate.
+    /// Waits until an operation stands before the gate; not for ever, if none comes.
     pub(crate) async fn reached(&self) {
-        self.arrived.acquire().await.unwrap().forget();
+        let patience = Duration::from_secs(20);
+        let arrived = tokio::time::timeout(patience, self.arrived.acquire()).await;
+        arrived.unwrap().unwrap().forget();
     }
 
     /// Lets everybody go, now and later.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use kycport::{
     mock::{Browser, Endpoint, MockIssuer, Page},
     oidc::{CallbackParams, ExpectedIdToken, LoginRequest},
 };
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
@@ -29,6 +29,19 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn capture() -> (Self, DefaultGuard) {
+        // While there is but one subscriber, a line that another test's thread meets first is
+        // switched off for all. A few that stay, and see nothing, keep every line on.
+        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        OTHERS.get_or_init(|| {
+            [(); 2].map(|()| {
+                Dispatch::new(
+                    tracing_subscriber::fmt()
+                        .with_env_filter(EnvFilter::new("kycport=trace"))
+                        .with_writer(io::sink)
+                        .finish(),
+                )
+            })
+        });
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new("kycport=trace"))
