@@ -1,7 +1,17 @@
 //! How long the mock takes to be there, and where the time of a login goes.
 
-#![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench measures real time and prints it"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    reason = "a bench may fail loudly"
+)]
 
 use std::time::{Duration, Instant};
 

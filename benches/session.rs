@@ -2,8 +2,17 @@
 //! layer and `SignedIn`, and the same with the layer that tower-sessions brings. Batches of the
 //! three take turns in one run, so that whatever the machine does meanwhile meets all of them.
 
-#![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench measures real time and prints it"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a bench may fail loudly"
+)]
 
 use std::time::{Duration, Instant};
 
