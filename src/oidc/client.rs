@@ -224,6 +224,11 @@ impl OidcClient {
         subject: &str,
     ) -> Result<TokenSet, SignInError> {
         let provider = self.0.provider.metadata().await?;
+        // Before the old refresh token is spent: without keys the new one could not be believed,
+        // and would be lost.
+        if let KeysFor::Unavailable(error) = self.0.provider.keys_for(None).await {
+            return Err(error.into());
+        }
         let answer = self
             .exchange(&provider, Grant::Refresh(refresh_token))
             .await?;

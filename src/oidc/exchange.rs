@@ -1,13 +1,10 @@
 //! The token request (K20): the code, or a refresh token, for tokens. What comes is taken apart
 //! here and believed nowhere before the tokens are verified.
 
-use std::{
-    fmt,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::StatusCode;
 use oauth2::{
     AccessToken, AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret,
     EndpointNotSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
@@ -23,16 +20,13 @@ use url::Url;
 use super::{callback::printable, settings::Settings};
 use crate::{
     clock::Timestamp,
-    http::{HttpClient, TransportError},
+    http::{HttpClient, TransportError, retry_after},
     secret::Secret,
     wire::token::TokenResponse,
 };
 
 /// The largest token answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// A longer `Retry-After` is cut to this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Why the token endpoint gave no tokens.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -199,18 +193,6 @@ async fn send(
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3); a date that is past says "now".
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = if let Ok(seconds) = value.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let at = httpdate::parse_http_date(value).ok()?;
-        let at = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        Timestamp::from_unix(i64::try_from(at).ok()?).since(now)
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
 fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {
     match error {
         RequestTokenError::Request(error) => error,

@@ -235,14 +235,14 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",
                 "Sign-in is not available for the moment",
-                "Nothing is lost. Try again in a moment.",
+                "Try again in a moment.",
                 Next::Nothing,
             ),
             Self::IssuerUnavailable { .. } => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "issuer_unavailable",
                 "KYCPort cannot be reached for the moment",
-                "Nothing is lost. Try again in a moment.",
+                "Try again in a moment.",
                 Next::SignIn,
             ),
             Self::Prefetch => text(
@@ -378,7 +378,7 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not_known",
                 "Your verification cannot be checked for the moment",
-                "Nothing is lost. Try again in a moment.",
+                "Try again in a moment.",
                 Next::Nothing,
             ),
         }

@@ -362,7 +362,7 @@ async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
     ] {
         for fetched in [false, true] {
             let (browser, genuine) = started(&stage).await;
-            let evil = "<img src=x onerror=alert(2)> call +1 555";
+            let evil = "<img src=x onerror=alert(2)> call +1-900";
             let callback = with(
                 &genuine,
                 &[
@@ -380,7 +380,7 @@ async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
             }
             let page = browser.open(&callback).await.unwrap();
             assert_eq!(page.status(), status, "{error}");
-            for part in ["alert", "555", "evil.example", "<script"] {
+            for part in ["alert", "+1-900", "evil.example", "<script"] {
                 assert!(!page.body().contains(part), "{part} in {}", page.body());
             }
             assert_eq!(page.header("set-cookie"), None);

@@ -12,7 +12,7 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
-    ("http", &[]),
+    ("http", &["clock"]),
     ("kyc", &["clock", "wire"]),
     ("oidc", &["clock", "http", "secret", "wire"]),
     ("web", &["clock", "http", "kyc", "oidc", "secret"]),

@@ -552,11 +552,13 @@ async fn what_is_no_verification_key_is_passed_over_and_the_good_one_kept() {
     }
 }
 
+/// A change to one key.
+type Edit = fn(&mut Value);
+
 #[tokio::test]
 async fn a_good_key_in_other_words_is_used() {
     // cases 18, 19, 23: what may be left out, what may stand beside, and a private half
     let (kyc, _, ada) = quiet().await;
-    type Edit = fn(&mut Value);
     let edits: [(&str, Edit); 6] = [
         ("bare", |key| {
             for name in ["use", "alg"] {

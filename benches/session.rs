@@ -1,0 +1,229 @@
+//! What a signed-in request costs: a bare axum route, the same route with this crate's session
+//! layer and `SignedIn`, and the same with the layer that tower-sessions brings. Batches of the
+//! three take turns in one run, so that whatever the machine does meanwhile meets all of them.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench measures real time and prints it"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a bench may fail loudly"
+)]
+
+use std::time::{Duration, Instant};
+
+use axum::{Extension, Router, body::Body, routing::get};
+use http::{Request, header::COOKIE};
+use kycport::{MemoryStore, RelyingParty, SignedIn, mock::MockIssuer};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tower_service::Service as _;
+use tower_sessions::{MemoryStore as PlainStore, Session, SessionManagerLayer};
+
+const ROUNDS: usize = 40;
+const BATCH: u32 = 500;
+/// Rounds that warm up and do not count.
+const WARM_UP: usize = 5;
+
+/// An app, and the cookie of a session in it.
+struct Contender {
+    name: &'static str,
+    app: Router,
+    cookie: Option<String>,
+}
+
+#[tokio::main]
+async fn main() {
+    let contenders = [bare(), plain().await, ours().await];
+    println!("in process (tower), time of one request:");
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for round in 0..WARM_UP + ROUNDS {
+        for (contender, times) in contenders.iter().zip(&mut times) {
+            let time = in_process(contender).await;
+            if round >= WARM_UP {
+                times.push(time);
+            }
+        }
+    }
+    report(&contenders, &mut times);
+
+    println!("over a kept-alive loopback connection, time of one request:");
+    let mut wires = Vec::new();
+    for contender in &contenders {
+        wires.push(Wire::connect(contender).await);
+    }
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for round in 0..WARM_UP + ROUNDS {
+        for (wire, times) in wires.iter_mut().zip(&mut times) {
+            let time = wire.batch().await;
+            if round >= WARM_UP {
+                times.push(time);
+            }
+        }
+    }
+    report(&contenders, &mut times);
+}
+
+fn report(contenders: &[Contender], times: &mut [Vec<Duration>; 3]) {
+    let medians = times.each_mut().map(|times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    for (contender, median) in contenders.iter().zip(medians) {
+        println!(
+            "  {:<32} {:>8.2} us   {:.2} x bare   {:.2} x tower-sessions",
+            contender.name,
+            median.as_secs_f64() * 1e6,
+            median.as_secs_f64() / medians[0].as_secs_f64(),
+            median.as_secs_f64() / medians[1].as_secs_f64(),
+        );
+    }
+}
+
+fn bare() -> Contender {
+    Contender {
+        name: "bare axum",
+        app: Router::new().route("/", get(async || "hello somebody")),
+        cookie: None,
+    }
+}
+
+async fn put(Extension(session): Extension<Session>) {
+    let person = serde_json::json!({
+        "issuer": "http://127.0.0.1:50000",
+        "subject": "person_0123456789abcdef",
+        "assurance": { "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true },
+        "scopes": ["openid", "kyc"],
+    });
+    session.insert("person", person).await.unwrap();
+}
+
+async fn read(Extension(session): Extension<Session>) -> String {
+    let person: serde_json::Value = session.get("person").await.unwrap().unwrap();
+    format!("hello {}", person["subject"].as_str().unwrap())
+}
+
+/// tower-sessions as it comes, with the same facts in the session.
+async fn plain() -> Contender {
+    let layer = SessionManagerLayer::new(PlainStore::default());
+    let mut app = Router::new()
+        .route("/", get(read))
+        .route("/put", get(put))
+        .layer(layer);
+    let request = Request::get("/put").body(Body::empty()).unwrap();
+    let response = app.call(request).await.unwrap();
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    Contender {
+        name: "tower-sessions 0.14",
+        cookie: cookie.split(';').next().map(str::to_owned),
+        app,
+    }
+}
+
+async fn ours() -> Contender {
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").create();
+    let mut app = Router::new();
+    let running = kyc
+        .serve(|config| {
+            let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+            app = Router::new()
+                .route(
+                    "/",
+                    get(async |person: SignedIn| format!("hello {}", person.subject())),
+                )
+                .merge(kycport.router())
+                .layer(kycport.session_layer(MemoryStore::default()));
+            app.clone()
+        })
+        .await
+        .unwrap();
+    let browser = kyc.browser();
+    let page = browser
+        .sign_in(running.url("/auth/login"), &ada)
+        .await
+        .unwrap();
+    page.assert_ok();
+    let key = browser.cookie(running.url("/"), "__Host-kycport").unwrap();
+    Contender {
+        name: "kycport with SignedIn",
+        app,
+        cookie: Some(format!("__Host-kycport={key}")),
+    }
+}
+
+async fn in_process(contender: &Contender) -> Duration {
+    let mut app = contender.app.clone();
+    let start = Instant::now();
+    for _ in 0..BATCH {
+        let mut request = Request::get("/");
+        if let Some(cookie) = &contender.cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.call(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        assert!(body.starts_with(b"hello "));
+    }
+    start.elapsed() / BATCH
+}
+
+/// One connection that stays open, and the request to send on it.
+struct Wire {
+    socket: TcpStream,
+    request: Vec<u8>,
+}
+
+impl Wire {
+    async fn connect(contender: &Contender) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = contender.app.clone();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let socket = TcpStream::connect(address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let cookie = contender
+            .cookie
+            .as_ref()
+            .map(|cookie| format!("cookie: {cookie}\r\n"))
+            .unwrap_or_default();
+        let request = format!("GET / HTTP/1.1\r\nhost: {address}\r\n{cookie}\r\n").into_bytes();
+        Self { socket, request }
+    }
+
+    async fn batch(&mut self) -> Duration {
+        let mut buffer = [0; 4096];
+        let start = Instant::now();
+        for _ in 0..BATCH {
+            self.socket.write_all(&self.request).await.unwrap();
+            let mut got = 0;
+            // The body is the last line and begins with a greeting.
+            while !is_whole(&buffer[..got]) {
+                let n = self.socket.read(&mut buffer[got..]).await.unwrap();
+                assert!(n > 0, "the server hung up");
+                got += n;
+            }
+        }
+        start.elapsed() / BATCH
+    }
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = std::str::from_utf8(answer).unwrap();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    length.unwrap().parse() == Ok(body.len())
+}
