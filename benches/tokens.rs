@@ -272,7 +272,13 @@ fn print_ratios() {
     }
 }
 
-criterion_group!(benches, criterion_runs);
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
+    targets = criterion_runs
+}
 
 fn main() {
     benches();
