@@ -71,22 +71,28 @@ pub(crate) struct Answer {
 
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
-    client: reqwest::Client,
+    /// For HTTPS. A proxy that the environment names is used: it sees a tunnel.
+    tunnelled: reqwest::Client,
+    /// For plain HTTP to this machine, which no proxy may see.
+    direct: reqwest::Client,
     total: Duration,
 }
 
 impl HttpClient {
     pub(crate) fn new(deadlines: Deadlines) -> Result<Self, TransportError> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(deadlines.connect)
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .user_agent(concat!("kycport-rust/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| TransportError::Request)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(deadlines.connect)
+                .tls_version_min(reqwest::tls::Version::TLS_1_2)
+                .user_agent(concat!("kycport-rust/", env!("CARGO_PKG_VERSION")))
+        };
+        let build =
+            |builder: reqwest::ClientBuilder| builder.build().map_err(|_| TransportError::Request);
         Ok(Self {
-            client,
+            tunnelled: build(builder())?,
+            direct: build(builder().no_proxy())?,
             total: deadlines.total,
         })
     }
@@ -113,7 +119,11 @@ impl HttpClient {
             return Err(TransportError::Insecure);
         }
         *request.timeout_mut() = Some(self.total);
-        let mut response = self.client.execute(request).await.map_err(|e| kind(&e))?;
+        let client = match request.url().scheme() {
+            "https" => &self.tunnelled,
+            _ => &self.direct,
+        };
+        let mut response = client.execute(request).await.map_err(|e| kind(&e))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(TransportError::Redirect {

@@ -13,7 +13,7 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("clock", &[]),
     ("secret", &[]),
     ("http", &["clock"]),
-    ("kyc", &["clock", "wire"]),
+    ("kyc", &["clock", "http", "secret", "wire"]),
     ("oidc", &["clock", "http", "secret", "wire"]),
     ("web", &["clock", "http", "kyc", "oidc", "secret"]),
     ("mock", &["clock", "wire"]),

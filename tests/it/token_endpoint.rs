@@ -415,7 +415,7 @@ async fn retry_after_reaches_the_caller_and_the_page() {
             (Some("-1"), None, "5"),
             (Some("1.5"), None, "5"),
             (Some("soon"), None, "5"),
-            (Some("99999999999999999999999"), None, "5"),
+            (Some("99999999999999999999999"), Some(3600), "3600"),
             (None, None, "5"),
         ] {
             let mut rule = kyc.on(Endpoint::Token).fail(status);
