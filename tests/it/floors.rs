@@ -15,7 +15,7 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("http", &["clock"]),
     ("kyc", &["clock", "http", "secret", "wire"]),
     ("oidc", &["clock", "http", "secret", "wire"]),
-    ("web", &["clock", "http", "kyc", "oidc", "secret"]),
+    ("web", &["clock", "http", "kyc", "oidc", "secret", "wire"]),
     ("mock", &["clock", "wire"]),
     ("config", &["clock", "http", "oidc", "secret", "web"]),
     ("relying_party", &["config", "http", "oidc", "web"]),
