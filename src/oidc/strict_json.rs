@@ -122,10 +122,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
         while let Some(Strict(value)) = seq.next_element()? {
@@ -167,6 +163,14 @@ mod tests {
         assert_eq!(object.take("a"), Some(json!(1)));
         assert_eq!(object.take("a"), None);
         assert_eq!(json!(object.rest()), json!({"b": null, "c": "x"}));
+    }
+
+    #[test]
+    fn every_value_reads_as_it_stands() {
+        let json =
+            r#"{"a":[-1,1.5,1,18446744073709551615,true,null],"b":"\u00e9","c":{"d":[]},"e":-7}"#;
+        let whole: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json!(object(json.as_bytes()).unwrap().rest()), whole);
     }
 
     #[test]

@@ -58,6 +58,11 @@ fn the_type_says_that_it_is_an_access_token() {
             ),
             ("more", ACCESS.header_set("typ", "cat+jwt"), wrong()),
             (
+                "a prefix as long",
+                ACCESS.header_set("typ", "applicationxat+jwt"),
+                wrong(),
+            ),
+            (
                 "another prefix",
                 ACCESS.header_set("typ", "x/at+jwt"),
                 wrong(),

@@ -66,6 +66,11 @@ fn the_type_is_jwt_or_absent() {
                 wrong(),
             ),
             ("another prefix", ID.header_set("typ", "text/jwt"), wrong()),
+            (
+                "a prefix as long",
+                ID.header_set("typ", "multipart---jwt"),
+                wrong(),
+            ),
             ("with a parameter", ID.header_set("typ", "jwt;v=1"), wrong()),
             ("null", ID.header_set("typ", Value::Null), wrong()),
             ("a list", ID.header_set("typ", json!(["JWT"])), wrong()),
