@@ -7,7 +7,6 @@ use crate::{
     http::{HttpClient, TransportError},
     kyc::StatusClient,
     oidc::OidcClient,
-    wire::kyc::KycTier,
 };
 
 /// One tenant's client of KYCPort, and everything it can do. Cheap to clone.
@@ -101,7 +100,7 @@ impl RelyingParty {
 
     /// A requirement on a route, for `route_layer`: who is not verified at `tier` or above does not
     /// reach the handler. See [`Guard`](crate::web::Guard) for what happens to them instead.
-    pub fn require(&self, tier: KycTier) -> crate::web::Guard {
+    pub fn require(&self, tier: crate::KycTier) -> crate::web::Guard {
         crate::web::Web::require(tier)
     }
 

@@ -31,17 +31,14 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
         None => "not known",
     };
     let name = name_of(person);
-    let mut rows = String::new();
-    for (label, value) in [
-        ("Status", status.as_str()),
-        ("Tier", tier.as_str()),
-        ("AML", aml),
-        ("Email", person.email().unwrap_or("not shared")),
-        ("Person", person.subject()),
-    ] {
-        let (field, value) = (label.to_lowercase(), escape(value));
-        rows += &format!("<dt>{label}</dt><dd data-field=\"{field}\">{value}</dd>");
-    }
+    let rows = [
+        row("Status", &status),
+        row("Tier", &tier),
+        row("AML", aml),
+        row("Email", person.email().unwrap_or("not shared")),
+        row("Person", person.subject()),
+    ]
+    .concat();
     page(
         "Acme Bank",
         &format!(
@@ -53,6 +50,11 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
             escape(name)
         ),
     )
+}
+
+fn row(label: &str, value: &str) -> String {
+    let (field, value) = (label.to_lowercase(), escape(value));
+    format!("<dt>{label}</dt><dd data-field=\"{field}\">{value}</dd>")
 }
 
 pub(crate) fn vault(person: &SignedIn, assurance: &Assurance) -> String {

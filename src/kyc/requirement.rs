@@ -158,6 +158,7 @@ mod tests {
     };
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn one_judge() {
         // case 117
         let now = Timestamp::from_unix(1_000_000);

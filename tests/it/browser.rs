@@ -153,7 +153,7 @@ async fn wait_for(page: &Client, css: &str) {
     }
 }
 
-/// The example, ChromeDriver, and a browser. The processes end with it.
+/// The example, its driver, and a browser. The processes end with it.
 struct Stage {
     page: Client,
     home: String,
@@ -222,7 +222,8 @@ fn skip(reason: &str) {
         std::env::var_os("KYCPORT_REQUIRE_BROWSER").is_none(),
         "the browser test is required, but {reason}"
     );
-    writeln!(std::io::stderr(), "SKIPPED: the browser test, for {reason}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: the browser test, for {reason}").unwrap();
 }
 
 fn is_installed(tool: &str) -> bool {

@@ -1,19 +1,5 @@
 //! The crate as its users see it. One module for each area of the source.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may fail loudly, its helpers too"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may fail loudly, its helpers too"
-)]
+
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
