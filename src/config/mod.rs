@@ -2,7 +2,10 @@
 
 mod builder;
 mod error;
+mod judge;
+mod names;
 mod rules;
+mod variables;
 
 pub use builder::ConfigBuilder;
 pub use error::ConfigError;
@@ -65,7 +68,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] if one is missing, blank or has white space around it.
     pub fn builder_from_env() -> Result<ConfigBuilder, ConfigError> {
-        builder::from_variables(|name| std::env::var(name).ok())
+        variables::from_variables(|name| std::env::var(name).ok())
     }
 
     /// The issuer.

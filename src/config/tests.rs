@@ -1,4 +1,4 @@
-use super::{Config, builder::from_variables};
+use super::{Config, variables::from_variables};
 
 const REQUIRED: [(&str, &str); 2] = [
     ("KYCPORT_CLIENT_ID", "client"),

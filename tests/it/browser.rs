@@ -92,6 +92,75 @@ async fn a_person_who_declines_is_told_what_to_do_next() {
     stage.close().await;
 }
 
+#[tokio::test]
+async fn who_is_not_verified_far_enough_is_verified_and_lands_in_the_vault() {
+    let Some(stage) = Stage::open().await else {
+        return;
+    };
+    let page = &stage.page;
+    page.goto(&stage.home).await.unwrap();
+    click(page, "#sign-in").await;
+    choose(page, "Grace Hopper").await; // t1
+
+    click(page, "#vault").await;
+    verify(page, "Grace Hopper", "pass").await;
+
+    wait_for(page, "#open-vault").await;
+    assert_eq!(path_of(page).await, "/vault");
+    click(page, "#withdraw").await;
+    wait_for(page, "#withdrawn").await;
+    assert_storage_is_empty(page).await;
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn who_is_rejected_is_told_so_once_and_does_not_go_round() {
+    let Some(stage) = Stage::open().await else {
+        return;
+    };
+    let page = &stage.page;
+    page.goto(&stage.home).await.unwrap();
+    click(page, "#sign-in").await;
+    choose(page, "Grace Hopper").await;
+
+    click(page, "#vault").await;
+    verify(page, "Grace Hopper", "fail").await;
+
+    wait_for(page, "nav a.first").await;
+    assert_eq!(text(page, "h1").await, "KYCPort could not verify you");
+    assert_eq!(text(page, "nav a.first").await, "Continue with KYCPort");
+    page.goto(&stage.home).await.unwrap();
+    assert_eq!(text(page, "[data-field=status]").await, "rejected");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn who_is_pending_waits_on_a_page_that_goes_on_by_itself() {
+    let Some(browser) = Driven::open().await else {
+        return;
+    };
+    let page = &browser.page;
+    let (kyc, app, _) = crate::support::stage().await;
+    let grace = kyc
+        .person("grace")
+        .tier(kycport::KycTier::T1)
+        .name("Grace Hopper")
+        .create();
+    page.goto(&app.url("/guarded")).await.unwrap();
+    choose(page, "Grace Hopper").await;
+    verify(page, "Grace Hopper", "pending").await;
+    wait_for(page, "h1").await;
+    assert_eq!(text(page, "h1").await, "Your verification is under way");
+    assert_eq!(path_of(page).await, "/guarded");
+
+    grace.verify(kycport::KycTier::T2);
+
+    // The route answers with JSON, which Chromium shows in a `pre`.
+    wait_for(page, "pre").await;
+    assert!(text(page, "pre").await.contains("\"kyc_tier\":\"t2\""));
+    browser.close().await;
+}
+
 async fn assert_storage_is_empty(page: &Client) {
     let script = "return [document.cookie, localStorage.length, sessionStorage.length]";
     let held = page.execute(script, Vec::new()).await.unwrap();
@@ -126,6 +195,16 @@ async fn choose(page: &Client, name: &str) {
     click(page, "button[value=allow]").await;
 }
 
+/// On KYCPort's page: who, and then how the verification ends.
+async fn verify(page: &Client, name: &str, outcome: &str) {
+    choose(page, name).await;
+    click(page, &format!("button[value={outcome}]")).await;
+}
+
+async fn path_of(page: &Client) -> String {
+    page.current_url().await.unwrap().path().to_owned()
+}
+
 async fn click(page: &Client, css: &str) {
     wait_for(page, css).await;
     page.find(Locator::Css(css))
@@ -153,15 +232,13 @@ async fn wait_for(page: &Client, css: &str) {
     }
 }
 
-/// The example, its driver, and a browser. The processes end with it.
-struct Stage {
+/// A browser, and what drives it. The processes end with it.
+struct Driven {
     page: Client,
-    home: String,
-    _example: Process,
     _driver: Process,
 }
 
-impl Stage {
+impl Driven {
     async fn open() -> Option<Self> {
         let missing = ["chromium", "chromedriver"]
             .into_iter()
@@ -170,28 +247,12 @@ impl Stage {
             skip(&format!("{tool} is not installed"));
             return None;
         }
-        let Some(example) = example() else {
-            skip("the example is not built (`cargo test` builds it, `cargo test --test it` not)");
-            return None;
-        };
-        let (example, line) = Process::start(
-            Command::new(example)
-                .env("BIND", "127.0.0.1:0")
-                .env_remove("KYCPORT_CLIENT_ID"),
-            "Open  ",
-        );
-        let home = line.trim_start_matches("Open  ").trim().to_owned();
         let (driver, line) = Process::start(
             Command::new("chromedriver").arg("--port=0"),
             "was started successfully on port ",
         );
-        let port = line
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .trim()
-            .trim_end_matches('.')
-            .to_owned();
+        let port = line.rsplit(' ').next().unwrap().trim();
+        let port = port.trim_end_matches('.');
         let capabilities = serde_json::json!({
             "goog:chromeOptions": { "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -205,14 +266,46 @@ impl Stage {
             .unwrap();
         Some(Self {
             page,
-            home,
-            _example: example,
             _driver: driver,
         })
     }
 
     async fn close(self) {
         self.page.close().await.unwrap();
+    }
+}
+
+/// The example, and a browser on it.
+struct Stage {
+    page: Client,
+    home: String,
+    browser: Driven,
+    _example: Process,
+}
+
+impl Stage {
+    async fn open() -> Option<Self> {
+        let Some(example) = example() else {
+            skip("the example is not built (`cargo test` builds it, `cargo test --test it` not)");
+            return None;
+        };
+        let browser = Driven::open().await?;
+        let (example, line) = Process::start(
+            Command::new(example)
+                .env("BIND", "127.0.0.1:0")
+                .env_remove("KYCPORT_CLIENT_ID"),
+            "Open  ",
+        );
+        Some(Self {
+            page: browser.page.clone(),
+            home: line.trim_start_matches("Open  ").trim().to_owned(),
+            browser,
+            _example: example,
+        })
+    }
+
+    async fn close(self) {
+        self.browser.close().await;
     }
 }
 

@@ -17,8 +17,11 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("oidc", &["clock", "http", "secret", "wire"]),
     ("web", &["clock", "http", "kyc", "oidc", "secret", "wire"]),
     ("mock", &["clock", "wire"]),
-    ("config", &["clock", "http", "oidc", "secret", "web"]),
-    ("relying_party", &["config", "http", "oidc", "web"]),
+    (
+        "config",
+        &["clock", "http", "kyc", "oidc", "secret", "web", "wire"],
+    ),
+    ("relying_party", &["config", "http", "kyc", "oidc", "web"]),
     ("testing", &["config", "mock"]),
     ("guide", &[]),
 ];

@@ -1,0 +1,224 @@
+//! From settings as they came to a [`Config`], or to the first that cannot be used.
+
+use std::{sync::Arc, time::Duration};
+
+use url::Url;
+
+use super::{
+    Config,
+    builder::ConfigBuilder,
+    error::{ConfigError, Setting},
+    names, rules,
+};
+#[cfg(feature = "web")]
+use crate::web;
+use crate::{
+    http::Origin,
+    oidc::{self, MetadataPolicy},
+    wire::authorize,
+};
+
+/// KYCPort's issuer (K2).
+const PRODUCTION_ISSUER: &str = "https://www.kycport.com";
+/// KYCPort's discovery document (K1), which does not lie below the issuer.
+const PRODUCTION_DISCOVERY_URL: &str =
+    "https://www.kycport.com/api/oidc/.well-known/openid-configuration";
+/// What is asked for if nothing else is said: who it is, and how well they are known.
+const DEFAULT_SCOPES: [&str; 2] = ["openid", "kyc"];
+/// The largest difference of clocks that is forgiven.
+const MOST_SKEW: Duration = Duration::from_secs(300);
+/// A limit that is longer is no limit.
+#[cfg(feature = "web")]
+const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl ConfigBuilder {
+    /// Judges the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let client_id = rules::client_id(names::CLIENT_ID, &self.client_id)?;
+        let redirect_url = rules::redirect_uri(names::REDIRECT_URI, &self.redirect_uri)?;
+        let issuer = match &self.issuer {
+            Some(issuer) => rules::issuer(names::ISSUER, issuer)?,
+            None => PRODUCTION_ISSUER.to_owned(),
+        };
+        let discovery_url = match &self.discovery_url {
+            Some(url) => rules::address(names::DISCOVERY_URL, url)?,
+            None if issuer == PRODUCTION_ISSUER => {
+                rules::address(names::DISCOVERY_URL, PRODUCTION_DISCOVERY_URL)?
+            }
+            None => {
+                return Err(names::DISCOVERY_URL.refuse(
+                    "it is not set, but the issuer is",
+                    "Set it too: it cannot be derived from the issuer",
+                ));
+            }
+        };
+        let api_base_url = match &self.api_base_url {
+            Some(url) => rules::address(names::API_BASE_URL, url)?,
+            None => origin_root(&discovery_url),
+        };
+        self.judge_secrets_and_parameters()?;
+        self.judge_limits()?;
+        let scopes = self
+            .scopes
+            .clone()
+            .unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec());
+        let allowed_origins = origins(names::ENDPOINT_ORIGIN, &self.endpoint_origins)?;
+        Ok(Config {
+            #[cfg(feature = "web")]
+            web: self.web_settings(&redirect_url)?,
+            oidc: oidc::Settings {
+                metadata: MetadataPolicy {
+                    issuer: issuer.clone(),
+                    discovery_url,
+                    allowed_origins,
+                    undeclared: self.undeclared,
+                },
+                issuer,
+                client_id,
+                client_secret: self.client_secret,
+                redirect_uri: self.redirect_uri,
+                scopes: rules::scopes(names::SCOPES, &scopes)?,
+                tier_parameter: self.tier_parameter,
+                extra_parameters: self.extra_parameters,
+                transaction_lifetime: self.login_lifetime,
+                skew: self.skew,
+                algorithm_names: self.algorithm_names,
+                access_token_profile: self.access_token_profile,
+                response_issuer: self.response_issuer,
+            },
+            redirect_url,
+            api_base_url,
+            tenant_api_key: self.tenant_api_key,
+            webhook_secret: self.webhook_secret,
+            deadlines: self.deadlines,
+            retry: self.retry,
+            clock: self.clock,
+        })
+    }
+
+    fn judge_secrets_and_parameters(&self) -> Result<(), ConfigError> {
+        for (setting, secret) in [
+            (names::CLIENT_SECRET, &self.client_secret),
+            (names::TENANT_API_KEY, &self.tenant_api_key),
+            (names::WEBHOOK_SECRET, &self.webhook_secret),
+        ] {
+            if let Some(secret) = secret {
+                rules::secret(setting, secret.expose())?;
+            }
+        }
+        for (name, _) in &self.extra_parameters {
+            rules::extra_parameter(names::EXTRA_PARAMETER, name)?;
+        }
+        if self.tier_parameter != authorize::ACR_VALUES {
+            rules::extra_parameter(names::TIER_PARAMETER, &self.tier_parameter)?;
+        }
+        Ok(())
+    }
+
+    fn judge_limits(&self) -> Result<(), ConfigError> {
+        let (an_instant, an_hour) = (Duration::from_millis(1), Duration::from_secs(3600));
+        let a_minute = Duration::from_secs(60);
+        if !(1..=10).contains(&self.retry.attempts) {
+            return Err(names::RETRIES.refuse(
+                format!("{} attempts", self.retry.attempts),
+                "Give a number from 1 to 10",
+            ));
+        }
+        within(names::RETRIES, self.retry.total, an_instant, an_hour)?;
+        within(names::CLOCK_SKEW, self.skew, Duration::ZERO, MOST_SKEW)?;
+        within(names::TIMEOUTS, self.deadlines.connect, an_instant, an_hour)?;
+        within(names::TIMEOUTS, self.deadlines.total, an_instant, an_hour)?;
+        within(
+            names::LOGIN_LIFETIME,
+            self.login_lifetime,
+            a_minute,
+            an_hour,
+        )
+    }
+}
+
+#[cfg(feature = "web")]
+impl ConfigBuilder {
+    fn web_settings(&self, redirect_url: &Url) -> Result<web::Settings, ConfigError> {
+        let limits = self.web.limits;
+        within(
+            names::SESSION_LIMITS,
+            limits.absolute,
+            Duration::from_secs(60),
+            LONGEST_SESSION,
+        )?;
+        within(
+            names::SESSION_LIMITS,
+            limits.idle,
+            Duration::from_secs(60),
+            limits.absolute,
+        )?;
+        within(
+            names::ASSURANCE_MAX_AGE,
+            self.web.assurance_max_age,
+            Duration::ZERO,
+            Duration::from_secs(24 * 3600),
+        )?;
+        let mut own_origins = origins(names::APP_ORIGIN, &self.web.app_origins)?;
+        own_origins.extend(Origin::of(redirect_url));
+        let prefix = rules::prefix(names::AUTH_PREFIX, &self.web.prefix)?;
+        let callback_path = match &self.web.callback_path {
+            Some(path) => rules::prefix(names::CALLBACK_PATH, path)?,
+            None => rules::prefix(names::REDIRECT_URI, redirect_url.path())?,
+        };
+        let taken = ["login", "logout", "me", "step-up"].map(|name| format!("{prefix}/{name}"));
+        if taken.contains(&callback_path) {
+            return Err(names::CALLBACK_PATH.refuse(
+                format!("{callback_path} is another of the routes"),
+                "Give the callback a path of its own, like /auth/callback",
+            ));
+        }
+        Ok(web::Settings {
+            prefix,
+            callback_path,
+            own_origins,
+            cookies: web::CookieNames::new(&rules::cookie_name(
+                names::COOKIE_NAME,
+                &self.web.cookie_name,
+            )?),
+            limits,
+            signed_out_me: self.web.signed_out_me,
+            assurance_max_age: self.web.assurance_max_age,
+            cache: Arc::clone(&self.web.cache),
+            transaction_lifetime: self.login_lifetime,
+        })
+    }
+}
+
+fn origins(setting: Setting, texts: &[String]) -> Result<Vec<Origin>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| rules::origin(setting, text))
+        .collect()
+}
+
+fn origin_root(url: &Url) -> Url {
+    let mut root = url.clone();
+    root.set_path("/");
+    root.set_query(None);
+    root
+}
+
+fn within(
+    setting: Setting,
+    value: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(setting.refuse(
+            format!("{value:?}"),
+            format!("Give a time from {least:?} to {most:?}"),
+        ))
+    }
+}

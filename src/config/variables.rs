@@ -1,0 +1,44 @@
+//! Settings from the environment.
+
+use super::{
+    builder::ConfigBuilder,
+    error::{ConfigError, Setting},
+    names, rules,
+};
+use crate::secret::Secret;
+
+/// Reads the settings that have a variable, by way of `read`: of all that is found there, what is
+/// blank or has white space around it is refused.
+pub(super) fn from_variables(
+    read: impl Fn(&'static str) -> Option<String>,
+) -> Result<ConfigBuilder, ConfigError> {
+    let get = |setting: Setting| -> Result<Option<String>, ConfigError> {
+        let value = setting.variable.and_then(&read);
+        if let Some(value) = &value {
+            rules::clean(setting, value)?;
+        }
+        Ok(value)
+    };
+    let require = |setting: Setting, example: &'static str| {
+        get(setting)?.ok_or_else(|| setting.refuse("it is not set", example))
+    };
+    let mut builder = ConfigBuilder::new(
+        require(
+            names::CLIENT_ID,
+            "Set it to the id that KYCPort gave your client",
+        )?,
+        require(
+            names::REDIRECT_URI,
+            "Set it to what you registered, like https://app.example.com/auth/callback",
+        )?,
+    );
+    builder.issuer = get(names::ISSUER)?;
+    builder.discovery_url = get(names::DISCOVERY_URL)?;
+    builder.api_base_url = get(names::API_BASE_URL)?;
+    builder.client_secret = get(names::CLIENT_SECRET)?.map(Secret::new);
+    builder.tenant_api_key = get(names::TENANT_API_KEY)?.map(Secret::new);
+    builder.webhook_secret = get(names::WEBHOOK_SECRET)?.map(Secret::new);
+    builder.scopes =
+        get(names::SCOPES)?.map(|scopes| scopes.split_whitespace().map(str::to_owned).collect());
+    Ok(builder)
+}
