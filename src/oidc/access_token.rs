@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 use super::{
     algorithm::AlgorithmNames,
     claims::{Claims, Common, refuse},
-    jws::Unverified,
+    jws::{SignedPayload, Unverified},
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
-    strict_json::Object,
 };
 use crate::{clock::Timestamp, wire::claims};
 
@@ -103,16 +102,16 @@ pub fn verify_access_token(
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
     let unverified = Unverified::parse(token, TokenKind::AccessToken, expected.algorithm_names)?;
-    judge(unverified.signed_payload(keys)?, expected, now)
+    judge(&unverified.signed_payload(keys)?, expected, now)
 }
 
 /// Judges the payload of a token whose signature is known to be good.
 pub(super) fn judge(
-    payload: Object,
+    payload: &SignedPayload,
     expected: &ExpectedAccessToken,
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
-    let mut payload = Claims::new(payload);
+    let mut payload = Claims::new(payload.object()?);
     let common = payload.judge_common(&Common {
         issuer: &expected.issuer,
         client_id: &expected.client_id,

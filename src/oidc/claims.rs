@@ -34,10 +34,10 @@ pub(super) struct CommonClaims {
 }
 
 /// The payload while it is judged: each claim that is understood is taken out.
-pub(super) struct Claims(Object);
+pub(super) struct Claims<'a>(Object<'a>);
 
-impl Claims {
-    pub(super) fn new(payload: Object) -> Self {
+impl<'a> Claims<'a> {
+    pub(super) fn new(payload: Object<'a>) -> Self {
         Self(payload)
     }
 

@@ -9,13 +9,12 @@ use super::{
     callback::{AuthorizationError, CallbackParams, Outcome},
     exchange::{self, ExchangeError, Grant},
     id_token::{self, ExpectedIdToken, IdTokenClaims},
-    jws::Unverified,
+    jws::{SignedPayload, Unverified},
     login::{self, LoginRequest, Transaction},
     metadata::VerifiedProvider,
     provider::{KeysFor, Provider, ProviderError},
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
-    strict_json::Object,
     userinfo::{self, Userinfo, UserinfoError},
 };
 use crate::{
@@ -210,7 +209,11 @@ impl OidcClient {
             ..ExpectedAccessToken::new(settings.issuer.clone(), settings.client_id.clone())
         };
         let payload = self.signed_payload(token, TokenKind::AccessToken).await?;
-        Ok(access_token::judge(payload, &expected, self.0.clock.now())?)
+        Ok(access_token::judge(
+            &payload,
+            &expected,
+            self.0.clock.now(),
+        )?)
     }
 
     /// Gets new tokens for `subject` with a refresh token. Use each refresh token once: KYCPort may
@@ -308,7 +311,7 @@ impl OidcClient {
             Err(VerifyError::Refused(refusal)) => return Err(SignInError::IdToken(refusal)),
             Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
         };
-        id_token::judge(payload, expected, self.0.clock.now()).map_err(SignInError::IdToken)
+        id_token::judge(&payload, expected, self.0.clock.now()).map_err(SignInError::IdToken)
     }
 
     async fn token_set(
@@ -346,7 +349,11 @@ impl OidcClient {
         })
     }
 
-    async fn signed_payload(&self, token: &str, kind: TokenKind) -> Result<Object, VerifyError> {
+    async fn signed_payload(
+        &self,
+        token: &str,
+        kind: TokenKind,
+    ) -> Result<SignedPayload, VerifyError> {
         let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)?;
         match self.0.provider.keys_for(unverified.kid()).await {
             KeysFor::Set(keys) => Ok(unverified.signed_payload(&keys)?),

@@ -9,10 +9,9 @@ use sha2::{Digest as _, Sha512};
 use super::{
     algorithm::AlgorithmNames,
     claims::{Claims, Common, refuse},
-    jws::Unverified,
+    jws::{SignedPayload, Unverified},
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
-    strict_json::Object,
 };
 use crate::{
     clock::Timestamp,
@@ -119,16 +118,16 @@ pub fn verify_id_token(
     now: Timestamp,
 ) -> Result<IdTokenClaims, TokenRefusal> {
     let unverified = Unverified::parse(token, TokenKind::IdToken, expected.algorithm_names)?;
-    judge(unverified.signed_payload(keys)?, expected, now)
+    judge(&unverified.signed_payload(keys)?, expected, now)
 }
 
 /// Judges the payload of a token whose signature is known to be good.
 pub(super) fn judge(
-    payload: Object,
+    payload: &SignedPayload,
     expected: &ExpectedIdToken,
     now: Timestamp,
 ) -> Result<IdTokenClaims, TokenRefusal> {
-    let mut payload = Claims::new(payload);
+    let mut payload = Claims::new(payload.object()?);
     let common = payload.judge_common(&Common {
         issuer: &expected.issuer,
         client_id: &expected.client_id,

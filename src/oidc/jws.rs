@@ -25,7 +25,7 @@ const EXTENSIONS: [&str; 4] = ["crit", "b64", "zip", "cty"];
 /// true.
 pub(super) struct Unverified<'a> {
     kid: Option<String>,
-    payload: Object,
+    payload: Vec<u8>,
     signing_input: &'a [u8],
     signature: Signature,
 }
@@ -51,14 +51,14 @@ impl<'a> Unverified<'a> {
             2 => return Err(TokenRefusal::Encrypted),
             _ => return Err(TokenRefusal::NotCompact),
         }
-        let header = object(header, TokenPart::Header)?;
+        let header = decode(header)?;
+        let header =
+            strict_json::object(&header).ok_or(TokenRefusal::NotJson(TokenPart::Header))?;
         let kid = judge_header(header, kind, names)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| TokenRefusal::NotCompact)?;
+        let signature = decode(signature)?;
         Ok(Self {
             kid,
-            payload: object(payload, TokenPart::Payload)?,
+            payload: decode(payload)?,
             signing_input: signing_input.as_bytes(),
             signature: Signature::from_slice(&signature).map_err(|_| TokenRefusal::Signature)?,
         })
@@ -70,27 +70,36 @@ impl<'a> Unverified<'a> {
     }
 
     /// The payload, which comes out no other way than through the signature.
-    pub(super) fn signed_payload(self, keys: &KeySet) -> Result<Object, TokenRefusal> {
+    pub(super) fn signed_payload(self, keys: &KeySet) -> Result<SignedPayload, TokenRefusal> {
         let key = keys.find(self.kid())?;
         if key.verifies(self.signing_input, &self.signature) {
-            Ok(self.payload)
+            Ok(SignedPayload(self.payload))
         } else {
             Err(TokenRefusal::Signature)
         }
     }
 }
 
-fn object(part: &str, which: TokenPart) -> Result<Object, TokenRefusal> {
-    let bytes = URL_SAFE_NO_PAD
+/// The bytes of a payload that somebody with a believed key has signed. What nobody signed is not
+/// even read as JSON.
+pub(super) struct SignedPayload(Vec<u8>);
+
+impl SignedPayload {
+    pub(super) fn object(&self) -> Result<Object<'_>, TokenRefusal> {
+        strict_json::object(&self.0).ok_or(TokenRefusal::NotJson(TokenPart::Payload))
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, TokenRefusal> {
+    URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| TokenRefusal::NotCompact)?;
-    strict_json::object(&bytes).ok_or(TokenRefusal::NotJson(which))
+        .map_err(|_| TokenRefusal::NotCompact)
 }
 
 /// Judges everything the header says but the key's name, which is a name and nothing more: `jwk`,
 /// `jku`, `x5c` and `x5u` are never looked at, for a token cannot vouch for its own key.
 fn judge_header(
-    mut header: Object,
+    mut header: Object<'_>,
     kind: TokenKind,
     names: AlgorithmNames,
 ) -> Result<Option<String>, TokenRefusal> {

@@ -1,6 +1,6 @@
 //! JSON objects in which no name stands twice (RFC 8725 section 3.7, RFC 7515 section 4).
 
-use std::{collections::HashSet, fmt, str};
+use std::{borrow::Cow, collections::HashSet, fmt, str};
 
 use serde::{
     Deserialize, Deserializer,
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 const FEW: usize = 32;
 
 /// Reads a JSON object, refusing duplicate names at every depth.
-pub(super) fn object(bytes: &[u8]) -> Option<Object> {
+pub(super) fn object(bytes: &[u8]) -> Option<Object<'_>> {
     // Once for all of it, which is faster than string by string.
     let text = str::from_utf8(bytes).ok()?;
     serde_json::from_str(text).ok()
@@ -21,9 +21,9 @@ pub(super) fn object(bytes: &[u8]) -> Option<Object> {
 
 /// The outermost object. It has a dozen members, each of which is looked for once and taken out: a
 /// list does that in less time than a tree.
-pub(super) struct Object(Vec<(String, Value)>);
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value)>);
 
-impl Object {
+impl Object<'_> {
     pub(super) fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -40,11 +40,14 @@ impl Object {
 
     /// What nobody took.
     pub(super) fn rest(self) -> Map<String, Value> {
-        self.0.into_iter().collect()
+        let owned = self.0.into_iter();
+        owned
+            .map(|(name, value)| (name.into_owned(), value))
+            .collect()
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(ObjectVisitor)
     }
@@ -53,16 +56,16 @@ impl<'de> Deserialize<'de> for Object {
 struct ObjectVisitor;
 
 impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
+    type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object without duplicate names")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let mut members: Vec<(String, Value)> = Vec::with_capacity(FEW / 2);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut members: Vec<(Cow<'de, str>, Value)> = Vec::with_capacity(FEW / 2);
         let mut many = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(Name(name)) = map.next_key()? {
             if members.len() == FEW {
                 many.extend(members.iter().map(|(name, _)| name.clone()));
             }
@@ -78,6 +81,33 @@ impl<'de> Visitor<'de> for ObjectVisitor {
             members.push((name, value));
         }
         Ok(Object(members))
+    }
+}
+
+/// A name, borrowed unless it is written with escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(NameVisitor).map(Name)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name.to_owned()))
     }
 }
 
