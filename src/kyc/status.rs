@@ -185,6 +185,10 @@ impl fmt::Debug for StatusClient {
 fn read(answer: &Answer, clock: &dyn Clock) -> Result<StatusResponse, StatusError> {
     let status = answer.status.as_u16();
     if answer.status == StatusCode::OK {
+        // serde would read an array as the fields in their order, and that is not K40 either.
+        if !answer.body.trim_ascii_start().starts_with(b"{") {
+            return Err(StatusError::InvalidAnswer);
+        }
         return serde_json::from_slice(&answer.body).map_err(|_| StatusError::InvalidAnswer);
     }
     if answer.status == StatusCode::TOO_MANY_REQUESTS {
