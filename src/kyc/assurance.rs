@@ -1,5 +1,7 @@
 //! What is known of one person, since when, and from where.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -70,6 +72,13 @@ impl Assurance {
             matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
         let tier = matches!(&self.kyc_tier, Some(tier) if !matches!(tier, KycTier::Unknown(_)));
         status && tier
+    }
+
+    /// Whether KYCPort was asked longer ago than `age`. A moment that is yet to come says that a
+    /// clock was set back since, or that another instance's runs ahead: how long ago it was cannot
+    /// be told, so it was too long ago.
+    pub(crate) fn is_older_than(&self, age: Duration, now: Timestamp) -> bool {
+        self.checked_at > now || now.since(self.checked_at) > age
     }
 
     /// Which of two to believe: the newer; of two as new, the stricter.

@@ -102,7 +102,9 @@ impl Assessor {
                 let own = self
                     .with_latest(&person, live.session.assurance.clone())
                     .await;
-                if freshness == Freshness::Now {
+                // Nor is it acted on for longer because there is nothing to ask with.
+                let is_too_old = own.is_older_than(max_age, self.clock.now());
+                if freshness == Freshness::Now || is_too_old {
                     return Err(Shortfall::TooOld.into());
                 }
                 own
