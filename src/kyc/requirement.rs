@@ -76,7 +76,8 @@ impl Requirement {
         self
     }
 
-    /// And KYCPort asked no longer ago than this.
+    /// And KYCPort asked no longer ago than this. What was asked at a moment that is yet to come,
+    /// by the clock that judges, is too old: it cannot be told how old it is.
     #[must_use]
     pub fn no_older_than(mut self, age: Duration) -> Self {
         self.no_older_than = Some(age);
@@ -101,7 +102,7 @@ impl Requirement {
         // First what a newer answer could change: an old "rejected" says as little as an old
         // "verified".
         if let Some(age) = self.no_older_than
-            && now.since(assurance.checked_at) > age
+            && assurance.is_older_than(age, now)
         {
             return Err(Shortfall::TooOld);
         }
@@ -296,7 +297,7 @@ mod tests {
                 Some(T::T2),
                 None,
                 -5,
-                Ok(()),
+                Err(S::TooOld),
             ),
         ] {
             let at = Timestamp::from_unix(1_000_000_i64.saturating_sub(age));

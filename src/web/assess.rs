@@ -139,6 +139,8 @@ impl Assessor {
 
     async fn with_latest(&self, person: &PersonKey, assurance: Assurance) -> Assurance {
         match self.assurances.latest(person).await {
+            // From before a clock was set back: it only looks newer.
+            Some(latest) if assurance.checked_at > self.clock.now() => latest,
             Some(latest) => assurance.or_newer(latest),
             None => assurance,
         }
