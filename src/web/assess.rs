@@ -9,7 +9,7 @@ use super::{
     tokens::{AccessTokenError, AccessTokens},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     kyc::{
         Asked, Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, Requirement, Shortfall,
         StatusClient, StatusError,
@@ -83,6 +83,7 @@ impl Assessor {
         freshness: Freshness,
     ) -> Result<Assurance, Lack> {
         let person = self.person(&live.session);
+        let arrived = self.clock.now();
         let max_age = requirement.max_age().unwrap_or(self.max_age);
         if freshness == Freshness::Cached
             && let Some(known) = self.assurances.known(&person, max_age).await
@@ -91,10 +92,15 @@ impl Assessor {
             return Ok(known);
         }
         let ask = || self.question(live);
-        let asked = match freshness {
+        let mut asked = match freshness {
             Freshness::Cached => self.assurances.ask_or_share(&person, ask).await,
             Freshness::Now => self.assurances.ask(&person, ask).await,
         };
+        if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(Shortfall::TooOld))
+        {
+            // Shared with somebody who had asked long before this request came.
+            asked = self.assurances.ask(&person, ask).await;
+        }
         let assurance = match asked {
             // What was heard meanwhile from elsewhere may be newer.
             Ok(answer) => self.with_latest(&person, answer).await,
@@ -116,8 +122,20 @@ impl Assessor {
                 });
             }
         };
-        requirement.check(&assurance, self.clock.now())?;
+        self.judge(requirement, &assurance, arrived)?;
         Ok(assurance)
+    }
+
+    /// Judges for a request that came when it `arrived`. What was asked since is new to it, however
+    /// long the answer took: or a slow KYCPort would send people round and round.
+    fn judge(
+        &self,
+        requirement: &Requirement,
+        assurance: &Assurance,
+        arrived: Timestamp,
+    ) -> Result<(), Shortfall> {
+        let at = arrived.max(assurance.checked_at).min(self.clock.now());
+        requirement.check(assurance, at)
     }
 
     /// The newest that is known of who is signed in, without asking.
