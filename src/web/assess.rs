@@ -17,6 +17,9 @@ use crate::{
     oidc::{OidcClient, UserinfoError},
 };
 
+/// Whoever signed in no longer ago is not asked to sign in again.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
@@ -186,11 +189,21 @@ impl Assessor {
         .boxed()
     }
 
+    /// Signing in again brings a token, unless that is what was just done: then another would fare
+    /// no better, and the person would go round in circles.
+    fn no_token(&self, live: &LiveSession) -> NoAnswer {
+        if self.clock.now().since(live.session.began_at) < JUST_NOW {
+            NoAnswer::Failed { retry_after: None }
+        } else {
+            NoAnswer::NoSource
+        }
+    }
+
     async fn ask_userinfo(&self, live: &LiveSession) -> Asked {
         let token = self.access_tokens.get(live).await.map_err(|error| {
             tracing::debug!(%error, "there is no access token to ask with");
             match error {
-                AccessTokenError::Expired | AccessTokenError::Revoked => NoAnswer::NoSource,
+                AccessTokenError::Expired | AccessTokenError::Revoked => self.no_token(live),
                 _ => NoAnswer::Failed { retry_after: None },
             }
         })?;
@@ -201,7 +214,7 @@ impl Assessor {
             .map_err(|error| {
                 tracing::warn!(%error, "userinfo gave no answer about a person");
                 match error {
-                    UserinfoError::TokenRefused => NoAnswer::NoSource,
+                    UserinfoError::TokenRefused => self.no_token(live),
                     _ => NoAnswer::Failed { retry_after: None },
                 }
             })?;
