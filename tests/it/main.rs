@@ -48,5 +48,6 @@ mod no_panic;
 mod refresh;
 mod session;
 mod sign_in;
+mod status;
 mod support;
 mod token_endpoint;
