@@ -49,5 +49,7 @@ mod refresh;
 mod session;
 mod sign_in;
 mod status;
+mod step_up;
 mod support;
 mod token_endpoint;
+mod userinfo;
