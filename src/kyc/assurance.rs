@@ -96,9 +96,22 @@ impl Assurance {
         let takes_other = match other.checked_at.cmp(&self.checked_at) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => other.laxness() < self.laxness(),
+            std::cmp::Ordering::Equal => return self.stricter(other),
         };
         if takes_other { other } else { self }
+    }
+
+    /// The stricter of two, which is not clear if either is not: that may stand in the other one.
+    fn stricter(self, other: Self) -> Self {
+        let (mut stricter, laxer) = if other.laxness() < self.laxness() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if stricter.aml_clear == Some(true) {
+            stricter.aml_clear = laxer.aml_clear;
+        }
+        stricter
     }
 
     /// How much it lets through: being verified, then the tier, then being clear.

@@ -330,6 +330,19 @@ mod tests {
         assert_eq!(new.clone().or_newer(as_new), new);
         let lower = said(St::Verified, T::T1, 2, AssuranceSource::Userinfo);
         let higher = said(St::Verified, T::T2, 2, AssuranceSource::Status);
-        assert_eq!(higher.or_newer(lower.clone()), lower);
+        assert_eq!(higher.clone().or_newer(lower.clone()), lower);
+        // Strict in one thing each: then in both.
+        for aml_clear in [None, Some(false)] {
+            let suspect = Assurance {
+                aml_clear,
+                ..higher.clone()
+            };
+            let both = Assurance {
+                aml_clear,
+                ..lower.clone()
+            };
+            assert_eq!(suspect.clone().or_newer(lower.clone()), both);
+            assert_eq!(lower.clone().or_newer(suspect), both);
+        }
     }
 }
