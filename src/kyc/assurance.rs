@@ -1,5 +1,7 @@
 //! What is known of one person, since when, and from where.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -72,6 +74,13 @@ impl Assurance {
         status && tier
     }
 
+    /// Whether KYCPort was asked longer ago than `age`. A moment that is yet to come says that a
+    /// clock was set back since, or that another instance's runs ahead: how long ago it was cannot
+    /// be told, so it was too long ago.
+    pub(crate) fn is_older_than(&self, age: Duration, now: Timestamp) -> bool {
+        self.checked_at > now || now.since(self.checked_at) > age
+    }
+
     /// Which of two to believe: the newer; of two as new, the stricter.
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
@@ -87,9 +96,22 @@ impl Assurance {
         let takes_other = match other.checked_at.cmp(&self.checked_at) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => other.laxness() < self.laxness(),
+            std::cmp::Ordering::Equal => return self.stricter(other),
         };
         if takes_other { other } else { self }
+    }
+
+    /// The stricter of two, which is not clear if either is not: that may stand in the other one.
+    fn stricter(self, other: Self) -> Self {
+        let (mut stricter, laxer) = if other.laxness() < self.laxness() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if stricter.aml_clear == Some(true) {
+            stricter.aml_clear = laxer.aml_clear;
+        }
+        stricter
     }
 
     /// How much it lets through: being verified, then the tier, then being clear.

@@ -67,10 +67,24 @@ impl Assurances {
 
     /// The last that was heard, good or bad. A cache that does not work has heard nothing.
     pub(crate) async fn latest(&self, person: &PersonKey) -> Option<Assurance> {
-        self.0.cache.get(person).await.unwrap_or_else(|_| {
+        let latest = self.0.cache.get(person).await.unwrap_or_else(|_| {
             tracing::warn!("the assurance cache cannot be read");
             None
-        })
+        })?;
+        if latest.checked_at > self.0.clock.now() {
+            // Of a clock that was set back since. It would be the newest until its time comes, and
+            // everything that is heard until then would be lost on it.
+            tracing::warn!("the assurance cache is ahead of the clock: asking again");
+            self.forget(person).await;
+            return None;
+        }
+        Some(latest)
+    }
+
+    async fn forget(&self, person: &PersonKey) {
+        if self.0.cache.forget(person).await.is_err() {
+            tracing::warn!("the assurance cache cannot be written");
+        }
     }
 
     /// What may be acted on without asking: good news no older than `max_age`. Bad news is kept
@@ -78,12 +92,14 @@ impl Assurances {
     /// is not verified is asked about again, so that they do not wait for the cache.
     pub(crate) async fn known(&self, person: &PersonKey, max_age: Duration) -> Option<Assurance> {
         let latest = self.latest(person).await?;
-        let age = self.0.clock.now().since(latest.checked_at);
-        (latest.kyc_status == Some(KycStatus::Verified) && age <= max_age).then_some(latest)
+        let is_old = latest.is_older_than(max_age, self.0.clock.now());
+        (latest.kyc_status == Some(KycStatus::Verified) && !is_old).then_some(latest)
     }
 
     /// Remembers what was said, here or elsewhere, such as in an ID token.
     pub(crate) async fn note(&self, person: &PersonKey, assurance: Assurance) {
+        // Whatever is ahead of the clock makes room first.
+        let _ = self.latest(person).await;
         if self.0.cache.put(person, assurance).await.is_err() {
             tracing::warn!("the assurance cache cannot be written");
         }

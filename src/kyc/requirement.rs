@@ -76,7 +76,8 @@ impl Requirement {
         self
     }
 
-    /// And KYCPort asked no longer ago than this.
+    /// And KYCPort asked no longer ago than this. What was asked at a moment that is yet to come,
+    /// by the clock that judges, is too old: it cannot be told how old it is.
     #[must_use]
     pub fn no_older_than(mut self, age: Duration) -> Self {
         self.no_older_than = Some(age);
@@ -101,7 +102,7 @@ impl Requirement {
         // First what a newer answer could change: an old "rejected" says as little as an old
         // "verified".
         if let Some(age) = self.no_older_than
-            && now.since(assurance.checked_at) > age
+            && assurance.is_older_than(age, now)
         {
             return Err(Shortfall::TooOld);
         }
@@ -297,7 +298,7 @@ mod tests {
                 Some(T::T2),
                 None,
                 -5,
-                Ok(()),
+                Err(S::TooOld),
             ),
         ] {
             let at = Timestamp::from_unix(1_000_000_i64.saturating_sub(age));
@@ -330,6 +331,19 @@ mod tests {
         assert_eq!(new.clone().or_newer(as_new), new);
         let lower = said(St::Verified, T::T1, 2, AssuranceSource::Userinfo);
         let higher = said(St::Verified, T::T2, 2, AssuranceSource::Status);
-        assert_eq!(higher.or_newer(lower.clone()), lower);
+        assert_eq!(higher.clone().or_newer(lower.clone()), lower);
+        // Strict in one thing each: then in both.
+        for aml_clear in [None, Some(false)] {
+            let suspect = Assurance {
+                aml_clear,
+                ..higher.clone()
+            };
+            let both = Assurance {
+                aml_clear,
+                ..lower.clone()
+            };
+            assert_eq!(suspect.clone().or_newer(lower.clone()), both);
+            assert_eq!(lower.clone().or_newer(suspect), both);
+        }
     }
 }

@@ -38,7 +38,8 @@ pub enum StatusError {
     /// No tenant key is configured.
     #[error("no tenant API key is configured (KYCPORT_TENANT_API_KEY)")]
     NoTenantKey,
-    /// The person id is empty, longer than 255 bytes, or a path of its own.
+    /// The person id is empty, longer than 255 bytes, a path of its own, or has control characters
+    /// in it.
     #[error("this cannot be a person id")]
     PersonId,
     /// KYCPort could not be asked.
@@ -153,7 +154,10 @@ impl StatusClient {
     }
 
     fn url(&self, person_id: &str) -> Result<Url, StatusError> {
-        let is_id = !matches!(person_id, "" | "." | "..") && person_id.len() <= MAX_PERSON_ID_BYTES;
+        // `Url` leaves tabs and line ends out: what remains would be another person's id.
+        let is_id = !matches!(person_id, "" | "." | "..")
+            && !person_id.contains(char::is_control)
+            && person_id.len() <= MAX_PERSON_ID_BYTES;
         if !is_id {
             return Err(StatusError::PersonId);
         }
@@ -185,6 +189,10 @@ impl fmt::Debug for StatusClient {
 fn read(answer: &Answer, clock: &dyn Clock) -> Result<StatusResponse, StatusError> {
     let status = answer.status.as_u16();
     if answer.status == StatusCode::OK {
+        // serde would read an array as the fields in their order, and that is not K40 either.
+        if !answer.body.trim_ascii_start().starts_with(b"{") {
+            return Err(StatusError::InvalidAnswer);
+        }
         return serde_json::from_slice(&answer.body).map_err(|_| StatusError::InvalidAnswer);
     }
     if answer.status == StatusCode::TOO_MANY_REQUESTS {

@@ -9,13 +9,16 @@ use super::{
     tokens::{AccessTokenError, AccessTokens},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     kyc::{
         Asked, Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, Requirement, Shortfall,
         StatusClient, StatusError,
     },
     oidc::{OidcClient, UserinfoError},
 };
+
+/// Whoever signed in no longer ago is not asked to sign in again.
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,7 @@ impl Assessor {
         freshness: Freshness,
     ) -> Result<Assurance, Lack> {
         let person = self.person(&live.session);
+        let arrived = self.clock.now();
         let max_age = requirement.max_age().unwrap_or(self.max_age);
         if freshness == Freshness::Cached
             && let Some(known) = self.assurances.known(&person, max_age).await
@@ -91,10 +95,15 @@ impl Assessor {
             return Ok(known);
         }
         let ask = || self.question(live);
-        let asked = match freshness {
+        let mut asked = match freshness {
             Freshness::Cached => self.assurances.ask_or_share(&person, ask).await,
             Freshness::Now => self.assurances.ask(&person, ask).await,
         };
+        if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(Shortfall::TooOld))
+        {
+            // Shared with somebody who had asked long before this request came.
+            asked = self.assurances.ask(&person, ask).await;
+        }
         let assurance = match asked {
             // What was heard meanwhile from elsewhere may be newer.
             Ok(answer) => self.with_latest(&person, answer).await,
@@ -102,7 +111,9 @@ impl Assessor {
                 let own = self
                     .with_latest(&person, live.session.assurance.clone())
                     .await;
-                if freshness == Freshness::Now {
+                // Nor is it acted on for longer because there is nothing to ask with.
+                let is_too_old = own.is_older_than(max_age, self.clock.now());
+                if freshness == Freshness::Now || is_too_old {
                     return Err(Shortfall::TooOld.into());
                 }
                 own
@@ -114,8 +125,20 @@ impl Assessor {
                 });
             }
         };
-        requirement.check(&assurance, self.clock.now())?;
+        self.judge(requirement, &assurance, arrived)?;
         Ok(assurance)
+    }
+
+    /// Judges for a request that came when it `arrived`. What was asked since is new to it, however
+    /// long the answer took: or a slow KYCPort would send people round and round.
+    fn judge(
+        &self,
+        requirement: &Requirement,
+        assurance: &Assurance,
+        arrived: Timestamp,
+    ) -> Result<(), Shortfall> {
+        let at = arrived.max(assurance.checked_at).min(self.clock.now());
+        requirement.check(assurance, at)
     }
 
     /// The newest that is known of who is signed in, without asking.
@@ -137,6 +160,8 @@ impl Assessor {
 
     async fn with_latest(&self, person: &PersonKey, assurance: Assurance) -> Assurance {
         match self.assurances.latest(person).await {
+            // From before a clock was set back: it only looks newer.
+            Some(latest) if assurance.checked_at > self.clock.now() => latest,
             Some(latest) => assurance.or_newer(latest),
             None => assurance,
         }
@@ -164,11 +189,21 @@ impl Assessor {
         .boxed()
     }
 
+    /// Signing in again brings a token, unless that is what was just done: then another would fare
+    /// no better, and the person would go round in circles.
+    fn no_token(&self, live: &LiveSession) -> NoAnswer {
+        if self.clock.now().since(live.session.began_at) < JUST_NOW {
+            NoAnswer::Failed { retry_after: None }
+        } else {
+            NoAnswer::NoSource
+        }
+    }
+
     async fn ask_userinfo(&self, live: &LiveSession) -> Asked {
         let token = self.access_tokens.get(live).await.map_err(|error| {
             tracing::debug!(%error, "there is no access token to ask with");
             match error {
-                AccessTokenError::Expired | AccessTokenError::Revoked => NoAnswer::NoSource,
+                AccessTokenError::Expired | AccessTokenError::Revoked => self.no_token(live),
                 _ => NoAnswer::Failed { retry_after: None },
             }
         })?;
@@ -179,7 +214,7 @@ impl Assessor {
             .map_err(|error| {
                 tracing::warn!(%error, "userinfo gave no answer about a person");
                 match error {
-                    UserinfoError::TokenRefused => NoAnswer::NoSource,
+                    UserinfoError::TokenRefused => self.no_token(live),
                     _ => NoAnswer::Failed { retry_after: None },
                 }
             })?;

@@ -1,8 +1,156 @@
 //! The requirement on a route, through the running app.
 
-use kycport::mock::Endpoint;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Extension, Json, Router, routing::get};
+use kycport::{
+    Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
+    RunningApp,
+    kyc::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey},
+    mock::{Browser, Endpoint, Fault, MockIssuer, On, Page, Person},
+    web::Assured,
+};
+use serde_json::{Value, json};
 
 use crate::support::stage;
+
+/// The mock, and an app that counts how often a guarded handler ran.
+struct Stage {
+    kyc: MockIssuer,
+    app: RunningApp,
+    ran: Arc<AtomicUsize>,
+    /// The app itself, for many requests at once without sockets.
+    router: Router,
+}
+
+/// How an app's configuration differs from what the mock offers.
+type More = fn(ConfigBuilder) -> ConfigBuilder;
+
+impl Stage {
+    async fn new(more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let kyc = MockIssuer::start().await;
+        Self::on(kyc, more).await
+    }
+
+    async fn on(kyc: MockIssuer, more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let store = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
+        let mut router = Router::new();
+        let app = kyc
+            .serve(|config| {
+                let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
+                let t2 = || kycport.require(KycTier::T2);
+                router = Router::new()
+                    .route("/guarded", get(handler).route_layer(t2()))
+                    .route("/aml", get(handler).route_layer(t2().aml_clear()))
+                    .route("/fresh", get(handler).route_layer(t2().fresh()))
+                    .route(
+                        "/minute",
+                        get(handler).route_layer(t2().no_older_than(Duration::from_secs(60))),
+                    )
+                    .route(
+                        "/instant",
+                        get(handler).route_layer(t2().no_older_than(Duration::ZERO)),
+                    )
+                    .route("/", get(async || "home"))
+                    .layer(Extension(Arc::clone(&ran)))
+                    .merge(kycport.router())
+                    .layer(kycport.session_layer(store));
+                router.clone()
+            })
+            .await
+            .unwrap();
+        Self {
+            kyc,
+            app,
+            ran,
+            router,
+        }
+    }
+
+    async fn signed_in(&self, person: &Person) -> Browser {
+        let browser = self.kyc.browser();
+        let login = self.app.url("/auth/login");
+        browser.sign_in(login, person).await.unwrap().assert_ok();
+        self.kyc.forget_requests();
+        browser
+    }
+
+    async fn page(&self, browser: &Browser, path: &str) -> Page {
+        browser.open(self.app.url(path)).await.unwrap()
+    }
+
+    async fn fetch(&self, browser: &Browser, path: &str) -> Page {
+        browser.fetch(self.app.url(path)).await.unwrap()
+    }
+
+    fn ran(&self) -> usize {
+        self.ran.load(Ordering::SeqCst)
+    }
+
+    fn asked(&self) -> usize {
+        self.kyc.requests(Endpoint::Status).count()
+    }
+}
+
+async fn handler(
+    Extension(ran): Extension<Arc<AtomicUsize>>,
+    Assured(assurance): Assured,
+) -> Json<Assurance> {
+    ran.fetch_add(1, Ordering::SeqCst);
+    Json(assurance)
+}
+
+/// The ID token says nothing of the verification, so that the cache stays cold.
+fn cold(config: ConfigBuilder) -> ConfigBuilder {
+    config.scopes(["openid"])
+}
+
+fn once(config: ConfigBuilder) -> ConfigBuilder {
+    config.retries(1, Duration::from_millis(1), Duration::from_secs(5))
+}
+
+/// Nobody to ask but userinfo: no tenant key.
+fn keyless(kyc: &MockIssuer) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder + use<> {
+    let client = kyc.client();
+    let (id, secret) = (client.id().to_owned(), client.secret().unwrap().to_owned());
+    let (issuer, discovery) = (kyc.issuer().to_owned(), kyc.discovery_url());
+    let clock = kyc.clock().clone();
+    move |config| {
+        let redirect = config.build().unwrap().redirect_uri().to_string();
+        Config::builder(id, redirect)
+            .client_secret(secret)
+            .issuer(issuer)
+            .discovery_url(discovery)
+            .clock(clock)
+    }
+}
+
+fn assert_step_up(page: &Page, path: &str) {
+    page.assert_status(303);
+    let to = page.location().unwrap();
+    assert_eq!(to.path(), "/auth/step-up");
+    let query: Vec<_> = to.query_pairs().into_owned().collect();
+    let expected = [("tier", "t2"), ("return_to", path)];
+    assert_eq!(query, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+}
+
+/// 503, for a page and for a script: nobody is let in, and nobody is sent round.
+fn assert_not_known(page: &Page, what: &str) {
+    assert_eq!(page.status(), 503, "{what}: {}", page.body());
+    assert_eq!(page.location(), None, "{what}");
+    assert_eq!(page.header("www-authenticate"), None, "{what}");
+    assert!(page.header("retry-after").is_some(), "{what}");
+    assert!(page.header("cache-control").unwrap().contains("no-store"));
+}
+
+const CHALLENGE: &str = "Bearer error=\"insufficient_user_authentication\", acr_values=\"t2\"";
 
 #[tokio::test]
 async fn who_is_verified_far_enough_passes_without_a_question() {
@@ -39,4 +187,678 @@ async fn a_sensitive_action_asks_at_this_very_moment() {
         .await
         .unwrap()
         .assert_status(401);
+}
+
+/// What is done to a person who was verified at t2, the route they ask for, and the code that they
+/// get.
+type Fall = (fn(&Person), &'static str, &'static str);
+
+const FALLS: [Fall; 10] = [
+    (|p| p.set_tier(KycTier::T1), "/guarded", "tier_too_low"),
+    (|p| p.set_tier(KycTier::T0), "/guarded", "tier_too_low"),
+    (|p| p.set_status(KycStatus::Pending), "/guarded", "pending"),
+    (Person::reject, "/guarded", "rejected"),
+    (|p| p.set_status(KycStatus::Expired), "/guarded", "expired"),
+    (
+        |p| p.set_status(KycStatus::Unverified),
+        "/guarded",
+        "unverified",
+    ),
+    (|p| p.set_aml_clear(Some(false)), "/aml", "aml_not_clear"),
+    (|p| p.set_aml_clear(None), "/aml", "aml_not_clear"),
+    (
+        |p| p.set_status(KycStatus::Unknown("approved".into())),
+        "/guarded",
+        "not_known",
+    ),
+    (
+        |p| p.set_tier(KycTier::Unknown("t9".into())),
+        "/guarded",
+        "not_known",
+    ),
+];
+
+async fn assert_falls(stage: &Stage, browser: &Browser, (path, code): (&str, &str), what: &str) {
+    let page = stage.page(browser, path).await;
+    let fetch = stage.fetch(browser, path).await;
+    assert_eq!(fetch.json()["code"], code, "{what}: {}", fetch.body());
+    let way_on = fetch.json()["step_up_url"].as_str().map(str::to_owned);
+    match code {
+        "not_known" => {
+            assert_not_known(&page, what);
+            assert_not_known(&fetch, what);
+            assert_eq!(way_on, None, "{what}");
+        }
+        "pending" => {
+            page.assert_status(403);
+            fetch.assert_status(403);
+            assert!(page.body().contains("http-equiv=\"refresh\" content=\"5\""));
+            assert_eq!(fetch.header("retry-after"), Some("5"));
+            assert_eq!(way_on, None, "{what}");
+        }
+        "aml_not_clear" => {
+            page.assert_status(403);
+            fetch.assert_status(403);
+            assert!(!page.body().contains("/auth/"), "{what}: no loop");
+            assert_eq!(fetch.header("www-authenticate"), None);
+            assert_eq!(way_on, None, "{what}");
+        }
+        _ => {
+            assert_step_up(&page, path);
+            fetch.assert_status(401);
+            assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE), "{what}");
+            let expected = format!("/auth/step-up?tier=t2&return_to=%2F{}", &path[1..]);
+            assert_eq!(way_on, Some(expected), "{what}");
+        }
+    }
+    assert_eq!(stage.ran(), 0, "{what}: the handler ran");
+}
+
+#[tokio::test]
+async fn every_shortfall_has_its_own_answer_cold_warm_and_stale() {
+    // decision 5; cases 117
+    let kyc = MockIssuer::start().await;
+    let warm = Stage::on(kyc, |config| config).await;
+    let cold = Stage::on(warm.kyc.clone(), cold).await;
+    for (number, (fall, path, code)) in FALLS.into_iter().enumerate() {
+        let person = warm.kyc.person(&format!("p{number}")).create();
+        let (unknown, good) = (cold.signed_in(&person).await, warm.signed_in(&person).await);
+        fall(&person);
+        let bad = warm.kyc.browser();
+
+        // Good news that is not old is acted on without a question.
+        for page in [warm.page(&good, path).await, warm.fetch(&good, path).await] {
+            page.assert_ok();
+        }
+        assert_eq!((warm.ran(), warm.asked()), (2, 0), "{code}");
+        warm.ran.store(0, Ordering::SeqCst);
+
+        assert_falls(&cold, &unknown, (path, code), &format!("{code} cold")).await;
+        warm.kyc.clock().advance(Duration::from_secs(601));
+        warm.kyc.forget_requests();
+        assert_falls(&warm, &good, (path, code), &format!("{code} stale")).await;
+        assert!(warm.asked() > 0, "{code}: KYCPort was not asked");
+        let login = warm.app.url("/auth/login");
+        bad.sign_in(login, &person).await.unwrap().assert_ok();
+        assert_falls(&warm, &bad, (path, code), &format!("{code} known")).await;
+    }
+}
+
+#[tokio::test]
+async fn good_news_is_acted_on_for_ten_minutes_and_no_longer() {
+    let stage = Stage::new(|config| config).await;
+    stage.kyc.clock().freeze();
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    stage.kyc.clock().advance(Duration::from_secs(600));
+    stage.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(stage.asked(), 0);
+    stage.kyc.clock().advance(Duration::from_millis(1));
+    let page = stage.page(&browser, "/guarded").await;
+    assert_eq!(page.assert_ok().json()["source"], "status");
+    assert_eq!(stage.asked(), 1);
+    // And what was heard is good for as long again.
+    stage.kyc.clock().advance(Duration::from_secs(600));
+    stage.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(stage.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_requirement_may_want_newer_news() {
+    let stage = Stage::new(|config| config).await;
+    stage.kyc.clock().freeze();
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    for (after, path, asked) in [
+        (60_000, "/minute", 0),
+        (1, "/minute", 1),
+        (60_000, "/minute", 1),
+        (0, "/fresh", 2),
+        (0, "/fresh", 3),
+        (60_000, "/minute", 3),
+        (1, "/guarded", 3),
+    ] {
+        stage.kyc.clock().advance(Duration::from_millis(after));
+        stage.page(&browser, path).await.assert_ok();
+        assert_eq!(stage.asked(), asked, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_for_this_request_is_new_however_long_the_answer_took() {
+    // Or a slow KYCPort would send everybody round and round.
+    let stage = Stage::new(|config| config).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    stage.kyc.clock().advance(Duration::from_secs(120));
+    for path in ["/minute", "/instant"] {
+        let gate = stage.kyc.on(Endpoint::Status).hold();
+        let (page, ()) = tokio::join!(stage.page(&browser, path), async {
+            gate.wait_for(1).await;
+            stage.kyc.clock().advance(Duration::from_secs(61));
+            gate.release();
+        });
+        page.assert_ok();
+    }
+}
+
+type Break = fn(On) -> Fault;
+
+/// Everything KYCPort may answer but what is true of the person.
+fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
+    fn lie(on: On, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
+        on.edit(edit).always()
+    }
+    fn says(on: On, body: &str) -> Fault {
+        on.answer(200, "application/json", body).always()
+    }
+    vec![
+        (
+            "429",
+            |on| on.fail(429).retry_after(60).always(),
+            Some("60"),
+        ),
+        ("429 without a time", |on| on.fail(429).always(), Some("1")),
+        ("500", |on| on.fail(500).always(), None),
+        ("502", |on| on.fail(502).always(), None),
+        ("503", |on| on.fail(503).always(), None),
+        ("408", |on| on.fail(408).always(), None),
+        ("401", |on| on.fail(401).always(), None),
+        ("403", |on| on.fail(403).always(), None),
+        ("404", |on| on.fail(404).always(), None),
+        ("418", |on| on.fail(418).always(), None),
+        ("204", |on| on.answer(204, "text/plain", "").always(), None),
+        ("dropped", |on| on.drop_connection().always(), None),
+        ("truncated", |on| on.truncate().always(), None),
+        ("huge", |on| on.huge(1 << 20).always(), None),
+        ("endless", |on| on.endless_body().always(), None),
+        ("gzip", |on| on.gzip_bomb(1 << 20).always(), None),
+        (
+            "html",
+            |on| on.answer(200, "text/html", "<h1>verified</h1>").always(),
+            None,
+        ),
+        (
+            "redirect",
+            |on| on.redirect(302, "https://www.kycport.com/").always(),
+            None,
+        ),
+        ("empty", |on| says(on, "{}"), None),
+        ("null", |on| says(on, "null"), None),
+        ("array", |on| says(on, r#"["verified","t3",true]"#), None),
+        (
+            "twice",
+            |on| {
+                says(
+                    on,
+                    r#"{"kyc_status":"rejected","kyc_status":"verified","kyc_tier":"t2","aml_clear":true}"#,
+                )
+            },
+            None,
+        ),
+        (
+            "no status",
+            |on| {
+                lie(on, |it| {
+                    drop(it.as_object_mut().unwrap().remove("kyc_status"))
+                })
+            },
+            None,
+        ),
+        (
+            "no tier",
+            |on| {
+                lie(on, |it| {
+                    drop(it.as_object_mut().unwrap().remove("kyc_tier"))
+                })
+            },
+            None,
+        ),
+        (
+            "null status",
+            |on| lie(on, |it| it["kyc_status"] = Value::Null),
+            None,
+        ),
+        (
+            "null tier",
+            |on| lie(on, |it| it["kyc_tier"] = Value::Null),
+            None,
+        ),
+        (
+            "status of another type",
+            |on| lie(on, |it| it["kyc_status"] = json!(true)),
+            None,
+        ),
+        (
+            "unknown status",
+            |on| lie(on, |it| it["kyc_status"] = json!("ok")),
+            None,
+        ),
+        (
+            "unknown tier",
+            |on| lie(on, |it| it["kyc_tier"] = json!("t10")),
+            None,
+        ),
+        (
+            "tier beyond",
+            |on| lie(on, |it| it["kyc_tier"] = json!(4)),
+            None,
+        ),
+        (
+            "another person",
+            |on| lie(on, |it| it["person_id"] = json!("person_other")),
+            None,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_is_503_and_lets_nobody_on() {
+    // decision 5, cases 95, 114 to 118; the tenants' mistake 10
+    let warm = Stage::new(once).await;
+    let cold = Stage::on(warm.kyc.clone(), |config| once(cold(config))).await;
+    let ada = warm.kyc.person("ada").create();
+    let unknown = cold.signed_in(&ada).await;
+    let stale = warm.signed_in(&ada).await;
+    let clock = warm.kyc.clock();
+    clock.advance(Duration::from_secs(601));
+    for (what, break_it, retry_after) in breaks() {
+        let fault = break_it(warm.kyc.on(Endpoint::Status));
+        for (stage, browser, cache) in [(&cold, &unknown, "cold"), (&warm, &stale, "stale")] {
+            let what = format!("{what}, {cache}");
+            let before = fault.hits();
+            let page = stage.page(browser, "/guarded").await;
+            assert!(fault.hits() > before, "{what}: not asked");
+            assert_not_known(&page, &what);
+            let fetch = stage.fetch(browser, "/guarded").await;
+            assert_not_known(&fetch, &what);
+            assert_eq!(fetch.json()["code"], "not_known", "{what}");
+            assert_eq!(fetch.json().get("step_up_url"), None, "{what}");
+            if let Some(seconds) = retry_after {
+                assert_eq!(page.header("retry-after"), Some(seconds), "{what}");
+            }
+            assert_eq!(stage.ran(), 0, "{what}: the handler ran");
+        }
+        if retry_after.is_some() {
+            clock.advance(Duration::from_secs(60));
+        }
+    }
+    // And it is not for ever.
+    cold.page(&unknown, "/guarded").await.assert_ok();
+    warm.page(&stale, "/guarded").await.assert_ok();
+}
+
+#[tokio::test]
+async fn who_is_known_well_enough_does_not_feel_that_kycport_is_broken() {
+    let stage = Stage::new(once).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    stage.kyc.stop().unwrap();
+    stage.page(&browser, "/guarded").await.assert_ok();
+    stage.fetch(&browser, "/aml").await.assert_ok();
+    assert_eq!(stage.asked(), 0);
+    // But what asks now, or wants newer, does.
+    for path in ["/fresh", "/instant"] {
+        assert_not_known(&stage.page(&browser, path).await, path);
+        assert_not_known(&stage.fetch(&browser, path).await, path);
+    }
+    stage.kyc.clock().advance(Duration::from_secs(601));
+    assert_not_known(&stage.page(&browser, "/guarded").await, "down");
+    assert_eq!(stage.ran(), 2);
+    stage.kyc.restart().unwrap();
+    stage.page(&browser, "/fresh").await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_kycport_that_hangs_is_given_up_on() {
+    let hasty: More =
+        |config| cold(config).retries(2, Duration::from_millis(1), Duration::from_millis(300));
+    let stage = Stage::new(hasty).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    for break_it in [On::hang as fn(On) -> _, On::hang_body] {
+        let _fault = break_it(stage.kyc.on(Endpoint::Status)).always();
+        assert_not_known(&stage.page(&browser, "/guarded").await, "page");
+        assert_not_known(&stage.fetch(&browser, "/fresh").await, "fetch");
+    }
+    assert_eq!(stage.ran(), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_status_never_falls_through() {
+    // The tenants' mistake 9: whatever word it is, wherever it comes from.
+    let warm = Stage::new(|config| config).await;
+    for (number, word) in [
+        "approved",
+        "ok",
+        "true",
+        "VERIFIED ",
+        "verified\u{0}",
+        "",
+        "null",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let person = warm.kyc.person(&format!("p{number}"));
+        let person = person
+            .tier(KycTier::T3)
+            .status(KycStatus::Unknown(word.into()))
+            .create();
+        let browser = warm.signed_in(&person).await;
+        assert_not_known(&warm.page(&browser, "/guarded").await, word);
+        person.set_status(KycStatus::Verified);
+        person.set_tier(KycTier::Unknown(word.into()));
+        assert_not_known(&warm.fetch(&browser, "/fresh").await, word);
+    }
+    assert_eq!(warm.ran(), 0);
+}
+
+#[tokio::test]
+async fn an_older_answer_that_comes_later_does_not_bring_back_old_good_news() {
+    // decision 7
+    let stage = Stage::new(|config| config).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    let (slow, other) = (browser.clone(), stage.kyc.browser());
+    stage.kyc.clock().advance(Duration::from_secs(601));
+    let gate = stage.kyc.on(Endpoint::Status).after().hold();
+    let (page, ()) = tokio::join!(stage.page(&slow, "/guarded"), async {
+        gate.wait_for(1).await; // "verified" is on its way
+        ada.reject();
+        stage.kyc.clock().advance(Duration::from_secs(1));
+        let login = stage.app.url("/auth/login");
+        other.sign_in(login, &ada).await.unwrap().assert_ok();
+        gate.release();
+    });
+    assert_step_up(&page, "/guarded");
+    stage.fetch(&browser, "/guarded").await.assert_status(401);
+    assert_eq!(stage.ran(), 0);
+}
+
+#[tokio::test]
+async fn who_is_rejected_is_not_let_in_by_what_a_sign_in_said_earlier() {
+    let stage = Stage::new(once).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    stage.page(&browser, "/guarded").await.assert_ok();
+    ada.reject();
+    stage.fetch(&browser, "/fresh").await.assert_status(401);
+    // From here KYCPort is silent. The session's own ID token said "verified" a moment ago.
+    stage.kyc.stop().unwrap();
+    assert_not_known(&stage.page(&browser, "/guarded").await, "silent");
+    assert_eq!(stage.ran(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_make_old_news_new() {
+    let stage = Stage::new(|config| config).await;
+    let clock = stage.kyc.clock();
+    let ada = stage.kyc.person("ada").create();
+    let real = clock.now();
+    // The clock is a year ahead while Ada signs in, and then a time server sets it right.
+    clock.jump_to(real.saturating_add(Duration::from_secs(3600)));
+    let browser = stage.signed_in(&ada).await;
+    ada.reject();
+    clock.jump_to(real);
+    for path in ["/guarded", "/minute", "/fresh", "/guarded"] {
+        let page = stage.fetch(&browser, path).await;
+        assert_eq!(page.json()["code"], "rejected", "{path}");
+    }
+    assert!(stage.asked() >= 4);
+    ada.verify(KycTier::T2);
+    stage.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(stage.ran(), 1);
+}
+
+#[tokio::test]
+async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
+    let kyc = MockIssuer::start().await;
+    let keyless = keyless(&kyc);
+    let stage = Stage::on(kyc, keyless).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+
+    // The ID token is new.
+    let page = stage.page(&browser, "/guarded").await;
+    assert_eq!(page.assert_ok().json()["source"], "id_token");
+    let page = stage.page(&browser, "/fresh").await;
+    assert_eq!(page.assert_ok().json()["source"], "userinfo");
+    ada.reject();
+    let fetch = stage.fetch(&browser, "/fresh").await;
+    assert_eq!(fetch.json()["code"], "rejected");
+    ada.verify(KycTier::T2);
+    stage.page(&browser, "/guarded").await.assert_ok();
+    let ran = stage.ran();
+
+    // Broken is not "no source".
+    {
+        let _fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
+        assert_not_known(&stage.page(&browser, "/fresh").await, "500");
+    }
+    // The access token has run out, the ID token is as old, and there is no refresh token.
+    stage.kyc.clock().advance(Duration::from_secs(15 * 60));
+    stage.kyc.forget_requests();
+    for path in ["/guarded", "/fresh", "/minute", "/aml"] {
+        assert_step_up(&stage.page(&browser, path).await, path);
+        let fetch = stage.fetch(&browser, path).await;
+        assert_eq!(fetch.assert_status(401).json()["code"], "too_old", "{path}");
+        assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE));
+    }
+    stage.kyc.requests(Endpoint::Userinfo).assert_count(0);
+    assert_eq!(stage.ran(), ran);
+
+    // The step-up brings a new one, and the way back.
+    let page = browser
+        .sign_in(stage.app.url("/fresh"), &ada)
+        .await
+        .unwrap();
+    assert_eq!(page.assert_ok().json()["source"], "userinfo");
+    stage.kyc.requests(Endpoint::Status).assert_count(0);
+}
+
+#[tokio::test]
+async fn without_a_source_nobody_is_let_in_on_a_token_that_says_nothing() {
+    let kyc = MockIssuer::start().await;
+    let keyless = keyless(&kyc);
+    let stage = Stage::on(kyc, |config| cold(keyless(config))).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    assert_not_known(&stage.page(&browser, "/guarded").await, "no scope");
+    assert_not_known(&stage.fetch(&browser, "/fresh").await, "no scope");
+    assert_eq!(stage.ran(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_userinfo_never_takes_sends_nobody_in_circles() {
+    let kyc = MockIssuer::start().await;
+    let keyless = keyless(&kyc);
+    let stage = Stage::on(kyc, keyless).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    let _fault = stage.kyc.on(Endpoint::Userinfo).fail(401).always();
+    // It was given out a moment ago: another one would fare no better.
+    assert_not_known(&stage.page(&browser, "/fresh").await, "refused");
+    assert_eq!(stage.ran(), 0);
+}
+
+/// Fails when asked, when told, or both.
+#[derive(Debug, Clone, Copy)]
+struct FailingCache;
+
+#[async_trait::async_trait]
+impl AssuranceCache for FailingCache {
+    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_does_not_work_costs_questions_and_lets_nobody_in() {
+    let stage = Stage::new(|config| once(config).assurance_cache(FailingCache)).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    for asked in 1..=3 {
+        stage.page(&browser, "/guarded").await.assert_ok();
+        assert_eq!(stage.asked(), asked);
+    }
+    ada.reject();
+    stage.fetch(&browser, "/guarded").await.assert_status(401);
+    stage.kyc.stop().unwrap();
+    assert_not_known(&stage.page(&browser, "/guarded").await, "down");
+    assert_eq!(stage.ran(), 3);
+}
+
+#[tokio::test]
+async fn a_cache_for_one_serves_many() {
+    let stage = Stage::new(|config| config.assurance_cache(MemoryCache::new(1))).await;
+    let ada = stage.kyc.person("ada").create();
+    let eve = stage.kyc.person("eve").create();
+    let (of_ada, of_eve) = (stage.signed_in(&ada).await, stage.signed_in(&eve).await);
+    stage.page(&of_ada, "/guarded").await.assert_ok();
+    stage.page(&of_eve, "/guarded").await.assert_ok();
+    eve.reject();
+    stage.page(&of_ada, "/guarded").await.assert_ok();
+    stage.fetch(&of_eve, "/guarded").await.assert_status(401);
+    stage.page(&of_ada, "/guarded").await.assert_ok();
+    stage.fetch(&of_eve, "/guarded").await.assert_status(401);
+}
+
+#[tokio::test]
+async fn the_cache_is_shared_by_instances_and_told_apart_by_tenant() {
+    #[derive(Debug, Clone)]
+    struct Shared(Arc<MemoryCache>);
+
+    #[async_trait::async_trait]
+    impl AssuranceCache for Shared {
+        async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
+            self.0.get(person).await
+        }
+
+        async fn put(&self, person: &PersonKey, it: Assurance) -> Result<(), CacheUnavailable> {
+            self.0.put(person, it).await
+        }
+
+        async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
+            self.0.forget(person).await
+        }
+    }
+    let shared = Shared(Arc::new(MemoryCache::new(10)));
+    let cache = shared.clone();
+    let one = Stage::new(|config| config.assurance_cache(cache)).await;
+    let cache = shared.clone();
+    let two = Stage::on(one.kyc.clone(), |config| {
+        cold(config).assurance_cache(cache)
+    })
+    .await;
+    let ada = one.kyc.person("ada").create();
+    let (first, second) = (one.signed_in(&ada).await, two.signed_in(&ada).await);
+    // What one heard at sign-in the other acts on.
+    two.page(&second, "/guarded").await.assert_ok();
+    assert_eq!(two.asked(), 0);
+    ada.reject();
+    one.fetch(&first, "/fresh").await.assert_status(401);
+    two.fetch(&second, "/guarded").await.assert_status(401);
+    assert_eq!(two.ran(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_at_once_ask_once() {
+    use axum::{body::Body, http::Request};
+    use tower_service::Service as _;
+    let stage = Stage::new(cold).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let cookie = format!("__Host-kycport={}", key.unwrap());
+    let gate = stage.kyc.on(Endpoint::Status).hold();
+    let requests: Vec<_> = (0..1000)
+        .map(|_| {
+            let request = Request::get("/guarded").header("cookie", &cookie);
+            let mut app = stage.router.clone();
+            tokio::spawn(app.call(request.body(Body::empty()).unwrap()))
+        })
+        .collect();
+    gate.wait_for(1).await;
+    gate.release();
+    for request in requests {
+        assert_eq!(request.await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!((stage.asked(), stage.ran()), (1, 1000));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_now_is_not_given_an_answer_from_before() {
+    let stage = Stage::new(cold).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    let gate = stage.kyc.on(Endpoint::Status).after().hold();
+    let (early, late) = (browser.clone(), browser.clone());
+    let (early, late, ()) = tokio::join!(
+        stage.page(&early, "/guarded"),
+        async {
+            gate.wait_for(1).await;
+            ada.reject();
+            stage.fetch(&late, "/fresh").await
+        },
+        async {
+            // Let go when the late one is there, or it would not have to wait.
+            gate.wait_for(1).await;
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            gate.release();
+        }
+    );
+    early.assert_ok();
+    assert_eq!(late.assert_status(401).json()["code"], "rejected");
+    assert_eq!(stage.asked(), 2);
+}
+
+#[tokio::test]
+async fn whoever_is_signed_out_is_asked_nothing_about() {
+    let stage = Stage::new(|config| config).await;
+    let browser = stage.kyc.browser();
+    for path in ["/guarded", "/fresh"] {
+        let page = stage.page(&browser, path).await;
+        page.assert_status(303);
+        assert_eq!(page.location().unwrap().path(), "/auth/login");
+        let fetch = stage.fetch(&browser, path).await;
+        assert_eq!(fetch.assert_status(401).json()["code"], "signed_out");
+        assert_eq!(fetch.header("www-authenticate"), None);
+    }
+    assert_eq!((stage.asked(), stage.ran()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_page_that_waits_goes_on_by_itself_and_does_not_keep_the_session_alive() {
+    // decision 6
+    let stage = Stage::new(|config| config).await;
+    let ada = stage.kyc.person("ada").status(KycStatus::Pending).create();
+    let browser = stage.signed_in(&ada).await;
+    for _ in 0..5 {
+        let page = stage.page(&browser, "/guarded").await;
+        page.assert_status(403);
+        assert!(page.body().contains("http-equiv=\"refresh\" content=\"5\""));
+        stage.kyc.clock().advance(Duration::from_secs(5 * 60));
+    }
+    assert_eq!(stage.asked(), 5);
+    ada.verify(KycTier::T2);
+    stage.page(&browser, "/guarded").await.assert_ok();
+
+    // Going on was a use; waiting is none.
+    ada.set_status(KycStatus::Pending);
+    stage.kyc.clock().advance(Duration::from_secs(29 * 60));
+    stage.page(&browser, "/guarded").await.assert_status(403);
+    stage.kyc.clock().advance(Duration::from_secs(60));
+    let page = stage.page(&browser, "/guarded").await;
+    assert_eq!(page.location().unwrap().path(), "/auth/login");
 }

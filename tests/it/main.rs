@@ -34,5 +34,8 @@ mod no_panic;
 mod refresh;
 mod session;
 mod sign_in;
+mod status;
+mod step_up;
 mod support;
 mod token_endpoint;
+mod userinfo;
