@@ -47,6 +47,8 @@ const BUDGET: u32 = 100;
 const RETRY_COST: u32 = 10;
 /// … and each success gives back so much.
 const SUCCESS_REFUND: u32 = 1;
+/// A call waits so often for a 429 to be over.
+const MOST_WAITS: u32 = 3;
 /// A longer `Retry-After` is taken for this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -143,17 +145,18 @@ impl Caller {
 
     /// Waits until a 429 is over or, if that takes longer than this call may, gives up at once.
     async fn pass_gate(&self, began: Duration) -> Result<(), CallError> {
-        let closed_for = self.closed_for();
-        if closed_for.is_zero() {
-            return Ok(());
+        // Others were told at the same moment, and each answer says a little later than the one
+        // before; whoever is told to wait on again and again is not kept.
+        for _ in 0..MOST_WAITS {
+            let closed_for = self.closed_for();
+            if closed_for.is_zero() {
+                return Ok(());
+            }
+            if self.left(began) <= closed_for {
+                break;
+            }
+            wait(closed_for).await;
         }
-        if self.left(began) <= closed_for {
-            return Err(CallError::RateLimited {
-                retry_after: closed_for,
-            });
-        }
-        wait(closed_for).await;
-        // Somebody who went first may have been told to wait on.
         match self.closed_for() {
             Duration::ZERO => Ok(()),
             retry_after => Err(CallError::RateLimited { retry_after }),

@@ -862,3 +862,28 @@ async fn the_page_that_waits_goes_on_by_itself_and_does_not_keep_the_session_ali
     let page = stage.page(&browser, "/guarded").await;
     assert_eq!(page.location().unwrap().path(), "/auth/login");
 }
+
+#[tokio::test]
+async fn who_gives_up_first_takes_nobody_along() {
+    use axum::{body::Body, http::Request};
+    use tower_service::Service as _;
+    let stage = Stage::new(cold).await;
+    let ada = stage.kyc.person("ada").create();
+    let browser = stage.signed_in(&ada).await;
+    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let cookie = format!("__Host-kycport={}", key.unwrap());
+    let gate = stage.kyc.on(Endpoint::Status).hold();
+    let ask = || {
+        let request = Request::get("/guarded").header("cookie", &cookie);
+        let mut app = stage.router.clone();
+        tokio::spawn(app.call(request.body(Body::empty()).unwrap()))
+    };
+    let first = ask();
+    gate.wait_for(1).await;
+    let second = ask();
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    gate.release();
+    assert_eq!(second.await.unwrap().unwrap().status(), 200);
+    assert_eq!((stage.asked(), stage.ran()), (1, 1));
+}

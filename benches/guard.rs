@@ -1,0 +1,198 @@
+//! What a guard costs: a route with `SignedIn`, and the same route with `require(KycTier::T2)` and a
+//! warm cache. Batches of the two take turns in one run, so that whatever the machine does meanwhile
+//! meets both; each round gives one ratio, and the median of the ratios is what counts.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench measures real time and prints it"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a bench may fail loudly"
+)]
+
+use std::time::{Duration, Instant};
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, header::COOKIE};
+use kycport::{
+    KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    mock::{Endpoint, MockIssuer},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tower_service::Service as _;
+
+const ROUNDS: usize = 200;
+const BATCH: u32 = 200;
+/// Rounds that warm up and do not count.
+const WARM_UP: usize = 20;
+const PATHS: [&str; 2] = ["/plain", "/guarded"];
+
+/// The app, and the cookie of a session in it.
+struct Stage {
+    kyc: MockIssuer,
+    app: Router,
+    running: RunningApp,
+    cookie: String,
+}
+
+#[tokio::main]
+async fn main() {
+    let stage = stage().await;
+    stage.kyc.forget_requests();
+
+    let mut rounds = Rounds::default();
+    for round in 0..WARM_UP + ROUNDS {
+        let times = [
+            in_process(&stage, PATHS[0]).await,
+            in_process(&stage, PATHS[1]).await,
+        ];
+        if round >= WARM_UP {
+            rounds.push(times);
+        }
+    }
+    rounds.report("in process (tower)");
+
+    let mut wires = [
+        Wire::connect(&stage, PATHS[0]).await,
+        Wire::connect(&stage, PATHS[1]).await,
+    ];
+    let mut rounds = Rounds::default();
+    for round in 0..WARM_UP + ROUNDS {
+        let times = [wires[0].batch().await, wires[1].batch().await];
+        if round >= WARM_UP {
+            rounds.push(times);
+        }
+    }
+    rounds.report("over a kept-alive loopback connection");
+
+    stage.kyc.requests(Endpoint::Status).assert_count(0);
+    stage.kyc.requests(Endpoint::Userinfo).assert_count(0);
+    println!("requests to KYCPort: {}", stage.kyc.all_requests().len());
+}
+
+#[derive(Default)]
+struct Rounds {
+    times: [Vec<Duration>; 2],
+    ratios: Vec<f64>,
+}
+
+impl Rounds {
+    fn push(&mut self, times: [Duration; 2]) {
+        self.ratios
+            .push(times[0].as_secs_f64() / times[1].as_secs_f64());
+        for (all, time) in self.times.iter_mut().zip(times) {
+            all.push(time);
+        }
+    }
+
+    fn report(mut self, how: &str) {
+        println!("{how}, median of {ROUNDS} rounds:");
+        for (path, times) in PATHS.iter().zip(&mut self.times) {
+            times.sort_unstable();
+            let median = times[times.len() / 2].as_secs_f64() * 1e6;
+            println!("  {path:<10} {median:>8.2} us");
+        }
+        self.ratios.sort_unstable_by(f64::total_cmp);
+        let ratio = self.ratios[self.ratios.len() / 2];
+        println!("  throughput with the guard: {ratio:.3} of that without");
+    }
+}
+
+async fn stage() -> Stage {
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").create();
+    let mut app = Router::new();
+    let running = kyc
+        .serve(|config| {
+            let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+            let handler = get(async |person: SignedIn| format!("hello {}", person.subject()));
+            let guard = kycport.require(KycTier::T2);
+            app = Router::new()
+                .route(PATHS[0], handler.clone())
+                .route(PATHS[1], handler.route_layer(guard))
+                .merge(kycport.router())
+                .layer(kycport.session_layer(MemoryStore::default()));
+            app.clone()
+        })
+        .await
+        .unwrap();
+    let browser = kyc.browser();
+    let login = running.url("/auth/login?return_to=/guarded");
+    browser.sign_in(login, &ada).await.unwrap().assert_ok();
+    let key = browser.cookie(running.url("/"), "__Host-kycport").unwrap();
+    Stage {
+        kyc,
+        app,
+        running,
+        cookie: format!("__Host-kycport={key}"),
+    }
+}
+
+async fn in_process(stage: &Stage, path: &str) -> Duration {
+    let mut app = stage.app.clone();
+    let start = Instant::now();
+    for _ in 0..BATCH {
+        let request = Request::get(path).header(COOKIE, &stage.cookie);
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.call(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        assert!(body.starts_with(b"hello "));
+    }
+    start.elapsed() / BATCH
+}
+
+/// One connection that stays open, and the request to send on it.
+struct Wire {
+    socket: TcpStream,
+    request: Vec<u8>,
+}
+
+impl Wire {
+    async fn connect(stage: &Stage, path: &str) -> Self {
+        let address = stage.running.url("").replace("http://", "");
+        let socket = TcpStream::connect(&address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let cookie = &stage.cookie;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\n\r\n");
+        Self {
+            socket,
+            request: request.into_bytes(),
+        }
+    }
+
+    async fn batch(&mut self) -> Duration {
+        let mut buffer = [0; 4096];
+        let start = Instant::now();
+        for _ in 0..BATCH {
+            self.socket.write_all(&self.request).await.unwrap();
+            let mut got = 0;
+            while !is_whole(&buffer[..got]) {
+                let n = self.socket.read(&mut buffer[got..]).await.unwrap();
+                assert!(n > 0, "the server hung up");
+                got += n;
+            }
+        }
+        start.elapsed() / BATCH
+    }
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = std::str::from_utf8(answer).unwrap();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    length.unwrap().parse() == Ok(body.len())
+}
