@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -18,9 +19,12 @@ use futures_util::{
 
 use super::{
     assurance::Assurance,
-    cache::{AssuranceCache, PersonKey},
+    cache::{AssuranceCache, CacheUnavailable, PersonKey},
 };
 use crate::{clock::Clock, wire::kyc::KycStatus};
+
+/// The cache gets so long for one operation.
+const CACHE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The answer to a question, or why there is none: then nothing is known of the person.
 pub(crate) type Asked = Result<Assurance, NoAnswer>;
@@ -67,10 +71,12 @@ impl Assurances {
 
     /// The last that was heard, good or bad. A cache that does not work has heard nothing.
     pub(crate) async fn latest(&self, person: &PersonKey) -> Option<Assurance> {
-        let latest = self.0.cache.get(person).await.unwrap_or_else(|_| {
-            tracing::warn!("the assurance cache cannot be read");
-            None
-        })?;
+        let latest = in_time(self.0.cache.get(person))
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!("the assurance cache cannot be read");
+                None
+            })?;
         if latest.checked_at > self.0.clock.now() {
             // Of a clock that was set back since. It would be the newest until its time comes, and
             // everything that is heard until then would be lost on it.
@@ -82,7 +88,7 @@ impl Assurances {
     }
 
     async fn forget(&self, person: &PersonKey) {
-        if self.0.cache.forget(person).await.is_err() {
+        if in_time(self.0.cache.forget(person)).await.is_err() {
             tracing::warn!("the assurance cache cannot be written");
         }
     }
@@ -100,8 +106,10 @@ impl Assurances {
     pub(crate) async fn note(&self, person: &PersonKey, assurance: Assurance) {
         // Whatever is ahead of the clock makes room first.
         let _ = self.latest(person).await;
-        if self.0.cache.put(person, assurance).await.is_err() {
+        if in_time(self.0.cache.put(person, assurance)).await.is_err() {
             tracing::warn!("the assurance cache cannot be written");
+            // What stands there may be better news than this.
+            self.forget(person).await;
         }
     }
 
@@ -151,22 +159,27 @@ impl Assurances {
             return flight.clone();
         }
         let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let landing = Landing {
-            own: self.clone(),
-            person: person.clone(),
-        };
-        let task = tokio::spawn(async move {
-            let answer = asked.await;
-            // A failure changes nothing of what is known.
-            if let Ok(assurance) = &answer {
-                landing.own.note(&landing.person, assurance.clone()).await;
-            }
-            answer
-        });
-        let answer = task
-            .map(|joined| joined.unwrap_or(Err(NoAnswer::Failed { retry_after: None })))
-            .boxed()
-            .shared();
+        // Begun when it is first polled, which is after the lock is let go: on a runtime that has
+        // ended a task is dropped at once, and landing takes the lock.
+        let (own, person_asked_about) = (self.clone(), person.clone());
+        let answer = async move {
+            let landing = Landing {
+                own,
+                person: person_asked_about,
+            };
+            let task = tokio::spawn(async move {
+                let answer = asked.await;
+                // A failure changes nothing of what is known.
+                if let Ok(assurance) = &answer {
+                    landing.own.note(&landing.person, assurance.clone()).await;
+                }
+                answer
+            });
+            task.await
+                .unwrap_or(Err(NoAnswer::Failed { retry_after: None }))
+        }
+        .boxed()
+        .shared();
         let flight = Flight { number, answer };
         flights.insert(person.clone(), flight.clone());
         flight
@@ -178,6 +191,15 @@ impl Assurances {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A cache that does not answer is one that does not work.
+async fn in_time<T>(
+    operation: impl Future<Output = Result<T, CacheUnavailable>>,
+) -> Result<T, CacheUnavailable> {
+    tokio::time::timeout(CACHE_DEADLINE, operation)
+        .await
+        .unwrap_or(Err(CacheUnavailable))
 }
 
 impl fmt::Debug for Assurances {

@@ -1,7 +1,7 @@
 //! Where assurances are kept between two questions.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::{self, Debug},
     sync::{Mutex, PoisonError},
 };
@@ -9,9 +9,10 @@ use std::{
 use async_trait::async_trait;
 
 use super::assurance::Assurance;
+use crate::clock::Timestamp;
 
 /// Who: one person, as one tenant's client sees them.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey {
     /// The issuer.
     pub issuer: String,
@@ -64,7 +65,35 @@ pub trait AssuranceCache: Debug + Send + Sync + 'static {
 /// makes room.
 pub struct MemoryCache {
     capacity: usize,
-    kept: Mutex<HashMap<PersonKey, Assurance>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_person: HashMap<PersonKey, Assurance>,
+    by_time: BTreeSet<(Timestamp, PersonKey)>,
+}
+
+impl Kept {
+    fn insert(&mut self, person: &PersonKey, assurance: Assurance) {
+        self.by_time.insert((assurance.checked_at, person.clone()));
+        self.by_person.insert(person.clone(), assurance);
+    }
+
+    fn remove(&mut self, person: &PersonKey) -> Option<Assurance> {
+        let removed = self.by_person.remove(person)?;
+        self.by_time.remove(&(removed.checked_at, person.clone()));
+        Some(removed)
+    }
+
+    fn make_room(&mut self, capacity: usize) {
+        while self.by_person.len() >= capacity {
+            let Some((_, oldest)) = self.by_time.pop_first() else {
+                return;
+            };
+            self.by_person.remove(&oldest);
+        }
+    }
 }
 
 impl MemoryCache {
@@ -95,7 +124,7 @@ impl Debug for MemoryCache {
 impl AssuranceCache for MemoryCache {
     async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(kept.get(person).cloned())
+        Ok(kept.by_person.get(person).cloned())
     }
 
     async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable> {
@@ -104,13 +133,8 @@ impl AssuranceCache for MemoryCache {
             Some(before) => before.or_newer(assurance),
             None => assurance,
         };
-        if kept.len() >= self.capacity {
-            let oldest = kept.iter().min_by_key(|(_, it)| it.checked_at);
-            if let Some(person) = oldest.map(|(person, _)| person.clone()) {
-                kept.remove(&person);
-            }
-        }
-        kept.insert(person.clone(), assurance);
+        kept.make_room(self.capacity);
+        kept.insert(person, assurance);
         Ok(())
     }
 

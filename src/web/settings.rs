@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use url::form_urlencoded;
+use http::{HeaderMap, header::REFERER};
+use url::{Url, form_urlencoded};
 
 use super::{cookies::CookieNames, return_to::ReturnTo, sessions::SessionLimits};
 use crate::{http::Origin, kyc::AssuranceCache, wire::kyc::KycTier};
@@ -55,6 +56,18 @@ impl Settings {
             .append_pair("return_to", return_to.as_str())
             .finish();
         format!("{}/step-up?{query}", self.prefix)
+    }
+
+    /// The page of this app that a request was made from, by its `Referer`; the home page if that
+    /// is silent or of another origin.
+    pub(super) fn page_of_origin(&self, headers: &HeaderMap) -> ReturnTo {
+        headers
+            .get(REFERER)
+            .and_then(|value| Url::parse(value.to_str().ok()?).ok())
+            .filter(|url| Origin::of(url).is_some_and(|it| self.own_origins.contains(&it)))
+            .map_or_else(ReturnTo::home, |url| {
+                self.return_to(&url[url::Position::BeforePath..url::Position::AfterQuery])
+            })
     }
 
     /// Where a person goes back to: never to the places that sign in and out, or it could go round

@@ -52,14 +52,19 @@ pub(super) fn answer(
     response
 }
 
-/// A person is brought back to a page they were looking at, never to a form they were sending.
-pub(super) fn way_back(context: &RequestContext, parts: &Parts) -> ReturnTo {
+/// A person is brought back to a page they were looking at: the one they asked for, or the one that
+/// a form or a script of theirs was on; never to a form they were sending.
+fn way_back(context: &RequestContext, parts: &Parts) -> ReturnTo {
+    let settings = context.settings();
+    let asked_for_a_page = parts.method == Method::GET
+        && Audience::of(&parts.method, &parts.headers) == Audience::Page;
+    if !asked_for_a_page {
+        return settings.page_of_origin(&parts.headers);
+    }
     let uri = parts
         .extensions
         .get::<OriginalUri>()
         .map_or(&parts.uri, |original| &original.0);
-    match (parts.method == Method::GET, uri.path_and_query()) {
-        (true, Some(path)) => context.settings().return_to(path.as_str()),
-        _ => ReturnTo::home(),
-    }
+    uri.path_and_query()
+        .map_or_else(ReturnTo::home, |path| settings.return_to(path.as_str()))
 }
