@@ -65,7 +65,7 @@ pub(crate) fn vault(person: &SignedIn, assurance: &Assurance) -> String {
              <p>It is open for <strong>{}</strong>, who is {}.</p>\
              <form method=\"post\" action=\"/withdraw\">\
              <button id=\"withdraw\">Withdraw 100 €</button> \
-             <small>asks KYCPort at this very moment, and about AML</small></form>\
+             <small>asks KYCPort anew</small></form>\
              <p><a href=\"/\">Home</a></p>",
             escape(name_of(person)),
             assurance
