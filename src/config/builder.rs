@@ -15,7 +15,7 @@ use crate::{
     web::{self, SignedOutMe},
 };
 
-/// Settings on their way to a [`Config`].
+/// Settings on their way to a [`Config`](super::Config).
 #[derive(Debug, Clone)]
 #[must_use = "nothing comes of it before `build`"]
 pub struct ConfigBuilder {

@@ -1,6 +1,6 @@
 //! From settings as they came to a [`Config`], or to the first that cannot be used.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
@@ -187,7 +187,7 @@ impl ConfigBuilder {
             limits,
             signed_out_me: self.web.signed_out_me,
             assurance_max_age: self.web.assurance_max_age,
-            cache: Arc::clone(&self.web.cache),
+            cache: std::sync::Arc::clone(&self.web.cache),
             transaction_lifetime: self.login_lifetime,
         })
     }
