@@ -12,73 +12,23 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-/// Where a person's verification stands (K41).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KycStatus {
-    /// `verified`.
-    Verified,
-    /// `pending`: under way, not decided.
-    Pending,
-    /// `rejected`.
-    Rejected,
-    /// `unverified`: never verified.
-    Unverified,
-    /// `expired`: was verified once.
-    Expired,
+use super::word::word;
+
+word! {
+    /// Where a person's verification stands (K41).
+    pub enum KycStatus {
+        /// `verified`.
+        Verified = "verified",
+        /// `pending`: under way, not decided.
+        Pending = "pending",
+        /// `rejected`.
+        Rejected = "rejected",
+        /// `unverified`: never verified.
+        Unverified = "unverified",
+        /// `expired`: was verified once.
+        Expired = "expired",
+    }
     /// A status this version does not know, kept as it came. It satisfies nothing.
-    Unknown(String),
-}
-
-impl KycStatus {
-    /// As it stands on the wire.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Verified => "verified",
-            Self::Pending => "pending",
-            Self::Rejected => "rejected",
-            Self::Unverified => "unverified",
-            Self::Expired => "expired",
-            Self::Unknown(other) => other,
-        }
-    }
-}
-
-impl FromStr for KycStatus {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        const KNOWN: [KycStatus; 5] = [
-            KycStatus::Verified,
-            KycStatus::Pending,
-            KycStatus::Rejected,
-            KycStatus::Unverified,
-            KycStatus::Expired,
-        ];
-        Ok(KNOWN
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(text))
-            .unwrap_or_else(|| Self::Unknown(text.to_owned())))
-    }
-}
-
-impl Display for KycStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for KycStatus {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for KycStatus {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Ok(status) = String::deserialize(from)?.parse();
-        Ok(status)
-    }
 }
 
 /// How well a person is verified, `t0` to `t3` (K41).
@@ -239,7 +189,7 @@ pub struct ApiError {
     pub message: Option<String>,
 }
 
-fn or_none<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+pub(super) fn or_none<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;

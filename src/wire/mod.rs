@@ -5,8 +5,10 @@
 //! [the contract](crate::guide::contract).
 
 pub mod authorize;
+pub mod cases;
 pub mod claims;
 pub mod discovery;
 pub mod jwks;
 pub mod kyc;
 pub mod token;
+mod word;
