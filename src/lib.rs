@@ -6,6 +6,8 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+mod api;
+pub mod cases;
 pub mod clock;
 mod config;
 pub mod guide;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
+    api::Api,
+    cases::CaseClient,
     config::{Config, ConfigError},
     http::{HttpClient, TransportError},
     kyc::StatusClient,
@@ -18,6 +20,7 @@ pub struct RelyingParty {
     config: Arc<Config>,
     oidc: OidcClient,
     status: StatusClient,
+    cases: CaseClient,
     #[cfg(feature = "web")]
     web: crate::web::Web,
 }
@@ -42,21 +45,29 @@ impl RelyingParty {
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let http = HttpClient::new(config.deadlines)?;
         let oidc = OidcClient::new(config.oidc.clone(), http.clone(), Arc::clone(&config.clock));
-        let status = StatusClient::new(
+        let api = Api::new(
             http,
             config.retry,
             config.api_base_url().clone(),
             config.tenant_api_key().cloned(),
             Arc::clone(&config.clock),
         );
+        let status = StatusClient::new(api.clone(), Arc::clone(&config.clock));
+        #[cfg(feature = "web")]
+        let web = crate::web::Web::new(
+            oidc.clone(),
+            status.clone(),
+            config.web.clone(),
+            Arc::clone(&config.clock),
+        );
+        #[cfg(feature = "web")]
+        let on_decided = Some(web.on_decided());
+        #[cfg(not(feature = "web"))]
+        let on_decided = None;
         Ok(Self {
+            cases: CaseClient::new(api, config.cases, on_decided),
             #[cfg(feature = "web")]
-            web: crate::web::Web::new(
-                oidc.clone(),
-                status.clone(),
-                config.web.clone(),
-                Arc::clone(&config.clock),
-            ),
+            web,
             oidc,
             status,
             config: Arc::new(config),
@@ -79,6 +90,11 @@ impl RelyingParty {
     /// and for frameworks other than axum.
     pub fn status(&self) -> &StatusClient {
         &self.status
+    }
+
+    /// The case client: to host your own capture. See [`cases`](crate::cases).
+    pub fn cases(&self) -> &CaseClient {
+        &self.cases
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    cases,
     clock::{Clock, SystemClock},
     http::{Deadlines, RetryPolicy},
     oidc::{AccessTokenProfile, AlgorithmNames, ResponseIssuer, UndeclaredCapabilities},
@@ -32,6 +33,7 @@ pub struct ConfigBuilder {
     pub(super) tier_parameter: String,
     pub(super) extra_parameters: Vec<(String, String)>,
     pub(super) retry: RetryPolicy,
+    pub(super) cases: cases::Settings,
     pub(super) skew: Duration,
     pub(super) deadlines: Deadlines,
     pub(super) login_lifetime: Duration,
@@ -73,6 +75,7 @@ impl ConfigBuilder {
             tier_parameter: authorize::ACR_VALUES.to_owned(),
             extra_parameters: Vec::new(),
             retry: RetryPolicy::DEFAULT,
+            cases: cases::Settings::DEFAULT,
             skew: Duration::from_secs(60),
             deadlines: Deadlines {
                 connect: Duration::from_secs(3),
@@ -192,6 +195,27 @@ impl ConfigBuilder {
     /// up to the answer's last byte (10 s).
     pub fn timeouts(mut self, connect: Duration, total: Duration) -> Self {
         self.deadlines = Deadlines { connect, total };
+        self
+    }
+
+    /// The largest file that is uploaded to a case, in bytes: 20 MiB, which KYCPort does not
+    /// document (K58).
+    pub fn max_upload_file_bytes(mut self, limit: u64) -> Self {
+        self.cases.max_file_bytes = limit;
+        self
+    }
+
+    /// How long an upload to a case may take, up to the answer's last byte: 120 s, 1 h at most.
+    pub fn upload_timeout(mut self, deadline: Duration) -> Self {
+        self.cases.upload_deadline = deadline;
+        self
+    }
+
+    /// How often a case is looked at that is waited for: the first pause (1 s), doubling up to the
+    /// longest (10 s).
+    pub fn case_polling(mut self, first_pause: Duration, longest_pause: Duration) -> Self {
+        self.cases.first_pause = first_pause;
+        self.cases.longest_pause = longest_pause;
         self
     }
 

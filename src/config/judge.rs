@@ -95,6 +95,7 @@ impl ConfigBuilder {
             webhook_secret: self.webhook_secret,
             deadlines: self.deadlines,
             retry: self.retry,
+            cases: self.cases,
             clock: self.clock,
         })
     }
@@ -131,6 +132,28 @@ impl ConfigBuilder {
         within(names::CLOCK_SKEW, self.skew, Duration::ZERO, MOST_SKEW)?;
         within(names::TIMEOUTS, self.deadlines.connect, an_instant, an_hour)?;
         within(names::TIMEOUTS, self.deadlines.total, an_instant, an_hour)?;
+        let cases = self.cases;
+        if cases.max_file_bytes == 0 {
+            return Err(names::MAX_UPLOAD_FILE.refuse("0 bytes", "Give a size in bytes"));
+        }
+        within(
+            names::UPLOAD_TIMEOUT,
+            cases.upload_deadline,
+            an_instant,
+            an_hour,
+        )?;
+        within(
+            names::CASE_POLLING,
+            cases.first_pause,
+            an_instant,
+            cases.longest_pause,
+        )?;
+        within(
+            names::CASE_POLLING,
+            cases.longest_pause,
+            an_instant,
+            an_hour,
+        )?;
         within(
             names::LOGIN_LIFETIME,
             self.login_lifetime,

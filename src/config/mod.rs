@@ -15,6 +15,7 @@ use std::{fmt, sync::Arc};
 use url::Url;
 
 use crate::{
+    cases,
     clock::Clock,
     http::{Deadlines, RetryPolicy},
     oidc,
@@ -39,6 +40,7 @@ pub struct Config {
     pub(crate) web: crate::web::Settings,
     pub(crate) deadlines: Deadlines,
     pub(crate) retry: RetryPolicy,
+    pub(crate) cases: cases::Settings,
     pub(crate) clock: Arc<dyn Clock>,
     redirect_url: Url,
     api_base_url: Url,

@@ -6,7 +6,7 @@ mod retry;
 
 pub(crate) use freshness::max_age;
 pub(crate) use origin::{Origin, is_transport_secure};
-pub(crate) use retry::{CallError, Caller, RetryPolicy, retry_after};
+pub(crate) use retry::{CallError, Caller, Repeat, RetryPolicy, retry_after};
 
 use std::{error::Error as _, io::ErrorKind, time::Duration};
 
@@ -110,7 +110,17 @@ impl HttpClient {
     /// Sends `request` and reads the answer, up to `limit` bytes of body.
     pub(crate) async fn send(
         &self,
-        request: http::Request<Vec<u8>>,
+        request: http::Request<impl Into<reqwest::Body>>,
+        limit: usize,
+    ) -> Result<Answer, TransportError> {
+        self.send_within(self.total, request, limit).await
+    }
+
+    /// The same with a deadline of its own, for what takes long to send.
+    pub(crate) async fn send_within(
+        &self,
+        total: Duration,
+        request: http::Request<impl Into<reqwest::Body>>,
         limit: usize,
     ) -> Result<Answer, TransportError> {
         let mut request =
@@ -118,7 +128,7 @@ impl HttpClient {
         if !is_transport_secure(request.url()) {
             return Err(TransportError::Insecure);
         }
-        *request.timeout_mut() = Some(self.total);
+        *request.timeout_mut() = Some(total);
         let client = match request.url().scheme() {
             "https" => &self.tunnelled,
             _ => &self.direct,
@@ -168,10 +178,11 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 fn kind(error: &reqwest::Error) -> TransportError {
-    if error.is_timeout() || timed_out_below(error) {
-        TransportError::Timeout
-    } else if error.is_connect() {
+    // First, for a connection that took too long is still one that was never made: nothing was sent.
+    if error.is_connect() {
         TransportError::Connect
+    } else if error.is_timeout() || timed_out_below(error) {
+        TransportError::Timeout
     } else if error.is_builder() {
         TransportError::Request
     } else {

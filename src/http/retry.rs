@@ -61,17 +61,38 @@ pub(crate) enum CallError {
     RateLimited { retry_after: Duration },
 }
 
+/// What may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// A question: it may arrive more than once.
+    Question,
+    /// What does something: again only while it is certain that nothing of it was sent.
+    Deed,
+}
+
+impl Repeat {
+    fn is_worth_another(self, result: &Result<Answer, TransportError>) -> bool {
+        match (self, result) {
+            (Self::Question, Ok(answer)) => is_not_now(answer.status),
+            (Self::Deed, Ok(_)) => false,
+            (_, Err(TransportError::Connect)) => true,
+            (Self::Question, Err(TransportError::Timeout | TransportError::Broken)) => true,
+            (_, Err(_)) => false,
+        }
+    }
+}
+
 /// One service's calls: they share a gate, a budget and a limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     policy: RetryPolicy,
     clock: Arc<dyn Clock>,
+    turns: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    turns: Semaphore,
     budget: AtomicU32,
     /// Closed by a 429 until then, for everybody.
     closed_until: Mutex<Duration>,
@@ -82,30 +103,46 @@ impl Caller {
         Self {
             policy,
             clock,
+            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
             shared: Arc::new(Shared {
-                turns: Semaphore::new(MOST_AT_ONCE),
                 budget: AtomicU32::new(BUDGET),
                 closed_until: Mutex::new(Duration::ZERO),
             }),
         }
     }
 
-    /// Sends what `send` sends, again if that may help. What it sends must be a question: it may
-    /// arrive more than once.
-    pub(crate) async fn ask<F>(&self, send: impl Fn() -> F) -> Result<Answer, CallError>
+    /// For calls that take up to `total`: with turns of their own, so that short ones need not wait
+    /// for them, and with the same gate and budget.
+    pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
+        Self {
+            policy: RetryPolicy {
+                total,
+                ..self.policy
+            },
+            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            ..self.clone()
+        }
+    }
+
+    /// Sends what `send` sends, again if that may help and `repeat` permits.
+    pub(crate) async fn call<F>(
+        &self,
+        repeat: Repeat,
+        send: impl Fn() -> F,
+    ) -> Result<Answer, CallError>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        tokio::time::timeout(self.policy.total, self.attempts(send))
+        tokio::time::timeout(self.policy.total, self.attempts(repeat, send))
             .await
             .unwrap_or(Err(CallError::Transport(TransportError::Timeout)))
     }
 
-    async fn attempts<F>(&self, send: impl Fn() -> F) -> Result<Answer, CallError>
+    async fn attempts<F>(&self, repeat: Repeat, send: impl Fn() -> F) -> Result<Answer, CallError>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        let Ok(_turn) = self.shared.turns.acquire().await else {
+        let Ok(_turn) = self.turns.acquire().await else {
             return Err(CallError::Transport(TransportError::Request));
         };
         let began = self.clock.monotonic();
@@ -113,20 +150,15 @@ impl Caller {
         loop {
             self.pass_gate(began).await?;
             let result = send().await;
-            let wanted = match &result {
-                Ok(answer) if is_worth_another(answer.status) => self.wanted_pause(answer),
-                Err(TransportError::Connect | TransportError::Timeout | TransportError::Broken) => {
-                    None
-                }
-                Ok(_) => {
-                    self.refund();
-                    return result.map_err(CallError::Transport);
-                }
-                Err(_) => return result.map_err(CallError::Transport),
-            };
-            let limited = matches!(&result, Ok(it) if it.status == StatusCode::TOO_MANY_REQUESTS);
-            if limited {
+            let wanted = result.as_ref().ok().and_then(|it| self.wanted_pause(it));
+            if matches!(&result, Ok(it) if it.status == StatusCode::TOO_MANY_REQUESTS) {
                 self.close_gate(wanted.unwrap_or(self.policy.first_pause));
+            }
+            if !repeat.is_worth_another(&result) {
+                if result.as_ref().is_ok_and(|it| !is_not_now(it.status)) {
+                    self.refund();
+                }
+                return result.map_err(CallError::Transport);
             }
             let pause = wanted.unwrap_or_else(|| self.chance_pause(attempt));
             if attempt >= self.policy.attempts || !self.spend() {
@@ -225,7 +257,7 @@ impl Caller {
 }
 
 /// Statuses that say "not now".
-fn is_worth_another(status: StatusCode) -> bool {
+fn is_not_now(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 

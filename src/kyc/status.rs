@@ -3,31 +3,21 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
-use url::Url;
+use http::StatusCode;
 
 use super::assurance::{Assurance, AssuranceSource};
 use crate::{
+    api::{self, Api, Failure},
     clock::Clock,
-    http::{Answer, CallError, Caller, HttpClient, RetryPolicy, TransportError},
-    secret::Secret,
-    wire::kyc::{ApiError, StatusResponse},
+    http::{Answer, TransportError},
+    wire::kyc::StatusResponse,
 };
-
-/// The largest answer that is read, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// The longest person id that is asked about, in bytes.
-const MAX_PERSON_ID_BYTES: usize = 255;
 
 /// Asks KYCPort how well a person is verified, with the tenant's API key. Needs no web framework.
 /// Cheap to clone; clones share one gate, so that a 429 stops all of them.
 #[derive(Clone)]
 pub struct StatusClient {
-    http: HttpClient,
-    caller: Caller,
-    base: Url,
-    key: Option<Secret>,
+    api: Api,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,25 +66,13 @@ pub enum StatusError {
 }
 
 impl StatusClient {
-    pub(crate) fn new(
-        http: HttpClient,
-        policy: RetryPolicy,
-        base: Url,
-        key: Option<Secret>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
-            http,
-            caller: Caller::new(policy, Arc::clone(&clock)),
-            base,
-            key,
-            clock,
-        }
+    pub(crate) fn new(api: Api, clock: Arc<dyn Clock>) -> Self {
+        Self { api, clock }
     }
 
     /// Whether there is a tenant key to ask with.
     pub fn is_configured(&self) -> bool {
-        self.key.is_some()
+        self.api.has_key()
     }
 
     /// Asks about one person: three attempts and 20 s at most.
@@ -102,26 +80,14 @@ impl StatusClient {
     /// # Errors
     /// [`StatusError`]. None of them says anything about the person.
     pub async fn status(&self, person_id: &str) -> Result<Assurance, StatusError> {
-        let url = self.url(person_id)?;
-        let authorization = self.authorization()?;
+        let url = self
+            .api
+            .url(&["kyc", person_id, "status"])
+            .ok_or(StatusError::PersonId)?;
         // As old as the question: what happens while it is under way may be missing from the answer.
         let asked_at = self.clock.now();
-        let answer = self
-            .caller
-            .ask(|| async {
-                let request = http::Request::get(url.as_str())
-                    .header(AUTHORIZATION, authorization.clone())
-                    .header(http::header::ACCEPT, "application/json")
-                    .body(Vec::new())
-                    .map_err(|_| TransportError::Request)?;
-                self.http.send(request, MAX_ANSWER_BYTES).await
-            })
-            .await
-            .map_err(|error| match error {
-                CallError::Transport(error) => StatusError::Transport(error),
-                CallError::RateLimited { retry_after } => StatusError::RateLimited { retry_after },
-            })?;
-        let status = read(&answer, self.clock.as_ref())?;
+        let answer = self.api.ask(&url).await?;
+        let status = read(&answer)?;
         if status.person_id.is_some_and(|id| id != person_id) {
             return Err(StatusError::OtherPerson);
         }
@@ -152,62 +118,39 @@ impl StatusClient {
             })
             .buffer_unordered(at_once.clamp(1, 64))
     }
-
-    fn url(&self, person_id: &str) -> Result<Url, StatusError> {
-        // `Url` leaves tabs and line ends out: what remains would be another person's id.
-        let is_id = !matches!(person_id, "" | "." | "..")
-            && !person_id.contains(char::is_control)
-            && person_id.len() <= MAX_PERSON_ID_BYTES;
-        if !is_id {
-            return Err(StatusError::PersonId);
-        }
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| StatusError::PersonId)?
-            .pop_if_empty()
-            .extend(["api", "v1", "kyc", person_id, "status", ""]);
-        Ok(url)
-    }
-
-    fn authorization(&self) -> Result<HeaderValue, StatusError> {
-        let key = self.key.as_ref().ok_or(StatusError::NoTenantKey)?;
-        let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
-            .map_err(|_| StatusError::NoTenantKey)?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
 }
 
 impl fmt::Debug for StatusClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusClient")
-            .field("base", &self.base.as_str())
+            .field("api", &self.api)
             .finish_non_exhaustive()
     }
 }
 
-fn read(answer: &Answer, clock: &dyn Clock) -> Result<StatusResponse, StatusError> {
-    let status = answer.status.as_u16();
-    if answer.status == StatusCode::OK {
-        // serde would read an array as the fields in their order, and that is not K40 either.
-        if !answer.body.trim_ascii_start().starts_with(b"{") {
-            return Err(StatusError::InvalidAnswer);
+impl From<Failure> for StatusError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoTenantKey => Self::NoTenantKey,
+            Failure::Transport(error) => Self::Transport(error),
+            Failure::RateLimited { retry_after } => Self::RateLimited { retry_after },
+            Failure::Unavailable { status } => Self::Unavailable { status },
+            Failure::Refused {
+                status,
+                code,
+                message,
+            } => Self::Refused {
+                status,
+                code,
+                message,
+            },
         }
-        return serde_json::from_slice(&answer.body).map_err(|_| StatusError::InvalidAnswer);
     }
-    if answer.status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(StatusError::RateLimited {
-            retry_after: crate::http::retry_after(&answer.headers, clock.now())
-                .unwrap_or(Duration::from_secs(1)),
-        });
+}
+
+fn read(answer: &Answer) -> Result<StatusResponse, StatusError> {
+    if answer.status != StatusCode::OK || !api::is_object(&answer.body) {
+        return Err(StatusError::InvalidAnswer);
     }
-    if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
-        return Err(StatusError::Unavailable { status });
-    }
-    let error: ApiError = serde_json::from_slice(&answer.body).unwrap_or_default();
-    Err(StatusError::Refused {
-        status,
-        code: error.error,
-        message: error.detail.or(error.message),
-    })
+    serde_json::from_slice(&answer.body).map_err(|_| StatusError::InvalidAnswer)
 }

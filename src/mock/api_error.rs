@@ -18,6 +18,19 @@ pub(super) fn refuse(status: StatusCode, why: &str, switches: &Switches) -> Answ
     answer
 }
 
+/// The same for what only cases answer (K54 to K59).
+pub(super) fn refuse_as(
+    status: StatusCode,
+    code: &'static str,
+    row: &'static str,
+    why: &str,
+    switches: &Switches,
+) -> Answer {
+    let mut answer = Answer::json(status, body(code, switches)).no_store();
+    answer.refusal = Some(Refusal::new(code, row, why));
+    answer
+}
+
 /// The code that stands for this status.
 pub(super) const fn code(status: u16) -> Option<&'static str> {
     match status {

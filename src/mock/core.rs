@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
+    case_record::CaseBook,
     client_record::Clients,
     grants::Grants,
     key_ring::KeyRing,
@@ -27,6 +28,7 @@ pub(super) struct Core {
     grants: Mutex<Grants>,
     log: Mutex<Log>,
     rules: Mutex<Rules>,
+    cases: Mutex<CaseBook>,
 }
 
 impl Core {
@@ -48,6 +50,7 @@ impl Core {
             grants: Mutex::default(),
             log: Mutex::default(),
             rules: Mutex::default(),
+            cases: Mutex::default(),
         }
     }
 
@@ -99,6 +102,10 @@ impl Core {
 
     pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
+    }
+
+    pub(super) fn cases(&self) -> MutexGuard<'_, CaseBook> {
+        lock(&self.cases)
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {

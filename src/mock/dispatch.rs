@@ -14,9 +14,11 @@ use super::{
     answer::{Answer, AnswerBody, Refusal},
     authorize,
     breakage::wait,
+    case_api,
+    case_upload::{self, UploadBody, Uploaded},
     core::Core,
     discovery,
-    endpoint::{Endpoint, person_segment},
+    endpoint::Endpoint,
     log::RecordedRequest,
     params::Params,
     rules::{Effect, Spot},
@@ -30,7 +32,12 @@ pub(super) async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let body = read(body).await;
+    let endpoint = Endpoint::of(parts.uri.path());
+    // An upload is read piece by piece, and only once it is known to whom it belongs.
+    let (body, upload) = match endpoint {
+        Some(Endpoint::UploadCase) => (Some(Vec::new()), Some(UploadBody::new(body))),
+        _ => (read(body).await, None),
+    };
     let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming {
         method: parts.method,
@@ -38,8 +45,9 @@ pub(super) async fn serve(
         query: Params::parse(query.as_bytes()),
         headers: parts.headers,
         form: Params::parse(body.as_deref().unwrap_or_default()),
+        body: body.clone().unwrap_or_default(),
+        upload: upload.clone(),
     };
-    let endpoint = Endpoint::of(&incoming.path);
     let number = core.log().begin(RecordedRequest::new(
         endpoint,
         incoming.method.as_str(),
@@ -55,6 +63,11 @@ pub(super) async fn serve(
     };
     core.log()
         .finish(number, response.status().as_u16(), refusal);
+    if let Some(upload) = upload {
+        // Whoever is still sending would not see the answer on a connection that is closed under
+        // them.
+        tokio::spawn(upload.read_out());
+    }
     response
 }
 
@@ -65,6 +78,8 @@ struct Incoming {
     query: Params,
     headers: HeaderMap,
     form: Params,
+    body: Vec<u8>,
+    upload: Option<UploadBody>,
 }
 
 async fn respond(
@@ -77,7 +92,19 @@ async fn respond(
     if let Some(broken) = disturb(core, before, None, cutter).await.0 {
         return (broken, None);
     }
-    let mut answer = answer(core, endpoint, incoming);
+    let mut answer = match (endpoint, &incoming.upload) {
+        (Endpoint::UploadCase, Some(body)) if incoming.method == Method::POST => {
+            let id = endpoint.id_in(&incoming.path).unwrap_or_default();
+            match case_upload::upload(core, &incoming.headers, id, body).await {
+                Uploaded::Answer(answer) => answer,
+                Uploaded::Cut => {
+                    cutter.cut();
+                    return (Response::default(), None);
+                }
+            }
+        }
+        _ => answer(core, endpoint, incoming),
+    };
     edit(core, endpoint, &mut answer);
     let after = Spot::After(endpoint);
     let refusal = answer.refusal.clone();
@@ -159,14 +186,22 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         query,
         headers,
         form,
+        body,
+        ..
     } = incoming;
+    let id = endpoint.id_in(path).unwrap_or_default();
     match endpoint {
         Endpoint::Discovery => discovery::discovery(core),
         Endpoint::Jwks => discovery::jwks(core),
         Endpoint::Authorize => authorize::authorize(core, method, headers, query, form),
         Endpoint::Token => token::token(core, headers, query, form),
         Endpoint::Userinfo => userinfo::userinfo(core, headers, query, form),
-        Endpoint::Status => status::status(core, headers, person_segment(path).unwrap_or_default()),
+        Endpoint::Status => status::status(core, headers, id),
+        Endpoint::OpenCase => case_api::open(core, headers, body),
+        Endpoint::ReadCase => case_api::read(core, headers, id),
+        Endpoint::DecideCase => case_api::decide(core, headers, id, body),
+        // Read elsewhere, piece by piece.
+        Endpoint::UploadCase => Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({})),
         Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
     }
 }

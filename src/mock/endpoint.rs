@@ -18,24 +18,36 @@ pub enum Endpoint {
     Userinfo,
     /// `GET /api/v1/kyc/{person_id}/status/` (K40).
     Status,
+    /// `POST /api/v1/verification/cases/` (K50).
+    OpenCase,
+    /// `GET /api/v1/verification/cases/{case_id}/` (K54).
+    ReadCase,
+    /// `POST /api/v1/verification/cases/{case_id}/upload/` (K51).
+    UploadCase,
+    /// `POST /api/v1/verification/cases/{case_id}/decide/` (K52).
+    DecideCase,
     /// `GET /api/health/` (K45).
     Health,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Discovery,
         Self::Jwks,
         Self::Authorize,
         Self::Token,
         Self::Userinfo,
         Self::Status,
+        Self::OpenCase,
+        Self::ReadCase,
+        Self::UploadCase,
+        Self::DecideCase,
         Self::Health,
     ];
 
-    /// The path, byte for byte: one slash more or less is another address (K4). That of
-    /// [`Status`](Self::Status) names the place of the person's id, `{person_id}`.
+    /// The path, byte for byte: one slash more or less is another address (K4). Where
+    /// an id stands, it says `{person_id}` or `{case_id}`.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Discovery => "/api/oidc/.well-known/openid-configuration",
@@ -44,6 +56,10 @@ impl Endpoint {
             Self::Token => "/api/oidc/token/",
             Self::Userinfo => "/api/oidc/userinfo/",
             Self::Status => "/api/v1/kyc/{person_id}/status/",
+            Self::OpenCase => "/api/v1/verification/cases/",
+            Self::ReadCase => "/api/v1/verification/cases/{case_id}/",
+            Self::UploadCase => "/api/v1/verification/cases/{case_id}/upload/",
+            Self::DecideCase => "/api/v1/verification/cases/{case_id}/decide/",
             Self::Health => "/api/health/",
         }
     }
@@ -53,26 +69,26 @@ impl Endpoint {
         match self {
             Self::Discovery | Self::Jwks | Self::Health => "GET, HEAD",
             Self::Authorize | Self::Userinfo => "GET, HEAD, POST",
-            Self::Token => "POST",
-            Self::Status => "GET",
+            Self::Token | Self::OpenCase | Self::UploadCase | Self::DecideCase => "POST",
+            Self::Status | Self::ReadCase => "GET",
         }
     }
 
     pub(super) fn of(path: &str) -> Option<Self> {
-        if person_segment(path).is_some() {
-            return Some(Self::Status);
-        }
-        Self::ALL
-            .into_iter()
-            .find(|endpoint| endpoint.path() == path)
+        Self::ALL.into_iter().find(|own| own.id_in(path).is_some())
     }
-}
 
-/// The segment of a status address that names the person, as it came: one, and not empty (K40).
-pub(super) fn person_segment(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/api/v1/kyc/")?;
-    let segment = rest.strip_suffix("/status/")?;
-    (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+    /// The segment of `path` that is the id, as it came: one, and not empty. Empty for an endpoint
+    /// that names none; none if the path is not this endpoint's.
+    pub(super) fn id_in(self, path: &str) -> Option<&str> {
+        let own = self.path();
+        let Some((before, rest)) = own.split_once('{') else {
+            return (own == path).then_some("");
+        };
+        let after = rest.split_once('}').map_or("", |(_, after)| after);
+        let id = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!id.is_empty() && !id.contains('/')).then_some(id)
+    }
 }
 
 impl Display for Endpoint {

@@ -23,4 +23,7 @@ pub enum MockError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A reviewer has a word only on a case that is being decided (K55).
+    #[error("there is no case {0:?} that a reviewer looks at")]
+    NotUnderReview(String),
 }

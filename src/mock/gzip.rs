@@ -89,6 +89,15 @@ impl Bits {
     }
 }
 
+/// The checksum that gzip and PNG share.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    let (table, mut sum) = (crc_table(), u32::MAX);
+    for &byte in bytes {
+        crc(&table, &mut sum, byte);
+    }
+    !sum
+}
+
 fn crc_table() -> Vec<u32> {
     (0..256_u32)
         .map(|start| {

@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use super::{
     browser::Browser,
+    cases::Cases,
     client::{Client, NewClient},
     core::{Core, lock},
     endpoint::Endpoint,
@@ -178,6 +179,11 @@ impl MockIssuer {
     /// Ends every session that a browser has here: `prompt=none` fails from here (K17).
     pub fn sign_everyone_out(&self) {
         self.core().grants().close_sessions();
+    }
+
+    /// The verification cases, and what their decisions are to be.
+    pub fn cases(&self) -> Cases {
+        Cases::new(Arc::clone(self.core()))
     }
 
     /// What is to go wrong at an endpoint.

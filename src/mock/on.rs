@@ -164,6 +164,20 @@ impl On {
         Gate::new(latch, rule.optional().always())
     }
 
+    /// Cuts the connection when so many bytes of the upload have come. Only
+    /// [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
+    pub fn cut_after(self, bytes: u64) -> Rule {
+        self.rule("cut_after", Effect::CutAfter(bytes))
+    }
+
+    /// Reads so many bytes of the upload, and the rest when the gate is released: a server that is
+    /// slow to read. Only [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
+    pub fn hold_after(self, bytes: u64) -> Gate {
+        let latch = Arc::new(Latch::default());
+        let rule = self.rule("hold_after", Effect::HoldAfter(bytes, Arc::clone(&latch)));
+        Gate::new(latch, rule.optional().always())
+    }
+
     pub(super) fn edit_params(
         self,
         edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,

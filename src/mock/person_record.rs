@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::random;
 use crate::{
     clock::Timestamp,
-    wire::kyc::{KycStatus, KycTier},
+    wire::{
+        cases::Outcome,
+        kyc::{KycStatus, KycTier},
+    },
 };
 
 #[derive(Clone)]
@@ -52,6 +55,21 @@ impl PersonRecord {
     pub(super) fn settle(&mut self, status: KycStatus) {
         self.status = status;
         self.expires = None;
+    }
+
+    /// What a decision does to the person (K74).
+    pub(super) fn decided(&mut self, outcome: &Outcome, level: &KycTier, now: Timestamp) {
+        let verified = self.clone().at(now).verified_tier();
+        match outcome {
+            Outcome::Approved => {
+                let own = verified.filter(|own| own > level);
+                self.tier = own.unwrap_or_else(|| level.clone());
+                self.settle(KycStatus::Verified);
+            }
+            Outcome::Rejected => self.settle(KycStatus::Rejected),
+            _ if verified.is_none() => self.settle(KycStatus::Pending),
+            _ => {}
+        }
     }
 
     /// As it is at `now`: what was verified may have expired since (K48).

@@ -82,6 +82,10 @@ pub(super) enum Effect {
     Break(Breakage),
     Delay(std::time::Duration),
     Hold(Arc<Latch>),
+    /// Cuts the connection when so many bytes of the request's body have come.
+    CutAfter(u64),
+    /// Reads so many bytes of the request's body, and the rest when the latch opens.
+    HoldAfter(u64, Arc<Latch>),
     /// Nothing but the rule's headers.
     Headers,
     EditJson(Edit<Value>),

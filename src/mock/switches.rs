@@ -48,6 +48,11 @@ pub struct Switches {
     pub status_person_id: bool,
     /// The field of a status refusal that the code stands in (K23, K43). `error`.
     pub api_error_field: &'static str,
+    /// The largest file that is taken, in bytes (K58). 20 MiB.
+    pub max_upload_file_bytes: u64,
+    /// `Idempotency-Key` is heeded when a case is opened, which KYCPort does not document (K59).
+    /// Off.
+    pub honour_idempotency_key: bool,
     /// How many statuses a tenant may ask for in how much time; more are 429 with `Retry-After`
     /// (K43, K47). The time is the issuer's clock's. None, for no limit.
     pub status_rate_limit: Option<(u32, Duration)>,
@@ -82,6 +87,8 @@ impl Default for Switches {
             accept_basic: false,
             status_person_id: false,
             api_error_field: "error",
+            max_upload_file_bytes: 20 * 1024 * 1024,
+            honour_idempotency_key: false,
             status_rate_limit: None,
             tier_parameter: names::ACR_VALUES.to_owned(),
             auto_consent: false,

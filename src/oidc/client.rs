@@ -125,6 +125,11 @@ impl OidcClient {
         }))
     }
 
+    /// The issuer that tokens must be of.
+    pub fn issuer(&self) -> &str {
+        &self.0.settings.issuer
+    }
+
     /// The client id.
     pub fn client_id(&self) -> &str {
         &self.0.settings.client_id

@@ -62,6 +62,7 @@ impl Shared {
         status: StatusClient,
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
+        assurances: Assurances,
         records: Records,
     ) -> Self {
         let sessions = Sessions::new(records.clone(), settings.limits, Arc::clone(&clock));
@@ -72,7 +73,7 @@ impl Shared {
                 oidc.clone(),
                 status,
                 access_tokens.clone(),
-                Assurances::new(Arc::clone(&settings.cache), Arc::clone(&clock)),
+                assurances,
                 settings.assurance_max_age,
                 clock,
             ),

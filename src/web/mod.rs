@@ -6,6 +6,7 @@ mod callback;
 mod context;
 mod cookies;
 mod csrf;
+mod decided;
 mod guard;
 mod headers;
 mod layer;
@@ -47,7 +48,15 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::{clock::Clock, kyc::StatusClient, oidc::OidcClient, wire::kyc::KycTier};
+use futures_util::FutureExt as _;
+
+use crate::{
+    cases::OnDecided,
+    clock::Clock,
+    kyc::{Assurances, StatusClient},
+    oidc::OidcClient,
+    wire::kyc::KycTier,
+};
 use context::Shared;
 use records::Records;
 
@@ -57,6 +66,7 @@ pub(crate) struct Web {
     oidc: OidcClient,
     status: StatusClient,
     settings: Arc<Settings>,
+    assurances: Assurances,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,6 +80,7 @@ impl Web {
         Self {
             oidc,
             status,
+            assurances: Assurances::new(Arc::clone(&settings.cache), Arc::clone(&clock)),
             settings: Arc::new(settings),
             clock,
         }
@@ -85,8 +96,21 @@ impl Web {
             self.status.clone(),
             Arc::clone(&self.settings),
             Arc::clone(&self.clock),
+            self.assurances.clone(),
             Records::new(store),
         ))
+    }
+
+    /// What makes a decision felt by the live sessions of whose case it was.
+    pub(crate) fn on_decided(&self) -> OnDecided {
+        let news = decided::News {
+            status: self.status.clone(),
+            assurances: self.assurances.clone(),
+            issuer: self.oidc.issuer().to_owned(),
+            client_id: self.oidc.client_id().to_owned(),
+            clock: Arc::clone(&self.clock),
+        };
+        Arc::new(move |case, decision| news.clone().spread(case, decision).boxed())
     }
 
     pub(crate) fn require(tier: KycTier) -> Guard {

@@ -276,7 +276,11 @@ async fn what_cannot_be_read_is_an_error_that_says_how() {
             "redirect (301)",
             1,
         ),
-        (|on| on.answer(206, "text/plain", "{}").always(), "206", 1),
+        (
+            |on| on.answer(206, "text/plain", "{}").always(),
+            "not a status",
+            1,
+        ),
     ];
     for (break_it, says, times) in table {
         let party = client(&kyc);

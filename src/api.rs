@@ -1,0 +1,232 @@
+//! The API that takes the tenant key (K40 to K54): its addresses, and what its noes mean.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, StatusCode,
+    header::{ACCEPT, AUTHORIZATION},
+};
+use url::Url;
+
+use crate::{
+    clock::Clock,
+    http::{Answer, CallError, Caller, HttpClient, Repeat, RetryPolicy, TransportError},
+    secret::Secret,
+    wire::kyc::ApiError,
+};
+
+/// The largest answer that is read, in bytes.
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The longest id that is asked about, in bytes.
+pub(crate) const MAX_ID_BYTES: usize = 255;
+
+/// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them.
+#[derive(Clone)]
+pub(crate) struct Api {
+    http: HttpClient,
+    caller: Caller,
+    base: Url,
+    key: Option<Secret>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why the API brought no answer to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No tenant key is configured.
+    NoTenantKey,
+    /// It could not be asked.
+    Transport(TransportError),
+    /// It wants to be asked no sooner.
+    RateLimited { retry_after: Duration },
+    /// It is broken or overloaded.
+    Unavailable { status: u16 },
+    /// It said no.
+    Refused {
+        status: u16,
+        code: Option<String>,
+        message: Option<String>,
+    },
+}
+
+/// Why it is not certain that something was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// It was not done.
+    No(Failure),
+    /// It may have been done, or not: something was sent, and no answer came that says which.
+    Unknown(Failure),
+}
+
+impl Api {
+    pub(crate) fn new(
+        http: HttpClient,
+        policy: RetryPolicy,
+        base: Url,
+        key: Option<Secret>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            http,
+            caller: Caller::new(policy, Arc::clone(&clock)),
+            base,
+            key,
+            clock,
+        }
+    }
+
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    pub(crate) fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// For calls that take up to `total`.
+    pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
+        Self {
+            caller: self.caller.for_long_calls(total),
+            ..self.clone()
+        }
+    }
+
+    /// The address below `/api/v1`, each segment encoded as one, with a slash at the end (K4).
+    /// None if a segment cannot be an id.
+    pub(crate) fn url(&self, segments: &[&str]) -> Option<Url> {
+        if !segments.iter().copied().all(is_id) {
+            return None;
+        }
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(["api", "v1"])
+            .extend(segments)
+            .push("");
+        Some(url)
+    }
+
+    /// Asks: GET, again if that may help.
+    pub(crate) async fn ask(&self, url: &Url) -> Result<Answer, Failure> {
+        let authorization = self.authorization()?;
+        self.call(Repeat::Question, || async {
+            let request = http::Request::get(url.as_str())
+                .header(AUTHORIZATION, authorization.clone())
+                .header(ACCEPT, "application/json")
+                .body(Vec::new())
+                .map_err(|_| TransportError::Request)?;
+            self.http.send(request, MAX_ANSWER_BYTES).await
+        })
+        .await
+    }
+
+    /// Does something: sent once, and again only while it is certain that nothing arrived (K44).
+    pub(crate) async fn tell<F>(&self, send: impl Fn() -> F) -> Result<Answer, Undone>
+    where
+        F: Future<Output = Result<Answer, TransportError>>,
+    {
+        let begun = AtomicBool::new(false);
+        let send = || {
+            begun.store(true, Ordering::Relaxed);
+            send()
+        };
+        let failure = match self.call(Repeat::Deed, send).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        Err(match failure {
+            Failure::Transport(
+                TransportError::Connect | TransportError::Insecure | TransportError::Request,
+            )
+            | Failure::NoTenantKey
+            | Failure::RateLimited { .. }
+            | Failure::Refused { .. } => Undone::No(failure),
+            // It was still waiting for its turn.
+            Failure::Transport(_) if !begun.load(Ordering::Relaxed) => Undone::No(failure),
+            // A proxy on the way says 502 to 504 of a service that has done it, too.
+            Failure::Transport(_) | Failure::Unavailable { .. } => Undone::Unknown(failure),
+        })
+    }
+
+    /// Sends what `send` sends, and tells an answer from a no.
+    pub(crate) async fn call<F>(
+        &self,
+        repeat: Repeat,
+        send: impl Fn() -> F,
+    ) -> Result<Answer, Failure>
+    where
+        F: Future<Output = Result<Answer, TransportError>>,
+    {
+        let answer = self
+            .caller
+            .call(repeat, send)
+            .await
+            .map_err(|error| match error {
+                CallError::Transport(error) => Failure::Transport(error),
+                CallError::RateLimited { retry_after } => Failure::RateLimited { retry_after },
+            })?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(self.no(&answer))
+    }
+
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, Failure> {
+        let key = self.key.as_ref().ok_or(Failure::NoTenantKey)?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
+            .map_err(|_| Failure::NoTenantKey)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn no(&self, answer: &Answer) -> Failure {
+        let status = answer.status.as_u16();
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            return Failure::RateLimited {
+                retry_after: crate::http::retry_after(&answer.headers, self.clock.now())
+                    .unwrap_or(Duration::from_secs(1)),
+            };
+        }
+        if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
+            return Failure::Unavailable { status };
+        }
+        let error: ApiError = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Failure::Refused {
+            status,
+            code: error.error,
+            message: error.detail.or(error.message),
+        }
+    }
+}
+
+/// Where the API is, and never the key.
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether serde would read an object from it: it would read an array as the fields in their order
+/// too, and that is no answer of this API.
+pub(crate) fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+}
+
+/// `Url` leaves tabs and line ends out: what remains would be another's id.
+fn is_id(text: &str) -> bool {
+    !matches!(text, "" | "." | "..")
+        && !text.contains(char::is_control)
+        && text.len() <= MAX_ID_BYTES
+}

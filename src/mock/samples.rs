@@ -1,0 +1,51 @@
+//! Small pictures to upload: valid PNGs of one pixel, different for every seed, for the same picture
+//! of two persons is a fraud to the engine.
+
+use super::gzip;
+use crate::wire::cases::Outcome;
+
+/// A document of whoever the seed stands for.
+pub fn document(seed: &str) -> Vec<u8> {
+    picture(&format!("document of {seed}"), 0)
+}
+
+/// The back of it.
+pub fn document_back(seed: &str) -> Vec<u8> {
+    picture(&format!("document back of {seed}"), 0)
+}
+
+/// A selfie.
+pub fn selfie(seed: &str) -> Vec<u8> {
+    picture(&format!("selfie of {seed}"), 0)
+}
+
+/// A document that makes the engine decide so.
+pub fn document_that_is(outcome: &Outcome, seed: &str) -> Vec<u8> {
+    picture(&format!("document of {seed} KYCPORT-MOCK:{outcome}"), 0)
+}
+
+/// A document of this size in bytes, but for its frame of 100 to 200.
+pub fn document_of_size(seed: &str, bytes: usize) -> Vec<u8> {
+    picture(&format!("document of {seed}"), bytes)
+}
+
+/// Signature and `IHDR`: one pixel, 8 bits of grey (PNG, third edition, section 11.2.1).
+const BEGIN: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55";
+/// The pixel, black.
+const PIXEL: &[u8] = b"\0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71";
+const END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
+
+fn picture(comment: &str, padding: usize) -> Vec<u8> {
+    let mut content = b"tEXtComment\0".to_vec();
+    content.extend_from_slice(comment.as_bytes());
+    content.resize(content.len().saturating_add(padding), b'.');
+    let length = u32::try_from(content.len().saturating_sub(4)).unwrap_or(u32::MAX);
+    let mut picture = BEGIN.to_vec();
+    picture.extend_from_slice(PIXEL);
+    picture.extend_from_slice(&length.to_be_bytes());
+    picture.extend_from_slice(&content);
+    picture.extend_from_slice(&gzip::crc32(&content).to_be_bytes());
+    picture.extend_from_slice(END);
+    picture
+}
