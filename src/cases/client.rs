@@ -228,7 +228,17 @@ impl CaseClient {
         }
     }
 
-    fn url(&self, case_id: &str, deed: Option<&str>) -> Result<Url, CaseError> {
+    #[cfg(feature = "web")]
+    pub(super) fn uploads(&self) -> &Api {
+        &self.uploads
+    }
+
+    #[cfg(feature = "web")]
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn url(&self, case_id: &str, deed: Option<&str>) -> Result<Url, CaseError> {
         let mut segments = vec!["verification", "cases", case_id];
         segments.extend(deed);
         self.api.url(&segments).ok_or(CaseError::Id)

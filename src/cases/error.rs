@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::media::MediaType;
+use super::media::{MediaType, WrongType};
 use crate::{
     api::{Failure, Undone},
     http::TransportError,
@@ -123,6 +123,15 @@ pub enum UploadError {
         /// The part.
         part: &'static str,
     },
+}
+
+impl UploadError {
+    pub(super) fn of_type(part: &'static str, wrong: WrongType) -> Self {
+        match wrong {
+            WrongType::Unsupported => Self::UnsupportedType { part },
+            WrongType::Named(found) => Self::NameMismatch { part, found },
+        }
+    }
 }
 
 impl From<Failure> for CaseError {

@@ -29,6 +29,8 @@ mod file;
 mod media;
 mod multipart;
 mod prepared;
+#[cfg(feature = "web")]
+mod relay;
 mod settings;
 mod upload;
 mod wait;
@@ -40,6 +42,8 @@ pub use client::CaseClient;
 pub use error::{CaseError, Unanswered, UploadError};
 pub use file::{ByteStream, CaptureFile};
 pub use media::MediaType;
+#[cfg(feature = "web")]
+pub use relay::{RelayError, Relayed};
 pub use upload::{Progress, Upload};
 pub use wait::Waited;
 

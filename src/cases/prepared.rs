@@ -149,7 +149,8 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
     if telling.is_empty() {
         return Err(UploadError::Empty { part });
     }
-    let media_type = MediaType::judge(part, &telling, file.name())?;
+    let media_type = MediaType::judge(part, &telling, file.name())
+        .map_err(|wrong| UploadError::of_type(part, wrong))?;
     let given = file.name().filter(|_| !file.is_named_by_its_path());
     let extension = media_type.extensions().first().copied().unwrap_or_default();
     let name = given.map_or_else(|| format!("{part}.{extension}"), str::to_owned);

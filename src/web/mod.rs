@@ -3,6 +3,7 @@
 mod assess;
 mod bearer;
 mod callback;
+mod capture;
 mod context;
 mod cookies;
 mod csrf;
@@ -30,6 +31,7 @@ mod step_up;
 mod tokens;
 
 pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
+pub use capture::{CaptureError, CaptureUpload};
 pub use context::LayerMissing;
 pub use guard::{Assured, Guard, GuardMissing, GuardService};
 pub use layer::{SessionLayer, SessionService};

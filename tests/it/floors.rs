@@ -30,7 +30,7 @@ const FLOORS: [(&str, &[&str]); 14] = [
     ),
     (
         "relying_party",
-        &["api", "config", "http", "kyc", "oidc", "web"],
+        &["api", "cases", "config", "http", "kyc", "oidc", "web"],
     ),
     ("testing", &["config", "mock"]),
     ("guide", &[]),

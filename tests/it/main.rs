@@ -15,6 +15,8 @@ mod bad_tokens;
 mod bearer;
 mod browser;
 mod callback;
+mod capture;
+mod cases;
 mod csrf;
 mod direct;
 mod discovery;

@@ -1,0 +1,403 @@
+//! A browser's upload, handed on while it comes: nothing of it is held, nothing written down.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+
+use super::{
+    applicant::{Applicant, ApplicantError},
+    case::read,
+    client::CaseClient,
+    error::{CaseError, UploadError},
+    media::{MediaType, TELLING_BYTES},
+    multipart::{Boundary, PartHead, Piece},
+};
+use crate::{
+    api::MAX_ANSWER_BYTES,
+    http::TransportError,
+    wire::cases::{
+        APPLICANT_PREFIX, DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, LivenessMode, SELFIE,
+        UploadResponse,
+    },
+};
+
+/// No form has more parts.
+const MAX_PARTS: usize = 64;
+/// Besides three files of the largest size, a form has so many bytes.
+const ROOM_FOR_THE_REST: u64 = 1024 * 1024;
+/// So much is read without a part, or a piece of one, coming of it.
+const MOST_IN_VAIN: u64 = 256 * 1024;
+/// The longest text, in bytes.
+const MAX_TEXT: usize = 1024;
+/// So much of a dropped part's name is reported, in characters.
+const REPORTED: usize = 64;
+
+/// What came of an upload that was handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Relayed {
+    /// The parts that KYCPort says it received.
+    pub received: Vec<String>,
+    /// The names of parts that were not handed on: verdicts, and what is not known. Somebody may be
+    /// trying something.
+    pub dropped: Vec<String>,
+}
+
+/// Why an upload was not handed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// It is no `multipart/form-data`, or broke off.
+    #[error("the upload is no multipart/form-data, or broke off")]
+    Malformed,
+    /// It is larger than three files and a few texts can be.
+    #[error("the upload is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It has more parts than any upload.
+    #[error("the upload has more than 64 parts")]
+    TooManyParts,
+    /// A part is there twice.
+    #[error("a part of the upload is there twice")]
+    Twice,
+    /// The document or the selfie is missing.
+    #[error("the {part} is missing")]
+    Missing {
+        /// The part.
+        part: &'static str,
+    },
+    /// The liveness mode is not known, or a text no text.
+    #[error("a text of the upload is none, or too long")]
+    Text,
+    /// A field of the applicant's is none.
+    #[error(transparent)]
+    Applicant(ApplicantError),
+    /// A file would be refused.
+    #[error(transparent)]
+    Upload(UploadError),
+    /// What KYCPort said, or did not say.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+}
+
+impl CaseClient {
+    /// Hands a form on, part by part, as it comes. `body` is dropped when KYCPort has answered.
+    pub(crate) async fn relay<E>(
+        &self,
+        case_id: &str,
+        content_type: &str,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Result<Relayed, RelayError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let url = self.url(case_id, Some("upload"))?;
+        let authorization = self.uploads().authorization().map_err(CaseError::from)?;
+        let limit = self.settings().max_file_bytes;
+        let outcome = Outcome::default();
+        let pieces = pieces(content_type, body, limit, outcome.clone())?;
+        let boundary = Boundary::random();
+        let form = Mutex::new(Some(boundary.form(pieces, None)));
+        let told = self.uploads().tell(|| async {
+            let form = form.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // There is no second time: what came from the browser went with the first.
+            let form = form.ok_or(TransportError::Connect)?;
+            let request = http::Request::post(url.as_str())
+                .header(AUTHORIZATION, authorization.clone())
+                .header(ACCEPT, "application/json")
+                .header(CONTENT_TYPE, boundary.content_type())
+                .body(reqwest::Body::wrap(form))
+                .map_err(|_| TransportError::Request)?;
+            let deadline = self.settings().upload_deadline;
+            let http = self.uploads().http();
+            http.send_within(deadline, request, MAX_ANSWER_BYTES).await
+        });
+        let told = told.await;
+        let (stopped, dropped) = outcome.end();
+        if let (Err(_), Some(error)) = (&told, stopped) {
+            return Err(error);
+        }
+        let answer = told.map_err(CaseError::from)?;
+        let said: UploadResponse = read(&answer).map_err(CaseError::after_the_deed)?;
+        Ok(Relayed {
+            received: said.received,
+            dropped,
+        })
+    }
+}
+
+/// What is known when the form has come: why it broke off, and what was left out.
+#[derive(Clone, Default)]
+struct Outcome(Arc<Mutex<(Option<RelayError>, Vec<String>)>>);
+
+impl Outcome {
+    fn stop(&self, error: RelayError) {
+        self.with(|(stopped, _)| *stopped = Some(error));
+    }
+
+    fn drop_part(&self, name: &str) {
+        let shown = name.chars().take(REPORTED).flat_map(char::escape_default);
+        self.with(|(_, dropped)| dropped.push(shown.collect()));
+    }
+
+    fn end(&self) -> (Option<RelayError>, Vec<String>) {
+        self.with(std::mem::take)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut (Option<RelayError>, Vec<String>)) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn pieces<E>(
+    content_type: &str,
+    body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    limit: u64,
+    outcome: Outcome,
+) -> Result<impl Stream<Item = Result<Piece, UploadError>> + Send + 'static, RelayError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let boundary = multer::parse_boundary(content_type).map_err(|_| RelayError::Malformed)?;
+    let most = limit.saturating_mul(3).saturating_add(ROOM_FOR_THE_REST);
+    let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
+    let in_vain = Arc::new(AtomicU64::new(0));
+    let body = OneAtATime {
+        stream: body.map_err(io::Error::other).boxed(),
+        in_vain: Arc::clone(&in_vain),
+        paused: false,
+    };
+    let relay = Relay {
+        form: Multipart::with_constraints(body, boundary, limits),
+        in_vain,
+        file: None,
+        ready: VecDeque::new(),
+        names: BTreeSet::new(),
+        parts: 0,
+        applicant: Applicant::new(),
+        limit,
+        most,
+        outcome,
+    };
+    Ok(stream::try_unfold(relay, |mut relay| async move {
+        match relay.next().await {
+            Ok(piece) => Ok(piece.map(|piece| (piece, relay))),
+            Err(error) => {
+                relay.outcome.stop(error);
+                // The connection breaks on it, and what stopped it is told beside it.
+                Err(UploadError::Changed { part: "form" })
+            }
+        }
+    }))
+}
+
+struct Relay {
+    form: Multipart<'static>,
+    in_vain: Arc<AtomicU64>,
+    file: Option<OpenFile>,
+    ready: VecDeque<Piece>,
+    names: BTreeSet<String>,
+    parts: usize,
+    applicant: Applicant,
+    limit: u64,
+    most: u64,
+    outcome: Outcome,
+}
+
+struct OpenFile {
+    part: &'static str,
+    field: Field<'static>,
+    seen: u64,
+}
+
+impl Relay {
+    async fn next(&mut self) -> Result<Option<Piece>, RelayError> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Ok(Some(piece));
+            }
+            if let Some(mut file) = self.file.take() {
+                if let Some(piece) = self.piece_of(&mut file).await? {
+                    self.ready.push_back(Piece::Data(piece));
+                    self.file = Some(file);
+                }
+                continue;
+            }
+            self.in_vain.store(0, Ordering::Relaxed);
+            let field = self.form.next_field().await;
+            let Some(field) = field.map_err(|error| self.broken(&error))? else {
+                return self.finish();
+            };
+            self.part(field).await?;
+        }
+    }
+
+    fn finish(&self) -> Result<Option<Piece>, RelayError> {
+        let missing = [DOCUMENT, SELFIE]
+            .into_iter()
+            .find(|part| !self.names.contains(*part));
+        match missing {
+            Some(part) => Err(RelayError::Missing { part }),
+            None => Ok(None),
+        }
+    }
+
+    async fn part(&mut self, field: Field<'static>) -> Result<(), RelayError> {
+        self.parts = self.parts.saturating_add(1);
+        if self.parts > MAX_PARTS {
+            return Err(RelayError::TooManyParts);
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let file = [DOCUMENT, DOCUMENT_BACK, SELFIE]
+            .into_iter()
+            .find(|part| *part == name);
+        let is_text = name == LIVENESS_MODE || name.starts_with(APPLICANT_PREFIX);
+        if (file.is_some() || is_text) && !self.names.insert(name.clone()) {
+            return Err(RelayError::Twice);
+        }
+        match file {
+            Some(part) => self.begin_file(part, field).await,
+            None if is_text => self.text(name, field).await,
+            None => self.drop_part(&name, field).await,
+        }
+    }
+
+    async fn begin_file(
+        &mut self,
+        part: &'static str,
+        field: Field<'static>,
+    ) -> Result<(), RelayError> {
+        let mut file = OpenFile {
+            part,
+            field,
+            seen: 0,
+        };
+        let (mut first, mut telling) = (VecDeque::new(), BytesMut::new());
+        while telling.len() < TELLING_BYTES
+            && let Some(piece) = self.piece_of(&mut file).await?
+        {
+            let missing = TELLING_BYTES.saturating_sub(telling.len());
+            telling.extend(piece.iter().take(missing));
+            first.push_back(Piece::Data(piece));
+        }
+        if telling.is_empty() {
+            return Err(RelayError::Upload(UploadError::Empty { part }));
+        }
+        let given = file.field.file_name();
+        let media_type = MediaType::judge(part, &telling, given)
+            .map_err(|wrong| RelayError::Upload(UploadError::of_type(part, wrong)))?;
+        // What the person's own machine calls it is nobody's business.
+        let extension = media_type.extensions().first().copied().unwrap_or_default();
+        first.push_front(Piece::Part(PartHead {
+            name: part.to_owned(),
+            file: Some((format!("{part}.{extension}"), media_type)),
+        }));
+        self.ready = first;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    async fn text(&mut self, name: String, mut field: Field<'static>) -> Result<(), RelayError> {
+        let mut text = Vec::new();
+        while let Some(piece) = self.chunk(&mut field).await? {
+            text.extend_from_slice(&piece);
+            if text.len() > MAX_TEXT {
+                return Err(RelayError::Text);
+            }
+        }
+        let text = String::from_utf8(text).map_err(|_| RelayError::Text)?;
+        if name == LIVENESS_MODE {
+            let Ok(mode) = text.parse::<LivenessMode>();
+            if matches!(mode, LivenessMode::Unknown(_)) {
+                return Err(RelayError::Text);
+            }
+        } else {
+            match self.applicant.clone().field(&name, text.clone()) {
+                Ok(applicant) => self.applicant = applicant,
+                Err(ApplicantError::Verdict) => {
+                    self.outcome.drop_part(&name);
+                    return Ok(());
+                }
+                Err(error) => return Err(RelayError::Applicant(error)),
+            }
+        }
+        self.ready
+            .push_back(Piece::Part(PartHead { name, file: None }));
+        self.ready.push_back(Piece::Data(text.into()));
+        Ok(())
+    }
+
+    async fn drop_part(&mut self, name: &str, mut field: Field<'static>) -> Result<(), RelayError> {
+        self.outcome.drop_part(name);
+        while self.chunk(&mut field).await?.is_some() {}
+        Ok(())
+    }
+
+    async fn piece_of(&self, file: &mut OpenFile) -> Result<Option<Bytes>, RelayError> {
+        let piece = self.chunk(&mut file.field).await?;
+        let more = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        file.seen = file.seen.saturating_add(more);
+        if file.seen > self.limit {
+            let (part, limit) = (file.part, self.limit);
+            return Err(RelayError::Upload(UploadError::TooLarge { part, limit }));
+        }
+        Ok(piece)
+    }
+
+    async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, RelayError> {
+        self.in_vain.store(0, Ordering::Relaxed);
+        let chunk = field.chunk().await;
+        chunk.map_err(|error| self.broken(&error))
+    }
+
+    fn broken(&self, error: &multer::Error) -> RelayError {
+        match error {
+            multer::Error::StreamSizeExceeded { .. } => RelayError::TooLarge { limit: self.most },
+            _ => RelayError::Malformed,
+        }
+    }
+}
+
+/// multer takes all that is ready before it hands any of it on, so that a fast browser would fill
+/// the memory while KYCPort is slow: here nothing is ready after each piece, until multer comes
+/// again. And it keeps what is no part yet: here that ends.
+struct OneAtATime {
+    stream: stream::BoxStream<'static, io::Result<Bytes>>,
+    in_vain: Arc<AtomicU64>,
+    paused: bool,
+}
+
+impl Stream for OneAtATime {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.paused) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = self.stream.poll_next_unpin(cx);
+        if let Poll::Ready(Some(Ok(piece))) = &polled {
+            self.paused = true;
+            let more = piece.len() as u64;
+            let in_vain = self.in_vain.fetch_add(more, Ordering::Relaxed);
+            if in_vain > MOST_IN_VAIN {
+                return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
+            }
+        }
+        polled
+    }
+}

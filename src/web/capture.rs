@@ -1,0 +1,219 @@
+//! A browser's upload to a case, through this app and on to KYCPort.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use tokio::sync::Mutex;
+
+use super::{random, signed_in::SignedIn};
+use crate::cases::{CaseClient, CaseError, RelayError, Relayed, UploadError};
+
+/// So long what the browser still sends is read out after a no, so that it sees the no.
+const READ_OUT: Duration = Duration::from_secs(10);
+/// So much of it, in bytes.
+const MOST_READ_OUT: u64 = 128 * 1024 * 1024;
+
+/// A `multipart/form-data` that a browser is sending: `document`, `selfie`, and if they are there
+/// `document_back`, `liveness_mode` and `applicant_*` (K51). As an extractor it takes the body and
+/// reads nothing of it yet.
+///
+/// ```no_run
+/// # use kycport::{RelyingParty, SignedIn, web::{CaptureError, CaptureUpload}};
+/// # use axum::{Json, extract::{Path, State}};
+/// async fn upload(
+///     State(kycport): State<RelyingParty>,
+///     Path(case_id): Path<String>,
+///     person: SignedIn,
+///     upload: CaptureUpload,
+/// ) -> Result<Json<Vec<String>>, CaptureError> {
+///     let relayed = upload.forward(kycport.cases(), &person, &case_id).await?;
+///     Ok(Json(relayed.received))
+/// }
+/// ```
+///
+/// axum's own limit of bodies (2 MB) does not apply: the caps are three files of
+/// [`max_upload_file_bytes`](crate::ConfigBuilder::max_upload_file_bytes), 64 parts, 1 MiB for
+/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for all of it.
+pub struct CaptureUpload {
+    content_type: String,
+    body: Arc<Mutex<BodyDataStream>>,
+}
+
+/// Why an upload was not handed on. As an answer it is a problem JSON with a code, and nothing of
+/// what was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct CaptureError(#[from] RelayError);
+
+impl CaptureUpload {
+    /// Hands it on to `case_id`, which must be the case of whoever is signed in: the case is read
+    /// first, before a byte of the upload. Then each piece goes out as it comes in; nothing is held
+    /// and nothing is written to disk. What the browser says is a verdict is left out, and reported
+    /// in [`Relayed::dropped`].
+    ///
+    /// # Errors
+    /// [`CaptureError`], which is an answer too: 400, 413 or 415 for what was sent, 404 for a case
+    /// that is not this person's, 409 for one that takes no upload, 502 for what KYCPort would not
+    /// have, 503 if it cannot be asked, 504 if its answer was lost.
+    pub async fn forward(
+        self,
+        cases: &CaseClient,
+        person: &SignedIn,
+        case_id: &str,
+    ) -> Result<Relayed, CaptureError> {
+        let relayed = self.try_forward(cases, person, case_id).await;
+        match &relayed {
+            Ok(relayed) if !relayed.dropped.is_empty() => {
+                let parts = relayed.dropped.len();
+                tracing::warn!(parts, "an upload had parts that are not handed on");
+            }
+            Ok(_) => {}
+            Err(_) => self.read_out().await,
+        }
+        Ok(relayed?)
+    }
+
+    async fn try_forward(
+        &self,
+        cases: &CaseClient,
+        person: &SignedIn,
+        case_id: &str,
+    ) -> Result<Relayed, RelayError> {
+        cases.get_of(person.subject(), case_id).await?;
+        let body = self.stream();
+        cases.relay(case_id, &self.content_type, body).await
+    }
+
+    fn stream(&self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + use<> {
+        stream::unfold(Arc::clone(&self.body), |body| async move {
+            let piece = body.lock().await.next().await?;
+            Some((piece, body))
+        })
+    }
+
+    /// Whoever is still sending does not see an answer on a connection that is closed under them.
+    async fn read_out(&self) {
+        let reading = async {
+            let mut body = self.body.lock().await;
+            let mut seen = 0_u64;
+            while let Some(Ok(piece)) = body.next().await {
+                seen = seen.saturating_add(piece.len() as u64);
+                if seen > MOST_READ_OUT {
+                    return;
+                }
+            }
+        };
+        // Whoever is slower than that goes without.
+        let _ = tokio::time::timeout(READ_OUT, reading).await;
+    }
+}
+
+impl<S: Sync> FromRequest<S> for CaptureUpload {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|it| it.to_str().ok());
+        Ok(Self {
+            content_type: content_type.unwrap_or_default().to_owned(),
+            body: Arc::new(Mutex::new(request.into_body().into_data_stream())),
+        })
+    }
+}
+
+impl fmt::Debug for CaptureUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CaptureUpload(…)")
+    }
+}
+
+impl CaptureError {
+    /// Why it was not handed on.
+    pub fn reason(&self) -> &RelayError {
+        &self.0
+    }
+
+    fn status(&self) -> StatusCode {
+        match &self.0 {
+            RelayError::TooLarge { .. }
+            | RelayError::TooManyParts
+            | RelayError::Upload(UploadError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            RelayError::Upload(
+                UploadError::UnsupportedType { .. } | UploadError::NameMismatch { .. },
+            ) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RelayError::Case(error) => status_of(error),
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match &self.0 {
+            RelayError::TooLarge { .. } => "upload_too_large",
+            RelayError::TooManyParts => "too_many_parts",
+            RelayError::Twice => "part_twice",
+            RelayError::Missing { .. } => "part_missing",
+            RelayError::Text | RelayError::Applicant(_) => "invalid_field",
+            RelayError::Upload(UploadError::TooLarge { .. }) => "file_too_large",
+            RelayError::Upload(UploadError::Empty { .. }) => "file_empty",
+            RelayError::Upload(
+                UploadError::UnsupportedType { .. } | UploadError::NameMismatch { .. },
+            ) => "unsupported_media_type",
+            RelayError::Upload(_) | RelayError::Malformed => "malformed_upload",
+            RelayError::Case(error) => match status_of(error) {
+                StatusCode::NOT_FOUND => "case_not_found",
+                StatusCode::CONFLICT => "case_not_open",
+                StatusCode::GATEWAY_TIMEOUT => "outcome_unknown",
+                StatusCode::SERVICE_UNAVAILABLE => "kycport_unavailable",
+                _ => "kycport_refused",
+            },
+        }
+    }
+}
+
+fn status_of(error: &CaseError) -> StatusCode {
+    match error {
+        CaseError::OtherCase | CaseError::Id => StatusCode::NOT_FOUND,
+        CaseError::Refused { status: 404, .. } => StatusCode::NOT_FOUND,
+        CaseError::Refused { status: 409, .. } => StatusCode::CONFLICT,
+        CaseError::OutcomeUnknown(_) => StatusCode::GATEWAY_TIMEOUT,
+        CaseError::Transport(_)
+        | CaseError::RateLimited { .. }
+        | CaseError::Unavailable { .. }
+        | CaseError::NoTenantKey => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+impl IntoResponse for CaptureError {
+    fn into_response(self) -> Response {
+        let (status, code, reference) = (self.status(), self.code(), random::reference());
+        tracing::info!(code, reference, "an upload was not handed on");
+        let body = serde_json::json!({
+            "type": "about:blank",
+            "title": "The upload was not taken",
+            "status": status.as_u16(),
+            "code": code,
+            "reference": reference,
+        });
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, json);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let RelayError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        }
+        response
+    }
+}

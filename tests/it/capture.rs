@@ -1,0 +1,428 @@
+//! A browser's upload, through the app and on to the mock; and what a decision does to a session.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::Path,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use kycport::{
+    Assurance, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    cases::{Case, CaseStatus, Outcome},
+    mock::{Browser, Endpoint, MockIssuer, Page, Person, samples},
+    web::{CaptureError, CaptureUpload},
+};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+struct Stage {
+    kyc: MockIssuer,
+    app: RunningApp,
+    party: RelyingParty,
+    ada: Person,
+    browser: Browser,
+    case: Case,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        Self::with(|config| config).await
+    }
+
+    async fn with(more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let kyc = MockIssuer::start().await;
+        let ada = kyc
+            .person("ada")
+            .status(KycStatus::Unverified)
+            .tier(KycTier::T0)
+            .create();
+        let mut party = None;
+        let store = MemoryStore::default();
+        let app = kyc
+            .serve(|config| {
+                let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
+                party = Some(kycport.clone());
+                Router::new()
+                    .route("/upload/{case}", post(upload))
+                    .route("/decide/{case}", post(decide))
+                    .route("/assurance", get(assurance))
+                    .route(
+                        "/guarded",
+                        get(async || "in").route_layer(kycport.require(KycTier::T2)),
+                    )
+                    .merge(kycport.router())
+                    .layer(Extension(kycport.clone()))
+                    .layer(kycport.session_layer(store))
+            })
+            .await
+            .unwrap();
+        let party = party.unwrap();
+        let browser = kyc.browser();
+        browser
+            .sign_in(&app.url("/auth/login"), &ada)
+            .await
+            .unwrap();
+        let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
+        Self {
+            kyc,
+            app,
+            party,
+            ada,
+            browser,
+            case,
+        }
+    }
+
+    fn cookie(&self) -> String {
+        let cookies = self.browser.cookies(self.app.url("/"));
+        let pairs = cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    fn upload_path(&self) -> String {
+        format!("/upload/{}", self.case.id)
+    }
+
+    /// As the page's script would send it: with the session cookie, from the same origin.
+    async fn send(&self, form: Form) -> (u16, Value) {
+        let boundary = form.boundary().to_owned();
+        let body = reqwest::Body::wrap_stream(form.into_stream());
+        self.send_raw(&format!("multipart/form-data; boundary={boundary}"), body)
+            .await
+    }
+
+    async fn send_raw(&self, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .post(self.app.url(&self.upload_path()))
+            .header("cookie", self.cookie())
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", content_type)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    fn status(&self) -> CaseStatus {
+        self.kyc.cases().find(&self.case.id).unwrap().status
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.browser.fetch(&self.app.url(path)).await.unwrap()
+    }
+}
+
+async fn upload(
+    Extension(kycport): Extension<RelyingParty>,
+    Path(case): Path<String>,
+    person: SignedIn,
+    upload: CaptureUpload,
+) -> Result<Json<Value>, CaptureError> {
+    let relayed = upload.forward(kycport.cases(), &person, &case).await?;
+    Ok(Json(
+        json!({ "received": relayed.received, "dropped": relayed.dropped }),
+    ))
+}
+
+async fn decide(
+    Extension(kycport): Extension<RelyingParty>,
+    Path(case): Path<String>,
+    _: SignedIn,
+) -> String {
+    match kycport.cases().decide(&case).await {
+        Ok(decision) => decision.outcome.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn assurance(person: SignedIn) -> Json<Assurance> {
+    Json(person.assurance().clone())
+}
+
+fn file(bytes: impl Into<reqwest::Body>, name: &'static str) -> Part {
+    Part::stream(bytes).file_name(name)
+}
+
+fn document() -> Part {
+    file(samples::document("ada"), "my passport.png")
+}
+
+fn good() -> Form {
+    Form::new()
+        .part("document", document())
+        .part("selfie", file(samples::selfie("ada"), "me.PNG"))
+}
+
+#[tokio::test]
+async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
+    // case 123
+    let stage = Stage::new().await;
+    let form = good()
+        .text("outcome", "approved")
+        .text("applicant_risk_level", "low")
+        .text("applicant_given_name", "Ada")
+        .text("liveness_mode", "active")
+        .text("csrf", "x")
+        .part(
+            "document_back",
+            file(samples::document_back("ada"), "the back.png"),
+        );
+    let (status, told) = stage.send(form).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(
+        told["dropped"],
+        json!(["outcome", "applicant_risk_level", "csrf"])
+    );
+    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    assert_eq!(kept.status, CaseStatus::DocumentsReceived);
+    assert_eq!(kept.texts.len(), 2);
+    assert_eq!(kept.texts["applicant_given_name"], "Ada");
+    // What the person's machine calls a file stays there.
+    assert_eq!(
+        kept.files["document"].file_name.as_deref(),
+        Some("document.png")
+    );
+    assert_eq!(
+        kept.files["document_back"].file_name.as_deref(),
+        Some("document_back.png")
+    );
+    assert_eq!(
+        kept.files["document"].size,
+        samples::document("ada").len() as u64
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
+    // cases 121, 123, 125
+    let stage = Stage::new().await;
+    let selfie = || file(samples::selfie("ada"), "me.png");
+    let large = || samples::document_of_size("ada", 20 << 20);
+    let with = |document: Part| {
+        Form::new()
+            .part("document", document)
+            .part("selfie", selfie())
+    };
+    for (form, status, code) in [
+        (with(file(Vec::new(), "a.png")), 400, "file_empty"),
+        (with(file(large(), "a.png")), 413, "file_too_large"),
+        (
+            with(file("GIF89a, a picture", "a.gif")),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            with(file(samples::document("ada"), "a.pdf")),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            Form::new().part("document", document()),
+            400,
+            "part_missing",
+        ),
+        (Form::new(), 400, "malformed_upload"),
+        (good().part("document", document()), 400, "part_twice"),
+        (good().text("liveness_mode", "asleep"), 400, "invalid_field"),
+        (good().text("applicant_Name", "Ada"), 400, "invalid_field"),
+        (
+            good().text("applicant_name", "x".repeat(2000)),
+            400,
+            "invalid_field",
+        ),
+        (
+            good().text("junk", "x".repeat(64 << 20)),
+            413,
+            "upload_too_large",
+        ),
+    ] {
+        let (answered, told) = stage.send(form).await;
+        assert_eq!(
+            (answered, told["code"].as_str()),
+            (status, Some(code)),
+            "{told}"
+        );
+        assert_eq!(stage.status(), CaseStatus::Opened, "{code}");
+    }
+    let multipart = "multipart/form-data; boundary=b";
+    let part = "--b\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\nx\r\n";
+    let (answered, told) = stage.send_raw(multipart, part.repeat(10_000)).await;
+    assert_eq!(
+        (answered, told["code"].as_str()),
+        (413, Some("too_many_parts"))
+    );
+    let endless_head = vec![b'x'; 1 << 20];
+    let endless_head = [b"--b\r\nx-head: ".as_slice(), &endless_head].concat();
+    for (content_type, body) in [
+        ("", Vec::new()),
+        ("application/json", b"{}".to_vec()),
+        ("multipart/form-data", b"--b--".to_vec()),
+        (multipart, Vec::new()),
+        (multipart, b"--b\r\n\r\n".to_vec()),
+        (
+            multipart,
+            b"--b\r\ncontent-disposition: form-data; name=\"document\"\r\n\r\nhalf".to_vec(),
+        ),
+        (multipart, endless_head),
+    ] {
+        let (answered, told) = stage.send_raw(content_type, body).await;
+        assert_eq!(answered, 400, "{content_type}: {told}");
+        assert_eq!(stage.status(), CaseStatus::Opened);
+    }
+    let (answered, _) = stage.send(good()).await;
+    assert_eq!(answered, 200);
+}
+
+#[tokio::test]
+async fn nobody_uploads_to_somebody_elses_case() {
+    // case 124
+    let mut stage = Stage::new().await;
+    let bob = stage.kyc.person("bob").create();
+    let cases = stage.party.cases();
+    stage.case = cases.open(bob.id(), &KycTier::T2).await.unwrap();
+    stage.kyc.forget_requests();
+    let (status, told) = stage.send(good()).await;
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (404, Some("case_not_found"))
+    );
+    // Not a byte of it went out.
+    stage.kyc.requests(Endpoint::UploadCase).assert_count(0);
+    stage.case.id = "case_of_nobody".to_owned();
+    let (status, again) = stage.send(good()).await;
+    assert_eq!((status, &again["code"]), (404, &told["code"]));
+}
+
+#[tokio::test]
+async fn kycports_no_reaches_a_browser_that_is_still_sending() {
+    // cases 121, 122
+    let stage = Stage::new().await;
+    let large = || {
+        let document = file(samples::document_of_size("ada", 19 << 20), "a.png");
+        Form::new()
+            .part("document", document)
+            .part("selfie", file(samples::selfie("ada"), "me.png"))
+    };
+    stage
+        .kyc
+        .switch(|switches| switches.max_upload_file_bytes = 1 << 20);
+    let (status, told) = stage.send(large()).await;
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (502, Some("kycport_refused"))
+    );
+    let limit = 20 << 20;
+    let set = |switches: &mut kycport::mock::Switches| switches.max_upload_file_bytes = limit;
+    stage.kyc.switch(set);
+    let fault = stage.kyc.on(Endpoint::UploadCase).cut_after(1 << 20).once();
+    let (status, told) = stage.send(large()).await;
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (504, Some("outcome_unknown"))
+    );
+    drop(fault);
+    let _fault = stage.kyc.on(Endpoint::ReadCase).fail(500).times(3);
+    let (status, told) = stage.send(large()).await;
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (503, Some("kycport_unavailable"))
+    );
+}
+
+#[tokio::test]
+async fn a_browser_that_goes_away_takes_its_upload_with_it() {
+    // case 122
+    let stage = Stage::new().await;
+    let document = samples::document("ada");
+    let head =
+        b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
+    let begun = Bytes::from([head.as_slice(), &document].concat());
+    let broken = stream::iter([Ok(begun)]).chain(stream::once(async {
+        Err(io::Error::from(io::ErrorKind::BrokenPipe))
+    }));
+    let sent = reqwest::Client::new()
+        .post(stage.app.url(&stage.upload_path()))
+        .header("cookie", stage.cookie())
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "multipart/form-data; boundary=b")
+        .body(reqwest::Body::wrap_stream(broken))
+        .send()
+        .await;
+    sent.unwrap_err();
+    let (status, _) = stage.send(good()).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_decision_is_felt_by_the_live_session_at_once() {
+    let stage = Stage::new().await;
+    let before = stage.get("/guarded").await;
+    assert_ne!(before.status(), 200);
+    let (status, _) = stage.send(good()).await;
+    assert_eq!(status, 200);
+    let decide = || async {
+        let url = stage.app.url(&format!("/decide/{}", stage.case.id));
+        stage
+            .browser
+            .post_form(&url, &[])
+            .await
+            .unwrap()
+            .body()
+            .to_owned()
+    };
+    stage.kyc.cases().next_outcome(Outcome::Review);
+    assert_eq!(decide().await, "review");
+    assert_eq!(
+        stage.get("/assurance").await.json()["kyc_status"],
+        "pending"
+    );
+    stage
+        .kyc
+        .cases()
+        .review(&stage.case.id, Outcome::Approved)
+        .unwrap();
+    let waiting = stage.party.cases();
+    waiting
+        .wait_until_decided(&stage.case.id, Duration::from_secs(30))
+        .await
+        .unwrap();
+    let felt = stage.get("/assurance").await.json();
+    assert_eq!(
+        (&felt["kyc_status"], &felt["kyc_tier"]),
+        (&json!("verified"), &json!("t2"))
+    );
+    assert_eq!(stage.get("/guarded").await.status(), 200);
+}
+
+#[tokio::test]
+async fn bad_news_is_felt_even_if_the_status_cannot_be_asked_and_good_news_is_not() {
+    for (outcome, status, guarded) in [
+        (Outcome::Rejected, "rejected", 503),
+        (Outcome::Review, "pending", 503),
+        (Outcome::Approved, "verified", 200),
+    ] {
+        let stage = Stage::new().await;
+        stage.ada.verify(KycTier::T2);
+        assert_eq!(stage.get("/guarded").await.status(), 200);
+        let (sent, _) = stage.send(good()).await;
+        assert_eq!(sent, 200);
+        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+        stage.kyc.cases().next_outcome(outcome.clone());
+        stage.party.cases().decide(&stage.case.id).await.unwrap();
+        let felt = stage.get("/assurance").await.json();
+        assert_eq!(felt["kyc_status"], status, "{outcome}");
+        // Whoever is not known to be verified is asked about, and there is no answer.
+        assert_eq!(stage.get("/guarded").await.status(), guarded, "{outcome}");
+    }
+}
