@@ -16,6 +16,7 @@ pub mod mock;
 pub mod oidc;
 mod relying_party;
 mod secret;
+mod strict_json;
 #[cfg(feature = "mock")]
 mod testing;
 #[cfg(feature = "web")]

@@ -8,13 +8,14 @@ use std::{
 
 /// What each floor may stand on. `TransportError` and the like, which `lib.rs` hands out from a
 /// floor, count as that floor.
-const FLOORS: [(&str, &[&str]); 12] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
+    ("strict_json", &[]),
     ("http", &["clock"]),
     ("kyc", &["clock", "http", "secret", "wire"]),
-    ("oidc", &["clock", "http", "secret", "wire"]),
+    ("oidc", &["clock", "http", "secret", "strict_json", "wire"]),
     ("web", &["clock", "http", "kyc", "oidc", "secret", "wire"]),
     ("mock", &["clock", "wire"]),
     (
