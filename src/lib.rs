@@ -21,6 +21,7 @@ mod strict_json;
 mod testing;
 #[cfg(feature = "web")]
 pub mod web;
+pub mod webhook;
 pub mod wire;
 
 #[cfg(all(feature = "mock", feature = "web"))]

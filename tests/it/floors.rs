@@ -8,7 +8,7 @@ use std::{
 
 /// What each floor may stand on. `TransportError` and the like, which `lib.rs` hands out from a
 /// floor, count as that floor.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("http", &["clock"]),
     ("kyc", &["clock", "http", "secret", "wire"]),
     ("oidc", &["clock", "http", "secret", "strict_json", "wire"]),
+    ("webhook", &["clock", "secret", "strict_json", "wire"]),
     ("web", &["clock", "http", "kyc", "oidc", "secret", "wire"]),
     ("mock", &["clock", "wire"]),
     (

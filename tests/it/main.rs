@@ -39,3 +39,5 @@ mod step_up;
 mod support;
 mod token_endpoint;
 mod userinfo;
+mod webhook_events;
+mod webhook_signature;
