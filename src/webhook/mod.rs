@@ -3,7 +3,7 @@
 //!
 //! 1. [`WebhookVerifier::verify`] judges the raw bytes and the headers (K60, K61).
 //! 2. [`EventReader::read`] reads what was verified (K63), and [`AgeLimit::check`] its time (K64).
-//! 3. A replay store sees to it that an event takes effect once (K62).
+//! 3. A [`ReplayStore`] sees to it that an event takes effect once (K62).
 //!
 //! Between 1 and 2 a delivery can be queued, as a [`QueuedDelivery`].
 
@@ -14,6 +14,7 @@ mod mac;
 mod presented;
 mod reader;
 mod refused;
+mod replay;
 mod scheme;
 mod time;
 mod verified;
@@ -25,6 +26,10 @@ pub use event::{Event, EventKey, EventKind};
 pub use presented::MAX_SIGNATURES;
 pub use reader::{EventReader, InvalidPointer, MAX_ID_BYTES, Pointers, Unreadable};
 pub use refused::Refused;
+pub use replay::{
+    Begun, DeliveryTiming, LeaseToken, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable,
+    Settled, TimingError, conformance,
+};
 pub use scheme::{BodyScheme, SecretEncoding, SignatureEncoding, SignatureScheme};
 pub use verified::{QueuedDelivery, Verified};
 pub use verifier::{

@@ -32,6 +32,7 @@ mod logout;
 mod mint;
 mod no_panic;
 mod refresh;
+mod replay_store;
 mod session;
 mod sign_in;
 mod status;
