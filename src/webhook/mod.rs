@@ -26,6 +26,10 @@ pub use event::{Event, EventKey, EventKind};
 pub use presented::MAX_SIGNATURES;
 pub use reader::{EventReader, InvalidPointer, MAX_ID_BYTES, Pointers, Unreadable};
 pub use refused::Refused;
+#[cfg(feature = "postgres")]
+pub use replay::PostgresReplayStore;
+#[cfg(feature = "redis")]
+pub use replay::RedisReplayStore;
 pub use replay::{
     Begun, DeliveryTiming, LeaseToken, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable,
     Settled, TimingError, conformance,

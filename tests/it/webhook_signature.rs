@@ -382,6 +382,10 @@ fn clock_at(seconds: i64) -> Arc<TestClock> {
     Arc::new(clock)
 }
 
+fn s(value: &str) -> (&str, &str) {
+    ("webhook-signature", value)
+}
+
 #[test]
 fn standard_webhooks_example_verifies() {
     // cases 126, 129, 133
@@ -406,9 +410,6 @@ fn standard_webhooks_example_verifies() {
     let many = format!("{} {STANDARD_SIGNATURE}", "v1,x ".repeat(MAX_SIGNATURES));
     let v2 = STANDARD_SIGNATURE.replace("v1,", "v2,");
     let cut = &STANDARD_SIGNATURE[..STANDARD_SIGNATURE.len() - 1];
-    fn s(value: &str) -> (&str, &str) {
-        ("webhook-signature", value)
-    }
     for (pairs, verdict) in [
         (vec![id, at, s(&several)], Ok(())),
         (vec![id, at, s(&many)], Err(Refused::TooManySignatures)),
