@@ -33,6 +33,11 @@ impl Timestamp {
         Self(seconds.saturating_mul(1000))
     }
 
+    /// The moment `millis` milliseconds after the epoch (before it, if negative).
+    pub const fn from_unix_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
     /// Whole seconds since the epoch.
     pub const fn as_unix(self) -> i64 {
         self.0.div_euclid(1000)

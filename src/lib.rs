@@ -18,10 +18,12 @@ pub mod mock;
 pub mod oidc;
 mod relying_party;
 mod secret;
+mod strict_json;
 #[cfg(feature = "mock")]
 mod testing;
 #[cfg(feature = "web")]
 pub mod web;
+pub mod webhook;
 pub mod wire;
 
 #[cfg(all(feature = "mock", feature = "web"))]

@@ -66,7 +66,7 @@ impl CaseClient {
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
         let told = self.api.tell(|| self.send(request(None))).await;
-        opened(told?, person_id)
+        opened(&told?, person_id)
     }
 
     /// The same with an `Idempotency-Key`, so that it can be sent again: three attempts, and any
@@ -91,7 +91,7 @@ impl CaseClient {
         let request = self.request_to_open(person_id, level)?;
         let send = || self.send(request(Some(key.clone())));
         match self.api.call(Repeat::Question, send).await {
-            Ok(answer) => opened(answer, person_id),
+            Ok(answer) => opened(&answer, person_id),
             // The last attempt may have done it, and calling this again tells.
             Err(failure @ Failure::Unavailable { .. }) => Err(Undone::Unknown(failure).into()),
             Err(failure @ Failure::Transport(TransportError::Timeout | TransportError::Broken)) => {
@@ -292,8 +292,8 @@ impl fmt::Debug for CaseClient {
     }
 }
 
-fn opened(answer: Answer, person_id: &str) -> Result<Case, CaseError> {
-    let case = Case::read(&answer).map_err(CaseError::after_the_deed)?;
+fn opened(answer: &Answer, person_id: &str) -> Result<Case, CaseError> {
+    let case = Case::read(answer).map_err(CaseError::after_the_deed)?;
     if case.person_id != person_id {
         return Err(CaseError::OtherCase);
     }

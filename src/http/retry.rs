@@ -73,11 +73,10 @@ pub(crate) enum Repeat {
 impl Repeat {
     fn is_worth_another(self, result: &Result<Answer, TransportError>) -> bool {
         match (self, result) {
+            (_, Err(TransportError::Connect))
+            | (Self::Question, Err(TransportError::Timeout | TransportError::Broken)) => true,
             (Self::Question, Ok(answer)) => is_not_now(answer.status),
-            (Self::Deed, Ok(_)) => false,
-            (_, Err(TransportError::Connect)) => true,
-            (Self::Question, Err(TransportError::Timeout | TransportError::Broken)) => true,
-            (_, Err(_)) => false,
+            (Self::Deed, Ok(_)) | (_, Err(_)) => false,
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Opening, reading and deciding cases (K50, K52, K54, K57, K59).
 
+#![expect(
+    clippy::result_large_err,
+    reason = "a no is an answer like any other, and there is one a request"
+)]
+
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 

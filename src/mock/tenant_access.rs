@@ -1,5 +1,10 @@
 //! Which tenant calls the API, and whether it may (K43, K47).
 
+#![expect(
+    clippy::result_large_err,
+    reason = "a no is an answer like any other, and there is one a request"
+)]
+
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header::RETRY_AFTER};

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{
-    refusal::{ClaimProblem, TokenRefusal},
-    strict_json::Object,
-};
-use crate::{clock::Timestamp, secret::constant_time_eq, wire::claims};
+use super::refusal::{ClaimProblem, TokenRefusal};
+use crate::{clock::Timestamp, secret::constant_time_eq, strict_json::Object, wire::claims};
 
 /// The longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
 const MAX_SUBJECT_BYTES: usize = 255;

@@ -8,9 +8,11 @@ use super::{
     algorithm::AlgorithmNames,
     keys::KeySet,
     refusal::{TokenKind, TokenPart, TokenRefusal},
-    strict_json::{self, Object},
 };
-use crate::wire::claims;
+use crate::{
+    strict_json::{self, Object},
+    wire::claims,
+};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -19,7 +19,6 @@ mod metadata;
 mod provider;
 mod refusal;
 mod settings;
-mod strict_json;
 mod userinfo;
 
 pub use access_token::{

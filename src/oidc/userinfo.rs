@@ -8,11 +8,12 @@ use http::{
 };
 use url::Url;
 
-use super::{claims::Claims, provider::ProviderError, strict_json};
+use super::{claims::Claims, provider::ProviderError};
 use crate::{
     clock::Timestamp,
     http::{HttpClient, TransportError},
     secret::Secret,
+    strict_json,
     wire::{
         claims,
         kyc::{KycStatus, KycTier},

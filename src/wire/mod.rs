@@ -11,4 +11,5 @@ pub mod discovery;
 pub mod jwks;
 pub mod kyc;
 pub mod token;
+pub mod webhook;
 mod word;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 const FEW: usize = 32;
 
 /// Reads a JSON object, refusing duplicate names at every depth.
-pub(super) fn object(bytes: &[u8]) -> Option<Object<'_>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Object<'_>> {
     // Once for all of it, which is faster than string by string.
     let text = str::from_utf8(bytes).ok()?;
     serde_json::from_str(text).ok()
@@ -21,25 +21,25 @@ pub(super) fn object(bytes: &[u8]) -> Option<Object<'_>> {
 
 /// The outermost object. It has a dozen members, each of which is looked for once and taken out: a
 /// list does that in less time than a tree.
-pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value)>);
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Value)>);
 
 impl Object<'_> {
-    pub(super) fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         let member = self.0.iter().find(|(own, _)| own == name)?;
         Some(&member.1)
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         let at = self.0.iter().position(|(own, _)| own == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
     /// What nobody took.
-    pub(super) fn rest(self) -> Map<String, Value> {
+    pub(crate) fn rest(self) -> Map<String, Value> {
         let owned = self.0.into_iter();
         owned
             .map(|(name, value)| (name.into_owned(), value))

@@ -1,0 +1,183 @@
+//! What it costs to judge a delivery, beside what its HMAC alone costs, and beside the same by
+//! standardwebhooks.
+//!
+//! Run with `cargo bench --bench webhook`. The table at the end has the ratios to the bare HMAC,
+//! whose key is hashed ahead. They come from measurements taken in turns within one run, so that
+//! what slows the machine slows all contenders alike.
+
+#![expect(clippy::print_stdout, reason = "a bench reports to its reader")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a bench may fail loudly"
+)]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderMap;
+use kycport::{
+    Clock as _, Secret, SystemClock,
+    webhook::{SignatureScheme, WebhookVerifier, sign_test_delivery},
+};
+use sha2::Sha256;
+
+const KEY: &[u8; 32] = b"thirty-two bytes of a secret key";
+const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+const SIZES: [(&str, usize); 2] = [("1 KiB", 1024), ("64 KiB", 64 * 1024)];
+
+/// A way to judge a delivery. It panics if the delivery is refused.
+type Contender = Box<dyn Fn()>;
+
+fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
+    let with_body = |(name, length): (&'static str, usize)| {
+        // The others take text alone.
+        let body = Bytes::from(vec![b'a'; length]);
+        let signed = standard_headers(&body);
+        let contenders = vec![
+            ("bare HMAC", bare(&body)),
+            ("kycport", ours(&body)),
+            (
+                "kycport, Standard Webhooks",
+                ours_standard(&body, signed.clone()),
+            ),
+            ("standardwebhooks", standardwebhooks(&body, signed)),
+        ];
+        (name, contenders)
+    };
+    SIZES.into_iter().map(with_body).collect()
+}
+
+fn standard_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(KEY))
+}
+
+/// Signed now: the others read the machine's clock.
+fn standard_headers(body: &[u8]) -> HeaderMap {
+    let time = SystemClock::new().now().as_unix();
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
+    mac.update(format!("{ID}.{time}.").as_bytes());
+    mac.update(body);
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let mut headers = HeaderMap::new();
+    headers.insert("webhook-id", ID.parse().unwrap());
+    headers.insert("webhook-timestamp", time.into());
+    headers.insert("webhook-signature", signature.parse().unwrap());
+    headers
+}
+
+fn bare(body: &Bytes) -> Contender {
+    let key = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
+    let mut mac = key.clone();
+    mac.update(body);
+    let tag = mac.finalize().into_bytes();
+    let body = body.clone();
+    Box::new(move || {
+        let mut mac = black_box(&key).clone();
+        mac.update(black_box(&body));
+        mac.verify(black_box(&tag)).unwrap();
+    })
+}
+
+fn ours(body: &Bytes) -> Contender {
+    let secret = Secret::new(str::from_utf8(KEY).unwrap());
+    let headers = HeaderMap::from_iter([sign_test_delivery(&secret, body)]);
+    let builder = WebhookVerifier::builder().secret("current", secret);
+    judging(builder.build().unwrap(), headers, body)
+}
+
+fn ours_standard(body: &Bytes, headers: HeaderMap) -> Contender {
+    let builder = WebhookVerifier::builder()
+        .scheme(SignatureScheme::StandardWebhooks)
+        .secret("current", Secret::new(standard_secret()));
+    judging(builder.build().unwrap(), headers, body)
+}
+
+fn judging(verifier: WebhookVerifier, headers: HeaderMap, body: &Bytes) -> Contender {
+    let body = body.clone();
+    Box::new(move || {
+        let judged = verifier.verify(black_box(&headers), black_box(&body).clone());
+        black_box(judged.unwrap());
+    })
+}
+
+fn standardwebhooks(body: &Bytes, headers: HeaderMap) -> Contender {
+    let webhook = standardwebhooks::Webhook::new(&standard_secret()).unwrap();
+    let body = body.clone();
+    Box::new(move || {
+        webhook
+            .verify(black_box(&body), black_box(&headers))
+            .unwrap();
+    })
+}
+
+fn criterion_runs(c: &mut Criterion) {
+    for (size, contenders) in contenders() {
+        let mut group = c.benchmark_group(size);
+        for (name, judge) in contenders {
+            group.bench_function(name, |b| b.iter(&judge));
+        }
+        group.finish();
+    }
+}
+
+/// How often each contender has its turn, and how many deliveries it judges then.
+const TURNS: usize = 1000;
+const DELIVERIES_A_TURN: u32 = 8;
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn turn(judge: &Contender) -> Duration {
+    let start = Instant::now();
+    for _ in 0..DELIVERIES_A_TURN {
+        judge();
+    }
+    start.elapsed() / DELIVERIES_A_TURN
+}
+
+/// Lets the contenders judge in turns and prints their medians and the ratios to the first.
+fn print_ratios() {
+    println!("{:<10}{:<28}{:>12}{:>10}", "", "", "median", "ratio");
+    for (size, contenders) in contenders() {
+        let mut times = vec![Vec::with_capacity(TURNS); contenders.len()];
+        for _ in 0..TURNS {
+            for ((_, judge), times) in contenders.iter().zip(&mut times) {
+                times.push(turn(judge));
+            }
+        }
+        let medians: Vec<_> = times.into_iter().map(median).collect();
+        let bare = medians.first().map_or(f64::NAN, Duration::as_secs_f64);
+        for ((name, _), median) in contenders.iter().zip(&medians) {
+            let ratio = median.as_secs_f64() / bare;
+            let micros = median.as_secs_f64() * 1e6;
+            println!("{size:<10}{name:<28}{micros:>9.2} µs{ratio:>10.3}");
+        }
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
+    targets = criterion_runs
+}
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    let asked = |name: &str| std::env::args().any(|arg| arg == name);
+    if asked("--bench") && !asked("--profile-time") {
+        print_ratios();
+    }
+}

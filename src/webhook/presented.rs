@@ -1,0 +1,148 @@
+//! What the headers of a delivery present: pure reading, no judgement.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    mac::Tag,
+    refused::Refused,
+    scheme::{BodyScheme, SignatureEncoding, SignatureScheme},
+};
+use crate::clock::Timestamp;
+
+/// So many signatures of one delivery are looked at; with more it is refused.
+pub const MAX_SIGNATURES: usize = 8;
+
+pub(super) const ID: HeaderName = HeaderName::from_static("webhook-id");
+pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// The signatures, and what is signed before the body.
+#[derive(Default)]
+pub(super) struct Presented {
+    pub(super) tags: Vec<Tag>,
+    /// Signed before the body, with a dot after each.
+    pub(super) before: Vec<String>,
+    pub(super) id: Option<String>,
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Presented {
+    /// What is signed: each part before the body with a dot after it, then the body.
+    pub(super) fn signed<'a>(&'a self, body: &'a [u8]) -> Vec<&'a [u8]> {
+        let dotted = self.before.iter().flat_map(|part| [part.as_bytes(), b"."]);
+        dotted.chain([body]).collect()
+    }
+}
+
+pub(super) fn read(scheme: &SignatureScheme, headers: &HeaderMap) -> Result<Presented, Refused> {
+    match scheme {
+        SignatureScheme::Body(scheme) => body(scheme, headers),
+        SignatureScheme::Timestamped(header) => timestamped(header, headers),
+        SignatureScheme::StandardWebhooks => standard(headers),
+    }
+}
+
+/// Any number of headers, of any of the names, with any number of signatures between commas.
+fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Refused> {
+    let values = scheme
+        .headers
+        .iter()
+        .flat_map(|name| headers.get_all(name))
+        // What is not text is still a signature that cannot be read.
+        .map(|value| value.to_str().unwrap_or_default());
+    let pieces = values.flat_map(|value| value.split(',')).map(str::trim);
+    let tags = tags(pieces, |piece| {
+        let digits = piece.strip_prefix(scheme.prefix.as_str()).unwrap_or(piece);
+        Tag::read(digits, scheme.encoding)
+    })?;
+    Ok(Presented {
+        tags,
+        ..Presented::default()
+    })
+}
+
+/// `t=1700000000,v1=…,v1=…`. Versions other than `v1` are passed over.
+fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Refused> {
+    let value = only(headers, header)?.ok_or(Refused::NoSignature)?;
+    let parts = || {
+        value
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+    };
+    let mut times = parts().filter(|(name, _)| *name == "t").map(|(_, t)| t);
+    let (Some(time), None) = (times.next(), times.next()) else {
+        return Err(Refused::UnreadableSignedPart);
+    };
+    let at = seconds(time).ok_or(Refused::UnreadableSignedPart)?;
+    let signatures = parts().filter(|(name, _)| *name == "v1");
+    let tags = tags(signatures, |(_, hex)| {
+        Tag::read(hex, SignatureEncoding::Hex)
+    })?;
+    Ok(Presented {
+        tags,
+        before: vec![time.to_owned()],
+        id: None,
+        at: Some(at),
+    })
+}
+
+/// Three headers, the signatures with spaces between them. Versions other than `v1` are passed over.
+fn standard(headers: &HeaderMap) -> Result<Presented, Refused> {
+    let signatures = only(headers, &SIGNATURE)?.ok_or(Refused::NoSignature)?;
+    let id = only(headers, &ID)?
+        .filter(|id| !id.is_empty())
+        .ok_or(Refused::UnreadableSignedPart)?;
+    let time = only(headers, &TIMESTAMP)?.ok_or(Refused::UnreadableSignedPart)?;
+    let at = seconds(time).ok_or(Refused::UnreadableSignedPart)?;
+    let tags = tags(signatures.split_ascii_whitespace(), |piece| {
+        let (version, text) = piece.split_once(',')?;
+        let known = version == "v1";
+        known.then(|| Tag::read(text, SignatureEncoding::Base64))?
+    })?;
+    Ok(Presented {
+        tags,
+        before: vec![id.to_owned(), time.to_owned()],
+        id: Some(id.to_owned()),
+        at: Some(at),
+    })
+}
+
+/// The signatures that can be read. One that cannot is counted and passed over: it may be of a kind
+/// that is yet to come, and stands beside one of ours while senders move.
+fn tags<P>(
+    pieces: impl Iterator<Item = P>,
+    read: impl Fn(P) -> Option<Tag>,
+) -> Result<Vec<Tag>, Refused> {
+    let mut tags = Vec::new();
+    let mut count = 0_usize;
+    for piece in pieces {
+        count = count.saturating_add(1);
+        if count > MAX_SIGNATURES {
+            return Err(Refused::TooManySignatures);
+        }
+        tags.extend(read(piece));
+    }
+    match (count, tags.is_empty()) {
+        (0, _) => Err(Refused::NoSignature),
+        (_, true) => Err(Refused::UnreadableSignature),
+        _ => Ok(tags),
+    }
+}
+
+/// The text of a header that must not stand twice: of two, one could be signed and the other read.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
+    let mut values = headers.get_all(name).iter();
+    let (value, second): (Option<&HeaderValue>, _) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Refused::UnreadableSignedPart);
+    }
+    let text = value.map(HeaderValue::to_str).transpose();
+    text.map_err(|_| Refused::UnreadableSignedPart)
+}
+
+/// Whole seconds since the epoch, in digits.
+fn seconds(text: &str) -> Option<Timestamp> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok().map(Timestamp::from_unix))?
+}

@@ -1,0 +1,296 @@
+//! Judging deliveries by their signature.
+
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    age::{AgeLimit, Untimely},
+    diagnosis::Diagnosis,
+    mac::{MacKey, key_bytes},
+    presented,
+    refused::Refused,
+    scheme::{SecretEncoding, SignatureScheme},
+    verified::Verified,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    secret::Secret,
+    wire::webhook,
+};
+
+/// The longest body that is taken if nothing else is said, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The most secrets that can be current at once.
+pub const MAX_SECRETS: usize = 8;
+/// The shortest key that is taken, in bytes: 128 bits.
+pub const MIN_SECRET_BYTES: usize = 16;
+
+/// How far a signed moment of a delivery may be from now, before and after.
+const TOLERANCE: AgeLimit = AgeLimit::new(Duration::from_secs(300), Duration::from_secs(300));
+
+/// Says of bytes and headers whether KYCPort sent them (K60, K61).
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::HeaderMap;
+/// use kycport::{Secret, webhook::{Refused, WebhookVerifier, sign_test_delivery}};
+///
+/// let secret = Secret::new("a secret of sixteen bytes or more");
+/// let verifier = WebhookVerifier::builder().secret("2026-01", secret.clone()).build()?;
+///
+/// let body = Bytes::from_static(br#"{"id":"evt_1"}"#);
+/// let (name, value) = sign_test_delivery(&secret, &body);
+/// let headers = HeaderMap::from_iter([(name, value)]);
+/// let verified = verifier.verify(&headers, body.clone())?;
+/// assert_eq!(verified.secret_name(), "2026-01");
+///
+/// let changed = Bytes::from_static(br#"{"id":"evt_2"}"#);
+/// assert_eq!(verifier.verify(&headers, changed), Err(Refused::Mismatch));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Reading what is in the bytes is another step, [`EventReader::read`](super::EventReader::read):
+/// verified bytes can be queued first.
+#[derive(Clone)]
+pub struct WebhookVerifier {
+    scheme: SignatureScheme,
+    keys: Vec<NamedKey>,
+    max_body: usize,
+    tolerance: AgeLimit,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct NamedKey {
+    name: String,
+    secret: Secret,
+    key: MacKey,
+}
+
+impl WebhookVerifier {
+    /// Begins with what tenants observe of KYCPort (K61), and no secret.
+    pub fn builder() -> WebhookVerifierBuilder {
+        WebhookVerifierBuilder {
+            scheme: SignatureScheme::default(),
+            secrets: Vec::new(),
+            max_body: MAX_BODY_BYTES,
+            tolerance: TOLERANCE,
+            clock: None,
+        }
+    }
+
+    /// Judges the very bytes that came, before anything decodes or parses them. Asks nobody.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn verify(&self, headers: &HeaderMap, body: Bytes) -> Result<Verified, Refused> {
+        if body.len() > self.max_body {
+            return Err(Refused::TooLarge);
+        }
+        let presented = presented::read(&self.scheme, headers)?;
+        let signed = presented.signed(&body);
+        let matched = self.keys.iter().find(|named| {
+            let tag = named.key.sign(&signed);
+            presented.tags.iter().any(|presented| presented.is(&tag))
+        });
+        let matched = matched.ok_or(Refused::Mismatch)?;
+        if let Some(at) = presented.at {
+            let timely = self.tolerance.check(at, self.clock.now());
+            timely.map_err(|untimely| match untimely {
+                Untimely::TooOld => Refused::TooOld,
+                Untimely::FromTheFuture => Refused::FromTheFuture,
+            })?;
+        }
+        Ok(Verified::new(
+            body,
+            matched.name.clone(),
+            presented.id,
+            presented.at,
+        ))
+    }
+
+    /// Looks for the reason of a [`Refused::Mismatch`], for the log of whoever sets webhooks up. It
+    /// never makes a delivery good.
+    ///
+    /// It hashes the body a dozen times for each secret, and whoever knows the address can bring it
+    /// about: call it now and then, not for each delivery.
+    pub fn diagnose(&self, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
+        let body = body.get(..self.max_body).unwrap_or(body);
+        let keys = self.keys.iter();
+        let keys = keys.map(|named| (named.secret.expose(), &named.key));
+        Diagnosis::of(&self.scheme, keys, headers, body)
+    }
+
+    /// The longest body that is taken, in bytes: whoever reads it from the network stops there.
+    pub fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// The names of the secrets.
+    pub fn secret_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|named| named.name.as_str())
+    }
+}
+
+impl Debug for WebhookVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookVerifier")
+            .field("scheme", &self.scheme)
+            .field("secrets", &self.secret_names().collect::<Vec<_>>())
+            .field("max_body", &self.max_body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a [`WebhookVerifier`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct WebhookVerifierBuilder {
+    scheme: SignatureScheme,
+    secrets: Vec<(String, Secret)>,
+    max_body: usize,
+    tolerance: AgeLimit,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl WebhookVerifierBuilder {
+    /// A secret that KYCPort may sign with. While one replaces another both are given, the new one
+    /// first; `name` is what logs and [`Verified::secret_name`] say of it.
+    pub fn secret(mut self, name: impl Into<String>, secret: Secret) -> Self {
+        self.secrets.push((name.into(), secret));
+        self
+    }
+
+    /// How deliveries are signed; as K61 says if nothing else is said.
+    pub fn scheme(mut self, scheme: impl Into<SignatureScheme>) -> Self {
+        self.scheme = scheme.into();
+        self
+    }
+
+    /// The longest body that is taken, in bytes; 1 MiB if nothing is said.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How far a signed moment may be from now, where the scheme signs one; 5 min before and after
+    /// if nothing is said.
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = AgeLimit::new(tolerance, tolerance);
+        self
+    }
+
+    /// The clock that a signed moment is held against; the machine's if nothing is said.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Judges the settings.
+    ///
+    /// # Errors
+    /// [`VerifierError`] for the first that cannot be used.
+    pub fn build(self) -> Result<WebhookVerifier, VerifierError> {
+        if self.secrets.is_empty() {
+            return Err(VerifierError::NoSecret);
+        }
+        if self.secrets.len() > MAX_SECRETS {
+            return Err(VerifierError::TooManySecrets);
+        }
+        let mut keys: Vec<NamedKey> = Vec::new();
+        for (name, secret) in self.secrets {
+            if name.is_empty() || keys.iter().any(|other| other.name == name) {
+                return Err(VerifierError::Name(name));
+            }
+            match key(&self.scheme, secret.expose()) {
+                Ok(key) => keys.push(NamedKey { name, secret, key }),
+                Err(problem) => return Err(VerifierError::Secret { name, problem }),
+            }
+        }
+        Ok(WebhookVerifier {
+            scheme: self.scheme,
+            keys,
+            max_body: self.max_body,
+            tolerance: self.tolerance,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+        })
+    }
+}
+
+/// A verifier cannot be built. Nothing of a secret is in here but its name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifierError {
+    /// There is no secret: nothing could be verified.
+    #[error("there is no webhook secret")]
+    NoSecret,
+    /// There are more than [`MAX_SECRETS`].
+    #[error("there are more than {MAX_SECRETS} webhook secrets")]
+    TooManySecrets,
+    /// A secret's name is empty, or is another's.
+    #[error("the name {0:?} of a webhook secret is empty or not its own")]
+    Name(String),
+    /// A secret cannot be used.
+    #[error("webhook secret {name:?}: {problem}")]
+    Secret {
+        /// The secret's name.
+        name: String,
+        /// What is wrong with it.
+        problem: SecretProblem,
+    },
+}
+
+/// What is wrong with a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretProblem {
+    /// Nothing, or nothing but white space.
+    #[error("it is blank")]
+    Blank,
+    /// White space, such as the end of a line, before or after it.
+    #[error("white space is around it; take it away")]
+    WhiteSpace,
+    /// It does not read as what the scheme says it is written in.
+    #[error("it is not written as the scheme has it")]
+    Encoding,
+    /// Less than [`MIN_SECRET_BYTES`]: who has seen one delivery could guess it.
+    #[error("it is shorter than {MIN_SECRET_BYTES} bytes")]
+    Short,
+}
+
+fn key(scheme: &SignatureScheme, text: &str) -> Result<MacKey, SecretProblem> {
+    if text.trim().is_empty() {
+        return Err(SecretProblem::Blank);
+    }
+    if text.trim() != text {
+        return Err(SecretProblem::WhiteSpace);
+    }
+    let (text, encoding) = match scheme {
+        SignatureScheme::Body(scheme) => (text, scheme.secret),
+        SignatureScheme::Timestamped(_) => (text, SecretEncoding::Utf8),
+        SignatureScheme::StandardWebhooks => (
+            text.strip_prefix("whsec_").unwrap_or(text),
+            SecretEncoding::Base64,
+        ),
+    };
+    let bytes = key_bytes(text, encoding).ok_or(SecretProblem::Encoding)?;
+    if bytes.len() < MIN_SECRET_BYTES {
+        return Err(SecretProblem::Short);
+    }
+    MacKey::new(&bytes).ok_or(SecretProblem::Encoding)
+}
+
+/// The header that KYCPort would send with `body` (K61), for an app's own tests. The scheme is the
+/// default one.
+pub fn sign_test_delivery(secret: &Secret, body: &[u8]) -> (HeaderName, HeaderValue) {
+    let hex = MacKey::new(secret.expose().as_bytes()).map(|key| key.sign(&[body]).hex());
+    let text = format!("{}{}", webhook::SIGNATURE_PREFIX, hex.unwrap_or_default());
+    let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+    (HeaderName::from_static(webhook::SIGNATURE), value)
+}

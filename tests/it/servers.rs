@@ -1,0 +1,191 @@
+//! Real servers for the tests: one Redis and one Postgres for the whole process, on free ports.
+//!
+//! Skipped, and said so, where `redis-server` or `postgres` are not installed;
+//! `KYCPORT_REQUIRE_SERVERS=1` makes that a failure.
+
+use std::{
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use fred::interfaces::ClientLike as _;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+/// The server runs for as long as the shell can read. Its input closes when this process ends,
+/// however it ends, so nothing is left behind.
+const UNTIL_INPUT_ENDS: &str = r#"
+pid=$!
+read _
+kill -KILL "$pid"
+wait "$pid"
+rm -rf "$dir"
+"#;
+
+const REDIS: &str = r#"
+dir=$(mktemp -d) && cd "$dir" || exit 1
+redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly no \
+    >"$dir/log" 2>&1 &
+"#;
+
+/// `KILL` to Postgres leaves its shared memory behind, so it is asked first.
+const POSTGRES: &str = r#"
+dir=$(mktemp -d) && cd "$dir" || exit 1
+"$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync >"$dir/log" 2>&1 || exit 1
+"$BIN/postgres" -D "$dir/data" -p "$PORT" -h 127.0.0.1 -k "$dir" \
+    -c fsync=off -c max_connections=60 >>"$dir/log" 2>&1 &
+pid=$!
+read _
+kill -QUIT "$pid"
+wait "$pid"
+rm -rf "$dir"
+"#;
+
+/// A server, until it is stopped or this process ends.
+pub(crate) struct Server {
+    watchdog: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(mut watchdog: Command) -> Self {
+        let port = free_port();
+        let watchdog = watchdog
+            .env("PORT", port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Self { watchdog, port };
+        server.wait_until_it_listens();
+        server
+    }
+
+    fn wait_until_it_listens(&mut self) {
+        for _ in 0..600 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
+            }
+            let ended = self.watchdog.try_wait().unwrap();
+            assert_eq!(ended, None, "the server did not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the server does not listen");
+    }
+
+    /// A Redis of one's own.
+    pub(crate) fn redis() -> Option<Self> {
+        if !is_installed("redis-server") {
+            skip("redis-server");
+            return None;
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{REDIS}{UNTIL_INPUT_ENDS}")]);
+        Some(Self::start(shell))
+    }
+
+    /// A Postgres of one's own.
+    pub(crate) fn postgres() -> Option<Self> {
+        let Some(bin) = postgres_bin() else {
+            skip("postgres");
+            return None;
+        };
+        // Postgres does not run as root.
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        let mut shell = if root {
+            let mut other = Command::new("setpriv");
+            other.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                "sh",
+            ]);
+            other
+        } else {
+            Command::new("sh")
+        };
+        shell
+            .current_dir("/")
+            .env("BIN", bin)
+            .args(["-c", POSTGRES]);
+        Some(Self::start(shell))
+    }
+
+    /// Ends it, and waits for that.
+    pub(crate) fn stop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        self.watchdog.wait().unwrap();
+    }
+
+    /// A connected client.
+    pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        let config = fred::types::config::Config::from_url(&url).unwrap();
+        let pool = fred::types::Builder::from_config(config)
+            .build_pool(4)
+            .unwrap();
+        pool.init().await.unwrap();
+        pool
+    }
+
+    /// A connected client. It listens before it lets anybody in, so that is tried again.
+    pub(crate) async fn postgres_pool(&self) -> PgPool {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+        for _ in 0..100 {
+            let options = PgPoolOptions::new().max_connections(8);
+            match options.connect(&url).await {
+                Ok(pool) => return pool,
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+        panic!("postgres lets nobody in");
+    }
+}
+
+/// The Redis that the tests share.
+pub(crate) fn redis() -> Option<&'static Server> {
+    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+    SHARED.get_or_init(Server::redis).as_ref()
+}
+
+/// The Postgres that the tests share.
+pub(crate) fn postgres() -> Option<&'static Server> {
+    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+    SHARED.get_or_init(Server::postgres).as_ref()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Where Debian has the newest one, or where the path has one.
+fn postgres_bin() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
+    let folders = versions.into_iter().flatten().filter_map(Result::ok);
+    let mut bins: Vec<_> = folders.map(|folder| folder.path().join("bin")).collect();
+    bins.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(bins.into_iter().rev())
+        .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
+}
+
+fn is_installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
+/// Straight to stderr, which the test harness does not swallow.
+fn skip(server: &str) {
+    assert!(
+        std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),
+        "the tests with servers are required, but there is no {server} on this machine"
+    );
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: no {server} on this machine").unwrap();
+}

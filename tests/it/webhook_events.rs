@@ -1,0 +1,260 @@
+//! What verified bytes say.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use kycport::{
+    KycStatus, KycTier, Secret, Timestamp,
+    webhook::{
+        EventKey, EventKind, EventReader, InvalidPointer, Pointers, Unreadable, Verified,
+        WebhookVerifier, sign_test_delivery,
+    },
+    wire::webhook::{EventBody, EventData, EventType},
+};
+use serde_json::{Value, json};
+
+/// These bytes as KYCPort's.
+fn verified(body: &[u8]) -> Verified {
+    let secret = Secret::new("a secret that is long enough");
+    let verifier = WebhookVerifier::builder()
+        .secret("s", secret.clone())
+        .build()
+        .unwrap();
+    let headers = HeaderMap::from_iter([sign_test_delivery(&secret, body)]);
+    verifier
+        .verify(&headers, Bytes::copy_from_slice(body))
+        .unwrap()
+}
+
+fn read(body: &Value) -> Result<kycport::webhook::Event, Unreadable> {
+    EventReader::default().read(&verified(body.to_string().as_bytes()))
+}
+
+fn status_changed() -> Value {
+    json!({
+        "id": "evt_1", "type": "kyc.status_changed", "created_at": "2026-01-02T03:04:05Z",
+        "data": {
+            "person_id": "canary-person", "kyc_status": "verified", "kyc_tier": "t2",
+            "aml_clear": true,
+        },
+    })
+}
+
+fn with(pointer: &str, value: Value) -> Value {
+    let mut body = status_changed();
+    *body.pointer_mut(pointer).unwrap() = value;
+    body
+}
+
+fn without(object: &str, name: &str) -> Value {
+    let mut body = status_changed();
+    let object = body.pointer_mut(object).unwrap();
+    object.as_object_mut().unwrap().remove(name).unwrap();
+    body
+}
+
+#[test]
+fn a_status_change_says_whose_and_what() {
+    let event = read(&status_changed()).unwrap();
+    assert_eq!(event.id, "evt_1");
+    assert_eq!(event.created_at, Timestamp::from_unix(1_767_323_045));
+    assert_eq!(event.event_type(), "kyc.status_changed");
+    assert_eq!(event.person_id(), Some("canary-person"));
+    assert_eq!(
+        event.kind,
+        EventKind::StatusChanged {
+            person_id: "canary-person".to_owned(),
+            kyc_status: Some(KycStatus::Verified),
+            kyc_tier: Some(KycTier::T2),
+            aml_clear: Some(true),
+        }
+    );
+}
+
+#[test]
+fn a_decided_case_says_whose_and_which() {
+    let mut body = with("/type", json!("verification.case.decided"));
+    let decided = |case_id: Option<&str>| EventKind::CaseDecided {
+        person_id: "canary-person".to_owned(),
+        case_id: case_id.map(str::to_owned),
+    };
+    assert_eq!(read(&body).unwrap().kind, decided(None));
+    body["data"]["case_id"] = json!("case_7");
+    let event = read(&body).unwrap();
+    assert_eq!(event.event_type(), "verification.case.decided");
+    assert_eq!(event.kind, decided(Some("case_7")));
+}
+
+#[test]
+fn an_event_of_another_type_is_kept_as_it_came() {
+    let body = json!({"id": 7, "type": "tenant.Renamed", "created_at": 1_700_000_000, "x": [1]});
+    let event = read(&body).unwrap();
+    assert_eq!(event.id, "7");
+    assert_eq!(event.event_type(), "tenant.Renamed");
+    assert_eq!(event.person_id(), None);
+    let event_type = "tenant.Renamed".to_owned();
+    assert_eq!(
+        event.kind,
+        EventKind::Unknown {
+            event_type,
+            raw: body
+        }
+    );
+}
+
+#[test]
+fn the_words_of_the_wire_are_what_the_reader_reads() {
+    let body = EventBody {
+        id: "evt_1".to_owned(),
+        event_type: EventType::StatusChanged,
+        created_at: "2026-01-02T03:04:05Z".to_owned(),
+        data: EventData {
+            person_id: "canary-person".to_owned(),
+            kyc_status: Some(KycStatus::Verified),
+            kyc_tier: Some(KycTier::T2),
+            aml_clear: Some(true),
+            case_id: None,
+        },
+    };
+    assert_eq!(serde_json::to_value(&body).unwrap(), status_changed());
+    assert_eq!(
+        serde_json::from_value::<EventBody>(status_changed()).unwrap(),
+        body
+    );
+}
+
+#[test]
+fn what_is_no_event_is_told_by_what_is_wrong() {
+    // case 129: a time that is absent or text; and ids that no store could hold.
+    for (body, refusal) in [
+        (without("", "id"), Unreadable::Id),
+        (with("/id", json!(null)), Unreadable::Id),
+        (with("/id", json!("")), Unreadable::Id),
+        (with("/id", json!(1.5)), Unreadable::Id),
+        (with("/id", json!(["evt_1"])), Unreadable::Id),
+        (with("/id", json!("evt\n1")), Unreadable::Id),
+        (with("/id", json!("e".repeat(256))), Unreadable::Id),
+        (without("", "type"), Unreadable::Type),
+        (with("/type", json!(7)), Unreadable::Type),
+        (without("", "created_at"), Unreadable::CreatedAt),
+        (
+            with("/created_at", json!("yesterday")),
+            Unreadable::CreatedAt,
+        ),
+        (
+            with("/created_at", json!("1700000000")),
+            Unreadable::CreatedAt,
+        ),
+        (without("/data", "person_id"), Unreadable::PersonId),
+        (with("/data/person_id", json!(7)), Unreadable::PersonId),
+        (with("/data/person_id", json!("")), Unreadable::PersonId),
+        (with("/data", json!("person")), Unreadable::PersonId),
+    ] {
+        assert_eq!(read(&body).map(drop), Err(refusal), "{body}");
+    }
+    assert!(read(&with("/id", json!("e".repeat(255)))).is_ok());
+    for bytes in [
+        &b""[..],
+        b"null",
+        b"[]",
+        b"{} {}",
+        b"{\"id\":\"\xff\"}",
+        br#"{"id":"a","id":"b"}"#,
+        br#"{"data":{"person_id":"a","person_id":"b"}}"#,
+    ] {
+        let refused = EventReader::default().read(&verified(bytes));
+        assert_eq!(refused.map(drop), Err(Unreadable::NotJson));
+    }
+}
+
+#[test]
+fn what_is_missing_or_not_understood_is_never_verified() {
+    for body in [
+        without("/data", "kyc_status"),
+        with("/data/kyc_status", json!(null)),
+        with("/data/kyc_status", json!(["verified"])),
+        with("/data/kyc_status", json!({"verified": true})),
+    ] {
+        let EventKind::StatusChanged { kyc_status, .. } = read(&body).unwrap().kind else {
+            panic!("another kind");
+        };
+        assert_eq!(kyc_status, None, "{body}");
+    }
+    let odd = with("/data/kyc_status", json!("blessed"));
+    let EventKind::StatusChanged { kyc_status, .. } = read(&odd).unwrap().kind else {
+        panic!("another kind");
+    };
+    assert_eq!(kyc_status, Some(KycStatus::Unknown("blessed".to_owned())));
+    // K32
+    let number = with("/data/kyc_tier", json!(2));
+    let EventKind::StatusChanged { kyc_tier, .. } = read(&number).unwrap().kind else {
+        panic!("another kind");
+    };
+    assert_eq!(kyc_tier, Some(KycTier::T2));
+}
+
+#[test]
+fn things_are_looked_for_where_the_pointers_say() {
+    // K63: at the top level too.
+    let flat = json!({
+        "id": "evt_1", "type": "kyc.status_changed", "created_at": 1_700_000_000,
+        "data": {"person_id": "p"}, "kyc_status": "rejected", "kyc_tier": "t1",
+    });
+    let EventKind::StatusChanged {
+        kyc_status,
+        kyc_tier,
+        ..
+    } = read(&flat).unwrap().kind
+    else {
+        panic!("another kind");
+    };
+    assert_eq!(
+        (kyc_status, kyc_tier),
+        (Some(KycStatus::Rejected), Some(KycTier::T1))
+    );
+
+    let mut pointers = Pointers::default();
+    pointers.id = vec!["/event/uid".to_owned()];
+    pointers.person_id = vec!["/who/0/a~1b".to_owned(), "/sub".to_owned()];
+    pointers.created_at = vec!["/at".to_owned()];
+    let reader = EventReader::new(pointers).unwrap();
+    let body = json!({
+        "event": {"uid": "u"}, "type": "kyc.status_changed", "at": 0, "who": [{"a/b": "p"}],
+    });
+    let event = reader.read(&verified(body.to_string().as_bytes())).unwrap();
+    assert_eq!((&*event.id, event.person_id()), ("u", Some("p")));
+
+    for wrong in ["id", "data/person_id", "/a~", "/a~2"] {
+        let mut pointers = Pointers::default();
+        pointers.case_id.push(wrong.to_owned());
+        let refused = EventReader::new(pointers).map(drop);
+        assert_eq!(refused, Err(InvalidPointer(wrong.to_owned())));
+    }
+}
+
+#[test]
+fn the_key_is_the_events_own_id_and_fits_any_store() {
+    // case 130
+    let first = read(&status_changed()).unwrap();
+    let again = read(&with("/data/kyc_status", json!("rejected"))).unwrap();
+    let other = read(&with("/id", json!("evt_2"))).unwrap();
+    assert_eq!(first.key(), again.key());
+    assert_ne!(first.key(), other.key());
+    for id in ["evt_1", "", "é \u{1f600} : / *", &"x".repeat(255)] {
+        let key = EventKey::of(id);
+        assert_eq!(key.as_str().len(), 64);
+        assert!(key.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}
+
+#[test]
+fn debug_shows_nothing_of_the_person() {
+    // case 137
+    let mut unknown = status_changed();
+    unknown["type"] = json!("kyc.other");
+    for body in [status_changed(), unknown] {
+        let event = read(&body).unwrap();
+        let shown = format!("{event:?} {:#?} {:?}", event.kind, event.key());
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(!shown.contains("evt_1"), "{shown}");
+    }
+}

