@@ -1,8 +1,14 @@
 //! The mock issuer against its own contract: a lax mock would hide bugs (case 136).
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "mock_own/browser.rs"]
 mod browser;
+#[path = "mock_own/cases.rs"]
+mod cases;
 #[path = "mock_own/fault.rs"]
 mod fault;
 #[path = "mock_own/life.rs"]

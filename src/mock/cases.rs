@@ -79,9 +79,9 @@ impl Cases {
     ///
     /// # Errors
     /// [`MockError::NotUnderReview`] if it is not, or if the outcome is another review.
-    pub fn review(&self, case_id: &str, outcome: Outcome) -> Result<(), MockError> {
+    pub fn review(&self, case_id: &str, outcome: &Outcome) -> Result<(), MockError> {
         let not_now = || MockError::NotUnderReview(case_id.to_owned());
-        if outcome == Outcome::Review {
+        if *outcome == Outcome::Review {
             return Err(not_now());
         }
         let case = {
@@ -93,7 +93,7 @@ impl Cases {
             case_api::settle(case, &case_engine::reviewed(outcome.clone()));
             case.clone()
         };
-        case_api::tell_person(&self.core, &case, &outcome);
+        case_api::tell_person(&self.core, &case, outcome);
         Ok(())
     }
 

@@ -20,16 +20,12 @@ pub(super) fn status(core: &Core, headers: &HeaderMap, person: &str) -> Answer {
     let seen = segment::decode(person)
         .and_then(|id| core.person(&id).filter(|person| person.id == id))
         .filter(|person| person.is_visible_to(&tenant.id));
-    match seen {
-        Some(person) => {
-            let told = about(&person, &switches, switches.status_person_id);
-            Answer::json(StatusCode::OK, told).no_store()
-        }
-        None => {
-            let why = "there is no such person, or none that this tenant sees";
-            api_error::refuse(StatusCode::NOT_FOUND, why, &switches)
-        }
+    if let Some(person) = seen {
+        let told = about(&person, &switches, switches.status_person_id);
+        return Answer::json(StatusCode::OK, told).no_store();
     }
+    let why = "there is no such person, or none that this tenant sees";
+    api_error::refuse(StatusCode::NOT_FOUND, why, &switches)
 }
 
 /// The answer about a person (K40). What is not known is absent (K31).

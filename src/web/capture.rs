@@ -182,8 +182,9 @@ impl CaptureError {
 
 fn status_of(error: &CaseError) -> StatusCode {
     match error {
-        CaseError::OtherCase | CaseError::Id => StatusCode::NOT_FOUND,
-        CaseError::Refused { status: 404, .. } => StatusCode::NOT_FOUND,
+        CaseError::OtherCase | CaseError::Id | CaseError::Refused { status: 404, .. } => {
+            StatusCode::NOT_FOUND
+        }
         CaseError::Refused { status: 409, .. } => StatusCode::CONFLICT,
         CaseError::OutcomeUnknown(_) => StatusCode::GATEWAY_TIMEOUT,
         CaseError::Transport(_)
