@@ -47,5 +47,6 @@ pub use relay::{RelayError, Relayed};
 pub use upload::{Progress, Upload};
 pub use wait::Waited;
 
+#[cfg(feature = "web")]
 pub(crate) use client::OnDecided;
 pub(crate) use settings::Settings;
