@@ -44,6 +44,7 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
         let why = "there is no such person, or none that this tenant sees";
         return Err(api_error::refuse(StatusCode::NOT_FOUND, why, switches));
     }
+    let now = core.now();
     let mut book = core.cases();
     if let Some((known, id)) = key.as_ref().and_then(|key| book.idempotent.get(key)) {
         if known != body {
@@ -61,7 +62,7 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
         person_id: wanted.person_id,
         level: wanted.level,
         status: CaseStatus::Opened,
-        opened_at: core.now(),
+        opened_at: now,
         uploaded: Uploads::default(),
         decision: None,
     };
@@ -96,7 +97,7 @@ fn try_decide(
 ) -> Result<Answer, Answer> {
     let switches = &core.switches();
     let tenant = tenant_access::tenant(core, headers, switches)?;
-    let id = of_tenant(core, &tenant, segment, switches)?.id;
+    let CaseRecord { id, person_id, .. } = of_tenant(core, &tenant, segment, switches)?;
     // There is nothing to say: whoever says something claims a verdict.
     let says_nothing = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
     if !says_nothing {
@@ -104,6 +105,8 @@ fn try_decide(
         let (status, code) = (StatusCode::BAD_REQUEST, "precomputed_verdict");
         return Err(api_error::refuse_as(status, code, "K53", why, switches));
     }
+    let person = core.person(&person_id);
+    let person = person.ok_or_else(|| not_found(switches))?;
     let mut book = core.cases();
     let conflict =
         |code, why| api_error::refuse_as(StatusCode::CONFLICT, code, "K57", why, switches);
@@ -119,8 +122,6 @@ fn try_decide(
         }
         _ => return Err(conflict("already_decided", "it is decided")),
     }
-    let person = core.person(&case.person_id);
-    let person = person.ok_or_else(|| not_found(switches))?;
     let forced = book.next.pop_front();
     let decision = case_engine::decide(&case, &person, book.all(), forced);
     if let Some(case) = book.find_mut(&id) {
@@ -207,7 +208,8 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
     let bad = |code, row, why| refuse(StatusCode::BAD_REQUEST, code, row, why);
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let media = content_type.unwrap_or_default().split(';').next();
-    if media.map(str::trim) != Some("application/json") {
+    let is_json = media.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
         let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
         return Err(refuse(
             status,

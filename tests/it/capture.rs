@@ -390,7 +390,7 @@ async fn a_decision_is_felt_by_the_live_session_at_once() {
     stage
         .kyc
         .cases()
-        .review(&stage.case.id, Outcome::Approved)
+        .review(&stage.case.id, &Outcome::Approved)
         .unwrap();
     let waiting = stage.party.cases();
     waiting

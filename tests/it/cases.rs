@@ -580,7 +580,7 @@ async fn a_decision_is_waited_for_and_can_be_given_up() {
     kyc.forget_requests();
     let patience = Duration::from_secs(30);
     let (waited, ()) = tokio::join!(cases.wait_until_decided(&case.id, patience), async {
-        kyc.cases().review(&case.id, Outcome::Approved).unwrap();
+        kyc.cases().review(&case.id, &Outcome::Approved).unwrap();
     });
     let Waited::Decided(_, decision) = waited.unwrap() else {
         panic!("it is decided");
@@ -611,7 +611,7 @@ async fn whoever_waits_looks_at_once_when_told() {
         party.cases().look_again("another");
         party.cases().look_again(&case.id);
         gate.release();
-        kyc.cases().review(&case.id, Outcome::Rejected).unwrap();
+        kyc.cases().review(&case.id, &Outcome::Rejected).unwrap();
     });
     assert!(matches!(waited.unwrap(), Waited::Decided(_, it) if it.outcome == Outcome::Rejected));
 }
