@@ -23,3 +23,11 @@ mod support;
 mod tokens;
 #[path = "mock_own/verify.rs"]
 mod verify;
+
+// The engine, from three sides.
+#[path = "mock_own/case_desk.rs"]
+mod case_desk;
+#[path = "mock_own/case_edges.rs"]
+mod case_edges;
+#[path = "mock_own/case_rules.rs"]
+mod case_rules;

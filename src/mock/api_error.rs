@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, Refusal},
+    endpoint::Endpoint,
     switches::Switches,
 };
 
@@ -38,6 +39,18 @@ pub(super) const fn code(status: u16) -> Option<&'static str> {
         403 => Some("forbidden"),
         404 => Some("person_not_found"),
         429 => Some("rate_limited"),
+        _ => None,
+    }
+}
+
+/// The code that this endpoint has for this status, if it is one of the API's.
+pub(super) const fn code_at(endpoint: Endpoint, status: u16) -> Option<&'static str> {
+    use Endpoint::{DecideCase, OpenCase, ReadCase, Status, UploadCase};
+    match (endpoint, status) {
+        (ReadCase | UploadCase | DecideCase, 404) => Some("case_not_found"),
+        (UploadCase, 413) => Some("file_too_large"),
+        (OpenCase | UploadCase, 415) => Some("unsupported_media_type"),
+        (Status | OpenCase | ReadCase | UploadCase | DecideCase, _) => code(status),
         _ => None,
     }
 }

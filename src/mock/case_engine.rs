@@ -5,9 +5,10 @@ use crate::wire::cases::{
     DOCUMENT, DecisionResponse, LIVENESS_MODE, LivenessMode, Outcome, RiskLevel, SELFIE,
 };
 
-/// What forces an outcome comes in this order: the test, a word in the document, the person's name.
+/// What forces an outcome comes in this order: the test, a word in the document, the person's name
+/// (K78).
 /// Otherwise the engine compares what it has seen: the same document or face for two persons is a
-/// fraud (1:N dedup).
+/// fraud (1:N dedup), and a document is no face (K77).
 pub(super) fn decide(
     case: &CaseRecord,
     person: &PersonRecord,
@@ -17,6 +18,8 @@ pub(super) fn decide(
     let outcome = forced
         .or_else(|| magic(case))
         .or_else(|| by_name(&person.name));
+    let hash = |part: &str| case.uploaded.files.get(part).map(|it| &it.sha256);
+    let is_no_face = hash(DOCUMENT) == hash(SELFIE);
     let is_known_elsewhere = all
         .iter()
         .filter(|other| other.person_id != case.person_id)
@@ -31,7 +34,7 @@ pub(super) fn decide(
         Some(Outcome::Approved) => (Outcome::Approved, RiskLevel::Low),
         Some(Outcome::Review) => (Outcome::Review, RiskLevel::Medium),
         Some(forced) => (forced, RiskLevel::High),
-        None if is_known_elsewhere => (Outcome::Rejected, RiskLevel::High),
+        None if is_known_elsewhere || is_no_face => (Outcome::Rejected, RiskLevel::High),
         None if is_active => (Outcome::Approved, RiskLevel::Low),
         None => (Outcome::Approved, RiskLevel::Medium),
     };

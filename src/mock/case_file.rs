@@ -102,11 +102,16 @@ impl Look {
     }
 
     fn magic(&self) -> Option<String> {
-        let begin = find(&self.head, MAGIC)?.checked_add(MAGIC.len())?;
-        let word = self.head.get(begin..)?.iter();
-        let word = word.copied().take_while(u8::is_ascii_lowercase);
-        Some(word.take(16).map(char::from).collect())
+        word(&self.head).or_else(|| word(&self.tail))
     }
+}
+
+/// The word after the magic one.
+fn word(bytes: &[u8]) -> Option<String> {
+    let begin = find(bytes, MAGIC)?.checked_add(MAGIC.len())?;
+    let word = bytes.get(begin..)?.iter();
+    let word = word.copied().take_while(u8::is_ascii_lowercase);
+    Some(word.take(16).map(char::from).collect())
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -1,24 +1,15 @@
 //! An upload, read piece by piece (K51, K53, K58).
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+#![expect(
+    clippy::result_large_err,
+    reason = "a no is an answer like any other, and there is one a request"
+)]
 
-use axum::{
-    body::{Body, BodyDataStream},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
-};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use super::{
     answer::Answer,
@@ -26,9 +17,9 @@ use super::{
     case_engine::is_verdict,
     case_file::{BadFile, Look},
     case_record::Uploads,
+    case_stream::UploadBody,
     core::Core,
     endpoint::Endpoint,
-    latch::Latch,
     rules::{Effect, Spot},
     switches::Switches,
 };
@@ -37,45 +28,19 @@ use crate::wire::cases::{
 };
 
 /// No upload is larger, in bytes.
-const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
+pub(super) const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
 /// No upload has more parts.
 const MAX_PARTS: usize = 64;
 /// No text is longer, in bytes.
 const MAX_TEXT: usize = 4096;
-/// So long what nobody reads any more is read out.
-const READ_OUT: Duration = Duration::from_secs(10);
-
-/// A body that is still coming.
-#[derive(Clone)]
-pub(super) struct UploadBody(Arc<Mutex<BodyDataStream>>);
+/// So much may follow the last part, in bytes: nothing of it is looked at.
+const MAX_EPILOGUE: usize = 64 * 1024;
 
 /// How an upload ends.
 pub(super) enum Uploaded {
     Answer(Answer),
     /// The connection is to be cut.
     Cut,
-}
-
-impl UploadBody {
-    pub(super) fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(body.into_data_stream())))
-    }
-
-    /// Reads what is left, and forgets it.
-    pub(super) async fn read_out(self) {
-        let reading = async {
-            let mut body = self.0.lock().await;
-            let mut seen = 0_u64;
-            while let Some(Ok(piece)) = body.next().await {
-                seen = seen.saturating_add(piece.len() as u64);
-                if seen > MAX_UPLOAD {
-                    return;
-                }
-            }
-        };
-        // Whoever is slower than that goes without.
-        let _ = tokio::time::timeout(READ_OUT, reading).await;
-    }
 }
 
 pub(super) async fn upload(
@@ -92,20 +57,17 @@ pub(super) async fn upload(
     let hold = core
         .rules()
         .take(before, |effect| matches!(effect, Effect::HoldAfter(..)));
-    let (stop, cut_at) = (
-        Arc::new(AtomicU64::new(0)),
-        match cut.as_ref().map(|it| &it.effect) {
-            Some(Effect::CutAfter(bytes)) => Some(*bytes),
-            _ => None,
-        },
-    );
+    let cut_at = match cut.as_ref().map(|it| &it.effect) {
+        Some(Effect::CutAfter(bytes)) => Some(*bytes),
+        _ => None,
+    };
     let hold = match hold.as_ref().map(|it| &it.effect) {
         Some(Effect::HoldAfter(bytes, latch)) => Some((*bytes, Arc::clone(latch))),
         _ => None,
     };
-    let stream = disturbed(body.clone(), cut_at, hold, Arc::clone(&stop));
-    match take(core, headers, case, stream, &switches).await {
-        _ if stop.load(Ordering::SeqCst) > 0 => Uploaded::Cut,
+    body.disturb(cut_at, hold).await;
+    match take(core, headers, case, body, &switches).await {
+        _ if body.is_cut().await => Uploaded::Cut,
         Ok(answer) | Err(answer) => Uploaded::Answer(answer),
     }
 }
@@ -115,11 +77,11 @@ async fn take(
     core: &Core,
     headers: &HeaderMap,
     case: &str,
-    stream: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    body: &UploadBody,
     switches: &Switches,
 ) -> Result<Answer, Answer> {
     let id = case_api::open_case(core, headers, case, switches)?;
-    let uploads = read(headers, stream, switches).await?;
+    let uploads = read(headers, body, switches).await?;
     let received: Vec<String> = uploads
         .files
         .keys()
@@ -139,18 +101,15 @@ async fn take(
 
 async fn read(
     headers: &HeaderMap,
-    stream: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    body: &UploadBody,
     switches: &Switches,
 ) -> Result<Uploads, Answer> {
     let refuse = |status, code, why| api_error::refuse_as(status, code, "K58", why, switches);
-    let malformed = |_| {
-        let why = "the body is no multipart/form-data, or broke off";
-        refuse(StatusCode::BAD_REQUEST, "invalid_request", why)
-    };
+    let malformed = |error| malformed(&error, switches);
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(malformed)?;
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(MAX_UPLOAD));
-    let mut form = Multipart::with_constraints(OneAtATime::new(stream), boundary, limits);
+    let mut form = Multipart::with_constraints(body.stream(), boundary, limits);
     let (mut uploads, mut parts) = (Uploads::default(), 0_usize);
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         parts = parts.saturating_add(1);
@@ -195,6 +154,12 @@ async fn read(
             }
         }
     }
+    // Its last read may still wait, with the body to itself.
+    drop(form);
+    // What comes after the last part is nothing, but that it comes says that all of it came.
+    if !body.ends_within(MAX_EPILOGUE).await {
+        return Err(malformed(multer::Error::IncompleteStream));
+    }
     let has = |part: &str| uploads.files.contains_key(part);
     let kind = uploads
         .texts
@@ -218,10 +183,8 @@ async fn file(
     let file_name = field.file_name().map(str::to_owned);
     let mut look = Look::default();
     loop {
-        let piece = field.chunk().await.map_err(|_| {
-            let why = "the body broke off within a file";
-            refuse(StatusCode::BAD_REQUEST, "invalid_request", why)
-        })?;
+        let piece = field.chunk().await;
+        let piece = piece.map_err(|error| malformed(&error, switches))?;
         let Some(piece) = piece else { break };
         look.at(&piece);
         if look.size() > switches.max_upload_file_bytes {
@@ -263,58 +226,19 @@ async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, 
     String::from_utf8(text).map_err(|_| refuse("a text is not UTF-8"))
 }
 
-/// The body as it comes, up to where a fault cuts it or makes it wait.
-fn disturbed(
-    body: UploadBody,
-    cut_at: Option<u64>,
-    hold: Option<(u64, Arc<Latch>)>,
-    stop: Arc<AtomicU64>,
-) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
-    futures_util::stream::unfold((body, 0_u64), move |(body, seen)| {
-        let (hold, stop) = (hold.clone(), Arc::clone(&stop));
-        async move {
-            if cut_at.is_some_and(|at| seen >= at) {
-                stop.store(1, Ordering::SeqCst);
-                return None;
-            }
-            if let Some((_, latch)) = hold.filter(|(at, _)| seen >= *at) {
-                latch.pass().await;
-            }
-            let piece = body.0.lock().await.next().await?;
-            let more = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-            Some((piece, (body, seen.saturating_add(more))))
-        }
-    })
-}
-
-/// multer takes all that is ready before it hands any of it on, so a fast sender would fill the
-/// memory: here nothing is ready after each piece, until multer comes again.
-struct OneAtATime<S> {
-    stream: Pin<Box<S>>,
-    paused: bool,
-}
-
-impl<S> OneAtATime<S> {
-    fn new(stream: S) -> Self {
-        Self {
-            stream: Box::pin(stream),
-            paused: false,
-        }
-    }
-}
-
-impl<S: Stream> Stream for OneAtATime<S> {
-    type Item = S::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        self.paused = !self.paused;
-        if !self.paused {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let polled = self.stream.as_mut().poll_next(cx);
-        // Only what was ready is followed by a pause.
-        self.paused = polled.is_ready();
-        polled
-    }
+/// Why multer went no further.
+fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
+    let (status, code, why) = match error {
+        multer::Error::StreamSizeExceeded { .. } => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "file_too_large",
+            "the upload is larger than 128 MiB",
+        ),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "the body is no multipart/form-data, or broke off",
+        ),
+    };
+    api_error::refuse_as(status, code, "K79", why, switches)
 }

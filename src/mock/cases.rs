@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     wire::{
-        cases::{CaseStatus, Outcome},
+        cases::{CaseStatus, Outcome, RiskLevel},
         kyc::KycTier,
     },
 };
@@ -21,9 +21,9 @@ use crate::{
 ///
 /// What the engine decides can be forced in four ways, in this order: by the test
 /// ([`next_outcome`](Self::next_outcome)); by the words `KYCPORT-MOCK:rejected` (or `approved`,
-/// `review`) in the first 64 KiB of the document, see [`samples`](super::samples); by a word
-/// `Reject`, `Review` or `Approve` in the person's name; and afterwards, when a case is in review,
-/// by the reviewer ([`review`](Self::review)).
+/// `review`) in the first 64 KiB or the last 1 KiB of the document, see
+/// [`samples`](super::samples); by a word `Reject`, `Review` or `Approve` in the person's name; and afterwards, when a case is in review,
+/// by the reviewer ([`review`](Self::review)) (K78).
 #[derive(Clone)]
 pub struct Cases {
     core: Arc<Core>,
@@ -43,6 +43,10 @@ pub struct CaseSnapshot {
     pub status: CaseStatus,
     /// What was decided, once it is.
     pub outcome: Option<Outcome>,
+    /// How much risk was seen, once it is decided.
+    pub risk_level: Option<RiskLevel>,
+    /// Whether a reviewer decided, once it is.
+    pub human_verified: Option<bool>,
     /// When it was opened, by the issuer's clock.
     pub opened_at: Timestamp,
     /// The files of the last complete upload, by the part's name.
@@ -132,12 +136,15 @@ fn snapshot(case: &CaseRecord) -> CaseSnapshot {
         };
         (part.clone(), file)
     });
+    let decision = case.decision.as_ref();
     CaseSnapshot {
         id: case.id.clone(),
         person_id: case.person_id.clone(),
         level: case.level.clone(),
         status: case.status.clone(),
-        outcome: case.decision.as_ref().map(|it| it.outcome.clone()),
+        outcome: decision.map(|it| it.outcome.clone()),
+        risk_level: decision.and_then(|it| it.risk_level.clone()),
+        human_verified: decision.and_then(|it| it.human_verified),
         opened_at: case.opened_at,
         files: files.collect(),
         texts: case.uploaded.texts.clone(),

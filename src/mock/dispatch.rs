@@ -15,7 +15,8 @@ use super::{
     authorize,
     breakage::wait,
     case_api,
-    case_upload::{self, UploadBody, Uploaded},
+    case_stream::UploadBody,
+    case_upload::{self, Uploaded},
     core::Core,
     discovery,
     endpoint::Endpoint,
@@ -39,12 +40,16 @@ pub(super) async fn serve(
         _ => (read(body).await, None),
     };
     let query = parts.uri.query().unwrap_or_default();
+    // JSON read as a form is one long name, and names are shown.
+    let form = body.as_deref().unwrap_or_default();
+    let is_form = endpoint.is_none_or(Endpoint::takes_a_form);
+    let form = if is_form { form } else { &[] };
     let incoming = Incoming {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: Params::parse(query.as_bytes()),
         headers: parts.headers,
-        form: Params::parse(body.as_deref().unwrap_or_default()),
+        form: Params::parse(form),
         body: body.clone().unwrap_or_default(),
         upload: upload.clone(),
     };
@@ -66,7 +71,7 @@ pub(super) async fn serve(
     if let Some(upload) = upload {
         // Whoever is still sending would not see the answer on a connection that is closed under
         // them.
-        tokio::spawn(upload.read_out());
+        tokio::spawn(upload.read_out(case_upload::MAX_UPLOAD));
     }
     response
 }

@@ -74,6 +74,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether a body is a form; the API's are JSON, or are read as they come.
+    pub(super) const fn takes_a_form(self) -> bool {
+        !matches!(
+            self,
+            Self::OpenCase | Self::ReadCase | Self::UploadCase | Self::DecideCase
+        )
+    }
+
     pub(super) fn of(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|own| own.id_in(path).is_some())
     }

@@ -45,6 +45,7 @@ mod case_api;
 mod case_engine;
 mod case_file;
 mod case_record;
+mod case_stream;
 mod case_upload;
 mod cases;
 mod claims;

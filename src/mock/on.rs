@@ -47,12 +47,11 @@ impl On {
         self
     }
 
-    /// Answers with this status and JSON: a `detail` (K23), or the endpoint's own error, for what
-    /// the status endpoint answers with 401, 403, 404 and 429 (K43). A number that is no final
-    /// status becomes 500.
+    /// Answers with this status and JSON: a `detail` (K23), or the endpoint's own error where it has
+    /// one: the status endpoint and those of cases for 401, 403, 404 and 429 (K43, K54), an upload
+    /// for 413 and 415 too (K58). A number that is no final status becomes 500.
     pub fn fail(self, status: u16) -> Rule {
-        let own = api_error::code(status).filter(|_| self.endpoint == Endpoint::Status);
-        let body = match own {
+        let body = match api_error::code_at(self.endpoint, status) {
             Some(code) => api_error::body(code, &self.core.switches()).to_string(),
             None => format!("{{\"detail\":\"the mock was told to answer {status}\"}}"),
         };
@@ -164,8 +163,8 @@ impl On {
         Gate::new(latch, rule.optional().always())
     }
 
-    /// Cuts the connection when so many bytes of the upload have come. Only
-    /// [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
+    /// Cuts the connection when so many bytes of the upload have come, be they all of it: nothing
+    /// of it counts. Only [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
     pub fn cut_after(self, bytes: u64) -> Rule {
         self.rule("cut_after", Effect::CutAfter(bytes))
     }
