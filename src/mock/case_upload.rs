@@ -1,10 +1,5 @@
 //! An upload, read piece by piece (K51, K53, K58).
 
-#![expect(
-    clippy::result_large_err,
-    reason = "a no is an answer like any other, and there is one a request"
-)]
-
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
