@@ -120,6 +120,44 @@ impl RelyingParty {
         crate::web::Web::require(tier)
     }
 
+    /// Receives KYCPort's webhooks, as a service for `Router::route_service`. Each event reaches
+    /// `handler` with its signature verified, once, whatever is delivered how often and in which
+    /// order; before that KYCPort is asked where the person stands, and their live sessions go by
+    /// the answer. The secrets are those of the configuration.
+    ///
+    /// ```
+    /// # use kycport::{Config, RelyingParty};
+    /// # let config = Config::builder("my-client", "https://app.example.com/auth/callback")
+    /// #     .webhook_secret("a secret of sixteen bytes or more")
+    /// #     .build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// let webhooks = kycport.webhooks(async |delivery| {
+    ///     println!("{} {:?}", delivery.event().event_type(), delivery.assurance());
+    ///     Ok::<(), std::io::Error>(())
+    /// });
+    /// let app: axum::Router = axum::Router::new()
+    ///     .route_service("/webhooks/kycport", webhooks.build()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// What the handler's error says is the app's to log: it may be about a person. See
+    /// [`WebhookReceiver`](crate::web::WebhookReceiver) for what KYCPort is answered.
+    pub fn webhooks<H, F, E>(&self, handler: H) -> crate::web::WebhookReceiverBuilder
+    where
+        H: Fn(crate::web::Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let config = &self.config;
+        let secrets = [
+            ("current", config.webhook_secret()),
+            ("previous", config.previous_webhook_secret()),
+        ];
+        let secrets = secrets
+            .into_iter()
+            .filter_map(|(name, secret)| Some((name, secret?.clone())));
+        self.web.webhooks(secrets, self.cases.clone(), handler)
+    }
+
     /// The layer for routes that take a [`BearerToken`](crate::web::BearerToken) instead of a
     /// cookie.
     pub fn bearer_layer(&self) -> crate::web::BearerLayer {

@@ -28,6 +28,7 @@ pub struct ConfigBuilder {
     pub(super) client_secret: Option<Secret>,
     pub(super) tenant_api_key: Option<Secret>,
     pub(super) webhook_secret: Option<Secret>,
+    pub(super) previous_webhook_secret: Option<Secret>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) endpoint_origins: Vec<String>,
     pub(super) tier_parameter: String,
@@ -70,6 +71,7 @@ impl ConfigBuilder {
             client_secret: None,
             tenant_api_key: None,
             webhook_secret: None,
+            previous_webhook_secret: None,
             scopes: None,
             endpoint_origins: Vec::new(),
             tier_parameter: authorize::ACR_VALUES.to_owned(),
@@ -140,6 +142,13 @@ impl ConfigBuilder {
     /// `KYCPORT_WEBHOOK_SECRET`: with which KYCPort signs its deliveries.
     pub fn webhook_secret(mut self, secret: impl Into<String>) -> Self {
         self.webhook_secret = Some(Secret::new(secret));
+        self
+    }
+
+    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: with which KYCPort signed until lately. While one secret
+    /// replaces another, what is signed with either is believed.
+    pub fn previous_webhook_secret(mut self, secret: impl Into<String>) -> Self {
+        self.previous_webhook_secret = Some(Secret::new(secret));
         self
     }
 

@@ -93,6 +93,7 @@ impl ConfigBuilder {
             api_base_url,
             tenant_api_key: self.tenant_api_key,
             webhook_secret: self.webhook_secret,
+            previous_webhook_secret: self.previous_webhook_secret,
             deadlines: self.deadlines,
             retry: self.retry,
             cases: self.cases,
@@ -105,6 +106,10 @@ impl ConfigBuilder {
             (names::CLIENT_SECRET, &self.client_secret),
             (names::TENANT_API_KEY, &self.tenant_api_key),
             (names::WEBHOOK_SECRET, &self.webhook_secret),
+            (
+                names::PREVIOUS_WEBHOOK_SECRET,
+                &self.previous_webhook_secret,
+            ),
         ] {
             if let Some(secret) = secret {
                 rules::secret(setting, secret.expose())?;
@@ -212,6 +217,7 @@ impl ConfigBuilder {
             assurance_max_age: self.web.assurance_max_age,
             cache: std::sync::Arc::clone(&self.web.cache),
             transaction_lifetime: self.login_lifetime,
+            skew: self.skew,
         })
     }
 }

@@ -46,6 +46,7 @@ pub struct Config {
     api_base_url: Url,
     tenant_api_key: Option<Secret>,
     webhook_secret: Option<Secret>,
+    previous_webhook_secret: Option<Secret>,
 }
 
 impl Config {
@@ -57,7 +58,8 @@ impl Config {
 
     /// Reads the environment: `KYCPORT_CLIENT_ID` and `KYCPORT_REDIRECT_URI`, and if they are there
     /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_SCOPES`, `KYCPORT_ISSUER`, `KYCPORT_DISCOVERY_URL`,
-    /// `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY` and `KYCPORT_WEBHOOK_SECRET`.
+    /// `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
+    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`.
     ///
     /// # Errors
     /// [`ConfigError`] if one is missing, blank, has white space around it, or cannot be used.
@@ -106,6 +108,11 @@ impl Config {
     /// With which KYCPort signs its deliveries.
     pub fn webhook_secret(&self) -> Option<&Secret> {
         self.webhook_secret.as_ref()
+    }
+
+    /// With which KYCPort signed until lately.
+    pub fn previous_webhook_secret(&self) -> Option<&Secret> {
+        self.previous_webhook_secret.as_ref()
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) const TENANT_API_KEY: Setting =
     Setting::with_variable("tenant_api_key", "KYCPORT_TENANT_API_KEY");
 pub(super) const WEBHOOK_SECRET: Setting =
     Setting::with_variable("webhook_secret", "KYCPORT_WEBHOOK_SECRET");
+pub(super) const PREVIOUS_WEBHOOK_SECRET: Setting =
+    Setting::with_variable("previous_webhook_secret", "KYCPORT_WEBHOOK_SECRET_PREVIOUS");
 pub(super) const ENDPOINT_ORIGIN: Setting = Setting::named("allow_endpoint_origin");
 pub(super) const EXTRA_PARAMETER: Setting = Setting::named("authorize_parameter");
 pub(super) const TIER_PARAMETER: Setting = Setting::named("tier_parameter");

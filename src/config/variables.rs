@@ -38,6 +38,7 @@ pub(super) fn from_variables(
     builder.client_secret = get(names::CLIENT_SECRET)?.map(Secret::new);
     builder.tenant_api_key = get(names::TENANT_API_KEY)?.map(Secret::new);
     builder.webhook_secret = get(names::WEBHOOK_SECRET)?.map(Secret::new);
+    builder.previous_webhook_secret = get(names::PREVIOUS_WEBHOOK_SECRET)?.map(Secret::new);
     builder.scopes =
         get(names::SCOPES)?.map(|scopes| scopes.split_whitespace().map(str::to_owned).collect());
     Ok(builder)

@@ -37,6 +37,9 @@ pub enum AssuranceSource {
     Userinfo,
     /// At the status endpoint (K40).
     Status,
+    /// In a webhook's event (K63), or in a case's decision (K52): bad news, until KYCPort has been
+    /// asked.
+    Webhook,
 }
 
 impl Assurance {
@@ -84,9 +87,7 @@ impl Assurance {
     /// Which of two to believe: the newer; of two as new, the stricter.
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
-        let differ = (&self.kyc_status, &self.kyc_tier, self.aml_clear)
-            != (&other.kyc_status, &other.kyc_tier, other.aml_clear);
-        if differ && self.checked_at == other.checked_at {
+        if !self.says_the_same(&other) && self.checked_at == other.checked_at {
             tracing::warn!(
                 one = ?self.source,
                 other = ?other.source,
@@ -101,8 +102,20 @@ impl Assurance {
         if takes_other { other } else { self }
     }
 
+    /// Whether both say the same of the person, whenever and wherever they were asked.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (&self.kyc_status, &self.kyc_tier, self.aml_clear)
+            == (&other.kyc_status, &other.kyc_tier, other.aml_clear)
+    }
+
+    /// The same, as of another moment.
+    #[cfg(feature = "web")]
+    pub(crate) fn asked_at(self, checked_at: Timestamp) -> Self {
+        Self { checked_at, ..self }
+    }
+
     /// The stricter of two, which is not clear if either is not: that may stand in the other one.
-    fn stricter(self, other: Self) -> Self {
+    pub(crate) fn stricter(self, other: Self) -> Self {
         let (mut stricter, laxer) = if other.laxness() < self.laxness() {
             (other, self)
         } else {

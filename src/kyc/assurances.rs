@@ -20,6 +20,7 @@ use futures_util::{
 use super::{
     assurance::Assurance,
     cache::{AssuranceCache, CacheUnavailable, PersonKey},
+    status::StatusError,
 };
 use crate::{clock::Clock, wire::kyc::KycStatus};
 
@@ -40,6 +41,22 @@ pub(crate) enum NoAnswer {
         /// When to ask again, if KYCPort said.
         retry_after: Option<Duration>,
     },
+    /// It said no, and will say so again.
+    Refused,
+}
+
+impl From<StatusError> for NoAnswer {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::RateLimited { retry_after } => Self::Failed {
+                retry_after: Some(retry_after),
+            },
+            StatusError::NoTenantKey | StatusError::PersonId | StatusError::Refused { .. } => {
+                Self::Refused
+            }
+            _ => Self::Failed { retry_after: None },
+        }
+    }
 }
 
 #[derive(Clone)]

@@ -124,6 +124,7 @@ impl Assessor {
                     retry_after,
                 });
             }
+            Err(NoAnswer::Refused) => return Err(Shortfall::NotKnown.into()),
         };
         self.judge(requirement, &assurance, arrived)?;
         Ok(assurance)
@@ -228,13 +229,7 @@ impl Assessor {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn no_status(error: StatusError) -> NoAnswer {
     tracing::warn!(%error, "the status endpoint gave no answer about a person");
-    NoAnswer::Failed {
-        retry_after: match error {
-            StatusError::RateLimited { retry_after } => Some(retry_after),
-            _ => None,
-        },
-    }
+    error.into()
 }

@@ -7,7 +7,6 @@ mod capture;
 mod context;
 mod cookies;
 mod csrf;
-mod decided;
 mod guard;
 mod headers;
 mod layer;
@@ -15,6 +14,7 @@ mod login;
 mod logout;
 mod me;
 mod memory_store;
+mod news;
 mod page;
 mod pending;
 mod problem;
@@ -29,6 +29,7 @@ mod shortfall;
 mod signed_in;
 mod step_up;
 mod tokens;
+mod webhooks;
 
 pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
 pub use capture::{CaptureError, CaptureUpload};
@@ -41,6 +42,9 @@ pub use settings::SignedOutMe;
 pub use signed_in::{SignedIn, SignedInRejection};
 pub use tokens::AccessTokenError;
 pub use tower_sessions::SessionStore;
+pub use webhooks::{
+    Delivery, ReceiverError, UnknownEvents, WebhookReceiver, WebhookReceiverBuilder,
+};
 
 pub(crate) use cookies::CookieNames;
 pub(crate) use sessions::SessionLimits;
@@ -53,10 +57,12 @@ use axum::Router;
 use futures_util::FutureExt as _;
 
 use crate::{
-    cases::OnDecided,
+    cases::{CaseClient, OnDecided},
     clock::Clock,
     kyc::{Assurances, StatusClient},
     oidc::OidcClient,
+    secret::Secret,
+    webhook::WebhookVerifier,
     wire::kyc::KycTier,
 };
 use context::Shared;
@@ -105,14 +111,39 @@ impl Web {
 
     /// What makes a decision felt by the live sessions of whose case it was.
     pub(crate) fn on_decided(&self) -> OnDecided {
-        let news = decided::News {
+        let news = self.news();
+        Arc::new(move |case, decision| news.clone().of_decision(case, decision).boxed())
+    }
+
+    /// A receiver that believes whoever signs with one of `secrets`.
+    pub(crate) fn webhooks<H, F, E>(
+        &self,
+        secrets: impl Iterator<Item = (&'static str, Secret)>,
+        cases: CaseClient,
+        handler: H,
+    ) -> WebhookReceiverBuilder
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let verifier = WebhookVerifier::builder().clock(Arc::clone(&self.clock));
+        let verifier = secrets.fold(verifier, |verifier, (name, secret)| {
+            verifier.secret(name, secret)
+        });
+        WebhookReceiverBuilder::new(verifier.build(), handler)
+            .clock(Arc::clone(&self.clock))
+            .told(webhooks::Told::new(self.news(), cases))
+    }
+
+    fn news(&self) -> news::News {
+        news::News {
             status: self.status.clone(),
             assurances: self.assurances.clone(),
             issuer: self.oidc.issuer().to_owned(),
             client_id: self.oidc.client_id().to_owned(),
             clock: Arc::clone(&self.clock),
-        };
-        Arc::new(move |case, decision| news.clone().spread(case, decision).boxed())
+            skew: self.settings.skew,
+        }
     }
 
     pub(crate) fn require(tier: KycTier) -> Guard {

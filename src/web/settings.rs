@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) cache: Arc<dyn AssuranceCache>,
     /// How long a login may take.
     pub(crate) transaction_lifetime: Duration,
+    /// How far KYCPort's clock and this one may be apart.
+    pub(crate) skew: Duration,
 }
 
 /// What `GET /auth/me` answers when nobody is signed in.

@@ -31,8 +31,8 @@ pub use replay::PostgresReplayStore;
 #[cfg(feature = "redis")]
 pub use replay::RedisReplayStore;
 pub use replay::{
-    Begun, DeliveryTiming, LeaseToken, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable,
-    Settled, TimingError, conformance,
+    Begun, Claim, DeliveryTiming, LeaseToken, MemoryReplayStore, ReplayStore,
+    ReplayStoreUnavailable, Settled, TimingError, conformance,
 };
 pub use scheme::{BodyScheme, SecretEncoding, SignatureEncoding, SignatureScheme};
 pub use verified::{QueuedDelivery, Verified};

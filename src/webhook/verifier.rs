@@ -115,6 +115,14 @@ impl WebhookVerifier {
         ))
     }
 
+    /// Judges the headers alone, before a body is read: whether there is a signature at all.
+    ///
+    /// # Errors
+    /// [`Refused`], and never for what depends on the body.
+    pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        presented::read(&self.scheme, headers).map(drop)
+    }
+
     /// Looks for the reason of a [`Refused::Mismatch`], for the log of whoever sets webhooks up. It
     /// never makes a delivery good.
     ///

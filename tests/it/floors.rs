@@ -21,7 +21,9 @@ const FLOORS: [(&str, &[&str]); 16] = [
     ("webhook", &["clock", "secret", "strict_json", "wire"]),
     (
         "web",
-        &["cases", "clock", "http", "kyc", "oidc", "secret", "wire"],
+        &[
+            "cases", "clock", "http", "kyc", "oidc", "secret", "webhook", "wire",
+        ],
     ),
     ("mock", &["clock", "wire"]),
     (

@@ -1,5 +1,6 @@
 //! That an event takes effect once.
 
+mod claim;
 pub mod conformance;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -11,6 +12,7 @@ mod shared;
 mod store;
 mod timing;
 
+pub use claim::Claim;
 pub use memory::MemoryReplayStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresReplayStore;

@@ -1,0 +1,130 @@
+//! News of a person, felt by their live sessions at once. What is heard is a hint: it may lower what
+//! is known until KYCPort has been asked, and never raises it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+
+use crate::{
+    cases::{Case, Decision},
+    clock::{Clock, Timestamp},
+    kyc::{Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, StatusClient},
+    wire::kyc::{KycStatus, KycTier},
+};
+
+/// Where news of people goes.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    pub(super) status: StatusClient,
+    pub(super) assurances: Assurances,
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How far KYCPort's clock and this one may be apart.
+    pub(super) skew: Duration,
+}
+
+/// What was heard of a person. What was not said is not known.
+#[derive(Debug, Clone)]
+pub(super) struct Hint {
+    pub(super) kyc_status: Option<KycStatus>,
+    pub(super) kyc_tier: Option<KycTier>,
+    pub(super) aml_clear: Option<bool>,
+    /// When it happened, by the clock of whoever said so.
+    pub(super) happened_at: Timestamp,
+}
+
+/// KYCPort was asked after news of a person, and did not answer. It may later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAsked {
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl News {
+    /// Takes a decision as news of whose case it was.
+    pub(super) async fn of_decision(self, case: Case, decision: Decision) {
+        let kyc_status = if decision.is_under_review() {
+            KycStatus::Pending
+        } else {
+            KycStatus::Rejected
+        };
+        let bad_news = (!decision.is_approved()).then(|| Hint {
+            kyc_status: Some(kyc_status),
+            kyc_tier: None,
+            aml_clear: None,
+            happened_at: self.clock.now(),
+        });
+        if self.hear(&case.person_id, bad_news).await.is_err() {
+            tracing::warn!("after a decision the status could not be asked");
+        }
+    }
+
+    /// Believes the worst of `hint` until KYCPort has been asked, and asks. Gives what it says;
+    /// none if there is no tenant key, or if it will not say.
+    pub(super) async fn hear(
+        &self,
+        person_id: &str,
+        hint: Option<Hint>,
+    ) -> Result<Option<Assurance>, NotAsked> {
+        let person = PersonKey {
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            subject: person_id.to_owned(),
+        };
+        if let Some(hint) = hint {
+            self.believe_the_worst(&person, hint).await;
+        }
+        if !self.status.is_configured() {
+            return Ok(None);
+        }
+        match self.ask(&person).await {
+            Ok(assurance) => Ok(Some(assurance)),
+            Err(NoAnswer::Failed { retry_after }) => Err(NotAsked { retry_after }),
+            // Asking again brings the same: whoever is guarded will not be let in either.
+            Err(NoAnswer::Refused | NoAnswer::NoSource) => Ok(None),
+        }
+    }
+
+    /// Lowers what is known to what was heard. What happened before that was asked changes nothing;
+    /// what happened about then, as far as two clocks can tell, may be newer.
+    async fn believe_the_worst(&self, person: &PersonKey, hint: Hint) {
+        let heard = Assurance::new(
+            hint.kyc_status,
+            hint.kyc_tier,
+            hint.aml_clear,
+            hint.happened_at.min(self.clock.now()),
+            AssuranceSource::Webhook,
+        );
+        let Some(known) = self.assurances.latest(person).await else {
+            if heard.kyc_status != Some(KycStatus::Verified) {
+                self.assurances.note(person, heard).await;
+            }
+            return;
+        };
+        if heard.checked_at.saturating_add(self.skew) < known.checked_at {
+            return;
+        }
+        let at = known.checked_at.max(heard.checked_at);
+        let before = known.clone();
+        let worst = known.asked_at(at).stricter(heard.asked_at(at));
+        // The same once more would only look as if it had been asked for anew.
+        if !worst.says_the_same(&before) {
+            self.assurances.note(person, worst).await;
+        }
+    }
+
+    async fn ask(&self, person: &PersonKey) -> Result<Assurance, NoAnswer> {
+        let (status, subject) = (self.status.clone(), person.subject.clone());
+        let ask = move || {
+            async move {
+                let asked = status.status(&subject).await;
+                asked.map_err(|error| {
+                    tracing::warn!(%error, "the status endpoint gave no answer about a person");
+                    NoAnswer::from(error)
+                })
+            }
+            .boxed()
+        };
+        self.assurances.ask(person, ask).await
+    }
+}

@@ -1,0 +1,165 @@
+//! What became of a delivery, and what KYCPort is answered: the one place that knows both.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+
+use crate::{
+    web::random,
+    webhook::{Refused, Unreadable, Untimely},
+};
+
+/// When to come again, if nothing is known that says it better.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The event took effect.
+    Handled,
+    /// It had before.
+    Duplicate,
+    /// It is of a type that is not known.
+    Acknowledged,
+    /// Not POST.
+    Method,
+    /// Nothing says that it is KYCPort's.
+    Refused(Refused),
+    /// The body took too long to come.
+    Slow,
+    /// The body broke off.
+    BrokeOff,
+    /// It is KYCPort's and no event.
+    Unreadable(Unreadable),
+    /// The event is not of this time.
+    Untimely(Untimely),
+    /// Another has the event, for so long at most.
+    InFlight(Duration),
+    /// There is too much to do.
+    Busy,
+    /// The replay store does not work: whether the event was handled is not known.
+    StoreUnavailable,
+    /// The event took effect, and that could not be remembered.
+    NotRemembered,
+    /// Where the person stands could not be asked.
+    NotAsked { retry_after: Option<Duration> },
+    /// The handler said that it failed.
+    HandlerFailed,
+    /// The handler panicked.
+    HandlerPanicked,
+    /// The handler took longer than it may.
+    HandlerTooSlow,
+    /// The handler was done after its lease had ended, and another has the event now.
+    LeaseLost,
+}
+
+impl Outcome {
+    /// A stable code for logs and metrics.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Duplicate => "duplicate",
+            Self::Acknowledged => "unknown_type",
+            Self::Method => "method_not_allowed",
+            Self::Refused(refused) => refused.code(),
+            Self::Slow => "slow_body",
+            Self::BrokeOff => "broken_body",
+            Self::Unreadable(_) => "unreadable",
+            Self::Untimely(untimely) => untimely.code(),
+            Self::InFlight(_) => "in_flight",
+            Self::Busy => "busy",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::NotRemembered => "not_remembered",
+            Self::NotAsked { .. } => "status_unavailable",
+            Self::HandlerFailed => "handler_failed",
+            Self::HandlerPanicked => "handler_panicked",
+            Self::HandlerTooSlow => "handler_too_slow",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+
+    /// 2xx says that KYCPort need not come again, everything else that it should (K62).
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Handled | Self::Duplicate | Self::Acknowledged => StatusCode::OK,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(Refused::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::BrokeOff | Self::Unreadable(_) | Self::Untimely(_) => StatusCode::BAD_REQUEST,
+            Self::InFlight(_) | Self::LeaseLost => StatusCode::CONFLICT,
+            Self::Busy | Self::StoreUnavailable | Self::NotRemembered | Self::NotAsked { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::InFlight(left) => Some(left),
+            Self::NotAsked { retry_after } => Some(retry_after.unwrap_or(SOON)),
+            Self::Busy | Self::StoreUnavailable | Self::NotRemembered => Some(SOON),
+            _ => None,
+        }
+    }
+
+    /// The answer: nothing of the delivery, the handler or the stores is in it. `reference` finds
+    /// the line in the log.
+    pub(super) fn answer(self, reference: &str) -> Response {
+        let status = self.status();
+        let mut response = if status.is_success() {
+            status.into_response()
+        } else {
+            let body = serde_json::json!({
+                "type": "about:blank",
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "code": self.code(),
+                "reference": reference,
+            });
+            let mut response = (status, Body::from(body.to_string())).into_response();
+            let json = HeaderValue::from_static("application/problem+json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            response
+        };
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self == Self::Method {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if let Some(after) = self.retry_after() {
+            // Whole seconds, and none too soon.
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// One line for each delivery, and a reference to it. `event` is the hash of the event's id.
+    pub(super) fn log(self, event: Option<&str>, event_type: Option<&str>) -> String {
+        let reference = random::reference();
+        let code = self.code();
+        if self.status().is_server_error() {
+            tracing::error!(code, event, event_type, reference, "a webhook failed");
+        } else if let Self::Unreadable(why) = self {
+            let why = why.code();
+            tracing::error!(code, why, reference, "a webhook of KYCPort's is unreadable");
+        } else if self.status().is_client_error() {
+            tracing::info!(code, event, event_type, reference, "a webhook was refused");
+        } else {
+            tracing::info!(code, event, event_type, "a webhook");
+        }
+        reference
+    }
+}

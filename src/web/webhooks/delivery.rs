@@ -1,0 +1,73 @@
+//! What a handler is handed.
+
+use std::fmt::{self, Debug};
+
+use crate::{
+    kyc::Assurance,
+    webhook::{Claim, Event},
+};
+
+/// One delivery of an event that is the handler's: the signature was good, the event is of our time
+/// and not done yet, and nobody else has it.
+///
+/// Debug shows nothing of the person.
+#[derive(Clone)]
+pub struct Delivery {
+    pub(super) event: Event,
+    pub(super) claim: Claim,
+    pub(super) secret_name: String,
+    pub(super) assurance: Option<Assurance>,
+}
+
+impl Delivery {
+    /// What KYCPort says happened. It may have happened before what was handled already (K62): for
+    /// where the person stands *now* see [`assurance`](Self::assurance).
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The event alone.
+    pub fn into_event(self) -> Event {
+        self.event
+    }
+
+    /// What KYCPort's status endpoint said of the person when this delivery came: to be written
+    /// down instead of what stands in the event, and safe in whatever order events come. `None` if
+    /// the event is about nobody, or if there is no tenant key to ask with.
+    pub fn assurance(&self) -> Option<&Assurance> {
+        self.assurance.as_ref()
+    }
+
+    /// What settles the event in a transaction of the handler's own, so that it is done if, and
+    /// only if, its effect is there: see `PostgresReplayStore::complete_in`. Without that the
+    /// receiver settles it when the handler ends.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// The name of the secret that matched: `current` or `previous`, if they came from the
+    /// configuration.
+    pub fn secret_name(&self) -> &str {
+        &self.secret_name
+    }
+}
+
+impl Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("event", &self.event)
+            .field("secret_name", &self.secret_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of events of a type that this version does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UnknownEvents {
+    /// They are acknowledged, and the log says which they were.
+    #[default]
+    Acknowledge,
+    /// They are handled as all others are, once each.
+    Handle,
+}

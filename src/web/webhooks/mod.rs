@@ -1,0 +1,15 @@
+//! Webhooks as an axum route: cap, deadline, signature, age, claim, handler, and what KYCPort is
+//! answered.
+
+mod answer;
+mod builder;
+mod delivery;
+mod intake;
+mod processing;
+mod receiver;
+
+pub use builder::{ReceiverError, WebhookReceiverBuilder};
+pub use delivery::{Delivery, UnknownEvents};
+pub use receiver::WebhookReceiver;
+
+pub(super) use processing::Told;

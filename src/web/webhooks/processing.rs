@@ -1,0 +1,232 @@
+//! From verified bytes to an effect: read, judge the age, claim, handle, settle.
+
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::sync::Semaphore;
+
+use super::{
+    answer::Outcome,
+    delivery::{Delivery, UnknownEvents},
+};
+use crate::{
+    cases::CaseClient,
+    clock::Clock,
+    kyc::Assurance,
+    web::news::{Hint, News, NotAsked},
+    webhook::{
+        Begun, Claim, DeliveryTiming, Event, EventKind, EventReader, ReplayStore, Settled, Verified,
+    },
+};
+
+/// The app's handler, whatever it calls its error.
+pub(super) type Handler =
+    Arc<dyn Fn(Delivery) -> BoxFuture<'static, Result<(), Failed>> + Send + Sync>;
+
+/// The handler failed. Why is the app's to say: it may be about a person.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed;
+
+/// So many events are handled at once; with more, KYCPort comes again.
+const MOST_AT_ONCE: usize = 64;
+/// So often it is tried to remember that an event took effect.
+const ATTEMPTS_TO_COMPLETE: u32 = 3;
+/// The pause after the first of those; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sees to it that an event takes effect once.
+pub(super) struct Processing {
+    pub(super) reader: EventReader,
+    pub(super) timing: DeliveryTiming,
+    pub(super) store: Arc<dyn ReplayStore>,
+    pub(super) unknown_events: UnknownEvents,
+    pub(super) handler: Handler,
+    pub(super) told: Option<Told>,
+    pub(super) clock: Arc<dyn Clock>,
+    turns: Semaphore,
+}
+
+/// Who in this app hears of an event before the handler does.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(super) news: News,
+    pub(super) cases: CaseClient,
+}
+
+impl Told {
+    pub(in crate::web) fn new(news: News, cases: CaseClient) -> Self {
+        Self { news, cases }
+    }
+}
+
+/// What became of an event, and which it was.
+pub(super) struct Processed {
+    pub(super) outcome: Outcome,
+    pub(super) event: Option<Event>,
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the builder's fields, each of its own type"
+)]
+impl Processing {
+    pub(super) fn new(
+        reader: EventReader,
+        timing: DeliveryTiming,
+        store: Arc<dyn ReplayStore>,
+        unknown_events: UnknownEvents,
+        handler: Handler,
+        told: Option<Told>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            reader,
+            timing,
+            store,
+            unknown_events,
+            handler,
+            told,
+            clock,
+            turns: Semaphore::new(MOST_AT_ONCE),
+        }
+    }
+}
+
+impl Processing {
+    /// Not to be given up half way: it runs in a task of its own.
+    pub(super) async fn process(&self, verified: Verified) -> Processed {
+        let event = match self.reader.read(&verified) {
+            Ok(event) => event,
+            Err(error) => {
+                return Processed {
+                    outcome: Outcome::Unreadable(error),
+                    event: None,
+                };
+            }
+        };
+        let outcome = self.settle(&event, verified.secret_name()).await;
+        Processed {
+            outcome: outcome.unwrap_or_else(|no| no),
+            event: Some(event),
+        }
+    }
+
+    async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, Outcome> {
+        let timely = self.timing.age().check(event.created_at, self.clock.now());
+        timely.map_err(Outcome::Untimely)?;
+        if matches!(event.kind, EventKind::Unknown { .. })
+            && self.unknown_events == UnknownEvents::Acknowledge
+        {
+            return Ok(Outcome::Acknowledged);
+        }
+        let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
+        let key = event.key();
+        let begun = self.store.begin(&key, self.timing.lease()).await;
+        let token = match begun.map_err(|_| Outcome::StoreUnavailable)? {
+            Begun::Acquired(token) => token,
+            Begun::InFlight(left) => return Err(Outcome::InFlight(left)),
+            Begun::Done => return Ok(Outcome::Duplicate),
+        };
+        let claim = Claim::new(key, token, self.timing.retention());
+        match self.handle(event, &claim, secret_name).await {
+            Ok(()) => self.complete(&claim).await,
+            Err(outcome) => {
+                // If it cannot be given back the lease ends by itself.
+                let _ = self.store.release(claim.key(), claim.token()).await;
+                Err(outcome)
+            }
+        }
+    }
+
+    /// Under one deadline, which is shorter than the lease. What panics or hangs is dropped before
+    /// this returns, so that nothing of it runs when the next one begins.
+    async fn handle(&self, event: &Event, claim: &Claim, secret_name: &str) -> Result<(), Outcome> {
+        let handled = async {
+            let assurance = self.tell(event).await;
+            let assurance =
+                assurance.map_err(|NotAsked { retry_after }| Outcome::NotAsked { retry_after })?;
+            let delivery = Delivery {
+                event: event.clone(),
+                claim: claim.clone(),
+                secret_name: secret_name.to_owned(),
+                assurance,
+            };
+            // The call too: a handler may panic before its first await.
+            let handled = AssertUnwindSafe(async { (self.handler)(delivery).await });
+            match handled.catch_unwind().await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(Failed)) => Err(Outcome::HandlerFailed),
+                Err(_) => Err(Outcome::HandlerPanicked),
+            }
+        };
+        tokio::time::timeout(self.timing.deadline(), handled)
+            .await
+            .unwrap_or(Err(Outcome::HandlerTooSlow))
+    }
+
+    /// Live sessions, and whoever waits for a case, hear of it first.
+    async fn tell(&self, event: &Event) -> Result<Option<Assurance>, NotAsked> {
+        let Some(told) = &self.told else {
+            return Ok(None);
+        };
+        match &event.kind {
+            EventKind::StatusChanged {
+                person_id,
+                kyc_status,
+                kyc_tier,
+                aml_clear,
+            } => {
+                let hint = Hint {
+                    kyc_status: kyc_status.clone(),
+                    kyc_tier: kyc_tier.clone(),
+                    aml_clear: *aml_clear,
+                    happened_at: event.created_at,
+                };
+                told.news.hear(person_id, Some(hint)).await
+            }
+            EventKind::CaseDecided { person_id, case_id } => {
+                let heard = told.news.hear(person_id, None).await;
+                if let Some(case_id) = case_id {
+                    told.cases.look_again(case_id);
+                }
+                heard
+            }
+            EventKind::Unknown { .. } => Ok(None),
+        }
+    }
+
+    /// The event took effect; that must be remembered, or it does so again.
+    async fn complete(&self, claim: &Claim) -> Result<Outcome, Outcome> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=ATTEMPTS_TO_COMPLETE {
+            let completed = self
+                .store
+                .complete(claim.key(), claim.token(), claim.retention());
+            match completed.await {
+                Ok(Settled::Applied) => return Ok(Outcome::Handled),
+                Ok(Settled::Lost) => return Err(Outcome::LeaseLost),
+                Err(_) if attempt < ATTEMPTS_TO_COMPLETE => wait(pause).await,
+                Err(_) => {}
+            }
+            pause = pause.saturating_mul(2);
+        }
+        Err(Outcome::NotRemembered)
+    }
+}
+
+impl fmt::Debug for Processing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Processing")
+            .field("timing", &self.timing)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause between two attempts is a pause and waits for nothing"
+)]
+async fn wait(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}

@@ -1,0 +1,209 @@
+//! The service that is mounted.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{extract::Request, response::Response};
+use futures_util::future::BoxFuture;
+use http::Method;
+use tower_service::Service;
+
+use super::{
+    answer::Outcome,
+    builder::WebhookReceiverBuilder,
+    delivery::Delivery,
+    intake::{Intake, Mismatch},
+    processing::Processing,
+};
+use crate::{
+    clock::Clock,
+    webhook::{EventKey, WebhookVerifier},
+};
+
+/// The reason of a mismatch is looked for no more often.
+const DIAGNOSE_EVERY: Duration = Duration::from_secs(60);
+/// … and only in bodies of so many bytes: it hashes each a dozen times.
+const MOST_TO_DIAGNOSE: usize = 64 * 1024;
+
+/// Receives KYCPort's webhooks: a service for `Router::route_service`. Made by
+/// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, for a service that does only that,
+/// by [`builder`](Self::builder). Cheap to clone; clones are the same receiver.
+///
+/// A delivery goes through these, and the first that says no answers:
+///
+/// | step | answer if not |
+/// |---|---|
+/// | POST | 405 |
+/// | a signature in the headers | 401 |
+/// | not too many bodies at once (64) | 503, `Retry-After` |
+/// | a body of 1 MiB at most, within 10 s | 413; 408; 400 if it breaks off |
+/// | the signature is by one of the secrets, over these very bytes | 401 |
+/// | an event, 96 h old at most and no more than 5 min ahead | 400 |
+/// | of a type that is known | 200, and the log says so |
+/// | not too many handled at once (64) | 503, `Retry-After` |
+/// | not done before | 200 |
+/// | nobody else has it | 409, `Retry-After` |
+/// | the replay store works | 503, `Retry-After` |
+/// | KYCPort says where the person stands, if there is a tenant key | 503, `Retry-After` |
+/// | the handler ends well within 10 s | 500 |
+/// | that is remembered | 503, `Retry-After`; 409 if another has the event by now |
+///
+/// and then it is 200. Everything but 2xx makes KYCPort come again (K62). From the claim on it runs
+/// in a task of its own: a client that hangs up changes nothing. What is over the handler's deadline
+/// is dropped at its next `await`; a handler that never awaits cannot be stopped.
+///
+/// An event takes effect at least once, never twice at the same time, and not again once its effect
+/// is remembered. It takes effect exactly once if the handler settles it in its own transaction:
+/// see [`Delivery::claim`].
+#[derive(Clone)]
+pub struct WebhookReceiver {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    intake: Intake,
+    processing: Processing,
+    clock: Arc<dyn Clock>,
+    /// When a mismatch was last looked into.
+    diagnosed: Mutex<Option<Duration>>,
+}
+
+impl WebhookReceiver {
+    /// A receiver of its own, without a relying party: `verifier` says who is believed, `handler`
+    /// gets each event. No session hears of it, and [`Delivery::assurance`] is `None`.
+    ///
+    /// ```
+    /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};
+    ///
+    /// let secret = Secret::new("a secret of sixteen bytes or more");
+    /// let verifier = WebhookVerifier::builder().secret("current", secret).build()?;
+    /// let receiver = WebhookReceiver::builder(verifier, async |delivery| {
+    ///     println!("{}", delivery.event().event_type());
+    ///     Ok::<(), std::io::Error>(())
+    /// })
+    /// .build()?;
+    /// let app: axum::Router = axum::Router::new().route_service("/webhooks/kycport", receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder<H, F, E>(verifier: WebhookVerifier, handler: H) -> WebhookReceiverBuilder
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        WebhookReceiverBuilder::new(Ok(verifier), handler)
+    }
+
+    pub(super) fn new(intake: Intake, processing: Processing, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                intake,
+                processing,
+                clock,
+                diagnosed: Mutex::default(),
+            }),
+        }
+    }
+
+    async fn receive(&self, request: Request) -> Response {
+        let inner = &self.inner;
+        if *request.method() != Method::POST {
+            return respond(Outcome::Method);
+        }
+        let verified = match inner.intake.take(request).await {
+            Ok(verified) => verified,
+            Err((outcome, mismatch)) => {
+                if let Some(mismatch) = mismatch {
+                    inner.diagnose(&mismatch);
+                }
+                return respond(outcome);
+            }
+        };
+        let own = Arc::clone(inner);
+        let task = tokio::spawn(async move {
+            let processed = own.processing.process(verified).await;
+            let event = processed.event.as_ref();
+            let key = event.map(|event| event.key());
+            let key = key.as_ref().map(EventKey::as_str);
+            // A type that is not known is text from outside, though it was signed.
+            let kind: Option<String> = event.map(|event| printable(event.event_type()));
+            let reference = processed.outcome.log(key, kind.as_deref());
+            processed.outcome.answer(&reference)
+        });
+        match task.await {
+            Ok(response) => response,
+            // The runtime is ending.
+            Err(_) => respond(Outcome::Busy),
+        }
+    }
+}
+
+impl Inner {
+    /// For the log of whoever sets webhooks up.
+    fn diagnose(&self, mismatch: &Mismatch) {
+        if mismatch.body.len() > MOST_TO_DIAGNOSE {
+            return;
+        }
+        let now = self.clock.monotonic();
+        {
+            let mut last = self
+                .diagnosed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if last.is_some_and(|last| now.saturating_sub(last) < DIAGNOSE_EVERY) {
+                return;
+            }
+            *last = Some(now);
+        }
+        let verifier = &self.intake.verifier;
+        let diagnosis = verifier.diagnose(&mismatch.headers, &mismatch.body);
+        tracing::warn!(?diagnosis, "the signature of a webhook does not match");
+    }
+}
+
+fn respond(outcome: Outcome) -> Response {
+    let reference = outcome.log(None, None);
+    outcome.answer(&reference)
+}
+
+/// 64 characters at most, and none that a terminal would act on.
+fn printable(text: &str) -> String {
+    text.chars()
+        .take(64)
+        .map(|letter| {
+            if letter.is_ascii_graphic() {
+                letter
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
+
+impl Service<Request> for WebhookReceiver {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let own = self.clone();
+        Box::pin(async move { Ok(own.receive(request).await) })
+    }
+}
+
+impl fmt::Debug for WebhookReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookReceiver")
+            .field("verifier", &self.inner.intake.verifier)
+            .field("processing", &self.inner.processing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,220 @@
+//! A tenant that receives webhooks: what its handler does is told beforehand, and what it saw can
+//! be asked.
+
+use std::{
+    collections::VecDeque,
+    fmt::{self, Debug},
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use kycport::{
+    Assurance, Clock as _, Secret,
+    mock::{MockIssuer, Person},
+    web::Delivery,
+    webhook::{
+        Begun, EventKey, LeaseToken, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable,
+        Settled, sign_test_delivery,
+    },
+};
+use reqwest::{Response, header::HeaderMap};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+pub(crate) const SECRET: &str = "a webhook secret of the tests";
+
+/// What the handler does with one delivery.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    Fail,
+    Panic,
+    Hang,
+    /// Goes on when the test says so.
+    Wait(watch::Receiver<bool>),
+}
+
+/// What the handler was handed.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) id: String,
+    pub(crate) event_type: String,
+    pub(crate) secret_name: String,
+    pub(crate) assurance: Option<Assurance>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desk(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    acts: VecDeque<Act>,
+    begun: Vec<Seen>,
+    effects: Vec<String>,
+}
+
+impl Desk {
+    /// What the next delivery meets that no act waits for yet.
+    pub(crate) fn next(&self, act: Act) {
+        self.lock().acts.push_back(act);
+    }
+
+    /// What the handler began with, in order.
+    pub(crate) fn begun(&self) -> Vec<Seen> {
+        self.lock().begun.clone()
+    }
+
+    /// The ids of the events that took effect, in order.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        self.lock().effects.clone()
+    }
+
+    pub(crate) async fn handle(self, delivery: Delivery) -> Result<(), &'static str> {
+        let event = delivery.event();
+        let act = {
+            let mut inner = self.lock();
+            inner.begun.push(Seen {
+                id: event.id.clone(),
+                event_type: event.event_type().to_owned(),
+                secret_name: delivery.secret_name().to_owned(),
+                assurance: delivery.assurance().cloned(),
+            });
+            inner.acts.pop_front()
+        };
+        match act {
+            Some(Act::Fail) => return Err("the canary of a handler's error"),
+            Some(Act::Panic) => panic!("a handler of the tests panics"),
+            Some(Act::Hang) => pending().await,
+            Some(Act::Wait(mut open)) => {
+                open.wait_for(|open| *open).await.unwrap();
+            }
+            None => {}
+        }
+        self.lock().effects.push(event.id.clone());
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which operations of a replay store do not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Begin,
+    Complete,
+    Release,
+}
+
+/// A store in memory of which some steps fail so many times.
+#[derive(Clone)]
+pub(crate) struct FaultyReplayStore {
+    pub(crate) inner: MemoryReplayStore,
+    faults: Arc<Mutex<Vec<(Step, usize)>>>,
+}
+
+impl FaultyReplayStore {
+    pub(crate) fn new(inner: MemoryReplayStore) -> Self {
+        Self {
+            inner,
+            faults: Arc::default(),
+        }
+    }
+
+    pub(crate) fn fail(&self, step: Step, times: usize) {
+        let mut faults = self.faults.lock().unwrap();
+        faults.retain(|(other, _)| *other != step);
+        faults.push((step, times));
+    }
+
+    fn works(&self, step: Step) -> Result<(), ReplayStoreUnavailable> {
+        let mut faults = self.faults.lock().unwrap();
+        match faults
+            .iter_mut()
+            .find(|(other, left)| *other == step && *left > 0)
+        {
+            Some((_, left)) => {
+                *left -= 1;
+                Err(ReplayStoreUnavailable)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Debug for FaultyReplayStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyReplayStore")
+    }
+}
+
+#[async_trait]
+impl ReplayStore for FaultyReplayStore {
+    async fn begin(
+        &self,
+        key: &EventKey,
+        lease: Duration,
+    ) -> Result<Begun, ReplayStoreUnavailable> {
+        self.works(Step::Begin)?;
+        self.inner.begin(key, lease).await
+    }
+
+    async fn complete(
+        &self,
+        key: &EventKey,
+        token: &LeaseToken,
+        retention: Duration,
+    ) -> Result<Settled, ReplayStoreUnavailable> {
+        self.works(Step::Complete)?;
+        self.inner.complete(key, token, retention).await
+    }
+
+    async fn release(
+        &self,
+        key: &EventKey,
+        token: &LeaseToken,
+    ) -> Result<Settled, ReplayStoreUnavailable> {
+        self.works(Step::Release)?;
+        self.inner.release(key, token).await
+    }
+}
+
+/// An event as KYCPort writes it, of now.
+pub(crate) fn event(kyc: &MockIssuer, id: &str, person: &Person, status: &str) -> Value {
+    event_at(kyc.clock().now().as_unix(), id, person, status)
+}
+
+pub(crate) fn event_at(at: i64, id: &str, person: &Person, status: &str) -> Value {
+    json!({
+        "id": id, "type": "kyc.status_changed", "created_at": at,
+        "data": {
+            "person_id": person.id(), "kyc_status": status, "kyc_tier": "t2", "aml_clear": true,
+        },
+    })
+}
+
+/// The headers that sign these bytes.
+pub(crate) fn signed(body: &[u8]) -> HeaderMap {
+    HeaderMap::from_iter([sign_test_delivery(&Secret::new(SECRET), body)])
+}
+
+/// Delivers these bytes, signed.
+pub(crate) async fn deliver(url: &str, body: &Value) -> Response {
+    let body = body.to_string().into_bytes();
+    post(url, signed(&body), body).await
+}
+
+pub(crate) async fn post(url: &str, headers: HeaderMap, body: Vec<u8>) -> Response {
+    let request = reqwest::Client::new().post(url).headers(headers).body(body);
+    request.send().await.unwrap()
+}
+
+/// The status and the code of an answer.
+pub(crate) async fn answer(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.text().await.unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    (status, body["code"].as_str().unwrap_or_default().to_owned())
+}

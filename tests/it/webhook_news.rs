@@ -1,0 +1,370 @@
+//! An event is felt by the person's live sessions at once, and never raises what is known.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, Router, routing::get};
+use kycport::{
+    Assurance, Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    cases::{CaptureFile, Upload, Waited},
+    kyc::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey},
+    mock::{Browser, Endpoint, MockIssuer, Person, samples},
+    wire::cases::Outcome,
+};
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, SECRET, answer, deliver, event, event_at};
+
+/// One cache for several instances.
+#[derive(Debug, Clone, Default)]
+struct SharedCache(Arc<MemoryCache>);
+
+#[async_trait::async_trait]
+impl AssuranceCache for SharedCache {
+    async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
+        self.0.get(person).await
+    }
+
+    async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable> {
+        self.0.put(person, assurance).await
+    }
+
+    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
+        self.0.forget(person).await
+    }
+}
+
+struct Stage {
+    kyc: MockIssuer,
+    app: RunningApp,
+    ada: Person,
+    browser: Browser,
+    cache: SharedCache,
+    key: WithKey,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WithKey {
+    Tenant,
+    None,
+}
+
+impl Stage {
+    /// Ada is verified at t2 and signed in, and the cache knows it.
+    async fn new(key: WithKey) -> Self {
+        let kyc = MockIssuer::start().await;
+        kyc.clock().freeze();
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let cache = SharedCache::default();
+        let app = instance(&kyc, &cache, key).await;
+        let browser = kyc.browser();
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        let stage = Self {
+            kyc,
+            app,
+            ada,
+            browser,
+            cache,
+            key,
+        };
+        assert_eq!(stage.guarded().await, 200);
+        stage.later(1);
+        stage
+    }
+
+    fn later(&self, seconds: u64) {
+        self.kyc.clock().advance(Duration::from_secs(seconds));
+    }
+
+    /// What a page that needs t2 answers.
+    async fn guarded(&self) -> u16 {
+        let page = self.browser.fetch(self.app.url("/guarded")).await.unwrap();
+        page.status()
+    }
+
+    /// What is known without asking.
+    async fn felt(&self) -> Value {
+        let page = self.browser.fetch(self.app.url("/felt")).await.unwrap();
+        page.json()["kyc_status"].clone()
+    }
+
+    async fn deliver(&self, body: &Value) -> (u16, String) {
+        answer(deliver(&self.app.url("/webhooks/kycport"), body).await).await
+    }
+
+    fn event(&self, id: &str, status: &str) -> Value {
+        event(&self.kyc, id, &self.ada, status)
+    }
+}
+
+async fn instance(kyc: &MockIssuer, cache: &SharedCache, key: WithKey) -> RunningApp {
+    let (own, cache) = (kyc.clone(), cache.clone());
+    let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
+    let app = move |config: kycport::ConfigBuilder| {
+        let config = config
+            .webhook_secret(SECRET)
+            .retries(1, Duration::from_millis(1), Duration::from_secs(5))
+            .assurance_cache(cache);
+        let config = match key {
+            WithKey::Tenant => config,
+            WithKey::None => without_key(&own, config.build().unwrap().redirect_uri().as_str()),
+        };
+        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let desk = Desk::default();
+        let webhooks = kycport.webhooks(move |delivery| desk.clone().handle(delivery));
+        let guard = kycport.require(KycTier::T2);
+        Router::new()
+            .route("/", get(async || "home"))
+            .route("/guarded", get(async || "in").route_layer(guard))
+            .route(
+                "/felt",
+                get(async |person: SignedIn| Json(person.assurance().clone())),
+            )
+            .merge(kycport.router())
+            .route_service("/webhooks/kycport", webhooks.build().unwrap())
+            .layer(kycport.session_layer(store))
+    };
+    kyc.serve(app).await.unwrap()
+}
+
+fn without_key(kyc: &MockIssuer, redirect_uri: &str) -> kycport::ConfigBuilder {
+    let client = kyc.client();
+    kycport::Config::builder(client.id(), redirect_uri)
+        .client_secret(client.secret().unwrap())
+        .issuer(kyc.issuer())
+        .discovery_url(kyc.discovery_url())
+        .webhook_secret(SECRET)
+        .clock(kyc.clock().clone())
+}
+
+#[tokio::test]
+async fn a_rejection_locks_the_open_session_at_once() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    stage.ada.reject();
+    // Without the event the cache would be believed for its ten minutes.
+    assert_eq!(
+        (stage.felt().await, stage.guarded().await),
+        (json!("verified"), 200)
+    );
+    let event = stage.event("evt_1", "rejected");
+    assert_eq!(stage.deliver(&event).await.0, 200);
+    assert_eq!(stage.felt().await, "rejected");
+    assert_ne!(stage.guarded().await, 200);
+    stage.later(1);
+    stage.ada.verify(KycTier::T2);
+    assert_eq!(
+        stage.deliver(&stage.event("evt_2", "verified")).await.0,
+        200
+    );
+    assert_eq!(
+        (stage.felt().await, stage.guarded().await),
+        (json!("verified"), 200)
+    );
+}
+
+#[tokio::test]
+async fn every_instance_that_shares_the_cache_feels_it() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    let other = instance(&stage.kyc, &stage.cache, stage.key).await;
+    stage.ada.reject();
+    let url = other.url("/webhooks/kycport");
+    let event = stage.event("evt_1", "rejected");
+    assert_eq!(answer(deliver(&url, &event).await).await.0, 200);
+    assert_eq!(stage.felt().await, "rejected");
+    assert_ne!(stage.guarded().await, 200);
+}
+
+#[tokio::test]
+async fn an_event_of_before_is_not_believed_over_what_was_asked_since() {
+    // case 132; the tenants' mistake 8
+    let stage = Stage::new(WithKey::Tenant).await;
+    let at = stage.kyc.clock().now().as_unix();
+    stage.later(1000);
+    stage.ada.reject();
+    assert_eq!(
+        stage.deliver(&stage.event("evt_2", "rejected")).await.0,
+        200
+    );
+    stage.later(1);
+    // An old `verified`, delivered late. KYCPort is asked, and says what is true.
+    let old = event_at(at, "evt_1", &stage.ada, "verified");
+    assert_eq!(stage.deliver(&old).await.0, 200);
+    assert_eq!(stage.felt().await, "rejected");
+    assert_ne!(stage.guarded().await, 200);
+    // And an old `rejected` after a new `verified`, while KYCPort cannot be asked.
+    stage.later(1000);
+    stage.ada.verify(KycTier::T2);
+    assert_eq!(stage.guarded().await, 200);
+    let fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let old = event_at(at, "evt_0", &stage.ada, "rejected");
+    assert_eq!(
+        stage.deliver(&old).await,
+        (503, "status_unavailable".to_owned())
+    );
+    assert_eq!(
+        (stage.felt().await, stage.guarded().await),
+        (json!("verified"), 200)
+    );
+    drop(fault);
+    assert_eq!(stage.deliver(&old).await.0, 200);
+    assert_eq!(stage.felt().await, "verified");
+}
+
+#[tokio::test]
+async fn bad_news_is_felt_before_kycport_has_been_asked_and_good_news_is_not() {
+    // decision 11
+    for status in ["rejected", "pending", "expired", "unverified", "frozen", ""] {
+        let stage = Stage::new(WithKey::Tenant).await;
+        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+        let event = stage.event("evt_1", status);
+        // It comes again until KYCPort has said what is true.
+        assert_eq!(
+            stage.deliver(&event).await,
+            (503, "status_unavailable".to_owned())
+        );
+        assert_eq!(stage.felt().await, status);
+        assert_eq!(stage.guarded().await, 503, "{status}");
+        stage.later(1);
+        let good = stage.event("evt_2", "verified");
+        assert_eq!(stage.deliver(&good).await.0, 503);
+        assert_eq!(stage.felt().await, status);
+        assert_eq!(stage.guarded().await, 503, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_lower_tier_and_what_is_not_clear_are_bad_news_too() {
+    for (field, value) in [
+        ("kyc_tier", json!("t1")),
+        ("kyc_tier", Value::Null),
+        ("kyc_tier", json!("t9")),
+    ] {
+        let stage = Stage::new(WithKey::Tenant).await;
+        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+        let mut event = stage.event("evt_1", "verified");
+        event["data"][field] = value.clone();
+        assert_eq!(stage.deliver(&event).await.0, 503);
+        assert_eq!(stage.guarded().await, 503, "{field}: {value}");
+    }
+    // A tier that is higher is not believed, and what is known not worse for it.
+    let stage = Stage::new(WithKey::Tenant).await;
+    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let mut event = stage.event("evt_1", "verified");
+    event["data"]["kyc_tier"] = json!("t3");
+    assert_eq!(stage.deliver(&event).await.0, 503);
+    assert_eq!(stage.guarded().await, 200);
+    // Nor does it count as having asked.
+    stage.later(600);
+    assert_eq!(stage.guarded().await, 503);
+}
+
+#[tokio::test]
+async fn of_two_clocks_that_differ_a_little_bad_news_is_not_lost() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    // KYCPort's clock is behind: by ours, it was asked after this.
+    let at = stage.kyc.clock().now().as_unix() - 50;
+    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let event = event_at(at, "evt_1", &stage.ada, "rejected");
+    assert_eq!(stage.deliver(&event).await.0, 503);
+    assert_eq!(stage.guarded().await, 503);
+    // And ahead: it is not believed for longer than until it is asked.
+    let stage = Stage::new(WithKey::Tenant).await;
+    let at = stage.kyc.clock().now().as_unix() + 50;
+    let event = event_at(at, "evt_1", &stage.ada, "rejected");
+    assert_eq!(stage.deliver(&event).await.0, 200);
+    stage.later(1);
+    assert_eq!(stage.guarded().await, 200);
+}
+
+#[tokio::test]
+async fn a_no_of_the_status_endpoint_does_not_hold_up_the_event() {
+    // It would be the same no each time.
+    let stage = Stage::new(WithKey::Tenant).await;
+    stage.kyc.tenant().revoke_status_right();
+    let event = stage.event("evt_1", "rejected");
+    assert_eq!(stage.deliver(&event).await.0, 200);
+    assert_eq!(stage.felt().await, "rejected");
+    assert_eq!(stage.guarded().await, 503);
+}
+
+#[tokio::test]
+async fn kycports_wish_to_be_left_alone_is_handed_on() {
+    // case 115
+    let stage = Stage::new(WithKey::Tenant).await;
+    let _fault = stage
+        .kyc
+        .on(Endpoint::Status)
+        .fail(429)
+        .retry_after(77)
+        .optional()
+        .always();
+    let event = stage.event("evt_1", "rejected");
+    let response = deliver(&stage.app.url("/webhooks/kycport"), &event).await;
+    assert_eq!(response.headers()["retry-after"], "77");
+    assert_eq!(answer(response).await.1, "status_unavailable");
+}
+
+#[tokio::test]
+async fn without_a_tenant_key_bad_news_is_believed_in_the_order_of_what_happened() {
+    // case 132
+    let stage = Stage::new(WithKey::None).await;
+    let at = stage.kyc.clock().now().as_unix();
+    stage.later(200);
+    let newer = stage.event("evt_2", "pending");
+    assert_eq!(stage.deliver(&newer).await.0, 200);
+    assert_eq!(stage.felt().await, "pending");
+    let older = event_at(at, "evt_1", &stage.ada, "rejected");
+    assert_eq!(stage.deliver(&older).await.0, 200);
+    assert_eq!(stage.felt().await, "pending");
+    // Good news is not taken from an event: userinfo is asked.
+    stage.later(1);
+    let good = stage.event("evt_3", "verified");
+    assert_eq!(stage.deliver(&good).await.0, 200);
+    assert_eq!(stage.felt().await, "pending");
+    assert_eq!(stage.guarded().await, 200);
+    assert_eq!(stage.felt().await, "verified");
+}
+
+#[tokio::test]
+async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    let config = stage.kyc.config("https://app.example.com/auth/callback");
+    let config = config
+        .webhook_secret(SECRET)
+        .case_polling(Duration::from_secs(3000), Duration::from_secs(3000));
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    let receiver = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
+    let receiver = receiver.build().unwrap();
+    let app = Router::new().route_service("/webhooks/kycport", receiver);
+    let app = stage.kyc.serve(|_| app).await.unwrap();
+
+    let cases = kycport.cases();
+    let case = cases.open(stage.ada.id(), &KycTier::T3).await.unwrap();
+    let upload = Upload::new(
+        CaptureFile::bytes(samples::document("ada")),
+        CaptureFile::bytes(samples::selfie("ada")),
+    );
+    cases.upload(&case.id, upload).await.unwrap();
+    stage.kyc.cases().next_outcome(Outcome::Review);
+    cases.decide(&case.id).await.unwrap();
+    let waiting = cases.wait_until_decided(&case.id, Duration::from_secs(1000));
+    let deciding = async {
+        // The wait has looked once, and would look again in fifty minutes.
+        while stage.kyc.requests(Endpoint::ReadCase).count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        stage
+            .kyc
+            .cases()
+            .review(&case.id, &Outcome::Approved)
+            .unwrap();
+        let event = json!({
+            "id": "evt_1", "type": "verification.case.decided",
+            "created_at": stage.kyc.clock().now().as_unix(),
+            "data": { "person_id": stage.ada.id(), "case_id": case.id },
+        });
+        let url = app.url("/webhooks/kycport");
+        assert_eq!(answer(deliver(&url, &event).await).await.0, 200);
+    };
+    let (waited, ()) = tokio::join!(waiting, deciding);
+    assert!(matches!(waited.unwrap(), Waited::Decided(..)));
+}
