@@ -344,6 +344,28 @@ async fn what_does_not_fit_the_state_is_told_to_the_browser() {
 }
 
 #[tokio::test]
+async fn an_input_in_which_nothing_was_chosen_is_not_there() {
+    let stage = Stage::new().await;
+    let nothing = || {
+        file(Vec::new(), "")
+            .mime_str("application/octet-stream")
+            .unwrap()
+    };
+    let (status, told) = stage.send(good().part("document_back", nothing())).await;
+    assert_eq!((status, &told["dropped"]), (200, &json!([])));
+    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    assert!(!kept.files.contains_key("document_back"));
+    let form = Form::new()
+        .part("document", document())
+        .part("selfie", nothing());
+    let (status, told) = stage.send(form).await;
+    assert_eq!(
+        (status, &told["code"], &told["part"]),
+        (400, &json!("part_missing"), &json!("selfie"))
+    );
+}
+
+#[tokio::test]
 async fn nobody_uploads_to_somebody_elses_case() {
     // case 124
     let mut stage = Stage::new().await;
