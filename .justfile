@@ -11,6 +11,10 @@ check:
 sign-in:
     cargo run --example sign_in
 
+# The example whose own page takes the pictures.
+capture:
+    cargo run --example host_your_own_capture
+
 # Figures beside their peers, one run each.
 bench:
     cargo bench

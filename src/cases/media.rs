@@ -58,7 +58,8 @@ impl MediaType {
         }
     }
 
-    pub(super) fn names(part: &str) -> &'static str {
+    /// What KYCPort takes as `part`, for a person.
+    pub(crate) fn names(part: &str) -> &'static str {
         if part == SELFIE {
             "JPEG, PNG, WebP"
         } else {

@@ -17,6 +17,9 @@
 //! # }
 //! ```
 //!
+//! What a browser uploads goes through a handler of the app and an extractor of it,
+//! `web::CaptureUpload`; the example `host_your_own_capture` has the page, too.
+//!
 //! What opens, uploads and decides is sent once. If no answer comes that says whether it was done,
 //! the error is [`CaseError::OutcomeUnknown`]: read the case with [`CaseClient::get`] and go on from
 //! there, for doing it again blindly may do it twice.

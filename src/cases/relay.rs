@@ -294,10 +294,16 @@ impl Relay {
             telling.extend(piece.iter().take(missing));
             first.push_back(Piece::Data(piece));
         }
+        let given = file.field.file_name();
         if telling.is_empty() {
+            if given.is_none_or(str::is_empty) {
+                // So a browser sends an input in which nothing was chosen (WHATWG HTML,
+                // "constructing the entry list"): it is not there.
+                self.names.remove(part);
+                return Ok(());
+            }
             return Err(RelayError::Upload(UploadError::Empty { part }));
         }
-        let given = file.field.file_name();
         let media_type = MediaType::judge(part, &telling, given)
             .map_err(|wrong| RelayError::Upload(UploadError::of_type(part, wrong)))?;
         // What the person's own machine calls it is nobody's business.

@@ -3,20 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, BodyDataStream},
+    body::BodyDataStream,
     extract::{FromRequest, Request},
-    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{
-    HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
-};
+use http::header::CONTENT_TYPE;
 use tokio::sync::Mutex;
 
-use super::{random, signed_in::SignedIn};
-use crate::cases::{CaseClient, CaseError, RelayError, Relayed, UploadError};
+use super::{capture_error::CaptureError, signed_in::SignedIn};
+use crate::cases::{CaseClient, RelayError, Relayed};
 
 /// So long what the browser still sends is read out after a no, so that it sees the no.
 const READ_OUT: Duration = Duration::from_secs(10);
@@ -48,12 +44,6 @@ pub struct CaptureUpload {
     content_type: String,
     body: Arc<Mutex<BodyDataStream>>,
 }
-
-/// Why an upload was not handed on. As an answer it is a problem JSON with a code, and nothing of
-/// what was uploaded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct CaptureError(#[from] RelayError);
 
 impl CaptureUpload {
     /// Hands it on to `case_id`, which must be the case of whoever is signed in: the case is read
@@ -134,87 +124,5 @@ impl<S: Sync> FromRequest<S> for CaptureUpload {
 impl fmt::Debug for CaptureUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CaptureUpload(…)")
-    }
-}
-
-impl CaptureError {
-    /// Why it was not handed on.
-    pub fn reason(&self) -> &RelayError {
-        &self.0
-    }
-
-    fn status(&self) -> StatusCode {
-        match &self.0 {
-            RelayError::TooLarge { .. }
-            | RelayError::TooManyParts
-            | RelayError::Upload(UploadError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            RelayError::Upload(
-                UploadError::UnsupportedType { .. } | UploadError::NameMismatch { .. },
-            ) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            RelayError::Case(error) => status_of(error),
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match &self.0 {
-            RelayError::TooLarge { .. } => "upload_too_large",
-            RelayError::TooManyParts => "too_many_parts",
-            RelayError::Twice => "part_twice",
-            RelayError::Missing { .. } => "part_missing",
-            RelayError::Text | RelayError::Applicant(_) => "invalid_field",
-            RelayError::Upload(UploadError::TooLarge { .. }) => "file_too_large",
-            RelayError::Upload(UploadError::Empty { .. }) => "file_empty",
-            RelayError::Upload(
-                UploadError::UnsupportedType { .. } | UploadError::NameMismatch { .. },
-            ) => "unsupported_media_type",
-            RelayError::Upload(_) | RelayError::Malformed => "malformed_upload",
-            RelayError::Case(error) => match status_of(error) {
-                StatusCode::NOT_FOUND => "case_not_found",
-                StatusCode::CONFLICT => "case_not_open",
-                StatusCode::GATEWAY_TIMEOUT => "outcome_unknown",
-                StatusCode::SERVICE_UNAVAILABLE => "kycport_unavailable",
-                _ => "kycport_refused",
-            },
-        }
-    }
-}
-
-fn status_of(error: &CaseError) -> StatusCode {
-    match error {
-        CaseError::OtherCase | CaseError::Id | CaseError::Refused { status: 404, .. } => {
-            StatusCode::NOT_FOUND
-        }
-        CaseError::Refused { status: 409, .. } => StatusCode::CONFLICT,
-        CaseError::OutcomeUnknown(_) => StatusCode::GATEWAY_TIMEOUT,
-        CaseError::Transport(_)
-        | CaseError::RateLimited { .. }
-        | CaseError::Unavailable { .. }
-        | CaseError::NoTenantKey => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_GATEWAY,
-    }
-}
-
-impl IntoResponse for CaptureError {
-    fn into_response(self) -> Response {
-        let (status, code, reference) = (self.status(), self.code(), random::reference());
-        tracing::info!(code, reference, "an upload was not handed on");
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": "The upload was not taken",
-            "status": status.as_u16(),
-            "code": code,
-            "reference": reference,
-        });
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/problem+json");
-        headers.insert(CONTENT_TYPE, json);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let RelayError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
-            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
-        }
-        response
     }
 }

@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
+use axum::response::Response;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, RETRY_AFTER},
 };
 
-use super::{headers, page, random, settings::Settings};
+use super::{headers, page, problem_json::ProblemJson, random, settings::Settings};
 use crate::kyc::Shortfall;
 
 /// Who is asking.
@@ -167,25 +164,15 @@ impl Problem {
                 ask_again_after: (text.next == Next::Wait).then_some(WAIT_SECONDS),
                 reference: &reference,
             }),
-            Audience::Fetch => {
-                let mut body = serde_json::json!({
-                    "type": "about:blank",
-                    "title": text.title,
-                    "status": text.status.as_u16(),
-                    "detail": text.detail,
-                    "code": text.code,
-                    "reference": reference,
-                });
-                if let (Some((_, name, path)), Some(body)) = (next, body.as_object_mut()) {
-                    body.insert(name.to_owned(), path.into());
-                }
-                let mut response = (text.status, Body::from(body.to_string())).into_response();
-                response.headers_mut().insert(
-                    CONTENT_TYPE,
-                    HeaderValue::from_static("application/problem+json"),
-                );
-                response
+            Audience::Fetch => ProblemJson {
+                status: text.status,
+                title: text.title,
+                detail: text.detail,
+                code: text.code,
+                reference: &reference,
+                more: next.map(|(_, name, path)| (name, path)),
             }
+            .answer(),
         };
         if let Some(seconds) = self.retry_after() {
             response

@@ -118,6 +118,11 @@ impl Stage {
         self.kyc.cases().find(&self.case.id).unwrap().status
     }
 
+    async fn decide(&self) -> Page {
+        let url = self.app.url(&format!("/decide/{}", self.case.id));
+        self.browser.post_form(&url, &[]).await.unwrap()
+    }
+
     async fn get(&self, path: &str) -> Page {
         self.browser.fetch(&self.app.url(path)).await.unwrap()
     }
@@ -139,11 +144,9 @@ async fn decide(
     Extension(kycport): Extension<RelyingParty>,
     Path(case): Path<String>,
     _: SignedIn,
-) -> String {
-    match kycport.cases().decide(&case).await {
-        Ok(decision) => decision.outcome.to_string(),
-        Err(error) => error.to_string(),
-    }
+) -> Result<String, CaptureError> {
+    let decision = kycport.cases().decide(&case).await?;
+    Ok(decision.outcome.to_string())
 }
 
 async fn assurance(person: SignedIn) -> Json<Assurance> {
@@ -285,6 +288,84 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_no_is_said_in_words_to_whoever_sent_it() {
+    let stage = Stage::new().await;
+    let form = |document: Part| {
+        Form::new()
+            .part("document", document)
+            .part("selfie", file(samples::selfie("ada"), "me.png"))
+    };
+    for (document, detail) in [
+        (
+            file(samples::document("ada"), "a.pdf"),
+            "The document is image/png by its content, and its name says something else.",
+        ),
+        (
+            file("GIF89a, a picture", "a.gif"),
+            "The document can be one of these: JPEG, PNG, WebP, PDF.",
+        ),
+        (
+            file(samples::document_of_size("ada", 20 << 20), "a.png"),
+            "The document is larger than 20 MiB.",
+        ),
+    ] {
+        let (_, told) = stage.send(form(document)).await;
+        assert_eq!(
+            (&told["part"], &told["detail"]),
+            (&json!("document"), &json!(detail))
+        );
+    }
+    let back = file(samples::document_back("ada"), "a.pdf");
+    let (_, told) = stage.send(good().part("document_back", back)).await;
+    assert_eq!(told["part"], "document_back");
+    let back = "The back of the document is image/png";
+    assert!(told["detail"].as_str().unwrap().starts_with(back), "{told}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_state_is_told_to_the_browser() {
+    // case 124
+    let stage = Stage::new().await;
+    let told = |page: &Page| (page.status(), page.json()["code"].clone());
+    let conflict = |code: &str| (409, json!(code));
+    assert_eq!(told(&stage.decide().await), conflict("documents_missing"));
+    // The same twice, and two at once, are one upload.
+    let (first, second) = tokio::join!(stage.send(good()), stage.send(good()));
+    assert_eq!((first.0, second.0), (200, 200));
+    assert_eq!(stage.kyc.cases().all().len(), 1);
+    stage.kyc.cases().next_outcome(Outcome::Review);
+    assert_eq!(stage.decide().await.body(), "review");
+    assert_eq!(told(&stage.decide().await), conflict("decision_pending"));
+    let (status, no) = stage.send(good()).await;
+    assert_eq!((status, no["code"].clone()), conflict("case_not_open"));
+    let cases = stage.kyc.cases();
+    cases.review(&stage.case.id, &Outcome::Approved).unwrap();
+    assert_eq!(told(&stage.decide().await), conflict("already_decided"));
+}
+
+#[tokio::test]
+async fn an_input_in_which_nothing_was_chosen_is_not_there() {
+    let stage = Stage::new().await;
+    let nothing = || {
+        file(Vec::new(), "")
+            .mime_str("application/octet-stream")
+            .unwrap()
+    };
+    let (status, told) = stage.send(good().part("document_back", nothing())).await;
+    assert_eq!((status, &told["dropped"]), (200, &json!([])));
+    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    assert!(!kept.files.contains_key("document_back"));
+    let form = Form::new()
+        .part("document", document())
+        .part("selfie", nothing());
+    let (status, told) = stage.send(form).await;
+    assert_eq!(
+        (status, &told["code"], &told["part"]),
+        (400, &json!("part_missing"), &json!("selfie"))
+    );
+}
+
+#[tokio::test]
 async fn nobody_uploads_to_somebody_elses_case() {
     // case 124
     let mut stage = Stage::new().await;
@@ -371,18 +452,8 @@ async fn a_decision_is_felt_by_the_live_session_at_once() {
     assert_ne!(before.status(), 200);
     let (status, _) = stage.send(good()).await;
     assert_eq!(status, 200);
-    let decide = || async {
-        let url = stage.app.url(&format!("/decide/{}", stage.case.id));
-        stage
-            .browser
-            .post_form(&url, &[])
-            .await
-            .unwrap()
-            .body()
-            .to_owned()
-    };
     stage.kyc.cases().next_outcome(Outcome::Review);
-    assert_eq!(decide().await, "review");
+    assert_eq!(stage.decide().await.body(), "review");
     assert_eq!(
         stage.get("/assurance").await.json()["kyc_status"],
         "pending"

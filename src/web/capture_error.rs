@@ -1,0 +1,257 @@
+//! Why a capture does not go on, for the page that shows it.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+
+use super::{problem_json::ProblemJson, random};
+use crate::{
+    cases::{CaseError, MediaType, RelayError, UploadError},
+    wire::cases::DOCUMENT_BACK,
+};
+
+/// Why an upload was not handed on, or what else a handler asked of a case was not done. As an
+/// answer it is a problem JSON with a code and a sentence for the person, and has nothing of what
+/// was uploaded in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct CaptureError(#[from] RelayError);
+
+/// So that a handler which opens a case and asks for its decision answers in the same way.
+impl From<CaseError> for CaptureError {
+    fn from(error: CaseError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl CaptureError {
+    /// Why.
+    pub fn reason(&self) -> &RelayError {
+        &self.0
+    }
+}
+
+impl IntoResponse for CaptureError {
+    fn into_response(self) -> Response {
+        let (text, reference) = (Text::of(&self.0), random::reference());
+        tracing::info!(code = text.code, reference, "a capture does not go on");
+        let problem = ProblemJson {
+            status: text.status,
+            title: text.title,
+            detail: &text.detail,
+            code: text.code,
+            reference: &reference,
+            more: text.part.map(|part| ("part", part)),
+        };
+        let mut response = problem.answer();
+        if let RelayError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+struct Text {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    /// Which part of the form it is about.
+    part: Option<&'static str>,
+}
+
+impl Text {
+    fn of(error: &RelayError) -> Self {
+        let text = |status, code, title, detail: &str| Self {
+            status,
+            code,
+            title,
+            detail: detail.to_owned(),
+            part: None,
+        };
+        match error {
+            RelayError::Malformed => broke_off(),
+            RelayError::TooLarge { limit } => text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "upload_too_large",
+                "The upload is too large",
+                &format!("All files together may have {}.", size(*limit)),
+            ),
+            RelayError::TooManyParts => text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_many_parts",
+                "The upload has too many parts",
+                "No upload has more than 64 parts.",
+            ),
+            RelayError::Twice => text(
+                StatusCode::BAD_REQUEST,
+                "part_twice",
+                "A part of the upload is there twice",
+                "Choose one file for each.",
+            ),
+            RelayError::Missing { part } => text(
+                StatusCode::BAD_REQUEST,
+                "part_missing",
+                "A file is missing",
+                &format!("The {} is missing.", called(part)),
+            )
+            .about(part),
+            RelayError::Text | RelayError::Applicant(_) => text(
+                StatusCode::BAD_REQUEST,
+                "invalid_field",
+                "A field cannot be taken",
+                "It is too long, or has signs in it that do not belong there.",
+            ),
+            RelayError::Upload(error) => Self::of_file(error),
+            RelayError::Case(error) => Self::of_case(error),
+        }
+    }
+
+    fn of_file(error: &UploadError) -> Self {
+        let (status, code, title, part) = match error {
+            UploadError::TooLarge { part, .. } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "file_too_large",
+                "A file is too large",
+                part,
+            ),
+            UploadError::Empty { part } => (
+                StatusCode::BAD_REQUEST,
+                "file_empty",
+                "A file is empty",
+                part,
+            ),
+            UploadError::UnsupportedType { part } | UploadError::NameMismatch { part, .. } => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "A file cannot be used",
+                part,
+            ),
+            UploadError::Unreadable { .. } | UploadError::Changed { .. } => return broke_off(),
+        };
+        let name = called(part);
+        let detail = match error {
+            UploadError::TooLarge { limit, .. } => {
+                format!("The {name} is larger than {}.", size(*limit))
+            }
+            UploadError::Empty { .. } => format!("There is nothing in the {name}."),
+            UploadError::NameMismatch { found, .. } => {
+                format!("The {name} is {found} by its content, and its name says something else.")
+            }
+            _ => {
+                let allowed = MediaType::names(part);
+                format!("The {name} can be one of these: {allowed}.")
+            }
+        };
+        Self {
+            status,
+            code,
+            title,
+            detail,
+            part: None,
+        }
+        .about(part)
+    }
+
+    fn of_case(error: &CaseError) -> Self {
+        let (status, code, title, detail) = match error {
+            CaseError::OtherCase | CaseError::Id | CaseError::Refused { status: 404, .. } => (
+                StatusCode::NOT_FOUND,
+                "case_not_found",
+                "There is no such verification",
+                "Begin a new one.",
+            ),
+            CaseError::Refused {
+                status: 409, code, ..
+            } => of_conflict(code.as_deref()),
+            CaseError::OutcomeUnknown(_) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "outcome_unknown",
+                "KYCPort did not say whether it has it",
+                "Send it once more: the same again does no harm.",
+            ),
+            CaseError::Transport(_)
+            | CaseError::RateLimited { .. }
+            | CaseError::Unavailable { .. }
+            | CaseError::NoTenantKey => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "kycport_unavailable",
+                "KYCPort cannot be reached for the moment",
+                "Try again in a moment.",
+            ),
+            _ => (
+                StatusCode::BAD_GATEWAY,
+                "kycport_refused",
+                "KYCPort did not take it",
+                "Try other pictures. If it happens again, tell us the reference.",
+            ),
+        };
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.to_owned(),
+            part: None,
+        }
+    }
+
+    fn about(mut self, part: &'static str) -> Self {
+        self.part = Some(part);
+        self
+    }
+}
+
+/// What does not fit the state of the case (K57).
+fn of_conflict(code: Option<&str>) -> (StatusCode, &'static str, &'static str, &'static str) {
+    let (code, title, detail) = match code {
+        Some("documents_missing") => (
+            "documents_missing",
+            "The pictures are not there yet",
+            "Upload them first.",
+        ),
+        Some("decision_pending") => (
+            "decision_pending",
+            "A reviewer looks at it",
+            "There is nothing to do but wait.",
+        ),
+        Some("already_decided") => (
+            "already_decided",
+            "This is decided already",
+            "To try once more, begin a new verification.",
+        ),
+        _ => (
+            "case_not_open",
+            "This verification takes no more pictures",
+            "To send other ones, begin a new verification.",
+        ),
+    };
+    (StatusCode::CONFLICT, code, title, detail)
+}
+
+fn broke_off() -> Text {
+    Text {
+        status: StatusCode::BAD_REQUEST,
+        code: "malformed_upload",
+        title: "The upload did not arrive whole",
+        detail: "Send it once more.".to_owned(),
+        part: None,
+    }
+}
+
+fn called(part: &'static str) -> &'static str {
+    if part == DOCUMENT_BACK {
+        "back of the document"
+    } else {
+        part
+    }
+}
+
+/// `20 MiB`, or in bytes if it is no whole number of them.
+fn size(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1024 * 1024;
+    if bytes >= MEBIBYTE && bytes.is_multiple_of(MEBIBYTE) {
+        format!("{} MiB", bytes.div_euclid(MEBIBYTE))
+    } else {
+        format!("{bytes} bytes")
+    }
+}

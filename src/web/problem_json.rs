@@ -1,0 +1,43 @@
+//! Problem JSON (RFC 9457): the one shape in which a program is told no.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+
+use super::headers;
+
+pub(super) struct ProblemJson<'a> {
+    pub(super) status: StatusCode,
+    pub(super) title: &'a str,
+    pub(super) detail: &'a str,
+    /// What a program goes by.
+    pub(super) code: &'a str,
+    /// What is in the log, too.
+    pub(super) reference: &'a str,
+    /// A member more: its name, and what it says.
+    pub(super) more: Option<(&'a str, &'a str)>,
+}
+
+impl ProblemJson<'_> {
+    pub(super) fn answer(&self) -> Response {
+        let mut body = serde_json::json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "reference": self.reference,
+        });
+        if let (Some((name, value)), Some(body)) = (self.more, body.as_object_mut()) {
+            body.insert(name.to_owned(), value.into());
+        }
+        let mut response = (self.status, Body::from(body.to_string())).into_response();
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, json);
+        headers::keep_private(headers);
+        response
+    }
+}
