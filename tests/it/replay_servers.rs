@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kycport::webhook::{
-    Begun, EventKey, LeaseToken, PostgresReplayStore, RedisReplayStore, ReplayStore,
+    Begun, Claim, EventKey, LeaseToken, PostgresReplayStore, RedisReplayStore, ReplayStore,
     ReplayStoreUnavailable, Settled, conformance,
 };
 use sqlx::PgPool;
@@ -184,13 +184,11 @@ async fn an_event_is_done_when_its_effect_commits_and_not_before() {
     };
     effects(&pool).await;
     let key = key();
-    let token = acquire(&store, &key).await;
+    let claim = Claim::new(key.clone(), acquire(&store, &key).await, LEASE);
 
     let mut transaction = pool.begin().await.unwrap();
     write(&mut transaction, &key).await;
-    let settled = store
-        .complete_in(&mut transaction, &key, &token, LEASE)
-        .await;
+    let settled = store.complete_in(&mut transaction, &claim).await;
     assert_eq!(settled, Ok(Settled::Applied));
     transaction.rollback().await.unwrap();
     assert_eq!(written(&pool, &key).await, 0);
@@ -201,9 +199,7 @@ async fn an_event_is_done_when_its_effect_commits_and_not_before() {
 
     let mut transaction = pool.begin().await.unwrap();
     write(&mut transaction, &key).await;
-    let settled = store
-        .complete_in(&mut transaction, &key, &token, LEASE)
-        .await;
+    let settled = store.complete_in(&mut transaction, &claim).await;
     assert_eq!(settled, Ok(Settled::Applied));
     transaction.commit().await.unwrap();
     assert_eq!(written(&pool, &key).await, 1);
@@ -227,7 +223,7 @@ async fn who_was_replaced_cannot_commit() {
     let mut transaction = pool.begin().await.unwrap();
     write(&mut transaction, &key).await;
     let settled = store
-        .complete_in(&mut transaction, &key, &first, LEASE)
+        .complete_in(&mut transaction, &Claim::new(key.clone(), first, LEASE))
         .await;
     assert_eq!(settled, Ok(Settled::Lost));
     transaction.rollback().await.unwrap();

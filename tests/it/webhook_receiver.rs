@@ -140,10 +140,7 @@ async fn what_is_not_kycports_reaches_nobody() {
         (header(&format!("sha1={hex}")), "unreadable_signature"),
         (header(&format!("{}g", &hex[..63])), "unreadable_signature"),
         (header("\u{e4}\u{f6}"), "unreadable_signature"),
-        (
-            header(&vec![hex.as_str(); 9].join(",")),
-            "too_many_signatures",
-        ),
+        (header(&[hex.as_str(); 9].join(",")), "too_many_signatures"),
         (header(&other), "mismatch"),
         (signed(b"another body"), "mismatch"),
     ] {
@@ -273,7 +270,7 @@ async fn raw_until(app: &RunningApp, request: &[u8], end: &str) -> String {
 #[tokio::test]
 async fn bodies_that_hang_leave_room_for_no_more_than_so_many() {
     // case 134: memory is bounded, and whoever bears no signature is not even read.
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let address = stage.app.url("").replace("http://", "");
     let signature = hex_of(b"x");
@@ -286,7 +283,6 @@ async fn bodies_that_hang_leave_room_for_no_more_than_so_many() {
         );
         socket.write_all(head.as_bytes()).await.unwrap();
         // Once it is told to go on, its body is being read.
-        use tokio::io::AsyncReadExt as _;
         let mut piece = [0; 64];
         let read = socket.read(&mut piece).await.unwrap();
         assert!(piece[..read].starts_with(b"HTTP/1.1 100"));

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    response::{IntoResponse as _, Response},
-};
+use axum::response::{IntoResponse as _, Response};
 use http::{
     HeaderValue, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, RETRY_AFTER},
 };
 
 use crate::{
-    web::random,
+    web::{problem_json::ProblemJson, random},
     webhook::{Refused, Unreadable, Untimely},
 };
 
@@ -104,6 +101,33 @@ impl Outcome {
         }
     }
 
+    /// For whoever reads KYCPort's list of failed deliveries.
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Handled | Self::Duplicate => "The event has taken effect.",
+            Self::Acknowledged => "Nothing is done about events of this type.",
+            Self::Method => "Deliveries are sent by POST.",
+            Self::Refused(Refused::TooLarge) => "The body is larger than is taken.",
+            Self::Refused(_) => "The signature does not show that it is KYCPort's.",
+            Self::Slow => "The body took too long to come.",
+            Self::BrokeOff => "The body broke off.",
+            Self::Unreadable(_) => "The body is no event.",
+            Self::Untimely(_) => "The event is too old, or yet to come.",
+            Self::InFlight(_) => "The event is being handled. Deliver it again.",
+            Self::Busy => "There is too much to do. Deliver it again.",
+            Self::StoreUnavailable | Self::NotRemembered => {
+                "What was handled cannot be known for the moment. Deliver it again."
+            }
+            Self::NotAsked { .. } => {
+                "The status endpoint gives no answer for the moment. Deliver it again."
+            }
+            Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
+                "The event was not handled. Deliver it again."
+            }
+            Self::LeaseLost => "Another has the event by now. Deliver it again.",
+        }
+    }
+
     fn retry_after(self) -> Option<Duration> {
         match self {
             Self::InFlight(left) => Some(left),
@@ -120,17 +144,15 @@ impl Outcome {
         let mut response = if status.is_success() {
             status.into_response()
         } else {
-            let body = serde_json::json!({
-                "type": "about:blank",
-                "title": status.canonical_reason(),
-                "status": status.as_u16(),
-                "code": self.code(),
-                "reference": reference,
-            });
-            let mut response = (status, Body::from(body.to_string())).into_response();
-            let json = HeaderValue::from_static("application/problem+json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
-            response
+            let problem = ProblemJson {
+                status,
+                title: "The delivery was not taken",
+                detail: self.detail(),
+                code: self.code(),
+                reference,
+                more: None,
+            };
+            problem.answer()
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

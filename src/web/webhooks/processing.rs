@@ -65,10 +65,6 @@ pub(super) struct Processed {
     pub(super) event: Option<Event>,
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the builder's fields, each of its own type"
-)]
 impl Processing {
     pub(super) fn new(
         reader: EventReader,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    webhook::{EventKey, WebhookVerifier},
+    webhook::{Event, EventKey, WebhookVerifier},
 };
 
 /// The reason of a mismatch is looked for no more often.
@@ -127,7 +127,7 @@ impl WebhookReceiver {
         let task = tokio::spawn(async move {
             let processed = own.processing.process(verified).await;
             let event = processed.event.as_ref();
-            let key = event.map(|event| event.key());
+            let key = event.map(Event::key);
             let key = key.as_ref().map(EventKey::as_str);
             // A type that is not known is text from outside, though it was signed.
             let kind: Option<String> = event.map(|event| printable(event.event_type()));

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::{
+    claim::Claim,
     shared::{LATE, in_time, left, millis},
     store::{Begun, LeaseToken, ReplayStore, ReplayStoreUnavailable, Settled},
 };
@@ -99,18 +100,18 @@ impl PostgresReplayStore {
 
     /// As [`complete`](ReplayStore::complete), in the handler's own transaction: the event is done
     /// when that commits, together with its effect. On [`Settled::Lost`] somebody else has the
-    /// event: roll back.
+    /// event: roll back. Who completes it once more afterwards, as the receiver does, changes
+    /// nothing.
     ///
     /// # Errors
     /// [`ReplayStoreUnavailable`]: roll back.
     pub async fn complete_in(
         &self,
         transaction: &mut Transaction<'_, Postgres>,
-        key: &EventKey,
-        token: &LeaseToken,
-        retention: Duration,
+        claim: &Claim,
     ) -> Result<Settled, ReplayStoreUnavailable> {
-        in_time(complete(transaction, key, token, retention), code).await
+        let completed = complete(transaction, claim.key(), claim.token(), claim.retention());
+        in_time(completed, code).await
     }
 
     /// Begins and completes in the handler's own transaction, without a lease, as a consumer of a
