@@ -35,5 +35,7 @@ mod case_rules;
 // Deliveries.
 #[path = "mock_own/receiver.rs"]
 mod receiver;
+#[path = "mock_own/webhook_delivery.rs"]
+mod webhook_delivery;
 #[path = "mock_own/webhooks.rs"]
 mod webhooks;

@@ -2,14 +2,19 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 
 use super::{
     breakage::wait,
     core::Core,
+    rules::{Effect, Spot},
     switches::Switches,
     transition,
     webhook::{
+        course::Course,
         delivery::{Delivery, DeliveryOutcome},
         draft::DeliveryDraft,
         event::Manner,
@@ -78,19 +83,87 @@ impl Drop for Taken<'_> {
 
 async fn deliver(core: &Core, sender: &Sender, taken: Taken<'_>) {
     let job = &taken.job;
+    if is_put_off(core, job) {
+        return;
+    }
     let switches = core.switches();
-    let Some(secrets) = core.tenants().secrets(&job.endpoint.tenant) else {
+    let secrets = core.tenants().secrets(&job.endpoint.tenant);
+    let Some(secrets) = secrets else {
         core.outbox().finish(job.number, None);
         return;
     };
-    let outgoing = DeliveryDraft::new(&job.event).finish(&secrets, &switches);
-    let at = core.now();
-    let timeout = switches.webhook_timeout;
-    let answered = sender.send(&job.endpoint.url, outgoing, timeout).await;
-    let again = again(job, &answered, core.now(), &switches);
-    let mut outbox = core.outbox();
-    outbox.note(Delivery::new(job, at, answered.outcome));
-    outbox.finish(job.number, again);
+    let (mut draft, mut course) = (DeliveryDraft::new(&job.event), Course::default());
+    bend(core, job, &mut draft, &mut course);
+    let outgoing = draft.finish(&secrets, &switches);
+    let (url, timeout) = (&job.endpoint.url, switches.webhook_timeout);
+    let send = async || {
+        let at = core.now();
+        let answered = if course.is_lost {
+            Answered::with(DeliveryOutcome::Lost)
+        } else {
+            let outgoing = outgoing.clone();
+            sender.send(url, outgoing, course.pace, timeout).await
+        };
+        let delivery = Delivery::new(job, at, answered.outcome);
+        core.outbox().note(delivery);
+        answered
+    };
+    let answers: Vec<_> = stream::iter(0..course.copies)
+        .map(|_| send())
+        .buffer_unordered(course.at_once.max(1))
+        .collect()
+        .await;
+    // It is taken if one of the copies is.
+    let well = answers.iter().find(|it| it.outcome.is_well());
+    let again = match well.or(answers.last()) {
+        Some(answered) => again(job, answered, core.now(), &switches),
+        None => None,
+    };
+    core.outbox().finish(job.number, again);
+}
+
+/// Whether a fault says that it is not sent now.
+fn is_put_off(core: &Core, job: &Job) -> bool {
+    if matches!(job.event.manner, Manner::ByHand { .. }) {
+        return false;
+    }
+    let wanted = |effect: &Effect| match effect {
+        Effect::DelayDelivery(_) => !job.was_delayed,
+        Effect::HoldDelivery(hold) => !job.was_held && !hold.is_open(),
+        _ => false,
+    };
+    let spot = Spot::Delivery(&job.endpoint.tenant);
+    let rule = core.rules().take(spot, wanted);
+    match rule.as_ref().map(|rule| &rule.effect) {
+        Some(Effect::DelayDelivery(by)) => {
+            let due = core.now().saturating_add(*by);
+            core.outbox().delay(job.number, due);
+            true
+        }
+        Some(Effect::HoldDelivery(hold)) => {
+            core.outbox().hold(job.number, hold);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Applies what was installed for this delivery. What was made by hand goes out as it is.
+fn bend(core: &Core, job: &Job, draft: &mut DeliveryDraft, course: &mut Course) {
+    if matches!(job.event.manner, Manner::ByHand { .. }) {
+        return;
+    }
+    let wanted =
+        |effect: &Effect| matches!(effect, Effect::EditDelivery(_) | Effect::EditCourse(_));
+    let spot = Spot::Delivery(&job.endpoint.tenant);
+    let rules = core.rules().take_all(spot, wanted);
+    for rule in rules {
+        match &rule.effect {
+            Effect::EditDelivery(edit) => edit(draft),
+            Effect::EditCourse(edit) => edit(course),
+            _ => {}
+        }
+    }
 }
 
 /// When it is sent again, if it is (K84, K85).

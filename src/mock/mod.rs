@@ -66,6 +66,7 @@ mod fault;
 mod gate;
 mod grants;
 mod gzip;
+mod held;
 mod issuer;
 mod jws;
 mod key_ring;
@@ -100,6 +101,7 @@ mod verification;
 mod webhook;
 mod webhook_by_hand;
 mod webhook_endpoint;
+mod webhook_faults;
 mod webhooks;
 
 pub use answer::Refusal;
@@ -111,6 +113,7 @@ pub use endpoint::Endpoint;
 pub use error::MockError;
 pub use fault::{Fault, Rule};
 pub use gate::Gate;
+pub use held::Held;
 pub use issuer::MockIssuer;
 pub use jws::{Signing, TokenDraft};
 pub use keys::Keys;
@@ -127,6 +130,7 @@ pub use webhook::{
     delivery::{Deliveries, Delivery, DeliveryOutcome},
     draft::{DeliveryDraft, DeliverySigning},
     signatures::DeliverySignatures,
+    tamper::DeliveryTamper,
 };
 pub use webhook_by_hand::HandMade;
 pub use webhook_endpoint::WebhookEndpoint;

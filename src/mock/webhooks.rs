@@ -199,3 +199,31 @@ impl Debug for Webhooks {
         f.debug_tuple("Webhooks").field(&self.tenant).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{panic::AssertUnwindSafe, time::Duration};
+
+    use futures_util::FutureExt as _;
+
+    use crate::mock::MockIssuer;
+
+    #[tokio::test]
+    async fn it_does_not_wait_for_ever() {
+        let kyc = MockIssuer::start().await;
+        let hooks = kyc.webhooks();
+        hooks.subscribe("http://127.0.0.1:9/hooks");
+        kyc.stop().unwrap();
+        kyc.person("ada").create().reject();
+        let waiting = hooks.settled_within(Duration::from_millis(20));
+        let panic = AssertUnwindSafe(waiting).catch_unwind().await;
+        let message = panic.err().and_then(|it| it.downcast::<String>().ok());
+        let message = message.unwrap();
+        assert!(
+            message.starts_with("the deliveries did not settle in 20ms:"),
+            "{message}"
+        );
+        assert!(message.contains("kyc.status_changed evt_"), "{message}");
+        assert!(message.ends_with("to /hooks, attempt 1: due"), "{message}");
+    }
+}

@@ -4,18 +4,27 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, body::Bytes, extract::State, response::Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
-use kycport::mock::Webhooks;
+use kycport::mock::{MockIssuer, Person, Webhooks};
 use sha2::Sha256;
+use tokio::sync::{oneshot, watch};
 
 #[derive(Clone, Default)]
 struct Shared {
     got: Arc<Mutex<Vec<Got>>>,
-    answers: Arc<Mutex<VecDeque<Response>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+enum Answer {
+    Now(Response),
+    /// When this is told, or its sender gone.
+    Held(oneshot::Receiver<()>),
 }
 
 pub(crate) struct Receiver {
@@ -58,7 +67,22 @@ impl Receiver {
             answer = answer.header(*name, *value);
         }
         let answer = answer.body(axum::body::Body::empty()).unwrap();
+        let answer = Answer::Now(answer);
         self.shared.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// Answers the next one when what this gives is dropped.
+    pub(crate) fn hold(&self) -> oneshot::Sender<()> {
+        let (open, held) = oneshot::channel();
+        let answer = Answer::Held(held);
+        self.shared.answers.lock().unwrap().push_back(answer);
+        open
+    }
+
+    /// Waits until so many have come in all.
+    pub(crate) async fn wait_for(&self, n: usize) {
+        let mut count = self.shared.count.subscribe();
+        count.wait_for(|count| *count >= n).await.unwrap();
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {
@@ -71,14 +95,59 @@ impl Receiver {
     }
 }
 
+/// A mock whose clock stands, a person, and an endpoint.
+pub(crate) struct Post {
+    pub(crate) kyc: MockIssuer,
+    pub(crate) ada: Person,
+    pub(crate) hooks: Webhooks,
+    pub(crate) receiver: Receiver,
+}
+
+impl Post {
+    pub(crate) async fn new() -> Self {
+        Self::with(MockIssuer::start().await).await
+    }
+
+    pub(crate) async fn with(kyc: MockIssuer) -> Self {
+        kyc.clock().freeze();
+        let ada = kyc.person("ada").create();
+        let (hooks, receiver) = (kyc.webhooks(), Receiver::start().await);
+        hooks.subscribe(receiver.url());
+        Self {
+            kyc,
+            ada,
+            hooks,
+            receiver,
+        }
+    }
+
+    /// What came of all that happened since this was asked last.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        self.hooks.settled().await;
+        let got = self.receiver.take();
+        got.iter().map(|it| it.told(&self.hooks)).collect()
+    }
+
+    pub(crate) async fn advance(&self, seconds: u64) {
+        self.kyc.clock().advance(Duration::from_secs(seconds));
+        self.hooks.settled().await;
+    }
+}
+
 async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let body = body.to_vec();
     shared.got.lock().unwrap().push(Got { headers, body });
+    shared.count.send_modify(|count| *count += 1);
     let answer = shared.answers.lock().unwrap().pop_front();
-    answer.unwrap_or_else(|| {
-        let none = axum::body::Body::empty();
-        Response::builder().status(204).body(none).unwrap()
-    })
+    match answer {
+        Some(Answer::Now(answer)) => return answer,
+        Some(Answer::Held(open)) => {
+            let _ = open.await;
+        }
+        None => {}
+    }
+    let none = axum::body::Body::empty();
+    Response::builder().status(204).body(none).unwrap()
 }
 
 impl Got {

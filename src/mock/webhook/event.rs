@@ -139,7 +139,7 @@ fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
 }
 
 /// To the millisecond, in UTC. Beyond what a calendar has, it is the epoch.
-pub(super) fn rfc3339(moment: Timestamp) -> String {
+pub(in crate::mock) fn rfc3339(moment: Timestamp) -> String {
     let moment = DateTime::from_timestamp_millis(moment.as_unix_millis());
     moment
         .unwrap_or_default()

@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     delivery::{Deliveries, Delivery},
     event::{Event, Manner},
+    hold::Hold,
 };
 use crate::clock::Timestamp;
 
@@ -27,7 +28,7 @@ pub(in crate::mock) struct Outbox {
     /// By number, which is the order in which they came to be.
     waiting: BTreeMap<u64, Job>,
     in_flight: BTreeMap<u64, Job>,
-    held: BTreeMap<u64, Job>,
+    held: BTreeMap<u64, (Arc<Hold>, Job)>,
     log: VecDeque<Delivery>,
 }
 
@@ -90,7 +91,7 @@ impl Outbox {
     pub(in crate::mock) fn unsubscribe(&mut self, endpoint: u64) {
         self.endpoints.retain(|own| own.id != endpoint);
         self.waiting.retain(|_, job| job.endpoint.id != endpoint);
-        self.held.retain(|_, job| job.endpoint.id != endpoint);
+        self.held.retain(|_, (_, job)| job.endpoint.id != endpoint);
         self.tell();
     }
 
@@ -148,6 +149,54 @@ impl Outbox {
             self.wait(job);
             self.tell();
         }
+    }
+
+    /// It is not sent before `due`.
+    pub(in crate::mock) fn delay(&mut self, number: u64, due: Timestamp) {
+        if let Some(mut job) = self.in_flight.remove(&number) {
+            (job.due, job.was_delayed) = (Some(due), true);
+            self.wait(job);
+        }
+        self.tell();
+    }
+
+    /// It is not sent before this opens. If that was meanwhile, it waits as before.
+    pub(in crate::mock) fn hold(&mut self, number: u64, hold: &Arc<Hold>) {
+        if let Some(job) = self.in_flight.remove(&number) {
+            if hold.is_open() {
+                self.wait(job);
+            } else {
+                self.held.insert(number, (Arc::clone(hold), job));
+            }
+        }
+        self.tell();
+    }
+
+    /// How many wait for this to open.
+    pub(in crate::mock) fn held(&self, hold: &Arc<Hold>) -> usize {
+        let own = self.held.values().filter(|(by, _)| Arc::ptr_eq(by, hold));
+        own.count()
+    }
+
+    /// Opens it. What it held is sent in the order that `rank` gives to the places, which are those
+    /// of the events.
+    pub(in crate::mock) fn release(&mut self, hold: &Arc<Hold>, rank: impl Fn(usize) -> usize) {
+        hold.open();
+        let all = std::mem::take(&mut self.held);
+        let (own, others) = all
+            .into_iter()
+            .partition(|(_, (by, _))| Arc::ptr_eq(by, hold));
+        self.held = others;
+        let own: BTreeMap<u64, (Arc<Hold>, Job)> = own;
+        let numbers: Vec<u64> = own.keys().copied().collect();
+        for (place, (_, mut job)) in own.into_values().enumerate() {
+            // The order of the numbers is that of sending.
+            let number = numbers.get(rank(place));
+            job.number = number.copied().unwrap_or(job.number);
+            job.was_held = true;
+            self.wait(job);
+        }
+        self.tell();
     }
 
     /// It is over, until `again` if that is given.

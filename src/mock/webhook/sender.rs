@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, header::RETRY_AFTER};
 use reqwest::{Client, Request, redirect::Policy};
 use url::Url;
 
-use super::{delivery::DeliveryOutcome, draft::Outgoing};
+use super::{course::Pace, delivery::DeliveryOutcome, draft::Outgoing, slow};
 
 /// The HTTP client of one runtime.
 #[derive(Default)]
@@ -37,8 +37,12 @@ impl Sender {
         &self,
         url: &Url,
         outgoing: Outgoing,
+        pace: Pace,
         timeout: Duration,
     ) -> Answered {
+        if pace != Pace::Plain {
+            return Answered::with(slow::send(url, &outgoing, pace, timeout).await);
+        }
         let Some(client) = self.client.get_or_init(client) else {
             return Answered::with(DeliveryOutcome::NoConnection);
         };
