@@ -37,5 +37,7 @@ mod case_rules;
 mod receiver;
 #[path = "mock_own/webhook_delivery.rs"]
 mod webhook_delivery;
+#[path = "mock_own/webhook_faults.rs"]
+mod webhook_faults;
 #[path = "mock_own/webhooks.rs"]
 mod webhooks;

@@ -137,7 +137,9 @@ impl Post {
 async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let body = body.to_vec();
     shared.got.lock().unwrap().push(Got { headers, body });
-    shared.count.send_modify(|count| *count += 1);
+    shared
+        .count
+        .send_modify(|count| *count = count.saturating_add(1));
     let answer = shared.answers.lock().unwrap().pop_front();
     match answer {
         Some(Answer::Now(answer)) => return answer,

@@ -16,6 +16,7 @@ use crate::{
 };
 
 const CHANGED: &str = "kyc.status_changed";
+const DECIDED: &str = "verification.case.decided";
 
 #[tokio::test]
 async fn an_event_looks_as_the_contract_says() {
@@ -189,7 +190,6 @@ async fn a_decision_is_told_to_its_tenant_and_what_it_does_to_all() {
         let got = elsewhere.take();
         got.iter().map(|it| it.told(&other)).collect::<Vec<_>>()
     };
-    const DECIDED: &str = "verification.case.decided";
 
     // Approved, and nothing changes: she was verified to t2.
     let id = case(&post.kyc, post.ada.id(), samples::document("ada")).await;
