@@ -2,11 +2,12 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// A source of time.
 ///
@@ -41,6 +42,11 @@ impl Timestamp {
     /// Whole seconds since the epoch.
     pub const fn as_unix(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// Whole milliseconds since the epoch.
+    pub const fn as_unix_millis(self) -> i64 {
+        self.0
     }
 
     /// This moment and `duration` more, stopping at the end of time.
@@ -127,7 +133,8 @@ impl Clock for SystemClock {
 #[derive(Clone)]
 pub struct TestClock {
     system: SystemClock,
-    shift: Arc<Mutex<Shift>>,
+    /// Watched, so that who waits for a moment learns that the clock was moved.
+    shift: Arc<watch::Sender<Shift>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -145,7 +152,7 @@ impl TestClock {
     pub fn new() -> Self {
         Self {
             system: SystemClock::new(),
-            shift: Arc::default(),
+            shift: Arc::new(watch::Sender::new(Shift::default())),
         }
     }
 
@@ -175,12 +182,42 @@ impl TestClock {
         });
     }
 
+    /// How long it is in real time until the clock shows `moment`, if nobody moves it; none while
+    /// it stands still before that.
+    #[cfg(feature = "mock")]
+    pub(crate) fn real_time_until(&self, moment: Timestamp) -> Option<Duration> {
+        let left = moment.since(self.now());
+        let runs = self.shift().frozen.is_none();
+        (runs || left.is_zero()).then_some(left)
+    }
+
+    /// Tells of every time that the clock is moved or stopped from here.
+    #[cfg(feature = "mock")]
+    pub(crate) fn moves(&self) -> ClockMoves {
+        ClockMoves(self.shift.subscribe())
+    }
+
     fn change(&self, change: impl FnOnce(&mut Shift)) {
-        change(&mut self.shift.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shift.send_modify(change);
     }
 
     fn shift(&self) -> Shift {
-        *self.shift.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shift.borrow()
+    }
+}
+
+/// The moves of a [`TestClock`].
+#[cfg(feature = "mock")]
+pub(crate) struct ClockMoves(watch::Receiver<Shift>);
+
+#[cfg(feature = "mock")]
+impl ClockMoves {
+    /// Waits until the clock is moved, or was since this was called last.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Whoever could move it is gone.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
 
 /// How an app finds the mock.
 impl MockIssuer {
-    /// A configuration for this mock's confidential client, with its tenant's API key.
+    /// A configuration for this mock's confidential client, with its tenant's API key and
+    /// webhook secret.
     /// `redirect_uri` is registered with it, and the mock's clock is the app's: move one, and both
     /// move.
     pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
@@ -26,6 +27,7 @@ impl MockIssuer {
             .discovery_url(self.discovery_url())
             .api_base_url(self.api_base_url())
             .tenant_api_key(self.tenant_of(client).api_key())
+            .webhook_secret(self.tenant_of(client).webhooks().secret())
             .clock(self.clock().clone());
         match client.secret() {
             Some(secret) => builder.client_secret(secret),
@@ -47,6 +49,10 @@ impl MockIssuer {
             (
                 "KYCPORT_TENANT_API_KEY",
                 self.tenant_of(client).api_key().to_owned(),
+            ),
+            (
+                "KYCPORT_WEBHOOK_SECRET",
+                self.tenant_of(client).webhooks().secret(),
             ),
         ];
         if let Some(secret) = client.secret() {

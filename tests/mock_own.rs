@@ -31,3 +31,13 @@ mod case_desk;
 mod case_edges;
 #[path = "mock_own/case_rules.rs"]
 mod case_rules;
+
+// Deliveries.
+#[path = "mock_own/receiver.rs"]
+mod receiver;
+#[path = "mock_own/webhook_delivery.rs"]
+mod webhook_delivery;
+#[path = "mock_own/webhook_faults.rs"]
+mod webhook_faults;
+#[path = "mock_own/webhooks.rs"]
+mod webhooks;

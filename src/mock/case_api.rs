@@ -18,6 +18,7 @@ use super::{
     switches::Switches,
     tenant_access,
     tenant_record::TenantRecord,
+    transition,
 };
 use crate::wire::{
     cases::{CaseResponse, CaseStatus, DecisionResponse, IDEMPOTENCY_KEY, OpenCase, Outcome},
@@ -127,8 +128,7 @@ fn try_decide(
     if let Some(case) = book.find_mut(&id) {
         settle(case, &decision);
     }
-    drop(book);
-    tell_person(core, &case, &decision.outcome);
+    transition::decided(core, &case, &decision.outcome);
     Ok(Answer::json(StatusCode::OK, json!(decision)).no_store())
 }
 
@@ -140,14 +140,6 @@ pub(super) fn settle(case: &mut CaseRecord, decision: &DecisionResponse) {
         case.status = CaseStatus::Decided;
         case.decision = Some(decision.clone());
     }
-}
-
-/// What a decision does to the person (K74).
-pub(super) fn tell_person(core: &Core, case: &CaseRecord, outcome: &Outcome) {
-    let now = core.now();
-    core.persons().change(&case.person_id, |person| {
-        person.decided(outcome, &case.level, now);
-    });
 }
 
 /// The id of a case that can still be uploaded to.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     case_api, case_engine, case_record::CaseRecord, core::Core, error::MockError, person::Person,
+    transition,
 };
 use crate::{
     clock::Timestamp,
@@ -88,16 +89,13 @@ impl Cases {
         if *outcome == Outcome::Review {
             return Err(not_now());
         }
-        let case = {
-            let mut book = self.core.cases();
-            let case = book.find_mut(case_id).ok_or_else(not_now)?;
-            if case.status != CaseStatus::Deciding {
-                return Err(not_now());
-            }
-            case_api::settle(case, &case_engine::reviewed(outcome.clone()));
-            case.clone()
-        };
-        case_api::tell_person(&self.core, &case, outcome);
+        let mut book = self.core.cases();
+        let case = book.find_mut(case_id).ok_or_else(not_now)?;
+        if case.status != CaseStatus::Deciding {
+            return Err(not_now());
+        }
+        case_api::settle(case, &case_engine::reviewed(outcome.clone()));
+        transition::decided(&self.core, case, outcome);
         Ok(())
     }
 

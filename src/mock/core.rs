@@ -12,10 +12,13 @@ use super::{
     rules::Rules,
     switches::Switches,
     tenant_record::Tenants,
+    webhook::outbox::Outbox,
 };
 use crate::clock::{Clock as _, TestClock, Timestamp};
 
-/// One issuer. Each part has its own lock, and no lock is held across another or across I/O.
+/// One issuer. Each part has its own lock, and no lock is held across I/O. None is held across
+/// another, but in this order: cases, persons, outbox. So a decision, what it does to the person and
+/// the events of both are one.
 pub(super) struct Core {
     pub(super) clock: TestClock,
     pub(super) origin: String,
@@ -29,6 +32,7 @@ pub(super) struct Core {
     log: Mutex<Log>,
     rules: Mutex<Rules>,
     cases: Mutex<CaseBook>,
+    outbox: Mutex<Outbox>,
 }
 
 impl Core {
@@ -51,6 +55,7 @@ impl Core {
             log: Mutex::default(),
             rules: Mutex::default(),
             cases: Mutex::default(),
+            outbox: Mutex::default(),
         }
     }
 
@@ -106,6 +111,10 @@ impl Core {
 
     pub(super) fn cases(&self) -> MutexGuard<'_, CaseBook> {
         lock(&self.cases)
+    }
+
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        lock(&self.outbox)
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {

@@ -2,15 +2,15 @@
 
 use std::{
     fmt::{self, Debug},
-    future::pending,
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::sync::oneshot;
-
-use super::{fault::Fault, latch::Latch};
+use super::{
+    fault::Fault,
+    latch::Latch,
+    patience::{PATIENCE, over},
+};
 
 /// Holds the requests of one endpoint. Dropping it lets them through.
 #[must_use = "a gate opens as soon as it is dropped: bind it"]
@@ -87,26 +87,6 @@ impl Debug for Gate {
             .finish_non_exhaustive()
     }
 }
-
-/// Ends when this much real time is over, counted by a thread of its own: the runtime's clock may
-/// be paused, and would jump ahead. The thread ends with this future.
-async fn over(patience: Duration) {
-    let (tell, told) = oneshot::channel();
-    let (_alive, ended) = mpsc::channel::<()>();
-    let counting = thread::Builder::new().spawn(move || {
-        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-            // Nobody waits any more if this fails.
-            let _ = tell.send(());
-        }
-    });
-    if counting.is_err() || told.await.is_err() {
-        // Nobody counts: it waits for the requests alone.
-        pending::<()>().await;
-    }
-}
-
-/// Longer than any test waits for a request that comes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

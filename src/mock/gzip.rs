@@ -46,6 +46,23 @@ pub(super) fn bomb(open: &[u8], fill: u8, size: u64, close: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Packs `bytes` as they are: correct gzip, and no smaller.
+pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut out = HEADER.to_vec();
+    for block in bytes.chunks(usize::from(u16::MAX)) {
+        let size = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(0); // not the last, stored
+        out.extend_from_slice(&size.to_le_bytes());
+        out.extend_from_slice(&(!size).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]); // the last, empty
+    out.extend_from_slice(&crc32(bytes).to_le_bytes());
+    let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&total.to_le_bytes());
+    out
+}
+
 /// Bits, the lowest of each byte first.
 #[derive(Default)]
 struct Bits {

@@ -23,6 +23,7 @@ use super::{
     switches::Switches,
     tenant::Tenant,
     tokens::Tokens,
+    webhooks::Webhooks,
 };
 use crate::clock::TestClock;
 
@@ -184,6 +185,11 @@ impl MockIssuer {
     /// The verification cases, and what their decisions are to be.
     pub fn cases(&self) -> Cases {
         Cases::new(Arc::clone(self.core()))
+    }
+
+    /// What is delivered to the tenant of [`client`](Self::client).
+    pub fn webhooks(&self) -> Webhooks {
+        self.tenant().webhooks()
     }
 
     /// What is to go wrong at an endpoint.

@@ -31,8 +31,12 @@
 //! With an app behind `login_url`, [`Browser::sign_in`] goes all the way and gives the page the
 //! person lands on.
 //!
-//! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256 and
-//! its rules are its own, so that a wrong rule in the SDK is not mirrored here.
+//! What happens to a person is delivered to whoever [subscribed](Webhooks), signed and in order, and
+//! comes again on the mock's clock until it is taken: `kyc.webhooks().subscribe(url)`,
+//! `ada.reject()`, `kyc.webhooks().settled().await`.
+//!
+//! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
+//! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
 mod answer;
 mod api_error;
@@ -52,6 +56,7 @@ mod claims;
 mod client;
 mod client_record;
 mod core;
+mod deliverer;
 mod discovery;
 mod dispatch;
 mod edit;
@@ -61,6 +66,7 @@ mod fault;
 mod gate;
 mod grants;
 mod gzip;
+mod held;
 mod issuer;
 mod jws;
 mod key_ring;
@@ -70,6 +76,7 @@ mod log;
 mod mint;
 mod on;
 mod params;
+mod patience;
 mod person;
 mod person_record;
 mod random;
@@ -88,8 +95,14 @@ mod tenant_access;
 mod tenant_record;
 mod token;
 mod tokens;
+mod transition;
 mod userinfo;
 mod verification;
+mod webhook;
+mod webhook_by_hand;
+mod webhook_endpoint;
+mod webhook_faults;
+mod webhooks;
 
 pub use answer::Refusal;
 pub use browser::{Browser, BrowserError, Page, Visit};
@@ -100,6 +113,7 @@ pub use endpoint::Endpoint;
 pub use error::MockError;
 pub use fault::{Fault, Rule};
 pub use gate::Gate;
+pub use held::Held;
 pub use issuer::MockIssuer;
 pub use jws::{Signing, TokenDraft};
 pub use keys::Keys;
@@ -112,3 +126,12 @@ pub use tamper::Tamper;
 pub use tenant::Tenant;
 pub use tokens::Tokens;
 pub use verification::Verification;
+pub use webhook::{
+    delivery::{Deliveries, Delivery, DeliveryOutcome},
+    draft::{DeliveryDraft, DeliverySigning},
+    signatures::DeliverySignatures,
+    tamper::DeliveryTamper,
+};
+pub use webhook_by_hand::HandMade;
+pub use webhook_endpoint::WebhookEndpoint;
+pub use webhooks::Webhooks;

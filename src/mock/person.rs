@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{core::Core, person_record::PersonRecord, tenant::Tenant};
+use super::{core::Core, person_record::PersonRecord, tenant::Tenant, transition};
 use crate::{
     clock::Timestamp,
     wire::kyc::{KycStatus, KycTier},
@@ -125,7 +125,7 @@ impl Person {
     }
 
     fn change(&self, change: impl FnOnce(&mut PersonRecord)) {
-        self.core.persons().change(&self.id, change);
+        transition::change(&self.core, &self.id, change);
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) struct PersonRecord {
     pub(super) expires: Option<Timestamp>,
     /// The tenants that see this person; none for all (K46).
     pub(super) visible_to: Option<BTreeSet<String>>,
+    /// Where tenants were last told that the person stands.
+    pub(super) told: Standing,
 }
+
+/// What an event tells of a person (K63).
+pub(super) type Standing = (KycStatus, KycTier, Option<bool>);
 
 impl PersonRecord {
     pub(super) fn new(slug: &str) -> Self {
@@ -48,7 +53,12 @@ impl PersonRecord {
             aml_clear: Some(true),
             expires: None,
             visible_to: None,
+            told: (KycStatus::Verified, KycTier::T2, Some(true)),
         }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        (self.status.clone(), self.tier.clone(), self.aml_clear)
     }
 
     /// Says where the verification stands from here; an expiry was of what stood before (K48).
@@ -117,16 +127,27 @@ impl Persons {
         self.0.clone()
     }
 
-    pub(super) fn put(&mut self, record: PersonRecord) {
+    /// That somebody was created is no event (K86).
+    pub(super) fn put(&mut self, mut record: PersonRecord) {
+        record.told = record.standing();
         match self.0.iter_mut().find(|person| person.id == record.id) {
             Some(person) => *person = record,
             None => self.0.push(record),
         }
     }
 
-    pub(super) fn change(&mut self, id: &str, change: impl FnOnce(&mut PersonRecord)) {
-        if let Some(person) = self.0.iter_mut().find(|person| person.id == id) {
-            change(person);
-        }
+    /// To be changed. Where they stand is changed by [`transition`](super::transition) alone.
+    pub(super) fn find_mut(&mut self, id: &str) -> Option<&mut PersonRecord> {
+        self.0.iter_mut().find(|person| person.id == id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PersonRecord> {
+        self.0.iter_mut()
+    }
+
+    /// When the next verification ends that holds at `now` (K48).
+    pub(super) fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self.0.iter().filter_map(|person| person.expires);
+        ends.filter(|end| *end > now).min()
     }
 }

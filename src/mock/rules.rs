@@ -8,7 +8,13 @@ use std::sync::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::{breakage::Breakage, endpoint::Endpoint, jws::TokenDraft, latch::Latch};
+use super::{
+    breakage::Breakage,
+    endpoint::Endpoint,
+    jws::TokenDraft,
+    latch::Latch,
+    webhook::{course::Course, draft::DeliveryDraft, hold::Hold},
+};
 
 /// The rules of one issuer, oldest first.
 #[derive(Default)]
@@ -64,6 +70,8 @@ pub(super) enum Spot<'a> {
     IdToken(&'a str),
     /// When an access token of this person is about to be signed.
     AccessToken(&'a str),
+    /// When an event is about to be sent to this tenant.
+    Delivery(&'a str),
 }
 
 /// Where a rule applies.
@@ -74,6 +82,8 @@ pub(super) enum Place {
     /// Of one person, or of anyone.
     IdToken(Option<String>),
     AccessToken(Option<String>),
+    /// To one tenant.
+    Delivery(String),
 }
 
 pub(super) type Edit<T> = Box<dyn Fn(&mut T) + Send + Sync>;
@@ -91,6 +101,10 @@ pub(super) enum Effect {
     EditJson(Edit<Value>),
     EditParams(Edit<Vec<(String, String)>>),
     EditToken(Edit<TokenDraft>),
+    EditDelivery(Edit<DeliveryDraft>),
+    EditCourse(Edit<Course>),
+    DelayDelivery(std::time::Duration),
+    HoldDelivery(Arc<Hold>),
 }
 
 pub(super) struct Installed {
@@ -159,6 +173,7 @@ impl Installed {
             | (Place::After(own), Spot::After(endpoint)) => *own == endpoint,
             (Place::IdToken(own), Spot::IdToken(id))
             | (Place::AccessToken(own), Spot::AccessToken(id)) => same(own, id),
+            (Place::Delivery(own), Spot::Delivery(tenant)) => own == tenant,
             _ => false,
         }
     }

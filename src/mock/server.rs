@@ -12,7 +12,7 @@ use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 
 use super::{
     core::Core,
-    dispatch,
+    deliverer, dispatch,
     socket::{CuttableListener, Cutter},
 };
 
@@ -103,12 +103,14 @@ fn run(
             Err(error) => return tell.send(Err(error)).unwrap_or_default(),
         };
         tell.send(Ok(())).unwrap_or_default();
+        let deliveries = deliverer::run(Arc::clone(&core));
         let service = dispatch::serve.with_state(core);
         let service = Router::new()
             .fallback_service(service)
             .into_make_service_with_connect_info::<Cutter>();
         tokio::select! {
             _ = axum::serve(listener, service) => {}
+            () = deliveries => {}
             _ = stopped => {}
         }
     });

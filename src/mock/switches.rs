@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::wire::authorize as names;
+use super::webhook::signatures::DeliverySignatures;
+use crate::wire::{authorize as names, webhook};
 
 /// Facts that the contract only observed or assumed, and the mock's few laxnesses. The default is
 /// what [the contract](crate::guide::contract) says.
@@ -71,6 +72,22 @@ pub struct Switches {
     /// `Cache-Control: max-age` of the discovery document and the key set (K6); none, and the
     /// header is absent. 10 minutes.
     pub cache_max_age: Option<Duration>,
+    /// The header of a delivery that bears the signature (K61). `x-kycport-signature`.
+    pub webhook_header: String,
+    /// `sha256=` before a signature (K61). On.
+    pub webhook_prefix: bool,
+    /// By which secrets a delivery is signed while they are replaced (K80). The present one alone.
+    pub webhook_signatures: DeliverySignatures,
+    /// What `data` has stands at the top level of an event instead, as one tenant reads it (K63).
+    /// Off.
+    pub webhook_flat_body: bool,
+    /// `created_at` of an event as whole seconds since 1970 (K81). Off.
+    pub webhook_unix_time: bool,
+    /// How long after each failed attempt a delivery is sent again, by the issuer's clock; after
+    /// the last, no more (K84). 10 s, 1 min, 10 min, 1 h, 6 h, and three times 24 h.
+    pub webhook_retries: Vec<Duration>,
+    /// How long a delivery waits for its answer, in real time (K84). 10 s.
+    pub webhook_timeout: Duration,
 }
 
 impl Default for Switches {
@@ -96,6 +113,18 @@ impl Default for Switches {
             access_token_lifetime: Duration::from_secs(900),
             code_lifetime: Duration::from_secs(60),
             cache_max_age: Some(Duration::from_secs(600)),
+            webhook_header: webhook::SIGNATURE.to_owned(),
+            webhook_prefix: true,
+            webhook_signatures: DeliverySignatures::Current,
+            webhook_flat_body: false,
+            webhook_unix_time: false,
+            webhook_retries: [10, 60, 600, 3600, 6 * 3600, DAY, DAY, DAY]
+                .map(Duration::from_secs)
+                .to_vec(),
+            webhook_timeout: Duration::from_secs(10),
         }
     }
 }
+
+/// In seconds.
+const DAY: u64 = 24 * 3600;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::core::Core;
+use super::{core::Core, webhooks::Webhooks};
 
 /// A tenant at the mock: it has clients, and an API key for calls from server to server.
 ///
@@ -27,6 +27,11 @@ impl Tenant {
     /// Its API key, fresh at every start (K40).
     pub fn api_key(&self) -> &str {
         &self.api_key
+    }
+
+    /// What is delivered to it.
+    pub fn webhooks(&self) -> Webhooks {
+        Webhooks::new(Arc::clone(&self.core), &self.id)
     }
 
     /// From here its key may not read statuses: 403 (K43).

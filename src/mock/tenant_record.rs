@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use super::random;
+use super::{random, webhook::draft::Secrets};
 
 #[derive(Clone)]
 pub(super) struct TenantRecord {
@@ -12,6 +12,8 @@ pub(super) struct TenantRecord {
     pub(super) api_key: String,
     /// Whether the key may read statuses; if not, 403 (K43).
     pub(super) may_read_status: bool,
+    /// What its deliveries are signed with.
+    pub(super) webhook_secrets: Secrets,
     /// When the running window began, and how many requests it has taken.
     window: Option<(Duration, u32)>,
 }
@@ -22,6 +24,7 @@ impl TenantRecord {
             id: id.to_owned(),
             api_key: format!("key_{}", random::token()),
             may_read_status: true,
+            webhook_secrets: Secrets::generate(),
             window: None,
         }
     }
@@ -56,6 +59,11 @@ impl Tenants {
     pub(super) fn of_key(&self, key: &str) -> Option<TenantRecord> {
         let is_it = |t: &&TenantRecord| bool::from(t.api_key.as_bytes().ct_eq(key.as_bytes()));
         self.0.values().find(is_it).cloned()
+    }
+
+    /// What deliveries to it are signed with.
+    pub(super) fn secrets(&self, id: &str) -> Option<Secrets> {
+        self.0.get(id).map(|tenant| tenant.webhook_secrets.clone())
     }
 
     pub(super) fn change(&mut self, id: &str, change: impl FnOnce(&mut TenantRecord)) {

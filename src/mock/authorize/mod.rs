@@ -78,7 +78,7 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
                         let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
                         return html::refusal(Refusal::new("invalid_request", "K19", why));
                     };
-                    verify::settle(core, person, asked, verification)
+                    verify::settle(core, &request.client.tenant, person, asked, verification)
                 }
             };
             allow(core, request, &person, core.now())
@@ -123,8 +123,9 @@ fn allow(
         auth_time,
         acr: person.verified_tier(),
     };
-    core.persons()
-        .change(&person.id, |p| p.show_to(&request.client.tenant));
+    if let Some(person) = core.persons().find_mut(&person.id) {
+        person.show_to(&request.client.tenant);
+    }
     let mut grants = core.grants();
     let issued = grants.issue_code(
         now,

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 
 use super::{
-    super::{answer::Answer, core::Core, person_record::PersonRecord, verification::Verification},
+    super::{
+        answer::Answer, core::Core, person_record::PersonRecord, transition,
+        verification::Verification,
+    },
     html::{Text, page},
     page::card,
     request::AuthorizeRequest,
@@ -22,9 +25,11 @@ pub(super) fn lacking<'a>(
     (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
 }
 
-/// What the verification does to the person, for good; gives the person as of then.
+/// What the verification does to the person, for good; gives the person as of then. The tenant sees
+/// them from here (K46), for they allowed the login.
 pub(super) fn settle(
     core: &Core,
+    tenant: &str,
     person: PersonRecord,
     asked: &KycTier,
     verification: Verification,
@@ -35,7 +40,8 @@ pub(super) fn settle(
         Verification::Pending => KycStatus::Pending,
         Verification::Skip => return person,
     };
-    core.persons().change(&person.id, |person| {
+    transition::change(core, &person.id, |person| {
+        person.show_to(tenant);
         if verification == Verification::Pass {
             person.tier = asked.clone();
         }

@@ -1,0 +1,17 @@
+//! What keeps deliveries from being sent.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// It opens once, with the outbox locked.
+#[derive(Default)]
+pub(in crate::mock) struct Hold(AtomicBool);
+
+impl Hold {
+    pub(in crate::mock) fn is_open(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn open(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,195 @@
+//! A tenant's endpoint that notes what comes, byte for byte, and answers as it is told.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, response::Response};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderMap;
+use kycport::mock::{MockIssuer, Person, Webhooks};
+use sha2::Sha256;
+use tokio::sync::{oneshot, watch};
+
+#[derive(Clone, Default)]
+struct Shared {
+    got: Arc<Mutex<Vec<Got>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+enum Answer {
+    Now(Response),
+    /// When this is told, or its sender gone.
+    Held(oneshot::Receiver<()>),
+}
+
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    shared: Shared,
+}
+
+/// One delivery as it came.
+#[derive(Clone)]
+pub(crate) struct Got {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Receiver {
+    pub(crate) async fn start() -> Self {
+        let shared = Shared::default();
+        let app = Router::new().fallback(take).with_state(shared.clone());
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { address, shared }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/webhooks/kycport", self.address)
+    }
+
+    /// Answers the next ones with these; all others with 204.
+    pub(crate) fn answer(&self, statuses: &[u16]) {
+        for status in statuses {
+            self.answer_with(*status, &[]);
+        }
+    }
+
+    pub(crate) fn answer_with(&self, status: u16, headers: &[(&str, &str)]) {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        let answer = answer.body(axum::body::Body::empty()).unwrap();
+        let answer = Answer::Now(answer);
+        self.shared.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// Answers the next one when what this gives is dropped.
+    pub(crate) fn hold(&self) -> oneshot::Sender<()> {
+        let (open, held) = oneshot::channel();
+        let answer = Answer::Held(held);
+        self.shared.answers.lock().unwrap().push_back(answer);
+        open
+    }
+
+    /// Waits until so many have come in all.
+    pub(crate) async fn wait_for(&self, n: usize) {
+        let mut count = self.shared.count.subscribe();
+        count.wait_for(|count| *count >= n).await.unwrap();
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.shared.got.lock().unwrap().clone()
+    }
+
+    /// What came since this was asked last.
+    pub(crate) fn take(&self) -> Vec<Got> {
+        std::mem::take(&mut self.shared.got.lock().unwrap())
+    }
+}
+
+/// A mock whose clock stands, a person, and an endpoint.
+pub(crate) struct Post {
+    pub(crate) kyc: MockIssuer,
+    pub(crate) ada: Person,
+    pub(crate) hooks: Webhooks,
+    pub(crate) receiver: Receiver,
+}
+
+impl Post {
+    pub(crate) async fn new() -> Self {
+        Self::with(MockIssuer::start().await).await
+    }
+
+    pub(crate) async fn with(kyc: MockIssuer) -> Self {
+        kyc.clock().freeze();
+        let ada = kyc.person("ada").create();
+        let (hooks, receiver) = (kyc.webhooks(), Receiver::start().await);
+        hooks.subscribe(receiver.url());
+        Self {
+            kyc,
+            ada,
+            hooks,
+            receiver,
+        }
+    }
+
+    /// What came of all that happened since this was asked last.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        self.hooks.settled().await;
+        let got = self.receiver.take();
+        got.iter().map(|it| it.told(&self.hooks)).collect()
+    }
+
+    pub(crate) async fn advance(&self, seconds: u64) {
+        self.kyc.clock().advance(Duration::from_secs(seconds));
+        self.hooks.settled().await;
+    }
+}
+
+async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = body.to_vec();
+    shared.got.lock().unwrap().push(Got { headers, body });
+    shared
+        .count
+        .send_modify(|count| *count = count.saturating_add(1));
+    let answer = shared.answers.lock().unwrap().pop_front();
+    match answer {
+        Some(Answer::Now(answer)) => return answer,
+        Some(Answer::Held(open)) => {
+            let _ = open.await;
+        }
+        None => {}
+    }
+    let none = axum::body::Body::empty();
+    Response::builder().status(204).body(none).unwrap()
+}
+
+impl Got {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// Whether the header has the signature of the body by this secret, and nothing else.
+    pub(crate) fn is_signed(&self, secret: &str) -> bool {
+        let values: Vec<_> = self.headers.get_all("x-kycport-signature").iter().collect();
+        values == [&signature(secret, &self.body)]
+    }
+
+    /// The id, with the signature checked.
+    pub(crate) fn id(&self, hooks: &Webhooks) -> String {
+        assert!(self.is_signed(&hooks.secret()), "{:?}", self.headers);
+        self.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Type, status and tier, with the signature checked.
+    pub(crate) fn told(&self, hooks: &Webhooks) -> String {
+        assert!(self.is_signed(&hooks.secret()), "{:?}", self.headers);
+        let json = self.json();
+        let text = |it: &serde_json::Value| it.as_str().unwrap_or("-").to_owned();
+        let data = &json["data"];
+        let (status, tier) = (text(&data["kyc_status"]), text(&data["kyc_tier"]));
+        format!("{} {status} {tier}", text(&json["type"]))
+    }
+}
+
+/// By another library than the mock's.
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    let tag: [u8; 32] = mac.finalize().into_bytes().into();
+    tag.iter().fold("sha256=".to_owned(), |text, byte| {
+        format!("{text}{byte:02x}")
+    })
+}
