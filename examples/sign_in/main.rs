@@ -9,12 +9,13 @@
 //! address to listen on.
 #![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
 
-use std::{error::Error, io::ErrorKind};
+use std::{error::Error, future::IntoFuture as _, io::ErrorKind};
 
 use axum::{
     Router,
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse},
+    extract::{FromRef, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect},
     routing::{get, post},
 };
 use kycport::{
@@ -22,8 +23,11 @@ use kycport::{
 };
 use tokio::net::TcpListener;
 
+mod news;
 mod page;
 
+/// Where KYCPort delivers its webhooks.
+const WEBHOOKS: &str = "/webhooks/kycport";
 /// Where another program that wants to use the same mock may have its callback.
 const OTHER_PROGRAM: &str = "http://localhost:4000/auth/callback";
 
@@ -37,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let listener = listen(config.redirect_uri().port_or_known_default()).await?;
         println!("Signing in with {}.", config.issuer());
         println!("Open  {}", home(&config));
-        return serve(listener, config).await;
+        return serve(listener, config, None).await;
     }
     // The mock listens for as long as this handle lives.
     let kyc = MockIssuer::builder().with_sample_persons().start().await?;
@@ -47,6 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .config(format!("http://{address}/auth/callback"))
         .scopes(["openid", "email", "profile", "kyc"])
         .build()?;
+    kyc.webhooks()
+        .subscribe(format!("http://{address}{WEBHOOKS}"));
     println!("A mock of KYCPort is running at {}.", kyc.origin());
     println!();
     println!("Open  {}", home(&config));
@@ -59,26 +65,49 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!();
     println!("Ctrl-C ends it.");
-    serve(listener, config).await
+    serve(listener, config, Some(kyc)).await
 }
 
-async fn serve(listener: TcpListener, config: Config) -> Result<(), Box<dyn Error>> {
-    axum::serve(listener, app(config)?)
-        .with_graceful_shutdown(async {
-            // If the signal cannot be had, the app runs on.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await?;
+/// What the handlers share.
+#[derive(Clone)]
+struct App {
+    news: news::News,
+    /// The page has a button of KYCPort's, to see what it does here. A real app has no such thing.
+    kyc: Option<MockIssuer>,
+}
+
+impl FromRef<App> for news::News {
+    fn from_ref(app: &App) -> Self {
+        app.news.clone()
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    config: Config,
+    kyc: Option<MockIssuer>,
+) -> Result<(), Box<dyn Error>> {
+    // Pages listen for news for as long as they are open: that is not waited for.
+    tokio::select! {
+        served = axum::serve(listener, app(config, kyc)?).into_future() => served?,
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
     Ok(())
 }
 
 /// The tenant's app: this is all it takes. The vault needs t2; a withdrawal needs KYCPort to say so
-/// at this very moment, and that nothing is known against the person.
-fn app(config: Config) -> Result<Router, Box<dyn Error>> {
+/// at this very moment, and that nothing is known against the person. What KYCPort reports by
+/// webhook locks it at once.
+fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;
-    Ok(Router::new()
+    let news = news::News::new();
+    let mut router = Router::new();
+    if kycport.config().webhook_secret().is_some() {
+        let handler = news.clone();
+        let webhooks = kycport.webhooks(move |delivery| handler.clone().handle(delivery));
+        router = router.route_service(WEBHOOKS, webhooks.build()?);
+    }
+    Ok(router
         .route("/", get(show_home))
         .route(
             "/vault",
@@ -88,10 +117,14 @@ fn app(config: Config) -> Result<Router, Box<dyn Error>> {
             "/withdraw",
             post(withdraw).route_layer(kycport.require(KycTier::T2).aml_clear().fresh()),
         )
+        .route("/news", get(news::news))
+        .route("/at-kycport/reject", post(reject))
         .route("/style.css", get(style))
-        .route("/storage.js", get(script))
+        .route("/storage.js", get(async || script(page::SCRIPT)))
+        .route("/vault.js", get(async || script(page::VAULT_SCRIPT)))
         .merge(kycport.router())
-        .layer(kycport.session_layer(MemoryStore::default())))
+        .layer(kycport.session_layer(MemoryStore::default()))
+        .with_state(App { news, kyc }))
 }
 
 async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
@@ -101,8 +134,23 @@ async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
     })
 }
 
-async fn show_vault(person: SignedIn, Assured(assurance): Assured) -> impl IntoResponse {
-    with_policy(page::vault(&person, &assurance))
+async fn show_vault(
+    State(app): State<App>,
+    person: SignedIn,
+    Assured(assurance): Assured,
+) -> impl IntoResponse {
+    with_policy(page::vault(&person, &assurance, app.kyc.is_some()))
+}
+
+/// As if KYCPort had found something: the person is rejected there, and the app hears of it as it
+/// would in production.
+async fn reject(State(app): State<App>, person: SignedIn) -> Result<Redirect, StatusCode> {
+    let kyc = app.kyc.ok_or(StatusCode::NOT_FOUND)?;
+    let at_kycport = kyc
+        .find_person(person.subject())
+        .ok_or(StatusCode::NOT_FOUND)?;
+    at_kycport.reject();
+    Ok(Redirect::to("/vault"))
 }
 
 async fn withdraw(person: SignedIn) -> impl IntoResponse {
@@ -114,7 +162,7 @@ fn with_policy(html: String) -> impl IntoResponse {
         [(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(
-                "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; \
+                "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; \
                  frame-ancestors 'none'; base-uri 'none'",
             ),
         )],
@@ -126,8 +174,8 @@ async fn style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/css")], page::STYLE)
 }
 
-async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript")], page::SCRIPT)
+fn script(text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
 /// Listens where `BIND` says; if it says nothing, on `port` or 3000, or if that is taken on any.

@@ -4,6 +4,7 @@ use kycport::{Assurance, SignedIn};
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(crate) const SCRIPT: &str = include_str!("storage.js");
+pub(crate) const VAULT_SCRIPT: &str = include_str!("vault.js");
 
 pub(crate) fn signed_out() -> String {
     page(
@@ -57,21 +58,28 @@ fn row(label: &str, value: &str) -> String {
     format!("<dt>{label}</dt><dd data-field=\"{field}\">{value}</dd>")
 }
 
-pub(crate) fn vault(person: &SignedIn, assurance: &Assurance) -> String {
+pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool) -> String {
+    // In another tab, as KYCPort would do it: the app is told by webhook alone.
+    let reject = "<form method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
+                  <button class=\"quiet\" id=\"reject\">Reject me at KYCPort</button> \
+                  <small>the mock sends a webhook</small></form>";
     page(
         "The vault",
         &format!(
-            "<h1 id=\"open-vault\">The vault</h1>\
+            "<div id=\"locked\" hidden><h1>The vault is locked</h1>\
+             <p>KYCPort has said something new of you. <a href=\"/vault\">See what</a></p></div>\
+             <div id=\"vault\" data-is=\"open\"><h1 id=\"open-vault\">The vault</h1>\
              <p>It is open for <strong>{}</strong>, who is {}.</p>\
              <form method=\"post\" action=\"/withdraw\">\
              <button id=\"withdraw\">Withdraw 100 €</button> \
-             <small>asks KYCPort anew</small></form>\
-             <p><a href=\"/\">Home</a></p>",
+             <small>asks KYCPort anew</small></form>{}</div>\
+             <p><a href=\"/\">Home</a></p><script src=\"/vault.js\"></script>",
             escape(name_of(person)),
             assurance
                 .kyc_tier
                 .as_ref()
                 .map_or_else(String::new, |tier| escape(tier.as_str())),
+            if on_the_mock { reject } else { "" },
         ),
     )
 }

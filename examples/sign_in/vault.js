@@ -1,0 +1,10 @@
+// The page stays open; the app says when KYCPort has said something new of this person.
+const vault = document.getElementById("vault");
+const locked = document.getElementById("locked");
+const look = async () => {
+  const answer = await fetch("/vault", { headers: { accept: "application/json" } });
+  vault.hidden = !answer.ok;
+  locked.hidden = answer.ok;
+  vault.dataset.is = answer.ok ? "open" : "locked";
+};
+new EventSource("/news").addEventListener("message", look);
