@@ -39,6 +39,7 @@ mod replay_store;
 mod servers;
 mod session;
 mod sign_in;
+mod socket_faults;
 mod status;
 mod step_up;
 mod support;
