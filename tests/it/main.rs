@@ -43,6 +43,7 @@ mod socket_faults;
 mod status;
 mod step_up;
 mod support;
+mod tls;
 mod token_endpoint;
 mod userinfo;
 mod webhook_events;
