@@ -23,6 +23,7 @@ mod discovery;
 mod every_token;
 mod faulty_store;
 mod floors;
+mod foreign_node;
 mod foreign_relying_party;
 mod foreign_tokens;
 mod guard;
