@@ -146,7 +146,10 @@ impl Api {
         };
         Err(match failure {
             Failure::Transport(
-                TransportError::Connect | TransportError::Insecure | TransportError::Request,
+                TransportError::Connect
+                | TransportError::Tls
+                | TransportError::Insecure
+                | TransportError::Request,
             )
             | Failure::NoTenantKey
             | Failure::RateLimited { .. }

@@ -43,7 +43,7 @@ impl RelyingParty {
     /// # Errors
     /// [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let http = HttpClient::new(config.deadlines)?;
+        let http = HttpClient::new(config.deadlines, &config.trust)?;
         let oidc = OidcClient::new(config.oidc.clone(), http.clone(), Arc::clone(&config.clock));
         let api = Api::new(
             http,

@@ -29,6 +29,10 @@ impl MockIssuer {
             .tenant_api_key(self.tenant_of(client).api_key())
             .webhook_secret(self.tenant_of(client).webhooks().secret())
             .clock(self.clock().clone());
+        let builder = match self.root_pem() {
+            Some(root) => builder.trust_only(root),
+            None => builder,
+        };
         match client.secret() {
             Some(secret) => builder.client_secret(secret),
             None => builder,
@@ -36,7 +40,8 @@ impl MockIssuer {
     }
 
     /// What an app in another process needs in its environment to use this mock: names and values,
-    /// as [`Config::from_env`] reads them. `redirect_uri` is registered.
+    /// as [`Config::from_env`] reads them. `redirect_uri` is registered. Of a mock with TLS, such an
+    /// app must be told the [root](MockIssuer::root_pem) too, which no variable carries.
     pub fn environment(&self, redirect_uri: impl Into<String>) -> Vec<(&'static str, String)> {
         let redirect_uri = redirect_uri.into();
         drop(self.config(redirect_uri.clone()));

@@ -13,6 +13,8 @@ mod cases;
 mod fault;
 #[path = "mock_own/life.rs"]
 mod life;
+#[path = "mock_own/socket.rs"]
+mod socket;
 #[path = "mock_own/status.rs"]
 mod status;
 #[path = "mock_own/strict.rs"]

@@ -9,7 +9,7 @@
 //! address to listen on.
 #![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
 
-use std::{error::Error, future::IntoFuture as _, io::ErrorKind};
+use std::{convert::Infallible, error::Error, future::IntoFuture as _, io::ErrorKind};
 
 use axum::{
     Router,
@@ -104,7 +104,10 @@ fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>
     let mut router = Router::new();
     if kycport.config().webhook_secret().is_some() {
         let handler = news.clone();
-        let webhooks = kycport.webhooks(move |delivery| handler.clone().handle(delivery));
+        let webhooks = kycport.webhooks(move |delivery| {
+            handler.tell(&delivery);
+            std::future::ready(Ok::<(), Infallible>(()))
+        });
         router = router.route_service(WEBHOOKS, webhooks.build()?);
     }
     Ok(router

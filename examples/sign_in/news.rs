@@ -23,12 +23,11 @@ impl News {
     }
 
     /// What the app does with each event of KYCPort's, once. Guards know of it already.
-    pub(crate) async fn handle(self, delivery: Delivery) -> Result<(), Infallible> {
+    pub(crate) fn tell(&self, delivery: &Delivery) {
         if let Some(person) = delivery.event().person_id() {
             // Nobody may be listening.
             let _ = self.0.send(person.to_owned());
         }
-        Ok(())
     }
 }
 

@@ -37,6 +37,7 @@ pub struct ConfigBuilder {
     pub(super) cases: cases::Settings,
     pub(super) skew: Duration,
     pub(super) deadlines: Deadlines,
+    pub(super) roots_pem: Option<String>,
     pub(super) login_lifetime: Duration,
     pub(super) algorithm_names: AlgorithmNames,
     pub(super) access_token_profile: AccessTokenProfile,
@@ -83,6 +84,7 @@ impl ConfigBuilder {
                 connect: Duration::from_secs(3),
                 total: Duration::from_secs(10),
             },
+            roots_pem: None,
             login_lifetime: Duration::from_secs(600),
             algorithm_names: AlgorithmNames::default(),
             access_token_profile: AccessTokenProfile::default(),
@@ -204,6 +206,15 @@ impl ConfigBuilder {
     /// up to the answer's last byte (10 s).
     pub fn timeouts(mut self, connect: Duration, total: Duration) -> Self {
         self.deadlines = Deadlines { connect, total };
+        self
+    }
+
+    /// Believes the certificate authorities of this PEM text, and none of the machine's: for a
+    /// private authority, as that of a gateway on the way to KYCPort, and for a mock under TLS.
+    /// Those of the machine if left out. There is no way to add one to them, for each could vouch
+    /// for KYCPort.
+    pub fn trust_only(mut self, roots_pem: impl Into<String>) -> Self {
+        self.roots_pem = Some(roots_pem.into());
         self
     }
 

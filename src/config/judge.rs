@@ -13,7 +13,7 @@ use super::{
 #[cfg(feature = "web")]
 use crate::web;
 use crate::{
-    http::Origin,
+    http::{Origin, Trust},
     oidc::{self, MetadataPolicy},
     wire::authorize,
 };
@@ -66,6 +66,10 @@ impl ConfigBuilder {
             .clone()
             .unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec());
         let allowed_origins = origins(names::ENDPOINT_ORIGIN, &self.endpoint_origins)?;
+        let trust = match &self.roots_pem {
+            Some(pem) => rules::roots(names::TRUST_ONLY, pem)?,
+            None => Trust::System,
+        };
         Ok(Config {
             #[cfg(feature = "web")]
             web: self.web_settings(&redirect_url)?,
@@ -95,6 +99,7 @@ impl ConfigBuilder {
             webhook_secret: self.webhook_secret,
             previous_webhook_secret: self.previous_webhook_secret,
             deadlines: self.deadlines,
+            trust,
             retry: self.retry,
             cases: self.cases,
             clock: self.clock,

@@ -17,7 +17,7 @@ use url::Url;
 use crate::{
     cases,
     clock::Clock,
-    http::{Deadlines, RetryPolicy},
+    http::{Deadlines, RetryPolicy, Trust},
     oidc,
     secret::Secret,
 };
@@ -39,6 +39,7 @@ pub struct Config {
     #[cfg(feature = "web")]
     pub(crate) web: crate::web::Settings,
     pub(crate) deadlines: Deadlines,
+    pub(crate) trust: Trust,
     pub(crate) retry: RetryPolicy,
     pub(crate) cases: cases::Settings,
     pub(crate) clock: Arc<dyn Clock>,

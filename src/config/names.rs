@@ -25,6 +25,7 @@ pub(super) const TIER_PARAMETER: Setting = Setting::named("tier_parameter");
 pub(super) const RETRIES: Setting = Setting::named("retries");
 pub(super) const CLOCK_SKEW: Setting = Setting::named("clock_skew");
 pub(super) const TIMEOUTS: Setting = Setting::named("timeouts");
+pub(super) const TRUST_ONLY: Setting = Setting::named("trust_only");
 pub(super) const MAX_UPLOAD_FILE: Setting = Setting::named("max_upload_file_bytes");
 pub(super) const UPLOAD_TIMEOUT: Setting = Setting::named("upload_timeout");
 pub(super) const CASE_POLLING: Setting = Setting::named("case_polling");

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::error::{ConfigError, Setting};
 use crate::{
-    http::{Origin, is_transport_secure},
+    http::{Origin, Trust, is_transport_secure},
     oidc::RESERVED_PARAMETERS,
     secret::Secret,
 };
@@ -73,6 +73,22 @@ pub(super) fn origin(setting: Setting, text: &str) -> Result<Origin, ConfigError
         setting.refuse(
             "more than scheme, host and port",
             "Give an origin, like https://host",
+        )
+    })
+}
+
+/// The certificate authorities that are believed: certificates, each readable, and no key.
+pub(super) fn roots(setting: Setting, pem: &str) -> Result<Trust, ConfigError> {
+    if pem.contains("PRIVATE KEY-----") {
+        return Err(setting.refuse(
+            "a private key is in the text",
+            "Give the authority's certificate alone",
+        ));
+    }
+    Trust::only(pem).ok_or_else(|| {
+        setting.refuse(
+            "no certificate is in the text, or one that cannot be read",
+            "Give PEM, from BEGIN CERTIFICATE to END CERTIFICATE",
         )
     })
 }

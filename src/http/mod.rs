@@ -3,12 +3,19 @@
 mod freshness;
 mod origin;
 mod retry;
+mod trust;
 
 pub(crate) use freshness::max_age;
+use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
 pub(crate) use retry::{CallError, Caller, Repeat, RetryPolicy, retry_after};
+pub(crate) use trust::Trust;
 
-use std::{error::Error as _, io::ErrorKind, time::Duration};
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -20,9 +27,13 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// No connection: name resolution, TCP or TLS failed. Nothing was sent.
+    /// No connection: name resolution or TCP failed, or it took too long. Nothing was sent.
     #[error("no connection could be made")]
     Connect,
+    /// No connection under TLS: the certificate is not trusted, out of date or another host's, or
+    /// TLS is older than 1.2. Nothing was sent.
+    #[error("no safe TLS connection could be made")]
+    Tls,
     /// The deadline passed before the whole answer was there.
     #[error("the deadline passed")]
     Timeout,
@@ -71,17 +82,18 @@ pub(crate) struct Answer {
 
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
-    /// For HTTPS. A proxy that the environment names is used: it sees a tunnel.
+    /// A proxy that the environment names is used: it sees a tunnel, for all of it is HTTPS.
     tunnelled: reqwest::Client,
-    /// For plain HTTP to this machine, which no proxy may see.
+    /// For this machine, which no proxy knows, and whose plain HTTP none may see.
     direct: reqwest::Client,
     total: Duration,
 }
 
 impl HttpClient {
-    pub(crate) fn new(deadlines: Deadlines) -> Result<Self, TransportError> {
+    pub(crate) fn new(deadlines: Deadlines, trust: &Trust) -> Result<Self, TransportError> {
         let builder = || {
-            reqwest::Client::builder()
+            trust
+                .apply(reqwest::Client::builder())
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(deadlines.connect)
@@ -129,9 +141,10 @@ impl HttpClient {
             return Err(TransportError::Insecure);
         }
         *request.timeout_mut() = Some(total);
-        let client = match request.url().scheme() {
-            "https" => &self.tunnelled,
-            _ => &self.direct,
+        let client = if is_loopback(request.url()) {
+            &self.direct
+        } else {
+            &self.tunnelled
         };
         let mut response = client.execute(request).await.map_err(|e| kind(&e))?;
         let status = response.status();
@@ -179,9 +192,13 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 fn kind(error: &reqwest::Error) -> TransportError {
     // First, for a connection that took too long is still one that was never made: nothing was sent.
-    if error.is_connect() {
+    if error.is_connect() && is_below::<rustls::Error>(error, |_| true) {
+        TransportError::Tls
+    } else if error.is_connect() {
         TransportError::Connect
-    } else if error.is_timeout() || timed_out_below(error) {
+    } else if error.is_timeout()
+        || is_below::<io::Error>(error, |it| it.kind() == ErrorKind::TimedOut)
+    {
         TransportError::Timeout
     } else if error.is_builder() {
         TransportError::Request
@@ -190,15 +207,21 @@ fn kind(error: &reqwest::Error) -> TransportError {
     }
 }
 
-fn timed_out_below(error: &reqwest::Error) -> bool {
+/// Whether such an error lies below.
+fn is_below<T: Error + 'static>(error: &dyn Error, is: impl Fn(&T) -> bool) -> bool {
     let mut below = error.source();
     while let Some(error) = below {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() == ErrorKind::TimedOut
-        {
+        if error.downcast_ref().is_some_and(&is) {
             return true;
         }
-        below = error.source();
+        // An I/O error passes over what it wraps when it is asked for its source.
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        below = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     false
 }

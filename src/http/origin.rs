@@ -36,7 +36,7 @@ pub(crate) fn is_transport_secure(url: &Url) -> bool {
 }
 
 /// A literal loopback address, or `localhost`.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

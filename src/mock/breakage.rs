@@ -6,14 +6,14 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
     response::Response,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{answer::Answer, gzip, socket::Cutter};
+use super::{answer::Answer, gzip, pause::wait, socket::Cutter};
 
 /// A way to answer badly.
 pub(super) enum Breakage {
@@ -23,15 +23,27 @@ pub(super) enum Breakage {
         body: Bytes,
     },
     Hang,
+    /// The beginning of the real answer, less than its headers.
+    HangHeaders,
     HangBody,
     /// The real answer, with this time between its bytes.
     Dribble(Duration),
+    /// The same from the first byte of the headers.
+    DribbleHeaders(Duration),
     Endless,
     /// Half of the real answer.
     Truncate,
     Huge(u64),
     GzipBomb(u64),
     Drop,
+    Reset,
+}
+
+/// A way to treat a connection of which nothing is read.
+pub(super) enum Unread {
+    Close,
+    Reset,
+    Hang,
 }
 
 impl Breakage {
@@ -51,11 +63,23 @@ impl Breakage {
                 response
             }
             Self::Hang => pending().await,
+            Self::HangHeaders => {
+                cutter.choke(HALF_A_HEADER);
+                split(real).0
+            }
             Self::HangBody => {
                 let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
                 json(Body::from_stream(first.chain(stream::pending())))
             }
             Self::Dribble(every) => dribble(real, *every),
+            Self::DribbleHeaders(every) => {
+                cutter.dribble(*every);
+                let (mut response, _) = split(real);
+                // The next answer has a connection of its own.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
             Self::Endless => json(Body::from_stream(
                 stream::iter([Bytes::from_static(OPEN)])
                     .chain(stream::repeat(filler(CHUNK)))
@@ -71,6 +95,10 @@ impl Breakage {
             }
             Self::Drop => {
                 cutter.cut();
+                Response::new(Body::empty())
+            }
+            Self::Reset => {
+                cutter.reset();
                 Response::new(Body::empty())
             }
         }
@@ -128,20 +156,15 @@ fn json(body: Body) -> Response {
     response
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it acts on the real deadline of a client; no test waits for it"
-)]
-pub(super) async fn wait(time: Duration) {
-    tokio::time::sleep(time).await;
-}
-
 fn filler(size: usize) -> Bytes {
     vec![b'a'; size].into()
 }
 
 const OPEN: &[u8] = b"{\"padding\":\"";
 const CLOSE: &[u8] = b"\"}";
+
+/// A status line of HTTP/1.1 has 15 bytes at least, and the headers are longer than the rest.
+const HALF_A_HEADER: usize = 24;
 
 /// As much as goes to the socket at once.
 const CHUNK: usize = 16 * 1024;

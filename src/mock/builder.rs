@@ -11,6 +11,7 @@ use super::{
     issuer::MockIssuer,
     server::{Port, Server},
     switches::Switches,
+    tls::{Tls, TlsPlan, TlsVersions},
 };
 use crate::{
     clock::TestClock,
@@ -60,6 +61,7 @@ pub struct MockIssuerBuilder {
     clock: TestClock,
     switches: Switches,
     sample_persons: bool,
+    tls: Option<TlsPlan>,
 }
 
 impl MockIssuerBuilder {
@@ -72,6 +74,7 @@ impl MockIssuerBuilder {
             clock: TestClock::new(),
             switches: Switches::default(),
             sample_persons: false,
+            tls: None,
         }
     }
 
@@ -99,6 +102,28 @@ impl MockIssuerBuilder {
     /// Claims this issuer instead of the server's origin (K2).
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Speaks TLS 1.2 and 1.3, with a certificate for its address, `127.0.0.1`, `::1` and
+    /// `localhost` that a certificate authority of its own signs, made at the start (K90). What
+    /// [`MockIssuer::config`] gives trusts that authority alone, and so does
+    /// [`MockIssuer::browser`]; for others there is [`MockIssuer::root_pem`].
+    pub fn tls(mut self) -> Self {
+        self.tls.get_or_insert_default();
+        self
+    }
+
+    /// Speaks TLS with a certificate for this name or address and no other: it is the wrong one at
+    /// the mock's own address.
+    pub fn tls_for(mut self, name: &str) -> Self {
+        self.tls.get_or_insert_default().name = Some(name.to_owned());
+        self
+    }
+
+    /// Speaks TLS 1.2 and nothing newer (K70).
+    pub fn tls_1_2(mut self) -> Self {
+        self.tls.get_or_insert_default().versions = TlsVersions::Old;
         self
     }
 
@@ -138,7 +163,8 @@ impl MockIssuerBuilder {
     /// Starts it.
     ///
     /// # Errors
-    /// [`MockError::NotLoopback`], or [`MockError::Listen`] if the address is taken.
+    /// [`MockError::NotLoopback`], [`MockError::Listen`] if the address is taken, or
+    /// [`MockError::Certificate`] if none can be made for the name.
     #[expect(
         clippy::unused_async,
         reason = "async like everything around it in a test; what it does takes no time"
@@ -150,17 +176,22 @@ impl MockIssuerBuilder {
     /// Starts it, from a test that is not async.
     ///
     /// # Errors
-    /// [`MockError::NotLoopback`], or [`MockError::Listen`] if the address is taken.
+    /// [`MockError::NotLoopback`], [`MockError::Listen`] if the address is taken, or
+    /// [`MockError::Certificate`] if none can be made for the name.
     pub fn start_blocking(self) -> Result<MockIssuer, MockError> {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
         let port = Port::bind(self.address)?;
+        let address = reachable(port.address());
+        let tls = self.tls.map(|plan| Tls::new(&plan, address.ip()));
+        let tls = tls.transpose().map_err(MockError::Certificate)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let origin = self
             .public_origin
-            .unwrap_or_else(|| format!("http://{}", reachable(port.address())));
+            .unwrap_or_else(|| format!("{scheme}://{address}"));
         let issuer = self.issuer.unwrap_or_else(|| origin.clone());
-        let core = Arc::new(Core::new(self.clock, origin, issuer, self.switches));
+        let core = Arc::new(Core::new(self.clock, origin, issuer, tls, self.switches));
         let server = Server::start(Arc::clone(&core), port)?;
         let kyc = MockIssuer::new(core, server);
         if self.sample_persons {

@@ -12,6 +12,7 @@ use super::{
     rules::Rules,
     switches::Switches,
     tenant_record::Tenants,
+    tls::Tls,
     webhook::outbox::Outbox,
 };
 use crate::clock::{Clock as _, TestClock, Timestamp};
@@ -23,6 +24,8 @@ pub(super) struct Core {
     pub(super) clock: TestClock,
     pub(super) origin: String,
     pub(super) issuer: String,
+    /// None for plain HTTP.
+    pub(super) tls: Option<Tls>,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
     clients: Mutex<Clients>,
@@ -40,12 +43,14 @@ impl Core {
         clock: TestClock,
         origin: String,
         issuer: String,
+        tls: Option<Tls>,
         switches: Switches,
     ) -> Self {
         Self {
             clock,
             origin,
             issuer,
+            tls,
             switches: Mutex::new(switches),
             keys: Mutex::default(),
             clients: Mutex::default(),

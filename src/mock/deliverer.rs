@@ -8,8 +8,8 @@ use futures_util::{
 };
 
 use super::{
-    breakage::wait,
     core::Core,
+    pause::wait,
     rules::{Effect, Spot},
     switches::Switches,
     transition,

@@ -12,9 +12,7 @@ use serde_json::json;
 
 use super::{
     answer::{Answer, AnswerBody, Refusal},
-    authorize,
-    breakage::wait,
-    case_api,
+    authorize, case_api,
     case_stream::UploadBody,
     case_upload::{self, Uploaded},
     core::Core,
@@ -22,6 +20,7 @@ use super::{
     endpoint::Endpoint,
     log::RecordedRequest,
     params::Params,
+    pause::wait,
     rules::{Effect, Spot},
     socket::Cutter,
     status, token, userinfo,

@@ -15,6 +15,9 @@ pub enum MockError {
     /// The address could not be bound, or the thread not be started.
     #[error("the mock issuer could not listen: {0}")]
     Listen(#[from] io::Error),
+    /// No certificate could be made, for a name that is none.
+    #[error("the mock issuer could not make its certificate: {0}")]
+    Certificate(#[source] io::Error),
     /// The redirect URI cannot be registered (K12).
     #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
     RedirectUri {

@@ -18,6 +18,7 @@ use super::{
     log::{RecordedRequest, Requests},
     mint::Mint,
     on::On,
+    on_accept::OnAccept,
     person::{NewPerson, Person},
     server::{Port, Server},
     switches::Switches,
@@ -81,6 +82,12 @@ impl MockIssuer {
     /// Where it is reached, without a slash at the end.
     pub fn origin(&self) -> &str {
         &self.core().origin
+    }
+
+    /// The certificate of the authority that vouches for it, in PEM, if it speaks
+    /// [TLS](super::MockIssuerBuilder::tls).
+    pub fn root_pem(&self) -> Option<&str> {
+        self.core().tls.as_ref().map(|tls| tls.root_pem.as_str())
     }
 
     /// Where its discovery document is. As in production, that is not the issuer with a suffix
@@ -197,6 +204,11 @@ impl MockIssuer {
         On::new(Arc::clone(self.core()), endpoint)
     }
 
+    /// What is to go wrong with connections, before anything of them is read.
+    pub fn on_accept(&self) -> OnAccept {
+        OnAccept::new(Arc::clone(self.core()))
+    }
+
     /// Bends the tokens that anyone gets.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(Arc::clone(self.core()), None)
@@ -212,9 +224,13 @@ impl MockIssuer {
         Mint::new(Arc::clone(self.core()))
     }
 
-    /// A test browser on this issuer's clock.
+    /// A test browser on this issuer's clock, which trusts its certificate.
     pub fn browser(&self) -> Browser {
-        Browser::with_clock(self.clock().clone())
+        let browser = Browser::with_clock(self.clock().clone());
+        match self.root_pem() {
+            Some(root) => browser.trust_only(root),
+            None => browser,
+        }
     }
 
     /// Takes the issuer down: every connection ends and the port refuses. Everything it knows is

@@ -35,6 +35,24 @@
 //! comes again on the mock's clock until it is taken: `kyc.webhooks().subscribe(url)`,
 //! `ada.reject()`, `kyc.webhooks().settled().await`.
 //!
+//! What can go wrong at an endpoint is in [`On`], from a wrong status to a reset connection:
+//! `kyc.on(Endpoint::Token).reset().times(2)`. What can go wrong before an endpoint is known is in
+//! [`OnAccept`]. Tokens are bent by [`Tokens`].
+//!
+//! Under TLS it has a certificate authority of its own, which the configuration and the browser
+//! that it gives trust alone:
+//!
+//! ```
+//! # use kycport::mock::MockIssuer;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kyc = MockIssuer::builder().tls().start().await?;
+//! assert!(kyc.issuer().starts_with("https://127.0.0.1:"));
+//! kyc.browser().fetch(kyc.discovery_url()).await?.assert_ok();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
@@ -52,6 +70,7 @@ mod case_record;
 mod case_stream;
 mod case_upload;
 mod cases;
+mod channel;
 mod claims;
 mod client;
 mod client_record;
@@ -72,11 +91,14 @@ mod jws;
 mod key_ring;
 mod keys;
 mod latch;
+mod listener;
 mod log;
 mod mint;
 mod on;
+mod on_accept;
 mod params;
 mod patience;
+mod pause;
 mod person;
 mod person_record;
 mod random;
@@ -93,6 +115,7 @@ mod tamper_shape;
 mod tenant;
 mod tenant_access;
 mod tenant_record;
+mod tls;
 mod token;
 mod tokens;
 mod transition;
@@ -120,6 +143,7 @@ pub use keys::Keys;
 pub use log::{RecordedRequest, Requests};
 pub use mint::{Mint, Minted};
 pub use on::On;
+pub use on_accept::OnAccept;
 pub use person::{NewPerson, Person};
 pub use switches::Switches;
 pub use tamper::Tamper;

@@ -91,14 +91,25 @@ impl On {
         self.breaks("hang", Breakage::Hang)
     }
 
+    /// Sends the beginning of the headers, and no more.
+    pub fn hang_headers(self) -> Rule {
+        self.after().breaks("hang_headers", Breakage::HangHeaders)
+    }
+
     /// Sends the headers and one byte, and no more.
     pub fn hang_body(self) -> Rule {
         self.breaks("hang_body", Breakage::HangBody)
     }
 
-    /// Sends the real answer byte by byte, with this time between.
+    /// Sends the real answer, its body byte by byte with this time between.
     pub fn dribble(self, every: Duration) -> Rule {
         self.after().breaks("dribble", Breakage::Dribble(every))
+    }
+
+    /// The same from the first byte of the headers.
+    pub fn dribble_headers(self, every: Duration) -> Rule {
+        self.after()
+            .breaks("dribble_headers", Breakage::DribbleHeaders(every))
     }
 
     /// Sends a body that never ends.
@@ -124,6 +135,12 @@ impl On {
     /// Closes the connection without a byte.
     pub fn drop_connection(self) -> Rule {
         self.breaks("drop_connection", Breakage::Drop)
+    }
+
+    /// Resets the connection: the client's system says so, where after
+    /// [`drop_connection`](Self::drop_connection) it says that nothing more comes.
+    pub fn reset(self) -> Rule {
+        self.breaks("reset", Breakage::Reset)
     }
 
     /// Adds a header to the real answer.

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::{
-    breakage::Breakage,
+    breakage::{Breakage, Unread},
     endpoint::Endpoint,
     jws::TokenDraft,
     latch::Latch,
@@ -62,6 +62,8 @@ impl Rules {
 /// A point on the way of a request where rules are asked for.
 #[derive(Clone, Copy)]
 pub(super) enum Spot<'a> {
+    /// When a connection has come, and nothing of it is read.
+    Accept,
     /// Before the endpoint does its work.
     Before(Endpoint),
     /// When its work is done.
@@ -77,6 +79,7 @@ pub(super) enum Spot<'a> {
 /// Where a rule applies.
 #[derive(Clone)]
 pub(super) enum Place {
+    Accept,
     Before(Endpoint),
     After(Endpoint),
     /// Of one person, or of anyone.
@@ -89,6 +92,7 @@ pub(super) enum Place {
 pub(super) type Edit<T> = Box<dyn Fn(&mut T) + Send + Sync>;
 
 pub(super) enum Effect {
+    Unread(Unread),
     Break(Breakage),
     Delay(std::time::Duration),
     Hold(Arc<Latch>),
@@ -169,6 +173,7 @@ impl Installed {
     fn spot_is(&self, spot: Spot<'_>) -> bool {
         let same = |own: &Option<String>, id: &str| own.as_deref().is_none_or(|own| own == id);
         match (&self.place, spot) {
+            (Place::Accept, Spot::Accept) => true,
             (Place::Before(own), Spot::Before(endpoint))
             | (Place::After(own), Spot::After(endpoint)) => *own == endpoint,
             (Place::IdToken(own), Spot::IdToken(id))

@@ -10,11 +10,7 @@ use std::{
 use axum::{Router, handler::Handler as _};
 use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 
-use super::{
-    core::Core,
-    deliverer, dispatch,
-    socket::{CuttableListener, Cutter},
-};
+use super::{core::Core, deliverer, dispatch, listener::CuttableListener, socket::Cutter};
 
 /// A bound port that does not listen yet: connections are refused, and no other process gets it.
 pub(super) struct Port {
@@ -99,7 +95,10 @@ fn run(
     };
     runtime.block_on(async {
         let listener = match port.socket.listen(BACKLOG) {
-            Ok(listener) => CuttableListener(listener),
+            Ok(listener) => CuttableListener {
+                listener,
+                core: Arc::clone(&core),
+            },
             Err(error) => return tell.send(Err(error)).unwrap_or_default(),
         };
         tell.send(Ok(())).unwrap_or_default();

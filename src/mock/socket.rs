@@ -1,72 +1,110 @@
-//! Connections that a fault can cut.
+//! Connections that a fault can cut, reset or choke.
 
 use std::{
+    future::Future,
     io,
-    net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use axum::{
-    extract::connect_info::Connected,
-    serve::{IncomingStream, Listener},
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
-/// A listener whose connections can be [cut](Cutter::cut) from within a request.
-pub(super) struct CuttableListener(pub(super) TcpListener);
+use super::{channel::Channel, pause::wait};
 
-impl Listener for CuttableListener {
-    type Io = CuttableStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
-        // axum's own listener logs what cannot be accepted, and waits when files run out.
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Small answers should not wait for each other; failing that, they are only slower.
-        let _ = stream.set_nodelay(true);
-        let cutter = Cutter::default();
-        (CuttableStream { stream, cutter }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-/// Cuts one connection: not a byte is written any more.
+/// Decides, from within a request, what becomes of its connection.
 #[derive(Clone, Default)]
-pub(super) struct Cutter(Arc<AtomicBool>);
+pub(super) struct Cutter(Arc<Mutex<Fate>>);
+
+#[derive(Clone, Copy, Default)]
+enum Fate {
+    #[default]
+    Whole,
+    Cut,
+    Reset,
+    /// So many bytes are still written.
+    Chokes(usize),
+    /// One byte in this time is written.
+    Dribbles(Duration),
+}
 
 impl Cutter {
+    /// Not a byte is written any more, and the connection ends.
     pub(super) fn cut(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        *self.fate() = Fate::Cut;
     }
 
-    fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::ConnectionReset.into());
+    /// The same, and the client's system says that the connection was reset.
+    pub(super) fn reset(&self) {
+        *self.fate() = Fate::Reset;
+    }
+
+    /// So many bytes are written and no more, and the connection does not end.
+    pub(super) fn choke(&self, after: usize) {
+        *self.fate() = Fate::Chokes(after);
+    }
+
+    /// Byte by byte is written, with this time before each.
+    pub(super) fn dribble(&self, every: Duration) {
+        *self.fate() = Fate::Dribbles(every);
+    }
+
+    fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wrote(&self, written: usize) {
+        if let Fate::Chokes(left) = &mut *self.fate() {
+            *left = left.saturating_sub(written);
         }
-        Ok(())
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Cutter {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().cutter.clone()
-    }
-}
-
+/// A connection and what decides about it.
 pub(super) struct CuttableStream {
-    stream: TcpStream,
-    cutter: Cutter,
+    channel: Channel,
+    pub(super) cutter: Cutter,
+    /// Before the next byte, while it dribbles.
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl CuttableStream {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            cutter: Cutter::default(),
+            pause: None,
+        }
+    }
+
+    /// How many bytes may be written now.
+    fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let fate = *self.cutter.fate();
+        match fate {
+            Fate::Whole => Poll::Ready(Ok(usize::MAX)),
+            Fate::Cut => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Fate::Reset => {
+                // Closing is then a reset, which throws away what is still to be sent.
+                self.channel
+                    .tcp()
+                    .map_or(Ok(()), TcpStream::set_zero_linger)?;
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+            }
+            // Nobody wakes it: it stays so until the client is gone.
+            Fate::Chokes(0) => Poll::Pending,
+            Fate::Chokes(left) => Poll::Ready(Ok(left)),
+            Fate::Dribbles(every) => {
+                let pause = self.pause.get_or_insert_with(|| Box::pin(wait(every)));
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+                Poll::Ready(Ok(1))
+            }
+        }
+    }
 }
 
 impl AsyncRead for CuttableStream {
@@ -75,7 +113,7 @@ impl AsyncRead for CuttableStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        Pin::new(&mut self.channel).poll_read(cx, buf)
     }
 }
 
@@ -85,16 +123,21 @@ impl AsyncWrite for CuttableStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cutter.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let allowed = ready!(self.poll_allowance(cx))?.min(buf.len());
+        let (now, _) = buf.split_at(allowed);
+        let written = ready!(Pin::new(&mut self.channel).poll_write(cx, now))?;
+        self.cutter.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cutter.check()?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if matches!(*self.cutter.fate(), Fate::Cut | Fate::Reset) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.channel).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.channel).poll_shutdown(cx)
     }
 }

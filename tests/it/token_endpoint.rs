@@ -344,6 +344,8 @@ async fn a_lost_answer_leaves_no_half_session_and_sends_no_code_again() {
         at().dribble(Duration::from_millis(20)),
         at().truncate(),
         at().drop_connection(),
+        at().reset(),
+        at().hang_headers(),
         at().fail(500),
     ] {
         kyc.forget_requests();

@@ -77,11 +77,20 @@ impl Browser {
     /// A browser with an empty jar whose cookies age by this clock.
     pub fn with_clock(clock: impl Clock) -> Self {
         Self {
-            plain: client(ClientBuilder::tls_certs_only),
+            plain: client(|builder| builder.tls_certs_only([])),
             tls: OnceLock::new(),
             state: Mutex::default(),
             clock: Arc::new(clock),
         }
+    }
+
+    /// Believes the certificate authorities of this PEM text, and none of the machine's. A text
+    /// that cannot be read leaves none to believe.
+    #[must_use]
+    pub fn trust_only(mut self, roots_pem: &str) -> Self {
+        let roots = Certificate::from_pem_bundle(roots_pem.as_bytes()).unwrap_or_default();
+        self.tls = client(|builder| builder.tls_certs_only(roots)).into();
+        self
     }
 
     /// Types an address and follows every redirect.
@@ -179,7 +188,7 @@ impl Browser {
 
     fn client(&self, url: &Url) -> &reqwest::Client {
         if url.scheme() == "https" {
-            self.tls.get_or_init(|| client(|builder, _| builder))
+            self.tls.get_or_init(|| client(|builder| builder))
         } else {
             &self.plain
         }
@@ -221,7 +230,7 @@ impl Debug for Browser {
     }
 }
 
-fn client(trust: fn(ClientBuilder, [Certificate; 0]) -> ClientBuilder) -> reqwest::Client {
+fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -229,7 +238,7 @@ fn client(trust: fn(ClientBuilder, [Certificate; 0]) -> ClientBuilder) -> reqwes
         .pool_max_idle_per_host(0)
         .timeout(PATIENCE);
     // It fails only for options that are not set here.
-    trust(builder, []).build().unwrap_or_default()
+    trust(builder).build().unwrap_or_default()
 }
 
 /// Longer than any deadline of the SDK, so that its own is the one that a test sees.

@@ -12,7 +12,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{super::breakage::wait, course::Pace, delivery::DeliveryOutcome, draft::Outgoing};
+use super::{super::pause::wait, course::Pace, delivery::DeliveryOutcome, draft::Outgoing};
 
 /// Plain HTTP alone. It ends with the first answer, at the latest when `limit` is over.
 pub(super) async fn send(

@@ -1,0 +1,219 @@
+//! The mock as a certified relying party sees it: `openid-client` on Node, over TLS, without a line
+//! of ours. It signs in with good tokens, and the mock's bad ones are bad to it too.
+//!
+//! Skipped, and said so, where `node` or the packages of `tests/foreign` are not installed;
+//! `KYCPORT_REQUIRE_NODE=1` makes that a failure.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use kycport::{
+    KycStatus, KycTier,
+    mock::{Fault, MockIssuer, Rule, Tamper},
+};
+use serde_json::{Value, json};
+
+/// The callback of an app that is not there: the program stops before it.
+const REDIRECT_URI: &str = "https://app.example.test/callback";
+
+/// Attacks that it lets pass: it asks less than this crate does. Its verdicts are its own, and stand
+/// here so that a change of either side is seen.
+const TOLERATED: &[Tamper] = &[
+    // What kind of token it is, and what else the header says.
+    Tamper::TypAtJwt,
+    Tamper::TypLogout,
+    Tamper::NestedCty,
+    Tamper::Zip,
+    // For whom, when one audience is named.
+    Tamper::ForeignAzp,
+    // How long it is good, and since when.
+    Tamper::ExpFloat,
+    Tamper::ExpHuge,
+    Tamper::ExpFarFuture,
+    Tamper::FutureIat,
+    Tamper::AncientIat,
+    // Which access token it came with, in the code flow.
+    Tamper::WrongAtHash,
+    // How its text is written, and how much there is.
+    Tamper::DuplicateClaim,
+    Tamper::DuplicateHeader,
+    Tamper::BadUtf8,
+    Tamper::DeepNesting,
+    Tamper::Padded,
+    Tamper::TrailingSpace,
+    Tamper::SpareBits,
+    Tamper::Large,
+    Tamper::Huge,
+];
+
+#[test]
+fn openid_client_signs_in_to_the_mock_and_refuses_its_bad_tokens() {
+    if let Err(missing) = tools() {
+        return skip(&missing);
+    }
+    let kyc = mock();
+    let mut cases = vec![good(&kyc)];
+    let mut faults = Vec::new();
+    for &tamper in Tamper::HARMLESS {
+        faults.push(bent(&kyc, tamper, "accept", &mut cases));
+    }
+    for tamper in Tamper::attacks() {
+        let tolerated = TOLERATED.contains(&tamper);
+        let expected = if tolerated { "accept" } else { "refuse" };
+        faults.push(bent(&kyc, tamper, expected, &mut cases));
+    }
+    assert_all_pass(&kyc, &cases);
+    for fault in faults {
+        fault.assert_hit();
+    }
+}
+
+#[test]
+fn openid_client_refuses_what_is_bad_beside_the_tokens() {
+    if let Err(missing) = tools() {
+        return skip(&missing);
+    }
+    let kyc = mock();
+    let case = |name, expect| json!({ "name": name, "loginHint": "ada", "expect": expect });
+    assert_all_pass(&kyc, &[case("good", "accept")]);
+    let edits: [(&str, Rule); 5] = [
+        (
+            "no iss in the callback",
+            kyc.edit_authorization_response(|all| all.retain(|(name, _)| name != "iss")),
+        ),
+        (
+            "another iss in the callback",
+            kyc.edit_authorization_response(|all| bend(all, "iss")),
+        ),
+        (
+            "another state in the callback",
+            kyc.edit_authorization_response(|all| bend(all, "state")),
+        ),
+        (
+            "a token type nobody knows",
+            kyc.edit_token_response(|json| json["token_type"] = "mac".into()),
+        ),
+        (
+            "userinfo of somebody else",
+            kyc.edit_userinfo(|json| json["sub"] = "somebody else".into()),
+        ),
+    ];
+    for (name, edit) in edits {
+        let fault = edit.always();
+        assert_all_pass(&kyc, &[case(name, "refuse")]);
+        fault.assert_hit();
+    }
+}
+
+fn bend(parameters: &mut [(String, String)], which: &str) {
+    for (name, value) in parameters {
+        if name == which {
+            value.push('x');
+        }
+    }
+}
+
+fn mock() -> MockIssuer {
+    let builder = MockIssuer::builder().tls().auto_consent(true);
+    let kyc = builder.start_blocking().unwrap();
+    kyc.client().register_redirect_uri(REDIRECT_URI).unwrap();
+    kyc.person("ada").create();
+    kyc
+}
+
+#[track_caller]
+fn assert_all_pass(kyc: &MockIssuer, cases: &[Value]) {
+    let output = run(kyc, &Value::from(cases));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let erred = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{erred}");
+    let closing = said.lines().last().unwrap_or_default();
+    assert_eq!(closing, format!("{} passed, 0 failed", cases.len()));
+}
+
+/// A person whose token is as it should be, and what it must say.
+fn good(kyc: &MockIssuer) -> Value {
+    let grace = kyc
+        .person("grace")
+        .status(KycStatus::Verified)
+        .tier(KycTier::T1)
+        .email("grace@example.test")
+        .create();
+    json!({
+        "name": "Good",
+        "loginHint": grace.id(),
+        "expect": "accept",
+        "claims": {
+            "sub": grace.id(),
+            "iss": kyc.issuer(),
+            "aud": kyc.client().id(),
+            "email": "grace@example.test",
+            "kyc_status": "verified",
+            "kyc_tier": "t1",
+            "aml_clear": true,
+        },
+    })
+}
+
+/// A person whose every token is bent in one way.
+fn bent(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) -> Fault {
+    let name = format!("{tamper:?}");
+    let person = kyc.person(&name.to_lowercase()).create();
+    cases.push(json!({ "name": name, "loginHint": person.id(), "expect": expect }));
+    kyc.tokens_for(&person).id_token(tamper).always()
+}
+
+fn run(kyc: &MockIssuer, cases: &Value) -> Output {
+    // The port is this mock's alone, while it runs.
+    let (_, port) = kyc.origin().rsplit_once(':').unwrap();
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("foreign-root-{port}.pem"));
+    fs::write(&root, kyc.root_pem().unwrap()).unwrap();
+    let output = Command::new("node")
+        .arg("openid_client.mjs")
+        .current_dir(folder())
+        .env("NODE_EXTRA_CA_CERTS", &root)
+        .env("DISCOVERY_URL", kyc.discovery_url())
+        .env("CLIENT_ID", kyc.client().id())
+        .env("CLIENT_SECRET", kyc.client().secret().unwrap())
+        .env("REDIRECT_URI", REDIRECT_URI)
+        .env("CASES", cases.to_string())
+        .output();
+    fs::remove_file(&root).unwrap();
+    output.unwrap()
+}
+
+/// What is missing, if something is.
+fn tools() -> Result<(), String> {
+    let version = Command::new("node").arg("--version").output();
+    let version = version
+        .ok()
+        .and_then(|it| String::from_utf8(it.stdout).ok());
+    let version = version.ok_or("node is not installed")?;
+    let major = version.trim_start_matches('v').split('.').next();
+    let major = major.and_then(|it| it.parse().ok()).unwrap_or(0);
+    if major < 20 {
+        return Err(format!("node is older than 20: {}", version.trim()));
+    }
+    if !folder().join("node_modules/openid-client").is_dir() {
+        return Err("`npm ci` was not run in tests/foreign".to_owned());
+    }
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign")
+}
+
+/// Straight to stderr, which the test harness does not swallow.
+fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("KYCPORT_REQUIRE_NODE").is_none(),
+        "the foreign relying party is required, but {reason}"
+    );
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: the foreign relying party, for {reason}").unwrap();
+}
