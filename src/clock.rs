@@ -252,3 +252,45 @@ impl Clock for TestClock {
 fn whole_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(all(test, feature = "mock"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Clock as _, TestClock};
+
+    #[tokio::test]
+    async fn every_move_is_told_even_to_one_who_asks_later() {
+        let clock = TestClock::new();
+        let mut moves = clock.moves();
+        let second = Duration::from_secs(1);
+        clock.advance(second);
+        clock.clone().advance(second);
+        moves.next().await;
+        clock.freeze();
+        moves.next().await;
+        clock.jump_to(clock.now().saturating_add(second));
+        moves.next().await;
+        tokio::select! {
+            biased;
+            () = moves.next() => unreachable!("nobody moved it"),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_gets_nowhere() {
+        let clock = TestClock::new();
+        let hour = Duration::from_secs(3600);
+        let later = clock.now().saturating_add(hour);
+        let left = clock.real_time_until(later);
+        assert!(
+            left.is_some_and(|left| left <= hour && left > hour / 2),
+            "{left:?}"
+        );
+        clock.freeze();
+        assert_eq!(clock.real_time_until(later), None);
+        clock.advance(hour);
+        assert_eq!(clock.real_time_until(later), Some(Duration::ZERO));
+    }
+}

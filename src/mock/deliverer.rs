@@ -1,9 +1,9 @@
 //! Delivers what is due, for as long as the issuer runs (K84).
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
 
 use futures_util::{
-    StreamExt as _,
+    FutureExt as _, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
 
@@ -34,13 +34,15 @@ pub(super) async fn run(core: Arc<Core>) {
         news.mark_unchanged();
         transition::look_for_expiries(&core);
         while let Some(taken) = Taken::next(&core) {
-            under_way.push(deliver(&core, &sender, taken));
+            let delivery = deliver(&core, &sender, taken);
+            // An edit of a test may panic, and the rest goes on.
+            under_way.push(AssertUnwindSafe(delivery).catch_unwind());
         }
         tokio::select! {
             // The sender lives as long as the core.
             _ = news.changed() => {}
             () = moves.next() => {}
-            Some(()) = under_way.next() => {}
+            Some(_) = under_way.next() => {}
             () = until(&core, next(&core)) => {}
         }
     }
@@ -61,7 +63,8 @@ async fn until(core: &Core, moment: Option<Timestamp>) {
     }
 }
 
-/// A job that is under way. Unless it is finished, it waits again as soon as this is dropped.
+/// A job that is under way. Unless it is finished, it waits again as soon as this is dropped; if
+/// that is a panic, which would come again too, it is forgotten.
 struct Taken<'a> {
     core: &'a Core,
     job: Job,
@@ -77,7 +80,12 @@ impl<'a> Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.core.outbox().give_back(self.job.number);
+        let mut outbox = self.core.outbox();
+        if thread::panicking() {
+            outbox.finish(self.job.number, None);
+        } else {
+            outbox.give_back(self.job.number);
+        }
     }
 }
 
@@ -158,6 +166,7 @@ fn bend(core: &Core, job: &Job, draft: &mut DeliveryDraft, course: &mut Course) 
     let spot = Spot::Delivery(&job.endpoint.tenant);
     let rules = core.rules().take_all(spot, wanted);
     for rule in rules {
+        rule.add_headers(&mut draft.headers);
         match &rule.effect {
             Effect::EditDelivery(edit) => edit(draft),
             Effect::EditCourse(edit) => edit(course),

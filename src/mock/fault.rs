@@ -41,7 +41,7 @@ impl Rule {
         self.add_header("retry-after", &seconds.to_string())
     }
 
-    /// Adds a header to the answer. What cannot stand in a header is left out.
+    /// Adds a header to the answer, or to the delivery. What cannot stand in a header is left out.
     pub fn add_header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

@@ -114,7 +114,7 @@ impl Webhooks {
         self.settled_within(PATIENCE).await;
     }
 
-    /// What was sent and how it was answered.
+    /// What was sent and how it was answered: of the last 10,000 to all tenants together.
     pub fn deliveries(&self) -> Deliveries {
         self.core.outbox().deliveries(&self.tenant)
     }
@@ -175,8 +175,13 @@ impl Webhooks {
             news.mark_unchanged();
             transition::look_for_expiries(&self.core);
             let now = self.core.now();
-            let left = self.core.outbox().unsettled(&self.tenant, now);
-            if left.is_empty() {
+            if self
+                .core
+                .outbox()
+                .unsettled(&self.tenant, now)
+                .next()
+                .is_none()
+            {
                 return;
             }
             let in_time = tokio::select! {
@@ -187,10 +192,21 @@ impl Webhooks {
             };
             assert!(
                 in_time,
-                "the deliveries did not settle in {patience:?}:\n  {}",
-                left.join("\n  ")
+                "the deliveries did not settle in {patience:?}:{}",
+                self.unsettled()
             );
         }
+    }
+
+    /// A line for each.
+    fn unsettled(&self) -> String {
+        let (now, outbox) = (self.core.now(), self.core.outbox());
+        let lines = outbox.unsettled(&self.tenant, now).map(|(job, how)| {
+            let (event, url) = (&job.event, job.endpoint.url.path());
+            let (kind, id, attempt) = (&event.kind, &event.id, job.attempt);
+            format!("\n  {kind} {id} to {url}, attempt {attempt}: {how}")
+        });
+        lines.collect()
     }
 }
 

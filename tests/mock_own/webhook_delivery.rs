@@ -256,6 +256,26 @@ async fn many_events_arrive_once_each_in_their_order() {
     assert_eq!(ids.len(), 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_a_person_at_once_with_others_is_told_of_in_that_order() {
+    let post = Post::new().await;
+    std::thread::scope(|scope| {
+        for start in 0..4 {
+            let ada = &post.ada;
+            scope.spawn(move || {
+                let tiers = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
+                for tier in tiers.iter().cycle().skip(start).take(100) {
+                    ada.set_tier(tier.clone());
+                }
+            });
+        }
+    });
+    let told = post.told().await;
+    assert!(told.windows(2).all(|two| two[0] != two[1]));
+    let last = format!("kyc.status_changed verified {}", post.ada.tier());
+    assert_eq!(told.last(), Some(&last));
+}
+
 #[tokio::test]
 async fn what_it_shows_has_no_secret() {
     let post = Post::new().await;

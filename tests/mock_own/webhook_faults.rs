@@ -139,10 +139,10 @@ async fn anything_can_be_changed_before_it_is_signed() {
             .insert("x-more", http::HeaderValue::from_static("yes"));
         draft.signing = DeliverySigning::Nobody;
     });
-    let fault = fault.once();
+    let fault = fault.add_header("x-and", "more").once();
     let got = post.one().await;
     fault.assert_hit();
-    assert_eq!(got.header("x-more"), "yes");
+    assert_eq!((got.header("x-more"), got.header("x-and")), ("yes", "more"));
     assert!(got.headers.get("x-kycport-signature").is_none());
 
     let fault = post
@@ -153,6 +153,17 @@ async fn anything_can_be_changed_before_it_is_signed() {
     fault.assert_hit();
     assert_eq!(got.json()["data"]["kyc_status"], "gold");
     assert!(got.is_signed(&post.hooks.secret()));
+}
+
+#[tokio::test]
+async fn an_edit_that_panics_loses_its_delivery_and_no_other() {
+    let post = Post::new().await;
+    let fault = post.hooks.edit(|_| panic!("as a test may")).once();
+    post.ada.set_tier(KycTier::T1);
+    post.ada.set_tier(KycTier::T3);
+    assert_eq!(post.told().await, ["kyc.status_changed verified t3"]);
+    fault.assert_hit();
+    assert_eq!(post.hooks.pending(), 0);
 }
 
 // case 129

@@ -221,6 +221,26 @@ async fn a_decision_is_told_to_its_tenant_and_what_it_does_to_all() {
     assert_eq!(told().await, [format!("{CHANGED} pending t2"), changed]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reviewer_gets_between_a_decision_and_what_it_does() {
+    let post = Post::new().await;
+    for round in 0..20 {
+        let bob = post.kyc.person(&format!("bob{round}"));
+        let bob = bob.status(KycStatus::Unverified).create();
+        let document = samples::document_that_is(&Outcome::Review, bob.slug());
+        let (cases, id) = (post.kyc.cases(), bob.id().to_owned());
+        let reviewer = std::thread::spawn(move || {
+            // As soon as there is something to say.
+            let is_rejected = |case: &str| cases.review(case, &Outcome::Rejected).is_ok();
+            let of_bob = || cases.all().into_iter().find(|case| case.person_id == id);
+            (0..10_000_000).any(|_| of_bob().is_some_and(|case| is_rejected(&case.id)))
+        });
+        case(&post.kyc, bob.id(), document).await;
+        assert!(reviewer.join().unwrap());
+        assert_eq!(bob.status(), KycStatus::Rejected);
+    }
+}
+
 #[tokio::test]
 async fn tenants_hear_of_whom_they_see_and_each_under_its_own_secret() {
     let post = Post::new().await;

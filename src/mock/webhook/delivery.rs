@@ -123,7 +123,7 @@ impl Debug for Delivery {
 }
 
 /// The deliveries to a tenant up to the moment of asking, oldest first; of the last 10,000 to all
-/// tenants together.
+/// tenants together, and of their last 64 MiB.
 #[derive(Debug, Clone)]
 pub struct Deliveries(Vec<Delivery>);
 

@@ -17,6 +17,8 @@ use crate::clock::Timestamp;
 
 /// Enough to look back on, little enough to run for days.
 const KEPT: usize = 10_000;
+/// So much of bodies, in bytes.
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// All deliveries of an issuer. What waits is not bounded: nothing is lost.
 #[derive(Default)]
@@ -30,6 +32,7 @@ pub(in crate::mock) struct Outbox {
     in_flight: BTreeMap<u64, Job>,
     held: BTreeMap<u64, (Arc<Hold>, Job)>,
     log: VecDeque<Delivery>,
+    logged_bytes: usize,
 }
 
 /// Where a tenant takes its deliveries.
@@ -211,10 +214,13 @@ impl Outbox {
     }
 
     pub(in crate::mock) fn note(&mut self, delivery: Delivery) {
-        if self.log.len() >= KEPT {
-            self.log.pop_front();
-        }
+        self.logged_bytes = self.logged_bytes.saturating_add(delivery.body().len());
         self.log.push_back(delivery);
+        while self.log.len() > KEPT || self.logged_bytes > KEPT_BYTES {
+            let oldest = self.log.pop_front();
+            let freed = oldest.map_or(0, |it| it.body().len());
+            self.logged_bytes = self.logged_bytes.saturating_sub(freed);
+        }
         self.tell();
     }
 
@@ -225,23 +231,21 @@ impl Outbox {
 
     pub(in crate::mock) fn forget_deliveries(&mut self, tenant: &str) {
         self.log.retain(|it| it.tenant() != tenant);
+        let left = self.log.iter().map(|it| it.body().len());
+        self.logged_bytes = left.sum();
     }
 
-    /// What is under way or due for this tenant, for the message of one who waited in vain.
-    pub(in crate::mock) fn unsettled(&self, tenant: &str, now: Timestamp) -> Vec<String> {
-        let line = |job: &Job, how| {
-            let Job { event, attempt, .. } = job;
-            let (kind, url) = (&event.kind, job.endpoint.url.path());
-            format!("{kind} {} to {url}, attempt {attempt}: {how}", event.id)
-        };
+    /// What is under way for this tenant, or due now.
+    pub(in crate::mock) fn unsettled<'a>(
+        &'a self,
+        tenant: &'a str,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a Job, &'static str)> {
         let in_flight = self.in_flight.values().map(|job| (job, "under way"));
-        let due = self.waiting.values().filter(|job| job.is_due(now));
-        let due = due.filter(|job| !self.is_paused(job.endpoint.id));
-        in_flight
-            .chain(due.map(|job| (job, "due")))
-            .filter(|(job, _)| job.endpoint.tenant == tenant)
-            .map(|(job, how)| line(job, how))
-            .collect()
+        let waiting = self.waiting.values().filter(move |job| job.is_due(now));
+        let waiting = waiting.filter(|job| !self.is_paused(job.endpoint.id));
+        let all = in_flight.chain(waiting.map(|job| (job, "due")));
+        all.filter(move |(job, _)| job.endpoint.tenant == tenant)
     }
 
     /// What waits for this tenant, be it due or not.
