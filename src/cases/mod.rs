@@ -28,6 +28,8 @@ mod applicant;
 mod case;
 mod client;
 mod error;
+#[cfg(feature = "web")]
+mod feed;
 mod file;
 mod media;
 mod multipart;

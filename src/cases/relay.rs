@@ -3,16 +3,11 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     io,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, TryStreamExt as _, stream};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
@@ -21,6 +16,7 @@ use super::{
     case::read,
     client::CaseClient,
     error::{CaseError, UploadError},
+    feed::{self, Feed},
     media::{MediaType, TELLING_BYTES},
     multipart::{Boundary, PartHead, Piece},
 };
@@ -37,8 +33,6 @@ use crate::{
 const MAX_PARTS: usize = 64;
 /// Besides three files of the largest size, a form has so many bytes.
 const ROOM_FOR_THE_REST: u64 = 1024 * 1024;
-/// So much is read without a part, or a piece of one, coming of it.
-const MOST_IN_VAIN: u64 = 256 * 1024;
 /// The longest text, in bytes.
 const MAX_TEXT: usize = 1024;
 /// So much of a dropped part's name is reported, in characters.
@@ -175,15 +169,10 @@ where
     let boundary = multer::parse_boundary(content_type).map_err(|_| RelayError::Malformed)?;
     let most = limit.saturating_mul(3).saturating_add(ROOM_FOR_THE_REST);
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-    let in_vain = Arc::new(AtomicU64::new(0));
-    let body = OneAtATime {
-        stream: body.map_err(io::Error::other).boxed(),
-        in_vain: Arc::clone(&in_vain),
-        paused: false,
-    };
+    let (feed, body) = feed::of(body.map_err(io::Error::other));
     let relay = Relay {
         form: Multipart::with_constraints(body, boundary, limits),
-        in_vain,
+        feed,
         file: None,
         ready: VecDeque::new(),
         names: BTreeSet::new(),
@@ -207,7 +196,7 @@ where
 
 struct Relay {
     form: Multipart<'static>,
-    in_vain: Arc<AtomicU64>,
+    feed: Feed,
     file: Option<OpenFile>,
     ready: VecDeque<Piece>,
     names: BTreeSet<String>,
@@ -237,8 +226,7 @@ impl Relay {
                 }
                 continue;
             }
-            self.in_vain.store(0, Ordering::Relaxed);
-            let field = self.form.next_field().await;
+            let field = self.feed.until(self.form.next_field()).await;
             let Some(field) = field.map_err(|error| self.broken(&error))? else {
                 return self.finish();
             };
@@ -365,8 +353,7 @@ impl Relay {
     }
 
     async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, RelayError> {
-        self.in_vain.store(0, Ordering::Relaxed);
-        let chunk = field.chunk().await;
+        let chunk = self.feed.until(field.chunk()).await;
         chunk.map_err(|error| self.broken(&error))
     }
 
@@ -375,35 +362,5 @@ impl Relay {
             multer::Error::StreamSizeExceeded { .. } => RelayError::TooLarge { limit: self.most },
             _ => RelayError::Malformed,
         }
-    }
-}
-
-/// multer takes all that is ready before it hands any of it on, so that a fast browser would fill
-/// the memory while KYCPort is slow: here nothing is ready after each piece, until multer comes
-/// again. And it keeps what is no part yet: here that ends.
-struct OneAtATime {
-    stream: stream::BoxStream<'static, io::Result<Bytes>>,
-    in_vain: Arc<AtomicU64>,
-    paused: bool,
-}
-
-impl Stream for OneAtATime {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.paused) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let polled = self.stream.poll_next_unpin(cx);
-        if let Poll::Ready(Some(Ok(piece))) = &polled {
-            self.paused = true;
-            let more = piece.len() as u64;
-            let in_vain = self.in_vain.fetch_add(more, Ordering::Relaxed);
-            if in_vain > MOST_IN_VAIN {
-                return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
-            }
-        }
-        polled
     }
 }
