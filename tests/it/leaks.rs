@@ -8,14 +8,15 @@ use std::{
 
 use axum::http::Method;
 use kycport::{
-    BearerToken, RelyingParty,
-    mock::{Browser, Endpoint, MockIssuer, Page},
+    BearerToken, KycStatus, RelyingParty, Secret,
+    mock::{Browser, DeliveryDraft, DeliveryTamper, Endpoint, MockIssuer, Page},
     oidc::{CallbackParams, ExpectedIdToken, LoginRequest},
 };
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
+    desk::{Act, Desk},
     faulty_store::{LOGIN, SESSION, Stage, TOKENS, stage, stage_on},
     support::raw,
 };
@@ -423,4 +424,87 @@ async fn debug_shows_nothing_either() {
     for text in shown {
         secrets.assert_absent("Debug", &text);
     }
+}
+
+#[tokio::test]
+async fn what_is_delivered_is_not_in_the_log() {
+    // cases 137, 138
+    let (log, _capturing) = Log::capture();
+    let kyc = MockIssuer::start().await;
+    let desk = Desk::default();
+    let own = desk.clone();
+    let app = kyc.serve(|config| {
+        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let webhooks = kycport.webhooks(move |delivery| own.clone().handle(delivery));
+        axum::Router::new().route_service("/webhooks/kycport", webhooks.build().unwrap())
+    });
+    let app = app.await.unwrap();
+    kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
+    let ada = kyc.person("ada").create();
+    let mut signatures = Vec::new();
+    let change = async |status| {
+        ada.set_status(status);
+        kyc.webhooks().settled().await;
+    };
+    change(KycStatus::Rejected).await;
+    for tamper in [DeliveryTamper::AlteredByte, DeliveryTamper::WrongSecret] {
+        let _fault = kyc.webhooks().tamper(tamper).once();
+        change(KycStatus::Pending).await;
+        change(KycStatus::Rejected).await;
+    }
+    let unreadable = |draft: &mut DeliveryDraft| draft.body = b"{\"id\":\"canary-body\"".to_vec();
+    let fault = kyc.webhooks().edit(unreadable).once();
+    change(KycStatus::Expired).await;
+    drop(fault);
+    for act in [Act::Fail, Act::Panic] {
+        desk.next(act);
+        change(KycStatus::Verified).await;
+        change(KycStatus::Pending).await;
+    }
+    let kind = "kyc.\u{1b}[31mnew\r\nlevel=ERROR";
+    kyc.webhooks()
+        .emit(kind, serde_json::json!({ "x": "canary-data" }));
+    let fault = kyc.on(Endpoint::Status).fail(500).optional().always();
+    change(KycStatus::Unverified).await;
+    drop(fault);
+
+    let text = log.text();
+    for delivery in kyc.webhooks().deliveries().iter() {
+        signatures.push(delivery.event_id().to_owned());
+        let body = delivery.body();
+        let (_, signature) =
+            kycport::webhook::sign_test_delivery(&Secret::new(kyc.webhooks().secret()), body);
+        signatures.push(signature.to_str().unwrap().replace("sha256=", ""));
+    }
+    let mut secrets = Secrets::default();
+    for value in signatures {
+        secrets.add("an event's id or signature", value);
+    }
+    secrets.add("the secret", kyc.webhooks().secret());
+    secrets.add("the person", ada.id());
+    for canary in [
+        "canary-body",
+        "canary-data",
+        "the canary of a handler's error",
+    ] {
+        secrets.add("the body or the handler's error", canary);
+    }
+    secrets.assert_absent("the log", &text);
+    assert!(
+        !text.contains('\u{1b}'),
+        "a terminal would act on it: {text}"
+    );
+    for line in [
+        "a webhook was refused",
+        "a webhook failed",
+        "is unreadable",
+        "does not match",
+        "handler_panicked",
+        "handler_failed",
+        "status_unavailable",
+        "unknown_type",
+    ] {
+        assert!(text.contains(line), "the log says {line}: {text}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("level=ERROR")));
 }
