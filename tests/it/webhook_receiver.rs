@@ -14,11 +14,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{
-    desk::{
-        Act, Desk, FaultyReplayStore, SECRET, Step, answer, deliver, event, event_at, post, signed,
-    },
-    support::raw,
+use crate::desk::{
+    Act, Desk, FaultyReplayStore, SECRET, Step, answer, deliver, event, event_at, post, signed,
 };
 
 /// A tenant's app with one receiver.
@@ -225,14 +222,15 @@ async fn a_body_is_read_to_its_cap_and_no_further() {
     let more = filler(1024 * 1024 + 1);
     let got = stage.post(signed(more.as_bytes()), more.clone()).await;
     assert_eq!(got, (413, "too_large".to_owned()));
-    // The same without a length that could be judged before.
+    // The same without a length that could be judged before, and without an end: it is not waited
+    // for.
     let signature = hex_of(more.as_bytes());
     let request = format!(
         "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
-         transfer-encoding: chunked\r\nconnection: close\r\n\r\n{:x}\r\n{more}\r\n0\r\n\r\n",
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{more}\r\n",
         more.len(),
     );
-    let got = raw(&stage.app, request.as_bytes()).await;
+    let got = raw_until(&stage.app, request.as_bytes(), "too_large").await;
     assert!(got.starts_with("HTTP/1.1 413"), "{got}");
     assert_eq!(stage.desk.effects().len(), 1);
 }
@@ -268,42 +266,65 @@ async fn raw_until(app: &RunningApp, request: &[u8], end: &str) -> String {
 }
 
 #[tokio::test]
-async fn bodies_that_hang_leave_room_for_no_more_than_so_many() {
-    // case 134: memory is bounded, and whoever bears no signature is not even read.
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+async fn bodies_that_hang_take_so_much_memory_and_no_more() {
+    // case 134
     let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(60))).await;
-    let address = stage.app.url("").replace("http://", "");
-    let signature = hex_of(b"x");
     let mut hanging = Vec::new();
     for _ in 0..64 {
-        let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let head = format!(
-            "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
-             content-length: 100\r\nexpect: 100-continue\r\n\r\n"
-        );
-        socket.write_all(head.as_bytes()).await.unwrap();
-        // Once it is told to go on, its body is being read.
-        let mut piece = [0; 64];
-        let read = socket.read(&mut piece).await.unwrap();
-        assert!(piece[..read].starts_with(b"HTTP/1.1 100"));
-        hanging.push(socket);
+        hanging.push(hang(&stage, 1024 * 1024 - 1).await);
     }
-    let response = deliver(&stage.url(), &stage.event("evt_1")).await;
+    // There are 64 bytes left, and until the last of the others has been read, more.
+    let mut response = deliver(&stage.url(), &stage.event("evt_0")).await;
+    for id in 1..10_000 {
+        if response.status() == 503 {
+            break;
+        }
+        response = deliver(&stage.url(), &stage.event(&format!("evt_{id}"))).await;
+    }
     assert_eq!(response.headers()["retry-after"], "5");
     assert_eq!(answer(response).await, (503, "busy".to_owned()));
+    // Whoever bears no signature is not even read.
     let unsigned = stage.post(HeaderMap::new(), "{}").await;
     assert_eq!(unsigned, (401, "no_signature".to_owned()));
     drop(hanging);
     // They are seen to be gone one by one.
-    let mut status = 503;
-    for _ in 0..1000 {
-        status = stage.deliver(&stage.event("evt_1")).await.0;
-        if status == 200 {
-            break;
+    let event = stage.event("evt_last");
+    for _ in 0..10_000 {
+        if stage.deliver(&event).await.0 == 200 {
+            return;
         }
-        tokio::task::yield_now().await;
     }
-    assert_eq!(status, 200);
+    panic!("the room was not given back");
+}
+
+#[tokio::test]
+async fn bodies_that_come_slowly_keep_nobody_out() {
+    // cases 134, 139
+    let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(60))).await;
+    let mut hanging = Vec::new();
+    for _ in 0..200 {
+        hanging.push(hang(&stage, 1).await);
+    }
+    assert_eq!(stage.deliver(&stage.event("evt_1")).await.0, 200);
+}
+
+/// A delivery of 1 MiB of which so many bytes come.
+async fn hang(stage: &Stage, bytes: usize) -> tokio::net::TcpStream {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = stage.app.url("").replace("http://", "");
+    let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let signature = hex_of(b"x");
+    let head = format!(
+        "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
+         content-length: 1048576\r\nexpect: 100-continue\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    // Once it is told to go on, its body is being read.
+    let mut piece = [0; 64];
+    let read = socket.read(&mut piece).await.unwrap();
+    assert!(piece[..read].starts_with(b"HTTP/1.1 100"));
+    socket.write_all(&vec![b' '; bytes]).await.unwrap();
+    socket
 }
 
 #[tokio::test]

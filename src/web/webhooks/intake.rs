@@ -11,16 +11,19 @@ use tokio::sync::Semaphore;
 use super::answer::Outcome;
 use crate::webhook::{Refused, Verified, WebhookVerifier};
 
-/// So many bodies are read at once. With the cap of each that bounds the memory which whoever finds
-/// the address can take.
-const MOST_AT_ONCE: usize = 64;
+/// So many bytes of bodies are held at once: that bounds the memory which whoever finds the address
+/// can take. What comes slowly holds little, and so keeps nobody out.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// So many bodies are read at once, however little there is of them.
+const MOST_BODIES: usize = 1024;
 
 /// Reads and verifies.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) verifier: WebhookVerifier,
     deadline: Duration,
-    turns: Semaphore,
+    bodies: Semaphore,
+    bytes: Semaphore,
 }
 
 /// What did not match, for whoever looks for the reason.
@@ -35,7 +38,8 @@ impl Intake {
         Self {
             verifier,
             deadline,
-            turns: Semaphore::new(MOST_AT_ONCE),
+            bodies: Semaphore::new(MOST_BODIES),
+            bytes: Semaphore::new(MOST_BYTES),
         }
     }
 
@@ -49,12 +53,12 @@ impl Intake {
         // Whoever bears no signature need not be read at all.
         let headers = self.verifier.check_headers(&parts.headers);
         headers.map_err(|refused| no(Outcome::Refused(refused)))?;
-        let _turn = self.turns.try_acquire().map_err(|_| no(Outcome::Busy))?;
+        let _turn = self.bodies.try_acquire().map_err(|_| no(Outcome::Busy))?;
         let most = self.verifier.max_body();
         if declared_length(&parts.headers).is_some_and(|length| length > most as u64) {
             return Err(no(Outcome::Refused(Refused::TooLarge)));
         }
-        let body = tokio::time::timeout(self.deadline, read(body, most)).await;
+        let body = tokio::time::timeout(self.deadline, self.read(body, most)).await;
         let body = body.map_err(|_| no(Outcome::Slow))?.map_err(no)?;
         let verified = self.verifier.verify(&parts.headers, body.clone());
         verified.map_err(|refused| {
@@ -65,23 +69,27 @@ impl Intake {
             (Outcome::Refused(refused), mismatch)
         })
     }
+
+    /// The body, if it is `most` bytes or less.
+    async fn read(&self, body: Body, most: usize) -> Result<Bytes, Outcome> {
+        let mut pieces = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        let mut held = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|_| Outcome::BrokeOff)?;
+            if whole.len().saturating_add(piece.len()) > most {
+                return Err(Outcome::Refused(Refused::TooLarge));
+            }
+            let length = u32::try_from(piece.len()).map_err(|_| Outcome::Busy)?;
+            let permits = self.bytes.try_acquire_many(length);
+            held.push(permits.map_err(|_| Outcome::Busy)?);
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
 }
 
 /// What is declared and no number is left to the server, which refuses it.
 fn declared_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The body, if it is `most` bytes or less.
-async fn read(body: Body, most: usize) -> Result<Bytes, Outcome> {
-    let mut pieces = body.into_data_stream();
-    let mut whole = BytesMut::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| Outcome::BrokeOff)?;
-        if whole.len().saturating_add(piece.len()) > most {
-            return Err(Outcome::Refused(Refused::TooLarge));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
 }

@@ -40,7 +40,7 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 /// |---|---|
 /// | POST | 405 |
 /// | a signature in the headers | 401 |
-/// | not too many bodies at once (64) | 503, `Retry-After` |
+/// | not too many bodies at once (1,024, and 64 MiB of them) | 503, `Retry-After` |
 /// | a body of 1 MiB at most, within 10 s | 413; 408; 400 if it breaks off |
 /// | the signature is by one of the secrets, over these very bytes | 401 |
 /// | an event, 96 h old at most and no more than 5 min ahead | 400 |
