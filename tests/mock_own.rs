@@ -9,6 +9,8 @@
 mod browser;
 #[path = "mock_own/cases.rs"]
 mod cases;
+#[path = "mock_own/console.rs"]
+mod console;
 #[path = "mock_own/fault.rs"]
 mod fault;
 #[path = "mock_own/life.rs"]

@@ -1,6 +1,5 @@
 //! The authorize endpoint (K10 to K17): a page for a person, one POST for a test.
 
-mod html;
 mod page;
 mod request;
 mod verify;
@@ -14,14 +13,13 @@ use super::{
     answer::{Answer, Refusal},
     core::Core,
     grants::Consent,
+    html,
     params::Params,
     person_record::PersonRecord,
     verification::Verification,
 };
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};
-
-pub(super) use html::missing;
 
 pub(super) fn authorize(
     core: &Core,

@@ -6,11 +6,13 @@ use axum::http::StatusCode;
 
 use super::{
     super::{
-        answer::Answer, core::Core, person_record::PersonRecord, transition,
+        answer::Answer,
+        core::Core,
+        html::{Text, card, page},
+        person_record::PersonRecord,
+        transition,
         verification::Verification,
     },
-    html::{Text, page},
-    page::card,
     request::AuthorizeRequest,
 };
 use crate::wire::kyc::{KycStatus, KycTier};
