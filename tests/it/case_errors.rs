@@ -213,13 +213,13 @@ async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)
-        .retries(1, ms(1), ms(100))
+        .retries(1, ms(1), Duration::from_secs(20))
         .case_polling(ms(1), ms(5));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     kyc.cases().next_outcome(Outcome::Review);
     party.cases().decide(&case).await.unwrap();
     let gate = kyc.on(Endpoint::ReadCase).hold();
-    let waiting = party.cases().wait_until_decided(&case, ms(300));
+    let waiting = party.cases().wait_until_decided(&case, ms(1500));
     let (waited, fault) = tokio::join!(waiting, async {
         gate.wait_for(1).await;
         gate.release();
