@@ -17,6 +17,7 @@ mod browser;
 mod browser_capture;
 mod callback;
 mod capture;
+mod case_errors;
 mod cases;
 mod csrf;
 mod desk;
