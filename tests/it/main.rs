@@ -49,6 +49,7 @@ mod status;
 mod step_up;
 mod support;
 mod tls;
+mod tls_versions;
 mod token_endpoint;
 mod userinfo;
 mod webhook_events;
