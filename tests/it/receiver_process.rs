@@ -23,10 +23,8 @@ use crate::{
     desk::{SECRET, signed},
 };
 
-/// How long an event stays with a receiver that died.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// Long enough for a machine that has more to do: who is stopped leaves no line in the books.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// A lease is so much longer than the handler's deadline.
+const MARGIN: Duration = Duration::from_secs(2);
 const RETENTION: Duration = Duration::from_secs(97 * 3600);
 
 /// A receiver, until it is killed or dropped.
@@ -36,12 +34,14 @@ pub(crate) struct ReceiverProcess {
 }
 
 impl ReceiverProcess {
-    /// `holder` names this life of it.
-    pub(crate) fn start(kind: Kind, port: u16, holder: &str) -> Self {
+    /// `holder` names this life of it, and `lease` is how long an event stays with it if it dies.
+    /// Handlers have 2 s less.
+    pub(crate) fn start(kind: Kind, port: u16, holder: &str, lease: Duration) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "receiver_process::a_receiver"])
             .arg("--nocapture")
             .env("RECEIVER_HOLDER", holder)
+            .env("RECEIVER_LEASE", lease.as_secs().to_string())
             .env("RECEIVER_STORE", format!("{kind:?}"))
             .env("RECEIVER_STORE_PORT", port.to_string())
             .stdin(Stdio::piped())
@@ -120,26 +120,32 @@ fn a_receiver() {
         "Redis" => Kind::Redis,
         _ => Kind::Postgres,
     };
-    let port = std::env::var("RECEIVER_STORE_PORT").unwrap();
-    let port = port.parse().unwrap();
+    let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let port = number("RECEIVER_STORE_PORT").try_into().unwrap();
+    let lease = Duration::from_secs(number("RECEIVER_LEASE"));
     // It ends with whoever started it, however that ends.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(serve(kind, port, holder));
+    runtime.block_on(serve(kind, port, holder, lease));
 }
 
 #[expect(clippy::print_stdout, reason = "it is read by whoever started it")]
-async fn serve(kind: Kind, port: u16, holder: String) {
+async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
     let books = Books::open(kind, port).await;
     let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
     let handler = {
         let books = books.clone();
         move |delivery| handle(books.clone(), holder.clone(), delivery)
     };
-    let timing = DeliveryTiming::new(AgeLimit::default(), DEADLINE, LEASE, RETENTION);
+    let timing = DeliveryTiming::new(
+        AgeLimit::default(),
+        lease.saturating_sub(MARGIN),
+        lease,
+        RETENTION,
+    );
     let receiver =
         WebhookReceiver::builder(verifier.build().unwrap(), handler).timing(timing.unwrap());
     let receiver = match books {
@@ -172,8 +178,8 @@ async fn handle(books: Books, holder: String, delivery: Delivery) -> Result<(), 
         }
     };
     let uncommitted = stay(Told::StayBefore, "before");
-    books.take_effect(&holder, &delivery, uncommitted).await?;
+    let effect = books.take_effect(&holder, &delivery, uncommitted).await;
     stay(Told::StayAfter, "after").await;
     books.write("leave", &holder, id).await;
-    Ok(())
+    effect
 }

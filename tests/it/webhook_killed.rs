@@ -13,9 +13,12 @@ use kycport::{
 use crate::{
     books::{Books, Kind, Told},
     desk::{Desk, SECRET, answer},
-    receiver_process::{LEASE, ReceiverProcess, deliver},
+    receiver_process::{ReceiverProcess, deliver},
     servers::{Disk, Server},
 };
+
+/// How long an event stays with a receiver that died.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// The servers have clocks of their own.
 #[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
@@ -58,7 +61,7 @@ async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Kill
         _ => "after",
     };
     books.tell(way, stays).await;
-    let mut receiver = ReceiverProcess::start(kind, server.port(), way);
+    let mut receiver = ReceiverProcess::start(kind, server.port(), way, LEASE);
     let client = reqwest::Client::new();
     let url = receiver.url().to_owned();
     let id = format!("evt_{way}");
@@ -70,7 +73,7 @@ async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Kill
     let (broken, ()) = tokio::join!(delivery, death);
     broken.unwrap_err();
     let again = format!("{way}.again");
-    let receiver = ReceiverProcess::start(kind, server.port(), &again);
+    let receiver = ReceiverProcess::start(kind, server.port(), &again, LEASE);
     let in_flight = until_taken(&client, receiver.url(), &id, LEASE).await;
     let once_more = until_taken(&client, receiver.url(), &id, LEASE).await;
     assert_eq!(once_more, 0);
@@ -136,8 +139,8 @@ async fn two_at_the_same_moment(kind: Kind) {
     let Some((books, server)) = books(kind).await else {
         return;
     };
-    let one = ReceiverProcess::start(kind, server.port(), "one");
-    let two = ReceiverProcess::start(kind, server.port(), "two");
+    let one = ReceiverProcess::start(kind, server.port(), "one", LEASE);
+    let two = ReceiverProcess::start(kind, server.port(), "two", LEASE);
     let client = reqwest::Client::new();
     let mut at_once = 0;
     for n in 0..MOMENTS {
