@@ -13,8 +13,6 @@ use crate::receiver::{Receiver, SECRET};
 
 /// So many connections are kept alive, each with one delivery at a time.
 pub(crate) const SENDERS: usize = 32;
-/// So many deliveries are a turn.
-pub(crate) const DELIVERIES: usize = 2048;
 
 /// Time that went by, and processor time that was spent meanwhile, of all cores together.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,14 +59,19 @@ impl Spent {
     }
 }
 
-/// Delivers a turn of events that nobody had before.
+/// Delivers so many events. The receiver had none of this turn before.
 #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-pub(crate) async fn turn(receiver: &Receiver, sockets: &mut [TcpStream], name: &str) -> Cost {
-    let each = DELIVERIES / sockets.len();
+pub(crate) async fn turn(
+    receiver: &Receiver,
+    sockets: &mut [TcpStream],
+    deliveries: usize,
+    turn: usize,
+) -> Cost {
+    let each = deliveries / sockets.len();
     let requests: Vec<Vec<_>> = (0..sockets.len())
         .map(|sender| {
             (0..each)
-                .map(|n| request(&format!("{name}_{sender}_{n}")))
+                .map(|n| request(&format!("{}_{turn}_{sender}_{n}", receiver.port)))
                 .collect()
         })
         .collect();

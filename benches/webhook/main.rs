@@ -8,9 +8,15 @@
 //! For the second, each receiver is a process of its own: this one, started again with what it
 //! shall be in its environment. The servers are those of the tests (`tests/it/servers.rs`):
 //! `redis-server` and `postgres` of this machine, on free ports of loopback, in folders that go when
-//! this process ends. Redis writes each change to its log and does not wait for the disk; Postgres
+//! this process ends. Redis writes each change to its log and does not wait for the disk. Of
+//! Postgres there are two: one that does not either (`fsync=off`), which shows the work, and one that
 //! waits for the disk at each commit, as it does where nothing is said. What is not installed is
 //! skipped, and said so.
+//!
+//! What bounds a receiver is read from the microseconds that a delivery costs the processors, all
+//! cores together: the receiver, the sender, and the rest of the machine, which is the server, and
+//! whatever else runs. `idle` is how much of the machine had nothing to do, or waited for the disk:
+//! near zero the processors are the bound.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its reader")]
 #![expect(

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
+    const ALL: [Self; 5] = [
         Self::Bare,
         Self::Memory,
         Self::Redis,
@@ -43,14 +43,8 @@ impl Kind {
         Self::PostgresEffect,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Bare => "bare route",
-            Self::Memory => "memory",
-            Self::Redis => "Redis",
-            Self::Postgres => "Postgres",
-            Self::PostgresEffect => "Postgres, with the effect",
-        }
+    fn name(self) -> String {
+        format!("{self:?}")
     }
 }
 
