@@ -60,6 +60,20 @@ impl Desk {
         self.lock().acts.push_back(act);
     }
 
+    /// The next delivery waits until this says `true`.
+    pub(crate) fn waits(&self) -> watch::Sender<bool> {
+        let (go, wait) = watch::channel(false);
+        self.next(Act::Wait(wait));
+        go
+    }
+
+    /// Returns when the handler has begun so often.
+    pub(crate) async fn until_begun(&self, times: usize) {
+        while self.begun().len() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// What the handler began with, in order.
     pub(crate) fn begun(&self) -> Vec<Seen> {
         self.lock().begun.clone()

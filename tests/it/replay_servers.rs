@@ -301,6 +301,34 @@ async fn what_need_not_be_remembered_is_swept() {
     );
 }
 
+/// Every completion sweeps: it must not get slower with all that is remembered.
+#[tokio::test]
+async fn what_is_remembered_is_not_read_when_sweeping() {
+    let Some(server) = Server::postgres() else {
+        return;
+    };
+    let pool = server.postgres_pool().await;
+    let store = PostgresReplayStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let many = "INSERT INTO kycport_webhook_events
+        SELECT n::text, '', NULL, now() + interval '1 day' FROM generate_series(1, 10000) AS n";
+    sqlx::query(many).execute(&pool).await.unwrap();
+    assert_eq!(store.sweep().await, Ok(0));
+    // A connection says what it read when it ends, at the latest.
+    pool.close().await;
+    let pool = server.postgres_pool().await;
+    let read = "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes
+        WHERE indexrelname = 'kycport_webhook_events_keep_until'";
+    for _ in 0..250 {
+        let (scans, rows): (i64, i64) = sqlx::query_as(read).fetch_one(&pool).await.unwrap();
+        if scans > 0 {
+            return assert!(rows < 100, "{rows}");
+        }
+        pass(Duration::from_millis(20)).await;
+    }
+    panic!("the index was not used");
+}
+
 #[tokio::test]
 async fn debug_shows_nothing_of_the_connection() {
     // case 137

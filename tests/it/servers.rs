@@ -12,23 +12,29 @@ use std::{
     time::Duration,
 };
 
-use fred::interfaces::ClientLike as _;
+use fred::{interfaces::ClientLike as _, types::config::ReconnectPolicy};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
 /// The server runs for as long as the shell can read. Its input closes when this process ends,
-/// however it ends, so nothing is left behind.
-const UNTIL_INPUT_ENDS: &str = r#"
-pid=$!
-read _
+/// however it ends, so nothing is left behind. With each line that it reads the server dies, or is
+/// back with all that it acknowledged.
+const REDIS: &str = r#"
+dir=$(mktemp -d) && cd "$dir" || exit 1
+serve() {
+    redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" \
+        --appendonly yes --appendfsync no >>"$dir/log" 2>&1 &
+    pid=$!
+}
+serve
+while read -r what; do
+    case $what in
+        down) kill -KILL "$pid"; wait "$pid" ;;
+        up) serve ;;
+    esac
+done
 kill -KILL "$pid"
 wait "$pid"
 rm -rf "$dir"
-"#;
-
-const REDIS: &str = r#"
-dir=$(mktemp -d) && cd "$dir" || exit 1
-redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly no \
-    >"$dir/log" 2>&1 &
 "#;
 
 /// `KILL` to Postgres leaves its shared memory behind, so it is asked first.
@@ -36,7 +42,7 @@ const POSTGRES: &str = r#"
 dir=$(mktemp -d) && cd "$dir" || exit 1
 "$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync >"$dir/log" 2>&1 || exit 1
 "$BIN/postgres" -D "$dir/data" -p "$PORT" -h 127.0.0.1 -k "$dir" \
-    -c fsync=off -c max_connections=60 >>"$dir/log" 2>&1 &
+    -c fsync="$FSYNC" -c max_connections=100 >>"$dir/log" 2>&1 &
 pid=$!
 read _
 kill -QUIT "$pid"
@@ -84,12 +90,17 @@ impl Server {
             return None;
         }
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{REDIS}{UNTIL_INPUT_ENDS}")]);
+        shell.args(["-c", REDIS]);
         Some(Self::start(shell))
     }
 
     /// A Postgres of one's own.
     pub(crate) fn postgres() -> Option<Self> {
+        Self::postgres_with(Disk::NotAwaited)
+    }
+
+    /// A Postgres of one's own, and whether it waits for the disk.
+    pub(crate) fn postgres_with(disk: Disk) -> Option<Self> {
         let Some(bin) = postgres_bin() else {
             skip("postgres");
             return None;
@@ -111,8 +122,14 @@ impl Server {
         shell
             .current_dir("/")
             .env("BIN", bin)
+            .env("FSYNC", disk.fsync())
             .args(["-c", POSTGRES]);
         Some(Self::start(shell))
+    }
+
+    /// Where it listens, on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends it, and waits for that.
@@ -121,29 +138,75 @@ impl Server {
         self.watchdog.wait().unwrap();
     }
 
-    /// A connected client.
-    pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        let config = fred::types::config::Config::from_url(&url).unwrap();
-        let pool = fred::types::Builder::from_config(config)
-            .build_pool(4)
-            .unwrap();
-        pool.init().await.unwrap();
-        pool
+    /// Lets a Redis die, and waits for that.
+    pub(crate) fn go_down(&mut self) {
+        self.say("down");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
-    /// A connected client. It listens before it lets anybody in, so that is tried again.
-    pub(crate) async fn postgres_pool(&self) -> PgPool {
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
-        for _ in 0..100 {
-            let options = PgPoolOptions::new().max_connections(8);
-            match options.connect(&url).await {
-                Ok(pool) => return pool,
-                Err(_) => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
-        panic!("postgres lets nobody in");
+    /// Starts a Redis that went down, with all that it knew, and waits until it listens.
+    pub(crate) fn come_back(&mut self) {
+        self.say("up");
+        self.wait_until_it_listens();
     }
+
+    fn say(&mut self, what: &str) {
+        let stdin = self.watchdog.stdin.as_mut().unwrap();
+        writeln!(stdin, "{what}").unwrap();
+    }
+
+    /// A connected client.
+    pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
+        redis_pool(self.port).await
+    }
+
+    /// A connected client.
+    pub(crate) async fn postgres_pool(&self) -> PgPool {
+        postgres_pool(self.port, 8).await
+    }
+}
+
+/// Whether a commit waits until it is on the disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Disk {
+    Awaited,
+    NotAwaited,
+}
+
+impl Disk {
+    fn fsync(self) -> &'static str {
+        match self {
+            Self::Awaited => "on",
+            Self::NotAwaited => "off",
+        }
+    }
+}
+
+/// A connected client, which comes back when the server does.
+pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
+    let url = format!("redis://127.0.0.1:{port}");
+    let config = fred::types::config::Config::from_url(&url).unwrap();
+    let pool = fred::types::Builder::from_config(config)
+        .set_policy(ReconnectPolicy::new_constant(0, 50))
+        .build_pool(4)
+        .unwrap();
+    pool.init().await.unwrap();
+    pool
+}
+
+/// A connected client. The server listens before it lets anybody in, so that is tried again.
+pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    for _ in 0..100 {
+        let options = PgPoolOptions::new().max_connections(connections);
+        match options.connect(&url).await {
+            Ok(pool) => return pool,
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    panic!("postgres lets nobody in");
 }
 
 /// The Redis that the tests share.

@@ -43,11 +43,12 @@ const RELEASE: &str = "
 DELETE FROM kycport_webhook_events
 WHERE key = $1 AND token = $2 AND lease_until IS NOT NULL";
 
-/// Some of the rows that may go, but for those that somebody is at.
+/// Some of the rows that may go, but for those that somebody is at. The time is the statement's:
+/// compared with a clock that moves on meanwhile, every row would have to be looked at.
 const SWEEP: &str = "
 DELETE FROM kycport_webhook_events WHERE key IN (
     SELECT key FROM kycport_webhook_events
-    WHERE keep_until <= clock_timestamp()
+    WHERE keep_until <= statement_timestamp()
     ORDER BY keep_until LIMIT 100 FOR UPDATE SKIP LOCKED
 )";
 

@@ -6,16 +6,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fred::interfaces::LuaInterface;
+use fred::{
+    interfaces::{ClientLike as _, LuaInterface},
+    types::{ClusterHash, CustomCommand, config::Options},
+};
 
 use super::{
-    shared::{LATE, in_time, left, millis},
+    shared::{DEADLINE, LATE, in_time, left, millis},
     store::{Begun, LeaseToken, ReplayStore, ReplayStoreUnavailable, Settled},
 };
 use crate::webhook::event::EventKey;
 
 /// What the keys begin with if nothing else is said.
 const DEFAULT_PREFIX: &str = "kycport:webhook:";
+
+/// The client queues while Redis is away, and sends when it is back. A claim that nobody waits for
+/// any more would hold the event for a whole lease, so the client is told to forget it, before the
+/// deadline. A completion or a release that is late is as good as ever.
+const FORGET_CLAIM: Duration = DEADLINE.saturating_sub(Duration::from_millis(500));
 
 /// Answers 0 and nothing if it acquired, 1 and the milliseconds that are left if it is in flight,
 /// 2 and nothing if it is done. One that comes twice, because the connection broke, acquires once.
@@ -52,7 +60,9 @@ return 1
 /// server's clock; each step is one script, which nothing comes between.
 ///
 /// `client` is a client or a pool of `fred` 10, connected, as `tower-sessions-redis-store` takes it.
-/// An operation that takes longer than 5 s is [not available](ReplayStoreUnavailable).
+/// Give it a reconnect policy: without one `fred` does not come back. An operation that takes longer
+/// than 5 s is [not available](ReplayStoreUnavailable); a claim that was given up is not made when
+/// Redis is back, and a completion is.
 ///
 /// What Redis forgets, an event can come again: give it `maxmemory-policy noeviction`, and mind
 /// that a replica that takes over may lack the last writes. Where an event must take effect exactly
@@ -78,21 +88,18 @@ impl<C: LuaInterface + Send + Sync + 'static> RedisReplayStore<C> {
         self
     }
 
-    async fn eval<R>(
+    fn name(&self, key: &EventKey) -> String {
+        format!("{}{}", self.prefix, key.as_str())
+    }
+
+    async fn settle(
         &self,
         script: &'static str,
         key: &EventKey,
         arguments: Vec<String>,
-    ) -> Result<R, ReplayStoreUnavailable>
-    where
-        R: fred::types::FromValue + Send,
-    {
-        let key = format!("{}{}", self.prefix, key.as_str());
-        let answer = self.client.eval(script, key, arguments);
-        in_time(answer, |error: fred::error::Error| {
-            format!("{:?}", error.kind())
-        })
-        .await
+    ) -> Result<Settled, ReplayStoreUnavailable> {
+        let answer = self.client.eval(script, self.name(key), arguments);
+        in_time(answer, |error| code(&error)).await.map(settled)
     }
 }
 
@@ -114,11 +121,21 @@ impl<C: LuaInterface + Send + Sync + 'static> ReplayStore for RedisReplayStore<C
     ) -> Result<Begun, ReplayStoreUnavailable> {
         let token = LeaseToken::random();
         let arguments = vec![
+            BEGIN.to_owned(),
+            "1".to_owned(),
+            self.name(key),
             token.as_str().to_owned(),
             millis(lease).to_string(),
             millis(lease.saturating_add(LATE)).to_string(),
         ];
-        let answer: (i64, i64) = self.eval(BEGIN, key, arguments).await?;
+        let client = self.client.with_options(&Options {
+            timeout: Some(FORGET_CLAIM),
+            ..Options::default()
+        });
+        // `eval` does not take options.
+        let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
+        let answer: (i64, i64) =
+            in_time(client.custom(eval, arguments), |error| code(&error)).await?;
         match answer {
             (0, _) => Ok(Begun::Acquired(token)),
             (1, millis) => Ok(Begun::InFlight(left(millis))),
@@ -134,7 +151,7 @@ impl<C: LuaInterface + Send + Sync + 'static> ReplayStore for RedisReplayStore<C
         retention: Duration,
     ) -> Result<Settled, ReplayStoreUnavailable> {
         let arguments = vec![token.as_str().to_owned(), millis(retention).to_string()];
-        self.eval(COMPLETE, key, arguments).await.map(settled)
+        self.settle(COMPLETE, key, arguments).await
     }
 
     async fn release(
@@ -143,8 +160,12 @@ impl<C: LuaInterface + Send + Sync + 'static> ReplayStore for RedisReplayStore<C
         token: &LeaseToken,
     ) -> Result<Settled, ReplayStoreUnavailable> {
         let arguments = vec![token.as_str().to_owned()];
-        self.eval(RELEASE, key, arguments).await.map(settled)
+        self.settle(RELEASE, key, arguments).await
     }
+}
+
+fn code(error: &fred::error::Error) -> String {
+    format!("{:?}", error.kind())
 }
 
 fn settled(applied: i64) -> Settled {

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use super::store::ReplayStoreUnavailable;
 
 /// How long one operation may take. A store that is slower is not there.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a lease that nobody ended or took over is kept, so that its holder may still complete.
 pub(super) const LATE: Duration = Duration::from_secs(3600);
 /// Ten years: what is longer is as good as for ever, and overflows nothing.

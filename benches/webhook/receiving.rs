@@ -1,0 +1,132 @@
+//! How many deliveries one receiver takes in a second with each store, and what it waits for.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::{
+    judging::median,
+    load::{SENDERS, Spent, connect, turn},
+    receiver::{Kind, Receiver},
+    servers::{Disk, Server},
+};
+
+/// How often each receiver has its turn, after one that does not count.
+const TURNS: usize = 15;
+
+/// So many deliveries are a turn …
+const DELIVERIES: usize = 2048;
+/// … and so many where each waits for the disk.
+const DELIVERIES_TO_DISK: usize = 256;
+
+struct Contender {
+    name: &'static str,
+    deliveries: usize,
+    receiver: Receiver,
+    sockets: Vec<TcpStream>,
+    walls: Vec<Duration>,
+    spent: Spent,
+}
+
+impl Contender {
+    async fn start(name: &'static str, kind: Kind, server: Option<&Server>) -> Self {
+        let receiver = Receiver::start(kind, server.map_or(0, Server::port));
+        Self {
+            name,
+            deliveries: DELIVERIES,
+            sockets: connect(&receiver).await,
+            receiver,
+            walls: Vec::new(),
+            spent: Spent::default(),
+        }
+    }
+
+    fn waiting_for_disk(self) -> Self {
+        Self {
+            deliveries: DELIVERIES_TO_DISK,
+            ..self
+        }
+    }
+}
+
+/// Lets the receivers work in turns and prints their medians and the ratios to the first.
+pub(crate) fn print_ratios() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let redis = Server::redis();
+    let postgres = Server::postgres();
+    let on_disk = Server::postgres_with(Disk::Awaited);
+    runtime.block_on(async {
+        let start = Contender::start;
+        let mut contenders = vec![
+            start("bare route", Kind::Bare, None).await,
+            start("memory", Kind::Memory, None).await,
+        ];
+        if let Some(server) = redis.as_ref() {
+            contenders.push(start("Redis", Kind::Redis, Some(server)).await);
+        }
+        if let Some(server) = postgres.as_ref() {
+            let server = Some(server);
+            contenders.extend([
+                start("Postgres", Kind::Postgres, server).await,
+                start("  with the effect", Kind::PostgresEffect, server).await,
+            ]);
+        }
+        if let Some(server) = on_disk.as_ref() {
+            let server = Some(server);
+            let effect = Kind::PostgresEffect;
+            contenders.extend([
+                start("Postgres, on disk", Kind::Postgres, server)
+                    .await
+                    .waiting_for_disk(),
+                start("  with the effect", effect, server)
+                    .await
+                    .waiting_for_disk(),
+            ]);
+        }
+        compare(contenders).await;
+    });
+}
+
+async fn compare(mut contenders: Vec<Contender>) {
+    for n in 0..=TURNS {
+        for it in &mut contenders {
+            let cost = turn(&it.receiver, &mut it.sockets, it.deliveries, n).await;
+            if n > 0 {
+                it.walls.push(cost.wall);
+                it.spent.add(cost.spent);
+            }
+        }
+    }
+    println!("\n{SENDERS} senders on kept connections; the sender is on the same machine");
+    println!(
+        "{:<28}{:>13}{:>8}{:>14}{:>12}{:>12}{:>8}",
+        "", "deliveries/s", "ratio", "µs: receiver", "sender", "the rest", "idle",
+    );
+    let mut bare = None;
+    for it in contenders {
+        let rate = count(it.deliveries) / median(it.walls).as_secs_f64();
+        let bare = *bare.get_or_insert(rate);
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / count(it.deliveries * TURNS);
+        let rest = it
+            .spent
+            .machine
+            .saturating_sub(it.spent.receiver + it.spent.sender);
+        let idle = it.spent.idle.as_secs_f64() / (it.spent.machine + it.spent.idle).as_secs_f64();
+        println!(
+            "{:<28}{rate:>13.0}{:>8.4}{:>14.0}{:>12.0}{:>12.0}{:>7.0}%",
+            it.name,
+            rate / bare,
+            each(it.spent.receiver),
+            each(it.spent.sender),
+            each(rest),
+            idle * 100.0,
+        );
+    }
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap())
+}

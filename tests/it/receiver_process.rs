@@ -1,0 +1,185 @@
+//! A receiver that is a process of its own: it can be killed, as a machine dies, and started again.
+//! The test binary runs itself, with one test alone: the receiver.
+
+use std::{
+    future::pending,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use axum::Router;
+use kycport::{
+    Clock as _, Secret, SystemClock,
+    web::{Delivery, WebhookReceiver},
+    webhook::{AgeLimit, DeliveryTiming, RedisReplayStore, WebhookVerifier},
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    books::{Books, Kind, Told},
+    desk::{SECRET, signed},
+};
+
+/// A lease is so much longer than the handler's deadline.
+const MARGIN: Duration = Duration::from_secs(2);
+const RETENTION: Duration = Duration::from_secs(97 * 3600);
+
+/// A receiver, until it is killed or dropped.
+pub(crate) struct ReceiverProcess {
+    child: Child,
+    url: String,
+}
+
+impl ReceiverProcess {
+    /// `holder` names this life of it, and `lease` is how long an event stays with it if it dies.
+    /// Handlers have 2 s less.
+    pub(crate) fn start(kind: Kind, port: u16, holder: &str, lease: Duration) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "receiver_process::a_receiver"])
+            .arg("--nocapture")
+            .env("RECEIVER_HOLDER", holder)
+            .env("RECEIVER_LEASE", lease.as_secs().to_string())
+            .env("RECEIVER_STORE", format!("{kind:?}"))
+            .env("RECEIVER_STORE_PORT", port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let own = lines
+            .map(Result::unwrap)
+            .find_map(|line| Some(line.split_once("RECEIVER_PORT=")?.1.to_owned()))
+            .expect("the receiver starts");
+        let url = format!("http://127.0.0.1:{own}/webhooks/kycport");
+        Self { child, url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// As a machine dies (`SIGKILL`). When this returns, nothing of it runs any more.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for ReceiverProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether the handler says that it failed when it begins with the event for the first time: for
+/// one event in five.
+pub(crate) fn fails_at_first(id: &str) -> bool {
+    hash(id).is_multiple_of(5)
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The body of an event of now.
+pub(crate) fn event(id: &str) -> Vec<u8> {
+    let event = json!({
+        "id": id, "type": "kyc.status_changed", "created_at": SystemClock::new().now().as_unix(),
+        "data": {"person_id": "p", "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true},
+    });
+    event.to_string().into_bytes()
+}
+
+/// Delivers an event, signed.
+pub(crate) async fn deliver(
+    client: &reqwest::Client,
+    url: &str,
+    id: &str,
+) -> reqwest::Result<reqwest::Response> {
+    let body = event(id);
+    client
+        .post(url)
+        .headers(signed(&body))
+        .body(body)
+        .send()
+        .await
+}
+
+#[test]
+#[ignore = "a process that other tests start"]
+fn a_receiver() {
+    let Ok(holder) = std::env::var("RECEIVER_HOLDER") else {
+        return;
+    };
+    let kind = match std::env::var("RECEIVER_STORE").unwrap().as_str() {
+        "Redis" => Kind::Redis,
+        _ => Kind::Postgres,
+    };
+    let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let port = number("RECEIVER_STORE_PORT").try_into().unwrap();
+    let lease = Duration::from_secs(number("RECEIVER_LEASE"));
+    // It ends with whoever started it, however that ends.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(serve(kind, port, holder, lease));
+}
+
+#[expect(clippy::print_stdout, reason = "it is read by whoever started it")]
+async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
+    let books = Books::open(kind, port).await;
+    let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
+    let handler = {
+        let books = books.clone();
+        move |delivery| handle(books.clone(), holder.clone(), delivery)
+    };
+    let timing = DeliveryTiming::new(
+        AgeLimit::default(),
+        lease.saturating_sub(MARGIN),
+        lease,
+        RETENTION,
+    );
+    let receiver =
+        WebhookReceiver::builder(verifier.build().unwrap(), handler).timing(timing.unwrap());
+    let receiver = match books {
+        Books::Redis(pool) => receiver.replay_store(RedisReplayStore::new(pool)),
+        Books::Postgres(_, store) => receiver.replay_store(store),
+    };
+    let app = Router::new().route_service("/webhooks/kycport", receiver.build().unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    println!("\nRECEIVER_PORT={port}");
+    axum::serve(listener, app).await.unwrap();
+}
+
+async fn handle(books: Books, holder: String, delivery: Delivery) -> Result<(), &'static str> {
+    let id = &delivery.event().id;
+    let entered = books.enter(&holder, id).await;
+    if entered.attempt == 1 && fails_at_first(id) {
+        books.write("leave", &holder, id).await;
+        return Err("this one fails at first");
+    }
+    let told = match entered.told {
+        Told::StayEither if hash(id).is_multiple_of(2) => Told::StayBefore,
+        Told::StayEither => Told::StayAfter,
+        told => told,
+    };
+    let stay = async |when: Told, word: &str| {
+        if told == when {
+            books.write(word, &holder, id).await;
+            pending::<()>().await;
+        }
+    };
+    let uncommitted = stay(Told::StayBefore, "before");
+    let effect = books.take_effect(&holder, &delivery, uncommitted).await;
+    stay(Told::StayAfter, "after").await;
+    books.write("leave", &holder, id).await;
+    effect
+}

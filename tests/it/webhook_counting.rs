@@ -1,0 +1,219 @@
+//! Ten thousand events, two receivers, one of which dies in the middle: what takes effect how
+//! often.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use tokio::sync::watch;
+
+use crate::{
+    books::{Books, Kind, Line, Told},
+    desk::answer,
+    receiver_process::{ReceiverProcess, deliver, fails_at_first},
+    servers::Server,
+};
+
+const EVENTS: usize = 10_000;
+/// So many deliveries are on their way at once.
+const SENDERS: usize = 32;
+const SEED: u64 = 1;
+/// Handlers have so much time that a machine with more to do stops none: who is stopped leaves no
+/// line in the books. And what died with a receiver is free again before all the rest is done.
+const LEASE: Duration = Duration::from_secs(12);
+
+fn id(n: usize) -> String {
+    format!("evt_{n}")
+}
+
+/// KYCPort: each event once to three times, in any order; everything but 2xx again.
+struct Deliverer {
+    client: reqwest::Client,
+    /// Where the receivers are, of which one moves.
+    urls: Mutex<[String; 2]>,
+    broken: AtomicUsize,
+    answers: Mutex<HashMap<(u16, String), usize>>,
+    done: watch::Sender<usize>,
+}
+
+impl Deliverer {
+    fn new(urls: [String; 2]) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            urls: Mutex::new(urls),
+            broken: AtomicUsize::new(0),
+            answers: Mutex::default(),
+            done: watch::Sender::new(0),
+        }
+    }
+
+    async fn deliver_all(&self, deliveries: Vec<(usize, usize)>) {
+        let deliveries = stream::iter(deliveries);
+        let each = |(event, to)| self.deliver_until_taken(event, to);
+        deliveries.for_each_concurrent(SENDERS, each).await;
+    }
+
+    async fn deliver_until_taken(&self, event: usize, first: usize) {
+        for to in first.. {
+            let url = self.urls.lock().unwrap()[to % 2].clone();
+            match deliver(&self.client, &url, &id(event)).await {
+                Ok(response) => {
+                    let answer = answer(response).await;
+                    let taken = answer.0 == 200;
+                    *self.answers.lock().unwrap().entry(answer).or_default() += 1;
+                    if taken {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    self.broken.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            back_off().await;
+        }
+        self.done.send_modify(|done| *done += 1);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "so does KYCPort")]
+async fn back_off() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// The event and the first receiver of each delivery.
+fn deliveries() -> Vec<(usize, usize)> {
+    let mut dice = StdRng::seed_from_u64(SEED);
+    let mut deliveries = Vec::new();
+    for event in 0..EVENTS {
+        for _ in 0..dice.random_range(1..=3) {
+            deliveries.push((event, dice.random_range(0..2)));
+        }
+    }
+    deliveries.shuffle(&mut dice);
+    deliveries
+}
+
+/// Lets it all happen, and gives back the books.
+async fn run(kind: Kind, server: &Server) -> Books {
+    let books = Books::open(kind, server.port()).await;
+    books.make().await;
+    let receiver = |holder: &str| ReceiverProcess::start(kind, server.port(), holder, LEASE);
+    let (stays, mut dies) = (receiver("a.1"), receiver("b.1"));
+    let deliverer = Deliverer::new([stays.url().to_owned(), dies.url().to_owned()]);
+    let deliveries = deliveries();
+    let half = deliveries.len() / 2;
+    let mut done = deliverer.done.subscribe();
+    let death = async {
+        done.wait_for(|done| *done >= half).await.unwrap();
+        books.tell("b.1", Told::StayEither).await;
+        books.until(&["before", "after"]).await;
+        dies.kill();
+        books.write("died", "b.1", "-").await;
+        let again = receiver("b.2");
+        again
+            .url()
+            .clone_into(&mut deliverer.urls.lock().unwrap()[1]);
+        again
+    };
+    let ((), _again) = tokio::join!(deliverer.deliver_all(deliveries), death);
+    let answers = deliverer.answers.into_inner().unwrap();
+    let failed = answers.get(&(500, "handler_failed".to_owned()));
+    assert!(failed.is_some_and(|it| *it > EVENTS / 6), "{answers:?}");
+    let known = ["", "in_flight", "handler_failed"];
+    let strange = answers.keys().any(|(_, it)| !known.contains(&it.as_str()));
+    assert!(!strange, "{answers:?}");
+    assert!(deliverer.broken.into_inner() > 0);
+    books
+}
+
+/// Of two at the same event the first must be dead.
+fn never_two_at_once(lines: &[Line]) {
+    let mut dead = HashSet::new();
+    let mut inside: HashMap<&str, &str> = HashMap::new();
+    for line in lines {
+        let (id, holder) = (line.id.as_str(), line.holder.as_str());
+        match line.what.as_str() {
+            "enter" => {
+                let other = inside.insert(id, holder);
+                assert!(
+                    other.is_none_or(|it| dead.contains(it)),
+                    "{other:?} {line:?}"
+                );
+            }
+            "leave" => assert_eq!(inside.remove(id), Some(holder), "{line:?}"),
+            "died" => {
+                dead.insert(holder);
+            }
+            _ => {}
+        }
+    }
+    assert!(inside.values().all(|it| dead.contains(it)), "{inside:?}");
+}
+
+/// By whom each event took effect.
+fn by_event(effects: &[(String, String)]) -> HashMap<&str, Vec<&str>> {
+    let mut by_event: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (id, holder) in effects {
+        by_event.entry(id).or_default().push(holder);
+    }
+    by_event
+}
+
+fn everybody_worked(lines: &[Line]) {
+    let holders: HashSet<_> = lines.iter().map(|line| line.holder.as_str()).collect();
+    assert_eq!(holders, HashSet::from(["a.1", "b.1", "b.2"]));
+    let mut tries: HashMap<&str, usize> = HashMap::new();
+    for line in lines.iter().filter(|line| line.what == "enter") {
+        *tries.entry(&line.id).or_default() += 1;
+    }
+    for n in 0..EVENTS {
+        let least = if fails_at_first(&id(n)) { 2 } else { 1 };
+        assert!(tries[id(n).as_str()] >= least);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_thousand_events_none_is_lost_in_redis() {
+    // cases 130, 131
+    let Some(server) = Server::redis() else {
+        return;
+    };
+    let books = run(Kind::Redis, &server).await;
+    let lines = books.lines().await;
+    everybody_worked(&lines);
+    never_two_at_once(&lines);
+    let effects = books.effects().await;
+    let effects = by_event(&effects);
+    assert_eq!(effects.len(), EVENTS);
+    let mut twice = 0;
+    for (id, holders) in effects {
+        if holders.len() > 1 {
+            // It died between the effect and the memory of it.
+            assert_eq!((holders.len(), holders[0]), (2, "b.1"), "{id}");
+            twice += 1;
+        }
+    }
+    assert!((1..=SENDERS).contains(&twice), "{twice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_thousand_events_each_takes_effect_exactly_once_in_postgres() {
+    // cases 130, 131
+    let Some(server) = Server::postgres() else {
+        return;
+    };
+    let books = run(Kind::Postgres, &server).await;
+    let lines = books.lines().await;
+    everybody_worked(&lines);
+    never_two_at_once(&lines);
+    let effects = books.effects().await;
+    assert_eq!(effects.len(), EVENTS);
+    assert_eq!(by_event(&effects).len(), EVENTS);
+}

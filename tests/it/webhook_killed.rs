@@ -1,0 +1,253 @@
+//! Receivers and servers that die while a handler is at it, and two receivers at the same moment.
+
+use std::{collections::HashSet, time::Duration};
+
+use axum::Router;
+use kycport::{
+    RunningApp,
+    mock::MockIssuer,
+    web::WebhookReceiver,
+    webhook::{AgeLimit, DeliveryTiming, RedisReplayStore, WebhookVerifier},
+};
+
+use crate::{
+    books::{Books, Kind, Told},
+    desk::{Desk, SECRET, answer},
+    receiver_process::{ReceiverProcess, deliver},
+    servers::{Disk, Server},
+};
+
+/// How long an event stays with a receiver that died.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// The servers have clocks of their own.
+#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
+async fn pass(by: Duration) {
+    tokio::time::sleep(by).await;
+}
+
+fn server(kind: Kind) -> Option<Server> {
+    match kind {
+        Kind::Redis => Server::redis(),
+        Kind::Postgres => Server::postgres_with(Disk::Awaited),
+    }
+}
+
+fn retry_after(response: &reqwest::Response) -> u64 {
+    let header = &response.headers()["retry-after"];
+    header.to_str().unwrap().parse().unwrap()
+}
+
+/// Delivers until it is taken, and says how often another had it. What is refused for another
+/// reason is not for this.
+async fn until_taken(client: &reqwest::Client, url: &str, id: &str, lease: Duration) -> usize {
+    for in_flight in 0.. {
+        let response = deliver(client, url, id).await.unwrap();
+        if response.status() == 200 {
+            return in_flight;
+        }
+        let left = retry_after(&response);
+        assert!((1..=lease.as_secs()).contains(&left), "{id}: {left}");
+        assert_eq!(answer(response).await, (409, "in_flight".to_owned()));
+        pass(Duration::from_millis(100)).await;
+    }
+    unreachable!()
+}
+
+/// Kills a receiver while its handler stays, starts it again, and delivers again.
+async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Killed {
+    let way = match stays {
+        Told::StayBefore => "before",
+        _ => "after",
+    };
+    books.tell(way, stays).await;
+    let mut receiver = ReceiverProcess::start(kind, server.port(), way, LEASE);
+    let client = reqwest::Client::new();
+    let url = receiver.url().to_owned();
+    let id = format!("evt_{way}");
+    let delivery = deliver(&client, &url, &id);
+    let death = async {
+        books.until(&[way]).await;
+        receiver.kill();
+    };
+    let (broken, ()) = tokio::join!(delivery, death);
+    broken.unwrap_err();
+    let again = format!("{way}.again");
+    let receiver = ReceiverProcess::start(kind, server.port(), &again, LEASE);
+    let in_flight = until_taken(&client, receiver.url(), &id, LEASE).await;
+    let once_more = until_taken(&client, receiver.url(), &id, LEASE).await;
+    assert_eq!(once_more, 0);
+    let effects = books.effects().await.into_iter();
+    let effects = effects.filter(|(other, _)| *other == id);
+    Killed {
+        waited: in_flight > 0,
+        effects: effects.map(|(_, holder)| holder).collect(),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Killed {
+    /// Whether the event stayed with the dead until the lease ended.
+    waited: bool,
+    effects: Vec<String>,
+}
+
+async fn books(kind: Kind) -> Option<(Books, Server)> {
+    let server = server(kind)?;
+    let books = Books::open(kind, server.port()).await;
+    books.make().await;
+    Some((books, server))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_its_handler_and_started_again_with_redis() {
+    // case 131
+    let Some((books, server)) = books(Kind::Redis).await else {
+        return;
+    };
+    let (before, after) = tokio::join!(
+        killed(&books, Kind::Redis, &server, Told::StayBefore),
+        killed(&books, Kind::Redis, &server, Told::StayAfter),
+    );
+    assert!(before.waited && after.waited);
+    assert_eq!(before.effects, ["before.again"]);
+    // At least once: that it had taken effect could not be known.
+    assert_eq!(after.effects, ["after", "after.again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_its_handler_and_started_again_with_postgres() {
+    // case 131
+    let Some((books, server)) = books(Kind::Postgres).await else {
+        return;
+    };
+    let (before, after) = tokio::join!(
+        killed(&books, Kind::Postgres, &server, Told::StayBefore),
+        killed(&books, Kind::Postgres, &server, Told::StayAfter),
+    );
+    assert!(before.waited);
+    assert_eq!(before.effects, ["before.again"]);
+    // Exactly once: it is done since its effect was committed.
+    assert!(!after.waited);
+    assert_eq!(after.effects, ["after"]);
+}
+
+/// So many events come to both at the same moment.
+const MOMENTS: usize = 50;
+
+async fn two_at_the_same_moment(kind: Kind) {
+    let Some((books, server)) = books(kind).await else {
+        return;
+    };
+    let one = ReceiverProcess::start(kind, server.port(), "one", LEASE);
+    let two = ReceiverProcess::start(kind, server.port(), "two", LEASE);
+    let client = reqwest::Client::new();
+    let mut at_once = 0;
+    for n in 0..MOMENTS {
+        let id = format!("evt_{n}");
+        let both = [one.url(), two.url()].map(|url| deliver(&client, url, &id));
+        for response in futures_util::future::join_all(both).await {
+            match answer(response.unwrap()).await {
+                (200 | 500, _) => {}
+                other => {
+                    assert_eq!(other, (409, "in_flight".to_owned()));
+                    at_once += 1;
+                }
+            }
+        }
+        until_taken(&client, one.url(), &id, LEASE).await;
+    }
+    let effects = books.effects().await;
+    let ids: HashSet<_> = effects.iter().map(|(id, _)| id).collect();
+    assert_eq!((effects.len(), ids.len()), (MOMENTS, MOMENTS));
+    assert!(at_once > 0, "they never met");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_receivers_at_the_same_moment_one_handles_it_in_redis() {
+    // case 130
+    two_at_the_same_moment(Kind::Redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_receivers_at_the_same_moment_one_handles_it_in_postgres() {
+    // case 130
+    two_at_the_same_moment(Kind::Postgres).await;
+}
+
+/// Longer than the test.
+const LEASE_ON_REDIS: Duration = Duration::from_secs(600);
+
+/// A receiver in this process, on a Redis that the test lets go down.
+async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> RunningApp {
+    let verifier = WebhookVerifier::builder()
+        .secret("current", kycport::Secret::new(SECRET))
+        .build()
+        .unwrap();
+    let handler = {
+        let desk = desk.clone();
+        move |delivery| desk.clone().handle(delivery)
+    };
+    let timing = DeliveryTiming::new(
+        AgeLimit::default(),
+        Duration::from_secs(20),
+        LEASE_ON_REDIS,
+        Duration::from_secs(97 * 3600),
+    );
+    let receiver = WebhookReceiver::builder(verifier, handler)
+        .timing(timing.unwrap())
+        .replay_store(RedisReplayStore::new(server.redis_pool().await))
+        .build()
+        .unwrap();
+    let app = |_| Router::new().route_service("/webhooks/kycport", receiver);
+    kyc.serve(app).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
+    // case 131
+    let Some(mut server) = Server::redis() else {
+        return;
+    };
+    let kyc = MockIssuer::start().await;
+    let desk = Desk::default();
+    let app = on_redis(&kyc, &server, &desk).await;
+    let url = app.url("/webhooks/kycport");
+    let client = reqwest::Client::new();
+    until_taken(&client, &url, "evt_1", LEASE_ON_REDIS).await;
+
+    // Gone and back while the handler works: nobody notices.
+    let go = desk.waits();
+    let outage = async {
+        desk.until_begun(2).await;
+        server.go_down();
+        server.come_back();
+        go.send_replace(true);
+    };
+    let (response, ()) = tokio::join!(deliver(&client, &url, "evt_2"), outage);
+    assert_eq!(response.unwrap().status(), 200);
+
+    // Gone for longer: what is not known is not said.
+    let go = desk.waits();
+    let outage = async {
+        desk.until_begun(3).await;
+        server.go_down();
+        go.send_replace(true);
+        deliver(&client, &url, "evt_4").await
+    };
+    let (held, new) = tokio::join!(deliver(&client, &url, "evt_3"), outage);
+    for (response, code) in [(held, "not_remembered"), (new, "store_unavailable")] {
+        let response = response.unwrap();
+        assert_eq!(retry_after(&response), 5);
+        assert_eq!(answer(response).await, (503, code.to_owned()));
+    }
+    assert_eq!(desk.effects(), ["evt_1", "evt_2", "evt_3"]);
+
+    server.come_back();
+    // It knows what it knew, hears of the effect now, and nobody has what nobody could begin with.
+    for id in ["evt_1", "evt_2", "evt_3", "evt_4"] {
+        until_taken(&client, &url, id, LEASE_ON_REDIS).await;
+    }
+    let once = ["evt_1", "evt_2", "evt_3", "evt_4"];
+    assert_eq!(desk.effects(), once);
+}
