@@ -16,7 +16,6 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    clippy::cast_precision_loss,
     reason = "a bench may fail loudly"
 )]
 
@@ -131,9 +130,8 @@ async fn compare(stage: &Stage, ways: &[(&str, Way)]) {
             time * 1e3,
             64.0 / time
         );
-        for other in 0..own {
-            let (ratio, name) = (ratio_to(other, own), ways[other].0);
-            print!("   {ratio:.3} of {name}");
+        for (other, (name, _)) in ways.iter().enumerate().take(own) {
+            print!("   {:.3} of {name}", ratio_to(other, own));
         }
         println!();
     }
