@@ -11,8 +11,12 @@ mod browser;
 mod cases;
 #[path = "mock_own/fault.rs"]
 mod fault;
+#[path = "mock_own/hosted.rs"]
+mod hosted;
 #[path = "mock_own/life.rs"]
 mod life;
+#[path = "mock_own/llms.rs"]
+mod llms;
 #[path = "mock_own/socket.rs"]
 mod socket;
 #[path = "mock_own/status.rs"]

@@ -39,6 +39,10 @@
 //! `kyc.on(Endpoint::Token).reset().times(2)`. What can go wrong before an endpoint is known is in
 //! [`OnAccept`]. Tokens are bent by [`Tokens`].
 //!
+//! Besides what a tenant's code calls there are, as in production, the hosted page at which a person
+//! verifies ([`Endpoint::Verify`]) and `/llms.txt`, the guidance for coding assistants, in this
+//! mock's own addresses ([`Endpoint::LlmsTxt`]).
+//!
 //! Under TLS it has a certificate authority of its own, which the configuration and the browser
 //! that it gives trust alone:
 //!
@@ -86,12 +90,14 @@ mod gate;
 mod grants;
 mod gzip;
 mod held;
+mod hosted;
 mod issuer;
 mod jws;
 mod key_ring;
 mod keys;
 mod latch;
 mod listener;
+mod llms;
 mod log;
 mod mint;
 mod on;

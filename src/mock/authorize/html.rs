@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::answer::{Answer, Refusal};
 
 /// Text that may stand in an element or in a quoted attribute.
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(in crate::mock) struct Text<'a>(pub(in crate::mock) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +31,7 @@ impl Display for Text<'_> {
 }
 
 /// A page: no script, nothing from elsewhere, never framed and never kept.
-pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
+pub(in crate::mock) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

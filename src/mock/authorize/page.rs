@@ -67,7 +67,7 @@ fn radio(html: &mut String, person: &PersonRecord, checked: bool) {
 }
 
 /// Who it is, and how far they are verified.
-pub(super) fn card(person: &PersonRecord) -> String {
+pub(in crate::mock) fn card(person: &PersonRecord) -> String {
     let status = person.status.as_str();
     let class = match status {
         "verified" | "rejected" => status,
