@@ -5,6 +5,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "mock_own/bad_input.rs"]
+mod bad_input;
 #[path = "mock_own/browser.rs"]
 mod browser;
 #[path = "mock_own/cases.rs"]
