@@ -31,6 +31,9 @@
 //! With an app behind `login_url`, [`Browser::sign_in`] goes all the way and gives the page the
 //! person lands on.
 //!
+//! A test that is not async starts it with [`start_blocking`](MockIssuer::start_blocking) and waits
+//! with [`block_on`](MockIssuer::block_on).
+//!
 //! What happens to a person is delivered to whoever [subscribed](Webhooks), signed and in order, and
 //! comes again on the mock's clock until it is taken: `kyc.webhooks().subscribe(url)`,
 //! `ada.reject()`, `kyc.webhooks().settled().await`.
@@ -64,6 +67,7 @@ mod answer;
 mod api_error;
 mod authorize;
 mod bearer;
+mod blocking;
 mod breakage;
 mod browser;
 mod builder;
