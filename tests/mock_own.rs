@@ -21,6 +21,8 @@ mod hosted;
 mod life;
 #[path = "mock_own/llms.rs"]
 mod llms;
+#[path = "mock_own/probe.rs"]
+mod probe;
 #[path = "mock_own/socket.rs"]
 mod socket;
 #[path = "mock_own/status.rs"]

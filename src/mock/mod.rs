@@ -60,6 +60,9 @@
 //! # }
 //! ```
 //!
+//! Whether the live service is as the contract says can be looked at as far as reading goes:
+//! [`verify_against`].
+//!
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
@@ -111,6 +114,7 @@ mod patience;
 mod pause;
 mod person;
 mod person_record;
+mod probe;
 mod random;
 mod rules;
 pub mod samples;
@@ -155,6 +159,7 @@ pub use mint::{Mint, Minted};
 pub use on::On;
 pub use on_accept::OnAccept;
 pub use person::{NewPerson, Person};
+pub use probe::{Finding, Probe, Report, Verdict, verify_against};
 pub use switches::Switches;
 pub use tamper::Tamper;
 pub use tenant::Tenant;
