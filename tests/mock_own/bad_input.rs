@@ -13,7 +13,7 @@ const TABLE: &str = include_str!("bad_input.md");
 /// A redirect URI that the client has besides, and the other client has not.
 const OWN_BACK: &str = "https://only.acme.test/callback";
 
-struct Row<'a> {
+struct Refused<'a> {
     to: &'a str,
     bends: Vec<&'a str>,
     answer: &'a str,
@@ -21,10 +21,10 @@ struct Row<'a> {
     row: &'a str,
 }
 
-fn rows() -> Vec<Row<'static>> {
+fn rows() -> Vec<Refused<'static>> {
     let lines = TABLE.lines().filter(|line| line.starts_with("| "));
     let cells = lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim));
-    let rows = cells.map(|mut cells| Row {
+    let rows = cells.map(|mut cells| Refused {
         to: cells.next().unwrap(),
         bends: cells
             .next()
@@ -86,7 +86,7 @@ async fn every_row_is_refused_as_it_says() {
 }
 
 /// Back to the client, with everything that belongs there and no code.
-fn goes_back(page: &Page, row: &Row<'_>, what: &str) {
+fn goes_back(page: &Page, row: &Refused<'_>, what: &str) {
     let to = page.location().unwrap();
     assert!(to.as_str().starts_with(&format!("{BACK}?")), "{what}");
     let of = |name| query(&to, name);
@@ -159,8 +159,10 @@ impl Bench {
             "token" => Endpoint::Token,
             "userinfo" => Endpoint::Userinfo,
             "status" => Endpoint::Status,
-            "case" => Endpoint::ReadCase,
-            other => panic!("{other} is no place to send to"),
+            other => {
+                assert_eq!(other, "case", "no place to send to");
+                Endpoint::ReadCase
+            }
         };
         let path = endpoint.path().replace("{person_id}", &self.person);
         let mut request = Request {
