@@ -11,6 +11,8 @@ mod bad_input;
 mod browser;
 #[path = "mock_own/cases.rs"]
 mod cases;
+#[path = "mock_own/console.rs"]
+mod console;
 #[path = "mock_own/contract.rs"]
 mod contract;
 #[path = "mock_own/fault.rs"]

@@ -44,7 +44,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return serve(listener, config, None).await;
     }
     // The mock listens for as long as this handle lives.
-    let kyc = MockIssuer::builder().with_sample_persons().start().await?;
+    let kyc = MockIssuer::builder()
+        .with_sample_persons()
+        .console()
+        .start()
+        .await?;
     let listener = listen(None).await?;
     let address = listener.local_addr()?;
     let config = kyc
@@ -53,7 +57,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     kyc.webhooks()
         .subscribe(format!("http://{address}{WEBHOOKS}"));
-    println!("A mock of KYCPort is running at {}.", kyc.origin());
+    println!(
+        "A mock of KYCPort is running, with a console at {}/",
+        kyc.origin()
+    );
     println!();
     println!("Open  {}", home(&config));
     println!("Click \"Sign in with KYCPort\", choose who you are, and allow it.");

@@ -61,6 +61,7 @@ pub struct MockIssuerBuilder {
     clock: TestClock,
     switches: Switches,
     sample_persons: bool,
+    console: bool,
     tls: Option<TlsPlan>,
 }
 
@@ -74,6 +75,7 @@ impl MockIssuerBuilder {
             clock: TestClock::new(),
             switches: Switches::default(),
             sample_persons: false,
+            console: false,
             tls: None,
         }
     }
@@ -154,6 +156,14 @@ impl MockIssuerBuilder {
         self.switch(|switches| switches.issue_refresh_tokens = on)
     }
 
+    /// Shows a page at `/`, for people: who is here and how far they are verified, cases, what was
+    /// asked and what was delivered, with buttons for what a test does in code. Whoever reaches it
+    /// can change everyone.
+    pub fn console(mut self) -> Self {
+        self.console = true;
+        self
+    }
+
     /// Creates five persons, from verified to expired, for a page that people look at.
     pub fn with_sample_persons(mut self) -> Self {
         self.sample_persons = true;
@@ -191,7 +201,8 @@ impl MockIssuerBuilder {
             .public_origin
             .unwrap_or_else(|| format!("{scheme}://{address}"));
         let issuer = self.issuer.unwrap_or_else(|| origin.clone());
-        let core = Arc::new(Core::new(self.clock, origin, issuer, tls, self.switches));
+        let core = Core::new(self.clock, origin, issuer, tls, self.console, self.switches);
+        let core = Arc::new(core);
         let server = Server::start(Arc::clone(&core), port)?;
         let kyc = MockIssuer::new(core, server);
         if self.sample_persons {

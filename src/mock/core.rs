@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) issuer: String,
     /// None for plain HTTP.
     pub(super) tls: Option<Tls>,
+    /// Whether there is a page at `/`.
+    pub(super) has_console: bool,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
     clients: Mutex<Clients>,
@@ -44,6 +46,7 @@ impl Core {
         origin: String,
         issuer: String,
         tls: Option<Tls>,
+        has_console: bool,
         switches: Switches,
     ) -> Self {
         Self {
@@ -51,6 +54,7 @@ impl Core {
             origin,
             issuer,
             tls,
+            has_console,
             switches: Mutex::new(switches),
             keys: Mutex::default(),
             clients: Mutex::default(),

@@ -15,10 +15,11 @@ use super::{
     authorize, case_api,
     case_stream::UploadBody,
     case_upload::{self, Uploaded},
+    console,
     core::Core,
     discovery,
     endpoint::Endpoint,
-    hosted, llms,
+    hosted, html, llms,
     log::RecordedRequest,
     params::Params,
     pause::wait,
@@ -53,6 +54,16 @@ pub(super) async fn serve(
         body: body.clone().unwrap_or_default(),
         upload: upload.clone(),
     };
+    let console = console::console(
+        &core,
+        &incoming.method,
+        &incoming.path,
+        &incoming.headers,
+        &incoming.form,
+    );
+    if let Some(answer) = console {
+        return answer.into_response();
+    }
     let number = core.log().begin(RecordedRequest::new(
         endpoint,
         incoming.method.as_str(),
@@ -63,7 +74,7 @@ pub(super) async fn serve(
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),
-        (None, _) => plain(authorize::missing(&incoming.path)),
+        (None, _) => plain(html::missing(&incoming.path)),
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
     core.log()

@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, Method, StatusCode};
 
 use super::{
     answer::{Answer, Refusal},
-    authorize::{self, Text},
+    authorize,
     core::Core,
     endpoint::Endpoint,
+    html::{self, Text, card, page},
     params::Params,
     person_record::PersonRecord,
     transition,
@@ -25,11 +26,11 @@ pub(super) fn verify(
     form: &Params,
 ) -> Answer {
     if let Some(flaw) = query.flaw().or_else(|| form.flaw()) {
-        return authorize::refusal(Refusal::new("invalid_request", "K26", flaw));
+        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
     }
     let back = match way_back(core, query) {
         Ok(back) => back,
-        Err(refusal) => return authorize::refusal(refusal),
+        Err(refusal) => return html::refusal(refusal),
     };
     let session = authorize::session_cookie(headers).and_then(|id| core.grants().session(id));
     let Some(person) = session.and_then(|(id, _)| core.person(&id)) else {
@@ -42,7 +43,7 @@ pub(super) fn verify(
     let ended = form.get("verification").and_then(Verification::parse);
     let Some(verification) = ended else {
         let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
-        return authorize::refusal(Refusal::new("invalid_request", "K91", why));
+        return html::refusal(Refusal::new("invalid_request", "K91", why));
     };
     if let Some(asked) = asked {
         transition::verified_on_page(core, None, person, &asked, verification);
@@ -97,7 +98,7 @@ fn show(person: &PersonRecord, asked: Option<&KycTier>, back: Option<&str>) -> A
          <div class=\"person\">{card}</div>\n",
         own = Text(person.tier.as_str()),
         stands = authorize::stands(&person.status),
-        card = authorize::card(person),
+        card = card(person),
     );
     main.push_str("<form method=\"post\">\n");
     if let Some(asked) = asked {
@@ -122,13 +123,13 @@ fn show(person: &PersonRecord, asked: Option<&KycTier>, back: Option<&str>) -> A
             Text(back)
         );
     }
-    authorize::page(StatusCode::OK, "Verify", &main)
+    page(StatusCode::OK, "Verify", &main)
 }
 
 fn nobody() -> Answer {
     let main = "<h1>Nobody is signed in here</h1>\n<p>This page is for whoever signed in with this \
                 browser. Sign in to an app first, and come back.</p>\n";
-    let mut answer = authorize::page(StatusCode::FORBIDDEN, "Sign in first", main);
+    let mut answer = page(StatusCode::FORBIDDEN, "Sign in first", main);
     let why = "this browser is not signed in here";
     answer.refusal = Some(Refusal::new("login_required", "K91", why));
     answer

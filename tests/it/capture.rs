@@ -177,6 +177,7 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
         .text("applicant_given_name", "Ada")
         .text("liveness_mode", "active")
         .text("csrf", "x")
+        .text("\u{1b}[2J".to_owned() + &"x".repeat(100), "x")
         .part(
             "document_back",
             file(samples::document_back("ada"), "the back.png"),
@@ -185,7 +186,13 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
     assert_eq!(status, 200, "{told}");
     assert_eq!(
         told["dropped"],
-        json!(["outcome", "applicant_risk_level", "csrf"])
+        json!([
+            "outcome",
+            "applicant_risk_level",
+            "csrf",
+            // For a log, and for whoever reads it on a terminal.
+            "\\u{1b}[2J".to_owned() + &"x".repeat(60),
+        ])
     );
     let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
     assert_eq!(kept.status, CaseStatus::DocumentsReceived);
@@ -241,6 +248,11 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
         (good().text("applicant_Name", "Ada"), 400, "invalid_field"),
         (
             good().text("applicant_name", "x".repeat(2000)),
+            400,
+            "invalid_field",
+        ),
+        (
+            good().text("applicant_name", "x".repeat(64 << 20)),
             400,
             "invalid_field",
         ),
@@ -422,25 +434,50 @@ async fn kycports_no_reaches_a_browser_that_is_still_sending() {
 }
 
 #[tokio::test]
+async fn a_no_is_seen_by_whoever_sends_all_before_it_listens() {
+    // case 121
+    let stage = Stage::new().await;
+    let part =
+        "--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.gif\"\r\n\r\n";
+    let body = [part.as_bytes(), b"GIF89a", &vec![b'.'; 32 << 20]].concat();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: app\r\nconnection: close\r\ncookie: {}\r\n\
+         sec-fetch-site: same-origin\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+         content-length: {}\r\n\r\n",
+        stage.upload_path(),
+        stage.cookie(),
+        body.len()
+    );
+    let request = [head.as_bytes(), &body].concat();
+    let answer = crate::support::raw(&stage.app, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+    assert!(answer.contains("unsupported_media_type"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_browser_that_goes_away_takes_its_upload_with_it() {
     // case 122
     let stage = Stage::new().await;
-    let document = samples::document("ada");
+    let size = 3 << 20;
+    let document = samples::document_of_size("ada", size);
     let head =
         b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
-    let begun = Bytes::from([head.as_slice(), &document].concat());
-    let broken = stream::iter([Ok(begun)]).chain(stream::once(async {
-        Err(io::Error::from(io::ErrorKind::BrokenPipe))
-    }));
-    let sent = reqwest::Client::new()
-        .post(stage.app.url(&stage.upload_path()))
-        .header("cookie", stage.cookie())
-        .header("sec-fetch-site", "same-origin")
-        .header("content-type", "multipart/form-data; boundary=b")
-        .body(reqwest::Body::wrap_stream(broken))
-        .send()
-        .await;
-    sent.unwrap_err();
+    for third in [1, size / 2, size] {
+        let begun = Bytes::from([head.as_slice(), &document[..third]].concat());
+        let broken = stream::iter([Ok(begun)]).chain(stream::once(async {
+            Err(io::Error::from(io::ErrorKind::BrokenPipe))
+        }));
+        let sent = reqwest::Client::new()
+            .post(stage.app.url(&stage.upload_path()))
+            .header("cookie", stage.cookie())
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(reqwest::Body::wrap_stream(broken))
+            .send()
+            .await;
+        sent.unwrap_err();
+        assert_eq!(stage.status(), CaseStatus::Opened);
+    }
     let (status, _) = stage.send(good()).await;
     assert_eq!(status, 200);
 }

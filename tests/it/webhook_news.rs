@@ -346,7 +346,7 @@ async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
     cases.upload(&case.id, upload).await.unwrap();
     stage.kyc.cases().next_outcome(Outcome::Review);
     cases.decide(&case.id).await.unwrap();
-    let waiting = cases.wait_until_decided(&case.id, Duration::from_secs(1000));
+    let waiting = cases.wait_until_decided(&case.id, Duration::from_secs(10));
     let deciding = async {
         // The wait has looked once, and would look again in fifty minutes.
         while stage.kyc.requests(Endpoint::ReadCase).count() < 2 {

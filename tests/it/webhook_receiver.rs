@@ -246,6 +246,11 @@ async fn a_body_that_does_not_come_is_given_up() {
     );
     let got = raw_until(&stage.app, head.as_bytes(), "slow_body").await;
     assert!(got.starts_with("HTTP/1.1 408"), "{got}");
+    // Without a signature there is nothing to wait for.
+    let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(3600))).await;
+    let head = "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\ncontent-length: 100\r\n\r\n{";
+    let got = raw_until(&stage.app, head.as_bytes(), "no_signature").await;
+    assert!(got.starts_with("HTTP/1.1 401"), "{got}");
     assert!(stage.desk.begun().is_empty());
 }
 

@@ -1,6 +1,5 @@
 //! The authorize endpoint (K10 to K17): a page for a person, one POST for a test.
 
-mod html;
 mod page;
 mod request;
 mod verify;
@@ -15,6 +14,7 @@ use super::{
     core::Core,
     endpoint::Endpoint,
     grants::Consent,
+    html,
     params::Params,
     person_record::PersonRecord,
     transition,
@@ -23,8 +23,6 @@ use super::{
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};
 
-pub(super) use html::{Text, missing, page, refusal};
-pub(super) use page::card;
 pub(super) use request::{lowest, words};
 pub(super) use verify::{outcomes, stands};
 

@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 
 use super::{
-    super::{answer::Answer, core::Core, person_record::PersonRecord},
-    html::{Text, page},
+    super::{
+        answer::Answer,
+        core::Core,
+        html::{Text, card, page},
+        person_record::PersonRecord,
+    },
     request::AuthorizeRequest,
 };
 
@@ -64,25 +68,6 @@ fn radio(html: &mut String, person: &PersonRecord, checked: bool) {
         checked = if checked { " checked" } else { "" },
         card = card(person),
     );
-}
-
-/// Who it is, and how far they are verified.
-pub(in crate::mock) fn card(person: &PersonRecord) -> String {
-    let status = person.status.as_str();
-    let class = match status {
-        "verified" | "rejected" => status,
-        _ => "",
-    };
-    format!(
-        "<span class=\"who\"><span class=\"name\">{name}</span>\
-         <span class=\"mail\">{email}</span></span><span class=\"badges\">\
-         <span class=\"badge {class}\">{status}</span><span class=\"badge tier\">{tier}</span>\
-         </span>",
-        name = Text(&person.name),
-        email = Text(&person.email),
-        status = Text(status),
-        tier = Text(person.tier.as_str()),
-    )
 }
 
 fn asked_tier(tiers: &[String]) -> String {

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 
 use super::{
-    super::{answer::Answer, person_record::PersonRecord, verification::Verification},
-    html::{Text, page},
-    page::card,
+    super::{
+        answer::Answer,
+        html::{Text, card, page},
+        person_record::PersonRecord,
+        verification::Verification,
+    },
     request::AuthorizeRequest,
 };
 use crate::wire::kyc::{KycStatus, KycTier};

@@ -224,6 +224,11 @@ impl Outbox {
         self.tell();
     }
 
+    /// To all tenants.
+    pub(in crate::mock) fn all_deliveries(&self) -> Deliveries {
+        Deliveries::new(self.log.iter().cloned().collect())
+    }
+
     pub(in crate::mock) fn deliveries(&self, tenant: &str) -> Deliveries {
         let own = self.log.iter().filter(|it| it.tenant() == tenant);
         Deliveries::new(own.cloned().collect())

@@ -9,10 +9,13 @@ use axum::http::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use super::super::answer::{Answer, Refusal};
+use super::{
+    answer::{Answer, Refusal},
+    person_record::PersonRecord,
+};
 
 /// Text that may stand in an element or in a quoted attribute.
-pub(in crate::mock) struct Text<'a>(pub(in crate::mock) &'a str);
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +34,16 @@ impl Display for Text<'_> {
 }
 
 /// A page: no script, nothing from elsewhere, never framed and never kept.
-pub(in crate::mock) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
+pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
+    framed(status, title, "", main)
+}
+
+/// The same, as wide as the window.
+pub(super) fn wide_page(status: StatusCode, title: &str, main: &str) -> Answer {
+    framed(status, title, " class=\"wide\"", main)
+}
+
+fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -39,7 +51,7 @@ pub(in crate::mock) fn page(status: StatusCode, title: &str, main: &str) -> Answ
          <title>{title} · mock KYCPort</title>\n<style>{CSS}</style>\n</head>\n<body>\n\
          <p class=\"mock\"><strong>Mock KYCPort.</strong> \
          This is a test double: nobody is verified here and nothing is real.</p>\n\
-         <main>\n{main}</main>\n</body>\n</html>\n",
+         <main{class}>\n{main}</main>\n</body>\n</html>\n",
         title = Text(title),
     );
     // No `form-action`: Chromium holds it against the redirect back to the client too.
@@ -59,8 +71,27 @@ pub(in crate::mock) fn page(status: StatusCode, title: &str, main: &str) -> Answ
         )
 }
 
+/// Who it is, and how far they are verified.
+pub(super) fn card(person: &PersonRecord) -> String {
+    let status = person.status.as_str();
+    let class = match status {
+        "verified" | "rejected" => status,
+        _ => "",
+    };
+    format!(
+        "<span class=\"who\"><span class=\"name\">{name}</span>\
+         <span class=\"mail\">{email}</span></span><span class=\"badges\">\
+         <span class=\"badge {class}\">{status}</span><span class=\"badge tier\">{tier}</span>\
+         </span>",
+        name = Text(&person.name),
+        email = Text(&person.email),
+        status = Text(status),
+        tier = Text(person.tier.as_str()),
+    )
+}
+
 /// The 400 page: who has to mend what, and the row that says so (K14).
-pub(in crate::mock) fn refusal(refusal: Refusal) -> Answer {
+pub(super) fn refusal(refusal: Refusal) -> Answer {
     let main = format!(
         "<h1>This request is refused</h1>\n<p>{reason}.</p>\n\
          <dl><dt>Error</dt><dd><code>{error}</code></dd>\
@@ -77,7 +108,7 @@ pub(in crate::mock) fn refusal(refusal: Refusal) -> Answer {
 }
 
 /// 404, for an address that is almost right too (K4).
-pub(in crate::mock) fn missing(path: &str) -> Answer {
+pub(super) fn missing(path: &str) -> Answer {
     let main = format!(
         "<h1>There is nothing here</h1>\n<p><code>{}</code> is no address of this issuer. \
          The addresses stand in the discovery document; those under <code>/api/</code> end in a \

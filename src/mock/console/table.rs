@@ -1,0 +1,92 @@
+//! What was asked here, and what was delivered from here: the latest first.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use super::{
+    super::{
+        core::Core,
+        html::Text,
+        log::RecordedRequest,
+        webhook::{delivery::DeliveryOutcome, event::rfc3339},
+    },
+    page::button,
+};
+
+/// So many rows of each.
+const ROWS: usize = 30;
+
+pub(super) fn deliveries(core: &Arc<Core>) -> String {
+    let all = core.outbox().all_deliveries();
+    if all.count() == 0 {
+        return String::new();
+    }
+    let mut table = "<section><h2>Deliveries</h2>\n<div class=\"scroll\"><table><thead><tr>\
+                     <th>At</th><th>Event</th><th>To</th><th>Attempt</th><th>Answer</th><th></th>\
+                     </tr></thead><tbody>\n"
+        .to_owned();
+    let latest: Vec<_> = all.iter().collect();
+    for delivery in latest.into_iter().rev().take(ROWS) {
+        let class = if delivery.outcome().is_well() {
+            "good"
+        } else {
+            "bad"
+        };
+        let fields = [
+            ("tenant", delivery.tenant()),
+            ("delivery", delivery.event_id()),
+        ];
+        let _ = writeln!(
+            table,
+            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}</td>\
+             <td class=\"{class}\">{}</td><td>{}</td></tr>",
+            Text(&rfc3339(delivery.at())),
+            Text(delivery.event_type()),
+            Text(delivery.url()),
+            delivery.attempt(),
+            answer(delivery.outcome()),
+            button("repeat", &fields, "Repeat"),
+        );
+    }
+    table + "</tbody></table></div></section>\n"
+}
+
+fn answer(outcome: DeliveryOutcome) -> String {
+    match outcome {
+        DeliveryOutcome::Answered(status) => status.to_string(),
+        DeliveryOutcome::NoConnection => "no connection".to_owned(),
+        DeliveryOutcome::TimedOut => "none in time".to_owned(),
+        DeliveryOutcome::Broken => "broke off".to_owned(),
+        DeliveryOutcome::Lost => "lost on purpose".to_owned(),
+    }
+}
+
+pub(super) fn requests(core: &Core) -> String {
+    let all = core.log().all();
+    let mut table = "<section><h2>Requests</h2>\n<div class=\"scroll\"><table><thead><tr>\
+                     <th>Request</th><th>Answer</th><th>Why</th></tr></thead><tbody>\n"
+        .to_owned();
+    for request in all.iter().rev().take(ROWS) {
+        table += &row(request);
+    }
+    if all.is_empty() {
+        table += "<tr><td colspan=\"3\" class=\"hint\">None yet.</td></tr>\n";
+    }
+    table + "</tbody></table></div></section>\n"
+}
+
+/// The path and never the query: there are codes in it.
+fn row(request: &RecordedRequest) -> String {
+    let status = request.status();
+    let class = match status {
+        Some(status) if status < 400 => "good",
+        _ => "bad",
+    };
+    let why = request.refusal().map(|why| format!("{}: {why}", why.error));
+    format!(
+        "<tr><td><code>{} {}</code></td><td class=\"{class}\">{}</td><td>{}</td></tr>\n",
+        Text(request.method()),
+        Text(request.path()),
+        status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
+        Text(&why.unwrap_or_default()),
+    )
+}

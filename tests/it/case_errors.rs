@@ -1,0 +1,234 @@
+//! What KYCPort may answer to the case client instead of doing what it is told.
+
+use std::time::Duration;
+
+use kycport::{
+    Config, KycTier, RelyingParty, TransportError,
+    cases::{CaptureFile, CaseError, CaseStatus, Outcome, Unanswered, Upload, Waited},
+    mock::{Endpoint, MockIssuer, Person, samples},
+};
+
+const REDIRECT: &str = "http://127.0.0.1:1/auth/callback";
+const DEEDS: [Endpoint; 3] = [
+    Endpoint::OpenCase,
+    Endpoint::UploadCase,
+    Endpoint::DecideCase,
+];
+
+/// A case of Ada's that can be decided, and a client that has asked nothing yet.
+async fn stage() -> (MockIssuer, Person, String) {
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").create();
+    let cases = client(&kyc).cases().clone();
+    let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
+    cases.upload(&case.id, upload()).await.unwrap();
+    kyc.forget_requests();
+    (kyc, ada, case.id)
+}
+
+fn client(kyc: &MockIssuer) -> RelyingParty {
+    let ms = Duration::from_millis;
+    let config = kyc
+        .config(REDIRECT)
+        .retries(3, ms(1), Duration::from_secs(20));
+    RelyingParty::new(config.build().unwrap()).unwrap()
+}
+
+fn upload() -> Upload {
+    Upload::new(
+        CaptureFile::bytes(samples::document("ada")),
+        CaptureFile::bytes(samples::selfie("ada")),
+    )
+}
+
+/// Calls what ends at `endpoint`, which goes wrong.
+async fn fail(party: &RelyingParty, endpoint: Endpoint, person: &Person, case: &str) -> CaseError {
+    let cases = party.cases();
+    match endpoint {
+        Endpoint::OpenCase => cases.open(person.id(), &KycTier::T2).await.unwrap_err(),
+        Endpoint::UploadCase => cases.upload(case, upload()).await.unwrap_err(),
+        Endpoint::DecideCase => cases.decide(case).await.unwrap_err(),
+        _ => cases.get(case).await.unwrap_err(),
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
+    // case 114
+    let (kyc, ada, case) = stage().await;
+    let key = kyc.tenant().api_key().to_owned();
+    for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+        for status in [401, 403] {
+            let party = client(&kyc);
+            kyc.forget_requests();
+            let echo = r#"{"error":"brand_new"}"#;
+            let _fault = kyc
+                .on(endpoint)
+                .answer(status, "application/json", echo)
+                .always();
+            let error = fail(&party, endpoint, &ada, &case).await;
+            let CaseError::Refused {
+                status: said,
+                code: Some(code),
+                ..
+            } = &error
+            else {
+                panic!("{endpoint}: {error:?}");
+            };
+            assert_eq!((*said, code.as_str()), (status, "brand_new"));
+            kyc.requests(endpoint).assert_count(1);
+            let shown = format!("{error} {error:?} {:?}", party.cases());
+            assert!(!shown.contains(&key), "{shown}");
+        }
+    }
+    let client = kyc.client();
+    let keyless = Config::builder(client.id(), REDIRECT)
+        .client_secret(client.secret().unwrap())
+        .issuer(kyc.issuer())
+        .discovery_url(kyc.discovery_url());
+    let keyless = RelyingParty::new(keyless.build().unwrap()).unwrap();
+    kyc.forget_requests();
+    for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+        let error = fail(&keyless, endpoint, &ada, &case).await;
+        assert_eq!(error, CaseError::NoTenantKey, "{endpoint}");
+        kyc.requests(endpoint).assert_count(0);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_stops_all_calls_until_it_is_over_and_no_deed_is_sent_again() {
+    // cases 115, 116
+    for limited in DEEDS {
+        let (kyc, ada, case) = stage().await;
+        kyc.clock().freeze();
+        let party = client(&kyc);
+        let retry_after = Duration::from_secs(300);
+        let fault = kyc.on(limited).fail(429);
+        let _fault = fault.add_header("retry-after", "300").once();
+        let error = fail(&party, limited, &ada, &case).await;
+        assert_eq!(error, CaseError::RateLimited { retry_after }, "{limited}");
+        kyc.requests(limited).assert_count(1);
+        kyc.forget_requests();
+        for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+            let error = fail(&party, endpoint, &ada, &case).await;
+            assert!(matches!(error, CaseError::RateLimited { .. }), "{error:?}");
+            kyc.requests(endpoint).assert_count(0);
+        }
+        kyc.clock().advance(retry_after);
+        party.cases().get(&case).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn overloaded_and_come_later_is_no_word_on_whether_it_was_done() {
+    // cases 115, 122: a proxy on the way may say so of what has been done.
+    for deed in DEEDS {
+        let (kyc, ada, case) = stage().await;
+        let fault = kyc.on(deed).after().fail(503);
+        let _fault = fault.add_header("retry-after", "1").always();
+        let error = fail(&client(&kyc), deed, &ada, &case).await;
+        let unknown = Unanswered::Status { status: 503 };
+        assert_eq!(error, CaseError::OutcomeUnknown(unknown), "{deed}");
+        kyc.requests(deed).assert_count(1);
+    }
+}
+
+#[tokio::test]
+async fn a_case_is_read_three_times_at_most_and_nowhere_else() {
+    // cases 116, 120
+    let (kyc, ada, case) = stage().await;
+    let party = client(&kyc);
+    let fault = kyc.on(Endpoint::ReadCase).fail(500).always();
+    let error = fail(&party, Endpoint::ReadCase, &ada, &case).await;
+    assert_eq!(error, CaseError::Unavailable { status: 500 });
+    kyc.requests(Endpoint::ReadCase).assert_count(3);
+    drop(fault);
+    let elsewhere = kyc.status_url(ada.id());
+    let _fault = kyc
+        .on(Endpoint::ReadCase)
+        .redirect(307, &elsewhere)
+        .always();
+    let error = fail(&party, Endpoint::ReadCase, &ada, &case).await;
+    let redirect = TransportError::Redirect { status: 307 };
+    assert_eq!(error, CaseError::Transport(redirect));
+    kyc.requests(Endpoint::Status).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_case_opened_with_a_key_may_have_been_whenever_no_answer_says_so() {
+    // case 122
+    let (kyc, ada, _) = stage().await;
+    let party = client(&kyc);
+    let key = "0123456789abcdef0123456789abcdef";
+    let open = || party.cases().open_once(ada.id(), &KycTier::T2, key);
+    let fault = kyc.on(Endpoint::OpenCase).after().fail(502).always();
+    let unknown = Unanswered::Status { status: 502 };
+    assert_eq!(
+        open().await.unwrap_err(),
+        CaseError::OutcomeUnknown(unknown)
+    );
+    drop(fault);
+    let _fault = kyc
+        .on(Endpoint::OpenCase)
+        .after()
+        .drop_connection()
+        .always();
+    let unknown = Unanswered::Transport(TransportError::Broken);
+    assert_eq!(
+        open().await.unwrap_err(),
+        CaseError::OutcomeUnknown(unknown)
+    );
+}
+
+#[tokio::test]
+async fn a_case_is_decided_when_it_says_that_it_is_and_what() {
+    // case 117
+    let (kyc, _, case) = stage().await;
+    let party = client(&kyc);
+    for (status, outcome, is_decided) in [
+        ("decided", Some("approved"), true),
+        ("decided", Some("APPROVED-ISH"), true),
+        ("decided", Some("review"), false),
+        ("decided", None, false),
+        ("deciding", Some("approved"), false),
+        ("done", Some("approved"), false),
+    ] {
+        let _fault = kyc
+            .on(Endpoint::ReadCase)
+            .edit(move |case| {
+                case["status"] = status.into();
+                case["decision"] = outcome
+                    .map(|it| serde_json::json!({ "outcome": it }))
+                    .into();
+            })
+            .once();
+        let read = party.cases().get(&case).await.unwrap();
+        assert_eq!(read.is_decided(), is_decided, "{status} {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
+    let (kyc, _, case) = stage().await;
+    let ms = Duration::from_millis;
+    let config = kyc
+        .config(REDIRECT)
+        .retries(1, ms(1), Duration::from_secs(20))
+        .case_polling(ms(1), ms(5));
+    let party = RelyingParty::new(config.build().unwrap()).unwrap();
+    kyc.cases().next_outcome(Outcome::Review);
+    party.cases().decide(&case).await.unwrap();
+    let gate = kyc.on(Endpoint::ReadCase).hold();
+    let waiting = party.cases().wait_until_decided(&case, ms(1500));
+    let (waited, fault) = tokio::join!(waiting, async {
+        gate.wait_for(1).await;
+        gate.release();
+
+        kyc.on(Endpoint::ReadCase).fail(500).always()
+    });
+    fault.assert_hit();
+    let Waited::StillPending(seen) = waited.unwrap() else {
+        panic!("nobody decided");
+    };
+    assert_eq!(seen.status, CaseStatus::Deciding);
+}

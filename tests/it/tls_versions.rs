@@ -1,0 +1,158 @@
+//! Which TLS is spoken, shown by servers that speak another: by hand, byte by byte.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use kycport::{
+    KycTier, TransportError, cases::CaseError, kyc::StatusError, mock::MockIssuerBuilder,
+};
+
+use crate::{
+    direct::{relying_party, relying_party_with, sign_in},
+    tls::{begin, mock},
+};
+
+#[tokio::test]
+async fn tls_1_2_is_spoken() {
+    // K70
+    let kyc = mock(MockIssuerBuilder::tls_1_2).await;
+    let app = relying_party(&kyc);
+    let ada = kyc.person("ada").create();
+    sign_in(&kyc, &app, &ada).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_older_than_tls_1_2_is_offered_or_spoken() {
+    // K70: TLS 1.1, whether the server insists on it or says that it has nothing else
+    for answer in [server_hello_of_tls_1_1(), PROTOCOL_VERSION.to_vec()] {
+        let (url, server) = old_server(answer);
+        let kyc = mock(MockIssuerBuilder::tls).await;
+        let app = relying_party_with(&kyc, |config| config.discovery_url(&url));
+
+        assert_eq!(begin(&app).await, Err(TransportError::Tls.into()));
+
+        let (offered, after) = server.join().unwrap();
+        assert_eq!(offered, [TLS_1_3, TLS_1_2]);
+        // An alert, or nothing: never a handshake that goes on.
+        assert!(after.first().is_none_or(|it| *it == ALERT), "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_tls_refuses_is_not_asked_again_and_was_not_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    thread::spawn(move || {
+        while let Ok((mut socket, _)) = listener.accept() {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = socket.write_all(&PROTOCOL_VERSION);
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    });
+    let kyc = mock(MockIssuerBuilder::tls).await;
+    let app = relying_party_with(&kyc, |config| {
+        let moment = Duration::from_millis(1);
+        config
+            .api_base_url(&url)
+            .retries(3, moment, Duration::from_secs(20))
+    });
+    let refused = TransportError::Tls;
+    let status = app.status().status("ada").await;
+    assert_eq!(status, Err(StatusError::Transport(refused)));
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    // Not "perhaps it was opened": nothing was sent.
+    let case = app.cases().open("ada", &KycTier::T2).await.unwrap_err();
+    assert!(
+        matches!(case, CaseError::Transport(it) if it == refused),
+        "{case:?}"
+    );
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_typed_error() {
+    let (url, server) = old_server(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let kyc = mock(MockIssuerBuilder::tls).await;
+    let app = relying_party_with(&kyc, |config| config.discovery_url(&url));
+    assert_eq!(begin(&app).await, Err(TransportError::Tls.into()));
+    server.join().unwrap();
+}
+
+const ALERT: u8 = 0x15;
+const TLS_1_1: [u8; 2] = [3, 2];
+const TLS_1_2: [u8; 2] = [3, 3];
+const TLS_1_3: [u8; 2] = [3, 4];
+
+/// An alert record: fatal, `protocol_version` (RFC 4346 section 7.2).
+const PROTOCOL_VERSION: [u8; 7] = [ALERT, 3, 2, 0, 2, 2, 70];
+
+/// RFC 4346 section 7.4.1.3, byte by byte: its version, 32 bytes of randomness, no session,
+/// `TLS_RSA_WITH_AES_128_CBC_SHA`, no compression.
+fn server_hello_of_tls_1_1() -> Vec<u8> {
+    let mut hello = TLS_1_1.to_vec();
+    hello.extend([7; 32]);
+    hello.extend([0, 0x00, 0x2f, 0]);
+    let length = u8::try_from(hello.len()).unwrap();
+    let mut record = vec![0x16, 3, 2, 0, length + 4, 2, 0, 0, length];
+    record.extend(hello);
+    record
+}
+
+/// The versions that a client offered, and what it said when it had the answer.
+type Heard = (Vec<[u8; 2]>, Vec<u8>);
+
+/// A server of one connection: it reads the `ClientHello`, answers with these bytes, and reads on.
+fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Heard>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut header = [0; 5];
+        socket.read_exact(&mut header).unwrap();
+        let length = usize::from(header[3]) << 8 | usize::from(header[4]);
+        let mut hello = vec![0; length];
+        socket.read_exact(&mut hello).unwrap();
+        socket.write_all(&answer).unwrap();
+        let mut after = Vec::new();
+        // A client that resets the connection has said enough.
+        let _ = socket.read_to_end(&mut after);
+        (offered(&hello), after)
+    });
+    (url, server)
+}
+
+/// What stands in the extension `supported_versions` of a `ClientHello` (RFC 8446 sections 4.1.2
+/// and 4.2.1).
+fn offered(hello: &[u8]) -> Vec<[u8; 2]> {
+    // Type and length, version, randomness.
+    let after_session = skip(&hello[4 + 2 + 32..], 1);
+    let after_ciphers = skip(after_session, 2);
+    let mut extensions = &skip(after_ciphers, 1)[2..];
+    while let [a, b, c, d, rest @ ..] = extensions {
+        let (body, others) = rest.split_at(usize::from(*c) << 8 | usize::from(*d));
+        if [*a, *b] == [0, 43] {
+            return body[1..].chunks(2).map(|it| [it[0], it[1]]).collect();
+        }
+        extensions = others;
+    }
+    Vec::new()
+}
+
+/// What follows a vector whose length takes so many bytes.
+fn skip(bytes: &[u8], length_bytes: usize) -> &[u8] {
+    let (length, rest) = bytes.split_at(length_bytes);
+    let length = length
+        .iter()
+        .fold(0, |all, byte| all << 8 | usize::from(*byte));
+    &rest[length..]
+}

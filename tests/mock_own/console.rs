@@ -1,0 +1,204 @@
+//! The console at `/`: who may see it, who may press its buttons, and what they do.
+
+use std::time::Duration;
+
+use kycport::{
+    Clock as _, KycStatus, KycTier, RelyingParty, Timestamp,
+    cases::{CaptureFile, Outcome, Upload},
+    mock::{Endpoint, MockIssuer, Person, samples},
+};
+use reqwest::{Client, Response, redirect::Policy};
+
+async fn console() -> (MockIssuer, Person) {
+    let kyc = MockIssuer::builder().console().start().await.unwrap();
+    let ada = kyc.person("ada").tier(KycTier::T1).create();
+    (kyc, ada)
+}
+
+fn client() -> Client {
+    Client::builder().redirect(Policy::none()).build().unwrap()
+}
+
+async fn look(kyc: &MockIssuer) -> String {
+    let answer = client().get(kyc.origin()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.text().await.unwrap()
+}
+
+async fn press(kyc: &MockIssuer, fields: &[(&str, &str)]) -> Response {
+    let request = client().post(kyc.origin()).header("origin", kyc.origin());
+    request.form(fields).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn it_is_not_there_unless_it_was_asked_for() {
+    // case 135
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").create();
+    let answer = client().get(kyc.origin()).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    let answer = press(&kyc, &[("act", "reject"), ("person", ada.id())]).await;
+    assert_eq!(answer.status(), 404);
+    assert_eq!(ada.status(), KycStatus::Verified);
+}
+
+#[tokio::test]
+async fn it_shows_how_things_stand_and_no_secret() {
+    let (kyc, _) = console().await;
+    kyc.person("eve")
+        .name("<script>alert('x')</script>")
+        .create();
+    let app = kyc.serve(|_| axum::Router::new()).await.unwrap();
+    kyc.webhooks().subscribe(app.url("/hooks"));
+    kyc.find_person("ada").unwrap().reject();
+    kyc.webhooks().settled().await;
+    let url = format!("{}?code=canary-code", kyc.url(Endpoint::Userinfo));
+    client().get(url).send().await.unwrap();
+
+    let page = look(&kyc).await;
+    for shown in [
+        "ada@example.test",
+        "&lt;script&gt;alert(&#39;x&#39;)",
+        "kyc.status_changed",
+        "/api/oidc/userinfo/",
+        "K35",
+        kyc.issuer(),
+    ] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let secrets = [
+        "canary-code".to_owned(),
+        kyc.client().secret().unwrap().to_owned(),
+        kyc.tenant().api_key().to_owned(),
+        kyc.webhooks().secret(),
+        "<script".to_owned(),
+    ];
+    for secret in secrets {
+        assert!(!page.contains(&secret), "{secret}");
+    }
+    // It is no part of what an app asks.
+    assert_eq!(kyc.all_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn only_its_own_page_presses_its_buttons() {
+    // cases 101, 102, 135: a page elsewhere, or a name that is rebound to this machine
+    let (kyc, ada) = console().await;
+    let reject = [("act", "reject"), ("person", ada.id())];
+    let foreign = "https://evil.example";
+    let sent = [
+        vec![],
+        vec![("origin", foreign)],
+        vec![("origin", "null")],
+        vec![("origin", kyc.origin()), ("sec-fetch-site", "cross-site")],
+        vec![("origin", foreign), ("host", "evil.example")],
+    ];
+    for headers in sent {
+        let request = headers
+            .iter()
+            .fold(client().post(kyc.origin()), |it, (name, value)| {
+                it.header(*name, *value)
+            });
+        let answer = request.form(&reject).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{headers:?}");
+        assert_eq!(ada.status(), KycStatus::Verified);
+    }
+    let rebound = client().get(kyc.origin()).header("host", "evil.example");
+    assert_eq!(rebound.send().await.unwrap().status(), 403);
+    let by_name = kyc.origin().replace("127.0.0.1", "localhost");
+    assert_eq!(client().get(by_name).send().await.unwrap().status(), 200);
+
+    let answer = press(&kyc, &reject).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(answer.headers()["location"], "/");
+    assert_eq!(ada.status(), KycStatus::Rejected);
+}
+
+#[tokio::test]
+async fn each_button_does_what_it_says() {
+    let (kyc, ada) = console().await;
+    let id = ("person", ada.id());
+    for (act, status) in [
+        ("pending", KycStatus::Pending),
+        ("reject", KycStatus::Rejected),
+        ("expire", KycStatus::Expired),
+    ] {
+        press(&kyc, &[("act", act), id]).await;
+        assert_eq!(ada.status(), status);
+    }
+    press(&kyc, &[("act", "verify"), id, ("tier", "t3")]).await;
+    assert_eq!(
+        (ada.status(), ada.tier()),
+        (KycStatus::Verified, KycTier::T3)
+    );
+    press(&kyc, &[("act", "aml"), id]).await;
+    assert!(look(&kyc).await.contains("AML clear"));
+
+    press(
+        &kyc,
+        &[("act", "create"), ("slug", "grace"), ("tier", "t0")],
+    )
+    .await;
+    let grace = kyc.find_person("grace").unwrap();
+    assert_eq!(grace.status(), KycStatus::Unverified);
+
+    let kid = kyc.keys().active_kid();
+    press(&kyc, &[("act", "rotate")]).await;
+    assert_ne!(kyc.keys().active_kid(), kid);
+
+    kyc.clock().freeze();
+    let before: Timestamp = kyc.clock().now();
+    press(&kyc, &[("act", "clock"), ("hours", "24")]).await;
+    assert_eq!(kyc.clock().now().since(before), Duration::from_secs(86_400));
+    // What no button of it sends.
+    for fields in [
+        &[("act", "verify"), id, ("tier", "t9")][..],
+        &[("act", "verify"), ("person", "nobody"), ("tier", "t1")],
+        &[("act", "clock"), ("hours", "18446744073709551615")],
+        &[("act", "clock"), ("hours", "-1")],
+        &[("act", "create"), ("slug", "a b"), ("tier", "t1")],
+        &[("act", "create"), ("slug", "b"), ("tier", "t9")],
+        &[("act", "review"), ("case", "x"), ("outcome", "review")],
+        &[("act", "unheard-of")],
+        &[],
+    ] {
+        let answer = press(&kyc, fields).await;
+        assert_eq!(answer.status(), 400, "{fields:?}");
+    }
+    assert_eq!(kyc.clock().now().since(before), Duration::from_secs(86_400));
+}
+
+#[tokio::test]
+async fn the_reviewer_sits_there_and_a_delivery_is_repeated_from_there() {
+    let (kyc, ada) = console().await;
+    let app = kyc.serve(|_| axum::Router::new().fallback(|| async {}));
+    let app = app.await.unwrap();
+    kyc.webhooks().subscribe(app.url("/hooks"));
+    let config = kyc.config("https://app.example.com/auth/callback");
+    let party = RelyingParty::new(config.build().unwrap()).unwrap();
+    let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap().id;
+    let [document, selfie] = [samples::document("ada"), samples::selfie("ada")];
+    let upload = Upload::new(CaptureFile::bytes(document), CaptureFile::bytes(selfie));
+    party.cases().upload(&case, upload).await.unwrap();
+    kyc.cases().next_outcome(Outcome::Review);
+    party.cases().decide(&case).await.unwrap();
+    assert!(look(&kyc).await.contains("Approve"));
+    press(
+        &kyc,
+        &[("act", "review"), ("case", &case), ("outcome", "rejected")],
+    )
+    .await;
+    assert_eq!(ada.status(), KycStatus::Rejected);
+    kyc.webhooks().settled().await;
+
+    let before = kyc.webhooks().deliveries();
+    let id = before.last().unwrap().event_id();
+    let tenant = kyc.tenant().id();
+    press(
+        &kyc,
+        &[("act", "repeat"), ("tenant", tenant), ("delivery", id)],
+    )
+    .await;
+    kyc.webhooks().settled().await;
+    kyc.webhooks().deliveries().assert_count(before.count() + 1);
+}
