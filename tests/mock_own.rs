@@ -5,16 +5,26 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "mock_own/bad_input.rs"]
+mod bad_input;
 #[path = "mock_own/browser.rs"]
 mod browser;
 #[path = "mock_own/cases.rs"]
 mod cases;
 #[path = "mock_own/console.rs"]
 mod console;
+#[path = "mock_own/contract.rs"]
+mod contract;
 #[path = "mock_own/fault.rs"]
 mod fault;
+#[path = "mock_own/hosted.rs"]
+mod hosted;
 #[path = "mock_own/life.rs"]
 mod life;
+#[path = "mock_own/llms.rs"]
+mod llms;
+#[path = "mock_own/probe.rs"]
+mod probe;
 #[path = "mock_own/socket.rs"]
 mod socket;
 #[path = "mock_own/status.rs"]

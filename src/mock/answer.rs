@@ -35,9 +35,9 @@ impl Refusal {
         }
     }
 
-    /// The error object of RFC 6749 section 5.2.
-    pub(super) fn json(&self) -> Value {
-        json!({ "error": self.error, "error_description": self.to_string() })
+    /// The error object of RFC 6749 section 5.2, its code in the field of this name (K23).
+    pub(super) fn json(&self, field: &str) -> Value {
+        json!({ field: self.error, "error_description": self.to_string() })
     }
 }
 
@@ -84,7 +84,12 @@ impl Answer {
 
     /// A JSON refusal, never cached (K23, K25).
     pub(super) fn refuse(status: StatusCode, refusal: Refusal) -> Self {
-        let mut answer = Self::json(status, refusal.json()).no_store();
+        Self::refuse_in("error", status, refusal)
+    }
+
+    /// The same, with the code in the field of this name.
+    pub(super) fn refuse_in(field: &str, status: StatusCode, refusal: Refusal) -> Self {
+        let mut answer = Self::json(status, refusal.json(field)).no_store();
         answer.refusal = Some(refusal);
         answer
     }

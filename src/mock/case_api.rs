@@ -1,4 +1,4 @@
-//! Opening, reading and deciding cases (K50, K52, K54, K57, K59).
+//! Opening, reading and deciding cases (K50, K52, K54, K57, K59), in the order of K75.
 
 #![expect(
     clippy::result_large_err,
@@ -194,7 +194,7 @@ fn not_found(switches: &Switches) -> Answer {
     )
 }
 
-/// Two members and nothing besides (K50, K53).
+/// Two members, each once, and nothing besides (K50, K53, K75).
 fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenCase, Answer> {
     let refuse = |status, code, row, why| api_error::refuse_as(status, code, row, why, switches);
     let bad = |code, row, why| refuse(StatusCode::BAD_REQUEST, code, row, why);
@@ -206,12 +206,12 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
         return Err(refuse(
             status,
             code,
-            "K50",
+            "K75",
             "the body is not said to be JSON",
         ));
     }
     let said: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(body);
-    let said = said.map_err(|_| bad("invalid_request", "K50", "the body is no JSON object"))?;
+    let said = said.map_err(|_| bad("invalid_request", "K75", "the body is no JSON object"))?;
     if said.keys().any(|name| is_verdict(name)) {
         let why = "the body claims what only the engine may say";
         return Err(bad("precomputed_verdict", "K53", why));
@@ -222,15 +222,16 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
     {
         return Err(bad(
             "invalid_request",
-            "K50",
+            "K75",
             "the body has a member too many",
         ));
     }
-    let wanted: Result<OpenCase, _> = serde_json::from_value(Value::Object(said));
-    let why = "person_id or level is missing, or of another type";
-    let wanted = wanted.map_err(|_| bad("invalid_request", "K50", why))?;
+    // From the bytes, for a map has forgotten what came twice.
+    let wanted: Result<OpenCase, _> = serde_json::from_slice(body);
+    let why = "person_id or level is missing, twice, or of another type";
+    let wanted = wanted.map_err(|_| bad("invalid_request", "K75", why))?;
     if !matches!(wanted.level, KycTier::T1 | KycTier::T2 | KycTier::T3) {
-        return Err(bad("invalid_level", "K50", "level is none of t1, t2, t3"));
+        return Err(bad("invalid_level", "K75", "level is none of t1, t2, t3"));
     }
     Ok(wanted)
 }

@@ -19,7 +19,7 @@ use super::{
     core::Core,
     discovery,
     endpoint::Endpoint,
-    html,
+    hosted, html, llms,
     log::RecordedRequest,
     params::Params,
     pause::wait,
@@ -219,6 +219,8 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         // Read elsewhere, piece by piece.
         Endpoint::UploadCase => Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({})),
         Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
+        Endpoint::Verify => hosted::verify(core, method, headers, query, form),
+        Endpoint::LlmsTxt => llms::llms_txt(core),
     }
 }
 

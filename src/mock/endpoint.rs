@@ -28,11 +28,15 @@ pub enum Endpoint {
     DecideCase,
     /// `GET /api/health/` (K45).
     Health,
+    /// `GET` and `POST /verify` (K18, K91).
+    Verify,
+    /// `GET /llms.txt` (K71).
+    LlmsTxt,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Discovery,
         Self::Jwks,
         Self::Authorize,
@@ -44,6 +48,8 @@ impl Endpoint {
         Self::UploadCase,
         Self::DecideCase,
         Self::Health,
+        Self::Verify,
+        Self::LlmsTxt,
     ];
 
     /// The path, byte for byte: one slash more or less is another address (K4). Where
@@ -61,14 +67,16 @@ impl Endpoint {
             Self::UploadCase => "/api/v1/verification/cases/{case_id}/upload/",
             Self::DecideCase => "/api/v1/verification/cases/{case_id}/decide/",
             Self::Health => "/api/health/",
+            Self::Verify => "/verify",
+            Self::LlmsTxt => "/llms.txt",
         }
     }
 
     /// The methods it answers; any other is 405.
     pub(super) const fn methods(self) -> &'static str {
         match self {
-            Self::Discovery | Self::Jwks | Self::Health => "GET, HEAD",
-            Self::Authorize | Self::Userinfo => "GET, HEAD, POST",
+            Self::Discovery | Self::Jwks | Self::Health | Self::LlmsTxt => "GET, HEAD",
+            Self::Authorize | Self::Userinfo | Self::Verify => "GET, HEAD, POST",
             Self::Token | Self::OpenCase | Self::UploadCase | Self::DecideCase => "POST",
             Self::Status | Self::ReadCase => "GET",
         }

@@ -1,6 +1,9 @@
 //! What was handed out: codes, access tokens, refresh tokens, and the browser's session here.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use sha2::{Digest as _, Sha256};
 
@@ -63,6 +66,8 @@ pub(super) struct Grants {
     access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
     sessions: HashMap<String, (String, Timestamp)>,
+    /// By person and client, the scopes that were ever allowed.
+    allowed: HashMap<(String, String), BTreeSet<String>>,
 }
 
 impl Grants {
@@ -191,6 +196,20 @@ impl Grants {
 
     pub(super) fn close_sessions(&mut self) {
         self.sessions.clear();
+    }
+
+    /// Remembers what a person allowed a client, for `prompt=none` (K92).
+    pub(super) fn remember_allowed(&mut self, consent: &Consent) {
+        let who = (consent.person_id.clone(), consent.client_id.clone());
+        let scopes = consent.scopes.iter().cloned();
+        self.allowed.entry(who).or_default().extend(scopes);
+    }
+
+    /// Whether the person has allowed the client all these scopes before.
+    pub(super) fn has_allowed(&self, person: &str, client: &str, scopes: &[String]) -> bool {
+        let who = (person.to_owned(), client.to_owned());
+        let known = self.allowed.get(&who);
+        known.is_some_and(|known| scopes.iter().all(|scope| known.contains(scope)))
     }
 
     fn revoke(&mut self, family: &str) {

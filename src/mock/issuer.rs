@@ -8,6 +8,7 @@ use std::{
 use url::form_urlencoded;
 
 use super::{
+    blocking::Blocking,
     browser::Browser,
     cases::Cases,
     client::{Client, NewClient},
@@ -45,6 +46,7 @@ struct Inner {
     public_client: Client,
     tenant: Tenant,
     other_tenant: Tenant,
+    blocking: Blocking,
 }
 
 enum Listening {
@@ -70,6 +72,7 @@ impl MockIssuer {
                 public_client: public,
                 tenant,
                 other_tenant,
+                blocking: Blocking::default(),
             }),
         }
     }
@@ -231,6 +234,36 @@ impl MockIssuer {
             Some(root) => browser.trust_only(root),
             None => browser,
         }
+    }
+
+    /// Waits for a future, from a test that is not async. What was spawned in one call, such as the
+    /// app that [`serve`](Self::serve) runs, goes on until the last handle to this issuer is gone.
+    ///
+    /// ```
+    /// use kycport::{KycTier, mock::MockIssuer};
+    ///
+    /// # fn app(config: kycport::ConfigBuilder) -> axum::Router {
+    /// #     let kycport = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
+    /// #     let home = axum::routing::get(async |person: kycport::SignedIn| person.subject().to_owned());
+    /// #     let app = axum::Router::new().route("/", home).merge(kycport.router());
+    /// #     app.layer(kycport.session_layer(kycport::MemoryStore::default()))
+    /// # }
+    /// // In a plain `#[test]`:
+    /// let kyc = MockIssuer::start_blocking();
+    /// let app = kyc.block_on(kyc.serve(app))?;
+    /// let ada = kyc.person("ada").tier(KycTier::T2).create();
+    /// let page = kyc.block_on(kyc.browser().sign_in(app.url("/"), &ada))?;
+    /// assert_eq!(page.assert_ok().body(), ada.id());
+    /// kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
+    /// ada.reject();
+    /// kyc.block_on(kyc.webhooks().settled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Within a runtime, where there is `.await`.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.blocking.block_on(future)
     }
 
     /// Takes the issuer down: every connection ends and the port refuses. Everything it knows is

@@ -31,6 +31,9 @@
 //! With an app behind `login_url`, [`Browser::sign_in`] goes all the way and gives the page the
 //! person lands on.
 //!
+//! A test that is not async starts it with [`start_blocking`](MockIssuer::start_blocking) and waits
+//! with [`block_on`](MockIssuer::block_on).
+//!
 //! What happens to a person is delivered to whoever [subscribed](Webhooks), signed and in order, and
 //! comes again on the mock's clock until it is taken: `kyc.webhooks().subscribe(url)`,
 //! `ada.reject()`, `kyc.webhooks().settled().await`.
@@ -38,6 +41,10 @@
 //! What can go wrong at an endpoint is in [`On`], from a wrong status to a reset connection:
 //! `kyc.on(Endpoint::Token).reset().times(2)`. What can go wrong before an endpoint is known is in
 //! [`OnAccept`]. Tokens are bent by [`Tokens`].
+//!
+//! Besides what a tenant's code calls there are, as in production, the hosted page at which a person
+//! verifies ([`Endpoint::Verify`]) and `/llms.txt`, the guidance for coding assistants, in this
+//! mock's own addresses ([`Endpoint::LlmsTxt`]).
 //!
 //! Under TLS it has a certificate authority of its own, which the configuration and the browser
 //! that it gives trust alone:
@@ -53,6 +60,9 @@
 //! # }
 //! ```
 //!
+//! Whether the live service is as the contract says can be looked at as far as reading goes:
+//! [`verify_against`].
+//!
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
@@ -60,6 +70,7 @@ mod answer;
 mod api_error;
 mod authorize;
 mod bearer;
+mod blocking;
 mod breakage;
 mod browser;
 mod builder;
@@ -87,6 +98,7 @@ mod gate;
 mod grants;
 mod gzip;
 mod held;
+mod hosted;
 mod html;
 mod issuer;
 mod jws;
@@ -94,6 +106,7 @@ mod key_ring;
 mod keys;
 mod latch;
 mod listener;
+mod llms;
 mod log;
 mod mint;
 mod on;
@@ -103,6 +116,7 @@ mod patience;
 mod pause;
 mod person;
 mod person_record;
+mod probe;
 mod random;
 mod rules;
 pub mod samples;
@@ -147,6 +161,7 @@ pub use mint::{Mint, Minted};
 pub use on::On;
 pub use on_accept::OnAccept;
 pub use person::{NewPerson, Person};
+pub use probe::{Finding, Probe, Report, Verdict, verify_against};
 pub use switches::Switches;
 pub use tamper::Tamper;
 pub use tenant::Tenant;

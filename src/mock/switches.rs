@@ -47,7 +47,8 @@ pub struct Switches {
     pub accept_basic: bool,
     /// `person_id` in the status answer, which KYCPort does not document (K40). Off.
     pub status_person_id: bool,
-    /// The field of a status refusal that the code stands in (K23, K43). `error`.
+    /// The field that the code of a refusal stands in, at userinfo and in the API (K23, K43).
+    /// `error`.
     pub api_error_field: &'static str,
     /// The largest file that is taken, in bytes (K58). 20 MiB.
     pub max_upload_file_bytes: u64,

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use super::{
     case_record::CaseRecord, core::Core, person_record::PersonRecord, switches::Switches,
-    webhook::event::Event,
+    verification::Verification, webhook::event::Event,
 };
-use crate::{clock::Timestamp, wire::cases::Outcome};
+use crate::{
+    clock::Timestamp,
+    wire::{
+        cases::Outcome,
+        kyc::{KycStatus, KycTier},
+    },
+};
 
 /// Changes a person. If they stand elsewhere after it, that is an event, queued before anyone else
 /// can change them: the order of a person's events is that of their changes.
@@ -19,6 +25,33 @@ pub(super) fn change(core: &Core, id: &str, change: impl FnOnce(&mut PersonRecor
         change(person);
         tell(core, person, now, &switches);
     }
+}
+
+/// What a verification on a page does to the person, for good (K19, K91); gives the person as of
+/// then. A tenant that they allowed the login sees them from here (K46).
+pub(super) fn verified_on_page(
+    core: &Core,
+    tenant: Option<&str>,
+    person: PersonRecord,
+    asked: &KycTier,
+    verification: Verification,
+) -> PersonRecord {
+    let status = match verification {
+        Verification::Pass => KycStatus::Verified,
+        Verification::Fail => KycStatus::Rejected,
+        Verification::Pending => KycStatus::Pending,
+        Verification::Skip => return person,
+    };
+    change(core, &person.id, |person| {
+        if let Some(tenant) = tenant {
+            person.show_to(tenant);
+        }
+        if verification == Verification::Pass {
+            person.tier = asked.clone();
+        }
+        person.settle(status);
+    });
+    core.person(&person.id).unwrap_or(person)
 }
 
 /// What a decision does to the person (K74). That it was made is an event before what it did.

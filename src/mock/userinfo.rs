@@ -15,16 +15,16 @@ use crate::wire::claims as names;
 pub(super) fn userinfo(core: &Core, headers: &HeaderMap, query: &Params, form: &Params) -> Answer {
     if query.has("access_token") || form.has("access_token") {
         let why = "the access token belongs in the Authorization header";
-        return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
+        return refuse(core, StatusCode::BAD_REQUEST, "invalid_request", why);
     }
     let Some(token) = bearer(headers) else {
         // No error code for a request without credentials (RFC 6750 section 3.1).
         let why = "there is no Bearer access token";
-        let mut answer = refuse(StatusCode::UNAUTHORIZED, "missing_token", why);
+        let mut answer = refuse(core, StatusCode::UNAUTHORIZED, "missing_token", why);
         answer.headers.remove("www-authenticate");
         return answer.challenge("Bearer");
     };
-    let invalid = |why| refuse(StatusCode::UNAUTHORIZED, "invalid_token", why);
+    let invalid = |why| refuse(core, StatusCode::UNAUTHORIZED, "invalid_token", why);
     let Some(access) = core.grants().access(token) else {
         return invalid("the access token was never issued here, or was revoked");
     };
@@ -39,7 +39,8 @@ pub(super) fn userinfo(core: &Core, headers: &HeaderMap, query: &Params, form: &
     Answer::json(StatusCode::OK, Value::Object(told)).no_store()
 }
 
-fn refuse(status: StatusCode, error: &'static str, why: &str) -> Answer {
+fn refuse(core: &Core, status: StatusCode, error: &'static str, why: &str) -> Answer {
     let challenge = format!("Bearer error=\"{error}\", error_description=\"{why}\"");
-    Answer::refuse(status, Refusal::new(error, "K35", why)).challenge(&challenge)
+    let refusal = Refusal::new(error, "K35", why);
+    Answer::refuse_in(core.switches().api_error_field, status, refusal).challenge(&challenge)
 }

@@ -43,7 +43,22 @@ async fn whoever_is_not_let_in_learns_nothing_about_a_case() {
     }
 }
 
-// K50
+// K75: JSON in which a name stands twice says two things.
+#[tokio::test]
+async fn no_member_comes_twice_when_a_case_is_opened() {
+    let desk = CaseDesk::new().await;
+    let id = desk.ada.id();
+    for twice in [
+        format!(r#"{{"person_id":"{id}","level":"t2","level":"t3"}}"#),
+        format!(r#"{{"person_id":"{id}","person_id":"{id}","level":"t2"}}"#),
+    ] {
+        let request = desk.request("POST", CASES, desk.kyc.tenant());
+        let answer = request.body("application/json", twice.clone()).await;
+        assert_eq!(answer, (400, no("invalid_request")), "{twice}");
+    }
+}
+
+// K75
 #[tokio::test]
 async fn only_json_opens_a_case() {
     let desk = CaseDesk::new().await;

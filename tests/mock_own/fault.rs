@@ -44,6 +44,32 @@ fn a_fault_that_was_never_hit_fails_the_test_with_its_name() {
     kyc.on(Endpoint::Token).hang().once().keep();
 }
 
+#[test]
+fn nothing_panics_twice() {
+    let kyc = MockIssuer::start_blocking();
+    let text = |failure: Box<dyn std::any::Any + Send>| match failure.downcast::<String>() {
+        Ok(text) => *text,
+        Err(failure) => (*failure.downcast::<&str>().unwrap()).to_owned(),
+    };
+    // A test that fails for its own reason says that one.
+    let failure = catch_unwind(AssertUnwindSafe(|| {
+        let _fault = kyc.on(Endpoint::Token).fail(503).once();
+        let _gate = kyc.on(Endpoint::Jwks).hold();
+        panic!("its own reason");
+    }));
+    assert_eq!(text(failure.unwrap_err()), "its own reason");
+    // Of two that were never hit one is named; a second panic would end the process.
+    let failure = catch_unwind(AssertUnwindSafe(|| {
+        let _first = kyc.on(Endpoint::Token).fail(503).named("first").once();
+        let _second = kyc.on(Endpoint::Token).fail(503).named("second").once();
+    }));
+    assert!(text(failure.unwrap_err()).contains("`second`"));
+    // And nothing of it is left.
+    let browser = kyc.browser();
+    let page = kyc.block_on(browser.fetch(kyc.url(Endpoint::Jwks)));
+    page.unwrap().assert_ok();
+}
+
 #[tokio::test]
 async fn each_breakage_breaks_as_it_says() {
     let desk = Desk::new().await;

@@ -2,7 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use kycport::mock::{Endpoint, MockError, MockIssuer};
+use axum::{Router, http::StatusCode, routing::post};
+use kycport::{
+    KycStatus,
+    mock::{Endpoint, MockError, MockIssuer, Page},
+};
+use tokio::net::TcpListener;
+
+use crate::support::Desk;
 
 // case 135
 #[tokio::test]
@@ -73,6 +80,62 @@ fn it_serves_a_test_that_blocks() {
     let answer = std::io::read_to_string(stream).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
     drop(kyc);
+}
+
+#[test]
+fn a_test_that_blocks_waits_without_a_runtime_of_its_own() {
+    let kyc = MockIssuer::start_blocking();
+    let desk = Desk::with(kyc.clone());
+    let receiver = kyc.block_on(async {
+        // What is spawned in one call goes on in the next.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/hooks", post(async || StatusCode::OK));
+        tokio::spawn(async { axum::serve(listener, app).await });
+        format!("http://{address}/hooks")
+    });
+    let tokens = kyc.block_on(desk.tokens());
+    assert!(tokens.assert_ok().json()["id_token"].is_string());
+    kyc.webhooks().subscribe(receiver);
+    desk.ada.reject();
+    kyc.block_on(kyc.webhooks().settled());
+    kyc.webhooks().deliveries().assert_count(1);
+    // Whoever holds the last handle in a future lets it go there.
+    let (browser, url) = (kyc.browser(), kyc.discovery_url());
+    drop(desk);
+    kyc.clone().block_on(async move { drop(kyc) });
+    let other = MockIssuer::start_blocking();
+    assert!(other.block_on(browser.get(url)).is_err());
+}
+
+#[tokio::test]
+#[should_panic(expected = "use `.await`")]
+async fn a_test_that_has_a_runtime_is_told_so() {
+    MockIssuer::start().await.block_on(async {});
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn it_serves_a_runtime_of_one_thread() {
+    two_at_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_a_runtime_of_many_threads() {
+    two_at_once().await;
+}
+
+/// Two issuers in one process know nothing of each other.
+async fn two_at_once() {
+    let (one, two) = (Desk::new().await, Desk::new().await);
+    let (first, second) = tokio::join!(one.tokens(), two.tokens());
+    let token = |page: &Page| page.json()["access_token"].as_str().unwrap().to_owned();
+    let (first, second) = (token(&first), token(&second));
+    one.userinfo(&first).await.assert_ok();
+    two.userinfo(&second).await.assert_ok();
+    one.userinfo(&second).await.assert_status(401);
+    two.ada.reject();
+    assert_eq!(one.ada.status(), KycStatus::Verified);
+    one.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

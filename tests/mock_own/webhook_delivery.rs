@@ -153,6 +153,7 @@ async fn it_is_given_up_in_the_end() {
         .since(began)
         .as_secs()
         .div_euclid(3600);
+    // Within the 96 h of K83.
     assert_eq!(hours, 79);
     assert_eq!(post.hooks.pending(), 0);
 }

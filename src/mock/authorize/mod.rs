@@ -12,14 +12,19 @@ use axum::http::{
 use super::{
     answer::{Answer, Refusal},
     core::Core,
+    endpoint::Endpoint,
     grants::Consent,
     html,
     params::Params,
     person_record::PersonRecord,
+    transition,
     verification::Verification,
 };
 use crate::{clock::Timestamp, wire::authorize as names};
 use request::{AuthorizeRequest, Refused};
+
+pub(super) use request::{lowest, words};
+pub(super) use verify::{outcomes, stands};
 
 pub(super) fn authorize(
     core: &Core,
@@ -76,7 +81,8 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
                         let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
                         return html::refusal(Refusal::new("invalid_request", "K19", why));
                     };
-                    verify::settle(core, &request.client.tenant, person, asked, verification)
+                    let tenant = Some(request.client.tenant.as_str());
+                    transition::verified_on_page(core, tenant, person, asked, verification)
                 }
             };
             allow(core, request, &person, core.now())
@@ -88,7 +94,8 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     }
 }
 
-/// `prompt=none` (K17): only a browser that was here before, and not too long ago.
+/// `prompt=none` (K17): only a browser that was here before, and not too long ago, and only what
+/// the person has allowed this client before (K92).
 fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
     let session = session_cookie(headers).and_then(|id| core.grants().session(id));
     let fresh = session.filter(|(_, since)| {
@@ -97,12 +104,20 @@ fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answe
             .is_none_or(|age| core.now().since(*since) <= age)
     });
     let person = fresh.and_then(|(id, since)| Some((core.person(&id)?, since)));
-    if let Some((person, since)) = person {
-        return allow(core, request, &person, since);
+    let Some((person, since)) = person else {
+        let why = "`prompt=none`, and this browser is not signed in here";
+        let refusal = Refusal::new("login_required", "K17", why);
+        return request.back.error(core, refusal);
+    };
+    let allowed = core
+        .grants()
+        .has_allowed(&person.id, &request.client.id, &request.scopes);
+    if !allowed && !core.switches().auto_consent {
+        let why = "`prompt=none`, and the person has not allowed this client these scopes before";
+        let refusal = Refusal::new("consent_required", "K92", why);
+        return request.back.error(core, refusal);
     }
-    let why = "`prompt=none`, and this browser is not signed in here";
-    let refusal = Refusal::new("login_required", "K17", why);
-    request.back.error(core, refusal)
+    allow(core, request, &person, since)
 }
 
 fn allow(
@@ -125,6 +140,7 @@ fn allow(
         person.show_to(&request.client.tenant);
     }
     let mut grants = core.grants();
+    grants.remember_allowed(&consent);
     let issued = grants.issue_code(
         now,
         lifetime,
@@ -136,15 +152,19 @@ fn allow(
     drop(grants);
     let mut answer = request.back.answer(core, vec![(names::CODE, issued)]);
     if let Some(session) = session {
-        let cookie = format!("{COOKIE_NAME}={session}; Path=/authorize; HttpOnly; SameSite=Lax");
-        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-            answer.headers.append(SET_COOKIE, cookie);
+        // For these two pages alone, and not for an app that has the same host.
+        for page in [Endpoint::Authorize, Endpoint::Verify] {
+            let path = page.path();
+            let cookie = format!("{COOKIE_NAME}={session}; Path={path}; HttpOnly; SameSite=Lax");
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                answer.headers.append(SET_COOKIE, cookie);
+            }
         }
     }
     answer
 }
 
-fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(COOKIE)
         .iter()

@@ -227,15 +227,15 @@ fn challenge(query: &Params) -> Result<String, Refusal> {
     }
 }
 
-/// What nobody knows is passed over: to ask for a tier is a wish (OpenID Connect Core 1.0 section
-/// 5.5.1.1), and no reason to refuse.
-fn lowest(tiers: &[String]) -> Option<KycTier> {
+/// The lowest of the tiers asked for. What nobody knows is passed over: to ask for a tier is a wish
+/// (OpenID Connect Core 1.0 section 5.5.1.1), and no reason to refuse (K19).
+pub(in crate::mock) fn lowest(tiers: &[String]) -> Option<KycTier> {
     [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
         .into_iter()
         .find(|tier| tiers.iter().any(|asked| asked == tier.as_str()))
 }
 
-fn words(list: Option<&str>) -> Vec<String> {
+pub(in crate::mock) fn words(list: Option<&str>) -> Vec<String> {
     list.unwrap_or_default()
         .split(' ')
         .filter(|word| !word.is_empty())

@@ -7,10 +7,8 @@ use axum::http::StatusCode;
 use super::{
     super::{
         answer::Answer,
-        core::Core,
         html::{Text, card, page},
         person_record::PersonRecord,
-        transition,
         verification::Verification,
     },
     request::AuthorizeRequest,
@@ -27,31 +25,6 @@ pub(super) fn lacking<'a>(
     (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
 }
 
-/// What the verification does to the person, for good; gives the person as of then. The tenant sees
-/// them from here (K46), for they allowed the login.
-pub(super) fn settle(
-    core: &Core,
-    tenant: &str,
-    person: PersonRecord,
-    asked: &KycTier,
-    verification: Verification,
-) -> PersonRecord {
-    let status = match verification {
-        Verification::Pass => KycStatus::Verified,
-        Verification::Fail => KycStatus::Rejected,
-        Verification::Pending => KycStatus::Pending,
-        Verification::Skip => return person,
-    };
-    transition::change(core, &person.id, |person| {
-        person.show_to(tenant);
-        if verification == Verification::Pass {
-            person.tier = asked.clone();
-        }
-        person.settle(status);
-    });
-    core.person(&person.id).unwrap_or(person)
-}
-
 /// Works without scripts, at the address of the page before it: the form says again who it is and
 /// that they allow it.
 pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &KycTier) -> Answer {
@@ -64,15 +37,25 @@ pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &K
          choose how it ends, and remembers it.</p>\n\
          <form method=\"post\">\n\
          <input type=\"hidden\" name=\"person\" value=\"{id}\">\n\
-         <input type=\"hidden\" name=\"decision\" value=\"allow\">\n\
-         <div class=\"buttons outcomes\">\n",
+         <input type=\"hidden\" name=\"decision\" value=\"allow\">\n",
         asked = Text(asked.as_str()),
         own = Text(person.tier.as_str()),
         stands = stands(&person.status),
         card = card(person),
         id = Text(&person.id),
     );
-    // The first button is what the Enter key presses.
+    main.push_str(&outcomes());
+    let _ = writeln!(
+        main,
+        "</form>\n<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+        Text(&request.back.redirect_uri)
+    );
+    page(StatusCode::OK, "Verify", &main)
+}
+
+/// The buttons that end a verification; the first is what the Enter key presses.
+pub(in crate::mock) fn outcomes() -> String {
+    let mut html = "<div class=\"buttons outcomes\">\n".to_owned();
     for (verification, class, label) in [
         (Verification::Pass, "allow", "Verify"),
         (Verification::Fail, "", "Fail"),
@@ -80,22 +63,17 @@ pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &K
         (Verification::Skip, "wide", "Go back without"),
     ] {
         let _ = writeln!(
-            main,
+            html,
             "<button class=\"{class}\" name=\"verification\" value=\"{}\">{label}</button>",
             verification.as_str()
         );
     }
-    main.push_str("</div>\n</form>\n");
-    let _ = writeln!(
-        main,
-        "<p class=\"hint back\">You go back to <code>{}</code>.</p>",
-        Text(&request.back.redirect_uri)
-    );
-    page(StatusCode::OK, "Verify", &main)
+    html.push_str("</div>\n");
+    html
 }
 
 /// The rest of a sentence that begins with the tier.
-fn stands(status: &KycStatus) -> String {
+pub(in crate::mock) fn stands(status: &KycStatus) -> String {
     match status {
         KycStatus::Verified => String::new(),
         KycStatus::Pending => ", and your verification is pending".to_owned(),

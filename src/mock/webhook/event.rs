@@ -1,4 +1,4 @@
-//! What is told to tenants: an event and its bytes (K63, K81).
+//! What is told to tenants: an event and its bytes (K63, K81, K82).
 
 use axum::http::HeaderMap;
 use bytes::Bytes;

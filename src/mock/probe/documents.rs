@@ -1,0 +1,196 @@
+//! The discovery document and the key set (K1 to K6).
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    super::{claims::SCOPES, endpoint::Endpoint},
+    ask::{Asked, Asker, Seen},
+    finding::{Difference, Finding, differs, same},
+};
+use crate::wire::claims;
+
+/// The addresses that the document names, as far as they are on the origin itself: no other host is
+/// asked anything.
+pub(super) struct Named {
+    pub(super) authorize: Result<String, String>,
+    pub(super) token: Result<String, String>,
+    pub(super) userinfo: Result<String, String>,
+    jwks: Result<String, String>,
+}
+
+impl Named {
+    pub(super) fn in_document(asker: &Asker, discovery: &Asked) -> Self {
+        let document = discovery.as_ref().map(Seen::json);
+        let of = |name: &str| {
+            let document = document.as_ref().map_err(|why| (*why).clone())?;
+            let url = document.get(name).and_then(Value::as_str);
+            let inside = format!("{}/", asker.origin());
+            url.filter(|url| url.starts_with(&inside))
+                .map(str::to_owned)
+                .ok_or_else(|| format!("the discovery document names no `{name}` there"))
+        };
+        Self {
+            authorize: of("authorization_endpoint"),
+            token: of("token_endpoint"),
+            userinfo: of("userinfo_endpoint"),
+            jwks: of("jwks_uri"),
+        }
+    }
+}
+
+pub(super) fn discovery(asker: &Asker, issuer: &str, discovery: &Asked) -> Vec<Finding> {
+    let mut findings = vec![
+        Finding::of("K1", "there is a discovery document", discovery, |seen| {
+            seen.is(200)?;
+            seen.has("content-type", "application/json")
+        }),
+        Finding::of("K2", "`issuer` is the one expected", discovery, |seen| {
+            member(seen, "issuer", issuer)
+        }),
+    ];
+    for (name, endpoint) in [
+        ("authorization_endpoint", Endpoint::Authorize),
+        ("token_endpoint", Endpoint::Token),
+        ("userinfo_endpoint", Endpoint::Userinfo),
+        ("jwks_uri", Endpoint::Jwks),
+    ] {
+        let expected = asker.at(endpoint.path());
+        let what = format!("`{name}` in the discovery document");
+        findings.push(Finding::of("K4", what, discovery, |seen| {
+            member(seen, name, &expected)
+        }));
+    }
+    for (name, has) in METADATA {
+        let what = format!("`{name}` in the discovery document");
+        findings.push(Finding::of("K5", what, discovery, |seen| {
+            list(seen, name, has)
+        }));
+    }
+    let name = "authorization_response_iss_parameter_supported";
+    let what = format!("`{name}` in the discovery document");
+    findings.push(Finding::of("K5", what, discovery, |seen| {
+        let found = seen.json().get(name).map(Value::to_string);
+        same("true", found.as_deref().unwrap_or("nothing"))
+    }));
+    findings
+}
+
+pub(super) async fn keys(asker: &Asker, named: &Named) -> Vec<Finding> {
+    let keys = match &named.jwks {
+        Ok(url) => asker.get(url).await,
+        Err(why) => Err(why.clone()),
+    };
+    vec![
+        Finding::of(
+            "K6",
+            "every key is a public one of Ed25519",
+            &keys,
+            |seen| {
+                seen.is(200)?;
+                let document = seen.json();
+                let keys = document.get("keys").and_then(Value::as_array);
+                let keys = keys.filter(|keys| !keys.is_empty());
+                let keys = keys.ok_or_else(|| differs("keys", &seen.body))?;
+                keys.iter().try_for_each(key)
+            },
+        ),
+        Finding::of("K6", "the key set may be cached", &keys, |seen| {
+            seen.has("cache-control", "max-age=")
+        }),
+    ]
+}
+
+/// Shows the names of what is wrong, for a key that is not public must not be shown.
+fn key(key: &Value) -> Result<(), Difference> {
+    for (name, expected) in [
+        ("kty", "OKP"),
+        ("crv", "Ed25519"),
+        ("use", "sig"),
+        ("alg", claims::ALG_EDDSA),
+    ] {
+        let found = key.get(name).and_then(Value::as_str).unwrap_or("nothing");
+        if found != expected {
+            let expected = format!("`{name}` `{expected}`");
+            return Err(differs(expected, found));
+        }
+    }
+    for name in ["kid", "x"] {
+        if key
+            .get(name)
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+        {
+            return Err(differs(format!("a `{name}`"), "none"));
+        }
+    }
+    if key.get("d").is_some() {
+        return Err(differs("no `d`", "a private key"));
+    }
+    Ok(())
+}
+
+fn member(seen: &Seen, name: &str, expected: &str) -> Result<(), Difference> {
+    match seen.json().get(name) {
+        Some(Value::String(found)) => same(expected, found),
+        Some(other) => Err(differs(expected, &other.to_string())),
+        None => Err(differs(expected, "nothing")),
+    }
+}
+
+/// In any order.
+fn list(seen: &Seen, name: &str, has: &Has) -> Result<(), Difference> {
+    let document = seen.json();
+    let found = document.get(name).and_then(Value::as_array);
+    let found: BTreeSet<&str> = found
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let (is_it, expected) = match has {
+        Has::Exactly(words) => (found == words.iter().copied().collect(), words),
+        Has::AtLeast(words) => (words.iter().all(|word| found.contains(word)), words),
+    };
+    if is_it {
+        return Ok(());
+    }
+    let shown = |words: Vec<&str>| words.join(", ");
+    let found = match shown(found.into_iter().collect()) {
+        none if none.is_empty() => "nothing".to_owned(),
+        some => some,
+    };
+    Err(differs(shown(expected.to_vec()), &found))
+}
+
+enum Has {
+    Exactly(&'static [&'static str]),
+    AtLeast(&'static [&'static str]),
+}
+
+const METADATA: &[(&str, Has)] = &[
+    ("response_types_supported", Has::Exactly(&["code"])),
+    (
+        "grant_types_supported",
+        Has::Exactly(&["authorization_code"]),
+    ),
+    ("code_challenge_methods_supported", Has::Exactly(&["S256"])),
+    (
+        "id_token_signing_alg_values_supported",
+        Has::Exactly(&[claims::ALG_EDDSA]),
+    ),
+    (
+        "token_endpoint_auth_methods_supported",
+        Has::Exactly(&["client_secret_post", "none"]),
+    ),
+    ("scopes_supported", Has::AtLeast(&SCOPES)),
+    (
+        "claims_supported",
+        Has::AtLeast(&[claims::SUB, claims::KYC_STATUS, claims::KYC_TIER]),
+    ),
+    ("subject_types_supported", Has::Exactly(&["public"])),
+    (
+        "acr_values_supported",
+        Has::Exactly(&["t0", "t1", "t2", "t3"]),
+    ),
+];

@@ -1,0 +1,130 @@
+//! The contract is a page of the crate: what cites it cites a row that is there, and what it says
+//! of the server's side is cited.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What is known of KYCPort from outside. Rows that this crate added besides are in the page alone.
+const GIVEN: &[(u32, u32)] = &[
+    (1, 6),
+    (10, 18),
+    (20, 25),
+    (30, 35),
+    (40, 45),
+    (50, 54),
+    (60, 64),
+    (70, 72),
+];
+
+/// Rows of which no mock can be held to anything.
+const NOT_THE_SERVERS: &[(&str, &str)] = &[
+    ("K3", "about a tenant's setting: the mock has one host"),
+    ("K72", "advice to tenants"),
+];
+
+#[test]
+fn every_row_that_was_given_is_in_the_page_once() {
+    let rows = rows();
+    for id in GIVEN.iter().flat_map(|(from, to)| *from..=*to) {
+        let id = format!("K{id}");
+        assert!(rows.contains(&id), "{id} is not in the page");
+    }
+    let once: BTreeSet<_> = rows.iter().collect();
+    assert_eq!(once.len(), rows.len(), "a row stands twice: {rows:?}");
+}
+
+#[test]
+fn every_row_says_where_it_is_from_and_what_is_assumed_says_why() {
+    for line in page().lines().filter(|line| line.starts_with("| K")) {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        let (id, from, fact) = (cells.next(), cells.next().unwrap(), cells.next().unwrap());
+        let id = id.unwrap();
+        let known = from.split(' ').all(|it| ["D", "L", "O", "A"].contains(&it));
+        assert!(known, "{id} is from {from:?}");
+        let given = GIVEN
+            .iter()
+            .flat_map(|(from, to)| *from..=*to)
+            .any(|own| format!("K{own}") == id);
+        assert!(given || fact.contains("Reason: "), "{id} says no reason");
+    }
+}
+
+#[test]
+fn every_row_that_is_cited_is_there() {
+    let rows: BTreeSet<_> = rows().into_iter().collect();
+    for (id, files) in cited(&["src", "tests", "examples", "benches"]) {
+        assert!(
+            rows.contains(&id),
+            "{id} is no row, and is cited in {files:?}"
+        );
+    }
+}
+
+#[test]
+fn every_row_about_the_server_is_cited_by_the_mock_or_by_a_test() {
+    let cited = cited(&["src/mock", "tests"]);
+    for id in rows() {
+        let excepted = NOT_THE_SERVERS.iter().any(|(own, _)| *own == id);
+        let files = cited.get(&id);
+        assert!(
+            files.is_some() != excepted,
+            "{id} is cited in {files:?}, and is excepted: {excepted}"
+        );
+    }
+}
+
+fn page() -> String {
+    fs::read_to_string(root().join("src/guide/contract.md")).unwrap()
+}
+
+fn rows() -> Vec<String> {
+    let page = page();
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| K"));
+    let ids = lines.filter_map(|line| line.split_once(" |"));
+    ids.map(|(number, _)| format!("K{number}")).collect()
+}
+
+/// By row, the files that name it. This one, the page itself and the list of what a probe cannot
+/// look at do not count.
+fn cited(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let mut left: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.ends_with("node_modules") {
+            let entries = fs::read_dir(&path).unwrap();
+            left.extend(entries.map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let kind = path.extension().and_then(|it| it.to_str()).unwrap_or("");
+        let lists = [
+            "mock_own/contract.rs",
+            "guide/contract.md",
+            "probe/unprobed.rs",
+        ];
+        let own = lists.iter().any(|list| path.ends_with(list));
+        if own || !["rs", "md", "txt", "mjs", "py"].contains(&kind) {
+            continue;
+        }
+        for id in ids(&fs::read_to_string(&path).unwrap()) {
+            found.entry(id).or_default().insert(path.clone());
+        }
+    }
+    found
+}
+
+/// Every word that is a `K` and digits.
+fn ids(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_id = |word: &&str| {
+        let digits = word.strip_prefix('K').unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    words.filter(is_id).map(str::to_owned).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

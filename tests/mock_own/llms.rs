@@ -1,0 +1,127 @@
+//! What the guidance for coding assistants says is true, literally.
+
+use http::Method;
+use kycport::mock::Endpoint;
+
+use crate::support::{BACK, CHALLENGE, Desk, VERIFIER, query};
+
+// K71
+#[tokio::test]
+async fn the_guidance_can_be_copied_and_works() {
+    let desk = Desk::new().await;
+    let page = desk.browser.fetch(desk.kyc.url(Endpoint::LlmsTxt)).await;
+    let page = page.unwrap();
+    page.assert_ok();
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    let (client, key) = (desk.kyc.client(), desk.kyc.tenant().api_key());
+    for secret in [key, client.secret().unwrap(), &desk.kyc.webhooks().secret()] {
+        assert!(!page.body().contains(secret));
+    }
+    // What stands in braces is JSON; a name that nobody filled in is not.
+    for opened in page.body().split('{').skip(1) {
+        assert!(opened.starts_with('"'), "{opened}");
+    }
+
+    let back: String = url::form_urlencoded::byte_serialize(BACK.as_bytes()).collect();
+    let mut text = page.body().to_owned();
+    for (placeholder, value) in [
+        ("YOUR_CLIENT_ID", client.id()),
+        ("YOUR_CLIENT_SECRET", client.secret().unwrap()),
+        ("YOUR_TENANT_API_KEY", key),
+        ("PERSON_ID", desk.ada.id()),
+        ("=CHALLENGE", &format!("={CHALLENGE}")),
+        ("=VERIFIER", &format!("={VERIFIER}")),
+    ] {
+        text = text.replace(placeholder, value);
+    }
+    let line = |path: &str| {
+        let url = format!("{}{path}", desk.kyc.origin());
+        let found = text.lines().find(|line| {
+            let line = line.trim_start();
+            line.starts_with(&format!("curl {url}")) || line.starts_with(&url)
+        });
+        found.unwrap_or_else(|| panic!("{path}")).trim().to_owned()
+    };
+    let address = |line: &str| {
+        let mut words = line.split_whitespace();
+        words
+            .find(|word| word.starts_with("http"))
+            .unwrap()
+            .to_owned()
+    };
+
+    desk.browser
+        .fetch(address(&line(Endpoint::Discovery.path())))
+        .await
+        .unwrap()
+        .assert_ok();
+    let login = line(Endpoint::Authorize.path()).replace("YOUR_REDIRECT_URI", &back);
+    let to = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
+    let code = query(&to, "code").unwrap();
+
+    let exchange = line(Endpoint::Token.path())
+        .replace("=CODE", &format!("={code}"))
+        .replace("YOUR_REDIRECT_URI", BACK);
+    let form: Vec<_> = exchange
+        .split(" -d ")
+        .skip(1)
+        .map(|pair| pair.split_once('=').unwrap())
+        .collect();
+    let url = address(&exchange);
+    let tokens = desk.browser.post_form(url, &form).await.unwrap().json();
+
+    let access_token = tokens["access_token"].as_str().unwrap();
+    for (path, placeholder) in [
+        (Endpoint::Userinfo.path(), "ACCESS_TOKEN"),
+        ("/api/v1/kyc/", "nothing to replace"),
+    ] {
+        let ask = line(path).replace(placeholder, access_token);
+        let header = ask.split('"').nth(1).unwrap();
+        let (name, value) = header.split_once(": ").unwrap();
+        let visit = desk.browser.request(Method::GET, address(&ask)).fetch();
+        let told = visit.header(name, value).send().await.unwrap();
+        assert_eq!(told.json()["kyc_status"], "verified", "{path}");
+    }
+}
+
+// K71: every address in it is one of this mock's.
+#[tokio::test]
+async fn the_guidance_names_addresses_that_are_there() {
+    let desk = Desk::new().await;
+    let page = desk.browser.fetch(desk.kyc.url(Endpoint::LlmsTxt)).await;
+    let page = page.unwrap();
+    let origin = desk.kyc.origin();
+    let mut paths = Vec::new();
+    for (at, _) in page.body().match_indices("http") {
+        let rest = &page.body()[at..];
+        let end = rest.find(|c: char| c.is_whitespace() || "`,;?".contains(c));
+        let url = rest[..end.unwrap()].trim_end_matches(['.', ':']);
+        if url == "http" {
+            continue;
+        }
+        let path = url.strip_prefix(origin).unwrap_or_else(|| panic!("{url}"));
+        paths.push(path.to_owned());
+    }
+    for endpoint in Endpoint::ALL {
+        let path = endpoint.path().replace("{person_id}", "PERSON_ID");
+        let path = path.replace("{case_id}", "CASE_ID");
+        let named = paths.contains(&path);
+        // Found through discovery, or of no use to a tenant's code, or where this text is.
+        let unnamed = [
+            Endpoint::Jwks,
+            Endpoint::ReadCase,
+            Endpoint::Health,
+            Endpoint::LlmsTxt,
+        ];
+        assert_eq!(named, !unnamed.contains(&endpoint), "{path}");
+    }
+    for path in paths.iter().filter(|path| !path.is_empty()) {
+        let url = format!("{origin}{path}");
+        let visit = desk.browser.request(Method::GET, url).stay();
+        let status = visit.send().await.unwrap().status();
+        assert_ne!(status, 404, "{path}");
+    }
+}

@@ -1,0 +1,223 @@
+//! A live issuer held against the contract: the mock, the mock gone wrong, and nobody.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use kycport::mock::{Endpoint, MockIssuer, Probe, Report, Verdict, verify_against};
+
+fn words(report: &Report) -> BTreeSet<&'static str> {
+    report
+        .findings()
+        .iter()
+        .map(|it| it.verdict.word())
+        .collect()
+}
+
+/// Row and what was looked at, for everything that differs.
+fn different(report: &Report) -> Vec<String> {
+    let differs = |verdict: &Verdict| matches!(verdict, Verdict::Differs { .. });
+    let findings = report.findings().iter();
+    let findings = findings.filter(|it| differs(&it.verdict));
+    findings
+        .map(|it| format!("{} {}", it.row, it.what))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_mock_is_as_the_contract_says() {
+    let kyc = MockIssuer::start().await;
+    let report = verify_against(kyc.origin()).await;
+    assert_eq!(report.exit_code(), 0, "{report}");
+    assert_eq!(words(&report), BTreeSet::from(["match", "not probed"]));
+
+    let kyc = MockIssuer::builder().tls().start().await.unwrap();
+    let probe = Probe::new(kyc.origin()).trust_only(kyc.root_pem().unwrap());
+    let report = probe.run().await;
+    assert_eq!(report.exit_code(), 0, "{report}");
+    let text = report.to_string();
+    assert!(
+        text.contains("match        K70  TLS 1.1 is refused"),
+        "{text}"
+    );
+}
+
+// Every row is looked at, or it is said why not.
+#[tokio::test]
+async fn no_row_is_left_out() {
+    let report = verify_against("http://127.0.0.1:1").await;
+    let page = include_str!("../../src/guide/contract.md");
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| K"));
+    for number in lines.filter_map(|line| line.split_once(" |")) {
+        let row = format!("K{}", number.0);
+        assert!(report.findings().iter().any(|it| it.row == row), "{row}");
+    }
+    let findings = report.findings().iter();
+    let probed = |row: &str| {
+        let of_it = report.findings().iter().filter(|it| it.row == row);
+        let (not, yes): (Vec<_>, Vec<_>) =
+            of_it.partition(|it| matches!(it.verdict, Verdict::NotProbed(_)));
+        (!yes.is_empty(), !not.is_empty())
+    };
+    for row in findings.map(|it| it.row).filter(|row| *row != "K70") {
+        assert_ne!(probed(row), (true, true), "{row} is both");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_no_match() {
+    let kyc = MockIssuer::start().await;
+    kyc.stop().unwrap();
+    let report = verify_against(kyc.origin()).await;
+    assert_eq!(
+        (report.exit_code(), report.is_match()),
+        (2, false),
+        "{report}"
+    );
+    assert_eq!(
+        words(&report),
+        BTreeSet::from(["not reached", "not probed"])
+    );
+    kyc.restart().unwrap();
+
+    // One that is there, and busy, broken or slow.
+    let faults = [
+        kyc.on(Endpoint::Health).fail(503).once(),
+        kyc.on(Endpoint::Status).fail(429).once(),
+        kyc.on(Endpoint::LlmsTxt).hang().once(),
+    ];
+    let patient = Probe::new(kyc.origin()).patience(Duration::from_secs(1));
+    let report = patient.run().await;
+    assert_eq!(report.exit_code(), 2, "{report}");
+    for fault in faults {
+        fault.assert_hit();
+    }
+    let text = report.to_string();
+    for line in [
+        "not reached  K45  it says that it is up: it answered 503",
+        "not reached  K43  status refuses a key that is none: it answered 429",
+        "not reached  K71  there is guidance for assistants: no answer in time",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+// One that takes every connection and says nothing is given up before long.
+#[tokio::test]
+async fn it_is_done_in_bounded_time() {
+    let kyc = MockIssuer::start().await;
+    kyc.on_accept().hang().always().keep();
+    let patience = Duration::from_millis(50);
+    let probe = Probe::new(kyc.origin()).patience(patience).run();
+    let report = tokio::time::timeout(patience * 60, probe).await.unwrap();
+    assert_eq!(report.exit_code(), 2, "{report}");
+    assert!(report.to_string().contains("no time was left"), "{report}");
+}
+
+// A certificate that nobody vouches for is no answer.
+#[tokio::test]
+async fn it_believes_no_certificate_of_a_stranger() {
+    let kyc = MockIssuer::builder().tls().start().await.unwrap();
+    let other = MockIssuer::builder().tls().start().await.unwrap();
+    let probe = Probe::new(kyc.origin()).trust_only(other.root_pem().unwrap());
+    let report = probe.run().await;
+    assert_eq!(
+        words(&report),
+        BTreeSet::from(["not reached", "not probed"])
+    );
+    kyc.requests(Endpoint::Discovery).assert_count(0);
+}
+
+#[tokio::test]
+async fn what_differs_is_named() {
+    let kyc = MockIssuer::builder().issuer("https://www.kycport.com");
+    let kyc = kyc.start().await.unwrap();
+    let report = verify_against(kyc.origin()).await;
+    assert_eq!(different(&report), ["K2 `issuer` is the one expected"]);
+    let expecting = || Probe::new(kyc.origin()).issuer(kyc.issuer());
+    assert!(expecting().run().await.is_match());
+
+    kyc.switch(|switches| {
+        switches.advertise_iss_parameter = false;
+        switches.accept_basic = true;
+        switches.issue_refresh_tokens = true;
+        switches.cache_max_age = None;
+        switches.api_error_field = "detail";
+    });
+    let faults = [
+        kyc.on(Endpoint::Verify).answer(404, "text/html", "").once(),
+        kyc.on(Endpoint::LlmsTxt).redirect(302, "/").once(),
+        kyc.on(Endpoint::Authorize)
+            .redirect(302, "https://not-registered.invalid/")
+            .times(2),
+        kyc.edit_discovery(|it| it["token_endpoint"] = "https://evil.test/token/".into())
+            .once(),
+        kyc.edit_jwks(|it| it["keys"][0]["d"] = "private".into())
+            .once(),
+    ];
+    kyc.forget_requests();
+    let report = expecting().run().await;
+    assert_eq!(report.exit_code(), 1);
+    assert_eq!(
+        different(&report),
+        [
+            "K4 `token_endpoint` in the discovery document",
+            "K5 `grant_types_supported` in the discovery document",
+            "K5 `token_endpoint_auth_methods_supported` in the discovery document",
+            "K5 `authorization_response_iss_parameter_supported` in the discovery document",
+            "K6 every key is a public one of Ed25519",
+            "K6 the key set may be cached",
+            "K14 authorize without parameters is a page",
+            "K12 authorize sends nobody to an address that is not registered",
+            "K44 status says why in `error`",
+            "K54 a case asks for the same key",
+            "K18 there is a hosted page",
+            "K71 there is guidance for assistants",
+        ]
+    );
+    let text = report.to_string();
+    // What is elsewhere is not asked, and no key is shown.
+    assert!(text.contains("not reached  K23"), "{text}");
+    assert!(
+        text.contains("expected no `d`, found a private key"),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"found {"detail":"invalid_api_key"}"#),
+        "{text}"
+    );
+    kyc.requests(Endpoint::Token).assert_count(0);
+    for fault in faults {
+        fault.assert_hit();
+    }
+}
+
+// It reads, and has nothing to lose.
+#[tokio::test]
+async fn it_sends_no_credential_and_changes_nothing() {
+    let kyc = MockIssuer::start().await;
+    verify_against(kyc.origin()).await;
+    let requests = kyc.all_requests();
+    assert!(requests.len() > 12);
+    for request in requests {
+        let credential = request.header("authorization");
+        assert!(matches!(credential, None | Some("Bearer not-a-credential")));
+        assert_eq!(request.header("cookie"), None);
+        let is_token = request.path().starts_with("/api/oidc/token");
+        assert!(request.method() == "GET" || (request.method() == "POST" && is_token));
+        assert!(
+            request.status().is_none_or(|it| it == 200 || it >= 400),
+            "{request:?}"
+        );
+    }
+    for origin in [
+        "https://ada:secret@www.kycport.com",
+        "https://www.kycport.com/api",
+        "https://www.kycport.com/?token=secret",
+        "ftp://www.kycport.com",
+        "www.kycport.com",
+        "",
+    ] {
+        let report = verify_against(origin).await;
+        assert_eq!(report.exit_code(), 2, "{origin}");
+        assert!(!report.to_string().contains("secret"), "{origin}");
+    }
+}

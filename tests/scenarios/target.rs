@@ -1,0 +1,190 @@
+//! Which issuer the scenarios run against.
+//!
+//! The mock, unless `KYCPORT_SCENARIOS=environment`: then the one that an app's own variables name
+//! (`KYCPORT_CLIENT_ID`, `KYCPORT_CLIENT_SECRET`, `KYCPORT_REDIRECT_URI`, …). Besides there are
+//! `KYCPORT_SCENARIO_PERSON`, a `person_id` that the tenant sees, and `KYCPORT_SCENARIO_CASES=open`,
+//! which lets a case be opened and decided for that person. What needs a person who does as a test
+//! says is skipped there, and says so.
+
+use std::{env, io::Write as _};
+
+use kycport::{
+    Config, ConfigBuilder, KycTier, RelyingParty,
+    mock::{MockIssuer, Person},
+};
+use serde_json::Value;
+use url::Url;
+
+pub(crate) const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/callback";
+
+/// The example of RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// An issuer, as a tenant sees it.
+pub(crate) struct Target {
+    config: ConfigBuilder,
+    discovery_url: String,
+    client_id: String,
+    client_secret: Option<String>,
+    redirect_uri: String,
+    api_key: Option<String>,
+    person_id: Option<String>,
+    may_open_cases: bool,
+    /// The issuer itself and somebody there, where they do as a test says.
+    mock: Option<(MockIssuer, Person)>,
+}
+
+/// Somebody who does as a test says.
+pub(crate) struct Somebody<'a> {
+    kyc: &'a MockIssuer,
+    person: &'a Person,
+}
+
+impl Target {
+    pub(crate) async fn new() -> Self {
+        if is_named() {
+            Self::of_environment()
+        } else {
+            Self::of_mock(MockIssuer::start().await)
+        }
+    }
+
+    fn of_mock(kyc: MockIssuer) -> Self {
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        Self {
+            config: kyc.config(REDIRECT_URI),
+            discovery_url: kyc.discovery_url(),
+            client_id: kyc.client().id().to_owned(),
+            client_secret: kyc.client().secret().map(str::to_owned),
+            redirect_uri: REDIRECT_URI.to_owned(),
+            api_key: Some(kyc.tenant().api_key().to_owned()),
+            person_id: Some(ada.id().to_owned()),
+            may_open_cases: true,
+            mock: Some((kyc, ada)),
+        }
+    }
+
+    fn of_environment() -> Self {
+        let variable = |name: &str| env::var(name).ok();
+        let config = Config::builder_from_env().unwrap();
+        let built = config.clone().build().unwrap();
+        let discovery_url = variable("KYCPORT_DISCOVERY_URL");
+        Self {
+            config,
+            discovery_url: discovery_url.unwrap_or_else(|| PRODUCTION.to_owned()),
+            client_id: built.client_id().to_owned(),
+            client_secret: variable("KYCPORT_CLIENT_SECRET"),
+            redirect_uri: variable("KYCPORT_REDIRECT_URI").unwrap(),
+            api_key: variable("KYCPORT_TENANT_API_KEY"),
+            person_id: variable("KYCPORT_SCENARIO_PERSON"),
+            may_open_cases: variable("KYCPORT_SCENARIO_CASES").as_deref() == Some("open"),
+            mock: None,
+        }
+    }
+
+    pub(crate) fn relying_party(&self) -> RelyingParty {
+        self.relying_party_with(|config| config)
+    }
+
+    pub(crate) fn relying_party_with(
+        &self,
+        more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    ) -> RelyingParty {
+        RelyingParty::new(more(self.config.clone()).build().unwrap()).unwrap()
+    }
+
+    pub(crate) fn api_key(&self) -> Option<&str> {
+        self.api_key.as_deref()
+    }
+
+    /// Whose status may be asked for; the tenant has a key then.
+    pub(crate) fn person_id(&self) -> Option<&str> {
+        self.person_id.as_deref().filter(|_| self.api_key.is_some())
+    }
+
+    pub(crate) fn may_open_cases(&self) -> bool {
+        self.may_open_cases
+    }
+
+    pub(crate) fn mock(&self) -> Option<&(MockIssuer, Person)> {
+        self.mock.as_ref()
+    }
+
+    pub(crate) fn somebody(&self) -> Option<Somebody<'_>> {
+        let (kyc, person) = self.mock.as_ref()?;
+        Some(Somebody { kyc, person })
+    }
+
+    /// A fresh code, and the verifier that fits it.
+    pub(crate) async fn code(&self) -> Option<(String, &'static str)> {
+        let somebody = self.somebody()?;
+        let url = self.endpoint("authorization_endpoint").await;
+        let request = [
+            ("response_type", "code"),
+            ("client_id", &self.client_id),
+            ("redirect_uri", &self.redirect_uri),
+            ("scope", "openid kyc"),
+            ("state", "the-state"),
+            ("nonce", "the-nonce"),
+            ("code_challenge", CHALLENGE),
+            ("code_challenge_method", "S256"),
+        ];
+        let url = Url::parse_with_params(&url, request).unwrap();
+        let callback = somebody.comes_back_from(&url).await;
+        let code = callback.query_pairs().find(|(name, _)| name == "code");
+        Some((code.unwrap().1.into_owned(), VERIFIER))
+    }
+
+    /// What the token endpoint says to a code, with this client's own secret.
+    pub(crate) async fn exchange(&self, code: &str, verifier: &str) -> (u16, Value) {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("client_id", &self.client_id),
+            ("code_verifier", verifier),
+        ];
+        if let Some(secret) = &self.client_secret {
+            form.push(("client_secret", secret));
+        }
+        let url = self.endpoint("token_endpoint").await;
+        let answer = reqwest::Client::new().post(url).form(&form).send().await;
+        let answer = answer.unwrap();
+        (answer.status().as_u16(), json(answer).await)
+    }
+
+    /// Where the discovery document says that it is (K1).
+    async fn endpoint(&self, name: &str) -> String {
+        let answer = reqwest::get(&self.discovery_url).await.unwrap();
+        json(answer).await[name].as_str().unwrap().to_owned()
+    }
+}
+
+impl Somebody<'_> {
+    pub(crate) fn id(&self) -> &str {
+        self.person.id()
+    }
+
+    /// Allows the login, and comes back as far as the callback.
+    pub(crate) async fn comes_back_from(&self, login: &Url) -> Url {
+        let browser = self.kyc.browser();
+        browser.start_sign_in(login, self.person).await.unwrap()
+    }
+}
+
+/// Whether the environment names the issuer.
+pub(crate) fn is_named() -> bool {
+    env::var("KYCPORT_SCENARIOS").is_ok_and(|it| it == "environment")
+}
+
+/// Straight to stderr, which the test harness does not swallow.
+pub(crate) fn skip(why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
+}
+
+async fn json(answer: reqwest::Response) -> Value {
+    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+}
+
+const PRODUCTION: &str = "https://www.kycport.com/api/oidc/.well-known/openid-configuration";
