@@ -30,6 +30,7 @@ use crate::{
     kyc::{Assurance, Assurances, StatusClient},
     oidc::OidcClient,
     secret::Secret,
+    webhook::ReplayStore,
 };
 
 /// What every request through the layer carries. Cheap to clone; clones are the same request.
@@ -82,6 +83,14 @@ impl Shared {
             settings,
             sessions,
             pending,
+        }
+    }
+
+    /// The same, where logins are claimed in `engine`.
+    pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
+        Self {
+            pending: self.pending.claimed_in(engine),
+            ..self
         }
     }
 

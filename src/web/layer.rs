@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,6 +21,7 @@ use super::{
     cookies, csrf,
     problem::{Audience, Problem},
 };
+use crate::webhook::ReplayStore;
 
 /// Lets handlers see who is signed in. Made by
 /// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
@@ -31,6 +33,26 @@ pub struct SessionLayer {
 impl SessionLayer {
     pub(super) fn new(shared: Shared) -> Self {
         Self { shared }
+    }
+
+    /// Claims each login in `engine`, of which all instances share one, so that of several
+    /// simultaneous callbacks one takes it. A session store that lets several create one record at
+    /// once needs this, such as `PostgresStore`; without it nobody can sign in there, and the log
+    /// says so. Whether a store needs it is found out at the first login.
+    ///
+    /// ```
+    /// # use kycport::{Config, MemoryStore, RelyingParty, webhook::MemoryReplayStore};
+    /// # let config = Config::builder("my-client", "https://app.example.com/auth/callback").build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// # let store = MemoryStore::default();
+    /// let layer = kycport.session_layer(store).claims(MemoryReplayStore::default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn claims(self, engine: impl ReplayStore) -> Self {
+        Self {
+            shared: self.shared.claimed_in(Arc::new(engine)),
+        }
     }
 }
 

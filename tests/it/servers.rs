@@ -36,7 +36,7 @@ const POSTGRES: &str = r#"
 dir=$(mktemp -d) && cd "$dir" || exit 1
 "$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync >"$dir/log" 2>&1 || exit 1
 "$BIN/postgres" -D "$dir/data" -p "$PORT" -h 127.0.0.1 -k "$dir" \
-    -c fsync=off -c max_connections=60 >>"$dir/log" 2>&1 &
+    -c fsync=off -c max_connections=200 >>"$dir/log" 2>&1 &
 pid=$!
 read _
 kill -QUIT "$pid"
@@ -134,9 +134,14 @@ impl Server {
 
     /// A connected client. It listens before it lets anybody in, so that is tried again.
     pub(crate) async fn postgres_pool(&self) -> PgPool {
+        self.postgres_pool_of(8).await
+    }
+
+    /// The same, of so many connections.
+    pub(crate) async fn postgres_pool_of(&self, connections: u32) -> PgPool {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         for _ in 0..100 {
-            let options = PgPoolOptions::new().max_connections(8);
+            let options = PgPoolOptions::new().max_connections(connections);
             match options.connect(&url).await {
                 Ok(pool) => return pool,
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
