@@ -10,6 +10,7 @@
 )]
 
 mod access_token;
+mod assurance_cache;
 mod authorize;
 mod bad_tokens;
 mod bearer;
