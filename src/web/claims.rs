@@ -2,8 +2,9 @@
 //!
 //! A session store has no operation for that. Some refuse an id that is taken, in one step, and a
 //! mark under a known id is a claim there. Others look and then write, and two that come together
-//! both succeed: there a [`ReplayStore`] claims. Which of the two a store is, it does not say; so
-//! it is tried, and what fails the trial lets nobody in.
+//! both succeed: there a [`ReplayStore`] claims. A store of a kind that is not known counts as one
+//! of those, unless the app vouches for it; a trial can show that it is wrong to, but not that it
+//! is right: on a busy machine, one trial in ten of Postgres shows nothing.
 
 use std::{
     fmt::{self, Debug},
@@ -42,8 +43,15 @@ pub(super) struct Claims {
 #[derive(Clone)]
 enum By {
     /// The mark itself, if the store is found to be up to it.
-    Store(Arc<OnceCell<Creation>>),
+    Store(Word, Arc<OnceCell<Creation>>),
     Engine(Arc<dyn ReplayStore>),
+}
+
+/// What the app says of a store that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Nothing,
+    Vouched,
 }
 
 /// What is created in a trial.
@@ -59,7 +67,14 @@ impl Claims {
         Self {
             records,
             clock,
-            by: By::Store(Arc::default()),
+            by: By::Store(Word::Nothing, Arc::default()),
+        }
+    }
+
+    pub(super) fn by_vouched_store(self) -> Self {
+        Self {
+            by: By::Store(Word::Vouched, Arc::default()),
+            ..self
         }
     }
 
@@ -72,12 +87,12 @@ impl Claims {
 
     /// Whether there is something that claims, which is found out once.
     pub(super) async fn check(&self) -> Result<(), StoreUnavailable> {
-        let By::Store(found) = &self.by else {
+        let By::Store(word, found) = &self.by else {
             return Ok(());
         };
-        match found.get_or_try_init(|| self.find_out()).await? {
+        match found.get_or_try_init(|| self.find_out(*word)).await? {
             Creation::Atomic => Ok(()),
-            Creation::Racy | Creation::Untried => Err(StoreUnavailable),
+            Creation::Racy | Creation::Unknown => Err(StoreUnavailable),
         }
     }
 
@@ -108,15 +123,15 @@ impl Claims {
         Ok(Created::New)
     }
 
-    async fn find_out(&self) -> Result<Creation, StoreUnavailable> {
-        let found = match self.records.creation() {
-            Creation::Untried => self.try_out().await?,
-            known => known,
+    async fn find_out(&self, word: Word) -> Result<Creation, StoreUnavailable> {
+        let found = match (self.records.creation(), word) {
+            (Creation::Unknown, Word::Vouched) => self.try_out().await?,
+            (known, _) => known,
         };
         if found != Creation::Atomic {
             tracing::error!(
                 "nobody can sign in: of two callbacks that take a login at once, this session \
-                 store lets both have it. Say where logins are claimed: \
+                 store may let both have it. Say where logins are claimed: \
                  `kycport.session_layer(store).claims(PostgresReplayStore::new(pool))`"
             );
         }

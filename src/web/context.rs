@@ -94,6 +94,14 @@ impl Shared {
         }
     }
 
+    /// The same, where the store claims logins, on the app's word.
+    pub(super) fn claimed_by_vouched_store(self) -> Self {
+        Self {
+            pending: self.pending.claimed_by_vouched_store(),
+            ..self
+        }
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }

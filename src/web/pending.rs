@@ -110,6 +110,14 @@ impl PendingLogins {
         }
     }
 
+    /// The same, where the store claims logins, on the app's word.
+    pub(super) fn claimed_by_vouched_store(self) -> Self {
+        Self {
+            claims: self.claims.by_vouched_store(),
+            ..self
+        }
+    }
+
     pub(super) async fn add(&self, login: PendingLogin) -> Result<(), StoreUnavailable> {
         // Nobody is sent to KYCPort who could not come back.
         self.claims.check().await?;

@@ -32,8 +32,14 @@ const MEMBER: &str = "kycport";
 /// The form of what is stored; a record of another version reads as absent.
 const VERSION: u64 = 1;
 
+/// Stores that refuse an id that is taken, in one step.
+const REFUSE: [&str; 2] = [
+    "tower_sessions_redis_store::RedisStore<",
+    "tower_sessions_memory_store::MemoryStore",
+];
+
 /// The crate whose stores look whether an id is taken, and then write over it, in two steps.
-const CHECKS_THEN_WRITES: &str = "tower_sessions_sqlx_store";
+const LOOK_THEN_WRITE: &str = "tower_sessions_sqlx_store";
 
 /// A kind of record. Records of different kinds never meet: the kind is part of the id.
 pub(super) trait Stored: Serialize + DeserializeOwned {
@@ -66,18 +72,20 @@ pub(super) enum Creation {
     Atomic,
     /// It is not.
     Racy,
-    /// Nobody has said.
-    Untried,
+    /// This kind of store is not known.
+    Unknown,
 }
 
 impl Creation {
     fn by<S: SessionStore>() -> Self {
-        if TypeId::of::<S>() == TypeId::of::<MemoryStore>() {
+        let name = type_name::<S>();
+        let is_own = TypeId::of::<S>() == TypeId::of::<MemoryStore>();
+        if is_own || REFUSE.iter().any(|known| name.starts_with(known)) {
             Self::Atomic
-        } else if type_name::<S>().contains(CHECKS_THEN_WRITES) {
+        } else if name.contains(LOOK_THEN_WRITE) {
             Self::Racy
         } else {
-            Self::Untried
+            Self::Unknown
         }
     }
 }

@@ -25,7 +25,6 @@ use crate::{
     engines::{Engine, postgres, two_instances},
     faulty_store::{FaultyStore, Op},
     leaks::Log,
-    servers,
     support::tenant_app_of,
 };
 
@@ -81,7 +80,10 @@ async fn a_store_that_lets_two_create_is_good_enough_with_claims() {
 }
 
 /// Nobody is sent to KYCPort, and a callback that comes all the same is not served.
-async fn nobody_signs_in(store: impl SessionStore + Clone) {
+async fn nobody_signs_in(
+    store: impl SessionStore + Clone,
+    layer: impl FnOnce(SessionLayer) -> SessionLayer,
+) {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T2).create();
     let (log, _guard) = Log::capture();
@@ -94,7 +96,7 @@ async fn nobody_signs_in(store: impl SessionStore + Clone) {
     let browser = kyc.browser();
     let login = right.url("/auth/login");
     let callback = browser.start_sign_in(login, &ada).await.unwrap();
-    let wrong = serve_with(&kyc, |kycport| kycport.session_layer(store.clone())).await;
+    let wrong = serve_with(&kyc, |kycport| layer(kycport.session_layer(store.clone()))).await;
     let key = browser.cookie(right.url("/"), BINDING).unwrap();
     let cookie = format!("{BINDING}={key}; Secure; Path=/");
     browser.set_cookie(wrong.url("/"), &cookie);
@@ -120,19 +122,25 @@ async fn on_postgres_without_claims_nobody_signs_in() {
     let Some(pool) = postgres().await else {
         return;
     };
-    nobody_signs_in(PostgresStore::new(pool)).await;
-    // On one connection nothing races that could be seen.
-    let pool = servers::postgres().unwrap().postgres_pool_of(1).await;
-    nobody_signs_in(PostgresStore::new(pool)).await;
+    let store = PostgresStore::new(pool);
+    nobody_signs_in(store.clone(), |layer| layer).await;
+    // Not even on the app's word.
+    nobody_signs_in(store, SessionLayer::danger_store_claims).await;
 }
 
 #[tokio::test]
-async fn a_store_that_lets_two_create_is_found_out() {
+async fn on_a_store_that_is_not_known_nobody_signs_in() {
     // case 35
-    nobody_signs_in(LooksThenWrites::default()).await;
-    if let Some(pool) = postgres().await {
-        nobody_signs_in(InDisguise(PostgresStore::new(pool))).await;
-    }
+    let honest = FaultyStore::over(MemoryStore::default());
+    nobody_signs_in(honest, |layer| layer).await;
+    nobody_signs_in(LooksThenWrites::default(), |layer| layer).await;
+}
+
+#[tokio::test]
+async fn a_wrong_word_for_a_store_is_found_out() {
+    // case 35
+    let store = LooksThenWrites::default();
+    nobody_signs_in(store, SessionLayer::danger_store_claims).await;
 }
 
 #[tokio::test]
@@ -140,7 +148,11 @@ async fn a_store_that_fails_in_its_trial_is_tried_again() {
     // cases 35, 45
     let kyc = MockIssuer::start().await;
     let store = FaultyStore::over(MemoryStore::default());
-    let app = serve_with(&kyc, |kycport| kycport.session_layer(store.clone())).await;
+    let app = serve_with(&kyc, |kycport| {
+        let layer = kycport.session_layer(store.clone());
+        layer.danger_store_claims()
+    })
+    .await;
     store.fail();
     let login = async || {
         let page = kyc.browser().open(app.url("/auth/login")).await.unwrap();
@@ -230,28 +242,5 @@ impl SessionStore for LooksThenWrites {
 impl Debug for LooksThenWrites {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LooksThenWrites")
-    }
-}
-
-/// A store whose type does not say what it is.
-#[derive(Debug, Clone)]
-struct InDisguise(PostgresStore);
-
-#[async_trait]
-impl SessionStore for InDisguise {
-    async fn create(&self, record: &mut Record) -> Result<()> {
-        self.0.create(record).await
-    }
-
-    async fn save(&self, record: &Record) -> Result<()> {
-        self.0.save(record).await
-    }
-
-    async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        self.0.load(id).await
-    }
-
-    async fn delete(&self, id: &Id) -> Result<()> {
-        self.0.delete(id).await
     }
 }

@@ -7,8 +7,11 @@ use std::sync::{
 
 use axum::{Router, extract::Request};
 use kycport::{
-    ConfigBuilder, MemoryStore, RelyingParty, RunningApp, mock::MockIssuer, web::SessionLayer,
-    webhook::PostgresReplayStore,
+    ConfigBuilder, MemoryStore, RelyingParty, RunningApp,
+    kyc::{MemoryCache, PostgresAssuranceCache, RedisAssuranceCache},
+    mock::MockIssuer,
+    web::{SessionLayer, WebhookReceiverBuilder},
+    webhook::{MemoryReplayStore, PostgresReplayStore, RedisReplayStore},
 };
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
@@ -21,7 +24,7 @@ use crate::{servers, support::tenant_app_of};
 /// Where the instances keep their sessions, and claim their logins.
 #[derive(Clone)]
 pub(crate) enum Engine {
-    Memory(MemoryStore),
+    Memory(MemoryStore, MemoryCache, MemoryReplayStore),
     Redis(fred::clients::Pool),
     Postgres(PgPool),
 }
@@ -29,21 +32,29 @@ pub(crate) enum Engine {
 impl Engine {
     /// Every engine that is installed here, each with connections of its own.
     pub(crate) async fn all(kyc: &MockIssuer) -> Vec<Self> {
-        let memory = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
-        let mut all = vec![Self::Memory(memory)];
-        if let Some(server) = servers::redis() {
-            all.push(Self::Redis(server.redis_pool().await));
-        }
-        if servers::postgres().is_some() {
-            all.push(Self::Postgres(postgres().await.unwrap()));
-        }
+        let mut all = vec![Self::memory(kyc)];
+        all.extend(Self::redis().await);
+        all.extend(Self::postgres().await);
         all
+    }
+
+    pub(crate) fn memory(kyc: &MockIssuer) -> Self {
+        let store = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
+        Self::Memory(store, MemoryCache::default(), MemoryReplayStore::default())
+    }
+
+    pub(crate) async fn redis() -> Option<Self> {
+        Some(Self::Redis(servers::redis()?.redis_pool().await))
+    }
+
+    pub(crate) async fn postgres() -> Option<Self> {
+        Some(Self::Postgres(postgres().await?))
     }
 
     /// The layer, as a tenant would build it.
     pub(crate) fn layer(&self, kycport: &RelyingParty) -> SessionLayer {
         match self {
-            Self::Memory(store) => kycport.session_layer(store.clone()),
+            Self::Memory(store, ..) => kycport.session_layer(store.clone()),
             Self::Redis(pool) => kycport.session_layer(RedisStore::new(pool.clone())),
             Self::Postgres(pool) => kycport
                 .session_layer(PostgresStore::new(pool.clone()))
@@ -51,9 +62,38 @@ impl Engine {
         }
     }
 
+    /// What the instances know of people.
+    pub(crate) fn cache(&self, config: ConfigBuilder) -> ConfigBuilder {
+        match self {
+            Self::Memory(_, cache, _) => config.assurance_cache(cache.clone()),
+            Self::Redis(pool) => config.assurance_cache(RedisAssuranceCache::new(pool.clone())),
+            Self::Postgres(pool) => {
+                config.assurance_cache(PostgresAssuranceCache::new(pool.clone()))
+            }
+        }
+    }
+
+    /// Which events the instances have handled.
+    pub(crate) fn replay(&self, receiver: WebhookReceiverBuilder) -> WebhookReceiverBuilder {
+        match self {
+            Self::Memory(_, _, store) => receiver.replay_store(store.clone()),
+            Self::Redis(pool) => receiver.replay_store(RedisReplayStore::new(pool.clone())),
+            Self::Postgres(pool) => receiver.replay_store(PostgresReplayStore::new(pool.clone())),
+        }
+    }
+
+    /// An instance of an app that keeps everything here.
+    pub(crate) fn instance(&self, config: ConfigBuilder) -> Router {
+        let config = self.cache(config).build().unwrap();
+        let kycport = RelyingParty::new(config).unwrap();
+        let receiver = self.replay(kycport.webhooks(async |_| Ok::<(), std::io::Error>(())));
+        tenant_app_of(&kycport, self.layer(&kycport))
+            .route_service("/webhooks/kycport", receiver.build().unwrap())
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Memory(_) => "memory",
+            Self::Memory(..) => "memory",
             Self::Redis(_) => "redis",
             Self::Postgres(_) => "postgres",
         }
@@ -64,15 +104,19 @@ impl Engine {
 pub(crate) async fn postgres() -> Option<PgPool> {
     static MIGRATED: OnceCell<()> = OnceCell::const_new();
     let pool = servers::postgres()?.postgres_pool().await;
-    let migrating = async {
-        PostgresStore::new(pool.clone()).migrate().await.unwrap();
-        PostgresReplayStore::new(pool.clone())
-            .migrate()
-            .await
-            .unwrap();
-    };
-    MIGRATED.get_or_init(|| migrating).await;
+    MIGRATED.get_or_init(|| migrate(&pool)).await;
     Some(pool)
+}
+
+/// As a tenant does when deploying.
+pub(crate) async fn migrate(pool: &PgPool) {
+    PostgresStore::new(pool.clone()).migrate().await.unwrap();
+    let (claims, cache) = (
+        PostgresReplayStore::new(pool.clone()),
+        PostgresAssuranceCache::new(pool.clone()),
+    );
+    claims.migrate().await.unwrap();
+    cache.migrate().await.unwrap();
 }
 
 /// Two instances behind a load balancer.

@@ -35,6 +35,7 @@ mod foreign_relying_party;
 mod foreign_tokens;
 mod guard;
 mod id_token;
+mod instances;
 mod jwks;
 mod key_set;
 mod leaks;
