@@ -51,6 +51,7 @@ mod sign_in;
 mod socket_faults;
 mod status;
 mod step_up;
+mod stored_forms;
 mod support;
 mod tls;
 mod tls_versions;
