@@ -324,7 +324,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Where assurances are kept: in memory. Instances that share a cache share what they know.
+    /// Where assurances are kept: in memory. Instances that share a cache share what they know; there
+    /// is one in Redis and one in Postgres, in [`kyc`](crate::kyc).
     pub fn assurance_cache(mut self, cache: impl AssuranceCache) -> Self {
         self.web.cache = Arc::new(cache);
         self

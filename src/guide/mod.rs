@@ -1,4 +1,4 @@
-//! The manual: pages without code, so that a name that moves breaks its link and the build.
+//! The manual: in the crate, so that a name that moves breaks its link and the build.
 
 /// How the crate is built, and why.
 #[doc = include_str!("architecture.md")]
@@ -15,3 +15,7 @@ pub mod contract {}
 /// The bad inputs and faults to survive, and which of them do not apply.
 #[doc = include_str!("cases.md")]
 pub mod cases {}
+
+/// How ten instances are one app: in Redis, or in Postgres.
+#[doc = include_str!("instances.md")]
+pub mod instances {}

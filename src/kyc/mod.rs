@@ -9,7 +9,11 @@ mod requirement;
 mod status;
 
 pub use assurance::{Assurance, AssuranceSource};
-pub use cache::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey};
+#[cfg(feature = "postgres")]
+pub use cache::PostgresAssuranceCache;
+#[cfg(feature = "redis")]
+pub use cache::RedisAssuranceCache;
+pub use cache::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey, conformance};
 pub use requirement::{Requirement, Shortfall};
 pub use status::{StatusClient, StatusError};
 

@@ -30,6 +30,7 @@ use crate::{
     kyc::{Assurance, Assurances, StatusClient},
     oidc::OidcClient,
     secret::Secret,
+    webhook::ReplayStore,
 };
 
 /// What every request through the layer carries. Cheap to clone; clones are the same request.
@@ -82,6 +83,22 @@ impl Shared {
             settings,
             sessions,
             pending,
+        }
+    }
+
+    /// The same, where logins are claimed in `engine`.
+    pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
+        Self {
+            pending: self.pending.claimed_in(engine),
+            ..self
+        }
+    }
+
+    /// The same, where the store claims logins, on the app's word.
+    pub(super) fn claimed_by_vouched_store(self) -> Self {
+        Self {
+            pending: self.pending.claimed_by_vouched_store(),
+            ..self
         }
     }
 

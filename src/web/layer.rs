@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,6 +21,7 @@ use super::{
     cookies, csrf,
     problem::{Audience, Problem},
 };
+use crate::webhook::ReplayStore;
 
 /// Lets handlers see who is signed in. Made by
 /// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
@@ -31,6 +33,38 @@ pub struct SessionLayer {
 impl SessionLayer {
     pub(super) fn new(shared: Shared) -> Self {
         Self { shared }
+    }
+
+    /// Claims each login in `engine`, of which all instances share one, so that of several
+    /// simultaneous callbacks one takes it. [`MemoryStore`](crate::MemoryStore) and `RedisStore`
+    /// claim logins themselves, by refusing an id that is taken; every other session store needs
+    /// this, such as `PostgresStore`. Without it nobody can sign in there, and the log says so.
+    ///
+    /// ```
+    /// # use kycport::{Config, MemoryStore, RelyingParty, webhook::MemoryReplayStore};
+    /// # let config = Config::builder("my-client", "https://app.example.com/auth/callback").build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// # let store = MemoryStore::default();
+    /// let layer = kycport.session_layer(store).claims(MemoryReplayStore::default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn claims(self, engine: impl ReplayStore) -> Self {
+        Self {
+            shared: self.shared.claimed_in(Arc::new(engine)),
+        }
+    }
+
+    /// Lets a session store of your own claim logins. Its `create` must refuse an id that is taken
+    /// and write in one step, across all instances: if it looks and then writes, one login can be
+    /// taken twice. Stores that are known to do so are refused all the same, and so are those that
+    /// a trial at the first login finds out; it does not find out all.
+    #[must_use]
+    pub fn danger_store_claims(self) -> Self {
+        tracing::warn!("danger: logins are claimed by a session store that is not known");
+        Self {
+            shared: self.shared.claimed_by_vouched_store(),
+        }
     }
 }
 

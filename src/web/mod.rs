@@ -5,6 +5,7 @@ mod bearer;
 mod callback;
 mod capture;
 mod capture_error;
+mod claims;
 mod context;
 mod cookies;
 mod csrf;

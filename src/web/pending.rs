@@ -6,13 +6,15 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    records::{Created, Records, StoreUnavailable, Stored},
+    claims::Claims,
+    records::{Created, Place, Records, StoreUnavailable, Stored},
     return_to::ReturnTo,
 };
 use crate::{
     clock::{Clock, Timestamp},
     oidc::Transaction,
     secret::{Secret, at_rest},
+    webhook::ReplayStore,
     wire::kyc::KycTier,
 };
 
@@ -87,18 +89,43 @@ pub(super) enum Take {
 #[derive(Debug, Clone)]
 pub(super) struct PendingLogins {
     records: Records,
+    claims: Claims,
     clock: Arc<dyn Clock>,
 }
 
 impl PendingLogins {
     pub(super) fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock }
+        Self {
+            claims: Claims::by_store(records.clone(), Arc::clone(&clock)),
+            records,
+            clock,
+        }
+    }
+
+    /// The same, where logins are claimed in `engine`.
+    pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
+        Self {
+            claims: self.claims.by_engine(engine),
+            ..self
+        }
+    }
+
+    /// The same, where the store claims logins, on the app's word.
+    pub(super) fn claimed_by_vouched_store(self) -> Self {
+        Self {
+            claims: self.claims.by_vouched_store(),
+            ..self
+        }
     }
 
     pub(super) async fn add(&self, login: PendingLogin) -> Result<(), StoreUnavailable> {
+        // Nobody is sent to KYCPort who could not come back.
+        self.claims.check().await?;
         let forgotten_at = login.transaction.expires_at().saturating_add(REMEMBERED);
         let state = login.transaction.state().clone();
-        self.records.put(&state, &login, forgotten_at).await?;
+        self.records
+            .put(Place::Empty, &state, &login, forgotten_at)
+            .await?;
         self.bound(&login.browser, &state, forgotten_at).await
     }
 
@@ -117,14 +144,14 @@ impl PendingLogins {
         if self.clock.now() >= login.transaction.expires_at() {
             return Ok(Take::Expired);
         }
-        // Reading and deleting are two steps, between which another request may read. Making the
-        // mark is one, which only the first of them does.
+        // Reading and deleting are two steps, between which another request may read. Claiming is
+        // one, in which only the first of them succeeds.
         let mark = TakenLogin {
             return_to: login.return_to.clone(),
             browser: login.browser.clone(),
         };
         let forgotten_at = login.transaction.expires_at().saturating_add(REMEMBERED);
-        match self.records.create(state, &mark, forgotten_at).await? {
+        match self.claims.claim(state, &mark, forgotten_at).await? {
             Created::Taken => Ok(Take::AlreadyTaken(login.return_to)),
             Created::New => {
                 // The mark has taken it. What cannot be deleted is not taken again, and expires.
@@ -155,16 +182,16 @@ impl PendingLogins {
         state: &Secret,
         forgotten_at: Timestamp,
     ) -> Result<(), StoreUnavailable> {
-        let mut logins = self
-            .records
-            .get::<BrowserLogins>(browser)
-            .await?
-            .unwrap_or_default();
+        let kept = self.records.get::<BrowserLogins>(browser).await?;
+        let place = kept.as_ref().map_or(Place::Empty, |_| Place::Filled);
+        let mut logins = kept.unwrap_or_default();
         logins.states.push(state.expose().to_owned());
         while logins.states.len() > MOST_PER_BROWSER {
             let oldest = Secret::new(logins.states.remove(0));
             self.records.delete::<PendingLogin>(&oldest).await?;
         }
-        self.records.put(browser, &logins, forgotten_at).await
+        self.records
+            .put(place, browser, &logins, forgotten_at)
+            .await
     }
 }

@@ -2,10 +2,11 @@
 //! this is the one file that knows tower-sessions.
 
 use std::{
-    collections::HashMap,
+    any::{TypeId, type_name},
+    collections::{BTreeSet, HashMap},
     fmt::{self, Debug},
     future::Future,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use tower_sessions::{
     session_store,
 };
 
+use super::memory_store::MemoryStore;
 use crate::{clock::Timestamp, secret::Secret};
 
 /// The store gets so long for one operation.
@@ -29,6 +31,15 @@ const MEMBER: &str = "kycport";
 
 /// The form of what is stored; a record of another version reads as absent.
 const VERSION: u64 = 1;
+
+/// Stores that refuse an id that is taken, in one step.
+const REFUSE: [&str; 2] = [
+    "tower_sessions_redis_store::RedisStore<",
+    "tower_sessions_memory_store::MemoryStore",
+];
+
+/// The crate whose stores look whether an id is taken, and then write over it, in two steps.
+const LOOK_THEN_WRITE: &str = "tower_sessions_sqlx_store";
 
 /// A kind of record. Records of different kinds never meet: the kind is part of the id.
 pub(super) trait Stored: Serialize + DeserializeOwned {
@@ -47,29 +58,82 @@ pub(super) enum Created {
     Taken,
 }
 
+/// What stands where a record is written, as far as whoever writes has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Empty,
+    Filled,
+}
+
+/// Whether, of several that create one record at once, one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Creation {
+    /// It is so.
+    Atomic,
+    /// It is not.
+    Racy,
+    /// This kind of store is not known.
+    Unknown,
+}
+
+impl Creation {
+    fn by<S: SessionStore>() -> Self {
+        let name = type_name::<S>();
+        let is_own = TypeId::of::<S>() == TypeId::of::<MemoryStore>();
+        if is_own || REFUSE.iter().any(|known| name.starts_with(known)) {
+            Self::Atomic
+        } else if name.contains(LOOK_THEN_WRITE) {
+            Self::Racy
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 /// Records by kind and secret key. The store sees a hash of the key, so that whoever reads the
 /// store learns no cookie and no state.
 #[derive(Clone)]
-pub(super) struct Records(Arc<dyn SessionStore>);
+pub(super) struct Records {
+    store: Arc<dyn SessionStore>,
+    creation: Creation,
+    /// The kinds of which it was said that a record is not understood. While a new version is
+    /// rolled out, that would be every request.
+    not_understood: Arc<Mutex<BTreeSet<&'static str>>>,
+}
 
 impl Records {
-    pub(super) fn new(store: impl SessionStore) -> Self {
-        Self(Arc::new(store))
+    pub(super) fn new<S: SessionStore>(store: S) -> Self {
+        Self {
+            store: Arc::new(store),
+            creation: Creation::by::<S>(),
+            not_understood: Arc::default(),
+        }
     }
 
-    /// Writes a record, over an earlier one if there is one.
+    /// What is known of this kind of store beforehand.
+    pub(super) fn creation(&self) -> Creation {
+        self.creation
+    }
+
+    /// Writes a record, over an earlier one if there is one. Two calls, because stores differ: on
+    /// Redis saving changes what is there and makes nothing new. So what has ended meanwhile does
+    /// not come back there.
     pub(super) async fn put<T: Stored>(
         &self,
+        place: Place,
         key: &Secret,
         value: &T,
         expires_at: Timestamp,
     ) -> Result<(), StoreUnavailable> {
+        if place == Place::Empty && self.create(key, value, expires_at).await? == Created::New {
+            return Ok(());
+        }
         let record = record(key, value, expires_at)?;
-        within_deadline(self.0.save(&record)).await
+        within_deadline(self.store.save(&record)).await
     }
 
     /// Writes a record unless there is one. The store says that there is one by giving the new one
-    /// another id.
+    /// another id, or by an error, which on Redis is all that it says.
     pub(super) async fn create<T: Stored>(
         &self,
         key: &Secret,
@@ -78,20 +142,31 @@ impl Records {
     ) -> Result<Created, StoreUnavailable> {
         let mut record = record(key, value, expires_at)?;
         let wanted = record.id;
-        within_deadline(self.0.create(&mut record)).await?;
-        if record.id == wanted {
-            return Ok(Created::New);
-        }
-        within_deadline(self.0.delete(&record.id)).await?;
-        Ok(Created::Taken)
+        within_deadline(async {
+            match self.store.create(&mut record).await {
+                Ok(()) if record.id == wanted => Ok(Created::New),
+                Ok(()) => {
+                    self.store.delete(&record.id).await?;
+                    Ok(Created::Taken)
+                }
+                Err(error) => match self.store.load(&wanted).await {
+                    Ok(Some(_)) => Ok(Created::Taken),
+                    _ => Err(error),
+                },
+            }
+        })
+        .await
     }
 
     /// Reads a record. One that cannot be understood reads as absent.
     pub(super) async fn get<T: Stored>(&self, key: &Secret) -> Result<Option<T>, StoreUnavailable> {
         let id = id::<T>(key);
         let load = async {
-            match self.0.load(&id).await {
-                Err(session_store::Error::Decode(_)) => Ok(None),
+            match self.store.load(&id).await {
+                Err(session_store::Error::Decode(_)) => {
+                    self.say_once(T::KIND);
+                    Ok(None)
+                }
                 other => other,
             }
         };
@@ -100,13 +175,27 @@ impl Records {
         };
         let value = record.data.remove(MEMBER).and_then(open);
         if value.is_none() {
-            tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
+            self.say_once(T::KIND);
         }
         Ok(value)
     }
 
     pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {
-        within_deadline(self.0.delete(&id::<T>(key))).await
+        within_deadline(self.store.delete(&id::<T>(key))).await
+    }
+
+    fn say_once(&self, kind: &'static str) {
+        let mut said = self
+            .not_understood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if said.insert(kind) {
+            tracing::warn!(
+                kind,
+                "a stored record is not understood, perhaps one of a newer version; it is left \
+                 alone and reads as absent, and this is said once"
+            );
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     random,
-    records::{Created, Records, StoreUnavailable, Stored},
+    records::{Created, Place, Records, StoreUnavailable, Stored},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -83,6 +83,8 @@ pub(super) struct LiveSession {
     /// When it ends if it is not used again.
     pub(super) idle_ends_at: Timestamp,
     last_used: Timestamp,
+    /// Where the last use is written down.
+    activity: Place,
 }
 
 #[derive(Debug, Clone)]
@@ -129,7 +131,8 @@ impl Sessions {
             ends_at,
         };
         let key = random::token();
-        self.keep_tokens(&key, tokens, ends_at).await?;
+        self.keep_tokens(Place::Empty, &key, tokens, ends_at)
+            .await?;
         // The session comes last: from when it is there, all of it is there.
         match self.records.create(&key, &session, ends_at).await? {
             Created::New => Ok(LiveSession {
@@ -137,6 +140,7 @@ impl Sessions {
                 idle_ends_at: now.saturating_add(self.limits.idle).min(ends_at),
                 session: Arc::new(session),
                 last_used: now,
+                activity: Place::Empty,
             }),
             // 256 random bits do not meet; a store that says so is broken.
             Created::Taken => Err(StoreUnavailable),
@@ -153,6 +157,7 @@ impl Sessions {
             return Ok(None);
         };
         let now = self.clock.now();
+        let place = activity.as_ref().map_or(Place::Empty, |_| Place::Filled);
         let last_used = activity.map_or(session.began_at, |activity| activity.last_used);
         let idle_ends_at = last_used.saturating_add(self.limits.idle);
         if now >= session.ends_at || now >= idle_ends_at {
@@ -163,6 +168,7 @@ impl Sessions {
             idle_ends_at: idle_ends_at.min(session.ends_at),
             session: Arc::new(session),
             last_used,
+            activity: place,
         }))
     }
 
@@ -181,6 +187,7 @@ impl Sessions {
 
     pub(super) async fn keep_tokens(
         &self,
+        place: Place,
         key: &Secret,
         tokens: TokenSet,
         ends_at: Timestamp,
@@ -190,7 +197,7 @@ impl Sessions {
             expires_at: tokens.expires_at,
             refresh_token: tokens.refresh_token,
         };
-        self.records.put(key, &tokens, ends_at).await
+        self.records.put(place, key, &tokens, ends_at).await
     }
 
     /// Counts this as a use. One that cannot be written down shortens the session and harms nobody
@@ -206,7 +213,7 @@ impl Sessions {
         // drops first what ends first, and must not take a person for idle because of it.
         if self
             .records
-            .put(&live.key, &activity, ends_at)
+            .put(live.activity, &live.key, &activity, ends_at)
             .await
             .is_err()
         {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    records::StoreUnavailable,
+    records::{Place, StoreUnavailable},
     sessions::{LiveSession, Sessions},
 };
 use crate::{
@@ -102,7 +102,7 @@ impl AccessTokens {
             Ok(tokens) => {
                 let token = tokens.access_token.clone();
                 self.sessions
-                    .keep_tokens(&live.key, tokens, live.session.ends_at)
+                    .keep_tokens(Place::Filled, &live.key, tokens, live.session.ends_at)
                     .await?;
                 Ok(token)
             }

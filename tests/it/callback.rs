@@ -545,7 +545,7 @@ async fn a_login_that_cannot_be_deleted_is_used_once_all_the_same() {
 #[tokio::test]
 async fn a_session_that_cannot_be_kept_is_none() {
     // cases 45, 95
-    for (op, kind) in [(Op::Create, SESSION), (Op::Save, TOKENS)] {
+    for (op, kind) in [(Op::Create, SESSION), (Op::Create, TOKENS)] {
         let stage = stage().await;
         let (browser, callback) = started(&stage).await;
         stage.store.fail_on(op, kind);

@@ -10,6 +10,7 @@
 )]
 
 mod access_token;
+mod assurance_cache;
 mod authorize;
 mod bad_tokens;
 mod bearer;
@@ -20,11 +21,13 @@ mod callback;
 mod capture;
 mod case_errors;
 mod cases;
+mod claims;
 mod csrf;
 mod desk;
 mod direct;
 mod discovery;
 mod driven;
+mod engines;
 mod every_token;
 mod faulty_store;
 mod floors;
@@ -33,6 +36,7 @@ mod foreign_relying_party;
 mod foreign_tokens;
 mod guard;
 mod id_token;
+mod instances;
 mod jwks;
 mod key_set;
 mod leaks;
@@ -49,6 +53,7 @@ mod sign_in;
 mod socket_faults;
 mod status;
 mod step_up;
+mod stored_forms;
 mod support;
 mod tls;
 mod tls_versions;

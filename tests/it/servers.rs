@@ -6,7 +6,7 @@
 use std::{
     io::Write as _,
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
     time::Duration,
@@ -16,59 +16,96 @@ use fred::{interfaces::ClientLike as _, types::config::ReconnectPolicy};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
 /// The server runs for as long as the shell can read. Its input closes when this process ends,
-/// however it ends, so nothing is left behind. With each line that it reads the server dies, or is
-/// back with all that it acknowledged.
-const REDIS: &str = r#"
-dir=$(mktemp -d) && cd "$dir" || exit 1
-serve() {
-    redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" \
-        --appendonly yes --appendfsync no >>"$dir/log" 2>&1 &
-    pid=$!
-}
-serve
-while read -r what; do
-    case $what in
-        down) kill -KILL "$pid"; wait "$pid" ;;
-        up) serve ;;
-    esac
-done
+/// however it ends, so nothing is left behind.
+const UNTIL_INPUT_ENDS: &str = r#"
+pid=$!
+read _
 kill -KILL "$pid"
 wait "$pid"
-rm -rf "$dir"
+[ -n "$KEEP" ] || rm -rf "$dir"
+"#;
+
+/// What is kept is written down at once.
+const REDIS: &str = r#"
+dir=${KEEP:-$(mktemp -d)}
+mkdir -p "$dir" && cd "$dir" || exit 1
+[ -n "$KEEP" ] && aof=yes || aof=no
+redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly "$aof" \
+    --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
 /// `KILL` to Postgres leaves its shared memory behind, so it is asked first.
 const POSTGRES: &str = r#"
-dir=$(mktemp -d) && cd "$dir" || exit 1
-"$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync >"$dir/log" 2>&1 || exit 1
+dir=${KEEP:-$(mktemp -d)}
+mkdir -p "$dir" && cd "$dir" || exit 1
+[ -d "$dir/data" ] || "$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync \
+    >"$dir/log" 2>&1 || exit 1
 "$BIN/postgres" -D "$dir/data" -p "$PORT" -h 127.0.0.1 -k "$dir" \
-    -c fsync="$FSYNC" -c max_connections=100 >>"$dir/log" 2>&1 &
+    -c fsync="$FSYNC" -c max_connections=200 >>"$dir/log" 2>&1 &
 pid=$!
 read _
 kill -QUIT "$pid"
 wait "$pid"
-rm -rf "$dir"
+[ -n "$KEEP" ] || rm -rf "$dir"
 "#;
 
 /// A server, until it is stopped or this process ends.
 pub(crate) struct Server {
     watchdog: Child,
     port: u16,
+    shell: fn() -> Option<Command>,
+    /// Where it keeps what must survive a stop.
+    keep: Option<PathBuf>,
+    disk: Disk,
+}
+
+/// Whether a commit to Postgres waits until it is on the disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Disk {
+    Awaited,
+    NotAwaited,
+}
+
+impl Disk {
+    fn fsync(self) -> &'static str {
+        match self {
+            Self::Awaited => "on",
+            Self::NotAwaited => "off",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Fleeting,
+    Lasting,
 }
 
 impl Server {
-    fn start(mut watchdog: Command) -> Self {
+    fn start(shell: fn() -> Option<Command>, memory: Memory, disk: Disk) -> Option<Self> {
         let port = free_port();
-        let watchdog = watchdog
-            .env("PORT", port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Self { watchdog, port };
+        let name = format!("kycport-test-{}-{port}", std::process::id());
+        let keep = (memory == Memory::Lasting).then(|| std::env::temp_dir().join(name));
+        let mut server = Self {
+            watchdog: spawn(shell()?, port, keep.as_deref(), disk),
+            port,
+            shell,
+            keep,
+            disk,
+        };
         server.wait_until_it_listens();
-        server
+        Some(server)
+    }
+
+    /// The same server, after a stop.
+    pub(crate) fn start_again(&mut self) {
+        self.watchdog = spawn(
+            (self.shell)().unwrap(),
+            self.port,
+            self.keep.as_deref(),
+            self.disk,
+        );
+        self.wait_until_it_listens();
     }
 
     fn wait_until_it_listens(&mut self) {
@@ -85,46 +122,27 @@ impl Server {
 
     /// A Redis of one's own.
     pub(crate) fn redis() -> Option<Self> {
-        if !is_installed("redis-server") {
-            skip("redis-server");
-            return None;
-        }
-        let mut shell = Command::new("sh");
-        shell.args(["-c", REDIS]);
-        Some(Self::start(shell))
+        Self::start(redis_shell, Memory::Fleeting, Disk::NotAwaited)
     }
 
     /// A Postgres of one's own.
     pub(crate) fn postgres() -> Option<Self> {
-        Self::postgres_with(Disk::NotAwaited)
+        Self::start(postgres_shell, Memory::Fleeting, Disk::NotAwaited)
+    }
+
+    /// A Redis of one's own that can be started again, with what it knew.
+    pub(crate) fn lasting_redis() -> Option<Self> {
+        Self::start(redis_shell, Memory::Lasting, Disk::NotAwaited)
+    }
+
+    /// A Postgres of one's own that can be started again, with what it knew.
+    pub(crate) fn lasting_postgres() -> Option<Self> {
+        Self::start(postgres_shell, Memory::Lasting, Disk::NotAwaited)
     }
 
     /// A Postgres of one's own, and whether it waits for the disk.
     pub(crate) fn postgres_with(disk: Disk) -> Option<Self> {
-        let Some(bin) = postgres_bin() else {
-            skip("postgres");
-            return None;
-        };
-        // Postgres does not run as root.
-        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        let mut shell = if root {
-            let mut other = Command::new("setpriv");
-            other.args([
-                "--reuid=postgres",
-                "--regid=postgres",
-                "--clear-groups",
-                "sh",
-            ]);
-            other
-        } else {
-            Command::new("sh")
-        };
-        shell
-            .current_dir("/")
-            .env("BIN", bin)
-            .env("FSYNC", disk.fsync())
-            .args(["-c", POSTGRES]);
-        Some(Self::start(shell))
+        Self::start(postgres_shell, Memory::Fleeting, disk)
     }
 
     /// Where it listens, on loopback.
@@ -138,25 +156,6 @@ impl Server {
         self.watchdog.wait().unwrap();
     }
 
-    /// Lets a Redis die, and waits for that.
-    pub(crate) fn go_down(&mut self) {
-        self.say("down");
-        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Starts a Redis that went down, with all that it knew, and waits until it listens.
-    pub(crate) fn come_back(&mut self) {
-        self.say("up");
-        self.wait_until_it_listens();
-    }
-
-    fn say(&mut self, what: &str) {
-        let stdin = self.watchdog.stdin.as_mut().unwrap();
-        writeln!(stdin, "{what}").unwrap();
-    }
-
     /// A connected client.
     pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
         redis_pool(self.port).await
@@ -168,28 +167,15 @@ impl Server {
     }
 }
 
-/// Whether a commit waits until it is on the disk.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Disk {
-    Awaited,
-    NotAwaited,
-}
-
-impl Disk {
-    fn fsync(self) -> &'static str {
-        match self {
-            Self::Awaited => "on",
-            Self::NotAwaited => "off",
-        }
-    }
-}
-
-/// A connected client, which comes back when the server does.
+/// A connected client, as the manual sets it up: it connects again, and does not wait long.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
     let url = format!("redis://127.0.0.1:{port}");
     let config = fred::types::config::Config::from_url(&url).unwrap();
     let pool = fred::types::Builder::from_config(config)
-        .set_policy(ReconnectPolicy::new_constant(0, 50))
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 2000, 2))
+        .with_performance_config(|config| {
+            config.default_command_timeout = Duration::from_secs(2);
+        })
         .build_pool(4)
         .unwrap();
     pool.init().await.unwrap();
@@ -207,6 +193,64 @@ pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
         }
     }
     panic!("postgres lets nobody in");
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(keep) = self.keep.take() else {
+            return;
+        };
+        self.stop();
+        let _ = std::fs::remove_dir_all(keep);
+    }
+}
+
+fn spawn(mut shell: Command, port: u16, keep: Option<&Path>, disk: Disk) -> Child {
+    shell
+        .env("PORT", port.to_string())
+        .env("FSYNC", disk.fsync())
+        .env("KEEP", keep.unwrap_or(Path::new("")))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn redis_shell() -> Option<Command> {
+    if !is_installed("redis-server") {
+        skip("redis-server");
+        return None;
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{REDIS}{UNTIL_INPUT_ENDS}")]);
+    Some(shell)
+}
+
+fn postgres_shell() -> Option<Command> {
+    let Some(bin) = postgres_bin() else {
+        skip("postgres");
+        return None;
+    };
+    // Postgres does not run as root.
+    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let mut shell = if root {
+        let mut other = Command::new("setpriv");
+        other.args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "sh",
+        ]);
+        other
+    } else {
+        Command::new("sh")
+    };
+    shell
+        .current_dir("/")
+        .env("BIN", bin)
+        .args(["-c", POSTGRES]);
+    Some(shell)
 }
 
 /// The Redis that the tests share.

@@ -286,7 +286,7 @@ async fn a_use_that_cannot_be_written_down_is_served() {
     let stage = stage().await;
     let browser = signed_in(&stage).await;
     stage.kyc.clock().advance(2 * MINUTE);
-    stage.store.fail_on(Op::Save, ACTIVITY);
+    stage.store.fail_on(Op::Create, ACTIVITY);
     get_from(&stage, &browser, "/vault").await.assert_ok();
 }
 
@@ -416,7 +416,7 @@ async fn a_request_under_way_does_not_bring_a_session_back() {
     let browser = signed_in(&stage).await;
     let (slow, stolen) = (browser.clone(), browser.clone());
     stage.kyc.clock().advance(2 * MINUTE);
-    let gate = stage.store.hold(Op::Save, ACTIVITY);
+    let gate = stage.store.hold(Op::Create, ACTIVITY);
     let url = stage.app.url("/vault");
     let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
     gate.reached().await;

@@ -15,12 +15,19 @@ use kycport::{
     Assurance, BearerToken, ConfigBuilder, KycTier, MemoryStore, RelyingParty, RunningApp,
     SignedIn,
     mock::{MockIssuer, Person},
-    web::{Assured, SessionStore},
+    web::{Assured, SessionLayer, SessionStore},
 };
 
 /// An app with what the tests need, over `store`.
 pub(crate) fn tenant_app(config: ConfigBuilder, store: impl SessionStore) -> Router {
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    // The stores of the tests stand on one that refuses an id that is taken.
+    let layer = kycport.session_layer(store).danger_store_claims();
+    tenant_app_of(&kycport, layer)
+}
+
+/// The same, under a layer of the test's own.
+pub(crate) fn tenant_app_of(kycport: &RelyingParty, layer: SessionLayer) -> Router {
     let api = Router::new()
         .route("/api/me", get(bearer))
         .layer(kycport.bearer_layer());
@@ -46,7 +53,7 @@ pub(crate) fn tenant_app(config: ConfigBuilder, store: impl SessionStore) -> Rou
         .route("/webhook", post(async || StatusCode::NO_CONTENT))
         .nest("/nested", Router::new().route("/vault", get(vault)))
         .merge(kycport.router())
-        .layer(kycport.session_layer(store))
+        .layer(layer)
         .layer(Extension(Withdrawals::default()))
         .merge(api)
 }

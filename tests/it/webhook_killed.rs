@@ -206,7 +206,7 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> RunningApp 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     // case 131
-    let Some(mut server) = Server::redis() else {
+    let Some(mut server) = Server::lasting_redis() else {
         return;
     };
     let kyc = MockIssuer::start().await;
@@ -220,8 +220,8 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     let go = desk.waits();
     let outage = async {
         desk.until_begun(2).await;
-        server.go_down();
-        server.come_back();
+        server.stop();
+        server.start_again();
         go.send_replace(true);
     };
     let (response, ()) = tokio::join!(deliver(&client, &url, "evt_2"), outage);
@@ -231,7 +231,7 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     let go = desk.waits();
     let outage = async {
         desk.until_begun(3).await;
-        server.go_down();
+        server.stop();
         go.send_replace(true);
         deliver(&client, &url, "evt_4").await
     };
@@ -243,7 +243,7 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     }
     assert_eq!(desk.effects(), ["evt_1", "evt_2", "evt_3"]);
 
-    server.come_back();
+    server.start_again();
     // It knows what it knew, hears of the effect now, and nobody has what nobody could begin with.
     for id in ["evt_1", "evt_2", "evt_3", "evt_4"] {
         until_taken(&client, &url, id, LEASE_ON_REDIS).await;

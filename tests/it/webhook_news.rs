@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, routing::get};
 use kycport::{
-    Assurance, Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
     cases::{CaptureFile, Upload, Waited},
-    kyc::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey},
+    kyc::MemoryCache,
     mock::{Browser, Endpoint, MockIssuer, Person, samples},
     wire::cases::Outcome,
 };
@@ -14,31 +14,12 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, SECRET, answer, deliver, event, event_at};
 
-/// One cache for several instances.
-#[derive(Debug, Clone, Default)]
-struct SharedCache(Arc<MemoryCache>);
-
-#[async_trait::async_trait]
-impl AssuranceCache for SharedCache {
-    async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-        self.0.get(person).await
-    }
-
-    async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable> {
-        self.0.put(person, assurance).await
-    }
-
-    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
-        self.0.forget(person).await
-    }
-}
-
 struct Stage {
     kyc: MockIssuer,
     app: RunningApp,
     ada: Person,
     browser: Browser,
-    cache: SharedCache,
+    cache: MemoryCache,
     key: WithKey,
 }
 
@@ -54,7 +35,7 @@ impl Stage {
         let kyc = MockIssuer::start().await;
         kyc.clock().freeze();
         let ada = kyc.person("ada").tier(KycTier::T2).create();
-        let cache = SharedCache::default();
+        let cache = MemoryCache::default();
         let app = instance(&kyc, &cache, key).await;
         let browser = kyc.browser();
         browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
@@ -96,7 +77,7 @@ impl Stage {
     }
 }
 
-async fn instance(kyc: &MockIssuer, cache: &SharedCache, key: WithKey) -> RunningApp {
+async fn instance(kyc: &MockIssuer, cache: &MemoryCache, key: WithKey) -> RunningApp {
     let (own, cache) = (kyc.clone(), cache.clone());
     let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
     let app = move |config: kycport::ConfigBuilder| {

@@ -1,71 +1,22 @@
-//! Where assurances are kept between two questions.
+//! A cache for one instance.
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::{self, Debug},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 
-use super::assurance::Assurance;
-use crate::clock::Timestamp;
-
-/// Who: one person, as one tenant's client sees them.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PersonKey {
-    /// The issuer.
-    pub issuer: String,
-    /// The tenant's client.
-    pub client_id: String,
-    /// The person.
-    pub subject: String,
-}
-
-/// Shows no personal data.
-impl Debug for PersonKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonKey")
-            .field("issuer", &self.issuer)
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The cache does not work: it is down, slow, or full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the assurance cache is not available")]
-pub struct CacheUnavailable;
-
-/// Keeps the last assurance of each person. Instances that share one share what they know: what one
-/// learns is felt by the sessions of all.
-#[async_trait]
-pub trait AssuranceCache: Debug + Send + Sync + 'static {
-    /// The last that was kept.
-    ///
-    /// # Errors
-    /// [`CacheUnavailable`]; KYCPort is then asked instead.
-    async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable>;
-
-    /// Keeps `assurance`, unless what is kept is to be believed more, as
-    /// [`Assurance::or_newer`] says.
-    ///
-    /// # Errors
-    /// [`CacheUnavailable`].
-    async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable>;
-
-    /// Keeps nothing of the person any more.
-    ///
-    /// # Errors
-    /// [`CacheUnavailable`].
-    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable>;
-}
+use super::store::{AssuranceCache, CacheUnavailable, PersonKey};
+use crate::{clock::Timestamp, kyc::assurance::Assurance};
 
 /// A cache in memory, for one instance. When it is full, the person who was asked about longest ago
-/// makes room.
+/// makes room. Clones share what they know.
+#[derive(Clone)]
 pub struct MemoryCache {
     capacity: usize,
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Default)]
@@ -101,7 +52,7 @@ impl MemoryCache {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            kept: Mutex::default(),
+            kept: Arc::default(),
         }
     }
 }

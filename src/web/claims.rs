@@ -1,0 +1,165 @@
+//! Who takes a login: of several callbacks that would at once, one.
+//!
+//! A session store has no operation for that. Some refuse an id that is taken, in one step, and a
+//! mark under a known id is a claim there. Others look and then write, and two that come together
+//! both succeed: there a [`ReplayStore`] claims. A store of a kind that is not known counts as one
+//! of those, unless the app vouches for it; a trial can show that it is wrong to, but not that it
+//! is right: on a busy machine, one trial in ten of Postgres shows nothing.
+
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::{
+    random,
+    records::{Created, Creation, Place, Records, StoreUnavailable, Stored},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    secret::Secret,
+    webhook::{Begun, EventKey, ReplayStore},
+};
+
+/// So many create one record at once, and so often that is tried.
+const CROWD: usize = 8;
+const TRIALS: usize = 4;
+
+/// A record of a trial that was broken off stays for so long.
+const TRIAL_LIFETIME: Duration = Duration::from_secs(600);
+
+#[derive(Clone)]
+pub(super) struct Claims {
+    records: Records,
+    clock: Arc<dyn Clock>,
+    by: By,
+}
+
+#[derive(Clone)]
+enum By {
+    /// The mark itself, if the store is found to be up to it.
+    Store(Word, Arc<OnceCell<Creation>>),
+    Engine(Arc<dyn ReplayStore>),
+}
+
+/// What the app says of a store that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Nothing,
+    Vouched,
+}
+
+/// What is created in a trial.
+#[derive(Serialize, Deserialize)]
+struct Trial {}
+
+impl Stored for Trial {
+    const KIND: &'static str = "trial";
+}
+
+impl Claims {
+    pub(super) fn by_store(records: Records, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            records,
+            clock,
+            by: By::Store(Word::Nothing, Arc::default()),
+        }
+    }
+
+    pub(super) fn by_vouched_store(self) -> Self {
+        Self {
+            by: By::Store(Word::Vouched, Arc::default()),
+            ..self
+        }
+    }
+
+    pub(super) fn by_engine(self, engine: Arc<dyn ReplayStore>) -> Self {
+        Self {
+            by: By::Engine(engine),
+            ..self
+        }
+    }
+
+    /// Whether there is something that claims, which is found out once.
+    pub(super) async fn check(&self) -> Result<(), StoreUnavailable> {
+        let By::Store(word, found) = &self.by else {
+            return Ok(());
+        };
+        match found.get_or_try_init(|| self.find_out(*word)).await? {
+            Creation::Atomic => Ok(()),
+            Creation::Racy | Creation::Unknown => Err(StoreUnavailable),
+        }
+    }
+
+    /// Leaves `mark` for `state`, if nobody has before.
+    pub(super) async fn claim<M: Stored>(
+        &self,
+        state: &Secret,
+        mark: &M,
+        until: Timestamp,
+    ) -> Result<Created, StoreUnavailable> {
+        self.check().await?;
+        let By::Engine(engine) = &self.by else {
+            return self.records.create(state, mark, until).await;
+        };
+        let key = EventKey::of(&format!("login {}", state.expose()));
+        let remembered = until.since(self.clock.now());
+        let begun = engine.begin(&key, remembered).await;
+        let Begun::Acquired(token) = begun.map_err(|_| StoreUnavailable)? else {
+            return Ok(Created::Taken);
+        };
+        if let Err(error) = self.records.put(Place::Empty, state, mark, until).await {
+            // Nothing was done with it yet. If it cannot be given back it stays taken.
+            let _ = engine.release(&key, &token).await;
+            return Err(error);
+        }
+        // The lease lasts as long; this says so for good, and lets the engine tidy up.
+        let _ = engine.complete(&key, &token, remembered).await;
+        Ok(Created::New)
+    }
+
+    async fn find_out(&self, word: Word) -> Result<Creation, StoreUnavailable> {
+        let found = match (self.records.creation(), word) {
+            (Creation::Unknown, Word::Vouched) => self.try_out().await?,
+            (known, _) => known,
+        };
+        if found != Creation::Atomic {
+            tracing::error!(
+                "nobody can sign in: of two callbacks that take a login at once, this session \
+                 store may let both have it. Say where logins are claimed: \
+                 `kycport.session_layer(store).claims(PostgresReplayStore::new(pool))`"
+            );
+        }
+        Ok(found)
+    }
+
+    async fn try_out(&self) -> Result<Creation, StoreUnavailable> {
+        let until = self.clock.now().saturating_add(TRIAL_LIFETIME);
+        for _ in 0..TRIALS {
+            let key = random::token();
+            let crowd = (0..CROWD).map(|_| self.records.create(&key, &Trial {}, until));
+            let created = join_all(crowd).await;
+            // It expires by itself.
+            let _ = self.records.delete::<Trial>(&key).await;
+            let created: Vec<_> = created.into_iter().collect::<Result<_, _>>()?;
+            match created.iter().filter(|it| **it == Created::New).count() {
+                1 => {}
+                // What created it did not hear so: nothing is found out.
+                0 => return Err(StoreUnavailable),
+                _ => return Ok(Creation::Racy),
+            }
+        }
+        Ok(Creation::Atomic)
+    }
+}
+
+impl Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims(…)")
+    }
+}
