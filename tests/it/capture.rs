@@ -177,11 +177,12 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
         .text("applicant_given_name", "Ada")
         .text("liveness_mode", "active")
         .text("csrf", "x")
-        .text("\u{1b}[2J".to_owned() + &"x".repeat(100), "x")
+        .text("\u{202e}".to_owned() + &"x".repeat(100), "x")
         .part(
             "document_back",
             file(samples::document_back("ada"), "the back.png"),
-        );
+        )
+        .percent_encode_noop();
     let (status, told) = stage.send(form).await;
     assert_eq!(status, 200, "{told}");
     assert_eq!(
@@ -191,7 +192,7 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
             "applicant_risk_level",
             "csrf",
             // For a log, and for whoever reads it on a terminal.
-            "\\u{1b}[2J".to_owned() + &"x".repeat(60),
+            "\\u{202e}".to_owned() + &"x".repeat(63),
         ])
     );
     let kept = stage.kyc.cases().find(&stage.case.id).unwrap();

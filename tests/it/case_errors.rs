@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kycport::{
     Config, KycTier, RelyingParty, TransportError,
-    cases::{CaptureFile, CaseError, CaseStatus, Outcome, Unanswered, Upload, Waited},
+    cases::{CaptureFile, CaseError, CaseStatus, Unanswered, Upload, Waited},
     mock::{Endpoint, MockIssuer, Person, samples},
 };
 
@@ -209,23 +209,23 @@ async fn a_case_is_decided_when_it_says_that_it_is_and_what() {
 
 #[tokio::test]
 async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
-    let (kyc, _, case) = stage().await;
+    let (kyc, ada, case) = stage().await;
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)
         .retries(1, ms(1), Duration::from_secs(20))
         .case_polling(ms(1), ms(5));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
-    kyc.cases().next_outcome(Outcome::Review);
-    party.cases().decide(&case).await.unwrap();
-    let gate = kyc.on(Endpoint::ReadCase).hold();
-    let waiting = party.cases().wait_until_decided(&case, ms(1500));
-    let (waited, fault) = tokio::join!(waiting, async {
-        gate.wait_for(1).await;
-        gate.release();
-
-        kyc.on(Endpoint::ReadCase).fail(500).always()
+    let deciding = serde_json::json!({
+        "id": case, "person_id": ada.id(), "level": "t2", "status": "deciding",
     });
+    let seen = kyc
+        .on(Endpoint::ReadCase)
+        .answer(200, "application/json", deciding.to_string())
+        .once();
+    let fault = kyc.on(Endpoint::ReadCase).fail(500).always();
+    let waited = party.cases().wait_until_decided(&case, ms(1500)).await;
+    seen.assert_hit();
     fault.assert_hit();
     let Waited::StillPending(seen) = waited.unwrap() else {
         panic!("nobody decided");
