@@ -89,7 +89,7 @@ async fn a_dribbled_answer_is_whole_and_the_last_of_its_connection() {
         .on(Endpoint::Discovery)
         .dribble_headers(Duration::from_millis(50))
         .once();
-    let client = reqwest::Client::builder().timeout(Duration::from_millis(300));
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(1));
     let answer = client.build().unwrap().get(kyc.discovery_url()).send();
     assert!(answer.await.unwrap_err().is_timeout());
 }
