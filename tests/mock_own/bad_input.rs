@@ -212,16 +212,13 @@ impl Bench {
             "token" => &mut request.form,
             _ => &mut request.query,
         };
-        match bend.split_once('=') {
-            Some((name, value)) => {
-                let value = self.fill(value).await;
-                bend_one(params, name, &value);
-            }
-            None => {
-                let (name, how) = bend.split_once(' ').unwrap();
-                bend_one(params, name, how);
-            }
+        if let Some((name, value)) = bend.split_once('=') {
+            let value = self.fill(value).await;
+            bend_one(params, name, &value);
+            return;
         }
+        let (name, how) = bend.split_once(' ').unwrap();
+        bend_one(params, name, how);
     }
 
     /// What stands between `<` and `>`.

@@ -180,7 +180,8 @@ pub(crate) fn is_named() -> bool {
 
 /// Straight to stderr, which the test harness does not swallow.
 pub(crate) fn skip(why: &str) {
-    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {why}").unwrap();
 }
 
 async fn json(answer: reqwest::Response) -> Value {
