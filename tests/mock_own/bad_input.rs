@@ -215,10 +215,10 @@ impl Bench {
         if let Some((name, value)) = bend.split_once('=') {
             let value = self.fill(value).await;
             bend_one(params, name, &value);
-        } else {
-            let (name, how) = bend.split_once(' ').unwrap();
-            bend_one(params, name, how);
+            return;
         }
+        let (name, how) = bend.split_once(' ').unwrap();
+        bend_one(params, name, how);
     }
 
     /// What stands between `<` and `>`.

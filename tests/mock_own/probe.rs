@@ -190,6 +190,28 @@ async fn what_differs_is_named() {
     }
 }
 
+// A document that names another host's addresses sends nobody there.
+#[tokio::test]
+async fn no_other_host_is_asked_anything() {
+    let (kyc, other) = (MockIssuer::start().await, MockIssuer::start().await);
+    let elsewhere = other.origin().to_owned();
+    let edit = kyc.edit_discovery(move |it| {
+        for (name, endpoint) in [
+            ("authorization_endpoint", Endpoint::Authorize),
+            ("token_endpoint", Endpoint::Token),
+            ("userinfo_endpoint", Endpoint::Userinfo),
+            ("jwks_uri", Endpoint::Jwks),
+        ] {
+            it[name] = format!("{elsewhere}{}", endpoint.path()).into();
+        }
+    });
+    let edit = edit.once();
+    let report = verify_against(kyc.origin()).await;
+    edit.assert_hit();
+    assert_eq!(different(&report).len(), 4, "{report}");
+    assert!(other.all_requests().is_empty());
+}
+
 // It reads, and has nothing to lose.
 #[tokio::test]
 async fn it_sends_no_credential_and_changes_nothing() {
