@@ -7,7 +7,7 @@ use super::{
     client_record::Clients,
     grants::Grants,
     key_ring::KeyRing,
-    log::Log,
+    log::{Log, Watcher},
     person_record::{PersonRecord, Persons},
     rules::Rules,
     switches::Switches,
@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) issuer: String,
     /// None for plain HTTP.
     pub(super) tls: Option<Tls>,
+    /// Told of each request when it is answered.
+    pub(super) watcher: Option<Watcher>,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
     clients: Mutex<Clients>,
@@ -45,12 +47,14 @@ impl Core {
         issuer: String,
         tls: Option<Tls>,
         switches: Switches,
+        watcher: Option<Watcher>,
     ) -> Self {
         Self {
             clock,
             origin,
             issuer,
             tls,
+            watcher,
             switches: Mutex::new(switches),
             keys: Mutex::default(),
             clients: Mutex::default(),

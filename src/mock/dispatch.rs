@@ -65,8 +65,14 @@ pub(super) async fn serve(
         (None, _) => plain(authorize::missing(&incoming.path)),
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
-    core.log()
-        .finish(number, response.status().as_u16(), refusal);
+    let finished = core
+        .log()
+        .finish(number, response.status().as_u16(), refusal)
+        .filter(|_| core.watcher.is_some())
+        .cloned();
+    if let (Some(watcher), Some(request)) = (&core.watcher, finished) {
+        watcher.tell(&request);
+    }
     if let Some(upload) = upload {
         // Whoever is still sending would not see the answer on a connection that is closed under
         // them.

@@ -1,10 +1,10 @@
 //! What was handed out: codes, access tokens, refresh tokens, and the browser's session here.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::random;
+use super::{bounded::Bounded, random};
 use crate::{clock::Timestamp, wire::kyc::KycTier};
 
 /// What a person allowed a client.
@@ -57,12 +57,13 @@ pub(super) enum Presented<T> {
     Unknown,
 }
 
+/// The last 20,000 of each.
 #[derive(Default)]
 pub(super) struct Grants {
-    codes: HashMap<String, Code>,
-    access: HashMap<String, Access>,
-    refresh: HashMap<String, Refresh>,
-    sessions: HashMap<String, (String, Timestamp)>,
+    codes: Bounded<Code>,
+    access: Bounded<Access>,
+    refresh: Bounded<Refresh>,
+    sessions: Bounded<(String, Timestamp)>,
 }
 
 impl Grants {
@@ -75,7 +76,7 @@ impl Grants {
         challenge: String,
     ) -> String {
         if prune(self.codes.len()) {
-            self.codes.retain(|_, code| !forgotten(code.expires, now));
+            self.codes.retain(|code| !forgotten(code.expires, now));
         }
         let code = random::token();
         self.codes.insert(
@@ -119,7 +120,7 @@ impl Grants {
         expires: Timestamp,
     ) {
         if prune(self.access.len()) {
-            self.access.retain(|_, access| access.expires > now);
+            self.access.retain(|access| access.expires > now);
         }
         let access = Access {
             consent,
@@ -142,7 +143,7 @@ impl Grants {
     ) -> String {
         if prune(self.refresh.len()) {
             self.refresh
-                .retain(|_, refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+                .retain(|refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
         }
         let token = random::token();
         let refresh = Refresh {
@@ -176,8 +177,7 @@ impl Grants {
     /// Remembers who is signed in here with this browser, for `prompt=none` (K17).
     pub(super) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
         if prune(self.sessions.len()) {
-            self.sessions
-                .retain(|_, (_, since)| !forgotten(*since, now));
+            self.sessions.retain(|(_, since)| !forgotten(*since, now));
         }
         let id = random::token();
         self.sessions
@@ -194,7 +194,7 @@ impl Grants {
     }
 
     fn revoke(&mut self, family: &str) {
-        self.access.retain(|_, access| access.family != family);
+        self.access.retain(|access| access.family != family);
         for refresh in self.refresh.values_mut() {
             if refresh.family == family {
                 refresh.spent = true;

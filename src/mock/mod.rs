@@ -56,10 +56,12 @@
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
+mod admin;
 mod answer;
 mod api_error;
 mod authorize;
 mod bearer;
+mod bounded;
 mod breakage;
 mod browser;
 mod builder;
@@ -72,6 +74,8 @@ mod case_upload;
 mod cases;
 mod channel;
 mod claims;
+#[cfg(feature = "mock-cli")]
+pub mod cli;
 mod client;
 mod client_record;
 mod core;
@@ -80,9 +84,11 @@ mod discovery;
 mod dispatch;
 mod edit;
 mod endpoint;
+mod environment;
 mod error;
 mod fault;
 mod gate;
+mod given;
 mod grants;
 mod gzip;
 mod held;
@@ -96,19 +102,24 @@ mod log;
 mod mint;
 mod on;
 mod on_accept;
+mod overview;
 mod params;
 mod patience;
 mod pause;
 mod person;
 mod person_record;
 mod random;
+mod remote;
 mod rules;
 pub mod samples;
 mod segment;
 mod server;
+mod snapshot;
 mod socket;
+mod start;
 mod status;
 mod switches;
+mod switches_spec;
 mod tamper;
 mod tamper_apply;
 mod tamper_shape;
@@ -126,6 +137,7 @@ mod webhook_by_hand;
 mod webhook_endpoint;
 mod webhook_faults;
 mod webhooks;
+mod words;
 
 pub use answer::Refusal;
 pub use browser::{Browser, BrowserError, Page, Visit};
@@ -145,6 +157,10 @@ pub use mint::{Mint, Minted};
 pub use on::On;
 pub use on_accept::OnAccept;
 pub use person::{NewPerson, Person};
+pub use remote::{
+    NewRemotePerson, RemoteError, RemoteFault, RemoteMock, RemoteOn, RemotePerson, RemoteRule,
+    RemoteWebhooks,
+};
 pub use switches::Switches;
 pub use tamper::Tamper;
 pub use tenant::Tenant;
