@@ -58,7 +58,7 @@ pub(super) async fn serve(
         &incoming.path,
         noted(&incoming.query, query.len()),
         noted(&incoming.form, body.as_ref().map_or(0, Vec::len)),
-        incoming.headers.clone(),
+        &incoming.headers,
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),

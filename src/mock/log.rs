@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{answer::Refusal, endpoint::Endpoint, params::Params};
 
@@ -73,7 +73,7 @@ impl RecordedRequest {
         path: &str,
         query: Params,
         form: Params,
-        headers: HeaderMap,
+        headers: &HeaderMap,
     ) -> Self {
         Self {
             number: 0,
@@ -82,7 +82,7 @@ impl RecordedRequest {
             path: path.to_owned(),
             query,
             form,
-            headers,
+            headers: copied(headers),
             outcome: None,
         }
     }
@@ -132,6 +132,19 @@ impl RecordedRequest {
     pub fn refusal(&self) -> Option<&Refusal> {
         self.outcome.as_ref()?.1.as_ref()
     }
+}
+
+/// What hyper reads are slices of the connection's buffer, and a record would keep all of it.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            copy.append(name, value);
+        }
+    }
+    copy
 }
 
 /// One line; names of parameters, never values, for some are secrets.

@@ -7,6 +7,7 @@
 //! ```
 
 mod config;
+mod ending;
 mod length;
 mod serve;
 mod trigger;

@@ -2,11 +2,8 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Read as _, Write as _},
-    thread,
+    io::{self, Write as _},
 };
-
-use tokio::{runtime::Builder, sync::oneshot};
 
 use super::{
     super::{
@@ -14,9 +11,11 @@ use super::{
         overview::Overview,
     },
     Print, Sentence, Serve, config,
+    ending::Ending,
 };
 
 pub(super) fn serve(serve: &Serve) -> Result<(), Sentence> {
+    let ending = Ending::new()?;
     let kyc = builder(serve)?
         .start_blocking()
         .map_err(|error| sentence(&error, serve.bind))?;
@@ -33,7 +32,11 @@ pub(super) fn serve(serve: &Serve) -> Result<(), Sentence> {
         }
     };
     say(Print::Text, &said);
-    wait(serve.until_stdin_ends)?;
+    if serve.until_stdin_ends {
+        ending.wait_with_stdin();
+    } else {
+        ending.wait();
+    }
     Ok(())
 }
 
@@ -114,42 +117,6 @@ fn say(print: Print, text: &str) {
         Print::Text => io::stdout().lock().write_all(text.as_bytes()),
         Print::Json => io::stderr().lock().write_all(text.as_bytes()),
     };
-}
-
-/// Until somebody ends it.
-fn wait(until_stdin_ends: bool) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (end, ended) = oneshot::channel::<()>();
-    if until_stdin_ends {
-        thread::spawn(move || {
-            let mut byte = [0];
-            while matches!(io::stdin().read(&mut byte), Ok(1..)) {}
-            drop(end);
-        });
-    } else {
-        // Kept to the end of the program.
-        std::mem::forget(end);
-    }
-    runtime.block_on(async {
-        tokio::select! {
-            signal = tokio::signal::ctrl_c() => signal,
-            signal = terminated() => signal,
-            _ = ended => Ok(()),
-        }
-    })
-}
-
-/// What `kill` and containers send.
-#[cfg(unix)]
-async fn terminated() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    signal(SignalKind::terminate())?.recv().await;
-    Ok(())
-}
-
-#[cfg(not(unix))]
-async fn terminated() -> io::Result<()> {
-    std::future::pending().await
 }
 
 /// As much as is read at a glance, and a little more.

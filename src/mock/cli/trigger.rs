@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 
 use super::{
     super::{
-        remote::{Admin, RemoteError, segment},
+        remote::{RemoteAdmin, RemoteError, segment},
         words::StatusWord,
     },
     Event, NewPerson, Sentence, Trigger, Where,
@@ -98,10 +98,10 @@ fn plan(trigger: &Trigger) -> Result<(String, Value), Sentence> {
 
 fn at<T>(
     place: &Where,
-    ask: impl AsyncFnOnce(Admin) -> Result<T, RemoteError>,
+    ask: impl AsyncFnOnce(RemoteAdmin) -> Result<T, RemoteError>,
 ) -> Result<T, Sentence> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin::new(&place.url, None)?;
+    let admin = RemoteAdmin::new(&place.url, None)?;
     Ok(runtime.block_on(ask(admin))?)
 }
 

@@ -12,11 +12,12 @@ use std::fmt::{self, Debug};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::sandbox::Sandbox;
+use self::{call::Admin, sandbox::Sandbox};
 use super::{issuer::MockIssuer, overview::Overview};
 use crate::clock::TestClock;
 
-pub(super) use call::{Admin, segment};
+#[cfg(feature = "mock-cli")]
+pub(super) use call::{Admin as RemoteAdmin, segment};
 
 pub use call::RemoteError;
 pub use fault::{RemoteFault, RemoteOn, RemoteRule};
