@@ -164,6 +164,25 @@ impl TestClock {
         });
     }
 
+    /// Lets a [frozen](Self::freeze) clock run on from what it shows. The monotonic clock may leap
+    /// ahead, and never goes back.
+    pub fn resume(&self) {
+        let (wall, monotonic) = (self.system.now(), self.system.monotonic());
+        self.change(|shift| {
+            if let Some(at) = shift.frozen.take() {
+                let stood = wall.0.saturating_sub(at.0.0);
+                shift.wall = shift.wall.saturating_sub(stood);
+                let shown = at.1.saturating_add(shift.monotonic);
+                shift.monotonic = shown.saturating_sub(monotonic);
+            }
+        });
+    }
+
+    /// Whether it stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.shift().frozen.is_some()
+    }
+
     /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
         self.change(|shift| {
@@ -257,7 +276,7 @@ fn whole_millis(duration: Duration) -> i64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Clock as _, TestClock};
+    use super::{Clock as _, TestClock, Timestamp};
 
     #[tokio::test]
     async fn every_move_is_told_even_to_one_who_asks_later() {
@@ -292,5 +311,31 @@ mod tests {
         assert_eq!(clock.real_time_until(later), None);
         clock.advance(hour);
         assert_eq!(clock.real_time_until(later), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_frozen_clock_runs_on_from_what_it_shows() {
+        let clock = TestClock::new();
+        clock.freeze();
+        clock.jump_to(Timestamp::from_unix(1_000));
+        let (shown, monotonic) = (clock.now(), clock.monotonic());
+        clock.resume();
+        assert!(!clock.is_frozen());
+        assert!(clock.now().since(shown) < Duration::from_secs(10));
+        assert!(clock.monotonic() >= monotonic);
+        // It moves when it is told, as before.
+        clock.advance(Duration::from_secs(100));
+        assert!(clock.now().since(shown) >= Duration::from_secs(100));
+        assert!(clock.monotonic() >= monotonic.saturating_add(Duration::from_secs(100)));
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_left_alone() {
+        let clock = TestClock::new();
+        clock.advance(Duration::from_secs(100));
+        let before = clock.now();
+        clock.resume();
+        assert!(clock.now().since(before) < Duration::from_secs(10));
+        assert!(clock.now() >= before);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, ConfigBuilder},
-    mock::{Client, MockIssuer},
+    mock::{Client, MockIssuer, RemoteError, RemoteMock},
 };
 
 /// How an app finds the mock.
@@ -38,33 +38,39 @@ impl MockIssuer {
             None => builder,
         }
     }
+}
 
-    /// What an app in another process needs in its environment to use this mock: names and values,
-    /// as [`Config::from_env`] reads them. `redirect_uri` is registered. Of a mock with TLS, such an
-    /// app must be told the [root](MockIssuer::root_pem) too, which no variable carries.
-    pub fn environment(&self, redirect_uri: impl Into<String>) -> Vec<(&'static str, String)> {
+/// How an app finds a mock in another process.
+impl RemoteMock {
+    /// The same as [`MockIssuer::config`]. The app's clock is [`RemoteMock::clock`].
+    ///
+    /// # Errors
+    /// [`RemoteError`] if the mock could not be asked, or does not register the redirect URI.
+    pub async fn config(
+        &self,
+        redirect_uri: impl Into<String>,
+    ) -> Result<ConfigBuilder, RemoteError> {
         let redirect_uri = redirect_uri.into();
-        drop(self.config(redirect_uri.clone()));
-        let client = self.client();
-        let mut variables = vec![
-            ("KYCPORT_ISSUER", self.issuer().to_owned()),
-            ("KYCPORT_DISCOVERY_URL", self.discovery_url()),
-            ("KYCPORT_API_BASE_URL", self.api_base_url().to_owned()),
-            ("KYCPORT_CLIENT_ID", client.id().to_owned()),
-            (
-                "KYCPORT_TENANT_API_KEY",
-                self.tenant_of(client).api_key().to_owned(),
-            ),
-            (
-                "KYCPORT_WEBHOOK_SECRET",
-                self.tenant_of(client).webhooks().secret(),
-            ),
-        ];
-        if let Some(secret) = client.secret() {
-            variables.push(("KYCPORT_CLIENT_SECRET", secret.to_owned()));
+        let variables = self.environment(&redirect_uri).await?;
+        let variable = |name| variables.get(name).cloned();
+        let mut builder = Config::builder(self.client_id(), redirect_uri)
+            .issuer(self.issuer())
+            .discovery_url(self.discovery_url())
+            .api_base_url(self.origin())
+            .clock(self.clock().clone());
+        if let Some(key) = variable("KYCPORT_TENANT_API_KEY") {
+            builder = builder.tenant_api_key(key);
         }
-        variables.push(("KYCPORT_REDIRECT_URI", redirect_uri));
-        variables
+        if let Some(secret) = variable("KYCPORT_WEBHOOK_SECRET") {
+            builder = builder.webhook_secret(secret);
+        }
+        if let Some(secret) = variable("KYCPORT_CLIENT_SECRET") {
+            builder = builder.client_secret(secret);
+        }
+        Ok(match self.root_pem() {
+            Some(root) => builder.trust_only(root),
+            None => builder,
+        })
     }
 }
 

@@ -55,3 +55,13 @@ mod webhook_delivery;
 mod webhook_faults;
 #[path = "mock_own/webhooks.rs"]
 mod webhooks;
+
+// The admin API.
+#[path = "mock_own/admin.rs"]
+mod admin;
+#[path = "mock_own/admin_desk.rs"]
+mod admin_desk;
+#[path = "mock_own/admin_verbs.rs"]
+mod admin_verbs;
+#[path = "mock_own/sandboxes.rs"]
+mod sandboxes;

@@ -6,17 +6,18 @@ use std::{
 };
 
 use super::{
+    admin::{Admin, Opened, Sandboxes},
     core::Core,
     error::MockError,
     issuer::MockIssuer,
-    server::{Port, Server},
+    log::{RecordedRequest, Watcher},
+    overview::Overview,
+    server::Port,
+    start::Start,
     switches::Switches,
     tls::{Tls, TlsPlan, TlsVersions},
 };
-use crate::{
-    clock::TestClock,
-    wire::kyc::{KycStatus, KycTier},
-};
+use crate::clock::TestClock;
 
 /// How a mock comes to be.
 impl MockIssuer {
@@ -60,9 +61,11 @@ pub struct MockIssuerBuilder {
     issuer: Option<String>,
     clock: TestClock,
     switches: Switches,
-    sample_persons: bool,
     console: bool,
     tls: Option<TlsPlan>,
+    has_admin: bool,
+    watcher: Option<Watcher>,
+    start: Start,
 }
 
 impl MockIssuerBuilder {
@@ -74,9 +77,11 @@ impl MockIssuerBuilder {
             issuer: None,
             clock: TestClock::new(),
             switches: Switches::default(),
-            sample_persons: false,
             console: false,
             tls: None,
+            has_admin: false,
+            watcher: None,
+            start: Start::default(),
         }
     }
 
@@ -166,7 +171,50 @@ impl MockIssuerBuilder {
 
     /// Creates five persons, from verified to expired, for a page that people look at.
     pub fn with_sample_persons(mut self) -> Self {
-        self.sample_persons = true;
+        self.start.sample_persons = true;
+        self
+    }
+
+    /// Serves the admin API below `/__mock/` too: what the handles do, over HTTP and in JSON, for
+    /// tests in other languages. `/__mock/openapi.json` describes it.
+    ///
+    /// It has no password and hands out every secret of the mock, so it is answered on a loopback
+    /// address, `localhost` or the host of the [public origin](Self::public_origin) alone, and to no
+    /// page of another site: a web page that is open in a browser on this machine cannot drive it.
+    ///
+    /// ```
+    /// # use kycport::mock::MockIssuer;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kyc = MockIssuer::builder().admin().start().await?;
+    /// let persons = format!("{}/persons", kyc.admin_url().unwrap_or_default());
+    /// kyc.browser().get(persons).await?.assert_ok();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn admin(mut self) -> Self {
+        self.has_admin = true;
+        self
+    }
+
+    /// Is told of each request to the issuer when it is answered, on the thread that serves. Its
+    /// `Debug` is a line without a secret.
+    pub fn watch_requests(
+        mut self,
+        watch: impl Fn(&RecordedRequest) + Send + Sync + 'static,
+    ) -> Self {
+        self.watcher = Some(Watcher::new(watch));
+        self
+    }
+
+    /// Begins with this besides.
+    #[cfg(feature = "mock-cli")]
+    pub(super) fn begin_with(mut self, start: Start) -> Self {
+        let sample_persons = self.start.sample_persons || start.sample_persons;
+        self.start = Start {
+            sample_persons,
+            ..start
+        };
         self
     }
 
@@ -192,6 +240,11 @@ impl MockIssuerBuilder {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
+        let sandboxes = self.sandboxes();
+        self.start_with(sandboxes)
+    }
+
+    fn start_with(self, sandboxes: Sandboxes) -> Result<MockIssuer, MockError> {
         let port = Port::bind(self.address)?;
         let address = reachable(port.address());
         let tls = self.tls.map(|plan| Tls::new(&plan, address.ip()));
@@ -201,14 +254,41 @@ impl MockIssuerBuilder {
             .public_origin
             .unwrap_or_else(|| format!("{scheme}://{address}"));
         let issuer = self.issuer.unwrap_or_else(|| origin.clone());
-        let core = Core::new(self.clock, origin, issuer, tls, self.console, self.switches);
+        let (clock, switches, watcher) = (self.clock, self.switches, self.watcher);
+        let has_console = self.console || self.has_admin;
+        let core = Core::new(clock, origin, issuer, tls, has_console, switches, watcher);
         let core = Arc::new(core);
-        let server = Server::start(Arc::clone(&core), port)?;
-        let kyc = MockIssuer::new(core, server);
-        if self.sample_persons {
-            sample_persons(&kyc);
+        let (client, public_client) = self.start.begin(&core)?;
+        let admin = self.has_admin.then(|| {
+            let records = (client.record().clone(), public_client.record().clone());
+            Arc::new(Admin::new(
+                Arc::clone(&core),
+                records.0,
+                records.1,
+                sandboxes,
+            ))
+        });
+        MockIssuer::new(core, port, admin, client, public_client)
+    }
+
+    /// Issuers like this one, each with a port and a clock of its own.
+    fn sandboxes(&self) -> Sandboxes {
+        if !self.has_admin {
+            return Sandboxes::default();
         }
-        Ok(kyc)
+        let mut plan = self.clone();
+        plan.address.set_port(0);
+        plan.public_origin = None;
+        Sandboxes::new(move || {
+            let mut plan = plan.clone();
+            plan.clock = TestClock::new();
+            let kyc = plan.start_with(Sandboxes::default())?;
+            let (client, public) = (kyc.client().record(), kyc.public_client().record());
+            Ok(Opened {
+                overview: Overview::of(kyc.core(), client, public),
+                issuer: Box::new(kyc),
+            })
+        })
     }
 }
 
@@ -220,22 +300,4 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-fn sample_persons(kyc: &MockIssuer) {
-    for (slug, name, status, tier) in [
-        ("ada", "Ada Lovelace", KycStatus::Verified, KycTier::T2),
-        ("grace", "Grace Hopper", KycStatus::Verified, KycTier::T1),
-        ("alan", "Alan Turing", KycStatus::Pending, KycTier::T0),
-        ("mary", "Mary Shelley", KycStatus::Rejected, KycTier::T0),
-        ("edgar", "Edgar Codd", KycStatus::Expired, KycTier::T2),
-    ] {
-        let clear = status != KycStatus::Rejected;
-        kyc.person(slug)
-            .name(name)
-            .status(status)
-            .tier(tier)
-            .aml_clear(clear)
-            .create();
-    }
 }

@@ -1,5 +1,7 @@
 //! What the engine decides (K52, K53), and what a tenant may not send it.
 
+use std::collections::VecDeque;
+
 use super::{case_record::CaseRecord, person_record::PersonRecord};
 use crate::wire::cases::{
     DOCUMENT, DecisionResponse, LIVENESS_MODE, LivenessMode, Outcome, RiskLevel, SELFIE,
@@ -12,7 +14,7 @@ use crate::wire::cases::{
 pub(super) fn decide(
     case: &CaseRecord,
     person: &PersonRecord,
-    all: &[CaseRecord],
+    all: &VecDeque<CaseRecord>,
     forced: Option<Outcome>,
 ) -> DecisionResponse {
     let outcome = forced

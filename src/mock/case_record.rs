@@ -30,10 +30,10 @@ pub(super) struct Uploads {
     pub(super) texts: BTreeMap<String, String>,
 }
 
-/// All cases, in the order in which they were opened.
+/// The last 10,000 cases, in the order in which they were opened.
 #[derive(Default)]
 pub(super) struct CaseBook {
-    cases: Vec<CaseRecord>,
+    cases: VecDeque<CaseRecord>,
     /// Of a tenant and its key: what was opened with it, and for what (K59).
     pub(super) idempotent: HashMap<(String, String), (Vec<u8>, String)>,
     /// What the next decisions are to be.
@@ -42,10 +42,15 @@ pub(super) struct CaseBook {
 
 impl CaseBook {
     pub(super) fn put(&mut self, case: CaseRecord) {
-        self.cases.push(case);
+        if self.cases.len() >= KEPT
+            && let Some(oldest) = self.cases.pop_front()
+        {
+            self.idempotent.retain(|_, (_, id)| *id != oldest.id);
+        }
+        self.cases.push_back(case);
     }
 
-    pub(super) fn all(&self) -> &[CaseRecord] {
+    pub(super) fn all(&self) -> &VecDeque<CaseRecord> {
         &self.cases
     }
 
@@ -57,3 +62,6 @@ impl CaseBook {
         self.cases.iter_mut().find(|case| case.id == id)
     }
 }
+
+/// Enough for any test, little enough to run for days.
+const KEPT: usize = 10_000;

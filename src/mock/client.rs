@@ -52,13 +52,19 @@ impl Client {
         let uri = uri.as_ref();
         check_redirect_uri(uri)?;
         self.core.clients().change(&self.record.id, |client| {
-            client.redirect_uris.push(uri.to_owned());
+            if !client.has_redirect_uri(uri) {
+                client.redirect_uris.push(uri.to_owned());
+            }
         });
         Ok(())
     }
 
     pub(super) fn new(core: Arc<Core>, record: ClientRecord) -> Self {
         Self { core, record }
+    }
+
+    pub(super) fn record(&self) -> &ClientRecord {
+        &self.record
     }
 }
 
@@ -103,6 +109,12 @@ impl NewClient {
     /// Sets the `client_id`, which is random otherwise.
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.record.id);
+        self
+    }
+
+    /// Sets the `client_secret`, which is random otherwise: for an app whose environment names one.
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.record.secret = Some(secret.to_owned());
         self
     }
 

@@ -34,12 +34,16 @@ impl ClientRecord {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Clients(BTreeMap<String, ClientRecord>);
 
 impl Clients {
     pub(super) fn get(&self, id: &str) -> Option<ClientRecord> {
         self.0.get(id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<ClientRecord> {
+        self.0.values().cloned().collect()
     }
 
     pub(super) fn insert(&mut self, record: ClientRecord) {

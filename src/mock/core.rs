@@ -7,7 +7,7 @@ use super::{
     client_record::Clients,
     grants::Grants,
     key_ring::KeyRing,
-    log::Log,
+    log::{Log, Watcher},
     person_record::{PersonRecord, Persons},
     rules::Rules,
     switches::Switches,
@@ -28,6 +28,8 @@ pub(super) struct Core {
     pub(super) tls: Option<Tls>,
     /// Whether there is a page at `/`.
     pub(super) has_console: bool,
+    /// Told of each request when it is answered.
+    pub(super) watcher: Option<Watcher>,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
     clients: Mutex<Clients>,
@@ -48,6 +50,7 @@ impl Core {
         tls: Option<Tls>,
         has_console: bool,
         switches: Switches,
+        watcher: Option<Watcher>,
     ) -> Self {
         Self {
             clock,
@@ -55,6 +58,7 @@ impl Core {
             issuer,
             tls,
             has_console,
+            watcher,
             switches: Mutex::new(switches),
             keys: Mutex::default(),
             clients: Mutex::default(),

@@ -70,15 +70,21 @@ pub(super) async fn serve(
         &incoming.path,
         noted(&incoming.query, query.len()),
         noted(&incoming.form, body.as_ref().map_or(0, Vec::len)),
-        incoming.headers.clone(),
+        &incoming.headers,
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),
         (None, _) => plain(html::missing(&incoming.path)),
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
-    core.log()
-        .finish(number, response.status().as_u16(), refusal);
+    let finished = core
+        .log()
+        .finish(number, response.status().as_u16(), refusal)
+        .filter(|_| core.watcher.is_some())
+        .cloned();
+    if let (Some(watcher), Some(request)) = (&core.watcher, finished) {
+        watcher.tell(&request);
+    }
     if let Some(upload) = upload {
         // Whoever is still sending would not see the answer on a connection that is closed under
         // them.

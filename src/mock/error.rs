@@ -26,6 +26,17 @@ pub enum MockError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Webhooks are delivered over HTTP or HTTPS.
+    #[error("{0:?} is no address that webhooks could be delivered to")]
+    WebhookAddress(String),
+    /// Something that it was to begin with cannot be.
+    #[error("`{setting}`: {reason}")]
+    Setting {
+        /// What it is called.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A reviewer has a word only on a case that is being decided (K55).
     #[error("there is no case {0:?} that a reviewer looks at")]
     NotUnderReview(String),

@@ -115,6 +115,10 @@ impl Fault {
         &self.rule.name
     }
 
+    pub(super) fn left(&self) -> Option<u64> {
+        self.rule.left()
+    }
+
     /// How often it was hit.
     pub fn hits(&self) -> u64 {
         self.rule.hits()

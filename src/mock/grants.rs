@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::random;
+use super::{bounded::Bounded, random};
 use crate::{clock::Timestamp, wire::kyc::KycTier};
 
 /// What a person allowed a client.
@@ -60,12 +60,13 @@ pub(super) enum Presented<T> {
     Unknown,
 }
 
+/// The last 20,000 of each.
 #[derive(Default)]
 pub(super) struct Grants {
-    codes: HashMap<String, Code>,
-    access: HashMap<String, Access>,
-    refresh: HashMap<String, Refresh>,
-    sessions: HashMap<String, (String, Timestamp)>,
+    codes: Bounded<Code>,
+    access: Bounded<Access>,
+    refresh: Bounded<Refresh>,
+    sessions: Bounded<(String, Timestamp)>,
     /// By person and client, the scopes that were ever allowed.
     allowed: HashMap<(String, String), BTreeSet<String>>,
 }
@@ -80,7 +81,7 @@ impl Grants {
         challenge: String,
     ) -> String {
         if prune(self.codes.len()) {
-            self.codes.retain(|_, code| !forgotten(code.expires, now));
+            self.codes.retain(|code| !forgotten(code.expires, now));
         }
         let code = random::token();
         self.codes.insert(
@@ -124,7 +125,7 @@ impl Grants {
         expires: Timestamp,
     ) {
         if prune(self.access.len()) {
-            self.access.retain(|_, access| access.expires > now);
+            self.access.retain(|access| access.expires > now);
         }
         let access = Access {
             consent,
@@ -147,7 +148,7 @@ impl Grants {
     ) -> String {
         if prune(self.refresh.len()) {
             self.refresh
-                .retain(|_, refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+                .retain(|refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
         }
         let token = random::token();
         let refresh = Refresh {
@@ -181,8 +182,7 @@ impl Grants {
     /// Remembers who is signed in here with this browser, for `prompt=none` (K17).
     pub(super) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
         if prune(self.sessions.len()) {
-            self.sessions
-                .retain(|_, (_, since)| !forgotten(*since, now));
+            self.sessions.retain(|(_, since)| !forgotten(*since, now));
         }
         let id = random::token();
         self.sessions
@@ -213,7 +213,7 @@ impl Grants {
     }
 
     fn revoke(&mut self, family: &str) {
-        self.access.retain(|_, access| access.family != family);
+        self.access.retain(|access| access.family != family);
         for refresh in self.refresh.values_mut() {
             if refresh.family == family {
                 refresh.spent = true;

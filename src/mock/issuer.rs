@@ -2,12 +2,14 @@
 
 use std::{
     fmt::{self, Debug},
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use url::form_urlencoded;
 
 use super::{
+    admin::Admin,
     blocking::Blocking,
     browser::Browser,
     cases::Cases,
@@ -42,6 +44,8 @@ pub struct MockIssuer {
 struct Inner {
     core: Arc<Core>,
     server: Mutex<Listening>,
+    admin: Option<Arc<Admin>>,
+    address: SocketAddr,
     client: Client,
     public_client: Client,
     tenant: Tenant,
@@ -57,24 +61,30 @@ enum Listening {
 }
 
 impl MockIssuer {
-    pub(super) fn new(core: Arc<Core>, server: Server) -> Self {
-        let confidential = NewClient::new(Arc::clone(&core), "Acme Bank").create();
-        let public = NewClient::new(Arc::clone(&core), "Globex Wallet")
-            .public()
-            .create();
-        let tenant = Tenant::ensure(Arc::clone(&core), confidential.tenant());
-        let other_tenant = Tenant::ensure(Arc::clone(&core), public.tenant());
-        Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        port: Port,
+        admin: Option<Arc<Admin>>,
+        client: Client,
+        public_client: Client,
+    ) -> Result<Self, MockError> {
+        let address = port.address();
+        let server = Server::start(Arc::clone(&core), port, admin.clone())?;
+        let tenant = Tenant::ensure(Arc::clone(&core), client.tenant());
+        let other_tenant = Tenant::ensure(Arc::clone(&core), public_client.tenant());
+        Ok(Self {
             inner: Arc::new(Inner {
                 core,
                 server: Mutex::new(Listening::Up(server)),
-                client: confidential,
-                public_client: public,
+                admin,
+                address,
+                client,
+                public_client,
                 tenant,
                 other_tenant,
                 blocking: Blocking::default(),
             }),
-        }
+        })
     }
 
     /// The issuer identifier, in `iss` and in the metadata (K2).
@@ -87,6 +97,11 @@ impl MockIssuer {
         &self.core().origin
     }
 
+    /// Where it listens. Browsers may know it by [another name](Self::origin).
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
     /// The certificate of the authority that vouches for it, in PEM, if it speaks
     /// [TLS](super::MockIssuerBuilder::tls).
     pub fn root_pem(&self) -> Option<&str> {
@@ -97,6 +112,14 @@ impl MockIssuer {
     /// (K1, K2).
     pub fn discovery_url(&self) -> String {
         self.url(Endpoint::Discovery)
+    }
+
+    /// Where its [admin API](super::MockIssuerBuilder::admin) is, if it has one.
+    pub fn admin_url(&self) -> Option<String> {
+        self.inner
+            .admin
+            .as_ref()
+            .map(|admin| admin.overview().admin_url)
     }
 
     /// The base of the API, to which `/api/v1/…` is appended (K40).
@@ -288,7 +311,11 @@ impl MockIssuer {
         let mut state = lock(&self.inner.server);
         match std::mem::replace(&mut *state, Listening::Gone) {
             Listening::Down(port) => {
-                *state = Listening::Up(Server::start(Arc::clone(self.core()), port)?);
+                *state = Listening::Up(Server::start(
+                    Arc::clone(self.core()),
+                    port,
+                    self.inner.admin.clone(),
+                )?);
             }
             other => *state = other,
         }

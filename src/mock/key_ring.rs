@@ -62,7 +62,8 @@ enum Stage {
     Retired,
 }
 
-/// All keys of one issuer, the retired ones too: tests sign with those as well.
+/// All keys of one issuer, the latest retired ones too: tests sign with those as well.
+#[derive(Clone)]
 pub(super) struct KeyRing(Vec<(Stage, Key)>);
 
 impl KeyRing {
@@ -119,8 +120,18 @@ impl KeyRing {
                 *stage = Stage::Retired;
             }
         }
+        let retired = self.0.iter().filter(|(stage, _)| *stage == Stage::Retired);
+        let mut over = retired.count().saturating_sub(RETIRED_KEPT);
+        self.0.retain(|(stage, _)| {
+            let is_over = over > 0 && *stage == Stage::Retired;
+            over = over.saturating_sub(usize::from(is_over));
+            !is_over
+        });
     }
 }
+
+/// More than any test signs with, little enough to run for days.
+const RETIRED_KEPT: usize = 64;
 
 impl Default for KeyRing {
     fn default() -> Self {

@@ -3,9 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt::{self, Debug},
+    sync::Arc,
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{answer::Refusal, endpoint::Endpoint, params::Params};
 
@@ -72,7 +73,7 @@ impl RecordedRequest {
         path: &str,
         query: Params,
         form: Params,
-        headers: HeaderMap,
+        headers: &HeaderMap,
     ) -> Self {
         Self {
             number: 0,
@@ -81,9 +82,20 @@ impl RecordedRequest {
             path: path.to_owned(),
             query,
             form,
-            headers,
+            headers: copied(headers),
             outcome: None,
         }
+    }
+
+    /// The endpoint, if it went to one.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint
+    }
+
+    /// The names of the query's parameters and of the form's: some of the values are secrets.
+    pub(super) fn names(&self) -> [Vec<String>; 2] {
+        [&self.query, &self.form]
+            .map(|params| params.pairs().iter().map(|it| it.0.clone()).collect())
     }
 
     /// The method.
@@ -122,6 +134,19 @@ impl RecordedRequest {
     }
 }
 
+/// What hyper reads are slices of the connection's buffer, and a record would keep all of it.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            copy.append(name, value);
+        }
+    }
+    copy
+}
+
 /// One line; names of parameters, never values, for some are secrets.
 impl Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +162,26 @@ impl Debug for RecordedRequest {
             Some((status, None)) => write!(f, " -> {status}"),
             Some((status, Some(why))) => write!(f, " -> {status} {}: {why}", why.error),
         }
+    }
+}
+
+/// Told of each request when it is answered.
+#[derive(Clone)]
+pub(super) struct Watcher(Arc<dyn Fn(&RecordedRequest) + Send + Sync>);
+
+impl Watcher {
+    pub(super) fn new(watch: impl Fn(&RecordedRequest) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(watch))
+    }
+
+    pub(super) fn tell(&self, request: &RecordedRequest) {
+        (self.0)(request);
+    }
+}
+
+impl Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
     }
 }
 
@@ -165,17 +210,26 @@ impl Log {
         number
     }
 
-    pub(super) fn finish(&mut self, number: u64, status: u16, refusal: Option<Refusal>) {
-        let place = self.records.binary_search_by_key(&number, |r| r.number);
-        if let Some(record) = place.ok().and_then(|place| self.records.get_mut(place)) {
-            record.outcome = Some((status, refusal));
-        }
+    /// Gives the finished record, if it is still kept.
+    pub(super) fn finish(
+        &mut self,
+        number: u64,
+        status: u16,
+        refusal: Option<Refusal>,
+    ) -> Option<&RecordedRequest> {
+        let place = self
+            .records
+            .binary_search_by_key(&number, |r| r.number)
+            .ok()?;
+        let record = self.records.get_mut(place)?;
+        record.outcome = Some((status, refusal));
+        Some(record)
     }
 
     pub(super) fn requests(&self, endpoint: Endpoint) -> Requests {
         Requests {
             endpoint,
-            count: self.counts.get(&endpoint).copied().unwrap_or_default(),
+            count: self.count(endpoint),
             records: self
                 .records
                 .iter()
@@ -188,6 +242,11 @@ impl Log {
     /// Every request that is kept, those to no endpoint too.
     pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.records.iter().cloned().collect()
+    }
+
+    /// How many each endpoint got.
+    pub(super) fn count(&self, endpoint: Endpoint) -> usize {
+        self.counts.get(&endpoint).copied().unwrap_or_default()
     }
 
     pub(super) fn clear(&mut self) {

@@ -66,11 +66,13 @@
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
+mod admin;
 mod answer;
 mod api_error;
 mod authorize;
 mod bearer;
 mod blocking;
+mod bounded;
 mod breakage;
 mod browser;
 mod builder;
@@ -83,6 +85,8 @@ mod case_upload;
 mod cases;
 mod channel;
 mod claims;
+#[cfg(feature = "mock-cli")]
+pub mod cli;
 mod client;
 mod client_record;
 mod console;
@@ -92,9 +96,11 @@ mod discovery;
 mod dispatch;
 mod edit;
 mod endpoint;
+mod environment;
 mod error;
 mod fault;
 mod gate;
+mod given;
 mod grants;
 mod gzip;
 mod held;
@@ -111,6 +117,7 @@ mod log;
 mod mint;
 mod on;
 mod on_accept;
+mod overview;
 mod params;
 mod patience;
 mod pause;
@@ -118,13 +125,17 @@ mod person;
 mod person_record;
 mod probe;
 mod random;
+mod remote;
 mod rules;
 pub mod samples;
 mod segment;
 mod server;
+mod snapshot;
 mod socket;
+mod start;
 mod status;
 mod switches;
+mod switches_spec;
 mod tamper;
 mod tamper_apply;
 mod tamper_shape;
@@ -142,6 +153,7 @@ mod webhook_by_hand;
 mod webhook_endpoint;
 mod webhook_faults;
 mod webhooks;
+mod words;
 
 pub use answer::Refusal;
 pub use browser::{Browser, BrowserError, Page, Visit};
@@ -162,6 +174,10 @@ pub use on::On;
 pub use on_accept::OnAccept;
 pub use person::{NewPerson, Person};
 pub use probe::{Finding, Probe, Report, Verdict, verify_against};
+pub use remote::{
+    NewRemotePerson, RemoteError, RemoteFault, RemoteMock, RemoteOn, RemotePerson, RemoteRule,
+    RemoteWebhooks,
+};
 pub use switches::Switches;
 pub use tamper::Tamper;
 pub use tenant::Tenant;

@@ -124,7 +124,7 @@ impl Person {
         known.unwrap_or_else(|| PersonRecord::new(&self.slug))
     }
 
-    fn change(&self, change: impl FnOnce(&mut PersonRecord)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut PersonRecord)) {
         transition::change(&self.core, &self.id, change);
     }
 }
@@ -203,6 +203,11 @@ impl NewPerson {
     pub fn only_for(mut self, tenant: &Tenant) -> Self {
         let seen_by = self.record.visible_to.get_or_insert_default();
         seen_by.insert(tenant.id().to_owned());
+        self
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut PersonRecord)) -> Self {
+        change(&mut self.record);
         self
     }
 

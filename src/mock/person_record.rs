@@ -111,7 +111,7 @@ impl PersonRecord {
 }
 
 /// In the order of creation, which is the order on the page.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Persons(Vec<PersonRecord>);
 
 impl Persons {

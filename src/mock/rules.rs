@@ -139,6 +139,11 @@ impl Installed {
         }
     }
 
+    /// How often it still applies; none for always.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.left.as_ref().map(|left| left.load(Ordering::SeqCst))
+    }
+
     pub(super) fn hits(&self) -> u64 {
         self.hits.load(Ordering::SeqCst)
     }

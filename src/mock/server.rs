@@ -7,10 +7,18 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use axum::{Router, handler::Handler as _};
+use axum::{
+    Router,
+    extract::{Request, State},
+    handler::Handler as _,
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 
-use super::{core::Core, deliverer, dispatch, listener::CuttableListener, socket::Cutter};
+use super::{
+    admin::Admin, core::Core, deliverer, dispatch, listener::CuttableListener, socket::Cutter,
+};
 
 /// A bound port that does not listen yet: connections are refused, and no other process gets it.
 pub(super) struct Port {
@@ -46,13 +54,17 @@ pub(super) struct Server {
 impl Server {
     /// Listens when this returns. The thread and its runtime are the server's own, so that it
     /// serves a test of either flavour, and one that blocks.
-    pub(super) fn start(core: Arc<Core>, port: Port) -> io::Result<Self> {
+    pub(super) fn start(
+        core: Arc<Core>,
+        port: Port,
+        admin: Option<Arc<Admin>>,
+    ) -> io::Result<Self> {
         let address = port.address;
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("kycport-mock".to_owned())
-            .spawn(move || run(core, port, stopped, &tell))?;
+            .spawn(move || run(core, port, admin, stopped, &tell))?;
         told.recv()
             .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended")))?;
         Ok(Self {
@@ -86,6 +98,7 @@ impl Drop for Server {
 fn run(
     core: Arc<Core>,
     port: Port,
+    admin: Option<Arc<Admin>>,
     stopped: oneshot::Receiver<()>,
     tell: &mpsc::SyncSender<io::Result<()>>,
 ) {
@@ -104,9 +117,11 @@ fn run(
         tell.send(Ok(())).unwrap_or_default();
         let deliveries = deliverer::run(Arc::clone(&core));
         let service = dispatch::serve.with_state(core);
-        let service = Router::new()
-            .fallback_service(service)
-            .into_make_service_with_connect_info::<Cutter>();
+        let mut service = Router::new().fallback_service(service);
+        if let Some(admin) = admin {
+            service = service.layer(from_fn_with_state(admin, admin_first));
+        }
+        let service = service.into_make_service_with_connect_info::<Cutter>();
         tokio::select! {
             _ = axum::serve(listener, service) => {}
             () = deliveries => {}
@@ -114,6 +129,14 @@ fn run(
         }
     });
     // Dropping the runtime ends what hangs or waits.
+}
+
+/// What is the admin API's never gets to the issuer, nor into its log.
+async fn admin_first(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    if Admin::has(request.uri().path()) {
+        return admin.serve(request).await;
+    }
+    next.run(request).await
 }
 
 /// Connections that wait to be accepted: more than any test opens at once.

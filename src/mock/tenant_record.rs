@@ -45,7 +45,7 @@ impl TenantRecord {
 }
 
 /// By id.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tenants(BTreeMap<String, TenantRecord>);
 
 impl Tenants {
@@ -53,6 +53,14 @@ impl Tenants {
     pub(super) fn ensure(&mut self, id: &str) -> TenantRecord {
         let own = self.0.entry(id.to_owned());
         own.or_insert_with(|| TenantRecord::new(id)).clone()
+    }
+
+    pub(super) fn all(&self) -> Vec<TenantRecord> {
+        self.0.values().cloned().collect()
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<TenantRecord> {
+        self.0.get(id).cloned()
     }
 
     /// Whose API key this is. Each is compared in constant time.

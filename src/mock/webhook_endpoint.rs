@@ -25,6 +25,10 @@ impl WebhookEndpoint {
         Self { core, id, url }
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.id
+    }
+
     /// The address.
     pub fn url(&self) -> &str {
         self.url.as_str()

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     core::Core,
+    error::MockError,
     patience::{PATIENCE, over},
     transition,
     webhook::{
@@ -153,21 +154,38 @@ impl Webhooks {
     #[expect(clippy::panic, reason = "a test with a wrong address can only fail")]
     #[track_caller]
     fn subscribe_as(&self, url: &str, types: Option<Vec<String>>) -> WebhookEndpoint {
+        match self.try_subscribe(url, types) {
+            Ok(endpoint) => endpoint,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(super) fn try_subscribe(
+        &self,
+        url: &str,
+        types: Option<Vec<String>>,
+    ) -> Result<WebhookEndpoint, MockError> {
         let parsed = Url::parse(url).ok();
         let parsed = parsed.filter(|it| matches!(it.scheme(), "http" | "https"));
-        let Some(url) = parsed else {
-            panic!("{url:?} is no address that webhooks could be delivered to");
-        };
+        let url = parsed.ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
         // What happened before is not for it.
         transition::look_for_expiries(&self.core);
         let id = self
             .core
             .outbox()
             .subscribe(&self.tenant, url.clone(), types);
-        WebhookEndpoint::new(Arc::clone(&self.core), id, url)
+        Ok(WebhookEndpoint::new(Arc::clone(&self.core), id, url))
     }
 
     async fn settled_within(&self, patience: Duration) {
+        if let Err(left) = self.try_settled(patience).await {
+            let left = left.join("\n  ");
+            unsettled(patience, &left);
+        }
+    }
+
+    /// What is left when the time is over, a line each.
+    pub(super) async fn try_settled(&self, patience: Duration) -> Result<(), Vec<String>> {
         let mut news = self.core.outbox().news();
         let over = over(patience);
         tokio::pin!(over);
@@ -175,14 +193,12 @@ impl Webhooks {
             news.mark_unchanged();
             transition::look_for_expiries(&self.core);
             let now = self.core.now();
-            if self
-                .core
-                .outbox()
-                .unsettled(&self.tenant, now)
-                .next()
-                .is_none()
-            {
-                return;
+            let is_settled = {
+                let outbox = self.core.outbox();
+                outbox.unsettled(&self.tenant, now).next().is_none()
+            };
+            if is_settled {
+                return Ok(());
             }
             let in_time = tokio::select! {
                 biased;
@@ -190,24 +206,27 @@ impl Webhooks {
                 _ = news.changed() => true,
                 () = &mut over => false,
             };
-            assert!(
-                in_time,
-                "the deliveries did not settle in {patience:?}:{}",
-                self.unsettled()
-            );
+            if !in_time {
+                return Err(self.unsettled());
+            }
         }
     }
 
     /// A line for each.
-    fn unsettled(&self) -> String {
+    fn unsettled(&self) -> Vec<String> {
         let (now, outbox) = (self.core.now(), self.core.outbox());
         let lines = outbox.unsettled(&self.tenant, now).map(|(job, how)| {
             let (event, url) = (&job.event, job.endpoint.url.path());
             let (kind, id, attempt) = (&event.kind, &event.id, job.attempt);
-            format!("\n  {kind} {id} to {url}, attempt {attempt}: {how}")
+            format!("{kind} {id} to {url}, attempt {attempt}: {how}")
         });
         lines.collect()
     }
+}
+
+#[expect(clippy::panic, reason = "a test that waited in vain can only fail")]
+fn unsettled(patience: Duration, left: &str) -> ! {
+    panic!("the deliveries did not settle in {patience:?}:\n  {left}")
 }
 
 impl Debug for Webhooks {

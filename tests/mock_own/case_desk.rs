@@ -22,7 +22,10 @@ pub(crate) struct CaseDesk {
 
 impl CaseDesk {
     pub(crate) async fn new() -> Self {
-        let kyc = MockIssuer::start().await;
+        Self::with(MockIssuer::start().await)
+    }
+
+    pub(crate) fn with(kyc: MockIssuer) -> Self {
         let ada = kyc.person("ada").status(KycStatus::Unverified);
         let ada = ada.tier(KycTier::T0).create();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -90,6 +90,21 @@ impl Outbox {
         id
     }
 
+    /// All of them, in the order in which they came.
+    pub(in crate::mock) fn endpoints(&self) -> &[EndpointRecord] {
+        &self.endpoints
+    }
+
+    /// Begins anew with these endpoints: what waits and what was delivered is forgotten.
+    pub(in crate::mock) fn begin_anew(&mut self, endpoints: Vec<EndpointRecord>) {
+        self.endpoints = endpoints;
+        self.waiting.clear();
+        self.held.clear();
+        self.in_flight.clear();
+        self.log.clear();
+        self.tell();
+    }
+
     /// What waits for it is forgotten.
     pub(in crate::mock) fn unsubscribe(&mut self, endpoint: u64) {
         self.endpoints.retain(|own| own.id != endpoint);

@@ -1,0 +1,187 @@
+//! What can go wrong, as a request says it.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::super::{tamper::Tamper, webhook::tamper::DeliveryTamper, words::EndpointWord};
+
+/// What is to go wrong at an endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointFault {
+    pub(super) endpoint: EndpointWord,
+    pub(super) fault: AtEndpoint,
+    /// For so many requests; until it is deleted, if nothing is said.
+    pub(super) times: Option<u64>,
+    /// `Retry-After`, in seconds.
+    pub(super) retry_after: Option<u64>,
+    /// The endpoint does its work first, and its answer is lost.
+    #[serde(default)]
+    pub(super) after: bool,
+}
+
+/// A way to answer badly.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AtEndpoint {
+    /// Answers with this status and the endpoint's own error, where it has one.
+    Status(u16),
+    /// Answers with anything.
+    Answer(Anything),
+    /// Answers 307 with this address.
+    Redirect(String),
+    /// Answers 200 with what is no JSON, said to be JSON.
+    Garbage,
+    /// Answers so many milliseconds late, but well.
+    DelayMs(u64),
+    /// Resets the connection.
+    Reset,
+    /// Closes the connection without a byte.
+    DropConnection,
+    /// Promises the real answer whole, sends half of it, and closes.
+    Truncate,
+    /// Never answers.
+    Hang,
+    /// Sends the beginning of the headers, and no more.
+    HangHeaders,
+    /// Sends the headers and one byte, and no more.
+    HangBody,
+    /// Sends the real answer, its body byte by byte with so many milliseconds between.
+    DribbleMs(u64),
+    /// Sends a body that never ends.
+    EndlessBody,
+    /// Sends well-formed JSON of so many bytes.
+    Huge(u64),
+    /// Sends well-formed JSON that unpacks to so many bytes.
+    GzipBomb(u64),
+}
+
+/// An answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anything {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) body: String,
+}
+
+/// What is to go wrong with connections, before anything of them is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionFault {
+    pub(super) fault: AtConnection,
+    /// For so many connections. Without a number, the admin API could not be reached any more.
+    pub(super) times: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AtConnection {
+    Close,
+    Reset,
+    Hang,
+}
+
+/// How tokens are to be bent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenFault {
+    pub(super) token: WhichToken,
+    pub(super) tamper: TamperName,
+    /// Of this person alone, by slug, id or email address.
+    pub(super) person: Option<String>,
+    /// For so many tokens; until it is deleted, if nothing is said.
+    pub(super) times: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhichToken {
+    IdToken,
+    AccessToken,
+}
+
+/// What is to go wrong with deliveries.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookFault {
+    pub(super) fault: AtDelivery,
+    pub(super) tenant: Option<String>,
+    /// For so many attempts; until it is deleted, if nothing is said.
+    pub(super) times: Option<u64>,
+}
+
+/// A way to deliver badly.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AtDelivery {
+    /// Bends it in a known way.
+    Tamper(DeliveryTamperName),
+    /// It is sent so many times more.
+    Duplicate(u32),
+    /// It is sent so many times, 64 at once.
+    Flood(u32),
+    /// It is never sent, and taken for sent.
+    Lose,
+    /// It is sent so many seconds later, by the issuer's clock.
+    DelaySeconds(u64),
+    /// It says that it happened so many seconds earlier.
+    StaleSeconds(u64),
+    /// It says that it happened so many seconds later.
+    AheadSeconds(u64),
+    /// Its body is this large, and signed well.
+    OversizedBytes(usize),
+    /// Its body comes byte by byte, with so many milliseconds between.
+    DribbleMs(u64),
+}
+
+/// A name that the mock's documentation lists.
+trait Named: Copy + std::fmt::Debug + 'static {
+    const WHAT: &'static str;
+    fn all() -> Vec<Self>;
+}
+
+impl Named for Tamper {
+    const WHAT: &'static str = "Tamper";
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+}
+
+impl Named for DeliveryTamper {
+    const WHAT: &'static str = "DeliveryTamper";
+    fn all() -> Vec<Self> {
+        [Self::FORGED, Self::UNREADABLE, Self::DEPENDS].concat()
+    }
+}
+
+/// Read by its name, as it stands in the code.
+#[derive(Debug)]
+pub(super) struct Name<T>(pub(super) T);
+
+pub(super) type TamperName = Name<Tamper>;
+pub(super) type DeliveryTamperName = Name<DeliveryTamper>;
+
+impl<'de, T: Named> Deserialize<'de> for Name<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = Cow::<str>::deserialize(from)?;
+        let known = T::all().into_iter().find(|it| format!("{it:?}") == name);
+        known.map(Self).ok_or_else(|| {
+            let all: Vec<_> = T::all().iter().map(|it| format!("{it:?}")).collect();
+            D::Error::custom(format!("`{name}` is none of {}", all.join(", ")))
+        })
+    }
+}
+
+impl<T: Named> JsonSchema for Name<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::WHAT.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let all: Vec<_> = T::all().iter().map(|it| format!("{it:?}")).collect();
+        json_schema!({ "type": "string", "enum": all })
+    }
+}

@@ -1,0 +1,253 @@
+//! Faults that stay until their number is used up, or until they are deleted.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::http::Method;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    super::{
+        core::lock,
+        fault::{Fault, Rule},
+        on::On,
+        on_accept::OnAccept,
+        tokens::Tokens,
+    },
+    Admin,
+    fault_spec::{
+        AtConnection, AtDelivery, AtEndpoint, ConnectionFault, EndpointFault, TokenFault,
+        WebhookFault, WhichToken,
+    },
+    no::No,
+    persons,
+    route::{Nothing, Route},
+};
+
+/// The faults that were set here. Those of guards in Rust are not among them.
+#[derive(Default)]
+pub(super) struct Faults(Mutex<Installed>);
+
+#[derive(Default)]
+struct Installed {
+    next: u64,
+    all: BTreeMap<u64, Fault>,
+}
+
+impl Faults {
+    pub(super) fn clear(&self) {
+        drop(std::mem::take(&mut lock(&self.0).all));
+    }
+}
+
+/// A fault, and how it fared.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Fault")]
+pub(super) struct FaultView {
+    id: u64,
+    name: String,
+    hits: u64,
+    /// How often it still applies; `null` for always.
+    left: Option<u64>,
+}
+
+impl FaultView {
+    fn of(id: u64, fault: &Fault) -> Self {
+        Self {
+            id,
+            name: fault.name().to_owned(),
+            hits: fault.hits(),
+            left: fault.left(),
+        }
+    }
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            Method::GET,
+            "/faults",
+            "listFaults",
+            "The faults that were set here, used up or not.",
+            list,
+        ),
+        Route::new(
+            Method::POST,
+            "/faults",
+            "setFault",
+            "Something goes wrong at an endpoint.",
+            at_endpoint,
+        )
+        .created(),
+        Route::new(
+            Method::DELETE,
+            "/faults",
+            "deleteFaults",
+            "Ends all of them.",
+            clear,
+        ),
+        Route::new(
+            Method::GET,
+            "/faults/{fault}",
+            "readFault",
+            "A fault, and how often it was hit.",
+            read,
+        ),
+        Route::new(
+            Method::DELETE,
+            "/faults/{fault}",
+            "deleteFault",
+            "Ends a fault.",
+            delete,
+        ),
+        Route::new(
+            Method::POST,
+            "/faults/tokens",
+            "setTokenFault",
+            "Tokens are bent.",
+            at_token,
+        )
+        .created(),
+        Route::new(
+            Method::POST,
+            "/faults/webhooks",
+            "setWebhookFault",
+            "Something goes wrong with deliveries.",
+            at_delivery,
+        )
+        .created(),
+        Route::new(
+            Method::POST,
+            "/faults/connections",
+            "setConnectionFault",
+            "Something goes wrong with connections as they come, those of the admin API too.",
+            at_connection,
+        )
+        .created(),
+    ]
+}
+
+pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<FaultView>, No> {
+    let installed = lock(&admin.faults.0);
+    let all = installed.all.iter();
+    Ok(all.map(|(id, fault)| FaultView::of(*id, fault)).collect())
+}
+
+pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<FaultView, No> {
+    let installed = lock(&admin.faults.0);
+    let known = id
+        .parse()
+        .ok()
+        .and_then(|id| installed.all.get_key_value(&id));
+    let (id, fault) = known.ok_or_else(|| No::not_found("fault"))?;
+    Ok(FaultView::of(*id, fault))
+}
+
+pub(super) fn delete(admin: &Admin, id: &str, _: Nothing) -> Result<FaultView, No> {
+    let view = read(admin, id, Nothing {})?;
+    drop(lock(&admin.faults.0).all.remove(&view.id));
+    Ok(view)
+}
+
+pub(super) fn clear(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
+    admin.faults.clear();
+    Ok(Nothing {})
+}
+
+pub(super) fn at_endpoint(admin: &Admin, _: &str, fault: EndpointFault) -> Result<FaultView, No> {
+    let mut on = On::new(Arc::clone(&admin.core), fault.endpoint.into());
+    if fault.after {
+        on = on.after();
+    }
+    let milliseconds = Duration::from_millis;
+    let mut rule = match fault.fault {
+        AtEndpoint::Status(status) => on.fail(status),
+        AtEndpoint::Answer(it) => on.answer(it.status, &it.content_type, it.body),
+        AtEndpoint::Redirect(to) => on.redirect(307, &to),
+        AtEndpoint::Garbage => on.answer(200, "application/json", "{\"this is\": no JSON"),
+        AtEndpoint::DelayMs(by) => on.delay(milliseconds(by)),
+        AtEndpoint::Reset => on.reset(),
+        AtEndpoint::DropConnection => on.drop_connection(),
+        AtEndpoint::Truncate => on.truncate(),
+        AtEndpoint::Hang => on.hang(),
+        AtEndpoint::HangHeaders => on.hang_headers(),
+        AtEndpoint::HangBody => on.hang_body(),
+        AtEndpoint::DribbleMs(every) => on.dribble(milliseconds(every)),
+        AtEndpoint::EndlessBody => on.endless_body(),
+        AtEndpoint::Huge(bytes) => on.huge(bytes),
+        AtEndpoint::GzipBomb(bytes) => on.gzip_bomb(bytes),
+    };
+    if let Some(seconds) = fault.retry_after {
+        rule = rule.retry_after(seconds);
+    }
+    install(admin, rule, fault.times)
+}
+
+pub(super) fn at_connection(
+    admin: &Admin,
+    _: &str,
+    fault: ConnectionFault,
+) -> Result<FaultView, No> {
+    let on = OnAccept::new(Arc::clone(&admin.core));
+    let rule = match fault.fault {
+        AtConnection::Close => on.close(),
+        AtConnection::Reset => on.reset(),
+        AtConnection::Hang => on.hang(),
+    };
+    install(admin, rule, Some(fault.times))
+}
+
+pub(super) fn at_token(admin: &Admin, _: &str, fault: TokenFault) -> Result<FaultView, No> {
+    let person = fault.person.map(|hint| persons::find(&admin.core, &hint));
+    let person = person.transpose()?;
+    let tokens = Tokens::new(Arc::clone(&admin.core), person.as_ref());
+    let rule = match fault.token {
+        WhichToken::IdToken => tokens.id_token(fault.tamper.0),
+        WhichToken::AccessToken => tokens.access_token(fault.tamper.0),
+    };
+    install(admin, rule, fault.times)
+}
+
+pub(super) fn at_delivery(admin: &Admin, _: &str, fault: WebhookFault) -> Result<FaultView, No> {
+    let hooks = admin.tenant(fault.tenant)?.webhooks();
+    let seconds = Duration::from_secs;
+    let rule = match fault.fault {
+        AtDelivery::Tamper(tamper) => hooks.tamper(tamper.0),
+        AtDelivery::Duplicate(times) => hooks.duplicate(times),
+        AtDelivery::Flood(times) => hooks.flood(times),
+        AtDelivery::Lose => hooks.lose(),
+        AtDelivery::DelaySeconds(by) => hooks.delay(seconds(by)),
+        AtDelivery::StaleSeconds(by) => hooks.stale(seconds(by)),
+        AtDelivery::AheadSeconds(by) => hooks.ahead(seconds(by)),
+        AtDelivery::OversizedBytes(bytes) => hooks.oversized(bytes),
+        AtDelivery::DribbleMs(every) => hooks.dribble(Duration::from_millis(every)),
+    };
+    install(admin, rule, fault.times)
+}
+
+fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, No> {
+    let mut installed = lock(&admin.faults.0);
+    if installed.all.len() >= MOST {
+        return Err(No::conflict(format!(
+            "there are {MOST} faults already: delete some"
+        )));
+    }
+    // Whoever asks reads how often it was hit; nobody's test fails here when it goes.
+    let rule = rule.optional();
+    let fault = match times {
+        Some(times) => rule.times(times),
+        None => rule.always(),
+    };
+    installed.next = installed.next.saturating_add(1);
+    let id = installed.next;
+    let view = FaultView::of(id, &fault);
+    installed.all.insert(id, fault);
+    Ok(view)
+}
+
+/// More than any test needs: each request looks at all of them.
+const MOST: usize = 1000;

@@ -1,0 +1,55 @@
+//! The one shape of a no.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::error::MockError;
+
+/// Why a request was not done.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct No {
+    #[serde(skip)]
+    pub(super) status: StatusCode,
+    /// A code, such as `invalid_request`.
+    error: &'static str,
+    /// A sentence for whoever debugs.
+    message: String,
+}
+
+impl No {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    pub(super) fn not_found(what: &str) -> Self {
+        let message = format!("there is no such {what} here");
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    pub(super) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            error,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<MockError> for No {
+    fn from(error: MockError) -> Self {
+        let message = error.to_string();
+        match error {
+            MockError::NotUnderReview(_) => Self::conflict(message),
+            MockError::Listen(_) | MockError::Certificate(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "cannot_start", message)
+            }
+            _ => Self::invalid(message),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The document that describes this API, written from the table that serves it.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{super::overview::ADMIN_PATH, no::No, route::Route, routes::ROUTES};
+
+/// In version 3.1 of its format.
+pub(super) fn document() -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let error = generator.subschema_for::<No>().to_value();
+    let mut paths = Map::new();
+    for route in ROUTES.iter() {
+        let input = (route.input)(&mut generator).to_value();
+        let output = (route.output)(&mut generator).to_value();
+        let path = format!("{ADMIN_PATH}{}", route.path);
+        let methods = paths.entry(path).or_insert_with(|| json!({}));
+        if let Some(methods) = methods.as_object_mut() {
+            let name = route.method.as_str().to_ascii_lowercase();
+            methods.insert(name, json!({ "input": input, "output": output }));
+        }
+    }
+    let schemas = Value::Object(generator.take_definitions(true));
+    for route in ROUTES.iter() {
+        let path = format!("{ADMIN_PATH}{}", route.path);
+        let name = route.method.as_str().to_ascii_lowercase();
+        let place = paths.get_mut(&path).and_then(|it| it.get_mut(&name));
+        if let Some(place) = place {
+            let schemes = place.take();
+            *place = operation(route, &schemes, &schemas, &error);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kycport-mock admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Drives a mock of KYCPort from any language. It is no part of KYCPort. \
+                            It is answered on loopback alone, and to no page of another site.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> Value {
+    let content = |schema: &Value| json!({ "application/json": { "schema": schema } });
+    let mut parameters = Vec::new();
+    if let Some(id) = route.path.split(['{', '}']).nth(1) {
+        let kind = json!({ "type": "string" });
+        parameters.push(json!({ "name": id, "in": "path", "required": true, "schema": kind }));
+    }
+    let input = resolved(&schemes["input"], schemas);
+    let members = input["properties"].as_object();
+    if route.asks() {
+        for (name, schema) in members.into_iter().flatten() {
+            parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
+        }
+    }
+    let mut operation = json!({
+        "operationId": route.name,
+        "summary": route.about,
+        "parameters": parameters,
+        "responses": {
+            route.status.as_str(): {
+                "description": "Done.",
+                "content": content(&schemes["output"]),
+            },
+            "default": { "description": "Not done.", "content": content(error) },
+        },
+    });
+    let takes_a_body = !route.asks() && members.is_some_and(|members| !members.is_empty());
+    if let (true, Some(operation)) = (takes_a_body, operation.as_object_mut()) {
+        let required = input["required"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty());
+        let body = json!({ "required": required, "content": content(&schemes["input"]) });
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
+}
+
+/// What a reference names.
+fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
+    let name = schema["$ref"].as_str();
+    let name = name.and_then(|it| it.rsplit('/').next());
+    name.map_or(schema, |name| &schemas[name])
+}
