@@ -156,9 +156,16 @@ impl Server {
         self.watchdog.wait().unwrap();
     }
 
-    /// A connected client.
+    /// A connected client, as the manual sets it up: it connects again, and does not wait long.
     pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
-        redis_pool(self.port).await
+        redis_pool_that(self.port, |builder| {
+            builder
+                .set_policy(ReconnectPolicy::new_exponential(0, 50, 2000, 2))
+                .with_performance_config(|config| {
+                    config.default_command_timeout = Duration::from_secs(2);
+                });
+        })
+        .await
     }
 
     /// A connected client.
@@ -167,17 +174,21 @@ impl Server {
     }
 }
 
-/// A connected client, as the manual sets it up: it connects again, and does not wait long.
+/// A connected client, which comes back when the server does, and then sends what it could not.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
+    redis_pool_that(port, |_| {}).await
+}
+
+async fn redis_pool_that(
+    port: u16,
+    more: impl FnOnce(&mut fred::types::Builder),
+) -> fred::clients::Pool {
     let url = format!("redis://127.0.0.1:{port}");
     let config = fred::types::config::Config::from_url(&url).unwrap();
-    let pool = fred::types::Builder::from_config(config)
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 2000, 2))
-        .with_performance_config(|config| {
-            config.default_command_timeout = Duration::from_secs(2);
-        })
-        .build_pool(4)
-        .unwrap();
+    let mut builder = fred::types::Builder::from_config(config);
+    builder.set_policy(ReconnectPolicy::new_constant(0, 50));
+    more(&mut builder);
+    let pool = builder.build_pool(4).unwrap();
     pool.init().await.unwrap();
     pool
 }

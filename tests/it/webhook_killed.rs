@@ -14,7 +14,7 @@ use crate::{
     books::{Books, Kind, Told},
     desk::{Desk, SECRET, answer},
     receiver_process::{ReceiverProcess, deliver},
-    servers::{Disk, Server},
+    servers::{Disk, Server, redis_pool},
 };
 
 /// How long an event stays with a receiver that died.
@@ -196,7 +196,7 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> RunningApp 
     );
     let receiver = WebhookReceiver::builder(verifier, handler)
         .timing(timing.unwrap())
-        .replay_store(RedisReplayStore::new(server.redis_pool().await))
+        .replay_store(RedisReplayStore::new(redis_pool(server.port()).await))
         .build()
         .unwrap();
     let app = |_| Router::new().route_service("/webhooks/kycport", receiver);
