@@ -9,3 +9,4 @@ mod program;
 mod serve;
 mod sign_in;
 mod trigger;
+mod verify;

@@ -11,6 +11,7 @@ mod ending;
 mod length;
 mod serve;
 mod trigger;
+mod verify;
 
 use std::{
     ffi::OsString,
@@ -36,9 +37,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve::serve(&program.serve),
         Some(Command::Trigger(trigger)) => trigger::trigger(&trigger),
         Some(Command::Person(person)) => trigger::person(person),
+        Some(Command::Verify(what)) => return ended(verify::verify(&what)),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: Result<ExitCode, Sentence>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(io::stderr(), "kycport-mock: {error}");
             ExitCode::FAILURE
@@ -65,6 +71,21 @@ enum Command {
     Trigger(Trigger),
     /// Creates a person at a mock that runs; one of the same name is overwritten.
     Person(NewPerson),
+    /// Holds a live issuer against the contract, by reading alone and without a credential.
+    ///
+    /// Ends with 0 if all that was asked for matches, with 1 if something differs, and with 2 if
+    /// something was not reached.
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// The origin, such as `https://www.kycport.com`.
+    #[arg(long, value_name = "URL")]
+    against: String,
+    /// The issuer that its metadata is to name, if that is not the origin (K2).
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
 }
 
 #[derive(Debug, Args)]
