@@ -1,4 +1,4 @@
-//! A map that forgets its oldest entries, so that an issuer can run for days.
+//! A map that forgets its oldest entries, so that an issuer can run for days (K96).
 
 use std::collections::{HashMap, VecDeque};
 

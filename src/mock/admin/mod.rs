@@ -1,4 +1,4 @@
-//! The admin API: what a test does with the handles, over HTTP, for tests that are not in Rust.
+//! The admin API: what a test does with the handles, over HTTP, for tests that are not in Rust (K95).
 //!
 //! Each route calls the same handles; there is no second way to do anything. Requests here are not in
 //! the issuer's log.

@@ -40,5 +40,8 @@ const WHY: &[(&str, &[&str])] = &[
         ],
     ),
     ("is about a tenant's side", &["K3", "K42", "K72"]),
-    ("is about the mock alone", &["K73", "K78", "K90"]),
+    (
+        "is about the mock alone",
+        &["K73", "K78", "K90", "K95", "K96"],
+    ),
 ];
