@@ -6,7 +6,7 @@ use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::header::CONTENT_LENGTH;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Outcome;
 use crate::webhook::{Refused, Verified, WebhookVerifier};
@@ -74,15 +74,20 @@ impl Intake {
     async fn read(&self, body: Body, most: usize) -> Result<Bytes, Outcome> {
         let mut pieces = body.into_data_stream();
         let mut whole = BytesMut::new();
-        let mut held = Vec::new();
+        // One permit that grows: a body of single bytes must not cost a permit for each.
+        let mut held: Option<SemaphorePermit<'_>> = None;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| Outcome::BrokeOff)?;
             if whole.len().saturating_add(piece.len()) > most {
                 return Err(Outcome::Refused(Refused::TooLarge));
             }
             let length = u32::try_from(piece.len()).map_err(|_| Outcome::Busy)?;
-            let permits = self.bytes.try_acquire_many(length);
-            held.push(permits.map_err(|_| Outcome::Busy)?);
+            let more = self.bytes.try_acquire_many(length);
+            let more = more.map_err(|_| Outcome::Busy)?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
