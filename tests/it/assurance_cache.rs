@@ -13,7 +13,10 @@ use kycport::{
 };
 use sqlx::PgPool;
 
-use crate::servers::{self, Server};
+use crate::{
+    replay_servers::rows_read,
+    servers::{self, Server},
+};
 
 fn person(subject: &str) -> PersonKey {
     PersonKey {
@@ -194,6 +197,23 @@ async fn what_another_version_kept_is_read_if_it_can_be_and_makes_room_if_not() 
         cache.put(&ada, said(4)).await.unwrap();
         assert_eq!(cache.get(&ada).await, Ok(Some(said(4))));
     }
+}
+
+/// Every new person sweeps: it must not get slower with all that is kept.
+#[tokio::test]
+async fn what_is_kept_is_not_read_when_sweeping() {
+    let Some(server) = Server::postgres() else {
+        return;
+    };
+    let pool = server.postgres_pool().await;
+    let cache = PostgresAssuranceCache::new(pool.clone());
+    cache.migrate().await.unwrap();
+    let many = "INSERT INTO kycport_assurances
+        SELECT n::text, '', now() + interval '1 day' FROM generate_series(1, 10000) AS n";
+    sqlx::query(many).execute(&pool).await.unwrap();
+    assert_eq!(cache.sweep().await, Ok(0));
+    let rows = rows_read(&server, pool, "kycport_assurances_keep_until").await;
+    assert!(rows < 100, "{rows}");
 }
 
 #[tokio::test]

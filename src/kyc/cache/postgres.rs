@@ -34,11 +34,12 @@ WHERE person = $1 AND assurance = $4";
 
 const FORGET: &str = "DELETE FROM kycport_assurances WHERE person = $1";
 
-/// Some of the rows that may go, but for those that somebody is at.
+/// Some of the rows that may go, but for those that somebody is at. The time is the statement's:
+/// compared with a clock that moves on meanwhile, every row would have to be looked at.
 const SWEEP: &str = "
 DELETE FROM kycport_assurances WHERE person IN (
     SELECT person FROM kycport_assurances
-    WHERE keep_until <= clock_timestamp()
+    WHERE keep_until <= statement_timestamp()
     ORDER BY keep_until LIMIT 100 FOR UPDATE SKIP LOCKED
 )";
 
