@@ -7,6 +7,8 @@
 )]
 
 mod api;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod backend;
 pub mod cases;
 pub mod clock;
 mod config;

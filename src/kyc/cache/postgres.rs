@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::{
-    shared::{RETENTION, SWAPS, in_time, merged, millis, read, written},
+    shared::{RETENTION, SWAPS, in_time, merged, read, written},
     store::{AssuranceCache, CacheUnavailable, PersonKey},
 };
-use crate::kyc::assurance::Assurance;
+use crate::{backend::millis, kyc::assurance::Assurance};
 
 const GET: &str = "
 SELECT assurance FROM kycport_assurances
@@ -82,7 +82,7 @@ impl PostgresAssuranceCache {
     /// # Errors
     /// [`CacheUnavailable`].
     pub async fn migrate(&self) -> Result<(), CacheUnavailable> {
-        in_time(sqlx::raw_sql(Self::MIGRATION).execute(&self.pool), code).await?;
+        in_time(sqlx::raw_sql(Self::MIGRATION).execute(&self.pool)).await?;
         Ok(())
     }
 
@@ -92,13 +92,13 @@ impl PostgresAssuranceCache {
     /// # Errors
     /// [`CacheUnavailable`].
     pub async fn sweep(&self) -> Result<u64, CacheUnavailable> {
-        let swept = in_time(sqlx::query(SWEEP).execute(&self.pool), code).await?;
+        let swept = in_time(sqlx::query(SWEEP).execute(&self.pool)).await?;
         Ok(swept.rows_affected())
     }
 
     async fn kept(&self, person: &str) -> Result<Option<String>, CacheUnavailable> {
         let get = sqlx::query_scalar(GET).bind(person);
-        in_time(get.fetch_optional(&self.pool), code).await
+        in_time(get.fetch_optional(&self.pool)).await
     }
 }
 
@@ -131,7 +131,7 @@ impl AssuranceCache for PostgresAssuranceCache {
                 Some(kept) => swap.bind(kept),
                 None => swap,
             };
-            let swapped = in_time(swap.execute(&self.pool), code).await?;
+            let swapped = in_time(swap.execute(&self.pool)).await?;
             if swapped.rows_affected() == 1 {
                 if kept.is_none() {
                     // That is logged, and what is kept is kept.
@@ -145,18 +145,7 @@ impl AssuranceCache for PostgresAssuranceCache {
 
     async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
         let query = sqlx::query(FORGET).bind(person.hashed());
-        in_time(query.execute(&self.pool), code).await?;
+        in_time(query.execute(&self.pool)).await?;
         Ok(())
-    }
-}
-
-/// The `SQLSTATE`, or what sqlx calls the kind; never a text, which may hold what was sent.
-fn code(error: sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
-        sqlx::Error::Io(error) => error.kind().to_string(),
-        sqlx::Error::PoolTimedOut => "pool timed out".to_owned(),
-        sqlx::Error::PoolClosed => "pool closed".to_owned(),
-        _ => "other".to_owned(),
     }
 }

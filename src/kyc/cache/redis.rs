@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use fred::interfaces::{KeysInterface, LuaInterface};
 
 use super::{
-    shared::{RETENTION, SWAPS, in_time, merged, millis, read, written},
+    shared::{RETENTION, SWAPS, in_time, merged, read, written},
     store::{AssuranceCache, CacheUnavailable, PersonKey},
 };
-use crate::kyc::assurance::Assurance;
+use crate::{backend::millis, kyc::assurance::Assurance};
 
 /// What the keys begin with if nothing else is said.
 const DEFAULT_PREFIX: &str = "kycport:assurance:";
@@ -84,7 +84,7 @@ impl<C: KeysInterface + LuaInterface + Send + Sync + 'static> AssuranceCache
 {
     async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
         let get = self.client.get::<Option<String>, _>(self.key(person));
-        let kept = in_time(get, |error| code(&error)).await?;
+        let kept = in_time(get).await?;
         Ok(kept.as_deref().and_then(read))
     }
 
@@ -98,7 +98,7 @@ impl<C: KeysInterface + LuaInterface + Send + Sync + 'static> AssuranceCache
             };
             let arguments = vec![kept, written(&believed)?, keep.clone()];
             let swap = self.client.eval(SWAP, key.clone(), arguments);
-            let (swapped, found): (i64, String) = in_time(swap, |error| code(&error)).await?;
+            let (swapped, found): (i64, String) = in_time(swap).await?;
             if swapped == 1 {
                 return Ok(());
             }
@@ -109,10 +109,6 @@ impl<C: KeysInterface + LuaInterface + Send + Sync + 'static> AssuranceCache
 
     async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
         let del = self.client.del(self.key(person));
-        in_time(del, |error| code(&error)).await
+        in_time(del).await
     }
-}
-
-fn code(error: &fred::error::Error) -> String {
-    format!("{:?}", error.kind())
 }

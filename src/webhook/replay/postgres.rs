@@ -10,10 +10,10 @@ use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::{
     claim::Claim,
-    shared::{LATE, in_time, left, millis},
+    shared::{LATE, in_time, left},
     store::{Begun, LeaseToken, ReplayStore, ReplayStoreUnavailable, Settled},
 };
-use crate::webhook::event::EventKey;
+use crate::{backend::millis, webhook::event::EventKey};
 
 /// Inserts, or takes over what has ended; a row comes back if either happened. Done is what has no
 /// lease.
@@ -85,7 +85,7 @@ impl PostgresReplayStore {
     /// # Errors
     /// [`ReplayStoreUnavailable`].
     pub async fn migrate(&self) -> Result<(), ReplayStoreUnavailable> {
-        in_time(sqlx::raw_sql(Self::MIGRATION).execute(&self.pool), code).await?;
+        in_time(sqlx::raw_sql(Self::MIGRATION).execute(&self.pool)).await?;
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl PostgresReplayStore {
     /// # Errors
     /// [`ReplayStoreUnavailable`].
     pub async fn sweep(&self) -> Result<u64, ReplayStoreUnavailable> {
-        let swept = in_time(sqlx::query(SWEEP).execute(&self.pool), code).await?;
+        let swept = in_time(sqlx::query(SWEEP).execute(&self.pool)).await?;
         Ok(swept.rows_affected())
     }
 
@@ -112,7 +112,7 @@ impl PostgresReplayStore {
         claim: &Claim,
     ) -> Result<Settled, ReplayStoreUnavailable> {
         let completed = complete(transaction, claim.key(), claim.token(), claim.retention());
-        in_time(completed, code).await
+        in_time(completed).await
     }
 
     /// Begins and completes in the handler's own transaction, without a lease, as a consumer of a
@@ -129,7 +129,7 @@ impl PostgresReplayStore {
         key: &EventKey,
         retention: Duration,
     ) -> Result<Begun, ReplayStoreUnavailable> {
-        in_time(take(transaction, key, None, millis(retention)), code).await
+        in_time(take(transaction, key, None, millis(retention))).await
     }
 }
 
@@ -152,7 +152,7 @@ impl ReplayStore for PostgresReplayStore {
             let keep = millis(lease.saturating_add(LATE));
             take(&mut connection, key, Some(millis(lease)), keep).await
         };
-        in_time(begun, code).await
+        in_time(begun).await
     }
 
     async fn complete(
@@ -165,7 +165,7 @@ impl ReplayStore for PostgresReplayStore {
             let mut connection = self.pool.acquire().await?;
             complete(&mut connection, key, token, retention).await
         };
-        let settled = in_time(completed, code).await?;
+        let settled = in_time(completed).await?;
         // That is logged, and the completion stands.
         let _ = self.sweep().await;
         Ok(settled)
@@ -177,7 +177,7 @@ impl ReplayStore for PostgresReplayStore {
         token: &LeaseToken,
     ) -> Result<Settled, ReplayStoreUnavailable> {
         let query = sqlx::query(RELEASE).bind(key.as_str()).bind(token.as_str());
-        let released = in_time(query.execute(&self.pool), code).await?;
+        let released = in_time(query.execute(&self.pool)).await?;
         Ok(settled(released.rows_affected()))
     }
 }
@@ -234,16 +234,5 @@ fn settled(rows: u64) -> Settled {
         Settled::Applied
     } else {
         Settled::Lost
-    }
-}
-
-/// The `SQLSTATE`, or what sqlx calls the kind; never a text, which may hold what was sent.
-fn code(error: sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
-        sqlx::Error::Io(error) => error.kind().to_string(),
-        sqlx::Error::PoolTimedOut => "pool timed out".to_owned(),
-        sqlx::Error::PoolClosed => "pool closed".to_owned(),
-        _ => "other".to_owned(),
     }
 }

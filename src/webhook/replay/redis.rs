@@ -12,10 +12,13 @@ use fred::{
 };
 
 use super::{
-    shared::{DEADLINE, LATE, in_time, left, millis},
+    shared::{LATE, in_time, left},
     store::{Begun, LeaseToken, ReplayStore, ReplayStoreUnavailable, Settled},
 };
-use crate::webhook::event::EventKey;
+use crate::{
+    backend::{DEADLINE, millis},
+    webhook::event::EventKey,
+};
 
 /// What the keys begin with if nothing else is said.
 const DEFAULT_PREFIX: &str = "kycport:webhook:";
@@ -99,7 +102,7 @@ impl<C: LuaInterface + Send + Sync + 'static> RedisReplayStore<C> {
         arguments: Vec<String>,
     ) -> Result<Settled, ReplayStoreUnavailable> {
         let answer = self.client.eval(script, self.name(key), arguments);
-        in_time(answer, |error| code(&error)).await.map(settled)
+        in_time(answer).await.map(settled)
     }
 }
 
@@ -134,8 +137,7 @@ impl<C: LuaInterface + Send + Sync + 'static> ReplayStore for RedisReplayStore<C
         });
         // `eval` does not take options.
         let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
-        let answer: (i64, i64) =
-            in_time(client.custom(eval, arguments), |error| code(&error)).await?;
+        let answer: (i64, i64) = in_time(client.custom(eval, arguments)).await?;
         match answer {
             (0, _) => Ok(Begun::Acquired(token)),
             (1, millis) => Ok(Begun::InFlight(left(millis))),
@@ -162,10 +164,6 @@ impl<C: LuaInterface + Send + Sync + 'static> ReplayStore for RedisReplayStore<C
         let arguments = vec![token.as_str().to_owned()];
         self.settle(RELEASE, key, arguments).await
     }
-}
-
-fn code(error: &fred::error::Error) -> String {
-    format!("{:?}", error.kind())
 }
 
 fn settled(applied: i64) -> Settled {
