@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use subtle::ConstantTimeEq as _;
-use url::{Host, Url};
+use url::Url;
 
-use super::error::MockError;
+use super::{error::MockError, here::is_here};
 
 #[derive(Clone)]
 pub(super) struct ClientRecord {
@@ -67,15 +67,9 @@ pub(super) fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
     let Ok(parsed) = Url::parse(uri) else {
         return refuse("it is not an absolute URI");
     };
-    let loopback = match parsed.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
     match parsed.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_here(&parsed) => {}
         _ => return refuse("only HTTPS is registered, or plain http on loopback"),
     }
     if parsed.fragment().is_some() {

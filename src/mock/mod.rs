@@ -104,6 +104,7 @@ mod given;
 mod grants;
 mod gzip;
 mod held;
+mod here;
 mod hosted;
 mod html;
 mod issuer;

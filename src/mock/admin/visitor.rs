@@ -9,9 +9,12 @@ use axum::http::{
     HeaderMap, HeaderName, StatusCode,
     header::{HOST, ORIGIN},
 };
-use url::{Host, Url};
+use url::Url;
 
-use super::{super::core::Core, no::No};
+use super::{
+    super::{core::Core, here::is_here},
+    no::No,
+};
 
 pub(super) fn check(core: &Core, headers: &HeaderMap) -> Result<(), No> {
     let forbid = |error, message| Err(No::new(StatusCode::FORBIDDEN, error, message));
@@ -49,11 +52,6 @@ fn is_own(core: &Core, host: &str) -> bool {
         return false;
     }
     let public = Url::parse(&core.origin).ok();
-    match url.host() {
-        Some(Host::Ipv4(ip)) if ip.is_loopback() => true,
-        Some(Host::Ipv6(ip)) if ip.is_loopback() => true,
-        Some(Host::Domain("localhost")) => true,
-        Some(own) => public.is_some_and(|public| public.host() == Some(own)),
-        None => false,
-    }
+    let is_public = || public.is_some_and(|public| public.host() == url.host());
+    is_here(&url) || (url.has_host() && is_public())
 }

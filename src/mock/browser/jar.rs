@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::super::here::is_here;
 use crate::clock::Timestamp;
 
 /// Cookies of all hosts. They are host-only: a `Domain` is not followed to other hosts.
@@ -116,13 +117,7 @@ pub(super) fn site(url: &Url) -> String {
 
 /// Chromium keeps and sends `Secure` cookies on plain-http loopback.
 fn is_trustworthy(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || loopback
+    url.scheme() == "https" || is_here(url)
 }
 
 /// `Secure` from a plain address, and the prefixes of RFC 6265bis section 4.1.3: a deletion that

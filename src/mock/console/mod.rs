@@ -15,11 +15,12 @@ use axum::http::{
     HeaderMap, Method, StatusCode,
     header::{ALLOW, HOST, ORIGIN},
 };
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     answer::Answer,
     core::Core,
+    here::is_here,
     html::{self, Text},
     params::Params,
 };
@@ -53,12 +54,8 @@ fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let public = Url::parse(&core.origin).ok()?;
     let asked = Url::parse(&format!("{}://{host}", public.scheme())).ok()?;
-    let is_here = match asked.host()? {
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-        Host::Domain(name) => name == "localhost",
-    };
-    (is_here || asked.origin() == public.origin()).then(|| asked.origin().ascii_serialization())
+    (is_here(&asked) || asked.origin() == public.origin())
+        .then(|| asked.origin().ascii_serialization())
 }
 
 /// Browsers say where a form was sent from. Whoever is no browser has better ways.

@@ -6,9 +6,12 @@ use http::{HeaderMap, Method};
 use reqwest::{Certificate, Client, redirect::Policy};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
 
-use super::finding::{Difference, differs};
+use super::{
+    super::here::is_here,
+    finding::{Difference, differs},
+};
 
 /// An answer that can be judged, or why there is none.
 pub(super) type Asked = Result<Seen, String>;
@@ -33,7 +36,7 @@ impl Asker {
         roots: Option<Vec<Certificate>>,
         patience: Duration,
     ) -> Self {
-        let is_loopback = origin.as_ref().is_ok_and(is_loopback);
+        let is_loopback = origin.as_ref().is_ok_and(is_here);
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .connect_timeout(patience)
@@ -203,15 +206,6 @@ fn why(error: &reqwest::Error) -> &'static str {
 fn after(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// Nobody's token and nobody's key.

@@ -10,8 +10,8 @@ use tokio::{
 use url::{Host, Url};
 
 use super::{
-    super::endpoint::Endpoint,
-    ask::{Asked, Asker, Seen, is_loopback},
+    super::{endpoint::Endpoint, here::is_here},
+    ask::{Asked, Asker, Seen},
     finding::{Finding, Verdict, differs},
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn tls(asker: &Asker, discovery: &Asked) -> Vec<Finding> {
         Err(why) => return vec![finding("TLS is spoken", Verdict::NotReached(why))],
     };
     if url.scheme() == "http" {
-        let verdict = if is_loopback(url) {
+        let verdict = if is_here(url) {
             Verdict::NotProbed("plain HTTP on loopback, where nothing leaves the machine (K73)")
         } else {
             Verdict::Differs {
