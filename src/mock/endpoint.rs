@@ -2,8 +2,12 @@
 
 use std::fmt::{self, Display};
 
-/// An endpoint of the issuer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An endpoint of the issuer. In JSON it is its name in `snake_case`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Endpoint {
     /// `GET /api/oidc/.well-known/openid-configuration` (K1).
@@ -51,6 +55,12 @@ impl Endpoint {
         Self::Verify,
         Self::LlmsTxt,
     ];
+
+    /// Its name in JSON.
+    pub(super) fn word(self) -> String {
+        let word = serde_json::to_value(self).unwrap_or_default();
+        word.as_str().unwrap_or_default().to_owned()
+    }
 
     /// The path, byte for byte: one slash more or less is another address (K4). Where
     /// an id stands, it says `{person_id}` or `{case_id}`.

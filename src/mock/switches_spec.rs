@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    given::Given,
-    switches::Switches,
-    words::{ErrorField, SignaturesWord},
+    given::Given, switches::Switches, webhook::signatures::DeliverySignatures, words::ErrorField,
 };
 
 /// What a tenant could find different in production. What is left out stays as it is.
@@ -61,7 +59,7 @@ pub(super) struct SwitchesSpec {
     /// `sha256=` before a signature (K61).
     webhook_prefix: Option<bool>,
     /// By which secrets a delivery is signed while they are replaced (K80).
-    webhook_signatures: Option<SignaturesWord>,
+    webhook_signatures: Option<DeliverySignatures>,
     /// What `data` has stands at the top level of an event instead (K63).
     webhook_flat_body: Option<bool>,
     /// `created_at` of an event as whole seconds since 1970 (K81).
@@ -110,7 +108,7 @@ impl SwitchesSpec {
             cache_max_age_seconds: Given::of(switches.cache_max_age.map(|age| age.as_secs())),
             webhook_header: Some(switches.webhook_header.clone()),
             webhook_prefix: Some(switches.webhook_prefix),
-            webhook_signatures: Some(SignaturesWord::of(switches.webhook_signatures)),
+            webhook_signatures: Some(switches.webhook_signatures),
             webhook_flat_body: Some(switches.webhook_flat_body),
             webhook_unix_time: Some(switches.webhook_unix_time),
             webhook_retries_seconds: Some(
@@ -165,10 +163,7 @@ impl SwitchesSpec {
             .set(&mut to.cache_max_age, seconds);
         set(&mut to.webhook_header, self.webhook_header);
         set(&mut to.webhook_prefix, self.webhook_prefix);
-        set(
-            &mut to.webhook_signatures,
-            self.webhook_signatures.map(Into::into),
-        );
+        set(&mut to.webhook_signatures, self.webhook_signatures);
         set(&mut to.webhook_flat_body, self.webhook_flat_body);
         set(&mut to.webhook_unix_time, self.webhook_unix_time);
         let retries = self.webhook_retries_seconds;

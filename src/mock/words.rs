@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint::Endpoint, switches::Switches, webhook::signatures::DeliverySignatures};
+use super::switches::Switches;
 use crate::wire::{
     cases::Outcome,
     kyc::{KycStatus, KycTier},
@@ -59,64 +59,6 @@ words! {
         Approved = Outcome::Approved,
         Rejected = Outcome::Rejected,
         Review = Outcome::Review,
-    }
-}
-
-words! {
-    /// An endpoint of the issuer.
-    EndpointWord is Endpoint {
-        Discovery = Endpoint::Discovery,
-        Jwks = Endpoint::Jwks,
-        Authorize = Endpoint::Authorize,
-        Token = Endpoint::Token,
-        Userinfo = Endpoint::Userinfo,
-        Status = Endpoint::Status,
-        OpenCase = Endpoint::OpenCase,
-        ReadCase = Endpoint::ReadCase,
-        UploadCase = Endpoint::UploadCase,
-        DecideCase = Endpoint::DecideCase,
-        Health = Endpoint::Health,
-    }
-}
-
-impl EndpointWord {
-    pub(super) const ALL: [Self; 11] = [
-        Self::Discovery,
-        Self::Jwks,
-        Self::Authorize,
-        Self::Token,
-        Self::Userinfo,
-        Self::Status,
-        Self::OpenCase,
-        Self::ReadCase,
-        Self::UploadCase,
-        Self::DecideCase,
-        Self::Health,
-    ];
-
-    pub(super) fn of(endpoint: Endpoint) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|word| Endpoint::from(*word) == endpoint)
-    }
-}
-
-words! {
-    /// By which secrets a delivery is signed while they are replaced.
-    SignaturesWord is DeliverySignatures {
-        Current = DeliverySignatures::Current,
-        BothInOneHeader = DeliverySignatures::BothInOneHeader,
-        BothInTwoHeaders = DeliverySignatures::BothInTwoHeaders,
-    }
-}
-
-impl SignaturesWord {
-    pub(super) const fn of(signatures: DeliverySignatures) -> Self {
-        match signatures {
-            DeliverySignatures::Current => Self::Current,
-            DeliverySignatures::BothInOneHeader => Self::BothInOneHeader,
-            DeliverySignatures::BothInTwoHeaders => Self::BothInTwoHeaders,
-        }
     }
 }
 

@@ -516,6 +516,26 @@ async fn requests_are_told_with_their_refusals() {
 }
 
 #[tokio::test]
+async fn every_endpoint_has_a_word() {
+    let desk = AdminDesk::new().await;
+    let counts = desk.get("/requests/counts").await;
+    assert_eq!(counts.as_object().unwrap().len(), Endpoint::ALL.len());
+    for (word, endpoint) in [
+        ("verify", Endpoint::Verify),
+        ("llms_txt", Endpoint::LlmsTxt),
+    ] {
+        let fault = json!({ "endpoint": word, "fault": { "status": 503 }, "times": 1 });
+        desk.post("/faults", &fault).await;
+        let answer = reqwest::get(desk.kyc.url(endpoint)).await.unwrap();
+        assert_eq!(answer.status(), 503, "{word}");
+        let counts = desk.get("/requests/counts").await;
+        assert_eq!(counts[word], 1);
+        let listed = desk.get(&format!("/requests?endpoint={word}")).await;
+        assert_eq!(listed[0]["endpoint"], word);
+    }
+}
+
+#[tokio::test]
 async fn switches_are_read_and_changed() {
     let desk = AdminDesk::new().await;
     let before = desk.get("/switches").await;

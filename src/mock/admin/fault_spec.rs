@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::super::{tamper::Tamper, webhook::tamper::DeliveryTamper, words::EndpointWord};
+use super::super::{endpoint::Endpoint, tamper::Tamper, webhook::tamper::DeliveryTamper};
 
 /// What is to go wrong at an endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointFault {
-    pub(super) endpoint: EndpointWord,
+    pub(super) endpoint: Endpoint,
     pub(super) fault: AtEndpoint,
     /// For so many requests; until it is deleted, if nothing is said.
     pub(super) times: Option<u64>,

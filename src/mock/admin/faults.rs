@@ -159,7 +159,7 @@ pub(super) fn clear(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
 }
 
 pub(super) fn at_endpoint(admin: &Admin, _: &str, fault: EndpointFault) -> Result<FaultView, No> {
-    let mut on = On::new(Arc::clone(&admin.core), fault.endpoint.into());
+    let mut on = On::new(Arc::clone(&admin.core), fault.endpoint);
     if fault.after {
         on = on.after();
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{log::RecordedRequest, words::EndpointWord},
+    super::{endpoint::Endpoint, log::RecordedRequest},
     Admin,
     no::No,
     route::{Nothing, Route},
@@ -20,7 +20,7 @@ pub(super) struct RequestView {
     method: String,
     path: String,
     /// `null` if it went to none.
-    endpoint: Option<EndpointWord>,
+    endpoint: Option<Endpoint>,
     /// The names of the query's parameters.
     query: Vec<String>,
     /// The names of the form's.
@@ -52,7 +52,7 @@ impl From<RecordedRequest> for RequestView {
         Self {
             method: request.method().to_owned(),
             path: request.path().to_owned(),
-            endpoint: request.endpoint().and_then(EndpointWord::of),
+            endpoint: request.endpoint(),
             query,
             form,
             status: request.status(),
@@ -66,7 +66,7 @@ impl From<RecordedRequest> for RequestView {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// All, if nothing is said.
-    endpoint: Option<EndpointWord>,
+    endpoint: Option<Endpoint>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -99,7 +99,7 @@ pub(super) fn routes() -> Vec<Route> {
 pub(super) fn list(admin: &Admin, _: &str, which: Which) -> Result<Vec<RequestView>, No> {
     let log = admin.core.log();
     let all = match which.endpoint {
-        Some(word) => log.requests(word.into()).iter().cloned().collect(),
+        Some(endpoint) => log.requests(endpoint).iter().cloned().collect(),
         None => log.all(),
     };
     drop(log);
@@ -109,12 +109,8 @@ pub(super) fn list(admin: &Admin, _: &str, which: Which) -> Result<Vec<RequestVi
 /// Every endpoint, those that got none too.
 pub(super) fn counts(admin: &Admin, _: &str, _: Nothing) -> Result<BTreeMap<String, usize>, No> {
     let log = admin.core.log();
-    let count = |word: EndpointWord| {
-        let name = serde_json::to_value(word).unwrap_or_default();
-        let name = name.as_str().unwrap_or_default().to_owned();
-        (name, log.count(word.into()))
-    };
-    Ok(EndpointWord::ALL.into_iter().map(count).collect())
+    let count = |endpoint: Endpoint| (endpoint.word(), log.count(endpoint));
+    Ok(Endpoint::ALL.into_iter().map(count).collect())
 }
 
 pub(super) fn forget(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {

@@ -82,7 +82,7 @@ impl RemoteMock {
     /// [`RemoteError`] if it could not be asked.
     pub async fn requests(&self, endpoint: Endpoint) -> Result<usize, RemoteError> {
         let counts: BTreeMap<String, usize> = self.admin.get("/requests/counts").await?;
-        let own = counts.get(&endpoint_word(endpoint)).copied();
+        let own = counts.get(&endpoint.word()).copied();
         Ok(own.unwrap_or_default())
     }
 
@@ -114,10 +114,4 @@ impl RemoteMock {
     async fn keys(&self, step: &str) -> Result<KeysView, RemoteError> {
         self.admin.post(&format!("/keys/{step}"), &json!({})).await
     }
-}
-
-pub(super) fn endpoint_word(endpoint: Endpoint) -> String {
-    let word = super::super::words::EndpointWord::of(endpoint);
-    let word = serde_json::to_value(word).unwrap_or_default();
-    word.as_str().unwrap_or_default().to_owned()
 }

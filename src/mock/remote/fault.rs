@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::{
     RemoteMock,
     call::{Admin, RemoteError},
-    desk::endpoint_word,
 };
 use crate::mock::Endpoint;
 
@@ -73,7 +72,7 @@ impl RemoteOn {
 
     fn rule(self, fault: Value) -> RemoteRule {
         let mut body = Map::new();
-        body.insert("endpoint".to_owned(), endpoint_word(self.endpoint).into());
+        body.insert("endpoint".to_owned(), self.endpoint.word().into());
         body.insert("fault".to_owned(), fault);
         RemoteRule {
             admin: self.admin,

@@ -1,7 +1,12 @@
 //! By which secrets a delivery is signed.
 
-/// How a delivery is signed while a secret is replaced (K80).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a delivery is signed while a secret is replaced (K80). In JSON it is its name in
+/// `snake_case`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliverySignatures {
     /// By the present secret alone.
