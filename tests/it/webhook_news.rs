@@ -6,7 +6,7 @@ use axum::{Json, Router, routing::get};
 use kycport::{
     Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
     cases::{CaptureFile, Upload, Waited},
-    kyc::MemoryCache,
+    kyc::{AssuranceCache as _, MemoryCache, PersonKey},
     mock::{Browser, Endpoint, MockIssuer, Person, samples},
     wire::cases::Outcome,
 };
@@ -254,6 +254,47 @@ async fn of_two_clocks_that_differ_a_little_bad_news_is_not_lost() {
     assert_eq!(stage.deliver(&event).await.0, 200);
     stage.later(1);
     assert_eq!(stage.guarded().await, 200);
+}
+
+#[tokio::test]
+async fn bad_news_that_is_ahead_of_our_clock_is_felt_now() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let at = stage.kyc.clock().now().as_unix() + 50;
+    let event = event_at(at, "evt_1", &stage.ada, "rejected");
+    assert_eq!(stage.deliver(&event).await.0, 503);
+    assert_eq!(stage.felt().await, "rejected");
+    assert_eq!(stage.guarded().await, 503);
+}
+
+#[tokio::test]
+async fn good_news_of_somebody_of_whom_nothing_is_known_lets_nobody_in() {
+    // decision 11
+    let stage = Stage::new(WithKey::Tenant).await;
+    let person = PersonKey {
+        issuer: stage.kyc.issuer().to_owned(),
+        client_id: stage.kyc.client().id().to_owned(),
+        subject: stage.ada.id().to_owned(),
+    };
+    stage.cache.forget(&person).await.unwrap();
+    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let event = stage.event("evt_1", "verified");
+    assert_eq!(stage.deliver(&event).await.0, 503);
+    assert_eq!(stage.cache.get(&person).await, Ok(None));
+    assert_eq!(stage.guarded().await, 503);
+}
+
+#[tokio::test]
+async fn to_say_the_same_again_is_not_to_have_been_asked() {
+    // decision 7
+    let stage = Stage::new(WithKey::Tenant).await;
+    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    stage.later(590);
+    assert_eq!(stage.guarded().await, 200);
+    let event = stage.event("evt_1", "verified");
+    assert_eq!(stage.deliver(&event).await.0, 503);
+    stage.later(20);
+    assert_eq!(stage.guarded().await, 503);
 }
 
 #[tokio::test]
