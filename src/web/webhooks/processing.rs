@@ -36,13 +36,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Sees to it that an event takes effect once.
 pub(super) struct Processing {
-    pub(super) reader: EventReader,
-    pub(super) timing: DeliveryTiming,
-    pub(super) store: Arc<dyn ReplayStore>,
-    pub(super) unknown_events: UnknownEvents,
-    pub(super) handler: Handler,
-    pub(super) told: Option<Told>,
-    pub(super) clock: Arc<dyn Clock>,
+    reader: EventReader,
+    timing: DeliveryTiming,
+    store: Arc<dyn ReplayStore>,
+    unknown_events: UnknownEvents,
+    handler: Handler,
+    told: Option<Told>,
+    clock: Arc<dyn Clock>,
     turns: Semaphore,
 }
 
@@ -86,9 +86,7 @@ impl Processing {
             turns: Semaphore::new(MOST_AT_ONCE),
         }
     }
-}
 
-impl Processing {
     /// Not to be given up half way: it runs in a task of its own.
     pub(super) async fn process(&self, verified: Verified) -> Processed {
         let event = match self.reader.read(&verified) {
