@@ -1,5 +1,5 @@
-//! Every record that is kept in the session store. Besides [`MemoryStore`](super::MemoryStore),
-//! this is the one file that knows tower-sessions.
+//! Every record that is kept in the session store. Besides the stores themselves, this is the one
+//! file that knows tower-sessions.
 
 use std::{
     collections::HashMap,

@@ -41,6 +41,7 @@ mod no_panic;
 mod refresh;
 mod replay_servers;
 mod replay_store;
+mod sealed;
 mod servers;
 mod session;
 mod sign_in;
