@@ -20,8 +20,9 @@ use super::{
     assess::Assessor,
     cookies, headers,
     pending::PendingLogins,
+    people,
     records::{Records, StoreUnavailable},
-    sessions::{LiveSession, Sessions},
+    sessions::{KeptSessions, LiveSession},
     settings::Settings,
     tokens::AccessTokens,
 };
@@ -50,7 +51,7 @@ struct Inner {
 pub(super) struct Shared {
     oidc: OidcClient,
     settings: Arc<Settings>,
-    sessions: Sessions,
+    sessions: KeptSessions,
     pending: PendingLogins,
     access_tokens: AccessTokens,
     assessor: Assessor,
@@ -65,7 +66,7 @@ impl Shared {
         assurances: Assurances,
         records: Records,
     ) -> Self {
-        let sessions = Sessions::new(records.clone(), settings.limits, Arc::clone(&clock));
+        let sessions = KeptSessions::new(records.clone(), settings.limits, Arc::clone(&clock));
         let pending = PendingLogins::new(records, Arc::clone(&clock));
         let access_tokens = AccessTokens::new(oidc.clone(), sessions.clone(), Arc::clone(&clock));
         Self {
@@ -87,6 +88,11 @@ impl Shared {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The sessions of people, for whoever must end them.
+    pub(super) fn people(&self) -> people::Sessions {
+        people::Sessions::new(self.sessions.clone(), self.oidc.issuer())
     }
 }
 
@@ -111,7 +117,7 @@ impl RequestContext {
         &self.0.shared.settings
     }
 
-    pub(super) fn sessions(&self) -> &Sessions {
+    pub(super) fn sessions(&self) -> &KeptSessions {
         &self.0.shared.sessions
     }
 

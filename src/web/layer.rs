@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::{
     context::{RequestContext, Shared},
     cookies, csrf,
+    people::Sessions,
     problem::{Audience, Problem},
 };
 
@@ -31,6 +32,11 @@ pub struct SessionLayer {
 impl SessionLayer {
     pub(super) fn new(shared: Shared) -> Self {
         Self { shared }
+    }
+
+    /// Ends the sessions that are kept in this layer's store, and lists them.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.people()
     }
 }
 

@@ -47,6 +47,15 @@ pub(super) enum Created {
     Taken,
 }
 
+/// What stands under a key.
+#[derive(Debug)]
+pub(super) enum Found<T> {
+    Absent,
+    /// Something is there, of another version, changed, or sealed with a key that is gone.
+    Unreadable,
+    Record(T),
+}
+
 /// Records by kind and secret key. The store sees a hash of the key, so that whoever reads the
 /// store learns no cookie and no state.
 #[derive(Clone)]
@@ -88,21 +97,35 @@ impl Records {
 
     /// Reads a record. One that cannot be understood reads as absent.
     pub(super) async fn get<T: Stored>(&self, key: &Secret) -> Result<Option<T>, StoreUnavailable> {
+        Ok(match self.find(key).await? {
+            Found::Record(value) => Some(value),
+            Found::Absent | Found::Unreadable => None,
+        })
+    }
+
+    /// Reads a record of which it matters whether there is one.
+    pub(super) async fn find<T: Stored>(&self, key: &Secret) -> Result<Found<T>, StoreUnavailable> {
         let id = id::<T>(key);
         let load = async {
             match self.0.load(&id).await {
-                Err(session_store::Error::Decode(_)) => Ok(None),
-                other => other,
+                Err(session_store::Error::Decode(_)) => Ok(Found::Unreadable),
+                Ok(Some(record)) => Ok(Found::Record(record)),
+                Ok(None) => Ok(Found::Absent),
+                Err(error) => Err(error),
             }
         };
-        let Some(mut record) = within_deadline(load).await? else {
-            return Ok(None);
+        let mut record = match within_deadline(load).await? {
+            Found::Record(record) => record,
+            Found::Absent => return Ok(Found::Absent),
+            Found::Unreadable => return Ok(Found::Unreadable),
         };
-        let value = record.data.remove(MEMBER).and_then(open);
-        if value.is_none() {
-            tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
+        match record.data.remove(MEMBER).and_then(open) {
+            Some(value) => Ok(Found::Record(value)),
+            None => {
+                tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
+                Ok(Found::Unreadable)
+            }
         }
-        Ok(value)
     }
 
     pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {

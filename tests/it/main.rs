@@ -24,6 +24,7 @@ mod desk;
 mod direct;
 mod discovery;
 mod driven;
+mod ending;
 mod every_token;
 mod faulty_store;
 mod floors;

@@ -69,6 +69,8 @@ impl SessionStore for OpenStore {
     }
 }
 
+type Change<'a> = &'a dyn Fn(&mut Record);
+
 fn keys(text: &str) -> SealingKeys {
     SealingKeys::parse(text).unwrap()
 }
@@ -155,7 +157,6 @@ async fn what_was_changed_is_no_session() {
     let put = |record: &mut Record, text: &str| {
         record.data.insert("sealed".to_owned(), text.into());
     };
-    type Change<'a> = &'a dyn Fn(&mut Record);
     let changes: [(&str, Change<'_>); 10] = [
         ("the tag", &|record| flip(record, 5)),
         ("the sealed bytes", &|record| flip(record, 60)),
