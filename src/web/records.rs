@@ -119,13 +119,11 @@ impl Records {
             Found::Absent => return Ok(Found::Absent),
             Found::Unreadable => return Ok(Found::Unreadable),
         };
-        match record.data.remove(MEMBER).and_then(open) {
-            Some(value) => Ok(Found::Record(value)),
-            None => {
-                tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
-                Ok(Found::Unreadable)
-            }
+        let value = record.data.remove(MEMBER).and_then(open);
+        if value.is_none() {
+            tracing::warn!(kind = T::KIND, "a stored record cannot be understood");
         }
+        Ok(value.map_or(Found::Unreadable, Found::Record))
     }
 
     pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {

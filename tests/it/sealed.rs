@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use kycport::{
-    RunningApp,
+    RelyingParty, RunningApp,
     mock::{Browser, MockIssuer, Person},
     web::{SealedStore, SealingKeys, SessionStore},
 };
@@ -280,6 +280,26 @@ async fn a_key_is_replaced_while_two_instances_run() {
     // The old key is gone, and with it what it sealed.
     assert_eq!(seen_by(&only_new, &old, &before).await, 401);
     assert_eq!(seen_by(&only_new, &new, &after).await, 200);
+}
+
+#[tokio::test]
+async fn the_end_of_all_sessions_outlives_its_key() {
+    // case 94
+    let kyc = MockIssuer::start().await;
+    let ada = canary(&kyc);
+    let store = OpenStore::default();
+    let new = instance(&kyc, &store, &format!("{SECOND} {FIRST}")).await;
+    let only_new = instance(&kyc, &store, SECOND).await;
+    let browser = signed_in(&kyc, &new, &ada).await;
+    // An instance that still seals with the old key ends them, and then that key is removed.
+    let config = kyc.config("http://127.0.0.1:9/auth/callback");
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    let sealed = SealedStore::new(store.clone(), keys(&format!("{FIRST} {SECOND}")));
+    let sessions = kycport.session_layer(sealed).sessions();
+    assert_eq!(seen_by(&only_new, &new, &browser).await, 200);
+    sessions.end_all(ada.id()).await.unwrap();
+    assert_eq!(seen_by(&new, &new, &browser).await, 401);
+    assert_eq!(seen_by(&only_new, &new, &browser).await, 401);
 }
 
 #[tokio::test]
