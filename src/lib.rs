@@ -10,6 +10,7 @@ mod api;
 pub mod cases;
 pub mod clock;
 mod config;
+pub mod doctor;
 pub mod guide;
 mod http;
 pub mod kyc;

@@ -24,6 +24,7 @@ use super::{
     records::{Records, StoreUnavailable},
     sessions::{KeptSessions, LiveSession},
     settings::Settings,
+    store_check::{self, StoreCheck},
     tokens::AccessTokens,
 };
 use crate::{
@@ -51,6 +52,8 @@ struct Inner {
 pub(super) struct Shared {
     oidc: OidcClient,
     settings: Arc<Settings>,
+    records: Records,
+    clock: Arc<dyn Clock>,
     sessions: KeptSessions,
     pending: PendingLogins,
     access_tokens: AccessTokens,
@@ -67,7 +70,7 @@ impl Shared {
         records: Records,
     ) -> Self {
         let sessions = KeptSessions::new(records.clone(), settings.limits, Arc::clone(&clock));
-        let pending = PendingLogins::new(records, Arc::clone(&clock));
+        let pending = PendingLogins::new(records.clone(), Arc::clone(&clock));
         let access_tokens = AccessTokens::new(oidc.clone(), sessions.clone(), Arc::clone(&clock));
         Self {
             assessor: Assessor::new(
@@ -76,8 +79,10 @@ impl Shared {
                 access_tokens.clone(),
                 assurances,
                 settings.assurance_max_age,
-                clock,
+                Arc::clone(&clock),
             ),
+            records,
+            clock,
             access_tokens,
             oidc,
             settings,
@@ -88,6 +93,18 @@ impl Shared {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn oidc(&self) -> &OidcClient {
+        &self.oidc
+    }
+
+    pub(super) async fn store_answers(&self) -> bool {
+        store_check::answers(&self.records).await
+    }
+
+    pub(super) async fn check_store(&self) -> StoreCheck {
+        store_check::check(&self.records, self.clock.now()).await
     }
 
     /// The sessions of people, for whoever must end them.

@@ -23,6 +23,7 @@ mod people;
 mod problem;
 mod problem_json;
 mod random;
+mod ready;
 mod records;
 mod redirect;
 mod return_to;
@@ -35,6 +36,7 @@ mod settings;
 mod shortfall;
 mod signed_in;
 mod step_up;
+mod store_check;
 mod tokens;
 mod webhooks;
 
@@ -46,6 +48,7 @@ pub use guard::{Assured, Guard, GuardMissing, GuardService};
 pub use layer::{SessionLayer, SessionService};
 pub use memory_store::MemoryStore;
 pub use people::{SessionSummary, Sessions};
+pub use ready::Readiness;
 pub use records::StoreUnavailable;
 pub use sealed_store::SealedStore;
 pub use sealing_keys::{SealingKeys, SealingKeysError};
@@ -63,6 +66,7 @@ pub(crate) use cookies::CookieNames;
 pub(crate) use epochs::LONGEST_SESSION;
 pub(crate) use sessions::SessionLimits;
 pub(crate) use settings::Settings;
+pub(crate) use store_check::StoreCheck;
 
 use std::sync::Arc;
 

@@ -23,6 +23,7 @@ mod csrf;
 mod desk;
 mod direct;
 mod discovery;
+mod doctor;
 mod driven;
 mod ending;
 mod every_token;
