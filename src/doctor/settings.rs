@@ -94,7 +94,7 @@ pub(super) fn cookies(config: &Config) -> Line {
             Verdict::Warn,
             COOKIES,
             "they are Secure, and the app's address is not https",
-            "Chromium and Firefox keep them on this machine all the same; other browsers may not",
+            "Chromium keeps them on this machine all the same; other browsers may not",
         )
     }
 }

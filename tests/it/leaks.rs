@@ -26,10 +26,10 @@ const BINDING: &str = "__Host-kycport-login";
 
 /// Everything that the crate says on this thread, on which a test's app runs too.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn capture() -> (Self, DefaultGuard) {
+    pub(crate) fn capture() -> (Self, DefaultGuard) {
         // While there is but one subscriber, a line that another test's thread meets first is
         // switched off for all. A few that stay, and see nothing, keep every line on.
         static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
@@ -53,7 +53,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
     }

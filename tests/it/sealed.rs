@@ -17,7 +17,7 @@ use tower_sessions::{
     session_store::{Error, Result},
 };
 
-use crate::support::tenant_app;
+use crate::{leaks::Log, support::tenant_app};
 
 const FIRST: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const SECOND: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -300,6 +300,23 @@ async fn the_end_of_all_sessions_outlives_its_key() {
     sessions.end_all(ada.id()).await.unwrap();
     assert_eq!(seen_by(&new, &new, &browser).await, 401);
     assert_eq!(seen_by(&only_new, &new, &browser).await, 401);
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_said_once() {
+    let (log, _guard) = Log::capture();
+    let kyc = MockIssuer::start().await;
+    let ada = canary(&kyc);
+    let store = OpenStore::default();
+    let old = instance(&kyc, &store, FIRST).await;
+    let new = instance(&kyc, &store, SECOND).await;
+    let browser = signed_in(&kyc, &old, &ada).await;
+    for _ in 0..5 {
+        assert_eq!(seen_by(&new, &old, &browser).await, 401);
+    }
+    let said = log.text();
+    let why = "sealed with a key that is not here";
+    assert_eq!(said.matches(why).count(), 1, "{said}");
 }
 
 #[tokio::test]
