@@ -31,6 +31,7 @@ mod router;
 mod sealed_store;
 mod sealing_keys;
 mod session_id;
+mod session_records;
 mod sessions;
 mod settings;
 mod shortfall;

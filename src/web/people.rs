@@ -30,7 +30,7 @@ use crate::clock::Timestamp;
 ///     async move {
 ///         let rejected = delivery
 ///             .assurance()
-///             .is_some_and(|it| it.kyc_status == KycStatus::Rejected);
+///             .is_some_and(|it| it.kyc_status == Some(KycStatus::Rejected));
 ///         if let (true, Some(person)) = (rejected, delivery.event().person_id()) {
 ///             sessions.end_all(person).await?; // an error: KYCPort delivers it again
 ///         }
