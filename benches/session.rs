@@ -1,6 +1,6 @@
 //! What a signed-in request costs: a bare axum route, the same route with this crate's session
-//! layer and `SignedIn`, and the same with the layer that tower-sessions brings. Batches of the
-//! three take turns in one run, so that whatever the machine does meanwhile meets all of them.
+//! layer and `SignedIn`, over an open and over a sealed store, and the same with the layer that
+//! tower-sessions brings. Batches of the four take turns in one run, so that whatever the machine does meanwhile meets all of them.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,7 +18,11 @@ use std::time::{Duration, Instant};
 
 use axum::{Extension, Router, body::Body, routing::get};
 use http::{Request, header::COOKIE};
-use kycport::{MemoryStore, RelyingParty, SignedIn, mock::MockIssuer};
+use kycport::{
+    MemoryStore, RelyingParty, SignedIn,
+    mock::MockIssuer,
+    web::{SealedStore, SealingKeys, SessionStore},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -40,9 +44,14 @@ struct Contender {
 
 #[tokio::main]
 async fn main() {
-    let contenders = [bare(), plain().await, ours().await];
+    let contenders = [
+        bare(),
+        plain().await,
+        ours("kycport with SignedIn", MemoryStore::default()).await,
+        ours("kycport, sealed at rest", sealed()).await,
+    ];
     println!("in process (tower), time of one request:");
-    let mut times: [Vec<Duration>; 3] = Default::default();
+    let mut times: [Vec<Duration>; 4] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         for (contender, times) in contenders.iter().zip(&mut times) {
             let time = in_process(contender).await;
@@ -58,7 +67,7 @@ async fn main() {
     for contender in &contenders {
         wires.push(Wire::connect(contender).await);
     }
-    let mut times: [Vec<Duration>; 3] = Default::default();
+    let mut times: [Vec<Duration>; 4] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         for (wire, times) in wires.iter_mut().zip(&mut times) {
             let time = wire.batch().await;
@@ -70,7 +79,7 @@ async fn main() {
     report(&contenders, &mut times);
 }
 
-fn report(contenders: &[Contender], times: &mut [Vec<Duration>; 3]) {
+fn report(contenders: &[Contender], times: &mut [Vec<Duration>; 4]) {
     let medians = times.each_mut().map(|times| {
         times.sort_unstable();
         times[times.len() / 2]
@@ -126,7 +135,15 @@ async fn plain() -> Contender {
     }
 }
 
-async fn ours() -> Contender {
+fn sealed() -> impl SessionStore {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    SealedStore::new(
+        MemoryStore::default(),
+        SealingKeys::new("bench", key).unwrap(),
+    )
+}
+
+async fn ours(name: &'static str, store: impl SessionStore) -> Contender {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let mut app = Router::new();
@@ -139,7 +156,7 @@ async fn ours() -> Contender {
                     get(async |person: SignedIn| format!("hello {}", person.subject())),
                 )
                 .merge(kycport.router())
-                .layer(kycport.session_layer(MemoryStore::default()));
+                .layer(kycport.session_layer(store));
             app.clone()
         })
         .await
@@ -152,7 +169,7 @@ async fn ours() -> Contender {
     page.assert_ok();
     let key = browser.cookie(running.url("/"), "__Host-kycport").unwrap();
     Contender {
-        name: "kycport with SignedIn",
+        name,
         app,
         cookie: Some(format!("__Host-kycport={key}")),
     }

@@ -12,6 +12,7 @@ mod backend;
 pub mod cases;
 pub mod clock;
 mod config;
+pub mod doctor;
 pub mod guide;
 mod http;
 pub mod kyc;

@@ -6,6 +6,7 @@ use crate::{
     api::Api,
     cases::CaseClient,
     config::{Config, ConfigError},
+    doctor,
     http::{HttpClient, TransportError},
     kyc::StatusClient,
     oidc::OidcClient,
@@ -95,6 +96,25 @@ impl RelyingParty {
     /// The case client: to host your own capture. See [`cases`](crate::cases).
     pub fn cases(&self) -> &CaseClient {
         &self.cases
+    }
+}
+
+impl RelyingParty {
+    /// Looks at the configuration and at what it leads to: KYCPort's discovery document, issuer and
+    /// keys as they are at this moment, this machine's clock against KYCPort's, the tenant key by a
+    /// question about nobody, the webhook secret, the redirect URI. For a deployment's first minute,
+    /// and for whoever must tell why nobody can sign in. It takes no longer than the time limits of
+    /// the configuration: 20 s if nothing else is set.
+    ///
+    /// Nothing secret is in the report.
+    pub async fn doctor(&self) -> doctor::Report {
+        doctor::examine(&self.config, &self.oidc, &self.status).await
+    }
+
+    /// The same, and the session store: a record is made, read, written, deleted.
+    #[cfg(feature = "web")]
+    pub async fn doctor_with(&self, layer: &crate::web::SessionLayer) -> doctor::Report {
+        doctor::examine_with(&self.config, &self.oidc, &self.status, layer).await
     }
 }
 

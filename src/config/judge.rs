@@ -27,9 +27,6 @@ const PRODUCTION_DISCOVERY_URL: &str =
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "kyc"];
 /// The largest difference of clocks that is forgiven.
 const MOST_SKEW: Duration = Duration::from_secs(300);
-/// A limit that is longer is no limit.
-#[cfg(feature = "web")]
-const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl ConfigBuilder {
     /// Judges the settings.
@@ -181,7 +178,7 @@ impl ConfigBuilder {
             names::SESSION_LIMITS,
             limits.absolute,
             Duration::from_secs(60),
-            LONGEST_SESSION,
+            web::LONGEST_SESSION,
         )?;
         within(
             names::SESSION_LIMITS,

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header::CACHE_CONTROL};
+use http::{
+    HeaderMap,
+    header::{AGE, CACHE_CONTROL, DATE},
+};
+
+use crate::clock::Timestamp;
 
 /// What `Cache-Control` says; zero for `no-store` and `no-cache`, `None` if it is silent.
 pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
@@ -27,13 +32,28 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     age.map(Duration::from_secs)
 }
 
+/// When the answer came, by the clock of whoever gave it: its `Date`, and the time that it lay in a
+/// cache on the way since (RFC 9111 section 5.1).
+pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let date = httpdate::parse_http_date(text(DATE)?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let age = text(AGE).and_then(|age| age.trim().parse().ok());
+    let seconds = since.as_secs().saturating_add(age.unwrap_or(0));
+    Some(Timestamp::from_unix(i64::try_from(seconds).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
+    use http::{
+        HeaderMap, HeaderValue,
+        header::{AGE, CACHE_CONTROL},
+    };
 
-    use super::max_age;
+    use super::{date, max_age};
+    use crate::clock::Timestamp;
 
     #[test]
     fn cache_control_is_read_as_written() {
@@ -57,5 +77,23 @@ mod tests {
             );
         }
         assert_eq!(max_age(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_date_counts_the_time_in_a_cache() {
+        let day = "Thu, 01 Jan 1970 00:01:00 GMT";
+        for (value, age, seconds) in [
+            (day, None, Some(60)),
+            (day, Some("30"), Some(90)),
+            (day, Some("x"), Some(60)),
+            ("yesterday", None, None),
+            ("Thu, 01 Jan 1969 00:01:00 GMT", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("date", HeaderValue::from_static(value));
+            headers.extend(age.map(|age| (AGE, HeaderValue::from_static(age))));
+            assert_eq!(date(&headers), seconds.map(Timestamp::from_unix), "{value}");
+        }
+        assert_eq!(date(&HeaderMap::new()), None);
     }
 }

@@ -5,7 +5,7 @@ mod origin;
 mod retry;
 mod trust;
 
-pub(crate) use freshness::max_age;
+pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
 pub(crate) use retry::{CallError, Caller, Repeat, RetryPolicy, retry_after};

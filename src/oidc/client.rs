@@ -7,6 +7,7 @@ use url::Url;
 use super::{
     access_token::{self, AccessTokenClaims, ExpectedAccessToken},
     callback::{AuthorizationError, CallbackParams, Outcome},
+    checkup::{self, Checkup},
     exchange::{self, ExchangeError, Grant},
     id_token::{self, ExpectedIdToken, IdTokenClaims},
     jws::{SignedPayload, Unverified},
@@ -133,6 +134,17 @@ impl OidcClient {
     /// The client id.
     pub fn client_id(&self) -> &str {
         &self.0.settings.client_id
+    }
+
+    /// What KYCPort answers at this moment.
+    pub(crate) async fn check_up(&self) -> Checkup {
+        checkup::check_up(&self.0.http, &self.0.settings).await
+    }
+
+    /// Whether KYCPort's metadata is known, asking if need be.
+    #[cfg(feature = "web")]
+    pub(crate) async fn is_known(&self) -> bool {
+        self.0.provider.metadata().await.is_ok()
     }
 
     /// Begins a login: the address to send the browser to, and the transaction to keep for when it

@@ -8,6 +8,7 @@ mod access_token;
 mod algorithm;
 mod cached;
 mod callback;
+mod checkup;
 mod claims;
 mod client;
 mod exchange;
@@ -40,5 +41,6 @@ pub use userinfo::{Userinfo, UserinfoError};
 
 #[cfg(feature = "web")]
 pub(crate) use callback::printable;
+pub(crate) use checkup::Checkup;
 pub(crate) use metadata::{MetadataPolicy, RESERVED_PARAMETERS};
 pub(crate) use settings::Settings;

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    sessions::{LiveSession, Session},
+    session_records::Session,
+    sessions::LiveSession,
     tokens::{AccessTokenError, AccessTokens},
 };
 use crate::{

@@ -10,6 +10,7 @@ use super::{
     problem::{Audience, Problem},
     redirect::see_other,
     return_to::ReturnTo,
+    session_id::SessionId,
     sessions::LiveSession,
     settings::Settings,
 };
@@ -88,17 +89,17 @@ async fn finish(
     if let Some(old) = context.session_key() {
         context
             .sessions()
-            .end(old)
+            .end(&SessionId::of(old))
             .await
             .map_err(|_| Problem::StoreUnavailable)?;
     }
-    let live = context
+    let (key, live) = context
         .sessions()
         .begin(sign_in)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
     context.assessor().note_sign_in(&live.session).await;
-    context.set_session_cookie(&live.key);
+    context.set_session_cookie(&key);
     tracing::info!("a person signed in");
     if let Some(step_up) = &login.step_up {
         judge_step_up(context, &live, step_up)

@@ -87,13 +87,32 @@ impl Claims {
 
     /// Whether there is something that claims, which is found out once.
     pub(super) async fn check(&self) -> Result<(), StoreUnavailable> {
-        let By::Store(word, found) = &self.by else {
-            return Ok(());
-        };
-        match found.get_or_try_init(|| self.find_out(*word)).await? {
-            Creation::Atomic => Ok(()),
-            Creation::Racy | Creation::Unknown => Err(StoreUnavailable),
+        if self.can_claim().await? {
+            Ok(())
+        } else {
+            Err(StoreUnavailable)
         }
+    }
+
+    /// Claims something that nobody needs, twice: whether the first did, and the second did not.
+    pub(super) async fn rehearse(&self, until: Timestamp) -> Result<bool, StoreUnavailable> {
+        if !self.can_claim().await? {
+            return Ok(false);
+        }
+        let key = random::token();
+        let first = self.claim(&key, &Trial {}, until).await?;
+        let second = self.claim(&key, &Trial {}, until).await?;
+        // It expires by itself.
+        let _ = self.records.delete::<Trial>(&key).await;
+        Ok((first, second) == (Created::New, Created::Taken))
+    }
+
+    async fn can_claim(&self) -> Result<bool, StoreUnavailable> {
+        let By::Store(word, found) = &self.by else {
+            return Ok(true);
+        };
+        let found = found.get_or_try_init(|| self.find_out(*word)).await?;
+        Ok(*found == Creation::Atomic)
     }
 
     /// Leaves `mark` for `state`, if nobody has before.

@@ -20,9 +20,11 @@ use super::{
     assess::Assessor,
     cookies, headers,
     pending::PendingLogins,
+    people,
     records::{Records, StoreUnavailable},
-    sessions::{LiveSession, Sessions},
+    sessions::{KeptSessions, LiveSession},
     settings::Settings,
+    store_check::{self, StoreCheck},
     tokens::AccessTokens,
 };
 use crate::{
@@ -51,7 +53,9 @@ struct Inner {
 pub(super) struct Shared {
     oidc: OidcClient,
     settings: Arc<Settings>,
-    sessions: Sessions,
+    records: Records,
+    clock: Arc<dyn Clock>,
+    sessions: KeptSessions,
     pending: PendingLogins,
     access_tokens: AccessTokens,
     assessor: Assessor,
@@ -66,8 +70,8 @@ impl Shared {
         assurances: Assurances,
         records: Records,
     ) -> Self {
-        let sessions = Sessions::new(records.clone(), settings.limits, Arc::clone(&clock));
-        let pending = PendingLogins::new(records, Arc::clone(&clock));
+        let sessions = KeptSessions::new(records.clone(), settings.limits, Arc::clone(&clock));
+        let pending = PendingLogins::new(records.clone(), Arc::clone(&clock));
         let access_tokens = AccessTokens::new(oidc.clone(), sessions.clone(), Arc::clone(&clock));
         Self {
             assessor: Assessor::new(
@@ -76,8 +80,10 @@ impl Shared {
                 access_tokens.clone(),
                 assurances,
                 settings.assurance_max_age,
-                clock,
+                Arc::clone(&clock),
             ),
+            records,
+            clock,
             access_tokens,
             oidc,
             settings,
@@ -105,6 +111,23 @@ impl Shared {
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
+
+    pub(super) fn oidc(&self) -> &OidcClient {
+        &self.oidc
+    }
+
+    pub(super) async fn store_answers(&self) -> bool {
+        store_check::answers(&self.records).await
+    }
+
+    pub(super) async fn check_store(&self) -> StoreCheck {
+        store_check::check(&self.records, self.pending.claims(), self.clock.now()).await
+    }
+
+    /// The sessions of people, for whoever must end them.
+    pub(super) fn people(&self) -> people::Sessions {
+        people::Sessions::new(self.sessions.clone(), self.oidc.issuer())
+    }
 }
 
 impl RequestContext {
@@ -128,7 +151,7 @@ impl RequestContext {
         &self.0.shared.settings
     }
 
-    pub(super) fn sessions(&self) -> &Sessions {
+    pub(super) fn sessions(&self) -> &KeptSessions {
         &self.0.shared.sessions
     }
 

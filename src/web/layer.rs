@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{body::Body, response::Response};
+use axum::{body::Body, response::Response, routing::MethodRouter};
 use futures_util::future::BoxFuture;
 use http::Request;
 use tower_layer::Layer;
@@ -19,7 +19,10 @@ use tower_service::Service;
 use super::{
     context::{RequestContext, Shared},
     cookies, csrf,
+    people::Sessions,
     problem::{Audience, Problem},
+    ready::{self, Readiness},
+    store_check::StoreCheck,
 };
 use crate::webhook::ReplayStore;
 
@@ -65,6 +68,36 @@ impl SessionLayer {
         Self {
             shared: self.shared.claimed_by_vouched_store(),
         }
+    }
+
+    /// A route for the probe that decides whether this instance is sent requests, to be put where
+    /// only that probe comes: 200 if the session store answers, 503 if not, with a JSON that says
+    /// which. KYCPort being down makes no instance unready; it is in the JSON.
+    ///
+    /// ```
+    /// # use kycport::{Config, MemoryStore, RelyingParty};
+    /// # let config = Config::builder("c", "https://app.example.com/auth/callback").build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// let layer = kycport.session_layer(MemoryStore::default());
+    /// let app: axum::Router = axum::Router::new().route("/ready", layer.ready_route());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ready_route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        ready::route(self.shared.clone())
+    }
+
+    /// The same for an app that answers its probe itself.
+    pub async fn readiness(&self) -> Readiness {
+        ready::readiness(&self.shared).await
+    }
+
+    pub(crate) async fn check_store(&self) -> StoreCheck {
+        self.shared.check_store().await
+    }
+
+    /// Ends the sessions that are kept in this layer's store, and lists them.
+    pub fn sessions(&self) -> Sessions {
+        self.shared.people()
     }
 }
 

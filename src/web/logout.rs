@@ -1,20 +1,42 @@
-//! `POST {prefix}/logout`: ends the session here. KYCPort documents no logout of its own, so none is
-//! asked for, and none can fail.
+//! `POST {prefix}/logout`: ends the session here, or with the form field `everywhere=1` all sessions
+//! of the person. KYCPort documents no logout of its own, so none is asked for, and none can fail.
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode};
+use std::time::Duration;
+
+use axum::{
+    body::{Body, to_bytes},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use url::form_urlencoded;
 
 use super::{
     context::RequestContext,
     csrf, headers,
     problem::{Audience, Problem},
     redirect::see_other,
+    session_id::SessionId,
 };
+
+/// The form is not longer …
+const MAX_FORM_BYTES: usize = 4096;
+/// … and here in so long.
+const FORM_DEADLINE: Duration = Duration::from_secs(10);
+
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
+/// How far somebody is signed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Here,
+    Everywhere,
+}
 
 pub(super) async fn logout(
     context: RequestContext,
     method: Method,
     headers: HeaderMap,
+    body: Body,
 ) -> Response {
     let audience = Audience::of(&method, &headers);
     let settings = context.settings();
@@ -22,13 +44,15 @@ pub(super) async fn logout(
     if !csrf::is_same_origin(&method, &headers, &settings.own_origins) {
         return Problem::CrossSite.answer(audience, settings);
     }
-    if let Some(key) = context.session_key() {
-        // Unless it is gone from the store it is not gone: the cookie stays, to try again.
-        if context.sessions().end(key).await.is_err() {
-            return Problem::StoreUnavailable.answer(audience, settings);
-        }
+    let ended = match reach(&headers, body).await {
+        Ok(Reach::Here) => end_here(&context).await,
+        Ok(Reach::Everywhere) => end_everywhere(&context).await,
+        Err(problem) => Err(problem),
+    };
+    match ended {
+        Ok(()) => context.delete_session_cookie(),
+        Err(problem) => return problem.answer(audience, settings),
     }
-    context.delete_session_cookie();
     match audience {
         Audience::Page => see_other("/"),
         Audience::Fetch => {
@@ -37,4 +61,57 @@ pub(super) async fn logout(
             response
         }
     }
+}
+
+/// Unless it is gone from the store it is not gone: the cookie stays, to try again.
+async fn end_here(context: &RequestContext) -> Result<(), Problem> {
+    let Some(key) = context.session_key() else {
+        return Ok(());
+    };
+    let ended = context.sessions().end(&SessionId::of(key)).await;
+    ended.map_err(|_| Problem::StoreUnavailable)
+}
+
+/// Without a live session it is not known whose the others are, and that is said: who reads "signed
+/// out" must not think of them as ended.
+async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
+    let live = context
+        .session()
+        .await
+        .map_err(|_| Problem::StoreUnavailable)?
+        .ok_or(Problem::SignedOut)?;
+    let sessions = context.sessions();
+    sessions
+        .end_all(live.session.person())
+        .await
+        .map_err(|_| Problem::StoreUnavailable)?;
+    // Dead already; its records would expire by themselves.
+    let _ = sessions.end(&live.id).await;
+    Ok(())
+}
+
+/// What cannot be read is not taken for "here": more may have been asked for.
+async fn reach(headers: &HeaderMap, body: Body) -> Result<Reach, Problem> {
+    let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
+    let Ok(Ok(form)) = read else {
+        return Err(Problem::MalformedForm);
+    };
+    if form.is_empty() {
+        return Ok(Reach::Here);
+    }
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_form = kind.is_some_and(|kind| {
+        kind.get(..FORM.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(FORM))
+    });
+    if !is_form {
+        return Err(Problem::MalformedForm);
+    }
+    let everywhere = form_urlencoded::parse(&form)
+        .any(|(name, value)| name == "everywhere" && !matches!(&*value, "" | "0" | "false"));
+    Ok(if everywhere {
+        Reach::Everywhere
+    } else {
+        Reach::Here
+    })
 }

@@ -52,6 +52,7 @@ fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
         },
         "auth_time": session.auth_time.map(Timestamp::as_unix),
         "session": {
+            "id": live.id,
             "began_at": session.began_at.as_unix(),
             "idle_ends_at": live.idle_ends_at.as_unix(),
             "ends_at": session.ends_at.as_unix(),

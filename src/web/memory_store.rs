@@ -17,7 +17,7 @@ use tower_sessions::{
 use crate::clock::{Clock, SystemClock};
 
 /// How many records are kept if nothing else is said. A signed-in session is up to three of them,
-/// a pending login two.
+/// its person one or two, a pending login two.
 const DEFAULT_CAPACITY: usize = 300_000;
 
 /// A session store in memory, for one instance: for development, for tests, and for a service that

@@ -9,6 +9,7 @@ mod claims;
 mod context;
 mod cookies;
 mod csrf;
+mod epochs;
 mod guard;
 mod headers;
 mod layer;
@@ -19,18 +20,25 @@ mod memory_store;
 mod news;
 mod page;
 mod pending;
+mod people;
 mod problem;
 mod problem_json;
 mod random;
+mod ready;
 mod records;
 mod redirect;
 mod return_to;
 mod router;
+mod sealed_store;
+mod sealing_keys;
+mod session_id;
+mod session_records;
 mod sessions;
 mod settings;
 mod shortfall;
 mod signed_in;
 mod step_up;
+mod store_check;
 mod tokens;
 mod webhooks;
 
@@ -41,7 +49,13 @@ pub use context::LayerMissing;
 pub use guard::{Assured, Guard, GuardMissing, GuardService};
 pub use layer::{SessionLayer, SessionService};
 pub use memory_store::MemoryStore;
+pub use people::{SessionSummary, Sessions};
+pub use ready::Readiness;
 pub use records::StoreUnavailable;
+pub use sealed_store::SealedStore;
+pub use sealing_keys::{SealingKeys, SealingKeysError};
+pub use session_id::{NoSessionId, SessionId};
+pub use sessions::Ended;
 pub use settings::SignedOutMe;
 pub use signed_in::{SignedIn, SignedInRejection};
 pub use tokens::AccessTokenError;
@@ -51,8 +65,10 @@ pub use webhooks::{
 };
 
 pub(crate) use cookies::CookieNames;
+pub(crate) use epochs::LONGEST_SESSION;
 pub(crate) use sessions::SessionLimits;
 pub(crate) use settings::Settings;
+pub(crate) use store_check::StoreCheck;
 
 use std::sync::Arc;
 

@@ -118,6 +118,11 @@ impl PendingLogins {
         }
     }
 
+    /// What takes a login.
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     pub(super) async fn add(&self, login: PendingLogin) -> Result<(), StoreUnavailable> {
         // Nobody is sent to KYCPort who could not come back.
         self.claims.check().await?;

@@ -45,6 +45,8 @@ pub(super) enum Problem {
     SignedOut,
     /// An unsafe request from another site.
     CrossSite,
+    /// The form cannot be read.
+    MalformedForm,
     /// The session store does not work.
     StoreUnavailable,
     /// KYCPort cannot be asked.
@@ -216,6 +218,13 @@ impl Problem {
                 "cross_site",
                 "This request came from another site",
                 "Go to the page itself and try again there.",
+                Next::Nothing,
+            ),
+            Self::MalformedForm => text(
+                StatusCode::BAD_REQUEST,
+                "malformed_form",
+                "The form could not be read",
+                "Nothing was done. Go back to the page and try again there.",
                 Next::Nothing,
             ),
             Self::StoreUnavailable => text(

@@ -1,8 +1,8 @@
-//! Every record that is kept in the session store. Besides [`MemoryStore`](super::MemoryStore),
-//! this is the one file that knows tower-sessions.
+//! Every record that is kept in the session store. Besides the stores themselves, this is the one
+//! file that knows tower-sessions.
 
 use std::{
-    any::{TypeId, type_name},
+    any::type_name,
     collections::{BTreeSet, HashMap},
     fmt::{self, Debug},
     future::Future,
@@ -41,6 +41,12 @@ const REFUSE: [&str; 2] = [
 /// The crate whose stores look whether an id is taken, and then write over it, in two steps.
 const LOOK_THEN_WRITE: &str = "tower_sessions_sqlx_store";
 
+/// What stands before the name of a store that is sealed.
+const SEALED: &str = concat!(
+    env!("CARGO_CRATE_NAME"),
+    "::web::sealed_store::SealedStore<"
+);
+
 /// A kind of record. Records of different kinds never meet: the kind is part of the id.
 pub(super) trait Stored: Serialize + DeserializeOwned {
     const KIND: &'static str;
@@ -78,8 +84,9 @@ pub(super) enum Creation {
 
 impl Creation {
     fn by<S: SessionStore>() -> Self {
-        let name = type_name::<S>();
-        let is_own = TypeId::of::<S>() == TypeId::of::<MemoryStore>();
+        // Sealing changes nothing about it.
+        let name = unsealed(type_name::<S>());
+        let is_own = name == type_name::<MemoryStore>();
         if is_own || REFUSE.iter().any(|known| name.starts_with(known)) {
             Self::Atomic
         } else if name.contains(LOOK_THEN_WRITE) {
@@ -88,6 +95,21 @@ impl Creation {
             Self::Unknown
         }
     }
+}
+
+/// What stands under a key.
+#[derive(Debug)]
+pub(super) enum Found<T> {
+    Absent,
+    /// Something is there, of another version, changed, or sealed with a key that is gone.
+    Unreadable,
+    Record(T),
+}
+
+fn unsealed(name: &str) -> &str {
+    name.strip_prefix(SEALED)
+        .and_then(|inner| inner.strip_suffix('>'))
+        .unwrap_or(name)
 }
 
 /// Records by kind and secret key. The store sees a hash of the key, so that whoever reads the
@@ -150,7 +172,7 @@ impl Records {
                     Ok(Created::Taken)
                 }
                 Err(error) => match self.store.load(&wanted).await {
-                    Ok(Some(_)) => Ok(Created::Taken),
+                    Ok(Some(_)) | Err(session_store::Error::Decode(_)) => Ok(Created::Taken),
                     _ => Err(error),
                 },
             }
@@ -160,24 +182,36 @@ impl Records {
 
     /// Reads a record. One that cannot be understood reads as absent.
     pub(super) async fn get<T: Stored>(&self, key: &Secret) -> Result<Option<T>, StoreUnavailable> {
+        Ok(match self.find(key).await? {
+            Found::Record(value) => Some(value),
+            Found::Absent | Found::Unreadable => None,
+        })
+    }
+
+    /// Reads a record of which it matters whether there is one.
+    pub(super) async fn find<T: Stored>(&self, key: &Secret) -> Result<Found<T>, StoreUnavailable> {
         let id = id::<T>(key);
         let load = async {
             match self.store.load(&id).await {
-                Err(session_store::Error::Decode(_)) => {
-                    self.say_once(T::KIND);
-                    Ok(None)
-                }
-                other => other,
+                Err(session_store::Error::Decode(_)) => Ok(Found::Unreadable),
+                Ok(Some(record)) => Ok(Found::Record(record)),
+                Ok(None) => Ok(Found::Absent),
+                Err(error) => Err(error),
             }
         };
-        let Some(mut record) = within_deadline(load).await? else {
-            return Ok(None);
+        let mut record = match within_deadline(load).await? {
+            Found::Record(record) => record,
+            Found::Absent => return Ok(Found::Absent),
+            Found::Unreadable => {
+                self.say_once(T::KIND);
+                return Ok(Found::Unreadable);
+            }
         };
         let value = record.data.remove(MEMBER).and_then(open);
         if value.is_none() {
             self.say_once(T::KIND);
         }
-        Ok(value)
+        Ok(value.map_or(Found::Unreadable, Found::Record))
     }
 
     pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {

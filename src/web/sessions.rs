@@ -3,24 +3,31 @@
 //! A session is written once, when it begins, and deleted once, when it ends. What changes lives
 //! beside it, in records of its own: when it was last used, and its tokens. So a request that is
 //! still under way when the person signs out can write what it likes: it brings nothing back.
+//! All sessions of a person end by what [`epochs`](super::epochs) says.
 
 use std::{sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use futures_util::future::try_join_all;
 
 use super::{
+    epochs::{Epochs, Person},
     random,
-    records::{Created, Place, Records, StoreUnavailable, Stored},
+    records::{Created, Place, Records, StoreUnavailable},
+    session_id::SessionId,
+    session_records::{Activity, Session, SignIns, Tokens},
 };
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{Assurance, AssuranceSource},
     oidc::{SignIn, TokenSet},
-    secret::{Secret, at_rest},
+    secret::Secret,
 };
 
 /// A session's last use is written down at most this often.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// So many sign-ins of a person are remembered, to list their sessions.
+const MOST_LISTED: usize = 32;
 
 /// How long sessions live.
 #[derive(Debug, Clone, Copy)]
@@ -31,72 +38,39 @@ pub(crate) struct SessionLimits {
     pub(crate) absolute: Duration,
 }
 
-/// What is kept of who signed in.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Session {
-    pub(super) issuer: String,
-    pub(super) subject: String,
-    pub(super) email: Option<String>,
-    pub(super) email_verified: Option<bool>,
-    pub(super) name: Option<String>,
-    pub(super) assurance: Assurance,
-    pub(super) auth_time: Option<Timestamp>,
-    pub(super) scopes: Vec<String>,
-    pub(super) began_at: Timestamp,
-    /// The absolute limit.
-    pub(super) ends_at: Timestamp,
-}
-
-impl Stored for Session {
-    const KIND: &'static str = "session";
-}
-
-/// When a session was last used.
-#[derive(Clone, Serialize, Deserialize)]
-struct Activity {
-    last_used: Timestamp,
-}
-
-impl Stored for Activity {
-    const KIND: &'static str = "activity";
-}
-
-/// The tokens of a session.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Tokens {
-    #[serde(with = "at_rest")]
-    pub(super) access_token: Secret,
-    pub(super) expires_at: Timestamp,
-    #[serde(with = "at_rest::option")]
-    pub(super) refresh_token: Option<Secret>,
-}
-
-impl Stored for Tokens {
-    const KIND: &'static str = "tokens";
-}
-
-/// A session that is alive, by its key.
+/// A session that is alive.
 #[derive(Clone)]
 pub(super) struct LiveSession {
-    pub(super) key: Secret,
+    pub(super) id: SessionId,
     pub(super) session: Arc<Session>,
     /// When it ends if it is not used again.
     pub(super) idle_ends_at: Timestamp,
-    last_used: Timestamp,
+    pub(super) last_used: Timestamp,
     /// Where the last use is written down.
     activity: Place,
 }
 
+/// What became of the wish to end one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It is ended.
+    Now,
+    /// This person has no session of that id, or has none any more.
+    NoSuchSession,
+}
+
 #[derive(Debug, Clone)]
-pub(super) struct Sessions {
+pub(super) struct KeptSessions {
     records: Records,
+    epochs: Epochs,
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
 }
 
-impl Sessions {
+impl KeptSessions {
     pub(super) fn new(records: Records, limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
+            epochs: Epochs::new(records.clone(), Arc::clone(&clock)),
             records,
             limits,
             clock,
@@ -104,7 +78,10 @@ impl Sessions {
     }
 
     /// Begins a session under a new key.
-    pub(super) async fn begin(&self, sign_in: SignIn) -> Result<LiveSession, StoreUnavailable> {
+    pub(super) async fn begin(
+        &self,
+        sign_in: SignIn,
+    ) -> Result<(Secret, LiveSession), StoreUnavailable> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.limits.absolute);
         let SignIn {
@@ -112,6 +89,16 @@ impl Sessions {
             tokens,
             asked_at,
         } = sign_in;
+        let person = Person {
+            issuer: &claims.issuer,
+            subject: &claims.subject,
+        };
+        let sign_ins_key = person.record_key();
+        // First of all: whoever ends all sessions from here on ends this one.
+        let (epoch, sign_ins) = tokio::try_join!(
+            self.epochs.current(person),
+            self.records.get::<SignIns>(&sign_ins_key)
+        )?;
         let session = Session {
             issuer: claims.issuer,
             subject: claims.subject,
@@ -129,33 +116,51 @@ impl Sessions {
             scopes: tokens.scopes.clone(),
             began_at: now,
             ends_at,
+            epoch,
         };
         let key = random::token();
-        self.keep_tokens(Place::Empty, &key, tokens, ends_at)
-            .await?;
+        let id = SessionId::of(&key);
+        self.keep_tokens(Place::Empty, &id, tokens, ends_at).await?;
         // The session comes last: from when it is there, all of it is there.
-        match self.records.create(&key, &session, ends_at).await? {
-            Created::New => Ok(LiveSession {
-                key,
-                idle_ends_at: now.saturating_add(self.limits.idle).min(ends_at),
-                session: Arc::new(session),
-                last_used: now,
-                activity: Place::Empty,
-            }),
-            // 256 random bits do not meet; a store that says so is broken.
-            Created::Taken => Err(StoreUnavailable),
+        match self
+            .records
+            .create(&id.record_key(), &session, ends_at)
+            .await?
+        {
+            Created::New => {}
+            // Random bits do not meet; a store that says so is broken.
+            Created::Taken => return Err(StoreUnavailable),
         }
+        self.remember(&sign_ins_key, sign_ins, &id, ends_at).await;
+        let live = LiveSession {
+            id,
+            idle_ends_at: now.saturating_add(self.limits.idle).min(ends_at),
+            session: Arc::new(session),
+            last_used: now,
+            activity: Place::Empty,
+        };
+        Ok((key, live))
     }
 
-    /// The session of that key, if it is alive. Looking at it does not count as using it.
+    /// The session of that key, if it is alive.
     pub(super) async fn load(&self, key: &Secret) -> Result<Option<LiveSession>, StoreUnavailable> {
-        let (session, activity) = tokio::try_join!(
-            self.records.get::<Session>(key),
-            self.records.get::<Activity>(key)
-        )?;
-        let Some(session) = session else {
+        self.look(SessionId::of(key)).await
+    }
+
+    /// The session of that id, if it is alive. Looking at it does not count as using it.
+    async fn look(&self, id: SessionId) -> Result<Option<LiveSession>, StoreUnavailable> {
+        let key = id.record_key();
+        let Some(session) = self.records.get::<Session>(&key).await? else {
             return Ok(None);
         };
+        let (is_over, activity) = tokio::try_join!(
+            self.epochs
+                .is_over(session.person(), session.epoch.as_ref()),
+            self.records.get::<Activity>(&key)
+        )?;
+        if is_over {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let place = activity.as_ref().map_or(Place::Empty, |_| Place::Filled);
         let last_used = activity.map_or(session.began_at, |activity| activity.last_used);
@@ -164,7 +169,7 @@ impl Sessions {
             return Ok(None);
         }
         Ok(Some(LiveSession {
-            key: key.clone(),
+            id,
             idle_ends_at: idle_ends_at.min(session.ends_at),
             session: Arc::new(session),
             last_used,
@@ -173,22 +178,79 @@ impl Sessions {
     }
 
     /// Ends a session. Whoever still holds its key is nobody from now on.
-    pub(super) async fn end(&self, key: &Secret) -> Result<(), StoreUnavailable> {
-        self.records.delete::<Session>(key).await?;
+    pub(super) async fn end(&self, id: &SessionId) -> Result<(), StoreUnavailable> {
+        let key = id.record_key();
+        self.records.delete::<Session>(&key).await?;
         // Without the session these say nothing to anybody; they would expire by themselves.
-        let _ = self.records.delete::<Tokens>(key).await;
-        let _ = self.records.delete::<Activity>(key).await;
+        let _ = self.records.delete::<Tokens>(&key).await;
+        let _ = self.records.delete::<Activity>(&key).await;
         Ok(())
     }
 
-    pub(super) async fn tokens(&self, key: &Secret) -> Result<Option<Tokens>, StoreUnavailable> {
-        self.records.get(key).await
+    /// Ends the session of that id if it is this person's.
+    pub(super) async fn end_of(
+        &self,
+        person: Person<'_>,
+        id: &SessionId,
+    ) -> Result<Ended, StoreUnavailable> {
+        let session = self.records.get::<Session>(&id.record_key()).await?;
+        if session.is_none_or(|session| session.person() != person) {
+            return Ok(Ended::NoSuchSession);
+        }
+        self.end(id).await?;
+        Ok(Ended::Now)
+    }
+
+    /// Ends all sessions of a person. Their records stay until they expire, and open nothing.
+    pub(super) async fn end_all(&self, person: Person<'_>) -> Result<(), StoreUnavailable> {
+        self.epochs.begin(person).await?;
+        tracing::info!("all sessions of a person were ended");
+        Ok(())
+    }
+
+    /// The live sessions of a person's latest sign-ins, the newest first.
+    pub(super) async fn list(
+        &self,
+        person: Person<'_>,
+    ) -> Result<Vec<LiveSession>, StoreUnavailable> {
+        let sign_ins = self.records.get::<SignIns>(&person.record_key()).await?;
+        let newest_first = sign_ins.unwrap_or_default().sessions.into_iter().rev();
+        let found = try_join_all(newest_first.map(|id| self.look(id))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Nothing but the list goes by it: two that are under way at once may lose one, and a store
+    /// that fails here keeps nobody from signing in.
+    async fn remember(
+        &self,
+        key: &Secret,
+        sign_ins: Option<SignIns>,
+        id: &SessionId,
+        ends_at: Timestamp,
+    ) {
+        let place = sign_ins.as_ref().map_or(Place::Empty, |_| Place::Filled);
+        let mut sign_ins = sign_ins.unwrap_or_default();
+        sign_ins.sessions.push(id.clone());
+        let too_many = sign_ins.sessions.len().saturating_sub(MOST_LISTED);
+        sign_ins.sessions.drain(..too_many);
+        if self
+            .records
+            .put(place, key, &sign_ins, ends_at)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a sign-in could not be put on the person's list");
+        }
+    }
+
+    pub(super) async fn tokens(&self, id: &SessionId) -> Result<Option<Tokens>, StoreUnavailable> {
+        self.records.get(&id.record_key()).await
     }
 
     pub(super) async fn keep_tokens(
         &self,
         place: Place,
-        key: &Secret,
+        id: &SessionId,
         tokens: TokenSet,
         ends_at: Timestamp,
     ) -> Result<(), StoreUnavailable> {
@@ -197,7 +259,9 @@ impl Sessions {
             expires_at: tokens.expires_at,
             refresh_token: tokens.refresh_token,
         };
-        self.records.put(place, key, &tokens, ends_at).await
+        self.records
+            .put(place, &id.record_key(), &tokens, ends_at)
+            .await
     }
 
     /// Counts this as a use. One that cannot be written down shortens the session and harms nobody
@@ -213,7 +277,7 @@ impl Sessions {
         // drops first what ends first, and must not take a person for idle because of it.
         if self
             .records
-            .put(live.activity, &live.key, &activity, ends_at)
+            .put(live.activity, &live.id.record_key(), &activity, ends_at)
             .await
             .is_err()
         {

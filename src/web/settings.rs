@@ -41,6 +41,11 @@ pub enum SignedOutMe {
 }
 
 impl Settings {
+    /// Where the callback is served.
+    pub(crate) fn callback_path(&self) -> &str {
+        &self.callback_path
+    }
+
     pub(super) fn login_path(&self) -> String {
         format!("{}/login", self.prefix)
     }

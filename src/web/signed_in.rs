@@ -12,6 +12,7 @@ use super::{
     context::RequestContext,
     guard::Assured,
     problem::{Audience, Problem},
+    session_id::SessionId,
     sessions::LiveSession,
     shortfall,
     tokens::AccessTokenError,
@@ -73,6 +74,11 @@ impl SignedIn {
     /// Whether `scope` was granted: the whole word.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.live.session.scopes.iter().any(|own| own == scope)
+    }
+
+    /// Names this session, for support and for lists: not secret, and not the cookie's key.
+    pub fn session_id(&self) -> &SessionId {
+        &self.live.id
     }
 
     /// When the session began.

@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     records::{Place, StoreUnavailable},
-    sessions::{LiveSession, Sessions},
+    session_id::SessionId,
+    sessions::{KeptSessions, LiveSession},
 };
 use crate::{
     clock::Clock,
@@ -46,13 +47,13 @@ pub enum AccessTokenError {
 #[derive(Clone)]
 pub(super) struct AccessTokens {
     oidc: OidcClient,
-    sessions: Sessions,
+    sessions: KeptSessions,
     clock: Arc<dyn Clock>,
-    under_way: Arc<Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>>,
+    under_way: Arc<Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>>,
 }
 
 impl AccessTokens {
-    pub(super) fn new(oidc: OidcClient, sessions: Sessions, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(oidc: OidcClient, sessions: KeptSessions, clock: Arc<dyn Clock>) -> Self {
         Self {
             oidc,
             sessions,
@@ -62,7 +63,7 @@ impl AccessTokens {
     }
 
     pub(super) async fn get(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
-        if let Some(token) = self.stored(&live.key).await? {
+        if let Some(token) = self.stored(&live.id).await? {
             return Ok(token);
         }
         // In a task of its own: KYCPort may have spent the old refresh token already when whoever
@@ -73,8 +74,8 @@ impl AccessTokens {
             .unwrap_or(Err(AccessTokenError::Interrupted))
     }
 
-    async fn stored(&self, key: &Secret) -> Result<Option<Secret>, AccessTokenError> {
-        let tokens = self.sessions.tokens(key).await?;
+    async fn stored(&self, id: &SessionId) -> Result<Option<Secret>, AccessTokenError> {
+        let tokens = self.sessions.tokens(id).await?;
         let enough = self.clock.now().saturating_add(LEAST_REMAINING);
         Ok(tokens
             .filter(|tokens| enough < tokens.expires_at)
@@ -82,15 +83,15 @@ impl AccessTokens {
     }
 
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
-        let turn = self.turn(&live.key);
+        let turn = self.turn(&live.id);
         let _turn = turn.lock().await;
         // Somebody else may have done it while this one waited.
-        if let Some(token) = self.stored(&live.key).await? {
+        if let Some(token) = self.stored(&live.id).await? {
             return Ok(token);
         }
         let refresh_token = self
             .sessions
-            .tokens(&live.key)
+            .tokens(&live.id)
             .await?
             .and_then(|tokens| tokens.refresh_token)
             .ok_or(AccessTokenError::Expired)?;
@@ -102,31 +103,31 @@ impl AccessTokens {
             Ok(tokens) => {
                 let token = tokens.access_token.clone();
                 self.sessions
-                    .keep_tokens(Place::Filled, &live.key, tokens, live.session.ends_at)
+                    .keep_tokens(Place::Filled, &live.id, tokens, live.session.ends_at)
                     .await?;
                 Ok(token)
             }
             Err(SignInError::Exchange(ExchangeError::Refused { code, .. }))
                 if code == "invalid_grant" =>
             {
-                self.sessions.end(&live.key).await?;
+                self.sessions.end(&live.id).await?;
                 Err(AccessTokenError::Revoked)
             }
             Err(error) => Err(AccessTokenError::Refresh(error)),
         }
     }
 
-    fn turn(&self, key: &Secret) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, id: &SessionId) -> Arc<tokio::sync::Mutex<()>> {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = under_way.get(key.expose()).and_then(Weak::upgrade) {
+        if let Some(turn) = under_way.get(id).and_then(Weak::upgrade) {
             return turn;
         }
         let turn = Arc::default();
-        under_way.insert(key.expose().to_owned(), Arc::downgrade(&turn));
+        under_way.insert(id.clone(), Arc::downgrade(&turn));
         turn
     }
 }

@@ -36,6 +36,8 @@ pub(crate) const LOGIN: &str = "login";
 pub(crate) const SESSION: &str = "session";
 pub(crate) const ACTIVITY: &str = "activity";
 pub(crate) const TOKENS: &str = "tokens";
+pub(crate) const EPOCH: &str = "epoch";
+pub(crate) const SIGN_INS: &str = "sign-ins";
 
 /// A [`MemoryStore`] with switches. Clones share everything.
 #[derive(Clone)]

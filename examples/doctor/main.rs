@@ -1,0 +1,35 @@
+//! Tells whether people will be able to sign in, before anybody tries.
+//!
+//! ```text
+//! cargo run --example doctor
+//! ```
+//!
+//! With `KYCPORT_CLIENT_ID` set it looks at what the environment says, and ends with 1 if something
+//! does not work. Without, it starts a mock of KYCPort and looks at that. A tenant's own app hands
+//! its session layer over as well: `kycport.doctor_with(&layer)`.
+#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+
+use std::{error::Error, process::ExitCode};
+
+use kycport::{Config, MemoryStore, RelyingParty, mock::MockIssuer};
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut mock = None;
+    let config = if std::env::var_os("KYCPORT_CLIENT_ID").is_some() {
+        Config::from_env()?
+    } else {
+        println!("KYCPORT_CLIENT_ID is not set: this is about a mock of KYCPort.\n");
+        let kyc = mock.insert(MockIssuer::start().await);
+        kyc.config("http://127.0.0.1:3000/auth/callback").build()?
+    };
+    let kycport = RelyingParty::new(config)?;
+    let layer = kycport.session_layer(MemoryStore::default());
+    let report = kycport.doctor_with(&layer).await;
+    print!("{report}");
+    Ok(if report.is_healthy() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,60 @@
+//! Looks at a configuration and at what it leads to, before anybody signs in:
+//! [`RelyingParty::doctor`](crate::RelyingParty::doctor).
+//!
+//! Asking is done here, judging in one pure function for each thing that is looked at.
+
+mod provider;
+mod report;
+mod settings;
+mod store;
+mod tenant_key;
+
+pub use report::{Line, Report, Verdict};
+
+use crate::{config::Config, kyc::StatusClient, oidc::OidcClient};
+
+/// Looks at everything but the store.
+pub(crate) async fn examine(config: &Config, oidc: &OidcClient, status: &StatusClient) -> Report {
+    Report::new(lines(config, oidc, status, async { store::not_given() }).await)
+}
+
+/// Looks at everything.
+#[cfg(feature = "web")]
+pub(crate) async fn examine_with(
+    config: &Config,
+    oidc: &OidcClient,
+    status: &StatusClient,
+    layer: &crate::web::SessionLayer,
+) -> Report {
+    let store = async { store::line(layer.check_store().await) };
+    Report::new(lines(config, oidc, status, store).await)
+}
+
+async fn lines(
+    config: &Config,
+    oidc: &OidcClient,
+    status: &StatusClient,
+    store: impl Future<Output = Line>,
+) -> Vec<Line> {
+    let from = config.clock.now();
+    let looking = async {
+        let checkup = oidc.check_up().await;
+        (checkup, config.clock.now())
+    };
+    let ((checkup, until), answer, store) =
+        tokio::join!(looking, status.status(tenant_key::NOBODY), store);
+    let asked = provider::Asked { from, until };
+    let mut lines = vec![settings::redirect_uri(config), settings::client(config)];
+    #[cfg(feature = "web")]
+    lines.push(settings::cookies(config));
+    lines.extend(provider::lines(
+        &checkup,
+        config.issuer(),
+        config.oidc.skew,
+        asked,
+    ));
+    lines.push(tenant_key::line(&answer));
+    lines.push(settings::webhook_secret(config));
+    lines.push(store);
+    lines
+}

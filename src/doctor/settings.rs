@@ -1,0 +1,100 @@
+//! What can be seen in the settings alone. That they are valid was judged when they were read.
+
+use super::report::{Line, Verdict};
+use crate::{config::Config, webhook::WebhookVerifier};
+
+pub(super) const REDIRECT_URI: &str = "redirect URI";
+pub(super) const CLIENT: &str = "client";
+pub(super) const WEBHOOK: &str = "webhook secret";
+#[cfg(feature = "web")]
+pub(super) const COOKIES: &str = "cookies";
+
+pub(super) fn redirect_uri(config: &Config) -> Line {
+    let uri = config.redirect_uri();
+    if uri.scheme() != "https" {
+        return Line::with(
+            Verdict::Warn,
+            REDIRECT_URI,
+            format!("{uri} leads to this machine"),
+            "Right for development. For people, register an https address and set KYCPORT_REDIRECT_URI",
+        );
+    }
+    #[cfg(feature = "web")]
+    if config.web.callback_path() != uri.path() {
+        return Line::with(
+            Verdict::Warn,
+            REDIRECT_URI,
+            format!(
+                "{uri}, and the callback is served at {}",
+                config.web.callback_path()
+            ),
+            "Right if a proxy rewrites the path in between",
+        );
+    }
+    Line::ok(REDIRECT_URI, uri.as_str())
+}
+
+/// Whether the id and the secret are right shows when somebody signs in: KYCPort looks at them when
+/// it is given a code, and a made-up one would count as an attack.
+pub(super) fn client(config: &Config) -> Line {
+    let kind = if config.oidc.client_secret.is_some() {
+        "with a secret"
+    } else {
+        "without a secret, as a public client"
+    };
+    Line::with(
+        Verdict::NotChecked,
+        CLIENT,
+        format!("{} {kind}", config.client_id()),
+        "Sign in once: only a login shows whether KYCPort knows it, its secret and the redirect URI",
+    )
+}
+
+pub(super) fn webhook_secret(config: &Config) -> Line {
+    let secrets = [
+        ("current", config.webhook_secret()),
+        ("previous", config.previous_webhook_secret()),
+    ];
+    let mut verifier = WebhookVerifier::builder();
+    let mut names = Vec::new();
+    for (name, secret) in secrets {
+        if let Some(secret) = secret {
+            verifier = verifier.secret(name, secret.clone());
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Line::with(
+            Verdict::NotChecked,
+            WEBHOOK,
+            "there is none",
+            "Set KYCPORT_WEBHOOK_SECRET if KYCPort delivers webhooks to this app",
+        );
+    }
+    match verifier.build() {
+        Ok(_) => Line::ok(WEBHOOK, format!("can be used: {}", names.join(", "))),
+        Err(error) => Line::with(
+            Verdict::Fail,
+            WEBHOOK,
+            error.to_string(),
+            "Copy it from KYCPort's console",
+        ),
+    }
+}
+
+#[cfg(feature = "web")]
+pub(super) fn cookies(config: &Config) -> Line {
+    if config.redirect_uri().scheme() == "https" {
+        Line::ok(
+            COOKIES,
+            "browsers keep them: they are Secure, and so is the app's address",
+        )
+    } else {
+        Line::with(
+            Verdict::Warn,
+            COOKIES,
+            "they are Secure, and the app's address is not https",
+            "Chromium keeps them on this machine all the same; other browsers may not",
+        )
+    }
+}
