@@ -1,6 +1,6 @@
 //! The example `sign_in` in a real browser.
 
-use fantoccini::Client;
+use fantoccini::{Client, Locator};
 
 use crate::driven::{Driven, Stage, choose, click, text, wait_for};
 
@@ -186,6 +186,35 @@ async fn who_is_pending_waits_on_a_page_that_goes_on_by_itself() {
     wait_for(page, "pre").await;
     assert!(text(page, "pre").await.contains("\"kyc_tier\":\"t2\""));
     browser.close().await;
+}
+
+#[tokio::test]
+async fn a_person_sees_their_devices_and_ends_them() {
+    // case 108
+    let Some(stage) = Stage::open("instances").await else {
+        return;
+    };
+    let page = &stage.page;
+    for devices in 1..=2 {
+        // As another device would: without the cookie of the first.
+        page.delete_all_cookies().await.unwrap();
+        page.goto(&stage.home).await.unwrap();
+        click(page, "#sign-in").await;
+        choose(page, "Ada Lovelace").await;
+        wait_for(page, "#everywhere").await;
+        assert_eq!(count(page, "tr").await, devices);
+    }
+    click(page, ".end").await;
+    // The answer is the same page, with a row less.
+    wait_for(page, "tr:only-child").await;
+    assert_eq!(count(page, ".end").await, 0);
+    click(page, "#everywhere").await;
+    wait_for(page, "#sign-in").await;
+    stage.close().await;
+}
+
+async fn count(page: &Client, css: &str) -> usize {
+    page.find_all(Locator::Css(css)).await.unwrap().len()
 }
 
 async fn assert_storage_is_empty(page: &Client) {
