@@ -21,6 +21,10 @@ use crate::{
 /// A token that ends sooner is not handed out: it has to reach somebody yet.
 const LEAST_REMAINING: Duration = Duration::from_secs(30);
 
+/// So often, and so far apart, it is looked whether another instance has renewed a token.
+const LOOKS: usize = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
 /// Why there is no access token to use.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -110,11 +114,34 @@ impl AccessTokens {
             Err(SignInError::Exchange(ExchangeError::Refused { code, .. }))
                 if code == "invalid_grant" =>
             {
+                if let Some(token) = self.renewed_elsewhere(&live.id, &refresh_token).await? {
+                    return Ok(token);
+                }
                 self.sessions.end(&live.id).await?;
                 Err(AccessTokenError::Revoked)
             }
             Err(error) => Err(AccessTokenError::Refresh(error)),
         }
+    }
+
+    /// A refresh token works once. When it is refused, another instance may have used it a moment
+    /// ago, and be about to write down what it got: that is given a moment before it is bad news.
+    async fn renewed_elsewhere(
+        &self,
+        id: &SessionId,
+        used: &Secret,
+    ) -> Result<Option<Secret>, AccessTokenError> {
+        for _ in 0..LOOKS {
+            let refresh_token = match self.sessions.tokens(id).await? {
+                Some(tokens) => tokens.refresh_token,
+                None => return Ok(None),
+            };
+            if refresh_token.as_ref() != Some(used) {
+                return self.stored(id).await;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(None)
     }
 
     fn turn(&self, id: &SessionId) -> Arc<tokio::sync::Mutex<()>> {

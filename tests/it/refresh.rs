@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use futures_util::future::join_all;
 use kycport::mock::{Browser, Endpoint, MockIssuer, Page, Tamper};
 
-use crate::faulty_store::{Op, SESSION, Stage, TOKENS, stage, stage_on};
+use crate::{
+    faulty_store::{Op, SESSION, Stage, TOKENS, stage, stage_on},
+    support::tenant_app,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -299,4 +303,38 @@ async fn a_renewal_under_way_does_not_bring_a_session_back() {
 
     assert_eq!(me(&stage, &stolen).await, 401);
     token(&stage, &stolen).await.assert_status(303);
+}
+
+#[tokio::test]
+async fn of_two_instances_that_renew_at_once_neither_ends_the_session() {
+    // cases 55, 97
+    let stage = renewing_stage().await;
+    let store = stage.store.clone();
+    let other = stage.kyc.serve(|config| tenant_app(config, store));
+    let other = other.await.unwrap();
+    let browser = signed_in_a_while(&stage).await;
+    let key = browser
+        .cookie(stage.app.url("/"), "__Host-kycport")
+        .unwrap();
+    let cookie = format!("__Host-kycport={key}");
+    // One has KYCPort's answer, and has not written it down.
+    let gate = stage.store.hold(Op::Save, TOKENS);
+    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let first = tokio::spawn(async move { here.open(url).await.unwrap() });
+    gate.reached().await;
+    // The other is refused: the refresh token is spent.
+    let at_kycport = stage.kyc.on(Endpoint::Token).hold();
+    let elsewhere = stage.kyc.browser();
+    let url = other.url("/token");
+    let second = tokio::spawn(async move {
+        let asked = elsewhere.request(Method::GET, url);
+        asked.header("cookie", &cookie).send().await.unwrap()
+    });
+    at_kycport.wait_for(1).await;
+    gate.open();
+    at_kycport.release();
+
+    first.await.unwrap().assert_ok();
+    second.await.unwrap().assert_ok();
+    assert_eq!(me(&stage, &browser).await, 200);
 }
