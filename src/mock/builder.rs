@@ -5,19 +5,23 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    admin::{Admin, Opened, Sandboxes},
-    core::Core,
-    error::MockError,
-    issuer::MockIssuer,
-    log::{RecordedRequest, Watcher},
-    overview::Overview,
-    server::Port,
-    start::Start,
-    switches::Switches,
-    tls::{Tls, TlsPlan, TlsVersions},
+use crate::{
+    clock::TestClock,
+    mock::{
+        admin::{Admin, Opened, Sandboxes},
+        core::Core,
+        error::MockError,
+        http::{
+            log::{RecordedRequest, Watcher},
+            tls::{Tls, TlsPlan, TlsVersions},
+        },
+        issuer::MockIssuer,
+        overview::Overview,
+        server::Port,
+        start::Start,
+        switches::Switches,
+    },
 };
-use crate::clock::TestClock;
 
 /// How a mock comes to be.
 impl MockIssuer {

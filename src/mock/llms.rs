@@ -2,7 +2,10 @@
 
 use axum::http::{StatusCode, header::CACHE_CONTROL};
 
-use super::{answer::Answer, core::Core, endpoint::Endpoint};
+use crate::mock::{
+    core::Core,
+    http::{answer::Answer, endpoint::Endpoint},
+};
 
 pub(super) fn llms_txt(core: &Core) -> Answer {
     let switches = core.switches();

@@ -67,129 +67,69 @@
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
 mod admin;
-mod answer;
-mod api_error;
-mod authorize;
-mod bearer;
 mod blocking;
-mod bounded;
-mod breakage;
 mod browser;
 mod builder;
-mod case_api;
-mod case_engine;
-mod case_file;
-mod case_record;
-mod case_stream;
-mod case_upload;
 mod cases;
-mod channel;
-mod claims;
 #[cfg(feature = "mock-cli")]
 pub mod cli;
-mod client;
-mod client_record;
 mod console;
 mod core;
-mod deliverer;
-mod discovery;
-mod dispatch;
-mod edit;
-mod endpoint;
-mod environment;
+mod deliveries;
 mod error;
-mod fault;
-mod gate;
-mod given;
-mod grants;
-mod gzip;
-mod held;
+mod faults;
 mod here;
-mod hosted;
 mod html;
+mod http;
 mod issuer;
 mod jws;
-mod key_ring;
-mod keys;
-mod latch;
-mod listener;
 mod llms;
-mod log;
-mod mint;
-mod on;
-mod on_accept;
+mod oidc;
 mod overview;
-mod params;
-mod patience;
-mod pause;
-mod person;
-mod person_record;
+mod persons;
 mod probe;
 mod random;
+mod records;
 mod remote;
-mod rules;
 pub mod samples;
-mod segment;
 mod server;
-mod snapshot;
-mod socket;
 mod start;
-mod status;
 mod switches;
-mod switches_spec;
-mod tamper;
-mod tamper_apply;
-mod tamper_shape;
-mod tenant;
-mod tenant_access;
-mod tenant_record;
-mod tls;
-mod token;
-mod tokens;
-mod transition;
-mod userinfo;
-mod verification;
-mod webhook;
-mod webhook_by_hand;
-mod webhook_endpoint;
-mod webhook_faults;
+mod tenants;
+mod waits;
 mod webhooks;
-mod words;
 
-pub use answer::Refusal;
 pub use browser::{Browser, BrowserError, Page, Visit};
 pub use builder::MockIssuerBuilder;
 pub use cases::{CaseSnapshot, Cases, FileSnapshot};
-pub use client::{Client, NewClient};
-pub use endpoint::Endpoint;
+pub use deliveries::{
+    delivery::{Deliveries, Delivery, DeliveryOutcome},
+    draft::{DeliveryDraft, DeliverySigning},
+    tamper::DeliveryTamper,
+};
 pub use error::MockError;
-pub use fault::{Fault, Rule};
-pub use gate::Gate;
-pub use held::Held;
+pub use faults::{
+    Fault, Rule, gate::Gate, held::Held, on::On, on_accept::OnAccept, tokens::Tokens,
+};
+pub use http::{
+    answer::Refusal,
+    endpoint::Endpoint,
+    log::{RecordedRequest, Requests},
+};
 pub use issuer::MockIssuer;
-pub use jws::{Signing, TokenDraft};
-pub use keys::Keys;
-pub use log::{RecordedRequest, Requests};
-pub use mint::{Mint, Minted};
-pub use on::On;
-pub use on_accept::OnAccept;
-pub use person::{NewPerson, Person};
+pub use jws::{Signing, TokenDraft, tamper::Tamper};
+pub use oidc::{
+    client::{Client, NewClient},
+    keys::Keys,
+    mint::{Mint, Minted},
+};
+pub use persons::{NewPerson, Person};
 pub use probe::{Finding, Probe, Report, Verdict, verify_against};
+pub use records::verification::Verification;
 pub use remote::{
     NewRemotePerson, RemoteError, RemoteFault, RemoteMock, RemoteOn, RemotePerson, RemoteRule,
     RemoteWebhooks,
 };
-pub use switches::Switches;
-pub use tamper::Tamper;
-pub use tenant::Tenant;
-pub use tokens::Tokens;
-pub use verification::Verification;
-pub use webhook::{
-    delivery::{Deliveries, Delivery, DeliveryOutcome},
-    draft::{DeliveryDraft, DeliverySigning},
-    signatures::DeliverySignatures,
-    tamper::DeliveryTamper,
-};
-pub use webhook_by_hand::HandMade;
-pub use webhook_endpoint::WebhookEndpoint;
-pub use webhooks::Webhooks;
+pub use switches::{Switches, signatures::DeliverySignatures};
+pub use tenants::Tenant;
+pub use webhooks::{Webhooks, by_hand::HandMade, endpoint::WebhookEndpoint};

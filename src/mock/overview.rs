@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{client_record::ClientRecord, core::Core, endpoint::Endpoint};
+use crate::mock::{core::Core, http::endpoint::Endpoint, records::client::ClientRecord};
 
 /// The environment of an app that uses this client.
 pub(super) fn variables(

@@ -1,8 +1,7 @@
 //! Small pictures to upload: valid PNGs of one pixel, different for every seed, for the same picture
 //! of two persons is a fraud to the engine.
 
-use super::gzip;
-use crate::wire::cases::Outcome;
+use crate::{mock::http::gzip, wire::cases::Outcome};
 
 /// A document of whoever the seed stands for.
 pub fn document(seed: &str) -> Vec<u8> {
@@ -53,8 +52,8 @@ fn picture(comment: &str, padding: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::case_file::Look, document_that_is};
-    use crate::wire::cases::Outcome;
+    use super::document_that_is;
+    use crate::{mock::cases::file::Look, wire::cases::Outcome};
 
     #[test]
     fn whoever_the_seed_stands_for_the_word_is_read() {

@@ -55,13 +55,53 @@ const FLOORS: [(&str, &[&str]); 19] = [
     ("bin", &[]),
 ];
 
+/// The folders of the mock and the files beside them, from the ground up: each may stand on those
+/// before it, and on none after.
+const MOCK: [&str; 31] = [
+    "blocking",
+    "error",
+    "here",
+    "random",
+    "switches",
+    "waits",
+    "http",
+    "jws",
+    "records",
+    "samples",
+    "probe",
+    "html",
+    "deliveries",
+    "core",
+    "llms",
+    "overview",
+    "webhooks",
+    "tenants",
+    "persons",
+    "browser",
+    "cases",
+    "faults",
+    "oidc",
+    "console",
+    "start",
+    "admin",
+    "server",
+    "issuer",
+    "builder",
+    "remote",
+    "cli",
+];
+
+/// Folders of the mock of which some files go together: a table and what is written from it, a record
+/// and what keeps it, an answer and what judges it.
+const TOGETHER: [&str; 4] = ["admin", "console", "deliveries", "probe"];
+
 #[test]
 fn arrows_point_down() {
     for (floor, may) in FLOORS {
         for file in files_of(floor) {
-            for target in targets(&file, "crate") {
+            for target in used(&file).iter().filter_map(|path| module(path.first()?)) {
                 assert!(
-                    target == floor || may.contains(&target.as_str()),
+                    target == floor || may.contains(&target),
                     "{} uses crate::{target}, which {floor} does not stand on",
                     file.display()
                 );
@@ -73,9 +113,7 @@ fn arrows_point_down() {
 #[test]
 fn every_module_is_on_a_floor() {
     let known: BTreeSet<_> = FLOORS.iter().map(|(floor, _)| *floor).collect();
-    for entry in fs::read_dir(source()).unwrap() {
-        let path = entry.unwrap().path();
-        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    for module in modules_in(&source()) {
         assert!(
             module == "lib" || known.contains(module.as_str()),
             "{module}"
@@ -86,25 +124,37 @@ fn every_module_is_on_a_floor() {
 #[test]
 fn no_floor_has_a_circle() {
     for (floor, _) in FLOORS {
-        let folder = source().join(floor);
-        if !folder.is_dir() {
-            continue;
-        }
-        let mut arrows = BTreeMap::new();
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if path.extension().is_some_and(|it| it == "rs") && module != "mod" && module != "tests"
-            {
-                arrows.insert(module, targets(&path, "super"));
+        no_circle(&[floor], Path::is_file);
+    }
+}
+
+#[test]
+fn in_the_mock_arrows_point_down() {
+    for (place, name) in MOCK.iter().enumerate() {
+        for file in files_of(&format!("mock/{name}")) {
+            for target in used(&file).iter().filter_map(|path| below(path, &["mock"])) {
+                assert!(
+                    MOCK[..=place].contains(&target),
+                    "{} uses mock::{target}, which {name} does not stand on",
+                    file.display()
+                );
             }
         }
-        // Whoever stands on nothing that is left is taken away, until nobody is left.
-        while !arrows.is_empty() {
-            let before = arrows.len();
-            let left: BTreeSet<String> = arrows.keys().cloned().collect();
-            arrows.retain(|_, targets| targets.iter().any(|it| left.contains(it)));
-            assert!(arrows.len() < before, "a circle in {floor}: {arrows:?}");
+    }
+}
+
+#[test]
+fn everything_in_the_mock_has_its_place() {
+    let there = modules_in(&source().join("mock"));
+    let there: BTreeSet<_> = there.iter().map(String::as_str).collect();
+    assert_eq!(there, BTreeSet::from(MOCK));
+}
+
+#[test]
+fn no_folder_of_the_mock_has_a_circle() {
+    for name in MOCK {
+        if !TOGETHER.contains(&name) {
+            no_circle(&["mock", name], |_| true);
         }
     }
 }
@@ -152,39 +202,130 @@ fn code(file: &Path) -> String {
         .join("\n")
 }
 
-/// The modules directly below `root::` that a file names, in `use` or on the way.
-fn targets(file: &Path, root: &str) -> BTreeSet<String> {
+/// Whoever is right below a folder and stands on nothing that is left there is taken away, until
+/// nobody is left.
+fn no_circle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
+    let path = folder
+        .iter()
+        .fold(source(), |path, module| path.join(module));
+    let mut arrows = BTreeMap::new();
+    for module in modules_in(&path) {
+        let is_file = path.join(&module).with_extension("rs");
+        if module == "tests" || !counts(&is_file) {
+            continue;
+        }
+        let files = files_of(&format!("{}/{module}", folder.join("/")));
+        let used: BTreeSet<_> = files.iter().flat_map(|file| used(file)).collect();
+        let targets = used.iter().filter_map(|used| below(used, folder));
+        let targets: BTreeSet<_> = targets.map(str::to_owned).collect();
+        arrows.insert(module, targets);
+    }
+    for (module, targets) in &mut arrows {
+        targets.remove(module);
+    }
+    while !arrows.is_empty() {
+        let before = arrows.len();
+        let left: BTreeSet<String> = arrows.keys().cloned().collect();
+        arrows.retain(|_, targets| targets.iter().any(|it| left.contains(it)));
+        assert!(arrows.len() < before, "a circle in {folder:?}: {arrows:?}");
+    }
+}
+
+/// The modules right below a folder, by file or by folder.
+fn modules_in(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.is_dir() || path.extension().is_some_and(|it| it == "rs"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .filter(|module| module != "mod")
+        .collect()
+}
+
+/// What a file of this crate names, in `use` or on the way, each as its path from the crate's root.
+fn used(file: &Path) -> BTreeSet<Vec<String>> {
+    let here = file.strip_prefix(source()).unwrap().with_extension("");
+    let mut here: Vec<String> = here
+        .iter()
+        .map(|part| part.to_str().unwrap().to_owned())
+        .collect();
+    here.retain(|module| module != "mod");
     let code = code(file);
     let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices(&format!("{root}::")) {
-        let rest = &code[at + root.len() + 2..];
-        match rest.strip_prefix('{') {
-            None => found.extend(module(rest)),
-            Some(group) => {
-                let mut depth = 0;
-                let mut item = String::new();
-                for c in group.chars() {
-                    match c {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => found.extend(module(&std::mem::take(&mut item))),
-                        c => item.push(c),
-                    }
-                }
-                found.extend(module(&item));
+    let mut end = 0;
+    for (at, _) in code.match_indices("::") {
+        let begin = code[..at]
+            .rfind(|c| !is_of_a_name(c))
+            .map_or(0, |it| it + 1);
+        // Within a tree is part of it.
+        if begin < end || !["crate", "super"].contains(&&code[begin..at]) {
+            continue;
+        }
+        let tree = tree(&code[begin..]);
+        end = begin + tree.len();
+        for path in branches(tree) {
+            let mut from = here.clone();
+            let mut names = path.split("::").map(str::trim).peekable();
+            if names.next_if_eq(&"crate").is_some() {
+                from.clear();
             }
+            while names.next_if_eq(&"super").is_some() {
+                from.pop();
+            }
+            from.extend(names.map(str::to_owned));
+            found.insert(from);
         }
     }
     found
 }
 
-fn module(path: &str) -> Option<String> {
-    let name: String = path
-        .trim_start()
-        .chars()
-        .take_while(|c| c.is_ascii_lowercase() || *c == '_' || c.is_ascii_digit())
-        .collect();
-    // `crate::Secret` and the like are types that `lib.rs` hands out.
-    (!name.is_empty() && name != "super" && name != "self").then_some(name)
+/// A path, with all that it forks into.
+fn tree(code: &str) -> &str {
+    let mut depth = 0;
+    let end = code.find(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => {
+                depth -= 1;
+                return false;
+            }
+            _ => {}
+        }
+        depth == 0 && c != ':' && !is_of_a_name(c)
+    });
+    &code[..end.unwrap_or(code.len())]
+}
+
+/// Each path of a tree on its own.
+fn branches(tree: &str) -> Vec<String> {
+    let Some((stem, group)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
+    let group = group.rsplit_once('}').unwrap().0;
+    let mut depth = 0;
+    group
+        .split(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            c == ',' && depth == 0
+        })
+        .filter(|branch| !branch.trim().is_empty())
+        .flat_map(branches)
+        .map(|branch| format!("{}{branch}", stem.trim_start()))
+        .collect()
+}
+
+/// What of a folder a path leads to.
+fn below<'a>(path: &'a [String], folder: &[&str]) -> Option<&'a str> {
+    let (above, rest) = path.split_at_checked(folder.len())?;
+    (above == folder).then_some(rest.first()?.as_str())
+}
+
+/// `crate::Secret` and the like are types that `lib.rs` hands out.
+fn module(name: &str) -> Option<&str> {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        .then_some(name)
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{
-        cases::{CaseSnapshot, Cases},
-        webhook::event::rfc3339,
-        words::OutcomeWord,
-    },
     Admin,
     no::No,
     route::{Nothing, Route},
+};
+use crate::mock::{
+    cases::{CaseSnapshot, Cases},
+    deliveries::event::rfc3339,
+    start::words::OutcomeWord,
 };
 
 /// A case as it stands now.

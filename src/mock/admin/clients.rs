@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{
-        client::Client,
-        client_record::ClientRecord,
-        start::{ClientKind, ClientSpec},
-    },
     Admin,
     no::No,
     route::{Nothing, Route},
+};
+use crate::mock::{
+    oidc::client::Client,
+    records::client::ClientRecord,
+    start::{ClientKind, ClientSpec},
 };
 
 /// A client, and its secret.

@@ -8,12 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{core::Core, webhook::event::rfc3339},
     Admin,
     no::No,
     route::{Nothing, Route},
 };
-use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::{
+    clock::{Clock as _, SystemClock, Timestamp},
+    mock::{core::Core, deliveries::event::rfc3339},
+};
 
 /// What the clock shows.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -9,15 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    super::{
-        client::Client,
-        overview::{self, Overview},
-        switches_spec::SwitchesSpec,
-    },
     Admin, clients, clock,
     no::No,
     openapi,
     route::{Nothing, Route},
+};
+use crate::mock::{
+    oidc::client::Client,
+    overview::{self, Overview},
+    start::switches::SwitchesSpec,
 };
 
 /// For whom an environment is.

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::super::{endpoint::Endpoint, tamper::Tamper, webhook::tamper::DeliveryTamper};
+use crate::mock::{
+    deliveries::tamper::DeliveryTamper, http::endpoint::Endpoint, jws::tamper::Tamper,
+};
 
 /// What is to go wrong at an endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -11,13 +11,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    super::{
-        core::lock,
-        fault::{Fault, Rule},
-        on::On,
-        on_accept::OnAccept,
-        tokens::Tokens,
-    },
     Admin,
     fault_spec::{
         AtConnection, AtDelivery, AtEndpoint, ConnectionFault, EndpointFault, TokenFault,
@@ -26,6 +19,10 @@ use super::{
     no::No,
     persons,
     route::{Nothing, Route},
+};
+use crate::mock::{
+    core::lock,
+    faults::{Fault, Rule, on::On, on_accept::OnAccept, tokens::Tokens},
 };
 
 /// The faults that were set here. Those of guards in Rust are not among them.

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    super::keys::Keys,
     Admin,
     no::No,
     route::{Nothing, Route},
 };
+use crate::mock::oidc::keys::Keys;
 
 /// The keys' ids.
 #[derive(Debug, Serialize, JsonSchema)]

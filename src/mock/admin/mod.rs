@@ -43,12 +43,12 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use self::{faults::Faults, no::No, route::Run, routes::ROUTES};
-use super::{
-    client_record::ClientRecord,
-    core::Core,
+use crate::mock::{
+    core::{Core, snapshot::Snapshot},
+    http::segment,
     overview::{ADMIN_PATH, Overview},
-    segment,
-    snapshot::Snapshot,
+    records::client::ClientRecord,
+    tenants::Tenant,
 };
 
 pub(super) use self::sandboxes::{Opened, Sandboxes};
@@ -154,12 +154,12 @@ impl Admin {
     }
 
     /// The tenant of the confidential client, unless another one is named that is known.
-    fn tenant(&self, named: Option<String>) -> Result<super::tenant::Tenant, No> {
+    fn tenant(&self, named: Option<String>) -> Result<Tenant, No> {
         let id = named.unwrap_or_else(|| self.client.tenant.clone());
         if self.core.tenants().get(&id).is_none() {
             return Err(No::not_found("tenant"));
         }
-        Ok(super::tenant::Tenant::ensure(Arc::clone(&self.core), &id))
+        Ok(Tenant::ensure(Arc::clone(&self.core), &id))
     }
 }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::error::MockError;
+use crate::mock::error::MockError;
 
 /// Why a request was not done.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -3,7 +3,8 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{super::overview::ADMIN_PATH, no::No, route::Route, routes::ROUTES};
+use super::{no::No, route::Route, routes::ROUTES};
+use crate::mock::overview::ADMIN_PATH;
 
 /// In version 3.1 of its format.
 pub(super) fn document() -> Value {

@@ -7,16 +7,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    super::{
-        core::Core,
-        person::Person,
-        person_record::PersonRecord,
-        start::{PersonChange, PersonSpec},
-        webhook::event::rfc3339,
-    },
     Admin,
     no::No,
     route::{Nothing, Route},
+};
+use crate::mock::{
+    core::Core,
+    deliveries::event::rfc3339,
+    persons::Person,
+    records::person::PersonRecord,
+    start::{PersonChange, PersonSpec},
 };
 
 /// A person as they stand now.

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{endpoint::Endpoint, log::RecordedRequest},
     Admin,
     no::No,
     route::{Nothing, Route},
 };
+use crate::mock::http::{endpoint::Endpoint, log::RecordedRequest};
 
 /// A request and its answer.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{core::lock, error::MockError, overview::Overview, random},
     Admin,
     no::No,
     route::{Nothing, Route},
 };
+use crate::mock::{core::lock, error::MockError, overview::Overview, random};
 
 /// Those of one issuer. They end with it.
 #[derive(Default)]

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{start::TenantSpec, tenant_record::TenantRecord},
     Admin,
     no::No,
     route::{Nothing, Route},
 };
+use crate::mock::{records::tenant::TenantRecord, start::TenantSpec};
 
 /// A tenant, and its secrets.
 #[derive(Serialize, JsonSchema)]

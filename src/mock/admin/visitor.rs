@@ -11,10 +11,8 @@ use axum::http::{
 };
 use url::Url;
 
-use super::{
-    super::{core::Core, here::is_here},
-    no::No,
-};
+use super::no::No;
+use crate::mock::{core::Core, here::is_here};
 
 pub(super) fn check(core: &Core, headers: &HeaderMap) -> Result<(), No> {
     let forbid = |error, message| Err(No::new(StatusCode::FORBIDDEN, error, message));

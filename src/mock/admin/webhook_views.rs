@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::webhook::{
+use crate::mock::deliveries::{
     delivery::{Delivery, DeliveryOutcome},
     event::rfc3339,
     outbox::EndpointRecord,

@@ -6,7 +6,6 @@ use axum::http::Method;
 use serde_json::Value;
 
 use super::{
-    super::{start::WebhookSpec, webhook_endpoint::WebhookEndpoint, webhooks::Webhooks},
     Admin,
     no::No,
     route::{self, Nothing, Route, Waiting},
@@ -14,6 +13,10 @@ use super::{
         DeliveryView, Emit, Emitted, EndpointChange, EndpointView, Patience, Repeat, Settled,
         WebhookSecret, Whose,
     },
+};
+use crate::mock::{
+    start::WebhookSpec,
+    webhooks::{Webhooks, endpoint::WebhookEndpoint},
 };
 
 pub(super) fn routes() -> Vec<Route> {

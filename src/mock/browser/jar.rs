@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::super::here::is_here;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, mock::here::is_here};
 
 /// Cookies of all hosts. They are host-only: a `Domain` is not followed to other hosts.
 #[derive(Clone, Default)]

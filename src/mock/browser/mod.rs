@@ -16,8 +16,10 @@ use reqwest::{Certificate, ClientBuilder};
 use url::Url;
 
 use self::jar::Jar;
-use super::core::lock;
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    mock::core::lock,
+};
 
 pub use page::Page;
 pub use visit::Visit;

@@ -3,10 +3,8 @@
 use http::Method;
 use url::Url;
 
-use super::{
-    super::{person::Person, verification::Verification},
-    Browser, BrowserError, Page, Visit,
-};
+use super::{Browser, BrowserError, Page, Visit};
+use crate::mock::{persons::Person, records::verification::Verification};
 
 /// Signing in.
 impl Browser {

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Url, form_urlencoded};
 
 use super::{
-    super::core::lock,
     Browser, BrowserError, Page,
     jar::{CrossSite, site},
 };
+use crate::mock::core::lock;
 
 /// A request in the making; [`send`](Self::send) makes it.
 #[derive(Debug)]

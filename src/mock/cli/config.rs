@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::{super::start::Start, Sentence};
+use super::Sentence;
+use crate::mock::start::Start;
 
 /// Names the file, the line and what is wrong there; of a name that is not known, those that are.
 pub(super) fn read(file: &Path) -> Result<Start, Sentence> {

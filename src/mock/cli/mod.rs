@@ -23,6 +23,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::mock::start::words::{StatusWord, TierWord};
+
 /// Runs the program with these arguments, the first of which is its name, until it ends.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let program = match Program::try_parse_from(args) {
@@ -167,7 +169,7 @@ struct Trigger {
     person: Option<String>,
     /// The tier, of `person.verified` and `person.pending`.
     #[arg(long, value_enum)]
-    tier: Option<super::words::TierWord>,
+    tier: Option<TierWord>,
     /// How long, such as `90s`, `15m`, `1h` or `2d`: of `clock.advanced`, and of `person.expires`.
     #[arg(long, value_name = "TIME", value_parser = length::parse)]
     by: Option<u64>,
@@ -248,10 +250,10 @@ struct NewPerson {
     slug: String,
     /// The tier.
     #[arg(long, value_enum)]
-    tier: Option<super::words::TierWord>,
+    tier: Option<TierWord>,
     /// The status.
     #[arg(long, value_enum)]
-    status: Option<super::words::StatusWord>,
+    status: Option<StatusWord>,
     /// Whether nothing is known against them.
     #[arg(long)]
     aml_clear: Option<bool>,

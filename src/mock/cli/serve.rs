@@ -5,13 +5,10 @@ use std::{
     io::{self, Write as _},
 };
 
-use super::{
-    super::{
-        builder::MockIssuerBuilder, error::MockError, issuer::MockIssuer, log::RecordedRequest,
-        overview::Overview,
-    },
-    Print, Sentence, Serve, config,
-    ending::Ending,
+use super::{Print, Sentence, Serve, config, ending::Ending};
+use crate::mock::{
+    builder::MockIssuerBuilder, error::MockError, http::log::RecordedRequest, issuer::MockIssuer,
+    overview::Overview,
 };
 
 pub(super) fn serve(serve: &Serve) -> Result<(), Sentence> {

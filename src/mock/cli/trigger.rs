@@ -5,12 +5,10 @@ use std::io::{self, Write as _};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
 
-use super::{
-    super::{
-        remote::{RemoteAdmin, RemoteError, segment},
-        words::StatusWord,
-    },
-    Event, NewPerson, Sentence, Trigger, Where,
+use super::{Event, NewPerson, Sentence, Trigger, Where};
+use crate::mock::{
+    remote::{RemoteAdmin, RemoteError, segment},
+    start::words::StatusWord,
 };
 
 pub(super) fn trigger(trigger: &Trigger) -> Result<(), Sentence> {

@@ -7,7 +7,8 @@ use std::{
 
 use tokio::runtime::Builder;
 
-use super::{super::probe::Probe, Sentence, Verify};
+use super::{Sentence, Verify};
+use crate::mock::probe::Probe;
 
 pub(super) fn verify(what: &Verify) -> Result<ExitCode, Sentence> {
     let runtime = Builder::new_current_thread().enable_all().build()?;

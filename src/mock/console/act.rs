@@ -4,21 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 
-use super::{
-    super::{
-        answer::Answer,
+use super::refused;
+use crate::{
+    mock::{
         cases::Cases,
         core::Core,
-        keys::Keys,
-        params::Params,
-        person::{NewPerson, Person},
-        tenant::Tenant,
+        http::{answer::Answer, params::Params},
+        oidc::keys::Keys,
+        persons::{NewPerson, Person},
+        tenants::Tenant,
     },
-    refused,
-};
-use crate::wire::{
-    cases::Outcome,
-    kyc::{KycStatus, KycTier},
+    wire::{
+        cases::Outcome,
+        kyc::{KycStatus, KycTier},
+    },
 };
 
 /// Does it, and goes back to the page, which shows how things stand since.

@@ -17,12 +17,11 @@ use axum::http::{
 };
 use url::Url;
 
-use super::{
-    answer::Answer,
+use crate::mock::{
     core::Core,
     here::is_here,
     html::{self, Text},
-    params::Params,
+    http::{answer::Answer, params::Params},
 };
 
 /// What the console answers, if this is an address of its own.

@@ -4,19 +4,19 @@ use std::{fmt::Write as _, sync::Arc};
 
 use axum::http::StatusCode;
 
-use super::{
-    super::{
-        answer::Answer,
+use super::table;
+use crate::{
+    mock::{
         cases::{CaseSnapshot, Cases},
         core::Core,
+        deliveries::event::rfc3339,
         html::{self, Text},
-        keys::Keys,
-        person_record::PersonRecord,
-        webhook::event::rfc3339,
+        http::answer::Answer,
+        oidc::keys::Keys,
+        records::person::PersonRecord,
     },
-    table,
+    wire::cases::CaseStatus,
 };
-use crate::wire::cases::CaseStatus;
 
 pub(super) fn page(core: &Arc<Core>) -> Answer {
     let mut main = format!(

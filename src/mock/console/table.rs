@@ -2,14 +2,12 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::{
-    super::{
-        core::Core,
-        html::Text,
-        log::RecordedRequest,
-        webhook::{delivery::DeliveryOutcome, event::rfc3339},
-    },
-    page::button,
+use super::page::button;
+use crate::mock::{
+    core::Core,
+    deliveries::{delivery::DeliveryOutcome, event::rfc3339},
+    html::Text,
+    http::log::RecordedRequest,
 };
 
 /// So many rows of each.

@@ -1,10 +1,10 @@
 //! The API for whoever has no key, and what is there for everyone (K18, K43 to K47, K54, K71).
 
 use super::{
-    super::endpoint::Endpoint,
     ask::Asker,
     finding::{Finding, differs},
 };
+use crate::mock::http::endpoint::Endpoint;
 
 pub(super) async fn api(asker: &Asker) -> Vec<Finding> {
     let status = Endpoint::Status.path().replace("{person_id}", "nobody");

@@ -8,10 +8,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::{Url, form_urlencoded};
 
-use super::{
-    super::here::is_here,
-    finding::{Difference, differs},
-};
+use super::finding::{Difference, differs};
+use crate::mock::here::is_here;
 
 /// An answer that can be judged, or why there is none.
 pub(super) type Asked = Result<Seen, String>;

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    super::{claims::SCOPES, endpoint::Endpoint},
     ask::{Asked, Asker, Seen},
     finding::{Difference, Finding, differs, same},
 };
-use crate::wire::claims;
+use crate::{
+    mock::{http::endpoint::Endpoint, records::claims::SCOPES},
+    wire::claims,
+};
 
 /// The addresses that the document names, as far as they are on the origin itself: no other host is
 /// asked anything.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::Certificate;
 use url::Url;
 
-use super::endpoint::Endpoint;
+use crate::mock::http::endpoint::Endpoint;
 use ask::Asker;
 
 pub use finding::{Finding, Verdict};

@@ -10,10 +10,10 @@ use tokio::{
 use url::{Host, Url};
 
 use super::{
-    super::{endpoint::Endpoint, here::is_here},
     ask::{Asked, Asker, Seen},
     finding::{Finding, Verdict, differs},
 };
+use crate::mock::{here::is_here, http::endpoint::Endpoint};
 
 pub(super) async fn tls(asker: &Asker, discovery: &Asked) -> Vec<Finding> {
     let finding = |what: &str, verdict| Finding {

@@ -6,7 +6,7 @@ use reqwest::{Certificate, Client, Method};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::super::overview::ADMIN_PATH;
+use crate::mock::overview::ADMIN_PATH;
 
 /// Why a mock in another process could not be asked.
 #[derive(Debug, thiserror::Error)]

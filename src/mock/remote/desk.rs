@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{RemoteMock, call::RemoteError};
-use crate::{clock::Timestamp, mock::Endpoint};
+use crate::{clock::Timestamp, mock::http::endpoint::Endpoint};
 
 #[derive(Deserialize)]
 struct ClockView {

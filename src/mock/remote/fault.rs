@@ -12,7 +12,7 @@ use super::{
     RemoteMock,
     call::{Admin, RemoteError},
 };
-use crate::mock::Endpoint;
+use crate::mock::http::endpoint::Endpoint;
 
 /// Faults.
 impl RemoteMock {

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::{call::Admin, sandbox::Sandbox};
-use super::{issuer::MockIssuer, overview::Overview};
-use crate::clock::TestClock;
+use crate::{
+    clock::TestClock,
+    mock::{issuer::MockIssuer, overview::Overview},
+};
 
 #[cfg(feature = "mock-cli")]
 pub(super) use call::{Admin as RemoteAdmin, segment};

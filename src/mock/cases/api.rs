@@ -1,0 +1,254 @@
+//! Opening, reading and deciding cases (K50, K52, K54, K57, K59), in the order of K75.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "a no is an answer like any other, and there is one a request"
+)]
+
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use super::engine::{self, is_verdict};
+use crate::{
+    mock::{
+        core::{Core, transition},
+        http::{answer::Answer, api_error, segment},
+        random,
+        records::{
+            case::{CaseRecord, Uploads},
+            tenant::TenantRecord,
+        },
+        switches::Switches,
+        tenants::access,
+    },
+    wire::{
+        cases::{CaseResponse, CaseStatus, DecisionResponse, IDEMPOTENCY_KEY, OpenCase, Outcome},
+        kyc::KycTier,
+    },
+};
+
+pub(in crate::mock) fn open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Answer {
+    try_open(core, headers, body).unwrap_or_else(|no| no)
+}
+
+fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Answer> {
+    let switches = &core.switches();
+    let tenant = access::tenant(core, headers, switches)?;
+    let wanted = wanted(headers, body, switches)?;
+    let key = headers
+        .get(IDEMPOTENCY_KEY)
+        .filter(|_| switches.honour_idempotency_key)
+        .and_then(|key| key.to_str().ok())
+        .map(|key| (tenant.id.clone(), key.to_owned()));
+    let person = core
+        .person(&wanted.person_id)
+        .filter(|person| person.id == wanted.person_id && person.is_visible_to(&tenant.id));
+    if person.is_none() {
+        let why = "there is no such person, or none that this tenant sees";
+        return Err(api_error::refuse(StatusCode::NOT_FOUND, why, switches));
+    }
+    let now = core.now();
+    let mut book = core.cases();
+    if let Some((known, id)) = key.as_ref().and_then(|key| book.idempotent.get(key)) {
+        if known != body {
+            let why = "the Idempotency-Key was used with another body";
+            let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+            return Err(api_error::refuse_as(status, code, "K59", why, switches));
+        }
+        if let Some(case) = book.find(id) {
+            return Ok(Answer::json(StatusCode::CREATED, told(case)).no_store());
+        }
+    }
+    let case = CaseRecord {
+        id: random::name("case_"),
+        tenant: tenant.id,
+        person_id: wanted.person_id,
+        level: wanted.level,
+        status: CaseStatus::Opened,
+        opened_at: now,
+        uploaded: Uploads::default(),
+        decision: None,
+    };
+    if let Some(key) = key {
+        book.idempotent
+            .insert(key, (body.to_vec(), case.id.clone()));
+    }
+    let answer = Answer::json(StatusCode::CREATED, told(&case)).no_store();
+    book.put(case);
+    Ok(answer)
+}
+
+pub(in crate::mock) fn read(core: &Core, headers: &HeaderMap, segment: &str) -> Answer {
+    let switches = &core.switches();
+    let case = access::tenant(core, headers, switches)
+        .and_then(|tenant| of_tenant(core, &tenant, segment, switches));
+    match case {
+        Ok(case) => Answer::json(StatusCode::OK, told(&case)).no_store(),
+        Err(no) => no,
+    }
+}
+
+pub(in crate::mock) fn decide(
+    core: &Core,
+    headers: &HeaderMap,
+    segment: &str,
+    body: &[u8],
+) -> Answer {
+    try_decide(core, headers, segment, body).unwrap_or_else(|no| no)
+}
+
+fn try_decide(
+    core: &Core,
+    headers: &HeaderMap,
+    segment: &str,
+    body: &[u8],
+) -> Result<Answer, Answer> {
+    let switches = &core.switches();
+    let tenant = access::tenant(core, headers, switches)?;
+    let CaseRecord { id, person_id, .. } = of_tenant(core, &tenant, segment, switches)?;
+    // There is nothing to say: whoever says something claims a verdict.
+    let says_nothing = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
+    if !says_nothing {
+        let why = "a decision is asked for without a word";
+        let (status, code) = (StatusCode::BAD_REQUEST, "precomputed_verdict");
+        return Err(api_error::refuse_as(status, code, "K53", why, switches));
+    }
+    let person = core.person(&person_id);
+    let person = person.ok_or_else(|| not_found(switches))?;
+    let mut book = core.cases();
+    let conflict =
+        |code, why| api_error::refuse_as(StatusCode::CONFLICT, code, "K57", why, switches);
+    let case = book.find(&id).cloned();
+    let case = case.ok_or_else(|| not_found(switches))?;
+    match case.status {
+        CaseStatus::DocumentsReceived => {}
+        CaseStatus::Opened => {
+            return Err(conflict("documents_missing", "nothing was uploaded yet"));
+        }
+        CaseStatus::Deciding => {
+            return Err(conflict("decision_pending", "a reviewer looks at it"));
+        }
+        _ => return Err(conflict("already_decided", "it is decided")),
+    }
+    let forced = book.next.pop_front();
+    let decision = engine::decide(&case, &person, book.all(), forced);
+    if let Some(case) = book.find_mut(&id) {
+        settle(case, &decision);
+    }
+    transition::decided(core, &case, &decision.outcome);
+    Ok(Answer::json(StatusCode::OK, json!(decision)).no_store())
+}
+
+/// What a decision leaves on the case.
+pub(in crate::mock) fn settle(case: &mut CaseRecord, decision: &DecisionResponse) {
+    if decision.outcome == Outcome::Review {
+        case.status = CaseStatus::Deciding;
+    } else {
+        case.status = CaseStatus::Decided;
+        case.decision = Some(decision.clone());
+    }
+}
+
+/// The id of a case that can still be uploaded to.
+pub(super) fn open_case(
+    core: &Core,
+    headers: &HeaderMap,
+    segment: &str,
+    switches: &Switches,
+) -> Result<String, Answer> {
+    let tenant = access::tenant(core, headers, switches)?;
+    let case = of_tenant(core, &tenant, segment, switches)?;
+    if is_open(&case) {
+        Ok(case.id)
+    } else {
+        Err(not_open(switches))
+    }
+}
+
+pub(in crate::mock) fn is_open(case: &CaseRecord) -> bool {
+    matches!(
+        case.status,
+        CaseStatus::Opened | CaseStatus::DocumentsReceived
+    )
+}
+
+pub(super) fn not_open(switches: &Switches) -> Answer {
+    let why = "the case is being decided, or was";
+    api_error::refuse_as(StatusCode::CONFLICT, "case_not_open", "K57", why, switches)
+}
+
+/// Another tenant's case is none (K54).
+fn of_tenant(
+    core: &Core,
+    tenant: &TenantRecord,
+    segment: &str,
+    switches: &Switches,
+) -> Result<CaseRecord, Answer> {
+    segment::decode(segment)
+        .and_then(|id| core.cases().find(&id).cloned())
+        .filter(|case| case.tenant == tenant.id)
+        .ok_or_else(|| not_found(switches))
+}
+
+fn not_found(switches: &Switches) -> Answer {
+    let why = "there is no such case, or it is another tenant's";
+    api_error::refuse_as(
+        StatusCode::NOT_FOUND,
+        "case_not_found",
+        "K54",
+        why,
+        switches,
+    )
+}
+
+/// Two members, each once, and nothing besides (K50, K53, K75).
+fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenCase, Answer> {
+    let refuse = |status, code, row, why| api_error::refuse_as(status, code, row, why, switches);
+    let bad = |code, row, why| refuse(StatusCode::BAD_REQUEST, code, row, why);
+    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let media = content_type.unwrap_or_default().split(';').next();
+    let is_json = media.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+        return Err(refuse(
+            status,
+            code,
+            "K75",
+            "the body is not said to be JSON",
+        ));
+    }
+    let said: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(body);
+    let said = said.map_err(|_| bad("invalid_request", "K75", "the body is no JSON object"))?;
+    if said.keys().any(|name| is_verdict(name)) {
+        let why = "the body claims what only the engine may say";
+        return Err(bad("precomputed_verdict", "K53", why));
+    }
+    if said
+        .keys()
+        .any(|name| name != "person_id" && name != "level")
+    {
+        return Err(bad(
+            "invalid_request",
+            "K75",
+            "the body has a member too many",
+        ));
+    }
+    // From the bytes, for a map has forgotten what came twice.
+    let wanted: Result<OpenCase, _> = serde_json::from_slice(body);
+    let why = "person_id or level is missing, twice, or of another type";
+    let wanted = wanted.map_err(|_| bad("invalid_request", "K75", why))?;
+    if !matches!(wanted.level, KycTier::T1 | KycTier::T2 | KycTier::T3) {
+        return Err(bad("invalid_level", "K75", "level is none of t1, t2, t3"));
+    }
+    Ok(wanted)
+}
+
+fn told(case: &CaseRecord) -> Value {
+    json!(CaseResponse {
+        id: case.id.clone(),
+        person_id: case.person_id.clone(),
+        level: case.level.clone(),
+        status: case.status.clone(),
+        decision: case.decision.clone(),
+    })
+}

@@ -1,0 +1,113 @@
+//! What the engine decides (K52, K53), and what a tenant may not send it.
+
+use std::collections::VecDeque;
+
+use crate::{
+    mock::records::{case::CaseRecord, person::PersonRecord},
+    wire::cases::{
+        DOCUMENT, DecisionResponse, LIVENESS_MODE, LivenessMode, Outcome, RiskLevel, SELFIE,
+    },
+};
+
+/// What forces an outcome comes in this order: the test, a word in the document, the person's name
+/// (K78).
+/// Otherwise the engine compares what it has seen: the same document or face for two persons is a
+/// fraud (1:N dedup), and a document is no face (K77).
+pub(in crate::mock) fn decide(
+    case: &CaseRecord,
+    person: &PersonRecord,
+    all: &VecDeque<CaseRecord>,
+    forced: Option<Outcome>,
+) -> DecisionResponse {
+    let outcome = forced
+        .or_else(|| magic(case))
+        .or_else(|| by_name(&person.name));
+    let hash = |part: &str| case.uploaded.files.get(part).map(|it| &it.sha256);
+    let is_no_face = hash(DOCUMENT) == hash(SELFIE);
+    let is_known_elsewhere = all
+        .iter()
+        .filter(|other| other.person_id != case.person_id)
+        .any(|other| {
+            [DOCUMENT, SELFIE]
+                .iter()
+                .any(|part| same(case, other, part))
+        });
+    let active = LivenessMode::Active.as_str();
+    let is_active = case.uploaded.texts.get(LIVENESS_MODE).map(String::as_str) == Some(active);
+    let (outcome, risk_level) = match outcome {
+        Some(Outcome::Approved) => (Outcome::Approved, RiskLevel::Low),
+        Some(Outcome::Review) => (Outcome::Review, RiskLevel::Medium),
+        Some(forced) => (forced, RiskLevel::High),
+        None if is_known_elsewhere || is_no_face => (Outcome::Rejected, RiskLevel::High),
+        None if is_active => (Outcome::Approved, RiskLevel::Low),
+        None => (Outcome::Approved, RiskLevel::Medium),
+    };
+    DecisionResponse {
+        outcome,
+        risk_level: Some(risk_level),
+        human_verified: Some(false),
+        automation_tier: Some("full".to_owned()),
+    }
+}
+
+/// The reviewer's word.
+pub(super) fn reviewed(outcome: Outcome) -> DecisionResponse {
+    DecisionResponse {
+        outcome,
+        risk_level: Some(RiskLevel::Medium),
+        human_verified: Some(true),
+        automation_tier: Some("assisted".to_owned()),
+    }
+}
+
+/// Whether a name claims what only the engine may say (K53).
+pub(super) fn is_verdict(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect();
+    let plain = plain.strip_prefix("applicant").unwrap_or(&plain);
+    let whole = ["status", "result", "match", "tier", "passed"];
+    let within = [
+        "verdict",
+        "outcome",
+        "decision",
+        "score",
+        "approved",
+        "rejected",
+        "verified",
+        "risk",
+        "kycstatus",
+        "kyctier",
+        "facematch",
+        "automationtier",
+        "amlclear",
+    ];
+    whole.contains(&plain) || within.iter().any(|word| plain.contains(word))
+}
+
+fn same(case: &CaseRecord, other: &CaseRecord, part: &str) -> bool {
+    let hash = |of: &CaseRecord| of.uploaded.files.get(part).map(|it| it.sha256.clone());
+    hash(case).is_some() && hash(case) == hash(other)
+}
+
+fn magic(case: &CaseRecord) -> Option<Outcome> {
+    let word = case.uploaded.files.get(DOCUMENT)?.magic.as_deref()?;
+    let Ok(outcome) = word.parse();
+    known(outcome)
+}
+
+/// `Ada Reject` is rejected, `Ada Review` reviewed.
+fn by_name(name: &str) -> Option<Outcome> {
+    name.split_whitespace().find_map(|word| match word {
+        "Approve" => Some(Outcome::Approved),
+        "Reject" => Some(Outcome::Rejected),
+        "Review" => Some(Outcome::Review),
+        _ => None,
+    })
+}
+
+fn known(outcome: Outcome) -> Option<Outcome> {
+    (!matches!(outcome, Outcome::Unknown(_))).then_some(outcome)
+}

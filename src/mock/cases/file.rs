@@ -1,0 +1,109 @@
+//! What the engine sees of a file while it passes: no file is kept.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    mock::{random, records::file::FileFacts},
+    wire::cases::SELFIE,
+};
+
+/// So much of a file's begin is looked at, in bytes.
+const HEAD: usize = 64 * 1024;
+/// So much of its end.
+const TAIL: usize = 1024;
+/// What makes the engine decide in a certain way.
+const MAGIC: &[u8] = b"KYCPORT-MOCK:";
+
+/// What is wrong with a file (K58).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mock) enum BadFile {
+    Type,
+    Unreadable,
+}
+
+/// Looks at a file as it comes.
+#[derive(Default)]
+pub(in crate::mock) struct Look {
+    hash: Sha256,
+    size: u64,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Look {
+    pub(in crate::mock) fn at(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.size = self.size.saturating_add(piece.len() as u64);
+        let room = HEAD.saturating_sub(self.head.len());
+        self.head.extend(piece.iter().take(room));
+        self.tail.extend_from_slice(piece);
+        let over = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..over);
+    }
+
+    pub(in crate::mock) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Judges the whole file of `part`.
+    pub(in crate::mock) fn judge(
+        self,
+        part: &str,
+        content_type: Option<String>,
+        file_name: Option<String>,
+    ) -> Result<FileFacts, BadFile> {
+        if self.size == 0 {
+            return Err(BadFile::Unreadable);
+        }
+        let (found, is_whole) = self.kind().ok_or(BadFile::Type)?;
+        let fits = content_type.as_deref() == Some(found)
+            && (part != SELFIE || found != "application/pdf");
+        if !fits {
+            return Err(BadFile::Type);
+        }
+        if !is_whole {
+            return Err(BadFile::Unreadable);
+        }
+        Ok(FileFacts {
+            size: self.size,
+            content_type,
+            file_name,
+            magic: self.magic(),
+            sha256: random::hex("", &self.hash.finalize()),
+        })
+    }
+
+    /// What it is, and whether its end is there.
+    fn kind(&self) -> Option<(&'static str, bool)> {
+        let (head, tail) = (self.head.as_slice(), self.tail.as_slice());
+        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(("image/png", tail.ends_with(b"IEND\xaeB`\x82")))
+        } else if head.starts_with(b"\xff\xd8\xff") {
+            Some(("image/jpeg", tail.ends_with(b"\xff\xd9")))
+        } else if head.starts_with(b"%PDF-") {
+            Some(("application/pdf", find(tail, b"%%EOF").is_some()))
+        } else if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+            let length = head.get(4..8).and_then(|it| it.try_into().ok());
+            let length = u64::from(u32::from_le_bytes(length.unwrap_or_default()));
+            Some(("image/webp", length.saturating_add(8) == self.size))
+        } else {
+            None
+        }
+    }
+
+    fn magic(&self) -> Option<String> {
+        word(&self.head).or_else(|| word(&self.tail))
+    }
+}
+
+/// The word after the magic one.
+fn word(bytes: &[u8]) -> Option<String> {
+    let begin = find(bytes, MAGIC)?.checked_add(MAGIC.len())?;
+    let word = bytes.get(begin..)?.iter();
+    let word = word.copied().take_while(u8::is_ascii_lowercase);
+    Some(word.take(16).map(char::from).collect())
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|it| it == wanted)
+}

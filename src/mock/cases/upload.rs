@@ -1,0 +1,245 @@
+//! An upload, read piece by piece (K51, K53, K58).
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use serde_json::json;
+
+use super::{
+    api,
+    engine::is_verdict,
+    file::{BadFile, Look},
+    stream::UploadBody,
+};
+use crate::{
+    mock::{
+        core::{
+            Core,
+            rules::{Effect, Spot},
+        },
+        http::{answer::Answer, api_error, endpoint::Endpoint},
+        records::{case::Uploads, file::FileFacts},
+        switches::Switches,
+    },
+    wire::cases::{
+        APPLICANT_PREFIX, DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, LivenessMode, SELFIE,
+        UploadResponse,
+    },
+};
+
+/// No upload is larger, in bytes.
+pub(in crate::mock) const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
+/// No upload has more parts.
+const MAX_PARTS: usize = 64;
+/// No text is longer, in bytes.
+const MAX_TEXT: usize = 4096;
+/// So much may follow the last part, in bytes: nothing of it is looked at.
+const MAX_EPILOGUE: usize = 64 * 1024;
+
+/// How an upload ends.
+pub(in crate::mock) enum Uploaded {
+    Answer(Answer),
+    /// The connection is to be cut.
+    Cut,
+}
+
+pub(in crate::mock) async fn upload(
+    core: &Core,
+    headers: &HeaderMap,
+    case: &str,
+    body: &UploadBody,
+) -> Uploaded {
+    let switches = core.switches();
+    let before = Spot::Before(Endpoint::UploadCase);
+    let cut = core
+        .rules()
+        .take(before, |effect| matches!(effect, Effect::CutAfter(_)));
+    let hold = core
+        .rules()
+        .take(before, |effect| matches!(effect, Effect::HoldAfter(..)));
+    let cut_at = match cut.as_ref().map(|it| &it.effect) {
+        Some(Effect::CutAfter(bytes)) => Some(*bytes),
+        _ => None,
+    };
+    let hold = match hold.as_ref().map(|it| &it.effect) {
+        Some(Effect::HoldAfter(bytes, latch)) => Some((*bytes, Arc::clone(latch))),
+        _ => None,
+    };
+    body.disturb(cut_at, hold).await;
+    match take(core, headers, case, body, &switches).await {
+        _ if body.is_cut().await => Uploaded::Cut,
+        Ok(answer) | Err(answer) => Uploaded::Answer(answer),
+    }
+}
+
+/// Whose case it is first: only then is anything read (K47).
+async fn take(
+    core: &Core,
+    headers: &HeaderMap,
+    case: &str,
+    body: &UploadBody,
+    switches: &Switches,
+) -> Result<Answer, Answer> {
+    let id = api::open_case(core, headers, case, switches)?;
+    let uploads = read(headers, body, switches).await?;
+    let received: Vec<String> = uploads
+        .files
+        .keys()
+        .chain(uploads.texts.keys())
+        .cloned()
+        .collect();
+    let mut book = core.cases();
+    // It may have been decided while this was coming.
+    let case = book
+        .find_mut(&id)
+        .filter(|case| api::is_open(case))
+        .ok_or_else(|| api::not_open(switches))?;
+    case.uploaded = uploads;
+    case.status = crate::wire::cases::CaseStatus::DocumentsReceived;
+    Ok(Answer::json(StatusCode::OK, json!(UploadResponse { received })).no_store())
+}
+
+async fn read(
+    headers: &HeaderMap,
+    body: &UploadBody,
+    switches: &Switches,
+) -> Result<Uploads, Answer> {
+    let refuse = |status, code, why| api_error::refuse_as(status, code, "K58", why, switches);
+    let malformed = |error| malformed(&error, switches);
+    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(malformed)?;
+    let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(MAX_UPLOAD));
+    let mut form = Multipart::with_constraints(body.stream(), boundary, limits);
+    let (mut uploads, mut parts) = (Uploads::default(), 0_usize);
+    while let Some(field) = form.next_field().await.map_err(malformed)? {
+        parts = parts.saturating_add(1);
+        if parts > MAX_PARTS {
+            let why = "there are more than 64 parts";
+            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_new = !uploads.files.contains_key(&name) && !uploads.texts.contains_key(&name);
+        if !is_new {
+            let why = "a part is there twice";
+            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
+        }
+        match name.as_str() {
+            DOCUMENT | DOCUMENT_BACK | SELFIE => {
+                let facts = file(field, &name, switches).await?;
+                uploads.files.insert(name, facts);
+            }
+            _ if is_verdict(&name) => {
+                let why = "a part claims what only the engine may say";
+                let status = StatusCode::BAD_REQUEST;
+                let code = "precomputed_verdict";
+                return Err(api_error::refuse_as(status, code, "K53", why, switches));
+            }
+            LIVENESS_MODE => {
+                let mode = text(field, switches).await?;
+                let known = [LivenessMode::Passive, LivenessMode::Active];
+                if !known.iter().any(|it| it.as_str() == mode) {
+                    let why = "liveness_mode is neither passive nor active";
+                    let (status, code) = (StatusCode::BAD_REQUEST, "invalid_liveness_mode");
+                    return Err(api_error::refuse_as(status, code, "K56", why, switches));
+                }
+                uploads.texts.insert(name, mode);
+            }
+            _ if name.starts_with(APPLICANT_PREFIX) => {
+                let said = text(field, switches).await?;
+                uploads.texts.insert(name, said);
+            }
+            _ => {
+                let why = "a part has a name that is not known";
+                return Err(refuse(StatusCode::BAD_REQUEST, "unknown_part", why));
+            }
+        }
+    }
+    // Its last read may still wait, with the body to itself.
+    drop(form);
+    // What comes after the last part is nothing, but that it comes says that all of it came.
+    if !body.ends_within(MAX_EPILOGUE).await {
+        return Err(malformed(multer::Error::IncompleteStream));
+    }
+    let has = |part: &str| uploads.files.contains_key(part);
+    let kind = uploads
+        .texts
+        .get("applicant_document_type")
+        .map(String::as_str);
+    let needs_back = matches!(kind, Some("id_card" | "driving_licence"));
+    if !has(DOCUMENT) || !has(SELFIE) || (needs_back && !has(DOCUMENT_BACK)) {
+        let why = "a part is missing that this document type needs";
+        return Err(refuse(StatusCode::BAD_REQUEST, "missing_part", why));
+    }
+    Ok(uploads)
+}
+
+async fn file(
+    mut field: Field<'static>,
+    part: &str,
+    switches: &Switches,
+) -> Result<FileFacts, Answer> {
+    let refuse = |status, code, why| api_error::refuse_as(status, code, "K58", why, switches);
+    let content_type = field.content_type().map(|it| it.essence_str().to_owned());
+    let file_name = field.file_name().map(str::to_owned);
+    let mut look = Look::default();
+    loop {
+        let piece = field.chunk().await;
+        let piece = piece.map_err(|error| malformed(&error, switches))?;
+        let Some(piece) = piece else { break };
+        look.at(&piece);
+        if look.size() > switches.max_upload_file_bytes {
+            let why = "a file is larger than `max_upload_file_bytes`";
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", why));
+        }
+    }
+    look.judge(part, content_type, file_name)
+        .map_err(|bad| match bad {
+            BadFile::Type => refuse(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "a file is of no type that is taken there, or not of the type it is said to be",
+            ),
+            BadFile::Unreadable => refuse(
+                StatusCode::BAD_REQUEST,
+                "unreadable_file",
+                "a file is empty, or its end is missing",
+            ),
+        })
+}
+
+async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, Answer> {
+    let refuse = |why| {
+        let status = StatusCode::BAD_REQUEST;
+        api_error::refuse_as(status, "invalid_request", "K51", why, switches)
+    };
+    let mut text = Vec::new();
+    while let Some(piece) = field
+        .chunk()
+        .await
+        .map_err(|_| refuse("a text broke off"))?
+    {
+        text.extend_from_slice(&piece);
+        if text.len() > MAX_TEXT {
+            return Err(refuse("a text is longer than 4096 bytes"));
+        }
+    }
+    String::from_utf8(text).map_err(|_| refuse("a text is not UTF-8"))
+}
+
+/// Why multer went no further.
+fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
+    let (status, code, why) = match error {
+        multer::Error::StreamSizeExceeded { .. } => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "file_too_large",
+            "the upload is larger than 128 MiB",
+        ),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "the body is no multipart/form-data, or broke off",
+        ),
+    };
+    api_error::refuse_as(status, code, "K79", why, switches)
+}

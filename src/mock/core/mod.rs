@@ -1,0 +1,151 @@
+//! The state that all handles and the server share.
+
+pub(super) mod rules;
+pub(super) mod snapshot;
+pub(super) mod transition;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    clock::{Clock as _, TestClock, Timestamp},
+    mock::{
+        deliveries::outbox::Outbox,
+        http::{
+            log::{Log, Watcher},
+            tls::Tls,
+        },
+        jws::key_ring::KeyRing,
+        records::{
+            case::CaseBook,
+            client::Clients,
+            grants::Grants,
+            person::{PersonRecord, Persons},
+            tenant::Tenants,
+        },
+        switches::Switches,
+    },
+};
+use rules::Rules;
+
+/// One issuer. Each part has its own lock, and no lock is held across I/O. None is held across
+/// another, but in this order: cases, persons, outbox. So a decision, what it does to the person and
+/// the events of both are one.
+pub(super) struct Core {
+    pub(super) clock: TestClock,
+    pub(super) origin: String,
+    pub(super) issuer: String,
+    /// None for plain HTTP.
+    pub(super) tls: Option<Tls>,
+    /// Whether there is a page at `/`.
+    pub(super) has_console: bool,
+    /// Told of each request when it is answered.
+    pub(super) watcher: Option<Watcher>,
+    switches: Mutex<Switches>,
+    keys: Mutex<KeyRing>,
+    clients: Mutex<Clients>,
+    tenants: Mutex<Tenants>,
+    persons: Mutex<Persons>,
+    grants: Mutex<Grants>,
+    log: Mutex<Log>,
+    rules: Mutex<Rules>,
+    cases: Mutex<CaseBook>,
+    outbox: Mutex<Outbox>,
+}
+
+impl Core {
+    pub(super) fn new(
+        clock: TestClock,
+        origin: String,
+        issuer: String,
+        tls: Option<Tls>,
+        has_console: bool,
+        switches: Switches,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            clock,
+            origin,
+            issuer,
+            tls,
+            has_console,
+            watcher,
+            switches: Mutex::new(switches),
+            keys: Mutex::default(),
+            clients: Mutex::default(),
+            tenants: Mutex::default(),
+            persons: Mutex::default(),
+            grants: Mutex::default(),
+            log: Mutex::default(),
+            rules: Mutex::default(),
+            cases: Mutex::default(),
+            outbox: Mutex::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The switches as they stand now.
+    pub(super) fn switches(&self) -> Switches {
+        lock(&self.switches).clone()
+    }
+
+    pub(super) fn switch(&self, change: impl FnOnce(&mut Switches)) {
+        change(&mut lock(&self.switches));
+    }
+
+    pub(super) fn keys(&self) -> MutexGuard<'_, KeyRing> {
+        lock(&self.keys)
+    }
+
+    pub(super) fn clients(&self) -> MutexGuard<'_, Clients> {
+        lock(&self.clients)
+    }
+
+    pub(super) fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        lock(&self.tenants)
+    }
+
+    /// A person as of now, by id, slug or email address.
+    pub(super) fn person(&self, hint: &str) -> Option<PersonRecord> {
+        let known = self.persons().find(hint)?;
+        Some(known.at(self.now()))
+    }
+
+    /// Everyone as of now, in the order of creation.
+    pub(super) fn everyone(&self) -> Vec<PersonRecord> {
+        let (now, all) = (self.now(), self.persons().all());
+        all.into_iter().map(|person| person.at(now)).collect()
+    }
+
+    /// Those who may be changed, as they were put down.
+    pub(super) fn persons(&self) -> MutexGuard<'_, Persons> {
+        lock(&self.persons)
+    }
+
+    pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
+        lock(&self.grants)
+    }
+
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
+    pub(super) fn cases(&self) -> MutexGuard<'_, CaseBook> {
+        lock(&self.cases)
+    }
+
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        lock(&self.outbox)
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+}
+
+/// A panic elsewhere, such as a failed assertion of a test, leaves the state as it was.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,48 @@
+//! How an issuer stood when it began, to begin anew.
+
+use super::Core;
+use crate::mock::{
+    deliveries::outbox::EndpointRecord,
+    jws::key_ring::KeyRing,
+    records::{case::CaseBook, client::Clients, grants::Grants, person::Persons, tenant::Tenants},
+    switches::Switches,
+};
+
+/// All that a start gave: what came later is not in it.
+pub(in crate::mock) struct Snapshot {
+    switches: Switches,
+    keys: KeyRing,
+    clients: Clients,
+    tenants: Tenants,
+    persons: Persons,
+    endpoints: Vec<EndpointRecord>,
+}
+
+impl Snapshot {
+    pub(in crate::mock) fn of(core: &Core) -> Self {
+        Self {
+            switches: core.switches(),
+            keys: core.keys().clone(),
+            clients: core.clients().clone(),
+            tenants: core.tenants().clone(),
+            persons: core.persons().clone(),
+            endpoints: core.outbox().endpoints().to_vec(),
+        }
+    }
+
+    /// Secrets and keys are those of the start, so that an app that runs goes on. Faults that a
+    /// guard holds stay: they are its holder's.
+    pub(in crate::mock) fn restore(&self, core: &Core) {
+        core.switch(|switches| self.switches.clone_into(switches));
+        self.keys.clone_into(&mut core.keys());
+        self.clients.clone_into(&mut core.clients());
+        self.tenants.clone_into(&mut core.tenants());
+        *core.cases() = CaseBook::default();
+        let mut persons = core.persons();
+        self.persons.clone_into(&mut persons);
+        core.outbox().begin_anew(self.endpoints.clone());
+        drop(persons);
+        *core.grants() = Grants::default();
+        core.log().clear();
+    }
+}

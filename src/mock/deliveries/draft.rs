@@ -1,0 +1,143 @@
+//! Deliveries before they are signed, and their signing (K61, K80), apart from the SDK's.
+
+use std::fmt::{self, Debug};
+
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
+use bytes::Bytes;
+
+use super::{
+    event::{Event, Manner},
+    mac::hmac_sha256,
+};
+use crate::{
+    mock::{
+        random,
+        records::secrets::{Secrets, fresh},
+        switches::{Switches, signatures::DeliverySignatures},
+    },
+    wire::webhook::SIGNATURE_PREFIX,
+};
+
+/// A delivery just before it is signed. Whatever is changed here is what is signed and sent.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct DeliveryDraft {
+    /// What is sent.
+    pub body: Vec<u8>,
+    /// What is signed, if it is something else than what is sent.
+    pub signed_body: Option<Vec<u8>>,
+    /// The headers, but for the signature. `Content-Type` and `User-Agent` are set.
+    pub headers: HeaderMap,
+    /// Who signs.
+    pub signing: DeliverySigning,
+    /// Applied to each signature, in hexadecimal and with its prefix: cutting it, emptying it.
+    pub reshape: Option<fn(String) -> String>,
+}
+
+/// Who signs a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliverySigning {
+    /// The tenant's secret; or its last two, if [so
+    /// switched](super::super::Switches::webhook_signatures).
+    Tenant,
+    /// The secret before the present one. If there was none, as `Foreign`.
+    Previous,
+    /// A secret that is nobody's.
+    Foreign,
+    /// Nobody: there is no signature.
+    Nobody,
+}
+
+/// A delivery as it goes out.
+#[derive(Clone)]
+pub(in crate::mock) struct Outgoing {
+    pub(in crate::mock) headers: HeaderMap,
+    pub(in crate::mock) body: Bytes,
+}
+
+impl DeliveryDraft {
+    pub(in crate::mock) fn new(event: &Event) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static("kycport-mock"));
+        let mut signing = DeliverySigning::Tenant;
+        if let Manner::ByHand {
+            headers: own,
+            is_signed,
+        } = &event.manner
+        {
+            for name in own.keys() {
+                headers.remove(name);
+            }
+            headers.extend(own.clone());
+            if !is_signed {
+                signing = DeliverySigning::Nobody;
+            }
+        }
+        Self {
+            body: event.body.to_vec(),
+            signed_body: None,
+            headers,
+            signing,
+            reshape: None,
+        }
+    }
+
+    /// Signs.
+    pub(in crate::mock) fn finish(self, secrets: &Secrets, switches: &Switches) -> Outgoing {
+        let signed = self.signed_body.as_ref().unwrap_or(&self.body);
+        let signatures = self.keys(secrets, switches).into_iter().map(|key| {
+            let prefix = switches.webhook_prefix.then_some(SIGNATURE_PREFIX);
+            let tag = hmac_sha256(key.as_bytes(), signed);
+            let text = random::hex(prefix.unwrap_or_default(), &tag);
+            match self.reshape {
+                Some(reshape) => reshape(text),
+                None => text,
+            }
+        });
+        let mut values: Vec<String> = signatures.collect();
+        if switches.webhook_signatures == DeliverySignatures::BothInOneHeader && values.len() > 1 {
+            values = vec![values.join(", ")];
+        }
+        let mut headers = self.headers;
+        // What cannot stand in a header is left out: a test asked for it.
+        if let Ok(name) = HeaderName::from_bytes(switches.webhook_header.as_bytes()) {
+            for value in values {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    headers.append(name.clone(), value);
+                }
+            }
+        }
+        Outgoing {
+            headers,
+            body: self.body.into(),
+        }
+    }
+
+    fn keys(&self, secrets: &Secrets, switches: &Switches) -> Vec<String> {
+        let Secrets { current, previous } = secrets.clone();
+        match self.signing {
+            DeliverySigning::Tenant => {
+                let is_one = switches.webhook_signatures == DeliverySignatures::Current;
+                let other = previous.filter(|_| !is_one);
+                [current].into_iter().chain(other).collect()
+            }
+            DeliverySigning::Previous => vec![previous.unwrap_or_else(fresh)],
+            DeliverySigning::Foreign => vec![fresh()],
+            DeliverySigning::Nobody => Vec::new(),
+        }
+    }
+}
+
+/// Shows nothing of body and headers.
+impl Debug for DeliveryDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryDraft")
+            .field("signing", &self.signing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Tokens that the issuer is to serve otherwise than it should.
+
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
+
+use super::Rule;
+use crate::mock::{
+    core::{
+        Core,
+        rules::{Effect, Place, Spot},
+    },
+    jws::{TokenDraft, tamper::Tamper},
+    persons::Person,
+};
+
+/// Bends the tokens that the token endpoint serves.
+///
+/// ```
+/// # use kycport::mock::{MockIssuer, Tamper};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let kyc = MockIssuer::start().await;
+/// let ada = kyc.person("ada").create();
+/// let fault = kyc.tokens_for(&ada).id_token(Tamper::WrongAudience).once();
+/// // … Ada signs in, and is refused …
+/// # fault.keep();
+/// # }
+/// ```
+#[must_use = "a fault is installed by `once`, `times` or `always`"]
+pub struct Tokens {
+    core: Arc<Core>,
+    person: Option<String>,
+}
+
+impl Tokens {
+    pub(in crate::mock) fn new(core: Arc<Core>, person: Option<&Person>) -> Self {
+        Self {
+            core,
+            person: person.map(|person| person.id().to_owned()),
+        }
+    }
+
+    /// Bends the ID token in a known way.
+    pub fn id_token(self, tamper: Tamper) -> Rule {
+        self.edit_id_token(move |draft| tamper.apply(draft))
+            .named(format!("id_token({tamper:?})"))
+    }
+
+    /// Bends the access token in a known way.
+    pub fn access_token(self, tamper: Tamper) -> Rule {
+        self.edit_access_token(move |draft| tamper.apply(draft))
+            .named(format!("access_token({tamper:?})"))
+    }
+
+    /// Changes the ID token in any way, just before it is signed.
+    pub fn edit_id_token(self, edit: impl Fn(&mut TokenDraft) + Send + Sync + 'static) -> Rule {
+        let effect = Effect::EditToken(Box::new(edit));
+        let place = Place::IdToken(self.person);
+        Rule::new(self.core, "edit_id_token".to_owned(), place, effect)
+    }
+
+    /// Changes the access token in any way, just before it is signed.
+    pub fn edit_access_token(self, edit: impl Fn(&mut TokenDraft) + Send + Sync + 'static) -> Rule {
+        let effect = Effect::EditToken(Box::new(edit));
+        let place = Place::AccessToken(self.person);
+        Rule::new(self.core, "edit_access_token".to_owned(), place, effect)
+    }
+}
+
+impl Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+/// Applies what was installed for this token.
+pub(in crate::mock) fn bend(core: &Core, spot: Spot<'_>, draft: &mut TokenDraft) {
+    let rules = core
+        .rules()
+        .take_all(spot, |effect| matches!(effect, Effect::EditToken(_)));
+    for rule in rules {
+        if let Effect::EditToken(edit) = &rule.effect {
+            edit(draft);
+        }
+    }
+}

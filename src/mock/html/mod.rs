@@ -1,0 +1,142 @@
+//! The frame of every page, and the page that says what is wrong.
+
+use std::fmt::{self, Display, Write as _};
+
+use axum::http::{
+    HeaderName, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+
+use crate::mock::{
+    http::answer::{Answer, Refusal},
+    records::person::PersonRecord,
+};
+
+/// Text that may stand in an element or in a quoted attribute.
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page: no script, nothing from elsewhere, never framed and never kept.
+pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
+    framed(status, title, "", main)
+}
+
+/// The same, as wide as the window.
+pub(super) fn wide_page(status: StatusCode, title: &str, main: &str) -> Answer {
+    framed(status, title, " class=\"wide\"", main)
+}
+
+fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title} · mock KYCPort</title>\n<style>{CSS}</style>\n</head>\n<body>\n\
+         <p class=\"mock\"><strong>Mock KYCPort.</strong> \
+         This is a test double: nobody is verified here and nothing is real.</p>\n\
+         <main{class}>\n{main}</main>\n</body>\n</html>\n",
+        title = Text(title),
+    );
+    // No `form-action`: Chromium holds it against the redirect back to the client too.
+    let style = STANDARD.encode(Sha256::digest(CSS.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    Answer::new(status, "text/html; charset=utf-8", html)
+        .no_store()
+        .with(CONTENT_SECURITY_POLICY, &policy)
+        .with(REFERRER_POLICY, "no-referrer")
+        .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .with(X_FRAME_OPTIONS, "DENY")
+        .with(
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        )
+}
+
+/// Who it is, and how far they are verified.
+pub(super) fn card(person: &PersonRecord) -> String {
+    let status = person.status.as_str();
+    let class = match status {
+        "verified" | "rejected" => status,
+        _ => "",
+    };
+    format!(
+        "<span class=\"who\"><span class=\"name\">{name}</span>\
+         <span class=\"mail\">{email}</span></span><span class=\"badges\">\
+         <span class=\"badge {class}\">{status}</span><span class=\"badge tier\">{tier}</span>\
+         </span>",
+        name = Text(&person.name),
+        email = Text(&person.email),
+        status = Text(status),
+        tier = Text(person.tier.as_str()),
+    )
+}
+
+/// The 400 page: who has to mend what, and the row that says so (K14).
+pub(super) fn refusal(refusal: Refusal) -> Answer {
+    let main = format!(
+        "<h1>This request is refused</h1>\n<p>{reason}.</p>\n\
+         <dl><dt>Error</dt><dd><code>{error}</code></dd>\
+         <dt>Contract</dt><dd><code>{row}</code></dd></dl>\n\
+         <p class=\"hint\">The app that sent you here has to be mended. You were not sent back, \
+         for nothing vouches for the address to send you to.</p>\n",
+        reason = prose(&refusal.reason),
+        error = Text(refusal.error),
+        row = Text(refusal.row),
+    );
+    let mut answer = page(StatusCode::BAD_REQUEST, "Refused", &main);
+    answer.refusal = Some(refusal);
+    answer
+}
+
+/// 404, for an address that is almost right too (K4).
+pub(super) fn missing(path: &str) -> Answer {
+    let main = format!(
+        "<h1>There is nothing here</h1>\n<p><code>{}</code> is no address of this issuer. \
+         The addresses stand in the discovery document; those under <code>/api/</code> end in a \
+         slash.</p>\n",
+        Text(path)
+    );
+    let mut answer = page(StatusCode::NOT_FOUND, "Not found", &main);
+    let why = "no such address; paths end in a slash";
+    answer.refusal = Some(Refusal::new("not_found", "K4", why));
+    answer
+}
+
+/// A sentence, with what stands between backticks as code.
+fn prose(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    let text = first.unwrap_or_default() + letters.as_str();
+    let mut html = String::new();
+    for (place, piece) in text.split('`').enumerate() {
+        let is_code = place & 1 == 1;
+        let (open, close) = if is_code {
+            ("<code>", "</code>")
+        } else {
+            ("", "")
+        };
+        let _ = write!(html, "{open}{}{close}", Text(piece));
+    }
+    html
+}
+
+const CSS: &str = include_str!("page.css");

@@ -1,0 +1,139 @@
+//! What an endpoint answers, and why it refused.
+
+use std::fmt::{self, Display};
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
+    },
+    response::Response,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+/// Why the mock refused a request: the answer's `error`, the row of
+/// [the contract](crate::guide::contract) that says so, and a sentence for whoever debugs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The code, such as `invalid_grant`.
+    pub error: &'static str,
+    /// The row, such as `K24`.
+    pub row: &'static str,
+    /// What was wrong with the request. Never a secret.
+    pub reason: String,
+}
+
+impl Refusal {
+    pub(in crate::mock) fn new(
+        error: &'static str,
+        row: &'static str,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            error,
+            row,
+            reason: reason.into(),
+        }
+    }
+
+    /// The error object of RFC 6749 section 5.2, its code in the field of this name (K23).
+    pub(in crate::mock) fn json(&self, field: &str) -> Value {
+        json!({ field: self.error, "error_description": self.to_string() })
+    }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.reason, self.row)
+    }
+}
+
+/// An answer before it goes to the socket, so that it can still be edited.
+pub(in crate::mock) struct Answer {
+    pub(in crate::mock) status: StatusCode,
+    pub(in crate::mock) headers: HeaderMap,
+    pub(in crate::mock) body: AnswerBody,
+    pub(in crate::mock) refusal: Option<Refusal>,
+}
+
+pub(in crate::mock) enum AnswerBody {
+    Bytes(Bytes),
+    Json(Value),
+}
+
+impl Answer {
+    pub(in crate::mock) fn new(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self {
+            status,
+            headers,
+            body: AnswerBody::Bytes(body.into()),
+            refusal: None,
+        }
+    }
+
+    pub(in crate::mock) fn json(status: StatusCode, value: Value) -> Self {
+        let mut answer = Self::new(status, "application/json", Bytes::new());
+        answer.body = AnswerBody::Json(value);
+        answer
+    }
+
+    /// A JSON refusal, never cached (K23, K25).
+    pub(in crate::mock) fn refuse(status: StatusCode, refusal: Refusal) -> Self {
+        Self::refuse_in("error", status, refusal)
+    }
+
+    /// The same, with the code in the field of this name.
+    pub(in crate::mock) fn refuse_in(field: &str, status: StatusCode, refusal: Refusal) -> Self {
+        let mut answer = Self::json(status, refusal.json(field)).no_store();
+        answer.refusal = Some(refusal);
+        answer
+    }
+
+    /// 303: the browser follows with GET, whatever it sent here.
+    pub(in crate::mock) fn see_other(location: &str) -> Self {
+        let mut answer = Self::new(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
+        if let Ok(location) = HeaderValue::from_str(location) {
+            answer.headers.insert(LOCATION, location);
+        }
+        answer.no_store()
+    }
+
+    pub(in crate::mock) fn no_store(self) -> Self {
+        self.with(CACHE_CONTROL, "no-store")
+    }
+
+    pub(in crate::mock) fn challenge(self, challenge: &str) -> Self {
+        self.with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Adds a header. A value that cannot stand in a header is left out.
+    pub(in crate::mock) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
+        }
+        self
+    }
+
+    pub(in crate::mock) fn bytes(&self) -> Bytes {
+        match &self.body {
+            AnswerBody::Bytes(bytes) => bytes.clone(),
+            AnswerBody::Json(value) => value.to_string().into(),
+        }
+    }
+
+    pub(in crate::mock) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.bytes()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}

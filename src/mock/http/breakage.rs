@@ -1,0 +1,171 @@
+//! Answers that no issuer should give.
+
+use std::{convert::Infallible, future::pending, io, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    response::Response,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+
+use super::{answer::Answer, gzip, socket::Cutter};
+use crate::mock::waits::pause::wait;
+
+/// A way to answer badly.
+pub(in crate::mock) enum Breakage {
+    Answer {
+        status: StatusCode,
+        content_type: String,
+        body: Bytes,
+    },
+    Hang,
+    /// The beginning of the real answer, less than its headers.
+    HangHeaders,
+    HangBody,
+    /// The real answer, with this time between its bytes.
+    Dribble(Duration),
+    /// The same from the first byte of the headers.
+    DribbleHeaders(Duration),
+    Endless,
+    /// Half of the real answer.
+    Truncate,
+    Huge(u64),
+    GzipBomb(u64),
+    Drop,
+    Reset,
+}
+
+/// A way to treat a connection of which nothing is read.
+pub(in crate::mock) enum Unread {
+    Close,
+    Reset,
+    Hang,
+}
+
+impl Breakage {
+    /// `real` is what the endpoint would have said, if its work was done.
+    pub(in crate::mock) async fn respond(&self, real: Option<Answer>, cutter: &Cutter) -> Response {
+        match self {
+            Self::Answer {
+                status,
+                content_type,
+                body,
+            } => {
+                let mut response = Response::new(Body::from(body.clone()));
+                *response.status_mut() = *status;
+                if let Ok(value) = HeaderValue::from_str(content_type) {
+                    response.headers_mut().insert(CONTENT_TYPE, value);
+                }
+                response
+            }
+            Self::Hang => pending().await,
+            Self::HangHeaders => {
+                cutter.choke(HALF_A_HEADER);
+                split(real).0
+            }
+            Self::HangBody => {
+                let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+                json(Body::from_stream(first.chain(stream::pending())))
+            }
+            Self::Dribble(every) => dribble(real, *every),
+            Self::DribbleHeaders(every) => {
+                cutter.dribble(*every);
+                let (mut response, _) = split(real);
+                // The next answer has a connection of its own.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
+            Self::Endless => json(Body::from_stream(
+                stream::iter([Bytes::from_static(OPEN)])
+                    .chain(stream::repeat(filler(CHUNK)))
+                    .map(Ok::<_, Infallible>),
+            )),
+            Self::Truncate => truncate(real),
+            Self::Huge(size) => huge(*size),
+            Self::GzipBomb(size) => {
+                let mut response = json(Body::from(gzip::bomb(OPEN, b'a', *size, CLOSE)));
+                let gzip = HeaderValue::from_static("gzip");
+                response.headers_mut().insert(CONTENT_ENCODING, gzip);
+                response
+            }
+            Self::Drop => {
+                cutter.cut();
+                Response::new(Body::empty())
+            }
+            Self::Reset => {
+                cutter.reset();
+                Response::new(Body::empty())
+            }
+        }
+    }
+}
+
+fn dribble(real: Option<Answer>, every: Duration) -> Response {
+    let (response, body) = split(real);
+    let bytes = stream::iter(body).then(move |byte| async move {
+        wait(every).await;
+        Ok::<_, Infallible>(Bytes::from(vec![byte]))
+    });
+    response.map(|_| Body::from_stream(bytes))
+}
+
+fn truncate(real: Option<Answer>) -> Response {
+    let (mut response, body) = split(real);
+    // An empty answer is promised to have a byte, or there were nothing to cut.
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
+    let half = body.slice(..body.len().div_euclid(2));
+    let cut = stream::once(async {
+        // The half is on its way before the connection closes.
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    response.map(|_| Body::from_stream(stream::iter([Ok(half)]).chain(cut)))
+}
+
+fn huge(size: u64) -> Response {
+    let frame = OPEN.len().saturating_add(CLOSE.len());
+    let fill = size.saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX));
+    let chunk = u64::try_from(CHUNK).unwrap_or(u64::MAX);
+    let chunks = fill.checked_div(chunk).unwrap_or(0);
+    let rest = usize::try_from(fill.checked_rem(chunk).unwrap_or(0)).unwrap_or(0);
+    let whole = filler(CHUNK);
+    let body = stream::iter([Bytes::from_static(OPEN)])
+        .chain(stream::iter((0..chunks).map(move |_| whole.clone())))
+        .chain(stream::iter([filler(rest), Bytes::from_static(CLOSE)]))
+        .map(Ok::<_, Infallible>);
+    json(Body::from_stream(body))
+}
+
+fn split(real: Option<Answer>) -> (Response, Bytes) {
+    let real = real.unwrap_or_else(|| Answer::new(StatusCode::OK, "text/plain", Bytes::new()));
+    let body = real.bytes();
+    (real.into_response(), body)
+}
+
+fn json(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn filler(size: usize) -> Bytes {
+    vec![b'a'; size].into()
+}
+
+const OPEN: &[u8] = b"{\"padding\":\"";
+const CLOSE: &[u8] = b"\"}";
+
+/// A status line of HTTP/1.1 has 15 bytes at least, and the headers are longer than the rest.
+const HALF_A_HEADER: usize = 24;
+
+/// As much as goes to the socket at once.
+const CHUNK: usize = 16 * 1024;

@@ -1,0 +1,141 @@
+//! A small body that unpacks to a large one (RFC 1951, RFC 1952).
+
+/// Packs `open`, then `fill` again and again, then `close`: `size` bytes in all, correct to the
+/// last bit, so that only a limit of its own keeps a client from unpacking it.
+pub(super) fn bomb(open: &[u8], fill: u8, size: u64, close: &[u8]) -> Vec<u8> {
+    let frame = open.len().saturating_add(close.len()).saturating_add(1);
+    let copies = size
+        .saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX))
+        .div_euclid(LONGEST_MATCH);
+    let filled = copies.saturating_mul(LONGEST_MATCH).saturating_add(1);
+
+    let mut bits = Bits::default();
+    bits.out.extend_from_slice(&HEADER);
+    bits.push(0b011, 3); // the last block, with the fixed codes
+    for &byte in open {
+        bits.literal(byte);
+    }
+    bits.literal(fill);
+    for _ in 0..copies {
+        bits.push_code(0b1100_0101, 8); // length 258, symbol 285
+        bits.push_code(0, 5); // distance 1
+    }
+    for &byte in close {
+        bits.literal(byte);
+    }
+    bits.push_code(0, 7); // the end, symbol 256
+    let mut out = bits.finish();
+
+    let mut sum = u32::MAX;
+    let table = crc_table();
+    for &byte in open {
+        crc(&table, &mut sum, byte);
+    }
+    for _ in 0..filled {
+        crc(&table, &mut sum, fill);
+    }
+    for &byte in close {
+        crc(&table, &mut sum, byte);
+    }
+    out.extend_from_slice(&(!sum).to_le_bytes());
+    let total = filled
+        .saturating_add(u64::try_from(frame).unwrap_or(0))
+        .saturating_sub(1);
+    let modulo = u32::try_from(total & u64::from(u32::MAX)).unwrap_or(0);
+    out.extend_from_slice(&modulo.to_le_bytes());
+    out
+}
+
+/// Packs `bytes` as they are: correct gzip, and no smaller.
+pub(in crate::mock) fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut out = HEADER.to_vec();
+    for block in bytes.chunks(usize::from(u16::MAX)) {
+        let size = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(0); // not the last, stored
+        out.extend_from_slice(&size.to_le_bytes());
+        out.extend_from_slice(&(!size).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]); // the last, empty
+    out.extend_from_slice(&crc32(bytes).to_le_bytes());
+    let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&total.to_le_bytes());
+    out
+}
+
+/// Bits, the lowest of each byte first.
+#[derive(Default)]
+struct Bits {
+    out: Vec<u8>,
+    byte: u8,
+    used: u32,
+}
+
+impl Bits {
+    /// The lowest bit first.
+    fn push(&mut self, value: u32, count: u32) {
+        for place in 0..count {
+            if value.wrapping_shr(place) & 1 == 1 {
+                self.byte |= 1_u8.wrapping_shl(self.used);
+            }
+            self.used = self.used.wrapping_add(1);
+            if self.used == 8 {
+                self.out.push(self.byte);
+                (self.byte, self.used) = (0, 0);
+            }
+        }
+    }
+
+    /// A Huffman code: the highest bit first.
+    fn push_code(&mut self, code: u32, count: u32) {
+        for place in (0..count).rev() {
+            self.push(code.wrapping_shr(place) & 1, 1);
+        }
+    }
+
+    /// A byte below 144, which all of ASCII is.
+    fn literal(&mut self, byte: u8) {
+        self.push_code(u32::from(byte).saturating_add(0x30), 8);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.used > 0 {
+            self.out.push(self.byte);
+        }
+        self.out
+    }
+}
+
+/// The checksum that gzip and PNG share.
+pub(in crate::mock) fn crc32(bytes: &[u8]) -> u32 {
+    let (table, mut sum) = (crc_table(), u32::MAX);
+    for &byte in bytes {
+        crc(&table, &mut sum, byte);
+    }
+    !sum
+}
+
+fn crc_table() -> Vec<u32> {
+    (0..256_u32)
+        .map(|start| {
+            (0..8).fold(start, |c, _| {
+                if c & 1 == 1 {
+                    0xedb8_8320 ^ (c >> 1)
+                } else {
+                    c >> 1
+                }
+            })
+        })
+        .collect()
+}
+
+fn crc(table: &[u32], sum: &mut u32, byte: u8) {
+    let place = usize::try_from((*sum ^ u32::from(byte)) & 0xff).unwrap_or(0);
+    *sum = table.get(place).copied().unwrap_or(0) ^ (*sum >> 8);
+}
+
+/// Magic, deflate, no flags, no time, no system.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// The most that one code repeats.
+const LONGEST_MATCH: u64 = 258;

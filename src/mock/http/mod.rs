@@ -1,0 +1,14 @@
+//! What of HTTP is no endpoint's own: addresses, parameters, answers, connections, the log.
+
+pub(super) mod answer;
+pub(super) mod api_error;
+pub(super) mod bearer;
+pub(super) mod breakage;
+pub(super) mod channel;
+pub(super) mod endpoint;
+pub(super) mod gzip;
+pub(super) mod log;
+pub(super) mod params;
+pub(super) mod segment;
+pub(super) mod socket;
+pub(super) mod tls;

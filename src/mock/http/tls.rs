@@ -1,0 +1,96 @@
+//! TLS: a certificate authority of the mock's own, and the one certificate it signs.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig, SupportedProtocolVersion,
+        crypto::aws_lc_rs,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        version::{TLS12, TLS13},
+    },
+};
+
+/// How TLS is to be spoken.
+#[derive(Debug, Clone, Default)]
+pub(in crate::mock) struct TlsPlan {
+    /// The one name in the certificate; the server's address and those of loopback otherwise.
+    pub(in crate::mock) name: Option<String>,
+    pub(in crate::mock) versions: TlsVersions,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::mock) enum TlsVersions {
+    #[default]
+    All,
+    /// TLS 1.2 alone.
+    Old,
+}
+
+/// TLS as it is spoken: with fresh keys at every start. That of the authority is forgotten.
+pub(in crate::mock) struct Tls {
+    /// The authority's certificate.
+    pub(in crate::mock) root_pem: String,
+    pub(in crate::mock) acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    pub(in crate::mock) fn new(plan: &TlsPlan, own: IpAddr) -> io::Result<Self> {
+        let names = match &plan.name {
+            Some(name) => vec![name.clone()],
+            None => [own.to_string()]
+                .into_iter()
+                .chain(LOOPBACK.map(str::to_owned))
+                .collect(),
+        };
+        let root = authority().map_err(io::Error::other)?;
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let certificate = server(names)
+            .and_then(|params| params.signed_by(&key, &root))
+            .map_err(io::Error::other)?;
+        let versions: &[&'static SupportedProtocolVersion] = match plan.versions {
+            TlsVersions::All => &[&TLS13, &TLS12],
+            TlsVersions::Old => &[&TLS12],
+        };
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        // The provider is named, for another crate in the same process may have set its own.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            root_pem: root.pem(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+}
+
+fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    let name = "kycport mock certificate authority";
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+}
+
+fn server(names: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "kycport mock issuer");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "::1", "localhost"];

@@ -1,0 +1,148 @@
+//! The key pairs of an issuer, and the key set (K6, K22).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::SigningKey;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto::aws_lc};
+use serde_json::{Value, json};
+
+use crate::{
+    mock::random,
+    wire::{claims, jwks::Jwk},
+};
+
+/// One key pair.
+#[derive(Clone)]
+pub(in crate::mock) struct Key {
+    pub(in crate::mock) kid: String,
+    pub(in crate::mock) public: [u8; 32],
+    private: EncodingKey,
+}
+
+impl Key {
+    /// A fresh pair from the system's randomness.
+    pub(in crate::mock) fn generate() -> Self {
+        let seed = random::bytes::<32>();
+        let mut der = PKCS8_ED25519.to_vec();
+        der.extend_from_slice(&seed);
+        Self {
+            kid: random::name("key_"),
+            public: SigningKey::from_bytes(&seed).verifying_key().to_bytes(),
+            private: EncodingKey::from_ed_der(&der),
+        }
+    }
+
+    /// The signature of `message`, in base64url.
+    ///
+    /// The backend is named here: jsonwebtoken's process-wide choice panics when an app brings
+    /// its other backend along.
+    pub(in crate::mock) fn sign(&self, message: &[u8]) -> String {
+        (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::EdDSA, &self.private)
+            .ok()
+            .and_then(|signer| signer.try_sign(message).ok())
+            .map(|signature| URL_SAFE_NO_PAD.encode(signature))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn jwk(&self) -> Jwk {
+        Jwk {
+            kty: "OKP".to_owned(),
+            crv: Some("Ed25519".to_owned()),
+            x: Some(URL_SAFE_NO_PAD.encode(self.public)),
+            public_key_use: Some("sig".to_owned()),
+            key_ops: None,
+            alg: Some(claims::ALG_EDDSA.to_owned()),
+            kid: Some(self.kid.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Next,
+    Active,
+    Old,
+    Retired,
+}
+
+/// All keys of one issuer, the latest retired ones too: tests sign with those as well.
+#[derive(Clone)]
+pub(in crate::mock) struct KeyRing(Vec<(Stage, Key)>);
+
+impl KeyRing {
+    pub(in crate::mock) fn active(&self) -> Key {
+        let active = self.0.iter().find(|(stage, _)| *stage == Stage::Active);
+        active.map_or_else(Key::generate, |(_, key)| key.clone())
+    }
+
+    pub(in crate::mock) fn find(&self, kid: &str) -> Option<Key> {
+        let found = self.0.iter().find(|(_, key)| key.kid == kid);
+        found.map(|(_, key)| key.clone())
+    }
+
+    /// The document at `jwks_uri`.
+    pub(in crate::mock) fn document(&self) -> Value {
+        json!({ "keys": self.published().map(Key::jwk).collect::<Vec<_>>() })
+    }
+
+    pub(in crate::mock) fn published(&self) -> impl Iterator<Item = &Key> {
+        self.0
+            .iter()
+            .filter(|(stage, _)| *stage != Stage::Retired)
+            .map(|(_, key)| key)
+    }
+
+    pub(in crate::mock) fn publish_next(&mut self) -> String {
+        let key = Key::generate();
+        let kid = key.kid.clone();
+        self.0.push((Stage::Next, key));
+        kid
+    }
+
+    pub(in crate::mock) fn promote(&mut self) -> String {
+        if !self.0.iter().any(|(stage, _)| *stage == Stage::Next) {
+            self.publish_next();
+        }
+        let mut kid = String::new();
+        for (stage, key) in &mut self.0 {
+            match *stage {
+                Stage::Active => *stage = Stage::Old,
+                Stage::Next if kid.is_empty() => {
+                    *stage = Stage::Active;
+                    kid.clone_from(&key.kid);
+                }
+                _ => {}
+            }
+        }
+        kid
+    }
+
+    pub(in crate::mock) fn retire_old(&mut self) {
+        for (stage, _) in &mut self.0 {
+            if *stage == Stage::Old {
+                *stage = Stage::Retired;
+            }
+        }
+        let retired = self.0.iter().filter(|(stage, _)| *stage == Stage::Retired);
+        let mut over = retired.count().saturating_sub(RETIRED_KEPT);
+        self.0.retain(|(stage, _)| {
+            let is_over = over > 0 && *stage == Stage::Retired;
+            over = over.saturating_sub(usize::from(is_over));
+            !is_over
+        });
+    }
+}
+
+/// More than any test signs with, little enough to run for days.
+const RETIRED_KEPT: usize = 64;
+
+impl Default for KeyRing {
+    fn default() -> Self {
+        Self(vec![(Stage::Active, Key::generate())])
+    }
+}
+
+/// What stands before the 32 bytes of the seed in an unencrypted PKCS #8 key of Ed25519
+/// (RFC 8410 section 7).
+const PKCS8_ED25519: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];

@@ -1,0 +1,154 @@
+//! Tokens before they are signed, and their signing (K22), apart from the SDK's.
+
+pub(super) mod key_ring;
+pub(super) mod tamper;
+
+use std::fmt::{self, Debug};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto::aws_lc};
+use serde_json::{Map, Value, json};
+
+use crate::{mock::random, wire::claims};
+use key_ring::{Key, KeyRing};
+
+/// A token just before it is signed. Whatever is changed here is what is signed and served.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct TokenDraft {
+    /// The JOSE header. `alg`, `typ` and `kid` are set.
+    pub header: Map<String, Value>,
+    /// The claims.
+    pub claims: Map<String, Value>,
+    /// Served as the header instead of [`header`](Self::header): bytes that need not be JSON.
+    pub raw_header: Option<Vec<u8>>,
+    /// Served as the payload instead of [`claims`](Self::claims): bytes that need not be JSON.
+    pub raw_payload: Option<Vec<u8>>,
+    /// Who signs.
+    pub signing: Signing,
+    /// Applied to the finished token: extra parts, padding, white space.
+    pub reshape: Option<fn(String) -> String>,
+}
+
+impl TokenDraft {
+    pub(super) fn new(typ: &str, key: &Key, claims: Map<String, Value>) -> Self {
+        let mut header = Map::new();
+        header.insert("alg".to_owned(), json!(claims::ALG_EDDSA));
+        header.insert("typ".to_owned(), json!(typ));
+        header.insert("kid".to_owned(), json!(key.kid));
+        Self {
+            header,
+            claims,
+            raw_header: None,
+            raw_payload: None,
+            signing: Signing::Active,
+            reshape: None,
+        }
+    }
+
+    /// Signs and joins the parts (RFC 7515 section 3.1).
+    pub(super) fn finish(self, keys: &KeyRing) -> String {
+        let signing = match self.signing {
+            Signing::Raw(text) => return text,
+            other => other,
+        };
+        let active = keys.active();
+        let foreign = matches!(signing, Signing::Foreign { .. }).then(Key::generate);
+        let mut header = self.header;
+        if let (Signing::Foreign { embed: true }, Some(key)) = (&signing, &foreign) {
+            header.insert("jwk".to_owned(), json!(key.jwk()));
+        }
+        let header = self
+            .raw_header
+            .unwrap_or_else(|| Value::Object(header).to_string().into_bytes());
+        let payload = self
+            .raw_payload
+            .unwrap_or_else(|| Value::Object(self.claims).to_string().into_bytes());
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(payload)
+        );
+        let bytes = message.as_bytes();
+        let signature = match signing {
+            Signing::Active | Signing::Raw(_) => active.sign(bytes),
+            Signing::Key(kid) => keys.find(&kid).unwrap_or(active).sign(bytes),
+            Signing::Foreign { .. } => foreign.unwrap_or(active).sign(bytes),
+            Signing::None => String::new(),
+            Signing::Hs256WithPublicKey => hs256(&active.public, bytes),
+            Signing::Corrupt => corrupt(&active.sign(bytes)),
+        };
+        let token = format!("{message}.{signature}");
+        match self.reshape {
+            Some(reshape) => reshape(token),
+            None => token,
+        }
+    }
+}
+
+impl Debug for TokenDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenDraft")
+            .field("header", &self.header)
+            .field("claims", &self.claims.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who signs a token, and how. The header's `alg` and `kid` are not changed by this.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signing {
+    /// The active key.
+    Active,
+    /// The key of this `kid`, published or retired; the active one if there is none.
+    Key(String),
+    /// A fresh key that was never published.
+    Foreign {
+        /// Whether the header's `jwk` carries it (case 60).
+        embed: bool,
+    },
+    /// Nobody: the signature is empty (case 57).
+    None,
+    /// HMAC-SHA256 with the public key's bytes as the secret (case 22).
+    Hs256WithPublicKey,
+    /// The active key, with one bit of the signature turned.
+    Corrupt,
+    /// This very text is served as the token.
+    Raw(String),
+}
+
+impl Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "Active",
+            Self::Key(_) => "Key",
+            Self::Foreign { .. } => "Foreign",
+            Self::None => "None",
+            Self::Hs256WithPublicKey => "Hs256WithPublicKey",
+            Self::Corrupt => "Corrupt",
+            Self::Raw(_) => "Raw",
+        })
+    }
+}
+
+/// A fresh `jti`.
+pub(super) fn jti() -> String {
+    random::name("at_")
+}
+
+fn hs256(secret: &[u8], message: &[u8]) -> String {
+    (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::HS256, &EncodingKey::from_secret(secret))
+        .ok()
+        .and_then(|signer| signer.try_sign(message).ok())
+        .map(|signature| URL_SAFE_NO_PAD.encode(signature))
+        .unwrap_or_default()
+}
+
+fn corrupt(signature: &str) -> String {
+    let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+    if let Some(first) = bytes.first_mut() {
+        *first ^= 1;
+    }
+    URL_SAFE_NO_PAD.encode(bytes)
+}

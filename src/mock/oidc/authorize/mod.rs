@@ -1,0 +1,180 @@
+//! The authorize endpoint (K10 to K17): a page for a person, one POST for a test.
+
+mod page;
+mod request;
+mod verify;
+
+use axum::http::{
+    HeaderMap, HeaderValue, Method,
+    header::{COOKIE, SET_COOKIE},
+};
+
+use crate::{
+    clock::Timestamp,
+    mock::{
+        core::{Core, transition},
+        html,
+        http::{
+            answer::{Answer, Refusal},
+            endpoint::Endpoint,
+            params::Params,
+        },
+        records::{grants::Consent, person::PersonRecord, verification::Verification},
+    },
+    wire::authorize as names,
+};
+use request::{AuthorizeRequest, Refused};
+
+pub(in crate::mock) use request::{lowest, words};
+pub(in crate::mock) use verify::{outcomes, stands};
+
+pub(in crate::mock) fn authorize(
+    core: &Core,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &Params,
+    form: &Params,
+) -> Answer {
+    let request = match AuthorizeRequest::check(core, query) {
+        Ok(request) => request,
+        Err(Refused::ToThePerson(refusal)) => return html::refusal(refusal),
+        Err(Refused::ToTheClient(back, refusal)) => return back.error(core, refusal),
+    };
+    if *method == Method::POST {
+        return decide(core, &request, form);
+    }
+    let hinted = request
+        .login_hint
+        .as_deref()
+        .and_then(|hint| core.person(hint));
+    if request.prompt_none {
+        return silent(core, &request, headers);
+    }
+    match hinted {
+        Some(person) if core.switches().auto_consent => allow(core, &request, &person, core.now()),
+        hinted => page::choose(core, &request, hinted.as_ref()),
+    }
+}
+
+/// What the page's form sends: who it is, and whether they allow it. The person travels with the
+/// request, so that tests in parallel never get each other's.
+fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
+    if let Some(flaw) = form.flaw() {
+        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
+    }
+    match form.get("decision") {
+        Some("deny") => {
+            let refusal = Refusal::new("access_denied", "K14", "the person said no");
+            request.back.error(core, refusal)
+        }
+        Some("allow") => {
+            let known = form.get("person").and_then(|hint| core.person(hint));
+            let Some(person) = known else {
+                let why = "`person` is missing or names nobody who was created here";
+                return html::refusal(Refusal::new("invalid_request", "K14", why));
+            };
+            let person = match verify::lacking(request, &person) {
+                None => person,
+                Some(asked) => {
+                    let Some(verification) = form.get("verification") else {
+                        return verify::offer(request, &person, asked);
+                    };
+                    let Some(verification) = Verification::parse(verification) else {
+                        let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
+                        return html::refusal(Refusal::new("invalid_request", "K19", why));
+                    };
+                    let tenant = Some(request.client.tenant.as_str());
+                    transition::verified_on_page(core, tenant, person, asked, verification)
+                }
+            };
+            allow(core, request, &person, core.now())
+        }
+        _ => {
+            let why = "`decision` is neither `allow` nor `deny`";
+            html::refusal(Refusal::new("invalid_request", "K14", why))
+        }
+    }
+}
+
+/// `prompt=none` (K17): only a browser that was here before, and not too long ago, and only what
+/// the person has allowed this client before (K92).
+fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
+    let session = session_cookie(headers).and_then(|id| core.grants().session(id));
+    let fresh = session.filter(|(_, since)| {
+        request
+            .max_age
+            .is_none_or(|age| core.now().since(*since) <= age)
+    });
+    let person = fresh.and_then(|(id, since)| Some((core.person(&id)?, since)));
+    let Some((person, since)) = person else {
+        let why = "`prompt=none`, and this browser is not signed in here";
+        let refusal = Refusal::new("login_required", "K17", why);
+        return request.back.error(core, refusal);
+    };
+    let allowed = core
+        .grants()
+        .has_allowed(&person.id, &request.client.id, &request.scopes);
+    if !allowed && !core.switches().auto_consent {
+        let why = "`prompt=none`, and the person has not allowed this client these scopes before";
+        let refusal = Refusal::new("consent_required", "K92", why);
+        return request.back.error(core, refusal);
+    }
+    allow(core, request, &person, since)
+}
+
+fn allow(
+    core: &Core,
+    request: &AuthorizeRequest,
+    person: &PersonRecord,
+    auth_time: Timestamp,
+) -> Answer {
+    let now = core.now();
+    let lifetime = core.switches().code_lifetime;
+    let consent = Consent {
+        client_id: request.client.id.clone(),
+        person_id: person.id.clone(),
+        scopes: request.scopes.clone(),
+        nonce: Some(request.nonce.clone()),
+        auth_time,
+        acr: person.verified_tier(),
+    };
+    if let Some(person) = core.persons().find_mut(&person.id) {
+        person.show_to(&request.client.tenant);
+    }
+    let mut grants = core.grants();
+    grants.remember_allowed(&consent);
+    let issued = grants.issue_code(
+        now,
+        lifetime,
+        consent,
+        request.back.redirect_uri.clone(),
+        request.challenge.clone(),
+    );
+    let session = (auth_time == now).then(|| grants.open_session(&person.id, now));
+    drop(grants);
+    let mut answer = request.back.answer(core, vec![(names::CODE, issued)]);
+    if let Some(session) = session {
+        // For these two pages alone, and not for an app that has the same host.
+        for page in [Endpoint::Authorize, Endpoint::Verify] {
+            let path = page.path();
+            let cookie = format!("{COOKIE_NAME}={session}; Path={path}; HttpOnly; SameSite=Lax");
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                answer.headers.append(SET_COOKIE, cookie);
+            }
+        }
+    }
+    answer
+}
+
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+}
+
+/// Unmistakable, for on loopback every port shares one cookie jar.
+const COOKIE_NAME: &str = "kycport_mock_issuer";

@@ -1,0 +1,89 @@
+//! The page on which a person says who they are, and allows or denies.
+
+use std::fmt::Write as _;
+
+use axum::http::StatusCode;
+
+use super::request::AuthorizeRequest;
+use crate::mock::{
+    core::Core,
+    html::{Text, card, page},
+    http::answer::Answer,
+    records::person::PersonRecord,
+};
+
+/// Works without scripts: the form goes to the address of the page itself, query included.
+pub(super) fn choose(
+    core: &Core,
+    request: &AuthorizeRequest,
+    hinted: Option<&PersonRecord>,
+) -> Answer {
+    let persons = core.everyone();
+    let client = Text(&request.client.name);
+    let mut main = format!(
+        "<h1>Sign in to {client}</h1>\n<p>{client} asks to know who you are{}.</p>\n\
+         <ul class=\"scopes\" aria-label=\"What {client} asks for\">",
+        asked_tier(&request.tiers),
+    );
+    for scope in &request.scopes {
+        let _ = write!(main, "<li>{}</li>", Text(describe(scope)));
+    }
+    main.push_str("</ul>\n<form method=\"post\">\n");
+    if persons.is_empty() {
+        main.push_str(
+            "<p>There is nobody to sign in as. Create someone with \
+             <code>kyc.person(\"ada\").create()</code>, or start the mock with its sample \
+             persons.</p>\n",
+        );
+    } else {
+        main.push_str("<fieldset>\n<legend>Who are you today?</legend>\n");
+        let chosen = hinted.or_else(|| persons.first()).map(|p| p.id.as_str());
+        for person in &persons {
+            radio(&mut main, person, chosen == Some(&person.id));
+        }
+        main.push_str("</fieldset>\n");
+    }
+    main.push_str("<div class=\"buttons\">\n");
+    if !persons.is_empty() {
+        // The first button is what the Enter key presses.
+        main.push_str("<button class=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n");
+    }
+    main.push_str("<button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>\n");
+    let _ = writeln!(
+        main,
+        "<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+        Text(&request.back.redirect_uri)
+    );
+    page(StatusCode::OK, "Sign in", &main)
+}
+
+fn radio(html: &mut String, person: &PersonRecord, checked: bool) {
+    let _ = writeln!(
+        html,
+        "<label class=\"person\"><input type=\"radio\" name=\"person\" value=\"{id}\" \
+         required{checked}>{card}</label>",
+        id = Text(&person.id),
+        checked = if checked { " checked" } else { "" },
+        card = card(person),
+    );
+}
+
+fn asked_tier(tiers: &[String]) -> String {
+    if tiers.is_empty() {
+        return String::new();
+    }
+    format!(
+        ", and that you are verified to tier {}",
+        Text(&tiers.join(" or "))
+    )
+}
+
+fn describe(scope: &str) -> &str {
+    match scope {
+        "openid" => "Your identifier",
+        "email" => "Your email address",
+        "profile" => "Your name",
+        "kyc" => "Your verification status",
+        other => other,
+    }
+}

@@ -1,0 +1,249 @@
+//! Which authorization requests are good (K10 to K17).
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use url::Url;
+
+use crate::{
+    mock::{
+        core::{
+            Core,
+            rules::{Effect, Spot},
+        },
+        http::{
+            answer::{Answer, Refusal},
+            endpoint::Endpoint,
+            params::Params,
+        },
+        records::{claims::SCOPES, client::ClientRecord},
+    },
+    wire::{authorize as names, kyc::KycTier},
+};
+
+/// A request that was checked.
+pub(super) struct AuthorizeRequest {
+    pub(super) client: ClientRecord,
+    pub(super) back: WayBack,
+    pub(super) scopes: Vec<String>,
+    pub(super) nonce: String,
+    pub(super) challenge: String,
+    pub(super) login_hint: Option<String>,
+    /// The tiers as they were asked for, any of which will do (K15).
+    pub(super) tiers: Vec<String>,
+    /// The lowest of them that there is (K19).
+    pub(super) tier: Option<KycTier>,
+    pub(super) prompt_none: bool,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// Who is told what is wrong (K14).
+pub(super) enum Refused {
+    /// A page and no redirect, for nothing vouches for the address.
+    ToThePerson(Refusal),
+    /// A redirect.
+    ToTheClient(WayBack, Refusal),
+}
+
+/// A registered redirect URI, and the state to give back.
+#[derive(Clone)]
+pub(super) struct WayBack {
+    pub(super) redirect_uri: String,
+    state: Option<String>,
+}
+
+impl WayBack {
+    pub(super) fn error(&self, core: &Core, refusal: Refusal) -> Answer {
+        let params = vec![
+            (names::ERROR, refusal.error.to_owned()),
+            (names::ERROR_DESCRIPTION, refusal.to_string()),
+        ];
+        let mut answer = self.answer(core, params);
+        answer.refusal = Some(refusal);
+        answer
+    }
+
+    /// 303 to the client with `params`, and `state` and `iss` (K14).
+    pub(super) fn answer(&self, core: &Core, params: Vec<(&str, String)>) -> Answer {
+        let mut all: Vec<(String, String)> = params
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        if let Some(state) = &self.state {
+            all.push((names::STATE.to_owned(), state.clone()));
+        }
+        if core.switches().iss_parameter {
+            all.push((names::ISS.to_owned(), core.issuer.clone()));
+        }
+        let spot = Spot::After(Endpoint::Authorize);
+        let edits = core
+            .rules()
+            .take_all(spot, |effect| matches!(effect, Effect::EditParams(_)));
+        for rule in edits {
+            if let Effect::EditParams(edit) = &rule.effect {
+                edit(&mut all);
+            }
+        }
+        match Url::parse(&self.redirect_uri) {
+            Ok(mut url) => {
+                url.query_pairs_mut().extend_pairs(all);
+                Answer::see_other(url.as_str())
+            }
+            // It was parsed when it was registered.
+            Err(_) => Answer::see_other(&self.redirect_uri),
+        }
+    }
+}
+
+impl AuthorizeRequest {
+    pub(super) fn check(core: &Core, query: &Params) -> Result<Self, Refused> {
+        let (client, back) = who(core, query).map_err(Refused::ToThePerson)?;
+        let to_client = |refusal| Refused::ToTheClient(back.clone(), refusal);
+        what(core, query, client, &back).map_err(to_client)
+    }
+}
+
+/// The client and the address, on which nothing is said to anyone but the person (K14).
+fn who(core: &Core, query: &Params) -> Result<(ClientRecord, WayBack), Refusal> {
+    let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
+    let Some(id) = query.get(names::CLIENT_ID) else {
+        return refuse(
+            "K14",
+            "`client_id` is missing, empty, or came more than once",
+        );
+    };
+    let Some(client) = core.clients().get(id) else {
+        return refuse("K14", "there is no client of this `client_id`");
+    };
+    let Some(uri) = query.get(names::REDIRECT_URI) else {
+        return refuse(
+            "K12",
+            "`redirect_uri` is missing, empty, or came more than once",
+        );
+    };
+    if !client.has_redirect_uri(uri) {
+        return refuse(
+            "K12",
+            "this `redirect_uri` is not registered for the client: it must match byte for byte",
+        );
+    }
+    let back = WayBack {
+        redirect_uri: uri.to_owned(),
+        state: query.get(names::STATE).map(str::to_owned),
+    };
+    Ok((client, back))
+}
+
+fn what(
+    core: &Core,
+    query: &Params,
+    client: ClientRecord,
+    back: &WayBack,
+) -> Result<AuthorizeRequest, Refusal> {
+    let invalid = |row, why: &str| Refusal::new("invalid_request", row, why);
+    if let Some(flaw) = query.flaw() {
+        return Err(invalid("K26", &flaw));
+    }
+    for (name, error) in [
+        ("request", "request_not_supported"),
+        ("request_uri", "request_uri_not_supported"),
+    ] {
+        if query.has(name) {
+            return Err(Refusal::new(
+                error,
+                "K10",
+                "request objects are not known here",
+            ));
+        }
+    }
+    if query.get(names::RESPONSE_TYPE) != Some("code") {
+        let why = "`response_type` is not `code`";
+        return Err(Refusal::new("unsupported_response_type", "K10", why));
+    }
+    let scopes = scopes(core, query.get(names::SCOPE))?;
+    if query.get(names::STATE).is_none() {
+        return Err(invalid("K10", "`state` is missing or empty"));
+    }
+    let Some(nonce) = query.get(names::NONCE) else {
+        return Err(invalid("K10", "`nonce` is missing or empty"));
+    };
+    let challenge = challenge(query)?;
+    if !matches!(query.get(names::RESPONSE_MODE), None | Some("query")) {
+        return Err(invalid("K16", "`response_mode` is not `query`"));
+    }
+    let prompts = words(query.get(names::PROMPT));
+    let known = ["none", "login", "consent", "select_account"];
+    if prompts.iter().any(|p| !known.contains(&p.as_str())) {
+        return Err(invalid("K17", "`prompt` is not known"));
+    }
+    let prompt_none = prompts.iter().any(|p| p == "none");
+    if prompt_none && prompts.len() > 1 {
+        return Err(invalid("K17", "`prompt=none` stands alone"));
+    }
+    let max_age = match query.get(names::MAX_AGE).map(str::parse) {
+        None => None,
+        Some(Ok(seconds)) => Some(Duration::from_secs(seconds)),
+        Some(Err(_)) => return Err(invalid("K17", "`max_age` is not a number of seconds")),
+    };
+    let tiers = words(query.get(&core.switches().tier_parameter));
+    Ok(AuthorizeRequest {
+        client,
+        back: back.clone(),
+        scopes,
+        nonce: nonce.to_owned(),
+        challenge,
+        login_hint: query.get(names::LOGIN_HINT).map(str::to_owned),
+        tier: lowest(&tiers),
+        tiers,
+        prompt_none,
+        max_age,
+    })
+}
+
+/// `openid`, and others that are known (K13).
+fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
+    let refuse = |why: &str| Err(Refusal::new("invalid_scope", "K13", why));
+    let mut scopes = words(scope);
+    if !scopes.iter().any(|s| s == "openid") {
+        return refuse("`scope` lacks `openid`");
+    }
+    let refreshable = core.switches().issue_refresh_tokens;
+    let known = |s: &String| SCOPES.contains(&s.as_str()) || (refreshable && s == "offline_access");
+    if !scopes.iter().all(known) {
+        return refuse("`scope` asks for what there is not");
+    }
+    scopes.dedup();
+    Ok(scopes)
+}
+
+/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url
+/// (K29).
+fn challenge(query: &Params) -> Result<String, Refusal> {
+    let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
+    let Some(challenge) = query.get(names::CODE_CHALLENGE) else {
+        return refuse("K11", "`code_challenge` is missing: PKCE is required");
+    };
+    if query.get(names::CODE_CHALLENGE_METHOD) != Some("S256") {
+        return refuse("K11", "`code_challenge_method` is not `S256`");
+    }
+    match URL_SAFE_NO_PAD.decode(challenge) {
+        Ok(digest) if digest.len() == 32 => Ok(challenge.to_owned()),
+        _ => refuse("K29", "`code_challenge` is not 43 characters of base64url"),
+    }
+}
+
+/// The lowest of the tiers asked for. What nobody knows is passed over: to ask for a tier is a wish
+/// (OpenID Connect Core 1.0 section 5.5.1.1), and no reason to refuse (K19).
+pub(in crate::mock) fn lowest(tiers: &[String]) -> Option<KycTier> {
+    [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
+        .into_iter()
+        .find(|tier| tiers.iter().any(|asked| asked == tier.as_str()))
+}
+
+pub(in crate::mock) fn words(list: Option<&str>) -> Vec<String> {
+    list.unwrap_or_default()
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

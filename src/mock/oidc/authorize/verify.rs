@@ -1,0 +1,84 @@
+//! The page on which a person below the requested tier verifies, or does not (K15, K19).
+
+use std::fmt::Write as _;
+
+use axum::http::StatusCode;
+
+use super::request::AuthorizeRequest;
+use crate::{
+    mock::{
+        html::{Text, card, page},
+        http::answer::Answer,
+        records::{person::PersonRecord, verification::Verification},
+    },
+    wire::kyc::{KycStatus, KycTier},
+};
+
+/// The tier that was asked for and that this person does not reach.
+pub(super) fn lacking<'a>(
+    request: &'a AuthorizeRequest,
+    person: &PersonRecord,
+) -> Option<&'a KycTier> {
+    let asked = request.tier.as_ref()?;
+    let reached = person.verified_tier();
+    (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
+}
+
+/// Works without scripts, at the address of the page before it: the form says again who it is and
+/// that they allow it.
+pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &KycTier) -> Answer {
+    let client = Text(&request.client.name);
+    let mut main = format!(
+        "<h1>Verify for {client}</h1>\n\
+         <p>{client} asks for <strong>{asked}</strong>. You are <strong>{own}</strong>{stands}.</p>\n\
+         <div class=\"person\">{card}</div>\n\
+         <p class=\"hint\">KYCPort would ask for documents and a selfie here. The mock lets you \
+         choose how it ends, and remembers it.</p>\n\
+         <form method=\"post\">\n\
+         <input type=\"hidden\" name=\"person\" value=\"{id}\">\n\
+         <input type=\"hidden\" name=\"decision\" value=\"allow\">\n",
+        asked = Text(asked.as_str()),
+        own = Text(person.tier.as_str()),
+        stands = stands(&person.status),
+        card = card(person),
+        id = Text(&person.id),
+    );
+    main.push_str(&outcomes());
+    let _ = writeln!(
+        main,
+        "</form>\n<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+        Text(&request.back.redirect_uri)
+    );
+    page(StatusCode::OK, "Verify", &main)
+}
+
+/// The buttons that end a verification; the first is what the Enter key presses.
+pub(in crate::mock) fn outcomes() -> String {
+    let mut html = "<div class=\"buttons outcomes\">\n".to_owned();
+    for (verification, class, label) in [
+        (Verification::Pass, "allow", "Verify"),
+        (Verification::Fail, "", "Fail"),
+        (Verification::Pending, "", "Stay pending"),
+        (Verification::Skip, "wide", "Go back without"),
+    ] {
+        let _ = writeln!(
+            html,
+            "<button class=\"{class}\" name=\"verification\" value=\"{}\">{label}</button>",
+            verification.as_str()
+        );
+    }
+    html.push_str("</div>\n");
+    html
+}
+
+/// The rest of a sentence that begins with the tier.
+pub(in crate::mock) fn stands(status: &KycStatus) -> String {
+    match status {
+        KycStatus::Verified => String::new(),
+        KycStatus::Pending => ", and your verification is pending".to_owned(),
+        KycStatus::Rejected => ", and your verification was rejected".to_owned(),
+        KycStatus::Expired => ", and your verification has expired".to_owned(),
+        KycStatus::Unverified => ", and you are not verified".to_owned(),
+        KycStatus::Unknown(other) => format!(", and your verification is {}", Text(other)),
+    }
+}

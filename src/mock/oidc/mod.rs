@@ -1,0 +1,10 @@
+//! OpenID Connect, as KYCPort answers it.
+
+pub(super) mod authorize;
+pub(super) mod client;
+pub(super) mod discovery;
+pub(super) mod hosted;
+pub(super) mod keys;
+pub(super) mod mint;
+pub(super) mod token;
+pub(super) mod userinfo;

@@ -1,0 +1,106 @@
+//! What the client presents: a code once (K24), or a refresh token once (K21).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    mock::{
+        core::Core,
+        http::{answer::Refusal, params::Params},
+        records::{
+            client::ClientRecord,
+            grants::{Consent, Presented},
+        },
+    },
+    wire::authorize as names,
+};
+
+/// What may be issued.
+pub(super) struct Granted {
+    pub(super) consent: Consent,
+    pub(super) family: String,
+}
+
+pub(super) fn redeem(
+    core: &Core,
+    client: &ClientRecord,
+    form: &Params,
+) -> Result<Granted, Refusal> {
+    match required(form, names::GRANT_TYPE)? {
+        "authorization_code" => by_code(core, client, form),
+        "refresh_token" if core.switches().issue_refresh_tokens => {
+            by_refresh_token(core, client, form)
+        }
+        _ => Err(Refusal::new(
+            "unsupported_grant_type",
+            "K20",
+            "`grant_type` is not `authorization_code`",
+        )),
+    }
+}
+
+/// A code is spent when its own client presents it complete, right or wrong (K28).
+fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
+    let sent = required(form, names::CODE)?;
+    let redirect_uri = required(form, names::REDIRECT_URI)?;
+    let verifier = required(form, names::CODE_VERIFIER)?;
+    if !is_verifier(verifier) {
+        let why = "`code_verifier` is not 43 to 128 unreserved characters (RFC 7636 section 4.1)";
+        return Err(Refusal::new("invalid_request", "K29", why));
+    }
+    let now = core.now();
+    let presented = core.grants().take_code(sent, &client.id);
+    let known = match presented {
+        Presented::Good(known) => known,
+        Presented::Again => {
+            return invalid_grant("K24", "the code was used before; what it gave is revoked");
+        }
+        Presented::Unknown => return invalid_grant("K24", "no such code of this client"),
+    };
+    if known.expires <= now {
+        return invalid_grant("K24", "the code has expired");
+    }
+    if known.redirect_uri != redirect_uri {
+        return invalid_grant("K24", "the code was issued to another `redirect_uri`");
+    }
+    if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != known.challenge {
+        return invalid_grant("K11", "`code_verifier` does not fit the `code_challenge`");
+    }
+    Ok(Granted {
+        consent: known.consent,
+        family: known.family,
+    })
+}
+
+fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
+    let token = required(form, names::REFRESH_TOKEN)?;
+    let presented = core.grants().take_refresh(token, &client.id);
+    match presented {
+        Presented::Good(refresh) => Ok(Granted {
+            // A refreshed ID token has no nonce (K37).
+            consent: Consent {
+                nonce: None,
+                ..refresh.consent
+            },
+            family: refresh.family,
+        }),
+        Presented::Again => invalid_grant("K21", "the refresh token was used before"),
+        Presented::Unknown => invalid_grant("K21", "no such refresh token of this client"),
+    }
+}
+
+fn required<'a>(form: &'a Params, name: &str) -> Result<&'a str, Refusal> {
+    form.get(name)
+        .ok_or_else(|| Refusal::new("invalid_request", "K20", format!("`{name}` is missing")))
+}
+
+fn invalid_grant<T>(row: &'static str, why: &str) -> Result<T, Refusal> {
+    Err(Refusal::new("invalid_grant", row, why))
+}
+
+fn is_verifier(verifier: &str) -> bool {
+    (43..=128).contains(&verifier.len())
+        && verifier
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}

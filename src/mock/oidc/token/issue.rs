@@ -1,0 +1,136 @@
+//! The tokens themselves (K21, K22, K30, K34).
+
+use axum::http::StatusCode;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha512};
+
+use super::grant::Granted;
+use crate::{
+    mock::{
+        core::{Core, rules::Spot},
+        faults::tokens::bend,
+        http::answer::{Answer, Refusal},
+        jws::{self, TokenDraft},
+        records::{claims as told, grants::Consent, person::PersonRecord},
+    },
+    wire::{claims, token::TokenResponse},
+};
+
+/// Issues everything that was granted and answers with it.
+pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
+    let Granted { consent, family } = granted;
+    let Some(person) = core.person(&consent.person_id) else {
+        let refusal = Refusal::new("invalid_grant", "K24", "the person is gone");
+        return Answer::refuse(StatusCode::BAD_REQUEST, refusal);
+    };
+    let (now, switches) = (core.now(), core.switches());
+    let key = core.keys().active();
+
+    let access = access_token_claims(core, &consent);
+    let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
+    bend(core, Spot::AccessToken(&person.id), &mut access);
+    let access = access.finish(&core.keys());
+    // The hash is of the access token as it is served, so that bending one does not break both.
+    let id_token = id_token_claims(core, &consent, &person, Some(&access));
+    let mut id_token = TokenDraft::new("JWT", &key, id_token);
+    bend(core, Spot::IdToken(&person.id), &mut id_token);
+    let id_token = id_token.finish(&core.keys());
+
+    let lifetime = switches.access_token_lifetime;
+    let mut grants = core.grants();
+    grants.note_access(
+        now,
+        &access,
+        consent.clone(),
+        family.clone(),
+        now.saturating_add(lifetime),
+    );
+    let refresh = switches
+        .issue_refresh_tokens
+        .then(|| grants.issue_refresh(now, consent, family));
+    drop(grants);
+
+    let response = TokenResponse {
+        access_token: access,
+        token_type: "Bearer".to_owned(),
+        id_token: Some(id_token),
+        expires_in: Some(lifetime.as_secs()),
+        refresh_token: refresh,
+        scope: None,
+    };
+    Answer::json(StatusCode::OK, json!(response)).no_store()
+}
+
+/// The claims of an ID token (K30, K31, K34).
+pub(in crate::mock) fn id_token_claims(
+    core: &Core,
+    consent: &Consent,
+    person: &PersonRecord,
+    access_token: Option<&str>,
+) -> Map<String, Value> {
+    let (now, switches) = (core.now(), core.switches());
+    let mut map = told::about(person, &consent.scopes, &switches);
+    let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
+    set(claims::ISS, json!(core.issuer));
+    set(claims::SUB, json!(person.id));
+    set(
+        claims::AUD,
+        audience(&consent.client_id, switches.aud_as_array),
+    );
+    set(claims::IAT, json!(now.as_unix()));
+    set(
+        claims::EXP,
+        json!(now.saturating_add(switches.id_token_lifetime).as_unix()),
+    );
+    if let Some(nonce) = &consent.nonce {
+        set(claims::NONCE, json!(nonce));
+    }
+    if switches.auth_time {
+        set(claims::AUTH_TIME, json!(consent.auth_time.as_unix()));
+    }
+    if let Some(tier) = consent.acr.as_ref().filter(|_| switches.acr) {
+        set(claims::ACR, json!(tier));
+    }
+    if let Some(token) = access_token.filter(|_| switches.at_hash) {
+        set(claims::AT_HASH, json!(at_hash(token)));
+    }
+    map
+}
+
+/// The claims of an access token (K30, RFC 9068 section 2.2).
+pub(in crate::mock) fn access_token_claims(core: &Core, consent: &Consent) -> Map<String, Value> {
+    let (now, switches) = (core.now(), core.switches());
+    let mut map = Map::new();
+    let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
+    set(claims::ISS, json!(core.issuer));
+    set(claims::SUB, json!(consent.person_id));
+    set(
+        claims::AUD,
+        audience(&consent.client_id, switches.aud_as_array),
+    );
+    set(claims::IAT, json!(now.as_unix()));
+    set(
+        claims::EXP,
+        json!(now.saturating_add(switches.access_token_lifetime).as_unix()),
+    );
+    set(claims::JTI, json!(jws::jti()));
+    set(claims::CLIENT_ID, json!(consent.client_id));
+    set(claims::SCOPE, json!(consent.scopes.join(" ")));
+    map
+}
+
+fn audience(client_id: &str, as_array: bool) -> Value {
+    if as_array {
+        json!([client_id])
+    } else {
+        json!(client_id)
+    }
+}
+
+/// The left half of the SHA-512 digest, for EdDSA with Ed25519 (K34; OpenID Connect Core 1.0
+/// section 3.1.3.6).
+pub(in crate::mock) fn at_hash(access_token: &str) -> String {
+    let digest = Sha512::digest(access_token.as_bytes());
+    URL_SAFE_NO_PAD.encode(digest.get(..32).unwrap_or_default())
+}

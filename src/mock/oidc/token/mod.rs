@@ -1,0 +1,81 @@
+//! The token endpoint (K20 to K24).
+
+mod client_auth;
+mod grant;
+mod issue;
+
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+
+use crate::{
+    mock::{
+        core::Core,
+        http::{
+            answer::{Answer, Refusal},
+            params::Params,
+        },
+    },
+    wire::authorize as names,
+};
+
+pub(in crate::mock) use issue::{access_token_claims, at_hash, id_token_claims};
+
+pub(in crate::mock) fn token(
+    core: &Core,
+    headers: &HeaderMap,
+    query: &Params,
+    form: &Params,
+) -> Answer {
+    let asked = check_form(headers, query, form)
+        .and_then(|()| client_auth::authenticate(core, headers, form))
+        .and_then(|client| grant::redeem(core, &client, form));
+    match asked {
+        Ok(granted) => issue::answer(core, granted),
+        Err(refusal) if refusal.error == "invalid_client" => {
+            // 401 with a challenge, whichever way the client tried (RFC 6749 section 5.2).
+            Answer::refuse(StatusCode::UNAUTHORIZED, refusal).challenge("Basic realm=\"token\"")
+        }
+        Err(refusal) => Answer::refuse(StatusCode::BAD_REQUEST, refusal),
+    }
+}
+
+fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), Refusal> {
+    let invalid = |row, why: String| Err(Refusal::new("invalid_request", row, why));
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    if !media_type
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
+        return invalid(
+            "K20",
+            "the body is not application/x-www-form-urlencoded".to_owned(),
+        );
+    }
+    if let Some(flaw) = form.flaw() {
+        return invalid("K26", flaw);
+    }
+    if let Some(name) = form.empty(&PARAMETERS) {
+        return invalid("K27", format!("`{name}` is empty"));
+    }
+    if let Some(name) = PARAMETERS.iter().find(|name| query.has(name)) {
+        return invalid(
+            "K27",
+            format!("`{name}` stands in the query, not in the body"),
+        );
+    }
+    Ok(())
+}
+
+/// The parameters this endpoint knows.
+const PARAMETERS: [&str; 7] = [
+    names::GRANT_TYPE,
+    names::CODE,
+    names::REDIRECT_URI,
+    names::CLIENT_ID,
+    names::CLIENT_SECRET,
+    names::CODE_VERIFIER,
+    names::REFRESH_TOKEN,
+];

@@ -1,0 +1,67 @@
+//! What is known of the cases (K50, K55).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::file::FileFacts;
+use crate::{
+    clock::Timestamp,
+    wire::{
+        cases::{CaseStatus, DecisionResponse, Outcome},
+        kyc::KycTier,
+    },
+};
+
+#[derive(Clone)]
+pub(in crate::mock) struct CaseRecord {
+    pub(in crate::mock) id: String,
+    pub(in crate::mock) tenant: String,
+    pub(in crate::mock) person_id: String,
+    pub(in crate::mock) level: KycTier,
+    pub(in crate::mock) status: CaseStatus,
+    pub(in crate::mock) opened_at: Timestamp,
+    pub(in crate::mock) uploaded: Uploads,
+    pub(in crate::mock) decision: Option<DecisionResponse>,
+}
+
+/// What an upload brought, whole.
+#[derive(Clone, Default)]
+pub(in crate::mock) struct Uploads {
+    pub(in crate::mock) files: BTreeMap<String, FileFacts>,
+    pub(in crate::mock) texts: BTreeMap<String, String>,
+}
+
+/// The last 10,000 cases, in the order in which they were opened.
+#[derive(Default)]
+pub(in crate::mock) struct CaseBook {
+    cases: VecDeque<CaseRecord>,
+    /// Of a tenant and its key: what was opened with it, and for what (K59).
+    pub(in crate::mock) idempotent: HashMap<(String, String), (Vec<u8>, String)>,
+    /// What the next decisions are to be.
+    pub(in crate::mock) next: VecDeque<Outcome>,
+}
+
+impl CaseBook {
+    pub(in crate::mock) fn put(&mut self, case: CaseRecord) {
+        if self.cases.len() >= KEPT
+            && let Some(oldest) = self.cases.pop_front()
+        {
+            self.idempotent.retain(|_, (_, id)| *id != oldest.id);
+        }
+        self.cases.push_back(case);
+    }
+
+    pub(in crate::mock) fn all(&self) -> &VecDeque<CaseRecord> {
+        &self.cases
+    }
+
+    pub(in crate::mock) fn find(&self, id: &str) -> Option<&CaseRecord> {
+        self.cases.iter().find(|case| case.id == id)
+    }
+
+    pub(in crate::mock) fn find_mut(&mut self, id: &str) -> Option<&mut CaseRecord> {
+        self.cases.iter_mut().find(|case| case.id == id)
+    }
+}
+
+/// Enough for any test, little enough to run for days.
+const KEPT: usize = 10_000;

@@ -1,0 +1,54 @@
+//! The claims about a person, by scope (K31, K34).
+
+use serde_json::{Map, Value, json};
+
+use super::person::PersonRecord;
+use crate::{
+    mock::switches::Switches,
+    wire::{claims, kyc::KycTier},
+};
+
+/// The scopes there are (K13).
+pub(in crate::mock) const SCOPES: [&str; 4] = ["openid", "email", "profile", "kyc"];
+
+/// What the granted scopes tell about the person.
+pub(in crate::mock) fn about(
+    person: &PersonRecord,
+    scopes: &[String],
+    switches: &Switches,
+) -> Map<String, Value> {
+    let granted = |scope: &str| scopes.iter().any(|s| s == scope);
+    let mut told = Map::new();
+    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    if granted("email") {
+        tell(claims::EMAIL, json!(person.email));
+        tell(claims::EMAIL_VERIFIED, json!(person.email_verified));
+    }
+    if granted("profile") {
+        tell(claims::NAME, json!(person.name));
+    }
+    if granted("kyc") {
+        tell(claims::KYC_STATUS, json!(person.status));
+        tell(claims::KYC_TIER, tier(&person.tier, switches));
+        if let Some(clear) = person.aml_clear {
+            tell(claims::AML_CLEAR, json!(clear));
+        }
+    }
+    told
+}
+
+/// A number instead of a text if so switched (K32).
+pub(in crate::mock) fn tier(tier: &KycTier, switches: &Switches) -> Value {
+    let number = match tier {
+        KycTier::T0 => 0,
+        KycTier::T1 => 1,
+        KycTier::T2 => 2,
+        KycTier::T3 => 3,
+        KycTier::Unknown(_) => return json!(tier),
+    };
+    if switches.tier_as_number {
+        json!(number)
+    } else {
+        json!(tier)
+    }
+}

@@ -1,0 +1,82 @@
+//! What is known of a client (K12, K20).
+
+use std::collections::BTreeMap;
+
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use crate::mock::{error::MockError, here::is_here};
+
+#[derive(Clone)]
+pub(in crate::mock) struct ClientRecord {
+    pub(in crate::mock) id: String,
+    pub(in crate::mock) secret: Option<String>,
+    pub(in crate::mock) name: String,
+    pub(in crate::mock) tenant: String,
+    pub(in crate::mock) redirect_uris: Vec<String>,
+}
+
+impl ClientRecord {
+    /// Byte for byte (K12).
+    pub(in crate::mock) fn has_redirect_uri(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|known| known == uri)
+    }
+
+    pub(in crate::mock) fn is_public(&self) -> bool {
+        self.secret.is_none()
+    }
+
+    /// Whether this is the client's secret, in constant time.
+    pub(in crate::mock) fn has_secret(&self, secret: &str) -> bool {
+        self.secret
+            .as_ref()
+            .is_some_and(|own| own.as_bytes().ct_eq(secret.as_bytes()).into())
+    }
+}
+
+#[derive(Clone, Default)]
+pub(in crate::mock) struct Clients(BTreeMap<String, ClientRecord>);
+
+impl Clients {
+    pub(in crate::mock) fn get(&self, id: &str) -> Option<ClientRecord> {
+        self.0.get(id).cloned()
+    }
+
+    pub(in crate::mock) fn all(&self) -> Vec<ClientRecord> {
+        self.0.values().cloned().collect()
+    }
+
+    pub(in crate::mock) fn insert(&mut self, record: ClientRecord) {
+        self.0.insert(record.id.clone(), record);
+    }
+
+    pub(in crate::mock) fn change(&mut self, id: &str, change: impl FnOnce(&mut ClientRecord)) {
+        if let Some(client) = self.0.get_mut(id) {
+            change(client);
+        }
+    }
+}
+
+pub(in crate::mock) fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
+    let refuse = |reason| {
+        Err(MockError::RedirectUri {
+            uri: uri.to_owned(),
+            reason,
+        })
+    };
+    let Ok(parsed) = Url::parse(uri) else {
+        return refuse("it is not an absolute URI");
+    };
+    match parsed.scheme() {
+        "https" => {}
+        "http" if is_here(&parsed) => {}
+        _ => return refuse("only HTTPS is registered, or plain http on loopback"),
+    }
+    if parsed.fragment().is_some() {
+        return refuse("a redirect URI has no fragment (RFC 6749 section 3.1.2)");
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return refuse("it carries a user name or a password");
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! What is known of a person (K31, K33, K41).
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    clock::Timestamp,
+    mock::random,
+    wire::{
+        cases::Outcome,
+        kyc::{KycStatus, KycTier},
+    },
+};
+
+#[derive(Clone)]
+pub(in crate::mock) struct PersonRecord {
+    pub(in crate::mock) id: String,
+    pub(in crate::mock) slug: String,
+    pub(in crate::mock) name: String,
+    pub(in crate::mock) email: String,
+    pub(in crate::mock) email_verified: bool,
+    pub(in crate::mock) tier: KycTier,
+    pub(in crate::mock) status: KycStatus,
+    pub(in crate::mock) aml_clear: Option<bool>,
+    /// When a verification ends (K48).
+    pub(in crate::mock) expires: Option<Timestamp>,
+    /// The tenants that see this person; none for all (K46).
+    pub(in crate::mock) visible_to: Option<BTreeSet<String>>,
+    /// Where tenants were last told that the person stands.
+    pub(in crate::mock) told: Standing,
+}
+
+/// What an event tells of a person (K63).
+pub(super) type Standing = (KycStatus, KycTier, Option<bool>);
+
+impl PersonRecord {
+    pub(in crate::mock) fn new(slug: &str) -> Self {
+        let digest = Sha256::digest(slug.as_bytes());
+        let mut letters = slug.chars();
+        let name = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_default();
+        Self {
+            id: random::hex("person_", digest.get(..10).unwrap_or_default()),
+            slug: slug.to_owned(),
+            name,
+            email: format!("{slug}@example.test"),
+            email_verified: true,
+            tier: KycTier::T2,
+            status: KycStatus::Verified,
+            aml_clear: Some(true),
+            expires: None,
+            visible_to: None,
+            told: (KycStatus::Verified, KycTier::T2, Some(true)),
+        }
+    }
+
+    pub(in crate::mock) fn standing(&self) -> Standing {
+        (self.status.clone(), self.tier.clone(), self.aml_clear)
+    }
+
+    /// Says where the verification stands from here; an expiry was of what stood before (K48).
+    pub(in crate::mock) fn settle(&mut self, status: KycStatus) {
+        self.status = status;
+        self.expires = None;
+    }
+
+    /// What a decision does to the person (K74).
+    pub(in crate::mock) fn decided(&mut self, outcome: &Outcome, level: &KycTier, now: Timestamp) {
+        let verified = self.clone().at(now).verified_tier();
+        match outcome {
+            Outcome::Approved => {
+                let own = verified.filter(|own| own > level);
+                self.tier = own.unwrap_or_else(|| level.clone());
+                self.settle(KycStatus::Verified);
+            }
+            Outcome::Rejected => self.settle(KycStatus::Rejected),
+            _ if verified.is_none() => self.settle(KycStatus::Pending),
+            _ => {}
+        }
+    }
+
+    /// As it is at `now`: what was verified may have expired since (K48).
+    pub(in crate::mock) fn at(mut self, now: Timestamp) -> Self {
+        let over = self.expires.is_some_and(|end| end <= now);
+        if over && self.status == KycStatus::Verified {
+            self.status = KycStatus::Expired;
+        }
+        self
+    }
+
+    /// The tier, if it is one that was verified and still holds.
+    pub(in crate::mock) fn verified_tier(&self) -> Option<KycTier> {
+        (self.status == KycStatus::Verified).then(|| self.tier.clone())
+    }
+
+    pub(in crate::mock) fn is_visible_to(&self, tenant: &str) -> bool {
+        self.visible_to
+            .as_ref()
+            .is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// They signed in to a client of this tenant (K46).
+    pub(in crate::mock) fn show_to(&mut self, tenant: &str) {
+        if let Some(tenants) = &mut self.visible_to {
+            tenants.insert(tenant.to_owned());
+        }
+    }
+}
+
+/// In the order of creation, which is the order on the page.
+#[derive(Clone, Default)]
+pub(in crate::mock) struct Persons(Vec<PersonRecord>);
+
+impl Persons {
+    /// By id, slug or email address.
+    pub(in crate::mock) fn find(&self, hint: &str) -> Option<PersonRecord> {
+        self.0
+            .iter()
+            .find(|p| p.id == hint || p.slug == hint || p.email == hint)
+            .cloned()
+    }
+
+    pub(in crate::mock) fn all(&self) -> Vec<PersonRecord> {
+        self.0.clone()
+    }
+
+    /// That somebody was created is no event (K86).
+    pub(in crate::mock) fn put(&mut self, mut record: PersonRecord) {
+        record.told = record.standing();
+        match self.0.iter_mut().find(|person| person.id == record.id) {
+            Some(person) => *person = record,
+            None => self.0.push(record),
+        }
+    }
+
+    /// To be changed. Where they stand is changed by [`transition`](crate::mock::core::transition) alone.
+    pub(in crate::mock) fn find_mut(&mut self, id: &str) -> Option<&mut PersonRecord> {
+        self.0.iter_mut().find(|person| person.id == id)
+    }
+
+    pub(in crate::mock) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PersonRecord> {
+        self.0.iter_mut()
+    }
+
+    /// When the next verification ends that holds at `now` (K48).
+    pub(in crate::mock) fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self.0.iter().filter_map(|person| person.expires);
+        ends.filter(|end| *end > now).min()
+    }
+}

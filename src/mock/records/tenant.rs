@@ -1,0 +1,96 @@
+//! What is known of a tenant, and how often it asked (K40, K43).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use subtle::ConstantTimeEq as _;
+
+use super::secrets::Secrets;
+use crate::mock::random;
+
+#[derive(Clone)]
+pub(in crate::mock) struct TenantRecord {
+    pub(in crate::mock) id: String,
+    pub(in crate::mock) api_key: String,
+    /// Whether the key may read statuses; if not, 403 (K43).
+    pub(in crate::mock) may_read_status: bool,
+    /// What its deliveries are signed with.
+    pub(in crate::mock) webhook_secrets: Secrets,
+    /// When the running window began, and how many requests it has taken.
+    window: Option<(Duration, u32)>,
+}
+
+impl TenantRecord {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            api_key: format!("key_{}", random::token()),
+            may_read_status: true,
+            webhook_secrets: Secrets::generate(),
+            window: None,
+        }
+    }
+
+    /// Counts a request at `now`, on a clock that never goes back. If there were `most` in the
+    /// window already, the time until it is over.
+    fn count(&mut self, now: Duration, (most, per): (u32, Duration)) -> Result<(), Duration> {
+        let running = self
+            .window
+            .filter(|(since, _)| now.saturating_sub(*since) < per);
+        let (since, taken) = running.unwrap_or((now, 0));
+        if taken >= most {
+            return Err(per.saturating_sub(now.saturating_sub(since)));
+        }
+        self.window = Some((since, taken.saturating_add(1)));
+        Ok(())
+    }
+}
+
+/// By id.
+#[derive(Clone, Default)]
+pub(in crate::mock) struct Tenants(BTreeMap<String, TenantRecord>);
+
+impl Tenants {
+    /// The tenant of this id, which comes into being if there is none.
+    pub(in crate::mock) fn ensure(&mut self, id: &str) -> TenantRecord {
+        let own = self.0.entry(id.to_owned());
+        own.or_insert_with(|| TenantRecord::new(id)).clone()
+    }
+
+    pub(in crate::mock) fn all(&self) -> Vec<TenantRecord> {
+        self.0.values().cloned().collect()
+    }
+
+    pub(in crate::mock) fn get(&self, id: &str) -> Option<TenantRecord> {
+        self.0.get(id).cloned()
+    }
+
+    /// Whose API key this is. Each is compared in constant time.
+    pub(in crate::mock) fn of_key(&self, key: &str) -> Option<TenantRecord> {
+        let is_it = |t: &&TenantRecord| bool::from(t.api_key.as_bytes().ct_eq(key.as_bytes()));
+        self.0.values().find(is_it).cloned()
+    }
+
+    /// What deliveries to it are signed with.
+    pub(in crate::mock) fn secrets(&self, id: &str) -> Option<Secrets> {
+        self.0.get(id).map(|tenant| tenant.webhook_secrets.clone())
+    }
+
+    pub(in crate::mock) fn change(&mut self, id: &str, change: impl FnOnce(&mut TenantRecord)) {
+        if let Some(tenant) = self.0.get_mut(id) {
+            change(tenant);
+        }
+    }
+
+    /// See [`TenantRecord::count`].
+    pub(in crate::mock) fn count(
+        &mut self,
+        id: &str,
+        now: Duration,
+        limit: (u32, Duration),
+    ) -> Result<(), Duration> {
+        match self.0.get_mut(id) {
+            Some(tenant) => tenant.count(now, limit),
+            None => Ok(()),
+        }
+    }
+}
