@@ -47,6 +47,7 @@ mod receiver_process;
 mod refresh;
 mod replay_servers;
 mod replay_store;
+mod secrets;
 mod servers;
 mod session;
 mod sign_in;
