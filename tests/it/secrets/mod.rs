@@ -1,6 +1,7 @@
 //! Secrets change while the app runs: what works is never replaced by what does not, and nobody's
 //! login is lost.
 
+mod app;
 mod client_secret;
 mod files;
 mod provider;
