@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     http::{Answer, CallError, Caller, HttpClient, Repeat, RetryPolicy, TransportError},
     secret::Secret,
+    secrets::{Said, Slot, Trial, trial},
     wire::kyc::ApiError,
 };
 
@@ -29,13 +30,19 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The longest id that is asked about, in bytes.
 pub(crate) const MAX_ID_BYTES: usize = 255;
 
+/// Nobody's id. KYCPort looks at the key first, and only then for the person (K47).
+const NOBODY: &str = "kycport-nobody";
+
 /// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them.
+///
+/// A key that is refused changes nothing (K97), so if there is another by then, that is tried for
+/// the same call.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: HttpClient,
     caller: Caller,
     base: Url,
-    key: Option<Secret>,
+    keys: Arc<Slot>,
     clock: Arc<dyn Clock>,
 }
 
@@ -72,20 +79,26 @@ impl Api {
         http: HttpClient,
         policy: RetryPolicy,
         base: Url,
-        key: Option<Secret>,
+        keys: Arc<Slot>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             http,
             caller: Caller::new(policy, Arc::clone(&clock)),
             base,
-            key,
+            keys,
             clock,
         }
     }
 
     pub(crate) fn has_key(&self) -> bool {
-        self.key.is_some()
+        self.keys.current().is_some()
+    }
+
+    /// For whoever prepares much before it calls.
+    pub(crate) fn require_key(&self) -> Result<(), Failure> {
+        let known = self.keys.other_than(&[]);
+        known.map(drop).ok_or(Failure::NoTenantKey)
     }
 
     pub(crate) fn http(&self) -> &HttpClient {
@@ -118,27 +131,40 @@ impl Api {
 
     /// Asks: GET, again if that may help.
     pub(crate) async fn ask(&self, url: &Url) -> Result<Answer, Failure> {
-        let authorization = self.authorization()?;
-        self.call(Repeat::Question, || async {
-            let request = http::Request::get(url.as_str())
-                .header(AUTHORIZATION, authorization.clone())
-                .header(ACCEPT, "application/json")
-                .body(Vec::new())
-                .map_err(|_| TransportError::Request)?;
-            self.http.send(request, MAX_ANSWER_BYTES).await
-        })
-        .await
+        let send = |authorization| self.get(url, authorization);
+        self.call(Repeat::Question, send).await
+    }
+
+    async fn get(&self, url: &Url, authorization: HeaderValue) -> Result<Answer, TransportError> {
+        let request = http::Request::get(url.as_str())
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| TransportError::Request)?;
+        self.http.send(request, MAX_ANSWER_BYTES).await
+    }
+
+    /// Whether KYCPort accepts this key: asks for the status of nobody, which changes nothing.
+    pub(crate) async fn try_key(&self, key: &Secret) -> Trial {
+        let Some(url) = self.url(&["kyc", NOBODY, "status"]) else {
+            return Trial::Unclear;
+        };
+        let ask = async |key: Secret| {
+            let send = |authorization| self.get(&url, authorization);
+            said(&self.call_with(&key, Repeat::Question, &send).await)
+        };
+        trial(key, ask).await
     }
 
     /// Does something: sent once, and again only while it is certain that nothing arrived (K44).
-    pub(crate) async fn tell<F>(&self, send: impl Fn() -> F) -> Result<Answer, Undone>
+    pub(crate) async fn tell<F>(&self, send: impl Fn(HeaderValue) -> F) -> Result<Answer, Undone>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
         let begun = AtomicBool::new(false);
-        let send = || {
+        let send = |authorization| {
             begun.store(true, Ordering::Relaxed);
-            send()
+            send(authorization)
         };
         let failure = match self.call(Repeat::Deed, send).await {
             Ok(answer) => return Ok(answer),
@@ -161,18 +187,46 @@ impl Api {
         })
     }
 
-    /// Sends what `send` sends, and tells an answer from a no.
+    /// Sends what `send` sends, and tells an answer from a no. If the key is refused, and there is
+    /// another, it is sent with that.
     pub(crate) async fn call<F>(
         &self,
         repeat: Repeat,
-        send: impl Fn() -> F,
+        send: impl Fn(HeaderValue) -> F,
     ) -> Result<Answer, Failure>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
+        let mut tried = Vec::new();
+        let mut result = Err(Failure::NoTenantKey);
+        while let Some(key) = self.keys.other_than(&tried) {
+            result = self.call_with(&key, repeat, &send).await;
+            match &result {
+                Ok(_) => self.keys.accepted(&key),
+                Err(Failure::Refused { status: 401, .. }) => {
+                    tried.push(key);
+                    continue;
+                }
+                Err(_) => {}
+            }
+            break;
+        }
+        result
+    }
+
+    async fn call_with<F>(
+        &self,
+        key: &Secret,
+        repeat: Repeat,
+        send: &impl Fn(HeaderValue) -> F,
+    ) -> Result<Answer, Failure>
+    where
+        F: Future<Output = Result<Answer, TransportError>>,
+    {
+        let authorization = bearer(key)?;
         let answer = self
             .caller
-            .call(repeat, send)
+            .call(repeat, || send(authorization.clone()))
             .await
             .map_err(|error| match error {
                 CallError::Transport(error) => Failure::Transport(error),
@@ -182,14 +236,6 @@ impl Api {
             return Ok(answer);
         }
         Err(self.no(&answer))
-    }
-
-    pub(crate) fn authorization(&self) -> Result<HeaderValue, Failure> {
-        let key = self.key.as_ref().ok_or(Failure::NoTenantKey)?;
-        let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
-            .map_err(|_| Failure::NoTenantKey)?;
-        value.set_sensitive(true);
-        Ok(value)
     }
 
     fn no(&self, answer: &Answer) -> Failure {
@@ -218,6 +264,27 @@ impl fmt::Debug for Api {
         f.debug_struct("Api")
             .field("base", &self.base.as_str())
             .finish_non_exhaustive()
+    }
+}
+
+fn bearer(key: &Secret) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
+        .map_err(|_| Failure::NoTenantKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What an answer about nobody says of the key: there is no such person, for whoever is let in.
+fn said(answer: &Result<Answer, Failure>) -> Said {
+    match answer {
+        Ok(_) | Err(Failure::Refused { status: 404, .. }) => Said::Yes,
+        Err(Failure::Refused {
+            status: 401 | 403, ..
+        }) => Said::No,
+        Err(Failure::Refused { .. } | Failure::NoTenantKey) => Said::Unclear,
+        Err(Failure::Transport(_) | Failure::RateLimited { .. } | Failure::Unavailable { .. }) => {
+            Said::Nothing
+        }
     }
 }
 

@@ -19,8 +19,10 @@ pub mod kyc;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod oidc;
+mod reload;
 mod relying_party;
 mod secret;
+pub mod secrets;
 mod strict_json;
 #[cfg(feature = "mock")]
 mod testing;
@@ -38,6 +40,7 @@ pub use crate::{
     config::{Config, ConfigBuilder, ConfigError},
     http::TransportError,
     kyc::Assurance,
+    reload::{ReloadError, ReloadReport, Reloaded, Unproven},
     relying_party::{RelyingParty, SetupError},
     secret::Secret,
     wire::kyc::{KycStatus, KycTier},

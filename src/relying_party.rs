@@ -10,6 +10,9 @@ use crate::{
     http::{HttpClient, TransportError},
     kyc::StatusClient,
     oidc::OidcClient,
+    reload::{self, ReloadError, ReloadReport},
+    secrets::LiveSecrets,
+    webhook::{WebhookVerifier, WebhookVerifierBuilder},
 };
 
 /// One tenant's client of KYCPort, and everything it can do. Cheap to clone.
@@ -19,6 +22,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RelyingParty {
     config: Arc<Config>,
+    secrets: LiveSecrets,
+    api: Api,
     oidc: OidcClient,
     status: StatusClient,
     cases: CaseClient,
@@ -45,12 +50,18 @@ impl RelyingParty {
     /// [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let http = HttpClient::new(config.deadlines, &config.trust)?;
-        let oidc = OidcClient::new(config.oidc.clone(), http.clone(), Arc::clone(&config.clock));
+        let secrets = config.live_secrets();
+        let oidc = OidcClient::new(
+            config.oidc.clone(),
+            Arc::clone(&secrets.client),
+            http.clone(),
+            Arc::clone(&config.clock),
+        );
         let api = Api::new(
             http,
             config.retry,
             config.api_base_url().clone(),
-            config.tenant_api_key().cloned(),
+            Arc::clone(&secrets.tenant_key),
             Arc::clone(&config.clock),
         );
         let status = StatusClient::new(api.clone(), Arc::clone(&config.clock));
@@ -66,9 +77,11 @@ impl RelyingParty {
         #[cfg(not(feature = "web"))]
         let on_decided = None;
         Ok(Self {
-            cases: CaseClient::new(api, config.cases, on_decided),
+            cases: CaseClient::new(api.clone(), config.cases, on_decided),
             #[cfg(feature = "web")]
             web,
+            secrets,
+            api,
             oidc,
             status,
             config: Arc::new(config),
@@ -118,6 +131,54 @@ impl RelyingParty {
     }
 }
 
+/// Secrets that change while the app runs.
+impl RelyingParty {
+    /// Asks the [provider](crate::ConfigBuilder::secrets) what the secrets are now, and takes up
+    /// what is new: a client secret or a tenant key once KYCPort has accepted it, a webhook secret
+    /// at once, beside the old one. What is not accepted, or cannot be tried because KYCPort does
+    /// not answer, waits: the old one serves and, should that be refused to a live request, the new
+    /// one is tried for that very request. Call it on a signal, on a timer, when a file changes; it
+    /// sends nothing if nothing is new. Reloads that come together take turns.
+    ///
+    /// ```
+    /// # use kycport::{Config, RelyingParty, secrets::SecretFiles};
+    /// # async fn app() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::builder_from_env()?.secrets(SecretFiles::in_directory("/run/secrets"));
+    /// let kycport = RelyingParty::new(config.build()?)?;
+    /// let report = kycport.reload_secrets().await?;
+    /// println!("{report:?}"); // says which is in use and which waits, and nothing of any
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReloadError`] if there is no provider, if it fails, or if what it gives cannot be a
+    /// secret. Nothing is changed then.
+    pub async fn reload_secrets(&self) -> Result<ReloadReport, ReloadError> {
+        let Some(provider) = &self.config.secrets else {
+            return Err(ReloadError::NoProvider);
+        };
+        let clock = &self.config.clock;
+        reload::reload(&*provider.0, &self.secrets, &self.oidc, &self.api, &**clock).await
+    }
+
+    /// Believes the newest webhook secret alone, from this moment: for an old one that has leaked.
+    /// Gives how many were forgotten; a reload does not bring them back, a restart does if they are
+    /// still named. Deliveries that KYCPort signed with them are refused from here, be the newest
+    /// one proven or not.
+    pub fn forget_old_webhook_secrets(&self) -> usize {
+        self.secrets.webhook.forget_old()
+    }
+
+    /// Begins a verifier that believes the webhook secrets as they are at each delivery: for
+    /// another scheme, or without axum.
+    pub fn webhook_verifier(&self) -> WebhookVerifierBuilder {
+        WebhookVerifier::builder()
+            .clock(Arc::clone(&self.config.clock))
+            .live(Arc::clone(&self.secrets.webhook))
+    }
+}
+
 /// What axum apps mount.
 #[cfg(feature = "web")]
 impl RelyingParty {
@@ -143,7 +204,7 @@ impl RelyingParty {
     /// Receives KYCPort's webhooks, as a service for `Router::route_service`. Each event reaches
     /// `handler` with its signature verified, once, whatever is delivered how often and in which
     /// order; before that KYCPort is asked where the person stands, and their live sessions go by
-    /// the answer. The secrets are those of the configuration.
+    /// the answer. The secrets are those of the configuration, and what replaces them.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};
@@ -167,15 +228,8 @@ impl RelyingParty {
         H: Fn(crate::web::Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let config = &self.config;
-        let secrets = [
-            ("current", config.webhook_secret()),
-            ("previous", config.previous_webhook_secret()),
-        ];
-        let secrets = secrets
-            .into_iter()
-            .filter_map(|(name, secret)| Some((name, secret?.clone())));
-        self.web.webhooks(secrets, self.cases.clone(), handler)
+        let verifier = self.webhook_verifier();
+        self.web.webhooks(verifier, self.cases.clone(), handler)
     }
 
     /// The layer for routes that take a [`BearerToken`](crate::web::BearerToken) instead of a

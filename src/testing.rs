@@ -33,7 +33,7 @@ impl MockIssuer {
             Some(root) => builder.trust_only(root),
             None => builder,
         };
-        match client.secret() {
+        match client.present_secret() {
             Some(secret) => builder.client_secret(secret),
             None => builder,
         }

@@ -25,6 +25,8 @@ mod life;
 mod llms;
 #[path = "mock_own/probe.rs"]
 mod probe;
+#[path = "mock_own/rotation.rs"]
+mod rotation;
 #[path = "mock_own/socket.rs"]
 mod socket;
 #[path = "mock_own/status.rs"]

@@ -65,7 +65,10 @@ impl CaseClient {
     /// nobody knows the id of; without documents it decides nothing, and another can be opened.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
-        let told = self.api.tell(|| self.send(request(None))).await;
+        let told = self
+            .api
+            .tell(|authorization| self.send(request(authorization, None)))
+            .await;
         opened(&told?, person_id)
     }
 
@@ -89,7 +92,7 @@ impl CaseClient {
             return Err(CaseError::Id);
         }
         let request = self.request_to_open(person_id, level)?;
-        let send = || self.send(request(Some(key.clone())));
+        let send = |authorization| self.send(request(authorization, Some(key.clone())));
         match self.api.call(Repeat::Question, send).await {
             Ok(answer) => opened(&answer, person_id),
             // The last attempt may have done it, and calling this again tells.
@@ -131,17 +134,17 @@ impl CaseClient {
     /// anything is sent: its type by its content, and its size (20 MiB at most).
     ///
     /// It is sent once, within 120 s; the files are opened again only if the connection could not
-    /// be made.
+    /// be made, or if the key is refused and another has come.
     ///
     /// # Errors
     /// [`CaseError::Upload`] if KYCPort would refuse it, or the files broke off; else [`CaseError`].
     pub async fn upload(&self, case_id: &str, upload: Upload) -> Result<Vec<String>, CaseError> {
         let url = self.url(case_id, Some("upload"))?;
-        let authorization = self.api.authorization()?;
+        self.api.require_key()?;
         let limit = self.settings.max_file_bytes;
         let first = Mutex::new(Some(upload.prepare(limit).await?));
         let (boundary, broke_off) = (Boundary::random(), BrokeOff::default());
-        let told = self.uploads.tell(|| async {
+        let told = self.uploads.tell(async |authorization| {
             let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let prepared = match ready {
                 Some(prepared) => prepared,
@@ -152,7 +155,7 @@ impl CaseClient {
             };
             let form = prepared.form(&upload, &boundary, &broke_off);
             let request = http::Request::post(url.as_str())
-                .header(AUTHORIZATION, authorization.clone())
+                .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_TYPE, boundary.content_type())
                 .body(reqwest::Body::wrap(form))
@@ -181,10 +184,9 @@ impl CaseClient {
     pub async fn decide(&self, case_id: &str) -> Result<Decision, CaseError> {
         let url = self.url(case_id, Some("decide"))?;
         let case = self.get(case_id).await?;
-        let authorization = self.api.authorization()?;
-        let told = self.api.tell(|| {
+        let told = self.api.tell(|authorization| {
             let request = http::Request::post(url.as_str())
-                .header(AUTHORIZATION, authorization.clone())
+                .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_LENGTH, 0)
                 .body(Vec::new());
@@ -244,29 +246,28 @@ impl CaseClient {
         self.api.url(&segments).ok_or(CaseError::Id)
     }
 
-    /// Gives what makes the request, with a key or without.
+    /// Gives what makes the request with this authorization, and with an idempotency key or without.
     fn request_to_open(
         &self,
         person_id: &str,
         level: &KycTier,
-    ) -> Result<impl Fn(Option<HeaderValue>) -> BuiltRequest, CaseError> {
+    ) -> Result<impl Fn(HeaderValue, Option<HeaderValue>) -> BuiltRequest, CaseError> {
         // The same rule as in a path, though it stands in a body here.
         self.api.url(&[person_id]).ok_or(CaseError::Id)?;
         let url = self
             .api
             .url(&["verification", "cases"])
             .ok_or(CaseError::Id)?;
-        let authorization = self.api.authorization()?;
         let body = serde_json::to_vec(&OpenCase {
             person_id: person_id.to_owned(),
             level: level.clone(),
         })
         .map_err(|_| CaseError::Id)?;
-        Ok(move |key: Option<HeaderValue>| {
+        Ok(move |authorization, key: Option<HeaderValue>| {
             let mut request = http::Request::builder()
                 .method(Method::POST)
                 .uri(url.as_str())
-                .header(AUTHORIZATION, authorization.clone())
+                .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_TYPE, "application/json");
             if let Some(key) = key {

@@ -100,18 +100,19 @@ impl CaseClient {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         let url = self.url(case_id, Some("upload"))?;
-        let authorization = self.uploads().authorization().map_err(CaseError::from)?;
+        self.uploads().require_key().map_err(CaseError::from)?;
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
         let pieces = pieces(content_type, body, limit, outcome.clone())?;
         let boundary = Boundary::random();
         let form = Mutex::new(Some(boundary.form(pieces, None)));
-        let told = self.uploads().tell(|| async {
+        let told = self.uploads().tell(async |authorization| {
             let form = form.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // There is no second time: what came from the browser went with the first.
+            // There is no second time, with another key neither: what came from the browser went
+            // with the first. Whoever asks for the case before has the key that is accepted.
             let form = form.ok_or(TransportError::Connect)?;
             let request = http::Request::post(url.as_str())
-                .header(AUTHORIZATION, authorization.clone())
+                .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_TYPE, boundary.content_type())
                 .body(reqwest::Body::wrap(form))

@@ -8,6 +8,7 @@ use crate::{
     http::{Deadlines, RetryPolicy},
     oidc::{AccessTokenProfile, AlgorithmNames, ResponseIssuer, UndeclaredCapabilities},
     secret::Secret,
+    secrets::{SecretProvider, SharedProvider},
     wire::authorize,
 };
 #[cfg(feature = "web")]
@@ -29,6 +30,7 @@ pub struct ConfigBuilder {
     pub(super) tenant_api_key: Option<Secret>,
     pub(super) webhook_secret: Option<Secret>,
     pub(super) previous_webhook_secret: Option<Secret>,
+    pub(super) secrets: Option<SharedProvider>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) endpoint_origins: Vec<String>,
     pub(super) tier_parameter: String,
@@ -73,6 +75,7 @@ impl ConfigBuilder {
             tenant_api_key: None,
             webhook_secret: None,
             previous_webhook_secret: None,
+            secrets: None,
             scopes: None,
             endpoint_origins: Vec::new(),
             tier_parameter: authorize::ACR_VALUES.to_owned(),
@@ -151,6 +154,14 @@ impl ConfigBuilder {
     /// replaces another, what is signed with either is believed.
     pub fn previous_webhook_secret(mut self, secret: impl Into<String>) -> Self {
         self.previous_webhook_secret = Some(Secret::new(secret));
+        self
+    }
+
+    /// Whom [`reload_secrets`](crate::RelyingParty::reload_secrets) asks what the secrets are by
+    /// then, such as [`SecretFiles`](crate::secrets::SecretFiles). Those that are set here serve
+    /// until a reload; nobody is asked before.
+    pub fn secrets(mut self, provider: impl SecretProvider) -> Self {
+        self.secrets = Some(SharedProvider(Arc::new(provider)));
         self
     }
 

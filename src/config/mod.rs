@@ -20,6 +20,7 @@ use crate::{
     http::{Deadlines, RetryPolicy, Trust},
     oidc,
     secret::Secret,
+    secrets::{LiveSecrets, SharedProvider},
 };
 
 /// What a [`RelyingParty`](crate::RelyingParty) needs to know, judged.
@@ -43,8 +44,10 @@ pub struct Config {
     pub(crate) retry: RetryPolicy,
     pub(crate) cases: cases::Settings,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Option<SharedProvider>,
     redirect_url: Url,
     api_base_url: Url,
+    client_secret: Option<Secret>,
     tenant_api_key: Option<Secret>,
     webhook_secret: Option<Secret>,
     previous_webhook_secret: Option<Secret>,
@@ -101,7 +104,7 @@ impl Config {
         &self.api_base_url
     }
 
-    /// The tenant key.
+    /// The tenant key that was set. A reload may have replaced it since, as the secrets below.
     pub fn tenant_api_key(&self) -> Option<&Secret> {
         self.tenant_api_key.as_ref()
     }
@@ -114,6 +117,23 @@ impl Config {
     /// With which KYCPort signed until lately.
     pub fn previous_webhook_secret(&self) -> Option<&Secret> {
         self.previous_webhook_secret.as_ref()
+    }
+}
+
+impl Config {
+    /// Whether this is a confidential client.
+    pub(crate) fn has_client_secret(&self) -> bool {
+        self.client_secret.is_some()
+    }
+
+    /// The secrets that were set, to begin with.
+    pub(crate) fn live_secrets(&self) -> LiveSecrets {
+        LiveSecrets::new(
+            self.client_secret.clone(),
+            self.tenant_api_key.clone(),
+            self.webhook_secret.clone(),
+            self.previous_webhook_secret.clone(),
+        )
     }
 }
 

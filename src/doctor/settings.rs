@@ -37,7 +37,7 @@ pub(super) fn redirect_uri(config: &Config) -> Line {
 /// Whether the id and the secret are right shows when somebody signs in: KYCPort looks at them when
 /// it is given a code, and a made-up one would count as an attack.
 pub(super) fn client(config: &Config) -> Line {
-    let kind = if config.oidc.client_secret.is_some() {
+    let kind = if config.has_client_secret() {
         "with a secret"
     } else {
         "without a secret, as a public client"

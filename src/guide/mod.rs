@@ -19,3 +19,7 @@ pub mod cases {}
 /// How ten instances are one app: in Redis, or in Postgres.
 #[doc = include_str!("instances.md")]
 pub mod instances {}
+
+/// How secrets are replaced while the app runs.
+#[doc = include_str!("operations.md")]
+pub mod operations {}

@@ -125,7 +125,7 @@ pub use oidc::{
 };
 pub use persons::{NewPerson, Person};
 pub use probe::{Finding, Probe, Report, Verdict, verify_against};
-pub use records::verification::Verification;
+pub use records::{old_secret::OldSecret, verification::Verification};
 pub use remote::{
     NewRemotePerson, RemoteError, RemoteFault, RemoteMock, RemoteOn, RemotePerson, RemoteRule,
     RemoteWebhooks,

@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, Timestamp},
     http::{HttpClient, TransportError},
     secret::Secret,
+    secrets::{Slot, Trial, trial},
     wire::token::TokenResponse,
 };
 
@@ -31,6 +32,7 @@ pub struct OidcClient(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
+    client_secret: Arc<Slot>,
     http: HttpClient,
     provider: Provider,
     clock: Arc<dyn Clock>,
@@ -111,7 +113,12 @@ pub enum VerifyError {
 }
 
 impl OidcClient {
-    pub(crate) fn new(settings: Settings, http: HttpClient, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        client_secret: Arc<Slot>,
+        http: HttpClient,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let provider = Provider::new(
             http.clone(),
             settings.metadata.clone(),
@@ -120,6 +127,7 @@ impl OidcClient {
         );
         Self(Arc::new(Inner {
             settings,
+            client_secret,
             http,
             provider,
             clock,
@@ -294,9 +302,50 @@ impl OidcClient {
         provider: &VerifiedProvider,
         grant: Grant<'_>,
     ) -> Result<TokenResponse, ExchangeError> {
+        let secrets = &self.0.client_secret;
+        let first = secrets.current();
+        let mut answer = self.exchange_with(first.as_ref(), provider, &grant).await;
+        // What was sent is not spent while the client is not believed (K97).
+        let mut tried = Vec::from_iter(first);
+        while answer.as_ref().is_err_and(ExchangeError::is_of_the_client)
+            && let Some(secret) = secrets.other_than(&tried)
+        {
+            answer = self.exchange_with(Some(&secret), provider, &grant).await;
+            if answer.is_ok() {
+                secrets.accepted(&secret);
+            }
+            tried.push(secret);
+        }
+        answer
+    }
+
+    /// Whether KYCPort accepts this client secret: asks for tokens for a code that nobody has.
+    pub(crate) async fn try_secret(&self, secret: &Secret) -> Trial {
+        let Ok(provider) = self.0.provider.metadata().await else {
+            return Trial::Unreachable;
+        };
+        let [code, code_verifier] = [(); 2].map(|()| login::random_text(&mut rand::rng()));
+        let grant = Grant::Code {
+            code: &code,
+            code_verifier: &code_verifier,
+        };
+        let ask = async |secret: Secret| {
+            let answer = self.exchange_with(Some(&secret), &provider, &grant).await;
+            exchange::said(&answer)
+        };
+        trial(secret, ask).await
+    }
+
+    async fn exchange_with(
+        &self,
+        secret: Option<&Secret>,
+        provider: &VerifiedProvider,
+        grant: &Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
         exchange::exchange(
             &self.0.http,
             &self.0.settings,
+            secret,
             &provider.token_endpoint,
             grant,
             self.0.clock.now(),

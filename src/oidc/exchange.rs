@@ -22,11 +22,16 @@ use crate::{
     clock::Timestamp,
     http::{HttpClient, TransportError, retry_after},
     secret::Secret,
+    secrets::Said,
     wire::token::TokenResponse,
 };
 
 /// The largest token answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The client is not believed, and the code or the refresh token is not good (RFC 6749 section 5.2).
+const INVALID_CLIENT: &str = "invalid_client";
+const INVALID_GRANT: &str = "invalid_grant";
 
 /// Why the token endpoint gave no tokens.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +85,23 @@ impl fmt::Debug for ExchangeError {
     }
 }
 
+impl ExchangeError {
+    /// Whether the client was not believed, which spends nothing (K97).
+    pub(super) fn is_of_the_client(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == INVALID_CLIENT)
+    }
+}
+
+/// What a trial's answer says of the secret: there is no such code, for a client that is believed.
+pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
+    match answer {
+        Err(error) if error.is_of_the_client() => Said::No,
+        Err(ExchangeError::Refused { code, .. }) if code == INVALID_GRANT => Said::Yes,
+        Ok(_) | Err(ExchangeError::Refused { .. } | ExchangeError::InvalidAnswer) => Said::Unclear,
+        Err(ExchangeError::Transport(_) | ExchangeError::Unavailable { .. }) => Said::Nothing,
+    }
+}
+
 /// What is sent for tokens.
 pub(super) enum Grant<'a> {
     Code {
@@ -92,11 +114,12 @@ pub(super) enum Grant<'a> {
 pub(super) async fn exchange(
     http: &HttpClient,
     settings: &Settings,
+    client_secret: Option<&Secret>,
     token_endpoint: &Url,
-    grant: Grant<'_>,
+    grant: &Grant<'_>,
     now: Timestamp,
 ) -> Result<TokenResponse, ExchangeError> {
-    let client = client(settings, token_endpoint)?;
+    let client = client(settings, client_secret, token_endpoint)?;
     let adapter = Adapter {
         http: http.clone(),
         now,
@@ -141,6 +164,7 @@ type TokenClient<HasTokenUrl> = oauth2::Client<
 
 fn client(
     settings: &Settings,
+    client_secret: Option<&Secret>,
     token_endpoint: &Url,
 ) -> Result<TokenClient<oauth2::EndpointSet>, ExchangeError> {
     let redirect_uri = RedirectUrl::new(settings.redirect_uri.clone())
@@ -150,7 +174,7 @@ fn client(
         .set_redirect_uri(redirect_uri)
         // K20: in the body, not as Basic.
         .set_auth_type(AuthType::RequestBody);
-    Ok(match &settings.client_secret {
+    Ok(match client_secret {
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
         None => client,
     })
@@ -186,10 +210,21 @@ async fn send(
             retry_after: retry_after(&answer.headers, now),
         });
     }
+    // K23: whatever stands in the body, 401 is said of the client.
+    if answer.status == StatusCode::UNAUTHORIZED && !names_an_error(&answer.body) {
+        return Err(ExchangeError::Refused {
+            code: INVALID_CLIENT.to_owned(),
+            description: None,
+        });
+    }
     let mut response = HttpResponse::new(answer.body.to_vec());
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     Ok(response)
+}
+
+fn names_an_error(body: &[u8]) -> bool {
+    serde_json::from_slice::<BasicErrorResponse>(body).is_ok()
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3); a date that is past says "now".

@@ -202,7 +202,7 @@ fn authorization_url(
 }
 
 /// 256 random bits as 43 characters, all of which RFC 7636 section 4.1 allows in a verifier.
-fn random_text(rng: &mut impl CryptoRng) -> Secret {
+pub(super) fn random_text(rng: &mut impl CryptoRng) -> Secret {
     let mut bytes = [0_u8; 32];
     rng.fill_bytes(&mut bytes);
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))

@@ -5,14 +5,12 @@ use std::time::Duration;
 use super::{
     access_token::AccessTokenProfile, algorithm::AlgorithmNames, metadata::MetadataPolicy,
 };
-use crate::secret::Secret;
 
 /// What the client needs to know. [`Config`](crate::Config) makes it, valid.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
-    pub(crate) client_secret: Option<Secret>,
     /// As configured, byte for byte: KYCPort compares it exactly (K12).
     pub(crate) redirect_uri: String,
     pub(crate) scopes: Vec<String>,

@@ -81,8 +81,7 @@ use crate::{
     clock::Clock,
     kyc::{Assurances, StatusClient},
     oidc::OidcClient,
-    secret::Secret,
-    webhook::WebhookVerifier,
+    webhook::WebhookVerifierBuilder,
     wire::kyc::KycTier,
 };
 use context::Shared;
@@ -135,10 +134,10 @@ impl Web {
         Arc::new(move |case, decision| news.clone().of_decision(case, decision).boxed())
     }
 
-    /// A receiver that believes whoever signs with one of `secrets`.
+    /// A receiver that believes whom `verifier` believes.
     pub(crate) fn webhooks<H, F, E>(
         &self,
-        secrets: impl Iterator<Item = (&'static str, Secret)>,
+        verifier: WebhookVerifierBuilder,
         cases: CaseClient,
         handler: H,
     ) -> WebhookReceiverBuilder
@@ -146,10 +145,6 @@ impl Web {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let verifier = WebhookVerifier::builder().clock(Arc::clone(&self.clock));
-        let verifier = secrets.fold(verifier, |verifier, (name, secret)| {
-            verifier.secret(name, secret)
-        });
         WebhookReceiverBuilder::new(verifier.build(), handler)
             .clock(Arc::clone(&self.clock))
             .told(webhooks::Told::new(self.news(), cases))

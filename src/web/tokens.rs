@@ -126,6 +126,10 @@ impl AccessTokens {
 
     /// A refresh token works once. When it is refused, another instance may have used it a moment
     /// ago, and be about to write down what it got: that is given a moment before it is bad news.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no store tells when another instance has written"
+    )]
     async fn renewed_elsewhere(
         &self,
         id: &SessionId,

@@ -10,6 +10,7 @@
 mod age;
 mod diagnosis;
 mod event;
+mod keys;
 mod mac;
 mod presented;
 mod reader;
@@ -23,6 +24,7 @@ mod verifier;
 pub use age::{AgeLimit, Untimely};
 pub use diagnosis::{Diagnosis, Hint};
 pub use event::{Event, EventKey, EventKind};
+pub use keys::SecretProblem;
 pub use presented::MAX_SIGNATURES;
 pub use reader::{EventReader, InvalidPointer, MAX_ID_BYTES, Pointers, Unreadable};
 pub use refused::Refused;
@@ -37,6 +39,6 @@ pub use replay::{
 pub use scheme::{BodyScheme, SecretEncoding, SignatureEncoding, SignatureScheme};
 pub use verified::{QueuedDelivery, Verified};
 pub use verifier::{
-    MAX_BODY_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, SecretProblem, VerifierError, WebhookVerifier,
+    MAX_BODY_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, VerifierError, WebhookVerifier,
     WebhookVerifierBuilder, sign_test_delivery,
 };

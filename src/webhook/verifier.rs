@@ -12,24 +12,26 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{
     age::{AgeLimit, Untimely},
     diagnosis::Diagnosis,
-    mac::{MacKey, key_bytes},
+    keys::{Keys, NamedKey, SecretProblem},
+    mac::MacKey,
     presented,
     refused::Refused,
-    scheme::{SecretEncoding, SignatureScheme},
+    scheme::SignatureScheme,
     verified::Verified,
 };
 use crate::{
     clock::{Clock, SystemClock},
     secret::Secret,
+    secrets::{MAX_WEBHOOK_SECRETS, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
     wire::webhook,
 };
 
 /// The longest body that is taken if nothing else is said, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The most secrets that can be current at once.
-pub const MAX_SECRETS: usize = 8;
+pub const MAX_SECRETS: usize = MAX_WEBHOOK_SECRETS;
 /// The shortest key that is taken, in bytes: 128 bits.
-pub const MIN_SECRET_BYTES: usize = 16;
+pub const MIN_SECRET_BYTES: usize = MIN_WEBHOOK_SECRET_BYTES;
 
 /// How far a signed moment of a delivery may be from now, before and after.
 const TOLERANCE: AgeLimit = AgeLimit::new(Duration::from_secs(300), Duration::from_secs(300));
@@ -60,17 +62,10 @@ const TOLERANCE: AgeLimit = AgeLimit::new(Duration::from_secs(300), Duration::fr
 #[derive(Clone)]
 pub struct WebhookVerifier {
     scheme: SignatureScheme,
-    keys: Vec<NamedKey>,
+    keys: Keys,
     max_body: usize,
     tolerance: AgeLimit,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone)]
-struct NamedKey {
-    name: String,
-    secret: Secret,
-    key: MacKey,
 }
 
 impl WebhookVerifier {
@@ -79,6 +74,7 @@ impl WebhookVerifier {
         WebhookVerifierBuilder {
             scheme: SignatureScheme::default(),
             secrets: Vec::new(),
+            live: None,
             max_body: MAX_BODY_BYTES,
             tolerance: TOLERANCE,
             clock: None,
@@ -95,18 +91,22 @@ impl WebhookVerifier {
         }
         let presented = presented::read(&self.scheme, headers)?;
         let signed = presented.signed(&body);
-        let matched = self.keys.iter().find(|named| {
+        let keys = self.keys.now();
+        let now = self.clock.now();
+        let mut believed = keys.iter().filter(|named| named.is_believed(now));
+        let matched = believed.find(|named| {
             let tag = named.key.sign(&signed);
             presented.tags.iter().any(|presented| presented.is(&tag))
         });
         let matched = matched.ok_or(Refused::Mismatch)?;
         if let Some(at) = presented.at {
-            let timely = self.tolerance.check(at, self.clock.now());
+            let timely = self.tolerance.check(at, now);
             timely.map_err(|untimely| match untimely {
                 Untimely::TooOld => Refused::TooOld,
                 Untimely::FromTheFuture => Refused::FromTheFuture,
             })?;
         }
+        self.keys.verified_by(matched, now);
         Ok(Verified::new(
             body,
             matched.name.clone(),
@@ -130,7 +130,8 @@ impl WebhookVerifier {
     /// about: call it now and then, not for each delivery.
     pub fn diagnose(&self, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
         let body = body.get(..self.max_body).unwrap_or(body);
-        let keys = self.keys.iter();
+        let (keys, now) = (self.keys.now(), self.clock.now());
+        let keys = keys.iter().filter(|named| named.is_believed(now));
         let keys = keys.map(|named| (named.secret.expose(), &named.key));
         Diagnosis::of(&self.scheme, keys, headers, body)
     }
@@ -140,9 +141,11 @@ impl WebhookVerifier {
         self.max_body
     }
 
-    /// The names of the secrets.
-    pub fn secret_names(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|named| named.name.as_str())
+    /// The names of the secrets that are believed now.
+    pub fn secret_names(&self) -> Vec<String> {
+        let (keys, now) = (self.keys.now(), self.clock.now());
+        let keys = keys.iter().filter(|named| named.is_believed(now));
+        keys.map(|named| named.name.clone()).collect()
     }
 }
 
@@ -150,7 +153,7 @@ impl Debug for WebhookVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookVerifier")
             .field("scheme", &self.scheme)
-            .field("secrets", &self.secret_names().collect::<Vec<_>>())
+            .field("secrets", &self.secret_names())
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()
     }
@@ -162,6 +165,7 @@ impl Debug for WebhookVerifier {
 pub struct WebhookVerifierBuilder {
     scheme: SignatureScheme,
     secrets: Vec<(String, Secret)>,
+    live: Option<Arc<WebhookSecrets>>,
     max_body: usize,
     tolerance: AgeLimit,
     clock: Option<Arc<dyn Clock>>,
@@ -172,6 +176,12 @@ impl WebhookVerifierBuilder {
     /// first; `name` is what logs and [`Verified::secret_name`] say of it.
     pub fn secret(mut self, name: impl Into<String>, secret: Secret) -> Self {
         self.secrets.push((name.into(), secret));
+        self
+    }
+
+    /// Believes these, as they are at each delivery, besides those that are given here.
+    pub(crate) fn live(mut self, secrets: Arc<WebhookSecrets>) -> Self {
+        self.live = Some(secrets);
         self
     }
 
@@ -205,22 +215,30 @@ impl WebhookVerifierBuilder {
     /// # Errors
     /// [`VerifierError`] for the first that cannot be used.
     pub fn build(self) -> Result<WebhookVerifier, VerifierError> {
-        if self.secrets.is_empty() {
+        let live = self.live.as_ref().map(|live| live.believed().1);
+        let live = live.into_iter().flatten().map(|it| (it.name, it.secret));
+        let all: Vec<_> = self.secrets.iter().cloned().chain(live).collect();
+        if all.is_empty() {
             return Err(VerifierError::NoSecret);
         }
-        if self.secrets.len() > MAX_SECRETS {
+        if all.len() > MAX_SECRETS {
             return Err(VerifierError::TooManySecrets);
         }
         let mut keys: Vec<NamedKey> = Vec::new();
-        for (name, secret) in self.secrets {
+        for (name, secret) in all {
             if name.is_empty() || keys.iter().any(|other| other.name == name) {
                 return Err(VerifierError::Name(name));
             }
-            match key(&self.scheme, secret.expose()) {
-                Ok(key) => keys.push(NamedKey { name, secret, key }),
+            match NamedKey::new(&self.scheme, &name, secret) {
+                Ok(key) => keys.push(key),
                 Err(problem) => return Err(VerifierError::Secret { name, problem }),
             }
         }
+        keys.truncate(self.secrets.len());
+        let keys = match self.live {
+            Some(live) => Keys::live(keys, live, self.scheme.clone()),
+            None => Keys::Given(keys.into()),
+        };
         Ok(WebhookVerifier {
             scheme: self.scheme,
             keys,
@@ -252,46 +270,6 @@ pub enum VerifierError {
         /// What is wrong with it.
         problem: SecretProblem,
     },
-}
-
-/// What is wrong with a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SecretProblem {
-    /// Nothing, or nothing but white space.
-    #[error("it is blank")]
-    Blank,
-    /// White space, such as the end of a line, before or after it.
-    #[error("white space is around it; take it away")]
-    WhiteSpace,
-    /// It does not read as what the scheme says it is written in.
-    #[error("it is not written as the scheme has it")]
-    Encoding,
-    /// Less than [`MIN_SECRET_BYTES`]: who has seen one delivery could guess it.
-    #[error("it is shorter than {MIN_SECRET_BYTES} bytes")]
-    Short,
-}
-
-fn key(scheme: &SignatureScheme, text: &str) -> Result<MacKey, SecretProblem> {
-    if text.trim().is_empty() {
-        return Err(SecretProblem::Blank);
-    }
-    if text.trim() != text {
-        return Err(SecretProblem::WhiteSpace);
-    }
-    let (text, encoding) = match scheme {
-        SignatureScheme::Body(scheme) => (text, scheme.secret),
-        SignatureScheme::Timestamped(_) => (text, SecretEncoding::Utf8),
-        SignatureScheme::StandardWebhooks => (
-            text.strip_prefix("whsec_").unwrap_or(text),
-            SecretEncoding::Base64,
-        ),
-    };
-    let bytes = key_bytes(text, encoding).ok_or(SecretProblem::Encoding)?;
-    if bytes.len() < MIN_SECRET_BYTES {
-        return Err(SecretProblem::Short);
-    }
-    MacKey::new(&bytes).ok_or(SecretProblem::Encoding)
 }
 
 /// The header that KYCPort would send with `body` (K61), for an app's own tests. The scheme is the

@@ -8,23 +8,34 @@ use std::{
 
 /// What each floor may stand on. `TransportError` and the like, which `lib.rs` hands out from a
 /// floor, count as that floor.
-const FLOORS: [(&str, &[&str]); 19] = [
+const FLOORS: [(&str, &[&str]); 21] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
+    ("secrets", &["clock", "secret"]),
     ("strict_json", &[]),
     ("backend", &[]),
     ("http", &["clock"]),
-    ("api", &["clock", "http", "secret", "wire"]),
+    ("api", &["clock", "http", "secret", "secrets", "wire"]),
     (
         "kyc",
         &["api", "backend", "clock", "http", "secret", "wire"],
     ),
     ("cases", &["api", "http", "wire"]),
-    ("oidc", &["clock", "http", "secret", "strict_json", "wire"]),
+    (
+        "oidc",
+        &["clock", "http", "secret", "secrets", "strict_json", "wire"],
+    ),
     (
         "webhook",
-        &["backend", "clock", "secret", "strict_json", "wire"],
+        &[
+            "backend",
+            "clock",
+            "secret",
+            "secrets",
+            "strict_json",
+            "wire",
+        ],
     ),
     (
         "web",
@@ -36,9 +47,10 @@ const FLOORS: [(&str, &[&str]); 19] = [
     (
         "config",
         &[
-            "cases", "clock", "http", "kyc", "oidc", "secret", "web", "wire",
+            "cases", "clock", "http", "kyc", "oidc", "secret", "secrets", "web", "wire",
         ],
     ),
+    ("reload", &["api", "clock", "oidc", "secret", "secrets"]),
     (
         "doctor",
         &["clock", "config", "http", "kyc", "oidc", "web", "webhook"],
@@ -46,7 +58,8 @@ const FLOORS: [(&str, &[&str]); 19] = [
     (
         "relying_party",
         &[
-            "api", "cases", "config", "doctor", "http", "kyc", "oidc", "web",
+            "api", "cases", "config", "doctor", "http", "kyc", "oidc", "reload", "secrets", "web",
+            "webhook",
         ],
     ),
     ("testing", &["config", "mock"]),

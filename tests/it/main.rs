@@ -50,6 +50,7 @@ mod refresh;
 mod replay_servers;
 mod replay_store;
 mod sealed;
+mod secrets;
 mod servers;
 mod session;
 mod sign_in;

@@ -186,7 +186,7 @@ fn the_secret_that_matched_is_named_and_an_old_one_stops_when_it_goes() {
     assert_eq!(judge(&both, &map, BODY), Ok("old".to_owned()));
     let refused = judge(&builder().build().unwrap(), &map, BODY);
     assert_eq!(refused, Err(Refused::Mismatch));
-    assert_eq!(both.secret_names().collect::<Vec<_>>(), ["current", "old"]);
+    assert_eq!(both.secret_names(), ["current", "old"]);
 }
 
 #[test]

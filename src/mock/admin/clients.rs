@@ -13,7 +13,7 @@ use super::{
 };
 use crate::mock::{
     oidc::client::Client,
-    records::client::ClientRecord,
+    records::{client::ClientRecord, old_secret::OldSecret},
     start::{ClientKind, ClientSpec},
 };
 
@@ -55,6 +55,14 @@ pub(super) struct Redirect {
     redirect_uri: String,
 }
 
+/// How a secret is replaced.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    /// What becomes of the one before (K97).
+    pub(super) old: OldSecret,
+}
+
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/clients", "listClients", "All clients.", list),
@@ -80,6 +88,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Registers a redirect URI.",
             register,
         ),
+        Route::new(
+            Method::POST,
+            "/clients/{client}/rotate_secret",
+            "rotateClientSecret",
+            "Replaces the secret of a confidential client.",
+            rotate,
+        ),
     ]
 }
 
@@ -100,6 +115,14 @@ pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<ClientView, No
 pub(super) fn register(admin: &Admin, id: &str, uri: Redirect) -> Result<ClientView, No> {
     let client = Client::new(Arc::clone(&admin.core), record(admin, id)?);
     client.register_redirect_uri(uri.redirect_uri)?;
+    read(admin, id, Nothing {})
+}
+
+pub(super) fn rotate(admin: &Admin, id: &str, how: Rotation) -> Result<ClientView, No> {
+    let client = Client::new(Arc::clone(&admin.core), record(admin, id)?);
+    if client.rotate_secret(how.old).is_none() {
+        return Err(No::conflict("a public client has no secret"));
+    }
     read(admin, id, Nothing {})
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
+    clients::Rotation,
     no::No,
     route::{Nothing, Route},
 };
@@ -65,6 +66,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Changes a tenant.",
             change,
         ),
+        Route::new(
+            Method::POST,
+            "/tenants/{tenant}/rotate_api_key",
+            "rotateApiKey",
+            "Replaces the API key of a tenant.",
+            rotate,
+        ),
     ]
 }
 
@@ -89,6 +97,11 @@ pub(super) fn change(admin: &Admin, id: &str, to: TenantChange) -> Result<Tenant
     } else {
         tenant.revoke_status_right();
     }
+    view(admin, id)
+}
+
+pub(super) fn rotate(admin: &Admin, id: &str, how: Rotation) -> Result<TenantView, No> {
+    admin.tenant(Some(id.to_owned()))?.rotate_api_key(how.old);
     view(admin, id)
 }
 

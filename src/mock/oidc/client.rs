@@ -9,7 +9,10 @@ use crate::mock::{
     core::Core,
     error::MockError,
     random,
-    records::client::{ClientRecord, check_redirect_uri},
+    records::{
+        client::{ClientRecord, check_redirect_uri},
+        old_secret::OldSecret,
+    },
 };
 
 /// A registered client, and the handle to it.
@@ -25,9 +28,28 @@ impl Client {
         &self.record.id
     }
 
-    /// The `client_secret`; none for a public client.
+    /// The `client_secret` that it was registered with; none for a public client.
     pub fn secret(&self) -> Option<&str> {
         self.record.secret.as_deref()
+    }
+
+    /// Replaces the `client_secret`, and gives the new one; `old` says what becomes of the one
+    /// before it (K97). A public client stays one: none.
+    pub fn rotate_secret(&self, old: OldSecret) -> Option<String> {
+        let mut new = None;
+        self.core.clients().change(&self.record.id, |client| {
+            if let Some(secret) = &mut client.secret {
+                old.replace(secret, &mut client.old_secret, random::token());
+                new = Some(secret.clone());
+            }
+        });
+        new
+    }
+
+    /// The `client_secret` as it is now.
+    pub(crate) fn present_secret(&self) -> Option<String> {
+        let known = self.core.clients().get(&self.record.id);
+        known.map_or_else(|| self.record.secret.clone(), |client| client.secret)
     }
 
     /// The name that the authorize page shows.
@@ -93,6 +115,7 @@ impl NewClient {
             record: ClientRecord {
                 id: random::name("client_"),
                 secret: Some(random::token()),
+                old_secret: None,
                 name: name.to_owned(),
                 tenant: name.to_owned(),
                 redirect_uris: Vec::new(),

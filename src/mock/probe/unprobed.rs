@@ -15,7 +15,7 @@ pub(super) fn unprobed() -> impl Iterator<Item = Finding> {
 const WHY: &[(&str, &[&str])] = &[
     (
         "needs a registered client",
-        &["K10", "K11", "K13", "K15", "K16", "K20", "K29"],
+        &["K10", "K11", "K13", "K15", "K16", "K20", "K29", "K97"],
     ),
     (
         "needs a person who signs in",

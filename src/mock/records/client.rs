@@ -11,6 +11,8 @@ use crate::mock::{error::MockError, here::is_here};
 pub(in crate::mock) struct ClientRecord {
     pub(in crate::mock) id: String,
     pub(in crate::mock) secret: Option<String>,
+    /// One that was replaced, and is still good (K97).
+    pub(in crate::mock) old_secret: Option<String>,
     pub(in crate::mock) name: String,
     pub(in crate::mock) tenant: String,
     pub(in crate::mock) redirect_uris: Vec<String>,
@@ -28,9 +30,9 @@ impl ClientRecord {
 
     /// Whether this is the client's secret, in constant time.
     pub(in crate::mock) fn has_secret(&self, secret: &str) -> bool {
-        self.secret
-            .as_ref()
-            .is_some_and(|own| own.as_bytes().ct_eq(secret.as_bytes()).into())
+        let is_it = |own: &String| own.as_bytes().ct_eq(secret.as_bytes()).into();
+        let [own, old] = [&self.secret, &self.old_secret];
+        own.as_ref().is_some_and(is_it) || old.as_ref().is_some_and(is_it)
     }
 }
 

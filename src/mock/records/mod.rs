@@ -6,6 +6,7 @@ pub(super) mod claims;
 pub(super) mod client;
 pub(super) mod file;
 pub(super) mod grants;
+pub(super) mod old_secret;
 pub(super) mod person;
 pub(super) mod secrets;
 pub(super) mod tenant;

@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use super::secrets::Secrets;
+use super::{old_secret::OldSecret, secrets::Secrets};
 use crate::mock::random;
 
 #[derive(Clone)]
 pub(in crate::mock) struct TenantRecord {
     pub(in crate::mock) id: String,
     pub(in crate::mock) api_key: String,
+    /// One that was replaced, and is still good (K97).
+    old_api_key: Option<String>,
     /// Whether the key may read statuses; if not, 403 (K43).
     pub(in crate::mock) may_read_status: bool,
     /// What its deliveries are signed with.
@@ -23,11 +25,21 @@ impl TenantRecord {
     fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            api_key: format!("key_{}", random::token()),
+            api_key: fresh_key(),
+            old_api_key: None,
             may_read_status: true,
             webhook_secrets: Secrets::generate(),
             window: None,
         }
+    }
+
+    pub(in crate::mock) fn rotate_api_key(&mut self, old: OldSecret) {
+        old.replace(&mut self.api_key, &mut self.old_api_key, fresh_key());
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        let is_it = |own: &String| own.as_bytes().ct_eq(key.as_bytes()).into();
+        is_it(&self.api_key) || self.old_api_key.as_ref().is_some_and(is_it)
     }
 
     /// Counts a request at `now`, on a clock that never goes back. If there were `most` in the
@@ -43,6 +55,10 @@ impl TenantRecord {
         self.window = Some((since, taken.saturating_add(1)));
         Ok(())
     }
+}
+
+fn fresh_key() -> String {
+    format!("key_{}", random::token())
 }
 
 /// By id.
@@ -66,8 +82,7 @@ impl Tenants {
 
     /// Whose API key this is. Each is compared in constant time.
     pub(in crate::mock) fn of_key(&self, key: &str) -> Option<TenantRecord> {
-        let is_it = |t: &&TenantRecord| bool::from(t.api_key.as_bytes().ct_eq(key.as_bytes()));
-        self.0.values().find(is_it).cloned()
+        self.0.values().find(|it| it.has_key(key)).cloned()
     }
 
     /// What deliveries to it are signed with.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::mock::{core::Core, webhooks::Webhooks};
+use crate::mock::{core::Core, records::old_secret::OldSecret, webhooks::Webhooks};
 
 /// A tenant at the mock: it has clients, and an API key for calls from server to server.
 ///
@@ -26,9 +26,17 @@ impl Tenant {
         &self.id
     }
 
-    /// Its API key, fresh at every start (K40).
+    /// Its API key when this handle was made, fresh at every start (K40).
     pub fn api_key(&self) -> &str {
         &self.api_key
+    }
+
+    /// Replaces its API key, and gives the new one; `old` says what becomes of the one before it
+    /// (K97).
+    pub fn rotate_api_key(&self, old: OldSecret) -> String {
+        let mut tenants = self.core.tenants();
+        tenants.change(&self.id, |tenant| tenant.rotate_api_key(old));
+        tenants.ensure(&self.id).api_key
     }
 
     /// What is delivered to it.

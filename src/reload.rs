@@ -1,0 +1,167 @@
+//! Taking up new secrets: asked for, tried, and only then in use.
+
+use std::time::Duration;
+
+use crate::{
+    api::Api,
+    clock::Clock,
+    oidc::OidcClient,
+    secret::Secret,
+    secrets::{
+        LiveSecrets, Offer, SecretFlaw, SecretKind, SecretProvider, Secrets, SecretsUnavailable,
+        Slot, Trial, WebhookOffer,
+    },
+};
+
+/// So long a provider may take.
+const PROVIDER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a reload came to, for each secret. Nothing of any is in here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadReport {
+    /// `KYCPORT_CLIENT_SECRET`.
+    pub client_secret: Reloaded,
+    /// `KYCPORT_TENANT_API_KEY`.
+    pub tenant_api_key: Reloaded,
+    /// `KYCPORT_WEBHOOK_SECRET`.
+    pub webhook_secret: Reloaded,
+}
+
+impl ReloadReport {
+    /// Whether nothing waits that a further reload could prove.
+    pub fn is_settled(&self) -> bool {
+        let sent = [self.client_secret, self.tenant_api_key];
+        !sent.iter().any(|it| matches!(it, Reloaded::Waits(_)))
+    }
+}
+
+/// What became of one secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reloaded {
+    /// The provider does not name it: what was in use still is.
+    NotNamed,
+    /// It is in use already.
+    Unchanged,
+    /// It is new, KYCPort accepts it, and it is in use.
+    Proven,
+    /// It is new, and the old one serves on.
+    Waits(Unproven),
+}
+
+/// Why a new secret is not proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unproven {
+    /// KYCPort refuses it. It may not know it yet.
+    Refused,
+    /// KYCPort could not be asked, or said that it has no time.
+    Unreachable,
+    /// KYCPort's answer does not tell a good secret from a bad one. Live use will.
+    Unclear,
+    /// No delivery was signed with it yet. It is believed, beside the old one.
+    NoDelivery,
+    /// It is one that was [forgotten](crate::RelyingParty::forget_old_webhook_secrets), and is not
+    /// believed.
+    Forgotten,
+}
+
+/// Why nothing was reloaded. What was in use still is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The configuration has no provider.
+    #[error("there is no provider of secrets: give one with `ConfigBuilder::secrets`")]
+    NoProvider,
+    /// The provider could not say what the secrets are.
+    #[error(transparent)]
+    Provider(#[from] SecretsUnavailable),
+    /// What the provider gave cannot be a secret.
+    #[error("{kind}: {flaw}")]
+    Flaw {
+        /// Which secret.
+        kind: SecretKind,
+        /// What is wrong with it.
+        flaw: SecretFlaw,
+    },
+}
+
+pub(crate) async fn reload(
+    provider: &dyn SecretProvider,
+    live: &LiveSecrets,
+    oidc: &OidcClient,
+    api: &Api,
+    clock: &dyn Clock,
+) -> Result<ReloadReport, ReloadError> {
+    // The provider is asked within the turn: what was read first is never taken up last.
+    let _turn = live.turn().await;
+    let secrets = ask(provider)
+        .await
+        .inspect_err(|error| tracing::warn!(%error, "the secrets were not reloaded"))?;
+    let webhook_secret = take_up_webhook(live, &secrets, clock);
+    let (client_secret, tenant_api_key) = tokio::join!(
+        take_up(&live.client, secrets.client_secret.as_ref(), |secret| {
+            oidc.try_secret(secret)
+        }),
+        take_up(&live.tenant_key, secrets.tenant_api_key.as_ref(), |key| {
+            api.try_key(key)
+        }),
+    );
+    Ok(ReloadReport {
+        client_secret,
+        tenant_api_key,
+        webhook_secret,
+    })
+}
+
+async fn ask(provider: &dyn SecretProvider) -> Result<Secrets, ReloadError> {
+    let secrets = tokio::time::timeout(PROVIDER_DEADLINE, provider.secrets()).await;
+    let secrets = secrets.map_err(|_| SecretsUnavailable::Late)??;
+    match secrets.flaw() {
+        Some((kind, flaw)) => Err(ReloadError::Flaw { kind, flaw }),
+        None => Ok(secrets),
+    }
+}
+
+async fn take_up<'a, F>(
+    slot: &Slot,
+    secret: Option<&'a Secret>,
+    attempt: impl Fn(&'a Secret) -> F,
+) -> Reloaded
+where
+    F: Future<Output = Trial>,
+{
+    let Some(secret) = secret else {
+        return Reloaded::NotNamed;
+    };
+    if slot.offer(secret) == Offer::Unchanged {
+        return Reloaded::Unchanged;
+    }
+    let why = match attempt(secret).await {
+        Trial::Accepted => {
+            slot.accepted(secret);
+            return Reloaded::Proven;
+        }
+        Trial::Refused => Unproven::Refused,
+        Trial::Unreachable => Unproven::Unreachable,
+        Trial::Unclear => Unproven::Unclear,
+    };
+    tracing::warn!(kind = %slot.kind(), ?why, "a new secret is not proven: the old one serves");
+    Reloaded::Waits(why)
+}
+
+fn take_up_webhook(live: &LiveSecrets, secrets: &Secrets, clock: &dyn Clock) -> Reloaded {
+    let Some(newest) = &secrets.webhook_secret else {
+        return Reloaded::NotNamed;
+    };
+    let previous = secrets.previous_webhook_secret.as_ref();
+    let why = match live.webhook.offer(newest, previous, clock.now()) {
+        WebhookOffer::Unchanged => return Reloaded::Unchanged,
+        WebhookOffer::AwaitsProof => Unproven::NoDelivery,
+        WebhookOffer::Forgotten => Unproven::Forgotten,
+    };
+    let kind = SecretKind::WebhookSecret;
+    tracing::info!(%kind, ?why, "a new webhook secret is not proven");
+    Reloaded::Waits(why)
+}

@@ -1,0 +1,47 @@
+//! What a secret must be, wherever it comes from.
+
+use super::{kind::SecretKind, webhook::MIN_WEBHOOK_SECRET_BYTES};
+
+/// Why a text cannot be a secret. Nothing of it is in here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretFlaw {
+    /// Nothing, or nothing but white space.
+    #[error("it is blank")]
+    Blank,
+    /// White space before or after it. A file may end in one newline.
+    #[error("there is white space before or after it")]
+    WhiteSpace,
+    /// A control character in it.
+    #[error("there is a control character in it")]
+    ControlCharacter,
+    /// A webhook secret of less than 16 bytes: who has seen one delivery could guess it (K80).
+    #[error("it is shorter than {MIN_WEBHOOK_SECRET_BYTES} bytes")]
+    Short,
+    /// It is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotText,
+    /// A file of more than 64 KiB: that is no secret.
+    #[error("it is larger than 64 KiB")]
+    TooLarge,
+}
+
+impl SecretFlaw {
+    pub(crate) fn of(kind: SecretKind, text: &str) -> Option<Self> {
+        let is_webhook = matches!(
+            kind,
+            SecretKind::WebhookSecret | SecretKind::PreviousWebhookSecret
+        );
+        if text.trim().is_empty() {
+            Some(Self::Blank)
+        } else if text.trim() != text {
+            Some(Self::WhiteSpace)
+        } else if text.chars().any(char::is_control) {
+            Some(Self::ControlCharacter)
+        } else if is_webhook && text.len() < MIN_WEBHOOK_SECRET_BYTES {
+            Some(Self::Short)
+        } else {
+            None
+        }
+    }
+}

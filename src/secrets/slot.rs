@@ -1,0 +1,152 @@
+//! One secret that is sent: the one in use, and one that is to replace it.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use super::kind::SecretKind;
+use crate::secret::Secret;
+
+/// One request tries no more secrets than these: the one it began with, the one that replaced it
+/// meanwhile, and the candidate.
+const MOST_TRIED: usize = 3;
+
+/// A secret that is sent to KYCPort. Read at each request; no lock is held while one is under way.
+///
+/// A candidate becomes the current one only when KYCPort has accepted it, so that what works is
+/// never replaced by what does not.
+pub(crate) struct Slot {
+    kind: SecretKind,
+    held: RwLock<Held>,
+}
+
+struct Held {
+    current: Option<Secret>,
+    candidate: Option<Secret>,
+}
+
+/// What became of a secret that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is in use already.
+    Unchanged,
+    /// It is the candidate.
+    Candidate,
+}
+
+impl Slot {
+    pub(crate) fn new(kind: SecretKind, current: Option<Secret>) -> Self {
+        let candidate = None;
+        Self {
+            kind,
+            held: RwLock::new(Held { current, candidate }),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> SecretKind {
+        self.kind
+    }
+
+    /// The one in use.
+    pub(crate) fn current(&self) -> Option<Secret> {
+        self.read().current.clone()
+    }
+
+    /// One that was not tried yet: what is in use by now, or the candidate.
+    pub(crate) fn other_than(&self, tried: &[Secret]) -> Option<Secret> {
+        if tried.len() >= MOST_TRIED {
+            return None;
+        }
+        let held = self.read();
+        let mut known = held.current.iter().chain(&held.candidate);
+        known.find(|secret| !tried.contains(secret)).cloned()
+    }
+
+    /// Takes a secret for the candidate. If it is the one in use, nothing is to replace that any
+    /// more.
+    pub(crate) fn offer(&self, secret: &Secret) -> Offer {
+        let mut held = self.write();
+        if held.current.as_ref() == Some(secret) {
+            held.candidate = None;
+            return Offer::Unchanged;
+        }
+        held.candidate = Some(secret.clone());
+        Offer::Candidate
+    }
+
+    /// KYCPort accepted this one: if it is the candidate, it is in use from here.
+    pub(crate) fn accepted(&self, secret: &Secret) {
+        if self.read().candidate.as_ref() != Some(secret) {
+            return;
+        }
+        let mut held = self.write();
+        // Another may have been offered since.
+        if held.candidate.as_ref() != Some(secret) {
+            return;
+        }
+        held.current = held.candidate.take();
+        drop(held);
+        tracing::info!(kind = %self.kind, "KYCPort accepts the new secret: it is in use");
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slot").field(&self.kind).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Offer, SecretKind, Slot};
+    use crate::secret::Secret;
+
+    fn slot() -> (Slot, [Secret; 3]) {
+        let secrets = ["old", "new", "newer"].map(Secret::new);
+        let slot = Slot::new(SecretKind::ClientSecret, Some(secrets[0].clone()));
+        (slot, secrets)
+    }
+
+    #[test]
+    fn a_candidate_serves_when_it_is_accepted() {
+        let (slot, [old, new, _]) = slot();
+        assert_eq!(slot.offer(&new), Offer::Candidate);
+        assert_eq!(slot.current(), Some(old.clone()));
+        assert_eq!(
+            slot.other_than(std::slice::from_ref(&old)),
+            Some(new.clone())
+        );
+        slot.accepted(&new);
+        assert_eq!(slot.current(), Some(new.clone()));
+        assert_eq!(slot.other_than(&[new]), None);
+    }
+
+    #[test]
+    fn what_is_no_candidate_any_more_does_not_serve() {
+        let (slot, [old, new, newer]) = slot();
+        slot.offer(&new);
+        slot.offer(&newer);
+        slot.accepted(&new);
+        assert_eq!(slot.current(), Some(old.clone()));
+        assert_eq!(slot.offer(&old), Offer::Unchanged);
+        slot.accepted(&newer);
+        assert_eq!(slot.current(), Some(old));
+    }
+
+    #[test]
+    fn a_request_that_began_before_goes_on_with_what_is_in_use_by_now() {
+        let (slot, [old, new, _]) = slot();
+        slot.offer(&new);
+        slot.accepted(&new);
+        assert_eq!(slot.other_than(&[old]), Some(new));
+    }
+}

@@ -1,0 +1,215 @@
+//! The secrets by which deliveries are believed: the newest, and those it replaces.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use super::kind::SecretKind;
+use crate::{clock::Timestamp, secret::Secret};
+
+/// The most that are believed at once; the oldest goes.
+pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
+/// The shortest that is taken, in bytes: 128 bits.
+pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
+/// So long after the newest was proven, what it replaced is believed: so long KYCPort may send what
+/// it signed before (K83).
+const LEFT_BEHIND: Duration = Duration::from_secs(96 * 3600);
+/// So many that were forgotten are known not to be taken again.
+const MOST_FORGOTTEN: usize = 64;
+
+pub(crate) struct WebhookSecrets {
+    held: RwLock<Held>,
+}
+
+struct Held {
+    /// Changes with every change, for whoever derives keys.
+    generation: u64,
+    /// The newest first.
+    secrets: Vec<Entry>,
+    /// Nothing that the newest signed has come since it replaced another.
+    awaits_proof: bool,
+    forgotten: Vec<Secret>,
+}
+
+struct Entry {
+    secret: Secret,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy)]
+enum Standing {
+    /// The configuration or the provider names it.
+    Named,
+    /// It was replaced, and is believed until this or, before the newest is proven, without end.
+    Leaving(Option<Timestamp>),
+}
+
+/// One that is believed.
+pub(crate) struct Believed {
+    /// What logs say of it.
+    pub(crate) name: String,
+    pub(crate) secret: Secret,
+    /// From then on no more.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What became of a secret that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WebhookOffer {
+    /// It is the newest already, and awaits nothing.
+    Unchanged,
+    /// It is believed beside the old ones, and no delivery was signed with it yet.
+    AwaitsProof,
+    /// It was forgotten on purpose, and is not taken.
+    Forgotten,
+}
+
+impl WebhookSecrets {
+    pub(crate) fn new(current: Option<Secret>, previous: Option<Secret>) -> Self {
+        let secrets = current.into_iter().chain(previous).map(|secret| Entry {
+            secret,
+            standing: Standing::Named,
+        });
+        Self {
+            held: RwLock::new(Held {
+                generation: 0,
+                secrets: secrets.collect(),
+                awaits_proof: false,
+                forgotten: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.read().generation
+    }
+
+    /// All that may be believed, the newest first, and of which generation that is.
+    pub(crate) fn believed(&self) -> (u64, Vec<Believed>) {
+        let held = self.read();
+        let all = held.secrets.iter().enumerate().map(|(at, entry)| Believed {
+            name: match at {
+                0 => "current".to_owned(),
+                1 => "previous".to_owned(),
+                _ => format!("previous-{at}"),
+            },
+            secret: entry.secret.clone(),
+            until: match entry.standing {
+                Standing::Named => None,
+                Standing::Leaving(until) => until,
+            },
+        });
+        (held.generation, all.collect())
+    }
+
+    /// Takes `newest` for the newest. What it replaces is believed on, and so is `previous` for as
+    /// long as it is named.
+    pub(crate) fn offer(
+        &self,
+        newest: &Secret,
+        previous: Option<&Secret>,
+        now: Timestamp,
+    ) -> WebhookOffer {
+        let mut held = self.write();
+        if held.forgotten.contains(newest) {
+            return WebhookOffer::Forgotten;
+        }
+        let previous = previous.filter(|it| *it != newest && !held.forgotten.contains(it));
+        let is_new = held.secrets.first().map(|it| &it.secret) != Some(newest);
+        held.awaits_proof |= is_new;
+        if is_new || previous.is_some() {
+            held.leave(now);
+        }
+        held.put(0, newest);
+        if let Some(previous) = previous {
+            held.put(1, previous);
+        }
+        held.secrets.truncate(MAX_WEBHOOK_SECRETS);
+        held.generation = held.generation.wrapping_add(1);
+        if held.awaits_proof {
+            WebhookOffer::AwaitsProof
+        } else {
+            WebhookOffer::Unchanged
+        }
+    }
+
+    /// A delivery was signed with this one. If it is the newest, what it replaced goes in 96 h.
+    pub(crate) fn verified_by(&self, secret: &Secret, now: Timestamp) {
+        let proves = |held: &Held| {
+            held.awaits_proof && held.secrets.first().map(|it| &it.secret) == Some(secret)
+        };
+        if !proves(&self.read()) {
+            return;
+        }
+        let mut held = self.write();
+        if !proves(&held) {
+            return;
+        }
+        held.awaits_proof = false;
+        for entry in &mut held.secrets {
+            if let Standing::Leaving(until @ None) = &mut entry.standing {
+                *until = Some(now.saturating_add(LEFT_BEHIND));
+            }
+        }
+        held.generation = held.generation.wrapping_add(1);
+        drop(held);
+        let kind = SecretKind::WebhookSecret;
+        tracing::info!(%kind, "a delivery is signed with the new secret: the old one goes in 96 h");
+    }
+
+    /// Believes the newest alone, at once and for good. Gives how many were forgotten.
+    pub(crate) fn forget_old(&self) -> usize {
+        let mut held = self.write();
+        let from = held.secrets.len().min(1);
+        let old: Vec<_> = held.secrets.drain(from..).map(|it| it.secret).collect();
+        let forgotten = old.len();
+        held.forgotten.splice(0..0, old);
+        held.forgotten.truncate(MOST_FORGOTTEN);
+        held.generation = held.generation.wrapping_add(1);
+        drop(held);
+        let kind = SecretKind::WebhookSecret;
+        tracing::info!(%kind, forgotten, "the old webhook secrets are forgotten");
+        forgotten
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// None is named any more.
+    fn leave(&mut self, now: Timestamp) {
+        let until = (!self.awaits_proof).then(|| now.saturating_add(LEFT_BEHIND));
+        for entry in &mut self.secrets {
+            if matches!(entry.standing, Standing::Named) {
+                entry.standing = Standing::Leaving(until);
+            }
+        }
+    }
+
+    /// At this place, or at the end, and nowhere else.
+    fn put(&mut self, at: usize, secret: &Secret) {
+        self.secrets.retain(|it| it.secret != *secret);
+        let entry = Entry {
+            secret: secret.clone(),
+            standing: Standing::Named,
+        };
+        self.secrets.insert(at.min(self.secrets.len()), entry);
+    }
+}
+
+impl Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let believed = self.read().secrets.len();
+        f.debug_struct("WebhookSecrets")
+            .field("believed", &believed)
+            .finish_non_exhaustive()
+    }
+}

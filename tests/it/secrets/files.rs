@@ -1,0 +1,145 @@
+//! Secrets in files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use kycport::{
+    Secret,
+    secrets::{SecretFiles, SecretFlaw, SecretProvider as _, SecretsUnavailable},
+};
+
+const CLIENT: &str = "KYCPORT_CLIENT_SECRET";
+const KEY: &str = "KYCPORT_TENANT_API_KEY";
+const WEBHOOK: &str = "KYCPORT_WEBHOOK_SECRET";
+const PREVIOUS: &str = "KYCPORT_WEBHOOK_SECRET_PREVIOUS";
+
+/// A directory of the test's own, which goes with it.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(test: &str) -> Self {
+        let name = format!("secrets-{test}-{}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn is(secret: Option<&Secret>, text: &str) -> bool {
+    secret.is_some_and(|secret| secret.expose() == text)
+}
+
+#[tokio::test]
+async fn a_directory_is_read_anew_and_what_is_not_there_is_left_out() {
+    let mounted = Mounted::new("directory");
+    let files = SecretFiles::in_directory(&mounted.0);
+    assert_eq!(files.secrets().await, Ok(kycport::secrets::Secrets::new()));
+    mounted.write(CLIENT, "the secret");
+    mounted.write(KEY, "the key\n");
+    mounted.write(WEBHOOK, "the webhook secret\r\n");
+    mounted.write(PREVIOUS, "the one before that");
+    let secrets = files.secrets().await.unwrap();
+    assert!(is(secrets.client_secret.as_ref(), "the secret"));
+    assert!(is(secrets.tenant_api_key.as_ref(), "the key"));
+    assert!(is(secrets.webhook_secret.as_ref(), "the webhook secret"));
+    assert!(is(
+        secrets.previous_webhook_secret.as_ref(),
+        "the one before that"
+    ));
+    mounted.write(CLIENT, "another");
+    let secrets = files.secrets().await.unwrap();
+    assert!(is(secrets.client_secret.as_ref(), "another"));
+}
+
+#[tokio::test]
+async fn what_is_no_secret_is_refused_with_the_files_name() {
+    let mounted = Mounted::new("flaws");
+    let large = vec![b'x'; 64 * 1024 + 1];
+    let flaws: [(&[u8], SecretFlaw); 8] = [
+        (b"", SecretFlaw::Blank),
+        (b"\n", SecretFlaw::Blank),
+        (b"the secret\n\n", SecretFlaw::WhiteSpace),
+        (b"the secret \n", SecretFlaw::WhiteSpace),
+        (b"\tthe secret", SecretFlaw::WhiteSpace),
+        (b"the\0secret", SecretFlaw::ControlCharacter),
+        (b"the \xff secret", SecretFlaw::NotText),
+        (&large, SecretFlaw::TooLarge),
+    ];
+    let path = mounted.path(CLIENT);
+    for (text, flaw) in flaws {
+        mounted.write(CLIENT, text);
+        for files in [
+            SecretFiles::in_directory(&mounted.0),
+            SecretFiles::new().client_secret(&path),
+        ] {
+            let error = files.secrets().await.unwrap_err();
+            assert!(
+                error.to_string().starts_with(path.to_str().unwrap()),
+                "{error}"
+            );
+            let path = path.clone();
+            assert_eq!(error, SecretsUnavailable::Flaw { path, flaw });
+        }
+    }
+    fs::remove_file(&path).unwrap();
+    mounted.write(WEBHOOK, "fifteen bytes..\n");
+    let error = SecretFiles::in_directory(&mounted.0).secrets().await;
+    let path = mounted.path(WEBHOOK);
+    let flaw = SecretFlaw::Short;
+    assert_eq!(error, Err(SecretsUnavailable::Flaw { path, flaw }));
+}
+
+#[tokio::test]
+async fn a_file_that_is_named_must_be_there_and_so_must_a_directory() {
+    let mounted = Mounted::new("missing");
+    let kind = io::ErrorKind::NotFound;
+    let path = mounted.path("nowhere");
+    let missing = Err(SecretsUnavailable::File {
+        path: path.clone(),
+        kind,
+    });
+    let files = SecretFiles::new().tenant_api_key(&path);
+    assert_eq!(files.secrets().await, missing);
+    let files = SecretFiles::in_directory(&path);
+    assert_eq!(files.secrets().await, missing);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_kubernetes_swaps_as_one_is_read_as_one() {
+    use std::os::unix::fs::symlink;
+
+    let mounted = Mounted::new("kubernetes");
+    for (version, text) in [("..1", "of old"), ("..2", "of now")] {
+        fs::create_dir(mounted.path(version)).unwrap();
+        mounted.write(&format!("{version}/{CLIENT}"), format!("secret {text}"));
+        mounted.write(&format!("{version}/{KEY}"), format!("key {text}"));
+    }
+    // One name leads to the old files and one to the new, as while they are swapped.
+    symlink(format!("..1/{CLIENT}"), mounted.path(CLIENT)).unwrap();
+    symlink(format!("..data/{KEY}"), mounted.path(KEY)).unwrap();
+    symlink("..2", mounted.path("..data")).unwrap();
+    let secrets = SecretFiles::in_directory(&mounted.0)
+        .secrets()
+        .await
+        .unwrap();
+    assert!(is(secrets.client_secret.as_ref(), "secret of now"));
+    assert!(is(secrets.tenant_api_key.as_ref(), "key of now"));
+}

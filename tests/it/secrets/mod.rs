@@ -1,0 +1,102 @@
+//! Secrets change while the app runs: what works is never replaced by what does not, and nobody's
+//! login is lost.
+
+mod app;
+mod client_secret;
+mod files;
+mod provider;
+mod shown;
+mod tenant_key;
+mod webhook_secret;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use kycport::{
+    ConfigBuilder, KycTier, ReloadReport, RelyingParty,
+    mock::{Endpoint, MockIssuer, Person},
+    secrets::Secrets,
+};
+
+use crate::direct::relying_party_with;
+
+/// What a provider's error may hold, and nobody may see.
+pub(crate) const CANARY: &str = "canary-in-the-error-of-a-provider";
+
+/// A secret store of the tenant's.
+#[derive(Clone, Default)]
+pub(crate) struct Vault {
+    holds: Arc<Mutex<Option<Secrets>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Vault {
+    pub(crate) fn holds(&self, secrets: Secrets) {
+        *self.holds.lock().unwrap() = Some(secrets);
+    }
+
+    pub(crate) fn fails(&self) {
+        *self.holds.lock().unwrap() = None;
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn say(&self) -> Result<Secrets, &'static str> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.holds.lock().unwrap().clone().ok_or(CANARY)
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) kyc: MockIssuer,
+    pub(crate) party: RelyingParty,
+    pub(crate) ada: Person,
+    pub(crate) vault: Vault,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(|config| config).await
+    }
+
+    pub(crate) async fn with(more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let kyc = MockIssuer::start().await;
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let vault = Vault::default();
+        let own = vault.clone();
+        let party = relying_party_with(&kyc, |config| {
+            let limit = Duration::from_secs(10);
+            let config = config.retries(1, Duration::from_millis(1), limit);
+            more(config.secrets(move || {
+                let said = own.say();
+                async move { said }
+            }))
+        });
+        Self {
+            kyc,
+            party,
+            ada,
+            vault,
+        }
+    }
+
+    /// What a reload comes to when the vault holds this.
+    pub(crate) async fn reload(&self, secrets: Secrets) -> ReloadReport {
+        self.vault.holds(secrets);
+        self.party.reload_secrets().await.unwrap()
+    }
+
+    /// How often this was asked since it was looked at last.
+    pub(crate) fn asked(&self, endpoint: Endpoint) -> usize {
+        let asked = self.kyc.requests(endpoint).count();
+        self.kyc.forget_requests();
+        asked
+    }
+}

@@ -1,0 +1,116 @@
+//! What a provider may do wrong, and several reloads at once.
+
+use futures_util::poll;
+use kycport::{
+    ReloadError, Reloaded,
+    mock::{Endpoint, OldSecret},
+    secrets::{SecretFlaw, SecretKind, Secrets, SecretsUnavailable},
+};
+
+use super::Stage;
+use crate::direct::{relying_party, sign_in};
+
+#[tokio::test]
+async fn without_a_provider_there_is_nothing_to_reload() {
+    let kyc = kycport::mock::MockIssuer::start().await;
+    let error = relying_party(&kyc).reload_secrets().await.unwrap_err();
+    assert_eq!(error, ReloadError::NoProvider);
+}
+
+#[tokio::test]
+async fn one_that_fails_changes_nothing() {
+    let stage = Stage::new().await;
+    stage.vault.fails();
+    let error = stage.party.reload_secrets().await.unwrap_err();
+    assert_eq!(error, ReloadError::Provider(SecretsUnavailable::Failed));
+    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_does_not_keep_the_next_reload_waiting_for_ever() {
+    let config = kycport::Config::builder("client", "https://app.example.test/auth/callback")
+        .secrets(std::future::pending::<Result<Secrets, ()>>);
+    let party = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
+    let (first, second) = tokio::join!(party.reload_secrets(), party.reload_secrets());
+    let late = Err(ReloadError::Provider(SecretsUnavailable::Late));
+    assert_eq!((first, second), (late.clone(), late));
+}
+
+#[tokio::test]
+async fn a_flaw_in_one_secret_changes_none() {
+    let stage = Stage::new().await;
+    let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    let good = Secrets::new().client_secret(new);
+    let flaws = [
+        ("", SecretFlaw::Blank),
+        (" \n", SecretFlaw::Blank),
+        ("the key\n", SecretFlaw::WhiteSpace),
+        (" the key", SecretFlaw::WhiteSpace),
+        ("the\nkey", SecretFlaw::ControlCharacter),
+    ];
+    for (text, flaw) in flaws {
+        stage.vault.holds(good.clone().tenant_api_key(text));
+        let error = stage.party.reload_secrets().await.unwrap_err();
+        let kind = SecretKind::TenantApiKey;
+        assert_eq!(error, ReloadError::Flaw { kind, flaw }, "{text:?}");
+    }
+    for (kind, secrets) in [
+        (
+            SecretKind::WebhookSecret,
+            good.clone().webhook_secret("fifteen bytes.."),
+        ),
+        (
+            SecretKind::PreviousWebhookSecret,
+            good.clone().previous_webhook_secret("short"),
+        ),
+    ] {
+        stage.vault.holds(secrets);
+        let error = stage.party.reload_secrets().await.unwrap_err();
+        let flaw = SecretFlaw::Short;
+        assert_eq!(error, ReloadError::Flaw { kind, flaw });
+    }
+    assert_eq!(stage.asked(Endpoint::Token), 0);
+    assert_eq!(stage.reload(good).await.client_secret, Reloaded::Proven);
+}
+
+#[tokio::test]
+async fn reloads_take_turns() {
+    let stage = Stage::new().await;
+    let rotate = || stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    let (new, newer) = (rotate(), rotate());
+    stage.vault.holds(Secrets::new().client_secret(new));
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let (first, second) = tokio::join!(stage.party.reload_secrets(), async {
+        gate.wait_for(1).await;
+        stage
+            .vault
+            .holds(Secrets::new().client_secret(newer.clone()));
+        let mut second = Box::pin(stage.party.reload_secrets());
+        assert!(poll!(&mut second).is_pending());
+        assert_eq!(stage.vault.asked(), 1, "the first is still under way");
+        gate.release();
+        second.await
+    });
+    assert_eq!(first.unwrap().client_secret, Reloaded::Proven);
+    assert_eq!(second.unwrap().client_secret, Reloaded::Proven);
+    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
+    let requests = stage.kyc.requests(Endpoint::Token);
+    let last = requests.last().unwrap();
+    assert_eq!(last.form("client_secret"), Some(newer.as_str()));
+}
+
+#[tokio::test]
+async fn one_that_is_given_up_lets_the_next_have_its_turn() {
+    let stage = Stage::new().await;
+    let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    stage.vault.holds(Secrets::new().client_secret(new));
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    tokio::select! {
+        biased;
+        () = gate.wait_for(1) => {}
+        _ = stage.party.reload_secrets() => panic!("it is held"),
+    }
+    gate.release();
+    let report = stage.party.reload_secrets().await.unwrap();
+    assert_eq!(report.client_secret, Reloaded::Proven);
+}

@@ -1,0 +1,79 @@
+//! Nothing of a secret is shown, whatever happens to it.
+
+use kycport::{
+    mock::{Endpoint, OldSecret},
+    secrets::Secrets,
+};
+
+use super::{CANARY, Stage};
+use crate::{direct::sign_in, leaks::Log};
+
+#[tokio::test]
+async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
+    // cases 137, 138
+    let (log, _guard) = Log::capture();
+    let stage = Stage::new().await;
+    let wrong = "canary-of-a-wrong-client-secret";
+    let broken = "canary-of-a-broken-key\n";
+    let hook = "canary-of-a-webhook-secret";
+    let old = stage.kyc.client().secret().unwrap().to_owned();
+    let old_key = stage.kyc.tenant().api_key().to_owned();
+    let old_hook = stage.kyc.webhooks().secret();
+    let mut shown = vec![format!("{:?}{:?}", stage.party, stage.party.config())];
+
+    stage.vault.fails();
+    let error = stage.party.reload_secrets().await.unwrap_err();
+    shown.push(format!("{error} {error:?}"));
+    stage.vault.holds(Secrets::new().tenant_api_key(broken));
+    let error = stage.party.reload_secrets().await.unwrap_err();
+    shown.push(format!("{error} {error:?}"));
+    let report = stage.reload(Secrets::new().client_secret(wrong)).await;
+    shown.push(format!("{report:?}"));
+    let new = stage.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
+    let new_key = stage.kyc.tenant().rotate_api_key(OldSecret::Ends);
+    let all = Secrets::new()
+        .client_secret(&new)
+        .tenant_api_key(&new_key)
+        .webhook_secret(hook);
+    shown.push(format!("{all:?}"));
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+    shown.push(format!("{:?}", stage.reload(all).await));
+    drop(fault);
+    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
+    stage.party.forget_old_webhook_secrets();
+    shown.push(format!("{:?}", stage.party));
+    shown.push(format!("{:?}", stage.party.webhook_verifier()));
+    let verifier = stage.party.webhook_verifier().build().unwrap();
+    shown.push(format!("{verifier:?}"));
+
+    let log = log.text();
+    for told in [
+        "KYCPORT_CLIENT_SECRET",
+        "KYCPORT_TENANT_API_KEY",
+        "KYCPORT_WEBHOOK_SECRET",
+        "Refused",
+        "Unreachable",
+        "it is in use",
+        "are forgotten",
+        "were not reloaded",
+    ] {
+        assert!(log.contains(told), "{told} is not in {log}");
+    }
+    shown.push(log);
+    let secrets = [
+        wrong,
+        broken.trim(),
+        hook,
+        &old,
+        &old_key,
+        &old_hook,
+        &new,
+        &new_key,
+        CANARY,
+    ];
+    for text in shown {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The tenant's API key is replaced.
+
+use futures_util::future::join_all;
+use kycport::{
+    KycTier, Reloaded, Unproven,
+    cases::{CaptureFile, Upload},
+    kyc::StatusError,
+    mock::{Endpoint, OldSecret, samples},
+    secrets::Secrets,
+};
+
+use super::Stage;
+
+impl Stage {
+    fn rotate_key(&self, old: OldSecret) -> Secrets {
+        Secrets::new().tenant_api_key(self.kyc.tenant().rotate_api_key(old))
+    }
+
+    async fn status(&self) -> Result<(), StatusError> {
+        self.party.status().status(self.ada.id()).await.map(drop)
+    }
+
+    /// The new key is known here, and could not be tried.
+    async fn waiting(&self, new: Secrets) {
+        let fault = self.kyc.on(Endpoint::Status).fail(503).once();
+        let report = self.reload(new).await;
+        fault.assert_hit();
+        assert_eq!(
+            report.tenant_api_key,
+            Reloaded::Waits(Unproven::Unreachable)
+        );
+        self.kyc.forget_requests();
+    }
+}
+
+#[tokio::test]
+async fn with_overlap_the_new_one_is_proven_and_serves() {
+    let stage = Stage::new().await;
+    let new = stage.rotate_key(OldSecret::Stays);
+    assert_eq!(
+        stage.reload(new.clone()).await.tenant_api_key,
+        Reloaded::Proven
+    );
+    // The old one ends only now.
+    stage.rotate_key(OldSecret::Stays);
+    stage.asked(Endpoint::Status);
+    stage.status().await.unwrap();
+    assert_eq!(stage.asked(Endpoint::Status), 1);
+    assert_eq!(stage.reload(new).await.tenant_api_key, Reloaded::Unchanged);
+    assert_eq!(stage.asked(Endpoint::Status), 0);
+}
+
+#[tokio::test]
+async fn where_the_old_one_ends_at_once_no_call_is_lost() {
+    // K97
+    let stage = Stage::new().await;
+    let new = stage.rotate_key(OldSecret::Ends);
+    stage.waiting(new).await;
+    let (statuses, case) = tokio::join!(
+        join_all((0..8).map(|_| stage.status())),
+        stage.party.cases().open(stage.ada.id(), &KycTier::T2),
+    );
+    assert_eq!(statuses, vec![Ok(()); 8]);
+    case.unwrap();
+    stage.asked(Endpoint::Status);
+    stage.status().await.unwrap();
+    assert_eq!(stage.asked(Endpoint::Status), 1, "the new one is in use");
+}
+
+#[tokio::test]
+async fn an_upload_is_made_again_with_the_new_one() {
+    let stage = Stage::new().await;
+    let cases = stage.party.cases();
+    let case = cases.open(stage.ada.id(), &KycTier::T2).await.unwrap();
+    let new = stage.rotate_key(OldSecret::Ends);
+    stage.waiting(new).await;
+    let upload = Upload::new(
+        CaptureFile::bytes(samples::document("ada")),
+        CaptureFile::bytes(samples::selfie("ada")),
+    );
+    let received = cases.upload(&case.id, upload).await.unwrap();
+    assert_eq!(received, ["document", "selfie"]);
+}
+
+#[tokio::test]
+async fn a_wrong_one_never_replaces_the_old_one() {
+    let stage = Stage::new().await;
+    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    let report = stage.reload(wrong).await;
+    assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+    let refused = stage.kyc.on(Endpoint::Status).fail(401).once();
+    stage.asked(Endpoint::Status);
+    let error = stage.status().await.unwrap_err();
+    assert!(
+        matches!(error, StatusError::Refused { status: 401, .. }),
+        "{error:?}"
+    );
+    refused.assert_hit();
+    assert_eq!(stage.asked(Endpoint::Status), 2);
+    stage.status().await.unwrap();
+    assert_eq!(stage.asked(Endpoint::Status), 1);
+}
+
+#[tokio::test]
+async fn one_without_the_right_to_read_is_not_good() {
+    // K47
+    let stage = Stage::new().await;
+    let new = stage.rotate_key(OldSecret::Stays);
+    stage.kyc.tenant().revoke_status_right();
+    let report = stage.reload(new).await;
+    assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+    // 403 is said of the right, and another key is not tried for it.
+    stage.asked(Endpoint::Status);
+    stage.status().await.unwrap_err();
+    assert_eq!(stage.asked(Endpoint::Status), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_any_key_would_get_proves_nothing() {
+    let stage = Stage::new().await;
+    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    for status in [404, 400] {
+        let _fault = stage.kyc.on(Endpoint::Status).fail(status).always();
+        let report = stage.reload(wrong.clone()).await;
+        assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Unclear));
+    }
+    stage.status().await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_questions_prove_nothing_either() {
+    let stage = Stage::new().await;
+    let new = stage.rotate_key(OldSecret::Stays);
+    let _fault = stage
+        .kyc
+        .on(Endpoint::Status)
+        .fail(429)
+        .retry_after(60)
+        .once();
+    let report = stage.reload(new).await;
+    assert_eq!(
+        report.tenant_api_key,
+        Reloaded::Waits(Unproven::Unreachable)
+    );
+}
+
+#[tokio::test]
+async fn one_that_was_not_there_at_the_start_serves_once_it_is_proven() {
+    let kyc = kycport::mock::MockIssuer::start().await;
+    let key = kyc.tenant().api_key().to_owned();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    let config = kycport::Config::builder(kyc.client().id(), "http://127.0.0.1:9/auth/callback")
+        .issuer(kyc.issuer())
+        .discovery_url(kyc.discovery_url())
+        .secrets(move || {
+            let secrets = Secrets::new().tenant_api_key(key.clone());
+            async move { Ok::<_, ()>(secrets) }
+        });
+    let party = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
+    assert!(!party.status().is_configured());
+    let report = party.reload_secrets().await.unwrap();
+    assert_eq!(report.tenant_api_key, Reloaded::Proven);
+    assert!(party.status().is_configured());
+    party.status().status(ada.id()).await.unwrap();
+}
