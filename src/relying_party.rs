@@ -44,6 +44,8 @@ impl RelyingParty {
     /// # Errors
     /// [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
+        #[cfg(feature = "metrics")]
+        crate::observe::describe();
         let http = HttpClient::new(config.deadlines, &config.trust)?;
         let oidc = OidcClient::new(config.oidc.clone(), http.clone(), Arc::clone(&config.clock));
         let api = Api::new(
