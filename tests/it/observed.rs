@@ -13,6 +13,7 @@ use tracing::{
     subscriber::DefaultGuard,
 };
 use tracing_subscriber::{
+    EnvFilter,
     layer::{Context, Layer, SubscriberExt as _},
     registry::LookupSpan,
 };
@@ -64,6 +65,16 @@ impl Observed {
         keep_every_line_on();
         let own = Self::default();
         let subscriber = tracing_subscriber::registry().with(own.clone());
+        (own, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The same, as a subscriber that lets only some through.
+    pub(crate) fn listen_to(filter: &str) -> (Self, DefaultGuard) {
+        keep_every_line_on();
+        let own = Self::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(EnvFilter::new(filter))
+            .with(own.clone());
         (own, tracing::subscriber::set_default(subscriber))
     }
 
