@@ -29,7 +29,7 @@ pub(crate) async fn in_time<T, E: Coded>(
         Ok(Err(error)) => error.code(),
         Err(_) => "timeout".to_owned(),
     };
-    tracing::warn!(code, "{what} is not available");
+    crate::observe::backend_unavailable(what, &code);
     Err(NotAvailable)
 }
 

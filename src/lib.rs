@@ -18,6 +18,7 @@ mod http;
 pub mod kyc;
 #[cfg(feature = "mock")]
 pub mod mock;
+mod observe;
 pub mod oidc;
 mod reload;
 mod relying_party;

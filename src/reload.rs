@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     api::Api,
     clock::Clock,
+    observe,
     oidc::OidcClient,
     secret::Secret,
     secrets::{
@@ -67,6 +68,18 @@ pub enum Unproven {
     Forgotten,
 }
 
+impl Unproven {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Unclear => "unclear",
+            Self::NoDelivery => "no_delivery",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
 /// Why nothing was reloaded. What was in use still is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -98,7 +111,7 @@ pub(crate) async fn reload(
     let _turn = live.turn().await;
     let secrets = ask(provider)
         .await
-        .inspect_err(|error| tracing::warn!(%error, "the secrets were not reloaded"))?;
+        .inspect_err(observe::secrets_not_reloaded)?;
     let webhook_secret = take_up_webhook(live, &secrets, clock);
     let (client_secret, tenant_api_key) = tokio::join!(
         take_up(&live.client, secrets.client_secret.as_ref(), |secret| {
@@ -147,7 +160,7 @@ where
         Trial::Unreachable => Unproven::Unreachable,
         Trial::Unclear => Unproven::Unclear,
     };
-    tracing::warn!(kind = %slot.kind(), ?why, "a new secret is not proven: the old one serves");
+    observe::secret_waits(slot.kind().variable(), why.reason());
     Reloaded::Waits(why)
 }
 
@@ -161,7 +174,10 @@ fn take_up_webhook(live: &LiveSecrets, secrets: &Secrets, clock: &dyn Clock) -> 
         WebhookOffer::AwaitsProof => Unproven::NoDelivery,
         WebhookOffer::Forgotten => Unproven::Forgotten,
     };
-    let kind = SecretKind::WebhookSecret;
-    tracing::info!(%kind, ?why, "a new webhook secret is not proven");
+    let name = SecretKind::WebhookSecret.variable();
+    match why {
+        Unproven::NoDelivery => observe::webhook_secret_added(name),
+        _ => observe::secret_waits(name, why.reason()),
+    }
     Reloaded::Waits(why)
 }

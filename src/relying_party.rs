@@ -49,6 +49,8 @@ impl RelyingParty {
     /// # Errors
     /// [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
+        #[cfg(feature = "metrics")]
+        crate::observe::describe();
         let http = HttpClient::new(config.deadlines, &config.trust)?;
         let secrets = config.live_secrets();
         let oidc = OidcClient::new(

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     api::{Api, Failure, MAX_ANSWER_BYTES, Undone},
     http::{Answer, Repeat, TransportError},
+    observe::{self, Call},
     wire::{
         cases::{IDEMPOTENCY_KEY, OpenCase, UploadResponse},
         kyc::KycTier,
@@ -65,11 +66,14 @@ impl CaseClient {
     /// nobody knows the id of; without documents it decides nothing, and another can be opened.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
-        let told = self
-            .api
-            .tell(|authorization| self.send(request(authorization, None)))
-            .await;
-        opened(&told?, person_id)
+        let open = async {
+            let told = self
+                .api
+                .tell(|authorization| self.send(request(authorization, None)))
+                .await;
+            opened(&told?, person_id)
+        };
+        observe::call(Call::OpenCase, open).await
     }
 
     /// The same with an `Idempotency-Key`, so that it can be sent again: three attempts, and any
@@ -93,15 +97,18 @@ impl CaseClient {
         }
         let request = self.request_to_open(person_id, level)?;
         let send = |authorization| self.send(request(authorization, Some(key.clone())));
-        match self.api.call(Repeat::Question, send).await {
-            Ok(answer) => opened(&answer, person_id),
-            // The last attempt may have done it, and calling this again tells.
-            Err(failure @ Failure::Unavailable { .. }) => Err(Undone::Unknown(failure).into()),
-            Err(failure @ Failure::Transport(TransportError::Timeout | TransportError::Broken)) => {
-                Err(Undone::Unknown(failure).into())
+        let open = async {
+            match self.api.call(Repeat::Question, send).await {
+                Ok(answer) => opened(&answer, person_id),
+                // The last attempt may have done it, and calling this again tells.
+                Err(
+                    failure @ (Failure::Unavailable { .. }
+                    | Failure::Transport(TransportError::Timeout | TransportError::Broken)),
+                ) => Err(Undone::Unknown(failure).into()),
+                Err(failure) => Err(failure.into()),
             }
-            Err(failure) => Err(failure.into()),
-        }
+        };
+        observe::call(Call::OpenCase, open).await
     }
 
     /// Reads a case: three attempts and 20 s at most.
@@ -109,12 +116,15 @@ impl CaseClient {
     /// # Errors
     /// [`CaseError`]. A case of another tenant is `case_not_found`, like none.
     pub async fn get(&self, case_id: &str) -> Result<Case, CaseError> {
-        let answer = self.api.ask(&self.url(case_id, None)?).await?;
-        let case = Case::read(&answer)?;
-        if case.id != case_id {
-            return Err(CaseError::OtherCase);
-        }
-        Ok(case)
+        let read = async {
+            let answer = self.api.ask(&self.url(case_id, None)?).await?;
+            let case = Case::read(&answer)?;
+            if case.id != case_id {
+                return Err(CaseError::OtherCase);
+            }
+            Ok(case)
+        };
+        observe::call(Call::ReadCase, read).await
     }
 
     /// The same, of one person: to be called with an id that came from their browser.
@@ -139,6 +149,10 @@ impl CaseClient {
     /// # Errors
     /// [`CaseError::Upload`] if KYCPort would refuse it, or the files broke off; else [`CaseError`].
     pub async fn upload(&self, case_id: &str, upload: Upload) -> Result<Vec<String>, CaseError> {
+        observe::call(Call::Upload, self.send_upload(case_id, upload)).await
+    }
+
+    async fn send_upload(&self, case_id: &str, upload: Upload) -> Result<Vec<String>, CaseError> {
         let url = self.url(case_id, Some("upload"))?;
         self.api.require_key()?;
         let limit = self.settings.max_file_bytes;
@@ -192,7 +206,8 @@ impl CaseClient {
                 .body(Vec::new());
             self.send(request)
         });
-        let decision = Decision::read(&told.await?).map_err(CaseError::after_the_deed)?;
+        let decide = async { Decision::read(&told.await?).map_err(CaseError::after_the_deed) };
+        let decision = observe::call(Call::Decide, decide).await?;
         self.decided(case, decision.clone()).await;
         Ok(decision)
     }

@@ -34,6 +34,7 @@ mod file;
 mod media;
 mod multipart;
 mod prepared;
+mod reason;
 #[cfg(feature = "web")]
 mod relay;
 mod settings;

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api::MAX_ANSWER_BYTES,
     http::TransportError,
+    observe::{self, Call},
     wire::cases::{
         APPLICANT_PREFIX, DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, LivenessMode, SELFIE,
         UploadResponse,
@@ -91,6 +92,18 @@ pub enum RelayError {
 impl CaseClient {
     /// Hands a form on, part by part, as it comes. `body` is dropped when KYCPort has answered.
     pub(crate) async fn relay<E>(
+        &self,
+        case_id: &str,
+        content_type: &str,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Result<Relayed, RelayError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        observe::call(Call::Upload, self.hand_on(case_id, content_type, body)).await
+    }
+
+    async fn hand_on<E>(
         &self,
         case_id: &str,
         content_type: &str,

@@ -61,6 +61,7 @@ pub(super) struct WebSettings {
     pub(super) signed_out_me: SignedOutMe,
     pub(super) assurance_max_age: Duration,
     pub(super) cache: Arc<dyn AssuranceCache>,
+    pub(super) log_key: Option<Secret>,
 }
 
 impl ConfigBuilder {
@@ -107,6 +108,7 @@ impl ConfigBuilder {
                 signed_out_me: SignedOutMe::default(),
                 assurance_max_age: Duration::from_secs(600),
                 cache: Arc::new(MemoryCache::default()),
+                log_key: None,
             },
         }
     }
@@ -325,6 +327,14 @@ impl ConfigBuilder {
     /// What `GET /auth/me` answers when nobody is signed in: 401.
     pub fn signed_out_me(mut self, answer: SignedOutMe) -> Self {
         self.web.signed_out_me = answer;
+        self
+    }
+
+    /// `KYCPORT_LOG_KEY`: under which the log names people, sessions and events, 32 bytes or more.
+    /// Instances that share it name them alike; without it each process has a key of its own. It
+    /// keeps who they are from whoever reads the log: see [operations](crate::guide::operations).
+    pub fn log_key(mut self, key: impl Into<String>) -> Self {
+        self.web.log_key = Some(Secret::new(key));
         self
     }
 

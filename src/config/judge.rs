@@ -10,13 +10,13 @@ use super::{
     error::{ConfigError, Setting},
     names, rules,
 };
-#[cfg(feature = "web")]
-use crate::web;
 use crate::{
     http::{Origin, Trust},
     oidc::{self, MetadataPolicy},
     wire::authorize,
 };
+#[cfg(feature = "web")]
+use crate::{observe::LogKey, web};
 
 /// KYCPort's issuer (K2).
 const PRODUCTION_ISSUER: &str = "https://www.kycport.com";
@@ -221,6 +221,10 @@ impl ConfigBuilder {
             cache: std::sync::Arc::clone(&self.web.cache),
             transaction_lifetime: self.login_lifetime,
             skew: self.skew,
+            log_key: match &self.web.log_key {
+                Some(key) => rules::log_key(names::LOG_KEY, key)?,
+                None => LogKey::of_this_process(),
+            },
         })
     }
 }

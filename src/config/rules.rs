@@ -3,6 +3,8 @@
 use url::Url;
 
 use super::error::{ConfigError, Setting};
+#[cfg(feature = "web")]
+use crate::observe::LogKey;
 use crate::{
     http::{Origin, Trust, is_transport_secure},
     oidc::RESERVED_PARAMETERS,
@@ -113,6 +115,20 @@ pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError
         return Err(setting.refuse("a control character", "Copy it from KYCPort's console"));
     }
     Ok(Secret::new(text))
+}
+
+/// A key for names in the log: too long to be tried.
+#[cfg(feature = "web")]
+pub(super) fn log_key(setting: Setting, key: &Secret) -> Result<LogKey, ConfigError> {
+    const LEAST: usize = 32;
+    let length = secret(setting, key.expose())?.expose().len();
+    if length < LEAST {
+        return Err(setting.refuse(
+            format!("{length} bytes"),
+            "Make one with: openssl rand -base64 32",
+        ));
+    }
+    Ok(LogKey::new(key))
 }
 
 /// Scopes: `openid` among them (K13), each once, each what RFC 6749 section 3.3 allows.

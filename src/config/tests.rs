@@ -111,6 +111,22 @@ fn what_is_missing_is_named() {
     }
 }
 
+#[cfg(feature = "web")]
+#[test]
+fn a_log_key_that_could_be_tried_is_refused() {
+    for (key, is_one) in [
+        ("", false),
+        ("0123456789abcdef0123456789abcde", false),
+        ("0123456789abcdef0123456789abcdef", true),
+        (" 0123456789abcdef0123456789abcdef", false),
+    ] {
+        let config = from(&[("KYCPORT_LOG_KEY", key)]);
+        assert_eq!(config.is_ok(), is_one, "{key:?}");
+        let said = config.err().unwrap_or_default();
+        assert_eq!(said.contains("KYCPORT_LOG_KEY"), !is_one, "{said}");
+    }
+}
+
 #[test]
 fn plain_http_is_for_loopback() {
     for origin in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
@@ -159,6 +175,8 @@ fn debug_shows_no_secret() {
         .client_secret("canary")
         .tenant_api_key("canary")
         .webhook_secret("canary");
+    #[cfg(feature = "web")]
+    let builder = builder.log_key("a canary that is as long as a key is");
     assert!(!format!("{builder:?}").contains("canary"));
     assert!(!format!("{:?}", builder.build().unwrap()).contains("canary"));
 }

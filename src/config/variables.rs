@@ -41,5 +41,9 @@ pub(super) fn from_variables(
     builder.previous_webhook_secret = get(names::PREVIOUS_WEBHOOK_SECRET)?.map(Secret::new);
     builder.scopes =
         get(names::SCOPES)?.map(|scopes| scopes.split_whitespace().map(str::to_owned).collect());
+    #[cfg(feature = "web")]
+    {
+        builder.web.log_key = get(names::LOG_KEY)?.map(Secret::new);
+    }
     Ok(builder)
 }

@@ -16,10 +16,14 @@ pub mod contract {}
 #[doc = include_str!("cases.md")]
 pub mod cases {}
 
+/// What the crate logs and counts, and what to do about it.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+
 /// How ten instances are one app: in Redis, or in Postgres.
 #[doc = include_str!("instances.md")]
 pub mod instances {}
 
 /// How secrets are replaced while the app runs.
-#[doc = include_str!("operations.md")]
-pub mod operations {}
+#[doc = include_str!("secrets.md")]
+pub mod secrets {}

@@ -2,6 +2,7 @@
 
 mod freshness;
 mod origin;
+mod reason;
 mod retry;
 mod trust;
 

@@ -14,7 +14,10 @@ use rand::RngExt as _;
 use tokio::sync::Semaphore;
 
 use super::{Answer, TransportError};
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    observe::{self, Reason as _},
+};
 
 /// How often, how soon, and how long.
 #[derive(Debug, Clone, Copy)]
@@ -169,6 +172,7 @@ impl Caller {
                     None => result.map_err(CallError::Transport),
                 };
             }
+            observe::retried(attempt, reason(&result), pause);
             wait(pause).await;
             attempt = attempt.saturating_add(1);
         }
@@ -204,6 +208,7 @@ impl Caller {
     }
 
     fn close_gate(&self, pause: Duration) {
+        observe::gate_closed(pause);
         let until = self.clock.monotonic().saturating_add(pause);
         let mut closed_until = self
             .shared
@@ -252,6 +257,15 @@ impl Caller {
             .shared
             .budget
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, back);
+    }
+}
+
+/// Why an attempt was not the last.
+fn reason(result: &Result<Answer, TransportError>) -> &'static str {
+    match result {
+        Err(error) => error.reason(),
+        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+        Ok(_) => "unavailable",
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
+    observe,
     wire::kyc::{KycStatus, KycTier},
 };
 
@@ -88,11 +89,7 @@ impl Assurance {
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
         if !self.says_the_same(&other) && self.checked_at == other.checked_at {
-            tracing::warn!(
-                one = ?self.source,
-                other = ?other.source,
-                "two sources differ about a person; the stricter is believed"
-            );
+            observe::sources_differ(&self.source, &other.source);
         }
         let takes_other = match other.checked_at.cmp(&self.checked_at) {
             std::cmp::Ordering::Greater => true,

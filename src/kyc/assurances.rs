@@ -16,13 +16,14 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
+use tracing::Instrument as _;
 
 use super::{
     assurance::Assurance,
     cache::{AssuranceCache, CacheUnavailable, PersonKey},
     status::StatusError,
 };
-use crate::{clock::Clock, wire::kyc::KycStatus};
+use crate::{clock::Clock, observe, wire::kyc::KycStatus};
 
 /// The cache gets so long for one operation.
 const CACHE_DEADLINE: Duration = Duration::from_secs(1);
@@ -91,13 +92,13 @@ impl Assurances {
         let latest = in_time(self.0.cache.get(person))
             .await
             .unwrap_or_else(|_| {
-                tracing::warn!("the assurance cache cannot be read");
+                observe::cache_failed("read");
                 None
             })?;
         if latest.checked_at > self.0.clock.now() {
             // Of a clock that was set back since. It would be the newest until its time comes, and
             // everything that is heard until then would be lost on it.
-            tracing::warn!("the assurance cache is ahead of the clock: asking again");
+            observe::cache_ahead();
             self.forget(person).await;
             return None;
         }
@@ -106,7 +107,7 @@ impl Assurances {
 
     async fn forget(&self, person: &PersonKey) {
         if in_time(self.0.cache.forget(person)).await.is_err() {
-            tracing::warn!("the assurance cache cannot be written");
+            observe::cache_failed("write");
         }
     }
 
@@ -124,7 +125,7 @@ impl Assurances {
         // Whatever is ahead of the clock makes room first.
         let _ = self.latest(person).await;
         if in_time(self.0.cache.put(person, assurance)).await.is_err() {
-            tracing::warn!("the assurance cache cannot be written");
+            observe::cache_failed("write");
             // What stands there may be better news than this.
             self.forget(person).await;
         }
@@ -184,14 +185,15 @@ impl Assurances {
                 own,
                 person: person_asked_about,
             };
-            let task = tokio::spawn(async move {
+            let flight = async move {
                 let answer = asked.await;
                 // A failure changes nothing of what is known.
                 if let Ok(assurance) = &answer {
                     landing.own.note(&landing.person, assurance.clone()).await;
                 }
                 answer
-            });
+            };
+            let task = tokio::spawn(flight.in_current_span());
             task.await
                 .unwrap_or(Err(NoAnswer::Failed { retry_after: None }))
         }

@@ -10,6 +10,7 @@ use crate::{
     api::{self, Api, Failure},
     clock::Clock,
     http::{Answer, TransportError},
+    observe::{self, Call, Reason},
     wire::kyc::StatusResponse,
 };
 
@@ -80,6 +81,10 @@ impl StatusClient {
     /// # Errors
     /// [`StatusError`]. None of them says anything about the person.
     pub async fn status(&self, person_id: &str) -> Result<Assurance, StatusError> {
+        observe::call(Call::Status, self.ask(person_id)).await
+    }
+
+    async fn ask(&self, person_id: &str) -> Result<Assurance, StatusError> {
         let url = self
             .api
             .url(&["kyc", person_id, "status"])
@@ -145,6 +150,28 @@ impl From<Failure> for StatusError {
                 message,
             },
         }
+    }
+}
+
+impl Reason for StatusError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoTenantKey => "no_tenant_key",
+            Self::PersonId => "id",
+            Self::Transport(error) => error.reason(),
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::OtherPerson => "other_person",
+        }
+    }
+
+    fn is_a_no(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTenantKey | Self::PersonId | Self::Refused { .. }
+        )
     }
 }
 

@@ -13,8 +13,9 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
+use tracing::Instrument as _;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, observe};
 
 /// How long a value may be used.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,8 @@ pub(super) struct Fetched<T> {
 pub(super) struct Cached<T, E>(Arc<Inner<T, E>>);
 
 struct Inner<T, E> {
+    /// What it is called in the log.
+    name: &'static str,
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
     fetch: Fetch<T, E>,
@@ -96,6 +99,7 @@ where
     E: Interrupted + Clone + Send + Sync + 'static,
 {
     pub(super) fn new<F>(
+        name: &'static str,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
         fetch: impl Fn() -> F + Send + Sync + 'static,
@@ -104,6 +108,7 @@ where
         F: Future<Output = Result<Fetched<T>, E>> + Send + 'static,
     {
         Self(Arc::new(Inner {
+            name,
             clock,
             lifetimes,
             fetch: Box::new(move || fetch().boxed()),
@@ -200,13 +205,15 @@ where
             inner: self,
             landed: false,
         };
-        let task = tokio::spawn(async move {
+        let flight = async move {
             let result = AssertUnwindSafe(async { (landing.inner.fetch)().await })
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(E::interrupted()));
             landing.land(result)
-        });
+        };
+        // The lines of a fetch are found with those of the request that needed it.
+        let task = tokio::spawn(flight.in_current_span());
         task.await.unwrap_or_else(|_| Err(E::interrupted()))
     }
 
@@ -240,6 +247,7 @@ where
                 Ok(value)
             }
             Err(error) => {
+                let is_kept = state.held.as_ref().is_some_and(|it| now < it.stale_until);
                 let before = state.failure.as_ref().map_or(0, |failure| failure.count);
                 let back_off = FIRST_BACK_OFF
                     .saturating_mul(2_u32.saturating_pow(before))
@@ -249,6 +257,10 @@ where
                     count: before.saturating_add(1),
                     retry_at: now.saturating_add(back_off),
                 });
+                drop(state);
+                if is_kept {
+                    observe::document_kept(self.name);
+                }
                 Err(error)
             }
         }

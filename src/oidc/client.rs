@@ -14,6 +14,7 @@ use super::{
     login::{self, LoginRequest, Transaction},
     metadata::VerifiedProvider,
     provider::{KeysFor, Provider, ProviderError},
+    reason::say_refused,
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
     userinfo::{self, Userinfo, UserinfoError},
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     http::{HttpClient, TransportError},
+    observe::{self, Call},
     secret::Secret,
     secrets::{Slot, Trial, trial},
     wire::token::TokenResponse,
@@ -234,11 +236,8 @@ impl OidcClient {
             ..ExpectedAccessToken::new(settings.issuer.clone(), settings.client_id.clone())
         };
         let payload = self.signed_payload(token, TokenKind::AccessToken).await?;
-        Ok(access_token::judge(
-            &payload,
-            &expected,
-            self.0.clock.now(),
-        )?)
+        let judged = access_token::judge(&payload, &expected, self.0.clock.now());
+        judged.map_err(|refusal| refused(TokenKind::AccessToken, refusal))
     }
 
     /// Gets new tokens for `subject` with a refresh token. Use each refresh token once: KYCPort may
@@ -287,17 +286,29 @@ impl OidcClient {
     ) -> Result<Userinfo, UserinfoError> {
         let provider = self.0.provider.metadata().await?;
         let endpoint = &provider.userinfo_endpoint;
-        userinfo::fetch(
+        let fetch = userinfo::fetch(
             &self.0.http,
             endpoint,
             access_token,
             subject,
             self.0.clock.now(),
-        )
-        .await
+        );
+        observe::call(Call::Userinfo, fetch).await
     }
 
     async fn exchange(
+        &self,
+        provider: &VerifiedProvider,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        let call = match grant {
+            Grant::Code { .. } => Call::Code,
+            Grant::Refresh(_) => Call::Refresh,
+        };
+        observe::call(call, self.exchange_with_any(provider, grant)).await
+    }
+
+    async fn exchange_with_any(
         &self,
         provider: &VerifiedProvider,
         grant: Grant<'_>,
@@ -377,7 +388,10 @@ impl OidcClient {
             Err(VerifyError::Refused(refusal)) => return Err(SignInError::IdToken(refusal)),
             Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
         };
-        id_token::judge(&payload, expected, self.0.clock.now()).map_err(SignInError::IdToken)
+        let judged = id_token::judge(&payload, expected, self.0.clock.now());
+        judged
+            .inspect_err(|refusal| say_refused(TokenKind::IdToken, refusal))
+            .map_err(SignInError::IdToken)
     }
 
     async fn token_set(
@@ -420,12 +434,20 @@ impl OidcClient {
         token: &str,
         kind: TokenKind,
     ) -> Result<SignedPayload, VerifyError> {
-        let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)?;
+        let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)
+            .map_err(|refusal| refused(kind, refusal))?;
         match self.0.provider.keys_for(unverified.kid()).await {
-            KeysFor::Set(keys) => Ok(unverified.signed_payload(&keys)?),
+            KeysFor::Set(keys) => unverified
+                .signed_payload(&keys)
+                .map_err(|refusal| refused(kind, refusal)),
             KeysFor::Unavailable(error) => Err(VerifyError::Provider(error)),
         }
     }
+}
+
+fn refused(kind: TokenKind, refusal: TokenRefusal) -> VerifyError {
+    say_refused(kind, &refusal);
+    VerifyError::Refused(refusal)
 }
 
 impl fmt::Debug for OidcClient {

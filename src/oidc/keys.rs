@@ -7,7 +7,10 @@ use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use serde_json::Value;
 
 use super::{algorithm::AlgorithmNames, refusal::TokenRefusal};
-use crate::wire::jwks::{Jwk, JwkSet};
+use crate::{
+    observe,
+    wire::jwks::{Jwk, JwkSet},
+};
 
 /// The most keys that a set may hold.
 pub const MAX_KEYS: usize = 100;
@@ -112,7 +115,7 @@ impl KeySet {
             .filter(|jwk| may_verify(jwk, names))
             .and_then(|jwk| VerifyKey::decode(jwk.x.as_deref()?));
         let Some(key) = key else {
-            tracing::debug!("passed over a key of the key set that cannot verify a token");
+            observe::key_passed_over();
             return;
         };
         match kid {

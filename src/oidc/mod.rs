@@ -18,6 +18,7 @@ mod keys;
 mod login;
 mod metadata;
 mod provider;
+mod reason;
 mod refusal;
 mod settings;
 mod userinfo;

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock::Clock,
     http::{HttpClient, TransportError, max_age},
+    observe::{self, Call},
 };
 
 /// The largest discovery document or key set that is read, in bytes.
@@ -82,15 +83,19 @@ impl Provider {
         let policy = Arc::new(policy);
         let metadata = {
             let http = http.clone();
-            Cached::new(Arc::clone(&clock), Lifetimes::DEFAULT, move || {
-                fetch_metadata(http.clone(), Arc::clone(&policy))
-            })
+            let fetch = move || {
+                let fetch = fetch_metadata(http.clone(), Arc::clone(&policy));
+                observe::call(Call::Discovery, fetch)
+            };
+            Cached::new("discovery", Arc::clone(&clock), Lifetimes::DEFAULT, fetch)
         };
         let keys = {
             let metadata = metadata.clone();
-            Cached::new(Arc::clone(&clock), Lifetimes::DEFAULT, move || {
-                fetch_keys(http.clone(), metadata.clone(), names)
-            })
+            let fetch = move || {
+                let fetch = fetch_keys(http.clone(), metadata.clone(), names);
+                observe::call(Call::Jwks, fetch)
+            };
+            Cached::new("jwks", Arc::clone(&clock), Lifetimes::DEFAULT, fetch)
         };
         Self {
             metadata,

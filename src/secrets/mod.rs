@@ -2,7 +2,7 @@
 //!
 //! A [`SecretProvider`] says what they are, [`ConfigBuilder::secrets`] takes it, and
 //! [`RelyingParty::reload_secrets`] asks it: on a signal, on a timer, when a file changes. What is
-//! new is tried before it replaces what works. See [the manual](crate::guide::operations).
+//! new is tried before it replaces what works. See [the manual](crate::guide::secrets).
 //!
 //! [`ConfigBuilder::secrets`]: crate::ConfigBuilder::secrets
 //! [`RelyingParty::reload_secrets`]: crate::RelyingParty::reload_secrets

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::kind::SecretKind;
-use crate::secret::Secret;
+use crate::{observe, secret::Secret};
 
 /// One request tries no more secrets than these: the one it began with, the one that replaced it
 /// meanwhile, and the candidate.
@@ -87,7 +87,7 @@ impl Slot {
         }
         held.current = held.candidate.take();
         drop(held);
-        tracing::info!(kind = %self.kind, "KYCPort accepts the new secret: it is in use");
+        observe::secret_proven(self.kind.variable());
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::kind::SecretKind;
-use crate::{clock::Timestamp, secret::Secret};
+use crate::{clock::Timestamp, observe, secret::Secret};
 
 /// The most that are believed at once; the oldest goes.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
@@ -155,8 +155,7 @@ impl WebhookSecrets {
         }
         held.generation = held.generation.wrapping_add(1);
         drop(held);
-        let kind = SecretKind::WebhookSecret;
-        tracing::info!(%kind, "a delivery is signed with the new secret: the old one goes in 96 h");
+        observe::secret_proven(SecretKind::WebhookSecret.variable());
     }
 
     /// Believes the newest alone, at once and for good. Gives how many were forgotten.
@@ -169,8 +168,7 @@ impl WebhookSecrets {
         held.forgotten.truncate(MOST_FORGOTTEN);
         held.generation = held.generation.wrapping_add(1);
         drop(held);
-        let kind = SecretKind::WebhookSecret;
-        tracing::info!(%kind, forgotten, "the old webhook secrets are forgotten");
+        observe::webhook_secrets_forgotten(SecretKind::WebhookSecret.variable(), forgotten);
         forgotten
     }
 

@@ -13,8 +13,9 @@ use crate::{
     clock::{Clock, Timestamp},
     kyc::{
         Asked, Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, Requirement, Shortfall,
-        StatusClient, StatusError,
+        StatusClient,
     },
+    observe,
     oidc::{OidcClient, UserinfoError},
 };
 
@@ -183,7 +184,7 @@ impl Assessor {
         async move {
             let subject = live.session.subject.as_str();
             if own.status.is_configured() {
-                own.status.status(subject).await.map_err(no_status)
+                own.status.status(subject).await.map_err(NoAnswer::from)
             } else {
                 own.ask_userinfo(&live).await
             }
@@ -203,7 +204,7 @@ impl Assessor {
 
     async fn ask_userinfo(&self, live: &LiveSession) -> Asked {
         let token = self.access_tokens.get(live).await.map_err(|error| {
-            tracing::debug!(%error, "there is no access token to ask with");
+            observe::no_access_token(&error);
             match error {
                 AccessTokenError::Expired | AccessTokenError::Revoked => self.no_token(live),
                 _ => NoAnswer::Failed { retry_after: None },
@@ -213,12 +214,9 @@ impl Assessor {
             .oidc
             .userinfo(&token, &live.session.subject)
             .await
-            .map_err(|error| {
-                tracing::warn!(%error, "userinfo gave no answer about a person");
-                match error {
-                    UserinfoError::TokenRefused => self.no_token(live),
-                    _ => NoAnswer::Failed { retry_after: None },
-                }
+            .map_err(|error| match error {
+                UserinfoError::TokenRefused => self.no_token(live),
+                _ => NoAnswer::Failed { retry_after: None },
             })?;
         Ok(Assurance::new(
             said.kyc_status,
@@ -228,9 +226,4 @@ impl Assessor {
             AssuranceSource::Userinfo,
         ))
     }
-}
-
-fn no_status(error: StatusError) -> NoAnswer {
-    tracing::warn!(%error, "the status endpoint gave no answer about a person");
-    error.into()
 }

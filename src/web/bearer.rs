@@ -18,7 +18,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::headers;
-use crate::oidc::{AccessTokenClaims, OidcClient, VerifyError};
+use crate::{
+    observe,
+    oidc::{AccessTokenClaims, OidcClient, VerifyError},
+};
 
 /// A verified access token that came as `Authorization: Bearer`, for APIs that are called with a
 /// token instead of a cookie.
@@ -54,12 +57,9 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
         let token = token(&parts.headers)?;
         match oidc.verify_access_token(token).await {
             Ok(claims) => Ok(Self(claims)),
-            Err(VerifyError::Refused(refusal)) => {
-                tracing::info!(code = refusal.code(), %refusal, "an access token was refused");
-                Err(BearerRejection::NotBelieved)
-            }
+            Err(VerifyError::Refused(_)) => Err(BearerRejection::NotBelieved),
             Err(VerifyError::Provider(error)) => {
-                tracing::warn!(%error, "an access token could not be judged");
+                observe::token_not_judged(&error);
                 Err(BearerRejection::KeysUnavailable)
             }
         }
@@ -102,7 +102,7 @@ impl IntoResponse for BearerRejection {
             Self::LayerMissing => {
                 const MEND: &str = "this route is outside the bearer layer: add \
                                     `.layer(kycport.bearer_layer())`";
-                tracing::error!("{MEND}");
+                observe::layer_missing(MEND);
                 return (StatusCode::INTERNAL_SERVER_ERROR, MEND).into_response();
             }
         };

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     kyc::{Requirement, Shortfall},
+    observe::{self, Cause, Purpose, Route},
     oidc::{CallbackParams, ExchangeError, SignInError, printable},
 };
 
@@ -26,15 +27,18 @@ pub(super) async fn callback(
     headers: HeaderMap,
 ) -> Response {
     let settings = context.settings();
-    match finish(&context, uri.query().unwrap_or_default(), settings).await {
-        // Somewhere else, so that neither code nor state stays in the history.
-        Ok(return_to) => see_other(return_to.as_str()),
-        Err(Refusal { problem, step_up }) => problem.answer_with(
-            Audience::of(&method, &headers),
-            settings,
-            step_up.as_deref(),
-        ),
-    }
+    observe::serve(Route::Callback, context.reference(), async {
+        match finish(&context, uri.query().unwrap_or_default(), settings).await {
+            // Somewhere else, so that neither code nor state stays in the history.
+            Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
+            Err(Refusal { problem, step_up }) => {
+                let audience = Audience::of(&method, &headers);
+                let answer = problem.answer_with(audience, &context, step_up.as_deref());
+                (answer, problem.code())
+            }
+        }
+    })
+    .await
 }
 
 /// Why there is no way on, and where a further attempt at a step-up would begin.
@@ -52,13 +56,14 @@ impl From<Problem> for Refusal {
     }
 }
 
+/// Where the browser goes on, and a code for how it came to that.
 async fn finish(
     context: &RequestContext,
     query: &str,
     settings: &Settings,
-) -> Result<ReturnTo, Refusal> {
+) -> Result<(ReturnTo, &'static str), Refusal> {
     let params = CallbackParams::parse(query).map_err(|error| {
-        tracing::info!(%error, "a callback was malformed");
+        observe::callback_malformed(&error, context.reference());
         Problem::MalformedCallback
     })?;
     let take = context
@@ -68,7 +73,9 @@ async fn finish(
         .map_err(|_| Problem::StoreUnavailable)?;
     let login = match take {
         Take::Taken(login) => login,
-        Take::AlreadyTaken(return_to) => return Ok(already_taken(context, return_to).await?),
+        Take::AlreadyTaken(return_to) => {
+            return Ok((already_taken(context, return_to).await?, "repeated"));
+        }
         Take::Expired => return Err(Problem::ExpiredLogin.into()),
         Take::OtherBrowser => return Err(Problem::OtherBrowser.into()),
         Take::Unknown => return Err(Problem::UnknownLogin.into()),
@@ -77,7 +84,7 @@ async fn finish(
         .oidc()
         .finish(login.transaction, params)
         .await
-        .map_err(problem)?;
+        .map_err(|error| problem(error, context))?;
     let person = (
         sign_in.claims.issuer.clone(),
         sign_in.claims.subject.clone(),
@@ -89,7 +96,7 @@ async fn finish(
     if let Some(old) = context.session_key() {
         context
             .sessions()
-            .end(&SessionId::of(old))
+            .end(&SessionId::of(old), Cause::Replaced)
             .await
             .map_err(|_| Problem::StoreUnavailable)?;
     }
@@ -100,7 +107,15 @@ async fn finish(
         .map_err(|_| Problem::StoreUnavailable)?;
     context.assessor().note_sign_in(&live.session).await;
     context.set_session_cookie(&key);
-    tracing::info!("a person signed in");
+    let purpose = login
+        .step_up
+        .as_ref()
+        .map_or(Purpose::SignIn, |_| Purpose::StepUp);
+    observe::signed_in(
+        purpose,
+        settings.log_key.person(&person.0, &person.1),
+        settings.log_key.session(live.id.as_str()),
+    );
     if let Some(step_up) = &login.step_up {
         judge_step_up(context, &live, step_up)
             .await
@@ -109,7 +124,7 @@ async fn finish(
                 step_up: Some(settings.step_up_path(&step_up.tier, &login.return_to)),
             })?;
     }
-    Ok(settings.return_to(login.return_to.as_str()))
+    Ok((settings.return_to(login.return_to.as_str()), "signed_in"))
 }
 
 /// A step-up is for who was signed in: it does not put somebody else in their place, nor in the
@@ -162,18 +177,20 @@ async fn already_taken(context: &RequestContext, return_to: ReturnTo) -> Result<
 }
 
 /// What the person is told. The log gets the kind of the error and no more.
-fn problem(error: SignInError) -> Problem {
-    tracing::warn!(%error, "a login did not end in a sign-in");
+fn problem(error: SignInError, context: &RequestContext) -> Problem {
+    let kycport_code = match &error {
+        SignInError::Refused(refused) => Some(printable(&refused.code)),
+        SignInError::Exchange(ExchangeError::Refused { code, .. }) => Some(printable(code)),
+        _ => None,
+    };
+    observe::login_failed(&error, kycport_code.as_deref(), context.reference());
     match error {
         SignInError::Expired => Problem::ExpiredLogin,
         SignInError::State => Problem::UnknownLogin,
         SignInError::Refused(refused) => match refused.code.as_str() {
             "access_denied" => Problem::Declined,
             "temporarily_unavailable" => Problem::IssuerUnavailable { retry_after: None },
-            other => {
-                tracing::warn!(code = printable(other), "KYCPort refused a login");
-                Problem::IssuerRefused
-            }
+            _ => Problem::IssuerRefused,
         },
         SignInError::Provider(_) | SignInError::Exchange(ExchangeError::Transport(_)) => {
             Problem::IssuerUnavailable { retry_after: None }

@@ -12,7 +12,10 @@ use http::header::CONTENT_TYPE;
 use tokio::sync::Mutex;
 
 use super::{capture_error::CaptureError, signed_in::SignedIn};
-use crate::cases::{CaseClient, RelayError, Relayed};
+use crate::{
+    cases::{CaseClient, RelayError, Relayed},
+    observe,
+};
 
 /// So long what the browser still sends is read out after a no, so that it sees the no.
 const READ_OUT: Duration = Duration::from_secs(10);
@@ -64,8 +67,7 @@ impl CaptureUpload {
         let relayed = self.try_forward(cases, person, case_id).await;
         match &relayed {
             Ok(relayed) if !relayed.dropped.is_empty() => {
-                let parts = relayed.dropped.len();
-                tracing::warn!(parts, "an upload had parts that are not handed on");
+                observe::parts_dropped(relayed.dropped.len());
             }
             Ok(_) => {}
             Err(_) => self.read_out().await,

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use super::{problem_json::ProblemJson, random};
 use crate::{
     cases::{CaseError, MediaType, RelayError, UploadError},
+    observe,
     wire::cases::DOCUMENT_BACK,
 };
 
@@ -33,7 +34,7 @@ impl CaptureError {
 impl IntoResponse for CaptureError {
     fn into_response(self) -> Response {
         let (text, reference) = (Text::of(&self.0), random::reference());
-        tracing::info!(code = text.code, reference, "a capture does not go on");
+        observe::capture_refused(text.code, &reference);
         let problem = ProblemJson {
             status: text.status,
             title: text.title,

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    observe,
     secret::Secret,
     webhook::{Begun, EventKey, ReplayStore},
 };
@@ -148,11 +149,7 @@ impl Claims {
             (known, _) => known,
         };
         if found != Creation::Atomic {
-            tracing::error!(
-                "nobody can sign in: of two callbacks that take a login at once, this session \
-                 store may let both have it. Say where logins are claimed: \
-                 `kycport.session_layer(store).claims(PostgresReplayStore::new(pool))`"
-            );
+            observe::store_cannot_claim();
         }
         Ok(found)
     }

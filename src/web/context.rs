@@ -22,6 +22,7 @@ use super::{
     pending::PendingLogins,
     people,
     records::{Records, StoreUnavailable},
+    reference::Reference,
     sessions::{KeptSessions, LiveSession},
     settings::Settings,
     store_check::{self, StoreCheck},
@@ -30,6 +31,7 @@ use super::{
 use crate::{
     clock::Clock,
     kyc::{Assurance, Assurances, StatusClient},
+    observe,
     oidc::OidcClient,
     secret::Secret,
     webhook::ReplayStore,
@@ -46,6 +48,7 @@ struct Inner {
     session: OnceCell<Result<Option<LiveSession>, StoreUnavailable>>,
     names_a_person: AtomicBool,
     set_cookies: Mutex<Vec<HeaderValue>>,
+    reference: Reference,
 }
 
 /// What all requests through one layer share.
@@ -70,9 +73,19 @@ impl Shared {
         assurances: Assurances,
         records: Records,
     ) -> Self {
-        let sessions = KeptSessions::new(records.clone(), settings.limits, Arc::clone(&clock));
+        let sessions = KeptSessions::new(
+            records.clone(),
+            settings.limits,
+            settings.log_key.clone(),
+            Arc::clone(&clock),
+        );
         let pending = PendingLogins::new(records.clone(), Arc::clone(&clock));
-        let access_tokens = AccessTokens::new(oidc.clone(), sessions.clone(), Arc::clone(&clock));
+        let access_tokens = AccessTokens::new(
+            oidc.clone(),
+            sessions.clone(),
+            settings.log_key.clone(),
+            Arc::clone(&clock),
+        );
         Self {
             assessor: Assessor::new(
                 oidc.clone(),
@@ -140,6 +153,7 @@ impl RequestContext {
             session: OnceCell::new(),
             names_a_person: AtomicBool::new(false),
             set_cookies: Mutex::default(),
+            reference: Reference::default(),
         }))
     }
 
@@ -149,6 +163,11 @@ impl RequestContext {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.0.shared.settings
+    }
+
+    /// What this request is called in its answer and in the log.
+    pub(super) fn reference(&self) -> &Reference {
+        &self.0.reference
     }
 
     pub(super) fn sessions(&self) -> &KeptSessions {
@@ -267,7 +286,7 @@ pub struct LayerMissing;
 
 impl IntoResponse for LayerMissing {
     fn into_response(self) -> Response {
-        tracing::error!("{self}");
+        observe::layer_missing(&self.to_string());
         (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
     }
 }

@@ -21,10 +21,12 @@ use super::{
     assess::Freshness,
     context::{LayerMissing, RequestContext},
     problem::{Audience, Problem},
+    session_records::Session,
     shortfall,
 };
 use crate::{
     kyc::{Assurance, Requirement},
+    observe::{self, GuardSpan},
     wire::kyc::KycTier,
 };
 
@@ -128,14 +130,33 @@ impl Guard {
         let Some(context) = parts.extensions.get::<RequestContext>() else {
             return Err(LayerMissing.into_response());
         };
+        let tier = self.requirement.required_tier().as_str();
+        observe::guard(context.reference(), tier, |span| {
+            self.judge(context, parts, span)
+        })
+        .await
+    }
+
+    async fn judge(
+        &self,
+        context: &RequestContext,
+        parts: &Parts,
+        span: GuardSpan,
+    ) -> (Result<Assurance, Response>, &'static str) {
         let live = match context.session().await {
             Ok(Some(live)) => live,
-            Ok(None) => return Err(shortfall::signed_out(context, parts)),
+            Ok(None) => return (Err(shortfall::signed_out(context, parts)), "signed_out"),
             Err(_) => {
                 let audience = Audience::of(&parts.method, &parts.headers);
-                return Err(Problem::StoreUnavailable.answer(audience, context.settings()));
+                let problem = Problem::StoreUnavailable;
+                return (Err(problem.answer(audience, context)), problem.code());
             }
         };
+        let Session {
+            issuer, subject, ..
+        } = &*live.session;
+        let person = context.settings().log_key.person(issuer, subject);
+        span.know(person);
         match context
             .assessor()
             .assess(&live, &self.requirement, self.freshness)
@@ -143,14 +164,13 @@ impl Guard {
         {
             Ok(assurance) => {
                 context.touch(&live).await;
-                Ok(assurance)
+                (Ok(assurance), "admitted")
             }
-            Err(lack) => Err(shortfall::answer(
-                context,
-                parts,
-                self.requirement.required_tier(),
-                &lack,
-            )),
+            Err(lack) => {
+                let tier = self.requirement.required_tier();
+                let answer = shortfall::answer(context, parts, tier, &lack, person);
+                (Err(answer), lack.shortfall.code())
+            }
         }
     }
 }
@@ -166,7 +186,7 @@ pub struct GuardMissing;
 
 impl IntoResponse for GuardMissing {
     fn into_response(self) -> Response {
-        tracing::error!("{self}");
+        observe::layer_missing(&self.to_string());
         (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
     }
 }

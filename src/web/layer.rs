@@ -24,7 +24,7 @@ use super::{
     ready::{self, Readiness},
     store_check::StoreCheck,
 };
-use crate::webhook::ReplayStore;
+use crate::{observe, webhook::ReplayStore};
 
 /// Lets handlers see who is signed in. Made by
 /// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
@@ -64,7 +64,7 @@ impl SessionLayer {
     /// a trial at the first login finds out; it does not find out all.
     #[must_use]
     pub fn danger_store_claims(self) -> Self {
-        tracing::warn!("danger: logins are claimed by a session store that is not known");
+        observe::danger_store_claims();
         Self {
             shared: self.shared.claimed_by_vouched_store(),
         }
@@ -136,7 +136,7 @@ where
         let context = RequestContext::new(self.shared.clone(), request.headers());
         if is_forged(&self.shared, &request) {
             let audience = Audience::of(request.method(), request.headers());
-            let answer = Problem::CrossSite.answer(audience, self.shared.settings());
+            let answer = Problem::CrossSite.answer(audience, &context);
             return Box::pin(async { Ok(answer) });
         }
         request.extensions_mut().insert(context.clone());

@@ -13,7 +13,10 @@ use super::{
     return_to::ReturnTo,
     settings::Settings,
 };
-use crate::oidc::LoginRequest;
+use crate::{
+    observe::{self, Purpose, Route},
+    oidc::LoginRequest,
+};
 
 pub(super) async fn login(
     context: RequestContext,
@@ -27,10 +30,16 @@ pub(super) async fn login(
         return_to: return_to(uri.query().unwrap_or_default(), settings),
         step_up: None,
     };
-    match begin(&context, &headers, wanted).await {
-        Ok(location) => see_other(&location),
-        Err(problem) => problem.answer(Audience::of(&method, &headers), settings),
-    }
+    observe::serve(Route::Login, context.reference(), async {
+        match begin(&context, &headers, wanted).await {
+            Ok(location) => (see_other(&location), "sent"),
+            Err(problem) => {
+                let audience = Audience::of(&method, &headers);
+                (problem.answer(audience, &context), problem.code())
+            }
+        }
+    })
+    .await
 }
 
 /// What a login is for.
@@ -38,6 +47,14 @@ pub(super) struct Wanted {
     pub(super) request: LoginRequest,
     pub(super) return_to: ReturnTo,
     pub(super) step_up: Option<StepUp>,
+}
+
+impl Wanted {
+    fn purpose(&self) -> Purpose {
+        self.step_up
+            .as_ref()
+            .map_or(Purpose::SignIn, |_| Purpose::StepUp)
+    }
 }
 
 /// Begins a login, and says where to send the browser.
@@ -53,10 +70,8 @@ pub(super) async fn begin(
         .oidc()
         .begin(&wanted.request)
         .await
-        .map_err(|error| {
-            tracing::warn!(%error, "a login could not begin");
-            Problem::IssuerUnavailable { retry_after: None }
-        })?;
+        .map_err(|_| Problem::IssuerUnavailable { retry_after: None })?;
+    let purpose = wanted.purpose();
     let browser = context.browser_key().cloned().unwrap_or_else(random::token);
     let login = PendingLogin {
         transaction,
@@ -76,6 +91,7 @@ pub(super) async fn begin(
         .transaction_lifetime
         .saturating_add(REMEMBERED);
     context.set_browser_cookie(&browser, lifetime);
+    observe::login_begun(purpose);
     Ok(url.into())
 }
 

@@ -17,6 +17,7 @@ use super::{
     redirect::see_other,
     session_id::SessionId,
 };
+use crate::observe::{self, Cause, Route};
 
 /// The form is not longer …
 const MAX_FORM_BYTES: usize = 4096;
@@ -39,20 +40,35 @@ pub(super) async fn logout(
     body: Body,
 ) -> Response {
     let audience = Audience::of(&method, &headers);
-    let settings = context.settings();
+    observe::serve(Route::Logout, context.reference(), async {
+        match end(&context, &method, &headers, body).await {
+            Ok(()) => {
+                context.delete_session_cookie();
+                (signed_out(audience), "signed_out")
+            }
+            Err(problem) => (problem.answer(audience, &context), problem.code()),
+        }
+    })
+    .await
+}
+
+async fn end(
+    context: &RequestContext,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Problem> {
     // The layer has judged this for whoever bears a session cookie; nobody else posts here either.
-    if !csrf::is_same_origin(&method, &headers, &settings.own_origins) {
-        return Problem::CrossSite.answer(audience, settings);
+    if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
+        return Err(Problem::CrossSite);
     }
-    let ended = match reach(&headers, body).await {
-        Ok(Reach::Here) => end_here(&context).await,
-        Ok(Reach::Everywhere) => end_everywhere(&context).await,
-        Err(problem) => Err(problem),
-    };
-    match ended {
-        Ok(()) => context.delete_session_cookie(),
-        Err(problem) => return problem.answer(audience, settings),
+    match reach(headers, body).await? {
+        Reach::Here => end_here(context).await,
+        Reach::Everywhere => end_everywhere(context).await,
     }
+}
+
+fn signed_out(audience: Audience) -> Response {
     match audience {
         Audience::Page => see_other("/"),
         Audience::Fetch => {
@@ -68,7 +84,10 @@ async fn end_here(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
     };
-    let ended = context.sessions().end(&SessionId::of(key)).await;
+    let ended = context
+        .sessions()
+        .end(&SessionId::of(key), Cause::Logout)
+        .await;
     ended.map_err(|_| Problem::StoreUnavailable)
 }
 
@@ -82,11 +101,11 @@ async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
         .ok_or(Problem::SignedOut)?;
     let sessions = context.sessions();
     sessions
-        .end_all(live.session.person())
+        .end_all(live.session.person(), Cause::LogoutEverywhere)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
     // Dead already; its records would expire by themselves.
-    let _ = sessions.end(&live.id).await;
+    let _ = sessions.end(&live.id, Cause::Logout).await;
     Ok(())
 }
 

@@ -26,9 +26,9 @@ pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderM
         }
         Ok(None) => match settings.signed_out_me {
             SignedOutMe::Null => json_response(&Value::Null),
-            SignedOutMe::Unauthorized => Problem::SignedOut.answer(Audience::Fetch, settings),
+            SignedOutMe::Unauthorized => Problem::SignedOut.answer(Audience::Fetch, &context),
         },
-        Err(_) => Problem::StoreUnavailable.answer(Audience::of(&method, &headers), settings),
+        Err(_) => Problem::StoreUnavailable.answer(Audience::of(&method, &headers), &context),
     }
 }
 

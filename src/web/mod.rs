@@ -27,6 +27,7 @@ mod random;
 mod ready;
 mod records;
 mod redirect;
+mod reference;
 mod return_to;
 mod router;
 mod sealed_store;
@@ -147,6 +148,7 @@ impl Web {
     {
         WebhookReceiverBuilder::new(verifier.build(), handler)
             .clock(Arc::clone(&self.clock))
+            .log_key(self.settings.log_key.clone())
             .told(webhooks::Told::new(self.news(), cases))
     }
 

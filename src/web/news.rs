@@ -9,6 +9,7 @@ use crate::{
     cases::{Case, Decision},
     clock::{Clock, Timestamp},
     kyc::{Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, StatusClient},
+    observe,
     wire::kyc::{KycStatus, KycTier},
 };
 
@@ -55,7 +56,7 @@ impl News {
             happened_at: self.clock.now(),
         });
         if self.hear(&case.person_id, bad_news).await.is_err() {
-            tracing::warn!("after a decision the status could not be asked");
+            observe::decision_not_confirmed();
         }
     }
 
@@ -118,10 +119,7 @@ impl News {
         let ask = move || {
             async move {
                 let asked = status.status(&subject).await;
-                asked.map_err(|error| {
-                    tracing::warn!(%error, "the status endpoint gave no answer about a person");
-                    NoAnswer::from(error)
-                })
+                asked.map_err(NoAnswer::from)
             }
             .boxed()
         };

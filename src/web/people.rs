@@ -8,7 +8,7 @@ use super::{
     session_id::SessionId,
     sessions::{Ended, KeptSessions, LiveSession},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, observe::Cause};
 
 /// Ends the sessions of people, and lists them: for a webhook's handler, for support, for a page
 /// where people see their devices. From [`SessionLayer::sessions`](super::SessionLayer::sessions);
@@ -74,7 +74,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreUnavailable`]: they are not known to be ended.
     pub async fn end_all(&self, subject: &str) -> Result<(), StoreUnavailable> {
-        self.kept.end_all(self.person(subject)).await
+        self.kept.end_all(self.person(subject), Cause::AppAll).await
     }
 
     /// Ends one session of a person. An id that came from a browser cannot end anybody else's.

@@ -9,8 +9,8 @@ use http::{
     header::{ACCEPT, RETRY_AFTER},
 };
 
-use super::{headers, page, problem_json::ProblemJson, random, settings::Settings};
-use crate::kyc::Shortfall;
+use super::{context::RequestContext, headers, page, problem_json::ProblemJson};
+use crate::{kyc::Shortfall, observe};
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,26 +132,31 @@ impl Problem {
         self.text().next == Next::StepUp
     }
 
-    /// Answers, and says so in the log. `reference` is on both sides.
-    pub(super) fn answer(self, audience: Audience, settings: &Settings) -> Response {
-        self.answer_with(audience, settings, None)
+    /// What it is called in answers, in the log and in metrics.
+    pub(super) fn code(self) -> &'static str {
+        self.text().code
+    }
+
+    /// Answers, and says so in the log. The request's reference is on both sides.
+    pub(super) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
+        self.answer_with(audience, context, None)
     }
 
     /// The same, where a step-up would begin at `step_up`.
     pub(super) fn answer_with(
         self,
         audience: Audience,
-        settings: &Settings,
+        context: &RequestContext,
         step_up: Option<&str>,
     ) -> Response {
         let text = self.text();
-        let reference = random::reference();
+        let reference = context.reference().as_str();
         if text.status.is_server_error() {
-            tracing::error!(code = text.code, reference, "a request could not be served");
+            observe::request_failed(text.code, &reference);
         } else {
-            tracing::info!(code = text.code, reference, "a request was refused");
+            observe::request_refused(text.code, &reference);
         }
-        let login = settings.login_path();
+        let login = context.settings().login_path();
         let next = match text.next {
             Next::SignIn => Some(("Sign in", "login_url", login.as_str())),
             Next::StepUp => step_up.map(|path| ("Continue with KYCPort", "step_up_url", path)),
@@ -164,14 +169,14 @@ impl Problem {
                 detail: text.detail,
                 next: next.map(|(label, _, path)| (label, path)),
                 ask_again_after: (text.next == Next::Wait).then_some(WAIT_SECONDS),
-                reference: &reference,
+                reference,
             }),
             Audience::Fetch => ProblemJson {
                 status: text.status,
                 title: text.title,
                 detail: text.detail,
                 code: text.code,
-                reference: &reference,
+                reference,
                 more: next.map(|(_, name, path)| (name, path)),
             }
             .answer(),

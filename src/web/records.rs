@@ -21,7 +21,11 @@ use tower_sessions::{
 };
 
 use super::memory_store::MemoryStore;
-use crate::{clock::Timestamp, secret::Secret};
+use crate::{
+    clock::Timestamp,
+    observe::{self, Said, Stopwatch, StoreOperation, StoreResult},
+    secret::Secret,
+};
 
 /// The store gets so long for one operation.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -151,7 +155,7 @@ impl Records {
             return Ok(());
         }
         let record = record(key, value, expires_at)?;
-        within_deadline(self.store.save(&record)).await
+        within_deadline(StoreOperation::Save, self.store.save(&record)).await
     }
 
     /// Writes a record unless there is one. The store says that there is one by giving the new one
@@ -164,7 +168,7 @@ impl Records {
     ) -> Result<Created, StoreUnavailable> {
         let mut record = record(key, value, expires_at)?;
         let wanted = record.id;
-        within_deadline(async {
+        within_deadline(StoreOperation::Create, async {
             match self.store.create(&mut record).await {
                 Ok(()) if record.id == wanted => Ok(Created::New),
                 Ok(()) => {
@@ -199,7 +203,7 @@ impl Records {
                 Err(error) => Err(error),
             }
         };
-        let mut record = match within_deadline(load).await? {
+        let mut record = match within_deadline(StoreOperation::Load, load).await? {
             Found::Record(record) => record,
             Found::Absent => return Ok(Found::Absent),
             Found::Unreadable => {
@@ -215,21 +219,17 @@ impl Records {
     }
 
     pub(super) async fn delete<T: Stored>(&self, key: &Secret) -> Result<(), StoreUnavailable> {
-        within_deadline(self.store.delete(&id::<T>(key))).await
+        within_deadline(StoreOperation::Delete, self.store.delete(&id::<T>(key))).await
     }
 
     fn say_once(&self, kind: &'static str) {
-        let mut said = self
+        let is_first = self
             .not_understood
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if said.insert(kind) {
-            tracing::warn!(
-                kind,
-                "a stored record is not understood, perhaps one of a newer version; it is left \
-                 alone and reads as absent, and this is said once"
-            );
-        }
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(kind);
+        let said = if is_first { Said::NotYet } else { Said::Before };
+        observe::record_unreadable(kind, said);
     }
 }
 
@@ -275,17 +275,19 @@ fn open<T: Stored>(mut sealed: Value) -> Option<T> {
 }
 
 async fn within_deadline<R>(
-    operation: impl Future<Output = session_store::Result<R>>,
+    operation: StoreOperation,
+    answer: impl Future<Output = session_store::Result<R>>,
 ) -> Result<R, StoreUnavailable> {
-    match tokio::time::timeout(DEADLINE, operation).await {
+    let since = Stopwatch::start();
+    let answer = tokio::time::timeout(DEADLINE, answer).await;
+    let result = match &answer {
+        Ok(Ok(_)) => StoreResult::Ok,
+        Ok(Err(_)) => StoreResult::Error,
+        Err(_) => StoreResult::Timeout,
+    };
+    observe::store_answered(operation, result, since);
+    match answer {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(_)) => {
-            tracing::error!("the session store answered with an error");
-            Err(StoreUnavailable)
-        }
-        Err(_) => {
-            tracing::error!("the session store did not answer in time");
-            Err(StoreUnavailable)
-        }
+        Ok(Err(_)) | Err(_) => Err(StoreUnavailable),
     }
 }

@@ -19,6 +19,7 @@ use tower_sessions::{
 use zeroize::Zeroizing;
 
 use super::sealing_keys::{NotOpened, SealingKeys};
+use crate::observe;
 
 /// The one member of a sealed record's data.
 const MEMBER: &str = "sealed";
@@ -154,7 +155,7 @@ impl Sealing {
         let said = self.said.get(why as usize);
         // Once: with a key that was removed too early it is every request.
         if said.is_some_and(|said| !said.swap(true, Ordering::Relaxed)) {
-            tracing::warn!("a stored record {text}: it is no session. This is said once");
+            observe::record_not_opened(text);
         }
         Error::Decode(text.to_owned())
     }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{Assurance, AssuranceSource},
+    observe::{self, Cause, LogKey},
     oidc::{SignIn, TokenSet},
     secret::Secret,
 };
@@ -64,15 +65,22 @@ pub(super) struct KeptSessions {
     records: Records,
     epochs: Epochs,
     limits: SessionLimits,
+    log_key: LogKey,
     clock: Arc<dyn Clock>,
 }
 
 impl KeptSessions {
-    pub(super) fn new(records: Records, limits: SessionLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        records: Records,
+        limits: SessionLimits,
+        log_key: LogKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             epochs: Epochs::new(records.clone(), Arc::clone(&clock)),
             records,
             limits,
+            log_key,
             clock,
         }
     }
@@ -178,12 +186,13 @@ impl KeptSessions {
     }
 
     /// Ends a session. Whoever still holds its key is nobody from now on.
-    pub(super) async fn end(&self, id: &SessionId) -> Result<(), StoreUnavailable> {
+    pub(super) async fn end(&self, id: &SessionId, cause: Cause) -> Result<(), StoreUnavailable> {
         let key = id.record_key();
         self.records.delete::<Session>(&key).await?;
         // Without the session these say nothing to anybody; they would expire by themselves.
         let _ = self.records.delete::<Tokens>(&key).await;
         let _ = self.records.delete::<Activity>(&key).await;
+        observe::session_ended(cause, self.log_key.session(id.as_str()));
         Ok(())
     }
 
@@ -197,14 +206,19 @@ impl KeptSessions {
         if session.is_none_or(|session| session.person() != person) {
             return Ok(Ended::NoSuchSession);
         }
-        self.end(id).await?;
+        self.end(id, Cause::App).await?;
         Ok(Ended::Now)
     }
 
     /// Ends all sessions of a person. Their records stay until they expire, and open nothing.
-    pub(super) async fn end_all(&self, person: Person<'_>) -> Result<(), StoreUnavailable> {
+    pub(super) async fn end_all(
+        &self,
+        person: Person<'_>,
+        cause: Cause,
+    ) -> Result<(), StoreUnavailable> {
         self.epochs.begin(person).await?;
-        tracing::info!("all sessions of a person were ended");
+        let Person { issuer, subject } = person;
+        observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
         Ok(())
     }
 
@@ -239,7 +253,7 @@ impl KeptSessions {
             .await
             .is_err()
         {
-            tracing::warn!("a sign-in could not be put on the person's list");
+            observe::sign_in_not_listed();
         }
     }
 
@@ -281,7 +295,7 @@ impl KeptSessions {
             .await
             .is_err()
         {
-            tracing::warn!("the last use of a session could not be written down");
+            observe::use_not_written();
         }
     }
 }

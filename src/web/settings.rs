@@ -6,7 +6,7 @@ use http::{HeaderMap, header::REFERER};
 use url::{Url, form_urlencoded};
 
 use super::{cookies::CookieNames, return_to::ReturnTo, sessions::SessionLimits};
-use crate::{http::Origin, kyc::AssuranceCache, wire::kyc::KycTier};
+use crate::{http::Origin, kyc::AssuranceCache, observe::LogKey, wire::kyc::KycTier};
 
 /// What [`Config`](crate::Config) says about the web floor, valid.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) transaction_lifetime: Duration,
     /// How far KYCPort's clock and this one may be apart.
     pub(crate) skew: Duration,
+    /// Under which the log names people.
+    pub(crate) log_key: LogKey,
 }
 
 /// What `GET /auth/me` answers when nobody is signed in.

@@ -10,7 +10,10 @@ use super::{
     redirect::see_other,
     return_to::ReturnTo,
 };
-use crate::wire::kyc::KycTier;
+use crate::{
+    observe::{self, Pseudonym},
+    wire::kyc::KycTier,
+};
 
 /// Nobody is signed in: a person is sent to sign in and brought back, a script is told where.
 pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
@@ -18,7 +21,7 @@ pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
     let audience = Audience::of(&parts.method, &parts.headers);
     match audience {
         Audience::Page => see_other(&settings.login_path_back_to(&way_back(context, parts))),
-        Audience::Fetch => Problem::SignedOut.answer(audience, settings),
+        Audience::Fetch => Problem::SignedOut.answer(audience, context),
     }
 }
 
@@ -28,19 +31,17 @@ pub(super) fn answer(
     parts: &Parts,
     tier: &KycTier,
     lack: &Lack,
+    person: Pseudonym<'_>,
 ) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
-    tracing::info!(
-        shortfall = lack.shortfall.code(),
-        "a person fell short of a requirement"
-    );
+    observe::fell_short(context.reference(), lack.shortfall.code(), person);
     let step_up = settings.step_up_path(tier, &way_back(context, parts));
     let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
     if problem.is_about_the_tier() && audience == Audience::Page {
         return see_other(&step_up);
     }
-    let mut response = problem.answer_with(audience, settings, Some(&step_up));
+    let mut response = problem.answer_with(audience, context, Some(&step_up));
     if problem.is_about_the_tier()
         && let Ok(challenge) = HeaderValue::try_from(format!(
             "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""

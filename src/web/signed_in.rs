@@ -168,7 +168,7 @@ async fn find(
         Ok(None) => Ok(None),
         Err(_) => {
             let audience = Audience::of(&parts.method, &parts.headers);
-            let answer = Problem::StoreUnavailable.answer(audience, context.settings());
+            let answer = Problem::StoreUnavailable.answer(audience, context);
             Err(SignedInRejection(answer))
         }
     }

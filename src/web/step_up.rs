@@ -14,6 +14,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    observe::{self, Route},
     oidc::{LoginRequest, TierDemand},
     wire::kyc::KycTier,
 };
@@ -25,10 +26,16 @@ pub(super) async fn step_up(
     headers: HeaderMap,
 ) -> Response {
     let settings = context.settings();
-    match begin(&context, &uri, &headers, settings).await {
-        Ok(location) => see_other(&location),
-        Err(problem) => problem.answer(Audience::of(&method, &headers), settings),
-    }
+    observe::serve(Route::StepUp, context.reference(), async {
+        match begin(&context, &uri, &headers, settings).await {
+            Ok(location) => (see_other(&location), "sent"),
+            Err(problem) => {
+                let audience = Audience::of(&method, &headers);
+                (problem.answer(audience, &context), problem.code())
+            }
+        }
+    })
+    .await
 }
 
 async fn begin(

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::Instrument as _;
+
 use super::{
     records::{Place, StoreUnavailable},
     session_id::SessionId,
@@ -14,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    observe::{self, Cause, LogKey, Reason},
     oidc::{ExchangeError, OidcClient, SignInError},
     secret::Secret,
 };
@@ -52,15 +55,22 @@ pub enum AccessTokenError {
 pub(super) struct AccessTokens {
     oidc: OidcClient,
     sessions: KeptSessions,
+    log_key: LogKey,
     clock: Arc<dyn Clock>,
     under_way: Arc<Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>>,
 }
 
 impl AccessTokens {
-    pub(super) fn new(oidc: OidcClient, sessions: KeptSessions, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        oidc: OidcClient,
+        sessions: KeptSessions,
+        log_key: LogKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             oidc,
             sessions,
+            log_key,
             clock,
             under_way: Arc::default(),
         }
@@ -73,7 +83,11 @@ impl AccessTokens {
         // In a task of its own: KYCPort may have spent the old refresh token already when whoever
         // asked gives up, and then the new one must still be kept.
         let (own, live) = (self.clone(), live.clone());
-        tokio::spawn(async move { own.refresh(&live).await })
+        let refresh = async move {
+            let session = own.log_key.session(live.id.as_str());
+            observe::refresh(session, own.refresh(&live)).await
+        };
+        tokio::spawn(refresh.in_current_span())
             .await
             .unwrap_or(Err(AccessTokenError::Interrupted))
     }
@@ -117,7 +131,7 @@ impl AccessTokens {
                 if let Some(token) = self.renewed_elsewhere(&live.id, &refresh_token).await? {
                     return Ok(token);
                 }
-                self.sessions.end(&live.id).await?;
+                self.sessions.end(&live.id, Cause::Revoked).await?;
                 Err(AccessTokenError::Revoked)
             }
             Err(error) => Err(AccessTokenError::Refresh(error)),
@@ -160,6 +174,18 @@ impl AccessTokens {
         let turn = Arc::default();
         under_way.insert(id.clone(), Arc::downgrade(&turn));
         turn
+    }
+}
+
+impl Reason for AccessTokenError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired => "no_refresh_token",
+            Self::Revoked => "revoked",
+            Self::Refresh(error) => error.reason(),
+            Self::Store(_) => "store_unavailable",
+            Self::Interrupted => "interrupted",
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    observe,
     secret::Secret,
     secrets::{Believed, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
 };
@@ -112,7 +113,7 @@ fn derive(
         match NamedKey::new(scheme, &name, secret) {
             Ok(key) => Some(NamedKey { until, ..key }),
             Err(problem) => {
-                tracing::error!(name, %problem, "a webhook secret cannot be used");
+                observe::webhook_secret_unusable(&name, &problem);
                 None
             }
         }

@@ -30,19 +30,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub(crate) fn capture() -> (Self, DefaultGuard) {
-        // While there is but one subscriber, a line that another test's thread meets first is
-        // switched off for all. A few that stay, and see nothing, keep every line on.
-        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
-        OTHERS.get_or_init(|| {
-            [(); 2].map(|()| {
-                Dispatch::new(
-                    tracing_subscriber::fmt()
-                        .with_env_filter(EnvFilter::new("kycport=trace"))
-                        .with_writer(io::sink)
-                        .finish(),
-                )
-            })
-        });
+        keep_every_line_on();
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new("kycport=trace"))
@@ -57,6 +45,22 @@ impl Log {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// While there is but one subscriber, a line that another test's thread meets first is switched off
+/// for all. A few that stay, and see nothing, keep every line on.
+pub(crate) fn keep_every_line_on() {
+    static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    OTHERS.get_or_init(|| {
+        [(); 2].map(|()| {
+            Dispatch::new(
+                tracing_subscriber::fmt()
+                    .with_env_filter(EnvFilter::new("kycport=trace"))
+                    .with_writer(io::sink)
+                    .finish(),
+            )
+        })
+    });
 }
 
 impl io::Write for Log {

@@ -6,6 +6,7 @@ use super::store::CacheUnavailable;
 use crate::{
     backend::{self, Coded, NotAvailable},
     kyc::assurance::Assurance,
+    observe,
 };
 
 /// How long what is kept of a person is kept if nothing newer comes: longer than a session lives,
@@ -25,7 +26,7 @@ pub(super) fn written(assurance: &Assurance) -> Result<String, CacheUnavailable>
 pub(super) fn read(kept: &str) -> Option<Assurance> {
     let assurance = serde_json::from_str(kept).ok();
     if assurance.is_none() {
-        tracing::warn!("an assurance that is kept cannot be understood");
+        observe::kept_assurance_unreadable();
     }
     assurance
 }

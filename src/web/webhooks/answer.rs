@@ -9,7 +9,8 @@ use http::{
 };
 
 use crate::{
-    web::{problem_json::ProblemJson, random},
+    observe::Delivered,
+    web::problem_json::ProblemJson,
     webhook::{Refused, Unreadable, Untimely},
 };
 
@@ -168,20 +169,16 @@ impl Outcome {
         response
     }
 
-    /// One line for each delivery, and a reference to it. `event` is the hash of the event's id.
-    pub(super) fn log(self, event: Option<&str>, event_type: Option<&str>) -> String {
-        let reference = random::reference();
-        let code = self.code();
+    /// What it is to whoever reads the log.
+    pub(super) fn delivered(self) -> Delivered {
         if self.status().is_server_error() {
-            tracing::error!(code, event, event_type, reference, "a webhook failed");
+            Delivered::Failed
         } else if let Self::Unreadable(why) = self {
-            let why = why.code();
-            tracing::error!(code, why, reference, "a webhook of KYCPort's is unreadable");
+            Delivered::Unreadable(why.code())
         } else if self.status().is_client_error() {
-            tracing::info!(code, event, event_type, reference, "a webhook was refused");
+            Delivered::Refused
         } else {
-            tracing::info!(code, event, event_type, "a webhook");
+            Delivered::Taken
         }
-        reference
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    observe::{self, LogKey},
     webhook::{
         DeliveryTiming, EventReader, MemoryReplayStore, ReplayStore, VerifierError, WebhookVerifier,
     },
@@ -37,6 +38,7 @@ pub struct WebhookReceiverBuilder {
     unknown_events: UnknownEvents,
     body_deadline: Duration,
     told: Option<Told>,
+    log_key: LogKey,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -74,12 +76,18 @@ impl WebhookReceiverBuilder {
             unknown_events: UnknownEvents::default(),
             body_deadline: BODY_DEADLINE,
             told: None,
+            log_key: LogKey::of_this_process(),
             clock: None,
         }
     }
 
     pub(in crate::web) fn told(mut self, told: Told) -> Self {
         self.told = Some(told);
+        self
+    }
+
+    pub(in crate::web) fn log_key(mut self, key: LogKey) -> Self {
+        self.log_key = key;
         self
     }
 
@@ -139,7 +147,7 @@ impl WebhookReceiverBuilder {
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let store = self.store.unwrap_or_else(|| {
-            tracing::info!("webhooks are remembered in memory: that is for one instance");
+            observe::webhooks_in_memory();
             Arc::new(MemoryReplayStore::new(REMEMBERED, Arc::clone(&clock)))
         });
         let processing = Processing::new(
@@ -152,7 +160,12 @@ impl WebhookReceiverBuilder {
             Arc::clone(&clock),
         );
         let intake = Intake::new(verifier, self.body_deadline);
-        Ok(WebhookReceiver::new(intake, processing, clock))
+        Ok(WebhookReceiver::new(
+            intake,
+            processing,
+            self.log_key,
+            clock,
+        ))
     }
 }
 

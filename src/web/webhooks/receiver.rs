@@ -18,11 +18,13 @@ use super::{
     builder::WebhookReceiverBuilder,
     delivery::Delivery,
     intake::{Intake, Mismatch},
-    processing::Processing,
+    processing::{Processed, Processing},
 };
 use crate::{
     clock::Clock,
-    webhook::{Event, EventKey, WebhookVerifier},
+    observe::{self, DeliverySpan, EventName, LogKey},
+    web::reference::Reference,
+    webhook::{Event, WebhookVerifier},
 };
 
 /// The reason of a mismatch is looked for no more often.
@@ -68,6 +70,7 @@ pub struct WebhookReceiver {
 struct Inner {
     intake: Intake,
     processing: Processing,
+    log_key: LogKey,
     clock: Arc<dyn Clock>,
     /// When a mismatch was last looked into.
     diagnosed: Mutex<Option<Duration>>,
@@ -98,11 +101,17 @@ impl WebhookReceiver {
         WebhookReceiverBuilder::new(Ok(verifier), handler)
     }
 
-    pub(super) fn new(intake: Intake, processing: Processing, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        intake: Intake,
+        processing: Processing,
+        log_key: LogKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 intake,
                 processing,
+                log_key,
                 clock,
                 diagnosed: Mutex::default(),
             }),
@@ -110,7 +119,16 @@ impl WebhookReceiver {
     }
 
     async fn receive(&self, request: Request) -> Response {
+        let reference = Reference::default();
+        observe::receive(&reference, |span| self.take(request, span, &reference)).await
+    }
+
+    async fn take(&self, request: Request, span: DeliverySpan, reference: &Reference) -> Response {
         let inner = &self.inner;
+        let respond = |outcome: Outcome| {
+            span.end(outcome.delivered(), outcome.code(), None, reference);
+            outcome.answer(reference.as_str())
+        };
         if *request.method() != Method::POST {
             return respond(Outcome::Method);
         }
@@ -123,17 +141,21 @@ impl WebhookReceiver {
                 return respond(outcome);
             }
         };
-        let own = Arc::clone(inner);
-        let task = tokio::spawn(async move {
-            let processed = own.processing.process(verified).await;
-            let event = processed.event.as_ref();
-            let key = event.map(Event::key);
-            let key = key.as_ref().map(EventKey::as_str);
+        let (own, its_span) = (Arc::clone(inner), span.clone());
+        let drawn = reference.as_str().to_owned();
+        let task = tokio::spawn(span.around(async move {
+            let Processed { outcome, event } = own.processing.process(verified).await;
+            let key = event.as_ref().map(Event::key);
             // A type that is not known is text from outside, though it was signed.
-            let kind: Option<String> = event.map(|event| printable(event.event_type()));
-            let reference = processed.outcome.log(key, kind.as_deref());
-            processed.outcome.answer(&reference)
-        });
+            let event_type = event.map(|event| printable(event.event_type()));
+            let name = key.as_ref().zip(event_type.as_deref());
+            let name = name.map(|(key, event_type)| EventName {
+                event: own.log_key.event(key.as_str()),
+                event_type,
+            });
+            its_span.end(outcome.delivered(), outcome.code(), name, &drawn);
+            outcome.answer(&drawn)
+        }));
         match task.await {
             Ok(response) => response,
             // The runtime is ending.
@@ -161,13 +183,8 @@ impl Inner {
         }
         let verifier = &self.intake.verifier;
         let diagnosis = verifier.diagnose(&mismatch.headers, &mismatch.body);
-        tracing::warn!(?diagnosis, "the signature of a webhook does not match");
+        observe::signature_mismatch(&diagnosis);
     }
-}
-
-fn respond(outcome: Outcome) -> Response {
-    let reference = outcome.log(None, None);
-    outcome.answer(&reference)
 }
 
 /// 64 characters at most, and none that a terminal would act on.

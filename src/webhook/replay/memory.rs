@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use super::store::{Begun, LeaseToken, ReplayStore, ReplayStoreUnavailable, Settled};
 use crate::{
     clock::{Clock, SystemClock},
+    observe,
     webhook::event::EventKey,
 };
 
@@ -205,7 +206,7 @@ impl Shelf {
         if self.entries.len() < capacity {
             return Ok(());
         }
-        tracing::warn!(capacity, "the replay store in memory is full");
+        observe::replay_store_full(capacity);
         Err(ReplayStoreUnavailable)
     }
 }

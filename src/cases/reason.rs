@@ -1,0 +1,47 @@
+//! What the errors of this floor are called in the log.
+
+use super::error::CaseError;
+#[cfg(feature = "web")]
+use super::relay::RelayError;
+use crate::observe::Reason;
+
+impl Reason for CaseError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoTenantKey => "no_tenant_key",
+            Self::Id => "id",
+            Self::Upload(_) => "upload",
+            Self::Transport(error) => error.reason(),
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::OtherCase => "other_case",
+        }
+    }
+
+    fn is_a_no(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTenantKey | Self::Id | Self::Upload(_) | Self::Refused { .. }
+        )
+    }
+}
+
+#[cfg(feature = "web")]
+impl Reason for RelayError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Case(error) => error.reason(),
+            _ => "upload",
+        }
+    }
+
+    fn is_a_no(&self) -> bool {
+        match self {
+            Self::Case(error) => error.is_a_no(),
+            _ => true,
+        }
+    }
+}

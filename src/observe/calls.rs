@@ -1,0 +1,130 @@
+//! Calls to KYCPort.
+
+use std::{future::Future, time::Duration};
+
+use tracing::{Instrument as _, Span, field::Empty, info_span};
+
+use super::{Reason, Stopwatch, count, time};
+
+/// What is asked of KYCPort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Discovery,
+    Jwks,
+    /// Tokens for a code.
+    Code,
+    /// Tokens for a refresh token.
+    Refresh,
+    Userinfo,
+    Status,
+    OpenCase,
+    ReadCase,
+    Upload,
+    Decide,
+}
+
+impl Call {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Jwks => "jwks",
+            Self::Code => "code",
+            Self::Refresh => "refresh",
+            Self::Userinfo => "userinfo",
+            Self::Status => "status",
+            Self::OpenCase => "case_open",
+            Self::ReadCase => "case_read",
+            Self::Upload => "case_upload",
+            Self::Decide => "case_decide",
+        }
+    }
+
+    fn span(self) -> Span {
+        let call = self.code();
+        match self {
+            Self::Discovery => {
+                info_span!(target: "kycport::call", "kycport.discovery", result = Empty)
+            }
+            Self::Jwks => info_span!(target: "kycport::call", "kycport.jwks", result = Empty),
+            Self::Code | Self::Refresh => {
+                info_span!(target: "kycport::call", "kycport.token", call, result = Empty)
+            }
+            Self::Userinfo => {
+                info_span!(target: "kycport::call", "kycport.userinfo", result = Empty)
+            }
+            Self::Status => info_span!(target: "kycport::call", "kycport.status", result = Empty),
+            Self::OpenCase | Self::ReadCase | Self::Upload | Self::Decide => {
+                info_span!(target: "kycport::call", "kycport.case", call, result = Empty)
+            }
+        }
+    }
+}
+
+/// Makes a call, in a span of its own, and says what came of it.
+pub(crate) async fn call<T, E: Reason>(
+    call: Call,
+    what: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let (span, stopwatch) = (call.span(), Stopwatch::start());
+    let answer = what.instrument(span.clone()).await;
+    let result = answer.as_ref().map_or_else(Reason::reason, |_| "ok");
+    span.record("result", result);
+    if let Err(error) = &answer {
+        let _entered = span.enter();
+        let (call, reason) = (call.code(), error.reason());
+        if error.is_a_no() {
+            tracing::info!(
+                name: "kycport.call.refused", target: "kycport::call",
+                call, reason, %error, "a call to KYCPort was refused"
+            );
+        } else {
+            tracing::warn!(
+                name: "kycport.call.failed", target: "kycport::call",
+                call, reason, %error, "a call to KYCPort brought no answer to act on"
+            );
+        }
+    }
+    count!(CALLS, call.code(), result);
+    time!(CALL_TIME, stopwatch, call.code());
+    answer
+}
+
+/// A further attempt is made, after a pause.
+pub(crate) fn retried(attempt: u32, reason: &'static str, pause: Duration) {
+    let pause_ms = millis(pause);
+    tracing::debug!(
+        name: "kycport.call.retried", target: "kycport::call",
+        attempt, reason, pause_ms, "a call to KYCPort is made once more"
+    );
+    count!(RETRIES, reason);
+}
+
+/// KYCPort's API wants to be left alone, by everybody.
+pub(crate) fn gate_closed(pause: Duration) {
+    let pause_ms = millis(pause);
+    tracing::warn!(
+        name: "kycport.call.gate_closed", target: "kycport::call",
+        pause_ms, "KYCPort's API said 429: nothing is asked of it for a while"
+    );
+    count!(GATE_CLOSED);
+}
+
+/// A document of KYCPort's is due and was not to be had: the one that is kept goes on.
+pub(crate) fn document_kept(document: &'static str) {
+    tracing::warn!(
+        name: "kycport.document.kept", target: "kycport::call",
+        document, "a document of KYCPort's could not be renewed; the one that is kept goes on"
+    );
+}
+
+/// A member of the key set verifies nothing.
+pub(crate) fn key_passed_over() {
+    tracing::debug!(
+        name: "kycport.jwks.key_passed_over", target: "kycport::call",
+        "passed over a key of the key set that cannot verify a token"
+    );
+}
+
+fn millis(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+}

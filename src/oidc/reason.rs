@@ -1,0 +1,81 @@
+//! What the errors of this floor are called in the log.
+
+use super::{
+    ExchangeError, ProviderError, SignInError, UserinfoError,
+    refusal::{TokenKind, TokenRefusal},
+};
+use crate::observe::{self, Reason};
+
+impl Reason for ProviderError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.reason(),
+            Self::Status(_) => "status",
+            Self::Metadata(_) => "metadata",
+            Self::KeySet(_) => "key_set",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Reason for ExchangeError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.reason(),
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::InvalidAnswer => "invalid_answer",
+        }
+    }
+
+    fn is_a_no(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+impl Reason for SignInError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::State => "state",
+            Self::Issuer => "issuer",
+            Self::Refused(_) => "refused",
+            Self::Exchange(error) => error.reason(),
+            Self::NoIdToken => "no_id_token",
+            Self::IdToken(_) => "id_token",
+            Self::AccessToken(_) => "access_token",
+            Self::SubjectMismatch => "subject_mismatch",
+            Self::Provider(error) => error.reason(),
+        }
+    }
+}
+
+impl Reason for UserinfoError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Provider(error) => error.reason(),
+            Self::Transport(error) => error.reason(),
+            Self::TokenRefused => "refused",
+            Self::Status { .. } => "status",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::OtherSubject => "other_person",
+        }
+    }
+
+    fn is_a_no(&self) -> bool {
+        matches!(self, Self::TokenRefused)
+    }
+}
+
+/// Says that a token is not believed, and why.
+pub(super) fn say_refused(kind: TokenKind, refusal: &TokenRefusal) {
+    let token = match kind {
+        TokenKind::IdToken => "id_token",
+        TokenKind::AccessToken => "access_token",
+    };
+    let claim = match refusal {
+        TokenRefusal::Claim { name, .. } => name,
+        _ => "",
+    };
+    observe::token_refused(token, refusal.code(), claim, refusal);
+}

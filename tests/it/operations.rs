@@ -1,0 +1,242 @@
+//! What the manual says of lines, spans and metrics, held against what is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{
+    extract::Request,
+    http::Method,
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use kycport::{
+    ConfigBuilder, KycTier, MemoryStore,
+    mock::{Endpoint, MockIssuer},
+};
+use metrics_util::{
+    MetricKind,
+    debugging::{DebugValue, DebuggingRecorder, Snapshotter},
+};
+use tracing::{Instrument as _, field::Empty};
+
+use crate::{
+    manual::{self, table, words},
+    observed::{Observed, Said},
+    story,
+    support::{serve, stage_with, tenant_app},
+};
+
+/// What happens only to what is kept on a server.
+const ON_SERVERS: [&str; 2] = [
+    "kycport.backend.unavailable",
+    "kycport.assurance.unreadable",
+];
+
+#[tokio::test]
+async fn what_is_said_is_what_the_manual_says() {
+    // cases 137, 138
+    let recorder = DebuggingRecorder::new();
+    let counted = recorder.snapshotter();
+    let (observed, _listening) = Observed::listen();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let story = story::told().await;
+
+    let (lines, spans) = (table("Lines"), table("Spans"));
+    let (events, ended) = (observed.events(), observed.spans());
+    for said in &events {
+        assert_documented(said, &lines);
+    }
+    for said in &ended {
+        assert_documented(said, &spans);
+    }
+    let seen = events.iter().map(|said| said.name).chain(ON_SERVERS);
+    assert_all_seen(seen, &lines);
+    assert_all_seen(ended.iter().map(|said| said.name), &spans);
+
+    assert_nobody_is_named(&story.canaries, &events);
+    assert_nobody_is_named(&story.canaries, &ended);
+    assert_counted(&counted, &story.canaries);
+}
+
+#[tokio::test]
+async fn a_reference_leads_to_every_line_of_its_request() {
+    let (observed, _listening) = Observed::listen();
+    let (kyc, app, ada) = stage_with(|config| config).await;
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    let _fault = kyc.on(Endpoint::Status).fail(404).always();
+
+    let page = browser.fetch(app.url("/sensitive")).await.unwrap();
+
+    let reference = page.assert_status(503).json()["reference"].clone();
+    let reference = reference.as_str().unwrap();
+    let [span] = &observed.of("kycport.guard")[..] else {
+        panic!("one guard judged");
+    };
+    assert_eq!(span.value("reference"), reference);
+    assert_eq!(span.value("outcome"), "not_known");
+    assert_eq!(span.value("tier"), "t2");
+    // In a task of its own, and all the same in the request's span.
+    let [call] = &observed.of("kycport.call.refused")[..] else {
+        panic!("one call was refused");
+    };
+    assert_eq!(
+        (call.value("call"), call.value("reason")),
+        ("status", "refused")
+    );
+    assert_eq!(call.around.as_deref(), Some(reference));
+    let [failed] = &observed.of("kycport.request.failed")[..] else {
+        panic!("one request failed");
+    };
+    assert_eq!(failed.value("reference"), reference);
+    // The next request is another.
+    let page = browser.fetch(app.url("/sensitive")).await.unwrap();
+    assert_ne!(page.json()["reference"], reference);
+    // A route of this crate's own, and a callback that never gets as far as KYCPort.
+    let visit = browser.request(Method::GET, app.url("/auth/callback?code=x"));
+    let page = visit.fetch().send().await.unwrap();
+    let reference = page.assert_status(400).json()["reference"].clone();
+    let spans = observed.of("kycport.callback");
+    let span = spans.last().unwrap();
+    assert_eq!(span.value("reference"), reference.as_str().unwrap());
+    assert_eq!(span.value("outcome"), "malformed_callback");
+    let [malformed] = &observed.of("kycport.login.malformed")[..] else {
+        panic!("one callback was malformed");
+    };
+    assert_eq!(malformed.value("reference"), span.value("reference"));
+}
+
+#[tokio::test]
+async fn instances_that_share_a_log_key_name_people_alike() {
+    type More = fn(ConfigBuilder) -> ConfigBuilder;
+    let (observed, _listening) = Observed::listen();
+    let kyc = MockIssuer::start().await;
+    let (ada, bob) = (kyc.person("ada").create(), kyc.person("bob").create());
+    let name_at = async |more: More, person| {
+        let app = serve(&kyc, more).await;
+        let login = app.url("/auth/login");
+        kyc.browser().sign_in(login, person).await.unwrap();
+        let said = observed.of("kycport.login.signed_in");
+        said.last().unwrap().value("person").to_owned()
+    };
+    let shared: More = |config| config.log_key("the key of these instances, and no other's");
+    let other: More = |config| config.log_key("another key, of other instances, as long as");
+    let none: More = |config| config;
+
+    let name = name_at(shared, &ada).await;
+    assert_eq!(name.len(), 16);
+    assert!(name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(name, name_at(shared, &ada).await);
+    assert_ne!(name, name_at(shared, &bob).await);
+    assert_ne!(name, name_at(other, &ada).await);
+    assert_ne!(name, name_at(none, &ada).await);
+    // Within one process the lines of a person are joined without a setting.
+    assert_eq!(name_at(none, &ada).await, name_at(none, &ada).await);
+}
+
+/// As an app's own tracing middleware does, with fields that are called as ours are.
+async fn in_a_span_of_the_apps(request: Request, next: Next) -> Response {
+    let span = tracing::info_span!(
+        target: "kycport::the_apps_own",
+        "request",
+        outcome = Empty,
+        reference = Empty,
+        person = Empty,
+        event = Empty,
+        result = Empty
+    );
+    next.run(request).instrument(span).await
+}
+
+#[tokio::test]
+async fn a_span_of_the_apps_own_is_left_as_it_is() {
+    // Where this crate's own spans are switched off, the app's is the one around.
+    let (observed, _listening) = Observed::listen_to("kycport::the_apps_own=trace");
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").tier(KycTier::T1).create();
+    let app = kyc.serve(|config| {
+        tenant_app(config, MemoryStore::default()).layer(from_fn(in_a_span_of_the_apps))
+    });
+    let app = app.await.unwrap();
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    browser.fetch(app.url("/guarded")).await.unwrap();
+    let spans = observed.of("request");
+    assert!(spans.len() >= 3);
+    assert!(spans.iter().all(|span| span.values.is_empty()), "{spans:?}");
+}
+
+fn assert_all_seen<'a>(seen: impl Iterator<Item = &'a str>, rows: &BTreeMap<String, manual::Row>) {
+    let seen: BTreeSet<&str> = seen.collect();
+    let never: Vec<_> = rows
+        .keys()
+        .filter(|it| !seen.contains(it.as_str()))
+        .collect();
+    assert!(never.is_empty(), "never seen: {never:?}");
+}
+
+fn assert_documented(said: &Said, rows: &BTreeMap<String, manual::Row>) {
+    let row = rows.get(said.name);
+    let row = row.unwrap_or_else(|| panic!("{said:?} is not in the manual"));
+    let fields = words(&row["fields"]);
+    let said_fields: BTreeSet<String> = said.fields.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(fields, said_fields, "{}", said.name);
+    assert_eq!(words(&row["target"]), [said.target.to_owned()].into());
+    // The spans are all of one level, which the page says above their table.
+    let level = row.get("level").map_or("info", String::as_str);
+    assert_eq!(level, said.level, "{}", said.name);
+}
+
+/// Neither a secret nor a person, and nothing that a terminal or a log's reader would act on.
+fn assert_nobody_is_named(canaries: &[String], all: &[Said]) {
+    assert!(canaries.len() > 30, "{}", canaries.len());
+    for said in all {
+        for (field, value) in &said.values {
+            let name = said.name;
+            for canary in canaries {
+                assert!(
+                    !value.contains(canary.as_str()),
+                    "{canary} in {name} {field}: {value}"
+                );
+            }
+            assert!(!value.contains("canary"), "{name} {field}: {value}");
+            assert!(
+                !value.contains(char::is_control),
+                "{name} {field}: {value:?}"
+            );
+            assert!(!value.contains("http://"), "{name} {field}: {value}");
+        }
+    }
+}
+
+fn assert_counted(counted: &Snapshotter, canaries: &[String]) {
+    let documented = table("Metrics");
+    let mut seen = BTreeSet::new();
+    for (key, _, help, value) in counted.snapshot().into_vec() {
+        let (kind, key) = (key.kind(), key.key());
+        let name = key.name();
+        let row = documented.get(name);
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the manual"));
+        assert_eq!(row["kind"] == "histogram", kind == MetricKind::Histogram);
+        assert!(help.is_some(), "{name} is not described");
+        let labels: BTreeSet<String> = key.labels().map(|it| it.key().to_owned()).collect();
+        assert_eq!(labels, words(&row["labels"]), "{name}");
+        for label in key.labels() {
+            let value = label.value();
+            let is_word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '-';
+            assert!(value.chars().all(is_word), "{name} {label:?}");
+            assert!(!canaries.iter().any(|it| it == value), "{name} {label:?}");
+        }
+        match value {
+            DebugValue::Counter(count) => assert!(count > 0, "{name}"),
+            DebugValue::Histogram(times) => {
+                assert!(
+                    times.iter().all(|time| time.0 >= 0.0 && time.0 < 60.0),
+                    "{name}"
+                );
+            }
+            DebugValue::Gauge(_) => panic!("{name}"),
+        }
+        seen.insert(name.to_owned());
+    }
+    assert_all_seen(seen.iter().map(String::as_str), &documented);
+}

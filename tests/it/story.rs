@@ -1,0 +1,559 @@
+//! Everything that happens to an app, once: what goes well, what is refused, and what is down. For
+//! whoever holds what is said of it against the manual.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::Path,
+    http::{HeaderMap, Method, StatusCode},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use kycport::{
+    Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
+    RunningApp, Secret, SignedIn,
+    cases::{CaptureFile, Upload},
+    kyc::{AssuranceCache, CacheUnavailable, PersonKey},
+    mock::{
+        Browser, DeliveryTamper, Endpoint, MockIssuer, OldSecret, Page, Person, Tamper, samples,
+    },
+    secrets::Secrets,
+    web::{Assured, CaptureError, CaptureUpload, SealedStore, SealingKeys, SessionStore},
+    webhook::{EventKey, MemoryReplayStore, ReplayStore as _, SignatureScheme, sign_test_delivery},
+};
+use serde_json::json;
+use tower_sessions::session::{Id, Record};
+
+use crate::{
+    desk::{Act, Desk},
+    faulty_store::{ACTIVITY, FaultyStore, Op, SESSION, SIGN_INS, TOKENS},
+    secrets,
+    support::tenant_app_of,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const LOG_KEY: &str = "the log key that two instances share";
+
+pub(crate) struct Story {
+    pub(crate) kyc: MockIssuer,
+    pub(crate) app: RunningApp,
+    pub(crate) party: RelyingParty,
+    pub(crate) ada: Person,
+    pub(crate) bob: Person,
+    pub(crate) store: FaultyStore,
+    desk: Desk,
+    layer: kycport::web::SessionLayer,
+    /// What no line may hold, as far as it is known.
+    pub(crate) canaries: Vec<String>,
+}
+
+/// Tells all of it.
+pub(crate) async fn told() -> Story {
+    let mut story = begin().await;
+    story.without_keys().await;
+    story.logins().await;
+    story.sessions_and_their_store().await;
+    story.guards().await;
+    story.cases().await;
+    story.webhooks().await;
+    story.outages().await;
+    story.people_without_a_tenant_key().await;
+    story.wrong_setups().await;
+    story.secrets_that_change().await;
+    story
+}
+
+async fn begin() -> Story {
+    let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
+    let kyc = kyc.await.unwrap();
+    let store = FaultyStore::over(MemoryStore::new(10_000, Arc::new(kyc.clock().clone())));
+    let desk = Desk::default();
+    let mut made = None;
+    let app = kyc.serve(|config| {
+        let config = config
+            .scopes(["openid", "email", "profile", "kyc"])
+            .log_key(LOG_KEY);
+        let party = RelyingParty::new(config.build().unwrap()).unwrap();
+        let layer = party.session_layer(store.clone()).danger_store_claims();
+        let own = desk.clone();
+        let webhooks = party.webhooks(move |delivery| own.clone().handle(delivery));
+        let captures = Router::new()
+            .route("/upload/{case}", post(upload))
+            .layer(Extension(party.clone()))
+            .layer(layer.clone());
+        made = Some((party.clone(), layer.clone()));
+        tenant_app_of(&party, layer)
+            .merge(captures)
+            .route("/outside", get(async |_: SignedIn| StatusCode::OK))
+            .route("/unguarded", get(async |_: Assured| StatusCode::OK))
+            .route(
+                "/unlayered",
+                get(async |_: kycport::BearerToken| StatusCode::OK),
+            )
+            .route_service("/webhooks/kycport", webhooks.build().unwrap())
+    });
+    let app = app.await.unwrap();
+    let (party, layer) = made.unwrap();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    let bob = kyc.person("bob").tier(KycTier::T1).create();
+    let mut canaries = vec![
+        kyc.client().secret().unwrap().to_owned(),
+        kyc.webhooks().secret(),
+        LOG_KEY.to_owned(),
+    ];
+    for person in [&ada, &bob] {
+        canaries.extend([person.id().to_owned(), person.email()]);
+    }
+    Story {
+        kyc,
+        app,
+        party,
+        ada,
+        bob,
+        store,
+        desk,
+        layer,
+        canaries,
+    }
+}
+
+async fn upload(
+    Extension(kycport): Extension<RelyingParty>,
+    Path(case): Path<String>,
+    person: SignedIn,
+    upload: CaptureUpload,
+) -> Result<Json<usize>, CaptureError> {
+    let relayed = upload.forward(kycport.cases(), &person, &case).await?;
+    Ok(Json(relayed.dropped.len()))
+}
+
+impl Story {
+    fn login(&self) -> String {
+        self.app.url("/auth/login?return_to=/canary-page")
+    }
+
+    async fn signed_in(&mut self, person: &Person) -> Browser {
+        let browser = self.kyc.browser();
+        browser.sign_in(self.login(), person).await.unwrap();
+        for name in ["__Host-kycport", "__Host-kycport-login"] {
+            self.canaries
+                .extend(browser.cookie(self.app.url("/"), name));
+        }
+        for tokens in self.store.records(TOKENS).await {
+            for name in ["access_token", "refresh_token"] {
+                self.canaries
+                    .push(tokens[name].as_str().unwrap().to_owned());
+            }
+        }
+        browser
+    }
+
+    async fn callback(&mut self, browser: &Browser) -> url::Url {
+        let callback = browser
+            .start_sign_in(self.login(), &self.ada)
+            .await
+            .unwrap();
+        let secret = |(name, value): (_, std::borrow::Cow<'_, str>)| {
+            (name != "iss").then(|| value.into_owned())
+        };
+        let found: Vec<_> = callback.query_pairs().filter_map(secret).collect();
+        self.canaries.extend(found);
+        callback
+    }
+
+    async fn open(&self, browser: &Browser, path: &str) -> Page {
+        browser.open(self.app.url(path)).await.unwrap()
+    }
+
+    async fn fetch(&self, browser: &Browser, path: &str) -> Page {
+        browser.fetch(self.app.url(path)).await.unwrap()
+    }
+
+    async fn log_out(&self, browser: &Browser, fields: &[(&str, &str)]) {
+        let url = self.app.url("/auth/logout");
+        browser.post_form(url, fields).await.unwrap();
+    }
+
+    async fn bearer(&self, token: &str) {
+        let browser = self.kyc.browser();
+        let visit = browser
+            .request(Method::GET, self.app.url("/api/me"))
+            .header("authorization", &format!("Bearer {token}"));
+        visit.send().await.unwrap();
+    }
+
+    async fn without_keys(&mut self) {
+        let good = self.kyc.mint().access_token(&self.ada, self.kyc.client());
+        let good = good.sign();
+        self.kyc.stop().unwrap();
+        self.bearer(&good).await;
+        self.open(&self.kyc.browser(), "/auth/login").await;
+        self.kyc.restart().unwrap();
+        self.kyc.clock().advance(MINUTE);
+        let other_key = |set: &mut serde_json::Value| {
+            set["keys"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({ "kty": "RSA", "kid": "r" }));
+        };
+        let fault = self.kyc.on(Endpoint::Jwks).edit(other_key).once();
+        self.bearer(&good).await;
+        drop(fault);
+        self.bearer("canary-bearer").await;
+        self.canaries.extend([good, "canary-bearer".to_owned()]);
+    }
+
+    async fn logins(&mut self) {
+        let ada = self.ada.clone();
+        // Well, and once more by a reload.
+        let browser = self.kyc.browser();
+        let callback = self.callback(&browser).await;
+        browser.open(&callback).await.unwrap();
+        browser.open(&callback).await.unwrap();
+        self.signed_in(&ada).await;
+        // In another browser, of a login that nobody began, and nothing like an answer.
+        let callback = self.callback(&browser).await;
+        self.kyc.browser().open(&callback).await.unwrap();
+        self.open(
+            &browser,
+            "/auth/callback?code=canary-code&state=canary-state",
+        )
+        .await;
+        self.open(&browser, "/auth/callback?code=canary-code").await;
+        browser.deny(self.login(), &ada).await.unwrap();
+        let prefetch = browser
+            .request(Method::GET, self.login())
+            .header("sec-purpose", "prefetch");
+        prefetch.send().await.unwrap();
+        // KYCPort's answers, bent.
+        for tamper in [Tamper::ForeignKey, Tamper::Expired, Tamper::WrongNonce] {
+            let fault = self.kyc.tokens().id_token(tamper).once();
+            browser.sign_in(self.login(), &ada).await.unwrap();
+            drop(fault);
+        }
+        let fault = self.kyc.tokens().access_token(Tamper::WrongIssuer).once();
+        browser.sign_in(self.login(), &ada).await.unwrap();
+        drop(fault);
+        let wild = r#"{"error":"invalid_client\u001b[31m\r\nlevel=ERROR","error_description":"canary-text"}"#;
+        let faults = [
+            self.kyc.on(Endpoint::Token).fail(500),
+            self.kyc
+                .on(Endpoint::Token)
+                .answer(400, "application/json", wild),
+        ];
+        for fault in faults {
+            let fault = fault.once();
+            browser.sign_in(self.login(), &ada).await.unwrap();
+            drop(fault);
+        }
+        let late = self.kyc.browser();
+        let callback = self.callback(&late).await;
+        self.kyc.clock().advance(11 * MINUTE);
+        late.open(&callback).await.unwrap();
+        self.canaries.extend(
+            ["canary-code", "canary-state", "canary-text", "canary-page"].map(str::to_owned),
+        );
+    }
+
+    async fn sessions_and_their_store(&mut self) {
+        let ada = self.ada.clone();
+        let browser = self.signed_in(&ada).await;
+        let forged = browser.request(Method::POST, self.app.url("/withdraw"));
+        let forged = forged.header("origin", "https://canary.example");
+        forged.send().await.unwrap();
+        self.log_out(&browser, &[]).await;
+        let browser = self.signed_in(&ada).await;
+        self.log_out(&browser, &[("everywhere", "1")]).await;
+        let browser = self.signed_in(&ada).await;
+        let sessions = self.layer.sessions();
+        let listed = sessions.list(ada.id()).await.unwrap();
+        sessions.end(ada.id(), &listed[0].id).await.unwrap();
+        sessions.end_all(ada.id()).await.unwrap();
+        self.open(&browser, "/vault").await;
+
+        // The store fails, here and there and everywhere.
+        for op in [Op::Create, Op::Save] {
+            self.store.fail_on(op, SIGN_INS);
+        }
+        self.signed_in(&ada).await;
+        self.store.heal();
+        let browser = self.signed_in(&ada).await;
+        self.kyc.clock().advance(2 * MINUTE);
+        self.open(&browser, "/vault").await;
+        self.kyc.clock().advance(2 * MINUTE);
+        self.store.fail_on(Op::Save, ACTIVITY);
+        self.open(&browser, "/vault").await;
+        self.store.heal();
+        self.store.fail();
+        self.open(&browser, "/vault").await;
+        self.fetch(&browser, "/auth/me").await;
+        self.open(&browser, "/guarded").await;
+        self.open(&browser, "/auth/login").await;
+        self.log_out(&browser, &[]).await;
+        self.store.heal();
+        let renewed = self.signed_in(&ada).await;
+        self.kyc.clock().advance(16 * MINUTE);
+        self.open(&renewed, "/token").await;
+        let spent = |record: &mut serde_json::Value| {
+            record["body"]["refresh_token"] = "canary-refresh".into();
+        };
+        self.store.rewrite(TOKENS, spent).await;
+        self.canaries.push("canary-refresh".to_owned());
+        self.kyc.clock().advance(16 * MINUTE);
+        self.open(&renewed, "/token").await;
+        let browser = self.signed_in(&ada).await;
+        let later = |record: &mut serde_json::Value| record["v"] = json!(9);
+        self.store.rewrite(SESSION, later).await;
+        self.open(&browser, "/vault").await;
+        self.open(&browser, "/vault").await;
+    }
+
+    async fn guards(&mut self) {
+        let (ada, bob) = (self.ada.clone(), self.bob.clone());
+        let browser = self.signed_in(&ada).await;
+        self.open(&self.kyc.browser(), "/guarded").await;
+        self.fetch(&self.kyc.browser(), "/guarded").await;
+        self.open(&browser, "/guarded").await;
+        self.open(&browser, "/sensitive").await;
+        let other = self.signed_in(&bob).await;
+        self.fetch(&other, "/guarded").await;
+        self.open(&other, "/auth/step-up?tier=canary-tier").await;
+        self.open(&other, "/auth/step-up?tier=t2").await;
+        other.sign_in(self.app.url("/guarded"), &bob).await.unwrap();
+        self.canaries.push("canary-tier".to_owned());
+        // KYCPort is not well: once, for long, and then it asks to be left alone.
+        let fault = self.kyc.on(Endpoint::Status).fail(500).once();
+        self.open(&browser, "/sensitive").await;
+        drop(fault);
+        let fault = self.kyc.on(Endpoint::Status).fail(404).once();
+        self.open(&browser, "/sensitive").await;
+        drop(fault);
+        let fault = self.kyc.on(Endpoint::Status).fail(429).retry_after(60);
+        let fault = fault.once();
+        self.open(&browser, "/sensitive").await;
+        drop(fault);
+        self.kyc.clock().advance(2 * MINUTE);
+    }
+
+    async fn cases(&mut self) {
+        let ada = self.ada.clone();
+        let cases = self.party.cases().clone();
+        let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
+        let file = |bytes: &[u8]| CaptureFile::bytes(bytes.to_vec());
+        let upload = Upload::new(
+            file(&samples::document("ada")),
+            file(&samples::selfie("ada")),
+        );
+        cases.upload(&case.id, upload).await.unwrap();
+        let fault = self.kyc.on(Endpoint::Status).fail(500).always();
+        cases.decide(&case.id).await.unwrap();
+        drop(fault);
+        cases.get("canary-case").await.unwrap_err();
+        self.canaries.extend([case.id, "canary-case".to_owned()]);
+        // A browser's, with a verdict of its own, and without its pictures.
+        let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
+        let browser = self.signed_in(&ada).await;
+        let part = |bytes: Vec<u8>, name: &'static str| {
+            reqwest::multipart::Part::bytes(bytes).file_name(name)
+        };
+        let whole = reqwest::multipart::Form::new()
+            .text("canary-part", "approved")
+            .part("document", part(samples::document("ada"), "canary.png"))
+            .part("selfie", part(samples::selfie("ada"), "canary.png"));
+        let empty = reqwest::multipart::Form::new().text("canary-part", "x");
+        let key = browser.cookie(self.app.url("/"), "__Host-kycport").unwrap();
+        for form in [whole, empty] {
+            let request = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = request
+                .post(self.app.url(&format!("/upload/{}", case.id)))
+                .header("cookie", format!("__Host-kycport={key}"))
+                .header("sec-fetch-site", "same-origin")
+                .multipart(form);
+            request.send().await.unwrap();
+        }
+        self.canaries
+            .extend(["canary-part", "canary.png"].map(str::to_owned));
+    }
+
+    async fn webhooks(&mut self) {
+        let ada = self.ada.clone();
+        let webhooks = self.kyc.webhooks();
+        webhooks.subscribe(self.app.url("/webhooks/kycport"));
+        let change = async |status| {
+            ada.set_status(status);
+            webhooks.settled().await;
+        };
+        change(KycStatus::Rejected).await;
+        webhooks.repeat(&webhooks.deliveries().iter().last().unwrap().clone());
+        webhooks.settled().await;
+        let fault = webhooks.tamper(DeliveryTamper::AlteredByte).once();
+        change(KycStatus::Pending).await;
+        drop(fault);
+        let unreadable = |draft: &mut kycport::mock::DeliveryDraft| {
+            draft.body = b"{\"id\":\"canary-body\"".to_vec();
+        };
+        let fault = webhooks.edit(unreadable).once();
+        change(KycStatus::Expired).await;
+        drop(fault);
+        self.desk.next(Act::Fail);
+        change(KycStatus::Verified).await;
+        webhooks.emit(
+            "kyc.\u{1b}[31mnew\r\nlevel=ERROR",
+            json!({ "x": "canary-data" }),
+        );
+        webhooks.settled().await;
+        self.open(&self.kyc.browser(), "/webhooks/kycport").await;
+        for delivery in webhooks.deliveries().iter() {
+            self.canaries.push(delivery.event_id().to_owned());
+        }
+        self.canaries
+            .extend(["canary-body", "canary-data"].map(str::to_owned));
+        let full = MemoryReplayStore::new(1, Arc::new(self.kyc.clock().clone()));
+        for id in ["one", "another"] {
+            let _ = full.begin(&EventKey::of(id), MINUTE).await;
+        }
+    }
+
+    async fn outages(&mut self) {
+        self.kyc.clock().advance(11 * MINUTE);
+        self.kyc.stop().unwrap();
+        self.open(&self.kyc.browser(), "/auth/login").await;
+        self.kyc.clock().advance(120 * MINUTE);
+        self.open(&self.kyc.browser(), "/auth/login").await;
+        self.kyc.restart().unwrap();
+        self.kyc.clock().advance(MINUTE);
+    }
+
+    /// Userinfo is asked, with tokens that cannot be refreshed; the cache is moody.
+    async fn people_without_a_tenant_key(&mut self) {
+        let kyc = MockIssuer::start().await;
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        self.canaries.extend([ada.id().to_owned(), ada.email()]);
+        let client = kyc.client();
+        let config = |redirect: String| -> ConfigBuilder {
+            Config::builder(client.id(), redirect)
+                .client_secret(client.secret().unwrap())
+                .issuer(kyc.issuer())
+                .discovery_url(kyc.discovery_url())
+                .clock(kyc.clock().clone())
+        };
+        let app = kyc.serve(|base| {
+            let redirect = base.build().unwrap().redirect_uri().to_string();
+            let party = RelyingParty::new(config(redirect).build().unwrap()).unwrap();
+            let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
+            tenant_app_of(&party, party.session_layer(store))
+        });
+        let app = app.await.unwrap();
+        let browser = kyc.browser();
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        browser.open(app.url("/sensitive")).await.unwrap();
+        kyc.clock().advance(16 * MINUTE);
+        browser.open(app.url("/sensitive")).await.unwrap();
+        // A clock that is set back, and two answers about one moment.
+        let real = kyc.clock().now();
+        kyc.clock().jump_to(real.saturating_add(60 * MINUTE));
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        kyc.clock().jump_to(real);
+        browser.open(app.url("/guarded")).await.unwrap();
+        let said = |status: &str| -> Assurance {
+            let assurance = json!({
+                "kyc_status": status, "kyc_tier": "t2", "aml_clear": true,
+                "checked_at": 1, "source": "status",
+            });
+            serde_json::from_value(assurance).unwrap()
+        };
+        let _ = said("verified").or_newer(said("rejected"));
+        let broken = kyc.serve(|base| {
+            let base = base.assurance_cache(BrokenCache);
+            let party = RelyingParty::new(base.build().unwrap()).unwrap();
+            tenant_app_of(&party, party.session_layer(MemoryStore::default()))
+        });
+        let broken = broken.await.unwrap();
+        let browser = kyc.browser();
+        browser
+            .sign_in(broken.url("/auth/login"), &ada)
+            .await
+            .unwrap();
+    }
+
+    async fn secrets_that_change(&mut self) {
+        const OLD: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==";
+        const NEW: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldw==";
+        const UNFIT: &str = "canary: this is no base64, is it?";
+        let stage = secrets::Stage::with(|config| config.webhook_secret(OLD)).await;
+        let verifier = stage.party.webhook_verifier().build().unwrap();
+        let other = stage.party.webhook_verifier();
+        let other = other.scheme(SignatureScheme::StandardWebhooks);
+        let other = other.build().unwrap();
+        let client_secret = stage.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
+        let names = || Secrets::new().client_secret(&client_secret);
+        stage.reload(names().webhook_secret(NEW)).await;
+        let body = Bytes::from_static(b"{}");
+        let headers = HeaderMap::from_iter([sign_test_delivery(&Secret::new(NEW), &body)]);
+        verifier.verify(&headers, body).unwrap();
+        stage
+            .reload(Secrets::new().client_secret("canary-client-secret"))
+            .await;
+        stage.reload(names().webhook_secret(UNFIT)).await;
+        other.secret_names();
+        stage.party.forget_old_webhook_secrets();
+        stage.vault.fails();
+        stage.party.reload_secrets().await.unwrap_err();
+        self.canaries
+            .extend([OLD, NEW, &client_secret].map(str::to_owned));
+    }
+
+    async fn wrong_setups(&mut self) {
+        let browser = self.kyc.browser();
+        for path in ["/outside", "/unguarded", "/unlayered"] {
+            self.open(&browser, path).await;
+        }
+        let store = self.store.clone();
+        let app = self.kyc.serve(|config| {
+            let party = RelyingParty::new(config.build().unwrap()).unwrap();
+            // Neither claims nor the app's word.
+            tenant_app_of(&party, party.session_layer(store))
+        });
+        let app = app.await.unwrap();
+        browser.open(app.url("/auth/login")).await.unwrap();
+        let open = MemoryStore::default();
+        let keys = |name: &str, key: &str| SealingKeys::new(name, key).unwrap();
+        let record = Record {
+            id: Id(7),
+            data: HashMap::from([("word".to_owned(), json!("canary-record"))]),
+            expiry_date: cookie::time::OffsetDateTime::UNIX_EPOCH
+                + Duration::from_secs(4_000_000_000),
+        };
+        let old = SealedStore::new(
+            open.clone(),
+            keys("old", "q5Wl2n0mC6cbx1h8ZpU3rT9vKyE4sJdQGfAoNiBRLaM"),
+        );
+        old.create(&mut record.clone()).await.unwrap();
+        let new = SealedStore::new(
+            open,
+            keys("new", "Xb7cYt2LhVwR0kZq9mEoPs4DfUgJ6aNi1TxKe8CvQyA"),
+        );
+        new.load(&Id(7)).await.unwrap_err();
+        self.canaries.push("canary-record".to_owned());
+    }
+}
+
+/// Fails whatever is asked of it.
+#[derive(Debug)]
+struct BrokenCache;
+
+#[async_trait::async_trait]
+impl AssuranceCache for BrokenCache {
+    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+}
