@@ -34,7 +34,8 @@ redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly
     --requirepass "$PASSWORD" --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
-/// `KILL` to Postgres leaves its shared memory behind, so it is asked first.
+/// `KILL` to Postgres leaves its shared memory behind, so it is asked first, and heard if it was
+/// paused.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -44,6 +45,7 @@ mkdir -p "$dir" && cd "$dir" || exit 1
     -c fsync="$FSYNC" -c max_connections=200 >>"$dir/log" 2>&1 &
 pid=$!
 read _
+kill -CONT "$pid"
 kill -QUIT "$pid"
 wait "$pid"
 [ -n "$KEEP" ] || rm -rf "$dir"
