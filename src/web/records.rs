@@ -304,9 +304,10 @@ mod tests {
         assert_eq!(Creation::by::<RedisStore<Pool>>(), Creation::Atomic);
         assert_eq!(Creation::by::<PostgresStore>(), Creation::Racy);
         assert_eq!(Creation::by::<SealedStore<MemoryStore>>(), Creation::Atomic);
-        type OnRedis = SealedStore<RedisStore<Pool>>;
-        assert_eq!(Creation::by::<OnRedis>(), Creation::Atomic);
-        type OnPostgres = SealedStore<PostgresStore>;
-        assert_eq!(Creation::by::<OnPostgres>(), Creation::Racy);
+        assert_eq!(
+            Creation::by::<SealedStore<RedisStore<Pool>>>(),
+            Creation::Atomic
+        );
+        assert_eq!(Creation::by::<SealedStore<PostgresStore>>(), Creation::Racy);
     }
 }

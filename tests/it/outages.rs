@@ -271,7 +271,7 @@ async fn a_redis_that_is_away_for_a_while_signs_nobody_out() {
     // cases 45, 95, 137, 138
     if let Some(server) = Server::lasting_redis() {
         let engine = Engine::on_redis(server.redis_pool().await);
-        outages(server, engine).await;
+        Box::pin(outages(server, engine)).await;
     }
 }
 
@@ -281,7 +281,7 @@ async fn a_postgres_that_is_away_for_a_while_signs_nobody_out() {
     if let Some(server) = Server::lasting_postgres() {
         let pool = server.postgres_pool().await;
         migrate(&pool).await;
-        outages(server, Engine::on_postgres(pool)).await;
+        Box::pin(outages(server, Engine::on_postgres(pool))).await;
     }
 }
 
