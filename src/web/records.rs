@@ -291,3 +291,25 @@ async fn within_deadline<R>(
         Ok(Err(_)) | Err(_) => Err(StoreUnavailable),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fred::clients::Pool;
+    use tower_sessions_redis_store::RedisStore;
+    use tower_sessions_sqlx_store::PostgresStore;
+
+    use super::{super::sealed_store::SealedStore, Creation, MemoryStore};
+
+    #[test]
+    fn what_is_known_of_a_store_is_known_of_it_sealed() {
+        assert_eq!(Creation::by::<MemoryStore>(), Creation::Atomic);
+        assert_eq!(Creation::by::<RedisStore<Pool>>(), Creation::Atomic);
+        assert_eq!(Creation::by::<PostgresStore>(), Creation::Racy);
+        assert_eq!(Creation::by::<SealedStore<MemoryStore>>(), Creation::Atomic);
+        assert_eq!(
+            Creation::by::<SealedStore<RedisStore<Pool>>>(),
+            Creation::Atomic
+        );
+        assert_eq!(Creation::by::<SealedStore<PostgresStore>>(), Creation::Racy);
+    }
+}

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{
     faulty_store::{self, LOGIN, SESSION, stage_on},
+    stages::everywhere,
     support::stage,
 };
 
@@ -173,49 +174,53 @@ async fn no_header_moves_the_redirect_uri() {
 
 #[tokio::test]
 async fn a_ninth_pending_login_pushes_out_the_first_of_that_browser_alone() {
-    // case 28
-    let (kyc, app, ada) = stage().await;
-    let (browser, other) = (kyc.browser(), kyc.browser());
-    let others = other
-        .start_sign_in(app.url("/auth/login"), &ada)
-        .await
-        .unwrap();
-    let mut callbacks = Vec::new();
-    for _ in 0..9 {
-        let started = browser.start_sign_in(app.url("/auth/login"), &ada).await;
-        callbacks.push(started.unwrap());
-    }
-    kyc.forget_requests();
+    // cases 28, 100
+    everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
+        let (browser, other) = (kyc.browser(), kyc.browser());
+        let others = other
+            .start_sign_in(app.url("/auth/login"), &ada)
+            .await
+            .unwrap();
+        let mut callbacks = Vec::new();
+        for _ in 0..9 {
+            let started = browser.start_sign_in(app.url("/auth/login"), &ada).await;
+            callbacks.push(started.unwrap());
+        }
+        kyc.forget_requests();
 
-    let mut callbacks = callbacks.into_iter();
-    let first = browser.open(callbacks.next().unwrap()).await.unwrap();
+        let mut callbacks = callbacks.into_iter();
+        let first = browser.open(callbacks.next().unwrap()).await.unwrap();
 
-    first.assert_status(400);
-    assert!(first.body().contains("not known here"), "{}", first.body());
-    kyc.requests(Endpoint::Token).assert_count(0);
-    for callback in callbacks {
-        browser.open(callback).await.unwrap().assert_status(303);
-    }
-    other.open(others).await.unwrap().assert_status(303);
-    kyc.requests(Endpoint::Token).assert_count(9);
+        first.assert_status(400);
+        assert!(first.body().contains("not known here"), "{}", first.body());
+        kyc.requests(Endpoint::Token).assert_count(0);
+        for callback in callbacks {
+            browser.open(callback).await.unwrap().assert_status(303);
+        }
+        other.open(others).await.unwrap().assert_status(303);
+        kyc.requests(Endpoint::Token).assert_count(9);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_tabs_of_one_browser_each_get_where_they_wanted() {
     // cases 29, 97
-    let (kyc, app, ada) = stage().await;
-    let browser = kyc.browser();
-    let mut tabs = Vec::new();
-    for path in ["/vault?tab=1", "/vault?tab=2", "/nested/vault?tab=3"] {
-        let login = format!("{}{path}", app.url("/auth/login?return_to="));
-        tabs.push((path, browser.start_sign_in(login, &ada).await.unwrap()));
-    }
+    everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
+        let browser = kyc.browser();
+        let mut tabs = Vec::new();
+        for path in ["/vault?tab=1", "/vault?tab=2", "/nested/vault?tab=3"] {
+            let login = format!("{}{path}", app.url("/auth/login?return_to="));
+            tabs.push((path, browser.start_sign_in(login, &ada).await.unwrap()));
+        }
 
-    for (path, callback) in tabs.into_iter().rev() {
-        let page = browser.get(callback).await.unwrap();
-        page.assert_ok();
-        assert_eq!(page.url().as_str(), app.url(path));
-    }
+        for (path, callback) in tabs.into_iter().rev() {
+            let page = browser.get(callback).await.unwrap();
+            page.assert_ok();
+            assert_eq!(page.url().as_str(), app.url(path));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -226,6 +231,7 @@ async fn a_flood_of_logins_is_bounded_and_signs_nobody_out() {
         app,
         ada,
         store,
+        ..
     } = stage_on(MockIssuer::start().await, 60, |config| config).await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
@@ -244,7 +250,7 @@ async fn a_flood_of_logins_is_bounded_and_signs_nobody_out() {
             .assert_status(303);
     }
 
-    assert!(store.len() <= 60, "{}", store.len());
+    assert!(store.len().await <= 60);
     let page = browser.get(app.url("/vault")).await.unwrap();
     assert_eq!(page.url().path(), "/vault");
 }
@@ -273,7 +279,7 @@ async fn a_browser_that_fetches_ahead_begins_no_login() {
         assert_eq!(page.header("set-cookie"), None);
         assert_eq!(page.header("cache-control"), Some("no-store"));
     }
-    assert_eq!(store.len(), 0);
+    assert_eq!(store.len().await, 0);
 }
 
 #[tokio::test]
@@ -284,6 +290,7 @@ async fn head_begins_nothing_and_ends_nothing() {
         app,
         ada,
         store,
+        ..
     } = faulty_store::stage().await;
     let browser = kyc.browser();
     let callback = browser
@@ -309,6 +316,7 @@ async fn another_site_can_begin_a_login_and_no_more() {
         app,
         ada,
         store,
+        ..
     } = faulty_store::stage().await;
     let evil = Url::parse("https://evil.example/").unwrap();
     let browser = kyc.browser();

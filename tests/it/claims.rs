@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use kycport::{
     KycTier, MemoryStore, RelyingParty, RunningApp,
     mock::{Browser, Endpoint, MockIssuer},
-    web::{SessionLayer, SessionStore},
+    web::{SealedStore, SealingKeys, SessionLayer, SessionStore},
     webhook::MemoryReplayStore,
 };
 use tower_sessions::{
@@ -22,7 +22,7 @@ use tower_sessions_sqlx_store::PostgresStore;
 
 use crate::{
     desk::{FaultyReplayStore, Step},
-    engines::{Engine, postgres, two_instances},
+    engines::{Engine, FIRST_KEY, postgres, two_instances},
     faulty_store::{FaultyStore, Op},
     leaks::Log,
     support::tenant_app_of,
@@ -124,8 +124,11 @@ async fn on_postgres_without_claims_nobody_signs_in() {
     };
     let store = PostgresStore::new(pool);
     nobody_signs_in(store.clone(), |layer| layer).await;
-    // Not even on the app's word.
-    nobody_signs_in(store, SessionLayer::danger_store_claims).await;
+    // Not even on the app's word, and sealing changes nothing about it.
+    nobody_signs_in(store.clone(), SessionLayer::danger_store_claims).await;
+    let sealed = SealedStore::new(store, SealingKeys::parse(FIRST_KEY).unwrap());
+    nobody_signs_in(sealed.clone(), |layer| layer).await;
+    nobody_signs_in(sealed, SessionLayer::danger_store_claims).await;
 }
 
 #[tokio::test]

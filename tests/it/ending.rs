@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::{Router, http::Method, routing::get};
 use kycport::{
     RelyingParty, SignedIn,
-    mock::{Browser, MockIssuer, Page, Person},
+    mock::{Browser, MockIssuer, MockIssuerBuilder, Page, Person},
     web::{Ended, SessionId, Sessions, StoreUnavailable},
 };
 
 use crate::{
     faulty_store::{ACTIVITY, EPOCH, Op, SESSION, SIGN_INS, Stage, TOKENS, stage, stage_on},
+    stages::{everywhere, everywhere_with},
     support::tenant_app,
 };
 
@@ -55,32 +56,34 @@ async fn log_out(stage: &Stage, browser: &Browser, fields: &[(&str, &str)]) -> P
 #[tokio::test]
 async fn everywhere_is_everywhere_and_nobody_else() {
     // case 109
-    let stage = stage().await;
-    let eve = stage.kyc.person("eve").create();
-    let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-    let other = signed_in_as(&stage, &eve).await;
-    let stolen = here.clone();
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").create();
+        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+        let other = signed_in_as(&stage, &eve).await;
+        let stolen = here.clone();
 
-    let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+        let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
 
-    page.assert_status(303);
-    assert_eq!(here.cookie(stage.app.url("/"), COOKIE), None);
-    for browser in [&here, &there, &stolen] {
-        assert_eq!(me(&stage, browser).await, 401);
-        let page = browser.open(stage.app.url("/vault")).await.unwrap();
         page.assert_status(303);
-    }
-    assert_eq!(me(&stage, &other).await, 200);
-    // Whoever signs in anew is in, as often as it is done.
-    for _ in 0..2 {
-        let again = signed_in(&stage).await;
-        let beside = signed_in(&stage).await;
-        assert_eq!(me(&stage, &again).await, 200);
-        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-        assert_eq!(me(&stage, &again).await, 401);
-        assert_eq!(me(&stage, &beside).await, 401);
-        assert_eq!(me(&stage, &there).await, 401);
-    }
+        assert_eq!(here.cookie(stage.app.url("/"), COOKIE), None);
+        for browser in [&here, &there, &stolen] {
+            assert_eq!(me(&stage, browser).await, 401);
+            let page = browser.open(stage.app.url("/vault")).await.unwrap();
+            page.assert_status(303);
+        }
+        assert_eq!(me(&stage, &other).await, 200);
+        // Whoever signs in anew is in, as often as it is done.
+        for _ in 0..2 {
+            let again = signed_in(&stage).await;
+            let beside = signed_in(&stage).await;
+            assert_eq!(me(&stage, &again).await, 200);
+            sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+            assert_eq!(me(&stage, &again).await, 401);
+            assert_eq!(me(&stage, &beside).await, 401);
+            assert_eq!(me(&stage, &there).await, 401);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -132,140 +135,174 @@ async fn a_form_that_cannot_be_read_ends_nothing() {
 #[tokio::test]
 async fn everywhere_is_not_said_where_it_was_not_done() {
     // cases 95, 108
-    let stage = stage().await;
-    let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-    for (op, kind) in [(Op::Create, EPOCH), (Op::Load, SESSION)] {
-        stage.store.fail_on(op, kind);
-        let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
-        page.assert_status(503);
-        assert_eq!(page.header("set-cookie"), None);
+    everywhere(async |stage| {
+        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+        for (op, kind) in [(Op::Create, EPOCH), (Op::Load, SESSION)] {
+            stage.store.fail_on(op, kind);
+            let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+            page.assert_status(503);
+            assert_eq!(page.header("set-cookie"), None);
+            stage.store.heal();
+            assert_eq!(me(&stage, &here).await, 200);
+            assert_eq!(me(&stage, &there).await, 200);
+        }
+        stage.store.fail();
+        let handle = sessions(&stage);
+        let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        assert_eq!(handle.end_all("x").await, Err(StoreUnavailable));
+        assert_eq!(handle.end("x", &id).await, Err(StoreUnavailable));
+        assert_eq!(handle.list("x").await, Err(StoreUnavailable));
         stage.store.heal();
-        assert_eq!(me(&stage, &here).await, 200);
-        assert_eq!(me(&stage, &there).await, 200);
-    }
-    stage.store.fail();
-    let handle = sessions(&stage);
-    let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
-    assert_eq!(handle.end_all("x").await, Err(StoreUnavailable));
-    assert_eq!(handle.end("x", &id).await, Err(StoreUnavailable));
-    assert_eq!(handle.list("x").await, Err(StoreUnavailable));
-    stage.store.heal();
 
-    // Signed out, nobody knows whose sessions the others are.
-    let page = log_out(&stage, &stage.kyc.browser(), &[("everywhere", "1")]).await;
-    page.assert_status(401);
-    stage.store.fail_on(Op::Delete, SESSION);
-    let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
-    // The record is there and opens nothing.
-    page.assert_status(303);
-    assert_eq!(me(&stage, &there).await, 401);
+        // Signed out, nobody knows whose sessions the others are.
+        let page = log_out(&stage, &stage.kyc.browser(), &[("everywhere", "1")]).await;
+        page.assert_status(401);
+        stage.store.fail_on(Op::Delete, SESSION);
+        let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+        // The record is there and opens nothing.
+        page.assert_status(303);
+        assert_eq!(me(&stage, &there).await, 401);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn while_it_cannot_be_known_nobody_is_signed_in_or_out() {
     // case 95
-    let stage = stage().await;
-    let before = signed_in(&stage).await;
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-    let after = signed_in(&stage).await;
-    stage.store.fail_on(Op::Load, EPOCH);
-    for browser in [&before, &after] {
-        assert_eq!(me(&stage, browser).await, 503);
-        let page = browser.open(stage.app.url("/vault")).await.unwrap();
-        page.assert_status(503);
-    }
-    let callback = after.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
-    let callback = callback.await.unwrap();
-    after.open(callback).await.unwrap().assert_status(503);
+    everywhere(async |stage| {
+        let before = signed_in(&stage).await;
+        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+        let after = signed_in(&stage).await;
+        stage.store.fail_on(Op::Load, EPOCH);
+        for browser in [&before, &after] {
+            assert_eq!(me(&stage, browser).await, 503);
+            let page = browser.open(stage.app.url("/vault")).await.unwrap();
+            page.assert_status(503);
+        }
+        let callback = after.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
+        let callback = callback.await.unwrap();
+        after.open(callback).await.unwrap().assert_status(503);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_login_in_flight_ends_with_the_others() {
     // case 98, P7
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
-    let callback = browser.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
-    let callback = callback.await.unwrap();
-    let gate = stage.store.hold(Op::Create, SESSION);
-    let copy = browser.clone();
-    let under_way = tokio::spawn(async move { copy.open(callback).await.unwrap() });
-    gate.reached().await;
+    everywhere(async |stage| {
+        let browser = stage.kyc.browser();
+        let callback = browser.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
+        let callback = callback.await.unwrap();
+        let gate = stage.store.hold(Op::Create, SESSION);
+        let copy = browser.clone();
+        let under_way = tokio::spawn(async move { copy.open(callback).await.unwrap() });
+        gate.reached().await;
 
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-    gate.open();
+        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+        gate.open();
 
-    let page = under_way.await.unwrap();
-    page.assert_status(303);
-    let cookie = page.header("set-cookie").unwrap();
-    browser.set_cookie(stage.app.url("/"), cookie);
-    let page = browser.get(stage.app.url("/")).await.unwrap();
-    assert_eq!(page.body(), "signed out");
-    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+        let page = under_way.await.unwrap();
+        page.assert_status(303);
+        let cookie = page.header("set-cookie").unwrap();
+        browser.set_cookie(stage.app.url("/"), cookie);
+        let page = browser.get(stage.app.url("/")).await.unwrap();
+        assert_eq!(page.body(), "signed out");
+        assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_request_under_way_outruns_the_end() {
     // case 98, P7
-    for (op, kind) in [(Op::Create, ACTIVITY), (Op::Save, TOKENS)] {
-        for one in [true, false] {
-            let kyc = MockIssuer::builder().issue_refresh_tokens(true);
-            let kyc = kyc.start().await.unwrap();
-            let stage = stage_on(kyc, 1000, |config| config).await;
-            let browser = signed_in(&stage).await;
-            let id = id(&stage, &browser).await;
-            // The token has run out; the session was used a while ago.
-            stage.kyc.clock().advance(16 * MINUTE);
-            let gate = stage.store.hold(op, kind);
-            let (copy, url) = (browser.clone(), stage.app.url("/token"));
-            let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
-            gate.reached().await;
-
-            let handle = sessions(&stage);
-            if one {
-                assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now));
-            } else {
-                handle.end_all(stage.ada.id()).await.unwrap();
+    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
+    everywhere_with(
+        renewing,
+        |app| app,
+        async |stage| {
+            for (op, kind) in [(Op::Create, ACTIVITY), (Op::Save, TOKENS)] {
+                for end in [End::One, End::All] {
+                    outrun(&stage, op, kind, end).await;
+                }
             }
-            gate.open();
-            under_way.await.unwrap();
+        },
+    )
+    .await;
+}
 
-            // It wrote what it liked, and nobody is there.
-            assert_eq!(stage.store.records(kind).await.len(), 1);
-            assert_eq!(me(&stage, &browser).await, 401, "{kind}");
-            let page = browser.open(stage.app.url("/token")).await.unwrap();
-            page.assert_status(303);
-        }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    One,
+    All,
+}
+
+/// A request that writes down its use, or its new tokens, while one session is ended, or all are.
+async fn outrun(stage: &Stage, op: Op, kind: &'static str, end: End) {
+    let browser = signed_in(stage).await;
+    let id = id(stage, &browser).await;
+    // The token has run out; the session was used a while ago.
+    stage.kyc.clock().advance(16 * MINUTE);
+    let gate = stage.store.hold(op, kind);
+    let (copy, url) = (browser.clone(), stage.app.url("/token"));
+    let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
+    gate.reached().await;
+    let was = stage.store.records(kind).await.len();
+
+    let handle = sessions(stage);
+    match end {
+        End::One => assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now)),
+        End::All => handle.end_all(stage.ada.id()).await.unwrap(),
     }
+    gate.open();
+    under_way.await.unwrap();
+
+    // It wrote what it liked. Redis writes over nothing that is gone.
+    let is = stage.store.records(kind).await.len();
+    let should_be = match (op, end) {
+        (Op::Create, _) => was + 1,
+        (_, End::One) if stage.engine.starts_with("redis") => was - 1,
+        _ => was,
+    };
+    assert_eq!(is, should_be, "{kind}");
+    // And nobody is there, at either instance.
+    for _ in 0..2 {
+        assert_eq!(me(stage, &browser).await, 401, "{kind}");
+        let page = browser.open(stage.app.url("/token")).await.unwrap();
+        page.assert_status(303);
+    }
+    stage.store.heal();
 }
 
 #[tokio::test]
 async fn one_session_is_ended_by_its_name() {
     // case 109
-    let stage = stage().await;
-    let eve = stage.kyc.person("eve").create();
-    let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-    let handle = sessions(&stage);
-    let (id, other) = (id(&stage, &here).await, id(&stage, &there).await);
-    assert_ne!(id, other);
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").create();
+        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+        let handle = sessions(&stage);
+        let (id, other) = (id(&stage, &here).await, id(&stage, &there).await);
+        assert_ne!(id, other);
 
-    // Nobody ends what is somebody else's.
-    let foreign = handle.end(eve.id(), &id).await;
-    assert_eq!(foreign, Ok(Ended::NoSuchSession));
-    assert_eq!(me(&stage, &here).await, 200);
+        // Nobody ends what is somebody else's.
+        let foreign = handle.end(eve.id(), &id).await;
+        assert_eq!(foreign, Ok(Ended::NoSuchSession));
+        assert_eq!(me(&stage, &here).await, 200);
 
-    assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now));
-    assert_eq!(me(&stage, &here).await, 401);
-    assert_eq!(me(&stage, &there).await, 200);
-    for kind in [SESSION, TOKENS] {
-        assert_eq!(stage.store.records(kind).await.len(), 1);
-    }
-    let again = handle.end(stage.ada.id(), &id).await;
-    assert_eq!(again, Ok(Ended::NoSuchSession));
+        assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now));
+        assert_eq!(me(&stage, &here).await, 401);
+        assert_eq!(me(&stage, &there).await, 200);
+        for kind in [SESSION, TOKENS] {
+            assert_eq!(stage.store.records(kind).await.len(), 1);
+        }
+        let again = handle.end(stage.ada.id(), &id).await;
+        assert_eq!(again, Ok(Ended::NoSuchSession));
 
-    stage.store.fail_on(Op::Delete, SESSION);
-    let failed = handle.end(stage.ada.id(), &other).await;
-    assert_eq!(failed, Err(StoreUnavailable));
-    assert_eq!(me(&stage, &there).await, 200);
+        stage.store.fail_on(Op::Delete, SESSION);
+        let failed = handle.end(stage.ada.id(), &other).await;
+        assert_eq!(failed, Err(StoreUnavailable));
+        assert_eq!(me(&stage, &there).await, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -303,40 +340,42 @@ async fn the_name_of_a_session_opens_nothing() {
 
 #[tokio::test]
 async fn a_person_sees_their_sessions() {
-    let stage = stage().await;
-    let eve = stage.kyc.person("eve").create();
-    let handle = sessions(&stage);
-    assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
-    stage.kyc.clock().freeze();
-    let first = signed_in(&stage).await;
-    stage.kyc.clock().advance(2 * MINUTE);
-    let second = signed_in(&stage).await;
-    signed_in_as(&stage, &eve).await;
-    stage.kyc.clock().advance(2 * MINUTE);
-    first.open(stage.app.url("/vault")).await.unwrap();
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").create();
+        let handle = sessions(&stage);
+        assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
+        stage.kyc.clock().freeze();
+        let first = signed_in(&stage).await;
+        stage.kyc.clock().advance(2 * MINUTE);
+        let second = signed_in(&stage).await;
+        signed_in_as(&stage, &eve).await;
+        stage.kyc.clock().advance(2 * MINUTE);
+        first.open(stage.app.url("/vault")).await.unwrap();
 
-    let listed = handle.list(stage.ada.id()).await.unwrap();
+        let listed = handle.list(stage.ada.id()).await.unwrap();
 
-    let ids: Vec<_> = listed.iter().map(|one| one.id.clone()).collect();
-    let (first_id, second_id) = (id(&stage, &first).await, id(&stage, &second).await);
-    assert_eq!(ids, [second_id.clone(), first_id.clone()]);
-    // Looking at /auth/me is no use; the vault was opened four minutes after the first began.
-    let used = listed.iter().map(|one| one.last_used.since(one.began_at));
-    let used: Vec<_> = used.collect();
-    assert_eq!(used, [Duration::ZERO, 4 * MINUTE]);
+        let ids: Vec<_> = listed.iter().map(|one| one.id.clone()).collect();
+        let (first_id, second_id) = (id(&stage, &first).await, id(&stage, &second).await);
+        assert_eq!(ids, [second_id.clone(), first_id.clone()]);
+        // Looking at /auth/me is no use; the vault was opened four minutes after the first began.
+        let used = listed.iter().map(|one| one.last_used.since(one.began_at));
+        let used: Vec<_> = used.collect();
+        assert_eq!(used, [Duration::ZERO, 4 * MINUTE]);
 
-    handle.end(stage.ada.id(), &first_id).await.unwrap();
-    let listed = handle.list(stage.ada.id()).await.unwrap();
-    assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].id, second_id);
-    handle.end_all(stage.ada.id()).await.unwrap();
-    assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
-    assert_eq!(handle.list(eve.id()).await.unwrap().len(), 1);
+        handle.end(stage.ada.id(), &first_id).await.unwrap();
+        let listed = handle.list(stage.ada.id()).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].id, second_id);
+        handle.end_all(stage.ada.id()).await.unwrap();
+        assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
+        assert_eq!(handle.list(eve.id()).await.unwrap().len(), 1);
 
-    // A list that cannot be kept keeps nobody out.
-    stage.store.fail_on(Op::Save, SIGN_INS);
-    let unlisted = signed_in(&stage).await;
-    assert_eq!(me(&stage, &unlisted).await, 200);
+        // A list that cannot be kept keeps nobody out.
+        stage.store.fail_on(Op::Save, SIGN_INS);
+        let unlisted = signed_in(&stage).await;
+        assert_eq!(me(&stage, &unlisted).await, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -378,18 +417,20 @@ async fn an_end_lasts_longer_than_any_session() {
 #[tokio::test]
 async fn an_end_that_cannot_be_read_is_not_taken_for_none() {
     // case 94
-    let stage = stage().await;
-    let before = signed_in(&stage).await;
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-    stage
-        .store
-        .rewrite(EPOCH, |record| record["v"] = 99.into())
-        .await;
-    assert_eq!(me(&stage, &before).await, 401);
-    // Nor does it keep anybody out.
-    let after = signed_in(&stage).await;
-    assert_eq!(me(&stage, &after).await, 200);
-    assert_eq!(me(&stage, &before).await, 401);
+    everywhere(async |stage| {
+        let before = signed_in(&stage).await;
+        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+        stage
+            .store
+            .rewrite(EPOCH, |record| record["v"] = 99.into())
+            .await;
+        assert_eq!(me(&stage, &before).await, 401);
+        // Nor does it keep anybody out.
+        let after = signed_in(&stage).await;
+        assert_eq!(me(&stage, &after).await, 200);
+        assert_eq!(me(&stage, &before).await, 401);
+    })
+    .await;
 }
 
 #[tokio::test]

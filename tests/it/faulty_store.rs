@@ -39,10 +39,10 @@ pub(crate) const TOKENS: &str = "tokens";
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const SIGN_INS: &str = "sign-ins";
 
-/// A [`MemoryStore`] with switches. Clones share everything.
+/// A store with switches. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct FaultyStore {
-    inner: MemoryStore,
+    inner: Arc<dyn SessionStore>,
     state: Arc<Mutex<State>>,
 }
 
@@ -85,11 +85,16 @@ impl Gate {
 }
 
 impl FaultyStore {
-    pub(crate) fn over(inner: MemoryStore) -> Self {
+    pub(crate) fn over(inner: impl SessionStore) -> Self {
         Self {
-            inner,
+            inner: Arc::new(inner),
             state: Arc::default(),
         }
+    }
+
+    /// The store under the switches.
+    pub(crate) fn into_inner(self) -> Arc<dyn SessionStore> {
+        self.inner
     }
 
     /// Every operation fails.
@@ -149,14 +154,20 @@ impl FaultyStore {
         self.lock().counts.clear();
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.inner.len()
+    /// How many records there are of those that were written through this.
+    pub(crate) async fn len(&self) -> usize {
+        self.stored(|_| true).await.len()
+    }
+
+    /// The ids and kinds of what was written through this.
+    pub(crate) fn written(&self) -> HashMap<Id, String> {
+        self.lock().kinds.clone()
     }
 
     /// The records of this kind that are there now.
     pub(crate) async fn records(&self, kind: &str) -> Vec<Value> {
         let mut found = Vec::new();
-        for record in self.records_of(kind).await {
+        for record in self.stored(|own| own == kind).await {
             found.push(record.data["kycport"]["body"].clone());
         }
         found
@@ -164,17 +175,17 @@ impl FaultyStore {
 
     /// Changes what is stored of this kind behind everybody's back.
     pub(crate) async fn rewrite(&self, kind: &str, change: impl Fn(&mut Value)) {
-        for mut record in self.records_of(kind).await {
+        for mut record in self.stored(|own| own == kind).await {
             change(record.data.get_mut("kycport").unwrap());
             self.inner.save(&record).await.unwrap();
         }
     }
 
-    async fn records_of(&self, kind: &str) -> Vec<Record> {
+    async fn stored(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Record> {
         let ids: Vec<Id> = {
             let state = self.lock();
-            let of_kind = state.kinds.iter().filter(|(_, own)| *own == kind);
-            of_kind.map(|(id, _)| *id).collect()
+            let wanted = state.kinds.iter().filter(|(_, kind)| is_wanted(kind));
+            wanted.map(|(id, _)| *id).collect()
         };
         let mut records = Vec::new();
         for id in ids {
@@ -288,6 +299,8 @@ pub(crate) struct Stage {
     pub(crate) app: RunningApp,
     pub(crate) ada: Person,
     pub(crate) store: FaultyStore,
+    /// What the store stands on.
+    pub(crate) engine: &'static str,
 }
 
 pub(crate) async fn stage() -> Stage {
@@ -311,5 +324,6 @@ pub(crate) async fn stage_on(
         app,
         ada,
         store,
+        engine: "memory",
     }
 }

@@ -3,17 +3,13 @@
 
 use std::time::Duration;
 
-use axum::http::Method;
 use kycport::{
     KycTier, RunningApp,
     mock::{Browser, Endpoint, MockIssuer, Page, Verification},
 };
 use serde_json::Value;
 
-use crate::{
-    engines::{Engine, balanced, migrate},
-    servers::Server,
-};
+use crate::engines::{Engine, balanced};
 
 const COOKIE: &str = "__Host-kycport";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -110,98 +106,24 @@ async fn two_instances_on_one_memory() {
     let kyc = MockIssuer::start().await;
     let engine = Engine::memory(&kyc);
     story(kyc, &engine).await;
+    let kyc = MockIssuer::start().await;
+    let engine = Engine::memory(&kyc).sealed();
+    story(kyc, &engine).await;
+}
+
+async fn open_and_sealed(engine: Option<Engine>) {
+    if let Some(engine) = engine {
+        story(MockIssuer::start().await, &engine).await;
+        story(MockIssuer::start().await, &engine.sealed()).await;
+    }
 }
 
 #[tokio::test]
 async fn two_instances_on_one_redis() {
-    if let Some(engine) = Engine::redis().await {
-        story(MockIssuer::start().await, &engine).await;
-    }
+    open_and_sealed(Engine::redis().await).await;
 }
 
 #[tokio::test]
 async fn two_instances_on_one_postgres() {
-    if let Some(engine) = Engine::postgres().await {
-        story(MockIssuer::start().await, &engine).await;
-    }
-}
-
-/// The server goes, and comes back with what it knew.
-async fn outage(mut server: Server, engine: Engine) {
-    let kyc = MockIssuer::start().await;
-    let app = balanced(&kyc, |config| engine.instance(config)).await;
-    let ada = kyc.person("ada").tier(KycTier::T2).create();
-    let (browser, half_way) = (kyc.browser(), kyc.browser());
-    let login = app.url("/auth/login");
-    browser.sign_in(&login, &ada).await.unwrap().assert_ok();
-    let callback = half_way.start_sign_in(&login, &ada).await.unwrap();
-    let key = browser.cookie(&login, COOKIE);
-    kyc.forget_requests();
-
-    server.stop();
-    let is_on_hold = |page: &Page| {
-        page.assert_status(503);
-        assert_eq!(page.header("set-cookie"), None);
-        assert_eq!(page.header("retry-after"), Some("1"));
-    };
-    let logout = browser.request(Method::POST, app.url("/auth/logout"));
-    // All at once: each waits as long as it may.
-    let tabs: Vec<Browser> = (0..4).map(|_| browser.clone()).collect();
-    let pages = tokio::join!(
-        tabs[0].open(app.url("/vault")),
-        tabs[1].fetch(app.url("/auth/me")),
-        tabs[2].fetch(app.url("/guarded")),
-        tabs[3].open(&login),
-        half_way.open(&callback),
-        logout.fetch().send(),
-    );
-    for page in [pages.0, pages.1, pages.2, pages.3, pages.4, pages.5] {
-        is_on_hold(&page.unwrap());
-    }
-    // Whoever has no cookie needs no server.
-    let page = kyc.browser().get(app.url("/")).await.unwrap();
-    assert_eq!(page.assert_ok().body(), "signed out");
-    kyc.requests(Endpoint::Token).assert_count(0);
-
-    server.start_again();
-    let mut page = browser.fetch(app.url("/auth/me")).await.unwrap();
-    for _ in 0..200 {
-        if page.status() == 200 {
-            break;
-        }
-        is_on_hold(&page);
-        pass(Duration::from_millis(50)).await;
-        page = browser.fetch(app.url("/auth/me")).await.unwrap();
-    }
-    page.assert_ok();
-    assert_eq!(browser.cookie(&login, COOKIE), key);
-    assert_eq!(statuses(&browser, &app.url("/guarded")).await, [200, 200]);
-    // Nor was the code lost.
-    half_way.open(&callback).await.unwrap().assert_status(303);
-    kyc.requests(Endpoint::Token).assert_count(1);
-}
-
-/// Whether a client is connected again it does not say.
-#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
-async fn pass(by: Duration) {
-    tokio::time::sleep(by).await;
-}
-
-#[tokio::test]
-async fn a_redis_that_is_away_for_a_while_signs_nobody_out() {
-    // cases 45, 95
-    if let Some(server) = Server::lasting_redis() {
-        let engine = Engine::Redis(server.redis_pool().await);
-        outage(server, engine).await;
-    }
-}
-
-#[tokio::test]
-async fn a_postgres_that_is_away_for_a_while_signs_nobody_out() {
-    // cases 45, 95
-    if let Some(server) = Server::lasting_postgres() {
-        let pool = server.postgres_pool().await;
-        migrate(&pool).await;
-        outage(server, Engine::Postgres(pool)).await;
-    }
+    open_and_sealed(Engine::postgres().await).await;
 }

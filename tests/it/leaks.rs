@@ -85,10 +85,10 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// Names and values of all that is secret, as far as the test has seen it.
 #[derive(Default)]
-struct Secrets(Vec<(&'static str, String)>);
+pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
 impl Secrets {
-    fn add(&mut self, name: &'static str, value: impl Into<String>) {
+    pub(crate) fn add(&mut self, name: &'static str, value: impl Into<String>) {
         let value = value.into();
         assert!(value.len() >= 8, "{name} is too short to look for");
         self.0.push((name, value));
@@ -118,7 +118,7 @@ impl Secrets {
         }
     }
 
-    fn assert_absent(&self, place: &str, text: &str) {
+    pub(crate) fn assert_absent(&self, place: &str, text: &str) {
         for (name, value) in &self.0 {
             assert!(!text.contains(value), "{name} is in {place}: {text}");
         }

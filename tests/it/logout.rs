@@ -6,7 +6,10 @@ use axum::http::Method;
 use kycport::mock::Browser;
 use url::{Url, form_urlencoded};
 
-use crate::faulty_store::{Op, SESSION, Stage, TOKENS, stage};
+use crate::{
+    faulty_store::{Op, SESSION, Stage, TOKENS, stage},
+    stages::everywhere,
+};
 
 const COOKIE: &str = "__Host-kycport";
 
@@ -29,60 +32,64 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
 #[tokio::test]
 async fn the_deletion_says_what_the_cookie_said() {
     // case 108, P6
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
 
-    let page = browser
-        .request(Method::POST, stage.app.url("/auth/logout"))
-        .form(&[])
-        .stay()
-        .send()
-        .await
-        .unwrap();
+        let page = browser
+            .request(Method::POST, stage.app.url("/auth/logout"))
+            .form(&[])
+            .stay()
+            .send()
+            .await
+            .unwrap();
 
-    page.assert_status(303);
-    assert_eq!(page.header("location"), Some("/"));
-    assert_eq!(page.header("cache-control"), Some("no-store"));
-    let cookie = page.header("set-cookie").unwrap();
-    let mut parts: BTreeSet<&str> = cookie.split("; ").collect();
-    parts.retain(|part| !part.starts_with("Expires="));
-    assert_eq!(
-        parts,
-        BTreeSet::from([
-            "__Host-kycport=",
-            "HttpOnly",
-            "Secure",
-            "SameSite=Lax",
-            "Path=/",
-            "Max-Age=0",
-        ])
-    );
-    assert!(cookie.contains("Expires="));
-    assert_eq!(browser.cookie(stage.app.url("/"), COOKIE), None);
+        page.assert_status(303);
+        assert_eq!(page.header("location"), Some("/"));
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        let cookie = page.header("set-cookie").unwrap();
+        let mut parts: BTreeSet<&str> = cookie.split("; ").collect();
+        parts.retain(|part| !part.starts_with("Expires="));
+        assert_eq!(
+            parts,
+            BTreeSet::from([
+                "__Host-kycport=",
+                "HttpOnly",
+                "Secure",
+                "SameSite=Lax",
+                "Path=/",
+                "Max-Age=0",
+            ])
+        );
+        assert!(cookie.contains("Expires="));
+        assert_eq!(browser.cookie(stage.app.url("/"), COOKIE), None);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_that_was_ended_is_gone_from_the_store() {
     // case 109
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let stolen = browser.clone();
-    let page = browser
-        .request(Method::POST, stage.app.url("/auth/logout"))
-        .fetch()
-        .send()
-        .await
-        .unwrap();
-    page.assert_status(204);
-    for kind in [SESSION, TOKENS] {
-        assert_eq!(stage.store.records(kind).await.len(), 0);
-    }
-    assert_eq!(me(&stage, &stolen).await, 401);
-    let page = stolen.open(stage.app.url("/vault")).await.unwrap();
-    page.assert_status(303);
-    // Twice is as good as once.
-    let again = stolen.post_form(stage.app.url("/auth/logout"), &[]).await;
-    again.unwrap().assert_ok();
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let stolen = browser.clone();
+        let page = browser
+            .request(Method::POST, stage.app.url("/auth/logout"))
+            .fetch()
+            .send()
+            .await
+            .unwrap();
+        page.assert_status(204);
+        for kind in [SESSION, TOKENS] {
+            assert_eq!(stage.store.records(kind).await.len(), 0);
+        }
+        assert_eq!(me(&stage, &stolen).await, 401);
+        let page = stolen.open(stage.app.url("/vault")).await.unwrap();
+        page.assert_status(303);
+        // Twice is as good as once.
+        let again = stolen.post_form(stage.app.url("/auth/logout"), &[]).await;
+        again.unwrap().assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -129,18 +136,20 @@ async fn neither_an_image_nor_another_site_signs_anybody_out() {
 #[tokio::test]
 async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
     // cases 95, 108
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.store.fail_on(Op::Delete, SESSION);
-    let url = stage.app.url("/auth/logout");
-    let page = browser.post_form(&url, &[]).await.unwrap();
-    page.assert_status(503);
-    assert_eq!(page.header("set-cookie"), None);
-    assert!(browser.cookie(stage.app.url("/"), COOKIE).is_some());
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.store.fail_on(Op::Delete, SESSION);
+        let url = stage.app.url("/auth/logout");
+        let page = browser.post_form(&url, &[]).await.unwrap();
+        page.assert_status(503);
+        assert_eq!(page.header("set-cookie"), None);
+        assert!(browser.cookie(stage.app.url("/"), COOKIE).is_some());
 
-    stage.store.heal();
-    browser.post_form(&url, &[]).await.unwrap().assert_ok();
-    assert_eq!(me(&stage, &browser).await, 401);
+        stage.store.heal();
+        browser.post_form(&url, &[]).await.unwrap().assert_ok();
+        assert_eq!(me(&stage, &browser).await, 401);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -178,13 +187,15 @@ async fn nothing_that_is_said_at_logout_leads_anywhere_else() {
 #[tokio::test]
 async fn signing_out_needs_no_issuer() {
     // case 112
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.stop().unwrap();
-    assert_eq!(me(&stage, &browser).await, 200);
-    let url = stage.app.url("/auth/logout");
-    browser.post_form(url, &[]).await.unwrap().assert_ok();
-    assert_eq!(me(&stage, &browser).await, 401);
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.kyc.stop().unwrap();
+        assert_eq!(me(&stage, &browser).await, 200);
+        let url = stage.app.url("/auth/logout");
+        browser.post_form(url, &[]).await.unwrap().assert_ok();
+        assert_eq!(me(&stage, &browser).await, 401);
+    })
+    .await;
 }
 
 #[tokio::test]

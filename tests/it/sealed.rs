@@ -17,10 +17,11 @@ use tower_sessions::{
     session_store::{Error, Result},
 };
 
-use crate::{leaks::Log, support::tenant_app};
-
-const FIRST: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-const SECOND: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+use crate::{
+    engines::{FIRST_KEY as FIRST, SECOND_KEY as SECOND},
+    leaks::Log,
+    support::tenant_app,
+};
 
 /// A store that lies open. Clones share the records.
 #[derive(Clone, Default)]

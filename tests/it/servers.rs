@@ -31,10 +31,11 @@ dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
 [ -n "$KEEP" ] && aof=yes || aof=no
 redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly "$aof" \
-    --appendfsync always >"$dir/log" 2>&1 &
+    --requirepass "$PASSWORD" --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
-/// `KILL` to Postgres leaves its shared memory behind, so it is asked first.
+/// `KILL` to Postgres leaves its shared memory behind, so it is asked first, and heard if it was
+/// paused.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -44,6 +45,7 @@ mkdir -p "$dir" && cd "$dir" || exit 1
     -c fsync="$FSYNC" -c max_connections=200 >>"$dir/log" 2>&1 &
 pid=$!
 read _
+kill -CONT "$pid"
 kill -QUIT "$pid"
 wait "$pid"
 [ -n "$KEEP" ] || rm -rf "$dir"
@@ -82,6 +84,9 @@ enum Memory {
 }
 
 impl Server {
+    /// What Redis asks for; Postgres takes whatever is offered.
+    pub(crate) const PASSWORD: &str = "canary-of-the-server";
+
     fn start(shell: fn() -> Option<Command>, memory: Memory, disk: Disk) -> Option<Self> {
         let port = free_port();
         let name = format!("kycport-test-{}-{port}", std::process::id());
@@ -150,6 +155,35 @@ impl Server {
         self.port
     }
 
+    /// As the machine dies (`SIGKILL`).
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        self.stop();
+    }
+
+    /// Nothing of it runs until it is resumed; the machine's own part still takes connections.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// To each of its processes, parents first, so that none is made meanwhile.
+    fn signal(&self, signal: &str) {
+        let mut parents = vec![self.watchdog.id()];
+        while !parents.is_empty() {
+            parents = children_of(&parents);
+            for process in &parents {
+                let mut kill = Command::new("sh");
+                kill.args(["-c", &format!("kill -{signal} {process}")]);
+                // One that ended meanwhile is none.
+                let _ = kill.stderr(Stdio::null()).status().unwrap();
+            }
+        }
+    }
+
     /// Ends it, and waits for that.
     pub(crate) fn stop(&mut self) {
         drop(self.watchdog.stdin.take());
@@ -183,7 +217,7 @@ async fn redis_pool_that(
     port: u16,
     more: impl FnOnce(&mut fred::types::Builder),
 ) -> fred::clients::Pool {
-    let url = format!("redis://127.0.0.1:{port}");
+    let url = format!("redis://:{}@127.0.0.1:{port}", Server::PASSWORD);
     let config = fred::types::config::Config::from_url(&url).unwrap();
     let mut builder = fred::types::Builder::from_config(config);
     builder.set_policy(ReconnectPolicy::new_constant(0, 50));
@@ -195,7 +229,8 @@ async fn redis_pool_that(
 
 /// A connected client. The server listens before it lets anybody in, so that is tried again.
 pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
-    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    let password = Server::PASSWORD;
+    let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
     for _ in 0..100 {
         let options = PgPoolOptions::new().max_connections(connections);
         match options.connect(&url).await {
@@ -220,6 +255,7 @@ fn spawn(mut shell: Command, port: u16, keep: Option<&Path>, disk: Disk) -> Chil
     shell
         .env("PORT", port.to_string())
         .env("FSYNC", disk.fsync())
+        .env("PASSWORD", Server::PASSWORD)
         .env("KEEP", keep.unwrap_or(Path::new("")))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -274,6 +310,19 @@ pub(crate) fn redis() -> Option<&'static Server> {
 pub(crate) fn postgres() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(Server::postgres).as_ref()
+}
+
+/// By `/proc/<pid>/stat`: after the name, which may hold anything, the state and the parent.
+fn children_of(parents: &[u32]) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let parent = after_name.split_whitespace().nth(1);
+        parent.is_some_and(|id| parents.iter().any(|parent| parent.to_string() == id))
+    };
+    ids.filter(is_child).collect()
 }
 
 fn free_port() -> u16 {

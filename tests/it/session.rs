@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     faulty_store::{ACTIVITY, LOGIN, Op, SESSION, Stage, TOKENS, stage, stage_on},
+    stages::everywhere,
     support::raw,
 };
 
@@ -107,52 +108,56 @@ async fn the_cookies_say_what_they_must_and_no_more() {
 #[tokio::test]
 async fn every_sign_in_has_a_new_key_and_ends_the_old_one() {
     // case 91
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let before = browser.clone();
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let before = browser.clone();
 
-    browser
-        .sign_in(stage.app.url("/auth/login"), &stage.ada)
-        .await
-        .unwrap()
-        .assert_ok();
+        browser
+            .sign_in(stage.app.url("/auth/login"), &stage.ada)
+            .await
+            .unwrap()
+            .assert_ok();
 
-    assert_ne!(session_key(&stage, &browser), session_key(&stage, &before));
-    me(&stage, &before).await.assert_status(401);
-    me(&stage, &browser).await.assert_ok();
-    assert_eq!(stage.store.records(SESSION).await.len(), 1);
-    assert_eq!(stage.store.records(TOKENS).await.len(), 1);
+        assert_ne!(session_key(&stage, &browser), session_key(&stage, &before));
+        me(&stage, &before).await.assert_status(401);
+        me(&stage, &browser).await.assert_ok();
+        assert_eq!(stage.store.records(SESSION).await.len(), 1);
+        assert_eq!(stage.store.records(TOKENS).await.len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_planted_key_is_never_adopted() {
     // case 92
-    let stage = stage().await;
-    let attacker = signed_in(&stage).await;
-    for planted in ["A".repeat(43), session_key(&stage, &attacker)] {
-        let victim = stage.kyc.browser();
-        let plant = format!("{COOKIE}={planted}; Path=/; Secure");
-        victim.set_cookie(stage.app.url("/"), &plant);
+    everywhere(async |stage| {
+        let attacker = signed_in(&stage).await;
+        for planted in ["A".repeat(43), session_key(&stage, &attacker)] {
+            let victim = stage.kyc.browser();
+            let plant = format!("{COOKIE}={planted}; Path=/; Secure");
+            victim.set_cookie(stage.app.url("/"), &plant);
 
-        let bob = stage.kyc.person("bob").create();
-        victim
-            .sign_in(stage.app.url("/auth/login"), &bob)
-            .await
-            .unwrap()
-            .assert_ok();
+            let bob = stage.kyc.person("bob").create();
+            victim
+                .sign_in(stage.app.url("/auth/login"), &bob)
+                .await
+                .unwrap()
+                .assert_ok();
 
-        assert_ne!(session_key(&stage, &victim), planted);
-        with_cookie(&stage, "/auth/me", &format!("{COOKIE}={planted}"))
-            .await
-            .assert_status(401);
-        assert_eq!(me(&stage, &victim).await.json()["subject"], bob.id());
-    }
+            assert_ne!(session_key(&stage, &victim), planted);
+            with_cookie(&stage, "/auth/me", &format!("{COOKIE}={planted}"))
+                .await
+                .assert_status(401);
+            assert_eq!(me(&stage, &victim).await.json()["subject"], bob.id());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cookie_that_is_not_a_key_is_nobodys() {
     // case 93, P9
-    let stage = stage().await;
+    everywhere(async |stage| {
     let browser = signed_in(&stage).await;
     let key = session_key(&stage, &browser);
     let planted = "A".repeat(43);
@@ -185,66 +190,72 @@ async fn a_cookie_that_is_not_a_key_is_nobodys() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.80}");
     assert!(answer.ends_with("signed out"));
     me(&stage, &browser).await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_keys_of_other_records_open_no_session() {
     // case 94
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let callback = browser
-        .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
-        .await
-        .unwrap();
-    let state = callback.query_pairs().find(|(name, _)| name == "state");
-    let binding = browser.cookie(stage.app.url("/"), BINDING).unwrap();
-    for key in [state.unwrap().1.into_owned(), binding] {
-        assert_eq!(key.len(), 43, "it looks like a key");
-        let cookie = format!("{COOKIE}={key}");
-        with_cookie(&stage, "/auth/me", &cookie)
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let callback = browser
+            .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
             .await
-            .assert_status(401);
-    }
-    // Nor does the session's own key finish a login.
-    let key = session_key(&stage, &browser);
-    let url = format!("/auth/callback?state={key}&code=x");
-    get_from(&stage, &browser, &url).await.assert_status(400);
+            .unwrap();
+        let state = callback.query_pairs().find(|(name, _)| name == "state");
+        let binding = browser.cookie(stage.app.url("/"), BINDING).unwrap();
+        for key in [state.unwrap().1.into_owned(), binding] {
+            assert_eq!(key.len(), 43, "it looks like a key");
+            let cookie = format!("{COOKIE}={key}");
+            with_cookie(&stage, "/auth/me", &cookie)
+                .await
+                .assert_status(401);
+        }
+        // Nor does the session's own key finish a login.
+        let key = session_key(&stage, &browser);
+        let url = format!("/auth/callback?state={key}&code=x");
+        get_from(&stage, &browser, &url).await.assert_status(400);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_store_that_is_down_lets_nobody_in_and_signs_nobody_out() {
     // case 95, P17
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.store.fail();
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.store.fail();
 
-    for path in ["/vault", "/", "/token", "/cached"] {
-        let page = get_from(&stage, &browser, path).await;
-        page.assert_status(503);
-        assert!(page.body().contains("not available"), "{}", page.body());
-        assert_eq!(page.header("set-cookie"), None);
-        assert_eq!(page.header("retry-after"), Some("1"));
-        assert_private(&page);
-    }
-    for path in ["/vault", "/", "/auth/me"] {
-        let page = browser.fetch(stage.app.url(path)).await.unwrap();
-        page.assert_status(503);
-        assert_eq!(
-            page.header("content-type"),
-            Some("application/problem+json")
-        );
-        assert_eq!(page.json()["code"], "store_unavailable");
-        assert_eq!(page.json()["status"], 503);
-        assert_eq!(page.header("set-cookie"), None);
-        assert!(!page.body().contains("canary"));
-    }
-    // Whoever has no cookie needs no store.
-    let page = stage.kyc.browser().get(stage.app.url("/")).await.unwrap();
-    assert_eq!(page.body(), "signed out");
+        for path in ["/vault", "/", "/token", "/cached"] {
+            let page = get_from(&stage, &browser, path).await;
+            page.assert_status(503);
+            assert!(page.body().contains("not available"), "{}", page.body());
+            assert_eq!(page.header("set-cookie"), None);
+            assert_eq!(page.header("retry-after"), Some("1"));
+            assert_private(&page);
+        }
+        for path in ["/vault", "/", "/auth/me"] {
+            let page = browser.fetch(stage.app.url(path)).await.unwrap();
+            page.assert_status(503);
+            assert_eq!(
+                page.header("content-type"),
+                Some("application/problem+json")
+            );
+            assert_eq!(page.json()["code"], "store_unavailable");
+            assert_eq!(page.json()["status"], 503);
+            assert_eq!(page.header("set-cookie"), None);
+            assert!(!page.body().contains("canary"));
+        }
+        // Whoever has no cookie needs no store.
+        let page = stage.kyc.browser().get(stage.app.url("/")).await.unwrap();
+        assert_eq!(page.body(), "signed out");
 
-    stage.store.heal();
-    me(&stage, &browser).await.assert_ok();
-    get_from(&stage, &browser, "/vault").await.assert_ok();
+        stage.store.heal();
+        me(&stage, &browser).await.assert_ok();
+        get_from(&stage, &browser, "/vault").await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -268,26 +279,32 @@ async fn a_store_that_hangs_is_down() {
 #[tokio::test]
 async fn half_a_store_is_none() {
     // case 95
-    for kind in [SESSION, ACTIVITY] {
-        let stage = stage().await;
+    everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         stage.kyc.clock().advance(2 * MINUTE);
         get_from(&stage, &browser, "/vault").await.assert_ok();
-        stage.store.fail_on(Op::Load, kind);
-        get_from(&stage, &browser, "/vault")
-            .await
-            .assert_status(503);
-    }
+        for kind in [SESSION, ACTIVITY] {
+            stage.store.fail_on(Op::Load, kind);
+            get_from(&stage, &browser, "/vault")
+                .await
+                .assert_status(503);
+            stage.store.heal();
+        }
+        get_from(&stage, &browser, "/vault").await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_use_that_cannot_be_written_down_is_served() {
     // case 95
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(2 * MINUTE);
-    stage.store.fail_on(Op::Create, ACTIVITY);
-    get_from(&stage, &browser, "/vault").await.assert_ok();
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.kyc.clock().advance(2 * MINUTE);
+        stage.store.fail_on(Op::Create, ACTIVITY);
+        get_from(&stage, &browser, "/vault").await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -309,180 +326,198 @@ async fn a_route_outside_the_layer_lets_nobody_in() {
 #[tokio::test]
 async fn use_keeps_a_session_alive_and_writes_once_a_minute() {
     // case 96, P18
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let browser = signed_in(&stage).await;
-    stage.store.forget();
-    for _ in 0..5 {
-        stage.kyc.clock().advance(Duration::from_secs(11));
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-    }
-    assert_eq!(stage.store.writes(), 0);
-    stage.kyc.clock().advance(Duration::from_secs(5));
-    for _ in 0..10 {
-        get_from(&stage, &browser, "/").await.assert_ok();
-    }
-    assert_eq!(stage.store.writes(), 1);
+    everywhere(async |stage| {
+        stage.kyc.clock().freeze();
+        let browser = signed_in(&stage).await;
+        stage.store.forget();
+        for _ in 0..5 {
+            stage.kyc.clock().advance(Duration::from_secs(11));
+            get_from(&stage, &browser, "/vault").await.assert_ok();
+        }
+        assert_eq!(stage.store.writes(), 0);
+        stage.kyc.clock().advance(Duration::from_secs(5));
+        for _ in 0..10 {
+            get_from(&stage, &browser, "/").await.assert_ok();
+        }
+        assert_eq!(stage.store.writes(), 1);
 
-    for _ in 0..5 {
-        stage.kyc.clock().advance(29 * MINUTE);
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-    }
-    stage.kyc.clock().advance(30 * MINUTE);
-    get_from(&stage, &browser, "/vault")
-        .await
-        .assert_status(303);
-    me(&stage, &browser).await.assert_status(401);
+        for _ in 0..5 {
+            stage.kyc.clock().advance(29 * MINUTE);
+            get_from(&stage, &browser, "/vault").await.assert_ok();
+        }
+        stage.kyc.clock().advance(30 * MINUTE);
+        get_from(&stage, &browser, "/vault")
+            .await
+            .assert_status(303);
+        me(&stage, &browser).await.assert_status(401);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_page_that_polls_keeps_nothing_alive() {
     // case 96
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let browser = signed_in(&stage).await;
-    stage.store.forget();
-    for _ in 0..29 {
+    everywhere(async |stage| {
+        stage.kyc.clock().freeze();
+        let browser = signed_in(&stage).await;
+        stage.store.forget();
+        for _ in 0..29 {
+            stage.kyc.clock().advance(MINUTE);
+            me(&stage, &browser).await.assert_ok();
+        }
+        assert_eq!(stage.store.writes(), 0);
         stage.kyc.clock().advance(MINUTE);
-        me(&stage, &browser).await.assert_ok();
-    }
-    assert_eq!(stage.store.writes(), 0);
-    stage.kyc.clock().advance(MINUTE);
-    me(&stage, &browser).await.assert_status(401);
-    get_from(&stage, &browser, "/vault")
-        .await
-        .assert_status(303);
+        me(&stage, &browser).await.assert_status(401);
+        get_from(&stage, &browser, "/vault")
+            .await
+            .assert_status(303);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_use_goes_beyond_the_absolute_limit() {
     // case 96
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let browser = signed_in(&stage).await;
-    for _ in 0..(12 * 3 - 1) {
-        stage.kyc.clock().advance(20 * MINUTE);
+    everywhere(async |stage| {
+        stage.kyc.clock().freeze();
+        let browser = signed_in(&stage).await;
+        for _ in 0..(12 * 3 - 1) {
+            stage.kyc.clock().advance(20 * MINUTE);
+            get_from(&stage, &browser, "/vault").await.assert_ok();
+        }
+        let session = me(&stage, &browser).await.json()["session"].clone();
+        assert_eq!(session["idle_ends_at"], session["ends_at"]);
+        stage.kyc.clock().advance(Duration::from_secs(20 * 60 - 1));
         get_from(&stage, &browser, "/vault").await.assert_ok();
-    }
-    let session = me(&stage, &browser).await.json()["session"].clone();
-    assert_eq!(session["idle_ends_at"], session["ends_at"]);
-    stage.kyc.clock().advance(Duration::from_secs(20 * 60 - 1));
-    get_from(&stage, &browser, "/vault").await.assert_ok();
-    stage.kyc.clock().advance(Duration::from_secs(1));
-    get_from(&stage, &browser, "/vault")
-        .await
-        .assert_status(303);
-    me(&stage, &browser).await.assert_status(401);
+        stage.kyc.clock().advance(Duration::from_secs(1));
+        get_from(&stage, &browser, "/vault")
+            .await
+            .assert_status(303);
+        me(&stage, &browser).await.assert_status(401);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_limits_are_the_servers_whatever_the_store_keeps() {
     // case 96
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(13 * HOUR);
-    // A store that forgets nothing, and a session that was used a moment ago.
-    let now = kycport::Clock::now(stage.kyc.clock()).as_unix();
-    stage
-        .store
-        .rewrite(ACTIVITY, |r| r["body"]["last_used"] = now.into())
-        .await;
-    me(&stage, &browser).await.assert_status(401);
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.kyc.clock().advance(13 * HOUR);
+        // A store that forgets nothing, and a session that was used a moment ago.
+        let now = kycport::Clock::now(stage.kyc.clock()).as_unix();
+        stage
+            .store
+            .rewrite(ACTIVITY, |r| r["body"]["last_used"] = now.into())
+            .await;
+        me(&stage, &browser).await.assert_status(401);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_tabs_do_at_once_is_not_lost() {
     // case 97
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(2 * MINUTE);
-    stage.store.let_meet(SESSION, 20);
-    let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
-    let url = stage.app.url("/token");
-    let pages = join_all(copies.iter().map(|copy| copy.open(&url))).await;
-    for page in pages {
-        page.unwrap().assert_ok();
-    }
-    me(&stage, &browser).await.assert_ok();
-    get_from(&stage, &browser, "/token").await.assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
-    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.kyc.clock().advance(2 * MINUTE);
+        stage.store.let_meet(SESSION, 20);
+        let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
+        let url = stage.app.url("/token");
+        let pages = join_all(copies.iter().map(|copy| copy.open(&url))).await;
+        for page in pages {
+            page.unwrap().assert_ok();
+        }
+        me(&stage, &browser).await.assert_ok();
+        get_from(&stage, &browser, "/token").await.assert_ok();
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_request_under_way_does_not_bring_a_session_back() {
     // case 98, P7
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let (slow, stolen) = (browser.clone(), browser.clone());
-    stage.kyc.clock().advance(2 * MINUTE);
-    let gate = stage.store.hold(Op::Create, ACTIVITY);
-    let url = stage.app.url("/vault");
-    let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
-    gate.reached().await;
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let (slow, stolen) = (browser.clone(), browser.clone());
+        stage.kyc.clock().advance(2 * MINUTE);
+        let gate = stage.store.hold(Op::Create, ACTIVITY);
+        let url = stage.app.url("/vault");
+        let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
+        gate.reached().await;
 
-    browser
-        .post_form(stage.app.url("/auth/logout"), &[])
-        .await
-        .unwrap()
-        .assert_ok();
-    gate.open();
-    under_way.await.unwrap().assert_ok();
+        browser
+            .post_form(stage.app.url("/auth/logout"), &[])
+            .await
+            .unwrap()
+            .assert_ok();
+        gate.open();
+        under_way.await.unwrap().assert_ok();
 
-    me(&stage, &stolen).await.assert_status(401);
-    get_from(&stage, &stolen, "/vault").await.assert_status(303);
-    assert_eq!(stage.store.records(SESSION).await.len(), 0);
+        me(&stage, &stolen).await.assert_status(401);
+        get_from(&stage, &stolen, "/vault").await.assert_status(303);
+        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_was_written_stays_when_the_handler_fails() {
     // P8
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(20 * MINUTE);
-    get_from(&stage, &browser, "/broken")
-        .await
-        .assert_status(500);
-    assert_private(&get_from(&stage, &browser, "/broken").await);
-    stage.kyc.clock().advance(20 * MINUTE);
-    me(&stage, &browser).await.assert_ok();
+    everywhere(async |stage| {
+        stage.kyc.clock().freeze();
+        let browser = signed_in(&stage).await;
+        stage.kyc.clock().advance(20 * MINUTE);
+        get_from(&stage, &browser, "/broken")
+            .await
+            .assert_status(500);
+        assert_private(&get_from(&stage, &browser, "/broken").await);
+        stage.kyc.clock().advance(20 * MINUTE);
+        me(&stage, &browser).await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_cache_keeps_what_names_a_person() {
     // case 99, P9
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    for path in ["/vault", "/", "/cached", "/token", "/nested/vault"] {
-        assert_private(get_from(&stage, &browser, path).await.assert_ok());
-    }
-    assert_private(me(&stage, &browser).await.assert_ok());
-    // Whoever is told to sign in, too.
-    let nobody = stage.kyc.browser();
-    assert_private(get_from(&stage, &nobody, "/vault").await.assert_status(303));
-    assert_private(me(&stage, &nobody).await.assert_status(401));
-    let stale = with_cookie(&stage, "/", &format!("{COOKIE}={}", "A".repeat(43))).await;
-    assert_private(stale.assert_ok());
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        for path in ["/vault", "/", "/cached", "/token", "/nested/vault"] {
+            assert_private(get_from(&stage, &browser, path).await.assert_ok());
+        }
+        assert_private(me(&stage, &browser).await.assert_ok());
+        // Whoever is told to sign in, too.
+        let nobody = stage.kyc.browser();
+        assert_private(get_from(&stage, &nobody, "/vault").await.assert_status(303));
+        assert_private(me(&stage, &nobody).await.assert_status(401));
+        let stale = with_cookie(&stage, "/", &format!("{COOKIE}={}", "A".repeat(43))).await;
+        assert_private(stale.assert_ok());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn visitors_leave_no_record() {
     // case 100
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
-    for path in ["/", "/vault", "/auth/me", "/nested/vault", "/nowhere"] {
-        for cookie in [None, Some(format!("{COOKIE}={}", "A".repeat(43)))] {
-            let mut visit = browser.request(Method::GET, stage.app.url(path)).stay();
-            if let Some(cookie) = &cookie {
-                visit = visit.header("cookie", cookie);
+    everywhere(async |stage| {
+        let browser = stage.kyc.browser();
+        for path in ["/", "/vault", "/auth/me", "/nested/vault", "/nowhere"] {
+            for cookie in [None, Some(format!("{COOKIE}={}", "A".repeat(43)))] {
+                let mut visit = browser.request(Method::GET, stage.app.url(path)).stay();
+                if let Some(cookie) = &cookie {
+                    visit = visit.header("cookie", cookie);
+                }
+                let page = visit.send().await.unwrap();
+                assert_eq!(page.header("set-cookie"), None, "{path}");
             }
-            let page = visit.send().await.unwrap();
-            assert_eq!(page.header("set-cookie"), None, "{path}");
         }
-    }
-    assert_eq!(stage.store.writes(), 0);
-    assert_eq!(stage.store.len(), 0);
+        assert_eq!(stage.store.writes(), 0);
+        assert_eq!(stage.store.len().await, 0);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -497,33 +532,36 @@ async fn a_record_that_is_not_understood_is_no_session() {
         |record| record["body"] = Value::Null,
         |record| record["body"]["subject"] = Value::Null,
     ];
-    for change in changes {
-        let stage = stage().await;
-        let browser = signed_in(&stage).await;
-        stage.store.rewrite(SESSION, change).await;
-        me(&stage, &browser).await.assert_status(401);
-        let page = get_from(&stage, &browser, "/").await;
-        assert_eq!(page.body(), "signed out");
-        // And signing in again works.
-        browser
-            .sign_in(stage.app.url("/auth/login"), &stage.ada)
-            .await
-            .unwrap()
-            .assert_ok();
-    }
+    everywhere(async |stage| {
+        for change in changes {
+            let browser = signed_in(&stage).await;
+            stage.store.rewrite(SESSION, change).await;
+            me(&stage, &browser).await.assert_status(401);
+            let page = get_from(&stage, &browser, "/").await;
+            assert_eq!(page.body(), "signed out");
+            // And signing in again works, and signing out.
+            let again = browser.sign_in(stage.app.url("/auth/login"), &stage.ada);
+            again.await.unwrap().assert_ok();
+            let out = browser.post_form(stage.app.url("/auth/logout"), &[]);
+            out.await.unwrap().assert_ok();
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_store_learns_no_cookie_by_its_ids() {
     // case 137
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let key = session_key(&stage, &browser);
-    for kind in [SESSION, ACTIVITY, TOKENS] {
-        for record in stage.store.records(kind).await {
-            assert!(!record.to_string().contains(&key));
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let key = session_key(&stage, &browser);
+        for kind in [SESSION, ACTIVITY, TOKENS] {
+            for record in stage.store.records(kind).await {
+                assert!(!record.to_string().contains(&key));
+            }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -574,52 +612,56 @@ async fn nobody_is_null_if_the_app_wants_it_so() {
 #[tokio::test]
 async fn a_handler_that_panics_harms_nobody_else() {
     // case 140
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(2 * MINUTE);
-    for _ in 0..3 {
-        let panicked = browser.open(stage.app.url("/panic")).await;
-        assert!(panicked.is_err());
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-    }
-    let other = signed_in(&stage).await;
-    get_from(&stage, &other, "/token").await.assert_ok();
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.kyc.clock().advance(2 * MINUTE);
+        for _ in 0..3 {
+            let panicked = browser.open(stage.app.url("/panic")).await;
+            assert!(panicked.is_err());
+            get_from(&stage, &browser, "/vault").await.assert_ok();
+        }
+        let other = signed_in(&stage).await;
+        get_from(&stage, &other, "/token").await.assert_ok();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_harms_nobody_else() {
     // case 140
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    for (op, kind) in [
-        (Op::Load, SESSION),
-        (Op::Save, ACTIVITY),
-        (Op::Load, TOKENS),
-    ] {
-        stage.kyc.clock().advance(2 * MINUTE);
-        let gate = stage.store.hold(op, kind);
-        let (leaving, url) = (browser.clone(), stage.app.url("/token"));
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        for (op, kind) in [
+            (Op::Load, SESSION),
+            (Op::Save, ACTIVITY),
+            (Op::Load, TOKENS),
+        ] {
+            stage.kyc.clock().advance(2 * MINUTE);
+            let gate = stage.store.hold(op, kind);
+            let (leaving, url) = (browser.clone(), stage.app.url("/token"));
+            let asking = tokio::spawn(async move { leaving.open(url).await });
+            gate.reached().await;
+            asking.abort();
+            assert!(asking.await.is_err());
+            stage.store.heal();
+            get_from(&stage, &browser, "/vault").await.assert_ok();
+            get_from(&stage, &browser, "/token").await.assert_ok();
+        }
+        // In the middle of a callback: the code is not sent twice, and the next login works.
+        let callback = browser
+            .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
+            .await
+            .unwrap();
+        let gate = stage.store.hold(Op::Create, "login-taken");
+        let (leaving, url) = (browser.clone(), callback.clone());
         let asking = tokio::spawn(async move { leaving.open(url).await });
         gate.reached().await;
         asking.abort();
         assert!(asking.await.is_err());
         stage.store.heal();
+        assert_eq!(stage.store.records(LOGIN).await.len(), 1);
+        signed_in(&stage).await;
         get_from(&stage, &browser, "/vault").await.assert_ok();
-        get_from(&stage, &browser, "/token").await.assert_ok();
-    }
-    // In the middle of a callback: the code is not sent twice, and the next login works.
-    let callback = browser
-        .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
-        .await
-        .unwrap();
-    let gate = stage.store.hold(Op::Create, "login-taken");
-    let (leaving, url) = (browser.clone(), callback.clone());
-    let asking = tokio::spawn(async move { leaving.open(url).await });
-    gate.reached().await;
-    asking.abort();
-    assert!(asking.await.is_err());
-    stage.store.heal();
-    assert_eq!(stage.store.records(LOGIN).await.len(), 1);
-    signed_in(&stage).await;
-    get_from(&stage, &browser, "/vault").await.assert_ok();
+    })
+    .await;
 }

@@ -1,0 +1,265 @@
+//! Ending sessions while others end them too, begin them, or seal with other keys: on every engine.
+
+use axum::{Router, http::Method};
+use futures_util::future::join_all;
+use kycport::{
+    ConfigBuilder, KycStatus, KycTier, RelyingParty, RunningApp,
+    mock::{Browser, MockIssuer, Person},
+    web::{Delivery, Sessions, StoreUnavailable},
+};
+
+use crate::{
+    engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
+    faulty_store::{EPOCH, FaultyStore, Op, SESSION, TOKENS},
+    support::tenant_app_of,
+};
+
+const COOKIE: &str = "__Host-kycport";
+
+async fn signed_in(kyc: &MockIssuer, app: &RunningApp, person: &Person) -> Browser {
+    let browser = kyc.browser();
+    let page = browser.sign_in(app.url("/auth/login"), person).await;
+    page.unwrap().assert_ok();
+    browser
+}
+
+/// What both instances say of who is there: the same.
+async fn me(app: &RunningApp, browser: &Browser) -> u16 {
+    let url = app.url("/auth/me");
+    let one = browser.fetch(&url).await.unwrap().status();
+    let other = browser.fetch(&url).await.unwrap().status();
+    assert_eq!(one, other);
+    one
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_that_began_before_the_end_is_alive() {
+    // case 98, P7
+    for engine in Engine::all(&MockIssuer::start().await).await {
+        let kyc = MockIssuer::start().await;
+        let engine = engine.aging_with(&kyc);
+        let app = balanced(&kyc, |config| engine.instance(config)).await;
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let handles = [engine.sessions(&kyc), engine.sessions(&kyc)];
+        for round in 0..3 {
+            let place = format!("{}, round {round}", engine.name());
+            crowd(&kyc, &app, &ada, &handles, &place).await;
+        }
+    }
+}
+
+async fn crowd(
+    kyc: &MockIssuer,
+    app: &RunningApp,
+    ada: &Person,
+    handles: &[Sessions; 2],
+    place: &str,
+) {
+    let before = join_all((0..3).map(|_| signed_in(kyc, app, ada))).await;
+    let meanwhile: Vec<Browser> = (0..8).map(|_| kyc.browser()).collect();
+    let login = app.url("/auth/login");
+    let begun = join_all(meanwhile.iter().map(|it| it.start_sign_in(&login, ada))).await;
+    let begin = meanwhile
+        .iter()
+        .zip(begun)
+        .map(|(browser, callback)| async {
+            let page = browser.open(callback.unwrap()).await.unwrap();
+            page.assert_status(303);
+        });
+    // Two end all at once, while these begin.
+    let end = handles.each_ref().map(|handle| handle.end_all(ada.id()));
+    let (ended, _) = tokio::join!(join_all(end), join_all(begin));
+    assert_eq!(ended, [Ok(()), Ok(())], "{place}");
+    let after = join_all((0..2).map(|_| signed_in(kyc, app, ada))).await;
+
+    for browser in &before {
+        assert_eq!(me(app, browser).await, 401, "{place}");
+    }
+    for browser in &after {
+        assert_eq!(me(app, browser).await, 200, "{place}");
+    }
+    // These began before or after, and it is settled which.
+    let mut alive = after.len();
+    for browser in &meanwhile {
+        match me(app, browser).await {
+            200 => alive += 1,
+            other => assert_eq!(other, 401, "{place}"),
+        }
+    }
+    let listed = handles[0].list(ada.id()).await.unwrap();
+    assert!(listed.len() <= alive, "{place}");
+    handles[1].end_all(ada.id()).await.unwrap();
+    for browser in before.iter().chain(&meanwhile).chain(&after) {
+        assert_eq!(me(app, browser).await, 401, "{place}");
+    }
+    assert_eq!(handles[0].list(ada.id()).await, Ok(vec![]), "{place}");
+}
+
+/// What `app` makes of the session that a browser has at `home`.
+async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser) -> u16 {
+    let key = browser.cookie(home.url("/"), COOKIE).unwrap();
+    let request = browser.request(Method::GET, app.url("/auth/me"));
+    let request = request.header("cookie", &format!("{COOKIE}={key}"));
+    request.fetch().send().await.unwrap().status()
+}
+
+#[tokio::test]
+async fn an_end_that_was_sealed_with_a_key_that_is_gone_is_an_end() {
+    // case 94
+    for engine in Engine::all(&MockIssuer::start().await).await {
+        if engine.is_sealed() {
+            outlived_key(&engine).await;
+        }
+    }
+}
+
+async fn outlived_key(engine: &Engine) {
+    let kyc = MockIssuer::start().await;
+    let engine = engine.aging_with(&kyc);
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    let serve = async |keys: &str| {
+        let engine = engine.sealed_with(keys);
+        let app = kyc.serve(|config| engine.instance(config)).await;
+        app.unwrap()
+    };
+    let new = serve(&format!("{SECOND} {FIRST}")).await;
+    let only_new = serve(SECOND).await;
+    let place = engine.name();
+    let browser = signed_in(&kyc, &new, &ada).await;
+    assert_eq!(seen_by(&only_new, &new, &browser).await, 200, "{place}");
+
+    let old = engine.sealed_with(&format!("{FIRST} {SECOND}"));
+    let old = old.sessions(&kyc);
+    old.end_all(ada.id()).await.unwrap();
+    for app in [&new, &only_new] {
+        assert_eq!(seen_by(app, &new, &browser).await, 401, "{place}");
+    }
+
+    // The next sign-in writes another over it, which all that have the new key read.
+    let after = signed_in(&kyc, &only_new, &ada).await;
+    for app in [&new, &only_new] {
+        assert_eq!(seen_by(app, &only_new, &after).await, 200, "{place}");
+        assert_eq!(seen_by(app, &new, &browser).await, 401, "{place}");
+    }
+    // And so does the next end.
+    old.end_all(ada.id()).await.unwrap();
+    let only_new_handle = engine.sealed_with(SECOND).sessions(&kyc);
+    only_new_handle.end_all(ada.id()).await.unwrap();
+    for app in [&new, &only_new] {
+        assert_eq!(seen_by(app, &only_new, &after).await, 401, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_moved_on_the_server_does_not_open() {
+    // cases 93, 94
+    for engine in Engine::all(&MockIssuer::start().await).await {
+        if engine.is_sealed() {
+            moved(&engine).await;
+        }
+    }
+}
+
+/// Whoever can write on the server puts Ada's records in the place of Eve's.
+async fn moved(engine: &Engine) {
+    let kyc = MockIssuer::start().await;
+    let engine = engine.aging_with(&kyc);
+    let store = engine.faulty_store();
+    let app = kyc.serve(|config| {
+        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        tenant_app_of(&kycport, engine.faulty_layer(&kycport, store.clone()))
+    });
+    let app = app.await.unwrap();
+    let [ada, eve] = ["ada", "eve"].map(|slug| kyc.person(slug).tier(KycTier::T2).create());
+    let of_kind = |kind: &str| {
+        let written = store.written();
+        let of_kind = written.iter().filter(|(_, own)| *own == kind);
+        of_kind.map(|(id, _)| *id).collect::<Vec<_>>()
+    };
+    let raw = engine.opened().faulty_store().into_inner();
+    signed_in(&kyc, &app, &ada).await;
+    let of_ada = [SESSION, TOKENS].map(|kind| of_kind(kind)[0]);
+    let browser = signed_in(&kyc, &app, &eve).await;
+    for (kind, of_ada, page) in [
+        (TOKENS, of_ada[1], "/token"),
+        (SESSION, of_ada[0], "/vault"),
+    ] {
+        let mut record = raw.load(&of_ada).await.unwrap().unwrap();
+        assert!(record.data.contains_key("sealed"), "{}", engine.name());
+        browser.open(app.url(page)).await.unwrap().assert_ok();
+        let of_eve = of_kind(kind).into_iter().find(|id| *id != of_ada);
+        record.id = of_eve.unwrap();
+        raw.save(&record).await.unwrap();
+        let page = browser.open(app.url(page)).await.unwrap();
+        assert_ne!(page.status(), 200, "{}, {kind}", engine.name());
+        assert!(!page.body().contains(ada.id()));
+    }
+}
+
+/// The handler of the manual.
+async fn end_if_rejected(sessions: Sessions, delivery: Delivery) -> Result<(), StoreUnavailable> {
+    let rejected = delivery
+        .assurance()
+        .is_some_and(|it| it.kyc_status == Some(KycStatus::Rejected));
+    if let (true, Some(person)) = (rejected, delivery.event().person_id()) {
+        sessions.end_all(person).await?;
+    }
+    Ok(())
+}
+
+fn instance(engine: &Engine, store: &FaultyStore, config: ConfigBuilder) -> Router {
+    let config = engine.cache(config).build().unwrap();
+    let kycport = RelyingParty::new(config).unwrap();
+    let layer = engine.faulty_layer(&kycport, store.clone());
+    let sessions = layer.sessions();
+    let webhooks = kycport.webhooks(move |delivery| end_if_rejected(sessions.clone(), delivery));
+    let receiver = engine.replay(webhooks).build().unwrap();
+    tenant_app_of(&kycport, layer).route_service("/webhooks/kycport", receiver)
+}
+
+#[tokio::test]
+async fn who_is_rejected_is_signed_out_by_the_handler_of_the_event() {
+    // case 131
+    for engine in Engine::all(&MockIssuer::start().await).await {
+        let kyc = MockIssuer::start().await;
+        rejected(&kyc, &engine.aging_with(&kyc)).await;
+    }
+}
+
+async fn rejected(kyc: &MockIssuer, engine: &Engine) {
+    let store = engine.faulty_store();
+    let app = balanced(kyc, |config| instance(engine, &store, config)).await;
+    kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
+    let [ada, eve] = ["ada", "eve"].map(|slug| kyc.person(slug).tier(KycTier::T2).create());
+    let here = signed_in(kyc, &app, &ada).await;
+    let there = signed_in(kyc, &app, &ada).await;
+    let other = signed_in(kyc, &app, &eve).await;
+    let place = engine.name();
+
+    // The store does not take the end: that is no "handled", and the event comes again.
+    kyc.clock().advance(std::time::Duration::from_secs(1));
+    store.fail_on(Op::Create, EPOCH);
+    ada.reject();
+    kyc.webhooks().settled().await;
+    let deliveries = kyc.webhooks().deliveries();
+    assert_eq!(deliveries.last().unwrap().status(), Some(500), "{place}");
+    assert_eq!(me(&app, &here).await, 200, "{place}");
+    store.heal();
+    kyc.clock()
+        .jump_to(kyc.webhooks().next_attempt_at().unwrap());
+    kyc.webhooks().settled().await;
+    let deliveries = kyc.webhooks().deliveries();
+    assert_eq!(deliveries.last().unwrap().status(), Some(200), "{place}");
+    for browser in [&here, &there] {
+        assert_eq!(me(&app, browser).await, 401, "{place}");
+    }
+    assert_eq!(me(&app, &other).await, 200, "{place}");
+
+    // Who signs in anew is in, and no further; the same event again ends nothing.
+    let again = signed_in(kyc, &app, &ada).await;
+    kyc.webhooks().repeat(deliveries.last().unwrap());
+    kyc.webhooks().settled().await;
+    assert_eq!(me(&app, &again).await, 200, "{place}");
+    let page = again.fetch(app.url("/guarded")).await.unwrap();
+    assert_eq!(page.json()["code"], "rejected", "{place}");
+}

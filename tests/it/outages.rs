@@ -1,0 +1,342 @@
+//! Servers that die, stop or stand still, and KYCPort with them: nobody is let in, nobody is signed
+//! out, and nothing is said to be ended that is not known to be.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use futures_util::future::join_all;
+use kycport::{
+    KycTier, RelyingParty, RunningApp,
+    doctor::Verdict,
+    mock::{Browser, Endpoint, MockIssuer, Page, Person},
+    web::{SessionId, SessionLayer, Sessions, StoreUnavailable},
+};
+
+use crate::{
+    engines::{Engine, FIRST_KEY, balanced, migrate},
+    leaks::{Log, Secrets},
+    servers::Server,
+    stages::everywhere_with,
+};
+
+const COOKIE: &str = "__Host-kycport";
+
+/// An operation of the store has 5 s, and the first that fails decides.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Whether a client is connected again it does not say.
+#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
+async fn pass(by: Duration) {
+    tokio::time::sleep(by).await;
+}
+
+fn is_on_hold(page: &Page) {
+    page.assert_status(503);
+    assert_eq!(page.header("set-cookie"), None);
+    assert_eq!(page.header("retry-after"), Some("1"));
+}
+
+async fn status(browser: &Browser, url: String) -> u16 {
+    browser.fetch(url).await.unwrap().status()
+}
+
+/// Two instances on an engine, and people in the middle of what they do.
+struct Scene {
+    kyc: MockIssuer,
+    app: RunningApp,
+    ada: Person,
+    bob: Person,
+    /// Ada's, signed in.
+    browser: Browser,
+    key: Option<String>,
+    /// Ada's, on the way back from KYCPort.
+    half_way: Browser,
+    callback: String,
+    /// Bob's, who wants to leave.
+    leaving: Browser,
+    /// Eve's, all of whose sessions were ended.
+    ended: Browser,
+    sessions: Sessions,
+    layer: SessionLayer,
+    party: RelyingParty,
+}
+
+impl Scene {
+    async fn begin(engine: &Engine) -> Self {
+        let kyc = MockIssuer::start().await;
+        let app = balanced(&kyc, |config| engine.instance(config)).await;
+        let [ada, bob, eve] =
+            ["ada", "bob", "eve"].map(|slug| kyc.person(slug).tier(KycTier::T2).create());
+        let login = app.url("/auth/login");
+        let signed_in = async |person| {
+            let browser = kyc.browser();
+            let page = browser.sign_in(&login, person).await.unwrap();
+            page.assert_ok();
+            browser
+        };
+        let (browser, leaving) = (signed_in(&ada).await, signed_in(&bob).await);
+        let ended = signed_in(&eve).await;
+        let config = engine.cache(kyc.config("http://127.0.0.1:9/auth/callback"));
+        let config = config.retries(1, Duration::from_millis(1), Duration::from_secs(1));
+        let party = RelyingParty::new(config.build().unwrap()).unwrap();
+        let layer = engine.layer(&party);
+        let sessions = layer.sessions();
+        sessions.end_all(eve.id()).await.unwrap();
+        let half_way = kyc.browser();
+        let callback = half_way.start_sign_in(&login, &ada).await.unwrap();
+        assert_eq!(status(&browser, app.url("/guarded")).await, 200);
+        kyc.forget_requests();
+        Self {
+            key: browser.cookie(&login, COOKIE),
+            callback: callback.into(),
+            kyc,
+            app,
+            ada,
+            bob,
+            browser,
+            half_way,
+            leaving,
+            ended,
+            sessions,
+            layer,
+            party,
+        }
+    }
+
+    /// The server does not answer.
+    async fn is_held(&self) {
+        tokio::time::timeout(PATIENCE, Box::pin(self.all_wait()))
+            .await
+            .unwrap();
+        self.kyc.requests(Endpoint::Token).assert_count(0);
+        // Whoever has no cookie needs no server.
+        let page = self.kyc.browser().get(self.app.url("/")).await.unwrap();
+        assert_eq!(page.assert_ok().body(), "signed out");
+    }
+
+    /// All at once: each waits as long as it may.
+    async fn all_wait(&self) {
+        let of_ada = [
+            "/vault",
+            "/auth/me",
+            "/guarded",
+            "/sensitive",
+            "/auth/login",
+        ];
+        let mut asked: Vec<_> = of_ada.map(|path| (self.browser.clone(), path)).into();
+        asked.push((self.ended.clone(), "/vault"));
+        asked.push((self.ended.clone(), "/auth/me"));
+        let asked = asked.iter().map(|(browser, path)| {
+            let request = browser.request(Method::GET, self.app.url(path));
+            request.fetch().stay().send()
+        });
+        let tabs = [self.leaving.clone(), self.leaving.clone()];
+        let [here, everywhere] = [0, 1].map(|n| {
+            let request = tabs[n].request(Method::POST, self.app.url("/auth/logout"));
+            let fields: &[_] = if n == 1 { &[("everywhere", "1")] } else { &[] };
+            request.form(fields).stay().send()
+        });
+        let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        let (asked, came_back, here, everywhere, ends, end, list, readiness, report) = tokio::join!(
+            join_all(asked),
+            self.half_way.open(&self.callback),
+            here,
+            everywhere,
+            self.sessions.end_all(self.bob.id()),
+            self.sessions.end(self.bob.id(), &id),
+            self.sessions.list(self.bob.id()),
+            self.layer.readiness(),
+            self.party.doctor_with(&self.layer),
+        );
+        for page in asked.into_iter().chain([came_back, here, everywhere]) {
+            is_on_hold(&page.unwrap());
+        }
+        assert_eq!(ends, Err(StoreUnavailable));
+        assert_eq!(end, Err(StoreUnavailable));
+        assert_eq!(list, Err(StoreUnavailable));
+        assert!(!readiness.is_ready());
+        let store = report.line("session store").unwrap();
+        assert_eq!(store.verdict, Verdict::Fail);
+    }
+
+    /// It answers again, and has what it had.
+    async fn is_back(&self) {
+        let me = self.app.url("/auth/me");
+        let mut page = self.browser.fetch(&me).await.unwrap();
+        for _ in 0..200 {
+            if page.status() == 200 {
+                break;
+            }
+            is_on_hold(&page);
+            pass(Duration::from_millis(50)).await;
+            page = self.browser.fetch(&me).await.unwrap();
+        }
+        page.assert_ok();
+        assert_eq!(self.browser.cookie(&me, COOKIE), self.key);
+        for _ in 0..2 {
+            assert_eq!(status(&self.browser, self.app.url("/guarded")).await, 200);
+            assert_eq!(status(&self.ended, me.clone()).await, 401);
+        }
+    }
+
+    /// Everybody gets where they wanted.
+    async fn goes_on(&self) {
+        // The code was not lost.
+        let page = self.half_way.open(&self.callback).await.unwrap();
+        page.assert_status(303);
+        self.kyc.requests(Endpoint::Token).assert_count(1);
+        // Nobody has said to Bob that he was signed out; perhaps he is.
+        self.sessions.end_all(self.bob.id()).await.unwrap();
+        let left = status(&self.leaving, self.app.url("/auth/me")).await;
+        assert_eq!(left, 401);
+        assert_eq!(self.sessions.list(self.ada.id()).await.unwrap().len(), 2);
+        assert!(self.layer.readiness().await.is_ready());
+        let report = self.party.doctor_with(&self.layer).await;
+        let store = report.line("session store").unwrap();
+        assert_eq!(store.verdict, Verdict::Ok, "{report}");
+    }
+
+    fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add("the tenant key", self.kyc.tenant().api_key());
+        secrets.add("the client secret", self.kyc.client().secret().unwrap());
+        secrets.add("a person", self.ada.id());
+        secrets.add("a person", self.bob.id());
+        secrets.add("an address", self.ada.email());
+        for browser in [&self.browser, &self.leaving, &self.ended, &self.half_way] {
+            for (_, value) in browser.cookies(self.app.url("/")) {
+                secrets.add("a cookie", value);
+            }
+        }
+        let callback = url::Url::parse(&self.callback).unwrap();
+        for (name, value) in callback.query_pairs() {
+            if ["code", "state"].contains(&&*name) {
+                secrets.add("of the callback", value);
+            }
+        }
+        secrets
+    }
+}
+
+async fn outages(mut server: Server, engine: Engine) {
+    let (log, _guard) = Log::capture();
+    let sealed = engine.sealed();
+    let (open, sealed) = tokio::join!(Scene::begin(&engine), Scene::begin(&sealed));
+    let scenes = [&open, &sealed];
+    let all = async |of: fn(&Scene) -> futures_util::future::LocalBoxFuture<'_, ()>| {
+        join_all(scenes.map(of)).await;
+    };
+
+    // It stands still.
+    server.pause();
+    all(|scene| Box::pin(scene.is_held())).await;
+    server.resume();
+    all(|scene| Box::pin(scene.is_back())).await;
+
+    // It dies, and KYCPort with it.
+    server.kill();
+    for scene in scenes {
+        scene.kyc.stop().unwrap();
+    }
+    all(|scene| Box::pin(scene.is_held())).await;
+    server.start_again();
+    // Who is signed in goes on without KYCPort.
+    all(|scene| Box::pin(scene.is_back())).await;
+    for scene in scenes {
+        scene.kyc.restart().unwrap();
+    }
+    all(|scene| Box::pin(scene.goes_on())).await;
+
+    let said = log.text();
+    assert!(said.contains("the session store"), "the log was captured");
+    assert!(!said.contains('\u{1b}'), "{said}");
+    for scene in scenes {
+        let mut secrets = scene.secrets();
+        secrets.add("the server's password", Server::PASSWORD);
+        secrets.add("a key", FIRST_KEY.split_once(':').unwrap().1);
+        secrets.assert_absent("the log", &said);
+        let report = scene.party.doctor_with(&scene.layer).await;
+        for shown in [
+            format!("{report} {report:?}"),
+            format!("{:?} {:?}", scene.layer, scene.sessions),
+            format!("{:?} {StoreUnavailable} {StoreUnavailable:?}", scene.party),
+        ] {
+            secrets.assert_absent("Debug", &shown);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_for_a_while_signs_nobody_out() {
+    // cases 45, 95, 137, 138
+    if let Some(server) = Server::lasting_redis() {
+        let engine = Engine::on_redis(server.redis_pool().await);
+        Box::pin(outages(server, engine)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_away_for_a_while_signs_nobody_out() {
+    // cases 45, 95, 137, 138
+    if let Some(server) = Server::lasting_postgres() {
+        let pool = server.postgres_pool().await;
+        migrate(&pool).await;
+        Box::pin(outages(server, Engine::on_postgres(pool))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kycport_in_trouble_signs_nobody_out() {
+    // cases 8, 95, 116
+    let impatient = |config: kycport::ConfigBuilder| {
+        let second = Duration::from_secs(1);
+        config
+            .retries(1, Duration::from_millis(1), second)
+            .timeouts(second, Duration::from_millis(200))
+    };
+    everywhere_with(
+        |mock| mock,
+        impatient,
+        async |stage| {
+            let browser = stage.kyc.browser();
+            let login = stage.app.url("/auth/login");
+            browser.sign_in(&login, &stage.ada).await.unwrap();
+            let key = browser.cookie(&login, COOKIE);
+            let asks = async |path| status(&browser, stage.app.url(path)).await;
+            let is_signed_in = async || {
+                for path in ["/vault", "/auth/me", "/vault", "/auth/me"] {
+                    assert_eq!(asks(path).await, 200);
+                }
+                // What is asked for now cannot be known: at neither instance.
+                assert_eq!(asks("/sensitive").await, 503);
+                assert_eq!(asks("/sensitive").await, 503);
+                assert_eq!(browser.cookie(&login, COOKIE), key);
+            };
+            for trouble in [
+                stage.kyc.on(Endpoint::Status).fail(503),
+                stage.kyc.on(Endpoint::Status).fail(429).retry_after(60),
+                stage.kyc.on(Endpoint::Status).hang(),
+            ] {
+                let trouble = trouble.always();
+                is_signed_in().await;
+                drop(trouble);
+                // The gate that a 429 closes opens again.
+                stage.kyc.clock().advance(Duration::from_secs(61));
+                assert_eq!(asks("/sensitive").await, 200);
+            }
+            stage.kyc.stop().unwrap();
+            is_signed_in().await;
+            // Both at once.
+            stage.store.fail();
+            for path in ["/vault", "/auth/me", "/sensitive", "/auth/login"] {
+                let page = browser.fetch(stage.app.url(path)).await.unwrap();
+                is_on_hold(&page);
+            }
+            stage.store.heal();
+            is_signed_in().await;
+            stage.kyc.restart().unwrap();
+            assert_eq!(asks("/sensitive").await, 200);
+        },
+    )
+    .await;
+}

@@ -1,0 +1,67 @@
+//! The stage on every engine: two instances of the app over one store that can break, and no two
+//! requests in a row meet the same one.
+
+use std::io::Write as _;
+
+use kycport::{
+    ConfigBuilder, KycTier, RelyingParty,
+    mock::{MockIssuer, MockIssuerBuilder},
+};
+
+use crate::{
+    engines::{Engine, balanced},
+    faulty_store::Stage,
+    support::tenant_app_of,
+};
+
+/// Plays the scene on every engine that is installed here, open and sealed.
+pub(crate) async fn everywhere(scene: impl AsyncFn(Stage)) {
+    everywhere_with(|mock| mock, |config| config, scene).await;
+}
+
+/// The same, with more said to the mock and to the app.
+pub(crate) async fn everywhere_with(
+    mock: impl Fn(MockIssuerBuilder) -> MockIssuerBuilder,
+    app: impl Fn(ConfigBuilder) -> ConfigBuilder,
+    scene: impl AsyncFn(Stage),
+) {
+    let engines = Engine::all(&MockIssuer::start().await).await;
+    for engine in engines {
+        let kyc = mock(MockIssuer::builder()).start().await.unwrap();
+        let engine = engine.aging_with(&kyc);
+        let _named = Named(engine.name());
+        scene(stage_on_engine(kyc, &engine, &app).await).await;
+    }
+}
+
+pub(crate) async fn stage_on_engine(
+    kyc: MockIssuer,
+    engine: &Engine,
+    more: impl Fn(ConfigBuilder) -> ConfigBuilder,
+) -> Stage {
+    let store = engine.faulty_store();
+    let app = balanced(&kyc, |config| {
+        let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
+        tenant_app_of(&kycport, engine.faulty_layer(&kycport, store.clone()))
+    })
+    .await;
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    Stage {
+        kyc,
+        app,
+        ada,
+        store,
+        engine: engine.name(),
+    }
+}
+
+/// Says on which engine it was, if the test fails there.
+struct Named(&'static str);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "this was on: {}", self.0);
+        }
+    }
+}
