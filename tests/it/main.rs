@@ -72,5 +72,6 @@ mod webhook_counting;
 mod webhook_events;
 mod webhook_killed;
 mod webhook_news;
+mod webhook_not_kept;
 mod webhook_receiver;
 mod webhook_signature;
