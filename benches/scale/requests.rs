@@ -49,10 +49,10 @@ impl Contender {
     async fn start(
         kyc: &MockIssuer,
         name: &'static str,
-        wish: Wish,
+        wish: &Wish,
         server: Option<&Server>,
     ) -> Self {
-        let app = App::start(kyc, wish.clone());
+        let app = App::start(kyc, wish);
         let mut wires = Vec::new();
         for _ in 0..CLIENTS {
             let cookie = match wish.kept {
@@ -92,8 +92,8 @@ impl Contender {
         futures_util::future::join_all(clients).await;
         self.walls.push(start.elapsed());
         let after = self.so_far();
-        self.spent.app += after.app - before.app;
-        self.spent.store += after.store - before.store;
+        self.spent.app += after.app.saturating_sub(before.app);
+        self.spent.store += after.store.saturating_sub(before.store);
         self.spent.busy += after.busy.saturating_sub(before.busy);
         self.spent.idle += after.idle.saturating_sub(before.idle);
 
@@ -115,7 +115,7 @@ pub(crate) async fn print() {
     let redis = Server::redis();
     let postgres = Server::postgres_with(Disk::NotAwaited);
     let mut contenders =
-        vec![Contender::start(&kyc, "bare axum route", wish(Kept::Nowhere, None), None).await];
+        vec![Contender::start(&kyc, "bare axum route", &wish(Kept::Nowhere, None), None).await];
     let stores = [
         (Kept::Memory, ["memory", "memory, sealed", ""], None),
         (
@@ -154,7 +154,7 @@ pub(crate) async fn print() {
         ];
         for (name, wish) in names.into_iter().zip(wishes) {
             if !name.is_empty() {
-                contenders.push(Contender::start(&kyc, name, wish, server).await);
+                contenders.push(Contender::start(&kyc, name, &wish, server).await);
             }
         }
     }

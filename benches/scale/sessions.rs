@@ -149,7 +149,7 @@ async fn standing_at(second: i64, wish: Wish) -> (MockIssuer, App) {
         stands_at: Some(second),
         ..wish
     };
-    let app = App::start(&kyc, wish);
+    let app = App::start(&kyc, &wish);
     (kyc, app)
 }
 

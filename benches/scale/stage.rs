@@ -18,10 +18,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn start(kyc: &MockIssuer, wish: Wish) -> Self {
+    pub(crate) fn start(kyc: &MockIssuer, wish: &Wish) -> Self {
         let wish = Wish {
             environment: kyc.environment(REDIRECT),
-            ..wish
+            ..wish.clone()
         };
         let process = AppProcess::start(&wish).unwrap();
         let visitor = Visitor::new(format!("http://127.0.0.1:{}", process.port()));
