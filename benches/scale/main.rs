@@ -8,7 +8,8 @@
 //! bounds each is read from the processor time of a request, the app's and the store's, and from
 //! `idle`: how much of the machine had nothing to do. Whoever asks is on the same machine.
 //!
-//! `sessions`: that many people sign in through the mock, and that many logins are begun and left;
+//! `sessions`: that many times one of a thousand people signs in through the mock, with another
+//! browser each time, and that many logins are begun and left;
 //! what that weighs in the app and in the store, and what is left when it has expired. Servers expire
 //! by their own clocks, so the app's and the mock's stand still at a moment from which all that is
 //! kept expires soon: when, is reckoned from how fast the first people sign in.

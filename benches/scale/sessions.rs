@@ -25,6 +25,8 @@ use crate::{
 
 /// So many sign in at once.
 const AT_ONCE: usize = 16;
+/// So many people there are, each with many browsers: the mock looks for a person one by one.
+const PEOPLE: usize = 1000;
 /// So many show how fast it goes.
 const FIRST: usize = 500;
 /// Where the clocks stand still, all records end so much later.
@@ -156,6 +158,12 @@ async fn standing_at(second: i64, wish: Wish) -> (MockIssuer, App) {
 /// Gives the keys of some of the sessions.
 async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<String> {
     let next = AtomicUsize::new(0);
+    let person = |number| kyc.person(&format!("person-{number}")).create();
+    let people: Vec<Person> = match what {
+        What::Logins => Vec::new(),
+        What::Sessions => (0..PEOPLE).map(person).collect(),
+    };
+    let people = &people;
     let some = (count / 20).max(1);
     let workers = (0..AT_ONCE).map(|_| async {
         let mut keys = Vec::new();
@@ -169,8 +177,7 @@ async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<Str
                     app.begin().await;
                 }
                 What::Sessions => {
-                    let person: Person = kyc.person(&format!("person-{number}")).create();
-                    let key = app.sign_in(&person).await;
+                    let key = app.sign_in(&people[number % PEOPLE]).await;
                     if number.is_multiple_of(some) {
                         keys.push(key);
                     }
