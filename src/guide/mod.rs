@@ -19,3 +19,7 @@ pub mod cases {}
 /// How ten instances are one app: in Redis, or in Postgres.
 #[doc = include_str!("instances.md")]
 pub mod instances {}
+
+/// What was measured: what dies and what comes of it, requests, and what sessions weigh.
+#[doc = include_str!("figures.md")]
+pub mod figures {}
