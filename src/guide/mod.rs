@@ -27,3 +27,7 @@ pub mod instances {}
 /// How secrets are replaced while the app runs.
 #[doc = include_str!("secrets.md")]
 pub mod secrets {}
+
+/// What was measured: what dies and what comes of it, requests, and what sessions weigh.
+#[doc = include_str!("figures.md")]
+pub mod figures {}

@@ -99,16 +99,16 @@ impl Assurances {
             // Of a clock that was set back since. It would be the newest until its time comes, and
             // everything that is heard until then would be lost on it.
             observe::cache_ahead();
-            self.forget(person).await;
+            let _ = self.forget(person).await;
             return None;
         }
         Some(latest)
     }
 
-    async fn forget(&self, person: &PersonKey) {
-        if in_time(self.0.cache.forget(person)).await.is_err() {
-            observe::cache_failed("write");
-        }
+    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
+        in_time(self.0.cache.forget(person))
+            .await
+            .inspect_err(|_| observe::cache_failed("write"))
     }
 
     /// What may be acted on without asking: good news no older than `max_age`. Bad news is kept
@@ -120,15 +120,21 @@ impl Assurances {
         (latest.kyc_status == Some(KycStatus::Verified) && !is_old).then_some(latest)
     }
 
-    /// Remembers what was said, here or elsewhere, such as in an ID token.
-    pub(crate) async fn note(&self, person: &PersonKey, assurance: Assurance) {
+    /// Remembers what was said, here or elsewhere, such as in an ID token. An error means that what
+    /// is acted on may still be older and better news.
+    pub(crate) async fn note(
+        &self,
+        person: &PersonKey,
+        assurance: Assurance,
+    ) -> Result<(), CacheUnavailable> {
         // Whatever is ahead of the clock makes room first.
         let _ = self.latest(person).await;
-        if in_time(self.0.cache.put(person, assurance)).await.is_err() {
-            observe::cache_failed("write");
-            // What stands there may be better news than this.
-            self.forget(person).await;
+        if in_time(self.0.cache.put(person, assurance)).await.is_ok() {
+            return Ok(());
         }
+        observe::cache_failed("write");
+        // What stands there may be better news than this.
+        self.forget(person).await
     }
 
     /// Asks now, with `ask`: no answer to a question from before this call will do. Whoever comes
@@ -189,7 +195,9 @@ impl Assurances {
                 let answer = asked.await;
                 // A failure changes nothing of what is known.
                 if let Ok(assurance) = &answer {
-                    landing.own.note(&landing.person, assurance.clone()).await;
+                    let note = landing.own.note(&landing.person, assurance.clone());
+                    // Whoever asked has the answer all the same.
+                    let _ = note.await;
                 }
                 answer
             };

@@ -53,6 +53,6 @@ pub(crate) fn no_access_token(error: &impl std::fmt::Display) {
 pub(crate) fn decision_not_confirmed() {
     tracing::warn!(
         name: "kycport.assurance.decision_not_confirmed", target: "kycport::assurance",
-        "after a decision the status could not be asked"
+        "what a decision changed is not known to all sessions yet"
     );
 }

@@ -155,9 +155,9 @@ impl Assessor {
         let person = self.person(session);
         // Of a token that says nothing of it there is nothing to remember.
         if session.assurance.kyc_status.is_some() {
-            self.assurances
-                .note(&person, session.assurance.clone())
-                .await;
+            let note = self.assurances.note(&person, session.assurance.clone());
+            // What is not remembered is in the session all the same, or asked for again.
+            let _ = note.await;
         }
     }
 

@@ -20,6 +20,10 @@ use crate::clock::{Clock, SystemClock};
 /// its person one or two, a pending login two.
 const DEFAULT_CAPACITY: usize = 300_000;
 
+/// A write forgets so many expired records at most: it is not kept waiting by all that ended in the
+/// same minute, and nor is whoever waits for it.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
 /// A session store in memory, for one instance: for development, for tests, and for a service that
 /// may sign everybody out when it restarts. Clones share the same records.
 ///
@@ -50,7 +54,7 @@ impl MemoryStore {
         }
     }
 
-    /// How many records there are, expired ones that nobody has met yet included.
+    /// How many records there are, expired ones that are not forgotten yet included.
     pub fn len(&self) -> usize {
         self.lock().records.len()
     }
@@ -137,11 +141,59 @@ impl Shelf {
     }
 
     fn forget_expired(&mut self, now: OffsetDateTime) {
-        while let Some((expiry, id)) = self.by_expiry.first().copied()
-            && expiry <= now
-        {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let Some((expiry, id)) = self.by_expiry.first().copied() else {
+                return;
+            };
+            if expiry > now {
+                return;
+            }
             self.by_expiry.pop_first();
             self.records.remove(&Id(id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, sync::Arc, time::Duration};
+
+    use cookie::time::OffsetDateTime;
+    use tower_sessions::{
+        SessionStore as _,
+        session::{Id, Record},
+    };
+
+    use super::{FORGOTTEN_AT_ONCE, MemoryStore};
+    use crate::clock::{Clock as _, TestClock};
+
+    #[tokio::test]
+    async fn a_write_forgets_some_of_what_has_expired_and_the_writes_after_it_the_rest() {
+        // case 100
+        let clock = TestClock::new();
+        clock.freeze();
+        let store = MemoryStore::new(10_000, Arc::new(clock.clone()));
+        let ends_in = |id, seconds| Record {
+            id: Id(id),
+            data: HashMap::new(),
+            expiry_date: OffsetDateTime::from_unix_timestamp(clock.now().as_unix() + seconds)
+                .unwrap(),
+        };
+        let count = 3 * FORGOTTEN_AT_ONCE;
+        for id in 0..count {
+            let record = ends_in(id.try_into().unwrap(), 60);
+            store.save(&record).await.unwrap();
+        }
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(store.load(&Id(7)).await.unwrap(), None);
+        let lives = ends_in(-1, 60);
+        let mut lengths = Vec::new();
+        for _ in 0..4 {
+            store.save(&lives).await.unwrap();
+            lengths.push(store.len());
+        }
+        let left = [2, 1, 0, 0].map(|hundreds| hundreds * FORGOTTEN_AT_ONCE + 1);
+        assert_eq!(lengths, left);
+        assert_eq!(store.load(&Id(-1)).await.unwrap(), Some(lives));
     }
 }

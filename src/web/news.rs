@@ -8,7 +8,9 @@ use futures_util::FutureExt as _;
 use crate::{
     cases::{Case, Decision},
     clock::{Clock, Timestamp},
-    kyc::{Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, StatusClient},
+    kyc::{
+        Assurance, AssuranceSource, Assurances, CacheUnavailable, NoAnswer, PersonKey, StatusClient,
+    },
     observe,
     wire::kyc::{KycStatus, KycTier},
 };
@@ -35,10 +37,19 @@ pub(super) struct Hint {
     pub(super) happened_at: Timestamp,
 }
 
-/// KYCPort was asked after news of a person, and did not answer. It may later.
+/// News of a person did not get to where all sessions go by it. It may later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotAsked {
-    pub(super) retry_after: Option<Duration>,
+pub(super) enum NotFelt {
+    /// KYCPort was asked, and did not answer.
+    NotAsked { retry_after: Option<Duration> },
+    /// The cache did not take it, and may still hold better news from before.
+    NotKept,
+}
+
+impl From<CacheUnavailable> for NotFelt {
+    fn from(_: CacheUnavailable) -> Self {
+        Self::NotKept
+    }
 }
 
 impl News {
@@ -61,34 +72,48 @@ impl News {
     }
 
     /// Believes the worst of `hint` until KYCPort has been asked, and asks. Gives what it says;
-    /// none if there is no tenant key, or if it will not say.
+    /// none if there is no tenant key, or if it will not say. What was heard is kept then, or it is
+    /// an error.
     pub(super) async fn hear(
         &self,
         person_id: &str,
         hint: Option<Hint>,
-    ) -> Result<Option<Assurance>, NotAsked> {
+    ) -> Result<Option<Assurance>, NotFelt> {
         let person = PersonKey {
             issuer: self.issuer.clone(),
             client_id: self.client_id.clone(),
             subject: person_id.to_owned(),
         };
-        if let Some(hint) = hint {
-            self.believe_the_worst(&person, hint).await;
-        }
+        let believed = match hint {
+            Some(hint) => self.believe_the_worst(&person, hint).await,
+            None => Ok(()),
+        };
         if !self.status.is_configured() {
+            believed?;
             return Ok(None);
         }
         match self.ask(&person).await {
-            Ok(assurance) => Ok(Some(assurance)),
-            Err(NoAnswer::Failed { retry_after }) => Err(NotAsked { retry_after }),
+            Ok(assurance) => {
+                // The question has noted it, and nobody has seen whether that went well.
+                self.assurances.note(&person, assurance.clone()).await?;
+                Ok(Some(assurance))
+            }
+            Err(NoAnswer::Failed { retry_after }) => Err(NotFelt::NotAsked { retry_after }),
             // Asking again brings the same: whoever is guarded will not be let in either.
-            Err(NoAnswer::Refused | NoAnswer::NoSource) => Ok(None),
+            Err(NoAnswer::Refused | NoAnswer::NoSource) => {
+                believed?;
+                Ok(None)
+            }
         }
     }
 
     /// Lowers what is known to what was heard. What happened before that was asked changes nothing;
     /// what happened about then, as far as two clocks can tell, may be newer.
-    async fn believe_the_worst(&self, person: &PersonKey, hint: Hint) {
+    async fn believe_the_worst(
+        &self,
+        person: &PersonKey,
+        hint: Hint,
+    ) -> Result<(), CacheUnavailable> {
         let heard = Assurance::new(
             hint.kyc_status,
             hint.kyc_tier,
@@ -97,21 +122,22 @@ impl News {
             AssuranceSource::Webhook,
         );
         let Some(known) = self.assurances.latest(person).await else {
-            if heard.kyc_status != Some(KycStatus::Verified) {
-                self.assurances.note(person, heard).await;
+            if heard.kyc_status == Some(KycStatus::Verified) {
+                return Ok(());
             }
-            return;
+            return self.assurances.note(person, heard).await;
         };
         if heard.checked_at.saturating_add(self.skew) < known.checked_at {
-            return;
+            return Ok(());
         }
         let at = known.checked_at.max(heard.checked_at);
         let before = known.clone();
         let worst = known.asked_at(at).stricter(heard.asked_at(at));
         // The same once more would only look as if it had been asked for anew.
-        if !worst.says_the_same(&before) {
-            self.assurances.note(person, worst).await;
+        if worst.says_the_same(&before) {
+            return Ok(());
         }
+        self.assurances.note(person, worst).await
     }
 
     async fn ask(&self, person: &PersonKey) -> Result<Assurance, NoAnswer> {

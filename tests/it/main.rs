@@ -10,6 +10,8 @@
 )]
 
 mod access_token;
+#[expect(dead_code, reason = "a bench needs more of it")]
+mod app_process;
 mod assurance_cache;
 mod authorize;
 mod bad_tokens;
@@ -21,6 +23,8 @@ mod callback;
 mod capture;
 mod case_errors;
 mod cases;
+mod chaos;
+mod chaos_short;
 mod claims;
 mod csrf;
 mod desk;
@@ -57,6 +61,7 @@ mod replay_servers;
 mod replay_store;
 mod sealed;
 mod secrets;
+#[expect(dead_code, reason = "a bench needs more of it")]
 mod servers;
 mod session;
 mod sign_in;
@@ -71,9 +76,11 @@ mod tls;
 mod tls_versions;
 mod token_endpoint;
 mod userinfo;
+mod visitor;
 mod webhook_counting;
 mod webhook_events;
 mod webhook_killed;
 mod webhook_news;
+mod webhook_not_kept;
 mod webhook_receiver;
 mod webhook_signature;

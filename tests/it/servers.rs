@@ -145,6 +145,11 @@ impl Server {
         Self::start(postgres_shell, Memory::Lasting, Disk::NotAwaited)
     }
 
+    /// The same, and what it acknowledges is on the disk.
+    pub(crate) fn lasting_postgres_on_disk() -> Option<Self> {
+        Self::start(postgres_shell, Memory::Lasting, Disk::Awaited)
+    }
+
     /// A Postgres of one's own, and whether it waits for the disk.
     pub(crate) fn postgres_with(disk: Disk) -> Option<Self> {
         Self::start(postgres_shell, Memory::Fleeting, disk)
@@ -182,6 +187,11 @@ impl Server {
                 let _ = kill.stderr(Stdio::null()).status().unwrap();
             }
         }
+    }
+
+    /// The process above all of its processes.
+    pub(crate) fn process(&self) -> u32 {
+        self.watchdog.id()
     }
 
     /// Ends it, and waits for that.

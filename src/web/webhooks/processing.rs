@@ -13,7 +13,7 @@ use crate::{
     cases::CaseClient,
     clock::Clock,
     kyc::Assurance,
-    web::news::{Hint, News, NotAsked},
+    web::news::{Hint, News, NotFelt},
     webhook::{
         Begun, Claim, DeliveryTiming, Event, EventKind, EventReader, ReplayStore, Settled, Verified,
     },
@@ -137,8 +137,10 @@ impl Processing {
     async fn handle(&self, event: &Event, claim: &Claim, secret_name: &str) -> Result<(), Outcome> {
         let handled = async {
             let assurance = self.tell(event).await;
-            let assurance =
-                assurance.map_err(|NotAsked { retry_after }| Outcome::NotAsked { retry_after })?;
+            let assurance = assurance.map_err(|not_felt| match not_felt {
+                NotFelt::NotAsked { retry_after } => Outcome::NotAsked { retry_after },
+                NotFelt::NotKept => Outcome::StoreUnavailable,
+            })?;
             let delivery = Delivery {
                 event: event.clone(),
                 claim: claim.clone(),
@@ -159,7 +161,7 @@ impl Processing {
     }
 
     /// Live sessions, and whoever waits for a case, hear of it first.
-    async fn tell(&self, event: &Event) -> Result<Option<Assurance>, NotAsked> {
+    async fn tell(&self, event: &Event) -> Result<Option<Assurance>, NotFelt> {
         let Some(told) = &self.told else {
             return Ok(None);
         };

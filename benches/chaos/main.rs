@@ -1,0 +1,100 @@
+//! Two instances of an app, people with it, and everything that dies: what `tests/it/chaos` says,
+//! for longer.
+//!
+//! Run with `cargo bench --bench chaos`; after `--`, `seconds=60` says how long each run is, and
+//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed` which, if not all in turn. The table is the
+//! outcome; it ends with an error if there is a violation, and tells it.
+//!
+//! The servers are `redis-server` and `postgres` of this machine, on free ports of loopback, and what
+//! they acknowledge is on the disk: `appendfsync always`, `fsync=on`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a bench reports to its reader, and may fail loudly"
+)]
+
+#[expect(dead_code, reason = "others need more of it")]
+#[path = "../../tests/it/app_process.rs"]
+mod app_process;
+#[path = "../../tests/it/chaos/mod.rs"]
+mod chaos;
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../../tests/it/servers.rs"]
+mod servers;
+#[path = "../../tests/it/visitor.rs"]
+mod visitor;
+
+use std::{process::ExitCode, time::Duration};
+
+use app_process::{Kept, Sealing};
+use chaos::{Count, Plan, Report};
+
+const RUNS: [(&str, Kept, Sealing); 4] = [
+    ("redis", Kept::Redis, Sealing::Open),
+    ("redis-sealed", Kept::Redis, Sealing::Sealed),
+    ("postgres", Kept::Postgres, Sealing::Open),
+    ("postgres-sealed", Kept::Postgres, Sealing::Sealed),
+];
+const SECONDS: u64 = 60;
+
+fn main() -> ExitCode {
+    if app_process::was_asked_for() {
+        return ExitCode::SUCCESS;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("seconds=")?.parse().ok())
+        .unwrap_or(SECONDS);
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let is_all = !RUNS.iter().any(|(name, ..)| named(name));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut reports = Vec::new();
+    for (name, kept, sealing) in RUNS {
+        if !is_all && !named(name) {
+            continue;
+        }
+        let plan = Plan {
+            kept,
+            sealing,
+            length: Duration::from_secs(seconds),
+            arguments: &[],
+        };
+        if let Some(report) = runtime.block_on(chaos::run(plan)) {
+            reports.push((name, report));
+        }
+    }
+    print(seconds, &reports);
+    let is_good = |report: &Report| report.violated == 0 && report.of(Count::Kills) > 0;
+    if reports.iter().all(|(_, report)| is_good(report)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn print(seconds: u64, reports: &[(&str, Report)]) {
+    let names: Vec<_> = reports.iter().map(|(name, _)| *name).collect();
+    println!("| {seconds} s each | {} |", names.join(" | "));
+    println!("|---|{}", "--:|".repeat(names.len()));
+    let columns: Vec<_> = reports.iter().map(|(_, report)| report.rows()).collect();
+    let most = columns.iter().map(Vec::len).max().unwrap_or_default();
+    for at in 0..most {
+        let cells = columns
+            .iter()
+            .map(|rows| rows.get(at).map_or("", |it| &it.1));
+        let cells: Vec<_> = cells.collect();
+        let name = columns.iter().find_map(|rows| rows.get(at));
+        let name = name.map_or("", |row| &row.0);
+        println!("| {name} | {} |", cells.join(" | "));
+    }
+    for (name, report) in reports {
+        for violation in &report.violations {
+            println!("\n{name}: {violation}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A browser that shows each step: what is asked, with which cookies, and what comes back.
+
+use axum::http::{HeaderMap, header};
+use url::{Position, Url, form_urlencoded};
+
+/// The session's cookie, and that which ties a login to the browser.
+pub(crate) const COOKIES: [&str; 2] = ["__Host-kycport", "__Host-kycport-login"];
+
+/// Asks an app, and the issuer.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    http: reqwest::Client,
+    app: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The value that a cookie is given; empty if it is deleted.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        let all = self.headers.get_all(header::SET_COOKIE).iter();
+        all.filter_map(|line| {
+            let (own, rest) = line.to_str().ok()?.split_once('=')?;
+            (own == name).then(|| rest.split(';').next().unwrap_or_default())
+        })
+        .next_back()
+    }
+
+    /// The code of a problem.
+    pub(crate) fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Visitor {
+    /// `app` is an origin.
+    pub(crate) fn new(app: impl Into<String>) -> Self {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([])
+            .no_proxy()
+            .build();
+        Self {
+            http: client.unwrap(),
+            app: app.into(),
+        }
+    }
+
+    /// As a script of the app's page asks.
+    pub(crate) async fn get(&self, path: &str, cookies: &str) -> reqwest::Result<Answer> {
+        let url = format!("{}{path}", self.app);
+        answer(self.same_origin(self.http.get(url), cookies)).await
+    }
+
+    /// As a form of the app's page does.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        cookies: &str,
+        form: &[(&str, &str)],
+    ) -> reqwest::Result<Answer> {
+        let url = format!("{}{path}", self.app);
+        let request = self.same_origin(self.http.post(url), cookies);
+        answer(with_form(request, form)).await
+    }
+
+    /// Any bytes, from elsewhere.
+    pub(crate) async fn deliver(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> reqwest::Result<Answer> {
+        let url = format!("{}{path}", self.app);
+        answer(self.http.post(url).headers(headers).body(body)).await
+    }
+
+    /// Allows a login on the authorize page, and gives the path and query of the callback; none if
+    /// the issuer is not there or says no.
+    pub(crate) async fn allow(
+        &self,
+        authorize: &str,
+        person: &str,
+        verification: &str,
+    ) -> Option<String> {
+        let form = [
+            ("person", person),
+            ("decision", "allow"),
+            ("verification", verification),
+        ];
+        let request = with_form(self.http.post(authorize), &form);
+        let back = answer(request).await.ok()?;
+        let to = Url::parse(back.header("location")?).ok()?;
+        Some(to[Position::BeforePath..].to_owned())
+    }
+
+    fn same_origin(
+        &self,
+        request: reqwest::RequestBuilder,
+        cookies: &str,
+    ) -> reqwest::RequestBuilder {
+        let request = request
+            .header("sec-fetch-mode", "cors")
+            .header("sec-fetch-site", "same-origin")
+            .header("origin", &self.app);
+        if cookies.is_empty() {
+            return request;
+        }
+        request.header(header::COOKIE, cookies)
+    }
+}
+
+/// A cookie as it is sent.
+pub(crate) fn session_cookie(key: &str) -> String {
+    format!("{}={key}", COOKIES[0])
+}
+
+fn with_form(request: reqwest::RequestBuilder, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    request
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body)
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: response.text().await?,
+    })
+}
