@@ -32,11 +32,15 @@ use tokio::net::TcpListener;
 use tower_sessions_redis_store::RedisStore;
 use tower_sessions_sqlx_store::PostgresStore;
 
+use crate::servers::Server;
+
 /// Every answer of the app bears it.
 pub(crate) const MARK: &str = "x-instance";
 
 const KEYS: &str = "process:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const CONNECTIONS: usize = 8;
+/// An app has so long to find its server.
+const START: Duration = Duration::from_secs(10);
 
 /// Where an app keeps its sessions, and with [`Cache::Shared`] what it knows of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +252,8 @@ fn layer(kycport: &RelyingParty, store: impl SessionStore + Clone) -> SessionLay
 
 /// As the manual sets it up. Who finds no server does not start, and is started again.
 async fn redis(port: u16) -> Pool {
-    let config = fred::types::config::Config::from_url(&format!("redis://127.0.0.1:{port}"));
+    let url = format!("redis://:{}@127.0.0.1:{port}", Server::PASSWORD);
+    let config = fred::types::config::Config::from_url(&url);
     let pool = Builder::from_config(config.unwrap())
         .set_policy(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))
         .with_performance_config(|config| {
@@ -256,10 +261,10 @@ async fn redis(port: u16) -> Pool {
         })
         .build_pool(CONNECTIONS)
         .unwrap();
-    if pool.init().await.is_err() {
-        std::process::exit(1);
+    match tokio::time::timeout(START, pool.init()).await {
+        Ok(Ok(_)) => pool,
+        Ok(Err(_)) | Err(_) => std::process::exit(1),
     }
-    pool
 }
 
 async fn postgres(port: u16) -> PgPool {

@@ -22,9 +22,16 @@ use crate::{
 /// Who ended is looked after so often.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Starts an instance, as often as it takes.
+/// One that cannot be started in so many attempts never will be.
+const ATTEMPTS: usize = 200;
+
+/// Starts an instance, while the server that it needs may be away.
 pub(crate) async fn start(wish: &Wish, town: &Town) -> Option<AppProcess> {
-    while !town.is_over() {
+    for attempt in 0.. {
+        if town.is_over() {
+            break;
+        }
+        assert!(attempt < ATTEMPTS, "no instance starts");
         let wish = wish.clone();
         let started = tokio::task::spawn_blocking(move || AppProcess::start(&wish)).await;
         if let Some(app) = started.unwrap() {
