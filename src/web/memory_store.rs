@@ -40,8 +40,25 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Shelf {
-    records: HashMap<Id, Record>,
+    records: HashMap<Id, Kept>,
     by_expiry: BTreeSet<(OffsetDateTime, i128)>,
+}
+
+/// A record as text, which takes a quarter of the room of what is read from it.
+struct Kept {
+    expiry: OffsetDateTime,
+    data: Box<[u8]>,
+}
+
+impl Kept {
+    fn new(record: &Record) -> session_store::Result<Self> {
+        let data = serde_json::to_vec(&record.data)
+            .map_err(|_| session_store::Error::Encode("a record is no JSON".to_owned()))?;
+        Ok(Self {
+            expiry: record.expiry_date,
+            data: data.into(),
+        })
+    }
 }
 
 impl MemoryStore {
@@ -91,28 +108,43 @@ impl Debug for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        let kept = Kept::new(record)?;
         let now = self.now();
         let mut shelf = self.lock();
         shelf.forget_expired(now);
         while shelf.records.contains_key(&record.id) {
             record.id = Id::default();
         }
-        shelf.insert(record.clone(), self.capacity);
+        shelf.insert(record.id, kept, self.capacity);
         Ok(())
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let kept = Kept::new(record)?;
         let now = self.now();
         let mut shelf = self.lock();
         shelf.forget_expired(now);
-        shelf.insert(record.clone(), self.capacity);
+        shelf.insert(record.id, kept, self.capacity);
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let now = self.now();
-        let record = self.lock().records.get(id).cloned();
-        Ok(record.filter(|record| now < record.expiry_date))
+        let found = {
+            let shelf = self.lock();
+            let kept = shelf.records.get(id).filter(|kept| now < kept.expiry);
+            kept.map(|kept| (kept.expiry, kept.data.clone()))
+        };
+        let Some((expiry_date, data)) = found else {
+            return Ok(None);
+        };
+        let data = serde_json::from_slice(&data)
+            .map_err(|_| session_store::Error::Decode("a record is no JSON".to_owned()))?;
+        Ok(Some(Record {
+            id: *id,
+            data,
+            expiry_date,
+        }))
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
@@ -122,21 +154,21 @@ impl SessionStore for MemoryStore {
 }
 
 impl Shelf {
-    fn insert(&mut self, record: Record, capacity: usize) {
-        self.remove(&record.id);
+    fn insert(&mut self, id: Id, kept: Kept, capacity: usize) {
+        self.remove(&id);
         while self.records.len() >= capacity {
             let Some((_, first)) = self.by_expiry.pop_first() else {
                 break;
             };
             self.records.remove(&Id(first));
         }
-        self.by_expiry.insert((record.expiry_date, record.id.0));
-        self.records.insert(record.id, record);
+        self.by_expiry.insert((kept.expiry, id.0));
+        self.records.insert(id, kept);
     }
 
     fn remove(&mut self, id: &Id) {
-        if let Some(record) = self.records.remove(id) {
-            self.by_expiry.remove(&(record.expiry_date, id.0));
+        if let Some(kept) = self.records.remove(id) {
+            self.by_expiry.remove(&(kept.expiry, id.0));
         }
     }
 
