@@ -6,25 +6,26 @@ use url::Url;
 
 use super::{
     access_token::{self, AccessTokenClaims, ExpectedAccessToken},
-    callback::{AuthorizationError, CallbackParams, Outcome},
+    callback::{CallbackParams, Outcome},
     checkup::{self, Checkup},
-    exchange::{self, ExchangeError, Grant},
+    exchange::Grant,
     id_token::{self, ExpectedIdToken, IdTokenClaims},
     jws::{SignedPayload, Unverified},
     login::{self, LoginRequest, Transaction},
-    metadata::VerifiedProvider,
+    outcome::{SignIn, SignInError, TokenSet, VerifyError},
     provider::{KeysFor, Provider, ProviderError},
     reason::say_refused,
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
+    token_endpoint::TokenEndpoint,
     userinfo::{self, Userinfo, UserinfoError},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     http::{HttpClient, TransportError},
     observe::{self, Call},
     secret::Secret,
-    secrets::{Slot, Trial, trial},
+    secrets::{Slot, Trial},
     wire::token::TokenResponse,
 };
 
@@ -33,85 +34,11 @@ use crate::{
 pub struct OidcClient(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
-    client_secret: Arc<Slot>,
+    settings: Arc<Settings>,
+    token_endpoint: TokenEndpoint,
     http: HttpClient,
     provider: Provider,
     clock: Arc<dyn Clock>,
-}
-
-/// What a finished login gives.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SignIn {
-    /// What the verified ID token said.
-    pub claims: IdTokenClaims,
-    /// The tokens, for the server alone.
-    pub tokens: TokenSet,
-    /// When KYCPort was asked for the tokens, by this machine's clock: what they say is as new.
-    pub asked_at: Timestamp,
-}
-
-/// The tokens of one person. For the server alone: the browser must never see one.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct TokenSet {
-    /// The access token, verified.
-    pub access_token: Secret,
-    /// When the access token ends.
-    pub expires_at: Timestamp,
-    /// Not documented by KYCPort (K21); used if it comes.
-    pub refresh_token: Option<Secret>,
-    /// The granted scopes.
-    pub scopes: Vec<String>,
-}
-
-/// Why a login did not end in a sign-in.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignInError {
-    /// The answer came after the transaction's end.
-    #[error("the answer came too late")]
-    Expired,
-    /// The answer's `state` is not the transaction's.
-    #[error("the state is not that of the transaction")]
-    State,
-    /// The answer's `iss` is missing or names another issuer (RFC 9207 section 2.4).
-    #[error("the authorization response is not from the configured issuer")]
-    Issuer,
-    /// KYCPort said no, or the person did.
-    #[error("the authorization endpoint answered with an error: {0:?}")]
-    Refused(AuthorizationError),
-    /// The token endpoint gave no tokens.
-    #[error(transparent)]
-    Exchange(#[from] ExchangeError),
-    /// The token answer has no ID token (OpenID Connect Core 1.0 section 3.1.3.3).
-    #[error("the token answer has no ID token")]
-    NoIdToken,
-    /// The ID token is not believed.
-    #[error("the ID token is refused: {0}")]
-    IdToken(TokenRefusal),
-    /// The access token is not believed.
-    #[error("the access token is refused: {0}")]
-    AccessToken(TokenRefusal),
-    /// The tokens speak of two persons.
-    #[error("the tokens are of different subjects")]
-    SubjectMismatch,
-    /// Metadata or keys are not to be had.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-}
-
-/// Why a token could not be verified.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// The token is not believed.
-    #[error(transparent)]
-    Refused(#[from] TokenRefusal),
-    /// The keys are not to be had: nothing is known of the token.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
 }
 
 impl OidcClient {
@@ -127,9 +54,16 @@ impl OidcClient {
             settings.algorithm_names,
             Arc::clone(&clock),
         );
+        let settings = Arc::new(settings);
+        let token_endpoint = TokenEndpoint {
+            settings: Arc::clone(&settings),
+            client_secret,
+            http: http.clone(),
+            clock: Arc::clone(&clock),
+        };
         Self(Arc::new(Inner {
             settings,
-            client_secret,
+            token_endpoint,
             http,
             provider,
             clock,
@@ -207,7 +141,7 @@ impl OidcClient {
             code_verifier: &transaction.code_verifier,
         };
         let asked_at = self.0.clock.now();
-        let answer = self.exchange(&provider, grant).await?;
+        let answer = self.0.token_endpoint.exchange(&provider, grant).await?;
         let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
         let mut expected = self.expected_id_token(&answer);
         expected.nonce = Some(transaction.nonce);
@@ -244,7 +178,7 @@ impl OidcClient {
     /// rotate it.
     ///
     /// # Errors
-    /// [`SignInError`]; with [`ExchangeError::Refused`] the person must sign in again.
+    /// [`SignInError`]; with [`ExchangeError::Refused`](super::ExchangeError::Refused) the person must sign in again.
     pub async fn refresh(
         &self,
         refresh_token: &Secret,
@@ -256,9 +190,8 @@ impl OidcClient {
         if let KeysFor::Unavailable(error) = self.0.provider.keys_for(None).await {
             return Err(error.into());
         }
-        let answer = self
-            .exchange(&provider, Grant::Refresh(refresh_token))
-            .await?;
+        let grant = Grant::Refresh(refresh_token);
+        let answer = self.0.token_endpoint.exchange(&provider, grant).await?;
         if let Some(id_token) = answer.id_token.clone() {
             let expected = self.expected_id_token(&answer);
             let claims = self.verify_id_token(&id_token, &expected).await?;
@@ -296,72 +229,12 @@ impl OidcClient {
         observe::call(Call::Userinfo, fetch).await
     }
 
-    async fn exchange(
-        &self,
-        provider: &VerifiedProvider,
-        grant: Grant<'_>,
-    ) -> Result<TokenResponse, ExchangeError> {
-        let call = match grant {
-            Grant::Code { .. } => Call::Code,
-            Grant::Refresh(_) => Call::Refresh,
-        };
-        observe::call(call, self.exchange_with_any(provider, grant)).await
-    }
-
-    async fn exchange_with_any(
-        &self,
-        provider: &VerifiedProvider,
-        grant: Grant<'_>,
-    ) -> Result<TokenResponse, ExchangeError> {
-        let secrets = &self.0.client_secret;
-        let first = secrets.current();
-        let mut answer = self.exchange_with(first.as_ref(), provider, &grant).await;
-        // What was sent is not spent while the client is not believed (K97).
-        let mut tried = Vec::from_iter(first);
-        while answer.as_ref().is_err_and(ExchangeError::is_of_the_client)
-            && let Some(secret) = secrets.other_than(&tried)
-        {
-            answer = self.exchange_with(Some(&secret), provider, &grant).await;
-            if answer.is_ok() {
-                secrets.accepted(&secret);
-            }
-            tried.push(secret);
-        }
-        answer
-    }
-
-    /// Whether KYCPort accepts this client secret: asks for tokens for a code that nobody has.
+    /// Whether KYCPort accepts this client secret.
     pub(crate) async fn try_secret(&self, secret: &Secret) -> Trial {
-        let Ok(provider) = self.0.provider.metadata().await else {
-            return Trial::Unreachable;
-        };
-        let [code, code_verifier] = [(); 2].map(|()| login::random_text(&mut rand::rng()));
-        let grant = Grant::Code {
-            code: &code,
-            code_verifier: &code_verifier,
-        };
-        let ask = async |secret: Secret| {
-            let answer = self.exchange_with(Some(&secret), &provider, &grant).await;
-            exchange::said(&answer)
-        };
-        trial(secret, ask).await
-    }
-
-    async fn exchange_with(
-        &self,
-        secret: Option<&Secret>,
-        provider: &VerifiedProvider,
-        grant: &Grant<'_>,
-    ) -> Result<TokenResponse, ExchangeError> {
-        exchange::exchange(
-            &self.0.http,
-            &self.0.settings,
-            secret,
-            &provider.token_endpoint,
-            grant,
-            self.0.clock.now(),
-        )
-        .await
+        match self.0.provider.metadata().await {
+            Ok(provider) => self.0.token_endpoint.try_secret(&provider, secret).await,
+            Err(_) => Trial::Unreachable,
+        }
     }
 
     fn expected_id_token(&self, answer: &TokenResponse) -> ExpectedIdToken {

@@ -17,10 +17,12 @@ mod jws;
 mod keys;
 mod login;
 mod metadata;
+mod outcome;
 mod provider;
 mod reason;
 mod refusal;
 mod settings;
+mod token_endpoint;
 mod userinfo;
 
 pub use access_token::{
@@ -28,13 +30,14 @@ pub use access_token::{
 };
 pub use algorithm::AlgorithmNames;
 pub use callback::{AuthorizationError, CallbackParams, CallbackParamsError};
-pub use client::{OidcClient, SignIn, SignInError, TokenSet, VerifyError};
+pub use client::OidcClient;
 pub use exchange::ExchangeError;
 pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
 pub use jws::MAX_TOKEN_BYTES;
 pub use keys::{KeySet, KeySetError, MAX_KEYS};
 pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
+pub use outcome::{SignIn, SignInError, TokenSet, VerifyError};
 pub use provider::ProviderError;
 pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
 pub use settings::ResponseIssuer;

@@ -1,0 +1,92 @@
+//! The token endpoint, asked with the client secret that is in use, and with one that waits.
+
+use std::sync::Arc;
+
+use super::{
+    exchange::{self, ExchangeError, Grant},
+    login,
+    metadata::VerifiedProvider,
+    settings::Settings,
+};
+use crate::{
+    clock::Clock,
+    http::HttpClient,
+    observe::{self, Call},
+    secret::Secret,
+    secrets::{Slot, Trial, trial},
+    wire::token::TokenResponse,
+};
+
+pub(super) struct TokenEndpoint {
+    pub(super) settings: Arc<Settings>,
+    pub(super) client_secret: Arc<Slot>,
+    pub(super) http: HttpClient,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl TokenEndpoint {
+    pub(super) async fn exchange(
+        &self,
+        provider: &VerifiedProvider,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        let call = match grant {
+            Grant::Code { .. } => Call::Code,
+            Grant::Refresh(_) => Call::Refresh,
+        };
+        observe::call(call, self.exchange_with_any(provider, grant)).await
+    }
+
+    async fn exchange_with_any(
+        &self,
+        provider: &VerifiedProvider,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        let secrets = &self.client_secret;
+        let first = secrets.current();
+        let mut answer = self.exchange_with(first.as_ref(), provider, &grant).await;
+        // What was sent is not spent while the client is not believed (K97).
+        let mut tried = Vec::from_iter(first);
+        while answer.as_ref().is_err_and(ExchangeError::is_of_the_client)
+            && let Some(secret) = secrets.other_than(&tried)
+        {
+            answer = self.exchange_with(Some(&secret), provider, &grant).await;
+            if answer.is_ok() {
+                secrets.accepted(&secret);
+            }
+            tried.push(secret);
+        }
+        answer
+    }
+
+    /// Whether KYCPort accepts this client secret: asks for tokens for a code that nobody has.
+    pub(super) async fn try_secret(&self, provider: &VerifiedProvider, secret: &Secret) -> Trial {
+        let [code, code_verifier] = [(); 2].map(|()| login::random_text(&mut rand::rng()));
+        let grant = Grant::Code {
+            code: &code,
+            code_verifier: &code_verifier,
+        };
+        let ask = async |secret: Secret| {
+            let answer = self.exchange_with(Some(&secret), provider, &grant).await;
+            exchange::said(&answer)
+        };
+        trial(secret, ask).await
+    }
+
+    async fn exchange_with(
+        &self,
+        secret: Option<&Secret>,
+        provider: &VerifiedProvider,
+        grant: &Grant<'_>,
+    ) -> Result<TokenResponse, ExchangeError> {
+        exchange::exchange(
+            &self.http,
+            &self.settings,
+            secret,
+            &provider.token_endpoint,
+            grant,
+            self.clock.now(),
+        )
+        .await
+    }
+}
