@@ -28,12 +28,15 @@ use axum::{
     routing::{get, post},
 };
 use kycport::{
-    Config, ConfigBuilder, KycStatus, RelyingParty, SignedIn,
+    Config, ConfigBuilder, RelyingParty, SignedIn,
     mock::MockIssuer,
     web::{Delivery, SessionId, Sessions, StoreUnavailable},
 };
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tower_service::Service as _;
 
 mod page;
@@ -86,8 +89,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Goes on with what is under way when it is told to end: no request is cut off by a deployment.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
-    let told_to_end = async {
-        let _ = tokio::signal::ctrl_c().await;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let told_to_end = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
     };
     Ok(axum::serve(listener, app)
         .with_graceful_shutdown(told_to_end)
@@ -112,7 +119,7 @@ fn instance(
         let webhooks = kycport.webhooks(move |delivery| on_event(sessions.clone(), delivery));
         router = router.route_service(WEBHOOKS, stores.replay(webhooks).build()?);
     }
-    // Where only the probe comes: it asks the store for whoever calls it.
+    // It asks the store for whoever calls it: in earnest, let the balancer keep it to the probe.
     let ready = layer.ready_route();
     Ok(router
         .route("/", get(home))
@@ -127,8 +134,7 @@ fn instance(
 /// Who is rejected is signed out, on every device and by every instance, from the next request on.
 /// An error makes KYCPort deliver it again.
 async fn on_event(sessions: Sessions, delivery: Delivery) -> Result<(), StoreUnavailable> {
-    let status = delivery.assurance().and_then(|it| it.kyc_status.as_ref());
-    if let (Some(KycStatus::Rejected), Some(person)) = (status, delivery.event().person_id()) {
+    if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
         sessions.end_all(person).await?;
     }
     Ok(())

@@ -120,21 +120,27 @@ impl Assurances {
         (latest.kyc_status == Some(KycStatus::Verified) && !is_old).then_some(latest)
     }
 
-    /// Remembers what was said, here or elsewhere, such as in an ID token. An error means that what
-    /// is acted on may still be older and better news.
+    /// Remembers what was said, here or elsewhere, such as in an ID token. An error means that it is
+    /// not remembered: what is acted on may still be older and better news.
     pub(crate) async fn note(
         &self,
         person: &PersonKey,
         assurance: Assurance,
     ) -> Result<(), CacheUnavailable> {
-        // Whatever is ahead of the clock makes room first.
-        let _ = self.latest(person).await;
-        if in_time(self.0.cache.put(person, assurance)).await.is_ok() {
-            return Ok(());
-        }
-        observe::cache_failed("write");
-        // What stands there may be better news than this.
-        self.forget(person).await
+        let noting = async {
+            // Whatever is ahead of the clock makes room first.
+            let _ = self.latest(person).await;
+            let put = self.0.cache.put(person, assurance).await;
+            if put.is_err() {
+                // What stands there may be better news than this. It is an error all the same:
+                // without it a session's own word counts, which may be better news too.
+                let _ = self.0.cache.forget(person).await;
+            }
+            put
+        };
+        in_time(noting)
+            .await
+            .inspect_err(|_| observe::cache_failed("write"))
     }
 
     /// Asks now, with `ask`: no answer to a question from before this call will do. Whoever comes

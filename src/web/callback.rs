@@ -85,6 +85,11 @@ async fn finish(
         .finish(login.transaction, params)
         .await
         .map_err(|error| problem(error, context))?;
+    let epoch = context
+        .sessions()
+        .epoch_of(&sign_in)
+        .await
+        .map_err(|_| Problem::StoreUnavailable)?;
     let person = (
         sign_in.claims.issuer.clone(),
         sign_in.claims.subject.clone(),
@@ -102,7 +107,7 @@ async fn finish(
     }
     let (key, live) = context
         .sessions()
-        .begin(sign_in)
+        .begin(sign_in, epoch)
         .await
         .map_err(|_| Problem::StoreUnavailable)?;
     context.assessor().note_sign_in(&live.session).await;

@@ -16,22 +16,19 @@ use crate::{clock::Timestamp, observe::Cause};
 ///
 /// What is ended is ended for every instance on the same store, from the next request on. A request
 /// that is under way finishes as who it was, and brings nothing back, whatever it writes. A sign-in
-/// that has its answer from KYCPort but no session yet when all are ended ends with them; who comes
-/// back from KYCPort later has signed in anew. To end sessions is not to bar the person: that is for
+/// whose tokens are judged, and that has no session yet, ends with the others; one that is judged
+/// later is a new one. To end sessions is not to bar the person: that is for
 /// [`require`](crate::RelyingParty::require).
 ///
 /// ```no_run
-/// # use kycport::{KycStatus, MemoryStore, RelyingParty, web::Delivery};
+/// # use kycport::{MemoryStore, RelyingParty, web::Delivery};
 /// # fn app(kycport: RelyingParty) -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = kycport.session_layer(MemoryStore::default());
 /// let sessions = layer.sessions();
 /// let webhooks = kycport.webhooks(move |delivery: Delivery| {
 ///     let sessions = sessions.clone();
 ///     async move {
-///         let rejected = delivery
-///             .assurance()
-///             .is_some_and(|it| it.kyc_status == Some(KycStatus::Rejected));
-///         if let (true, Some(person)) = (rejected, delivery.event().person_id()) {
+///         if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
 ///             sessions.end_all(person).await?; // an error: KYCPort delivers it again
 ///         }
 ///         Ok::<(), kycport::web::StoreUnavailable>(())

@@ -141,7 +141,8 @@ impl Records {
         self.creation
     }
 
-    /// Writes a record, over an earlier one if there is one. Two calls, because stores differ: on
+    /// Writes a record, over an earlier one if there is one; over one that was seen and is gone,
+    /// some stores write nothing. Two calls, because stores differ: on
     /// Redis saving changes what is there and makes nothing new. So what has ended meanwhile does
     /// not come back there.
     pub(super) async fn put<T: Stored>(
@@ -155,7 +156,17 @@ impl Records {
             return Ok(());
         }
         let record = record(key, value, expires_at)?;
-        within_deadline(StoreOperation::Save, self.store.save(&record)).await
+        within_deadline(StoreOperation::Save, async {
+            let saved = self.store.save(&record).await;
+            if place == Place::Filled && saved.is_err() {
+                // Redis says so, too, when what was there has ended meanwhile: as it should.
+                if let Ok(None) = self.store.load(&record.id).await {
+                    return Ok(());
+                }
+            }
+            saved
+        })
+        .await
     }
 
     /// Writes a record unless there is one. The store says that there is one by giving the new one

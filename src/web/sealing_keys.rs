@@ -24,7 +24,11 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 ///
 /// Every instance must be able to open what any other seals. So a new key is brought in with two
 /// deployments: first everywhere as one that [opens](Self::also_open), then as the one that seals.
-/// The old key opens for as long as the longest session lives, and is removed then.
+/// The old key opens for 60 days, and is removed then: that all sessions of a person were ended is
+/// remembered so long, and where it cannot be read it is taken to be so, which signs them out.
+///
+/// The first key is no rolling change: an instance that seals and one that does not cannot read what
+/// the other writes, and each takes the other's sessions for none. Nor is taking the last away.
 ///
 /// A key is 32 random bytes, as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
 /// name tells keys apart and stands beside everything that is sealed with it: it is not secret, and

@@ -7,10 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 
 use super::{
-    epochs::{Epochs, Person},
+    epochs::{Epoch, Epochs, Person},
     random,
     records::{Created, Place, Records, StoreUnavailable},
     session_id::SessionId,
@@ -29,6 +29,9 @@ const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// So many sign-ins of a person are remembered, to list their sessions.
 const MOST_LISTED: usize = 32;
+
+/// So many of them are looked at at once: a page must not take all of a store's connections.
+const LOOKED_AT_ONCE: usize = 4;
 
 /// How long sessions live.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +88,24 @@ impl KeptSessions {
         }
     }
 
-    /// Begins a session under a new key.
+    /// The epoch in which a session of this sign-in begins. Asked first of all that follows a
+    /// sign-in: whoever ends all sessions from here on ends this one.
+    pub(super) async fn epoch_of(
+        &self,
+        sign_in: &SignIn,
+    ) -> Result<Option<Epoch>, StoreUnavailable> {
+        let person = Person {
+            issuer: &sign_in.claims.issuer,
+            subject: &sign_in.claims.subject,
+        };
+        self.epochs.current(person).await
+    }
+
+    /// Begins a session under a new key, in that epoch.
     pub(super) async fn begin(
         &self,
         sign_in: SignIn,
+        epoch: Option<Epoch>,
     ) -> Result<(Secret, LiveSession), StoreUnavailable> {
         let now = self.clock.now();
         let ends_at = now.saturating_add(self.limits.absolute);
@@ -102,11 +119,7 @@ impl KeptSessions {
             subject: &claims.subject,
         };
         let sign_ins_key = person.record_key();
-        // First of all: whoever ends all sessions from here on ends this one.
-        let (epoch, sign_ins) = tokio::try_join!(
-            self.epochs.current(person),
-            self.records.get::<SignIns>(&sign_ins_key)
-        )?;
+        let sign_ins = self.records.get::<SignIns>(&sign_ins_key).await?;
         let session = Session {
             issuer: claims.issuer,
             subject: claims.subject,
@@ -229,8 +242,11 @@ impl KeptSessions {
     ) -> Result<Vec<LiveSession>, StoreUnavailable> {
         let sign_ins = self.records.get::<SignIns>(&person.record_key()).await?;
         let newest_first = sign_ins.unwrap_or_default().sessions.into_iter().rev();
-        let found = try_join_all(newest_first.map(|id| self.look(id))).await?;
-        Ok(found.into_iter().flatten().collect())
+        stream::iter(newest_first.map(|id| self.look(id)))
+            .buffered(LOOKED_AT_ONCE)
+            .try_filter_map(|found| future::ready(Ok(found)))
+            .try_collect()
+            .await
     }
 
     /// Nothing but the list goes by it: two that are under way at once may lose one, and a store

@@ -1,18 +1,20 @@
 //! Ending all sessions of a person, or one of them, from wherever.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::Method, routing::get};
 use kycport::{
-    RelyingParty, SignedIn,
-    mock::{Browser, MockIssuer, MockIssuerBuilder, Page, Person},
-    web::{Ended, SessionId, Sessions, StoreUnavailable},
+    KycTier, MemoryStore, RelyingParty, SignedIn,
+    mock::{Browser, Endpoint, MockIssuer, MockIssuerBuilder, Page, Person},
+    web::{Delivery, Ended, SessionId, Sessions, StoreUnavailable},
 };
 
 use crate::{
+    desk::{SECRET, answer, deliver, event},
     faulty_store::{ACTIVITY, EPOCH, Op, SESSION, SIGN_INS, Stage, TOKENS, stage, stage_on},
+    observed::Observed,
     stages::{everywhere, everywhere_with},
-    support::tenant_app,
+    support::{tenant_app, tenant_app_of},
 };
 
 const COOKIE: &str = "__Host-kycport";
@@ -465,4 +467,91 @@ async fn instances_feel_it_alike() {
     assert_eq!(seen_there().await, 200);
     log_out(&stage, &browser, &[("everywhere", "1")]).await;
     assert_eq!(seen_there().await, 401);
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_tokens_are_judged_ends_with_the_others() {
+    // cases 98, P7
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let login = stage.app.url("/auth/login");
+        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+        // KYCPort has answered, and the session that this one replaces is being ended.
+        let gate = stage.store.hold(Op::Delete, SESSION);
+        let copy = browser.clone();
+        let under_way = tokio::spawn(async move { copy.open(callback).await.map(|_| copy) });
+        gate.reached().await;
+        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+        gate.open();
+        let browser = under_way.await.unwrap().unwrap();
+        assert_eq!(me(&stage, &browser).await, 401);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_use_that_is_written_down_after_a_sign_out_is_no_failure_of_the_store() {
+    everywhere(async |stage| {
+        let (observed, _listening) = Observed::listen();
+        let browser = signed_in(&stage).await;
+        for _ in 0..2 {
+            stage.kyc.clock().advance(2 * MINUTE);
+            browser.open(stage.app.url("/vault")).await.unwrap();
+        }
+        stage.kyc.clock().advance(2 * MINUTE);
+        let gate = stage.store.hold(Op::Save, ACTIVITY);
+        let (copy, url) = (browser.clone(), stage.app.url("/vault"));
+        let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
+        gate.reached().await;
+        log_out(&stage, &browser, &[]).await.assert_status(303);
+        gate.open();
+        under_way.await.unwrap();
+        assert_eq!(observed.of("kycport.store.failed").len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rejection_ends_sessions_though_kycport_refuses_to_say_more() {
+    for status in [401, 403, 404] {
+        let kyc = MockIssuer::start().await;
+        let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
+        let app = kyc.serve(move |config| {
+            let config = config.webhook_secret(SECRET).build().unwrap();
+            let kycport = RelyingParty::new(config).unwrap();
+            let layer = kycport.session_layer(store);
+            let sessions = layer.sessions();
+            let webhooks = kycport.webhooks(move |delivery: Delivery| {
+                let sessions = sessions.clone();
+                async move {
+                    if let (true, Some(person)) =
+                        (delivery.is_rejection(), delivery.event().person_id())
+                    {
+                        sessions.end_all(person).await?;
+                    }
+                    Ok::<(), StoreUnavailable>(())
+                }
+            });
+            tenant_app_of(&kycport, layer)
+                .route_service("/webhooks/kycport", webhooks.build().unwrap())
+        });
+        let app = app.await.unwrap();
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let browser = kyc.browser();
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        let me = async || {
+            let page = browser.fetch(app.url("/auth/me")).await;
+            page.unwrap().status()
+        };
+        let url = app.url("/webhooks/kycport");
+        // What KYCPort does say goes before the event.
+        let old = event(&kyc, "evt_1", &ada, "rejected");
+        assert_eq!(answer(deliver(&url, &old).await).await.0, 200);
+        assert_eq!(me().await, 200);
+        let _no = kyc.on(Endpoint::Status).fail(status).always();
+        ada.reject();
+        let rejected = event(&kyc, "evt_2", &ada, "rejected");
+        assert_eq!(answer(deliver(&url, &rejected).await).await.0, 200);
+        assert_eq!(me().await, 401, "{status}");
+    }
 }

@@ -18,35 +18,52 @@ use crate::{
     support::tenant_app_of,
 };
 
-/// A cache that can be read, and for a while not written.
-#[derive(Debug, Clone, Default)]
-struct ReadOnly {
+/// What is the matter with a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// It can be read alone.
+    ReadOnly,
+    /// It takes nothing, and can forget: a Redis at `maxmemory`.
+    Full,
+    /// It never answers a write.
+    Hangs,
+}
+
+/// A cache that is in trouble for a while.
+#[derive(Debug, Clone)]
+struct Troubled {
     inner: MemoryCache,
+    trouble: Trouble,
     is_now: Arc<AtomicBool>,
 }
 
-impl ReadOnly {
-    fn writable(&self) -> Result<(), CacheUnavailable> {
-        if self.is_now.load(Ordering::SeqCst) {
-            return Err(CacheUnavailable);
+impl Troubled {
+    async fn writable(&self) -> Result<(), CacheUnavailable> {
+        if !self.is_now.load(Ordering::SeqCst) {
+            return Ok(());
         }
-        Ok(())
+        match self.trouble {
+            Trouble::ReadOnly | Trouble::Full => Err(CacheUnavailable),
+            Trouble::Hangs => std::future::pending().await,
+        }
     }
 }
 
 #[async_trait]
-impl AssuranceCache for ReadOnly {
+impl AssuranceCache for Troubled {
     async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
         self.inner.get(person).await
     }
 
     async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable> {
-        self.writable()?;
+        self.writable().await?;
         self.inner.put(person, assurance).await
     }
 
     async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
-        self.writable()?;
+        if self.trouble != Trouble::Full {
+            self.writable().await?;
+        }
         self.inner.forget(person).await
     }
 }
@@ -70,9 +87,13 @@ fn without_key(kyc: &MockIssuer, config: ConfigBuilder) -> ConfigBuilder {
         .clock(kyc.clock().clone())
 }
 
-async fn a_rejection_that_is_not_kept(asked: Asked) {
+async fn a_rejection_that_is_not_kept(asked: Asked, trouble: Trouble) {
     let kyc = MockIssuer::start().await;
-    let cache = ReadOnly::default();
+    let cache = Troubled {
+        inner: MemoryCache::default(),
+        trouble,
+        is_now: Arc::default(),
+    };
     let (own, kept_in) = (kyc.clone(), cache.clone());
     let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
     let app = kyc.serve(move |config| {
@@ -104,9 +125,11 @@ async fn a_rejection_that_is_not_kept(asked: Asked) {
     let delivered = async || answer(deliver(&url, &rejected).await).await;
     cache.is_now.store(true, Ordering::SeqCst);
     let unavailable = (503, "store_unavailable".to_owned());
-    assert_eq!(delivered().await, unavailable, "{asked:?}");
+    assert_eq!(delivered().await, unavailable, "{asked:?} {trouble:?}");
     // That is why.
-    assert_eq!(guarded().await, 200, "{asked:?}");
+    if trouble != Trouble::Full {
+        assert_eq!(guarded().await, 200, "{asked:?} {trouble:?}");
+    }
 
     cache.is_now.store(false, Ordering::SeqCst);
     assert_eq!(delivered().await.0, 200, "{asked:?}");
@@ -117,6 +140,9 @@ async fn a_rejection_that_is_not_kept(asked: Asked) {
 async fn a_rejection_that_could_not_be_kept_comes_again() {
     // case 95
     for asked in [Asked::Answers, Asked::Refuses, Asked::NoKey] {
-        a_rejection_that_is_not_kept(asked).await;
+        a_rejection_that_is_not_kept(asked, Trouble::ReadOnly).await;
+        a_rejection_that_is_not_kept(asked, Trouble::Full).await;
     }
+    // Within the time that a handler has, and none of the handler's doing.
+    a_rejection_that_is_not_kept(Asked::NoKey, Trouble::Hangs).await;
 }

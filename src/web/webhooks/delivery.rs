@@ -4,7 +4,8 @@ use std::fmt::{self, Debug};
 
 use crate::{
     kyc::Assurance,
-    webhook::{Claim, Event},
+    webhook::{Claim, Event, EventKind},
+    wire::kyc::KycStatus,
 };
 
 /// One delivery of an event that is the handler's: the signature was good, the event is of our time
@@ -36,6 +37,18 @@ impl Delivery {
     /// the event is about nobody, or if there is no tenant key to ask with.
     pub fn assurance(&self) -> Option<&Assurance> {
         self.assurance.as_ref()
+    }
+
+    /// Whether the person is rejected: by what the status endpoint said, or, if it said nothing, by
+    /// the event. So a rejection is known where there is no tenant key, or KYCPort refuses to answer;
+    /// then it may be one that was mended since.
+    pub fn is_rejection(&self) -> bool {
+        let said = match (&self.assurance, &self.event.kind) {
+            (Some(assurance), _) => assurance.kyc_status.as_ref(),
+            (None, EventKind::StatusChanged { kyc_status, .. }) => kyc_status.as_ref(),
+            (None, _) => None,
+        };
+        said == Some(&KycStatus::Rejected)
     }
 
     /// What settles the event in a transaction of the handler's own, so that it is done if, and
