@@ -110,6 +110,12 @@ impl HttpClient {
         })
     }
 
+    /// How long a request may take, up to the answer's last byte.
+    #[cfg(feature = "web")]
+    pub(crate) fn deadline(&self) -> Duration {
+        self.total
+    }
+
     pub(crate) async fn get(&self, url: &Url, limit: usize) -> Result<Answer, TransportError> {
         let request = http::Request::builder()
             .method(Method::GET)

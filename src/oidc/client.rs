@@ -29,6 +29,11 @@ use crate::{
     wire::token::TokenResponse,
 };
 
+/// A refresh comes to so many requests at most: the metadata and the keys, three client secrets,
+/// and for the key of each token two fetches, one that was under way and its own.
+#[cfg(feature = "web")]
+const MOST_REQUESTS: u32 = 2 + 3 + 2 * 2;
+
 /// Signs people in with KYCPort, and verifies its tokens. Needs no web framework. Cheap to clone.
 #[derive(Clone)]
 pub struct OidcClient(Arc<Inner>);
@@ -205,6 +210,13 @@ impl OidcClient {
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
         Ok(tokens)
+    }
+
+    /// How long [`refresh`](Self::refresh) may take: every request that it can come to, one after
+    /// the other, each up to its deadline.
+    #[cfg(feature = "web")]
+    pub(crate) fn longest_refresh(&self) -> Duration {
+        self.0.http.deadline().saturating_mul(MOST_REQUESTS)
     }
 
     /// Asks the userinfo endpoint about `subject`, whose access token this is (K35).

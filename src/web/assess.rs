@@ -79,6 +79,14 @@ impl Assessor {
         }
     }
 
+    /// The same, where access tokens come from `access_tokens`.
+    pub(super) fn asking_with(self, access_tokens: AccessTokens) -> Self {
+        Self {
+            access_tokens,
+            ..self
+        }
+    }
+
     /// Judges who is signed in by `requirement`: from what is known if that will do, by asking
     /// KYCPort if it will not. Nobody is turned away on old news.
     pub(super) async fn assess(

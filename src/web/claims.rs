@@ -1,4 +1,5 @@
-//! Who takes a login: of several callbacks that would at once, one.
+//! Who takes a login: of several callbacks that would at once, one. And who renews tokens, of
+//! several instances that would: a lease on the refresh token, which is given back or runs out.
 //!
 //! A session store has no operation for that. Some refuse an id that is taken, in one step, and a
 //! mark under a known id is a claim there. Others look and then write, and two that come together
@@ -18,13 +19,13 @@ use tokio::sync::OnceCell;
 
 use super::{
     random,
-    records::{Created, Creation, Place, Records, StoreUnavailable, Stored},
+    records::{Created, Creation, Found, Place, Records, StoreUnavailable, Stored},
 };
 use crate::{
     clock::{Clock, Timestamp},
     observe,
     secret::Secret,
-    webhook::{Begun, EventKey, ReplayStore},
+    webhook::{Begun, EventKey, LeaseToken, ReplayStore},
 };
 
 /// So many create one record at once, and so often that is tried.
@@ -61,6 +62,23 @@ struct Trial {}
 
 impl Stored for Trial {
     const KIND: &'static str = "trial";
+}
+
+/// Stands while an instance renews.
+#[derive(Serialize, Deserialize)]
+struct Renewal {}
+
+impl Stored for Renewal {
+    const KIND: &'static str = "renewal";
+}
+
+/// The renewal by one refresh token is ours, until this is given back or runs out.
+#[must_use]
+pub(super) struct Lease(Held);
+
+enum Held {
+    Mark { key: Secret, until: Timestamp },
+    Claim(Arc<dyn ReplayStore>, EventKey, LeaseToken),
 }
 
 impl Claims {
@@ -141,6 +159,56 @@ impl Claims {
         // The lease lasts as long; this says so for good, and lets the engine tidy up.
         let _ = engine.complete(&key, &token, remembered).await;
         Ok(Created::New)
+    }
+
+    /// Takes the renewal by `refresh_token` for so long, unless somebody has it.
+    pub(super) async fn lease(
+        &self,
+        refresh_token: &Secret,
+        length: Duration,
+    ) -> Result<Option<Lease>, StoreUnavailable> {
+        self.check().await?;
+        if let By::Engine(engine) = &self.by {
+            let key = EventKey::of(&format!("renewal {}", refresh_token.expose()));
+            let begun = engine.begin(&key, length).await;
+            return Ok(match begun.map_err(|_| StoreUnavailable)? {
+                Begun::Acquired(token) => Some(Lease(Held::Claim(Arc::clone(engine), key, token))),
+                Begun::InFlight(_) | Begun::Done => None,
+            });
+        }
+        // Whoever waits comes here often. To look is cheaper than to be refused, which some stores
+        // do by an error, and then it matters whether the mark still stands.
+        if !matches!(
+            self.records.find::<Renewal>(refresh_token).await?,
+            Found::Absent
+        ) {
+            return Ok(None);
+        }
+        // Records expire at whole seconds.
+        let until = self.clock.now().saturating_add(length).as_unix();
+        let until = Timestamp::from_unix(until);
+        let created = self.records.create(refresh_token, &Renewal {}, until);
+        Ok(match created.await? {
+            Created::New => Some(Lease(Held::Mark {
+                key: refresh_token.clone(),
+                until,
+            })),
+            Created::Taken => None,
+        })
+    }
+
+    /// Gives a lease back. One that cannot be given back runs out.
+    pub(super) async fn give_back(&self, lease: Lease) {
+        match lease.0 {
+            // After its end it may be somebody else's mark that stands there.
+            Held::Mark { key, until } if self.clock.now() < until => {
+                let _ = self.records.delete::<Renewal>(&key).await;
+            }
+            Held::Mark { .. } => {}
+            Held::Claim(engine, key, token) => {
+                let _ = engine.release(&key, &token).await;
+            }
+        }
     }
 
     async fn find_out(&self, word: Word) -> Result<Creation, StoreUnavailable> {

@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     assess::Assessor,
+    claims::Claims,
     cookies, headers,
     pending::PendingLogins,
     people,
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     oidc: OidcClient,
     settings: Arc<Settings>,
     records: Records,
+    claims: Claims,
     clock: Arc<dyn Clock>,
     sessions: KeptSessions,
     pending: PendingLogins,
@@ -79,10 +81,12 @@ impl Shared {
             settings.log_key.clone(),
             Arc::clone(&clock),
         );
-        let pending = PendingLogins::new(records.clone(), Arc::clone(&clock));
+        let claims = Claims::by_store(records.clone(), Arc::clone(&clock));
+        let pending = PendingLogins::new(records.clone(), claims.clone(), Arc::clone(&clock));
         let access_tokens = AccessTokens::new(
             oidc.clone(),
             sessions.clone(),
+            claims.clone(),
             settings.log_key.clone(),
             Arc::clone(&clock),
         );
@@ -96,6 +100,7 @@ impl Shared {
                 Arc::clone(&clock),
             ),
             records,
+            claims,
             clock,
             access_tokens,
             oidc,
@@ -105,18 +110,26 @@ impl Shared {
         }
     }
 
-    /// The same, where logins are claimed in `engine`.
+    /// The same, where logins and renewals are claimed in `engine`.
     pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
-        Self {
-            pending: self.pending.claimed_in(engine),
-            ..self
-        }
+        let claims = self.claims.clone().by_engine(engine);
+        self.claimed_by(claims)
     }
 
-    /// The same, where the store claims logins, on the app's word.
+    /// The same, where the store claims them, on the app's word.
     pub(super) fn claimed_by_vouched_store(self) -> Self {
+        let claims = self.claims.clone().by_vouched_store();
+        self.claimed_by(claims)
+    }
+
+    /// Everybody who claims has the same claims.
+    fn claimed_by(self, claims: Claims) -> Self {
+        let access_tokens = self.access_tokens.claimed_by(claims.clone());
         Self {
-            pending: self.pending.claimed_by_vouched_store(),
+            pending: self.pending.claimed_by(claims.clone()),
+            assessor: self.assessor.asking_with(access_tokens.clone()),
+            access_tokens,
+            claims,
             ..self
         }
     }
@@ -134,7 +147,7 @@ impl Shared {
     }
 
     pub(super) async fn check_store(&self) -> StoreCheck {
-        store_check::check(&self.records, self.pending.claims(), self.clock.now()).await
+        store_check::check(&self.records, &self.claims, self.clock.now()).await
     }
 
     /// The sessions of people, for whoever must end them.

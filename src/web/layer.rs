@@ -39,8 +39,9 @@ impl SessionLayer {
     }
 
     /// Claims each login in `engine`, of which all instances share one, so that of several
-    /// simultaneous callbacks one takes it. [`MemoryStore`](crate::MemoryStore) and `RedisStore`
-    /// claim logins themselves, by refusing an id that is taken; every other session store needs
+    /// simultaneous callbacks one takes it; and each renewal of an access token, so that one
+    /// instance at a time sends a refresh token. [`MemoryStore`](crate::MemoryStore) and
+    /// `RedisStore` claim them themselves, by refusing an id that is taken; every other session store needs
     /// this, such as `PostgresStore`. Without it nobody can sign in there, and the log says so.
     ///
     /// ```
@@ -60,7 +61,7 @@ impl SessionLayer {
 
     /// Lets a session store of your own claim logins. Its `create` must refuse an id that is taken
     /// and write in one step, across all instances: if it looks and then writes, one login can be
-    /// taken twice. Stores that are known to do so are refused all the same, and so are those that
+    /// taken twice. An id whose record has expired is free. Stores that are known to do so are refused all the same, and so are those that
     /// a trial at the first login finds out; it does not find out all.
     #[must_use]
     pub fn danger_store_claims(self) -> Self {

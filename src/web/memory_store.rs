@@ -112,7 +112,7 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let mut shelf = self.lock();
         shelf.forget_expired(now);
-        while shelf.records.contains_key(&record.id) {
+        while shelf.holds(&record.id, now) {
             record.id = Id::default();
         }
         shelf.insert(record.id, kept, self.capacity);
@@ -154,6 +154,11 @@ impl SessionStore for MemoryStore {
 }
 
 impl Shelf {
+    /// Whether there is such a record. One that has expired is none, forgotten or not.
+    fn holds(&self, id: &Id, now: OffsetDateTime) -> bool {
+        self.records.get(id).is_some_and(|kept| now < kept.expiry)
+    }
+
     fn insert(&mut self, id: Id, kept: Kept, capacity: usize) {
         self.remove(&id);
         while self.records.len() >= capacity {
@@ -227,5 +232,31 @@ mod tests {
         let left = [2, 1, 0, 0].map(|hundreds| hundreds * FORGOTTEN_AT_ONCE + 1);
         assert_eq!(lengths, left);
         assert_eq!(store.load(&Id(-1)).await.unwrap(), Some(lives));
+    }
+
+    #[tokio::test]
+    async fn an_id_is_free_when_its_record_has_expired_though_it_is_not_forgotten() {
+        // case 100
+        let clock = TestClock::new();
+        clock.freeze();
+        let store = MemoryStore::new(10_000, Arc::new(clock.clone()));
+        let of = |id, seconds| Record {
+            id: Id(id),
+            data: HashMap::new(),
+            expiry_date: OffsetDateTime::from_unix_timestamp(clock.now().as_unix() + seconds)
+                .unwrap(),
+        };
+        let many = i128::try_from(3 * FORGOTTEN_AT_ONCE).unwrap();
+        for id in 0..many {
+            store.save(&of(id, 60)).await.unwrap();
+        }
+        let mut last = of(many, 61);
+        store.create(&mut last).await.unwrap();
+        clock.advance(Duration::from_secs(61));
+        for is_free in [true, false] {
+            let mut again = of(many, 60);
+            store.create(&mut again).await.unwrap();
+            assert_eq!(again.id == Id(many), is_free);
+        }
     }
 }

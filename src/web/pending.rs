@@ -14,7 +14,6 @@ use crate::{
     clock::{Clock, Timestamp},
     oidc::Transaction,
     secret::{Secret, at_rest},
-    webhook::ReplayStore,
     wire::kyc::KycTier,
 };
 
@@ -94,33 +93,17 @@ pub(super) struct PendingLogins {
 }
 
 impl PendingLogins {
-    pub(super) fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(records: Records, claims: Claims, clock: Arc<dyn Clock>) -> Self {
         Self {
-            claims: Claims::by_store(records.clone(), Arc::clone(&clock)),
             records,
+            claims,
             clock,
         }
     }
 
-    /// The same, where logins are claimed in `engine`.
-    pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
-        Self {
-            claims: self.claims.by_engine(engine),
-            ..self
-        }
-    }
-
-    /// The same, where the store claims logins, on the app's word.
-    pub(super) fn claimed_by_vouched_store(self) -> Self {
-        Self {
-            claims: self.claims.by_vouched_store(),
-            ..self
-        }
-    }
-
-    /// What takes a login.
-    pub(super) fn claims(&self) -> &Claims {
-        &self.claims
+    /// The same, where `claims` takes logins.
+    pub(super) fn claimed_by(self, claims: Claims) -> Self {
+        Self { claims, ..self }
     }
 
     pub(super) async fn add(&self, login: PendingLogin) -> Result<(), StoreUnavailable> {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The store gets so long for one operation.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The one member of a record's data.
 const MEMBER: &str = "kycport";

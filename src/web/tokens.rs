@@ -10,7 +10,8 @@ use std::{
 use tracing::Instrument as _;
 
 use super::{
-    records::{Place, StoreUnavailable},
+    claims::Claims,
+    records::{DEADLINE, Place, StoreUnavailable},
     session_id::SessionId,
     sessions::{KeptSessions, LiveSession},
 };
@@ -24,9 +25,17 @@ use crate::{
 /// A token that ends sooner is not handed out: it has to reach somebody yet.
 const LEAST_REMAINING: Duration = Duration::from_secs(30);
 
-/// So often, and so far apart, it is looked whether another instance has renewed a token.
-const LOOKS: usize = 5;
+/// So far apart it is looked whether another instance has renewed a token; and so often, when
+/// KYCPort has refused to.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const LOOKS: usize = 5;
+
+/// Nobody waits longer: an instance that died may have the lease yet. The renewal goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a renewal takes besides KYCPort: the store, which makes the lease, reads the tokens and
+/// writes them, and the part of a second by which a lease ends early.
+const BESIDES: Duration = Duration::from_secs(3 * DEADLINE.as_secs() + 1);
 
 /// Why there is no access token to use.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -42,7 +51,11 @@ pub enum AccessTokenError {
     /// It could not be refreshed for now.
     #[error("the access token could not be refreshed: {0}")]
     Refresh(SignInError),
-    /// The session store does not work.
+    /// Another instance is at it, and was not done in time: try again in a moment. The session goes
+    /// on.
+    #[error("another instance is refreshing the access token: try again in a moment")]
+    UnderWay,
+    /// The session store does not work, or what claims in its stead.
     #[error(transparent)]
     Store(#[from] StoreUnavailable),
     /// The refresh was interrupted, for instance because the runtime is shutting down.
@@ -50,11 +63,22 @@ pub enum AccessTokenError {
     Interrupted,
 }
 
-/// Hands out access tokens, and lets one refresh at a time happen for each session.
+/// How the tokens of a session stand.
+enum Standing {
+    Good(Secret),
+    /// With the refresh token, if there is one.
+    RunOut(Option<Secret>),
+}
+
+/// Hands out access tokens, and lets one refresh at a time happen for each session: in this
+/// instance by turns, among all by a lease.
 #[derive(Clone)]
 pub(super) struct AccessTokens {
     oidc: OidcClient,
     sessions: KeptSessions,
+    claims: Claims,
+    /// So long a lease is, which outlives what is done under it.
+    lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
     under_way: Arc<Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>>,
@@ -64,20 +88,28 @@ impl AccessTokens {
     pub(super) fn new(
         oidc: OidcClient,
         sessions: KeptSessions,
+        claims: Claims,
         log_key: LogKey,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            lease: oidc.longest_refresh().saturating_add(BESIDES),
             oidc,
             sessions,
+            claims,
             log_key,
             clock,
             under_way: Arc::default(),
         }
     }
 
+    /// The same, where `claims` gives the leases.
+    pub(super) fn claimed_by(self, claims: Claims) -> Self {
+        Self { claims, ..self }
+    }
+
     pub(super) async fn get(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
-        if let Some(token) = self.stored(&live.id).await? {
+        if let Standing::Good(token) = self.standing(&live.id).await? {
             return Ok(token);
         }
         // In a task of its own: KYCPort may have spent the old refresh token already when whoever
@@ -87,35 +119,68 @@ impl AccessTokens {
             let session = own.log_key.session(live.id.as_str());
             observe::refresh(session, own.refresh(&live)).await
         };
-        tokio::spawn(refresh.in_current_span())
-            .await
-            .unwrap_or(Err(AccessTokenError::Interrupted))
+        let task = tokio::spawn(refresh.in_current_span());
+        match tokio::time::timeout(PATIENCE, task).await {
+            Ok(refreshed) => refreshed.unwrap_or(Err(AccessTokenError::Interrupted)),
+            Err(_) => Err(AccessTokenError::UnderWay),
+        }
     }
 
-    async fn stored(&self, id: &SessionId) -> Result<Option<Secret>, AccessTokenError> {
-        let tokens = self.sessions.tokens(id).await?;
+    async fn standing(&self, id: &SessionId) -> Result<Standing, StoreUnavailable> {
+        let Some(tokens) = self.sessions.tokens(id).await? else {
+            return Ok(Standing::RunOut(None));
+        };
         let enough = self.clock.now().saturating_add(LEAST_REMAINING);
-        Ok(tokens
-            .filter(|tokens| enough < tokens.expires_at)
-            .map(|tokens| tokens.access_token))
+        Ok(if enough < tokens.expires_at {
+            Standing::Good(tokens.access_token)
+        } else {
+            Standing::RunOut(tokens.refresh_token)
+        })
     }
 
+    /// A refresh token that is used twice may end the session at KYCPort, so of all instances one
+    /// uses it. The others look until that one has written what it got, or its lease is over.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no store tells when another instance has written"
+    )]
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
         let turn = self.turn(&live.id);
         let _turn = turn.lock().await;
-        // Somebody else may have done it while this one waited.
-        if let Some(token) = self.stored(&live.id).await? {
-            return Ok(token);
+        let over = self.clock.monotonic().saturating_add(self.lease);
+        loop {
+            // Asked first: so the last look comes when the lease is over.
+            let is_last = self.clock.monotonic() >= over;
+            let refresh_token = match self.standing(&live.id).await? {
+                Standing::Good(token) => return Ok(token),
+                Standing::RunOut(token) => token.ok_or(AccessTokenError::Expired)?,
+            };
+            if let Some(lease) = self.claims.lease(&refresh_token, self.lease).await? {
+                let renewed = self.refresh_under_lease(live, &refresh_token).await;
+                self.claims.give_back(lease).await;
+                return renewed;
+            }
+            if is_last {
+                return Err(AccessTokenError::UnderWay);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-        let refresh_token = self
-            .sessions
-            .tokens(&live.id)
-            .await?
-            .and_then(|tokens| tokens.refresh_token)
-            .ok_or(AccessTokenError::Expired)?;
+    }
+
+    async fn refresh_under_lease(
+        &self,
+        live: &LiveSession,
+        refresh_token: &Secret,
+    ) -> Result<Secret, AccessTokenError> {
+        // Between the look and the lease another instance may have had it, and given it back.
+        match self.standing(&live.id).await? {
+            Standing::Good(token) => return Ok(token),
+            Standing::RunOut(kept) if kept.as_ref() == Some(refresh_token) => {}
+            Standing::RunOut(_) => return Err(AccessTokenError::UnderWay),
+        }
         match self
             .oidc
-            .refresh(&refresh_token, &live.session.subject)
+            .refresh(refresh_token, &live.session.subject)
             .await
         {
             Ok(tokens) => {
@@ -128,8 +193,11 @@ impl AccessTokens {
             Err(SignInError::Exchange(ExchangeError::Refused { code, .. }))
                 if code == "invalid_grant" =>
             {
-                if let Some(token) = self.renewed_elsewhere(&live.id, &refresh_token).await? {
-                    return Ok(token);
+                match self.renewed_elsewhere(&live.id, refresh_token).await? {
+                    Some(Standing::Good(token)) => return Ok(token),
+                    // Whoever asks next begins with what is there now.
+                    Some(Standing::RunOut(_)) => return Err(AccessTokenError::UnderWay),
+                    None => {}
                 }
                 self.sessions.end(&live.id, Cause::Revoked).await?;
                 Err(AccessTokenError::Revoked)
@@ -138,8 +206,9 @@ impl AccessTokens {
         }
     }
 
-    /// A refresh token works once. When it is refused, another instance may have used it a moment
-    /// ago, and be about to write down what it got: that is given a moment before it is bad news.
+    /// A lease is lost with the server that forgets it, and runs out while an instance stands
+    /// still. So a refresh token that is refused may have been used elsewhere all the same, and what
+    /// came of it be about to be written down: that is given a moment before it is bad news.
     #[expect(
         clippy::disallowed_methods,
         reason = "no store tells when another instance has written"
@@ -148,14 +217,12 @@ impl AccessTokens {
         &self,
         id: &SessionId,
         used: &Secret,
-    ) -> Result<Option<Secret>, AccessTokenError> {
+    ) -> Result<Option<Standing>, StoreUnavailable> {
         for _ in 0..LOOKS {
-            let refresh_token = match self.sessions.tokens(id).await? {
-                Some(tokens) => tokens.refresh_token,
-                None => return Ok(None),
-            };
-            if refresh_token.as_ref() != Some(used) {
-                return self.stored(id).await;
+            match self.standing(id).await? {
+                Standing::RunOut(Some(kept)) if kept == *used => {}
+                Standing::RunOut(None) => return Ok(None),
+                other => return Ok(Some(other)),
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
@@ -183,6 +250,7 @@ impl Reason for AccessTokenError {
             Self::Expired => "no_refresh_token",
             Self::Revoked => "revoked",
             Self::Refresh(error) => error.reason(),
+            Self::UnderWay => "under_way",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "interrupted",
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fred::interfaces::KeysInterface as _;
 use kycport::{
     KycTier, RelyingParty,
-    mock::{MockIssuer, MockIssuerBuilder},
+    mock::{Endpoint, MockIssuer, MockIssuerBuilder},
 };
 use sqlx::PgPool;
 use tower_sessions::{ExpiredDeletion as _, session::Id};
@@ -13,7 +13,7 @@ use tower_sessions_sqlx_store::PostgresStore;
 
 use crate::{
     engines::{Engine, postgres},
-    faulty_store::{ACTIVITY, EPOCH, FaultyStore, LOGIN, SESSION, SIGN_INS, TOKENS},
+    faulty_store::{ACTIVITY, EPOCH, FaultyStore, LOGIN, Op, RENEWAL, SESSION, SIGN_INS, TOKENS},
     servers,
     stages::stage_on_engine,
 };
@@ -96,6 +96,38 @@ async fn a_redis_forgets_every_record_by_itself() {
         }
         assert!(found >= KEPT.len());
     }
+}
+
+#[tokio::test]
+async fn a_redis_forgets_the_lease_of_an_instance_that_died() {
+    // cases 54, 100
+    let Some(engine) = Engine::redis().await else {
+        return;
+    };
+    let pool = servers::redis().unwrap().redis_pool().await;
+    let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
+    let stage = stage_on_engine(kyc.await.unwrap(), &engine, |config| config).await;
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser.sign_in(login, &stage.ada).await.unwrap();
+    // By Redis's clock, so the app's stays: the token has run out because it says so.
+    let run_out = |record: &mut serde_json::Value| record["body"]["expires_at"] = 0.into();
+    stage.store.rewrite(TOKENS, run_out).await;
+    stage.store.fail_on(Op::Delete, RENEWAL);
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+    let token = async || browser.open(stage.app.url("/token")).await.unwrap();
+    token().await.assert_status(502);
+    fault.assert_hit();
+    stage.store.heal();
+
+    let written = stage.store.written();
+    let (id, _) = written.iter().find(|(_, kind)| *kind == RENEWAL).unwrap();
+    let seconds: i64 = pool.ttl(id.to_string()).await.unwrap();
+    assert!((60..=120).contains(&seconds), "{seconds}");
+    // Its time is nearly over, and the other instance waits.
+    let () = pool.pexpire(id.to_string(), 300, None).await.unwrap();
+    token().await.assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(3);
 }
 
 /// The ids, and for how many seconds yet, of what is in the table.

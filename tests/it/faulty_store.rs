@@ -36,6 +36,7 @@ pub(crate) const LOGIN: &str = "login";
 pub(crate) const SESSION: &str = "session";
 pub(crate) const ACTIVITY: &str = "activity";
 pub(crate) const TOKENS: &str = "tokens";
+pub(crate) const RENEWAL: &str = "renewal";
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const SIGN_INS: &str = "sign-ins";
 

@@ -1,18 +1,26 @@
 //! Access tokens that have run out, and their renewal.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::Method;
 use futures_util::future::join_all;
-use kycport::mock::{Browser, Endpoint, MockIssuer, MockIssuerBuilder, Page, Tamper};
+use kycport::{
+    Config, RelyingParty, RunningApp,
+    mock::{Browser, Endpoint, MockIssuer, MockIssuerBuilder, Page, Tamper},
+    webhook::{Begun, EventKey, MemoryReplayStore, ReplayStore as _, Settled},
+};
 
 use crate::{
-    faulty_store::{Op, SESSION, Stage, TOKENS, stage, stage_on},
+    desk::{FaultyReplayStore, Step},
+    faulty_store::{Op, RENEWAL, SESSION, Stage, TOKENS, stage, stage_on},
     stages::everywhere_with,
-    support::tenant_app,
+    support::{tenant_app, tenant_app_of},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Of the default deadlines.
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(120);
 
 type Bend = fn(&Stage) -> kycport::mock::Rule;
 
@@ -318,35 +326,338 @@ async fn a_renewal_under_way_does_not_bring_a_session_back() {
 }
 
 #[tokio::test]
-async fn of_two_instances_that_renew_at_once_neither_ends_the_session() {
+async fn of_two_instances_that_renew_at_once_one_asks_on_every_engine() {
+    // cases 53, 97
+    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
+    everywhere_with(
+        renewing,
+        |app| app,
+        async |stage| {
+            let browser = signed_in_a_while(&stage).await;
+            for round in [1, 2] {
+                let gate = stage.kyc.on(Endpoint::Token).hold();
+                // Each has seen twice that it has run out: once to use it, and once to renew it.
+                for _ in 0..2 {
+                    stage.store.let_meet(TOKENS, 2);
+                }
+                let letting = async {
+                    gate.wait_for(1).await;
+                    gate.release();
+                };
+                let (here, there) = (browser.clone(), browser.clone());
+                let (one, other, ()) =
+                    tokio::join!(token(&stage, &here), token(&stage, &there), letting);
+                one.assert_ok();
+                other.assert_ok();
+                stage.kyc.requests(Endpoint::Token).assert_count(round);
+                assert_eq!(stage.store.records(RENEWAL).await.len(), 0);
+                stage.kyc.clock().advance(16 * MINUTE);
+            }
+            assert_eq!(me(&stage, &browser).await, 200);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_renewal_is_repeated_at_once_by_the_other_instance_on_every_engine() {
+    // case 54
+    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
+    everywhere_with(
+        renewing,
+        |app| app,
+        async |stage| {
+            let browser = signed_in_a_while(&stage).await;
+            let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+            token(&stage, &browser).await.assert_status(502);
+            fault.assert_hit();
+            // Nobody advances the clock: there is nothing to wait for.
+            token(&stage, &browser).await.assert_ok();
+            stage.kyc.requests(Endpoint::Token).assert_count(2);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_goes_on_when_the_other_has_failed() {
+    // case 54
+    let stage = renewing_stage().await;
+    let other = other_instance(&stage).await;
+    let browser = signed_in_a_while(&stage).await;
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+    let gate = stage.store.hold(Op::Delete, RENEWAL);
+    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let first = tokio::spawn(async move { here.open(url).await.unwrap() });
+    gate.reached().await;
+    // It looks twice, in vain.
+    let look = stage.store.hold(Op::Load, RENEWAL);
+    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    look.reached().await;
+    look.open();
+    look.reached().await;
+    gate.open();
+
+    first.await.unwrap().assert_status(502);
+    second.await.unwrap().assert_ok();
+    fault.assert_hit();
+    stage.kyc.requests(Endpoint::Token).assert_count(2);
+}
+
+#[tokio::test]
+async fn what_another_has_renewed_between_the_look_and_the_lease_is_not_renewed_again() {
+    // case 53
+    let stage = renewing_stage().await;
+    let other = other_instance(&stage).await;
+    // Soon after, and so late that what the other got has run out as well.
+    for (later, status) in [(Duration::ZERO, 200), (16 * MINUTE, 502)] {
+        let browser = signed_in_a_while(&stage).await;
+        let gate = stage.store.hold(Op::Create, RENEWAL);
+        let slow = tokio::spawn(at(&stage, &other, &browser, "/token"));
+        gate.reached().await;
+        stage.store.heal();
+        token(&stage, &browser).await.assert_ok();
+        stage.kyc.clock().advance(later);
+        gate.open();
+
+        slow.await.unwrap().assert_status(status);
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        token(&stage, &browser).await.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn the_lease_of_an_instance_that_died_runs_out() {
+    // case 54
+    let stage = renewing_stage().await;
+    let other = other_instance(&stage).await;
+    let browser = signed_in_a_while(&stage).await;
+    // Dead, to all the others: it gives nothing back.
+    stage.store.fail_on(Op::Delete, RENEWAL);
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+    token(&stage, &browser).await.assert_status(502);
+    fault.assert_hit();
+    stage.store.heal();
+
+    let first_look = stage.store.hold(Op::Load, RENEWAL);
+    let waiting = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    first_look.reached().await;
+    stage.store.heal();
+    let second_look = stage.store.hold(Op::Load, RENEWAL);
+    first_look.open();
+    second_look.reached().await;
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
+    second_look.open();
+
+    waiting.await.unwrap().assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(2);
+    assert_eq!(me(&stage, &browser).await, 200);
+}
+
+#[tokio::test]
+async fn a_lease_outlives_the_longest_exchange() {
+    // case 53
+    let stage = renewing_stage().await;
+    let other = other_instance(&stage).await;
+    let browser = signed_in_a_while(&stage).await;
+    stage.kyc.clock().freeze();
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let first = tokio::spawn(async move { here.open(url).await.unwrap() });
+    gate.wait_for(1).await;
+    // To the second: nine requests to KYCPort of 10 s, and three operations of the store of 5 s.
+    stage
+        .kyc
+        .clock()
+        .advance(Duration::from_secs(9 * 10 + 3 * 5));
+    let look = stage.store.hold(Op::Load, RENEWAL);
+    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    look.reached().await;
+    look.open();
+    look.reached().await;
+    gate.release();
+
+    first.await.unwrap().assert_ok();
+    second.await.unwrap().assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn of_two_instances_whose_lease_ran_out_neither_ends_the_session() {
     // cases 55, 97
     let stage = renewing_stage().await;
-    let store = stage.store.clone();
-    let other = stage.kyc.serve(|config| tenant_app(config, store));
-    let other = other.await.unwrap();
+    let other = other_instance(&stage).await;
     let browser = signed_in_a_while(&stage).await;
-    let key = browser
-        .cookie(stage.app.url("/"), "__Host-kycport")
-        .unwrap();
-    let cookie = format!("__Host-kycport={key}");
-    // One has KYCPort's answer, and has not written it down.
+    // One has KYCPort's answer, and stands still until its lease is over.
     let gate = stage.store.hold(Op::Save, TOKENS);
     let (here, url) = (browser.clone(), stage.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     gate.reached().await;
+    stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
     // The other is refused: the refresh token is spent.
     let at_kycport = stage.kyc.on(Endpoint::Token).hold();
-    let elsewhere = stage.kyc.browser();
-    let url = other.url("/token");
-    let second = tokio::spawn(async move {
-        let asked = elsewhere.request(Method::GET, url);
-        asked.header("cookie", &cookie).send().await.unwrap()
-    });
+    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
     at_kycport.wait_for(1).await;
     gate.open();
+    first.await.unwrap().assert_ok();
+    // It has given back nothing of the other's.
+    assert_eq!(stage.store.records(RENEWAL).await.len(), 1);
     at_kycport.release();
 
-    first.await.unwrap().assert_ok();
     second.await.unwrap().assert_ok();
+    assert_eq!(stage.store.records(RENEWAL).await.len(), 0);
     assert_eq!(me(&stage, &browser).await, 200);
+}
+
+#[tokio::test]
+async fn a_refused_renewal_ends_no_session_that_has_another_refresh_token_by_now() {
+    // cases 54, 55
+    let stage = renewing_stage().await;
+    let browser = signed_in_a_while(&stage).await;
+    let good = refresh_token(&stage).await;
+    let set = async |to: &str| {
+        let set = |record: &mut serde_json::Value| record["body"]["refresh_token"] = to.into();
+        stage.store.rewrite(TOKENS, set).await;
+    };
+    set("spent").await;
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let asking = tokio::spawn(async move { here.open(url).await.unwrap() });
+    gate.wait_for(1).await;
+    set(&good).await;
+    gate.release();
+
+    let page = asking.await.unwrap();
+    page.assert_status(502);
+    assert!(page.body().contains("try again"), "{}", page.body());
+    token(&stage, &browser).await.assert_ok();
+}
+
+#[tokio::test]
+async fn while_no_lease_can_be_had_kycport_is_not_asked() {
+    // cases 45, 54
+    let stage = renewing_stage().await;
+    let browser = signed_in_a_while(&stage).await;
+    for op in [Op::Load, Op::Create] {
+        // The kind of a record is known from when it was first written.
+        stage.store.fail_on(Op::Create, RENEWAL);
+        token(&stage, &browser).await.assert_status(502);
+        stage.store.heal();
+        stage.store.fail_on(op, RENEWAL);
+        let page = token(&stage, &browser).await;
+        page.assert_status(502);
+        assert!(page.body().contains("store is not available"), "{op:?}");
+        stage.store.heal();
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(me(&stage, &browser).await, 200);
+    token(&stage, &browser).await.assert_ok();
+}
+
+/// The app without a tenant key, whose guards ask with people's own tokens, and what claims there.
+async fn claimed_stage() -> (Stage, FaultyReplayStore) {
+    let mut stage = renewing_stage().await;
+    let clock = Arc::new(stage.kyc.clock().clone());
+    let claims = FaultyReplayStore::new(MemoryReplayStore::new(1000, clock));
+    let client = stage.kyc.client();
+    let app = stage.kyc.serve(|base| {
+        let redirect = base.build().unwrap().redirect_uri().to_string();
+        let config = Config::builder(client.id(), redirect)
+            .client_secret(client.secret().unwrap())
+            .issuer(stage.kyc.issuer())
+            .discovery_url(stage.kyc.discovery_url())
+            .clock(stage.kyc.clock().clone());
+        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let layer = kycport.session_layer(stage.store.clone());
+        tenant_app_of(&kycport, layer.claims(claims.clone()))
+    });
+    stage.app = app.await.unwrap();
+    (stage, claims)
+}
+
+#[tokio::test]
+async fn while_another_has_the_lease_a_request_is_to_be_tried_again() {
+    // case 54
+    let (stage, claims) = claimed_stage().await;
+    let browser = signed_in_a_while(&stage).await;
+    let key = EventKey::of(&format!("renewal {}", refresh_token(&stage).await));
+    let hour = Duration::from_secs(3600);
+    let Ok(Begun::Acquired(lease)) = claims.begin(&key, hour).await else {
+        panic!("nobody has it");
+    };
+    for (path, status) in [("/token", 502), ("/sensitive", 503)] {
+        let first_look = stage.store.hold(Op::Load, TOKENS);
+        let (here, url) = (browser.clone(), stage.app.url(path));
+        let asking = tokio::spawn(async move { here.fetch(url).await.unwrap() });
+        // To use it, and then to renew it.
+        first_look.reached().await;
+        stage.store.heal();
+        let second_look = stage.store.hold(Op::Load, TOKENS);
+        first_look.open();
+        second_look.reached().await;
+        stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
+        stage.store.heal();
+        second_look.open();
+        let page = asking.await.unwrap();
+        page.assert_status(status);
+        if status == 503 {
+            assert_eq!(page.header("retry-after"), Some("5"));
+        } else {
+            assert!(page.body().contains("another instance"), "{}", page.body());
+        }
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(me(&stage, &browser).await, 200);
+
+    let given_back = claims.release(&key, &lease).await;
+    assert_eq!(given_back, Ok(Settled::Applied));
+    browser
+        .fetch(stage.app.url("/sensitive"))
+        .await
+        .unwrap()
+        .assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn a_claim_on_a_renewal_fails_closed_and_runs_out() {
+    // cases 45, 54
+    let (stage, claims) = claimed_stage().await;
+    let browser = signed_in_a_while(&stage).await;
+    claims.fail(Step::Begin, 1);
+    let page = token(&stage, &browser).await;
+    page.assert_status(502);
+    assert!(page.body().contains("store is not available"));
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+    claims.fail(Step::Release, 1);
+    token(&stage, &browser).await.assert_status(502);
+    fault.assert_hit();
+    stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
+    token(&stage, &browser).await.assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(2);
+}
+
+async fn other_instance(stage: &Stage) -> RunningApp {
+    let store = stage.store.clone();
+    let other = stage.kyc.serve(|config| tenant_app(config, store));
+    other.await.unwrap()
+}
+
+/// The same person's request at another instance, which is another origin here.
+fn at(
+    stage: &Stage,
+    other: &RunningApp,
+    browser: &Browser,
+    path: &str,
+) -> impl Future<Output = Page> + use<> {
+    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let cookie = format!("__Host-kycport={}", key.unwrap());
+    let (elsewhere, url) = (stage.kyc.browser(), other.url(path));
+    async move {
+        let asked = elsewhere.request(Method::GET, url);
+        asked.header("cookie", &cookie).send().await.unwrap()
+    }
 }
