@@ -140,7 +140,8 @@ impl RelyingParty {
     /// at once, beside the old one. What is not accepted, or cannot be tried because KYCPort does
     /// not answer, waits: the old one serves and, should that be refused to a live request, the new
     /// one is tried for that very request. Call it on a signal, on a timer, when a file changes; it
-    /// sends nothing if nothing is new. Reloads that come together take turns.
+    /// sends nothing if nothing is new, and does not soon try again what KYCPort has refused.
+    /// Reloads that come together take turns.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty, secrets::SecretFiles};
