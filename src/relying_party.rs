@@ -123,13 +123,13 @@ impl RelyingParty {
     ///
     /// Nothing secret is in the report.
     pub async fn doctor(&self) -> doctor::Report {
-        doctor::examine(&self.config, &self.oidc, &self.status).await
+        doctor::examine(&self.config, &self.secrets, &self.oidc, &self.status).await
     }
 
     /// The same, and the session store: a record is made, read, written, deleted.
     #[cfg(feature = "web")]
     pub async fn doctor_with(&self, layer: &crate::web::SessionLayer) -> doctor::Report {
-        doctor::examine_with(&self.config, &self.oidc, &self.status, layer).await
+        doctor::examine_with(&self.config, &self.secrets, &self.oidc, &self.status, layer).await
     }
 }
 
