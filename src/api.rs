@@ -33,7 +33,8 @@ pub(crate) const MAX_ID_BYTES: usize = 255;
 /// Nobody's id. KYCPort looks at the key first, and only then for the person (K47).
 const NOBODY: &str = "kycport-nobody";
 
-/// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them.
+/// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them; a
+/// trial of a key has its own, for what it is told is no matter of those who ask with a good one.
 ///
 /// A key that is refused changes nothing (K97), so if there is another by then, that is tried for
 /// the same call.
@@ -41,6 +42,7 @@ const NOBODY: &str = "kycport-nobody";
 pub(crate) struct Api {
     http: HttpClient,
     caller: Caller,
+    trials: Caller,
     base: Url,
     keys: Arc<Slot>,
     clock: Arc<dyn Clock>,
@@ -82,9 +84,14 @@ impl Api {
         keys: Arc<Slot>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let once = RetryPolicy {
+            attempts: 1,
+            ..policy
+        };
         Self {
             http,
             caller: Caller::new(policy, Arc::clone(&clock)),
+            trials: Caller::new(once, Arc::clone(&clock)),
             base,
             keys,
             clock,
@@ -151,7 +158,8 @@ impl Api {
         };
         let ask = async |key: Secret| {
             let send = |authorization| self.get(&url, authorization);
-            said(&self.call_with(&key, Repeat::Question, &send).await)
+            let answer = self.call_with(&key, &self.trials, Repeat::Question, &send);
+            said(&answer.await)
         };
         trial(key, ask).await
     }
@@ -200,7 +208,7 @@ impl Api {
         let mut tried = Vec::new();
         let mut result = Err(Failure::NoTenantKey);
         while let Some(key) = self.keys.other_than(&tried) {
-            result = self.call_with(&key, repeat, &send).await;
+            result = self.call_with(&key, &self.caller, repeat, &send).await;
             match &result {
                 Ok(_) => self.keys.accepted(&key),
                 Err(Failure::Refused { status: 401, .. }) => {
@@ -217,6 +225,7 @@ impl Api {
     async fn call_with<F>(
         &self,
         key: &Secret,
+        caller: &Caller,
         repeat: Repeat,
         send: &impl Fn(HeaderValue) -> F,
     ) -> Result<Answer, Failure>
@@ -224,8 +233,7 @@ impl Api {
         F: Future<Output = Result<Answer, TransportError>>,
     {
         let authorization = bearer(key)?;
-        let answer = self
-            .caller
+        let answer = caller
             .call(repeat, || send(authorization.clone()))
             .await
             .map_err(|error| match error {

@@ -55,7 +55,8 @@ pub enum Reloaded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unproven {
-    /// KYCPort refuses it. It may not know it yet.
+    /// KYCPort refuses it. It may not know it yet. A reload tries it again after a minute, and then
+    /// after twice as long each time, up to an hour; until then this is what it said last.
     Refused,
     /// KYCPort could not be asked, or said that it has no time.
     Unreachable,
@@ -114,12 +115,18 @@ pub(crate) async fn reload(
         .inspect_err(observe::secrets_not_reloaded)?;
     let webhook_secret = take_up_webhook(live, &secrets, clock);
     let (client_secret, tenant_api_key) = tokio::join!(
-        take_up(&live.client, secrets.client_secret.as_ref(), |secret| {
-            oidc.try_secret(secret)
-        }),
-        take_up(&live.tenant_key, secrets.tenant_api_key.as_ref(), |key| {
-            api.try_key(key)
-        }),
+        take_up(
+            &live.client,
+            secrets.client_secret.as_ref(),
+            clock,
+            |secret| oidc.try_secret(secret)
+        ),
+        take_up(
+            &live.tenant_key,
+            secrets.tenant_api_key.as_ref(),
+            clock,
+            |key| api.try_key(key)
+        ),
     );
     Ok(ReloadReport {
         client_secret,
@@ -140,6 +147,7 @@ async fn ask(provider: &dyn SecretProvider) -> Result<Secrets, ReloadError> {
 async fn take_up<'a, F>(
     slot: &Slot,
     secret: Option<&'a Secret>,
+    clock: &dyn Clock,
     attempt: impl Fn(&'a Secret) -> F,
 ) -> Reloaded
 where
@@ -148,18 +156,27 @@ where
     let Some(secret) = secret else {
         return Reloaded::NotNamed;
     };
-    if slot.offer(secret) == Offer::Unchanged {
-        return Reloaded::Unchanged;
-    }
-    let why = match attempt(secret).await {
+    let trial = match slot.offer(secret, clock.monotonic()) {
+        Offer::Unchanged => return Reloaded::Unchanged,
+        Offer::Candidate => attempt(secret).await,
+        Offer::Rests => return waits(slot, Unproven::Refused),
+    };
+    let why = match trial {
         Trial::Accepted => {
             slot.accepted(secret);
             return Reloaded::Proven;
         }
-        Trial::Refused => Unproven::Refused,
+        Trial::Refused => {
+            slot.refused(secret, clock.monotonic());
+            Unproven::Refused
+        }
         Trial::Unreachable => Unproven::Unreachable,
         Trial::Unclear => Unproven::Unclear,
     };
+    waits(slot, why)
+}
+
+fn waits(slot: &Slot, why: Unproven) -> Reloaded {
     observe::secret_waits(slot.kind().variable(), why.reason());
     Reloaded::Waits(why)
 }

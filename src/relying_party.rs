@@ -123,13 +123,13 @@ impl RelyingParty {
     ///
     /// Nothing secret is in the report.
     pub async fn doctor(&self) -> doctor::Report {
-        doctor::examine(&self.config, &self.oidc, &self.status).await
+        doctor::examine(&self.config, &self.secrets, &self.oidc, &self.status).await
     }
 
     /// The same, and the session store: a record is made, read, written, deleted.
     #[cfg(feature = "web")]
     pub async fn doctor_with(&self, layer: &crate::web::SessionLayer) -> doctor::Report {
-        doctor::examine_with(&self.config, &self.oidc, &self.status, layer).await
+        doctor::examine_with(&self.config, &self.secrets, &self.oidc, &self.status, layer).await
     }
 }
 
@@ -140,7 +140,8 @@ impl RelyingParty {
     /// at once, beside the old one. What is not accepted, or cannot be tried because KYCPort does
     /// not answer, waits: the old one serves and, should that be refused to a live request, the new
     /// one is tried for that very request. Call it on a signal, on a timer, when a file changes; it
-    /// sends nothing if nothing is new. Reloads that come together take turns.
+    /// sends nothing if nothing is new, and does not soon try again what KYCPort has refused.
+    /// Reloads that come together take turns.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty, secrets::SecretFiles};

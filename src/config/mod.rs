@@ -121,11 +121,6 @@ impl Config {
 }
 
 impl Config {
-    /// Whether this is a confidential client.
-    pub(crate) fn has_client_secret(&self) -> bool {
-        self.client_secret.is_some()
-    }
-
     /// The secrets that were set, to begin with.
     pub(crate) fn live_secrets(&self) -> LiveSecrets {
         LiveSecrets::new(

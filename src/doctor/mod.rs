@@ -11,27 +11,34 @@ mod tenant_key;
 
 pub use report::{Line, Report, Verdict};
 
-use crate::{config::Config, kyc::StatusClient, oidc::OidcClient};
+use crate::{config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 
 /// Looks at everything but the store.
-pub(crate) async fn examine(config: &Config, oidc: &OidcClient, status: &StatusClient) -> Report {
-    Report::new(lines(config, oidc, status, async { store::not_given() }).await)
+pub(crate) async fn examine(
+    config: &Config,
+    secrets: &LiveSecrets,
+    oidc: &OidcClient,
+    status: &StatusClient,
+) -> Report {
+    Report::new(lines(config, secrets, oidc, status, async { store::not_given() }).await)
 }
 
 /// Looks at everything.
 #[cfg(feature = "web")]
 pub(crate) async fn examine_with(
     config: &Config,
+    secrets: &LiveSecrets,
     oidc: &OidcClient,
     status: &StatusClient,
     layer: &crate::web::SessionLayer,
 ) -> Report {
     let store = async { store::line(layer.check_store().await) };
-    Report::new(lines(config, oidc, status, store).await)
+    Report::new(lines(config, secrets, oidc, status, store).await)
 }
 
 async fn lines(
     config: &Config,
+    secrets: &LiveSecrets,
     oidc: &OidcClient,
     status: &StatusClient,
     store: impl Future<Output = Line>,
@@ -44,7 +51,10 @@ async fn lines(
     let ((checkup, until), answer, store) =
         tokio::join!(looking, status.status(tenant_key::NOBODY), store);
     let asked = provider::Asked { from, until };
-    let mut lines = vec![settings::redirect_uri(config), settings::client(config)];
+    let mut lines = vec![
+        settings::redirect_uri(config),
+        settings::client(config, secrets),
+    ];
     #[cfg(feature = "web")]
     lines.push(settings::cookies(config));
     lines.extend(provider::lines(
@@ -54,7 +64,7 @@ async fn lines(
         asked,
     ));
     lines.push(tenant_key::line(&answer));
-    lines.push(settings::webhook_secret(config));
+    lines.push(settings::webhook_secret(config, secrets));
     lines.push(store);
     lines
 }

@@ -1,7 +1,7 @@
 //! What can be seen in the settings alone. That they are valid was judged when they were read.
 
 use super::report::{Line, Verdict};
-use crate::{config::Config, webhook::WebhookVerifier};
+use crate::{config::Config, secrets::LiveSecrets, webhook::WebhookVerifier};
 
 pub(super) const REDIRECT_URI: &str = "redirect URI";
 pub(super) const CLIENT: &str = "client";
@@ -35,10 +35,13 @@ pub(super) fn redirect_uri(config: &Config) -> Line {
 }
 
 /// Whether the id and the secret are right shows when somebody signs in: KYCPort looks at them when
-/// it is given a code, and a made-up one would count as an attack.
-pub(super) fn client(config: &Config) -> Line {
-    let kind = if config.has_client_secret() {
+/// it is given a code, and refuses a made-up one. A reload spends such an attempt on a secret that
+/// is new; a doctor that is run at every start and by every probe does not.
+pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Line {
+    let kind = if secrets.client.current().is_some() {
         "with a secret"
+    } else if secrets.client.other_than(&[]).is_some() {
+        "with a secret that is not proven yet"
     } else {
         "without a secret, as a public client"
     };
@@ -50,17 +53,15 @@ pub(super) fn client(config: &Config) -> Line {
     )
 }
 
-pub(super) fn webhook_secret(config: &Config) -> Line {
-    let secrets = [
-        ("current", config.webhook_secret()),
-        ("previous", config.previous_webhook_secret()),
-    ];
+pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Line {
+    let (_, secrets) = secrets.webhook.believed();
+    let now = config.clock.now();
     let mut verifier = WebhookVerifier::builder();
     let mut names = Vec::new();
-    for (name, secret) in secrets {
-        if let Some(secret) = secret {
-            verifier = verifier.secret(name, secret.clone());
-            names.push(name);
+    for believed in secrets {
+        if believed.until.is_none_or(|until| now < until) {
+            verifier = verifier.secret(&believed.name, believed.secret);
+            names.push(believed.name);
         }
     }
     if names.is_empty() {

@@ -59,7 +59,10 @@ pub struct Secrets {
     pub tenant_api_key: Option<Secret>,
     /// `KYCPORT_WEBHOOK_SECRET`.
     pub webhook_secret: Option<Secret>,
-    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: believed for as long as it is named.
+    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: believed without end while it is named. Left out, it stays
+    /// until a restart or
+    /// [`forget_old_webhook_secrets`](crate::RelyingParty::forget_old_webhook_secrets); once another
+    /// secret is named, it goes as what is replaced does.
     pub previous_webhook_secret: Option<Secret>,
 }
 

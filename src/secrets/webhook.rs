@@ -9,7 +9,7 @@ use std::{
 use super::kind::SecretKind;
 use crate::{clock::Timestamp, observe, secret::Secret};
 
-/// The most that are believed at once; the oldest goes.
+/// The most that are believed at once. Of more, what works goes last.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
 /// The shortest that is taken, in bytes: 128 bits.
 pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
@@ -36,6 +36,8 @@ struct Held {
 struct Entry {
     secret: Secret,
     standing: Standing,
+    /// It was there from the start, or a delivery was signed with it.
+    works: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +73,7 @@ impl WebhookSecrets {
         let secrets = current.into_iter().chain(previous).map(|secret| Entry {
             secret,
             standing: Standing::Named,
+            works: true,
         });
         Self {
             held: RwLock::new(Held {
@@ -104,8 +107,8 @@ impl WebhookSecrets {
         (held.generation, all.collect())
     }
 
-    /// Takes `newest` for the newest. What it replaces is believed on, and so is `previous` for as
-    /// long as it is named.
+    /// Takes `newest` for the newest. What it replaces is believed on, and so is `previous` until
+    /// another is named.
     pub(crate) fn offer(
         &self,
         newest: &Secret,
@@ -126,7 +129,7 @@ impl WebhookSecrets {
         if let Some(previous) = previous {
             held.put(1, previous);
         }
-        held.secrets.truncate(MAX_WEBHOOK_SECRETS);
+        held.make_room(now);
         held.generation = held.generation.wrapping_add(1);
         if held.awaits_proof {
             WebhookOffer::AwaitsProof
@@ -137,14 +140,14 @@ impl WebhookSecrets {
 
     /// A delivery was signed with this one. If it is the newest, what it replaced goes in 96 h.
     pub(crate) fn verified_by(&self, secret: &Secret, now: Timestamp) {
-        let proves = |held: &Held| {
-            held.awaits_proof && held.secrets.first().map(|it| &it.secret) == Some(secret)
-        };
-        if !proves(&self.read()) {
+        if !self.read().would_learn(secret) {
             return;
         }
         let mut held = self.write();
-        if !proves(&held) {
+        for entry in &mut held.secrets {
+            entry.works |= entry.secret == *secret;
+        }
+        if !held.is_proven_by(secret) {
             return;
         }
         held.awaits_proof = false;
@@ -194,12 +197,51 @@ impl Held {
 
     /// At this place, or at the end, and nowhere else.
     fn put(&mut self, at: usize, secret: &Secret) {
+        let works = self.secrets.iter().any(|it| it.works_as(secret));
         self.secrets.retain(|it| it.secret != *secret);
         let entry = Entry {
             secret: secret.clone(),
             standing: Standing::Named,
+            works,
         };
         self.secrets.insert(at.min(self.secrets.len()), entry);
+    }
+
+    /// Of too many, one that is over goes first, then the oldest with which nothing was signed, and
+    /// only then the oldest: KYCPort may sign with what works for as long as no other is proven.
+    fn make_room(&mut self, now: Timestamp) {
+        while self.secrets.len() > MAX_WEBHOOK_SECRETS {
+            let over = self.secrets.iter().rposition(|it| it.is_over(now));
+            let unproven = || self.secrets.iter().rposition(Entry::is_unproven);
+            match over.or_else(unproven) {
+                Some(at) => drop(self.secrets.remove(at)),
+                None => drop(self.secrets.pop()),
+            }
+        }
+    }
+
+    fn is_proven_by(&self, secret: &Secret) -> bool {
+        self.awaits_proof && self.secrets.first().map(|it| &it.secret) == Some(secret)
+    }
+
+    fn would_learn(&self, secret: &Secret) -> bool {
+        let is_new = |it: &Entry| it.secret == *secret && !it.works;
+        self.is_proven_by(secret) || self.secrets.iter().any(is_new)
+    }
+}
+
+impl Entry {
+    fn works_as(&self, secret: &Secret) -> bool {
+        self.works && self.secret == *secret
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        matches!(self.standing, Standing::Leaving(Some(until)) if until <= now)
+    }
+
+    /// What is named may yet sign.
+    fn is_unproven(&self) -> bool {
+        !self.works && matches!(self.standing, Standing::Leaving(_))
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::{
     fmt::{self, Debug},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use axum::{Router, http::Method};
+use bytes::Bytes;
+use http::HeaderMap;
 use kycport::{
     Clock as _, Config, ConfigBuilder, MemoryStore, RelyingParty,
     doctor::{Report, Verdict},
     mock::{Endpoint, MockIssuer, Rule},
+    secrets::Secrets,
     web::SessionStore,
+    webhook::sign_test_delivery,
 };
 use serde_json::json;
 use tower_sessions::{
@@ -253,6 +258,47 @@ async fn settings_are_looked_at() {
     let text = format!("{report}{report:?}").replace("canary-client", "");
     assert!(!text.contains("canary"), "{text}");
     assert!(!report.is_healthy());
+}
+
+#[tokio::test]
+async fn secrets_are_looked_at_as_they_are_after_a_reload() {
+    let kyc = MockIssuer::start().await;
+    let secrets = Arc::new(Mutex::new(Secrets::new()));
+    let own = Arc::clone(&secrets);
+    let config = Config::builder(kyc.client().id(), CALLBACK)
+        .issuer(kyc.issuer())
+        .discovery_url(kyc.discovery_url())
+        .clock(kyc.clock().clone())
+        .secrets(move || {
+            let secrets = own.lock().unwrap().clone();
+            async move { Ok::<_, ()>(secrets) }
+        });
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    let says = async |client: &str, webhook: &str| {
+        kycport.reload_secrets().await.unwrap();
+        let report = kycport.doctor().await;
+        for (name, said) in [("client", client), ("webhook secret", webhook)] {
+            let found = &report.line(name).unwrap().found;
+            assert!(found.ends_with(said), "{said}: {found}");
+        }
+    };
+    says("public client", "there is none").await;
+    *secrets.lock().unwrap() = Secrets::new()
+        .client_secret("a secret that KYCPort does not know")
+        .webhook_secret("the webhook secret of old");
+    says("not proven yet", "used: current").await;
+    let new = kycport::Secret::new("the webhook secret that is new");
+    *secrets.lock().unwrap() = Secrets::new()
+        .client_secret(kyc.client().secret().unwrap())
+        .webhook_secret(new.expose());
+    says("with a secret", "used: current, previous").await;
+    // What has left is named no more.
+    let verifier = kycport.webhook_verifier().build().unwrap();
+    let headers = HeaderMap::from_iter([sign_test_delivery(&new, b"{}")]);
+    let body = Bytes::from_static(b"{}");
+    verifier.verify(&headers, body).unwrap();
+    kyc.clock().advance(Duration::from_secs(96 * 3600));
+    says("with a secret", "used: current").await;
 }
 
 #[tokio::test]

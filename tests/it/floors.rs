@@ -68,7 +68,9 @@ const FLOORS: [(&str, &[&str]); 22] = [
     ),
     (
         "doctor",
-        &["clock", "config", "http", "kyc", "oidc", "web", "webhook"],
+        &[
+            "clock", "config", "http", "kyc", "oidc", "secrets", "web", "webhook",
+        ],
     ),
     (
         "relying_party",

@@ -204,9 +204,14 @@ async fn an_answer_that_any_secret_would_get_proves_nothing() {
         );
         drop(fault);
     }
-    let report = stage.reload(wrong).await;
+    let report = stage.reload(wrong.clone()).await;
     assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
     stage.sign_in().await.unwrap();
+    // It is not asked about again so soon.
+    stage.asked(Endpoint::Token);
+    let report = stage.reload(wrong).await;
+    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(stage.asked(Endpoint::Token), 0);
 }
 
 #[tokio::test]

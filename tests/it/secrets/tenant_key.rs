@@ -1,5 +1,7 @@
 //! The tenant's API key is replaced.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use kycport::{
     KycTier, Reloaded, Unproven,
@@ -142,6 +144,48 @@ async fn too_many_questions_prove_nothing_either() {
         report.tenant_api_key,
         Reloaded::Waits(Unproven::Unreachable)
     );
+}
+
+#[tokio::test]
+async fn what_a_trial_is_told_stops_no_live_question() {
+    let patient = Duration::from_millis(1);
+    let stage = Stage::with(|config| config.retries(3, patient, Duration::from_secs(10))).await;
+    let new = stage.rotate_key(OldSecret::Stays);
+    let on = stage.kyc.on(Endpoint::Status);
+    let _fault = on.fail(429).retry_after(3600).once();
+    let report = stage.reload(new.clone()).await;
+    let waits = Reloaded::Waits(Unproven::Unreachable);
+    assert_eq!(report.tenant_api_key, waits);
+    assert_eq!(stage.status().await, Ok(()));
+    stage.asked(Endpoint::Status);
+    // Trials heed it.
+    assert_eq!(stage.reload(new.clone()).await.tenant_api_key, waits);
+    assert_eq!(stage.asked(Endpoint::Status), 0);
+    stage.kyc.clock().advance(Duration::from_secs(3600));
+    let fault = stage.kyc.on(Endpoint::Status).fail(503).always();
+    assert_eq!(stage.reload(new).await.tenant_api_key, waits);
+    drop(fault);
+    assert_eq!(stage.asked(Endpoint::Status), 1, "a trial is sent once");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_tried_at_every_tick() {
+    let stage = Stage::new().await;
+    stage.kyc.clock().freeze();
+    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    let mut trials = Vec::new();
+    for minute in 0..=130 {
+        let report = stage.reload(wrong.clone()).await;
+        assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+        if stage.asked(Endpoint::Status) > 0 {
+            trials.push(minute);
+        }
+        stage.kyc.clock().advance(Duration::from_secs(60));
+    }
+    assert_eq!(trials, [0, 1, 3, 7, 15, 31, 63, 123]);
+    // Another is tried at once.
+    let new = stage.rotate_key(OldSecret::Stays);
+    assert_eq!(stage.reload(new).await.tenant_api_key, Reloaded::Proven);
 }
 
 #[tokio::test]

@@ -149,13 +149,62 @@ async fn a_leaked_one_is_forgotten_at_once_and_for_good() {
 #[tokio::test]
 async fn no_more_than_eight_are_believed() {
     let (stage, verifier) = stage().await;
-    for n in 1..=8 {
-        let secret = format!("{NEW} {n}");
-        stage.reload(Secrets::new().webhook_secret(secret)).await;
+    let new = |n| format!("{NEW} {n}");
+    let reload = async |n| stage.reload(Secrets::new().webhook_secret(new(n))).await;
+    for n in 1..=20 {
+        reload(n).await;
     }
     assert_eq!(verifier.secret_names().len(), 8);
+    // What works stays, for KYCPort has signed with none of the others.
+    assert_eq!(by(&verifier, OLD), "previous-7");
+    assert_eq!(by(&verifier, &new(13)), NOBODY);
+    // One that is not the newest, and has signed, stays as well.
+    assert_eq!(by(&verifier, &new(14)), "previous-6");
+    for n in 21..=40 {
+        reload(n).await;
+    }
+    assert_eq!(by(&verifier, OLD), "previous-7");
+    assert_eq!(by(&verifier, &new(14)), "previous-6");
+    assert_eq!(by(&verifier, &new(34)), NOBODY);
+    // What is over makes room before what is not proven.
+    assert_eq!(by(&verifier, &new(40)), "current");
+    stage.kyc.clock().advance(96 * HOUR);
+    assert_eq!(verifier.secret_names(), ["current"]);
+    for n in 41..=48 {
+        reload(n).await;
+    }
+    assert_eq!(by(&verifier, &new(40)), "previous-7");
+    assert_eq!(by(&verifier, &new(42)), "previous-6");
+    assert_eq!(by(&verifier, &new(41)), NOBODY);
+}
+
+#[tokio::test]
+async fn what_works_still_does_when_it_comes_back() {
+    let (stage, verifier) = stage().await;
+    let back = stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    assert_eq!(back.webhook_secret, Reloaded::Waits(Unproven::NoDelivery));
+    stage.reload(Secrets::new().webhook_secret(OLD)).await;
+    for n in 1..=20 {
+        let secret = format!("{NEWER} {n}");
+        stage.reload(Secrets::new().webhook_secret(secret)).await;
+    }
+    assert_eq!(by(&verifier, OLD), "previous-7");
+    assert_eq!(by(&verifier, NEW), NOBODY);
+}
+
+#[tokio::test]
+async fn of_those_that_have_all_signed_the_oldest_goes() {
+    let (stage, verifier) = stage().await;
+    for n in 1..=8 {
+        let secret = format!("{NEW} {n}");
+        let both = Secrets::new().webhook_secret(&secret);
+        stage.reload(both.previous_webhook_secret(NEWER)).await;
+        assert_eq!(by(&verifier, &secret), "current");
+    }
+    // The one that is named stays, though it has signed nothing.
+    assert_eq!(by(&verifier, NEWER), "previous");
     assert_eq!(by(&verifier, OLD), NOBODY);
-    assert_eq!(by(&verifier, &format!("{NEW} 1")), "previous-7");
+    assert_eq!(by(&verifier, &format!("{NEW} 2")), "previous-7");
 }
 
 #[tokio::test]
