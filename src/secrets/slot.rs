@@ -204,7 +204,11 @@ mod tests {
             assert_eq!(slot.offer(&new, now), Offer::Candidate);
             slot.refused(&new, now);
             now += Duration::from_secs(60 * minutes);
-            assert_eq!(slot.offer(&new, now - second), Offer::Rests, "{minutes}");
+            assert_eq!(
+                slot.offer(&new, now.saturating_sub(second)),
+                Offer::Rests,
+                "{minutes}"
+            );
         }
         slot.refused(&new, now);
         // Live requests try it all the same.
