@@ -159,7 +159,8 @@ where
     let trial = match slot.offer(secret, clock.monotonic()) {
         Offer::Unchanged => return Reloaded::Unchanged,
         Offer::Candidate => attempt(secret).await,
-        Offer::Rests => return waits(slot, Unproven::Refused),
+        // That was said when it was refused.
+        Offer::Rests => return Reloaded::Waits(Unproven::Refused),
     };
     let why = match trial {
         Trial::Accepted => {
@@ -173,10 +174,6 @@ where
         Trial::Unreachable => Unproven::Unreachable,
         Trial::Unclear => Unproven::Unclear,
     };
-    waits(slot, why)
-}
-
-fn waits(slot: &Slot, why: Unproven) -> Reloaded {
     observe::secret_waits(slot.kind().variable(), why.reason());
     Reloaded::Waits(why)
 }
@@ -188,13 +185,16 @@ fn take_up_webhook(live: &LiveSecrets, secrets: &Secrets, clock: &dyn Clock) -> 
     let previous = secrets.previous_webhook_secret.as_ref();
     let why = match live.webhook.offer(newest, previous, clock.now()) {
         WebhookOffer::Unchanged => return Reloaded::Unchanged,
+        WebhookOffer::Added => {
+            observe::webhook_secret_added(SecretKind::WebhookSecret.variable());
+            Unproven::NoDelivery
+        }
         WebhookOffer::AwaitsProof => Unproven::NoDelivery,
-        WebhookOffer::Forgotten => Unproven::Forgotten,
+        WebhookOffer::Forgotten => {
+            let why = Unproven::Forgotten;
+            observe::secret_waits(SecretKind::WebhookSecret.variable(), why.reason());
+            why
+        }
     };
-    let name = SecretKind::WebhookSecret.variable();
-    match why {
-        Unproven::NoDelivery => observe::webhook_secret_added(name),
-        _ => observe::secret_waits(name, why.reason()),
-    }
     Reloaded::Waits(why)
 }

@@ -23,7 +23,6 @@ use std::{
 use axum::{
     Extension, Form, Router,
     extract::{Request, State},
-    http::StatusCode,
     response::{Html, IntoResponse, Redirect},
     routing::{get, post},
 };
@@ -144,18 +143,17 @@ async fn home(
     State(sessions): State<Sessions>,
     Extension(number): Extension<Number>,
     person: Option<SignedIn>,
-) -> Result<impl IntoResponse, StatusCode> {
+) -> Result<impl IntoResponse, StoreUnavailable> {
     let Some(person) = person else {
         return Ok(Html(page::signed_out(number)));
     };
-    let listed = sessions.list(person.subject()).await;
-    let listed = listed.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let listed = sessions.list(person.subject()).await?;
     Ok(Html(page::devices(number, &person, &listed)))
 }
 
 #[derive(Deserialize)]
 struct End {
-    id: String,
+    id: SessionId,
 }
 
 /// Nobody's but the person's own: the store is asked whose it is.
@@ -163,10 +161,8 @@ async fn end(
     State(sessions): State<Sessions>,
     person: SignedIn,
     Form(end): Form<End>,
-) -> Result<Redirect, StatusCode> {
-    let id = SessionId::parse(&end.id).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let ended = sessions.end(person.subject(), &id).await;
-    ended.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+) -> Result<Redirect, StoreUnavailable> {
+    sessions.end(person.subject(), &end.id).await?;
     Ok(Redirect::to("/"))
 }
 

@@ -62,7 +62,9 @@ pub(crate) struct Believed {
 pub(crate) enum WebhookOffer {
     /// It is the newest already, and awaits nothing.
     Unchanged,
-    /// It is believed beside the old ones, and no delivery was signed with it yet.
+    /// It is believed from now on, beside the old ones.
+    Added,
+    /// It is believed already, and no delivery was signed with it yet.
     AwaitsProof,
     /// It was forgotten on purpose, and is not taken.
     Forgotten,
@@ -131,10 +133,10 @@ impl WebhookSecrets {
         }
         held.make_room(now);
         held.generation = held.generation.wrapping_add(1);
-        if held.awaits_proof {
-            WebhookOffer::AwaitsProof
-        } else {
-            WebhookOffer::Unchanged
+        match (is_new, held.awaits_proof) {
+            (true, _) => WebhookOffer::Added,
+            (false, true) => WebhookOffer::AwaitsProof,
+            (false, false) => WebhookOffer::Unchanged,
         }
     }
 

@@ -41,6 +41,7 @@ mod signed_in;
 mod step_up;
 mod store_check;
 mod tokens;
+mod unavailable;
 mod webhooks;
 
 pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};

@@ -91,11 +91,11 @@ pub(super) enum Problem {
     NotKnown { retry_after: Option<Duration> },
 }
 
-struct Text {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
-    detail: &'static str,
+pub(super) struct Text {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) title: &'static str,
+    pub(super) detail: &'static str,
     next: Next,
 }
 
@@ -190,7 +190,7 @@ impl Problem {
         response
     }
 
-    fn retry_after(self) -> Option<u64> {
+    pub(super) fn retry_after(self) -> Option<u64> {
         match self {
             Self::StoreUnavailable => Some(1),
             Self::Pending => Some(WAIT_SECONDS),
@@ -202,7 +202,7 @@ impl Problem {
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn text(self) -> Text {
+    pub(super) fn text(self) -> Text {
         let text = |status, code, title, detail, next| Text {
             status,
             code,

@@ -158,8 +158,18 @@ struct Process {
 }
 
 impl Process {
-    /// Starts it, and reads what it prints up to the line with `sign`.
+    /// Starts it, and reads what it prints up to the line with `sign`. One that chooses a port may
+    /// find it taken a moment later, and ends: it is started again.
     fn start(command: &mut Command, sign: &str) -> (Self, String) {
+        for _ in 0..5 {
+            if let Some(started) = Self::try_start(command, sign) {
+                return started;
+            }
+        }
+        panic!("{command:?} ends without saying {sign:?}");
+    }
+
+    fn try_start(command: &mut Command, sign: &str) -> Option<(Self, String)> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -170,13 +180,16 @@ impl Process {
         while !line.contains(sign) {
             line.clear();
             let read = output.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "{command:?} ended without saying {sign:?}");
+            if read == 0 {
+                child.wait().unwrap();
+                return None;
+            }
         }
         let process = Self {
             child,
             _output: output,
         };
-        (process, line)
+        Some((process, line))
     }
 }
 

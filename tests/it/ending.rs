@@ -325,7 +325,9 @@ async fn the_name_of_a_session_opens_nothing() {
     let store = stage.store.clone();
     let named = stage.kyc.serve(|config| {
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let unavailable = async || Err::<(), _>(StoreUnavailable);
         Router::new()
+            .route("/unavailable", get(unavailable))
             .route(
                 "/name",
                 get(async |person: SignedIn| person.session_id().to_string()),
@@ -338,6 +340,11 @@ async fn the_name_of_a_session_opens_nothing() {
         .header("cookie", &format!("{COOKIE}={key}"))
         .send();
     assert_eq!(page.await.unwrap().body(), id.as_str());
+    // And what a handler says of a store that does not work is what the layer would.
+    let page = browser.open(named.url("/unavailable")).await.unwrap();
+    page.assert_status(503);
+    assert_eq!(page.json()["code"], "store_unavailable");
+    assert_eq!(page.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
