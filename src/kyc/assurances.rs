@@ -31,6 +31,14 @@ const CACHE_DEADLINE: Duration = Duration::from_secs(1);
 /// The answer to a question, or why there is none: then nothing is known of the person.
 pub(crate) type Asked = Result<Assurance, NoAnswer>;
 
+/// An answer that was taken up.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) assurance: Assurance,
+    /// Whether it is remembered, so that all sessions go by it.
+    pub(crate) kept: Result<(), CacheUnavailable>,
+}
+
 /// KYCPort gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
@@ -74,7 +82,7 @@ struct Inner {
 #[derive(Clone)]
 struct Flight {
     number: u64,
-    answer: Shared<BoxFuture<'static, Asked>>,
+    answer: Shared<BoxFuture<'static, Result<Heard, NoAnswer>>>,
 }
 
 impl Assurances {
@@ -99,16 +107,16 @@ impl Assurances {
             // Of a clock that was set back since. It would be the newest until its time comes, and
             // everything that is heard until then would be lost on it.
             observe::cache_ahead();
-            let _ = self.forget(person).await;
+            self.forget(person).await;
             return None;
         }
         Some(latest)
     }
 
-    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
-        in_time(self.0.cache.forget(person))
-            .await
-            .inspect_err(|_| observe::cache_failed("write"))
+    async fn forget(&self, person: &PersonKey) {
+        if in_time(self.0.cache.forget(person)).await.is_err() {
+            observe::cache_failed("write");
+        }
     }
 
     /// What may be acted on without asking: good news no older than `max_age`. Bad news is kept
@@ -149,6 +157,14 @@ impl Assurances {
     where
         F: FnOnce() -> BoxFuture<'static, Asked>,
     {
+        self.hear(person, ask).await.map(|heard| heard.assurance)
+    }
+
+    /// The same, for whoever must know whether the answer is remembered.
+    pub(crate) async fn hear<F>(&self, person: &PersonKey, ask: F) -> Result<Heard, NoAnswer>
+    where
+        F: FnOnce() -> BoxFuture<'static, Asked>,
+    {
         let arrived_after = self.0.last.load(Ordering::SeqCst);
         let mut ask = Some(ask);
         loop {
@@ -174,7 +190,7 @@ impl Assurances {
         let flight = self
             .flight(person)
             .unwrap_or_else(|| self.start(person, ask()));
-        flight.answer.await
+        flight.answer.await.map(|heard| heard.assurance)
     }
 
     fn flight(&self, person: &PersonKey) -> Option<Flight> {
@@ -198,14 +214,11 @@ impl Assurances {
                 person: person_asked_about,
             };
             let flight = async move {
-                let answer = asked.await;
                 // A failure changes nothing of what is known.
-                if let Ok(assurance) = &answer {
-                    let note = landing.own.note(&landing.person, assurance.clone());
-                    // Whoever asked has the answer all the same.
-                    let _ = note.await;
-                }
-                answer
+                let assurance = asked.await?;
+                let note = landing.own.note(&landing.person, assurance.clone());
+                let kept = note.await;
+                Ok(Heard { assurance, kept })
             };
             let task = tokio::spawn(flight.in_current_span());
             task.await

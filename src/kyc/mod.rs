@@ -18,4 +18,4 @@ pub use requirement::{Requirement, Shortfall};
 pub use status::{StatusClient, StatusError};
 
 #[cfg(feature = "web")]
-pub(crate) use assurances::{Asked, Assurances, NoAnswer};
+pub(crate) use assurances::{Asked, Assurances, Heard, NoAnswer};

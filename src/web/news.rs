@@ -9,7 +9,8 @@ use crate::{
     cases::{Case, Decision},
     clock::{Clock, Timestamp},
     kyc::{
-        Assurance, AssuranceSource, Assurances, CacheUnavailable, NoAnswer, PersonKey, StatusClient,
+        Assurance, AssuranceSource, Assurances, CacheUnavailable, Heard, NoAnswer, PersonKey,
+        StatusClient,
     },
     observe,
     wire::kyc::{KycStatus, KycTier},
@@ -93,9 +94,8 @@ impl News {
             return Ok(None);
         }
         match self.ask(&person).await {
-            Ok(assurance) => {
-                // The question has noted it, and nobody has seen whether that went well.
-                self.assurances.note(&person, assurance.clone()).await?;
+            Ok(Heard { assurance, kept }) => {
+                kept?;
                 Ok(Some(assurance))
             }
             Err(NoAnswer::Failed { retry_after }) => Err(NotFelt::NotAsked { retry_after }),
@@ -140,7 +140,7 @@ impl News {
         self.assurances.note(person, worst).await
     }
 
-    async fn ask(&self, person: &PersonKey) -> Result<Assurance, NoAnswer> {
+    async fn ask(&self, person: &PersonKey) -> Result<Heard, NoAnswer> {
         let (status, subject) = (self.status.clone(), person.subject.clone());
         let ask = move || {
             async move {
@@ -149,6 +149,6 @@ impl News {
             }
             .boxed()
         };
-        self.assurances.ask(person, ask).await
+        self.assurances.hear(person, ask).await
     }
 }
