@@ -22,11 +22,12 @@ use kycport::{
     KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
     mock::{Endpoint, MockIssuer},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 use tower_service::Service as _;
+
+#[path = "shared/wire.rs"]
+mod wire;
+
+use wire::Wire;
 
 const ROUNDS: usize = 200;
 const BATCH: u32 = 200;
@@ -60,12 +61,12 @@ async fn main() {
     rounds.report("in process (tower)");
 
     let mut wires = [
-        Wire::connect(&stage, PATHS[0]).await,
-        Wire::connect(&stage, PATHS[1]).await,
+        connect(&stage, PATHS[0]).await,
+        connect(&stage, PATHS[1]).await,
     ];
     let mut rounds = Rounds::default();
     for round in 0..WARM_UP + ROUNDS {
-        let times = [wires[0].batch().await, wires[1].batch().await];
+        let times = [over(&mut wires[0]).await, over(&mut wires[1]).await];
         if round >= WARM_UP {
             rounds.push(times);
         }
@@ -150,49 +151,13 @@ async fn in_process(stage: &Stage, path: &str) -> Duration {
     start.elapsed() / BATCH
 }
 
-/// One connection that stays open, and the request to send on it.
-struct Wire {
-    socket: TcpStream,
-    request: Vec<u8>,
+async fn connect(stage: &Stage, path: &str) -> Wire {
+    let address = stage.running.url("").replace("http://", "");
+    Wire::connect(&address, path, Some(&stage.cookie)).await
 }
 
-impl Wire {
-    async fn connect(stage: &Stage, path: &str) -> Self {
-        let address = stage.running.url("").replace("http://", "");
-        let socket = TcpStream::connect(&address).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        let cookie = &stage.cookie;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\n\r\n");
-        Self {
-            socket,
-            request: request.into_bytes(),
-        }
-    }
-
-    async fn batch(&mut self) -> Duration {
-        let mut buffer = [0; 4096];
-        let start = Instant::now();
-        for _ in 0..BATCH {
-            self.socket.write_all(&self.request).await.unwrap();
-            let mut got = 0;
-            while !is_whole(&buffer[..got]) {
-                let n = self.socket.read(&mut buffer[got..]).await.unwrap();
-                assert!(n > 0, "the server hung up");
-                got += n;
-            }
-        }
-        start.elapsed() / BATCH
-    }
-}
-
-fn is_whole(answer: &[u8]) -> bool {
-    let text = std::str::from_utf8(answer).unwrap();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    length.unwrap().parse() == Ok(body.len())
+async fn over(wire: &mut Wire) -> Duration {
+    let start = Instant::now();
+    wire.ask(usize::try_from(BATCH).unwrap()).await;
+    start.elapsed() / BATCH
 }

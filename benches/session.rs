@@ -23,12 +23,14 @@ use kycport::{
     mock::MockIssuer,
     web::{SealedStore, SealingKeys, SessionStore},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 use tower_service::Service as _;
 use tower_sessions::{MemoryStore as PlainStore, Session, SessionManagerLayer};
+
+#[path = "shared/wire.rs"]
+mod wire;
+
+use wire::Wire;
 
 const ROUNDS: usize = 40;
 const BATCH: u32 = 500;
@@ -65,12 +67,12 @@ async fn main() {
     println!("over a kept-alive loopback connection, time of one request:");
     let mut wires = Vec::new();
     for contender in &contenders {
-        wires.push(Wire::connect(contender).await);
+        wires.push(connect(contender).await);
     }
     let mut times: [Vec<Duration>; 4] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         for (wire, times) in wires.iter_mut().zip(&mut times) {
-            let time = wire.batch().await;
+            let time = over(wire).await;
             if round >= WARM_UP {
                 times.push(time);
             }
@@ -193,54 +195,17 @@ async fn in_process(contender: &Contender) -> Duration {
     start.elapsed() / BATCH
 }
 
-/// One connection that stays open, and the request to send on it.
-struct Wire {
-    socket: TcpStream,
-    request: Vec<u8>,
+/// A connection to the app, which listens from now on.
+async fn connect(contender: &Contender) -> Wire {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let app = contender.app.clone();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Wire::connect(&address, "/", contender.cookie.as_deref()).await
 }
 
-impl Wire {
-    async fn connect(contender: &Contender) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let app = contender.app.clone();
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        let socket = TcpStream::connect(address).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        let cookie = contender
-            .cookie
-            .as_ref()
-            .map(|cookie| format!("cookie: {cookie}\r\n"))
-            .unwrap_or_default();
-        let request = format!("GET / HTTP/1.1\r\nhost: {address}\r\n{cookie}\r\n").into_bytes();
-        Self { socket, request }
-    }
-
-    async fn batch(&mut self) -> Duration {
-        let mut buffer = [0; 4096];
-        let start = Instant::now();
-        for _ in 0..BATCH {
-            self.socket.write_all(&self.request).await.unwrap();
-            let mut got = 0;
-            // The body is the last line and begins with a greeting.
-            while !is_whole(&buffer[..got]) {
-                let n = self.socket.read(&mut buffer[got..]).await.unwrap();
-                assert!(n > 0, "the server hung up");
-                got += n;
-            }
-        }
-        start.elapsed() / BATCH
-    }
-}
-
-fn is_whole(answer: &[u8]) -> bool {
-    let text = std::str::from_utf8(answer).unwrap();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    length.unwrap().parse() == Ok(body.len())
+async fn over(wire: &mut Wire) -> Duration {
+    let start = Instant::now();
+    wire.ask(usize::try_from(BATCH).unwrap()).await;
+    start.elapsed() / BATCH
 }

@@ -40,6 +40,8 @@ mod stage;
 #[path = "../../tests/it/visitor.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod visitor;
+#[path = "../shared/wire.rs"]
+mod wire;
 
 const COUNT: usize = 100_000;
 

@@ -2,20 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use fred::interfaces::KeysInterface as _;
-use kycport::mock::MockIssuer;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
-
 use crate::{
     app_process::{Cache, Kept, Sealing, Wish, migrate},
     machine,
     servers::{Disk, Server},
     stage::{App, float, wish},
     visitor::session_cookie,
+    wire::Wire,
 };
+use fred::interfaces::KeysInterface as _;
+use kycport::mock::MockIssuer;
 
 /// So many connections are kept alive, each with a session and one request at a time.
 const CLIENTS: usize = 32;
@@ -53,13 +49,16 @@ impl Contender {
         server: Option<&Server>,
     ) -> Self {
         let app = App::start(kyc, wish);
+        let address = format!("127.0.0.1:{}", app.process.port());
         let mut wires = Vec::new();
         for _ in 0..CLIENTS {
-            let cookie = match wish.kept {
-                Kept::Nowhere => String::new(),
-                _ => session_cookie(&app.sign_in(&kyc.person("somebody").create()).await),
+            let cookie = if wish.kept == Kept::Nowhere {
+                None
+            } else {
+                let key = app.sign_in(&kyc.person("somebody").create()).await;
+                Some(session_cookie(&key))
             };
-            wires.push(Wire::connect(app.process.port(), &cookie).await);
+            wires.push(Wire::connect(&address, "/hello", cookie.as_deref()).await);
         }
         Self {
             name,
@@ -230,53 +229,4 @@ fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// One connection that stays open, and the request to send on it.
-struct Wire {
-    socket: TcpStream,
-    request: Vec<u8>,
-}
-
-impl Wire {
-    async fn connect(port: u16, cookie: &str) -> Self {
-        let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        let mut request = format!("GET /hello HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n");
-        if !cookie.is_empty() {
-            request.push_str("cookie: ");
-            request.push_str(cookie);
-            request.push_str("\r\n");
-        }
-        request.push_str("\r\n");
-        Self {
-            socket,
-            request: request.into_bytes(),
-        }
-    }
-
-    async fn ask(&mut self, times: usize) {
-        let mut buffer = [0; 4096];
-        for _ in 0..times {
-            self.socket.write_all(&self.request).await.unwrap();
-            let mut got = 0;
-            while !is_whole(&buffer[..got]) {
-                let n = self.socket.read(&mut buffer[got..]).await.unwrap();
-                assert!(n > 0, "the app hung up");
-                got += n;
-            }
-        }
-    }
-}
-
-fn is_whole(answer: &[u8]) -> bool {
-    let text = std::str::from_utf8(answer).unwrap();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    length.unwrap().parse() == Ok(body.len())
 }
