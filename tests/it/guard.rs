@@ -18,7 +18,7 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-use crate::support::stage;
+use crate::support::{BrokenCache, stage};
 
 /// The mock, and an app that counts how often a guarded handler ran.
 struct Stage {
@@ -684,28 +684,9 @@ async fn a_token_that_userinfo_never_takes_sends_nobody_in_circles() {
     assert_eq!(stage.ran(), 0);
 }
 
-/// Fails when asked, when told, or both.
-#[derive(Debug, Clone, Copy)]
-struct FailingCache;
-
-#[async_trait::async_trait]
-impl AssuranceCache for FailingCache {
-    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-}
-
 #[tokio::test]
 async fn a_cache_that_does_not_work_costs_questions_and_lets_nobody_in() {
-    let stage = Stage::new(|config| once(config).assurance_cache(FailingCache)).await;
+    let stage = Stage::new(|config| once(config).assurance_cache(BrokenCache)).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     for asked in 1..=3 {

@@ -29,6 +29,12 @@ async fn renewing_stage() -> Stage {
     stage_on(kyc.await.unwrap(), 1000, |config| config).await
 }
 
+/// Plays the scene on every engine, where KYCPort gives refresh tokens.
+async fn renewing_everywhere(scene: impl AsyncFn(Stage)) {
+    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
+    everywhere_with(renewing, |app| app, scene).await;
+}
+
 async fn signed_in(stage: &Stage) -> Browser {
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login");
@@ -295,87 +301,72 @@ async fn a_client_that_hangs_up_loses_no_rotated_token() {
 #[tokio::test]
 async fn a_renewal_under_way_does_not_bring_a_session_back() {
     // cases 98, P7
-    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
-    everywhere_with(
-        renewing,
-        |app| app,
-        async |stage| {
-            let browser = signed_in_a_while(&stage).await;
-            let stolen = browser.clone();
-            let gate = stage.kyc.on(Endpoint::Token).hold();
-            let (slow, url) = (browser.clone(), stage.app.url("/token"));
-            let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
-            gate.wait_for(1).await;
-            browser
-                .post_form(stage.app.url("/auth/logout"), &[])
-                .await
-                .unwrap()
-                .assert_ok();
-            gate.release();
-            under_way.await.unwrap();
+    renewing_everywhere(async |stage| {
+        let browser = signed_in_a_while(&stage).await;
+        let stolen = browser.clone();
+        let gate = stage.kyc.on(Endpoint::Token).hold();
+        let (slow, url) = (browser.clone(), stage.app.url("/token"));
+        let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
+        gate.wait_for(1).await;
+        browser
+            .post_form(stage.app.url("/auth/logout"), &[])
+            .await
+            .unwrap()
+            .assert_ok();
+        gate.release();
+        under_way.await.unwrap();
 
-            assert_eq!(me(&stage, &stolen).await, 401);
-            token(&stage, &stolen).await.assert_status(303);
-            // Redis writes over nothing that is gone.
-            if stage.engine.starts_with("redis") {
-                assert_eq!(stage.store.records(TOKENS).await.len(), 0);
-            }
-        },
-    )
+        assert_eq!(me(&stage, &stolen).await, 401);
+        token(&stage, &stolen).await.assert_status(303);
+        // Redis writes over nothing that is gone.
+        if stage.engine.starts_with("redis") {
+            assert_eq!(stage.store.records(TOKENS).await.len(), 0);
+        }
+    })
     .await;
 }
 
 #[tokio::test]
 async fn of_two_instances_that_renew_at_once_one_asks_on_every_engine() {
     // cases 53, 97
-    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
-    everywhere_with(
-        renewing,
-        |app| app,
-        async |stage| {
-            let browser = signed_in_a_while(&stage).await;
-            for round in [1, 2] {
-                let gate = stage.kyc.on(Endpoint::Token).hold();
-                // Each has seen twice that it has run out: once to use it, and once to renew it.
-                for _ in 0..2 {
-                    stage.store.let_meet(TOKENS, 2);
-                }
-                let letting = async {
-                    gate.wait_for(1).await;
-                    gate.release();
-                };
-                let (here, there) = (browser.clone(), browser.clone());
-                let (one, other, ()) =
-                    tokio::join!(token(&stage, &here), token(&stage, &there), letting);
-                one.assert_ok();
-                other.assert_ok();
-                stage.kyc.requests(Endpoint::Token).assert_count(round);
-                assert_eq!(stage.store.records(RENEWAL).await.len(), 0);
-                stage.kyc.clock().advance(16 * MINUTE);
+    renewing_everywhere(async |stage| {
+        let browser = signed_in_a_while(&stage).await;
+        for round in [1, 2] {
+            let gate = stage.kyc.on(Endpoint::Token).hold();
+            // Each has seen twice that it has run out: once to use it, and once to renew it.
+            for _ in 0..2 {
+                stage.store.let_meet(TOKENS, 2);
             }
-            assert_eq!(me(&stage, &browser).await, 200);
-        },
-    )
+            let letting = async {
+                gate.wait_for(1).await;
+                gate.release();
+            };
+            let (here, there) = (browser.clone(), browser.clone());
+            let (one, other, ()) =
+                tokio::join!(token(&stage, &here), token(&stage, &there), letting);
+            one.assert_ok();
+            other.assert_ok();
+            stage.kyc.requests(Endpoint::Token).assert_count(round);
+            assert_eq!(stage.store.records(RENEWAL).await.len(), 0);
+            stage.kyc.clock().advance(16 * MINUTE);
+        }
+        assert_eq!(me(&stage, &browser).await, 200);
+    })
     .await;
 }
 
 #[tokio::test]
 async fn a_failed_renewal_is_repeated_at_once_by_the_other_instance_on_every_engine() {
     // case 54
-    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
-    everywhere_with(
-        renewing,
-        |app| app,
-        async |stage| {
-            let browser = signed_in_a_while(&stage).await;
-            let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-            token(&stage, &browser).await.assert_status(502);
-            fault.assert_hit();
-            // Nobody advances the clock: there is nothing to wait for.
-            token(&stage, &browser).await.assert_ok();
-            stage.kyc.requests(Endpoint::Token).assert_count(2);
-        },
-    )
+    renewing_everywhere(async |stage| {
+        let browser = signed_in_a_while(&stage).await;
+        let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
+        token(&stage, &browser).await.assert_status(502);
+        fault.assert_hit();
+        // Nobody advances the clock: there is nothing to wait for.
+        token(&stage, &browser).await.assert_ok();
+        stage.kyc.requests(Endpoint::Token).assert_count(2);
+    })
     .await;
 }
 

@@ -14,7 +14,6 @@ use kycport::{
     Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
     RunningApp, Secret, SignedIn,
     cases::{CaptureFile, Upload},
-    kyc::{AssuranceCache, CacheUnavailable, PersonKey},
     mock::{
         Browser, DeliveryTamper, Endpoint, MockIssuer, OldSecret, Page, Person, Tamper, samples,
     },
@@ -29,7 +28,7 @@ use crate::{
     desk::{Act, Desk},
     faulty_store::{ACTIVITY, FaultyStore, Op, SESSION, SIGN_INS, TOKENS},
     secrets,
-    support::tenant_app_of,
+    support::{BrokenCache, tenant_app_of},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -536,24 +535,5 @@ impl Story {
         );
         new.load(&Id(7)).await.unwrap_err();
         self.canaries.push("canary-record".to_owned());
-    }
-}
-
-/// Fails whatever is asked of it.
-#[derive(Debug)]
-struct BrokenCache;
-
-#[async_trait::async_trait]
-impl AssuranceCache for BrokenCache {
-    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
     }
 }

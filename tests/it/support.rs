@@ -14,6 +14,7 @@ use axum::{
 use kycport::{
     Assurance, BearerToken, ConfigBuilder, KycTier, MemoryStore, RelyingParty, RunningApp,
     SignedIn,
+    kyc::{AssuranceCache, CacheUnavailable, PersonKey},
     mock::{MockIssuer, Person},
     web::{Assured, SessionLayer, SessionStore},
 };
@@ -149,4 +150,23 @@ pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Fails whatever is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BrokenCache;
+
+#[async_trait::async_trait]
+impl AssuranceCache for BrokenCache {
+    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
+
+    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
+        Err(CacheUnavailable)
+    }
 }
