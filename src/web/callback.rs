@@ -8,6 +8,7 @@ use super::{
     context::RequestContext,
     pending::{StepUp, Take},
     problem::{Audience, Problem},
+    records::StoreUnavailable,
     redirect::see_other,
     return_to::ReturnTo,
     session_id::SessionId,
@@ -47,6 +48,12 @@ struct Refusal {
     step_up: Option<String>,
 }
 
+impl From<StoreUnavailable> for Refusal {
+    fn from(error: StoreUnavailable) -> Self {
+        Problem::from(error).into()
+    }
+}
+
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         Self {
@@ -69,8 +76,7 @@ async fn finish(
     let take = context
         .pending()
         .take(params.state(), context.browser_key())
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+        .await?;
     let login = match take {
         Take::Taken(login) => login,
         Take::AlreadyTaken(return_to) => {
@@ -85,11 +91,7 @@ async fn finish(
         .finish(login.transaction, params)
         .await
         .map_err(|error| problem(error, context))?;
-    let epoch = context
-        .sessions()
-        .epoch_of(&sign_in)
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+    let epoch = context.sessions().epoch_of(&sign_in).await?;
     let person = (
         sign_in.claims.issuer.clone(),
         sign_in.claims.subject.clone(),
@@ -102,14 +104,9 @@ async fn finish(
         context
             .sessions()
             .end(&SessionId::of(old), Cause::Replaced)
-            .await
-            .map_err(|_| Problem::StoreUnavailable)?;
+            .await?;
     }
-    let (key, live) = context
-        .sessions()
-        .begin(sign_in, epoch)
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+    let (key, live) = context.sessions().begin(sign_in, epoch).await?;
     context.assessor().note_sign_in(&live.session).await;
     context.set_session_cookie(&key);
     let purpose = login
@@ -139,10 +136,7 @@ async fn same_person(
     step_up: &StepUp,
     (issuer, subject): &(String, String),
 ) -> Result<(), Problem> {
-    let now = context
-        .session()
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+    let now = context.session().await?;
     let is_who_left = *issuer == step_up.issuer && *subject == step_up.subject;
     let is_who_is_here =
         now.is_none_or(|live| live.session.issuer == *issuer && live.session.subject == *subject);
@@ -174,10 +168,9 @@ async fn judge_step_up(
 
 /// A reload, the back button, a double click: nothing is done twice. Who is signed in goes on.
 async fn already_taken(context: &RequestContext, return_to: ReturnTo) -> Result<ReturnTo, Problem> {
-    match context.session().await {
-        Ok(Some(_)) => Ok(return_to),
-        Ok(None) => Err(Problem::FinishedLogin),
-        Err(_) => Err(Problem::StoreUnavailable),
+    match context.session().await? {
+        Some(_) => Ok(return_to),
+        None => Err(Problem::FinishedLogin),
     }
 }
 

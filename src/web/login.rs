@@ -79,11 +79,7 @@ pub(super) async fn begin(
         step_up: wanted.step_up,
         browser: browser.clone(),
     };
-    context
-        .pending()
-        .add(login)
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+    context.pending().add(login).await?;
     // As long as the login is remembered: without the cookie, "too late" and "already done" would
     // both look like another browser's login.
     let lifetime = context

@@ -84,26 +84,21 @@ async fn end_here(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
     };
-    let ended = context
+    context
         .sessions()
         .end(&SessionId::of(key), Cause::Logout)
-        .await;
-    ended.map_err(|_| Problem::StoreUnavailable)
+        .await?;
+    Ok(())
 }
 
 /// Without a live session it is not known whose the others are, and that is said: who reads "signed
 /// out" must not think of them as ended.
 async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
-    let live = context
-        .session()
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?
-        .ok_or(Problem::SignedOut)?;
+    let live = context.session().await?.ok_or(Problem::SignedOut)?;
     let sessions = context.sessions();
     sessions
         .end_all(live.session.person(), Cause::LogoutEverywhere)
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+        .await?;
     // Dead already; its records would expire by themselves.
     let _ = sessions.end(&live.id, Cause::Logout).await;
     Ok(())

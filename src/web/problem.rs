@@ -9,7 +9,9 @@ use http::{
     header::{ACCEPT, RETRY_AFTER},
 };
 
-use super::{context::RequestContext, headers, page, problem_json::ProblemJson};
+use super::{
+    context::RequestContext, headers, page, problem_json::ProblemJson, records::StoreUnavailable,
+};
 use crate::{kyc::Shortfall, observe};
 
 /// Who is asking.
@@ -111,6 +113,12 @@ enum Next {
 
 /// How often a page that waits asks again.
 const WAIT_SECONDS: u64 = 5;
+
+impl From<StoreUnavailable> for Problem {
+    fn from(_: StoreUnavailable) -> Self {
+        Self::StoreUnavailable
+    }
+}
 
 impl Problem {
     /// How a person who falls short is told.

@@ -47,10 +47,7 @@ async fn begin(
     let query = uri.query().unwrap_or_default();
     let return_to = login::return_to(query, settings);
     let tier = tier(query).ok_or(Problem::UnknownTier)?;
-    let live = context
-        .session()
-        .await
-        .map_err(|_| Problem::StoreUnavailable)?;
+    let live = context.session().await?;
     let Some(live) = live else {
         // First who, then how well.
         return Ok(settings.login_path_back_to(&return_to));
