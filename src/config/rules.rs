@@ -9,6 +9,7 @@ use crate::{
     http::{Origin, Trust, is_transport_secure},
     oidc::RESERVED_PARAMETERS,
     secret::Secret,
+    secrets::SecretFlaw,
 };
 
 /// The host without `www`, on which KYCPort's OAuth routes break (K3).
@@ -111,10 +112,10 @@ pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigEr
 /// A secret. What is wrong with it is told, never what it is.
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
-    if text.chars().any(char::is_control) {
-        return Err(setting.refuse("a control character", "Copy it from KYCPort's console"));
+    match SecretFlaw::of_text(text) {
+        Some(_) => Err(setting.refuse("a control character", "Copy it from KYCPort's console")),
+        None => Ok(Secret::new(text)),
     }
-    Ok(Secret::new(text))
 }
 
 /// A key for names in the log: too long to be tried.
@@ -203,14 +204,14 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
 /// Text that is there, without white space around it: a blank or a trailing newline is a mistake in
 /// a secret's file that costs an afternoon to find.
 pub(super) fn clean(setting: Setting, text: &str) -> Result<(), ConfigError> {
-    if text.trim().is_empty() {
-        return Err(setting.refuse("it is blank", "Set it, or do not define it at all"));
-    }
-    if text.trim() != text {
-        return Err(setting.refuse(
-            "there is white space before or after it",
+    match SecretFlaw::of_text(text) {
+        Some(flaw @ SecretFlaw::Blank) => {
+            Err(setting.refuse(flaw.to_string(), "Set it, or do not define it at all"))
+        }
+        Some(flaw @ SecretFlaw::WhiteSpace) => Err(setting.refuse(
+            flaw.to_string(),
             "Remove it; a file that ends in a newline is a frequent cause",
-        ));
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }

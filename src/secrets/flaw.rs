@@ -32,14 +32,18 @@ impl SecretFlaw {
             kind,
             SecretKind::WebhookSecret | SecretKind::PreviousWebhookSecret
         );
+        let is_short = is_webhook && text.len() < MIN_WEBHOOK_SECRET_BYTES;
+        Self::of_text(text).or(is_short.then_some(Self::Short))
+    }
+
+    /// What is wrong with it whatever it is for.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
         if text.trim().is_empty() {
             Some(Self::Blank)
         } else if text.trim() != text {
             Some(Self::WhiteSpace)
         } else if text.chars().any(char::is_control) {
             Some(Self::ControlCharacter)
-        } else if is_webhook && text.len() < MIN_WEBHOOK_SECRET_BYTES {
-            Some(Self::Short)
         } else {
             None
         }
