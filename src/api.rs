@@ -30,8 +30,9 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The longest id that is asked about, in bytes.
 pub(crate) const MAX_ID_BYTES: usize = 255;
 
-/// Nobody's id. KYCPort looks at the key first, and only then for the person (K47).
-const NOBODY: &str = "kycport-nobody";
+/// Nobody's id, to ask about for the sake of the key. KYCPort looks at the key first, and only then
+/// for the person (K47).
+pub(crate) const NOBODY: &str = "kycport-nobody";
 
 /// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them; a
 /// trial of a key has its own, for what it is told is no matter of those who ask with a good one.

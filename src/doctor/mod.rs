@@ -11,7 +11,7 @@ mod tenant_key;
 
 pub use report::{Line, Report, Verdict};
 
-use crate::{config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
+use crate::{api, config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 
 /// Looks at everything but the store.
 pub(crate) async fn examine(
@@ -49,7 +49,7 @@ async fn lines(
         (checkup, config.clock.now())
     };
     let ((checkup, until), answer, store) =
-        tokio::join!(looking, status.status(tenant_key::NOBODY), store);
+        tokio::join!(looking, status.status(api::NOBODY), store);
     let asked = provider::Asked { from, until };
     let mut lines = vec![
         settings::redirect_uri(config),

@@ -5,9 +5,6 @@ use crate::kyc::{Assurance, StatusError};
 
 pub(super) const TENANT_KEY: &str = "tenant key";
 
-/// Nobody's id. KYCPort looks at the key first, and only then for the person (K47).
-pub(super) const NOBODY: &str = "kycport-doctor-nobody";
-
 const NOT_THE_API: &str = "Compare KYCPORT_API_BASE_URL with what KYCPort documents";
 
 pub(super) fn line(answer: &Result<Assurance, StatusError>) -> Line {

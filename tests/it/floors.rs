@@ -69,7 +69,7 @@ const FLOORS: [(&str, &[&str]); 22] = [
     (
         "doctor",
         &[
-            "clock", "config", "http", "kyc", "oidc", "secrets", "web", "webhook",
+            "api", "clock", "config", "http", "kyc", "oidc", "secrets", "web", "webhook",
         ],
     ),
     (
