@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{kind::SecretKind, slot::Slot, webhook::WebhookSecrets};
 use crate::secret::Secret;
@@ -14,7 +14,7 @@ pub(crate) struct LiveSecrets {
     pub(crate) tenant_key: Arc<Slot>,
     pub(crate) webhook: Arc<WebhookSecrets>,
     /// Reloads take turns. No request waits for one.
-    turns: Arc<Semaphore>,
+    turns: Arc<Mutex<()>>,
 }
 
 impl LiveSecrets {
@@ -28,12 +28,12 @@ impl LiveSecrets {
             client: Arc::new(Slot::new(SecretKind::ClientSecret, client)),
             tenant_key: Arc::new(Slot::new(SecretKind::TenantApiKey, tenant_key)),
             webhook: Arc::new(WebhookSecrets::new(webhook, previous_webhook)),
-            turns: Arc::new(Semaphore::new(1)),
+            turns: Arc::default(),
         }
     }
 
-    /// The turn of one reload. None never happens: nobody ends the turns.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+    /// The turn of one reload.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turns.lock().await
     }
 }
