@@ -90,13 +90,18 @@ impl ExchangeError {
     pub(super) fn is_of_the_client(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == INVALID_CLIENT)
     }
+
+    /// Whether the code or the refresh token is not good, or not any more.
+    pub(crate) fn is_of_the_grant(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == INVALID_GRANT)
+    }
 }
 
 /// What a trial's answer says of the secret: there is no such code, for a client that is believed.
 pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
     match answer {
         Err(error) if error.is_of_the_client() => Said::No,
-        Err(ExchangeError::Refused { code, .. }) if code == INVALID_GRANT => Said::Yes,
+        Err(error) if error.is_of_the_grant() => Said::Yes,
         Ok(_) | Err(ExchangeError::Refused { .. } | ExchangeError::InvalidAnswer) => Said::Unclear,
         Err(ExchangeError::Transport(_) | ExchangeError::Unavailable { .. }) => Said::Nothing,
     }

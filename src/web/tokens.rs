@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     observe::{self, Cause, LogKey, Reason},
-    oidc::{ExchangeError, OidcClient, SignInError},
+    oidc::{OidcClient, SignInError},
     secret::Secret,
 };
 
@@ -190,9 +190,7 @@ impl AccessTokens {
                     .await?;
                 Ok(token)
             }
-            Err(SignInError::Exchange(ExchangeError::Refused { code, .. }))
-                if code == "invalid_grant" =>
-            {
+            Err(SignInError::Exchange(error)) if error.is_of_the_grant() => {
                 match self.renewed_elsewhere(&live.id, refresh_token).await? {
                     Some(Standing::Good(token)) => return Ok(token),
                     // Whoever asks next begins with what is there now.
