@@ -24,6 +24,7 @@ mod reload;
 mod relying_party;
 mod secret;
 pub mod secrets;
+pub mod store;
 mod strict_json;
 #[cfg(feature = "mock")]
 mod testing;

@@ -16,3 +16,11 @@ pub(crate) fn replay_store_full(capacity: usize) {
         capacity, "the replay store in memory is full"
     );
 }
+
+/// The memory store holds as many events as it may, and refuses a new one.
+pub(crate) fn memory_store_full(capacity: usize) {
+    tracing::warn!(
+        name: "kycport.store.full", target: "kycport::store",
+        capacity, "the memory store is full of events that must be remembered: use a shared store"
+    );
+}

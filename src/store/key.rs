@@ -1,0 +1,238 @@
+//! Where a record is: namespaces, owners, families and ids.
+
+use std::fmt;
+
+use rand::Rng as _;
+use sha2::{Digest as _, Sha256};
+
+/// Length of each part of a key, in bytes.
+const PART: usize = 16;
+
+/// Kind of a record. The number is part of the stored key and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Family {
+    /// Signed-in session.
+    Session = 1,
+    /// Time of a session's last use.
+    Activity = 2,
+    /// Tokens of a session.
+    Tokens = 3,
+    /// Lease on the refresh of a session's tokens.
+    RefreshLease = 4,
+    /// Latest assurance of a person.
+    Assurance = 5,
+    /// Key that seals pending logins, one per namespace.
+    LoginKey = 6,
+    /// Record that a check writes, reads and removes.
+    Check = 7,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 7] = [
+        Self::Session,
+        Self::Activity,
+        Self::Tokens,
+        Self::RefreshLease,
+        Self::Assurance,
+        Self::LoginKey,
+        Self::Check,
+    ];
+
+    /// The number in stored keys.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The family of a number, if it is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.number() == number)
+    }
+
+    /// Short name for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Activity => "activity",
+            Self::Tokens => "tokens",
+            Self::RefreshLease => "refresh_lease",
+            Self::Assurance => "assurance",
+            Self::LoginKey => "login_key",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// Kind of a lease. The number is part of the stored key and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum LeaseFamily {
+    /// Login that is being completed.
+    Login = 1,
+    /// Webhook event that is being handled.
+    Event = 2,
+    /// Scheduled job.
+    Job = 3,
+}
+
+impl LeaseFamily {
+    /// The number in stored keys.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Whose a record is: a person within the namespace of one issuer and one client. An all-zero `id`
+/// stands for the namespace itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// Namespace of an issuer and a client.
+    pub namespace: [u8; PART],
+    /// Owner within the namespace.
+    pub id: [u8; PART],
+}
+
+impl Owner {
+    /// The owner of records that belong to the namespace as a whole.
+    pub const fn namespace(namespace: [u8; PART]) -> Self {
+        Self {
+            namespace,
+            id: [0; PART],
+        }
+    }
+
+    /// Namespace and id in one, for engines with a single key column.
+    pub fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let (namespace, id) = bytes.split_at_mut(PART);
+        namespace.copy_from_slice(&self.namespace);
+        id.copy_from_slice(&self.id);
+        bytes
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Owner(…)")
+    }
+}
+
+/// Id of a record within its owner and family.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub [u8; PART]);
+
+impl RecordId {
+    /// The id of a record of which an owner has one.
+    pub const ONLY: Self = Self([0; PART]);
+}
+
+impl fmt::Debug for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordId(…)")
+    }
+}
+
+/// Key of a record within its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Kind of the record.
+    pub family: Family,
+    /// Id within the family.
+    pub id: RecordId,
+}
+
+impl RecordKey {
+    /// Names a record.
+    pub const fn new(family: Family, id: RecordId) -> Self {
+        Self { family, id }
+    }
+
+    /// Names the one record of its family.
+    pub const fn only(family: Family) -> Self {
+        Self::new(family, RecordId::ONLY)
+    }
+}
+
+/// Key of a lease.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseKey {
+    /// Namespace of an issuer and a client.
+    pub namespace: [u8; PART],
+    /// Kind of the lease.
+    pub family: LeaseFamily,
+    /// Id within the namespace and family.
+    pub id: [u8; PART],
+}
+
+impl LeaseKey {
+    /// Key of the lease on something with a name. The id is the first half of a SHA-256 over the
+    /// parts, each with its length, so that no two lists of parts meet.
+    pub fn of(namespace: [u8; PART], family: LeaseFamily, parts: &[&str]) -> Self {
+        Self {
+            namespace,
+            family,
+            id: digest("kycport lease", parts),
+        }
+    }
+}
+
+impl fmt::Debug for LeaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseKey")
+            .field("family", &self.family)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Proof of holding a lease: 128 random bits that the caller draws. The token fences: whoever was
+/// replaced by another token settles nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseToken(pub [u8; PART]);
+
+impl LeaseToken {
+    /// Draws a new token.
+    pub fn random() -> Self {
+        let mut bytes = [0; PART];
+        rand::rng().fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for LeaseToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LeaseToken(…)")
+    }
+}
+
+/// First 128 bits of a SHA-256 over a label and some parts, each preceded by its length.
+pub(crate) fn digest(label: &str, parts: &[&str]) -> [u8; PART] {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(&label).chain(parts) {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Family, digest};
+
+    #[test]
+    fn parts_are_not_confused_with_each_other() {
+        assert_ne!(digest("l", &["ab", "c"]), digest("l", &["a", "bc"]));
+        assert_ne!(digest("l", &["ab"]), digest("l", &["ab", ""]));
+        assert_ne!(digest("la", &["b"]), digest("l", &["ab"]));
+        assert_eq!(digest("l", &["a", "b"]), digest("l", &["a", "b"]));
+    }
+
+    #[test]
+    fn every_family_has_a_number_of_its_own() {
+        for family in Family::ALL {
+            assert_eq!(Family::from_number(family.number()), Some(family));
+        }
+        assert_eq!(Family::from_number(0), None);
+        assert_eq!(Family::from_number(200), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The engines of the store, on real servers.
+
+mod memory;
