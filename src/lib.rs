@@ -7,8 +7,6 @@
 )]
 
 mod api;
-#[cfg(any(feature = "postgres", feature = "redis"))]
-mod backend;
 pub mod cases;
 pub mod clock;
 mod config;
@@ -24,6 +22,8 @@ mod reload;
 mod relying_party;
 mod secret;
 pub mod secrets;
+#[cfg(feature = "web")]
+mod state;
 pub mod store;
 mod strict_json;
 #[cfg(feature = "mock")]
@@ -36,7 +36,7 @@ pub mod wire;
 #[cfg(all(feature = "mock", feature = "web"))]
 pub use crate::testing::RunningApp;
 #[cfg(feature = "web")]
-pub use crate::web::{BearerToken, MemoryStore, SignedIn};
+pub use crate::web::{BearerToken, SignedIn};
 pub use crate::{
     clock::{Clock, SystemClock, TestClock, Timestamp},
     config::{Config, ConfigBuilder, ConfigError},
@@ -45,5 +45,6 @@ pub use crate::{
     reload::{ReloadError, ReloadReport, Reloaded, Unproven},
     relying_party::{RelyingParty, SetupError},
     secret::Secret,
+    store::MemoryStore,
     wire::kyc::{KycStatus, KycTier},
 };

@@ -115,21 +115,23 @@ impl RelyingParty {
 }
 
 impl RelyingParty {
-    /// Looks at the configuration and at what it leads to: KYCPort's discovery document, issuer and
-    /// keys as they are at this moment, this machine's clock against KYCPort's, the tenant key by a
-    /// question about nobody, the webhook secret, the redirect URI. For a deployment's first minute,
-    /// and for whoever must tell why nobody can sign in. It takes no longer than the time limits of
-    /// the configuration: 20 s if nothing else is set.
+    /// Checks the configuration and what it leads to: KYCPort's discovery document, issuer and keys as
+    /// they are at this moment, this machine's clock against KYCPort's, the tenant key by asking for
+    /// a person who does not exist, the webhook secret, the redirect URI, and the store. It is for
+    /// the first minute of a deployment, and for finding out why sign-in fails. It takes no longer
+    /// than the time limits of the configuration: 20 s by default.
     ///
     /// Nothing secret is in the report.
     pub async fn doctor(&self) -> doctor::Report {
-        doctor::examine(&self.config, &self.secrets, &self.oidc, &self.status).await
-    }
-
-    /// The same, and the session store: a record is made, read, written, deleted.
-    #[cfg(feature = "web")]
-    pub async fn doctor_with(&self, layer: &crate::web::SessionLayer) -> doctor::Report {
-        doctor::examine_with(&self.config, &self.secrets, &self.oidc, &self.status, layer).await
+        doctor::examine(&doctor::Examined {
+            config: &self.config,
+            secrets: &self.secrets,
+            oidc: &self.oidc,
+            status: &self.status,
+            #[cfg(feature = "web")]
+            web: &self.web,
+        })
+        .await
     }
 }
 
@@ -192,10 +194,37 @@ impl RelyingParty {
         self.web.router()
     }
 
-    /// The layer that knows who is signed in. Add it after the last route that needs it, this
-    /// crate's router included. Sessions and pending logins are kept in `store`.
-    pub fn session_layer(&self, store: impl crate::web::SessionStore) -> crate::web::SessionLayer {
-        self.web.session_layer(store)
+    /// The layer that lets handlers see who is signed in. Add it after the last route that needs it,
+    /// this crate's router included. Sessions are kept in the
+    /// [store](crate::ConfigBuilder::store) of the configuration.
+    pub fn session_layer(&self) -> crate::web::SessionLayer {
+        self.web.session_layer()
+    }
+
+    /// The administration of people's sessions: ends and lists them.
+    pub fn sessions(&self) -> crate::web::Sessions {
+        self.web.sessions()
+    }
+
+    /// A route for the probe that decides whether this instance receives requests. Put it where only
+    /// that probe comes: 200 if the store takes and returns records, 503 if not, with JSON that says
+    /// which. KYCPort being down does not make an instance unready; it is in the JSON. The store is
+    /// checked at most once a second.
+    ///
+    /// ```
+    /// # use kycport::{Config, RelyingParty};
+    /// # let config = Config::builder("c", "https://app.example.com/auth/callback").build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// let app: axum::Router = axum::Router::new().route("/ready", kycport.ready_route());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ready_route<S: Clone + Send + Sync + 'static>(&self) -> axum::routing::MethodRouter<S> {
+        self.web.ready_route()
+    }
+
+    /// The readiness of this instance, for an app that answers its probe itself.
+    pub async fn readiness(&self) -> crate::web::Readiness {
+        self.web.readiness().await
     }
 
     /// A requirement on a route, for `route_layer`: who is not verified at `tier` or above does not

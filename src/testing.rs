@@ -5,12 +5,17 @@ use crate::{
     mock::{Client, MockIssuer, RemoteError, RemoteMock},
 };
 
+/// Name of the session cookie of an app on the mock, without `__Host-`. A name that is derived from
+/// the issuer would change with the mock's port.
+#[cfg(feature = "web")]
+const COOKIE_NAME: &str = "kycport";
+
 /// How an app finds the mock.
 impl MockIssuer {
-    /// A configuration for this mock's confidential client, with its tenant's API key and
-    /// webhook secret.
-    /// `redirect_uri` is registered with it, and the mock's clock is the app's: move one, and both
-    /// move.
+    /// Begins a configuration for this mock's confidential client, with its tenant's API key and
+    /// webhook secret. `redirect_uri` is registered with the client. The app uses the mock's clock:
+    /// moving one moves both. The session cookie is named `__Host-kycport`, whatever the port of the
+    /// mock.
     pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
         self.config_for(self.client(), redirect_uri)
     }
@@ -29,6 +34,8 @@ impl MockIssuer {
             .tenant_api_key(self.tenant_of(client).api_key())
             .webhook_secret(self.tenant_of(client).webhooks().secret())
             .clock(self.clock().clone());
+        #[cfg(feature = "web")]
+        let builder = builder.cookie_name(COOKIE_NAME);
         let builder = match self.root_pem() {
             Some(root) => builder.trust_only(root),
             None => builder,
@@ -58,6 +65,10 @@ impl RemoteMock {
             .discovery_url(self.discovery_url())
             .api_base_url(self.origin())
             .clock(self.clock().clone());
+        #[cfg(feature = "web")]
+        {
+            builder = builder.cookie_name(COOKIE_NAME);
+        }
         if let Some(key) = variable("KYCPORT_TENANT_API_KEY") {
             builder = builder.tenant_api_key(key);
         }

@@ -13,8 +13,8 @@ use crate::{
 };
 #[cfg(feature = "web")]
 use crate::{
-    kyc::{AssuranceCache, MemoryCache},
-    web::{self, SignedOutMe},
+    store::Store,
+    web::{self, SealingKeys, SignedOutMe},
 };
 
 /// Settings on their way to a [`Config`](super::Config).
@@ -56,11 +56,14 @@ pub(super) struct WebSettings {
     pub(super) app_origins: Vec<String>,
     pub(super) prefix: String,
     pub(super) callback_path: Option<String>,
-    pub(super) cookie_name: String,
+    pub(super) cookie_name: Option<String>,
     pub(super) limits: web::SessionLimits,
     pub(super) signed_out_me: SignedOutMe,
     pub(super) assurance_max_age: Duration,
-    pub(super) cache: Arc<dyn AssuranceCache>,
+    pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) store_url: Option<String>,
+    pub(super) sealing_keys: Option<Arc<SealingKeys>>,
+    pub(super) sealing_keys_text: Option<Secret>,
     pub(super) log_key: Option<Secret>,
 }
 
@@ -100,14 +103,17 @@ impl ConfigBuilder {
                 app_origins: Vec::new(),
                 prefix: "/auth".to_owned(),
                 callback_path: None,
-                cookie_name: "kycport".to_owned(),
+                cookie_name: None,
                 limits: web::SessionLimits {
                     idle: Duration::from_secs(30 * 60),
                     absolute: Duration::from_secs(12 * 3600),
                 },
                 signed_out_me: SignedOutMe::default(),
                 assurance_max_age: Duration::from_secs(600),
-                cache: Arc::new(MemoryCache::default()),
+                store: None,
+                store_url: None,
+                sealing_keys: None,
+                sealing_keys_text: None,
                 log_key: None,
             },
         }
@@ -312,9 +318,11 @@ impl ConfigBuilder {
         self
     }
 
-    /// The cookie's name, less the prefix `__Host-`: `kycport`. Two apps on one host need two.
+    /// Name of the session cookie, without the prefix `__Host-`. Default: `kycport-` and four
+    /// characters that are derived from the issuer and the client id, so that two apps on one host do
+    /// not overwrite each other's cookies.
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
-        self.web.cookie_name = name.into();
+        self.web.cookie_name = Some(name.into());
         self
     }
 
@@ -345,10 +353,25 @@ impl ConfigBuilder {
         self
     }
 
-    /// Where assurances are kept: in memory. Instances that share a cache share what they know; there
-    /// is one in Redis and one in Postgres, in [`kyc`](crate::kyc).
-    pub fn assurance_cache(mut self, cache: impl AssuranceCache) -> Self {
-        self.web.cache = Arc::new(cache);
+    /// Stores everything that is kept: sessions, leases, events and assurances. Default: memory,
+    /// which serves one process and ends with it. See [`store`](crate::store) for the engines.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.web.store = Some(Arc::new(store));
+        self
+    }
+
+    /// `KYCPORT_STORE`: URL of the store, such as `redis://…`, `postgres://…`,
+    /// `sqlite:///var/lib/app/kycport.db` or `memory:`. The connection is made at first use. Tables
+    /// that are missing are created then. A store that is given by [`store`](Self::store) takes
+    /// precedence.
+    pub fn store_url(mut self, url: impl Into<String>) -> Self {
+        self.web.store_url = Some(url.into());
+        self
+    }
+
+    /// `KYCPORT_SESSION_KEYS`: seals what is stored. Default: not sealed.
+    pub fn session_keys(mut self, keys: SealingKeys) -> Self {
+        self.web.sealing_keys = Some(Arc::new(keys));
         self
     }
 }

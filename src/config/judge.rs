@@ -1,5 +1,7 @@
 //! From settings as they came to a [`Config`], or to the first that cannot be used.
 
+#[cfg(feature = "web")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -16,7 +18,12 @@ use crate::{
     wire::authorize,
 };
 #[cfg(feature = "web")]
-use crate::{observe::LogKey, web};
+use crate::{
+    observe::LogKey,
+    state::{Namespace, SealingKeys},
+    store::{self, Store},
+    web,
+};
 
 /// KYCPort's issuer (K2).
 const PRODUCTION_ISSUER: &str = "https://www.kycport.com";
@@ -69,7 +76,7 @@ impl ConfigBuilder {
         };
         Ok(Config {
             #[cfg(feature = "web")]
-            web: self.web_settings(&redirect_url)?,
+            web: self.web_settings(&redirect_url, &issuer, &client_id)?,
             oidc: oidc::Settings {
                 metadata: MetadataPolicy {
                     issuer: issuer.clone(),
@@ -118,8 +125,14 @@ impl ConfigBuilder {
                 rules::secret(setting, secret.expose())?;
             }
         }
-        for (name, _) in &self.extra_parameters {
+        for (name, value) in &self.extra_parameters {
             rules::extra_parameter(names::EXTRA_PARAMETER, name)?;
+            if name == "response_mode" && value != "query" {
+                return Err(names::EXTRA_PARAMETER.refuse(
+                    "response_mode is not query",
+                    "Leave it out: browsers send the cookie of a pending login with a redirect only",
+                ));
+            }
         }
         if self.tier_parameter != authorize::ACR_VALUES {
             rules::extra_parameter(names::TIER_PARAMETER, &self.tier_parameter)?;
@@ -173,7 +186,12 @@ impl ConfigBuilder {
 
 #[cfg(feature = "web")]
 impl ConfigBuilder {
-    fn web_settings(&self, redirect_url: &Url) -> Result<web::Settings, ConfigError> {
+    fn web_settings(
+        &self,
+        redirect_url: &Url,
+        issuer: &str,
+        client_id: &str,
+    ) -> Result<web::Settings, ConfigError> {
         let limits = self.web.limits;
         within(
             names::SESSION_LIMITS,
@@ -211,14 +229,15 @@ impl ConfigBuilder {
             prefix,
             callback_path,
             own_origins,
-            cookies: web::CookieNames::new(&rules::cookie_name(
-                names::COOKIE_NAME,
-                &self.web.cookie_name,
-            )?),
+            cookies: web::CookieNames::new(&match &self.web.cookie_name {
+                Some(name) => rules::cookie_name(names::COOKIE_NAME, name)?,
+                None => format!("kycport-{}", Namespace::of(issuer, client_id).short_name()),
+            }),
             limits,
             signed_out_me: self.web.signed_out_me,
             assurance_max_age: self.web.assurance_max_age,
-            cache: std::sync::Arc::clone(&self.web.cache),
+            store: self.judged_store()?,
+            sealing_keys: self.judged_sealing_keys()?,
             transaction_lifetime: self.login_lifetime,
             skew: self.skew,
             log_key: match &self.web.log_key {
@@ -226,6 +245,34 @@ impl ConfigBuilder {
                 None => LogKey::of_this_process(),
             },
         })
+    }
+}
+
+#[cfg(feature = "web")]
+impl ConfigBuilder {
+    fn judged_store(&self) -> Result<Option<Arc<dyn Store>>, ConfigError> {
+        match (&self.web.store, &self.web.store_url) {
+            (Some(store), _) => Ok(Some(Arc::clone(store))),
+            (None, None) => Ok(None),
+            (None, Some(url)) => match store::from_url(url, Arc::clone(&self.clock)) {
+                Ok(store) => Ok(Some(store)),
+                Err(error) => Err(names::STORE.refuse(error.problem(), error.remedy())),
+            },
+        }
+    }
+
+    fn judged_sealing_keys(&self) -> Result<Option<Arc<SealingKeys>>, ConfigError> {
+        match (&self.web.sealing_keys, &self.web.sealing_keys_text) {
+            (Some(keys), _) => Ok(Some(Arc::clone(keys))),
+            (None, None) => Ok(None),
+            (None, Some(text)) => match SealingKeys::parse(text.expose()) {
+                Ok(keys) => Ok(Some(Arc::new(keys))),
+                Err(error) => Err(names::SESSION_KEYS.refuse(
+                    error.to_string(),
+                    "Set it to name:key pairs, the first of which seals",
+                )),
+            },
+        }
     }
 }
 

@@ -63,7 +63,8 @@ impl Config {
     /// Reads the environment: `KYCPORT_CLIENT_ID` and `KYCPORT_REDIRECT_URI`, and if they are there
     /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_SCOPES`, `KYCPORT_ISSUER`, `KYCPORT_DISCOVERY_URL`,
     /// `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
-    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`, and with the feature `web` `KYCPORT_LOG_KEY`.
+    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`, and with the feature `web` `KYCPORT_STORE`,
+    /// `KYCPORT_SESSION_KEYS` and `KYCPORT_LOG_KEY`.
     ///
     /// # Errors
     /// [`ConfigError`] if one is missing, blank, has white space around it, or cannot be used.

@@ -33,6 +33,11 @@ pub(super) const LOGIN_LIFETIME: Setting = Setting::named("login_lifetime");
 #[cfg(feature = "web")]
 pub(super) const LOG_KEY: Setting = Setting::with_variable("log_key", "KYCPORT_LOG_KEY");
 #[cfg(feature = "web")]
+pub(super) const STORE: Setting = Setting::with_variable("store_url", "KYCPORT_STORE");
+#[cfg(feature = "web")]
+pub(super) const SESSION_KEYS: Setting =
+    Setting::with_variable("session_keys", "KYCPORT_SESSION_KEYS");
+#[cfg(feature = "web")]
 pub(super) const APP_ORIGIN: Setting = Setting::named("allow_app_origin");
 #[cfg(feature = "web")]
 pub(super) const AUTH_PREFIX: Setting = Setting::named("auth_prefix");

@@ -44,6 +44,8 @@ pub(super) fn from_variables(
     #[cfg(feature = "web")]
     {
         builder.web.log_key = get(names::LOG_KEY)?.map(Secret::new);
+        builder.web.store_url = get(names::STORE)?;
+        builder.web.sealing_keys_text = get(names::SESSION_KEYS)?.map(Secret::new);
     }
     Ok(builder)
 }

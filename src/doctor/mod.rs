@@ -6,6 +6,7 @@
 mod provider;
 mod report;
 mod settings;
+#[cfg(feature = "web")]
 mod store;
 mod tenant_key;
 
@@ -13,41 +14,37 @@ pub use report::{Line, Report, Verdict};
 
 use crate::{api, config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 
-/// Looks at everything but the store.
-pub(crate) async fn examine(
-    config: &Config,
-    secrets: &LiveSecrets,
-    oidc: &OidcClient,
-    status: &StatusClient,
-) -> Report {
-    Report::new(lines(config, secrets, oidc, status, async { store::not_given() }).await)
+/// What the doctor examines.
+pub(crate) struct Examined<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) secrets: &'a LiveSecrets,
+    pub(crate) oidc: &'a OidcClient,
+    pub(crate) status: &'a StatusClient,
+    #[cfg(feature = "web")]
+    pub(crate) web: &'a crate::web::Web,
 }
 
-/// Looks at everything.
-#[cfg(feature = "web")]
-pub(crate) async fn examine_with(
-    config: &Config,
-    secrets: &LiveSecrets,
-    oidc: &OidcClient,
-    status: &StatusClient,
-    layer: &crate::web::SessionLayer,
-) -> Report {
-    let store = async { store::line(layer.check_store().await) };
-    Report::new(lines(config, secrets, oidc, status, store).await)
-}
-
-async fn lines(
-    config: &Config,
-    secrets: &LiveSecrets,
-    oidc: &OidcClient,
-    status: &StatusClient,
-    store: impl Future<Output = Line>,
-) -> Vec<Line> {
+/// Examines everything.
+pub(crate) async fn examine(examined: &Examined<'_>) -> Report {
+    let Examined {
+        config,
+        secrets,
+        oidc,
+        status,
+        ..
+    } = examined;
     let from = config.clock.now();
     let looking = async {
         let checkup = oidc.check_up().await;
         (checkup, config.clock.now())
     };
+    #[cfg(feature = "web")]
+    let store = async {
+        let (properties, checked) = examined.web.check_store().await;
+        vec![store::line(properties, checked)]
+    };
+    #[cfg(not(feature = "web"))]
+    let store = async { Vec::new() };
     let ((checkup, until), answer, store) =
         tokio::join!(looking, status.status(api::NOBODY), store);
     let asked = provider::Asked { from, until };
@@ -65,6 +62,6 @@ async fn lines(
     ));
     lines.push(tenant_key::line(&answer));
     lines.push(settings::webhook_secret(config, secrets));
-    lines.push(store);
-    lines
+    lines.extend(store);
+    Report::new(lines)
 }

@@ -1,50 +1,42 @@
-//! What the session store does.
+//! Whether the store works.
 
 use super::report::{Line, Verdict};
-#[cfg(feature = "web")]
-use crate::web::StoreCheck;
+use crate::store::{Properties, StoreError};
 
-pub(super) const STORE: &str = "session store";
+pub(super) const STORE: &str = "store";
 
-pub(super) fn not_given() -> Line {
-    Line::with(
-        Verdict::NotChecked,
-        STORE,
-        "it was not given",
-        "Call doctor_with(&layer), with the session layer",
-    )
+pub(super) fn line(properties: Properties, checked: Result<(), StoreError>) -> Line {
+    let name = properties.name;
+    match checked {
+        Ok(()) if properties.shared => {
+            Line::ok(STORE, format!("{name}: takes and returns records"))
+        }
+        Ok(()) => Line::with(
+            Verdict::Warn,
+            STORE,
+            format!("{name}: works for this process alone, and other instances do not see it"),
+            "Right for one instance. For several, set KYCPORT_STORE to a shared store",
+        ),
+        Err(error) => Line::with(
+            Verdict::Fail,
+            STORE,
+            format!("{name}: {error}"),
+            remedy(error),
+        ),
+    }
 }
 
-#[cfg(feature = "web")]
-pub(super) fn line(check: StoreCheck) -> Line {
-    match check {
-        StoreCheck::Works => Line::ok(
-            STORE,
-            "writes, reads and deletes, and a login is taken once",
-        ),
-        StoreCheck::TakesTwice => Line::with(
-            Verdict::Fail,
-            STORE,
-            "works, but nothing is known to take a login once: nobody can sign in",
-            "Say where logins are claimed: session_layer(store).claims(..)",
-        ),
-        StoreCheck::Forgets => Line::with(
-            Verdict::Fail,
-            STORE,
-            "does not give back what was written, or not what was written last",
-            "Read where you write: not from a replica, nor through a cache of its own",
-        ),
-        StoreCheck::Keeps => Line::with(
-            Verdict::Fail,
-            STORE,
-            "gives back what was deleted",
-            "Read where you write: nobody could sign out",
-        ),
-        StoreCheck::Unavailable => Line::with(
-            Verdict::Fail,
-            STORE,
-            "answered with an error, or not in time",
-            "Look at the store, and at the network to it",
-        ),
+fn remedy(error: StoreError) -> &'static str {
+    match error {
+        StoreError::Unreachable | StoreError::Timeout => {
+            "Check KYCPORT_STORE, the server, and the network to it"
+        }
+        StoreError::AccessDenied => "Check the user and the password in KYCPORT_STORE",
+        StoreError::ReadOnly => "Connect to the primary: a replica takes no writes",
+        StoreError::Full => "Give the server more memory or disk space",
+        StoreError::Busy => "Raise the number of connections, and end long transactions",
+        StoreError::Starting => "Try again when the server has started",
+        StoreError::Schema => "Run the migration with a user that may create tables",
+        _ => "Read the log of the server",
     }
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    observe,
     wire::kyc::{KycStatus, KycTier},
 };
 
@@ -61,9 +60,20 @@ impl Assurance {
         }
     }
 
+    /// Nothing known about the person's verification.
+    #[cfg(feature = "web")]
+    pub(crate) fn unknown(at: Timestamp) -> Self {
+        Self::new(None, None, None, at, AssuranceSource::IdToken)
+    }
+
+    /// Whether the status is "verified", at whatever tier.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.kyc_status == Some(KycStatus::Verified)
+    }
+
     /// Whether the person was verified, at `tier` or above, when KYCPort was asked.
     pub fn is_verified_at(&self, tier: &KycTier) -> bool {
-        self.kyc_status == Some(KycStatus::Verified)
+        self.is_verified()
             && self
                 .kyc_tier
                 .as_ref()
@@ -85,21 +95,8 @@ impl Assurance {
         self.checked_at > now || now.since(self.checked_at) > age
     }
 
-    /// Which of two to believe: the newer; of two as new, the stricter.
-    #[must_use]
-    pub fn or_newer(self, other: Self) -> Self {
-        if !self.says_the_same(&other) && self.checked_at == other.checked_at {
-            observe::sources_differ(&self.source, &other.source);
-        }
-        let takes_other = match other.checked_at.cmp(&self.checked_at) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => return self.stricter(other),
-        };
-        if takes_other { other } else { self }
-    }
-
     /// Whether both say the same of the person, whenever and wherever they were asked.
+    #[cfg(feature = "web")]
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)
             == (&other.kyc_status, &other.kyc_tier, other.aml_clear)
@@ -112,6 +109,7 @@ impl Assurance {
     }
 
     /// The stricter of two, which is not clear if either is not: that may stand in the other one.
+    #[cfg(feature = "web")]
     pub(crate) fn stricter(self, other: Self) -> Self {
         let (mut stricter, laxer) = if other.laxness() < self.laxness() {
             (other, self)
@@ -125,6 +123,7 @@ impl Assurance {
     }
 
     /// How much it lets through: being verified, then the tier, then being clear.
+    #[cfg(feature = "web")]
     fn laxness(&self) -> (bool, usize, bool) {
         let tier = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
             .iter()
@@ -134,10 +133,6 @@ impl Assurance {
                     .is_some_and(|own| own.satisfies(tier))
             })
             .count();
-        (
-            self.kyc_status == Some(KycStatus::Verified),
-            tier,
-            self.aml_clear == Some(true),
-        )
+        (self.is_verified(), tier, self.aml_clear == Some(true))
     }
 }

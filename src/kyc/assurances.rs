@@ -1,12 +1,11 @@
-//! The cache, and who asks when it does not do: one question at a time for each person, whose
-//! answer all who wait share.
+//! Asking KYCPort about people: one question at a time for each person, whose answer all waiting
+//! requests share, and the record of the latest answer.
 
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,38 +19,50 @@ use tracing::Instrument as _;
 
 use super::{
     assurance::Assurance,
-    cache::{AssuranceCache, CacheUnavailable, PersonKey},
+    latest::{Latest, LatestAssurances, PersonRef},
     status::StatusError,
 };
-use crate::{clock::Clock, observe, wire::kyc::KycStatus};
+use crate::{
+    observe,
+    state::State,
+    store::{Entry, Owner, StoreError, Write, Written},
+};
 
-/// The cache gets so long for one operation.
-const CACHE_DEADLINE: Duration = Duration::from_secs(1);
+/// Maximum number of times that KYCPort is asked because another result was recorded meanwhile.
+const MAX_QUESTIONS: usize = 3;
 
-/// The answer to a question, or why there is none: then nothing is known of the person.
+/// Maximum number of attempts to lower the latest assurance while others write it.
+const MAX_ATTEMPTS: usize = 16;
+
+/// Answer to a question, or the reason why there is none.
 pub(crate) type Asked = Result<Assurance, NoAnswer>;
 
-/// An answer that was taken up.
+/// Question to KYCPort about one person. It can be asked again.
+pub(crate) type Question = Box<dyn Fn() -> BoxFuture<'static, Asked> + Send + Sync>;
+
+/// Answer, and whether it was recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) assurance: Assurance,
-    /// Whether it is remembered, so that all sessions go by it.
-    pub(crate) kept: Result<(), CacheUnavailable>,
+    /// Whether the answer is stored, so that every session sees it.
+    pub(crate) recorded: Result<(), StoreError>,
 }
 
-/// KYCPort gave no answer.
+/// Reason why KYCPort gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// There is nothing to ask with: no tenant key, and no access token that still works. Signing
-    /// in again brings one.
+    /// There is neither a tenant key nor an access token that still works. Signing in again brings
+    /// an access token.
     NoSource,
-    /// It was asked, and did not answer.
+    /// KYCPort did not answer.
     Failed {
-        /// When to ask again, if KYCPort said.
+        /// How long to wait before asking again, if KYCPort said so.
         retry_after: Option<Duration>,
     },
-    /// It said no, and will say so again.
+    /// KYCPort rejected the question, and would reject it again.
     Refused,
+    /// The store failed, so that an answer could not be placed in order with other results.
+    Store(StoreError),
 }
 
 impl From<StatusError> for NoAnswer {
@@ -68,15 +79,15 @@ impl From<StatusError> for NoAnswer {
     }
 }
 
+/// Latest assurances, and the questions to KYCPort that are under way. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Assurances(Arc<Inner>);
 
 struct Inner {
-    cache: Arc<dyn AssuranceCache>,
-    clock: Arc<dyn Clock>,
-    /// The number of the last flight.
+    latest: LatestAssurances,
+    /// Number of the last flight.
     last: AtomicU64,
-    flights: Mutex<HashMap<PersonKey, Flight>>,
+    flights: Mutex<HashMap<PersonRef, Flight>>,
 }
 
 #[derive(Clone)]
@@ -86,92 +97,90 @@ struct Flight {
 }
 
 impl Assurances {
-    pub(crate) fn new(cache: Arc<dyn AssuranceCache>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self(Arc::new(Inner {
-            cache,
-            clock,
+            latest: LatestAssurances::new(state),
             last: AtomicU64::new(0),
             flights: Mutex::default(),
         }))
     }
 
-    /// The last that was heard, good or bad. A cache that does not work has heard nothing.
-    pub(crate) async fn latest(&self, person: &PersonKey) -> Option<Assurance> {
-        let latest = in_time(self.0.cache.get(person))
-            .await
-            .unwrap_or_else(|_| {
-                observe::cache_failed("read");
-                None
-            })?;
-        if latest.checked_at > self.0.clock.now() {
-            // Of a clock that was set back since. It would be the newest until its time comes, and
-            // everything that is heard until then would be lost on it.
-            observe::cache_ahead();
-            self.forget(person).await;
-            return None;
-        }
-        Some(latest)
+    pub(crate) fn person(&self, subject: &str) -> PersonRef {
+        self.0.latest.person(subject)
     }
 
-    async fn forget(&self, person: &PersonKey) {
-        if in_time(self.0.cache.forget(person)).await.is_err() {
-            observe::cache_failed("write");
-        }
+    /// Reads the latest assurance.
+    pub(crate) async fn latest(&self, person: &PersonRef) -> Result<Latest, StoreError> {
+        self.0.latest.read(person).await
     }
 
-    /// What may be acted on without asking: good news no older than `max_age`. Bad news is kept
-    /// too, so that older good news cannot come back over it, but it is never an answer: whoever
-    /// is not verified is asked about again, so that they do not wait for the cache.
-    pub(crate) async fn known(&self, person: &PersonKey, max_age: Duration) -> Option<Assurance> {
-        let latest = self.latest(person).await?;
-        let is_old = latest.is_older_than(max_age, self.0.clock.now());
-        (latest.kyc_status == Some(KycStatus::Verified) && !is_old).then_some(latest)
+    /// Reads the latest assurance out of an entry that was read together with others.
+    pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
+        self.0.latest.open(owner, subject, entry)
     }
 
-    /// Remembers what was said, here or elsewhere, such as in an ID token. An error means that it is
-    /// not remembered: what is acted on may still be older and better news.
-    pub(crate) async fn note(
+    /// Prepares the write of a result for a batch.
+    pub(crate) fn write_of(
         &self,
-        person: &PersonKey,
-        assurance: Assurance,
-    ) -> Result<(), CacheUnavailable> {
-        let noting = async {
-            // Whatever is ahead of the clock makes room first.
-            let _ = self.latest(person).await;
-            let put = self.0.cache.put(person, assurance).await;
-            if put.is_err() {
-                // What stands there may be better news than this. It is an error all the same:
-                // without it a session's own word counts, which may be better news too.
-                let _ = self.0.cache.forget(person).await;
+        person: &PersonRef,
+        assurance: &Assurance,
+        before: &Latest,
+    ) -> Result<Write, StoreError> {
+        self.0.latest.write_of(person, assurance, before)
+    }
+
+    /// Replaces the latest assurance by what `change` makes of it, unless that is `None`.
+    pub(crate) async fn lower(
+        &self,
+        person: &PersonRef,
+        change: impl Fn(Option<&Assurance>) -> Option<Assurance>,
+    ) -> Result<(), StoreError> {
+        let mut before = self.latest(person).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(lowered) = change(before.known()) else {
+                return Ok(());
+            };
+            let write = self.0.latest.replacement_of(person, &lowered, &before)?;
+            match self.write(person, write).await? {
+                None => return Ok(()),
+                Some(now) => before = now,
             }
-            put
-        };
-        in_time(noting)
-            .await
-            .inspect_err(|_| observe::cache_failed("write"))
+        }
+        Err(StoreError::Busy)
     }
 
-    /// Asks now, with `ask`: no answer to a question from before this call will do. Whoever comes
-    /// while a question is under way waits for the next one, and shares it.
-    pub(crate) async fn ask<F>(&self, person: &PersonKey, ask: F) -> Asked
-    where
-        F: FnOnce() -> BoxFuture<'static, Asked>,
-    {
-        self.hear(person, ask).await.map(|heard| heard.assurance)
+    /// Writes, and returns what is recorded instead if that has changed.
+    async fn write(&self, person: &PersonRef, write: Write) -> Result<Option<Latest>, StoreError> {
+        let Inner { latest, .. } = &*self.0;
+        match latest.state().write(&person.owner, &[write], None).await? {
+            Written::Applied => Ok(None),
+            Written::Conflict(now) => {
+                let entry = now.entries.first().and_then(Option::as_ref);
+                Ok(Some(latest.open(&person.owner, &person.subject, entry)))
+            }
+            Written::Fenced => Err(StoreError::Failed),
+        }
     }
 
-    /// The same, for whoever must know whether the answer is remembered.
-    pub(crate) async fn hear<F>(&self, person: &PersonKey, ask: F) -> Result<Heard, NoAnswer>
-    where
-        F: FnOnce() -> BoxFuture<'static, Asked>,
-    {
+    /// Asks KYCPort now. A question that began before this call does not count: a caller that comes
+    /// while one is under way waits for the next one, and shares it.
+    pub(crate) async fn ask(&self, person: &PersonRef, question: Question) -> Asked {
+        self.hear(person, question).await.map(|it| it.assurance)
+    }
+
+    /// Asks KYCPort now, and tells whether the answer was recorded.
+    pub(crate) async fn hear(
+        &self,
+        person: &PersonRef,
+        question: Question,
+    ) -> Result<Heard, NoAnswer> {
         let arrived_after = self.0.last.load(Ordering::SeqCst);
-        let mut ask = Some(ask);
+        let mut question = Some(question);
         loop {
             let flight = match self.flight(person) {
                 Some(flight) => flight,
-                None => match ask.take() {
-                    Some(ask) => self.start(person, ask()),
+                None => match question.take() {
+                    Some(question) => self.start(person, question),
                     None => return Err(NoAnswer::Failed { retry_after: None }),
                 },
             };
@@ -182,44 +191,35 @@ impl Assurances {
         }
     }
 
-    /// Asks, or shares the answer to a question that is under way.
-    pub(crate) async fn ask_or_share<F>(&self, person: &PersonKey, ask: F) -> Asked
-    where
-        F: FnOnce() -> BoxFuture<'static, Asked>,
-    {
+    /// Asks KYCPort, or shares the answer to a question that is under way.
+    pub(crate) async fn ask_or_share(&self, person: &PersonRef, question: Question) -> Asked {
         let flight = self
             .flight(person)
-            .unwrap_or_else(|| self.start(person, ask()));
+            .unwrap_or_else(|| self.start(person, question));
         flight.answer.await.map(|heard| heard.assurance)
     }
 
-    fn flight(&self, person: &PersonKey) -> Option<Flight> {
+    fn flight(&self, person: &PersonRef) -> Option<Flight> {
         self.lock().get(person).cloned()
     }
 
-    /// In a task of its own: whoever asked first may give up, and the others still get their
-    /// answer.
-    fn start(&self, person: &PersonKey, asked: BoxFuture<'static, Asked>) -> Flight {
+    /// Starts a question in a task of its own: the first caller may give up, and the others still
+    /// get their answer.
+    fn start(&self, person: &PersonRef, question: Question) -> Flight {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(person) {
             return flight.clone();
         }
         let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        // Begun when it is first polled, which is after the lock is let go: on a runtime that has
-        // ended a task is dropped at once, and landing takes the lock.
         let (own, person_asked_about) = (self.clone(), person.clone());
+        // The task is spawned when the future is first polled, which is after the lock is released:
+        // a runtime that has shut down drops the task immediately, and `Landing` takes the lock.
         let answer = async move {
             let landing = Landing {
                 own,
                 person: person_asked_about,
             };
-            let flight = async move {
-                // A failure changes nothing of what is known.
-                let assurance = asked.await?;
-                let note = landing.own.note(&landing.person, assurance.clone());
-                let kept = note.await;
-                Ok(Heard { assurance, kept })
-            };
+            let flight = async move { landing.own.fly(&landing.person, question).await };
             let task = tokio::spawn(flight.in_current_span());
             task.await
                 .unwrap_or(Err(NoAnswer::Failed { retry_after: None }))
@@ -231,21 +231,43 @@ impl Assurances {
         flight
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PersonKey, Flight>> {
+    /// Asks and records. If another result was recorded between, it may be newer than the answer,
+    /// and KYCPort is asked again.
+    async fn fly(&self, person: &PersonRef, question: Question) -> Result<Heard, NoAnswer> {
+        let mut before = self.latest(person).await.map_err(NoAnswer::Store)?;
+        for _ in 0..MAX_QUESTIONS {
+            // A failure changes nothing of what is recorded.
+            let assurance = question().await?;
+            let write = self.0.latest.write_of(person, &assurance, &before);
+            let written = match write {
+                Ok(write) => self.write(person, write).await,
+                Err(error) => Err(error),
+            };
+            let recorded = match written {
+                Ok(Some(now)) => {
+                    before = now;
+                    continue;
+                }
+                Ok(None) => Ok(()),
+                Err(error) => {
+                    observe::assurance_not_recorded();
+                    Err(error)
+                }
+            };
+            return Ok(Heard {
+                assurance,
+                recorded,
+            });
+        }
+        Err(NoAnswer::Failed { retry_after: None })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PersonRef, Flight>> {
         self.0
             .flights
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A cache that does not answer is one that does not work.
-async fn in_time<T>(
-    operation: impl Future<Output = Result<T, CacheUnavailable>>,
-) -> Result<T, CacheUnavailable> {
-    tokio::time::timeout(CACHE_DEADLINE, operation)
-        .await
-        .unwrap_or(Err(CacheUnavailable))
 }
 
 impl fmt::Debug for Assurances {
@@ -254,10 +276,10 @@ impl fmt::Debug for Assurances {
     }
 }
 
-/// Ends the flight however its task ends.
+/// Removes a flight however its task ends.
 struct Landing {
     own: Assurances,
-    person: PersonKey,
+    person: PersonRef,
 }
 
 impl Drop for Landing {

@@ -4,18 +4,17 @@
 mod assurance;
 #[cfg(feature = "web")]
 mod assurances;
-mod cache;
+#[cfg(feature = "web")]
+mod latest;
 mod requirement;
 mod status;
 
 pub use assurance::{Assurance, AssuranceSource};
-#[cfg(feature = "postgres")]
-pub use cache::PostgresAssuranceCache;
-#[cfg(feature = "redis")]
-pub use cache::RedisAssuranceCache;
-pub use cache::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey, conformance};
 pub use requirement::{Requirement, Shortfall};
 pub use status::{StatusClient, StatusError};
 
 #[cfg(feature = "web")]
-pub(crate) use assurances::{Asked, Assurances, Heard, NoAnswer};
+pub(crate) use {
+    assurances::{Asked, Assurances, Heard, NoAnswer, Question},
+    latest::{Latest, PersonRef, RECORD as ASSURANCE_RECORD},
+};

@@ -1,41 +1,11 @@
 //! What is known of people.
 
+/// An answer of KYCPort's could not be recorded. Requests that need one ask again.
 #[cfg(feature = "web")]
-use super::count;
-
-/// The cache does not work, or not in time. `operation` is `read` or `write`.
-#[cfg(feature = "web")]
-pub(crate) fn cache_failed(operation: &'static str) {
+pub(crate) fn assurance_not_recorded() {
     tracing::warn!(
-        name: "kycport.assurance.cache_failed", target: "kycport::assurance",
-        operation, "the assurance cache does not work"
-    );
-    count!(CACHE_FAILURES, operation);
-}
-
-/// What the cache has is of a time that is yet to come.
-#[cfg(feature = "web")]
-pub(crate) fn cache_ahead() {
-    tracing::warn!(
-        name: "kycport.assurance.cache_ahead", target: "kycport::assurance",
-        "the assurance cache is ahead of the clock: asking again"
-    );
-}
-
-/// What the cache has is no assurance.
-#[cfg(any(feature = "postgres", feature = "redis"))]
-pub(crate) fn kept_assurance_unreadable() {
-    tracing::warn!(
-        name: "kycport.assurance.unreadable", target: "kycport::assurance",
-        "an assurance that is kept cannot be understood"
-    );
-}
-
-/// Two sources say different things of a person, as of the same moment.
-pub(crate) fn sources_differ(one: &impl std::fmt::Debug, other: &impl std::fmt::Debug) {
-    tracing::warn!(
-        name: "kycport.assurance.sources_differ", target: "kycport::assurance",
-        ?one, ?other, "two sources differ about a person; the stricter is believed"
+        name: "kycport.assurance.not_recorded", target: "kycport::assurance",
+        "the store did not take an answer about a person; sessions see the previous one"
     );
 }
 

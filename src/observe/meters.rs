@@ -54,15 +54,15 @@ pub(super) static SESSIONS_ENDED: Counter<1> = Counter {
     labels: ["cause"],
     help: "Ends of a session, or of all sessions of a person, before their time.",
 };
-pub(super) static RECORDS_UNREADABLE: Counter<1> = Counter {
+pub(super) static RECORDS_UNREADABLE: Counter<2> = Counter {
     name: "kycport_records_unreadable_total",
-    labels: ["kind"],
-    help: "Records of the session store that could not be read, each time that one was met.",
+    labels: ["kind", "reason"],
+    help: "Reads of records that could not be understood or opened.",
 };
 pub(super) static STORE_TIME: Timer<2> = Timer {
-    name: "kycport_session_store_duration_seconds",
+    name: "kycport_store_duration_seconds",
     labels: ["operation", "result"],
-    help: "Operations of the session store.",
+    help: "Store operations.",
 };
 pub(super) static CALLS: Counter<2> = Counter {
     name: "kycport_calls_total",
@@ -89,12 +89,6 @@ pub(super) static DELIVERIES: Counter<1> = Counter {
     labels: ["outcome"],
     help: "Deliveries of webhooks, by what became of them.",
 };
-pub(super) static CACHE_FAILURES: Counter<1> = Counter {
-    name: "kycport_assurance_cache_failures_total",
-    labels: ["operation"],
-    help: "Operations of the assurance cache that failed or took too long.",
-};
-
 /// Tells the recorder that is installed what each metric is.
 pub(crate) fn describe() {
     LOGINS_BEGUN.describe();
@@ -111,7 +105,6 @@ pub(crate) fn describe() {
     RETRIES.describe();
     GATE_CLOSED.describe();
     DELIVERIES.describe();
-    CACHE_FAILURES.describe();
 }
 
 impl<const N: usize> Counter<N> {

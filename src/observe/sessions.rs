@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tracing::{Instrument as _, field::Empty, info_span};
 
-use super::{Reason, Stopwatch, count, log_key::Pseudonym, time};
+use super::{Reason, count, log_key::Pseudonym};
 
 /// Why a session ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Cause {
     Replaced,
     /// KYCPort refuses to refresh its tokens.
     Revoked,
+    /// The person had too many sessions.
+    TooMany,
     /// The app ended it.
     App,
     /// The app ended all of a person's.
@@ -30,6 +32,7 @@ impl Cause {
             Self::LogoutEverywhere => "logout_everywhere",
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
+            Self::TooMany => "too_many",
             Self::App => "app",
             Self::AppAll => "app_all",
         }
@@ -56,19 +59,19 @@ pub(crate) fn all_sessions_ended(cause: Cause, person: Pseudonym<'_>) {
     count!(SESSIONS_ENDED, cause);
 }
 
-/// A sign-in is missing from the list of a person's sessions.
-pub(crate) fn sign_in_not_listed() {
-    tracing::warn!(
-        name: "kycport.session.not_listed", target: "kycport::session",
-        "a sign-in could not be put on the person's list"
-    );
-}
-
 /// The use of a session is not written down, which may end it sooner.
 pub(crate) fn use_not_written() {
     tracing::warn!(
         name: "kycport.session.use_not_written", target: "kycport::session",
         "the last use of a session could not be written down"
+    );
+}
+
+/// A refresh brought new tokens, and the session had ended meanwhile.
+pub(crate) fn refreshed_in_vain(session: Pseudonym<'_>) {
+    tracing::info!(
+        name: "kycport.session.refreshed_after_end", target: "kycport::session",
+        %session, "new tokens were dropped, because their session had ended"
     );
 }
 
@@ -94,78 +97,4 @@ pub(crate) async fn refresh<T, E: Reason>(
     }
     count!(REFRESHES, result);
     refreshed
-}
-
-/// An operation of the session store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StoreOperation {
-    Create,
-    Save,
-    Load,
-    Delete,
-}
-
-impl StoreOperation {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Save => "save",
-            Self::Load => "load",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// How an operation of the session store ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StoreResult {
-    Ok,
-    Error,
-    Timeout,
-}
-
-/// The session store did what it was asked, or not.
-pub(crate) fn store_answered(operation: StoreOperation, result: StoreResult, since: Stopwatch) {
-    let operation = operation.code();
-    let code = match result {
-        StoreResult::Ok => "ok",
-        StoreResult::Error => "error",
-        StoreResult::Timeout => "timeout",
-    };
-    time!(STORE_TIME, since, operation, code);
-    if result != StoreResult::Ok {
-        tracing::error!(
-            name: "kycport.store.failed", target: "kycport::store",
-            operation, result = code, "the session store does not work"
-        );
-    }
-}
-
-/// A record was met that cannot be read. `said` is whether the log has it already: while a new
-/// version is rolled out, that would be every request.
-pub(crate) fn record_unreadable(kind: &'static str, said: Said) {
-    if said == Said::NotYet {
-        tracing::warn!(
-            name: "kycport.store.record_unreadable", target: "kycport::store",
-            kind,
-            "a stored record is not understood, perhaps one of a newer version; it is left \
-             alone and reads as absent, and this is said once"
-        );
-    }
-    count!(RECORDS_UNREADABLE, kind);
-}
-
-/// Whether something was said before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
-    NotYet,
-    Before,
-}
-
-/// A record that should be sealed does not open.
-pub(crate) fn record_not_opened(why: &'static str) {
-    tracing::warn!(
-        name: "kycport.store.record_not_opened", target: "kycport::store",
-        why, "a stored record does not open: it is no session. This is said once"
-    );
 }

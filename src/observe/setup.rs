@@ -1,20 +1,11 @@
 //! What is said to whoever puts an app together.
 
-/// A session store of the app's claims logins, on the app's word.
-pub(crate) fn danger_store_claims() {
-    tracing::warn!(
-        name: "kycport.setup.danger_store_claims", target: "kycport::setup",
-        "danger: logins are claimed by a session store that is not known"
-    );
-}
-
-/// Nobody can sign in over this session store as it is.
-pub(crate) fn store_cannot_claim() {
-    tracing::error!(
-        name: "kycport.setup.store_cannot_claim", target: "kycport::setup",
-        "nobody can sign in: of two callbacks that take a login at once, this session \
-         store may let both have it. Say where logins are claimed: \
-         `kycport.session_layer(store).claims(PostgresReplayStore::new(pool))`"
+/// No store is configured.
+pub(crate) fn state_in_memory() {
+    tracing::info!(
+        name: "kycport.setup.state_in_memory", target: "kycport::setup",
+        "sessions, logins and events are kept in memory: they end with this process, and other \
+         instances do not see them. Set KYCPORT_STORE to a shared store"
     );
 }
 

@@ -1,20 +1,84 @@
-//! What is kept on a server, or in memory besides sessions.
+//! The store.
 
-/// What is kept on a server is not there. `code` is the server's or its client's, never a text.
-#[cfg(any(feature = "postgres", feature = "redis"))]
-pub(crate) fn backend_unavailable(what: &'static str, code: &str) {
-    tracing::warn!(
-        name: "kycport.backend.unavailable", target: "kycport::store",
-        code, what, "what is kept on a server is not available"
-    );
+#[cfg(feature = "web")]
+use super::count;
+use super::{Stopwatch, time};
+use crate::store::StoreError;
+
+/// Operation of the store.
+#[cfg_attr(
+    not(feature = "web"),
+    expect(dead_code, reason = "without the web layer only events are stored")
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreOperation {
+    Read,
+    Write,
+    Revoke,
+    List,
+    Acquire,
+    Settle,
+    Check,
 }
 
-/// No event can be remembered before one is forgotten.
-pub(crate) fn replay_store_full(capacity: usize) {
-    tracing::warn!(
-        name: "kycport.replay_store.full", target: "kycport::store",
-        capacity, "the replay store in memory is full"
-    );
+impl StoreOperation {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Revoke => "revoke",
+            Self::List => "list",
+            Self::Acquire => "acquire",
+            Self::Settle => "settle",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// How a store operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreResult {
+    Ok,
+    Failed(StoreError),
+}
+
+/// Counts a store operation, and logs a failure.
+pub(crate) fn store_answered(operation: StoreOperation, result: StoreResult, since: Stopwatch) {
+    let operation = operation.code();
+    let code = match result {
+        StoreResult::Ok => "ok",
+        StoreResult::Failed(error) => error.code(),
+    };
+    time!(STORE_TIME, since, operation, code);
+    if result != StoreResult::Ok {
+        tracing::error!(
+            name: "kycport.store.failed", target: "kycport::store",
+            operation, result = code, "a store operation failed"
+        );
+    }
+}
+
+/// Whether the log has named something before.
+#[cfg(feature = "web")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogOnce {
+    First,
+    Repeated,
+}
+
+/// Reports a record that cannot be read. The first of each kind and reason is logged: while a new
+/// release is rolled out, every request may meet one.
+#[cfg(feature = "web")]
+pub(crate) fn record_unreadable(kind: &'static str, reason: &'static str, once: LogOnce) {
+    if once == LogOnce::First {
+        tracing::warn!(
+            name: "kycport.store.record_unreadable", target: "kycport::store",
+            kind, reason,
+            "a stored record cannot be read; it is left as it is, and further ones of this kind \
+             are counted and not logged"
+        );
+    }
+    count!(RECORDS_UNREADABLE, kind, reason);
 }
 
 /// The memory store holds as many events as it may, and refuses a new one.

@@ -34,6 +34,9 @@ use crate::{
 #[cfg(feature = "web")]
 const MOST_REQUESTS: u32 = 2 + 3 + 2 * 2;
 
+/// Authorization code of a response that fits its transaction.
+pub(crate) struct AuthorizationCode(Secret);
+
 /// Signs people in with KYCPort, and verifies its tokens. Needs no web framework. Cheap to clone.
 #[derive(Clone)]
 pub struct OidcClient(Arc<Inner>);
@@ -102,9 +105,21 @@ impl OidcClient {
     /// # Errors
     /// [`ProviderError`] while the discovery document is not to be had.
     pub async fn begin(&self, request: &LoginRequest) -> Result<(Url, Transaction), ProviderError> {
+        let lifetime = self.0.settings.transaction_lifetime;
+        let expires_at = self.0.clock.now().saturating_add(lifetime);
+        let transaction = Transaction::draw(request, expires_at, &mut rand::rng());
+        let url = self.authorization_url(request, &transaction).await?;
+        Ok((url, transaction))
+    }
+
+    /// Makes the URL of the authorization request for a transaction.
+    pub(crate) async fn authorization_url(
+        &self,
+        request: &LoginRequest,
+        transaction: &Transaction,
+    ) -> Result<Url, ProviderError> {
         let provider = self.0.provider.metadata().await?;
-        let now = self.0.clock.now();
-        login::begin(&self.0.settings, &provider, request, now, &mut rand::rng())
+        login::authorization_url(&self.0.settings, &provider, request, transaction)
             .map_err(|_| ProviderError::Transport(TransportError::Request))
     }
 
@@ -120,6 +135,17 @@ impl OidcClient {
         transaction: Transaction,
         params: CallbackParams,
     ) -> Result<SignIn, SignInError> {
+        let code = self.accept(&transaction, params).await?;
+        self.redeem(transaction, code).await
+    }
+
+    /// Validates an authorization response against its transaction. Nothing is sent but, if the
+    /// metadata is not known, the request for it.
+    pub(crate) async fn accept(
+        &self,
+        transaction: &Transaction,
+        params: CallbackParams,
+    ) -> Result<AuthorizationCode, SignInError> {
         let settings = &self.0.settings;
         if transaction.state != params.state {
             return Err(SignInError::State);
@@ -137,12 +163,21 @@ impl OidcClient {
         if !is_ours {
             return Err(SignInError::Issuer);
         }
-        let code = match params.outcome {
-            Outcome::Code(code) => code,
-            Outcome::Error(error) => return Err(SignInError::Refused(error)),
-        };
+        match params.outcome {
+            Outcome::Code(code) => Ok(AuthorizationCode(code)),
+            Outcome::Error(error) => Err(SignInError::Refused(error)),
+        }
+    }
+
+    /// Exchanges an accepted code, and verifies the tokens.
+    pub(crate) async fn redeem(
+        &self,
+        transaction: Transaction,
+        code: AuthorizationCode,
+    ) -> Result<SignIn, SignInError> {
+        let provider = self.0.provider.metadata().await?;
         let grant = Grant::Code {
-            code: &code,
+            code: &code.0,
             code_verifier: &transaction.code_verifier,
         };
         let asked_at = self.0.clock.now();

@@ -11,7 +11,9 @@ use openidconnect::{
 };
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{metadata::VerifiedProvider, settings::Settings};
 use crate::{
@@ -87,9 +89,13 @@ impl LoginRequest {
     }
 }
 
-/// One pending login: what its answer is held against. It works once: finishing takes it.
+/// Length of the seed of a transaction, in bytes.
+pub(crate) const SEED_BYTES: usize = 32;
+
+/// Pending authorization: what the response is compared with. It works once: finishing takes it.
 ///
-/// It holds secrets. Keep it on the server, bound to the browser that began.
+/// A transaction holds secrets. Keep it on the server, or sealed, bound to the browser that started
+/// the login.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Transaction {
     #[serde(with = "at_rest")]
@@ -104,14 +110,54 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The `state` that the answer will bear, by which the transaction is found again.
+    /// The `state` of the response, by which the transaction is found again.
     pub fn state(&self) -> &Secret {
         &self.state
     }
 
-    /// From when on an answer comes too late.
+    /// Time from which a response comes too late.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+
+    /// Derives state, nonce and code verifier from 256 random bits. Each has 43 characters, all of
+    /// which RFC 7636 section 4.1 allows in a verifier, and none tells anything about another.
+    pub(crate) fn from_seed(seed: &[u8; SEED_BYTES], expires_at: Timestamp) -> Self {
+        let derive = |purpose: &str| {
+            let digest = Sha256::new()
+                .chain_update(b"kycport transaction ")
+                .chain_update(purpose)
+                .chain_update([0])
+                .chain_update(seed)
+                .finalize();
+            Secret::new(URL_SAFE_NO_PAD.encode(digest))
+        };
+        Self {
+            state: derive("state"),
+            nonce: derive("nonce"),
+            code_verifier: derive("code verifier"),
+            max_age: None,
+            required_acr: None,
+            expires_at,
+        }
+    }
+
+    /// Draws a transaction for a request.
+    pub(super) fn draw(
+        request: &LoginRequest,
+        expires_at: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
+        rng.fill_bytes(&mut *seed);
+        Self {
+            max_age: request.max_age.map(|age| age.as_secs()),
+            required_acr: match &request.tier {
+                Some((tier, TierDemand::Required)) => Some(tier.clone()),
+                _ => None,
+            },
+            ..Self::from_seed(&seed, expires_at)
+        }
     }
 }
 
@@ -123,32 +169,8 @@ impl fmt::Debug for Transaction {
     }
 }
 
-/// Makes the authorization request and the transaction that goes with it.
-pub(super) fn begin(
-    settings: &Settings,
-    provider: &VerifiedProvider,
-    request: &LoginRequest,
-    now: Timestamp,
-    rng: &mut impl CryptoRng,
-) -> Result<(Url, Transaction), url::ParseError> {
-    let transaction = Transaction {
-        state: random_text(rng),
-        nonce: random_text(rng),
-        code_verifier: random_text(rng),
-        max_age: request.max_age.map(|age| age.as_secs()),
-        required_acr: match &request.tier {
-            Some((tier, TierDemand::Required)) => Some(tier.clone()),
-            _ => None,
-        },
-        expires_at: now.saturating_add(settings.transaction_lifetime),
-    };
-    Ok((
-        authorization_url(settings, provider, request, &transaction)?,
-        transaction,
-    ))
-}
-
-fn authorization_url(
+/// Makes the URL of the authorization request.
+pub(super) fn authorization_url(
     settings: &Settings,
     provider: &VerifiedProvider,
     request: &LoginRequest,

@@ -168,7 +168,7 @@ pub struct LeaseKey {
 impl LeaseKey {
     /// Key of the lease on something with a name. The id is the first half of a SHA-256 over the
     /// parts, each with its length, so that no two lists of parts meet.
-    pub fn of(namespace: [u8; PART], family: LeaseFamily, parts: &[&str]) -> Self {
+    pub fn of(namespace: [u8; PART], family: LeaseFamily, parts: &[&[u8]]) -> Self {
         Self {
             namespace,
             family,
@@ -206,9 +206,9 @@ impl fmt::Debug for LeaseToken {
 }
 
 /// First 128 bits of a SHA-256 over a label and some parts, each preceded by its length.
-pub(crate) fn digest(label: &str, parts: &[&str]) -> [u8; PART] {
+pub(crate) fn digest(label: &str, parts: &[&[u8]]) -> [u8; PART] {
     let mut hash = Sha256::new();
-    for part in std::iter::once(&label).chain(parts) {
+    for part in std::iter::once(&label.as_bytes()).chain(parts) {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
@@ -221,10 +221,10 @@ mod tests {
 
     #[test]
     fn parts_are_not_confused_with_each_other() {
-        assert_ne!(digest("l", &["ab", "c"]), digest("l", &["a", "bc"]));
-        assert_ne!(digest("l", &["ab"]), digest("l", &["ab", ""]));
-        assert_ne!(digest("la", &["b"]), digest("l", &["ab"]));
-        assert_eq!(digest("l", &["a", "b"]), digest("l", &["a", "b"]));
+        assert_ne!(digest("l", &[b"ab", b"c"]), digest("l", &[b"a", b"bc"]));
+        assert_ne!(digest("l", &[b"ab"]), digest("l", &[b"ab", b""]));
+        assert_ne!(digest("la", &[b"b"]), digest("l", &[b"ab"]));
+        assert_eq!(digest("l", &[b"a", b"b"]), digest("l", &[b"a", b"b"]));
     }
 
     #[test]

@@ -10,18 +10,32 @@
 //!
 //! An engine of your own implements [`Store`] and must pass [`conformance`].
 
+#[cfg(feature = "test-util")]
+pub mod conformance;
 mod error;
 mod key;
 mod memory;
+mod url;
 
 pub use error::StoreError;
 pub use key::{Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId, RecordKey};
 pub use memory::MemoryStore;
 
-use std::{fmt::Debug, time::Duration};
+pub use url::InvalidStoreUrl;
+
+pub(crate) use key::digest;
+#[cfg(feature = "web")]
+pub(crate) use url::from_url;
+
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+
+use crate::observe::{self, Stopwatch, StoreOperation, StoreResult};
+
+/// Maximum duration of one store operation.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Future of a store operation.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -243,4 +257,100 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// What this engine guarantees.
     fn properties(&self) -> Properties;
+}
+
+/// Shared handle to a store.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
+        (**self).read(owner, keys)
+    }
+
+    fn write<'a>(
+        &'a self,
+        owner: &'a Owner,
+        writes: &'a [Write],
+        admitted_at: Option<Mark>,
+    ) -> StoreFuture<'a, Written> {
+        (**self).write(owner, writes, admitted_at)
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        owner: &'a Owner,
+        families: &'a [Family],
+        keep_fence_for: Duration,
+    ) -> StoreFuture<'a, Mark> {
+        (**self).revoke(owner, families, keep_fence_for)
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
+        (**self).list(owner, family, after, limit)
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        (**self).acquire(key, token, length)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        (**self).settle(key, token, settlement)
+    }
+
+    fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
+        (**self).sweep(limit)
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        (**self).check()
+    }
+
+    fn properties(&self) -> Properties {
+        (**self).properties()
+    }
+}
+
+/// Store that can settle a lease inside a transaction of the caller's own, on a connection of type
+/// `C`.
+pub trait SettleIn<C: ?Sized>: Store {
+    /// Settles a lease as [`Store::settle`] does, but within the transaction of `connection`: the
+    /// settlement takes effect when that commits.
+    fn settle_in<'a>(
+        &'a self,
+        connection: &'a mut C,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool>;
+}
+
+/// Awaits a store operation for at most 5 s, and counts how it ended.
+pub(crate) async fn within_deadline<T>(
+    operation: StoreOperation,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let since = Stopwatch::start();
+    let answer = tokio::time::timeout(DEADLINE, answer)
+        .await
+        .unwrap_or(Err(StoreError::Timeout));
+    let result = match &answer {
+        Ok(_) => StoreResult::Ok,
+        Err(error) => StoreResult::Failed(*error),
+    };
+    observe::store_answered(operation, result, since);
+    answer
 }

@@ -2,18 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::FutureExt as _;
 
-use super::{
-    session_records::Session,
-    sessions::LiveSession,
-    tokens::{AccessTokenError, AccessTokens},
-};
+use super::session::{AccessTokenError, AccessTokens, LiveSession};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{
-        Asked, Assurance, AssuranceSource, Assurances, NoAnswer, PersonKey, Requirement, Shortfall,
-        StatusClient,
+        Asked, Assurance, AssuranceSource, Assurances, Latest, NoAnswer, Question, Requirement,
+        Shortfall, StatusClient,
     },
     observe,
     oidc::{OidcClient, UserinfoError},
@@ -54,7 +50,6 @@ pub(super) struct Assessor {
     status: StatusClient,
     access_tokens: AccessTokens,
     assurances: Assurances,
-    client_id: String,
     max_age: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -69,7 +64,6 @@ impl Assessor {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            client_id: oidc.client_id().to_owned(),
             oidc,
             status,
             access_tokens,
@@ -79,65 +73,78 @@ impl Assessor {
         }
     }
 
-    /// The same, where access tokens come from `access_tokens`.
-    pub(super) fn asking_with(self, access_tokens: AccessTokens) -> Self {
-        Self {
-            access_tokens,
-            ..self
-        }
-    }
-
-    /// Judges who is signed in by `requirement`: from what is known if that will do, by asking
-    /// KYCPort if it will not. Nobody is turned away on old news.
+    /// Evaluates a requirement: by the latest assurance if that suffices, by asking KYCPort if not.
+    /// A person is never turned away on an old result.
     pub(super) async fn assess(
         &self,
         live: &LiveSession,
         requirement: &Requirement,
         freshness: Freshness,
     ) -> Result<Assurance, Lack> {
-        let person = self.person(&live.session);
         let arrived = self.clock.now();
         let max_age = requirement.max_age().unwrap_or(self.max_age);
         if freshness == Freshness::Cached
-            && let Some(known) = self.assurances.known(&person, max_age).await
-            && requirement.check(&known, self.clock.now()).is_ok()
+            && let Some(known) = live.latest.known()
+            && known.is_verified()
+            && !known.is_older_than(max_age, arrived)
+            && requirement.check(known, arrived).is_ok()
         {
-            return Ok(known);
+            return Ok(known.clone());
         }
-        let ask = || self.question(live);
+        let person = self.assurances.person(&live.session.subject);
         let mut asked = match freshness {
-            Freshness::Cached => self.assurances.ask_or_share(&person, ask).await,
-            Freshness::Now => self.assurances.ask(&person, ask).await,
+            Freshness::Cached => {
+                self.assurances
+                    .ask_or_share(&person, self.question(live))
+                    .await
+            }
+            Freshness::Now => self.assurances.ask(&person, self.question(live)).await,
         };
         if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(Shortfall::TooOld))
         {
-            // Shared with somebody who had asked long before this request came.
-            asked = self.assurances.ask(&person, ask).await;
+            // The answer belongs to a question that began long before this request came.
+            asked = self.assurances.ask(&person, self.question(live)).await;
         }
         let assurance = match asked {
-            // What was heard meanwhile from elsewhere may be newer.
-            Ok(answer) => self.with_latest(&person, answer).await,
-            Err(NoAnswer::NoSource) => {
-                let own = self
-                    .with_latest(&person, live.session.assurance.clone())
-                    .await;
-                // Nor is it acted on for longer because there is nothing to ask with.
-                let is_too_old = own.is_older_than(max_age, self.clock.now());
-                if freshness == Freshness::Now || is_too_old {
-                    return Err(Shortfall::TooOld.into());
-                }
-                own
-            }
+            Ok(answer) => answer,
+            Err(NoAnswer::NoSource) => self.recorded(live, max_age, freshness)?,
             Err(NoAnswer::Failed { retry_after }) => {
                 return Err(Lack {
                     shortfall: Shortfall::NotKnown,
                     retry_after,
                 });
             }
-            Err(NoAnswer::Refused) => return Err(Shortfall::NotKnown.into()),
+            Err(NoAnswer::Refused | NoAnswer::Store(_)) => {
+                return Err(Shortfall::NotKnown.into());
+            }
         };
         self.judge(requirement, &assurance, arrived)?;
         Ok(assurance)
+    }
+
+    /// The recorded assurance, where there is nothing to ask KYCPort with. It is not acted on for
+    /// longer because of that. One that cannot be read may be a negative result.
+    fn recorded(
+        &self,
+        live: &LiveSession,
+        max_age: Duration,
+        freshness: Freshness,
+    ) -> Result<Assurance, Shortfall> {
+        match &live.latest {
+            Latest::Known { assurance, .. } => {
+                let now = self.clock.now();
+                // A clock that is ahead must not turn a negative result into an outdated one.
+                if !assurance.is_verified() && assurance.checked_at > now {
+                    return Ok((**assurance).clone());
+                }
+                if freshness == Freshness::Now || assurance.is_older_than(max_age, now) {
+                    return Err(Shortfall::TooOld);
+                }
+                Ok((**assurance).clone())
+            }
+            Latest::NothingRecorded => Err(Shortfall::TooOld),
+            Latest::Unreadable { .. } => Err(Shortfall::NotKnown),
+        }
     }
 
     /// Judges for a request that came when it `arrived`. What was asked since is new to it, however
@@ -152,58 +159,28 @@ impl Assessor {
         requirement.check(assurance, at)
     }
 
-    /// The newest that is known of who is signed in, without asking.
-    pub(super) async fn newest(&self, session: &Session) -> Assurance {
-        let person = self.person(session);
-        self.with_latest(&person, session.assurance.clone()).await
-    }
-
-    /// Remembers what KYCPort said at a sign-in.
-    pub(super) async fn note_sign_in(&self, session: &Session) {
-        let person = self.person(session);
-        // Of a token that says nothing of it there is nothing to remember.
-        if session.assurance.kyc_status.is_some() {
-            let note = self.assurances.note(&person, session.assurance.clone());
-            // What is not remembered is in the session all the same, or asked for again.
-            let _ = note.await;
-        }
-    }
-
-    async fn with_latest(&self, person: &PersonKey, assurance: Assurance) -> Assurance {
-        match self.assurances.latest(person).await {
-            // From before a clock was set back: it only looks newer.
-            Some(latest) if assurance.checked_at > self.clock.now() => latest,
-            Some(latest) => assurance.or_newer(latest),
-            None => assurance,
-        }
-    }
-
-    fn person(&self, session: &Session) -> PersonKey {
-        PersonKey {
-            issuer: session.issuer.clone(),
-            client_id: self.client_id.clone(),
-            subject: session.subject.clone(),
-        }
-    }
-
-    /// The status endpoint if there is a tenant key; if not, userinfo with the person's own token.
-    fn question(&self, live: &LiveSession) -> BoxFuture<'static, Asked> {
+    /// The question about a person: to the status endpoint if there is a tenant key, otherwise to
+    /// userinfo with the person's own token.
+    fn question(&self, live: &LiveSession) -> Question {
         let (own, live) = (self.clone(), live.clone());
-        async move {
-            let subject = live.session.subject.as_str();
-            if own.status.is_configured() {
-                own.status.status(subject).await.map_err(NoAnswer::from)
-            } else {
-                own.ask_userinfo(&live).await
+        Box::new(move || {
+            let (own, live) = (own.clone(), live.clone());
+            async move {
+                let subject = live.session.subject.as_str();
+                if own.status.is_configured() {
+                    own.status.status(subject).await.map_err(NoAnswer::from)
+                } else {
+                    own.ask_userinfo(&live).await
+                }
             }
-        }
-        .boxed()
+            .boxed()
+        })
     }
 
     /// Signing in again brings a token, unless that is what was just done: then another would fare
     /// no better, and the person would go round in circles.
     fn no_token(&self, live: &LiveSession) -> NoAnswer {
-        if self.clock.now().since(live.session.began_at) < JUST_NOW {
+        if self.clock.now().since(live.session.created_at) < JUST_NOW {
             NoAnswer::Failed { retry_after: None }
         } else {
             NoAnswer::NoSource

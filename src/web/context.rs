@@ -1,4 +1,4 @@
-//! One request, as the session layer sees it: whose it is, and which cookies its answer sets.
+//! Context of one request: whose it is, and which cookies its response sets.
 
 use std::{
     fmt,
@@ -14,56 +14,62 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Parts};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
     assess::Assessor,
-    claims::Claims,
     cookies, headers,
-    pending::PendingLogins,
-    people,
-    records::{Records, StoreUnavailable},
+    login::{LoginCookies, LoginKeys},
+    ready::LastCheck,
     reference::Reference,
-    sessions::{KeptSessions, LiveSession},
+    session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions},
     settings::Settings,
-    store_check::{self, StoreCheck},
-    tokens::AccessTokens,
 };
 use crate::{
-    clock::Clock,
-    kyc::{Assurance, Assurances, StatusClient},
+    clock::{Clock, Timestamp},
+    kyc::{Assurances, StatusClient},
     observe,
     oidc::OidcClient,
     secret::Secret,
-    webhook::ReplayStore,
+    state::State,
+    store::StoreError,
 };
 
-/// What every request through the layer carries. Cheap to clone; clones are the same request.
+/// Maximum number of concurrent code exchanges.
+const MAX_EXCHANGES: usize = 256;
+/// Maximum number of callbacks that wait for another one of the same login.
+const MAX_WAITING: usize = 64;
+
+/// One request through the session layer. Cheap to clone; clones are the same request.
 #[derive(Clone)]
 pub(super) struct RequestContext(Arc<Inner>);
 
 struct Inner {
     shared: Shared,
-    session_key: Option<Secret>,
-    browser_key: Option<Secret>,
-    session: OnceCell<Result<Option<LiveSession>, StoreUnavailable>>,
+    session_key: Option<SessionKey>,
+    session: OnceCell<Result<Option<LiveSession>, StoreError>>,
     names_a_person: AtomicBool,
     set_cookies: Mutex<Vec<HeaderValue>>,
     reference: Reference,
 }
 
-/// What all requests through one layer share.
+/// What all requests of one relying party share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Shared {
+pub(super) struct Shared(Arc<SharedParts>);
+
+#[derive(Debug)]
+struct SharedParts {
     oidc: OidcClient,
     settings: Arc<Settings>,
-    records: Records,
-    claims: Claims,
+    state: State,
     clock: Arc<dyn Clock>,
     sessions: KeptSessions,
-    pending: PendingLogins,
+    login_cookies: LoginCookies,
     access_tokens: AccessTokens,
     assessor: Assessor,
+    exchanges: Arc<Semaphore>,
+    waiting: Semaphore,
+    last_check: LastCheck,
 }
 
 impl Shared {
@@ -73,24 +79,28 @@ impl Shared {
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
         assurances: Assurances,
-        records: Records,
+        state: State,
     ) -> Self {
         let sessions = KeptSessions::new(
-            records.clone(),
+            state.clone(),
+            assurances.clone(),
             settings.limits,
             settings.log_key.clone(),
             Arc::clone(&clock),
         );
-        let claims = Claims::by_store(records.clone(), Arc::clone(&clock));
-        let pending = PendingLogins::new(records.clone(), claims.clone(), Arc::clone(&clock));
         let access_tokens = AccessTokens::new(
             oidc.clone(),
+            state.clone(),
             sessions.clone(),
-            claims.clone(),
             settings.log_key.clone(),
             Arc::clone(&clock),
         );
-        Self {
+        let login_cookies = LoginCookies::new(
+            &settings.cookies.login_prefix,
+            *state.namespace(),
+            LoginKeys::new(state.clone(), Arc::clone(&clock)),
+        );
+        Self(Arc::new(SharedParts {
             assessor: Assessor::new(
                 oidc.clone(),
                 status,
@@ -99,69 +109,50 @@ impl Shared {
                 settings.assurance_max_age,
                 Arc::clone(&clock),
             ),
-            records,
-            claims,
+            state,
             clock,
             access_tokens,
             oidc,
             settings,
             sessions,
-            pending,
-        }
-    }
-
-    /// The same, where logins and renewals are claimed in `engine`.
-    pub(super) fn claimed_in(self, engine: Arc<dyn ReplayStore>) -> Self {
-        let claims = self.claims.clone().by_engine(engine);
-        self.claimed_by(claims)
-    }
-
-    /// The same, where the store claims them, on the app's word.
-    pub(super) fn claimed_by_vouched_store(self) -> Self {
-        let claims = self.claims.clone().by_vouched_store();
-        self.claimed_by(claims)
-    }
-
-    /// Everybody who claims has the same claims.
-    fn claimed_by(self, claims: Claims) -> Self {
-        let access_tokens = self.access_tokens.claimed_by(claims.clone());
-        Self {
-            pending: self.pending.claimed_by(claims.clone()),
-            assessor: self.assessor.asking_with(access_tokens.clone()),
-            access_tokens,
-            claims,
-            ..self
-        }
+            login_cookies,
+            exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
+            waiting: Semaphore::new(MAX_WAITING),
+            last_check: LastCheck::default(),
+        }))
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.settings
+        &self.0.settings
     }
 
     pub(super) fn oidc(&self) -> &OidcClient {
-        &self.oidc
+        &self.0.oidc
     }
 
-    pub(super) async fn store_answers(&self) -> bool {
-        store_check::answers(&self.records).await
+    pub(super) fn state(&self) -> &State {
+        &self.0.state
     }
 
-    pub(super) async fn check_store(&self) -> StoreCheck {
-        store_check::check(&self.records, &self.claims, self.clock.now()).await
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
     }
 
-    /// The sessions of people, for whoever must end them.
-    pub(super) fn people(&self) -> people::Sessions {
-        people::Sessions::new(self.sessions.clone(), self.oidc.issuer())
+    pub(super) fn last_check(&self) -> &LastCheck {
+        &self.0.last_check
+    }
+
+    /// The administration of people's sessions.
+    pub(super) fn administration(&self) -> Sessions {
+        Sessions::new(self.0.sessions.clone(), self.0.oidc.issuer())
     }
 }
 
 impl RequestContext {
     pub(super) fn new(shared: Shared, headers: &HeaderMap) -> Self {
-        let names = &shared.settings.cookies;
+        let names = &shared.settings().cookies;
         Self(Arc::new(Inner {
-            session_key: cookies::read(headers, &names.session),
-            browser_key: cookies::read(headers, &names.browser),
+            session_key: cookies::session_key(headers, names),
             shared,
             session: OnceCell::new(),
             names_a_person: AtomicBool::new(false),
@@ -170,58 +161,70 @@ impl RequestContext {
         }))
     }
 
+    fn parts(&self) -> &SharedParts {
+        &self.0.shared.0
+    }
+
     pub(super) fn oidc(&self) -> &OidcClient {
-        &self.0.shared.oidc
+        &self.parts().oidc
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.0.shared.settings
+        &self.parts().settings
     }
 
-    /// What this request is called in its answer and in the log.
+    pub(super) fn state(&self) -> &State {
+        &self.parts().state
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts().clock.now()
+    }
+
+    /// The correlation id of this request, in its response and in the log.
     pub(super) fn reference(&self) -> &Reference {
         &self.0.reference
     }
 
     pub(super) fn sessions(&self) -> &KeptSessions {
-        &self.0.shared.sessions
+        &self.parts().sessions
     }
 
-    pub(super) fn pending(&self) -> &PendingLogins {
-        &self.0.shared.pending
+    pub(super) fn login_cookies(&self) -> &LoginCookies {
+        &self.parts().login_cookies
     }
 
     pub(super) fn access_tokens(&self) -> &AccessTokens {
-        &self.0.shared.access_tokens
+        &self.parts().access_tokens
     }
 
     pub(super) fn assessor(&self) -> &Assessor {
-        &self.0.shared.assessor
+        &self.parts().assessor
     }
 
-    /// The newest that is known of who is signed in, without asking.
-    pub(super) async fn newest_assurance(&self, live: &LiveSession) -> Assurance {
-        self.assessor().newest(&live.session).await
+    /// Permission to wait for another callback, if not too many wait.
+    pub(super) fn waiting_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.parts().waiting.try_acquire().ok()
     }
 
-    /// Counts this request as a use of the session.
+    /// Permission to exchange a code, if not too many exchanges are under way.
+    pub(super) fn exchange_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.parts().exchanges).try_acquire_owned().ok()
+    }
+
+    /// Records this request as a use of the session.
     pub(super) async fn touch(&self, live: &LiveSession) {
         self.sessions().touch(live).await;
     }
 
     /// The key in the session cookie, whether or not there is a session.
-    pub(super) fn session_key(&self) -> Option<&Secret> {
+    pub(super) fn session_key(&self) -> Option<&SessionKey> {
         self.0.session_key.as_ref()
     }
 
-    /// The key that ties pending logins to this browser.
-    pub(super) fn browser_key(&self) -> Option<&Secret> {
-        self.0.browser_key.as_ref()
-    }
-
-    /// The live session. The store is asked once a request, and only if the request asks.
-    pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreUnavailable> {
-        // From here on the answer depends on the cookie, and if only on its not being there.
+    /// The live session. The store is read once for a request, and only if something asks.
+    pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreError> {
+        // From here on the response depends on the cookie, even on its absence.
         self.0.names_a_person.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
             return Ok(None);
@@ -234,18 +237,22 @@ impl RequestContext {
     }
 
     pub(super) fn set_session_cookie(&self, key: &Secret) {
-        self.push(cookies::set(&self.names().session, key, None));
+        self.set_cookie(&self.settings().cookies.session, key, None);
     }
 
     pub(super) fn delete_session_cookie(&self) {
-        self.push(cookies::delete(&self.names().session));
+        self.delete_cookie(&self.settings().cookies.session);
     }
 
-    pub(super) fn set_browser_cookie(&self, key: &Secret, lifetime: Duration) {
-        self.push(cookies::set(&self.names().browser, key, Some(lifetime)));
+    pub(super) fn set_cookie(&self, name: &str, value: &Secret, max_age: Option<Duration>) {
+        self.push(cookies::set(name, value, max_age));
     }
 
-    /// Puts onto the answer what the request has led to.
+    pub(super) fn delete_cookie(&self, name: &str) {
+        self.push(cookies::delete(name));
+    }
+
+    /// Adds to the response what the request has led to.
     pub(super) fn finish(&self, headers: &mut HeaderMap) {
         let set_cookies = std::mem::take(
             &mut *self
@@ -260,10 +267,6 @@ impl RequestContext {
         for cookie in set_cookies {
             headers.append(SET_COOKIE, cookie);
         }
-    }
-
-    fn names(&self) -> &cookies::CookieNames {
-        &self.settings().cookies
     }
 
     fn push(&self, cookie: Option<HeaderValue>) {
@@ -289,11 +292,11 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// A handler asks who is signed in, on a route that the session layer does not cover.
+/// Error of a handler that asks who is signed in, on a route that the session layer does not cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this route is outside the session layer: add `.layer(kycport.session_layer(store))` after the \
-     last route that needs it"
+    "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \
+     route that needs it"
 )]
 pub struct LayerMissing;
 

@@ -1,61 +1,67 @@
-//! The two cookies: what the browser may hold, and how (K70).
+//! Cookies: what the browser holds, and with which attributes (K70).
 
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::random;
+use super::session::SessionKey;
 use crate::secret::Secret;
 
-/// The names of the cookies. The prefix `__Host-` makes the browser refuse them without `Secure`,
-/// with a `Domain`, or from a sibling host.
+/// Names of the cookies. The prefix `__Host-` makes the browser reject them without `Secure`, with a
+/// `Domain`, or from a sibling host.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieNames {
-    /// Holds the key of the session, and nothing else.
+    /// Cookie that holds the key of the session, and nothing else.
     pub(super) session: String,
-    /// Ties pending logins to the browser that began them.
-    pub(super) browser: String,
+    /// What the names of the cookies of pending logins begin with.
+    pub(super) login_prefix: String,
 }
 
 impl CookieNames {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             session: format!("__Host-{name}"),
-            browser: format!("__Host-{name}-login"),
+            login_prefix: format!("__Host-{name}-login-"),
         }
     }
 }
 
-/// The key that a request bears under `name`: it must be there once and look like a key. Two of
-/// one name are a sign of somebody planting one, and neither is believed.
-pub(super) fn read(headers: &HeaderMap, name: &str) -> Option<Secret> {
-    let mut values = headers
+/// All cookies of a request, as bytes: the cookies of others may be anything.
+pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(found, _)| *found == name)
-        .map(|(_, value)| value);
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let pair = pair.trim_ascii();
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = pair.split_at_checked(equals)?;
+            Some((name, value.get(1..)?))
+        })
+}
+
+/// The value of the cookie with this name. A name that occurs twice has no value: somebody may have
+/// planted one of them.
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let mut values = all(headers).filter(|(found, _)| *found == name.as_bytes());
     match (values.next(), values.next()) {
-        (Some(value), None) if random::is_token(value) => Some(Secret::new(value)),
+        (Some((_, value)), None) => Some(value),
         _ => None,
     }
 }
 
-/// Whether a request bears a cookie of that name at all, however odd.
-pub(super) fn is_present(headers: &HeaderMap, name: &str) -> bool {
-    headers.get_all(COOKIE).iter().any(|header| {
-        header
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes()))
-            .any(|rest| rest.starts_with(b"="))
-    })
+/// The session key that a request carries.
+pub(super) fn session_key(headers: &HeaderMap, names: &CookieNames) -> Option<SessionKey> {
+    SessionKey::parse(only(headers, &names.session)?)
 }
 
-/// A cookie that lasts as long as the browser runs, or for `max_age`.
+/// Whether a request carries a cookie of this name, whatever its value.
+pub(super) fn is_present(headers: &HeaderMap, name: &str) -> bool {
+    all(headers).any(|(found, _)| found == name.as_bytes())
+}
+
+/// Sets a cookie that lasts as long as the browser runs, or for `max_age`.
 pub(super) fn set(name: &str, value: &Secret, max_age: Option<Duration>) -> Option<HeaderValue> {
     let mut cookie = strict(name, value.expose());
     if let Some(max_age) = max_age {
@@ -64,8 +70,8 @@ pub(super) fn set(name: &str, value: &Secret, max_age: Option<Duration>) -> Opti
     header(&cookie)
 }
 
-/// The deletion of a cookie, with the attributes it was set with: a browser ignores any other for
-/// `__Host-` names.
+/// Deletes a cookie, with the attributes it was set with: for `__Host-` names a browser ignores a
+/// deletion with others.
 pub(super) fn delete(name: &str) -> Option<HeaderValue> {
     let mut cookie = strict(name, "");
     cookie.make_removal();
@@ -91,38 +97,53 @@ fn header(cookie: &Cookie<'_>) -> Option<HeaderValue> {
 mod tests {
     use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-    use super::{is_present, read};
+    use super::{CookieNames, is_present, only, session_key};
 
     #[test]
     fn only_one_well_formed_key_is_read() {
         // case 93
-        let good = "A".repeat(43);
+        let good = "A".repeat(64);
         for (headers, accepted) in [
-            (vec![format!("k={good}")], true),
-            (vec![format!("a=1; k={good}; b=2")], true),
-            (vec!["a=1".to_owned(), format!("k={good}")], true),
-            (vec![format!("k={good}; k={good}")], false),
-            (vec![format!("k={good}"), format!("k={good}")], false),
-            (vec![format!("K={good}")], false),
-            (vec![format!("k={}", "A".repeat(42))], false),
-            (vec![format!("k={}", "A".repeat(44))], false),
-            (vec![format!("k={}B", "A".repeat(42))], false), // spare bits set
-            (vec![format!("k={}", "A".repeat(100_000))], false),
-            (vec![format!("k=\"{good}\"")], false),
-            (vec!["k=".to_owned()], false),
-            (vec!["k".to_owned()], false),
+            (vec![format!("__Host-k={good}")], true),
+            (vec![format!("a=1; __Host-k={good}; b=2")], true),
+            (vec!["a=1".to_owned(), format!("__Host-k={good}")], true),
+            (vec![format!("__Host-k={good}; __Host-k={good}")], false),
+            (
+                vec![format!("__Host-k={good}"), format!("__Host-k={good}")],
+                false,
+            ),
+            (vec![format!("__Host-K={good}")], false),
+            (vec![format!("__Host-k={}", "A".repeat(63))], false),
+            (vec![format!("__Host-k={}", "A".repeat(65))], false),
+            (vec![format!("__Host-k={}", "A".repeat(100_000))], false),
+            (vec![format!("__Host-k=\"{good}\"")], false),
+            (vec!["__Host-k=".to_owned()], false),
+            (vec!["__Host-k".to_owned()], false),
             (vec![";;;=;=".to_owned()], false),
         ] {
             let mut map = HeaderMap::new();
             for header in &headers {
                 map.append(COOKIE, HeaderValue::from_str(header).unwrap());
             }
-            assert_eq!(read(&map, "k").is_some(), accepted, "{headers:.80?}");
+            let names = CookieNames::new("k");
+            assert_eq!(
+                session_key(&map, &names).is_some(),
+                accepted,
+                "{headers:.80?}"
+            );
         }
     }
 
     #[test]
-    fn another_cookie_with_a_longer_name_is_not_it() {
+    fn cookies_of_others_may_be_any_bytes() {
+        let mut map = HeaderMap::new();
+        let header = HeaderValue::from_bytes(b"odd=\xff\xfe; k=v").unwrap();
+        map.append(COOKIE, header);
+        assert_eq!(only(&map, "k"), Some(&b"v"[..]));
+    }
+
+    #[test]
+    fn a_cookie_with_a_longer_name_is_another() {
         for (header, present) in [
             ("k=x", true),
             ("a=1;k=x", true),

@@ -21,7 +21,7 @@ use super::{
     assess::Freshness,
     context::{LayerMissing, RequestContext},
     problem::{Audience, Problem},
-    session_records::Session,
+    session::Session,
     shortfall,
 };
 use crate::{

@@ -15,7 +15,6 @@ use super::{
     csrf, headers,
     problem::{Audience, Problem},
     redirect::see_other,
-    session_id::SessionId,
 };
 use crate::observe::{self, Cause, Route};
 
@@ -44,6 +43,9 @@ pub(super) async fn logout(
         match end(&context, &method, &headers, body).await {
             Ok(()) => {
                 context.delete_session_cookie();
+                for name in context.login_cookies().names(&headers) {
+                    context.delete_cookie(&name);
+                }
                 (signed_out(audience), "signed_out")
             }
             Err(problem) => (problem.answer(audience, &context), problem.code()),
@@ -84,10 +86,7 @@ async fn end_here(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
     };
-    context
-        .sessions()
-        .end(&SessionId::of(key), Cause::Logout)
-        .await?;
+    context.sessions().end_of_key(key, Cause::Logout).await?;
     Ok(())
 }
 
@@ -95,12 +94,11 @@ async fn end_here(context: &RequestContext) -> Result<(), Problem> {
 /// out" must not think of them as ended.
 async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
-    let sessions = context.sessions();
-    sessions
-        .end_all(live.session.person(), Cause::LogoutEverywhere)
+    let session = &live.session;
+    context
+        .sessions()
+        .end_all(&session.issuer, &session.subject, Cause::LogoutEverywhere)
         .await?;
-    // Dead already; its records would expire by themselves.
-    let _ = sessions.end(&live.id, Cause::Logout).await;
     Ok(())
 }
 

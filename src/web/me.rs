@@ -11,7 +11,7 @@ use super::{
     context::RequestContext,
     headers,
     problem::{Audience, Problem},
-    sessions::LiveSession,
+    session::LiveSession,
     settings::SignedOutMe,
 };
 use crate::{clock::Timestamp, kyc::Assurance};
@@ -21,7 +21,7 @@ pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderM
     let settings = context.settings();
     match context.session().await {
         Ok(Some(live)) => {
-            let assurance = context.newest_assurance(&live).await;
+            let assurance = live.latest.or_unknown(live.session.created_at);
             json_response(&describe(&live, &assurance))
         }
         Ok(None) => match settings.signed_out_me {
@@ -53,9 +53,9 @@ fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
         "auth_time": session.auth_time.map(Timestamp::as_unix),
         "session": {
             "id": live.id,
-            "began_at": session.began_at.as_unix(),
-            "idle_ends_at": live.idle_ends_at.as_unix(),
-            "ends_at": session.ends_at.as_unix(),
+            "created_at": session.created_at.as_unix(),
+            "idle_expires_at": live.idle_expires_at.as_unix(),
+            "expires_at": session.expires_at.as_unix(),
         },
     })
 }

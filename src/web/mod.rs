@@ -1,46 +1,32 @@
-//! The axum floor: the login router, the session layer, and the extractors.
+//! Web layer for axum: the login router, the session layer, and the extractors.
 
 mod assess;
 mod bearer;
-mod callback;
 mod capture;
 mod capture_error;
-mod claims;
 mod context;
 mod cookies;
 mod csrf;
-mod epochs;
 mod guard;
 mod headers;
 mod layer;
 mod login;
 mod logout;
 mod me;
-mod memory_store;
 mod news;
 mod page;
-mod pending;
-mod people;
 mod problem;
 mod problem_json;
 mod random;
 mod ready;
-mod records;
 mod redirect;
 mod reference;
 mod return_to;
 mod router;
-mod sealed_store;
-mod sealing_keys;
-mod session_id;
-mod session_records;
-mod sessions;
+mod session;
 mod settings;
 mod shortfall;
 mod signed_in;
-mod step_up;
-mod store_check;
-mod tokens;
 mod unavailable;
 mod webhooks;
 
@@ -50,31 +36,23 @@ pub use capture_error::CaptureError;
 pub use context::LayerMissing;
 pub use guard::{Assured, Guard, GuardMissing, GuardService};
 pub use layer::{SessionLayer, SessionService};
-pub use memory_store::MemoryStore;
-pub use people::{SessionSummary, Sessions};
 pub use ready::Readiness;
-pub use records::StoreUnavailable;
-pub use sealed_store::SealedStore;
-pub use sealing_keys::{SealingKeys, SealingKeysError};
-pub use session_id::{NoSessionId, SessionId};
-pub use sessions::Ended;
+pub use session::{AccessTokenError, Ended, NoSessionId, SessionId, SessionSummary, Sessions};
 pub use settings::SignedOutMe;
 pub use signed_in::{SignedIn, SignedInRejection};
-pub use tokens::AccessTokenError;
-pub use tower_sessions::SessionStore;
 pub use webhooks::{
     Delivery, ReceiverError, UnknownEvents, WebhookReceiver, WebhookReceiverBuilder,
 };
 
+pub use crate::state::{SealingKeys, SealingKeysError};
+
 pub(crate) use cookies::CookieNames;
-pub(crate) use epochs::LONGEST_SESSION;
-pub(crate) use sessions::SessionLimits;
+pub(crate) use session::{LONGEST_SESSION, SessionLimits};
 pub(crate) use settings::Settings;
-pub(crate) use store_check::StoreCheck;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, routing::MethodRouter};
 
 use futures_util::FutureExt as _;
 
@@ -82,14 +60,19 @@ use crate::{
     cases::{CaseClient, OnDecided},
     clock::Clock,
     kyc::{Assurances, StatusClient},
+    observe,
     oidc::OidcClient,
+    state::{Namespace, State},
+    store::{MemoryStore, Properties, StoreError},
     webhook::WebhookVerifierBuilder,
     wire::kyc::KycTier,
 };
 use context::Shared;
-use records::Records;
 
-/// The web floor of one relying party. Cheap to clone.
+/// Maximum number of sessions in memory, if no store is configured.
+const MEMORY_SESSIONS: usize = 100_000;
+
+/// The web layer of one relying party. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Web {
     oidc: OidcClient,
@@ -97,6 +80,8 @@ pub(crate) struct Web {
     settings: Arc<Settings>,
     assurances: Assurances,
     clock: Arc<dyn Clock>,
+    shared: Shared,
+    receivers: webhooks::ReceiverNames,
 }
 
 impl Web {
@@ -106,12 +91,30 @@ impl Web {
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let store = settings.store.clone().unwrap_or_else(|| {
+            observe::state_in_memory();
+            Arc::new(MemoryStore::new(MEMORY_SESSIONS, Arc::clone(&clock)))
+        });
+        let namespace = Namespace::of(oidc.issuer(), oidc.client_id());
+        let state = State::new(store, namespace, settings.sealing_keys.clone());
+        let settings = Arc::new(settings);
+        let assurances = Assurances::new(state.clone());
+        let shared = Shared::new(
+            oidc.clone(),
+            status.clone(),
+            Arc::clone(&settings),
+            Arc::clone(&clock),
+            assurances.clone(),
+            state,
+        );
         Self {
             oidc,
             status,
-            assurances: Assurances::new(Arc::clone(&settings.cache), Arc::clone(&clock)),
-            settings: Arc::new(settings),
+            assurances,
+            settings,
             clock,
+            shared,
+            receivers: webhooks::ReceiverNames::default(),
         }
     }
 
@@ -119,24 +122,35 @@ impl Web {
         router::router(&self.settings)
     }
 
-    pub(crate) fn session_layer(&self, store: impl SessionStore) -> SessionLayer {
-        SessionLayer::new(Shared::new(
-            self.oidc.clone(),
-            self.status.clone(),
-            Arc::clone(&self.settings),
-            Arc::clone(&self.clock),
-            self.assurances.clone(),
-            Records::new(store),
-        ))
+    pub(crate) fn session_layer(&self) -> SessionLayer {
+        SessionLayer::new(self.shared.clone())
     }
 
-    /// What makes a decision felt by the live sessions of whose case it was.
+    pub(crate) fn sessions(&self) -> Sessions {
+        self.shared.administration()
+    }
+
+    pub(crate) async fn readiness(&self) -> Readiness {
+        ready::readiness(&self.shared).await
+    }
+
+    pub(crate) fn ready_route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        ready::route(self.shared.clone())
+    }
+
+    /// Checks the store, for the doctor.
+    pub(crate) async fn check_store(&self) -> (Properties, Result<(), StoreError>) {
+        let state = self.shared.state();
+        (state.properties(), state.check().await)
+    }
+
+    /// The function that applies a decision to the live sessions of the person.
     pub(crate) fn on_decided(&self) -> OnDecided {
         let news = self.news();
         Arc::new(move |case, decision| news.clone().of_decision(case, decision).boxed())
     }
 
-    /// A receiver that believes whom `verifier` believes.
+    /// A receiver that accepts what `verifier` accepts.
     pub(crate) fn webhooks<H, F, E>(
         &self,
         verifier: WebhookVerifierBuilder,
@@ -150,6 +164,7 @@ impl Web {
         WebhookReceiverBuilder::new(verifier.build(), handler)
             .clock(Arc::clone(&self.clock))
             .log_key(self.settings.log_key.clone())
+            .keeping_in(self.shared.state(), self.receivers.clone())
             .told(webhooks::Told::new(self.news(), cases))
     }
 
@@ -157,8 +172,6 @@ impl Web {
         news::News {
             status: self.status.clone(),
             assurances: self.assurances.clone(),
-            issuer: self.oidc.issuer().to_owned(),
-            client_id: self.oidc.client_id().to_owned(),
             clock: Arc::clone(&self.clock),
             skew: self.settings.skew,
         }

@@ -9,10 +9,10 @@ use crate::{
     cases::{Case, Decision},
     clock::{Clock, Timestamp},
     kyc::{
-        Assurance, AssuranceSource, Assurances, CacheUnavailable, Heard, NoAnswer, PersonKey,
-        StatusClient,
+        Assurance, AssuranceSource, Assurances, Heard, NoAnswer, PersonRef, Question, StatusClient,
     },
     observe,
+    store::StoreError,
     wire::kyc::{KycStatus, KycTier},
 };
 
@@ -21,8 +21,6 @@ use crate::{
 pub(super) struct News {
     pub(super) status: StatusClient,
     pub(super) assurances: Assurances,
-    pub(super) issuer: String,
-    pub(super) client_id: String,
     pub(super) clock: Arc<dyn Clock>,
     /// How far KYCPort's clock and this one may be apart.
     pub(super) skew: Duration,
@@ -43,12 +41,12 @@ pub(super) struct Hint {
 pub(super) enum NotFelt {
     /// KYCPort was asked, and did not answer.
     NotAsked { retry_after: Option<Duration> },
-    /// The cache did not take it, and may still hold better news from before.
+    /// The store did not take the result, and may still hold a better one from before.
     NotKept,
 }
 
-impl From<CacheUnavailable> for NotFelt {
-    fn from(_: CacheUnavailable) -> Self {
+impl From<StoreError> for NotFelt {
+    fn from(_: StoreError) -> Self {
         Self::NotKept
     }
 }
@@ -80,11 +78,7 @@ impl News {
         person_id: &str,
         hint: Option<Hint>,
     ) -> Result<Option<Assurance>, NotFelt> {
-        let person = PersonKey {
-            issuer: self.issuer.clone(),
-            client_id: self.client_id.clone(),
-            subject: person_id.to_owned(),
-        };
+        let person = self.assurances.person(person_id);
         let believed = match hint {
             Some(hint) => self.believe_the_worst(&person, hint).await,
             None => Ok(()),
@@ -94,11 +88,15 @@ impl News {
             return Ok(None);
         }
         match self.ask(&person).await {
-            Ok(Heard { assurance, kept }) => {
-                kept?;
+            Ok(Heard {
+                assurance,
+                recorded,
+            }) => {
+                recorded?;
                 Ok(Some(assurance))
             }
             Err(NoAnswer::Failed { retry_after }) => Err(NotFelt::NotAsked { retry_after }),
+            Err(NoAnswer::Store(error)) => Err(error.into()),
             // Asking again brings the same: whoever is guarded will not be let in either.
             Err(NoAnswer::Refused | NoAnswer::NoSource) => {
                 believed?;
@@ -107,13 +105,9 @@ impl News {
         }
     }
 
-    /// Lowers what is known to what was heard. What happened before that was asked changes nothing;
-    /// what happened about then, as far as two clocks can tell, may be newer.
-    async fn believe_the_worst(
-        &self,
-        person: &PersonKey,
-        hint: Hint,
-    ) -> Result<(), CacheUnavailable> {
+    /// Lowers the latest assurance to what was heard. An event from before the latest answer changes
+    /// nothing; one from about that time, as far as two clocks can tell, may be newer.
+    async fn believe_the_worst(&self, person: &PersonRef, hint: Hint) -> Result<(), StoreError> {
         let heard = Assurance::new(
             hint.kyc_status,
             hint.kyc_tier,
@@ -121,34 +115,30 @@ impl News {
             hint.happened_at.min(self.clock.now()),
             AssuranceSource::Webhook,
         );
-        let Some(known) = self.assurances.latest(person).await else {
-            if heard.kyc_status == Some(KycStatus::Verified) {
-                return Ok(());
+        let lowered = |known: Option<&Assurance>| {
+            let Some(known) = known else {
+                return (heard.kyc_status != Some(KycStatus::Verified)).then(|| heard.clone());
+            };
+            if heard.checked_at.saturating_add(self.skew) < known.checked_at {
+                return None;
             }
-            return self.assurances.note(person, heard).await;
+            let at = known.checked_at.max(heard.checked_at);
+            let worst = known
+                .clone()
+                .asked_at(at)
+                .stricter(heard.clone().asked_at(at));
+            // Writing the same again would only make it look newer.
+            (!worst.says_the_same(known)).then_some(worst)
         };
-        if heard.checked_at.saturating_add(self.skew) < known.checked_at {
-            return Ok(());
-        }
-        let at = known.checked_at.max(heard.checked_at);
-        let before = known.clone();
-        let worst = known.asked_at(at).stricter(heard.asked_at(at));
-        // The same once more would only look as if it had been asked for anew.
-        if worst.says_the_same(&before) {
-            return Ok(());
-        }
-        self.assurances.note(person, worst).await
+        self.assurances.lower(person, lowered).await
     }
 
-    async fn ask(&self, person: &PersonKey) -> Result<Heard, NoAnswer> {
-        let (status, subject) = (self.status.clone(), person.subject.clone());
-        let ask = move || {
-            async move {
-                let asked = status.status(&subject).await;
-                asked.map_err(NoAnswer::from)
-            }
-            .boxed()
-        };
-        self.assurances.hear(person, ask).await
+    async fn ask(&self, person: &PersonRef) -> Result<Heard, NoAnswer> {
+        let (status, subject) = (self.status.clone(), Arc::clone(&person.subject));
+        let question: Question = Box::new(move || {
+            let (status, subject) = (status.clone(), Arc::clone(&subject));
+            async move { status.status(&subject).await.map_err(NoAnswer::from) }.boxed()
+        });
+        self.assurances.hear(person, question).await
     }
 }

@@ -9,10 +9,8 @@ use http::{
     header::{ACCEPT, RETRY_AFTER},
 };
 
-use super::{
-    context::RequestContext, headers, page, problem_json::ProblemJson, records::StoreUnavailable,
-};
-use crate::{kyc::Shortfall, observe};
+use super::{context::RequestContext, headers, page, problem_json::ProblemJson};
+use crate::{kyc::Shortfall, observe, store::StoreError};
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +55,17 @@ pub(super) enum Problem {
     Prefetch,
     /// The callback's query is no authorization response.
     MalformedCallback,
-    /// The login is not known.
+    /// This browser has no login with that `state`: it was completed, was started in another browser,
+    /// or has been forgotten.
     UnknownLogin,
     /// The login came back too late.
     ExpiredLogin,
-    /// The login came back to another browser than it left from.
-    OtherBrowser,
-    /// The login has been finished before.
+    /// The login has been completed by another request.
     FinishedLogin,
+    /// The sessions of the person were revoked while they were signing in.
+    RevokedLogin,
+    /// Too many logins are being completed at this moment.
+    TooManyLogins,
     /// The person, or KYCPort for them, declined.
     Declined,
     /// KYCPort answered the login with an error.
@@ -114,8 +115,8 @@ enum Next {
 /// How often a page that waits asks again.
 const WAIT_SECONDS: u64 = 5;
 
-impl From<StoreUnavailable> for Problem {
-    fn from(_: StoreUnavailable) -> Self {
+impl From<StoreError> for Problem {
+    fn from(_: StoreError) -> Self {
         Self::StoreUnavailable
     }
 }
@@ -200,7 +201,7 @@ impl Problem {
 
     pub(super) fn retry_after(self) -> Option<u64> {
         match self {
-            Self::StoreUnavailable => Some(1),
+            Self::StoreUnavailable | Self::TooManyLogins => Some(1),
             Self::Pending => Some(WAIT_SECONDS),
             Self::IssuerUnavailable { retry_after } | Self::NotKnown { retry_after } => {
                 Some(retry_after.map_or(5, |after| after.as_secs().max(1)))
@@ -257,8 +258,8 @@ impl Problem {
             Self::Prefetch => text(
                 StatusCode::FORBIDDEN,
                 "prefetch",
-                "Signing in is not fetched ahead",
-                "Follow the link to sign in.",
+                "Sign-in starts with a click",
+                "Open the link to sign in.",
                 Next::SignIn,
             ),
             Self::MalformedCallback => text(
@@ -271,8 +272,9 @@ impl Problem {
             Self::UnknownLogin => text(
                 StatusCode::BAD_REQUEST,
                 "unknown_login",
-                "This sign-in is not known here",
-                "It may have been started too long ago. Sign in from the start.",
+                "This sign-in cannot be completed here",
+                "It may be complete already, too old, or from another browser. Sign in from the \
+                 start. If that does not help, allow cookies for this site.",
                 Next::SignIn,
             ),
             Self::ExpiredLogin => text(
@@ -282,20 +284,26 @@ impl Problem {
                 "Sign in from the start.",
                 Next::SignIn,
             ),
-            Self::OtherBrowser => text(
-                StatusCode::BAD_REQUEST,
-                "other_browser",
-                "This sign-in was started in another browser",
-                "Finish it there, or sign in from the start here. If it was here, allow this \
-                 site's cookies.",
-                Next::SignIn,
-            ),
             Self::FinishedLogin => text(
                 StatusCode::BAD_REQUEST,
                 "finished_login",
                 "This sign-in has been used already",
                 "Sign in from the start if you are not signed in.",
                 Next::SignIn,
+            ),
+            Self::RevokedLogin => text(
+                StatusCode::UNAUTHORIZED,
+                "login_revoked",
+                "You were signed out everywhere",
+                "That happened while you were signing in. Sign in from the start.",
+                Next::SignIn,
+            ),
+            Self::TooManyLogins => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_logins",
+                "Too many people are signing in at the moment",
+                "Reload this page in a moment.",
+                Next::Nothing,
             ),
             Self::Declined => text(
                 StatusCode::FORBIDDEN,

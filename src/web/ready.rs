@@ -1,4 +1,4 @@
-//! Whether this instance can serve, for whoever sends it requests.
+//! Readiness of this instance.
 
 use std::time::Duration;
 
@@ -12,38 +12,62 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use super::context::Shared;
 
-/// A probe is not kept waiting for KYCPort.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Maximum time that a probe waits for KYCPort.
+const KYCPORT_LIMIT: Duration = Duration::from_millis(500);
 
-/// Whether an instance can serve.
+/// Readiness of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// The session store answers.
+    /// The store takes and returns records.
     pub store: bool,
-    /// KYCPort's metadata is known. It is a detail: without KYCPort nobody can sign in anew, whoever
-    /// is signed in goes on, and taking instances away would mend nothing.
+    /// KYCPort's metadata is known. This is a detail: while KYCPort is down nobody can sign in, but
+    /// people who are signed in go on, and taking instances out of service would not help.
     pub kycport: bool,
 }
 
 impl Readiness {
-    /// Whether to send requests here: whether the store answers.
+    /// Whether this instance should receive requests: whether its store works.
     pub fn is_ready(self) -> bool {
         self.store
     }
 }
 
+/// Answers of the store are shared for so long: probes of any number write no more often.
+const STORE_CHECKED_FOR: Duration = Duration::from_secs(1);
+
+/// Result of the last check of the store, and when it was made.
+#[derive(Debug, Default)]
+pub(super) struct LastCheck(Mutex<Option<(Duration, bool)>>);
+
+impl LastCheck {
+    /// Checks the store, or returns the result of a check that is less than a second old. A check
+    /// writes, so that a store that has become read-only is noticed.
+    async fn works(&self, shared: &Shared) -> bool {
+        let mut last = self.0.lock().await;
+        let now = shared.clock().monotonic();
+        if let Some((at, works)) = *last
+            && now.saturating_sub(at) < STORE_CHECKED_FOR
+        {
+            return works;
+        }
+        let works = shared.state().check().await.is_ok();
+        *last = Some((now, works));
+        works
+    }
+}
+
 pub(super) async fn readiness(shared: &Shared) -> Readiness {
-    // Cached: a probe every second asks KYCPort no oftener than people do. The fetch goes on when
-    // the probe does not wait for it.
+    // The metadata is cached. A fetch goes on when the probe does not wait for it.
     let kycport = async {
-        let known = tokio::time::timeout(PATIENCE, shared.oidc().is_known()).await;
+        let known = tokio::time::timeout(KYCPORT_LIMIT, shared.oidc().is_known()).await;
         known.unwrap_or(false)
     };
-    let (store, kycport) = tokio::join!(shared.store_answers(), kycport);
+    let (store, kycport) = tokio::join!(shared.last_check().works(shared), kycport);
     Readiness { store, kycport }
 }
 

@@ -1,6 +1,5 @@
 //! Where a person goes back to: a path of this app and nothing else.
 
-use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 /// The longest path that is remembered, in bytes.
@@ -8,8 +7,7 @@ const MAX_BYTES: usize = 2048;
 
 /// A path of this app, with its query. Anything that a browser, or a proxy on the way, could take
 /// for another host is not one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReturnTo(String);
 
 impl ReturnTo {
@@ -24,6 +22,15 @@ impl ReturnTo {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// This path if it has `limit` bytes at most; otherwise the path without its query, or home.
+    pub(super) fn shortened(&self, limit: usize) -> Self {
+        let without_query = self.0.split('?').next().unwrap_or_default();
+        [self.0.as_str(), without_query]
+            .into_iter()
+            .find(|text| text.len() <= limit)
+            .map_or_else(Self::home, |text| Self(text.to_owned()))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -51,13 +58,6 @@ impl ReturnTo {
             }
             Self(path)
         })
-    }
-}
-
-/// Judged again when it comes out of the store.
-impl<'de> Deserialize<'de> for ReturnTo {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from).map(|text| Self::parse_or_home(&text))
     }
 }
 

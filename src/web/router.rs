@@ -7,7 +7,10 @@ use axum::{
 use http::StatusCode;
 
 use super::{
-    callback::callback, login::login, logout::logout, me::me, settings::Settings, step_up::step_up,
+    login::{callback, login, step_up},
+    logout::logout,
+    me::me,
+    settings::Settings,
 };
 
 pub(super) fn router<S: Clone + Send + Sync + 'static>(settings: &Settings) -> Router<S> {

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, header::REFERER};
 use url::{Url, form_urlencoded};
 
-use super::{cookies::CookieNames, return_to::ReturnTo, sessions::SessionLimits};
-use crate::{http::Origin, kyc::AssuranceCache, observe::LogKey, wire::kyc::KycTier};
+use super::{cookies::CookieNames, return_to::ReturnTo, session::SessionLimits};
+use crate::{http::Origin, observe::LogKey, state::SealingKeys, store::Store, wire::kyc::KycTier};
 
 /// What [`Config`](crate::Config) says about the web floor, valid.
 #[derive(Debug, Clone)]
@@ -22,7 +22,9 @@ pub(crate) struct Settings {
     pub(crate) signed_out_me: SignedOutMe,
     /// How long an assurance is acted on without asking again.
     pub(crate) assurance_max_age: Duration,
-    pub(crate) cache: Arc<dyn AssuranceCache>,
+    /// The configured store; memory if there is none.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) sealing_keys: Option<Arc<SealingKeys>>,
     /// How long a login may take.
     pub(crate) transaction_lifetime: Duration,
     /// How far KYCPort's clock and this one may be apart.

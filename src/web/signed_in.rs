@@ -12,10 +12,8 @@ use super::{
     context::RequestContext,
     guard::Assured,
     problem::{Audience, Problem},
-    session_id::SessionId,
-    sessions::LiveSession,
+    session::{AccessTokenError, LiveSession, SessionId},
     shortfall,
-    tokens::AccessTokenError,
 };
 use crate::{clock::Timestamp, kyc::Assurance, secret::Secret};
 
@@ -59,9 +57,10 @@ impl SignedIn {
         self.live.session.name.as_deref()
     }
 
-    /// The newest that KYCPort has said of the person's verification: when they signed in, with the
-    /// scope `kyc`, or since, if it was asked. To act on it, put a
-    /// [`Guard`](super::Guard) on the route: it asks when this is too old.
+    /// The latest result about the person's verification: from the sign-in, with the scope `kyc`, or
+    /// from a later answer or event. If none is recorded, or if the record cannot be read, status
+    /// and tier are `None`. To act on it, put a [`Guard`](super::Guard) on the route: the guard asks
+    /// KYCPort when the result is missing or too old.
     pub fn assurance(&self) -> &Assurance {
         &self.assurance
     }
@@ -76,19 +75,19 @@ impl SignedIn {
         self.live.session.scopes.iter().any(|own| own == scope)
     }
 
-    /// Names this session, for support and for lists: not secret, and not the cookie's key.
-    pub fn session_id(&self) -> &SessionId {
-        &self.live.id
+    /// Public id of this session, for support and for lists. It is not secret.
+    pub fn session_id(&self) -> SessionId {
+        self.live.id
     }
 
-    /// When the session began.
-    pub fn began_at(&self) -> Timestamp {
-        self.live.session.began_at
+    /// Time at which the person signed in.
+    pub fn created_at(&self) -> Timestamp {
+        self.live.session.created_at
     }
 
-    /// When the session ends, however much it is used.
-    pub fn ends_at(&self) -> Timestamp {
-        self.live.session.ends_at
+    /// End of the session, however much it is used.
+    pub fn expires_at(&self) -> Timestamp {
+        self.live.session.expires_at
     }
 
     /// The access token, for calls to KYCPort or to this tenant's own API on the person's behalf.
@@ -107,7 +106,7 @@ impl fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedIn")
             .field("issuer", &self.issuer())
-            .field("ends_at", &self.ends_at())
+            .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }
@@ -157,7 +156,7 @@ async fn find(
             // A guard on the route has looked already, and asked if need be.
             let assurance = match parts.extensions.get::<Assured>() {
                 Some(Assured(assurance)) => assurance.clone(),
-                None => context.newest_assurance(&live).await,
+                None => live.latest.or_unknown(live.session.created_at),
             };
             Ok(Some(SignedIn {
                 assurance,

@@ -1,13 +1,13 @@
-//! A store that does not work, said by a handler of the app's own.
+//! Response of a handler whose store operation failed.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header::RETRY_AFTER};
 
-use super::{problem::Problem, problem_json::ProblemJson, random, records::StoreUnavailable};
-use crate::observe;
+use super::{problem::Problem, problem_json::ProblemJson, random};
+use crate::{observe, store::StoreError};
 
-/// 503 with `Retry-After`, as problem JSON: what the layer itself says then.
-impl IntoResponse for StoreUnavailable {
+/// 503 with `Retry-After`, as problem JSON: the response that the session layer gives, too.
+impl IntoResponse for StoreError {
     fn into_response(self) -> Response {
         let (text, reference) = (Problem::StoreUnavailable.text(), random::reference());
         observe::request_failed(text.code, &reference);

@@ -61,7 +61,7 @@ pub enum EventKind {
 }
 
 impl Event {
-    /// What a replay store knows the event by.
+    /// Key of the event in an [`EventLog`](super::EventLog).
     pub fn key(&self) -> EventKey {
         EventKey::of(&self.id)
     }
@@ -105,8 +105,8 @@ impl Debug for EventKind {
     }
 }
 
-/// What a replay store knows an event by: the SHA-256 of its id in 64 hexadecimal digits, so that
-/// any id fits any store. Made from what was signed, never from a header that was not.
+/// Key of an event: the SHA-256 of its id in 64 hexadecimal digits, so that any id fits any store.
+/// It is made from the signed body, never from a header that was not signed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(String);
 

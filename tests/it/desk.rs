@@ -3,21 +3,17 @@
 
 use std::{
     collections::VecDeque,
-    fmt::{self, Debug},
+    fmt::Debug,
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use kycport::{
     Assurance, Clock as _, Secret,
     mock::{MockIssuer, Person},
     web::Delivery,
-    webhook::{
-        Begun, EventKey, LeaseToken, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable,
-        Settled, sign_test_delivery,
-    },
+    webhook::sign_test_delivery,
 };
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
@@ -111,87 +107,6 @@ impl Desk {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which operations of a replay store do not work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    Begin,
-    Complete,
-    Release,
-}
-
-/// A store in memory of which some steps fail so many times.
-#[derive(Clone)]
-pub(crate) struct FaultyReplayStore {
-    pub(crate) inner: MemoryReplayStore,
-    faults: Arc<Mutex<Vec<(Step, usize)>>>,
-}
-
-impl FaultyReplayStore {
-    pub(crate) fn new(inner: MemoryReplayStore) -> Self {
-        Self {
-            inner,
-            faults: Arc::default(),
-        }
-    }
-
-    pub(crate) fn fail(&self, step: Step, times: usize) {
-        let mut faults = self.faults.lock().unwrap();
-        faults.retain(|(other, _)| *other != step);
-        faults.push((step, times));
-    }
-
-    fn works(&self, step: Step) -> Result<(), ReplayStoreUnavailable> {
-        let mut faults = self.faults.lock().unwrap();
-        match faults
-            .iter_mut()
-            .find(|(other, left)| *other == step && *left > 0)
-        {
-            Some((_, left)) => {
-                *left -= 1;
-                Err(ReplayStoreUnavailable)
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Debug for FaultyReplayStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FaultyReplayStore")
-    }
-}
-
-#[async_trait]
-impl ReplayStore for FaultyReplayStore {
-    async fn begin(
-        &self,
-        key: &EventKey,
-        lease: Duration,
-    ) -> Result<Begun, ReplayStoreUnavailable> {
-        self.works(Step::Begin)?;
-        self.inner.begin(key, lease).await
-    }
-
-    async fn complete(
-        &self,
-        key: &EventKey,
-        token: &LeaseToken,
-        retention: Duration,
-    ) -> Result<Settled, ReplayStoreUnavailable> {
-        self.works(Step::Complete)?;
-        self.inner.complete(key, token, retention).await
-    }
-
-    async fn release(
-        &self,
-        key: &EventKey,
-        token: &LeaseToken,
-    ) -> Result<Settled, ReplayStoreUnavailable> {
-        self.works(Step::Release)?;
-        self.inner.release(key, token).await
     }
 }
 

@@ -1,70 +1,100 @@
-//! A session store that breaks when told to, and remembers what it was asked.
+//! Store that fails when a test tells it to, and counts its operations.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::{self, Debug},
     future::pending,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use kycport::{
     ConfigBuilder, KycTier, MemoryStore, RunningApp,
     mock::{MockIssuer, Person},
-    web::SessionStore,
+    store::{
+        Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner,
+        Properties, RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture,
+        Write, Written,
+    },
 };
 use serde_json::Value;
-use tokio::sync::{Barrier, Semaphore};
-use tower_sessions::{
-    session::{Id, Record},
-    session_store::{Error, Result},
-};
+use tokio::sync::Semaphore;
 
 use crate::support::tenant_app;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
-    Create,
-    Save,
-    Load,
-    Delete,
+    Read,
+    Write,
+    Revoke,
+    List,
+    Acquire,
+    Settle,
+    Check,
 }
 
-/// The kinds of records, as they are called in the store.
-pub(crate) const LOGIN: &str = "login";
-pub(crate) const SESSION: &str = "session";
-pub(crate) const ACTIVITY: &str = "activity";
-pub(crate) const TOKENS: &str = "tokens";
-pub(crate) const RENEWAL: &str = "renewal";
-pub(crate) const EPOCH: &str = "epoch";
-pub(crate) const SIGN_INS: &str = "sign-ins";
+const ALL: [Op; 7] = [
+    Op::Read,
+    Op::Write,
+    Op::Revoke,
+    Op::List,
+    Op::Acquire,
+    Op::Settle,
+    Op::Check,
+];
 
-/// A store with switches. Clones share everything.
+/// What an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Record(Family),
+    Lease(LeaseFamily),
+}
+
+pub(crate) const SESSION: Kind = Kind::Record(Family::Session);
+pub(crate) const ACTIVITY: Kind = Kind::Record(Family::Activity);
+pub(crate) const TOKENS: Kind = Kind::Record(Family::Tokens);
+pub(crate) const REFRESH_LEASE: Kind = Kind::Record(Family::RefreshLease);
+pub(crate) const ASSURANCE: Kind = Kind::Record(Family::Assurance);
+pub(crate) const LOGIN_KEY: Kind = Kind::Record(Family::LoginKey);
+pub(crate) const LOGIN: Kind = Kind::Lease(LeaseFamily::Login);
+pub(crate) const EVENT: Kind = Kind::Lease(LeaseFamily::Event);
+
+/// Store with switches. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct FaultyStore {
-    inner: Arc<dyn SessionStore>,
+    inner: Arc<dyn Store>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    rules: Vec<(Op, Option<&'static str>, Fault)>,
+    rules: Vec<Rule>,
     counts: HashMap<Op, usize>,
-    /// Which kind a record is of, for operations that name its id alone.
-    kinds: HashMap<Id, String>,
+    written: BTreeSet<(Owner, RecordKey)>,
+    leases: BTreeMap<LeaseKey, usize>,
+}
+
+#[derive(Clone)]
+struct Rule {
+    op: Op,
+    kind: Option<Kind>,
+    fault: Fault,
+    /// How often the rule still applies.
+    times: usize,
 }
 
 #[derive(Clone)]
 enum Fault {
-    Fail,
+    Fail(StoreError),
+    /// The operation is done, and its answer is lost.
+    LoseAnswer,
     Hang,
-    Hold(Arc<Gate>),
-    /// So many operations go on together or not at all; then no more of it.
-    Meet(Arc<Barrier>, usize),
+    HoldBefore(Arc<Gate>),
+    HoldAfter(Arc<Gate>),
 }
 
-/// Operations wait here until they are let go.
+/// Operations wait here until the test lets them go.
 #[derive(Debug)]
 pub(crate) struct Gate {
     arrived: Semaphore,
@@ -72,68 +102,76 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Waits until an operation stands before the gate; not for ever, if none comes.
+    /// Waits until an operation stands before the gate, for 20 s at most.
     pub(crate) async fn reached(&self) {
-        let patience = Duration::from_secs(20);
-        let arrived = tokio::time::timeout(patience, self.arrived.acquire()).await;
+        let limit = Duration::from_secs(20);
+        let arrived = tokio::time::timeout(limit, self.arrived.acquire()).await;
         arrived.unwrap().unwrap().forget();
     }
 
-    /// Lets everybody go, now and later.
+    /// Lets all operations go, now and later.
     pub(crate) fn open(&self) {
         self.open.add_permits(1000);
+    }
+
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
     }
 }
 
 impl FaultyStore {
-    pub(crate) fn over(inner: impl SessionStore) -> Self {
+    pub(crate) fn over(inner: impl Store) -> Self {
         Self {
             inner: Arc::new(inner),
             state: Arc::default(),
         }
     }
 
-    /// The store under the switches.
-    pub(crate) fn into_inner(self) -> Arc<dyn SessionStore> {
-        self.inner
-    }
-
     /// Every operation fails.
     pub(crate) fn fail(&self) {
-        for op in [Op::Create, Op::Save, Op::Load, Op::Delete] {
-            self.add(op, None, Fault::Fail);
+        for op in ALL {
+            self.add(op, None, Fault::Fail(StoreError::Unreachable), usize::MAX);
         }
     }
 
-    /// One operation on one kind of records fails.
-    pub(crate) fn fail_on(&self, op: Op, kind: &'static str) {
-        self.add(op, Some(kind), Fault::Fail);
+    /// One operation on one kind fails.
+    pub(crate) fn fail_on(&self, op: Op, kind: Kind) {
+        self.fail_times(op, kind, usize::MAX);
+    }
+
+    /// The next `times` operations on one kind fail.
+    pub(crate) fn fail_times(&self, op: Op, kind: Kind, times: usize) {
+        let fault = Fault::Fail(StoreError::Unreachable);
+        self.add(op, Some(kind), fault, times);
+    }
+
+    /// The next operation on one kind is done, and its answer is lost.
+    pub(crate) fn lose_answer(&self, op: Op, kind: Kind) {
+        self.add(op, Some(kind), Fault::LoseAnswer, 1);
     }
 
     /// No operation ever ends.
     pub(crate) fn hang(&self) {
-        for op in [Op::Create, Op::Save, Op::Load, Op::Delete] {
-            self.add(op, None, Fault::Hang);
+        for op in ALL {
+            self.add(op, None, Fault::Hang, usize::MAX);
         }
     }
 
-    /// One operation on one kind of records waits before it is done.
-    pub(crate) fn hold(&self, op: Op, kind: &'static str) -> Arc<Gate> {
-        let gate = Arc::new(Gate {
-            arrived: Semaphore::new(0),
-            open: Semaphore::new(0),
-        });
-        self.add(op, Some(kind), Fault::Hold(Arc::clone(&gate)));
+    /// One operation on one kind waits before it is done.
+    pub(crate) fn hold(&self, op: Op, kind: Kind) -> Arc<Gate> {
+        let gate = gate();
+        let fault = Fault::HoldBefore(Arc::clone(&gate));
+        self.add(op, Some(kind), fault, usize::MAX);
         gate
     }
 
-    /// The next `n` loads of this kind have all been done before any of them is answered.
-    pub(crate) fn let_meet(&self, kind: &'static str, n: usize) {
-        self.add(
-            Op::Load,
-            Some(kind),
-            Fault::Meet(Arc::new(Barrier::new(n)), n),
-        );
+    /// One operation on one kind waits after it is done, before its answer.
+    pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
+        let gate = gate();
+        let fault = Fault::HoldAfter(Arc::clone(&gate));
+        self.add(op, Some(kind), fault, usize::MAX);
+        gate
     }
 
     /// Everything works again.
@@ -141,150 +179,280 @@ impl FaultyStore {
         self.lock().rules.clear();
     }
 
-    /// How often it was asked for this since the last [`forget`](Self::forget).
+    /// Number of operations of this kind since the last [`forget`](Self::forget).
     pub(crate) fn count(&self, op: Op) -> usize {
         self.lock().counts.get(&op).copied().unwrap_or_default()
     }
 
-    /// Creations and saves.
+    /// Number of all operations since the last [`forget`](Self::forget).
+    pub(crate) fn operations(&self) -> usize {
+        self.lock().counts.values().sum()
+    }
+
+    /// Number of operations that change something.
     pub(crate) fn writes(&self) -> usize {
-        self.count(Op::Create) + self.count(Op::Save)
+        [Op::Write, Op::Revoke, Op::Acquire, Op::Settle]
+            .map(|op| self.count(op))
+            .iter()
+            .sum()
     }
 
     pub(crate) fn forget(&self) {
         self.lock().counts.clear();
     }
 
-    /// How many records there are of those that were written through this.
+    /// Number of live records of those that were written through this store.
     pub(crate) async fn len(&self) -> usize {
-        self.stored(|_| true).await.len()
+        self.entries(|_| true).await.len()
     }
 
-    /// The ids and kinds of what was written through this.
-    pub(crate) fn written(&self) -> HashMap<Id, String> {
-        self.lock().kinds.clone()
+    /// Number of different leases that were asked for.
+    pub(crate) fn leases(&self, family: LeaseFamily) -> usize {
+        let state = self.lock();
+        state
+            .leases
+            .keys()
+            .filter(|key| key.family == family)
+            .count()
     }
 
-    /// The records of this kind that are there now.
-    pub(crate) async fn records(&self, kind: &str) -> Vec<Value> {
+    /// The live records of this kind, as JSON. They must not be sealed.
+    pub(crate) async fn records(&self, kind: Kind) -> Vec<Value> {
+        let found = self.entries(|key| Kind::Record(key.family) == kind).await;
+        let bodies = found.iter().map(|(_, _, entry)| &entry.body[1..]);
+        bodies
+            .map(|body| serde_json::from_slice(body).unwrap())
+            .collect()
+    }
+
+    /// The stored bytes of the live records of this kind.
+    pub(crate) async fn bodies(&self, kind: Kind) -> Vec<Vec<u8>> {
+        let found = self.entries(|key| Kind::Record(key.family) == kind).await;
+        found
+            .into_iter()
+            .map(|(_, _, entry)| entry.body.to_vec())
+            .collect()
+    }
+
+    /// Changes the JSON of the records of this kind behind the app's back.
+    pub(crate) async fn rewrite(&self, kind: Kind, change: impl Fn(&mut Value)) {
+        self.replace(kind, |body| {
+            let mut value = serde_json::from_slice(&body[1..]).unwrap();
+            change(&mut value);
+            [&body[..1], &serde_json::to_vec(&value).unwrap()].concat()
+        })
+        .await;
+    }
+
+    /// Changes the stored bytes of the records of this kind behind the app's back.
+    pub(crate) async fn replace(&self, kind: Kind, change: impl Fn(&[u8]) -> Vec<u8>) {
+        for (owner, key, entry) in self.entries(|key| Kind::Record(key.family) == kind).await {
+            let write = Write {
+                key,
+                condition: Condition::Any,
+                change: Change::Put {
+                    version: entry.version.wrapping_add(1),
+                    body: change(&entry.body).into(),
+                    keep_for: Duration::from_secs(12 * 3600),
+                },
+            };
+            let written = self.inner.write(&owner, &[write], None).await.unwrap();
+            assert_eq!(written, Written::Applied);
+        }
+    }
+
+    /// Removes the records of this kind behind the app's back.
+    pub(crate) async fn remove(&self, kind: Kind) {
+        for (owner, key, _) in self.entries(|key| Kind::Record(key.family) == kind).await {
+            let write = Write {
+                key,
+                condition: Condition::Any,
+                change: Change::Delete,
+            };
+            let _ = self.inner.write(&owner, &[write], None).await.unwrap();
+        }
+    }
+
+    /// The live records that were written through this store.
+    pub(crate) async fn entries(
+        &self,
+        is_wanted: impl Fn(&RecordKey) -> bool,
+    ) -> Vec<(Owner, RecordKey, Entry)> {
+        let wanted: Vec<_> = {
+            let state = self.lock();
+            let written = state.written.iter();
+            written.filter(|(_, key)| is_wanted(key)).copied().collect()
+        };
         let mut found = Vec::new();
-        for record in self.stored(|own| own == kind).await {
-            found.push(record.data["kycport"]["body"].clone());
+        for (owner, key) in wanted {
+            let snapshot = self.inner.read(&owner, &[key]).await.unwrap();
+            let entry = snapshot.entries.into_iter().next().unwrap();
+            found.extend(entry.map(|entry| (owner, key, entry)));
         }
         found
-    }
-
-    /// Changes what is stored of this kind behind everybody's back.
-    pub(crate) async fn rewrite(&self, kind: &str, change: impl Fn(&mut Value)) {
-        for mut record in self.stored(|own| own == kind).await {
-            change(record.data.get_mut("kycport").unwrap());
-            self.inner.save(&record).await.unwrap();
-        }
-    }
-
-    async fn stored(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Record> {
-        let ids: Vec<Id> = {
-            let state = self.lock();
-            let wanted = state.kinds.iter().filter(|(_, kind)| is_wanted(kind));
-            wanted.map(|(id, _)| *id).collect()
-        };
-        let mut records = Vec::new();
-        for id in ids {
-            records.extend(self.inner.load(&id).await.unwrap());
-        }
-        records
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, op: Op, kind: Option<&'static str>, fault: Fault) {
-        self.lock().rules.push((op, kind, fault));
+    fn add(&self, op: Op, kind: Option<Kind>, fault: Fault, times: usize) {
+        self.lock().rules.push(Rule {
+            op,
+            kind,
+            fault,
+            times,
+        });
     }
 
-    /// Counts, and does what there is to do before the operation.
-    async fn before(&self, op: Op, id: &Id, record: Option<&Record>) -> Result<()> {
+    /// Counts an operation, and performs it under the first rule that fits.
+    async fn perform<T>(
+        &self,
+        op: Op,
+        kinds: &[Kind],
+        operation: StoreFuture<'_, T>,
+    ) -> Result<T, StoreError> {
         let fault = {
             let mut state = self.lock();
             *state.counts.entry(op).or_default() += 1;
-            if let Some(kind) = record.and_then(|r| r.data["kycport"]["kind"].as_str()) {
-                state.kinds.insert(*id, kind.to_owned());
-            }
-            state.fault(op, id)
+            state.fault(op, kinds)
         };
         match fault {
-            Some(Fault::Fail) => Err(Error::Backend("the store is down: canary".to_owned())),
+            Some(Fault::Fail(error)) => Err(error),
             Some(Fault::Hang) => pending().await,
-            Some(Fault::Hold(gate)) => {
-                gate.arrived.add_permits(1);
-                gate.open.acquire().await.unwrap().forget();
-                Ok(())
+            Some(Fault::LoseAnswer) => {
+                operation.await?;
+                Err(StoreError::Timeout)
             }
-            Some(Fault::Meet(..)) | None => Ok(()),
-        }
-    }
-
-    async fn after_load(&self, id: &Id) {
-        let meeting = {
-            let mut state = self.lock();
-            match state.fault(Op::Load, id) {
-                Some(Fault::Meet(barrier, _)) => {
-                    state.one_has_come();
-                    Some(barrier)
-                }
-                _ => None,
+            Some(Fault::HoldBefore(gate)) => {
+                gate.pass().await;
+                operation.await
             }
-        };
-        if let Some(barrier) = meeting {
-            barrier.wait().await;
+            Some(Fault::HoldAfter(gate)) => {
+                let answer = operation.await;
+                gate.pass().await;
+                answer
+            }
+            None => operation.await,
         }
     }
 }
 
 impl State {
-    fn fault(&self, op: Op, id: &Id) -> Option<Fault> {
-        let kind = self.kinds.get(id).map(String::as_str);
-        let mut rules = self.rules.iter();
-        rules
-            .find(|(o, k, _)| *o == op && (k.is_none() || *k == kind))
-            .map(|(_, _, fault)| fault.clone())
-    }
-
-    fn one_has_come(&mut self) {
-        self.rules.retain_mut(|(_, _, fault)| match fault {
-            Fault::Meet(_, left) => {
-                *left -= 1;
-                *left > 0
-            }
-            _ => true,
-        });
+    fn fault(&mut self, op: Op, kinds: &[Kind]) -> Option<Fault> {
+        let fits = |rule: &&mut Rule| {
+            rule.op == op && rule.times > 0 && rule.kind.is_none_or(|kind| kinds.contains(&kind))
+        };
+        let rule = self.rules.iter_mut().find(fits)?;
+        rule.times -= 1;
+        Some(rule.fault.clone())
     }
 }
 
-#[async_trait]
-impl SessionStore for FaultyStore {
-    async fn create(&self, record: &mut Record) -> Result<()> {
-        let id = record.id;
-        self.before(Op::Create, &id, Some(record)).await?;
-        self.inner.create(record).await
+fn gate() -> Arc<Gate> {
+    Arc::new(Gate {
+        arrived: Semaphore::new(0),
+        open: Semaphore::new(0),
+    })
+}
+
+impl Store for FaultyStore {
+    fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
+        let kinds: Vec<_> = keys.iter().map(|key| Kind::Record(key.family)).collect();
+        async move {
+            let read = self.inner.read(owner, keys);
+            self.perform(Op::Read, &kinds, read).await
+        }
+        .boxed()
     }
 
-    async fn save(&self, record: &Record) -> Result<()> {
-        self.before(Op::Save, &record.id, Some(record)).await?;
-        self.inner.save(record).await
+    fn write<'a>(
+        &'a self,
+        owner: &'a Owner,
+        writes: &'a [Write],
+        admitted_at: Option<Mark>,
+    ) -> StoreFuture<'a, Written> {
+        let mut kinds = Vec::new();
+        for write in writes {
+            kinds.push(Kind::Record(write.key.family));
+            if matches!(write.change, Change::Put { .. }) {
+                self.lock().written.insert((*owner, write.key));
+            }
+        }
+        async move {
+            let write = self.inner.write(owner, writes, admitted_at);
+            self.perform(Op::Write, &kinds, write).await
+        }
+        .boxed()
     }
 
-    async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        self.before(Op::Load, id, None).await?;
-        let record = self.inner.load(id).await?;
-        self.after_load(id).await;
-        Ok(record)
+    fn revoke<'a>(
+        &'a self,
+        owner: &'a Owner,
+        families: &'a [Family],
+        keep_fence_for: Duration,
+    ) -> StoreFuture<'a, Mark> {
+        let kinds: Vec<_> = families.iter().map(|it| Kind::Record(*it)).collect();
+        async move {
+            let revoke = self.inner.revoke(owner, families, keep_fence_for);
+            self.perform(Op::Revoke, &kinds, revoke).await
+        }
+        .boxed()
     }
 
-    async fn delete(&self, id: &Id) -> Result<()> {
-        self.before(Op::Delete, id, None).await?;
-        self.inner.delete(id).await
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
+        async move {
+            let list = self.inner.list(owner, family, after, limit);
+            self.perform(Op::List, &[Kind::Record(family)], list).await
+        }
+        .boxed()
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        *self.lock().leases.entry(*key).or_default() += 1;
+        async move {
+            let acquire = self.inner.acquire(key, token, length);
+            self.perform(Op::Acquire, &[Kind::Lease(key.family)], acquire)
+                .await
+        }
+        .boxed()
+    }
+
+    fn settle<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        async move {
+            let settle = self.inner.settle(key, token, settlement);
+            self.perform(Op::Settle, &[Kind::Lease(key.family)], settle)
+                .await
+        }
+        .boxed()
+    }
+
+    fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
+        self.inner.sweep(limit)
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        async move { self.perform(Op::Check, &[], self.inner.check()).await }.boxed()
+    }
+
+    fn properties(&self) -> Properties {
+        self.inner.properties()
     }
 }
 
@@ -294,7 +462,7 @@ impl Debug for FaultyStore {
     }
 }
 
-/// The mock, the app on it over a store that can break, and a person who is t2.
+/// The mock, the app on it over a store that can fail, and a person who is t2.
 pub(crate) struct Stage {
     pub(crate) kyc: MockIssuer,
     pub(crate) app: RunningApp,
@@ -308,7 +476,7 @@ pub(crate) async fn stage() -> Stage {
     stage_on(MockIssuer::start().await, 100_000, |config| config).await
 }
 
-/// The same on a mock of the test's own, with a store of so many records.
+/// The same on a mock of the test's own, with a store of so many sessions.
 pub(crate) async fn stage_on(
     kyc: MockIssuer,
     capacity: usize,
@@ -316,7 +484,7 @@ pub(crate) async fn stage_on(
 ) -> Stage {
     let store = FaultyStore::over(MemoryStore::new(capacity, Arc::new(kyc.clock().clone())));
     let app = kyc
-        .serve(|config| tenant_app(more(config), store.clone()))
+        .serve(|config| tenant_app(more(config.store(store.clone()))))
         .await
         .unwrap();
     let ada = kyc.person("ada").tier(KycTier::T2).create();

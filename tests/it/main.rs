@@ -25,7 +25,6 @@ mod case_errors;
 mod cases;
 mod chaos;
 mod chaos_short;
-mod claims;
 mod csrf;
 mod desk;
 mod direct;
@@ -57,8 +56,6 @@ mod operations;
 mod outages;
 mod receiver_process;
 mod refresh;
-mod replay_servers;
-mod replay_store;
 mod sealed;
 mod secrets;
 #[expect(dead_code, reason = "a bench needs more of it")]

@@ -41,8 +41,8 @@ pub(crate) async fn stage_on_engine(
 ) -> Stage {
     let store = engine.faulty_store();
     let app = balanced(&kyc, |config| {
-        let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
-        tenant_app_of(&kycport, engine.faulty_layer(&kycport, store.clone()))
+        let config = more(engine.configure_over(config, store.clone()));
+        tenant_app_of(&RelyingParty::new(config.build().unwrap()).unwrap())
     })
     .await;
     let ada = kyc.person("ada").tier(KycTier::T2).create();

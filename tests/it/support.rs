@@ -12,23 +12,19 @@ use axum::{
     routing::{get, post},
 };
 use kycport::{
-    Assurance, BearerToken, ConfigBuilder, KycTier, MemoryStore, RelyingParty, RunningApp,
-    SignedIn,
-    kyc::{AssuranceCache, CacheUnavailable, PersonKey},
+    Assurance, BearerToken, ConfigBuilder, KycTier, RelyingParty, RunningApp, SignedIn,
     mock::{MockIssuer, Person},
-    web::{Assured, SessionLayer, SessionStore},
+    web::Assured,
 };
 
-/// An app with what the tests need, over `store`.
-pub(crate) fn tenant_app(config: ConfigBuilder, store: impl SessionStore) -> Router {
+/// An app with what the tests need.
+pub(crate) fn tenant_app(config: ConfigBuilder) -> Router {
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-    // The stores of the tests stand on one that refuses an id that is taken.
-    let layer = kycport.session_layer(store).danger_store_claims();
-    tenant_app_of(&kycport, layer)
+    tenant_app_of(&kycport)
 }
 
-/// The same, under a layer of the test's own.
-pub(crate) fn tenant_app_of(kycport: &RelyingParty, layer: SessionLayer) -> Router {
+/// The same, of a relying party of the test's own.
+pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
     let api = Router::new()
         .route("/api/me", get(bearer))
         .layer(kycport.bearer_layer());
@@ -54,7 +50,7 @@ pub(crate) fn tenant_app_of(kycport: &RelyingParty, layer: SessionLayer) -> Rout
         .route("/webhook", post(async || StatusCode::NO_CONTENT))
         .nest("/nested", Router::new().route("/vault", get(vault)))
         .merge(kycport.router())
-        .layer(layer)
+        .layer(kycport.session_layer())
         .layer(Extension(Withdrawals::default()))
         .merge(api)
 }
@@ -79,10 +75,7 @@ pub(crate) async fn serve(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> RunningApp {
-    let store = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
-    kyc.serve(|config| tenant_app(more(config), store))
-        .await
-        .unwrap()
+    kyc.serve(|config| tenant_app(more(config))).await.unwrap()
 }
 
 async fn home(person: Option<SignedIn>) -> String {
@@ -150,23 +143,4 @@ pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// Fails whatever is asked of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BrokenCache;
-
-#[async_trait::async_trait]
-impl AssuranceCache for BrokenCache {
-    async fn get(&self, _: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn put(&self, _: &PersonKey, _: Assurance) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
-
-    async fn forget(&self, _: &PersonKey) -> Result<(), CacheUnavailable> {
-        Err(CacheUnavailable)
-    }
 }

@@ -3,8 +3,11 @@
 use axum::http::{HeaderMap, header};
 use url::{Position, Url, form_urlencoded};
 
-/// The session's cookie, and that which ties a login to the browser.
-pub(crate) const COOKIES: [&str; 2] = ["__Host-kycport", "__Host-kycport-login"];
+/// Name of the session cookie.
+pub(crate) const SESSION_COOKIE: &str = "__Host-kycport";
+
+/// What the names of the cookies of pending logins begin with.
+pub(crate) const LOGIN_COOKIES: &str = "__Host-kycport-login-";
 
 /// Asks an app, and the issuer.
 #[derive(Clone)]
@@ -32,6 +35,17 @@ impl Answer {
         all.filter_map(|line| {
             let (own, rest) = line.to_str().ok()?.split_once('=')?;
             (own == name).then(|| rest.split(';').next().unwrap_or_default())
+        })
+        .next_back()
+    }
+
+    /// The cookie of the login that this response starts, as it is sent: `name=value`.
+    pub(crate) fn login_cookie(&self) -> Option<String> {
+        let all = self.headers.get_all(header::SET_COOKIE).iter();
+        all.filter_map(|line| {
+            let pair = line.to_str().ok()?.split(';').next()?;
+            let is_login = pair.starts_with(LOGIN_COOKIES) && !pair.ends_with('=');
+            is_login.then(|| pair.to_owned())
         })
         .next_back()
     }
@@ -123,7 +137,7 @@ impl Visitor {
 
 /// A cookie as it is sent.
 pub(crate) fn session_cookie(key: &str) -> String {
-    format!("{}={key}", COOKIES[0])
+    format!("{SESSION_COOKIE}={key}")
 }
 
 fn with_form(request: reqwest::RequestBuilder, form: &[(&str, &str)]) -> reqwest::RequestBuilder {

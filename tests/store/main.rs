@@ -1,3 +1,3 @@
-//! The engines of the store, on real servers.
+//! Tests of the storage engines, through the trait `kycport::store::Store`.
 
 mod memory;

@@ -42,8 +42,8 @@ pub(super) enum Outcome {
     InFlight(Duration),
     /// There is too much to do.
     Busy,
-    /// The replay store does not work, and whether the event was handled is not known; or the
-    /// assurance cache does not, and sessions would go by older news.
+    /// The store failed: whether the event was handled is unknown, or sessions would see an older
+    /// assurance.
     StoreUnavailable,
     /// The event took effect, and that could not be remembered.
     NotRemembered,

@@ -11,21 +11,22 @@ use futures_util::FutureExt as _;
 use super::{
     delivery::{Delivery, UnknownEvents},
     intake::Intake,
+    names::ReceiverNames,
     processing::{Failed, Handler, Processing, Told},
     receiver::WebhookReceiver,
 };
 use crate::{
     clock::{Clock, SystemClock},
     observe::{self, LogKey},
-    webhook::{
-        DeliveryTiming, EventReader, MemoryReplayStore, ReplayStore, VerifierError, WebhookVerifier,
-    },
+    state::State,
+    store::{MemoryStore, Store},
+    webhook::{DeliveryTiming, EventLog, EventReader, VerifierError, WebhookVerifier},
 };
 
 /// How long a body may take to come if nothing else is said.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// So many events are remembered in memory if no store is given.
-const REMEMBERED: usize = 100_000;
+/// Name of a receiver that is given none.
+const DEFAULT_NAME: &str = "default";
 
 /// Settings on their way to a [`WebhookReceiver`].
 #[must_use = "nothing comes of it before `build`"]
@@ -34,7 +35,10 @@ pub struct WebhookReceiverBuilder {
     handler: Handler,
     reader: EventReader,
     timing: DeliveryTiming,
-    store: Option<Arc<dyn ReplayStore>>,
+    store: Option<Arc<dyn Store>>,
+    namespace: [u8; 16],
+    name: String,
+    names: ReceiverNames,
     unknown_events: UnknownEvents,
     body_deadline: Duration,
     told: Option<Told>,
@@ -52,6 +56,12 @@ pub enum ReceiverError {
     /// No body could ever come.
     #[error("the deadline of a body is zero")]
     BodyDeadline,
+    /// This relying party has a receiver of the same name already.
+    #[error(
+        "there is a receiver named {0:?} already, and each event reaches one of the two: give this \
+         one another name with .name(..)"
+    )]
+    NameTaken(String),
 }
 
 impl WebhookReceiverBuilder {
@@ -73,6 +83,9 @@ impl WebhookReceiverBuilder {
             reader: EventReader::default(),
             timing: DeliveryTiming::default(),
             store: None,
+            namespace: [0; 16],
+            name: DEFAULT_NAME.to_owned(),
+            names: ReceiverNames::default(),
             unknown_events: UnknownEvents::default(),
             body_deadline: BODY_DEADLINE,
             told: None,
@@ -83,6 +96,14 @@ impl WebhookReceiverBuilder {
 
     pub(in crate::web) fn told(mut self, told: Told) -> Self {
         self.told = Some(told);
+        self
+    }
+
+    /// Keeps events in the relying party's store and namespace.
+    pub(in crate::web) fn keeping_in(mut self, state: &State, names: ReceiverNames) -> Self {
+        self.store = Some(Arc::clone(state.store()));
+        self.namespace = state.namespace().bytes();
+        self.names = names;
         self
     }
 
@@ -111,10 +132,17 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Where it is remembered which events are done: in memory, which is for one instance, if
-    /// nothing is said.
-    pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
+    /// Stores which events were handled. Default: the store of the configuration, or memory for a
+    /// receiver without a relying party, which serves one process.
+    pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Names this receiver. Receivers with different names each handle every event; instances of the
+    /// same receiver share its name, so that one of them handles it. Default: `default`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -146,14 +174,18 @@ impl WebhookReceiverBuilder {
             return Err(ReceiverError::BodyDeadline);
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let Some(name) = self.names.take(&self.name) else {
+            return Err(ReceiverError::NameTaken(self.name));
+        };
         let store = self.store.unwrap_or_else(|| {
             observe::webhooks_in_memory();
-            Arc::new(MemoryReplayStore::new(REMEMBERED, Arc::clone(&clock)))
+            Arc::new(MemoryStore::new(1, Arc::clone(&clock)))
         });
+        let log = EventLog::within(store, self.namespace, &self.name);
         let processing = Processing::new(
             self.reader,
             self.timing,
-            store,
+            log,
             self.unknown_events,
             self.handler,
             self.told,
@@ -165,6 +197,7 @@ impl WebhookReceiverBuilder {
             processing,
             self.log_key,
             clock,
+            name,
         ))
     }
 }

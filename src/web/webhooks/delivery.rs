@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 
 use crate::{
     kyc::Assurance,
-    webhook::{Claim, Event, EventKind},
+    webhook::{Event, EventKind, EventLease},
     wire::kyc::KycStatus,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Delivery {
     pub(super) event: Event,
-    pub(super) claim: Claim,
+    pub(super) lease: EventLease,
     pub(super) secret_name: String,
     pub(super) assurance: Option<Assurance>,
 }
@@ -51,11 +51,11 @@ impl Delivery {
         said == Some(&KycStatus::Rejected)
     }
 
-    /// What settles the event in a transaction of the handler's own, so that it is done if, and
-    /// only if, its effect is there: see `PostgresReplayStore::complete_in`. Without that the
-    /// receiver settles it when the handler ends.
-    pub fn claim(&self) -> &Claim {
-        &self.claim
+    /// Lease on the event, to complete it in a transaction of the handler's own: then the event is
+    /// done if, and only if, its effect is there ([`EventLease::complete_in`]). Otherwise the
+    /// receiver completes it when the handler ends.
+    pub fn lease(&self) -> &EventLease {
+        &self.lease
     }
 
     /// The name of the secret that matched: `current` or `previous`, if they came from the

@@ -5,6 +5,7 @@ mod answer;
 mod builder;
 mod delivery;
 mod intake;
+mod names;
 mod processing;
 mod receiver;
 
@@ -12,4 +13,4 @@ pub use builder::{ReceiverError, WebhookReceiverBuilder};
 pub use delivery::{Delivery, UnknownEvents};
 pub use receiver::WebhookReceiver;
 
-pub(super) use processing::Told;
+pub(super) use {names::ReceiverNames, processing::Told};

@@ -1,4 +1,4 @@
-//! From verified bytes to an effect: read, judge the age, claim, handle, settle.
+//! From verified bytes to an effect: read, check the age, begin, handle, complete.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -15,7 +15,8 @@ use crate::{
     kyc::Assurance,
     web::news::{Hint, News, NotFelt},
     webhook::{
-        Begun, Claim, DeliveryTiming, Event, EventKind, EventReader, ReplayStore, Settled, Verified,
+        BeginOutcome, DeliveryTiming, Event, EventKind, EventLease, EventLog, EventReader,
+        SettleOutcome, Verified,
     },
 };
 
@@ -38,7 +39,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Processing {
     reader: EventReader,
     timing: DeliveryTiming,
-    store: Arc<dyn ReplayStore>,
+    log: EventLog,
     unknown_events: UnknownEvents,
     handler: Handler,
     told: Option<Told>,
@@ -69,7 +70,7 @@ impl Processing {
     pub(super) fn new(
         reader: EventReader,
         timing: DeliveryTiming,
-        store: Arc<dyn ReplayStore>,
+        log: EventLog,
         unknown_events: UnknownEvents,
         handler: Handler,
         told: Option<Told>,
@@ -78,7 +79,7 @@ impl Processing {
         Self {
             reader,
             timing,
-            store,
+            log,
             unknown_events,
             handler,
             told,
@@ -114,19 +115,18 @@ impl Processing {
             return Ok(Outcome::Acknowledged);
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
-        let key = event.key();
-        let begun = self.store.begin(&key, self.timing.lease()).await;
-        let token = match begun.map_err(|_| Outcome::StoreUnavailable)? {
-            Begun::Acquired(token) => token,
-            Begun::InFlight(left) => return Err(Outcome::InFlight(left)),
-            Begun::Done => return Ok(Outcome::Duplicate),
+        let (key, timing) = (event.key(), &self.timing);
+        let begun = self.log.begin(&key, timing.lease(), timing.retention());
+        let lease = match begun.await.map_err(|_| Outcome::StoreUnavailable)? {
+            BeginOutcome::Acquired(lease) => lease,
+            BeginOutcome::InFlight(left) => return Err(Outcome::InFlight(left)),
+            BeginOutcome::Done => return Ok(Outcome::Duplicate),
         };
-        let claim = Claim::new(key, token, self.timing.retention());
-        match self.handle(event, &claim, secret_name).await {
-            Ok(()) => self.complete(&claim).await,
+        match self.handle(event, &lease, secret_name).await {
+            Ok(()) => self.complete(&lease).await,
             Err(outcome) => {
-                // If it cannot be given back the lease ends by itself.
-                let _ = self.store.release(claim.key(), claim.token()).await;
+                // A lease that cannot be given back ends by itself.
+                let _ = self.log.release(&lease).await;
                 Err(outcome)
             }
         }
@@ -134,7 +134,12 @@ impl Processing {
 
     /// Under one deadline, which is shorter than the lease. What panics or hangs is dropped before
     /// this returns, so that nothing of it runs when the next one begins.
-    async fn handle(&self, event: &Event, claim: &Claim, secret_name: &str) -> Result<(), Outcome> {
+    async fn handle(
+        &self,
+        event: &Event,
+        lease: &EventLease,
+        secret_name: &str,
+    ) -> Result<(), Outcome> {
         let handled = async {
             let assurance = self.tell(event).await;
             let assurance = assurance.map_err(|not_felt| match not_felt {
@@ -143,7 +148,7 @@ impl Processing {
             })?;
             let delivery = Delivery {
                 event: event.clone(),
-                claim: claim.clone(),
+                lease: lease.clone(),
                 secret_name: secret_name.to_owned(),
                 assurance,
             };
@@ -192,15 +197,12 @@ impl Processing {
     }
 
     /// The event took effect; that must be remembered, or it does so again.
-    async fn complete(&self, claim: &Claim) -> Result<Outcome, Outcome> {
+    async fn complete(&self, lease: &EventLease) -> Result<Outcome, Outcome> {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=ATTEMPTS_TO_COMPLETE {
-            let completed = self
-                .store
-                .complete(claim.key(), claim.token(), claim.retention());
-            match completed.await {
-                Ok(Settled::Applied) => return Ok(Outcome::Handled),
-                Ok(Settled::Lost) => return Err(Outcome::LeaseLost),
+            match self.log.complete(lease).await {
+                Ok(SettleOutcome::Applied) => return Ok(Outcome::Handled),
+                Ok(SettleOutcome::Lost) => return Err(Outcome::LeaseLost),
                 Err(_) if attempt < ATTEMPTS_TO_COMPLETE => wait(pause).await,
                 Err(_) => {}
             }
@@ -214,7 +216,7 @@ impl fmt::Debug for Processing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Processing")
             .field("timing", &self.timing)
-            .field("store", &self.store)
+            .field("log", &self.log)
             .finish_non_exhaustive()
     }
 }

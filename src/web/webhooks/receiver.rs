@@ -18,6 +18,7 @@ use super::{
     builder::WebhookReceiverBuilder,
     delivery::Delivery,
     intake::{Intake, Mismatch},
+    names::ReceiverName,
     processing::{Processed, Processing},
 };
 use crate::{
@@ -50,7 +51,7 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 /// | not too many handled at once (64) | 503, `Retry-After` |
 /// | not done before | 200 |
 /// | nobody else has it | 409, `Retry-After` |
-/// | the replay store works | 503, `Retry-After` |
+/// | the store works | 503, `Retry-After` |
 /// | KYCPort says where the person stands, if there is a tenant key | 503, `Retry-After` |
 /// | the handler ends well within 10 s | 500 |
 /// | that is remembered | 503, `Retry-After`; 409 if another has the event by now |
@@ -61,7 +62,7 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 ///
 /// An event takes effect at least once, never twice at the same time, and not again once its effect
 /// is remembered. It takes effect exactly once if the handler settles it in its own transaction:
-/// see [`Delivery::claim`].
+/// see [`Delivery::lease`].
 #[derive(Clone)]
 pub struct WebhookReceiver {
     inner: Arc<Inner>,
@@ -74,6 +75,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// When a mismatch was last looked into.
     diagnosed: Mutex<Option<Duration>>,
+    /// The name stays taken while the receiver exists.
+    _name: Arc<ReceiverName>,
 }
 
 impl WebhookReceiver {
@@ -106,6 +109,7 @@ impl WebhookReceiver {
         processing: Processing,
         log_key: LogKey,
         clock: Arc<dyn Clock>,
+        name: Arc<ReceiverName>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -114,6 +118,7 @@ impl WebhookReceiver {
                 log_key,
                 clock,
                 diagnosed: Mutex::default(),
+                _name: name,
             }),
         }
     }

@@ -1,0 +1,181 @@
+//! The latest assurance of a person, as it is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::assurance::Assurance;
+use crate::{
+    clock::Timestamp,
+    state::{Found, Memo, State, Stored},
+    store::{Condition, Entry, Family, Owner, RecordId, RecordKey, StoreError, Write},
+};
+
+/// How long the latest assurance is kept if nothing newer is recorded: longer than the longest
+/// session and the greatest age at which an assurance is acted on, so that a session never outlives
+/// a negative result.
+const RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
+
+/// Key of the record.
+pub(crate) const RECORD: RecordKey = RecordKey::only(Family::Assurance);
+
+/// Person whose assurance is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PersonRef {
+    pub(crate) owner: Owner,
+    pub(crate) subject: Arc<str>,
+}
+
+/// What is recorded about a person. "Unreadable" is never treated as "nothing recorded".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Latest {
+    NothingRecorded,
+    Unreadable {
+        version: u64,
+    },
+    Known {
+        assurance: Arc<Assurance>,
+        version: u64,
+    },
+}
+
+impl Latest {
+    /// The assurance, if it is known.
+    pub(crate) fn known(&self) -> Option<&Assurance> {
+        match self {
+            Self::Known { assurance, .. } => Some(assurance),
+            Self::NothingRecorded | Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// The condition under which a result replaces this record and nothing newer.
+    fn unchanged(&self) -> Condition {
+        match self {
+            Self::NothingRecorded => Condition::Absent,
+            Self::Unreadable { version } | Self::Known { version, .. } => {
+                Condition::Version(*version)
+            }
+        }
+    }
+
+    /// The assurance to show and to judge: unknown if nothing readable is recorded.
+    pub(crate) fn or_unknown(&self, at: Timestamp) -> Assurance {
+        self.known()
+            .cloned()
+            .unwrap_or_else(|| Assurance::unknown(at))
+    }
+}
+
+/// Record of the latest assurance. The subject is stored inside, so that a record under the wrong
+/// owner is noticed.
+#[derive(Serialize, Deserialize)]
+struct LatestAssurance {
+    subject: String,
+    assurance: Assurance,
+}
+
+impl Stored for LatestAssurance {
+    const FAMILY: Family = Family::Assurance;
+}
+
+/// Reads and writes latest assurances. No clock decides which of two results is newer.
+pub(crate) struct LatestAssurances {
+    state: State,
+    memo: Memo<Assurance>,
+}
+
+impl LatestAssurances {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            state,
+            memo: Memo::new(),
+        }
+    }
+
+    pub(crate) fn person(&self, subject: &str) -> PersonRef {
+        PersonRef {
+            owner: self.state.namespace().owner_of(subject),
+            subject: subject.into(),
+        }
+    }
+
+    /// Reads the latest assurance.
+    pub(crate) async fn read(&self, person: &PersonRef) -> Result<Latest, StoreError> {
+        let snapshot = self.state.read(&person.owner, &[RECORD]).await?;
+        let entry = snapshot.entries.first().and_then(Option::as_ref);
+        Ok(self.open(&person.owner, &person.subject, entry))
+    }
+
+    /// Reads the latest assurance out of an entry that was read together with others.
+    pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
+        let Some(entry) = entry else {
+            return Latest::NothingRecorded;
+        };
+        let version = entry.version;
+        if let Some(assurance) = self.memo.get(owner, RecordId::ONLY, &entry.body) {
+            return Latest::Known { assurance, version };
+        }
+        match self.state.open(owner, RecordId::ONLY, Some(entry)) {
+            Found::Record {
+                value:
+                    LatestAssurance {
+                        subject: own,
+                        assurance,
+                    },
+                ..
+            } if own == subject => {
+                let assurance = Arc::new(assurance);
+                let value = Arc::clone(&assurance);
+                self.memo
+                    .insert(owner, RecordId::ONLY, entry.body.clone(), value);
+                Latest::Known { assurance, version }
+            }
+            _ => Latest::Unreadable { version },
+        }
+    }
+
+    /// Prepares the write of a result. A result that is not "verified" is written in any case; one
+    /// that is replaces only what was read before KYCPort was asked.
+    pub(crate) fn write_of(
+        &self,
+        person: &PersonRef,
+        assurance: &Assurance,
+        before: &Latest,
+    ) -> Result<Write, StoreError> {
+        let condition = if assurance.is_verified() {
+            before.unchanged()
+        } else {
+            Condition::Any
+        };
+        self.write_under(person, assurance, condition)
+    }
+
+    /// Prepares a write that replaces only what was read before, whatever the result says.
+    pub(crate) fn replacement_of(
+        &self,
+        person: &PersonRef,
+        assurance: &Assurance,
+        before: &Latest,
+    ) -> Result<Write, StoreError> {
+        self.write_under(person, assurance, before.unchanged())
+    }
+
+    fn write_under(
+        &self,
+        person: &PersonRef,
+        assurance: &Assurance,
+        condition: Condition,
+    ) -> Result<Write, StoreError> {
+        let record = LatestAssurance {
+            subject: person.subject.to_string(),
+            assurance: assurance.clone(),
+        };
+        let id = RecordId::ONLY;
+        self.state
+            .put(&person.owner, id, condition, &record, RETENTION)
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+}

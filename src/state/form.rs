@@ -1,0 +1,297 @@
+//! Stored forms: how a value becomes the bytes of a record, and back.
+//!
+//! The first byte tells the form. Form 1 is JSON. Form 2 is sealed JSON: the length and the name of
+//! the key, a nonce, and the ciphertext with its tag. JSON describes itself, so that a release can
+//! add members that an earlier one ignores. A form or a content that this release does not
+//! understand is unreadable, which is never the same as absent.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::sealing::{NotOpened, SealingKeys};
+use crate::{
+    observe::{self, LogOnce},
+    store::{Family, Owner, RecordKey, StoreError},
+};
+
+const PLAIN: u8 = 1;
+const SEALED: u8 = 2;
+
+/// A type whose values are records of one family.
+pub(crate) trait Stored: Serialize + DeserializeOwned {
+    const FAMILY: Family;
+}
+
+/// Result of looking for a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found<T> {
+    Absent,
+    /// A record of another release, a damaged one, or one whose key is missing.
+    Unreadable {
+        version: u64,
+    },
+    Record {
+        value: T,
+        version: u64,
+    },
+}
+
+impl<T> Found<T> {
+    /// The value, for records of which an unreadable one is as good as none.
+    pub(crate) fn value(self) -> Option<T> {
+        match self {
+            Self::Record { value, .. } => Some(value),
+            Self::Absent | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+/// Converts between values and bytes.
+pub(super) struct Forms {
+    keys: Option<Arc<SealingKeys>>,
+    /// One bit per family and reason that the log has named already. While a new release is rolled
+    /// out, every request may meet unreadable records.
+    logged: AtomicU32,
+}
+
+impl Forms {
+    pub(super) fn new(keys: Option<Arc<SealingKeys>>) -> Self {
+        Self {
+            keys,
+            logged: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn keys(&self) -> Option<&Arc<SealingKeys>> {
+        self.keys.as_ref()
+    }
+
+    pub(super) fn write<T: Stored>(
+        &self,
+        owner: &Owner,
+        key: RecordKey,
+        value: &T,
+    ) -> Result<Bytes, StoreError> {
+        let mut body = Zeroizing::new(vec![PLAIN]);
+        serde_json::to_writer(&mut *body, value).map_err(|_| StoreError::Failed)?;
+        let Some(keys) = &self.keys else {
+            return Ok(Bytes::copy_from_slice(&body));
+        };
+        let plain = body.get(1..).unwrap_or_default();
+        let (name, sealed) = keys
+            .seal_record(&associated_data(owner, key), plain)
+            .ok_or(StoreError::Failed)?;
+        let length = u8::try_from(name.len()).map_err(|_| StoreError::Failed)?;
+        let mut body = vec![SEALED, length];
+        body.extend_from_slice(name.as_bytes());
+        body.extend_from_slice(&sealed);
+        Ok(body.into())
+    }
+
+    pub(super) fn read<T: Stored>(&self, owner: &Owner, key: RecordKey, body: &[u8]) -> Option<T> {
+        match self.plain(owner, key, body) {
+            Ok(plain) => {
+                let value = serde_json::from_slice(&plain).ok();
+                if value.is_none() {
+                    self.log(key.family, Unreadable::NotUnderstood);
+                }
+                value
+            }
+            Err(why) => {
+                self.log(key.family, why);
+                None
+            }
+        }
+    }
+
+    fn plain<'a>(
+        &self,
+        owner: &Owner,
+        key: RecordKey,
+        body: &'a [u8],
+    ) -> Result<Plain<'a>, Unreadable> {
+        let (form, content) = body.split_first().ok_or(Unreadable::NotUnderstood)?;
+        match (*form, &self.keys) {
+            (PLAIN, None) => Ok(Plain::Borrowed(content)),
+            (PLAIN, Some(keys)) if keys.reads_unsealed() => Ok(Plain::Borrowed(content)),
+            (PLAIN, Some(_)) => Err(Unreadable::NotSealed),
+            (SEALED, None) => Err(Unreadable::UnknownKey),
+            (SEALED, Some(keys)) => {
+                let (name, sealed) = split_sealed(content).ok_or(Unreadable::NotGenuine)?;
+                keys.open_record(name, &associated_data(owner, key), sealed)
+                    .map(Plain::Opened)
+                    .map_err(|error| match error {
+                        NotOpened::UnknownKey => Unreadable::UnknownKey,
+                        NotOpened::NotGenuine => Unreadable::NotGenuine,
+                    })
+            }
+            _ => Err(Unreadable::NotUnderstood),
+        }
+    }
+
+    fn log(&self, family: Family, why: Unreadable) {
+        let index = u32::from(family.number())
+            .saturating_mul(4)
+            .saturating_add(why as u32);
+        let bit = 1_u32.checked_shl(index).unwrap_or(0);
+        let before = self.logged.fetch_or(bit, Ordering::Relaxed);
+        let once = if bit != 0 && before & bit == 0 {
+            LogOnce::First
+        } else {
+            LogOnce::Repeated
+        };
+        observe::record_unreadable(family.name(), why.code(), once);
+    }
+}
+
+enum Plain<'a> {
+    Borrowed(&'a [u8]),
+    Opened(Zeroizing<Vec<u8>>),
+}
+
+impl std::ops::Deref for Plain<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Opened(bytes) => bytes,
+        }
+    }
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unreadable {
+    NotUnderstood,
+    NotSealed,
+    UnknownKey,
+    NotGenuine,
+}
+
+impl Unreadable {
+    fn code(self) -> &'static str {
+        match self {
+            Self::NotUnderstood => "not_understood",
+            Self::NotSealed => "not_sealed",
+            Self::UnknownKey => "unknown_key",
+            Self::NotGenuine => "not_genuine",
+        }
+    }
+}
+
+fn split_sealed(content: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = content.split_first()?;
+    let (name, sealed) = rest.split_at_checked(usize::from(*length))?;
+    Some((std::str::from_utf8(name).ok()?, sealed))
+}
+
+/// Binds a sealed body to its place. Every part but the label has a fixed length, so that no two
+/// places meet. The engine's version is left out: it gives no protection without a trusted anchor,
+/// and whoever can write to the store can put back an older record of the same place.
+fn associated_data(owner: &Owner, key: RecordKey) -> [u8; 65] {
+    const LABEL: &[u8; 15] = b"kycport record ";
+    let mut data = [0; 65];
+    let parts = LABEL
+        .iter()
+        .copied()
+        .chain([SEALED])
+        .chain(owner.to_bytes())
+        .chain([key.family.number()])
+        .chain(key.id.0);
+    for (slot, byte) in data.iter_mut().zip(parts) {
+        *slot = byte;
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::{super::Namespace, Forms, PLAIN, SEALED, SealingKeys, Stored};
+    use crate::store::{Family, RecordId, RecordKey};
+    use std::sync::Arc;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Note {
+        text: String,
+    }
+
+    impl Stored for Note {
+        const FAMILY: Family = Family::Session;
+    }
+
+    fn keys(text: &str) -> Option<Arc<SealingKeys>> {
+        Some(Arc::new(SealingKeys::parse(text).unwrap()))
+    }
+
+    const A: &str = "a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    const B: &str = "b:IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    #[test]
+    fn a_record_is_bound_to_its_place_and_its_key() {
+        let own = Namespace::of("i", "c");
+        let (ada, bob) = (own.owner_of("ada"), own.owner_of("bob"));
+        let place = RecordKey::new(Family::Session, RecordId([1; 16]));
+        let other_id = RecordKey::new(Family::Session, RecordId([2; 16]));
+        let other_family = RecordKey::new(Family::Tokens, RecordId([1; 16]));
+        let note = Note {
+            text: "canary".to_owned(),
+        };
+        for keys in [None, keys(A)] {
+            let sealed = keys.is_some();
+            let forms = Forms::new(keys);
+            let body = forms.write(&ada, place, &note).unwrap();
+            assert_eq!(body[0], if sealed { SEALED } else { PLAIN });
+            let shows = body.windows(6).any(|part| part == b"canary");
+            assert_eq!(shows, !sealed);
+            assert_eq!(forms.read(&ada, place, &body), Some(note_of("canary")));
+            if sealed {
+                assert_eq!(forms.read::<Note>(&bob, place, &body), None);
+                assert_eq!(forms.read::<Note>(&ada, other_id, &body), None);
+                assert_eq!(forms.read::<Note>(&ada, other_family, &body), None);
+                for index in 0..body.len() {
+                    let mut changed = body.to_vec();
+                    changed[index] ^= 1;
+                    assert_eq!(forms.read::<Note>(&ada, place, &changed), None, "{index}");
+                }
+            }
+            for length in 0..body.len() {
+                assert_eq!(forms.read::<Note>(&ada, place, &body[..length]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_needs_the_key_that_sealed_it() {
+        let owner = Namespace::of("i", "c").owner_of("ada");
+        let place = RecordKey::only(Family::Session);
+        let write = |forms: &Forms| forms.write(&owner, place, &note_of("x")).unwrap();
+        let old = write(&Forms::new(keys(A)));
+        let unsealed = write(&Forms::new(None));
+        let both = Forms::new(keys(&format!("{B} {A}")));
+        assert_eq!(both.read(&owner, place, &old), Some(note_of("x")));
+        assert_eq!(both.read::<Note>(&owner, place, &unsealed), None);
+        let new = write(&both);
+        assert_eq!(Forms::new(keys(A)).read::<Note>(&owner, place, &new), None);
+        assert_eq!(Forms::new(None).read::<Note>(&owner, place, &new), None);
+        let renamed = Forms::new(keys(&A.replace("a:", "b:")));
+        assert_eq!(renamed.read::<Note>(&owner, place, &old), None);
+        let keys = SealingKeys::parse(A).unwrap().also_read_unsealed();
+        let lenient = Forms::new(Some(Arc::new(keys)));
+        assert_eq!(lenient.read(&owner, place, &unsealed), Some(note_of("x")));
+    }
+
+    fn note_of(text: &str) -> Note {
+        Note {
+            text: text.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Typed records over a [`Store`]: namespaces, stored forms, sealing, deadlines and metrics.
+//!
+//! Everything above this module names records by type and owner; everything below it sees bytes.
+
+mod form;
+mod memo;
+mod namespace;
+mod sealing;
+
+pub(crate) use form::{Found, Stored};
+pub(crate) use memo::Memo;
+pub(crate) use namespace::Namespace;
+pub(crate) use sealing::SealKey;
+pub use sealing::{SealingKeys, SealingKeysError};
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use rand::Rng as _;
+
+use crate::{
+    observe::StoreOperation,
+    store::{
+        Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
+        RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, Write, Written,
+        within_deadline,
+    },
+};
+use form::Forms;
+
+/// How long a fence outlives a revocation: longer than any sign-in that had started before it can
+/// take.
+const FENCE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Everything that one relying party keeps. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct State(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    namespace: Namespace,
+    forms: Forms,
+}
+
+impl State {
+    /// Keeps the records of `namespace` in `store`, sealed if there are keys.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        namespace: Namespace,
+        keys: Option<Arc<SealingKeys>>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            namespace,
+            forms: Forms::new(keys),
+        }))
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The engine, for parts that keep leases under names of their own.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    pub(crate) fn sealing_keys(&self) -> Option<&Arc<SealingKeys>> {
+        self.0.forms.keys()
+    }
+
+    pub(crate) fn properties(&self) -> Properties {
+        self.0.store.properties()
+    }
+
+    pub(crate) async fn read(
+        &self,
+        owner: &Owner,
+        keys: &[RecordKey],
+    ) -> Result<Snapshot, StoreError> {
+        let snapshot =
+            within_deadline(StoreOperation::Read, self.0.store.read(owner, keys)).await?;
+        if snapshot.entries.len() == keys.len() {
+            Ok(snapshot)
+        } else {
+            // An engine that returns fewer entries would let one record pass for another.
+            Err(StoreError::Damaged)
+        }
+    }
+
+    pub(crate) async fn write(
+        &self,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<Mark>,
+    ) -> Result<Written, StoreError> {
+        let write = self.0.store.write(owner, writes, admitted_at);
+        within_deadline(StoreOperation::Write, write).await
+    }
+
+    pub(crate) async fn revoke(
+        &self,
+        owner: &Owner,
+        families: &[Family],
+    ) -> Result<Mark, StoreError> {
+        let revoke = self.0.store.revoke(owner, families, FENCE_LIFETIME);
+        within_deadline(StoreOperation::Revoke, revoke).await
+    }
+
+    /// Reads one page of a list.
+    pub(crate) async fn list(
+        &self,
+        owner: &Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, Entry)>, StoreError> {
+        let list = self.0.store.list(owner, family, after, limit);
+        within_deadline(StoreOperation::List, list).await
+    }
+
+    pub(crate) async fn acquire(
+        &self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> Result<Acquired, StoreError> {
+        let acquire = self.0.store.acquire(key, token, length);
+        within_deadline(StoreOperation::Acquire, acquire).await
+    }
+
+    pub(crate) async fn settle(
+        &self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> Result<bool, StoreError> {
+        let settle = self.0.store.settle(key, token, settlement);
+        within_deadline(StoreOperation::Settle, settle).await
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        within_deadline(StoreOperation::Check, self.0.store.check()).await
+    }
+
+    /// Prepares the write of a value under a fresh version.
+    pub(crate) fn put<T: Stored>(
+        &self,
+        owner: &Owner,
+        id: RecordId,
+        condition: Condition,
+        value: &T,
+        keep_for: Duration,
+    ) -> Result<Write, StoreError> {
+        let key = RecordKey::new(T::FAMILY, id);
+        Ok(Write {
+            key,
+            condition,
+            change: Change::Put {
+                version: fresh_version(),
+                body: self.0.forms.write(owner, key, value)?,
+                keep_for,
+            },
+        })
+    }
+
+    /// Reads a stored entry as a value.
+    pub(crate) fn open<T: Stored>(
+        &self,
+        owner: &Owner,
+        id: RecordId,
+        entry: Option<&Entry>,
+    ) -> Found<T> {
+        let Some(entry) = entry else {
+            return Found::Absent;
+        };
+        let key = RecordKey::new(T::FAMILY, id);
+        match self.0.forms.read(owner, key, &entry.body) {
+            Some(value) => Found::Record {
+                value,
+                version: entry.version,
+            },
+            None => Found::Unreadable {
+                version: entry.version,
+            },
+        }
+    }
+}
+
+/// Draws the version of a new body. A version is never reused at a place, up to chance: it has 64
+/// random bits.
+pub(crate) fn fresh_version() -> u64 {
+    rand::rng().next_u64()
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("store", &self.0.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,458 @@
+//! Sealing: the keys, and authenticated encryption with them.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
+    hkdf::{HKDF_SHA256, KeyType, Salt},
+};
+use base64::{
+    Engine as _,
+    alphabet::{STANDARD, URL_SAFE},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+/// Length of a key, in bytes.
+const KEY_BYTES: usize = 32;
+/// Maximum number of keys: the one that seals, and earlier ones.
+const MAX_KEYS: usize = 16;
+/// Maximum length of a key's name, in characters.
+const MAX_NAME: usize = 32;
+/// Environment variable that holds the keys.
+const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
+
+/// Keys that seal what the store keeps, and pending logins in the browser.
+///
+/// With keys, a dump of the store or of its backups contains no token and nothing readable about a
+/// person. The first key seals; the others only open what they sealed earlier. Records are sealed
+/// with AES-256-GCM-SIV (RFC 8452) under a random nonce and bound to their place. A separate key is
+/// derived for records and for logins (HKDF, RFC 5869).
+///
+/// Every instance must be able to open what any other instance seals. So a new key takes two
+/// deployments: first add it everywhere as one that [opens](Self::also_open), then make it the
+/// first. Keep the old key for as long as the longest session lives, and for 41 days at least: the
+/// latest assurance of a person is kept that long. Without its key a session reads as absent, and
+/// an assurance as unknown, so that guards ask KYCPort.
+///
+/// Sealing cannot be switched on or off while old and new instances run side by side, unless the
+/// new ones [read unsealed records](Self::also_read_unsealed) for a time.
+///
+/// Sealing keeps secrets. It does not make the store trustworthy: whoever can write to the store
+/// can delete a record, put back an earlier one of the same place, or reset fences and leases.
+///
+/// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
+/// name tells keys apart and is stored beside everything that the key sealed: it is not secret, and
+/// must not be given to another key. Debug shows the names only.
+pub struct SealingKeys {
+    /// The first seals.
+    keys: Vec<NamedKey>,
+    unsealed: Unsealed,
+}
+
+/// What happens to a record that is not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsealed {
+    Unreadable,
+    Read,
+}
+
+struct NamedKey {
+    name: String,
+    records: SealKey,
+    logins: SealKey,
+}
+
+/// One key of AES-256-GCM-SIV. Nonces are random; this mode tolerates that two are equal, which
+/// matters because many instances draw them.
+pub(crate) struct SealKey(RandomizedNonceKey);
+
+/// Reason why a key cannot be used. The message never contains the key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealingKeysError {
+    /// There is no key, or `KYCPORT_SESSION_KEYS` is not set.
+    #[error(
+        "there is no key to seal with: set {VARIABLE} to name:key, where the key is the output of \
+         `openssl rand -base64 32`"
+    )]
+    Missing,
+    /// A name is not 1 to 32 of the characters `A-Z a-z 0-9 - _`, or is not there.
+    #[error(
+        "the key at position {position} has no usable name: write name:key, with a name of 1 to 32 \
+         letters, digits, - and _"
+    )]
+    Name {
+        /// The first is 1.
+        position: usize,
+    },
+    /// The text is neither base64 nor 64 hexadecimal digits.
+    #[error("the key {name} is neither base64 nor hexadecimal: use `openssl rand -base64 32`")]
+    Encoding {
+        /// The key's name.
+        name: String,
+    },
+    /// The key is not 32 bytes.
+    #[error("the key {name} has {bytes} bytes: use 32, the output of `openssl rand -base64 32`")]
+    Length {
+        /// The key's name.
+        name: String,
+        /// How many bytes it is.
+        bytes: usize,
+    },
+    /// All bytes of the key are equal.
+    #[error("the key {name} is not random: use the output of `openssl rand -base64 32`")]
+    NotRandom {
+        /// The key's name.
+        name: String,
+    },
+    /// A name or a key occurs twice.
+    #[error("the key {name} occurs twice: list every key once, under its own name")]
+    Repeated {
+        /// The name of the second.
+        name: String,
+    },
+    /// There are more than 16 keys.
+    #[error(
+        "there are more than {MAX_KEYS} keys: remove those that nothing is sealed with any more"
+    )]
+    TooMany,
+}
+
+impl SealingKeys {
+    /// Begins with the key that seals.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`].
+    pub fn new(name: &str, key: &str) -> Result<Self, SealingKeysError> {
+        Self::none().also_open(name, key)
+    }
+
+    fn none() -> Self {
+        Self {
+            keys: Vec::new(),
+            unsealed: Unsealed::Unreadable,
+        }
+    }
+
+    /// Reads records that are not sealed, too, while sealing is being switched on. Remove this once
+    /// the longest session and 41 days have passed: until then, whoever can write to the store can
+    /// add records of their own.
+    #[must_use]
+    pub fn also_read_unsealed(mut self) -> Self {
+        self.unsealed = Unsealed::Read;
+        self
+    }
+
+    /// Adds a key that opens and does not seal.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`].
+    pub fn also_open(mut self, name: &str, key: &str) -> Result<Self, SealingKeysError> {
+        if self.keys.len() == MAX_KEYS {
+            return Err(SealingKeysError::TooMany);
+        }
+        let further = NamedKey::parse(name, key, self.keys.len().saturating_add(1))?;
+        let is_there = |own: &NamedKey| own.name == further.name || own.is_the_key_of(&further);
+        if self.keys.iter().any(is_there) {
+            return Err(SealingKeysError::Repeated { name: further.name });
+        }
+        self.keys.push(further);
+        Ok(self)
+    }
+
+    /// Parses `name:key` pairs separated by white space. The first key seals.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`].
+    pub fn parse(text: &str) -> Result<Self, SealingKeysError> {
+        let mut keys = Self::none();
+        for (index, pair) in text.split_whitespace().enumerate() {
+            let (name, key) = pair.split_once(':').ok_or(SealingKeysError::Name {
+                position: index.saturating_add(1),
+            })?;
+            keys = keys.also_open(name, key)?;
+        }
+        if keys.keys.is_empty() {
+            return Err(SealingKeysError::Missing);
+        }
+        Ok(keys)
+    }
+
+    /// Reads the environment variable `KYCPORT_SESSION_KEYS` with [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// [`SealingKeysError`]; [`Missing`](SealingKeysError::Missing) if the variable is not set.
+    pub fn from_env() -> Result<Self, SealingKeysError> {
+        let text = std::env::var(VARIABLE).map(Zeroizing::new);
+        Self::parse(&text.map_err(|_| SealingKeysError::Missing)?)
+    }
+
+    pub(super) fn reads_unsealed(&self) -> bool {
+        self.unsealed == Unsealed::Read
+    }
+
+    /// Seals a record with the first key. Returns the key's name and the sealed bytes.
+    pub(super) fn seal_record(&self, about: &[u8], plain: &[u8]) -> Option<(&str, Vec<u8>)> {
+        let key = self.keys.first()?;
+        Some((&key.name, key.records.seal(about, plain)?))
+    }
+
+    /// Opens a record that the key of this name sealed.
+    pub(super) fn open_record(
+        &self,
+        name: &str,
+        about: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+        let key = self.keys.iter().find(|own| own.name == name);
+        let key = key.ok_or(NotOpened::UnknownKey)?;
+        let plain = key.records.open(about, sealed);
+        plain.ok_or(NotOpened::NotGenuine)
+    }
+
+    /// The keys for pending logins, with their names. The first seals.
+    pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&str, &SealKey)> {
+        self.keys.iter().map(|key| (key.name.as_str(), &key.logins))
+    }
+}
+
+impl SealKey {
+    /// Makes a key of 32 bytes.
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes).ok()?;
+        Some(Self(key))
+    }
+
+    /// Derives a key for one purpose.
+    fn derive(bytes: &[u8], purpose: &[u8]) -> Option<Self> {
+        struct Length;
+        impl KeyType for Length {
+            fn len(&self) -> usize {
+                KEY_BYTES
+            }
+        }
+        let mut derived = Zeroizing::new([0; KEY_BYTES]);
+        Salt::new(HKDF_SHA256, b"kycport")
+            .extract(bytes)
+            .expand(&[purpose], Length)
+            .ok()?
+            .fill(&mut *derived)
+            .ok()?;
+        Self::new(&*derived)
+    }
+
+    /// Encrypts. Returns the nonce, the ciphertext and the tag in one.
+    pub(crate) fn seal(&self, about: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = Zeroizing::new(plain.to_vec());
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(about), &mut *bytes)
+            .ok()?;
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.extend_from_slice(&bytes);
+        Some(sealed)
+    }
+
+    /// Decrypts what [`seal`](Self::seal) returned for the same `about`.
+    pub(crate) fn open(&self, about: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, sealed) = sealed.split_first_chunk()?;
+        let mut bytes = Zeroizing::new(sealed.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = self
+            .0
+            .open_in_place(nonce, Aad::from(about), &mut bytes)
+            .ok()?;
+        let length = opened.len();
+        bytes.truncate(length);
+        Some(bytes)
+    }
+}
+
+/// Reason why sealed bytes do not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// No key has the name that the bytes were sealed under.
+    UnknownKey,
+    /// The bytes are not what the key sealed at this place.
+    NotGenuine,
+}
+
+impl NamedKey {
+    fn parse(name: &str, text: &str, position: usize) -> Result<Self, SealingKeysError> {
+        if !is_name(name) {
+            return Err(SealingKeysError::Name { position });
+        }
+        let name = name.to_owned();
+        let Some(bytes) = decode(text) else {
+            return Err(SealingKeysError::Encoding { name });
+        };
+        if bytes.len() != KEY_BYTES {
+            let bytes = bytes.len();
+            return Err(SealingKeysError::Length { name, bytes });
+        }
+        if bytes.windows(2).all(|pair| pair.first() == pair.last()) {
+            return Err(SealingKeysError::NotRandom { name });
+        }
+        let derived = (
+            SealKey::derive(&bytes, b"records 1"),
+            SealKey::derive(&bytes, b"logins 1"),
+        );
+        let (Some(records), Some(logins)) = derived else {
+            let bytes = bytes.len();
+            return Err(SealingKeysError::Length { name, bytes });
+        };
+        Ok(Self {
+            name,
+            records,
+            logins,
+        })
+    }
+
+    /// Compares two keys, which do not show their bytes: one opens what an equal one sealed.
+    fn is_the_key_of(&self, other: &Self) -> bool {
+        self.records
+            .seal(b"", b"")
+            .is_some_and(|sealed| other.records.open(b"", &sealed).is_some())
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// 64 hexadecimal digits could be base64 of 48 bytes too, which no key is.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    if text.len() == KEY_BYTES.saturating_mul(2)
+        && let Ok(bytes) = base16ct::mixed::decode_vec(text)
+    {
+        return Some(Zeroizing::new(bytes));
+    }
+    [STANDARD, URL_SAFE]
+        .iter()
+        .find_map(|alphabet| GeneralPurpose::new(alphabet, LENIENT).decode(text).ok())
+        .map(Zeroizing::new)
+}
+
+/// Shows the names only.
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.keys.iter().map(|key| &key.name))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    const BYTES: [u8; 32] = *b"\xfb\xff0123456789abcdefghijklmnopqr\xfe\xff";
+
+    fn refused(text: &str) -> SealingKeysError {
+        SealingKeys::parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn base64_and_hexadecimal_keys_are_read() {
+        let hex = base16ct::lower::encode_string(&BYTES);
+        let standard = SealingKeys::new("a", &STANDARD.encode(BYTES)).unwrap();
+        for text in [URL_SAFE_NO_PAD.encode(BYTES), hex.to_uppercase(), hex] {
+            let other = SealingKeys::parse(&format!("a:{text}")).unwrap();
+            let (name, sealed) = other.seal_record(b"about", b"x").unwrap();
+            assert_eq!(
+                *standard.open_record(name, b"about", &sealed).unwrap(),
+                b"x"
+            );
+        }
+    }
+
+    #[test]
+    fn errors_name_the_fault_and_not_the_key() {
+        // case 137
+        let name = "a".to_owned();
+        let good = STANDARD.encode(BYTES);
+        let long = STANDARD.encode([&BYTES[..], b"x"].concat());
+        let many: Vec<_> = (0..=16_u8)
+            .map(|n| format!("k{n}:{}", STANDARD.encode([&[n], &BYTES[1..]].concat())))
+            .collect();
+        let many = many.join(" ");
+        for (text, error) in [
+            (String::new(), SealingKeysError::Missing),
+            (" \n".to_owned(), SealingKeysError::Missing),
+            (good.clone(), SealingKeysError::Name { position: 1 }),
+            (
+                format!("a:{good} :x"),
+                SealingKeysError::Name { position: 2 },
+            ),
+            (
+                format!("a.b:{good}"),
+                SealingKeysError::Name { position: 1 },
+            ),
+            (
+                format!("{}:{good}", "a".repeat(33)),
+                SealingKeysError::Name { position: 1 },
+            ),
+            (
+                "a:canary!".to_owned(),
+                SealingKeysError::Encoding { name: name.clone() },
+            ),
+            (
+                "a:".to_owned(),
+                SealingKeysError::Length {
+                    name: name.clone(),
+                    bytes: 0,
+                },
+            ),
+            (
+                format!("a:{}", STANDARD.encode(&BYTES[1..])),
+                SealingKeysError::Length {
+                    name: name.clone(),
+                    bytes: 31,
+                },
+            ),
+            (
+                format!("a:{long}"),
+                SealingKeysError::Length {
+                    name: name.clone(),
+                    bytes: 33,
+                },
+            ),
+            (
+                format!("a:{}", "0".repeat(64)),
+                SealingKeysError::NotRandom { name: name.clone() },
+            ),
+            (
+                format!("b:{good} a:{good}"),
+                SealingKeysError::Repeated { name: name.clone() },
+            ),
+            (
+                format!(
+                    "a:{good} a:{}",
+                    base16ct::lower::encode_string(&[&BYTES[1..], b"x"].concat())
+                ),
+                SealingKeysError::Repeated { name },
+            ),
+            (many, SealingKeysError::TooMany),
+        ] {
+            let found = refused(&text);
+            assert_eq!(found, error, "{text}");
+            assert!(!format!("{found} {found:?}").contains("canary"));
+            assert!(!format!("{found} {found:?}").contains(&good));
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_names_alone() {
+        // case 137
+        let keys = SealingKeys::new("2026-11", &STANDARD.encode(BYTES)).unwrap();
+        assert_eq!(format!("{keys:?}"), "[\"2026-11\"]");
+    }
+}

@@ -1,0 +1,94 @@
+//! Conformance suite for implementations of [`Store`]: [`check`] and [`check_in_parallel`].
+//!
+//! The suite uses random namespaces and owners. It can run on a store that holds other data, and
+//! several suites can run on one store in parallel. It leaves its records to expire.
+
+mod conditions;
+mod crowd;
+mod expiry;
+mod fence;
+mod fence_expiry;
+mod lease_expiry;
+mod leases;
+mod listing;
+mod namespaces;
+mod races;
+mod records;
+mod rule;
+
+use std::{sync::Arc, time::Duration};
+
+use super::Store;
+use crowd::Callers;
+
+/// Difference between what [`Store`] promises and what a store did.
+///
+/// It contains no bodies and no keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: found {found}")]
+#[non_exhaustive]
+pub struct Violation {
+    /// What a store must do.
+    pub rule: &'static str,
+    /// What the store did instead.
+    pub found: String,
+}
+
+/// Checks every rule on `store`.
+///
+/// `pass` lets time pass for the store. For a store on a [`TestClock`](crate::TestClock), it
+/// advances the clock; for a store on a clock of its own, it sleeps. Independent rules wait
+/// concurrently, so that the suite takes a few seconds on such a store.
+///
+/// The calls of one future are interleaved, but never simultaneous in a store that answers without
+/// waiting. Run [`check_in_parallel`] too.
+///
+/// # Errors
+/// The first [`Violation`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use kycport::{TestClock, store::{MemoryStore, conformance}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = TestClock::new();
+/// let store = MemoryStore::new(1000, Arc::new(clock.clone()));
+/// conformance::check(&store, async |by| clock.advance(by)).await.unwrap();
+/// # }
+/// ```
+pub async fn check(store: &dyn Store, pass: impl AsyncFn(Duration)) -> Result<(), Violation> {
+    // The futures of the topics are large.
+    tokio::try_join!(
+        Box::pin(records::check(store)),
+        Box::pin(conditions::check(store)),
+        Box::pin(fence::check(store)),
+        Box::pin(listing::check(store)),
+        Box::pin(namespaces::check(store)),
+        Box::pin(leases::check(store)),
+        Box::pin(expiry::check(store, &pass)),
+        Box::pin(fence_expiry::check(store, &pass)),
+        Box::pin(lease_expiry::check(store, &pass)),
+    )?;
+    check_callers(&Callers::Joined(store)).await
+}
+
+/// Checks the rules about simultaneous callers, with each caller in a task of its own. Call it on a
+/// multi-threaded Tokio runtime, so that the callers run on several threads.
+///
+/// # Errors
+/// The first [`Violation`].
+///
+/// # Panics
+/// Outside a Tokio runtime.
+pub async fn check_in_parallel(store: Arc<dyn Store>) -> Result<(), Violation> {
+    check_callers(&Callers::Spawned(store)).await
+}
+
+async fn check_callers(callers: &Callers<'_>) -> Result<(), Violation> {
+    tokio::try_join!(
+        Box::pin(crowd::check(callers)),
+        Box::pin(races::check(callers)),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Keys that seal pending logins.
+//!
+//! With session keys, the login keys are derived from them. Without, every namespace has one random
+//! key, which the first login creates in the store and which all instances share. It is replaced
+//! once a week; the key before it still opens.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    secret::{Secret, at_rest},
+    state::{Found, SealKey, SealingKeys, State, Stored},
+    store::{Condition, Family, RecordId, RecordKey, StoreError, Written},
+};
+
+/// Age at which a stored key is replaced.
+const REPLACED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Lifetime of the record if no login starts.
+const KEPT_FOR: Duration = Duration::from_secs(60 * 24 * 3600);
+/// Time after which an instance reads the stored key again.
+const FRESH_FOR: Duration = Duration::from_secs(600);
+/// Minimum time between two reads because of a key that is not known.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum number of attempts to create or replace the key while other instances do.
+const MAX_ATTEMPTS: usize = 8;
+/// Length of a stored key, in bytes.
+const KEY_BYTES: usize = 32;
+
+/// Login keys of one relying party. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::web) struct LoginKeys(Arc<Inner>);
+
+struct Inner {
+    state: State,
+    clock: Arc<dyn Clock>,
+    stored: RwLock<Option<StoredRing>>,
+    /// Held while the stored keys are read, so that one request reads for all.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct StoredRing {
+    ring: Arc<Ring>,
+    read_at: Duration,
+}
+
+/// Keys at one moment.
+#[derive(Clone)]
+pub(super) enum KeyRing {
+    Configured(Arc<SealingKeys>),
+    Stored(Arc<Ring>),
+}
+
+/// Keys from the store, the one that seals first.
+pub(super) struct Ring(Vec<(String, SealKey)>);
+
+/// Record of the stored keys.
+#[derive(Clone, Serialize, Deserialize)]
+struct LoginKeyRecord {
+    current: StoredKey,
+    #[serde(default)]
+    previous: Option<StoredKey>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredKey {
+    name: String,
+    #[serde(with = "at_rest")]
+    key: Secret,
+    created_at: Timestamp,
+}
+
+impl Stored for LoginKeyRecord {
+    const FAMILY: Family = Family::LoginKey;
+}
+
+impl LoginKeys {
+    pub(in crate::web) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            state,
+            clock,
+            stored: RwLock::new(None),
+            reading: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// The keys as this instance knows them. The store is read if that was more than ten minutes
+    /// ago.
+    pub(super) async fn current(&self) -> Result<KeyRing, StoreError> {
+        if let Some(keys) = self.0.state.sealing_keys() {
+            return Ok(KeyRing::Configured(Arc::clone(keys)));
+        }
+        if let Some(ring) = self.read_within(FRESH_FOR) {
+            return Ok(KeyRing::Stored(ring));
+        }
+        let _reading = self.0.reading.lock().await;
+        if let Some(ring) = self.read_within(FRESH_FOR) {
+            return Ok(KeyRing::Stored(ring));
+        }
+        match self.read().await {
+            Ok(ring) => Ok(KeyRing::Stored(ring)),
+            // A key that is known still works: other instances keep it as the previous one.
+            Err(error) => self
+                .read_within(REPLACED_AFTER)
+                .map(KeyRing::Stored)
+                .ok_or(error),
+        }
+    }
+
+    /// The keys, read again because one was missing, at most once in five seconds.
+    pub(super) async fn after_unknown_key(&self) -> Result<KeyRing, StoreError> {
+        if let Some(keys) = self.0.state.sealing_keys() {
+            return Ok(KeyRing::Configured(Arc::clone(keys)));
+        }
+        let _reading = self.0.reading.lock().await;
+        if let Some(ring) = self.read_within(UNKNOWN_KEY_INTERVAL) {
+            return Ok(KeyRing::Stored(ring));
+        }
+        self.read().await.map(KeyRing::Stored)
+    }
+
+    fn read_within(&self, age: Duration) -> Option<Arc<Ring>> {
+        let stored = self.0.stored.read().unwrap_or_else(PoisonError::into_inner);
+        let stored = stored.as_ref()?;
+        let now = self.0.clock.monotonic();
+        (now.saturating_sub(stored.read_at) < age).then(|| Arc::clone(&stored.ring))
+    }
+
+    /// Reads the stored keys. Creates them if there are none, and replaces one that is too old.
+    async fn read(&self) -> Result<Arc<Ring>, StoreError> {
+        let state = &self.0.state;
+        let owner = state.namespace().itself();
+        let id = RecordId::ONLY;
+        for _ in 0..MAX_ATTEMPTS {
+            let read_at = self.0.clock.monotonic();
+            let keys = [RecordKey::only(Family::LoginKey)];
+            let snapshot = state.read(&owner, &keys).await?;
+            let entry = snapshot.entries.first().and_then(Option::as_ref);
+            let now = self.0.clock.now();
+            let (record, condition) = match state.open::<LoginKeyRecord>(&owner, id, entry) {
+                Found::Absent => (LoginKeyRecord::draw(now, None), Condition::Absent),
+                // Overwriting it would end the logins of the instances that can read it.
+                Found::Unreadable { .. } => return Err(StoreError::Damaged),
+                Found::Record { value, version } if value.is_due(now) => {
+                    let record = LoginKeyRecord::draw(now, Some(value.current));
+                    (record, Condition::Version(version))
+                }
+                Found::Record { value, .. } => return self.remember(&value, read_at),
+            };
+            let write = state.put(&owner, id, condition, &record, KEPT_FOR)?;
+            if state.write(&owner, &[write], None).await? == Written::Applied {
+                return self.remember(&record, read_at);
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    fn remember(
+        &self,
+        record: &LoginKeyRecord,
+        read_at: Duration,
+    ) -> Result<Arc<Ring>, StoreError> {
+        let ring = Arc::new(record.ring().ok_or(StoreError::Damaged)?);
+        let mut stored = self
+            .0
+            .stored
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *stored = Some(StoredRing {
+            ring: Arc::clone(&ring),
+            read_at,
+        });
+        Ok(ring)
+    }
+}
+
+impl LoginKeyRecord {
+    fn draw(now: Timestamp, previous: Option<StoredKey>) -> Self {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        rand::rng().fill_bytes(&mut *key);
+        Self {
+            current: StoredKey {
+                name: format!("{:08x}", rand::rng().next_u32()),
+                key: Secret::new(STANDARD_NO_PAD.encode(*key)),
+                created_at: now,
+            },
+            previous,
+        }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        now.since(self.current.created_at) >= REPLACED_AFTER
+    }
+
+    fn ring(&self) -> Option<Ring> {
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        let keys = keys.map(|stored| {
+            let bytes = STANDARD_NO_PAD.decode(stored.key.expose()).ok()?;
+            Some((stored.name.clone(), SealKey::new(&Zeroizing::new(bytes))?))
+        });
+        keys.collect::<Option<_>>().map(Ring)
+    }
+}
+
+impl KeyRing {
+    /// Seals with the current key. Returns its name and the sealed bytes.
+    pub(super) fn seal(&self, about: &[u8], plain: &[u8]) -> Option<(&str, Vec<u8>)> {
+        let (name, key) = match self {
+            Self::Configured(keys) => keys.login_keys().next()?,
+            Self::Stored(ring) => ring.0.first().map(|(name, key)| (name.as_str(), key))?,
+        };
+        Some((name, key.seal(about, plain)?))
+    }
+
+    /// The key of a name.
+    pub(super) fn key(&self, name: &str) -> Option<&SealKey> {
+        match self {
+            Self::Configured(keys) => keys.login_keys().find(|(own, _)| *own == name),
+            Self::Stored(ring) => {
+                let mut keys = ring.0.iter().map(|(name, key)| (name.as_str(), key));
+                keys.find(|(own, _)| *own == name)
+            }
+        }
+        .map(|(_, key)| key)
+    }
+}
+
+impl fmt::Debug for LoginKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginKeys(…)")
+    }
+}

@@ -1,0 +1,153 @@
+//! Pending logins, as they travel in the browser.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::Timestamp,
+    oidc::{SEED_BYTES, Transaction},
+    web::return_to::ReturnTo,
+    wire::kyc::KycTier,
+};
+
+/// First byte of the encoded form.
+const FORM: u8 = 1;
+
+/// Maximum length of the path to return to, in bytes: all login cookies travel with every request.
+const MAX_RETURN_TO: usize = 512;
+
+/// Tiers that a step-up can ask for, by their number in the encoded form.
+const TIERS: [KycTier; 4] = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
+
+/// Login that has started and has not come back.
+pub(super) struct PendingLogin {
+    /// State, nonce and code verifier are derived from the seed.
+    seed: Zeroizing<[u8; SEED_BYTES]>,
+    pub(super) started_at: Timestamp,
+    pub(super) return_to: ReturnTo,
+    pub(super) step_up: Option<StepUp>,
+}
+
+/// Person who is to come back verified further, and the tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StepUp {
+    pub(super) owner_id: [u8; 16],
+    pub(super) tier: KycTier,
+}
+
+impl PendingLogin {
+    /// Draws a new login. A `return_to` that is too long loses its query, then its path.
+    pub(super) fn start(now: Timestamp, return_to: &ReturnTo, step_up: Option<StepUp>) -> Self {
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
+        rand::rng().fill_bytes(&mut *seed);
+        Self {
+            seed,
+            started_at: now,
+            return_to: return_to.shortened(MAX_RETURN_TO),
+            step_up,
+        }
+    }
+
+    pub(super) fn expires_at(&self, lifetime: Duration) -> Timestamp {
+        self.started_at.saturating_add(lifetime)
+    }
+
+    pub(super) fn transaction(&self, lifetime: Duration) -> Transaction {
+        Transaction::from_seed(&self.seed, self.expires_at(lifetime))
+    }
+
+    /// Encodes: form, seed, start in ms, tier and owner of a step-up, and the path as the rest.
+    pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(vec![FORM]);
+        bytes.extend_from_slice(&*self.seed);
+        bytes.extend_from_slice(&self.started_at.as_unix_millis().to_be_bytes());
+        match &self.step_up {
+            None => bytes.push(0),
+            Some(StepUp { owner_id, tier }) => {
+                let number = TIERS.iter().position(|it| it == tier);
+                let number = number.and_then(|it| u8::try_from(it).ok());
+                bytes.push(number.unwrap_or(0).saturating_add(1));
+                bytes.extend_from_slice(owner_id);
+            }
+        }
+        bytes.extend_from_slice(self.return_to.as_str().as_bytes());
+        bytes
+    }
+
+    /// Decodes what [`encode`](Self::encode) made. Anything else is no login.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (form, rest) = bytes.split_first()?;
+        if *form != FORM {
+            return None;
+        }
+        let (seed, rest) = rest.split_first_chunk()?;
+        let (started_at, rest) = rest.split_first_chunk()?;
+        let (tier, rest) = rest.split_first()?;
+        let (step_up, rest) = match tier.checked_sub(1) {
+            None => (None, rest),
+            Some(number) => {
+                let tier = TIERS.get(usize::from(number))?.clone();
+                let (owner_id, rest) = rest.split_first_chunk()?;
+                let owner_id = *owner_id;
+                (Some(StepUp { owner_id, tier }), rest)
+            }
+        };
+        Some(Self {
+            seed: Zeroizing::new(*seed),
+            started_at: Timestamp::from_unix_millis(i64::from_be_bytes(*started_at)),
+            return_to: ReturnTo::parse_or_home(std::str::from_utf8(rest).ok()?),
+            step_up,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_RETURN_TO, PendingLogin, StepUp, TIERS};
+    use crate::{clock::Timestamp, web::return_to::ReturnTo};
+
+    #[test]
+    fn a_login_survives_its_encoding_and_nothing_shorter_does() {
+        let now = Timestamp::from_unix_millis(1_700_000_000_123);
+        let step_ups = TIERS.into_iter().map(|tier| {
+            let owner_id = [7; 16];
+            Some(StepUp { owner_id, tier })
+        });
+        for step_up in std::iter::once(None).chain(step_ups) {
+            let login = PendingLogin::start(now, &ReturnTo::parse_or_home("/a?b=c"), step_up);
+            let encoded = login.encode();
+            let read = PendingLogin::decode(&encoded).unwrap();
+            assert_eq!(read.started_at, now);
+            assert_eq!(read.return_to.as_str(), "/a?b=c");
+            assert_eq!(read.step_up, login.step_up);
+            let lifetime = Duration::from_secs(600);
+            let (one, other) = (read.transaction(lifetime), login.transaction(lifetime));
+            assert_eq!(one.state(), other.state());
+            let fixed = encoded.len() - "/a?b=c".len();
+            for length in 0..fixed {
+                assert!(PendingLogin::decode(&encoded[..length]).is_none());
+            }
+            let mut newer = encoded.to_vec();
+            newer[0] = 2;
+            assert!(PendingLogin::decode(&newer).is_none());
+        }
+    }
+
+    #[test]
+    fn a_long_path_loses_its_query_and_then_itself() {
+        let now = Timestamp::from_unix(0);
+        for (path, kept) in [
+            (format!("/a?{}", "b".repeat(509)), None),
+            (format!("/a?{}", "b".repeat(510)), Some("/a")),
+            (format!("/{}?b", "a".repeat(512)), Some("/")),
+        ] {
+            let login = PendingLogin::start(now, &ReturnTo::parse_or_home(&path), None);
+            assert_eq!(login.return_to.as_str(), kept.unwrap_or(&path));
+            assert!(login.return_to.as_str().len() <= MAX_RETURN_TO);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `GET {prefix}/login?return_to=`: sends the browser to KYCPort.
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use url::form_urlencoded;
+
+use super::pending::{PendingLogin, StepUp};
+use crate::{
+    observe::{self, Purpose, Route},
+    oidc::LoginRequest,
+    web::{
+        context::RequestContext,
+        problem::{Audience, Problem},
+        redirect::see_other,
+        return_to::ReturnTo,
+        settings::Settings,
+    },
+};
+
+pub(in crate::web) async fn login(
+    context: RequestContext,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let settings = context.settings();
+    let wanted = Wanted {
+        request: LoginRequest::new(),
+        return_to: return_to(uri.query().unwrap_or_default(), settings),
+        step_up: None,
+    };
+    observe::serve(Route::Login, context.reference(), async {
+        match start(&context, &headers, wanted).await {
+            Ok(location) => (see_other(&location), "sent"),
+            Err(problem) => {
+                let audience = Audience::of(&method, &headers);
+                (problem.answer(audience, &context), problem.code())
+            }
+        }
+    })
+    .await
+}
+
+/// Login that a browser asks for.
+pub(super) struct Wanted {
+    pub(super) request: LoginRequest,
+    pub(super) return_to: ReturnTo,
+    pub(super) step_up: Option<StepUp>,
+}
+
+/// Starts a login, and returns the URL to send the browser to. The store is neither read nor
+/// written, apart from the key that seals logins.
+pub(super) async fn start(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    wanted: Wanted,
+) -> Result<String, Problem> {
+    if is_prefetch(headers) || !is_navigation(headers) {
+        return Err(Problem::Prefetch);
+    }
+    let purpose = wanted
+        .step_up
+        .as_ref()
+        .map_or(Purpose::SignIn, |_| Purpose::StepUp);
+    let lifetime = context.settings().transaction_lifetime;
+    let login = PendingLogin::start(context.now(), &wanted.return_to, wanted.step_up);
+    let url = context
+        .oidc()
+        .authorization_url(&wanted.request, &login.transaction(lifetime))
+        .await
+        .map_err(|_| Problem::IssuerUnavailable { retry_after: None })?;
+    let started = context
+        .login_cookies()
+        .start(&login, lifetime, headers)
+        .await?;
+    for name in &started.evicted {
+        context.delete_cookie(name);
+    }
+    context.set_cookie(&started.name, &started.value, Some(started.max_age));
+    observe::login_begun(purpose);
+    Ok(url.into())
+}
+
+/// Reads the one parameter that a link may set. A parameter that occurs twice counts as absent.
+pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
+    let mut values = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "return_to")
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(only), None) => settings.return_to(&only),
+        _ => ReturnTo::home(),
+    }
+}
+
+/// Whether the browser loads the page ahead of the person: that must not use up pending logins.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose"].iter().any(|name| {
+        headers
+            .get(*name)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|purpose| purpose.contains("prefetch") || purpose.contains("prerender"))
+    })
+}
+
+/// Whether the request can end at KYCPort's page. An image or a frame of another site cannot, and
+/// must not push out the logins of this browser. Programs and old browsers do not send the header.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    matches!(destination, None | Some(b"document"))
+}

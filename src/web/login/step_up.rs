@@ -1,0 +1,78 @@
+//! `GET {prefix}/step-up?tier=t2&return_to=`: sends the signed-in person to KYCPort to be verified
+//! further. The callback evaluates what comes back.
+
+use axum::response::Response;
+use http::{HeaderMap, Method, Uri};
+use url::form_urlencoded;
+
+use super::{
+    pending::StepUp,
+    start::{self, Wanted},
+};
+use crate::{
+    observe::{self, Route},
+    oidc::{LoginRequest, TierDemand},
+    web::{
+        context::RequestContext,
+        problem::{Audience, Problem},
+        redirect::see_other,
+        settings::Settings,
+    },
+    wire::kyc::KycTier,
+};
+
+pub(in crate::web) async fn step_up(
+    context: RequestContext,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let settings = context.settings();
+    observe::serve(Route::StepUp, context.reference(), async {
+        match begin(&context, &uri, &headers, settings).await {
+            Ok(location) => (see_other(&location), "sent"),
+            Err(problem) => {
+                let audience = Audience::of(&method, &headers);
+                (problem.answer(audience, &context), problem.code())
+            }
+        }
+    })
+    .await
+}
+
+async fn begin(
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+    settings: &Settings,
+) -> Result<String, Problem> {
+    let query = uri.query().unwrap_or_default();
+    let return_to = start::return_to(query, settings);
+    let tier = tier(query).ok_or(Problem::UnknownTier)?;
+    let live = context.session().await?;
+    let Some(live) = live else {
+        // A step-up is for a person who is signed in.
+        return Ok(settings.login_path_back_to(&return_to));
+    };
+    let wanted = Wanted {
+        request: LoginRequest::new().tier(tier.clone(), TierDemand::Requested),
+        return_to,
+        step_up: Some(StepUp {
+            owner_id: live.owner.id,
+            tier,
+        }),
+    };
+    start::start(context, headers, wanted).await
+}
+
+/// Reads the tier: it must occur once and be a known tier.
+fn tier(query: &str) -> Option<KycTier> {
+    let mut values = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "tier")
+        .map(|(_, value)| value);
+    let (Some(only), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let Ok(tier) = only.parse::<KycTier>();
+    (!matches!(tier, KycTier::Unknown(_))).then_some(tier)
+}

@@ -1,0 +1,99 @@
+//! The public id of a session.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::store::RecordId;
+
+/// Length of an id, in bytes: half a SHA-256.
+const BYTES: usize = 16;
+
+/// Id of a session, for support and for a page that lists a person's devices.
+///
+/// The id is a hash of the key in the cookie. It is not secret: it opens nothing, and the key cannot
+/// be derived from it. As text it has 22 characters that a URL and a form can hold as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct SessionId([u8; BYTES]);
+
+/// Text that is not the id of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the id of a session")]
+pub struct NoSessionId;
+
+impl SessionId {
+    /// Reads an id as a form, or a person on the telephone, gives it back.
+    ///
+    /// # Errors
+    /// [`NoSessionId`] if the text cannot be an id.
+    pub fn parse(text: &str) -> Result<Self, NoSessionId> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoSessionId)?;
+        bytes.try_into().map(Self).map_err(|_| NoSessionId)
+    }
+
+    /// Returns the id of the session with this key.
+    pub(super) fn of(key: &[u8]) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"kycport session id\0")
+            .chain_update(key)
+            .finalize();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// The id of the session's records.
+    pub(super) fn record_id(self) -> RecordId {
+        RecordId(self.0)
+    }
+
+    pub(super) fn of_record(id: RecordId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl TryFrom<String> for SessionId {
+    type Error = NoSessionId;
+
+    fn try_from(text: String) -> Result<Self, NoSessionId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        URL_SAFE_NO_PAD.encode(id.0)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SessionId;
+
+    #[test]
+    fn an_id_survives_a_form_and_nothing_else_is_one() {
+        let id = SessionId::of(b"key");
+        assert_eq!(id.to_string().len(), 22);
+        assert_eq!(SessionId::parse(&id.to_string()), Ok(id));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<SessionId>(&json).unwrap(), id);
+        for text in [
+            "",
+            "x",
+            &"A".repeat(21),
+            &"A".repeat(43),
+            "../../etc/passwd",
+            "AAAAAAAAAAAAAAAAAAAAA ",
+        ] {
+            assert!(SessionId::parse(text).is_err(), "{text}");
+            assert!(serde_json::from_value::<SessionId>(text.into()).is_err());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The key in the session cookie.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::Rng as _;
+use zeroize::Zeroizing;
+
+use super::id::SessionId;
+use crate::{
+    secret::Secret,
+    state::Namespace,
+    store::{Owner, RecordId},
+};
+
+/// Length of the random part, in bytes.
+const RANDOM: usize = 32;
+/// Length of the whole key, in bytes: the random part and the owner's id.
+const LENGTH: usize = RANDOM + 16;
+/// Length of the key as text.
+const TEXT: usize = 64;
+
+/// Key of a session, as the cookie carries it: 256 random bits, then the 128-bit id of the owner.
+///
+/// The owner's id lets one read address the session, the owner's fence and the latest assurance.
+/// The id of the session is a hash over all 48 bytes, and the session's subject is compared with
+/// the owner: a key with another owner's id finds nothing.
+#[derive(Clone)]
+pub(in crate::web) struct SessionKey {
+    id: SessionId,
+    owner_id: [u8; 16],
+    bytes: Zeroizing<[u8; LENGTH]>,
+}
+
+impl SessionKey {
+    /// Draws the key of a new session.
+    pub(in crate::web) fn draw(owner: &Owner) -> Self {
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        let (random, owner_id) = bytes.split_at_mut(RANDOM);
+        rand::rng().fill_bytes(random);
+        owner_id.copy_from_slice(&owner.id);
+        Self::new(bytes)
+    }
+
+    /// Reads the value of a cookie. Anything but the one encoding of 48 bytes is no key.
+    pub(in crate::web) fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != TEXT {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes).ok()?;
+        (length == LENGTH).then(|| Self::new(bytes))
+    }
+
+    fn new(bytes: Zeroizing<[u8; LENGTH]>) -> Self {
+        let owner_id = bytes.last_chunk().copied().unwrap_or_default();
+        Self {
+            id: SessionId::of(&*bytes),
+            owner_id,
+            bytes,
+        }
+    }
+
+    pub(in crate::web) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(in crate::web) fn record_id(&self) -> RecordId {
+        self.id.record_id()
+    }
+
+    pub(in crate::web) fn owner(&self, namespace: &Namespace) -> Owner {
+        namespace.owner(self.owner_id)
+    }
+
+    /// The value of the cookie.
+    pub(in crate::web) fn to_cookie(&self) -> Secret {
+        Secret::new(URL_SAFE_NO_PAD.encode(&*self.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SessionKey;
+    use crate::state::Namespace;
+
+    #[test]
+    fn a_key_survives_the_cookie_and_nothing_else_is_one() {
+        let namespace = Namespace::of("issuer", "client");
+        let owner = namespace.owner_of("ada");
+        let key = SessionKey::draw(&owner);
+        let text = key.to_cookie();
+        let read = SessionKey::parse(text.expose().as_bytes()).unwrap();
+        assert_eq!(read.id(), key.id());
+        assert_eq!(read.owner(&namespace), owner);
+        assert_ne!(SessionKey::draw(&owner).id(), key.id());
+        for text in [
+            "",
+            &"A".repeat(43),
+            &"A".repeat(63),
+            &"A".repeat(65),
+            &"=".repeat(64),
+            &"+".repeat(64),
+            &" ".repeat(64),
+        ] {
+            assert!(SessionKey::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(SessionKey::parse(&[0xff; 64]).is_none());
+    }
+
+    #[test]
+    fn the_owner_is_part_of_what_the_id_hashes() {
+        let namespace = Namespace::of("issuer", "client");
+        let key = SessionKey::draw(&namespace.owner_of("ada"));
+        let mut text = key.to_cookie().expose().to_owned();
+        let other = SessionKey::draw(&namespace.owner_of("bob"));
+        let tail = other.to_cookie().expose().get(44..).unwrap().to_owned();
+        text.truncate(44);
+        text.push_str(&tail);
+        let forged = SessionKey::parse(text.as_bytes()).unwrap();
+        assert_eq!(forged.owner(&namespace), namespace.owner_of("bob"));
+        assert_ne!(forged.id(), key.id());
+    }
+}

@@ -1,0 +1,21 @@
+//! Signed-in sessions: the cookie's key, the stored records, their tokens, and their administration.
+
+mod admin;
+mod id;
+mod key;
+mod record;
+mod sessions;
+mod tokens;
+
+pub use admin::{SessionSummary, Sessions};
+pub use id::{NoSessionId, SessionId};
+pub use sessions::Ended;
+pub use tokens::AccessTokenError;
+
+pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
+pub(super) use {
+    key::SessionKey,
+    record::Session,
+    sessions::{Created, KeptSessions, LiveSession, NewSession},
+    tokens::AccessTokens,
+};

@@ -1,0 +1,76 @@
+//! Stored records of a session.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    secret::{Secret, at_rest},
+    state::Stored,
+    store::{Family, Mark},
+};
+
+/// Record of who signed in. It is written once and deleted once.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::web) struct Session {
+    pub(in crate::web) issuer: String,
+    pub(in crate::web) subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) email_verified: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) auth_time: Option<Timestamp>,
+    pub(in crate::web) scopes: Vec<String>,
+    pub(in crate::web) created_at: Timestamp,
+    /// End of the session, however much it is used.
+    pub(in crate::web) expires_at: Timestamp,
+    /// Value of the revocation counter when the login was claimed.
+    pub(super) mark: u64,
+}
+
+impl Session {
+    /// Whether the session is older than the latest revocation. Without a fence it is: a lost fence
+    /// says nothing about what was revoked.
+    pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
+        fence.is_none_or(|fence| fence > Mark(self.mark))
+    }
+}
+
+impl Stored for Session {
+    const FAMILY: Family = Family::Session;
+}
+
+/// Record of a session's last use.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Activity {
+    pub(super) last_used: Timestamp,
+}
+
+impl Stored for Activity {
+    const FAMILY: Family = Family::Activity;
+}
+
+/// Record of a session's tokens.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Tokens {
+    #[serde(with = "at_rest")]
+    pub(super) access_token: Secret,
+    pub(super) expires_at: Timestamp,
+    #[serde(default, with = "at_rest::option")]
+    pub(super) refresh_token: Option<Secret>,
+}
+
+impl Stored for Tokens {
+    const FAMILY: Family = Family::Tokens;
+}
+
+/// Record that stands while an instance refreshes the tokens of a session. Its version is the
+/// holder's token.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RefreshLease {}
+
+impl Stored for RefreshLease {
+    const FAMILY: Family = Family::RefreshLease;
+}

@@ -1,0 +1,497 @@
+//! Signed-in sessions in the store.
+//!
+//! A session is written once, when it is created, and deleted once. What changes is in records
+//! beside it: the time of its last use, and its tokens. A request that is still under way when the
+//! person signs out cannot bring the session back, because those records are written only while the
+//! session is there.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    id::SessionId,
+    key::SessionKey,
+    record::{Activity, Session, Tokens},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    kyc::{ASSURANCE_RECORD, Assurance, AssuranceSource, Assurances, Latest},
+    observe::{self, Cause, LogKey},
+    oidc::{SignIn, TokenSet},
+    state::{Found, Memo, State, Stored as _},
+    store::{
+        Change, Condition, Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot, StoreError,
+        Write, Written,
+    },
+};
+
+/// Maximum lifetime of a session that can be configured.
+pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Minimum time between two writes of a session's last use.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Maximum number of sessions of one person. A further sign-in ends the one that was created first.
+const MAX_SESSIONS: usize = 64;
+
+/// Maximum number of times that a sign-in tries to replace a positive assurance that changes
+/// meanwhile. What stands there then is newer.
+const MAX_REPLACEMENTS: usize = 3;
+
+/// Number of records in one page of a list.
+const PAGE: usize = 128;
+
+/// Families of records that belong to a session.
+const FAMILIES: [Family; 4] = [
+    Family::Session,
+    Family::Activity,
+    Family::Tokens,
+    Family::RefreshLease,
+];
+
+/// Lifetimes of sessions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLimits {
+    /// Maximum time without use.
+    pub(crate) idle: Duration,
+    /// Maximum time in all.
+    pub(crate) absolute: Duration,
+}
+
+/// Session that is alive.
+#[derive(Clone)]
+pub(in crate::web) struct LiveSession {
+    pub(in crate::web) id: SessionId,
+    pub(in crate::web) owner: Owner,
+    pub(in crate::web) session: Arc<Session>,
+    /// End of the session if it is not used again.
+    pub(in crate::web) idle_expires_at: Timestamp,
+    pub(in crate::web) last_used: Timestamp,
+    /// Latest assurance, read in the same step as the session.
+    pub(in crate::web) latest: Latest,
+}
+
+/// Session to be created.
+pub(in crate::web) struct NewSession<'a> {
+    pub(in crate::web) sign_in: SignIn,
+    /// Value of the revocation counter when the login was claimed.
+    pub(in crate::web) mark: Mark,
+    /// Session that this one replaces in the browser.
+    pub(in crate::web) replaces: Option<&'a SessionKey>,
+}
+
+/// Result of creating a session.
+pub(in crate::web) enum Created {
+    Session(SessionKey, Box<LiveSession>),
+    /// The sessions of the person were revoked after the login was claimed.
+    Revoked,
+}
+
+/// Result of ending one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The session is ended.
+    Now,
+    /// The person has no session with this id.
+    NoSuchSession,
+}
+
+/// Sessions of one relying party. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::web) struct KeptSessions {
+    state: State,
+    assurances: Assurances,
+    limits: SessionLimits,
+    log_key: LogKey,
+    clock: Arc<dyn Clock>,
+    memo: Arc<Memo<Session>>,
+}
+
+impl KeptSessions {
+    pub(in crate::web) fn new(
+        state: State,
+        assurances: Assurances,
+        limits: SessionLimits,
+        log_key: LogKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            state,
+            assurances,
+            limits,
+            log_key,
+            clock,
+            memo: Arc::new(Memo::new()),
+        }
+    }
+
+    /// Creates a session under a new key, together with its tokens and what the ID token said of the
+    /// person's verification.
+    pub(in crate::web) async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
+        let NewSession {
+            sign_in,
+            mark,
+            replaces,
+        } = new;
+        let SignIn {
+            claims,
+            tokens,
+            asked_at,
+        } = sign_in;
+        let now = self.clock.now();
+        let session = Arc::new(Session {
+            issuer: claims.issuer,
+            subject: claims.subject,
+            email: claims.email,
+            email_verified: claims.email_verified,
+            name: claims.name,
+            auth_time: claims.auth_time,
+            scopes: tokens.scopes.clone(),
+            created_at: now,
+            expires_at: now.saturating_add(self.limits.absolute),
+            mark: mark.0,
+        });
+        let assurance = Assurance::new(
+            claims.kyc_status,
+            claims.kyc_tier,
+            claims.aml_clear,
+            asked_at,
+            AssuranceSource::IdToken,
+        );
+        let person = self.assurances.person(&session.subject);
+        let owner = person.owner;
+        let key = SessionKey::draw(&owner);
+        let id = key.record_id();
+        let keep_for = self.limits.absolute;
+        let mut writes = vec![
+            self.state
+                .put(&owner, id, Condition::Absent, &*session, keep_for)?,
+            self.state
+                .put(&owner, id, Condition::Any, &stored(tokens), keep_for)?,
+        ];
+        if let Some(old) = replaces {
+            self.end_replaced(old, &owner, &mut writes).await?;
+        }
+        // An ID token that says nothing of the verification leaves the record as it is.
+        let is_known = assurance.kyc_status.is_some();
+        let mut latest = Latest::NothingRecorded;
+        let mut attempt = writes.clone();
+        let mut replacements = 0..MAX_REPLACEMENTS;
+        if is_known {
+            attempt.push(self.assurances.write_of(&person, &assurance, &latest)?);
+        }
+        loop {
+            let is_recording = attempt.len() > writes.len();
+            let conflict = match self.state.write(&owner, &attempt, Some(mark)).await? {
+                Written::Applied if is_recording => {
+                    latest = Latest::Known {
+                        assurance: Arc::new(assurance),
+                        version: version_of(attempt.last()),
+                    };
+                    break;
+                }
+                Written::Applied => break,
+                Written::Fenced => return Ok(Created::Revoked),
+                Written::Conflict(found) if is_recording => found,
+                // Random keys do not meet; a store that says so is broken.
+                Written::Conflict(_) => return Err(StoreError::Damaged),
+            };
+            let entry = conflict.entries.last().and_then(Option::as_ref);
+            latest = self.assurances.open(&owner, &session.subject, entry);
+            attempt.truncate(writes.len());
+            // A positive ID token replaces a positive record. It never replaces a negative or an
+            // unreadable one: a guard asks KYCPort then.
+            if latest.known().is_some_and(Assurance::is_verified) && replacements.next().is_some() {
+                attempt.push(self.assurances.write_of(&person, &assurance, &latest)?);
+            }
+        }
+        self.end_oldest(&owner).await;
+        let live = LiveSession {
+            id: key.id(),
+            owner,
+            idle_expires_at: now.saturating_add(self.limits.idle).min(session.expires_at),
+            session,
+            last_used: now,
+            latest,
+        };
+        Ok(Created::Session(key, Box::new(live)))
+    }
+
+    /// Deletes the session that the browser had before, so that its key is worth nothing any more.
+    /// If it is the same person's, its deletion joins the batch.
+    async fn end_replaced(
+        &self,
+        old: &SessionKey,
+        owner: &Owner,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), StoreError> {
+        let deletions = deletions(old.record_id());
+        let old_owner = old.owner(self.state.namespace());
+        if old_owner == *owner {
+            writes.extend(deletions);
+        } else {
+            let _ = self.state.write(&old_owner, &deletions, None).await?;
+        }
+        let old = old.id().to_string();
+        observe::session_ended(Cause::Replaced, self.log_key.session(&old));
+        Ok(())
+    }
+
+    /// Ends the sessions that were created first, if the person has too many. A failure ends
+    /// nothing: the next sign-in tries again.
+    async fn end_oldest(&self, owner: &Owner) {
+        let Ok(mut sessions) = self.all::<Session>(owner).await else {
+            return;
+        };
+        let too_many = sessions.len().saturating_sub(MAX_SESSIONS);
+        sessions.sort_by_key(|(_, session)| session.created_at);
+        for (id, _) in sessions.into_iter().take(too_many) {
+            let id = SessionId::of_record(id);
+            let _ = self.end(owner, id, Cause::TooMany).await;
+        }
+    }
+
+    /// Loads the session of a key, if it is alive, in one operation.
+    pub(in crate::web) async fn load(
+        &self,
+        key: &SessionKey,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let owner = key.owner(self.state.namespace());
+        let id = key.record_id();
+        let keys = [
+            RecordKey::new(Family::Session, id),
+            RecordKey::new(Family::Activity, id),
+            ASSURANCE_RECORD,
+        ];
+        let snapshot = self.state.read(&owner, &keys).await?;
+        let Snapshot { fence, entries } = snapshot;
+        let [Some(session), activity, assurance] = entries.as_slice() else {
+            return Ok(None);
+        };
+        let Some(session) = self.open(&owner, id, session) else {
+            return Ok(None);
+        };
+        let activity = self.state.open(&owner, id, activity.as_ref()).value();
+        let times = self.times(&session, fence, activity.as_ref());
+        Ok(times.map(|(last_used, idle_expires_at)| LiveSession {
+            id: key.id(),
+            latest: self
+                .assurances
+                .open(&owner, &session.subject, assurance.as_ref()),
+            owner,
+            session,
+            idle_expires_at,
+            last_used,
+        }))
+    }
+
+    /// Decodes a session. One that is not its owner's counts as unreadable.
+    fn open(&self, owner: &Owner, id: RecordId, entry: &Entry) -> Option<Arc<Session>> {
+        if let Some(session) = self.memo.get(owner, id, &entry.body) {
+            return Some(session);
+        }
+        let Found::Record { value, .. } = self.state.open::<Session>(owner, id, Some(entry)) else {
+            return None;
+        };
+        if self.state.namespace().owner_of(&value.subject) != *owner {
+            return None;
+        }
+        let session = Arc::new(value);
+        self.memo
+            .insert(owner, id, entry.body.clone(), Arc::clone(&session));
+        Some(session)
+    }
+
+    /// Returns the time of the last use and the end without further use, if the session is alive.
+    fn times(
+        &self,
+        session: &Session,
+        fence: Option<Mark>,
+        activity: Option<&Activity>,
+    ) -> Option<(Timestamp, Timestamp)> {
+        if session.is_revoked(fence) {
+            return None;
+        }
+        let now = self.clock.now();
+        let last_used = activity.map_or(session.created_at, |activity| activity.last_used);
+        let idle_expires_at = last_used.saturating_add(self.limits.idle);
+        let is_alive = now < session.expires_at && now < idle_expires_at;
+        is_alive.then(|| (last_used, idle_expires_at.min(session.expires_at)))
+    }
+
+    /// Deletes a session together with its tokens. Its cookie is invalid from now on.
+    pub(in crate::web) async fn end(
+        &self,
+        owner: &Owner,
+        id: SessionId,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let deletions = deletions(id.record_id());
+        let _ = self.state.write(owner, &deletions, None).await?;
+        let id = id.to_string();
+        observe::session_ended(cause, self.log_key.session(&id));
+        Ok(())
+    }
+
+    /// Deletes the session of a key.
+    pub(in crate::web) async fn end_of_key(
+        &self,
+        key: &SessionKey,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let owner = key.owner(self.state.namespace());
+        self.end(&owner, key.id(), cause).await
+    }
+
+    /// Deletes the session with this id if it is this person's.
+    pub(super) async fn end_of(&self, subject: &str, id: SessionId) -> Result<Ended, StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let mut writes = deletions(id.record_id());
+        if let Some(session) = writes.first_mut() {
+            session.condition = Condition::Present;
+        }
+        match self.state.write(&owner, &writes, None).await? {
+            Written::Applied => {
+                let id = id.to_string();
+                observe::session_ended(Cause::App, self.log_key.session(&id));
+                Ok(Ended::Now)
+            }
+            Written::Conflict(_) => Ok(Ended::NoSuchSession),
+            Written::Fenced => Err(StoreError::Damaged),
+        }
+    }
+
+    /// Revokes all sessions of a person: deletes them with their tokens, and leaves a fence.
+    pub(in crate::web) async fn end_all(
+        &self,
+        issuer: &str,
+        subject: &str,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        self.state.revoke(&owner, &FAMILIES).await?;
+        observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
+        Ok(())
+    }
+
+    /// Lists the live sessions of a person, the newest first.
+    pub(super) async fn list(&self, subject: &str) -> Result<Vec<Listed>, StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let sessions = self.all::<Session>(&owner).await?;
+        let activities = self.all::<Activity>(&owner).await?;
+        // Read last: whatever was revoked until here is left out.
+        let fence = self.state.read(&owner, &[]).await?.fence;
+        let mut listed: Vec<_> = sessions
+            .into_iter()
+            .filter_map(|(id, session)| {
+                let activity = activities.iter().find(|(own, _)| *own == id);
+                let activity = activity.map(|(_, activity)| activity);
+                let (last_used, _) = self.times(&session, fence, activity)?;
+                Some(Listed {
+                    id: SessionId::of_record(id),
+                    session,
+                    last_used,
+                })
+            })
+            .collect();
+        listed.sort_by_key(|it| std::cmp::Reverse(it.session.created_at));
+        Ok(listed)
+    }
+
+    /// Reads all records of one family of one owner. Records that cannot be read are left out.
+    async fn all<T: crate::state::Stored>(
+        &self,
+        owner: &Owner,
+    ) -> Result<Vec<(RecordId, T)>, StoreError> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.state.list(owner, T::FAMILY, after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|(id, _)| *id);
+            for (id, entry) in page {
+                if let Some(value) = self.state.open::<T>(owner, id, Some(&entry)).value() {
+                    all.push((id, value));
+                }
+            }
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Records this request as a use of the session, at most once a minute. A use that cannot be
+    /// recorded shortens the session and affects nothing else.
+    pub(in crate::web) async fn touch(&self, live: &LiveSession) {
+        let now = self.clock.now();
+        if now.since(live.last_used) < TOUCH_INTERVAL {
+            return;
+        }
+        let id = live.id.record_id();
+        // The record is kept as long as the session, though the session may be idle before: an
+        // activity that is missing would make a session in use look idle.
+        let keep_for = live.session.expires_at.since(now);
+        let activity = Activity { last_used: now };
+        let put = self
+            .state
+            .put(&live.owner, id, Condition::Any, &activity, keep_for);
+        let written = match put {
+            Ok(put) => {
+                let writes = [still_there(id), put];
+                self.state.write(&live.owner, &writes, None).await
+            }
+            Err(error) => Err(error),
+        };
+        if written.is_err() {
+            observe::use_not_written();
+        }
+    }
+}
+
+/// Session in a list.
+pub(super) struct Listed {
+    pub(super) id: SessionId,
+    pub(super) session: Session,
+    pub(super) last_used: Timestamp,
+}
+
+pub(super) fn stored(tokens: TokenSet) -> Tokens {
+    Tokens {
+        access_token: tokens.access_token,
+        expires_at: tokens.expires_at,
+        refresh_token: tokens.refresh_token,
+    }
+}
+
+/// The condition that a session has not been deleted.
+pub(super) fn still_there(id: RecordId) -> Write {
+    Write {
+        key: RecordKey::new(Session::FAMILY, id),
+        condition: Condition::Present,
+        change: Change::Keep,
+    }
+}
+
+/// The deletion of a session's records, the session first.
+fn deletions(id: RecordId) -> Vec<Write> {
+    FAMILIES
+        .into_iter()
+        .map(|family| Write {
+            key: RecordKey::new(family, id),
+            condition: Condition::Any,
+            change: Change::Delete,
+        })
+        .collect()
+}
+
+fn version_of(write: Option<&Write>) -> u64 {
+    match write.map(|write| &write.change) {
+        Some(Change::Put { version, .. }) => *version,
+        _ => 0,
+    }
+}
+
+impl std::fmt::Debug for KeptSessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeptSessions(…)")
+    }
+}
