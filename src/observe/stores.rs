@@ -88,3 +88,12 @@ pub(crate) fn memory_store_full(capacity: usize) {
         capacity, "the memory store is full of events that must be remembered: use a shared store"
     );
 }
+
+/// Reports the failure of a server. `code` is the server's or its client's, never a text.
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub(crate) fn backend_unavailable(what: &'static str, code: &str) {
+    tracing::warn!(
+        name: "kycport.backend.unavailable", target: "kycport::store",
+        code, what, "a server that keeps records failed"
+    );
+}

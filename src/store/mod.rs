@@ -7,6 +7,8 @@
 //! | engine | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | one process; everything is lost when it ends |
+//! | `PostgresStore` | `postgres` | any number of instances |
+//! | `TowerSessionsStore` | `web` | sessions in a `tower_sessions` store that an app already has, everything else in a second store |
 //!
 //! An engine of your own implements [`Store`] and must pass [`conformance`].
 
@@ -15,11 +17,17 @@ pub mod conformance;
 mod error;
 mod key;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 mod url;
 
 pub use error::StoreError;
 pub use key::{Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId, RecordKey};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{InvalidPostgresUrl, PostgresConnectError, PostgresStore};
 
 pub use url::InvalidStoreUrl;
 

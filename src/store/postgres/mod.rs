@@ -1,0 +1,243 @@
+//! Store in Postgres.
+
+mod failure;
+mod link;
+mod operations;
+mod schema;
+mod statements;
+mod transactions;
+mod url;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use sqlx::PgPool;
+use tokio::sync::OnceCell;
+
+use failure::{Failure, Remedy, failure};
+use link::{Link, MAX_CONNECTIONS};
+use schema::Tables;
+use statements::{Sender, Statements, Values, in_time};
+use url::Schema;
+
+pub use url::InvalidPostgresUrl;
+
+use super::{
+    StoreError,
+    sql::{Tidy, Upkeep},
+};
+
+/// Number of expired rows that one statement removes.
+const SWEEP_STEP: usize = 100;
+/// Maximum number of such statements at a time.
+const SWEEP_STEPS: usize = 20;
+/// Time after which a connection that is not used is closed.
+const UNUSED_LIMIT: Duration = Duration::from_secs(600);
+
+/// Store in a Postgres database, for any number of instances. Clones share the same connections.
+///
+/// [`connect`](Self::connect) and [`open`](Self::open) make at most 10 connections of their own;
+/// [`new`](Self::new) uses those of an [`sqlx`] 0.8 pool. Connections of the store's own cost the app
+/// less than half of the time per operation, because sqlx's pool tests each connection that it takes
+/// and each that it gets back.
+///
+/// # Tables
+/// `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence `kycport_marks` and some
+/// functions, all in the schema `public` unless [`schema`](Self::schema) or the URL parameter
+/// `schema` names another one. The search path does not matter. `connect` and `open` create what is
+/// missing; [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION) are for apps that create it
+/// themselves. A role that may not create tables needs, once they exist:
+///
+/// ```sql
+/// GRANT USAGE ON SCHEMA public TO app;
+/// GRANT SELECT ON kycport_schema TO app;
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON kycport_records, kycport_leases TO app;
+/// GRANT SELECT, USAGE ON SEQUENCE kycport_marks TO app;
+/// ```
+///
+/// # Behaviour
+/// Each operation is one statement and one round trip. An operation that takes longer than 5 s fails
+/// as [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation and the settlement
+/// of a lease wait until the server has written them to its disk, whatever `synchronous_commit` is
+/// set to. An instance removes expired rows every minute, and additionally after some writes.
+///
+/// The store must be connected to the primary: connections of its own refuse a server in recovery
+/// as [`StoreError::ReadOnly`].
+///
+/// # PgBouncer
+/// A pooler in transaction mode works. The store's own connections recognise it. With an sqlx pool,
+/// the store recognises it by the first error, for instance that a prepared statement does not exist;
+/// set `statement_cache_capacity(0)` on that pool if other statements of the app use it. Each
+/// operation is then a transaction with four round trips, because the statement must be prepared on
+/// the server that executes it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kycport::store::PostgresStore;
+///
+/// let store = PostgresStore::connect("postgres://app:password@db.internal/app").await?;
+/// # drop(store);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sender: Arc<Sender>,
+    statements: Statements,
+    schema: Schema,
+    /// Whether missing tables are created when the store is first used.
+    creates_tables: bool,
+    tables: OnceCell<()>,
+    upkeep: Upkeep,
+}
+
+/// [`PostgresStore::connect`] failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresConnectError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] InvalidPostgresUrl),
+    /// The database does not answer, or the tables cannot be used or created.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl PostgresStore {
+    /// Statements that create the tables in the schema `public`, for apps that run migrations of
+    /// their own. They can be executed again, and by several instances simultaneously, if they are
+    /// executed as one transaction.
+    pub const MIGRATION: &str = schema::MIGRATION;
+
+    /// Connects to `postgres://user:password@host:port/database` and creates the tables that are
+    /// missing.
+    ///
+    /// The URL takes the parameters of libpq that sqlx knows, such as `sslmode` and `sslrootcert`,
+    /// and `schema`.
+    ///
+    /// # Errors
+    /// [`PostgresConnectError`].
+    pub async fn connect(url: &str) -> Result<Self, PostgresConnectError> {
+        let store = Self::open(url)?;
+        in_time(store.inner.ready()).await?;
+        Ok(store)
+    }
+
+    /// Makes a store that connects when it is first used, and creates the tables that are missing
+    /// then. This does no I/O and works outside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`InvalidPostgresUrl`].
+    pub fn open(url: &str) -> Result<Self, InvalidPostgresUrl> {
+        let (options, schema) = url::parse(url)?;
+        let link = Link::own(options, MAX_CONNECTIONS);
+        Ok(Self::of(Sender::new(link).into(), schema, true))
+    }
+
+    /// Makes a store on the connections of an app. Call [`migrate`](Self::migrate) before its first
+    /// use, or create the tables by a migration of the app.
+    pub fn new(pool: PgPool) -> Self {
+        let sender = Sender::new(Link::Pool(pool));
+        Self::of(sender.into(), Schema::PUBLIC, false)
+    }
+
+    fn of(sender: Arc<Sender>, schema: Schema, creates_tables: bool) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                sender,
+                statements: Statements::new(&schema),
+                schema,
+                creates_tables,
+                tables: OnceCell::new(),
+                upkeep: Upkeep::default(),
+            }),
+        }
+    }
+
+    /// Uses the tables in another schema. Default: `public`.
+    ///
+    /// A store that [`connect`](Self::connect) has returned has already created its tables: name the
+    /// schema in the URL instead, as `?schema=name`.
+    ///
+    /// # Errors
+    /// [`InvalidPostgresUrl::Schema`].
+    pub fn schema(self, name: &str) -> Result<Self, InvalidPostgresUrl> {
+        let schema = Schema::new(name)?;
+        let sender = Arc::clone(&self.inner.sender);
+        Ok(Self::of(sender, schema, self.inner.creates_tables))
+    }
+
+    /// Creates the tables that are missing, and the schema. Several instances may do so
+    /// simultaneously.
+    ///
+    /// # Errors
+    /// [`StoreError`]. [`StoreError::Schema`] if a newer release has changed the tables in a way that
+    /// this one does not know.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        in_time(self.inner.prepare(true)).await
+    }
+}
+
+impl Inner {
+    /// Makes sure, once, that the tables are those that this release knows.
+    async fn ready(self: &Arc<Self>) -> Result<(), Failure> {
+        if self.tables.initialized() {
+            return Ok(());
+        }
+        let prepared = self.tables.get_or_try_init(async || {
+            self.upkeep.ensure(self);
+            self.prepare(self.creates_tables).await
+        });
+        prepared.await.copied()
+    }
+
+    async fn prepare(&self, creates_tables: bool) -> Result<(), Failure> {
+        let missing = || failure(StoreError::Schema, "tables_missing", Remedy::Close);
+        match schema::state(&self.sender, &self.statements).await? {
+            Tables::Known => Ok(()),
+            Tables::Newer => Err(failure(StoreError::Schema, "tables_newer", Remedy::Close)),
+            Tables::Missing if creates_tables => {
+                schema::create(&self.sender.link, &self.schema).await?;
+                match schema::state(&self.sender, &self.statements).await? {
+                    Tables::Known => Ok(()),
+                    Tables::Missing | Tables::Newer => Err(missing()),
+                }
+            }
+            Tables::Missing => Err(missing()),
+        }
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<usize, Failure> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = || Values::default().with(limit);
+        let answer = self.sender.send(&self.statements.sweep, values).await?;
+        let removed: i64 = answer.number()?;
+        Ok(usize::try_from(removed).unwrap_or_default())
+    }
+}
+
+impl Tidy for Inner {
+    fn tidy(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.sender.link.close_unused_for(UNUSED_LIMIT);
+            for _ in 0..SWEEP_STEPS {
+                match in_time(self.sweep(SWEEP_STEP)).await {
+                    Ok(SWEEP_STEP..) => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Shows nothing of the connection.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! Creation of the tables, and their version.
+
+use sqlx::{Executor as _, Row as _};
+
+use super::{
+    failure::Failure,
+    link::Link,
+    statements::{Sender, Statements, Values},
+    url::Schema,
+};
+use crate::store::StoreError;
+
+/// Creates the tables in the schema `public`.
+pub(super) const MIGRATION: &str = include_str!("migration.sql");
+/// Version of the tables that this release creates and knows.
+const VERSION: i64 = 1;
+
+/// State of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    Missing,
+    Known,
+    /// A newer release has changed them in a way that this one does not know.
+    Newer,
+}
+
+/// Statements that create the tables in a schema, and the schema itself if it is missing.
+pub(super) fn migration(schema: &Schema) -> String {
+    if *schema == Schema::PUBLIC {
+        return MIGRATION.to_owned();
+    }
+    // The right to create a schema is needed only if it is missing.
+    let name = schema.name();
+    let creation = format!(
+        "DO $$ BEGIN\n\
+         \x20   IF pg_catalog.to_regnamespace('\"{name}\"') IS NULL THEN\n\
+         \x20       CREATE SCHEMA \"{name}\";\n\
+         \x20   END IF;\n\
+         END $$;\n"
+    );
+    let migration = schema.qualify(MIGRATION);
+    // The creation comes behind the lock, which is the first statement.
+    match migration.split_once(";\n") {
+        Some((lock, tables)) => format!("{lock};\n{creation}{tables}"),
+        None => migration,
+    }
+}
+
+/// Creates the tables that are missing: several statements at a time, which the server executes as
+/// one transaction.
+pub(super) async fn create(link: &Link, schema: &Schema) -> Result<(), Failure> {
+    let mut held = link.connection().await?;
+    held.connection().execute(&*migration(schema)).await?;
+    held.give_back();
+    Ok(())
+}
+
+/// Finds out whether this release can use the tables.
+pub(super) async fn state(sender: &Sender, statements: &Statements) -> Result<Tables, Failure> {
+    let answer = sender.send(&statements.version, Values::default).await;
+    let rows = match answer {
+        Ok(answer) => answer.rows,
+        Err(failure) if failure.error == StoreError::Schema => return Ok(Tables::Missing),
+        Err(failure) => return Err(failure),
+    };
+    let Some(row) = rows.first() else {
+        return Ok(Tables::Missing);
+    };
+    let (version, compatible_with): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(if compatible_with > VERSION {
+        Tables::Newer
+    } else if version < VERSION {
+        Tables::Missing
+    } else {
+        Tables::Known
+    })
+}

@@ -1,0 +1,224 @@
+//! Statements, and how they reach the server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::Arguments as _;
+use sqlx::{
+    Connection as _, Executor as _, PgConnection,
+    encode::Encode,
+    error::BoxDynError,
+    postgres::{PgArguments, PgRow, Postgres},
+    types::Type,
+};
+use tokio::time::timeout;
+
+use super::{
+    failure::{Failure, Remedy, failure},
+    link::Link,
+    url::Schema,
+};
+use crate::{
+    observe,
+    store::{StoreError, sql::DEADLINE},
+};
+
+/// Maximum number of attempts at one statement.
+const ATTEMPTS: usize = 3;
+
+/// Statement in two texts. The second differs by a space: sqlx remembers for each connection under
+/// which name it has prepared a text, and a text that was never prepared has no name.
+pub(super) struct Statement {
+    named: String,
+    unnamed: String,
+}
+
+impl Statement {
+    fn new(schema: &Schema, sql: &str) -> Self {
+        let named = schema.qualify(sql);
+        let unnamed = format!("{named} ");
+        Self { named, unnamed }
+    }
+
+    /// The text that is never prepared under a name.
+    pub(super) fn unnamed(&self) -> &str {
+        &self.unnamed
+    }
+}
+
+/// All statements, for the tables of one schema.
+pub(super) struct Statements {
+    pub(super) read: Statement,
+    pub(super) list: Statement,
+    pub(super) write: Statement,
+    pub(super) revoke: Statement,
+    pub(super) acquire: Statement,
+    pub(super) settle: Statement,
+    pub(super) sweep: Statement,
+    pub(super) version: Statement,
+}
+
+impl Statements {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let statement = |sql| Statement::new(schema, sql);
+        Self {
+            read: statement(
+                "SELECT key, version, body FROM public.kycport_records \
+                 WHERE key = ANY ($1) AND expires_at > statement_timestamp()",
+            ),
+            list: statement(
+                "SELECT key, version, body FROM public.kycport_records \
+                 WHERE key > $1 AND key < $2 AND expires_at > statement_timestamp() \
+                 ORDER BY key LIMIT $3",
+            ),
+            write: statement(
+                "SELECT * FROM public.kycport_write_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            ),
+            revoke: statement("SELECT public.kycport_revoke_1($1, $2, $3, $4, $5)"),
+            acquire: statement("SELECT * FROM public.kycport_acquire_1($1, $2, $3, $4)"),
+            settle: statement("SELECT public.kycport_settle_1($1, $2, $3, $4, $5, $6)"),
+            // Rows that another transaction is at are skipped. The time is the statement's: an index
+            // cannot be searched for a clock that moves on.
+            sweep: statement(
+                "WITH records AS (DELETE FROM public.kycport_records WHERE key = ANY (ARRAY( \
+                     SELECT key FROM public.kycport_records \
+                     WHERE expires_at <= statement_timestamp() \
+                     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING 1), \
+                 leases AS (DELETE FROM public.kycport_leases WHERE key = ANY (ARRAY( \
+                     SELECT key FROM public.kycport_leases \
+                     WHERE expires_at <= statement_timestamp() \
+                     ORDER BY expires_at LIMIT $1 - (SELECT count(*) FROM records) \
+                     FOR UPDATE SKIP LOCKED)) RETURNING 1) \
+                 SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM leases)",
+            ),
+            version: statement("SELECT version, compatible_with FROM public.kycport_schema"),
+        }
+    }
+}
+
+/// Values of a statement, in the order of its parameters.
+#[derive(Default)]
+pub(super) struct Values {
+    arguments: PgArguments,
+    error: Option<BoxDynError>,
+}
+
+impl Values {
+    pub(super) fn with<'q, T>(mut self, value: T) -> Self
+    where
+        T: Encode<'q, Postgres> + Type<Postgres> + 'q,
+    {
+        if let Err(error) = self.arguments.add(value) {
+            self.error = Some(error);
+        }
+        self
+    }
+
+    pub(super) fn finish(self) -> sqlx::Result<PgArguments> {
+        match self.error {
+            Some(error) => Err(sqlx::Error::Encode(error)),
+            None => Ok(self.arguments),
+        }
+    }
+}
+
+/// Answer to a statement.
+pub(super) struct Answer {
+    pub(super) rows: Vec<PgRow>,
+    /// Whether the statement was sent before, and may have taken effect then.
+    pub(super) is_repeated: bool,
+}
+
+/// Sends statements, and repeats them if that helps. Every statement of this store can be repeated.
+pub(super) struct Sender {
+    pub(super) link: Link,
+    /// Whether statements are sent without a name, each in a transaction.
+    is_unnamed: AtomicBool,
+}
+
+impl Sender {
+    pub(super) fn new(link: Link) -> Self {
+        Self {
+            link,
+            is_unnamed: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a statement. `values` makes its values for each attempt.
+    pub(super) async fn send(
+        &self,
+        statement: &Statement,
+        values: impl Fn() -> Values + Send + Sync,
+    ) -> Result<Answer, Failure> {
+        let mut attempt = 1;
+        loop {
+            let mut held = self.link.connection().await?;
+            let is_unnamed = self.is_unnamed.load(Ordering::Relaxed) || self.link.is_pooled();
+            let arguments = values().finish()?;
+            let connection = held.connection();
+            let result = if is_unnamed {
+                unnamed(connection, statement, arguments).await
+            } else {
+                sqlx::query_with(&statement.named, arguments)
+                    .fetch_all(connection)
+                    .await
+            };
+            let failure = match result {
+                Ok(rows) => {
+                    held.give_back();
+                    let is_repeated = attempt > 1;
+                    return Ok(Answer { rows, is_repeated });
+                }
+                Err(error) => Failure::from(error),
+            };
+            match failure.remedy {
+                Remedy::Keep | Remedy::Repeat if !is_unnamed => held.give_back(),
+                _ => drop(held),
+            }
+            let helps = match failure.remedy {
+                Remedy::Keep | Remedy::Close => false,
+                Remedy::Repeat => true,
+                Remedy::Reconnect => {
+                    self.link.close_idle();
+                    true
+                }
+                Remedy::Unname => {
+                    self.is_unnamed.store(true, Ordering::Relaxed);
+                    self.link.close_idle();
+                    !is_unnamed
+                }
+            };
+            if !helps || attempt >= ATTEMPTS {
+                return Err(failure);
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+}
+
+/// A pooler keeps a transaction on one server, so a statement is still there when it is executed.
+async fn unnamed(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    arguments: PgArguments,
+) -> sqlx::Result<Vec<PgRow>> {
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    let mut transaction = connection.begin_with(begin).await?;
+    let query = sqlx::query_with(&statement.unnamed, arguments).persistent(false);
+    let rows = transaction.fetch_all(query).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// Limits the time of an operation, and logs the code of its failure.
+pub(super) async fn in_time<T>(
+    operation: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, StoreError> {
+    let result = timeout(DEADLINE, operation).await;
+    let failure = match result {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(failure)) => failure,
+        Err(_) => failure(StoreError::Timeout, "timeout", Remedy::Close),
+    };
+    observe::backend_unavailable("postgres store", &failure.code);
+    Err(failure.error)
+}

@@ -1,0 +1,68 @@
+//! What an app does in a transaction of its own.
+
+use rand::RngExt as _;
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+
+use super::{
+    PostgresStore,
+    failure::Failure,
+    operations::settle_values,
+    statements::{Answer, in_time},
+};
+use crate::store::{LeaseKey, LeaseToken, Settlement, StoreError};
+
+impl PostgresStore {
+    /// Settles a lease in a transaction of the app, as [`Store::settle`](crate::store::Store::settle)
+    /// does: the work is done when the transaction commits, together with what else it wrote.
+    ///
+    /// On `false`, another token holds the lease: roll the transaction back. Until the transaction
+    /// ends, another caller that acquires the lease finds it held. The connection must be one to the
+    /// database of this store; [`is_database_of`](Self::is_database_of) tells.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Postgres refuses every further statement of the transaction: roll it back.
+    pub async fn settle_in(
+        &self,
+        connection: &mut PgConnection,
+        key: &LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> Result<bool, StoreError> {
+        in_time(async {
+            let arguments = settle_values(key, token, &settlement).finish()?;
+            // A name would remain on the server, which is another client's next if this is a pooler.
+            let statement = self.inner.statements.settle.unnamed();
+            let query = sqlx::query_with(statement, arguments).persistent(false);
+            let rows = connection.fetch_all(query).await?;
+            let answer = Answer {
+                rows,
+                is_repeated: false,
+            };
+            Ok(answer.number()? == 1)
+        })
+        .await
+    }
+
+    /// Whether a connection is one to the database of this store.
+    ///
+    /// The store takes an advisory lock with a random number, and the connection tries to take it,
+    /// too: such locks belong to one database of one server. This needs no rights.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_database_of(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        let lock: i64 = rand::rng().random();
+        in_time(async {
+            let mut held = self.inner.sender.link.connection().await?;
+            let mut transaction = held.connection().begin().await?;
+            let sql = format!("SELECT pg_catalog.pg_advisory_xact_lock({lock})");
+            transaction.execute(&*sql).await?;
+            let sql = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({lock})");
+            let is_free: bool = connection.fetch_one(&*sql).await?.try_get(0)?;
+            transaction.rollback().await?;
+            held.give_back();
+            Ok::<_, Failure>(!is_free)
+        })
+        .await
+    }
+}

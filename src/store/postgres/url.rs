@@ -1,0 +1,163 @@
+//! The URL of a Postgres database.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+/// URL that names no database, or a schema that cannot be used. It shows nothing of the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPostgresUrl {
+    /// The text is not a URL, or one of its values is malformed.
+    #[error(
+        "the URL of the store is malformed: expected postgres://user:password@host:port/database"
+    )]
+    Malformed,
+    /// The scheme is neither `postgres` nor `postgresql`.
+    #[error("the URL of the store has none of the schemes postgres and postgresql")]
+    Scheme,
+    /// The URL has a parameter or a fragment that has no meaning here.
+    #[error(
+        "the URL of the store has an unknown parameter: schema, sslmode, sslrootcert, sslcert, \
+         sslkey, application_name, options and those of the address exist"
+    )]
+    Parameter,
+    /// The name of the schema is empty, longer than 63 bytes, or has other characters than ASCII
+    /// letters, digits, `_` and `-`.
+    #[error(
+        "the schema of the store must be named with 1 to 63 ASCII letters, digits, underscores \
+         and hyphens"
+    )]
+    Schema,
+}
+
+/// Schema of the tables, as an identifier in quotation marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schema(Cow<'static, str>);
+
+impl Schema {
+    pub(super) const PUBLIC: Self = Self(Cow::Borrowed("public"));
+
+    /// Checks a name. Only characters are admitted that need no escape, in an identifier or in a
+    /// string literal.
+    pub(super) fn new(name: &str) -> Result<Self, InvalidPostgresUrl> {
+        let is_plain = |it: u8| it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(is_plain) {
+            return Err(InvalidPostgresUrl::Schema);
+        }
+        Ok(Self(Cow::Owned(name.to_owned())))
+    }
+
+    /// The name, without quotation marks.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Puts this schema in the place of `public` in a statement.
+    pub(super) fn qualify(&self, sql: &str) -> String {
+        sql.replace("public.", &format!("\"{}\".", self.0))
+    }
+}
+
+/// Reads a URL. The schema is no parameter that sqlx knows.
+pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Schema), InvalidPostgresUrl> {
+    let mut url = Url::parse(text).map_err(|_| InvalidPostgresUrl::Malformed)?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(InvalidPostgresUrl::Scheme);
+    }
+    if url.fragment().is_some() {
+        return Err(InvalidPostgresUrl::Parameter);
+    }
+    let mut schema = Schema::PUBLIC;
+    let mut others = Vec::new();
+    for (name, value) in url.query_pairs() {
+        match &*name {
+            "schema" => schema = Schema::new(&value)?,
+            name if is_known(name) => others.push((name.to_owned(), value.into_owned())),
+            // sqlx would write its value to the log.
+            _ => return Err(InvalidPostgresUrl::Parameter),
+        }
+    }
+    url.set_query(None);
+    if !others.is_empty() {
+        url.query_pairs_mut().extend_pairs(others);
+    }
+    let options: Result<PgConnectOptions, _> = url.as_str().parse();
+    let options = options.map_err(|_| InvalidPostgresUrl::Malformed)?;
+    Ok((options, schema))
+}
+
+fn is_known(parameter: &str) -> bool {
+    const KNOWN: [&str; 18] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+    ];
+    KNOWN.contains(&parameter) || (parameter.starts_with("options[") && parameter.ends_with(']'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidPostgresUrl, Schema, parse};
+
+    #[test]
+    fn a_url_names_a_database_and_a_schema() {
+        let (options, schema) = parse("postgres://u:p%40ss@db.internal:6432/app").unwrap();
+        assert_eq!(options.get_host(), "db.internal");
+        assert_eq!(options.get_port(), 6432);
+        assert_eq!(options.get_database(), Some("app"));
+        assert_eq!(schema, Schema::PUBLIC);
+
+        let text =
+            "postgresql://u@h/app?sslmode=verify-full&schema=kyc_port&application_name=a%26b";
+        let (options, schema) = parse(text).unwrap();
+        assert_eq!(schema.name(), "kyc_port");
+        assert_eq!(options.get_application_name(), Some("a&b"));
+        assert_eq!(schema.qualify("FROM public.t"), "FROM \"kyc_port\".t");
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for (text, error) in [
+            ("", InvalidPostgresUrl::Malformed),
+            ("localhost:5432", InvalidPostgresUrl::Scheme),
+            ("postgres://h:99999/d", InvalidPostgresUrl::Malformed),
+            ("postgres://h/d?port=x", InvalidPostgresUrl::Malformed),
+            (
+                "postgres://h/d?sslmode=maybe",
+                InvalidPostgresUrl::Malformed,
+            ),
+            ("redis://h", InvalidPostgresUrl::Scheme),
+            ("postgres://h/d?pool=3", InvalidPostgresUrl::Parameter),
+            ("postgres://h/d#x", InvalidPostgresUrl::Parameter),
+            ("postgres://h/d?schema=", InvalidPostgresUrl::Schema),
+            ("postgres://h/d?schema=a.b", InvalidPostgresUrl::Schema),
+            ("postgres://h/d?schema=a%22b", InvalidPostgresUrl::Schema),
+        ] {
+            assert_eq!(parse(text).err(), Some(error), "{text}");
+        }
+        assert!(Schema::new(&"a".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn an_error_shows_nothing_of_the_url() {
+        let error = parse("postgres://u:canary@h/d?canary=1").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Removal of what has expired, without a request that waits for it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use rand::RngExt as _;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+/// Time between two removals of expired records.
+const PERIOD: Duration = Duration::from_secs(60);
+/// One of so many writes removes expired records, too: of a busy store, more expires in a minute than
+/// one removal takes.
+const WRITES_PER_REMOVAL: u32 = 64;
+
+/// Store that needs upkeep.
+pub(crate) trait Tidy: Send + Sync + 'static {
+    /// Removes expired records in bounded steps, and closes connections that are not used.
+    fn tidy(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Upkeep of one store. The task ends when the store is dropped.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    writes: AtomicU32,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    /// Starts the task, unless it runs. It ended if the runtime that it was started on has ended.
+    pub(crate) fn ensure<T: Tidy>(&self, store: &Arc<T>) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(JoinHandle::is_finished) {
+            *task = Some(tokio::spawn(run(Arc::downgrade(store))));
+        }
+    }
+
+    /// Counts a write.
+    pub(crate) fn wrote<T: Tidy>(&self, store: &Arc<T>) {
+        self.ensure(store);
+        let count = self.writes.fetch_add(1, Ordering::Relaxed);
+        if count % WRITES_PER_REMOVAL == WRITES_PER_REMOVAL - 1 {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.tidy().await });
+        }
+    }
+}
+
+/// Several instances that were started together do not remove at the same moment.
+async fn run<T: Tidy>(store: Weak<T>) {
+    let share = rand::rng().random_range(0.0..1.0);
+    let now = Instant::now();
+    let start = now.checked_add(PERIOD.mul_f64(share)).unwrap_or(now);
+    let mut ticks = interval_at(start, PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(store) = store.upgrade() else {
+            return;
+        };
+        store.tidy().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use futures_util::{FutureExt as _, future::BoxFuture};
+
+    use super::{PERIOD, Tidy, Upkeep, WRITES_PER_REMOVAL};
+
+    #[derive(Default)]
+    struct Counting {
+        tidied: AtomicU32,
+        upkeep: Upkeep,
+    }
+
+    impl Counting {
+        fn tidied(&self) -> u32 {
+            self.tidied.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Tidy for Counting {
+        fn tidy(&self) -> BoxFuture<'_, ()> {
+            self.tidied.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(()).boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_is_tidied_every_minute_until_it_is_dropped() {
+        let store = Arc::new(Counting::default());
+        store.upkeep.ensure(&store);
+        store.upkeep.ensure(&store);
+        tokio::time::sleep(PERIOD * 3).await;
+        assert_eq!(store.tidied(), 3);
+
+        let task = store.upkeep.task.lock().unwrap().take().unwrap();
+        drop(store);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_writes_tidy_the_store() {
+        let store = Arc::new(Counting::default());
+        for _ in 0..WRITES_PER_REMOVAL * 2 {
+            store.upkeep.wrote(&store);
+        }
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.tidied(), 2);
+    }
+}
