@@ -97,3 +97,12 @@ pub(crate) fn backend_unavailable(what: &'static str, code: &str) {
         code, what, "a server that keeps records failed"
     );
 }
+
+/// A session in a tower-sessions store cannot be decoded, or is not what was written there.
+#[cfg(feature = "web")]
+pub(crate) fn session_body_damaged() {
+    tracing::error!(
+        name: "kycport.store.session_damaged", target: "kycport::store",
+        "a session in the tower-sessions store cannot be decoded, or is not what was written"
+    );
+}

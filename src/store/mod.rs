@@ -21,6 +21,8 @@ mod memory;
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
+#[cfg(feature = "web")]
+mod tower;
 mod url;
 
 pub use error::StoreError;
@@ -29,6 +31,8 @@ pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{InvalidPostgresUrl, PostgresConnectError, PostgresStore};
 
+#[cfg(feature = "web")]
+pub use tower::{TowerSessionsStore, UnsharedStore};
 pub use url::InvalidStoreUrl;
 
 pub(crate) use key::digest;

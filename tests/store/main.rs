@@ -1,7 +1,16 @@
 //! The engines of the store, on real servers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly, its helpers too"
+)]
+
 mod memory;
 mod postgres;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod servers;
+mod tower;

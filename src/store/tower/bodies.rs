@@ -1,0 +1,208 @@
+//! Bodies of sessions as records of a tower-sessions store.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
+use bytes::Bytes;
+use cookie::time::OffsetDateTime;
+use futures_util::{StreamExt as _, stream};
+use rand::Rng as _;
+use serde_json::Value;
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store::{self, Error},
+};
+
+use super::{super::StoreError, index::BodyRef};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    observe::{self, Stopwatch, StoreOperation, StoreResult},
+};
+
+/// Maximum duration of one operation of the tower-sessions store.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// Maximum duration of removing bodies that are no longer reachable.
+const REMOVAL_DEADLINE: Duration = Duration::from_secs(2);
+/// Maximum number of concurrent operations on behalf of one call.
+pub(super) const CONCURRENCY: usize = 8;
+/// How much longer a body is kept than its index entry. The index decides when a session ends. The
+/// clocks of this process and of the tower-sessions store may differ by this much.
+const MARGIN: Duration = Duration::from_secs(60);
+/// Maximum lifetime of a body: 100 years. The dates of stores end.
+const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The member of a record's data that holds the body.
+const MEMBER: &str = "kycport";
+
+/// Body that is about to be stored.
+#[derive(Clone)]
+pub(super) struct NewBody {
+    pub(super) at: BodyRef,
+    pub(super) body: Bytes,
+    pub(super) keep_for: Duration,
+}
+
+#[derive(Clone)]
+pub(super) struct Bodies {
+    sessions: Arc<dyn SessionStore>,
+    clock: SystemClock,
+}
+
+impl Bodies {
+    pub(super) fn new(sessions: impl SessionStore) -> Self {
+        Self {
+            sessions: Arc::new(sessions),
+            clock: SystemClock::new(),
+        }
+    }
+
+    /// Stores a body. Its id is derived from its content, so a record that has the id already is
+    /// the same body from an earlier attempt, and is written over.
+    ///
+    /// `create` comes first, because `save` only updates on some stores. Stores differ in what they
+    /// do about an id that is taken: some fail, some create the record under another id.
+    pub(super) async fn store(&self, new: &NewBody) -> Result<(), StoreError> {
+        let wanted = new.at.id;
+        let mut record = self.record(wanted, &new.body, new.keep_for)?;
+        let created = bounded(
+            StoreOperation::Create,
+            self.sessions.create(&mut record),
+            // A taken id is an error to some stores, and none to this function.
+            |_| StoreResult::Ok,
+        );
+        match created.await? {
+            Ok(()) if record.id == wanted => return Ok(()),
+            Ok(()) => {
+                self.delete(record.id).await?;
+                record.id = wanted;
+            }
+            Err(error) => {
+                let is_taken = match self.load_record(wanted).await {
+                    Ok(found) => found.is_some(),
+                    Err(StoreError::Damaged) => true,
+                    Err(error) => return Err(error),
+                };
+                if !is_taken {
+                    return Err(failure(StoreOperation::Create, &error));
+                }
+            }
+        }
+        let saved = bounded(StoreOperation::Save, self.sessions.save(&record), result_of).await?;
+        saved.map_err(|error| code(&error))
+    }
+
+    /// Loads a body. A record that cannot be decoded, or holds something else than was written, is
+    /// damaged and not absent.
+    pub(super) async fn load(&self, at: &BodyRef) -> Result<Option<Bytes>, StoreError> {
+        let Some(record) = self.load_record(at.id).await? else {
+            return Ok(None);
+        };
+        let body = open(&record).filter(|body| at.is_of(body));
+        if body.is_none() {
+            observe::session_body_damaged();
+        }
+        body.map(Some).ok_or(StoreError::Damaged)
+    }
+
+    /// Removes bodies that are no longer reachable. What cannot be removed in time expires.
+    pub(super) async fn remove(&self, bodies: impl IntoIterator<Item = BodyRef>) {
+        let deletions = stream::iter(bodies).for_each_concurrent(CONCURRENCY, |at| async move {
+            // The failure is in the log already.
+            let _ = self.delete(at.id).await;
+        });
+        let _ = tokio::time::timeout(REMOVAL_DEADLINE, deletions).await;
+    }
+
+    /// Writes a record, reads it back and removes it.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let mut bytes = [0; 16];
+        rand::rng().fill_bytes(&mut bytes);
+        let body = Bytes::copy_from_slice(&bytes);
+        let mut record = self.record(Id(i128::from_le_bytes(bytes)), &body, MARGIN)?;
+        let create = self.sessions.create(&mut record);
+        let created = bounded(StoreOperation::Create, create, result_of).await?;
+        created.map_err(|error| code(&error))?;
+        let found = self.load_record(record.id).await;
+        let deleted = self.delete(record.id).await;
+        if found?.as_ref().and_then(open) != Some(body) {
+            return Err(StoreError::Damaged);
+        }
+        deleted
+    }
+
+    async fn load_record(&self, id: Id) -> Result<Option<Record>, StoreError> {
+        let load = self.sessions.load(&id);
+        let loaded = bounded(StoreOperation::Load, load, |result| match result {
+            // This error says that something is there.
+            Err(Error::Decode(_)) => StoreResult::Ok,
+            other => result_of(other),
+        });
+        match loaded.await? {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                if matches!(error, Error::Decode(_)) {
+                    observe::session_body_damaged();
+                }
+                Err(code(&error))
+            }
+        }
+    }
+
+    async fn delete(&self, id: Id) -> Result<(), StoreError> {
+        let delete = self.sessions.delete(&id);
+        let deleted = bounded(StoreOperation::Delete, delete, result_of).await?;
+        deleted.map_err(|error| code(&error))
+    }
+
+    fn record(&self, id: Id, body: &[u8], keep_for: Duration) -> Result<Record, StoreError> {
+        let keep_for = keep_for.saturating_add(MARGIN).min(MAX_LIFETIME);
+        let expires_at = self.clock.now().saturating_add(keep_for);
+        // Stores keep whole seconds. The body must not expire before its index entry.
+        let seconds = expires_at.as_unix().saturating_add(1);
+        let expiry_date =
+            OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| StoreError::Failed)?;
+        Ok(Record {
+            id,
+            data: HashMap::from([(MEMBER.to_owned(), Value::String(BASE64.encode(body)))]),
+            expiry_date,
+        })
+    }
+}
+
+fn open(record: &Record) -> Option<Bytes> {
+    let text = record.data.get(MEMBER)?.as_str()?;
+    BASE64.decode(text).ok().map(Bytes::from)
+}
+
+/// Runs one operation of the tower-sessions store for 5 s at most, and reports how it went.
+async fn bounded<T>(
+    operation: StoreOperation,
+    run: impl Future<Output = session_store::Result<T>>,
+    judge: impl FnOnce(&session_store::Result<T>) -> StoreResult,
+) -> Result<session_store::Result<T>, StoreError> {
+    let since = Stopwatch::start();
+    let answer = tokio::time::timeout(DEADLINE, run).await;
+    let result = answer.as_ref().map_or(StoreResult::Timeout, judge);
+    observe::store_answered(operation, result, since);
+    answer.map_err(|_| StoreError::Timeout)
+}
+
+fn result_of<T>(result: &session_store::Result<T>) -> StoreResult {
+    match result {
+        Ok(_) => StoreResult::Ok,
+        Err(_) => StoreResult::Error,
+    }
+}
+
+fn failure(operation: StoreOperation, error: &Error) -> StoreError {
+    observe::store_answered(operation, StoreResult::Error, Stopwatch::start());
+    code(error)
+}
+
+/// The store's text is not read: it differs between stores and can hold addresses and keys.
+fn code(error: &Error) -> StoreError {
+    match error {
+        Error::Decode(_) => StoreError::Damaged,
+        Error::Encode(_) | Error::Backend(_) => StoreError::Failed,
+    }
+}

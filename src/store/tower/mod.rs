@@ -1,0 +1,200 @@
+//! Sessions in a store of tower-sessions, and everything else in a second store.
+
+mod bodies;
+mod index;
+mod read;
+mod write;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future};
+use tower_sessions::SessionStore;
+
+use self::bodies::Bodies;
+use super::{
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
+    Settlement, Snapshot, Store, StoreFuture, Write, Written,
+};
+
+/// Store that keeps sessions in a [`tower_sessions::SessionStore`] that an app already has.
+///
+/// A tower-sessions store has no conditional write, no batch and no list. So the adapter takes a
+/// second store, which provides the atomic operations:
+///
+/// | where | what |
+/// |---|---|
+/// | tower-sessions store | the content of each session, written once |
+/// | second store | an index entry for each session with a digest of its content; all other records, fences, leases and counters |
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kycport::store::{MemoryStore, TowerSessionsStore};
+/// use tower_sessions_sqlx_store::{PostgresStore, sqlx::PgPool};
+///
+/// let sessions = PostgresStore::new(PgPool::connect("postgres://db.internal/app").await?);
+/// // An app of several processes gives a store that they share, and calls `new`.
+/// let store = TowerSessionsStore::danger_unshared(sessions, MemoryStore::default());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Guarantees
+/// The second store decides. A session exists if the second store has its index entry and the
+/// tower-sessions store has its content:
+///
+/// - The content is written first, then the index entry and the fence in one step. Content without
+///   an index entry is unreachable.
+/// - An index entry without content reads as absent.
+/// - Content that cannot be decoded, or does not match the digest, is
+///   [`StoreError::Damaged`](super::StoreError::Damaged), never absent and never used: it can only
+///   come from damage or from a foreign write.
+/// - An error or a timeout of the tower-sessions store is an error, never absent.
+/// - Revoking changes the second store first. From then on the sessions are gone, whatever the
+///   tower-sessions store holds.
+///
+/// # Limits
+/// Compared with one store for everything, the adapter does not provide:
+///
+/// - **One round trip.** Reading a session takes two, one to each store. The second cannot start
+///   earlier, because the index entry names the content. An index entry whose content is missing is
+///   read once more.
+/// - **One snapshot over both stores.** The second store's part is a snapshot, and a session's
+///   content is the one that this snapshot names.
+/// - **Deletion in one step.** The content of ended sessions is deleted afterwards, within 2 s. What
+///   cannot be deleted is unreachable and expires.
+/// - **Expiry in the tower-sessions store.** The index entry expires to the millisecond on the
+///   second store's clock. The content's expiry is at least 60 s later, in whole seconds, on the
+///   clocks of the app and of the tower-sessions store. Run the deletion task of the tower-sessions
+///   store as its documentation says; [`sweep`](Store::sweep) reaches the second store only.
+/// - **A condition on the content.** [`Condition::Present`](super::Condition::Present) and
+///   [`Condition::Version`](super::Condition::Version) hold if the index entry exists.
+///
+/// The tower-sessions store must read its own writes, on every instance.
+#[derive(Clone)]
+pub struct TowerSessionsStore {
+    bodies: Bodies,
+    atomic: Arc<dyn Store>,
+}
+
+/// Error of [`TowerSessionsStore::new`]: other processes do not see the records of the second
+/// store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the second store ({name}) exists in this process only, so other processes would know neither \
+     the sessions nor what was revoked. Give a store that all processes share, such as Redis or \
+     Postgres, or call TowerSessionsStore::danger_unshared if the app is one process"
+)]
+pub struct UnsharedStore {
+    name: &'static str,
+}
+
+impl TowerSessionsStore {
+    /// Combines a tower-sessions store with a second store, which provides the atomic operations.
+    ///
+    /// # Errors
+    /// [`UnsharedStore`] if the second store is not shared between processes. Sessions in the first
+    /// may be, and a revocation must reach all of them.
+    pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {
+        let properties = atomic.properties();
+        if properties.shared {
+            Ok(Self::danger_unshared(sessions, atomic))
+        } else {
+            Err(UnsharedStore {
+                name: properties.name,
+            })
+        }
+    }
+
+    /// Combines a tower-sessions store with a second store that may be unshared, such as
+    /// [`MemoryStore`](super::MemoryStore). Only for an app of one process: a second process would
+    /// know neither its sessions nor what was revoked. All sessions end when the second store loses
+    /// its records.
+    pub fn danger_unshared(sessions: impl SessionStore, atomic: impl Store) -> Self {
+        Self {
+            bodies: Bodies::new(sessions),
+            atomic: Arc::new(atomic),
+        }
+    }
+}
+
+impl Store for TowerSessionsStore {
+    fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
+        self.read_both(owner, keys).boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        owner: &'a Owner,
+        writes: &'a [Write],
+        admitted_at: Option<Mark>,
+    ) -> StoreFuture<'a, Written> {
+        self.write_both(owner, writes, admitted_at).boxed()
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        owner: &'a Owner,
+        families: &'a [Family],
+        keep_fence_for: Duration,
+    ) -> StoreFuture<'a, Mark> {
+        self.revoke_both(owner, families, keep_fence_for).boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
+        if family == Family::Session {
+            self.list_sessions(owner, after, limit).boxed()
+        } else {
+            self.atomic.list(owner, family, after, limit)
+        }
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        self.atomic.acquire(key, token, length)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        self.atomic.settle(key, token, settlement)
+    }
+
+    fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
+        self.atomic.sweep(limit)
+    }
+
+    /// Checks both stores.
+    fn check(&self) -> StoreFuture<'_, ()> {
+        let both = future::try_join(self.atomic.check(), self.bodies.check());
+        both.map(|result| result.map(|_| ())).boxed()
+    }
+
+    /// The guarantees of the second store. Whether the tower-sessions store is shared and durable
+    /// cannot be known; its records are unusable without the second store.
+    fn properties(&self) -> Properties {
+        let properties = self.atomic.properties();
+        Properties::new("tower-sessions", properties.shared, properties.durable)
+    }
+}
+
+/// Shows no record: the `Debug` of a tower-sessions store may show all sessions.
+impl fmt::Debug for TowerSessionsStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TowerSessionsStore")
+            .field("atomic", &self.atomic)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! Changing both stores.
+
+use std::time::Duration;
+
+use futures_util::future;
+use tokio::time::timeout;
+
+use super::{
+    super::{Change, Condition, Family, Mark, Owner, RecordKey, StoreError, Write, Written},
+    TowerSessionsStore,
+    bodies::{DEADLINE, NewBody},
+    index::BodyRef,
+    read::Dangling,
+};
+
+/// Maximum number of attempts while the sessions of a write are replaced by other callers.
+const ATTEMPTS: usize = 3;
+/// Maximum number of bodies that one revocation deletes. The others expire.
+const REVOKED_BODIES: usize = 256;
+/// Maximum time that a revocation waits for the names of the bodies to delete.
+const NAMING_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A write as it goes to the second store, and the bodies that go to the first.
+struct Plan {
+    writes: Vec<Write>,
+    bodies: Vec<NewBody>,
+    /// Sessions whose earlier body may have to be deleted.
+    replaced: Vec<RecordKey>,
+}
+
+impl Plan {
+    fn new(owner: &Owner, writes: &[Write]) -> Self {
+        let mut plan = Self {
+            writes: writes.to_vec(),
+            bodies: Vec::new(),
+            replaced: Vec::new(),
+        };
+        for write in &mut plan.writes {
+            if write.key.family != Family::Session || write.change == Change::Keep {
+                continue;
+            }
+            if write.condition != Condition::Absent {
+                plan.replaced.push(write.key);
+            }
+            if let Change::Put {
+                version,
+                body,
+                keep_for,
+            } = &mut write.change
+            {
+                let at = BodyRef::of_body(owner, write.key, *version, body);
+                plan.bodies.push(NewBody {
+                    at,
+                    body: std::mem::replace(body, at.to_bytes()),
+                    keep_for: *keep_for,
+                });
+            }
+        }
+        plan
+    }
+
+    /// The writes of an attempt. A session without a body is absent, but its index entry is not: to
+    /// put a session in its place, the attempt replaces that very entry.
+    fn attempt(&self, dangling: &[Dangling]) -> Vec<Write> {
+        let mut writes = self.writes.clone();
+        for it in dangling {
+            if let Some(write) = writes.get_mut(it.position)
+                && write.condition == Condition::Absent
+            {
+                write.condition = Condition::Version(it.version);
+            }
+        }
+        writes
+    }
+
+    /// The new bodies, except those that an index entry names.
+    fn bodies_except(&self, named: &[BodyRef]) -> Vec<BodyRef> {
+        let bodies = self.bodies.iter().map(|new| new.at);
+        bodies.filter(|at| !named.contains(at)).collect()
+    }
+}
+
+impl TowerSessionsStore {
+    pub(super) async fn write_both(
+        &self,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<Mark>,
+    ) -> Result<Written, StoreError> {
+        let plan = Plan::new(owner, writes);
+        // After an error the index entry may have been written nevertheless. The session then reads
+        // as absent, and repeating the write restores the body, which has the same id.
+        let mut garbage = plan.bodies_except(&[]);
+        let write = self.write_plan(owner, &plan, admitted_at, &mut garbage);
+        let result = timeout(DEADLINE, write).await;
+        self.bodies.remove(garbage).await;
+        result.map_err(|_| StoreError::Timeout)?
+    }
+
+    /// Writes, and keeps `garbage` up to date: the bodies to delete if the write ends here.
+    async fn write_plan(
+        &self,
+        owner: &Owner,
+        plan: &Plan,
+        admitted_at: Option<Mark>,
+        garbage: &mut Vec<BodyRef>,
+    ) -> Result<Written, StoreError> {
+        // A batch changes a session or two.
+        let bodies = plan.bodies.iter().map(|new| self.bodies.store(new));
+        let replaced = self.named(owner, &plan.replaced);
+        let (_, replaced) = future::try_join(future::try_join_all(bodies), replaced).await?;
+
+        let keys: Vec<_> = plan.writes.iter().map(|write| write.key).collect();
+        let mut dangling = Vec::new();
+        let mut attempt = 1_usize;
+        loop {
+            let writes = plan.attempt(&dangling);
+            let conflict = match self.atomic.write(owner, &writes, admitted_at).await? {
+                Written::Applied => {
+                    let new = plan.bodies_except(&[]);
+                    *garbage = replaced;
+                    garbage.retain(|at| !new.contains(at));
+                    return Ok(Written::Applied);
+                }
+                Written::Fenced => return Ok(Written::Fenced),
+                Written::Conflict(snapshot) => snapshot,
+            };
+            // A repeated write meets its own index entry, which names its own body.
+            let entries = keys.iter().zip(&conflict.entries);
+            let named: Vec<_> = entries
+                .filter_map(|(key, entry)| BodyRef::of_entry(owner, *key, entry.as_ref()?))
+                .collect();
+            *garbage = plan.bodies_except(&named);
+            let (conflict, missing) = self.with_bodies(owner, &keys, conflict).await?;
+            if missing.is_empty() || attempt >= ATTEMPTS {
+                return Ok(Written::Conflict(conflict));
+            }
+            dangling = missing;
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    /// The bodies that the index names for some sessions.
+    async fn named(&self, owner: &Owner, keys: &[RecordKey]) -> Result<Vec<BodyRef>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = self.atomic.read(owner, keys).await?.entries;
+        let entries = keys.iter().zip(&entries);
+        let named = entries.filter_map(|(key, entry)| {
+            let entry = entry.as_ref()?;
+            BodyRef::of_entry(owner, *key, entry)
+        });
+        Ok(named.collect())
+    }
+
+    /// Revokes in the second store, then deletes the bodies. Their names are read before, because
+    /// the revocation deletes the index. Whether the names can be read does not matter to the
+    /// revocation.
+    pub(super) async fn revoke_both(
+        &self,
+        owner: &Owner,
+        families: &[Family],
+        keep_fence_for: Duration,
+    ) -> Result<Mark, StoreError> {
+        let bodies = if families.contains(&Family::Session) {
+            let list = self
+                .atomic
+                .list(owner, Family::Session, None, REVOKED_BODIES);
+            match timeout(NAMING_DEADLINE, list).await {
+                Ok(Ok(entries)) => entries,
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            }
+        } else {
+            Vec::new()
+        };
+        let mark = self.atomic.revoke(owner, families, keep_fence_for).await?;
+        let bodies = bodies.into_iter().filter_map(|(id, entry)| {
+            BodyRef::of_entry(owner, RecordKey::new(Family::Session, id), &entry)
+        });
+        let bodies: Vec<_> = bodies.collect();
+        self.bodies.remove(bodies).await;
+        Ok(mark)
+    }
+}
