@@ -17,7 +17,7 @@ use tower_sessions::{
 use super::{super::StoreError, index::BodyRef};
 use crate::{
     clock::{Clock as _, SystemClock},
-    observe::{self, Stopwatch, StoreOperation, StoreResult},
+    observe,
 };
 
 /// Maximum duration of one operation of the tower-sessions store.
@@ -64,13 +64,7 @@ impl Bodies {
     pub(super) async fn store(&self, new: &NewBody) -> Result<(), StoreError> {
         let wanted = new.at.id;
         let mut record = self.record(wanted, &new.body, new.keep_for)?;
-        let created = bounded(
-            StoreOperation::Create,
-            self.sessions.create(&mut record),
-            // A taken id is an error to some stores, and none to this function.
-            |_| StoreResult::Ok,
-        );
-        match created.await? {
+        match bounded(self.sessions.create(&mut record)).await? {
             Ok(()) if record.id == wanted => return Ok(()),
             Ok(()) => {
                 self.delete(record.id).await?;
@@ -83,11 +77,11 @@ impl Bodies {
                     Err(error) => return Err(error),
                 };
                 if !is_taken {
-                    return Err(failure(StoreOperation::Create, &error));
+                    return Err(code(&error));
                 }
             }
         }
-        let saved = bounded(StoreOperation::Save, self.sessions.save(&record), result_of).await?;
+        let saved = bounded(self.sessions.save(&record)).await?;
         saved.map_err(|error| code(&error))
     }
 
@@ -107,7 +101,7 @@ impl Bodies {
     /// Removes bodies that are no longer reachable. What cannot be removed in time expires.
     pub(super) async fn remove(&self, bodies: impl IntoIterator<Item = BodyRef>) {
         let deletions = stream::iter(bodies).for_each_concurrent(CONCURRENCY, |at| async move {
-            // The failure is in the log already.
+            // Nothing reaches the body any more, and it expires.
             let _ = self.delete(at.id).await;
         });
         let _ = tokio::time::timeout(REMOVAL_DEADLINE, deletions).await;
@@ -119,8 +113,7 @@ impl Bodies {
         rand::rng().fill_bytes(&mut bytes);
         let body = Bytes::copy_from_slice(&bytes);
         let mut record = self.record(Id(i128::from_le_bytes(bytes)), &body, MARGIN)?;
-        let create = self.sessions.create(&mut record);
-        let created = bounded(StoreOperation::Create, create, result_of).await?;
+        let created = bounded(self.sessions.create(&mut record)).await?;
         created.map_err(|error| code(&error))?;
         let found = self.load_record(record.id).await;
         let deleted = self.delete(record.id).await;
@@ -131,13 +124,7 @@ impl Bodies {
     }
 
     async fn load_record(&self, id: Id) -> Result<Option<Record>, StoreError> {
-        let load = self.sessions.load(&id);
-        let loaded = bounded(StoreOperation::Load, load, |result| match result {
-            // This error says that something is there.
-            Err(Error::Decode(_)) => StoreResult::Ok,
-            other => result_of(other),
-        });
-        match loaded.await? {
+        match bounded(self.sessions.load(&id)).await? {
             Ok(found) => Ok(found),
             Err(error) => {
                 if matches!(error, Error::Decode(_)) {
@@ -149,8 +136,7 @@ impl Bodies {
     }
 
     async fn delete(&self, id: Id) -> Result<(), StoreError> {
-        let delete = self.sessions.delete(&id);
-        let deleted = bounded(StoreOperation::Delete, delete, result_of).await?;
+        let deleted = bounded(self.sessions.delete(&id)).await?;
         deleted.map_err(|error| code(&error))
     }
 
@@ -174,29 +160,13 @@ fn open(record: &Record) -> Option<Bytes> {
     BASE64.decode(text).ok().map(Bytes::from)
 }
 
-/// Runs one operation of the tower-sessions store for 5 s at most, and reports how it went.
+/// Runs one operation of the tower-sessions store for 5 s at most.
 async fn bounded<T>(
-    operation: StoreOperation,
     run: impl Future<Output = session_store::Result<T>>,
-    judge: impl FnOnce(&session_store::Result<T>) -> StoreResult,
 ) -> Result<session_store::Result<T>, StoreError> {
-    let since = Stopwatch::start();
-    let answer = tokio::time::timeout(DEADLINE, run).await;
-    let result = answer.as_ref().map_or(StoreResult::Timeout, judge);
-    observe::store_answered(operation, result, since);
-    answer.map_err(|_| StoreError::Timeout)
-}
-
-fn result_of<T>(result: &session_store::Result<T>) -> StoreResult {
-    match result {
-        Ok(_) => StoreResult::Ok,
-        Err(_) => StoreResult::Error,
-    }
-}
-
-fn failure(operation: StoreOperation, error: &Error) -> StoreError {
-    observe::store_answered(operation, StoreResult::Error, Stopwatch::start());
-    code(error)
+    tokio::time::timeout(DEADLINE, run)
+        .await
+        .map_err(|_| StoreError::Timeout)
 }
 
 /// The store's text is not read: it differs between stores and can hold addresses and keys.
