@@ -3,7 +3,6 @@
 #[cfg(feature = "web")]
 use super::count;
 use super::{Stopwatch, time};
-use crate::store::StoreError;
 
 /// Operation of the store.
 #[cfg_attr(
@@ -39,7 +38,8 @@ impl StoreOperation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreResult {
     Ok,
-    Failed(StoreError),
+    /// The operation failed. The code is one of a closed set.
+    Failed(&'static str),
 }
 
 /// Counts a store operation, and logs a failure.
@@ -47,7 +47,7 @@ pub(crate) fn store_answered(operation: StoreOperation, result: StoreResult, sin
     let operation = operation.code();
     let code = match result {
         StoreResult::Ok => "ok",
-        StoreResult::Failed(error) => error.code(),
+        StoreResult::Failed(code) => code,
     };
     time!(STORE_TIME, since, operation, code);
     if result != StoreResult::Ok {

@@ -361,7 +361,7 @@ pub(crate) async fn within_deadline<T>(
         .unwrap_or(Err(StoreError::Timeout));
     let result = match &answer {
         Ok(_) => StoreResult::Ok,
-        Err(error) => StoreResult::Failed(*error),
+        Err(error) => StoreResult::Failed(error.code()),
     };
     observe::store_answered(operation, result, since);
     answer

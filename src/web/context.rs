@@ -19,8 +19,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::{
     assess::Assessor,
     cookies, headers,
-    login::{LoginCookies, LoginKeys},
-    ready::LastCheck,
+    pending::{LoginCookies, LoginKeys},
     reference::Reference,
     session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions},
     settings::Settings,
@@ -69,7 +68,6 @@ struct SharedParts {
     assessor: Assessor,
     exchanges: Arc<Semaphore>,
     waiting: Semaphore,
-    last_check: LastCheck,
 }
 
 impl Shared {
@@ -118,7 +116,6 @@ impl Shared {
             login_cookies,
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             waiting: Semaphore::new(MAX_WAITING),
-            last_check: LastCheck::default(),
         }))
     }
 
@@ -126,20 +123,8 @@ impl Shared {
         &self.0.settings
     }
 
-    pub(super) fn oidc(&self) -> &OidcClient {
-        &self.0.oidc
-    }
-
     pub(super) fn state(&self) -> &State {
         &self.0.state
-    }
-
-    pub(super) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
-    }
-
-    pub(super) fn last_check(&self) -> &LastCheck {
-        &self.0.last_check
     }
 
     /// The administration of people's sessions.

@@ -15,6 +15,7 @@ mod logout;
 mod me;
 mod news;
 mod page;
+mod pending;
 mod problem;
 mod problem_json;
 mod random;
@@ -81,6 +82,7 @@ pub(crate) struct Web {
     assurances: Assurances,
     clock: Arc<dyn Clock>,
     shared: Shared,
+    probe: ready::Probe,
     receivers: webhooks::ReceiverNames,
 }
 
@@ -99,6 +101,7 @@ impl Web {
         let state = State::new(store, namespace, settings.sealing_keys.clone());
         let settings = Arc::new(settings);
         let assurances = Assurances::new(state.clone());
+        let probe = ready::Probe::new(oidc.clone(), state.clone(), Arc::clone(&clock));
         let shared = Shared::new(
             oidc.clone(),
             status.clone(),
@@ -114,6 +117,7 @@ impl Web {
             settings,
             clock,
             shared,
+            probe,
             receivers: webhooks::ReceiverNames::default(),
         }
     }
@@ -131,11 +135,11 @@ impl Web {
     }
 
     pub(crate) async fn readiness(&self) -> Readiness {
-        ready::readiness(&self.shared).await
+        self.probe.readiness().await
     }
 
     pub(crate) fn ready_route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
-        ready::route(self.shared.clone())
+        self.probe.route()
     }
 
     /// Checks the store, for the doctor.

@@ -1,6 +1,6 @@
 //! Readiness of this instance.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use http::{
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::context::Shared;
+use crate::{clock::Clock, oidc::OidcClient, state::State};
 
 /// Maximum time that a probe waits for KYCPort.
 const KYCPORT_LIMIT: Duration = Duration::from_millis(500);
@@ -37,42 +37,58 @@ impl Readiness {
     }
 }
 
-/// Answers of the store are shared for so long: probes of any number write no more often.
+/// Time for which the result of a check is shared: any number of probes check no more often.
 const STORE_CHECKED_FOR: Duration = Duration::from_secs(1);
 
-/// Result of the last check of the store, and when it was made.
-#[derive(Debug, Default)]
-pub(super) struct LastCheck(Mutex<Option<(Duration, bool)>>);
+/// Probe of one instance. Cheap to clone; clones share the result of the last check.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    oidc: OidcClient,
+    state: State,
+    clock: Arc<dyn Clock>,
+    /// Result of the last check of the store, and when it was made.
+    last_check: Arc<Mutex<Option<(Duration, bool)>>>,
+}
 
-impl LastCheck {
+impl Probe {
+    pub(super) fn new(oidc: OidcClient, state: State, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            oidc,
+            state,
+            clock,
+            last_check: Arc::default(),
+        }
+    }
+
+    pub(super) async fn readiness(&self) -> Readiness {
+        // The metadata is cached. A fetch goes on when the probe does not wait for it.
+        let kycport = async {
+            let known = tokio::time::timeout(KYCPORT_LIMIT, self.oidc.is_known()).await;
+            known.unwrap_or(false)
+        };
+        let (store, kycport) = tokio::join!(self.store_works(), kycport);
+        Readiness { store, kycport }
+    }
+
+    pub(super) fn route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        let own = self.clone();
+        get(async move || answer(own.readiness().await))
+    }
+
     /// Checks the store, or returns the result of a check that is less than a second old. A check
     /// writes, so that a store that has become read-only is noticed.
-    async fn works(&self, shared: &Shared) -> bool {
-        let mut last = self.0.lock().await;
-        let now = shared.clock().monotonic();
+    async fn store_works(&self) -> bool {
+        let mut last = self.last_check.lock().await;
+        let now = self.clock.monotonic();
         if let Some((at, works)) = *last
             && now.saturating_sub(at) < STORE_CHECKED_FOR
         {
             return works;
         }
-        let works = shared.state().check().await.is_ok();
+        let works = self.state.check().await.is_ok();
         *last = Some((now, works));
         works
     }
-}
-
-pub(super) async fn readiness(shared: &Shared) -> Readiness {
-    // The metadata is cached. A fetch goes on when the probe does not wait for it.
-    let kycport = async {
-        let known = tokio::time::timeout(KYCPORT_LIMIT, shared.oidc().is_known()).await;
-        known.unwrap_or(false)
-    };
-    let (store, kycport) = tokio::join!(shared.last_check().works(shared), kycport);
-    Readiness { store, kycport }
-}
-
-pub(super) fn route<S: Clone + Send + Sync + 'static>(shared: Shared) -> MethodRouter<S> {
-    get(async move || answer(readiness(&shared).await))
 }
 
 fn answer(readiness: Readiness) -> Response {

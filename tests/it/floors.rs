@@ -1,4 +1,4 @@
-//! The house: arrows point down, and there are no circles.
+//! Layers of the source: dependencies point downwards, and files have no import cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,23 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What each floor may stand on. `TransportError` and the like, which `lib.rs` hands out from a
-/// floor, count as that floor.
-const FLOORS: [(&str, &[&str]); 22] = [
+/// The layers, the lowest first, each with the layers that it may use. A type that `lib.rs`
+/// re-exports counts as its layer's.
+const LAYERS: [(&str, &[&str]); 23] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
-    ("secrets", &["clock", "observe", "secret"]),
     ("strict_json", &[]),
     ("observe", &["secret"]),
-    ("backend", &["observe"]),
+    ("secrets", &["clock", "observe", "secret"]),
+    ("store", &["clock", "observe"]),
+    ("state", &["observe", "store"]),
     ("http", &["clock", "observe"]),
     ("api", &["clock", "http", "secret", "secrets", "wire"]),
     (
         "kyc",
-        &[
-            "api", "backend", "clock", "http", "observe", "secret", "wire",
-        ],
+        &["api", "clock", "http", "observe", "state", "store", "wire"],
     ),
     ("cases", &["api", "http", "observe", "wire"]),
     (
@@ -40,11 +39,11 @@ const FLOORS: [(&str, &[&str]); 22] = [
     (
         "webhook",
         &[
-            "backend",
             "clock",
             "observe",
             "secret",
             "secrets",
+            "store",
             "strict_json",
             "wire",
         ],
@@ -52,14 +51,16 @@ const FLOORS: [(&str, &[&str]); 22] = [
     (
         "web",
         &[
-            "cases", "clock", "http", "kyc", "observe", "oidc", "secret", "webhook", "wire",
+            "cases", "clock", "http", "kyc", "observe", "oidc", "secret", "state", "store",
+            "webhook", "wire",
         ],
     ),
     ("mock", &["clock", "wire"]),
     (
         "config",
         &[
-            "cases", "clock", "http", "kyc", "observe", "oidc", "secret", "secrets", "web", "wire",
+            "cases", "clock", "http", "observe", "oidc", "secret", "secrets", "state", "store",
+            "web", "wire",
         ],
     ),
     (
@@ -69,7 +70,7 @@ const FLOORS: [(&str, &[&str]); 22] = [
     (
         "doctor",
         &[
-            "api", "clock", "config", "http", "kyc", "oidc", "secrets", "web", "webhook",
+            "api", "clock", "config", "http", "kyc", "oidc", "secrets", "store", "web", "webhook",
         ],
     ),
     (
@@ -81,12 +82,20 @@ const FLOORS: [(&str, &[&str]); 22] = [
     ),
     ("testing", &["config", "mock"]),
     ("guide", &[]),
-    // It has nothing but a `main`.
+    // It contains a `main` only.
     ("bin", &[]),
 ];
 
-/// The folders of the mock and the files beside them, from the ground up: each may stand on those
-/// before it, and on none after.
+/// Clients of storage engines, each with the folders of `store` that may use it.
+const CLIENTS: [(&str, &[&str]); 4] = [
+    ("tower_sessions", &["tower"]),
+    ("redis", &["redis"]),
+    ("sqlx", &["postgres", "sql", "sqlite"]),
+    ("fred", &[]),
+];
+
+/// The folders of the mock and the files beside them, the lowest first: each may use those before
+/// it.
 const MOCK: [&str; 31] = [
     "blocking",
     "error",
@@ -121,18 +130,28 @@ const MOCK: [&str; 31] = [
     "cli",
 ];
 
-/// Folders of the mock of which some files go together: a table and what is written from it, a record
-/// and what keeps it, an answer and what judges it.
+/// Folders of the mock in which some files refer to each other: a table and its rows, a record and
+/// its container, a response and its evaluation.
 const TOGETHER: [&str; 4] = ["admin", "console", "deliveries", "probe"];
 
 #[test]
-fn arrows_point_down() {
-    for (floor, may) in FLOORS {
-        for file in files_of(floor) {
+fn the_table_of_layers_has_no_cycle() {
+    for (place, (layer, may_use)) in LAYERS.iter().enumerate() {
+        let lower: Vec<_> = LAYERS[..place].iter().map(|(lower, _)| lower).collect();
+        for used in *may_use {
+            assert!(lower.contains(&used), "{layer} is listed before {used}");
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_downwards() {
+    for (layer, may_use) in LAYERS {
+        for file in files_of(layer) {
             for target in used(&file).iter().filter_map(|path| module(path.first()?)) {
                 assert!(
-                    target == floor || may.contains(&target),
-                    "{} uses crate::{target}, which {floor} does not stand on",
+                    target == layer || may_use.contains(&target),
+                    "{} uses crate::{target}, which {layer} may not use",
                     file.display()
                 );
             }
@@ -141,8 +160,20 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn every_module_is_on_a_floor() {
-    let known: BTreeSet<_> = FLOORS.iter().map(|(floor, _)| *floor).collect();
+fn the_table_of_layers_says_no_more_than_is_used() {
+    for (layer, may_use) in LAYERS {
+        let files = files_of(layer);
+        let used: BTreeSet<_> = files.iter().flat_map(|file| used(file)).collect();
+        for target in may_use {
+            let is_used = used.iter().any(|path| path[0] == *target);
+            assert!(is_used, "{layer} does not use {target}");
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_a_layer() {
+    let known: BTreeSet<_> = LAYERS.iter().map(|(layer, _)| *layer).collect();
     for module in modules_in(&source()) {
         assert!(
             module == "lib" || known.contains(module.as_str()),
@@ -152,20 +183,24 @@ fn every_module_is_on_a_floor() {
 }
 
 #[test]
-fn no_floor_has_a_circle() {
-    for (floor, _) in FLOORS {
-        no_circle(&[floor], Path::is_file);
+fn no_layer_has_a_cycle() {
+    for (layer, _) in LAYERS {
+        if layer == "mock" {
+            no_cycle(&[layer], Path::is_file);
+        } else {
+            no_cycle_below(&[layer]);
+        }
     }
 }
 
 #[test]
-fn in_the_mock_arrows_point_down() {
+fn in_the_mock_dependencies_point_downwards() {
     for (place, name) in MOCK.iter().enumerate() {
         for file in files_of(&format!("mock/{name}")) {
             for target in used(&file).iter().filter_map(|path| below(path, &["mock"])) {
                 assert!(
                     MOCK[..=place].contains(&target),
-                    "{} uses mock::{target}, which {name} does not stand on",
+                    "{} uses mock::{target}, which {name} may not use",
                     file.display()
                 );
             }
@@ -174,34 +209,42 @@ fn in_the_mock_arrows_point_down() {
 }
 
 #[test]
-fn everything_in_the_mock_has_its_place() {
+fn every_module_of_the_mock_is_in_its_table() {
     let there = modules_in(&source().join("mock"));
     let there: BTreeSet<_> = there.iter().map(String::as_str).collect();
     assert_eq!(there, BTreeSet::from(MOCK));
 }
 
 #[test]
-fn no_folder_of_the_mock_has_a_circle() {
+fn no_folder_of_the_mock_has_a_cycle() {
     for name in MOCK {
         if !TOGETHER.contains(&name) {
-            no_circle(&["mock", name], |_| true);
+            no_cycle(&["mock", name], |_| true);
         }
     }
 }
 
 #[test]
-fn one_floor_of_files_knows_tower_sessions() {
-    for file in files_of("web") {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let knows = code(&file).contains("tower_sessions::");
-        let may = ["records.rs", "memory_store.rs", "sealed_store.rs", "mod.rs"].contains(&name);
-        assert!(may || !knows, "{name}");
+fn only_an_engine_uses_the_client_of_its_server() {
+    for (layer, _) in LAYERS {
+        for file in files_of(layer) {
+            let code = code(&file);
+            for (client, folders) in CLIENTS {
+                let is_allowed = folders
+                    .iter()
+                    .any(|folder| file.starts_with(source().join("store").join(folder)));
+                let uses = code
+                    .match_indices(&format!("{client}::"))
+                    .any(|(at, _)| !code[..at].ends_with(|c: char| c == ':' || is_of_a_name(c)));
+                assert!(is_allowed || !uses, "{} uses {client}", file.display());
+            }
+        }
     }
 }
 
 #[test]
-fn one_floor_speaks() {
-    let speaks = [
+fn only_one_layer_logs() {
+    let logs = [
         "trace!",
         "debug!",
         "info!",
@@ -212,14 +255,14 @@ fn one_floor_speaks() {
         "instrument(",
         "metrics::",
     ];
-    for (floor, _) in FLOORS {
-        // The mock and what stands on it are for tests.
-        if ["observe", "mock", "testing"].contains(&floor) {
+    for (layer, _) in LAYERS {
+        // The mock and what uses it are for tests.
+        if ["observe", "mock", "testing"].contains(&layer) {
             continue;
         }
-        for file in files_of(floor) {
+        for file in files_of(layer) {
             let code = code(&file);
-            let found = speaks.iter().find(|word| code.contains(**word));
+            let found = logs.iter().find(|word| code.contains(**word));
             assert_eq!(found, None, "{}", file.display());
         }
     }
@@ -229,9 +272,9 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-fn files_of(floor: &str) -> Vec<PathBuf> {
+fn files_of(layer: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut left = vec![source().join(floor), source().join(format!("{floor}.rs"))];
+    let mut left = vec![source().join(layer), source().join(format!("{layer}.rs"))];
     while let Some(path) = left.pop() {
         if path.is_dir() {
             left.extend(
@@ -258,9 +301,22 @@ fn code(file: &Path) -> String {
         .join("\n")
 }
 
-/// Whoever is right below a folder and stands on nothing that is left there is taken away, until
-/// nobody is left.
-fn no_circle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
+/// Asserts that the modules right below a folder have no cycle, and those of its folders neither.
+fn no_cycle_below(folder: &[&str]) {
+    no_cycle(folder, |_| true);
+    let path = folder
+        .iter()
+        .fold(source(), |path, module| path.join(module));
+    for module in modules_in(&path) {
+        if path.join(&module).is_dir() {
+            no_cycle_below(&[folder, &[&module]].concat());
+        }
+    }
+}
+
+/// Asserts that the modules right below a folder have no cycle: a module that uses none of the
+/// others is taken away, until none is left.
+fn no_cycle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
     let path = folder
         .iter()
         .fold(source(), |path, module| path.join(module));
@@ -283,7 +339,7 @@ fn no_circle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
         let before = arrows.len();
         let left: BTreeSet<String> = arrows.keys().cloned().collect();
         arrows.retain(|_, targets| targets.iter().any(|it| left.contains(it)));
-        assert!(arrows.len() < before, "a circle in {folder:?}: {arrows:?}");
+        assert!(arrows.len() < before, "a cycle in {folder:?}: {arrows:?}");
     }
 }
 
@@ -298,7 +354,7 @@ fn modules_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a file of this crate names, in `use` or on the way, each as its path from the crate's root.
+/// The paths that a file of this crate names, in `use` and elsewhere, from the crate's root.
 fn used(file: &Path) -> BTreeSet<Vec<String>> {
     let here = file.strip_prefix(source()).unwrap().with_extension("");
     let mut here: Vec<String> = here
@@ -313,7 +369,7 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
         let begin = code[..at]
             .rfind(|c| !is_of_a_name(c))
             .map_or(0, |it| it + 1);
-        // Within a tree is part of it.
+        // This path is part of the tree before.
         if begin < end || !["crate", "super"].contains(&&code[begin..at]) {
             continue;
         }
@@ -335,7 +391,7 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// A path, with all that it forks into.
+/// A path, with all of its branches.
 fn tree(code: &str) -> &str {
     let mut depth = 0;
     let end = code.find(|c| {
@@ -370,13 +426,13 @@ fn branches(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// What of a folder a path leads to.
+/// The module right below a folder that a path leads to.
 fn below<'a>(path: &'a [String], folder: &[&str]) -> Option<&'a str> {
     let (above, rest) = path.split_at_checked(folder.len())?;
     (above == folder).then_some(rest.first()?.as_str())
 }
 
-/// `crate::Secret` and the like are types that `lib.rs` hands out.
+/// The module of this name. `crate::Secret` and the like are types that `lib.rs` re-exports.
 fn module(name: &str) -> Option<&str> {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         .then_some(name)

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use tracing::Instrument as _;
 
-use super::pending::{PendingLogin, StepUp};
 use crate::{
     http::TransportError,
     kyc::{Requirement, Shortfall},
@@ -17,6 +16,7 @@ use crate::{
     web::{
         assess::Freshness,
         context::RequestContext,
+        pending::{PendingLogin, StepUp},
         problem::{Audience, Problem},
         redirect::see_other,
         return_to::ReturnTo,

@@ -4,12 +4,12 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use url::form_urlencoded;
 
-use super::pending::{PendingLogin, StepUp};
 use crate::{
     observe::{self, Purpose, Route},
     oidc::LoginRequest,
     web::{
         context::RequestContext,
+        pending::{PendingLogin, StepUp},
         problem::{Audience, Problem},
         redirect::see_other,
         return_to::ReturnTo,

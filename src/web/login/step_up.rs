@@ -5,15 +5,13 @@ use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use url::form_urlencoded;
 
-use super::{
-    pending::StepUp,
-    start::{self, Wanted},
-};
+use super::start::{self, Wanted};
 use crate::{
     observe::{self, Route},
     oidc::{LoginRequest, TierDemand},
     web::{
         context::RequestContext,
+        pending::StepUp,
         problem::{Audience, Problem},
         redirect::see_other,
         settings::Settings,

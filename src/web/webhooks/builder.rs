@@ -64,6 +64,32 @@ pub enum ReceiverError {
     NameTaken(String),
 }
 
+impl WebhookReceiver {
+    /// A receiver of its own, without a relying party: `verifier` says who is believed, `handler`
+    /// gets each event. No session hears of it, and [`Delivery::assurance`] is `None`.
+    ///
+    /// ```
+    /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};
+    ///
+    /// let secret = Secret::new("a secret of sixteen bytes or more");
+    /// let verifier = WebhookVerifier::builder().secret("current", secret).build()?;
+    /// let receiver = WebhookReceiver::builder(verifier, async |delivery| {
+    ///     println!("{}", delivery.event().event_type());
+    ///     Ok::<(), std::io::Error>(())
+    /// })
+    /// .build()?;
+    /// let app: axum::Router = axum::Router::new().route_service("/webhooks/kycport", receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder<H, F, E>(verifier: WebhookVerifier, handler: H) -> WebhookReceiverBuilder
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        WebhookReceiverBuilder::new(Ok(verifier), handler)
+    }
+}
+
 impl WebhookReceiverBuilder {
     pub(in crate::web) fn new<H, F, E>(
         verifier: Result<WebhookVerifier, VerifierError>,

@@ -15,8 +15,6 @@ use tower_service::Service;
 
 use super::{
     answer::Outcome,
-    builder::WebhookReceiverBuilder,
-    delivery::Delivery,
     intake::{Intake, Mismatch},
     names::ReceiverName,
     processing::{Processed, Processing},
@@ -25,7 +23,7 @@ use crate::{
     clock::Clock,
     observe::{self, DeliverySpan, EventName, LogKey},
     web::reference::Reference,
-    webhook::{Event, WebhookVerifier},
+    webhook::Event,
 };
 
 /// The reason of a mismatch is looked for no more often.
@@ -62,7 +60,7 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 ///
 /// An event takes effect at least once, never twice at the same time, and not again once its effect
 /// is remembered. It takes effect exactly once if the handler settles it in its own transaction:
-/// see [`Delivery::lease`].
+/// see [`Delivery::lease`](crate::web::Delivery::lease).
 #[derive(Clone)]
 pub struct WebhookReceiver {
     inner: Arc<Inner>,
@@ -80,30 +78,6 @@ struct Inner {
 }
 
 impl WebhookReceiver {
-    /// A receiver of its own, without a relying party: `verifier` says who is believed, `handler`
-    /// gets each event. No session hears of it, and [`Delivery::assurance`] is `None`.
-    ///
-    /// ```
-    /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};
-    ///
-    /// let secret = Secret::new("a secret of sixteen bytes or more");
-    /// let verifier = WebhookVerifier::builder().secret("current", secret).build()?;
-    /// let receiver = WebhookReceiver::builder(verifier, async |delivery| {
-    ///     println!("{}", delivery.event().event_type());
-    ///     Ok::<(), std::io::Error>(())
-    /// })
-    /// .build()?;
-    /// let app: axum::Router = axum::Router::new().route_service("/webhooks/kycport", receiver);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn builder<H, F, E>(verifier: WebhookVerifier, handler: H) -> WebhookReceiverBuilder
-    where
-        H: Fn(Delivery) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        WebhookReceiverBuilder::new(Ok(verifier), handler)
-    }
-
     pub(super) fn new(
         intake: Intake,
         processing: Processing,

@@ -22,24 +22,28 @@ const MAX_RETURN_TO: usize = 512;
 const TIERS: [KycTier; 4] = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
 
 /// Login that has started and has not come back.
-pub(super) struct PendingLogin {
+pub(in crate::web) struct PendingLogin {
     /// State, nonce and code verifier are derived from the seed.
     seed: Zeroizing<[u8; SEED_BYTES]>,
-    pub(super) started_at: Timestamp,
-    pub(super) return_to: ReturnTo,
-    pub(super) step_up: Option<StepUp>,
+    pub(in crate::web) started_at: Timestamp,
+    pub(in crate::web) return_to: ReturnTo,
+    pub(in crate::web) step_up: Option<StepUp>,
 }
 
 /// Person who is to come back verified further, and the tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StepUp {
-    pub(super) owner_id: [u8; 16],
-    pub(super) tier: KycTier,
+pub(in crate::web) struct StepUp {
+    pub(in crate::web) owner_id: [u8; 16],
+    pub(in crate::web) tier: KycTier,
 }
 
 impl PendingLogin {
     /// Draws a new login. A `return_to` that is too long loses its query, then its path.
-    pub(super) fn start(now: Timestamp, return_to: &ReturnTo, step_up: Option<StepUp>) -> Self {
+    pub(in crate::web) fn start(
+        now: Timestamp,
+        return_to: &ReturnTo,
+        step_up: Option<StepUp>,
+    ) -> Self {
         let mut seed = Zeroizing::new([0; SEED_BYTES]);
         rand::rng().fill_bytes(&mut *seed);
         Self {
@@ -50,11 +54,11 @@ impl PendingLogin {
         }
     }
 
-    pub(super) fn expires_at(&self, lifetime: Duration) -> Timestamp {
+    fn expires_at(&self, lifetime: Duration) -> Timestamp {
         self.started_at.saturating_add(lifetime)
     }
 
-    pub(super) fn transaction(&self, lifetime: Duration) -> Transaction {
+    pub(in crate::web) fn transaction(&self, lifetime: Duration) -> Transaction {
         Transaction::from_seed(&self.seed, self.expires_at(lifetime))
     }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     keys::{KeyRing, LoginKeys},
-    pending::PendingLogin,
+    login::PendingLogin,
 };
 use crate::{clock::Timestamp, secret::Secret, state::Namespace, store::StoreError, web::cookies};
 
@@ -38,11 +38,11 @@ pub(in crate::web) struct LoginCookies {
 }
 
 /// Cookie to set, and cookies to delete, when a login starts.
-pub(super) struct Started {
-    pub(super) name: String,
-    pub(super) value: Secret,
-    pub(super) max_age: Duration,
-    pub(super) evicted: Vec<String>,
+pub(in crate::web) struct Started {
+    pub(in crate::web) name: String,
+    pub(in crate::web) value: Secret,
+    pub(in crate::web) max_age: Duration,
+    pub(in crate::web) evicted: Vec<String>,
 }
 
 impl LoginCookies {
@@ -55,7 +55,7 @@ impl LoginCookies {
     }
 
     /// The name of the cookie of the login with this `state`.
-    pub(super) fn name_of(&self, state: &Secret) -> String {
+    fn name_of(&self, state: &Secret) -> String {
         let digest = Sha256::new()
             .chain_update(b"kycport login cookie\0")
             .chain_update(state.expose())
@@ -66,7 +66,7 @@ impl LoginCookies {
     }
 
     /// Seals a login, and chooses which others make room for it.
-    pub(super) async fn start(
+    pub(in crate::web) async fn start(
         &self,
         login: &PendingLogin,
         lifetime: Duration,
@@ -87,7 +87,7 @@ impl LoginCookies {
 
     /// Opens the cookie of the login with this `state`. A name that occurs twice counts as absent:
     /// somebody may have planted one of them.
-    pub(super) async fn open(
+    pub(in crate::web) async fn open(
         &self,
         headers: &HeaderMap,
         state: &Secret,

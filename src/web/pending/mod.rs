@@ -1,0 +1,11 @@
+//! Pending logins, which travel sealed in a cookie of the browser.
+
+mod cookies;
+mod keys;
+mod login;
+
+pub(super) use {
+    cookies::LoginCookies,
+    keys::LoginKeys,
+    login::{PendingLogin, StepUp},
+};
