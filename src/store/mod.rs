@@ -7,6 +7,7 @@
 //! | engine | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | one process; everything is lost when it ends |
+//! | `RedisStore` | `redis` | any number of instances |
 //! | `PostgresStore` | `postgres` | any number of instances |
 //! | `TowerSessionsStore` | `web` | sessions in a `tower_sessions` store that an app already has, everything else in a second store |
 //!
@@ -19,6 +20,8 @@ mod key;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "web")]
@@ -31,6 +34,8 @@ pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{InvalidPostgresUrl, PostgresConnectError, PostgresStore};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{InvalidRedisUrl, RedisStore};
 #[cfg(feature = "web")]
 pub use tower::{TowerSessionsStore, UnsharedStore};
 pub use url::InvalidStoreUrl;

@@ -10,6 +10,7 @@
 
 mod memory;
 mod postgres;
+mod redis;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod servers;

@@ -1,0 +1,20 @@
+-- Reads or raises the revocation counter of a namespace. A counter that was lost begins at the
+-- server's time in milliseconds, which is above all values that it had before.
+--
+-- KEYS[1]: the counter. ARGV[1]: 1 to raise it, 0 to read it. ARGV[2]: lowest value. Replies the
+-- value.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local stored = redis.call('GET', KEYS[1])
+local counter = stored and string.find(stored, '^%d+$') and tonumber(stored)
+
+local value = counter or now
+if ARGV[1] == '1' then value = math.max(value + 1, now) end
+value = math.max(value, tonumber(ARGV[2]))
+if value ~= counter then
+    -- A server that is full executes no script that begins with a command that needs memory.
+    -- Sessions can be revoked on a full server.
+    if ARGV[1] == '1' then redis.call('DEL', KEYS[1]) end
+    redis.call('SET', KEYS[1], string.format('%.0f', value))
+end
+return value

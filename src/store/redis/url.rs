@@ -1,0 +1,180 @@
+//! The URL of a Redis.
+
+use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
+use url::Url;
+
+/// URL that names no Redis. It shows nothing of the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRedisUrl {
+    /// The text is not a URL with a host, or has a port, a database number or an escape that is
+    /// none.
+    #[error("the URL of the store is malformed: expected redis://user:password@host:port/database")]
+    Malformed,
+    /// The scheme is none of `redis`, `rediss`, `redis+cluster` and `rediss+cluster`.
+    #[error(
+        "the URL of the store has none of the schemes redis, rediss, redis+cluster and \
+         rediss+cluster"
+    )]
+    Scheme,
+    /// The URL has a parameter or a fragment that has no meaning here.
+    #[error(
+        "the URL of the store has an unknown parameter: only node=host:port of a cluster exists"
+    )]
+    Parameter,
+    /// A cluster has one database, number 0.
+    #[error("the URL of the store names a database of a cluster, which has only one")]
+    ClusterDatabase,
+}
+
+impl InvalidRedisUrl {
+    /// Short code for logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "url_malformed",
+            Self::Scheme => "url_scheme",
+            Self::Parameter => "url_parameter",
+            Self::ClusterDatabase => "url_cluster_database",
+        }
+    }
+}
+
+/// What a URL names.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Server(Box<ConnectionInfo>),
+    /// Nodes of a cluster, one at least.
+    Cluster(Vec<ConnectionInfo>),
+}
+
+/// Reads `redis[s][+cluster]://[user][:password]@host[:port][/database][?node=host:port]…`.
+pub(super) fn parse(text: &str) -> Result<Parsed, InvalidRedisUrl> {
+    let (scheme, rest) = text.split_once("://").ok_or(InvalidRedisUrl::Malformed)?;
+    let (scheme, is_cluster) = match scheme {
+        "redis" | "rediss" => (scheme, false),
+        "redis+cluster" => ("redis", true),
+        "rediss+cluster" => ("rediss", true),
+        _ => return Err(InvalidRedisUrl::Scheme),
+    };
+    let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|_| InvalidRedisUrl::Malformed)?;
+    if url.fragment().is_some() {
+        return Err(InvalidRedisUrl::Parameter);
+    }
+    let mut nodes = Vec::new();
+    for (name, value) in url.query_pairs() {
+        if name != "node" || !is_cluster {
+            return Err(InvalidRedisUrl::Parameter);
+        }
+        nodes.push(value.into_owned());
+    }
+    let mut first = url;
+    first.set_query(None);
+    if !is_cluster {
+        return Ok(Parsed::Server(Box::new(connection(first)?)));
+    }
+    if !first.path().trim_matches('/').is_empty() {
+        return Err(InvalidRedisUrl::ClusterDatabase);
+    }
+    let mut all = vec![connection(first.clone())?];
+    for node in nodes {
+        let mut url = first.clone();
+        let (host, port) = match node.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() => (
+                host,
+                Some(port.parse().map_err(|_| InvalidRedisUrl::Malformed)?),
+            ),
+            _ => (node.as_str(), None),
+        };
+        url.set_host(Some(host))
+            .map_err(|_| InvalidRedisUrl::Malformed)?;
+        url.set_port(port)
+            .map_err(|()| InvalidRedisUrl::Malformed)?;
+        all.push(connection(url)?);
+    }
+    Ok(Parsed::Cluster(all))
+}
+
+fn connection(url: Url) -> Result<ConnectionInfo, InvalidRedisUrl> {
+    let info = url.into_connection_info();
+    let info = info.map_err(|_| InvalidRedisUrl::Malformed)?;
+    let settings = info.redis_settings().clone();
+    // The answers of the older protocol have one form each.
+    let settings = settings.set_protocol(ProtocolVersion::RESP2);
+    Ok(info.set_redis_settings(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::ConnectionAddr;
+
+    use super::{InvalidRedisUrl, Parsed, parse};
+
+    fn addresses(text: &str) -> Vec<String> {
+        match parse(text).unwrap() {
+            Parsed::Server(info) => vec![info.addr().to_string()],
+            Parsed::Cluster(nodes) => nodes.iter().map(|it| it.addr().to_string()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_url_names_one_server() {
+        assert_eq!(addresses("redis://localhost"), ["localhost:6379"]);
+        assert_eq!(addresses("rediss://10.0.0.1:7000/3"), ["10.0.0.1:7000"]);
+        let Parsed::Server(info) = parse("rediss://us%40er:p%2Fw@cache.internal/2").unwrap() else {
+            panic!("a cluster");
+        };
+        assert!(matches!(
+            info.addr(),
+            ConnectionAddr::TcpTls {
+                insecure: false,
+                ..
+            }
+        ));
+        let settings = info.redis_settings();
+        assert_eq!(settings.username(), Some("us@er"));
+        assert_eq!(settings.password(), Some("p/w"));
+        assert_eq!(settings.db(), 2);
+    }
+
+    #[test]
+    fn a_url_names_nodes_of_a_cluster() {
+        assert_eq!(addresses("redis+cluster://a"), ["a:6379"]);
+        let text = "rediss+cluster://:pw@a:7000?node=b:7001&node=c&node=[::1]:7002";
+        assert_eq!(addresses(text), ["a:7000", "b:7001", "c:6379", "::1:7002"]);
+        let Parsed::Cluster(nodes) = parse(text).unwrap() else {
+            panic!("a server");
+        };
+        for node in nodes {
+            assert_eq!(node.redis_settings().password(), Some("pw"));
+            assert!(matches!(node.addr(), ConnectionAddr::TcpTls { .. }));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for (text, error) in [
+            ("", InvalidRedisUrl::Malformed),
+            ("localhost:6379", InvalidRedisUrl::Malformed),
+            ("redis://", InvalidRedisUrl::Malformed),
+            ("redis://:secret@", InvalidRedisUrl::Malformed),
+            ("redis://host:99999", InvalidRedisUrl::Malformed),
+            ("redis://host/one", InvalidRedisUrl::Malformed),
+            ("redis://0.0.0.0", InvalidRedisUrl::Malformed),
+            ("redis+cluster://a?node=b:x", InvalidRedisUrl::Malformed),
+            ("postgres://host", InvalidRedisUrl::Scheme),
+            ("redis+sentinel://host", InvalidRedisUrl::Scheme),
+            ("redis://host?cluster=true", InvalidRedisUrl::Parameter),
+            ("redis://host?node=b", InvalidRedisUrl::Parameter),
+            ("rediss://host#insecure", InvalidRedisUrl::Parameter),
+            ("redis+cluster://a/1", InvalidRedisUrl::ClusterDatabase),
+        ] {
+            assert_eq!(parse(text).err(), Some(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_nothing_of_the_url() {
+        let error = parse("redis://:canary@host/one").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,96 @@
+//! A revocation and a sign-in, in every order.
+
+use kycport::store::{
+    Acquired, LeaseToken, Mark, Owner, RecordKey, RedisStore, Store as _, Written,
+};
+
+use super::{
+    proxy::Proxy,
+    samples::{MINUTE, REVOKED, create, login, owner, session},
+    server::Server,
+};
+
+async fn claim(store: &RedisStore, owner: &Owner) -> Mark {
+    let key = login(owner.namespace);
+    match store.acquire(&key, LeaseToken::random(), MINUTE).await {
+        Ok(Acquired::Granted { mark }) => mark,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn is_signed_in(store: &RedisStore, owner: &Owner, key: RecordKey, mark: Mark) -> bool {
+    let snapshot = store.read(owner, &[key]).await.unwrap();
+    snapshot.entries[0].is_some() && snapshot.fence.is_some_and(|fence| fence <= mark)
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_claimed_before_the_revocation_is_fenced() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let (store, owner, key) = (server.store(), owner(), session());
+    let mark = claim(&store, &owner).await;
+    store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
+    let written = create(&store, &owner, key, mark).await;
+    assert_eq!(written, Ok(Written::Fenced));
+    assert!(!is_signed_in(&store, &owner, key, mark).await);
+}
+
+#[tokio::test]
+async fn a_session_that_was_created_before_the_revocation_is_gone() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let (store, owner, key) = (server.store(), owner(), session());
+    let mark = claim(&store, &owner).await;
+    let written = create(&store, &owner, key, mark).await;
+    assert_eq!(written, Ok(Written::Applied));
+    store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
+    assert!(!is_signed_in(&store, &owner, key, mark).await);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_claimed_after_the_revocation_succeeds() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let (store, owner, key) = (server.store(), owner(), session());
+    store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
+    let mark = claim(&store, &owner).await;
+    let written = create(&store, &owner, key, mark).await;
+    assert_eq!(written, Ok(Written::Applied));
+    assert!(is_signed_in(&store, &owner, key, mark).await);
+}
+
+/// The revocation has raised the counter and not stored the fence yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_created_during_the_revocation_is_gone_after_it() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let proxy = Proxy::start(server.port()).await;
+    let (slow, store) = (proxy.store(), server.store());
+    slow.read(&owner(), &[]).await.unwrap();
+    for is_claimed_before in [true, false] {
+        let (owner, key) = (owner(), session());
+        let before = claim(&store, &owner).await;
+        proxy.hold_after_reply(1);
+        let revoking = slow.clone();
+        let revocation =
+            tokio::spawn(async move { revoking.revoke(&owner, &REVOKED, MINUTE).await });
+        proxy.is_holding().await;
+        let mark = if is_claimed_before {
+            before
+        } else {
+            claim(&store, &owner).await
+        };
+        let written = create(&store, &owner, key, mark).await;
+        assert_eq!(written, Ok(Written::Applied));
+        proxy.release();
+        let fence = revocation.await.unwrap().unwrap();
+        assert!(fence > before);
+        assert!(!is_signed_in(&store, &owner, key, mark).await);
+        let written = create(&store, &owner, key, before).await;
+        assert_eq!(written, Ok(Written::Fenced));
+    }
+}

@@ -1,0 +1,244 @@
+//! Redis servers of the tests' own.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use kycport::store::RedisStore;
+use redis::{Connection, FromRedisValue};
+
+/// The server runs for as long as the shell can read. Its input closes when this process ends,
+/// however it ends, so nothing is left behind.
+const SHELL: &str = r#"
+redis-server "$@" >>log 2>&1 &
+pid=$!
+echo "$pid"
+read _
+kill -KILL "$pid"
+wait "$pid"
+"#;
+/// A server listens within this many tenths of a second.
+const PATIENCE: usize = 300;
+/// The bus of a cluster listens 10,000 ports above the server.
+const BUS: u16 = 10_000;
+
+/// Redis server, until it is killed or dropped.
+pub(crate) struct Server {
+    shell: Child,
+    pid: u32,
+    port: u16,
+    folder: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Server {
+    /// Starts a server with these arguments beside the port. `None` if Redis is not installed.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        if !is_installed() {
+            skip();
+            return None;
+        }
+        // Another process may take the port in between.
+        let server = (0..5).find_map(|_| Self::start_on(free_port(), arguments));
+        assert!(server.is_some(), "no server could be started");
+        server
+    }
+
+    /// Starts a server on a port, if that is free.
+    pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Option<Self> {
+        let folder = folder();
+        let port_text = port.to_string();
+        let all = ["--port", &port_text, "--bind", "127.0.0.1", "--save", ""];
+        let all = all.iter().chain(arguments);
+        let arguments: Vec<_> = all.map(|it| (*it).to_owned()).collect();
+        let (shell, pid) = spawn(&folder, &arguments);
+        let mut server = Self {
+            shell,
+            pid,
+            port,
+            folder,
+            arguments,
+        };
+        server.listens().then_some(server)
+    }
+
+    /// Starts a server that writes everything to the disk before it acknowledges it.
+    pub(crate) fn durable(arguments: &[&str]) -> Option<Self> {
+        let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+        Self::start(&[&durable, arguments].concat())
+    }
+
+    fn listens(&mut self) -> bool {
+        for _ in 0..PATIENCE {
+            if self.try_connection().is_ok() {
+                return true;
+            }
+            if self.has_ended() {
+                return false;
+            }
+            pause();
+        }
+        false
+    }
+
+    fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.is_err() || stat.is_ok_and(|it| it.contains(") Z "))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Makes a store with a prefix of the default.
+    pub(crate) fn store(&self) -> RedisStore {
+        RedisStore::open(&self.url()).unwrap()
+    }
+
+    fn try_connection(&self) -> redis::RedisResult<Connection> {
+        let client = redis::Client::open(self.url())?;
+        let limit = Duration::from_secs(5);
+        let mut connection = client.get_connection_with_timeout(limit)?;
+        connection.set_read_timeout(Some(limit))?;
+        redis::cmd("PING").exec(&mut connection)?;
+        Ok(connection)
+    }
+
+    /// Sends a command of the administrator.
+    pub(crate) fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words).unwrap()
+    }
+
+    pub(crate) fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_connection()?;
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query(&mut connection)
+    }
+
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        self.command::<()>(&["CONFIG", "SET", setting, value]);
+    }
+
+    /// Closes all connections of clients.
+    pub(crate) fn disconnect_all(&self) {
+        self.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    }
+
+    /// Keys with this ending.
+    pub(crate) fn keys(&self, ending: &str) -> Vec<String> {
+        self.command(&["KEYS", &format!("*{ending}")])
+    }
+
+    /// Stops the process without ending it. The kernel still accepts connections.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
+
+    /// Starts the server again after [`kill`](Self::kill), on its port and with its files.
+    pub(crate) fn restart(&mut self) {
+        self.restart_unheard(&[]);
+        assert!(self.listens(), "the server did not start again");
+    }
+
+    /// Starts the server again and does not wait until it answers.
+    pub(crate) fn restart_unheard(&mut self, more: &[&str]) {
+        let more = more.iter().map(|it| (*it).to_owned());
+        let arguments: Vec<_> = self.arguments.iter().cloned().chain(more).collect();
+        (self.shell, self.pid) = spawn(&self.folder, &arguments);
+    }
+
+    fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{signal}"), &self.pid.to_string()]);
+        kill.stderr(Stdio::null()).status().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(folder: &Path, arguments: &[String]) -> (Child, u32) {
+    let mut shell = Command::new("sh")
+        .args(["-c", SHELL, "redis"])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = shell.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let pid = line.trim().parse().unwrap();
+    (shell, pid)
+}
+
+fn folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("kycport-redis-{}-{count}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A port that is free, and whose bus is.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let bus = port.checked_add(BUS);
+        if bus.is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// Waits for another process, which tells nobody when it is ready.
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+fn is_installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file())
+}
+
+/// Straight to stderr, which the test harness does not swallow.
+fn skip() {
+    assert!(
+        std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),
+        "the tests with servers are required, but there is no redis-server on this machine"
+    );
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: no redis-server on this machine").unwrap();
+}

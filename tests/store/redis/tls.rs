@@ -1,0 +1,95 @@
+//! TLS, in a process of its own, because the root certificates of the machine are read from where
+//! the environment says, and because the provider is one of the process.
+
+use std::process::Command;
+
+use kycport::store::{RedisStore, Store as _, StoreError};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::CryptoProvider;
+
+use super::server::{Server, free_port};
+
+const CHILD: &str = "redis::tls::the_child_connects";
+const URL: &str = "KYCPORT_TEST_REDIS_URL";
+const ROOT: &str = "SSL_CERT_FILE";
+
+/// Starts a server with TLS. Returns its URL and the path of its certificate, too.
+fn start() -> Option<(Server, String, String)> {
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let parameters = CertificateParams::new(names).unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let port = free_port().to_string();
+    let folder = std::env::temp_dir().join(format!("kycport-tls-{}-{port}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (cert_file, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert_file, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let cert = cert_file.to_str().unwrap().to_owned();
+    let server = Server::start(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &cert,
+        "--tls-key-file",
+        key_file.to_str().unwrap(),
+        "--tls-ca-cert-file",
+        &cert,
+        "--tls-auth-clients",
+        "no",
+    ])?;
+    Some((server, format!("rediss://localhost:{port}"), cert))
+}
+
+#[test]
+fn it_connects_by_tls_with_the_certificates_of_the_machine() {
+    let Some((_server, url, cert)) = start() else {
+        return;
+    };
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", CHILD, "--ignored", "--nocapture"])
+        .env(URL, url)
+        .env(ROOT, cert)
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, with its environment"]
+async fn the_child_connects() {
+    let url = std::env::var(URL).unwrap();
+    assert!(CryptoProvider::get_default().is_none());
+    let store = RedisStore::connect(&url).await.unwrap();
+    store.check().await.unwrap();
+    let other_name = url.replace("localhost", "127.0.0.2");
+    let refused = RedisStore::connect(&other_name).await;
+    assert_eq!(refused.err(), Some(StoreError::Unreachable));
+    // Nothing was installed in the process for it.
+    assert!(CryptoProvider::get_default().is_none());
+
+    // With a client of the app, redis-rs makes the connection.
+    let root = std::fs::read(std::env::var(ROOT).unwrap()).unwrap();
+    let certificates = redis::TlsCertificates {
+        client_tls: None,
+        root_cert: Some(root),
+    };
+    let client = redis::Client::build_with_tls(url, certificates).unwrap();
+    let store = RedisStore::with_client(&client);
+    store.check().await.unwrap();
+    assert!(CryptoProvider::get_default().is_some());
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_machine_does_not_trust_is_refused() {
+    let Some((_server, url, _)) = start() else {
+        return;
+    };
+    let connected = RedisStore::connect(&url).await;
+    assert_eq!(connected.err(), Some(StoreError::Unreachable));
+    let cluster = url.replace("rediss", "rediss+cluster");
+    let connected = RedisStore::connect(&cluster).await;
+    assert_eq!(connected.err(), Some(StoreError::Unreachable));
+}
