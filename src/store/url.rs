@@ -1,38 +1,144 @@
-//! Stores by URL.
+//! Stores by URL, as `KYCPORT_STORE` names them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{MemoryStore, Store};
 use crate::clock::Clock;
 
-/// URL that names no store.
+/// Maximum number of sessions of a store in memory that is named by URL.
+const MEMORY_SESSIONS: usize = 100_000;
+
+/// Schemes and what they need: the cargo feature, if any.
+const SCHEMES: [(&str, Option<&str>); 8] = [
+    ("memory", None),
+    ("sqlite", Some("sqlite")),
+    ("redis", Some("redis")),
+    ("rediss", Some("redis")),
+    ("redis+cluster", Some("redis")),
+    ("rediss+cluster", Some("redis")),
+    ("postgres", Some("postgres")),
+    ("postgresql", Some("postgres")),
+];
+
+/// URL that names no store. The message never contains the URL, which can hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}. {remedy}")]
 pub struct InvalidStoreUrl {
-    problem: &'static str,
-    remedy: &'static str,
+    problem: Cow<'static, str>,
+    remedy: Cow<'static, str>,
 }
 
 impl InvalidStoreUrl {
-    pub(crate) fn problem(&self) -> &'static str {
-        self.problem
+    fn new(problem: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 
-    pub(crate) fn remedy(&self) -> &'static str {
-        self.remedy
+    /// What is wrong.
+    pub fn problem(&self) -> Cow<'static, str> {
+        self.problem.clone()
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> Cow<'static, str> {
+        self.remedy.clone()
     }
 }
 
-/// Makes the store that a URL names. Nothing is connected here.
+/// Makes the store that a URL names. Nothing is connected: engines connect at first use.
 pub(crate) fn from_url(
     text: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, InvalidStoreUrl> {
-    match text.split_once(':') {
-        Some(("memory", "")) => Ok(Arc::new(MemoryStore::new(100_000, clock))),
-        _ => Err(InvalidStoreUrl {
-            problem: "this is not the URL of a store",
-            remedy: "Give memory:",
-        }),
+    let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+    match scheme {
+        "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new(MEMORY_SESSIONS, clock))),
+        "memory" => Err(InvalidStoreUrl::new(
+            "memory: takes nothing behind it",
+            "Set it to memory:",
+        )),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
+            opened(super::RedisStore::open(text))
+        }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => opened(super::PostgresStore::open(text)),
+        _ => Err(unknown(scheme)),
+    }
+}
+
+#[cfg(any(feature = "redis", feature = "postgres", feature = "sqlite"))]
+fn opened<S: Store, E: std::fmt::Display>(
+    store: Result<S, E>,
+) -> Result<Arc<dyn Store>, InvalidStoreUrl> {
+    match store {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(InvalidStoreUrl::new(
+            error.to_string(),
+            "Correct the URL; characters like @ and / in a password are written as %40 and %2F",
+        )),
+    }
+}
+
+/// Tells a scheme whose feature is off from one that does not exist.
+fn unknown(scheme: &str) -> InvalidStoreUrl {
+    let known = SCHEMES.iter().find(|(known, _)| *known == scheme);
+    match known.and_then(|(_, feature)| *feature) {
+        Some(feature) => InvalidStoreUrl::new(
+            format!("the engine for {scheme}: is not compiled in"),
+            format!("Enable the cargo feature {feature} of kycport"),
+        ),
+        None => InvalidStoreUrl::new(
+            "this is not the URL of a store",
+            "Give memory:, sqlite:///path, redis://host, rediss://host or postgres://host/database",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::from_url;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_url_names_a_store_or_says_what_to_do() {
+        for (text, name) in [
+            ("memory:", Ok("memory")),
+            ("memory://x", Err("memory: takes nothing")),
+            ("", Err("not the URL of a store")),
+            ("canary", Err("not the URL of a store")),
+            ("mysql://canary@host", Err("not the URL of a store")),
+            ("http://canary@host", Err("not the URL of a store")),
+            #[cfg(feature = "redis")]
+            ("redis://:canary@127.0.0.1:6379", Ok("redis")),
+            #[cfg(feature = "redis")]
+            ("redis://:canary@127.0.0.1:99999", Err("malformed")),
+            #[cfg(not(feature = "redis"))]
+            ("redis://:canary@host", Err("cargo feature redis")),
+            #[cfg(feature = "postgres")]
+            ("postgres://canary@127.0.0.1/app", Ok("postgres")),
+            #[cfg(feature = "postgres")]
+            (
+                "postgres://canary@127.0.0.1/app?canary=1",
+                Err("unknown parameter"),
+            ),
+            #[cfg(not(feature = "postgres"))]
+            ("postgres://canary@host/app", Err("cargo feature postgres")),
+        ] {
+            let found = from_url(text, Arc::new(SystemClock::new()));
+            match (found, name) {
+                (Ok(store), Ok(name)) => assert_eq!(store.properties().name, name),
+                (Err(error), Err(part)) => {
+                    let message = error.to_string();
+                    assert!(message.contains(part), "{message}");
+                    assert!(!message.contains("canary"), "{message}");
+                }
+                (found, expected) => panic!("{text}: {found:?} and not {expected:?}"),
+            }
+        }
     }
 }
