@@ -19,7 +19,7 @@ use kycport::{
     },
 };
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::support::tenant_app;
 
@@ -73,6 +73,7 @@ struct State {
     counts: HashMap<Op, usize>,
     written: BTreeSet<(Owner, RecordKey)>,
     leases: BTreeMap<LeaseKey, usize>,
+    fences_are_lost: bool,
 }
 
 #[derive(Clone)]
@@ -92,6 +93,7 @@ enum Fault {
     Hang,
     HoldBefore(Arc<Gate>),
     HoldAfter(Arc<Gate>),
+    Meet(Arc<Barrier>),
 }
 
 /// Operations wait here until the test lets them go.
@@ -107,6 +109,11 @@ impl Gate {
         let limit = Duration::from_secs(20);
         let arrived = tokio::time::timeout(limit, self.arrived.acquire()).await;
         arrived.unwrap().unwrap().forget();
+    }
+
+    /// Lets one operation go.
+    pub(crate) fn let_one(&self) {
+        self.open.add_permits(1);
     }
 
     /// Lets all operations go, now and later.
@@ -133,6 +140,11 @@ impl FaultyStore {
         for op in ALL {
             self.add(op, None, Fault::Fail(StoreError::Unreachable), usize::MAX);
         }
+    }
+
+    /// One operation fails with this error.
+    pub(crate) fn fail_with(&self, op: Op, error: StoreError) {
+        self.add(op, None, Fault::Fail(error), usize::MAX);
     }
 
     /// One operation on one kind fails.
@@ -166,6 +178,13 @@ impl FaultyStore {
         gate
     }
 
+    /// One operation waits before it is done.
+    pub(crate) fn hold_with(&self, op: Op) -> Arc<Gate> {
+        let gate = gate();
+        self.add(op, None, Fault::HoldBefore(Arc::clone(&gate)), usize::MAX);
+        gate
+    }
+
     /// One operation on one kind waits after it is done, before its answer.
     pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
         let gate = gate();
@@ -174,9 +193,22 @@ impl FaultyStore {
         gate
     }
 
+    /// The next `n` operations on one kind are done, and none is answered before all are done.
+    pub(crate) fn let_meet(&self, op: Op, kind: Kind, n: usize) {
+        let fault = Fault::Meet(Arc::new(Barrier::new(n)));
+        self.add(op, Some(kind), fault, n);
+    }
+
+    /// No fence is found any more, as after an engine has lost its last writes.
+    pub(crate) fn lose_fences(&self) {
+        self.lock().fences_are_lost = true;
+    }
+
     /// Everything works again.
     pub(crate) fn heal(&self) {
-        self.lock().rules.clear();
+        let mut state = self.lock();
+        state.rules.clear();
+        state.fences_are_lost = false;
     }
 
     /// Number of operations of this kind since the last [`forget`](Self::forget).
@@ -333,6 +365,11 @@ impl FaultyStore {
                 gate.pass().await;
                 answer
             }
+            Some(Fault::Meet(barrier)) => {
+                let answer = operation.await;
+                barrier.wait().await;
+                answer
+            }
             None => operation.await,
         }
     }
@@ -360,8 +397,13 @@ impl Store for FaultyStore {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
         let kinds: Vec<_> = keys.iter().map(|key| Kind::Record(key.family)).collect();
         async move {
-            let read = self.inner.read(owner, keys);
-            self.perform(Op::Read, &kinds, read).await
+            // Nothing is read before a gate is passed: an engine may read when it is called.
+            let read = async move { self.inner.read(owner, keys).await }.boxed();
+            let mut snapshot = self.perform(Op::Read, &kinds, read).await?;
+            if self.lock().fences_are_lost {
+                snapshot.fence = None;
+            }
+            Ok(snapshot)
         }
         .boxed()
     }

@@ -34,6 +34,17 @@ pub(crate) async fn everywhere_with(
     }
 }
 
+/// Plays the scene on every engine that is installed here, unsealed: for tests that change what is
+/// inside the stored records.
+pub(crate) async fn everywhere_unsealed(scene: impl AsyncFn(Stage)) {
+    everywhere(async |stage| {
+        if !stage.engine.ends_with("sealed") {
+            scene(stage).await;
+        }
+    })
+    .await;
+}
+
 pub(crate) async fn stage_on_engine(
     kyc: MockIssuer,
     engine: &Engine,
@@ -56,7 +67,7 @@ pub(crate) async fn stage_on_engine(
 }
 
 /// Says on which engine it was, if the test fails there.
-struct Named(&'static str);
+pub(crate) struct Named(pub(crate) &'static str);
 
 impl Drop for Named {
     fn drop(&mut self) {

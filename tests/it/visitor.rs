@@ -1,6 +1,7 @@
 //! A browser that shows each step: what is asked, with which cookies, and what comes back.
 
 use axum::http::{HeaderMap, header};
+use kycport::mock::Page;
 use url::{Position, Url, form_urlencoded};
 
 /// Name of the session cookie.
@@ -133,6 +134,19 @@ impl Visitor {
         }
         request.header(header::COOKIE, cookies)
     }
+}
+
+/// The names of the cookies that a page sets, and of those that it deletes.
+pub(crate) fn set_and_deleted(page: &Page) -> (Vec<String>, Vec<String>) {
+    let lines = page.headers().get_all(header::SET_COOKIE).iter();
+    let (set, deleted): (Vec<_>, Vec<_>) = lines
+        .map(|line| line.to_str().unwrap())
+        .partition(|line| !line.contains("Max-Age=0"));
+    let names = |lines: Vec<&str>| {
+        let names = lines.iter().map(|line| line.split_once('=').unwrap().0);
+        names.map(str::to_owned).collect()
+    };
+    (names(set), names(deleted))
 }
 
 /// A cookie as it is sent.
