@@ -7,6 +7,7 @@
 //! | engine | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | one process; everything is lost when it ends |
+//! | `SqliteStore` | `sqlite` | the processes of one host; records survive a restart |
 //! | `RedisStore` | `redis` | any number of instances |
 //! | `PostgresStore` | `postgres` | any number of instances |
 //! | `TowerSessionsStore` | `web` | sessions in a `tower_sessions` store that an app already has, everything else in a second store |
@@ -24,6 +25,8 @@ mod postgres;
 mod redis;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "web")]
 mod tower;
 mod url;
@@ -36,6 +39,8 @@ pub use postgres::{InvalidPostgresUrl, PostgresConnectError, PostgresStore};
 
 #[cfg(feature = "redis")]
 pub use self::redis::{InvalidRedisUrl, RedisStore};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{InvalidSqliteLocation, SqliteConnectError, SqliteStore};
 #[cfg(feature = "web")]
 pub use tower::{TowerSessionsStore, UnsharedStore};
 pub use url::InvalidStoreUrl;

@@ -65,6 +65,8 @@ pub(crate) fn from_url(
         }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => opened(super::PostgresStore::open(text)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => opened(super::SqliteStore::open(text)),
         _ => Err(unknown(scheme)),
     }
 }
@@ -119,6 +121,10 @@ mod tests {
             ("redis://:canary@127.0.0.1:99999", Err("malformed")),
             #[cfg(not(feature = "redis"))]
             ("redis://:canary@host", Err("cargo feature redis")),
+            #[cfg(feature = "sqlite")]
+            ("sqlite:///tmp/canary.db", Ok("sqlite")),
+            #[cfg(not(feature = "sqlite"))]
+            ("sqlite:///tmp/canary.db", Err("cargo feature sqlite")),
             #[cfg(feature = "postgres")]
             ("postgres://canary@127.0.0.1/app", Ok("postgres")),
             #[cfg(feature = "postgres")]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kycport::store::{PostgresStore, Store as _, conformance};
+use kycport::store::{PostgresStore, conformance};
 
 use crate::servers::{self, Server};
 

@@ -11,10 +11,9 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::failure::{Failure, Remedy, failure};
 use crate::store::{
     StoreError,
-    sql::{CONNECTION_WAIT, Connections, Place},
+    sql::{BUSY_LIMIT, Connections, Failure, Place},
 };
 
 /// Default maximum number of connections.
@@ -74,8 +73,8 @@ impl Link {
         match self {
             Self::Own(own) => own.connection().await,
             Self::Pool(pool) => {
-                let connection = timeout(CONNECTION_WAIT, pool.acquire()).await;
-                let connection = connection.map_err(|_| sqlx::Error::PoolTimedOut)?;
+                let connection = timeout(BUSY_LIMIT, pool.acquire()).await;
+                let connection = connection.map_err(|_| Failure::no_connection())?;
                 Ok(Held::Pool(connection?))
             }
         }
@@ -104,7 +103,7 @@ impl Link {
 impl Own {
     async fn connection(&self) -> Result<Held<'_>, Failure> {
         let Some(place) = self.connections.place().await else {
-            return Err(sqlx::Error::PoolTimedOut.into());
+            return Err(Failure::no_connection());
         };
         while let Some((mut connection, idle_for)) = place.reuse() {
             if idle_for < TESTED_AFTER {
@@ -141,7 +140,7 @@ impl Own {
         if direct.as_deref() != Some("1") {
             self.is_pooled.store(true, Ordering::Relaxed);
         } else if is_replica {
-            return Err(failure(StoreError::ReadOnly, "replica", Remedy::Close));
+            return Err(Failure::new(StoreError::ReadOnly, "replica"));
         }
         Ok(connection)
     }

@@ -1,8 +1,8 @@
 //! Store in Postgres.
 
-mod failure;
 mod link;
 mod operations;
+mod remedy;
 mod schema;
 mod statements;
 mod transactions;
@@ -11,22 +11,25 @@ mod url;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use sqlx::PgPool;
+use sqlx::{PgPool, Row as _, postgres::PgRow};
 use tokio::sync::OnceCell;
 
-use failure::{Failure, Remedy, failure};
 use link::{Link, MAX_CONNECTIONS};
 use schema::Tables;
-use statements::{Sender, Statements, Values, in_time};
+use statements::{Sender, Statements, Values};
 use url::Schema;
 
 pub use url::InvalidPostgresUrl;
 
 use super::{
-    StoreError,
-    sql::{Tidy, Upkeep},
+    Entry, StoreError,
+    sql::{Failure, Fetch, Key, Reads, Records, Tidy, Upkeep, entry, in_time},
 };
 
+/// Name of the store in the log.
+const NAME: &str = "postgres store";
+/// Maximum number of reading statements that are on their way.
+const READ_STATEMENTS: usize = 2;
 /// Number of expired rows that one statement removes.
 const SWEEP_STEP: usize = 100;
 /// Maximum number of such statements at a time.
@@ -92,6 +95,7 @@ struct Inner {
     /// Whether missing tables are created when the store is first used.
     creates_tables: bool,
     tables: OnceCell<()>,
+    reads: Reads,
     upkeep: Upkeep,
 }
 
@@ -123,7 +127,7 @@ impl PostgresStore {
     /// [`PostgresConnectError`].
     pub async fn connect(url: &str) -> Result<Self, PostgresConnectError> {
         let store = Self::open(url)?;
-        in_time(store.inner.ready()).await?;
+        in_time(NAME, store.inner.ready()).await?;
         Ok(store)
     }
 
@@ -153,6 +157,7 @@ impl PostgresStore {
                 schema,
                 creates_tables,
                 tables: OnceCell::new(),
+                reads: Reads::new(READ_STATEMENTS),
                 upkeep: Upkeep::default(),
             }),
         }
@@ -178,7 +183,7 @@ impl PostgresStore {
     /// [`StoreError`]. [`StoreError::Schema`] if a newer release has changed the tables in a way that
     /// this one does not know.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        in_time(self.inner.prepare(true)).await
+        in_time(NAME, self.inner.prepare(true)).await
     }
 }
 
@@ -196,10 +201,10 @@ impl Inner {
     }
 
     async fn prepare(&self, creates_tables: bool) -> Result<(), Failure> {
-        let missing = || failure(StoreError::Schema, "tables_missing", Remedy::Close);
+        let missing = || Failure::new(StoreError::Schema, "tables_missing");
         match schema::state(&self.sender, &self.statements).await? {
             Tables::Known => Ok(()),
-            Tables::Newer => Err(failure(StoreError::Schema, "tables_newer", Remedy::Close)),
+            Tables::Newer => Err(Failure::new(StoreError::Schema, "tables_newer")),
             Tables::Missing if creates_tables => {
                 schema::create(&self.sender.link, &self.schema).await?;
                 match schema::state(&self.sender, &self.statements).await? {
@@ -220,12 +225,30 @@ impl Inner {
     }
 }
 
+impl Fetch for Inner {
+    fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    fn fetch<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Records, Failure>> {
+        async move {
+            let values = || {
+                let keys: Vec<&[u8]> = keys.iter().map(Key::as_slice).collect();
+                Values::default().with(keys)
+            };
+            let answer = self.sender.send(&self.statements.read, values).await?;
+            Records::collect(answer.rows.iter().map(|row| record(row, [0, 1, 2])))
+        }
+        .boxed()
+    }
+}
+
 impl Tidy for Inner {
     fn tidy(&self) -> BoxFuture<'_, ()> {
         async {
             self.sender.link.close_unused_for(UNUSED_LIMIT);
             for _ in 0..SWEEP_STEPS {
-                match in_time(self.sweep(SWEEP_STEP)).await {
+                match in_time(NAME, self.sweep(SWEEP_STEP)).await {
                     Ok(SWEEP_STEP..) => {}
                     Ok(_) | Err(_) => break,
                 }
@@ -240,4 +263,11 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore").finish_non_exhaustive()
     }
+}
+
+/// The key, the version and the body of a record, from these columns.
+fn record(row: &PgRow, [key, version, body]: [usize; 3]) -> Result<(Key, Entry), Failure> {
+    let key: &[u8] = row.try_get(key)?;
+    let key = key.try_into().map_err(|_| Failure::damaged())?;
+    Ok((key, entry(row.try_get(version)?, row.try_get(body)?)))
 }

@@ -1,58 +1,35 @@
 //! The operations of [`Store`].
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
-use sqlx::{Row as _, postgres::PgRow};
-use std::time::Duration;
+use sqlx::Row as _;
 
 use super::{
-    Inner, PostgresStore,
-    failure::{Failure, damaged},
-    statements::{Answer, Values, in_time},
+    Inner, NAME, PostgresStore, record,
+    statements::{Answer, Values},
 };
 use crate::store::{
     Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
     RecordId, RecordKey, Settlement, Snapshot, Store, StoreFuture, Write, Written,
     sql::{
-        self, LATE_SETTLEMENT, family_bounds, fence_key, lease_key, left, list_start, millis,
-        owner_number, record_key,
+        CHECK_LIFETIME, Failure, Key, LATE_SETTLEMENT, Records, family_bounds, fence_key, in_time,
+        is_own_result, lease_key, left, list_start, millis, owner_number, read, record_key,
+        row_keys,
     },
 };
-
-/// Lifetime of the record that a check writes.
-const CHECK_LIFETIME: Duration = Duration::from_secs(60);
 
 impl Answer {
     /// The only number of the only row.
     pub(super) fn number(&self) -> Result<i64, Failure> {
-        let row = self.rows.first().ok_or_else(damaged)?;
+        let row = self.rows.first().ok_or_else(Failure::damaged)?;
         Ok(row.try_get(0)?)
     }
 }
 
-/// The key, the version and the body of a record, from these columns.
-fn record(row: &PgRow, [key, version, body]: [usize; 3]) -> sqlx::Result<sql::Row<'_>> {
-    Ok(sql::Row {
-        key: row.try_get(key)?,
-        version: row.try_get(version)?,
-        body: row.try_get(body)?,
-    })
-}
-
 impl Inner {
-    async fn read(&self, owner: &Owner, keys: &[RecordKey]) -> Result<Snapshot, Failure> {
-        let row_keys = keys.iter().map(|key| record_key(owner, *key));
-        let row_keys: Vec<_> = row_keys.chain([fence_key(owner)]).collect();
-        let values = || {
-            let row_keys: Vec<&[u8]> = row_keys.iter().map(<[u8; 49]>::as_slice).collect();
-            Values::default().with(row_keys)
-        };
-        let answer = self.sender.send(&self.statements.read, values).await?;
-        let rows = answer.rows.iter().map(|row| record(row, [0, 1, 2]));
-        sql::snapshot(&keys.iter().copied(), rows)?.ok_or_else(damaged)
-    }
-
     async fn write(
         &self,
         owner: &Owner,
@@ -61,18 +38,18 @@ impl Inner {
     ) -> Result<Written, Failure> {
         let values = || write_values(owner, writes, admitted_at);
         let answer = self.sender.send(&self.statements.write, values).await?;
-        let (first, found) = answer.rows.split_first().ok_or_else(damaged)?;
+        let (first, found) = answer.rows.split_first().ok_or_else(Failure::damaged)?;
         let snapshot = match first.try_get::<i64, _>(0)? {
             0 => return Ok(Written::Applied),
             1 => return Ok(Written::Fenced),
             2 => {
-                let keys = writes.iter().map(|write| write.key);
-                let rows = found.iter().map(|row| record(row, [1, 2, 3]));
-                sql::snapshot(&keys, rows)?.ok_or_else(damaged)?
+                let keys = row_keys(owner, writes.iter().map(|write| write.key));
+                let found = found.iter().map(|row| record(row, [1, 2, 3]));
+                Records::collect(found)?.snapshot(&keys)
             }
-            _ => return Err(damaged()),
+            _ => return Err(Failure::damaged()),
         };
-        if answer.is_repeated && sql::is_own_result(writes, &snapshot) {
+        if answer.is_repeated && is_own_result(writes, &snapshot) {
             return Ok(Written::Applied);
         }
         Ok(Written::Conflict(snapshot))
@@ -97,7 +74,7 @@ impl Inner {
                 .with(millis(keep_fence_for))
         };
         let answer = self.sender.send(&self.statements.revoke, values).await?;
-        let mark = u64::try_from(answer.number()?).map_err(|_| damaged())?;
+        let mark = u64::try_from(answer.number()?).map_err(|_| Failure::damaged())?;
         Ok(Mark(mark))
     }
 
@@ -117,8 +94,9 @@ impl Inner {
         };
         let answer = self.sender.send(&self.statements.list, values).await?;
         let rows = answer.rows.iter().map(|row| {
-            let row = record(row, [0, 1, 2])?;
-            Ok((row.id().ok_or_else(damaged)?, row.entry()))
+            let (key, entry) = record(row, [0, 1, 2])?;
+            let id = key.last_chunk().copied().ok_or_else(Failure::damaged)?;
+            Ok((RecordId(id), entry))
         });
         rows.collect()
     }
@@ -137,16 +115,16 @@ impl Inner {
                 .with(millis(LATE_SETTLEMENT))
         };
         let answer = self.sender.send(&self.statements.acquire, values).await?;
-        let row = answer.rows.first().ok_or_else(damaged)?;
+        let row = answer.rows.first().ok_or_else(Failure::damaged)?;
         let number: i64 = row.try_get(1)?;
         match row.try_get::<i64, _>(0)? {
             0 => {
-                let mark = u64::try_from(number).map_err(|_| damaged())?;
+                let mark = u64::try_from(number).map_err(|_| Failure::damaged())?;
                 Ok(Acquired::Granted { mark: Mark(mark) })
             }
             1 => Ok(Acquired::Held(left(number))),
             2 => Ok(Acquired::Done(Bytes::copy_from_slice(row.try_get(2)?))),
-            _ => Err(damaged()),
+            _ => Err(Failure::damaged()),
         }
     }
 
@@ -161,7 +139,7 @@ impl Inner {
         Ok(answer.number()? == 1)
     }
 
-    async fn check(&self) -> Result<(), Failure> {
+    async fn check(self: &Arc<Self>) -> Result<(), Failure> {
         self.prepare(false).await?;
         let owner = Owner::namespace([0; 16]);
         let key = RecordKey::new(Family::Check, RecordId(rand::rng().random()));
@@ -174,7 +152,7 @@ impl Inner {
             keep_for: CHECK_LIFETIME,
         };
         let written = self.write(&owner, &[write(key, put)], None).await?;
-        let found = self.read(&owner, &[key]).await?.entries.pop().flatten();
+        let found = read(self, &owner, &[key]).await?.entries.pop().flatten();
         let deleted = self
             .write(&owner, &[write(key, Change::Delete)], None)
             .await?;
@@ -182,7 +160,7 @@ impl Inner {
         if applied && found.is_some_and(|it| it == entry) {
             Ok(())
         } else {
-            Err(damaged())
+            Err(Failure::damaged())
         }
     }
 }
@@ -197,7 +175,7 @@ fn write(key: RecordKey, change: Change) -> Write {
 
 fn write_values(owner: &Owner, writes: &[Write], admitted_at: Option<Mark>) -> Values {
     let keys: Vec<_> = writes.iter().map(|it| record_key(owner, it.key)).collect();
-    let keys: Vec<&[u8]> = keys.iter().map(<[u8; 49]>::as_slice).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(Key::as_slice).collect();
     let conditions = writes.iter().map(|it| match it.condition {
         Condition::Any => (0, 0),
         Condition::Absent => (1, 0),
@@ -255,9 +233,9 @@ pub(super) fn settle_values(key: &LeaseKey, token: LeaseToken, settlement: &Sett
 
 impl Store for PostgresStore {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
-        in_time(async {
+        in_time(NAME, async {
             self.inner.ready().await?;
-            self.inner.read(owner, keys).await
+            read(&self.inner, owner, keys).await
         })
         .boxed()
     }
@@ -268,7 +246,7 @@ impl Store for PostgresStore {
         writes: &'a [Write],
         admitted_at: Option<Mark>,
     ) -> StoreFuture<'a, Written> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             let written = self.inner.write(owner, writes, admitted_at).await;
             self.inner.upkeep.wrote(&self.inner);
@@ -283,7 +261,7 @@ impl Store for PostgresStore {
         families: &'a [Family],
         keep_fence_for: Duration,
     ) -> StoreFuture<'a, Mark> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.revoke(owner, families, keep_fence_for).await
         })
@@ -297,7 +275,7 @@ impl Store for PostgresStore {
         after: Option<RecordId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.list(owner, family, after, limit).await
         })
@@ -310,7 +288,7 @@ impl Store for PostgresStore {
         token: LeaseToken,
         length: Duration,
     ) -> StoreFuture<'a, Acquired> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             let acquired = self.inner.acquire(key, token, length).await;
             self.inner.upkeep.wrote(&self.inner);
@@ -325,7 +303,7 @@ impl Store for PostgresStore {
         token: LeaseToken,
         settlement: Settlement,
     ) -> StoreFuture<'a, bool> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.settle(key, token, &settlement).await
         })
@@ -333,7 +311,7 @@ impl Store for PostgresStore {
     }
 
     fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
-        in_time(async move {
+        in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.sweep(limit).await
         })
@@ -341,7 +319,7 @@ impl Store for PostgresStore {
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {
-        in_time(async {
+        in_time(NAME, async {
             self.inner.ready().await?;
             self.inner.check().await
         })

@@ -3,12 +3,11 @@
 use sqlx::{Executor as _, Row as _};
 
 use super::{
-    failure::Failure,
     link::Link,
     statements::{Sender, Statements, Values},
     url::Schema,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, sql::Failure};
 
 /// Creates the tables in the schema `public`.
 pub(super) const MIGRATION: &str = include_str!("migration.sql");

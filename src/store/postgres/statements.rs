@@ -10,17 +10,9 @@ use sqlx::{
     postgres::{PgArguments, PgRow, Postgres},
     types::Type,
 };
-use tokio::time::timeout;
 
-use super::{
-    failure::{Failure, Remedy, failure},
-    link::Link,
-    url::Schema,
-};
-use crate::{
-    observe,
-    store::{StoreError, sql::DEADLINE},
-};
+use super::{link::Link, remedy::Remedy, url::Schema};
+use crate::store::sql::Failure;
 
 /// Maximum number of attempts at one statement.
 const ATTEMPTS: usize = 3;
@@ -162,19 +154,20 @@ impl Sender {
                     .fetch_all(connection)
                     .await
             };
-            let failure = match result {
+            let error = match result {
                 Ok(rows) => {
                     held.give_back();
                     let is_repeated = attempt > 1;
                     return Ok(Answer { rows, is_repeated });
                 }
-                Err(error) => Failure::from(error),
+                Err(error) => error,
             };
-            match failure.remedy {
+            let remedy = Remedy::of(&error);
+            match remedy {
                 Remedy::Keep | Remedy::Repeat if !is_unnamed => held.give_back(),
                 _ => drop(held),
             }
-            let helps = match failure.remedy {
+            let helps = match remedy {
                 Remedy::Keep | Remedy::Close => false,
                 Remedy::Repeat => true,
                 Remedy::Reconnect => {
@@ -188,7 +181,7 @@ impl Sender {
                 }
             };
             if !helps || attempt >= ATTEMPTS {
-                return Err(failure);
+                return Err(error.into());
             }
             attempt = attempt.saturating_add(1);
         }
@@ -207,18 +200,4 @@ async fn unnamed(
     let rows = transaction.fetch_all(query).await?;
     transaction.commit().await?;
     Ok(rows)
-}
-
-/// Limits the time of an operation, and logs the code of its failure.
-pub(super) async fn in_time<T>(
-    operation: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, StoreError> {
-    let result = timeout(DEADLINE, operation).await;
-    let failure = match result {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(failure)) => failure,
-        Err(_) => failure(StoreError::Timeout, "timeout", Remedy::Close),
-    };
-    observe::backend_unavailable("postgres store", &failure.code);
-    Err(failure.error)
 }

@@ -1,15 +1,14 @@
 //! What an app does in a transaction of its own.
 
+use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
-use super::{
-    PostgresStore,
-    failure::Failure,
-    operations::settle_values,
-    statements::{Answer, in_time},
+use super::{NAME, PostgresStore, operations::settle_values, statements::Answer};
+use crate::store::{
+    LeaseKey, LeaseToken, SettleIn, Settlement, StoreError, StoreFuture,
+    sql::{Failure, in_time},
 };
-use crate::store::{LeaseKey, LeaseToken, Settlement, StoreError};
 
 impl PostgresStore {
     /// Settles a lease in a transaction of the app, as [`Store::settle`](crate::store::Store::settle)
@@ -28,7 +27,7 @@ impl PostgresStore {
         token: LeaseToken,
         settlement: Settlement,
     ) -> Result<bool, StoreError> {
-        in_time(async {
+        in_time(NAME, async {
             let arguments = settle_values(key, token, &settlement).finish()?;
             // A name would remain on the server, which is another client's next if this is a pooler.
             let statement = self.inner.statements.settle.unnamed();
@@ -52,7 +51,7 @@ impl PostgresStore {
     /// [`StoreError`].
     pub async fn is_database_of(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
         let lock: i64 = rand::rng().random();
-        in_time(async {
+        in_time(NAME, async {
             let mut held = self.inner.sender.link.connection().await?;
             let mut transaction = held.connection().begin().await?;
             let sql = format!("SELECT pg_catalog.pg_advisory_xact_lock({lock})");
@@ -64,5 +63,17 @@ impl PostgresStore {
             Ok::<_, Failure>(!is_free)
         })
         .await
+    }
+}
+
+impl SettleIn<PgConnection> for PostgresStore {
+    fn settle_in<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        Self::settle_in(self, connection, key, token, settlement).boxed()
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::CONNECTION_WAIT;
+use super::BUSY_LIMIT;
 
 /// Connections that are not in use, and how many may exist.
 pub(crate) struct Connections<C> {
@@ -46,7 +46,7 @@ impl<C> Connections<C> {
     pub(crate) async fn place(&self) -> Option<Place<'_, C>> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => timeout(CONNECTION_WAIT, self.permits.acquire())
+            Err(_) => timeout(BUSY_LIMIT, self.permits.acquire())
                 .await
                 .ok()?
                 .ok()?,

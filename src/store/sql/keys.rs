@@ -3,9 +3,9 @@
 use crate::store::{Family, LeaseKey, Owner, RecordId, RecordKey};
 
 /// Length of an owner in a key.
-pub(super) const OWNER: usize = 32;
+const OWNER: usize = 32;
 /// Number in the place of a family in the key of an owner's fence. No family has it.
-pub(super) const FENCE: u8 = 0;
+const FENCE: u8 = 0;
 
 /// Key of a record's row.
 pub(crate) type Key = [u8; 49];
@@ -13,6 +13,12 @@ pub(crate) type Key = [u8; 49];
 /// Builds the key of a record's row.
 pub(crate) fn record_key(owner: &Owner, key: RecordKey) -> Key {
     row_key(owner, key.family.number(), key.id)
+}
+
+/// Builds the keys of the rows of a snapshot: the owner's fence, then the records.
+pub(crate) fn row_keys(owner: &Owner, keys: impl Iterator<Item = RecordKey>) -> Vec<Key> {
+    let keys = keys.map(|key| record_key(owner, key));
+    std::iter::once(fence_key(owner)).chain(keys).collect()
 }
 
 /// Builds the key of the row that holds an owner's fence.

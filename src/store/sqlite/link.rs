@@ -1,0 +1,149 @@
+//! Connections to the file: one that writes, and some that read.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::TryFutureExt as _;
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::store::{
+    StoreError,
+    sql::{BUSY_LIMIT, Connections, Failure, Place},
+};
+
+/// Maximum number of connections that read: one for what requests read, and one for lists.
+const READERS: usize = 2;
+/// Number of rows that a connection's thread hands over before it waits.
+const ROW_BUFFER: usize = 4096;
+/// Time between two attempts to open a file that another process is just creating.
+const OPENING_PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) struct Link {
+    path: PathBuf,
+    writing: SqliteConnectOptions,
+    reading: SqliteConnectOptions,
+    writer: Connections<SqliteConnection>,
+    readers: Connections<SqliteConnection>,
+}
+
+/// Connection that reads.
+pub(super) struct Reader<'a> {
+    place: Place<'a, SqliteConnection>,
+    pub(super) connection: SqliteConnection,
+}
+
+/// Transaction that holds the file's write lock. If it is dropped, the connection is closed and
+/// nothing is written.
+pub(super) struct Writer<'a> {
+    place: Place<'a, SqliteConnection>,
+    pub(super) connection: SqliteConnection,
+}
+
+impl Link {
+    pub(super) fn new(path: PathBuf) -> Self {
+        let reading = SqliteConnectOptions::new()
+            .filename(&path)
+            .busy_timeout(BUSY_LIMIT)
+            .row_buffer_size(ROW_BUFFER)
+            .disable_statement_logging();
+        let writing = reading
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            // Otherwise a loss of power takes the last commits with it.
+            .synchronous(SqliteSynchronous::Full)
+            // Otherwise what was deleted stays in the file.
+            .pragma("secure_delete", "ON");
+        Self {
+            path,
+            writing,
+            reading,
+            writer: Connections::new(1),
+            readers: Connections::new(READERS),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn reader(&self) -> Result<Reader<'_>, Failure> {
+        let place = self.readers.place().await;
+        let place = place.ok_or_else(Failure::no_connection)?;
+        let connection = match place.reuse() {
+            Some((connection, _)) => connection,
+            None => open(&self.reading).await?,
+        };
+        Ok(Reader { place, connection })
+    }
+
+    /// Begins a transaction, and waits for the write lock. A transaction that took the lock later
+    /// would fail whenever another process has written in between.
+    pub(super) async fn writer(&self) -> Result<Writer<'_>, Failure> {
+        let place = self.writer.place().await;
+        let place = place.ok_or_else(Failure::no_connection)?;
+        let mut connection = match place.reuse() {
+            Some((connection, _)) => connection,
+            None => open(&self.writing).await?,
+        };
+        match connection.execute("BEGIN IMMEDIATE").await {
+            Ok(_) => Ok(Writer { place, connection }),
+            Err(error) => {
+                let failure = Failure::from(error);
+                if failure.error == StoreError::Busy {
+                    place.give_back(connection);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Closes the connections that have not been used for `limit`.
+    pub(super) fn close_unused_for(&self, limit: Duration) {
+        self.writer.close_unused_for(limit);
+        self.readers.close_unused_for(limit);
+    }
+}
+
+/// SQLite does not wait for a process that changes the mode of the journal.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is nothing else to wait for; the operation's time limit ends it"
+)]
+async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, Failure> {
+    loop {
+        let opened = SqliteConnection::connect_with(options).map_err(Failure::from);
+        match opened.await {
+            Err(failure) if failure.error == StoreError::Busy => {
+                tokio::time::sleep(OPENING_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn give_back(self) {
+        self.place.give_back(self.connection);
+    }
+}
+
+impl Writer<'_> {
+    pub(super) async fn commit(self) -> Result<(), Failure> {
+        self.finish("COMMIT").await
+    }
+
+    pub(super) async fn roll_back(self) -> Result<(), Failure> {
+        self.finish("ROLLBACK").await
+    }
+
+    async fn finish(mut self, statement: &str) -> Result<(), Failure> {
+        self.connection.execute(statement).await?;
+        self.place.give_back(self.connection);
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! The operations of [`Store`].
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use rand::RngExt as _;
+
+use super::{Inner, NAME, SqliteStore, statements};
+use crate::store::{
+    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
+    RecordId, RecordKey, Settlement, Snapshot, Store, StoreFuture, Write, Written,
+    sql::{CHECK_LIFETIME, Failure, in_time, millis, read, row_keys},
+};
+
+impl Inner {
+    async fn write(
+        &self,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<Mark>,
+    ) -> Result<Written, Failure> {
+        let mut writer = self.link.writer().await?;
+        let connection = &mut writer.connection;
+        let now = statements::now();
+        let keys = row_keys(owner, writes.iter().map(|write| write.key));
+        let found = statements::fetch(connection, &self.fetches, &keys, now).await?;
+        let found = found.snapshot(&keys);
+        if admitted_at.is_some_and(|mark| found.fence.is_some_and(|fence| fence > mark)) {
+            writer.roll_back().await?;
+            return Ok(Written::Fenced);
+        }
+        if !statements::holds(writes, &found) {
+            writer.roll_back().await?;
+            return Ok(Written::Conflict(found));
+        }
+        let last_end = statements::change(connection, owner, writes, now).await?;
+        if admitted_at.is_some() {
+            let fence = found.fence.unwrap_or(Mark(0));
+            statements::put_fence(connection, owner, fence, last_end).await?;
+        }
+        writer.commit().await?;
+        Ok(Written::Applied)
+    }
+
+    async fn revoke(
+        &self,
+        owner: &Owner,
+        families: &[Family],
+        keep_fence_for: Duration,
+    ) -> Result<Mark, Failure> {
+        let mut writer = self.link.writer().await?;
+        let connection = &mut writer.connection;
+        let mark = statements::raise_counter(connection).await?;
+        let expires_at = statements::now().saturating_add(millis(keep_fence_for));
+        statements::put_fence(connection, owner, mark, expires_at).await?;
+        statements::delete_families(connection, owner, families).await?;
+        writer.commit().await?;
+        Ok(mark)
+    }
+
+    async fn list(
+        &self,
+        owner: &Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, Entry)>, Failure> {
+        let mut reader = self.link.reader().await?;
+        let connection = &mut reader.connection;
+        let listed = statements::list(connection, owner, family, after, limit).await?;
+        reader.give_back();
+        Ok(listed)
+    }
+
+    /// Looks before it waits for the write lock, which a handler that completes the lease in its own
+    /// transaction may hold.
+    async fn acquire(
+        &self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> Result<Acquired, Failure> {
+        let mut reader = self.link.reader().await?;
+        let now = statements::now();
+        let found = statements::lease(&mut reader.connection, key, token, now).await?;
+        reader.give_back();
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let mut writer = self.link.writer().await?;
+        let connection = &mut writer.connection;
+        let mark = statements::counter(connection).await?;
+        let now = statements::now();
+        if let Some(found) = statements::lease(connection, key, token, now).await? {
+            writer.roll_back().await?;
+            return Ok(found);
+        }
+        let until = now.saturating_add(millis(length));
+        statements::put_lease(connection, key, token, until).await?;
+        writer.commit().await?;
+        Ok(Acquired::Granted { mark })
+    }
+
+    async fn settle(
+        &self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        settlement: &Settlement,
+    ) -> Result<bool, Failure> {
+        let mut writer = self.link.writer().await?;
+        let connection = &mut writer.connection;
+        let settled = statements::settle(connection, key, token, settlement).await?;
+        writer.commit().await?;
+        Ok(settled)
+    }
+
+    async fn check(self: &Arc<Self>) -> Result<(), Failure> {
+        self.require_version().await?;
+        let owner = Owner::namespace([0; 16]);
+        let key = RecordKey::new(Family::Check, RecordId(rand::rng().random()));
+        let body = rand::rng().random::<[u8; 32]>();
+        let entry = Entry {
+            version: rand::rng().random(),
+            body: Bytes::copy_from_slice(&body),
+        };
+        let put = Change::Put {
+            version: entry.version,
+            body: entry.body.clone(),
+            keep_for: CHECK_LIFETIME,
+        };
+        let written = self.write(&owner, &[write(key, put)], None).await?;
+        let found = read(self, &owner, &[key]).await?.entries.pop().flatten();
+        let deletion = [write(key, Change::Delete)];
+        let deleted = self.write(&owner, &deletion, None).await?;
+        let applied = [written, deleted].iter().all(|it| *it == Written::Applied);
+        if applied && found.is_some_and(|it| it == entry) {
+            Ok(())
+        } else {
+            Err(Failure::damaged())
+        }
+    }
+}
+
+fn write(key: RecordKey, change: Change) -> Write {
+    Write {
+        key,
+        condition: Condition::Any,
+        change,
+    }
+}
+
+impl Store for SqliteStore {
+    fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
+        in_time(NAME, async {
+            self.inner.ready().await?;
+            read(&self.inner, owner, keys).await
+        })
+        .boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        owner: &'a Owner,
+        writes: &'a [Write],
+        admitted_at: Option<Mark>,
+    ) -> StoreFuture<'a, Written> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            let written = self.inner.write(owner, writes, admitted_at).await;
+            self.inner.upkeep.wrote(&self.inner);
+            written
+        })
+        .boxed()
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        owner: &'a Owner,
+        families: &'a [Family],
+        keep_fence_for: Duration,
+    ) -> StoreFuture<'a, Mark> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            self.inner.revoke(owner, families, keep_fence_for).await
+        })
+        .boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            self.inner.list(owner, family, after, limit).await
+        })
+        .boxed()
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            let acquired = self.inner.acquire(key, token, length).await;
+            self.inner.upkeep.wrote(&self.inner);
+            acquired
+        })
+        .boxed()
+    }
+
+    fn settle<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            self.inner.settle(key, token, &settlement).await
+        })
+        .boxed()
+    }
+
+    fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
+        in_time(NAME, async move {
+            self.inner.ready().await?;
+            self.inner.sweep(limit).await
+        })
+        .boxed()
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        in_time(NAME, async {
+            self.inner.ready().await?;
+            self.inner.check().await
+        })
+        .boxed()
+    }
+
+    fn properties(&self) -> Properties {
+        Properties::new("sqlite", true, true)
+    }
+}
