@@ -269,8 +269,21 @@ impl AccessTokens {
         let put = self
             .state
             .put(&live.owner, id, unchanged, &stored(tokens), keep_for)?;
-        let writes = [still_there(id), put, released(live, Condition::Any)];
-        match self.state.write(&live.owner, &writes, None).await? {
+        let mut writes = vec![
+            still_there(id),
+            put,
+            released(live, Condition::Version(lease)),
+        ];
+        let mut written = self.state.write(&live.owner, &writes, None).await?;
+        if let Written::Conflict(now) = &written
+            && let [Some(_), Some(tokens), _] = now.entries.as_slice()
+            && tokens.version == expired.version
+        {
+            // The lease has ended, and may be another instance's by now: that one keeps it.
+            writes.truncate(2);
+            written = self.state.write(&live.owner, &writes, None).await?;
+        }
+        match written {
             Written::Applied => Ok(token),
             Written::Conflict(now) if now.entries.first().is_some_and(Option::is_none) => {
                 let id = live.id.to_string();
