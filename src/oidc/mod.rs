@@ -47,6 +47,8 @@ pub use userinfo::{Userinfo, UserinfoError};
 pub(crate) use callback::printable;
 pub(crate) use checkup::Checkup;
 #[cfg(feature = "web")]
+pub(crate) use client::AuthorizationCode;
+#[cfg(feature = "web")]
 pub(crate) use login::SEED_BYTES;
 pub(crate) use metadata::{MetadataPolicy, RESERVED_PARAMETERS};
 pub(crate) use settings::Settings;

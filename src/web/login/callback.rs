@@ -1,18 +1,20 @@
 //! `GET` of the redirect URI: the browser comes back from KYCPort.
 
-use std::time::Duration;
-
 use axum::response::Response;
-use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use super::claim::Claim;
 use crate::{
     http::TransportError,
     kyc::{Requirement, Shortfall},
     observe::{self, Purpose, Route},
-    oidc::{CallbackParams, ExchangeError, SignIn, SignInError, printable},
-    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
+    oidc::{
+        AuthorizationCode, CallbackParams, ExchangeError, SignIn, SignInError, Transaction,
+        printable,
+    },
+    store::{Mark, Settlement, StoreError},
     web::{
         assess::Freshness,
         context::RequestContext,
@@ -23,11 +25,6 @@ use crate::{
         session::{Created, LiveSession, NewSession},
     },
 };
-
-/// Time between two looks at the claim of another callback for the same login.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Maximum number of looks: a repeated callback waits for five seconds.
-const POLLS: u32 = 25;
 
 pub(in crate::web) async fn callback(
     context: RequestContext,
@@ -89,7 +86,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     };
     let lifetime = context.settings().transaction_lifetime;
     let transaction = login.transaction(lifetime);
-    let state = params.state().clone();
+    let claim = Claim::new(context, params.state());
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
@@ -100,108 +97,86 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
             return Err(problem(error, context).into());
         }
     };
-    let claim = Claim::new(context, &state);
-    let Some(mark) = claim.take(context).await? else {
-        return repeated(context, login.return_to).await;
-    };
-    let Some(turn) = context.exchange_turn() else {
-        claim.settle(context, Settlement::Release).await;
-        return Err(Problem::TooManyLogins.into());
-    };
-    // The code is exchanged in a task of its own: a browser that repeats the request drops the
+    // The login is completed in a task of its own: a browser that repeats the request drops the
     // first one, and its code is spent then.
-    let own = context.clone();
-    let finishing = async move {
-        let _turn = turn;
-        let redeemed = own.oidc().redeem(transaction, code).await;
-        let (finished, settlement) = match redeemed {
+    let (answer, answered) = oneshot::channel();
+    let completion = Completion {
+        context: context.clone(),
+        cookie,
+        login,
+        transaction,
+        code,
+        claim,
+    };
+    tokio::spawn(completion.run(answer).in_current_span());
+    answered
+        .await
+        .unwrap_or(Err(Problem::StoreUnavailable.into()))
+}
+
+/// Login whose response is valid, on its way to a session.
+struct Completion {
+    context: RequestContext,
+    /// Name of the login's cookie.
+    cookie: String,
+    login: PendingLogin,
+    transaction: Transaction,
+    code: AuthorizationCode,
+    claim: Claim,
+}
+
+impl Completion {
+    /// Claims the login, exchanges the code and creates the session. Until the code is sent, a
+    /// browser that goes away gives the login back, so that a reload completes it.
+    async fn run(self, answer: oneshot::Sender<Finished>) {
+        let Self {
+            context,
+            cookie,
+            login,
+            transaction,
+            code,
+            claim,
+        } = self;
+        let mark = match claim.take(&context, || !answer.is_closed()).await {
+            Ok(Some(mark)) => mark,
+            Ok(None) => {
+                let _ = answer.send(repeated(&context, login.return_to).await);
+                return;
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error.into()));
+                // The claim may have been taken, and its answer lost.
+                claim.settle(&context, Settlement::Release).await;
+                return;
+            }
+        };
+        if answer.is_closed() {
+            claim.settle(&context, Settlement::Release).await;
+            return;
+        }
+        let Some(_turn) = context.exchange_turn() else {
+            claim.settle(&context, Settlement::Release).await;
+            let _ = answer.send(Err(Problem::TooManyLogins.into()));
+            return;
+        };
+        let (finished, settlement) = match context.oidc().redeem(transaction, code).await {
             Ok(sign_in) => {
-                own.delete_cookie(&cookie);
-                (establish(&own, login, sign_in, mark).await, claim.done())
+                context.delete_cookie(&cookie);
+                let established = establish(&context, login, sign_in, mark).await;
+                (established, claim.done())
             }
             Err(error) => {
                 let settlement = if was_not_sent(&error) {
                     Settlement::Release
                 } else {
-                    own.delete_cookie(&cookie);
+                    context.delete_cookie(&cookie);
                     claim.done()
                 };
-                (Err(problem(error, &own).into()), settlement)
+                (Err(problem(error, &context).into()), settlement)
             }
         };
-        claim.settle(&own, settlement).await;
-        finished
-    };
-    tokio::spawn(finishing.in_current_span())
-        .await
-        .unwrap_or(Err(Problem::StoreUnavailable.into()))
-}
-
-/// Claim on a login: of several callbacks with the same `state` one completes it.
-struct Claim {
-    key: LeaseKey,
-    token: LeaseToken,
-    /// Fixed, and longer than the login can last by any clock.
-    length: Duration,
-}
-
-impl Claim {
-    fn new(context: &RequestContext, state: &crate::secret::Secret) -> Self {
-        let settings = context.settings();
-        let namespace = context.state().namespace().bytes();
-        Self {
-            key: LeaseKey::of(namespace, LeaseFamily::Login, &[state.expose().as_bytes()]),
-            token: LeaseToken::random(),
-            length: settings
-                .transaction_lifetime
-                .saturating_add(settings.skew.saturating_mul(2)),
-        }
-    }
-
-    fn done(&self) -> Settlement {
-        Settlement::Done {
-            result: Bytes::new(),
-            keep_for: self.length,
-        }
-    }
-
-    /// Takes the claim. While another callback holds it, this one waits, if not too many do.
-    async fn take(&self, context: &RequestContext) -> Result<Option<Mark>, StoreError> {
-        match self.acquire(context).await? {
-            Acquired::Granted { mark } => Ok(Some(mark)),
-            Acquired::Done(_) => Ok(None),
-            Acquired::Held(_) => match context.waiting_turn() {
-                Some(_turn) => self.wait(context).await,
-                None => Ok(None),
-            },
-        }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no store tells when another callback has finished"
-    )]
-    async fn wait(&self, context: &RequestContext) -> Result<Option<Mark>, StoreError> {
-        for _ in 0..POLLS {
-            tokio::time::sleep(POLL_INTERVAL).await;
-            match self.acquire(context).await? {
-                Acquired::Granted { mark } => return Ok(Some(mark)),
-                Acquired::Done(_) => return Ok(None),
-                Acquired::Held(_) => {}
-            }
-        }
-        Ok(None)
-    }
-
-    async fn acquire(&self, context: &RequestContext) -> Result<Acquired, StoreError> {
-        let acquire = context.state().acquire(&self.key, self.token, self.length);
-        acquire.await
-    }
-
-    /// A claim that cannot be settled ends by itself. Until then the login counts as used.
-    async fn settle(&self, context: &RequestContext, settlement: Settlement) {
-        let settle = context.state().settle(&self.key, self.token, settlement);
-        let _ = settle.await;
+        claim.settle(&context, settlement).await;
+        let _ = answer.send(finished);
     }
 }
 

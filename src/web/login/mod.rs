@@ -1,6 +1,7 @@
 //! Logins: from the click, through KYCPort, to a session.
 
 mod callback;
+mod claim;
 mod start;
 mod step_up;
 

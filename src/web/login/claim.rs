@@ -1,0 +1,96 @@
+//! Claims on logins: of several callbacks with the same `state` one completes the login.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    secret::Secret,
+    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
+    web::context::RequestContext,
+};
+
+/// Time between two looks at the claim of another callback for the same login.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Maximum number of looks: a repeated callback waits for five seconds.
+const POLLS: u32 = 25;
+
+/// Claim of one callback on its login.
+pub(super) struct Claim {
+    key: LeaseKey,
+    token: LeaseToken,
+    /// Fixed, and longer than the login can last by any clock.
+    length: Duration,
+}
+
+impl Claim {
+    pub(super) fn new(context: &RequestContext, state: &Secret) -> Self {
+        let settings = context.settings();
+        let namespace = context.state().namespace().bytes();
+        Self {
+            key: LeaseKey::of(namespace, LeaseFamily::Login, &[state.expose().as_bytes()]),
+            token: LeaseToken::random(),
+            length: settings
+                .transaction_lifetime
+                .saturating_add(settings.skew.saturating_mul(2)),
+        }
+    }
+
+    pub(super) fn done(&self) -> Settlement {
+        Settlement::Done {
+            result: Bytes::new(),
+            keep_for: self.length,
+        }
+    }
+
+    /// Takes the claim. While another callback holds it, this one waits, if not too many do and for
+    /// as long as its browser `is_there`.
+    pub(super) async fn take(
+        &self,
+        context: &RequestContext,
+        is_there: impl Fn() -> bool,
+    ) -> Result<Option<Mark>, StoreError> {
+        match self.acquire(context).await? {
+            Acquired::Granted { mark } => Ok(Some(mark)),
+            Acquired::Done(_) => Ok(None),
+            Acquired::Held(_) => match context.waiting_turn() {
+                Some(_turn) => self.wait(context, is_there).await,
+                None => Ok(None),
+            },
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no store tells when another callback has finished"
+    )]
+    async fn wait(
+        &self,
+        context: &RequestContext,
+        is_there: impl Fn() -> bool,
+    ) -> Result<Option<Mark>, StoreError> {
+        for _ in 0..POLLS {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            if !is_there() {
+                break;
+            }
+            match self.acquire(context).await? {
+                Acquired::Granted { mark } => return Ok(Some(mark)),
+                Acquired::Done(_) => return Ok(None),
+                Acquired::Held(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn acquire(&self, context: &RequestContext) -> Result<Acquired, StoreError> {
+        let acquire = context.state().acquire(&self.key, self.token, self.length);
+        acquire.await
+    }
+
+    /// A claim that cannot be settled ends by itself. Until then the login counts as used.
+    pub(super) async fn settle(&self, context: &RequestContext, settlement: Settlement) {
+        let settle = context.state().settle(&self.key, self.token, settlement);
+        let _ = settle.await;
+    }
+}
