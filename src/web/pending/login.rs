@@ -142,6 +142,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_in_a_cookie_is_judged_again() {
+        // case 106
+        let start = Timestamp::from_unix(0);
+        let encoded = PendingLogin::start(start, &ReturnTo::home(), None).encode();
+        let without_path = encoded.strip_suffix(b"/").unwrap();
+        for evil in ["https://evil.example/", "//evil.example", "/\\evil.example"] {
+            let forged = [without_path, evil.as_bytes()].concat();
+            let read = PendingLogin::decode(&forged).unwrap();
+            assert_eq!(read.return_to.as_str(), "/", "{evil}");
+        }
+    }
+
+    #[test]
     fn a_long_path_loses_its_query_and_then_itself() {
         let now = Timestamp::from_unix(0);
         for (path, kept) in [
