@@ -17,12 +17,10 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
     desk::{Act, Desk},
-    faulty_store::{LOGIN, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{LOGIN_KEY, SESSION, Stage, TOKENS, stage, stage_on},
     support::raw,
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
-
-const COOKIE: &str = "__Host-kycport";
-const BINDING: &str = "__Host-kycport-login";
 
 /// Everything that the crate says on this thread, on which a test's app runs too.
 #[derive(Clone, Default)]
@@ -94,14 +92,10 @@ impl Secrets {
         self.0.push((name, value));
     }
 
-    /// What the store holds now: tokens, verifiers, nonces, states.
+    /// What the store holds now: the tokens, and the key that seals logins.
     async fn add_stored(&mut self, stage: &Stage) {
-        for login in stage.store.records(LOGIN).await {
-            for name in ["state", "nonce", "code_verifier"] {
-                let value = login["transaction"][name].as_str().unwrap();
-                self.add(name, value);
-            }
-            self.add("the binding", login["browser"].as_str().unwrap());
+        for keys in stage.store.records(LOGIN_KEY).await {
+            self.add("login key", keys["current"]["key"].as_str().unwrap());
         }
         for tokens in stage.store.records(TOKENS).await {
             for name in ["access_token", "refresh_token"] {
@@ -110,10 +104,28 @@ impl Secrets {
         }
     }
 
+    /// What KYCPort was sent so far: states, nonces, challenges, codes and verifiers.
+    fn add_sent(&mut self, kyc: &MockIssuer) {
+        for request in kyc.requests(Endpoint::Authorize).iter() {
+            for name in ["state", "nonce", "code_challenge"] {
+                self.0
+                    .extend(request.query(name).map(|it| (name, it.into())));
+            }
+        }
+        for request in kyc.requests(Endpoint::Token).iter() {
+            for name in ["code", "code_verifier", "refresh_token"] {
+                self.0
+                    .extend(request.form(name).map(|it| (name, it.into())));
+            }
+        }
+    }
+
     fn add_cookies(&mut self, stage: &Stage, browser: &Browser) {
-        for name in [COOKIE, BINDING] {
-            if let Some(value) = browser.cookie(stage.app.url("/"), name) {
-                self.add(name, value);
+        for (name, value) in browser.cookies(stage.app.url("/")) {
+            if name == SESSION_COOKIE {
+                self.add("session cookie", value);
+            } else if name.starts_with(LOGIN_COOKIES) {
+                self.add("login cookie", value);
             }
         }
     }
@@ -193,7 +205,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     open(&browser, &login, &mut pages).await;
     let callback = browser.start_sign_in(&login, &stage.ada).await.unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
-    secrets.add_stored(&stage).await;
+    secrets.add_cookies(&stage, &browser);
     open(&browser, &callback, &mut pages).await;
     secrets.add_cookies(&stage, &browser);
     secrets.add_stored(&stage).await;
@@ -257,7 +269,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     stage
         .store
         .rewrite(TOKENS, |r| {
-            r["body"]["refresh_token"] = "canary-token".into();
+            r["refresh_token"] = "canary-token".into();
         })
         .await;
     secrets.add("refresh_token", "canary-token");
@@ -266,7 +278,18 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     for token in id_tokens.lock().unwrap().iter() {
         secrets.add("id_token", token.clone());
     }
-    assert!(secrets.0.iter().any(|(name, _)| *name == "id_token"));
+    secrets.add_sent(&stage.kyc);
+    for expected in [
+        "id_token",
+        "login key",
+        "login cookie",
+        "session cookie",
+        "nonce",
+        "code_verifier",
+    ] {
+        let is_known = secrets.0.iter().any(|(name, _)| *name == expected);
+        assert!(is_known, "{expected}");
+    }
     for page in &pages {
         secrets.assert_not_served(page);
     }
@@ -288,6 +311,7 @@ async fn who_is_signed_in_is_all_that_a_script_learns() {
     let mut secrets = Secrets::default();
     secrets.add("client_secret", stage.kyc.client().secret().unwrap());
     secrets.add_stored(&stage).await;
+    secrets.add_sent(&stage.kyc);
     secrets.add_cookies(&stage, &browser);
 
     let me = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
@@ -367,13 +391,15 @@ async fn debug_shows_nothing_either() {
     let builder = kyc
         .config(redirect_uri)
         .tenant_api_key("canary-tenant-key")
-        .webhook_secret("canary-webhook-secret");
+        .webhook_secret("canary-webhook-secret")
+        .store(stage.store.clone());
     let mut shown = vec![format!("{builder:?}")];
     let config = builder.build().unwrap();
     shown.push(format!("{config:?}"));
     let party = RelyingParty::new(config).unwrap();
     shown.push(format!("{party:?}"));
-    shown.push(format!("{:?}", party.session_layer(stage.store.clone())));
+    shown.push(format!("{:?}", party.session_layer()));
+    shown.push(format!("{:?}", party.sessions()));
     shown.push(format!("{:?}", party.bearer_layer()));
 
     let mut secrets = Secrets::default();

@@ -80,7 +80,7 @@ async fn a_session_that_was_ended_is_gone_from_the_store() {
             .unwrap();
         page.assert_status(204);
         for kind in [SESSION, TOKENS] {
-            assert_eq!(stage.store.records(kind).await.len(), 0);
+            assert_eq!(stage.store.bodies(kind).await.len(), 0);
         }
         assert_eq!(me(&stage, &stolen).await, 401);
         let page = stolen.open(stage.app.url("/vault")).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
     // cases 95, 108
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
-        stage.store.fail_on(Op::Delete, SESSION);
+        stage.store.fail_on(Op::Write, SESSION);
         let url = stage.app.url("/auth/logout");
         let page = browser.post_form(&url, &[]).await.unwrap();
         page.assert_status(503);

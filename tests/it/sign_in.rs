@@ -57,7 +57,8 @@ async fn me_tells_the_page_who_is_signed_in() {
     assert_eq!(me["assurance"]["kyc_tier"], "t2");
     assert_eq!(me["assurance"]["aml_clear"], true);
     assert!(
-        me["session"]["ends_at"].as_i64().unwrap() > me["session"]["began_at"].as_i64().unwrap()
+        me["session"]["expires_at"].as_i64().unwrap()
+            > me["session"]["created_at"].as_i64().unwrap()
     );
 }
 

@@ -9,7 +9,10 @@ use kycport::{
 };
 use serde_json::json;
 
-use crate::support::{serve, stage_with};
+use crate::{
+    support::{serve, stage_with},
+    visitor::{LOGIN_COOKIES, set_and_deleted},
+};
 
 const COOKIE: &str = "__Host-kycport";
 
@@ -59,6 +62,14 @@ impl Stage {
         let callback = browser.start_sign_in_verifying(url, who, end).await;
         callback.unwrap().to_string()
     }
+}
+
+/// The response deletes the cookie of its login, and leaves the session cookie as it is.
+fn assert_deletes_the_login_only(page: &Page) {
+    let (set, deleted) = set_and_deleted(page);
+    assert_eq!(set.len(), 0, "{set:?}");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert!(deleted[0].starts_with(LOGIN_COOKIES), "{deleted:?}");
 }
 
 fn paths(page: &Page) -> Vec<&str> {
@@ -227,7 +238,7 @@ async fn somebody_else_who_signs_in_half_way_changes_nothing() {
         let page = stage.browser.sign_in(url, &eve).await.unwrap();
         page.assert_status(403);
         assert!(page.body().contains("somebody else"), "{}", page.body());
-        assert_eq!(page.header("set-cookie"), None);
+        assert_deletes_the_login_only(&page);
         assert_eq!(stage.key(), before);
         assert_eq!(
             stage.whoami(&stage.browser).await.as_deref(),
@@ -279,9 +290,9 @@ async fn a_callback_is_walked_into_once_and_in_its_own_browser() {
 
     stage.browser.get(&callback).await.unwrap().assert_ok();
     let key = stage.key();
-    // The back button: nothing is done twice.
+    // The back button: nothing is done twice, and the person is not held up.
     let again = stage.browser.get(&callback).await.unwrap();
-    assert_eq!(again.assert_ok().url().path(), "/guarded");
+    assert_eq!(again.assert_ok().url().path(), "/");
     assert_eq!(stage.key(), key);
     stage.kyc.requests(Endpoint::Token).assert_count(1);
 }
@@ -417,15 +428,31 @@ async fn who_declines_on_the_way_stays_who_they_were() {
 }
 
 #[tokio::test]
-async fn who_signs_out_half_way_is_signed_in_by_nothing_but_themselves() {
+async fn a_step_up_ends_when_its_person_signs_out() {
     let stage = stage().await;
     let callback = stage.half_way(&stage.ada, Verification::Pass).await;
     stage.browser.get(stage.app.url("/")).await.unwrap();
     let out = stage.app.url("/auth/logout");
     stage.browser.post_form(out, &[]).await.unwrap();
-    // It was Ada who left, and Ada who said yes at KYCPort.
+
+    let page = stage.browser.get(&callback).await.unwrap();
+
+    page.assert_status(400);
+    assert_eq!(stage.whoami(&stage.browser).await, None);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_step_up_outlives_the_session_it_began_with() {
+    let stage = stage().await;
+    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
+    // As after a sign-out in another browser.
+    stage.browser.remove_cookie(COOKIE);
+    // It was Ada who left, and Ada who agreed at KYCPort.
     let page = stage.browser.get(&callback).await.unwrap();
     assert_eq!(page.assert_ok().url().path(), "/guarded");
+    let now = stage.whoami(&stage.browser).await;
+    assert_eq!(now.as_deref(), Some(stage.ada.id()));
 }
 
 #[tokio::test]
@@ -439,7 +466,7 @@ async fn kycport_down_is_503_and_not_a_way_in() {
     stage.kyc.stop().unwrap();
     let page = stage.browser.open(&callback).await.unwrap();
     page.assert_status(503);
-    assert_eq!(page.header("set-cookie"), None);
+    assert_eq!(set_and_deleted(&page).0.len(), 0);
     assert_eq!(
         stage.whoami(&stage.browser).await.as_deref(),
         Some(stage.ada.id())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kycport::{
-    MemoryStore, RelyingParty, TransportError,
+    RelyingParty, TransportError,
     mock::{Endpoint, Fault, MockIssuer, Rule},
     oidc::{ExchangeError, LoginRequest, SignIn, SignInError},
 };
@@ -534,9 +534,8 @@ async fn real_refusals_of_a_strict_issuer_are_typed() {
     );
     assert!(!format!("{error:?}{error}").contains("wrong-secret"));
     // The page says whose fault it is.
-    let store = MemoryStore::default();
     let page_app = kyc
-        .serve(|config| tenant_app(config.client_secret("wrong-secret"), store))
+        .serve(|config| tenant_app(config.client_secret("wrong-secret")))
         .await
         .unwrap();
     let browser = kyc.browser();
