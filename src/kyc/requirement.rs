@@ -311,28 +311,22 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "web")]
     #[test]
-    fn the_newer_is_believed_and_of_two_as_new_the_stricter() {
-        let said = |status, tier, at, source| {
-            Assurance::new(
-                Some(status),
-                Some(tier),
-                Some(true),
-                Timestamp::from_unix(at),
-                source,
-            )
+    fn the_stricter_of_two_results_is_strict_in_each_part() {
+        let said = |status, tier, source| {
+            let at = Timestamp::from_unix(1);
+            Assurance::new(Some(status), Some(tier), Some(true), at, source)
         };
-        let old = said(St::Verified, T::T3, 1, AssuranceSource::IdToken);
-        let new = said(St::Rejected, T::T0, 2, AssuranceSource::Status);
-        assert_eq!(old.clone().or_newer(new.clone()), new);
-        assert_eq!(new.clone().or_newer(old), new);
-        let as_new = said(St::Verified, T::T3, 2, AssuranceSource::Userinfo);
-        assert_eq!(as_new.clone().or_newer(new.clone()), new);
-        assert_eq!(new.clone().or_newer(as_new), new);
-        let lower = said(St::Verified, T::T1, 2, AssuranceSource::Userinfo);
-        let higher = said(St::Verified, T::T2, 2, AssuranceSource::Status);
-        assert_eq!(higher.clone().or_newer(lower.clone()), lower);
-        // Strict in one thing each: then in both.
+        let rejected = said(St::Rejected, T::T0, AssuranceSource::Status);
+        let verified = said(St::Verified, T::T3, AssuranceSource::Userinfo);
+        assert_eq!(verified.clone().stricter(rejected.clone()), rejected);
+        assert_eq!(rejected.clone().stricter(verified), rejected);
+        let lower = said(St::Verified, T::T1, AssuranceSource::Userinfo);
+        let higher = said(St::Verified, T::T2, AssuranceSource::Status);
+        assert_eq!(higher.clone().stricter(lower.clone()), lower);
+        assert_eq!(lower.clone().stricter(higher.clone()), lower);
+        // Each is strict in one part.
         for aml_clear in [None, Some(false)] {
             let suspect = Assurance {
                 aml_clear,
@@ -342,8 +336,8 @@ mod tests {
                 aml_clear,
                 ..lower.clone()
             };
-            assert_eq!(suspect.clone().or_newer(lower.clone()), both);
-            assert_eq!(lower.clone().or_newer(suspect), both);
+            assert_eq!(suspect.clone().stricter(lower.clone()), both);
+            assert_eq!(lower.clone().stricter(suspect), both);
         }
     }
 }
