@@ -86,7 +86,9 @@ impl Probe {
             return works;
         }
         let works = self.state.check().await.is_ok();
-        *last = Some((now, works));
+        // Probes that waited for a slow check share its result, instead of checking one after
+        // another.
+        *last = Some((self.clock.monotonic(), works));
         works
     }
 }
