@@ -1,9 +1,9 @@
-//! Two instances of an app, people with it, and everything that dies: what `tests/it/chaos` says,
+//! Two instances of an app, people with it, and everything that dies: the scene of `tests/it/chaos`,
 //! for longer.
 //!
-//! Run with `cargo bench --bench chaos`; after `--`, `seconds=60` says how long each run is, and
-//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed` which, if not all in turn. The table is the
-//! outcome; it ends with an error if there is a violation, and tells it.
+//! Run with `cargo bench --bench chaos`. After `--`, `seconds=60` sets the length of each run, and
+//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed` choose runs;
+//! without a choice all run in turn. It prints a table, and fails if there is a violation.
 //!
 //! The servers are `redis-server` and `postgres` of this machine, on free ports of loopback, and what
 //! they acknowledge is on the disk: `appendfsync always`, `fsync=on`.
@@ -25,19 +25,24 @@ mod chaos;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
+#[path = "../../tests/it/sqlite_file.rs"]
+mod sqlite_file;
+#[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/it/visitor.rs"]
 mod visitor;
 
 use std::{process::ExitCode, time::Duration};
 
-use app_process::{Kept, Sealing};
-use chaos::{Count, Plan, Report};
+use app_process::Sealing;
+use chaos::{Count, Kept, Plan, Report};
 
-const RUNS: [(&str, Kept, Sealing); 4] = [
+const RUNS: [(&str, Kept, Sealing); 6] = [
     ("redis", Kept::Redis, Sealing::Open),
     ("redis-sealed", Kept::Redis, Sealing::Sealed),
     ("postgres", Kept::Postgres, Sealing::Open),
     ("postgres-sealed", Kept::Postgres, Sealing::Sealed),
+    ("sqlite", Kept::Sqlite, Sealing::Open),
+    ("sqlite-sealed", Kept::Sqlite, Sealing::Sealed),
 ];
 const SECONDS: u64 = 60;
 

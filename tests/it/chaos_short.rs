@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    app_process::{Kept, Sealing, was_asked_for},
-    chaos::{Count, Plan, run},
+    app_process::{Sealing, was_asked_for},
+    chaos::{Count, Kept, Plan, run},
 };
 
 const LENGTH: Duration = Duration::from_secs(10);
@@ -41,20 +41,26 @@ async fn short_run(kept: Kept, sealing: Sealing) {
         Count::LetIn,
         Count::TurnedAway,
         Count::Kills,
-        Count::StoreRestarts,
+        Count::StoreOutages,
     ] {
         assert!(report.of(happens) > 0, "{happens:?}: {rows:#?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_and_two_instances_that_die_lose_nobody_and_let_nobody_in() {
+async fn with_a_redis_and_two_instances_that_die_no_session_is_lost_and_none_returns() {
     // cases 95, 98, 131
     short_run(Kept::Redis, Sealing::Sealed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_and_two_instances_that_die_lose_nobody_and_let_nobody_in() {
+async fn with_a_postgres_and_two_instances_that_die_no_session_is_lost_and_none_returns() {
     // cases 95, 98, 131
     short_run(Kept::Postgres, Sealing::Open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_one_file_and_two_instances_that_die_no_session_is_lost_and_none_returns() {
+    // cases 95, 98, 131
+    short_run(Kept::Sqlite, Sealing::Open).await;
 }

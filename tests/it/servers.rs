@@ -4,7 +4,7 @@
 //! `KYCPORT_REQUIRE_SERVERS=1` makes that a failure.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -55,6 +55,7 @@ wait "$pid"
 pub(crate) struct Server {
     watchdog: Child,
     port: u16,
+    url: fn(u16) -> String,
     shell: fn() -> Option<Command>,
     /// Where it keeps what must survive a stop.
     keep: Option<PathBuf>,
@@ -87,13 +88,27 @@ impl Server {
     /// What Redis asks for; Postgres takes whatever is offered.
     pub(crate) const PASSWORD: &str = "canary-of-the-server";
 
-    fn start(shell: fn() -> Option<Command>, memory: Memory, disk: Disk) -> Option<Self> {
+    fn start_redis(memory: Memory) -> Option<Self> {
+        Self::start(redis_shell, redis_url, memory, Disk::NotAwaited)
+    }
+
+    fn start_postgres(memory: Memory, disk: Disk) -> Option<Self> {
+        Self::start(postgres_shell, postgres_url, memory, disk)
+    }
+
+    fn start(
+        shell: fn() -> Option<Command>,
+        url: fn(u16) -> String,
+        memory: Memory,
+        disk: Disk,
+    ) -> Option<Self> {
         let port = free_port();
         let name = format!("kycport-test-{}-{port}", std::process::id());
         let keep = (memory == Memory::Lasting).then(|| std::env::temp_dir().join(name));
         let mut server = Self {
             watchdog: spawn(shell()?, port, keep.as_deref(), disk),
             port,
+            url,
             shell,
             keep,
             disk,
@@ -115,7 +130,7 @@ impl Server {
 
     fn wait_until_it_listens(&mut self) {
         for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            if self.takes_connections() {
                 return;
             }
             let ended = self.watchdog.try_wait().unwrap();
@@ -125,39 +140,60 @@ impl Server {
         panic!("the server does not listen");
     }
 
+    /// Whether it takes connections. Postgres listens some time before it admits a user.
+    fn takes_connections(&self) -> bool {
+        let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
+        if !self.url().starts_with("postgres") {
+            return true;
+        }
+        let startup = b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0";
+        let mut answer = [0];
+        let answered = socket
+            .write_all(startup)
+            .and_then(|()| socket.read_exact(&mut answer));
+        answered.is_ok() && answer == *b"R"
+    }
+
     /// A Redis of one's own.
     pub(crate) fn redis() -> Option<Self> {
-        Self::start(redis_shell, Memory::Fleeting, Disk::NotAwaited)
+        Self::start_redis(Memory::Fleeting)
     }
 
     /// A Postgres of one's own.
     pub(crate) fn postgres() -> Option<Self> {
-        Self::start(postgres_shell, Memory::Fleeting, Disk::NotAwaited)
+        Self::start_postgres(Memory::Fleeting, Disk::NotAwaited)
     }
 
     /// A Redis of one's own that can be started again, with what it knew.
     pub(crate) fn lasting_redis() -> Option<Self> {
-        Self::start(redis_shell, Memory::Lasting, Disk::NotAwaited)
+        Self::start_redis(Memory::Lasting)
     }
 
     /// A Postgres of one's own that can be started again, with what it knew.
     pub(crate) fn lasting_postgres() -> Option<Self> {
-        Self::start(postgres_shell, Memory::Lasting, Disk::NotAwaited)
+        Self::start_postgres(Memory::Lasting, Disk::NotAwaited)
     }
 
     /// The same, and what it acknowledges is on the disk.
     pub(crate) fn lasting_postgres_on_disk() -> Option<Self> {
-        Self::start(postgres_shell, Memory::Lasting, Disk::Awaited)
+        Self::start_postgres(Memory::Lasting, Disk::Awaited)
     }
 
     /// A Postgres of one's own, and whether it waits for the disk.
     pub(crate) fn postgres_with(disk: Disk) -> Option<Self> {
-        Self::start(postgres_shell, Memory::Fleeting, disk)
+        Self::start_postgres(Memory::Fleeting, disk)
     }
 
     /// Where it listens, on loopback.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// URL of the server, as `KYCPORT_STORE` has it.
+    pub(crate) fn url(&self) -> String {
+        (self.url)(self.port)
     }
 
     /// As the machine dies (`SIGKILL`).
@@ -218,6 +254,17 @@ impl Server {
     }
 }
 
+/// URL of a Redis of the tests.
+pub(crate) fn redis_url(port: u16) -> String {
+    format!("redis://:{}@127.0.0.1:{port}", Server::PASSWORD)
+}
+
+/// URL of a Postgres of the tests.
+pub(crate) fn postgres_url(port: u16) -> String {
+    let password = Server::PASSWORD;
+    format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres")
+}
+
 /// A connected client, which comes back when the server does, and then sends what it could not.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
     redis_pool_that(port, |_| {}).await
@@ -227,8 +274,7 @@ async fn redis_pool_that(
     port: u16,
     more: impl FnOnce(&mut fred::types::Builder),
 ) -> fred::clients::Pool {
-    let url = format!("redis://:{}@127.0.0.1:{port}", Server::PASSWORD);
-    let config = fred::types::config::Config::from_url(&url).unwrap();
+    let config = fred::types::config::Config::from_url(&redis_url(port)).unwrap();
     let mut builder = fred::types::Builder::from_config(config);
     builder.set_policy(ReconnectPolicy::new_constant(0, 50));
     more(&mut builder);
@@ -239,8 +285,7 @@ async fn redis_pool_that(
 
 /// A connected client. The server listens before it lets anybody in, so that is tried again.
 pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
-    let password = Server::PASSWORD;
-    let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
+    let url = postgres_url(port);
     for _ in 0..100 {
         let options = PgPoolOptions::new().max_connections(connections);
         match options.connect(&url).await {

@@ -1,5 +1,4 @@
-//! What goes wrong: instances die and are started again, so does the server that they share, and
-//! KYCPort goes away, is slow, and has enough.
+//! Faults: instances die and are started again, and KYCPort is down, slow, and answers 429.
 
 use std::{
     sync::Arc,
@@ -14,36 +13,20 @@ use super::{
     pass,
     people::Town,
 };
-use crate::{
-    app_process::{AppProcess, Wish},
-    servers::Server,
-};
+use crate::app_process::{AppProcess, Wish};
 
-/// Who ended is looked after so often.
+/// Interval between two looks at the instances.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// One that cannot be started in so many attempts never will be.
-const ATTEMPTS: usize = 200;
-
-/// Starts an instance, while the server that it needs may be away.
-pub(crate) async fn start(wish: &Wish, town: &Town) -> Option<AppProcess> {
-    for attempt in 0.. {
-        if town.is_over() {
-            break;
-        }
-        assert!(attempt < ATTEMPTS, "no instance starts");
-        let wish = wish.clone();
-        let started = tokio::task::spawn_blocking(move || AppProcess::start(&wish)).await;
-        if let Some(app) = started.unwrap() {
-            return Some(app);
-        }
-        pass(WATCH).await;
-    }
-    None
+/// Starts an instance. Its store may be away.
+pub(crate) async fn start(wish: &Wish) -> AppProcess {
+    let wish = wish.clone();
+    let started = tokio::task::spawn_blocking(move || AppProcess::start(&wish));
+    started.await.unwrap()
 }
 
-/// Kills the instances in turn, and starts them again, until the town is over. Gives back those that
-/// live: whoever asks still gets an answer.
+/// Kills the instances in turn, and starts them again, until the town is over. Returns those that
+/// live: requests under way still get their responses.
 #[expect(clippy::disallowed_methods, reason = "it measures real time")]
 pub(crate) async fn of_instances(
     town: Arc<Town>,
@@ -69,36 +52,14 @@ pub(crate) async fn of_instances(
         town.ledger.waits(After::Kill, Instant::now());
         apps[at].kill();
         town.ledger.count(Count::Kills);
-        let Some(app) = start(&wish, &town).await else {
-            return apps;
-        };
+        let app = start(&wish).await;
         balancer.is_at(at, app.port());
         apps[at] = app;
     }
     apps
 }
 
-/// Kills the server, and starts it again with what it wrote down. Gives it back.
-#[expect(clippy::disallowed_methods, reason = "it measures real time")]
-pub(crate) async fn of_store(town: &Town, mut server: Server, away: Duration) -> Server {
-    let mut server = tokio::task::spawn_blocking(move || {
-        server.stop();
-        server
-    })
-    .await
-    .unwrap();
-    pass(away).await;
-    let server = tokio::task::spawn_blocking(move || {
-        server.start_again();
-        server
-    });
-    let server = server.await.unwrap();
-    town.ledger.waits(After::Store, Instant::now());
-    town.ledger.count(Count::StoreRestarts);
-    server
-}
-
-/// KYCPort is down, slow, and has enough, for so long each.
+/// KYCPort is down, then slow, then answers 429, for `each` in turn.
 pub(crate) async fn of_issuer(town: &Town, each: Duration) {
     let kyc = &town.kyc;
     kyc.stop().unwrap();
@@ -114,11 +75,11 @@ pub(crate) async fn of_issuer(town: &Town, each: Duration) {
     drop(slow);
     town.ledger.count(Count::IssuerOutages);
 
-    let enough = [Endpoint::Token, Endpoint::Status].map(|endpoint| {
-        let enough = kyc.on(endpoint).fail(429).retry_after(1);
-        enough.optional().always()
+    let limited = [Endpoint::Token, Endpoint::Status].map(|endpoint| {
+        let limited = kyc.on(endpoint).fail(429).retry_after(1);
+        limited.optional().always()
     });
     pass(each).await;
-    drop(enough);
+    drop(limited);
     town.ledger.count(Count::IssuerOutages);
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::visitor::{Answer, COOKIES};
+use crate::visitor::{Answer, SESSION_COOKIE};
 
 use super::balancer::OWN;
 
@@ -33,7 +33,7 @@ pub(crate) enum Count {
     /// Of the balancer, when an instance died with a request.
     BadGateway,
     Kills,
-    StoreRestarts,
+    StoreOutages,
     IssuerOutages,
 }
 
@@ -112,7 +112,7 @@ impl Ledger {
                 if answer.header("retry-after").is_none() {
                     self.violation(format!("{what}: 503 without Retry-After"));
                 }
-                if answer.cookie(COOKIES[0]).is_some() {
+                if answer.cookie(SESSION_COOKIE).is_some() {
                     self.violation(format!("{what}: 503 touches the cookie"));
                 }
             }
@@ -187,7 +187,7 @@ impl Report {
         }
         rows.extend([
             number("instances killed", Count::Kills),
-            number("store killed", Count::StoreRestarts),
+            number("store killed or locked", Count::StoreOutages),
             number("KYCPort down, slow, 429", Count::IssuerOutages),
             time("a request let in, median", self.times[0]),
             time("a request let in, 99 of 100", self.times[1]),

@@ -1,16 +1,18 @@
 //! Two instances of an app behind a load balancer, people with it, and everything that dies: the
-//! instances, the server that they share, KYCPort. The clients know what they may see:
+//! instances, the store that they share, KYCPort. The clients know what they may see:
 //!
-//! - nobody is let in after an acknowledged sign-out, end of all sessions, or rejection;
+//! - nobody is admitted after an acknowledged sign-out, end of all sessions, or rejection;
 //! - no session that was acknowledged is lost;
-//! - nobody sees another person's answer;
+//! - nobody sees another person's response;
 //! - an instance answers no 5xx but 503, and that with `Retry-After` and without touching the
-//!   cookie; none breaks off and none ends that was not killed.
+//!   cookie; no instance breaks a connection or ends that was not killed;
+//! - an instance starts while its store is away.
 
 mod balancer;
 mod havoc;
 mod ledger;
 mod people;
+mod shared;
 
 use std::{
     sync::{
@@ -26,56 +28,49 @@ use tokio::net::TcpListener;
 use self::{
     balancer::Balancer,
     people::{Citizen, End, Town},
+    shared::Shared,
 };
 use crate::{
-    app_process::{Cache, Kept, Sealing, Wish, migrate},
-    servers::Server,
+    app_process::{Sealing, Wish},
     visitor::Visitor,
 };
 
 pub(crate) use ledger::{Count, Report};
+pub(crate) use shared::Kept;
 
-/// So many stay for the whole run, with two browsers each.
+/// Number of people who stay for the whole run, with two browsers each.
 const RESIDENTS: usize = 6;
-/// So many come and go at any time.
+/// Number of people who come and go at any time.
 const PASSERS_BY: usize = 8;
 
-/// What a run is like.
+/// Plan of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) kept: Kept,
     pub(crate) sealing: Sealing,
     pub(crate) length: Duration,
-    /// How this binary is started again to be an instance.
+    /// Arguments with which this binary becomes an instance.
     pub(crate) arguments: &'static [&'static str],
 }
 
-/// None if the server is not installed here.
+/// Runs; `None` if the server is not installed here.
 pub(crate) async fn run(plan: Plan) -> Option<Report> {
-    let server = match plan.kept {
-        Kept::Redis => Server::lasting_redis()?,
-        _ => Server::lasting_postgres_on_disk()?,
-    };
-    if plan.kept == Kept::Postgres {
-        migrate(&server.postgres_pool().await).await;
-    }
+    let shared = Shared::start(plan.kept)?;
     let kyc = MockIssuer::start().await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let wish = Wish {
-        kept: plan.kept,
-        store_port: server.port(),
+        store: shared.url(),
         sealing: plan.sealing,
-        cache: Cache::Shared,
         environment: kyc.environment(format!("{origin}/auth/callback")),
-        stands_at: None,
+        session_lifetime: None,
         arguments: plan.arguments,
     };
     let town = Arc::new(Town::new(kyc, Visitor::new(origin)));
     let balancer = Balancer::new();
     let proxy = balancer.serve(listener);
-    let first = havoc::start(&wish, &town).await?;
-    let second = havoc::start(&wish, &town).await?;
+    let first = havoc::start(&wish).await;
+    let second = havoc::start(&wish).await;
     balancer.is_at(0, first.port());
     balancer.is_at(1, second.port());
 
@@ -106,7 +101,7 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
     pass(part * 2).await;
     havoc::of_issuer(&town, part / 2).await;
     pass(part * 2 + part / 2).await;
-    let server = havoc::of_store(&town, server, part / 2).await;
+    let shared = shared.goes_away(&town, part / 2).await;
     pass(part * 5 + part / 2).await;
     for resident in &residents {
         resident.is_still_there().await;
@@ -118,14 +113,14 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
     let apps = deaths.await.unwrap();
     proxy.abort();
     drop(apps);
-    drop(server);
+    drop(shared);
     for _ in 0..balancer.broken_off() {
         town.ledger.violation("an instance broke off");
     }
     Some(town.ledger.report())
 }
 
-/// One after the other, each in another way.
+/// People live one after the other, each with another end.
 async fn come_and_go(town: Arc<Town>, born: Arc<AtomicUsize>) {
     while !town.is_over() {
         let number = born.fetch_add(1, Ordering::SeqCst);
@@ -151,7 +146,7 @@ async fn live(citizen: &Arc<Citizen>, is_below: bool, end: End) {
             citizen.looks_around().await;
         }
         citizen.ends(end).await;
-        // Who was signed out may come back, and is not taken for who they were.
+        // A person who was signed out may come back, with another session.
         citizen.looks_around().await;
         if !matches!(end, End::Rejected) {
             citizen.signs_in().await;

@@ -22,7 +22,7 @@ use super::{
     ledger::{Count, Ledger},
     pass,
 };
-use crate::visitor::{Answer, COOKIES, Visitor, session_cookie};
+use crate::visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie};
 
 /// Between two attempts at the same.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -211,8 +211,8 @@ impl Citizen {
             return self.starts_over().await;
         }
         self.count(Count::LoginsBegun);
-        let browser = begun.cookie(COOKIES[1]).unwrap_or_default();
-        let cookies = format!("{own}; {}={browser}", COOKIES[1]);
+        let started = begun.login_cookie().unwrap_or_default();
+        let cookies = format!("{own}; {started}");
         let cookies = cookies.trim_start_matches("; ");
         let allowed = town.visitor.allow(sent_to, self.person.id(), verification);
         let Some(callback) = allowed.await else {
@@ -229,7 +229,7 @@ impl Citizen {
                 return false;
             };
             may_have_arrived |= back.header(SECOND).is_some();
-            match (back.status, back.cookie(COOKIES[0])) {
+            match (back.status, back.cookie(SESSION_COOKIE)) {
                 (303, Some(key)) => {
                     if let Some(old) = &old {
                         old.is_over.raise();
