@@ -12,21 +12,24 @@ use axum::{Extension, Json, Router, http::Method, routing::get};
 use kycport::{
     Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
     RunningApp,
-    kyc::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey},
     mock::{Browser, Endpoint, Fault, MockIssuer, On, Page, Person},
     web::Assured,
 };
 use serde_json::{Value, json};
 
-use crate::support::{BrokenCache, stage};
+use crate::{
+    faulty_store::{ASSURANCE, FaultyStore, Op},
+    support::stage,
+};
 
 /// The mock, and an app that counts how often a guarded handler ran.
 struct Stage {
     kyc: MockIssuer,
     app: RunningApp,
     ran: Arc<AtomicUsize>,
-    /// The app itself, for many requests at once without sockets.
+    /// The app itself, for many simultaneous requests without sockets.
     router: Router,
+    store: FaultyStore,
 }
 
 /// How an app's configuration differs from what the mock offers.
@@ -39,12 +42,23 @@ impl Stage {
     }
 
     async fn on(kyc: MockIssuer, more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let clock = Arc::new(kyc.clock().clone());
+        let store = FaultyStore::over(MemoryStore::new(100_000, clock));
+        Self::over(store, kyc, more).await
+    }
+
+    /// The app over a store of the test's own.
+    async fn over(
+        store: FaultyStore,
+        kyc: MockIssuer,
+        more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    ) -> Self {
         let ran = Arc::new(AtomicUsize::new(0));
-        let store = MemoryStore::new(100_000, Arc::new(kyc.clock().clone()));
         let mut router = Router::new();
         let app = kyc
             .serve(|config| {
-                let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
+                let config = more(config).store(store.clone());
+                let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
                 let t2 = || kycport.require(KycTier::T2);
                 router = Router::new()
                     .route("/guarded", get(handler).route_layer(t2()))
@@ -61,7 +75,7 @@ impl Stage {
                     .route("/", get(async || "home"))
                     .layer(Extension(Arc::clone(&ran)))
                     .merge(kycport.router())
-                    .layer(kycport.session_layer(store));
+                    .layer(kycport.session_layer());
                 router.clone()
             })
             .await
@@ -71,6 +85,7 @@ impl Stage {
             app,
             ran,
             router,
+            store,
         }
     }
 
@@ -685,10 +700,12 @@ async fn a_token_that_userinfo_never_takes_sends_nobody_in_circles() {
 }
 
 #[tokio::test]
-async fn a_cache_that_does_not_work_costs_questions_and_lets_nobody_in() {
-    let stage = Stage::new(|config| once(config).assurance_cache(BrokenCache)).await;
+async fn answers_that_the_store_does_not_take_cost_questions_and_admit_nobody_else() {
+    let stage = Stage::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
+    stage.kyc.clock().advance(Duration::from_secs(601));
+    stage.store.fail_on(Op::Write, ASSURANCE);
     for asked in 1..=3 {
         stage.page(&browser, "/guarded").await.assert_ok();
         assert_eq!(stage.asked(), asked);
@@ -701,50 +718,35 @@ async fn a_cache_that_does_not_work_costs_questions_and_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_cache_for_one_serves_many() {
-    let stage = Stage::new(|config| config.assurance_cache(MemoryCache::new(1))).await;
+async fn an_assurance_that_the_store_has_lost_costs_a_question() {
+    let stage = Stage::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let eve = stage.kyc.person("eve").create();
     let (of_ada, of_eve) = (stage.signed_in(&ada).await, stage.signed_in(&eve).await);
+    stage.store.remove(ASSURANCE).await;
     stage.page(&of_ada, "/guarded").await.assert_ok();
     stage.page(&of_eve, "/guarded").await.assert_ok();
+    assert_eq!(stage.asked(), 2);
     eve.reject();
+    stage.store.remove(ASSURANCE).await;
     stage.page(&of_ada, "/guarded").await.assert_ok();
     stage.fetch(&of_eve, "/guarded").await.assert_status(401);
     stage.page(&of_ada, "/guarded").await.assert_ok();
     stage.fetch(&of_eve, "/guarded").await.assert_status(401);
+    assert_eq!(stage.ran(), 4);
+    stage.store.remove(ASSURANCE).await;
+    stage.kyc.stop().unwrap();
+    assert_not_known(&stage.page(&of_ada, "/guarded").await, "lost and down");
+    assert_eq!(stage.ran(), 4);
 }
 
 #[tokio::test]
-async fn the_cache_is_shared_by_instances_and_told_apart_by_tenant() {
-    #[derive(Debug, Clone)]
-    struct Shared(Arc<MemoryCache>);
-
-    #[async_trait::async_trait]
-    impl AssuranceCache for Shared {
-        async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-            self.0.get(person).await
-        }
-
-        async fn put(&self, person: &PersonKey, it: Assurance) -> Result<(), CacheUnavailable> {
-            self.0.put(person, it).await
-        }
-
-        async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
-            self.0.forget(person).await
-        }
-    }
-    let shared = Shared(Arc::new(MemoryCache::new(10)));
-    let cache = shared.clone();
-    let one = Stage::new(|config| config.assurance_cache(cache)).await;
-    let cache = shared.clone();
-    let two = Stage::on(one.kyc.clone(), |config| {
-        cold(config).assurance_cache(cache)
-    })
-    .await;
+async fn instances_share_the_latest_assurance() {
+    let one = Stage::new(|config| config).await;
+    let two = Stage::over(one.store.clone(), one.kyc.clone(), cold).await;
     let ada = one.kyc.person("ada").create();
     let (first, second) = (one.signed_in(&ada).await, two.signed_in(&ada).await);
-    // What one heard at sign-in the other acts on.
+    // The second sign-in told nothing of the verification. The first one did, at the other instance.
     two.page(&second, "/guarded").await.assert_ok();
     assert_eq!(two.asked(), 0);
     ada.reject();

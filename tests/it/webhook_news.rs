@@ -1,4 +1,4 @@
-//! An event is felt by the person's live sessions at once, and never raises what is known.
+//! An event changes what the person's live sessions see, and never raises it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,20 +6,22 @@ use axum::{Json, Router, routing::get};
 use kycport::{
     Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
     cases::{CaptureFile, Upload, Waited},
-    kyc::{AssuranceCache as _, MemoryCache, PersonKey},
     mock::{Browser, Endpoint, MockIssuer, Person, samples},
     wire::cases::Outcome,
 };
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, SECRET, answer, deliver, event, event_at};
+use crate::{
+    desk::{Desk, SECRET, answer, deliver, event, event_at},
+    faulty_store::{ASSURANCE, FaultyStore},
+};
 
 struct Stage {
     kyc: MockIssuer,
     app: RunningApp,
     ada: Person,
     browser: Browser,
-    cache: MemoryCache,
+    store: FaultyStore,
     key: WithKey,
 }
 
@@ -30,13 +32,14 @@ enum WithKey {
 }
 
 impl Stage {
-    /// Ada is verified at t2 and signed in, and the cache knows it.
+    /// Ada is verified at t2 and signed in.
     async fn new(key: WithKey) -> Self {
         let kyc = MockIssuer::start().await;
         kyc.clock().freeze();
         let ada = kyc.person("ada").tier(KycTier::T2).create();
-        let cache = MemoryCache::default();
-        let app = instance(&kyc, &cache, key).await;
+        let clock = Arc::new(kyc.clock().clone());
+        let store = FaultyStore::over(MemoryStore::new(1000, clock));
+        let app = instance(&kyc, &store, key).await;
         let browser = kyc.browser();
         browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
         let stage = Self {
@@ -44,7 +47,7 @@ impl Stage {
             app,
             ada,
             browser,
-            cache,
+            store,
             key,
         };
         assert_eq!(stage.guarded().await, 200);
@@ -77,19 +80,19 @@ impl Stage {
     }
 }
 
-async fn instance(kyc: &MockIssuer, cache: &MemoryCache, key: WithKey) -> RunningApp {
-    let (own, cache) = (kyc.clone(), cache.clone());
-    let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
+async fn instance(kyc: &MockIssuer, store: &FaultyStore, key: WithKey) -> RunningApp {
+    let (own, store) = (kyc.clone(), store.clone());
     let app = move |config: kycport::ConfigBuilder| {
-        let config = config
-            .webhook_secret(SECRET)
-            .retries(1, Duration::from_millis(1), Duration::from_secs(5))
-            .assurance_cache(cache);
+        let config = config.webhook_secret(SECRET).retries(
+            1,
+            Duration::from_millis(1),
+            Duration::from_secs(5),
+        );
         let config = match key {
             WithKey::Tenant => config,
             WithKey::None => without_key(&own, config.build().unwrap().redirect_uri().as_str()),
         };
-        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let kycport = RelyingParty::new(config.store(store).build().unwrap()).unwrap();
         let desk = Desk::default();
         let webhooks = kycport.webhooks(move |delivery| desk.clone().handle(delivery));
         let guard = kycport.require(KycTier::T2);
@@ -102,7 +105,7 @@ async fn instance(kyc: &MockIssuer, cache: &MemoryCache, key: WithKey) -> Runnin
             )
             .merge(kycport.router())
             .route_service("/webhooks/kycport", webhooks.build().unwrap())
-            .layer(kycport.session_layer(store))
+            .layer(kycport.session_layer())
     };
     kyc.serve(app).await.unwrap()
 }
@@ -118,10 +121,10 @@ fn without_key(kyc: &MockIssuer, redirect_uri: &str) -> kycport::ConfigBuilder {
 }
 
 #[tokio::test]
-async fn a_rejection_locks_the_open_session_at_once() {
+async fn a_rejection_locks_the_open_session() {
     let stage = Stage::new(WithKey::Tenant).await;
     stage.ada.reject();
-    // Without the event the cache would be believed for its ten minutes.
+    // Without the event the recorded result would be used for ten minutes.
     assert_eq!(
         (stage.felt().await, stage.guarded().await),
         (json!("verified"), 200)
@@ -143,9 +146,9 @@ async fn a_rejection_locks_the_open_session_at_once() {
 }
 
 #[tokio::test]
-async fn every_instance_that_shares_the_cache_feels_it() {
+async fn an_event_reaches_every_instance_on_the_store() {
     let stage = Stage::new(WithKey::Tenant).await;
-    let other = instance(&stage.kyc, &stage.cache, stage.key).await;
+    let other = instance(&stage.kyc, &stage.store, stage.key).await;
     stage.ada.reject();
     let url = other.url("/webhooks/kycport");
     let event = stage.event("evt_1", "rejected");
@@ -271,16 +274,11 @@ async fn bad_news_that_is_ahead_of_our_clock_is_felt_now() {
 async fn good_news_of_somebody_of_whom_nothing_is_known_lets_nobody_in() {
     // decision 11
     let stage = Stage::new(WithKey::Tenant).await;
-    let person = PersonKey {
-        issuer: stage.kyc.issuer().to_owned(),
-        client_id: stage.kyc.client().id().to_owned(),
-        subject: stage.ada.id().to_owned(),
-    };
-    stage.cache.forget(&person).await.unwrap();
+    stage.store.remove(ASSURANCE).await;
     let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
     let event = stage.event("evt_1", "verified");
     assert_eq!(stage.deliver(&event).await.0, 503);
-    assert_eq!(stage.cache.get(&person).await, Ok(None));
+    assert!(stage.store.records(ASSURANCE).await.is_empty());
     assert_eq!(stage.guarded().await, 503);
 }
 

@@ -1,71 +1,28 @@
-//! News that the assurance cache does not take is not acknowledged: what it held before would be
-//! believed for as long as it is not too old.
+//! An event whose result the store does not take is not acknowledged: sessions would use the previous
+//! result for as long as it is not too old.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use kycport::{
-    Assurance, Config, ConfigBuilder, KycTier, MemoryStore, RelyingParty,
-    kyc::{AssuranceCache, CacheUnavailable, MemoryCache, PersonKey},
+    Config, ConfigBuilder, KycTier, MemoryStore, RelyingParty,
     mock::{Endpoint, MockIssuer},
 };
 
 use crate::{
     desk::{SECRET, answer, deliver, event},
+    faulty_store::{ASSURANCE, FaultyStore, Op},
     support::tenant_app_of,
 };
 
-/// What is the matter with a cache.
+/// What is wrong with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// It can be read alone.
-    ReadOnly,
-    /// It takes nothing, and can forget: a Redis at `maxmemory`.
-    Full,
-    /// It never answers a write.
+    /// It takes no assurance, and other records.
+    RefusesWrites,
+    /// It never answers a write of an assurance.
     Hangs,
-}
-
-/// A cache that is in trouble for a while.
-#[derive(Debug, Clone)]
-struct Troubled {
-    inner: MemoryCache,
-    trouble: Trouble,
-    is_now: Arc<AtomicBool>,
-}
-
-impl Troubled {
-    async fn writable(&self) -> Result<(), CacheUnavailable> {
-        if !self.is_now.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        match self.trouble {
-            Trouble::ReadOnly | Trouble::Full => Err(CacheUnavailable),
-            Trouble::Hangs => std::future::pending().await,
-        }
-    }
-}
-
-#[async_trait]
-impl AssuranceCache for Troubled {
-    async fn get(&self, person: &PersonKey) -> Result<Option<Assurance>, CacheUnavailable> {
-        self.inner.get(person).await
-    }
-
-    async fn put(&self, person: &PersonKey, assurance: Assurance) -> Result<(), CacheUnavailable> {
-        self.writable().await?;
-        self.inner.put(person, assurance).await
-    }
-
-    async fn forget(&self, person: &PersonKey) -> Result<(), CacheUnavailable> {
-        if self.trouble != Trouble::Full {
-            self.writable().await?;
-        }
-        self.inner.forget(person).await
-    }
+    /// It takes the write, and its answer is lost.
+    LosesAnswers,
 }
 
 /// What KYCPort says when it is asked about the person.
@@ -87,25 +44,19 @@ fn without_key(kyc: &MockIssuer, config: ConfigBuilder) -> ConfigBuilder {
         .clock(kyc.clock().clone())
 }
 
-async fn a_rejection_that_is_not_kept(asked: Asked, trouble: Trouble) {
+async fn a_rejection_that_is_not_recorded(asked: Asked, trouble: Trouble) {
     let kyc = MockIssuer::start().await;
-    let cache = Troubled {
-        inner: MemoryCache::default(),
-        trouble,
-        is_now: Arc::default(),
-    };
-    let (own, kept_in) = (kyc.clone(), cache.clone());
-    let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
+    let store = FaultyStore::over(MemoryStore::new(1000, Arc::new(kyc.clock().clone())));
+    let (own, kept_in) = (kyc.clone(), store.clone());
     let app = kyc.serve(move |config| {
         let config = match asked {
             Asked::NoKey => without_key(&own, config),
             Asked::Answers | Asked::Refuses => config,
         };
-        let config = config.webhook_secret(SECRET).assurance_cache(kept_in);
+        let config = config.webhook_secret(SECRET).store(kept_in);
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let webhooks = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
-        tenant_app_of(&kycport, kycport.session_layer(store))
-            .route_service("/webhooks/kycport", webhooks.build().unwrap())
+        tenant_app_of(&kycport).route_service("/webhooks/kycport", webhooks.build().unwrap())
     });
     let app = app.await.unwrap();
     let ada = kyc.person("ada").tier(KycTier::T2).create();
@@ -123,26 +74,34 @@ async fn a_rejection_that_is_not_kept(asked: Asked, trouble: Trouble) {
     let rejected = event(&kyc, "evt_1", &ada, "rejected");
     let url = app.url("/webhooks/kycport");
     let delivered = async || answer(deliver(&url, &rejected).await).await;
-    cache.is_now.store(true, Ordering::SeqCst);
+    match trouble {
+        Trouble::RefusesWrites => store.fail_on(Op::Write, ASSURANCE),
+        Trouble::Hangs => drop(store.hold(Op::Write, ASSURANCE)),
+        // What was heard, and what KYCPort answered.
+        Trouble::LosesAnswers => (0..2).for_each(|_| store.lose_answer(Op::Write, ASSURANCE)),
+    }
     let unavailable = (503, "store_unavailable".to_owned());
     assert_eq!(delivered().await, unavailable, "{asked:?} {trouble:?}");
-    // That is why.
-    if trouble != Trouble::Full {
-        assert_eq!(guarded().await, 200, "{asked:?} {trouble:?}");
-    }
+    // The previous result stands, if the write was not made.
+    let is_still_admitted = trouble != Trouble::LosesAnswers;
+    assert_eq!(
+        guarded().await == 200,
+        is_still_admitted,
+        "{asked:?} {trouble:?}"
+    );
 
-    cache.is_now.store(false, Ordering::SeqCst);
+    store.heal();
     assert_eq!(delivered().await.0, 200, "{asked:?}");
     assert_ne!(guarded().await, 200, "{asked:?}");
 }
 
 #[tokio::test]
-async fn a_rejection_that_could_not_be_kept_comes_again() {
+async fn kycport_redelivers_a_rejection_that_was_not_recorded() {
     // case 95
     for asked in [Asked::Answers, Asked::Refuses, Asked::NoKey] {
-        a_rejection_that_is_not_kept(asked, Trouble::ReadOnly).await;
-        a_rejection_that_is_not_kept(asked, Trouble::Full).await;
+        a_rejection_that_is_not_recorded(asked, Trouble::RefusesWrites).await;
+        a_rejection_that_is_not_recorded(asked, Trouble::LosesAnswers).await;
     }
-    // Within the time that a handler has, and none of the handler's doing.
-    a_rejection_that_is_not_kept(Asked::NoKey, Trouble::Hangs).await;
+    // The store's limit of 5 s is shorter than that of a handler.
+    a_rejection_that_is_not_recorded(Asked::NoKey, Trouble::Hangs).await;
 }
