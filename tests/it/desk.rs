@@ -6,7 +6,6 @@ use std::{
     fmt::Debug,
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use kycport::{

@@ -8,14 +8,15 @@ use kycport::{
     Clock as _, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, TestClock,
     mock::{MockIssuer, Person},
     web::{UnknownEvents, WebhookReceiver, WebhookReceiverBuilder},
-    webhook::{AgeLimit, DeliveryTiming, MemoryReplayStore, WebhookVerifier},
+    webhook::{AgeLimit, DeliveryTiming, WebhookVerifier},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::desk::{
-    Act, Desk, FaultyReplayStore, SECRET, Step, answer, deliver, event, event_at, post, signed,
+use crate::{
+    desk::{Act, Desk, SECRET, answer, deliver, event, event_at, post, signed},
+    faulty_store::{EVENT, FaultyStore, Op},
 };
 
 /// A tenant's app with one receiver.
@@ -24,7 +25,7 @@ struct Stage {
     app: RunningApp,
     desk: Desk,
     ada: Person,
-    store: FaultyReplayStore,
+    store: FaultyStore,
 }
 
 impl Stage {
@@ -64,28 +65,29 @@ impl Stage {
     }
 }
 
-fn store(clock: &TestClock) -> FaultyReplayStore {
-    FaultyReplayStore::new(MemoryReplayStore::new(1000, Arc::new(clock.clone())))
+fn store(clock: &TestClock) -> FaultyStore {
+    FaultyStore::over(MemoryStore::new(1000, Arc::new(clock.clone())))
 }
 
 /// One instance.
 async fn serve(
     kyc: &MockIssuer,
     desk: &Desk,
-    store: &FaultyReplayStore,
+    store: &FaultyStore,
     more: impl FnOnce(WebhookReceiverBuilder) -> WebhookReceiverBuilder,
 ) -> RunningApp {
     let (desk, store) = (desk.clone(), store.clone());
     let app = |config: kycport::ConfigBuilder| {
         let config = config
             .webhook_secret(SECRET)
-            .previous_webhook_secret("the secret that was here before");
+            .previous_webhook_secret("the secret that was here before")
+            .store(store);
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let receiver = kycport.webhooks(move |delivery| desk.clone().handle(delivery));
-        let receiver = more(receiver.replay_store(store)).build().unwrap();
+        let receiver = more(receiver).build().unwrap();
         Router::new()
             .route_service("/webhooks/kycport", receiver)
-            .layer(kycport.session_layer(MemoryStore::default()))
+            .layer(kycport.session_layer())
     };
     kyc.serve(app).await.unwrap()
 }
@@ -153,9 +155,10 @@ async fn what_is_not_kycports_reaches_nobody() {
     headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     assert_eq!(stage.post(headers, gzip).await.0, 401);
     assert!(stage.desk.begun().is_empty());
-    assert!(
-        stage.store.inner.is_empty(),
-        "the store was asked before the MAC was judged"
+    assert_eq!(
+        stage.store.operations(),
+        0,
+        "the store was asked before the signature was verified"
     );
     // And the same bytes pass, in every spelling of the signature that is taken.
     for headers in [
@@ -200,7 +203,7 @@ async fn what_is_kycports_and_no_event_of_our_time_takes_no_effect() {
     let got = stage.post(signed(bytes), bytes.to_vec()).await;
     assert_eq!(got, (400, "unreadable".to_owned()));
     assert!(stage.desk.begun().is_empty());
-    assert!(stage.store.inner.is_empty());
+    assert_eq!(stage.store.operations(), 0);
 }
 
 #[tokio::test]
@@ -480,7 +483,7 @@ async fn a_store_that_is_down_handles_nothing_and_loses_nothing() {
     // cases 95, 131
     let stage = Stage::new().await;
     let event = stage.event("evt_1");
-    stage.store.fail(Step::Begin, 1);
+    stage.store.fail_times(Op::Acquire, EVENT, 1);
     let response = deliver(&stage.url(), &event).await;
     assert_eq!(response.headers()["retry-after"], "5");
     assert_eq!(
@@ -498,12 +501,12 @@ async fn a_store_that_dies_between_claim_and_completion() {
     let stage = Stage::new().await;
     let event = stage.event("evt_1");
     // A blip is not even noticed.
-    stage.store.fail(Step::Complete, 2);
+    stage.store.fail_times(Op::Settle, EVENT, 2);
     assert_eq!(stage.deliver(&event).await.0, 200);
     // If it stays down, KYCPort comes again, and the event takes effect again when the lease ends:
     // whether it did before can no longer be known.
     let event = stage.event("evt_2");
-    stage.store.fail(Step::Complete, 3);
+    stage.store.fail_times(Op::Settle, EVENT, 3);
     assert_eq!(
         stage.deliver(&event).await,
         (503, "not_remembered".to_owned())
@@ -519,7 +522,7 @@ async fn an_event_that_cannot_be_given_back_comes_back_with_the_end_of_its_lease
     // case 131
     let stage = Stage::new().await;
     let event = stage.event("evt_1");
-    stage.store.fail(Step::Release, 1);
+    stage.store.fail_times(Op::Settle, EVENT, 1);
     stage.desk.next(Act::Fail);
     assert_eq!(stage.deliver(&event).await.0, 500);
     assert_eq!(stage.deliver(&event).await.0, 409);
@@ -563,7 +566,7 @@ async fn a_type_that_nobody_knows_is_acknowledged() {
     event["type"] = json!("kyc.\u{1b}[31msomething_new\r\n");
     assert_eq!(stage.deliver(&event).await.0, 200);
     assert!(stage.desk.begun().is_empty());
-    assert!(stage.store.inner.is_empty());
+    assert_eq!(stage.store.operations(), 0);
 
     let stage = Stage::with(|it| it.unknown_events(UnknownEvents::Handle)).await;
     assert_eq!(stage.deliver(&event).await.0, 200);

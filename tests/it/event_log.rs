@@ -1,0 +1,443 @@
+//! The event log: an event takes effect once, on every engine.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use kycport::{
+    MemoryStore, TestClock, Timestamp,
+    mock::MockIssuer,
+    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Store, StoreError},
+    webhook::{BeginOutcome, EventKey, EventLease, EventLog, SettleOutcome},
+};
+
+use crate::{
+    engines::Engine,
+    faulty_store::{EVENT, FaultyStore, Op},
+    stages::Named,
+};
+
+const LEASE: Duration = Duration::from_secs(60);
+const RETENTION: Duration = Duration::from_secs(97 * 3600);
+
+/// Number of simultaneous callers.
+const CROWD: usize = 100;
+
+fn memory() -> (EventLog, TestClock) {
+    let clock = TestClock::new();
+    let store = MemoryStore::new(100, Arc::new(clock.clone()));
+    (EventLog::new(store, "orders"), clock)
+}
+
+/// An event that no other test has.
+fn unique() -> EventKey {
+    EventKey::of(&format!("{:?}", LeaseToken::random().0))
+}
+
+/// Begins with an event that is free.
+async fn acquire(log: &EventLog, event: &EventKey) -> EventLease {
+    match log.begin(event, LEASE, RETENTION).await.unwrap() {
+        BeginOutcome::Acquired(lease) => lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn assert_done(log: &EventLog, event: &EventKey) {
+    let begun = log.begin(event, LEASE, RETENTION).await;
+    assert_eq!(begun, Ok(BeginOutcome::Done));
+}
+
+/// Asserts that another caller has the event. Returns for how long at most.
+async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
+    match log.begin(event, LEASE, RETENTION).await.unwrap() {
+        BeginOutcome::InFlight(left) => left,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An engine, and the time that its clock shows.
+struct Stage {
+    store: FaultyStore,
+    kyc: MockIssuer,
+}
+
+impl Stage {
+    fn log(&self) -> EventLog {
+        EventLog::new(self.store.clone(), "orders")
+    }
+
+    /// Lets time pass for the engine.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no test moves the clock of a server"
+    )]
+    async fn pass(&self, by: Duration) {
+        if self.store.properties().name == "memory" {
+            self.kyc.clock().advance(by);
+        } else {
+            tokio::time::sleep(by).await;
+        }
+    }
+}
+
+/// Plays the scene on every engine that is installed here.
+async fn everywhere(scene: impl AsyncFn(Stage)) {
+    let kyc = MockIssuer::start().await;
+    for engine in Engine::all(&kyc).await {
+        let _named = Named(engine.name());
+        let stage = Stage {
+            store: engine.faulty_store(),
+            kyc: kyc.clone(),
+        };
+        scene(stage).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_done_after_its_completion() {
+    // case 130
+    everywhere(async |stage| {
+        let log = stage.log();
+        let event = unique();
+        let lease = acquire(&log, &event).await;
+        assert_eq!(lease.event(), &event);
+        assert_eq!(lease.retention(), RETENTION);
+        let left = in_flight(&log, &event).await;
+        assert!(left <= LEASE && left > LEASE / 2, "{left:?}");
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+        // Completing again changes nothing.
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        // What is done cannot be given back.
+        assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
+        assert_done(&log, &event).await;
+        // Other events are free.
+        acquire(&log, &unique()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_released_is_acquired_again() {
+    // case 131
+    everywhere(async |stage| {
+        let log = stage.log();
+        let event = unique();
+        let lease = acquire(&log, &event).await;
+        assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Applied));
+        let second = acquire(&log, &event).await;
+        assert_ne!(lease, second);
+        // The first lease settles nothing any more.
+        assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
+        in_flight(&log, &event).await;
+        assert_eq!(log.complete(&second).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_released_event_is_not_completed() {
+    everywhere(async |stage| {
+        let log = stage.log();
+        let event = unique();
+        let lease = acquire(&log, &event).await;
+        assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Applied));
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
+        acquire(&log, &event).await;
+    })
+    .await;
+}
+
+/// Of many simultaneous callers, each in a task of its own, one handles the event.
+async fn assert_one_effect(log: EventLog) {
+    let event = unique();
+    let effects = Arc::new(AtomicUsize::new(0));
+    let deliveries = (0..CROWD).map(|_| {
+        let (log, event, effects) = (log.clone(), event.clone(), Arc::clone(&effects));
+        tokio::spawn(async move {
+            let begun = log.begin(&event, LEASE, RETENTION).await.unwrap();
+            if let BeginOutcome::Acquired(lease) = begun {
+                effects.fetch_add(1, Ordering::SeqCst);
+                let settled = log.complete(&lease).await.unwrap();
+                assert_eq!(settled, SettleOutcome::Applied);
+            }
+        })
+    });
+    for delivery in deliveries.collect::<Vec<_>>() {
+        delivery.await.unwrap();
+    }
+    assert_eq!(effects.load(Ordering::SeqCst), 1);
+    assert_done(&log, &event).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_simultaneous_deliveries_one_takes_effect() {
+    // case 130
+    everywhere(async |stage| assert_one_effect(stage.log()).await).await;
+}
+
+#[tokio::test]
+async fn receivers_of_one_name_share_events_and_others_do_not() {
+    // case 130
+    everywhere(async |stage| {
+        let (one, same) = (stage.log(), stage.log());
+        let other = EventLog::new(stage.store.clone(), "mails");
+        let event = unique();
+        let lease = acquire(&one, &event).await;
+        in_flight(&same, &event).await;
+        let at_other = acquire(&other, &event).await;
+        // A lease belongs to the event, whichever instance settles it.
+        assert_eq!(same.complete(&lease).await, Ok(SettleOutcome::Applied));
+        assert_done(&one, &event).await;
+        in_flight(&other, &event).await;
+        assert_eq!(other.release(&at_other).await, Ok(SettleOutcome::Applied));
+        acquire(&other, &event).await;
+        assert_done(&same, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_and_events_are_not_confused_with_each_other() {
+    let (one, _) = memory();
+    let store = MemoryStore::default();
+    let logs = ["a", "ab", ""].map(|name| EventLog::new(store.clone(), name));
+    for log in &logs {
+        acquire(log, &EventKey::of("event")).await;
+    }
+    acquire(&one, &EventKey::of("event")).await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_leaves_the_event_to_the_next_attempt() {
+    // case 131
+    everywhere(async |stage| {
+        let (log, event) = (stage.log(), unique());
+        let short = Duration::from_millis(200);
+        let begun = log.begin(&event, short, RETENTION).await;
+        let Ok(BeginOutcome::Acquired(first)) = begun else {
+            panic!("{begun:?}");
+        };
+        let left = in_flight(&log, &event).await;
+        assert!(left <= short, "{left:?}");
+        stage.pass(2 * short).await;
+        let second = acquire(&log, &event).await;
+        assert_eq!(log.complete(&first).await, Ok(SettleOutcome::Lost));
+        assert_eq!(log.release(&first).await, Ok(SettleOutcome::Lost));
+        in_flight(&log, &event).await;
+        assert_eq!(log.complete(&second).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_else_has_is_completed_late() {
+    // case 131
+    everywhere(async |stage| {
+        let (log, event) = (stage.log(), unique());
+        let short = Duration::from_millis(50);
+        let begun = log.begin(&event, short, RETENTION).await;
+        let Ok(BeginOutcome::Acquired(lease)) = begun else {
+            panic!("{begun:?}");
+        };
+        stage.pass(4 * short).await;
+        // It cannot be given back any more, because it is free.
+        assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_completed_event_is_remembered_for_its_retention() {
+    // case 130
+    everywhere(async |stage| {
+        let (log, event) = (stage.log(), unique());
+        let short = Duration::from_millis(400);
+        let begun = log.begin(&event, LEASE, short).await;
+        let Ok(BeginOutcome::Acquired(lease)) = begun else {
+            panic!("{begun:?}");
+        };
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+        stage.pass(short + short / 4).await;
+        acquire(&log, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_lease_and_the_retention_are_exact_on_a_test_clock() {
+    let (log, clock) = memory();
+    clock.freeze();
+    let event = unique();
+    let second = Duration::from_secs(1);
+    acquire(&log, &event).await;
+    clock.advance(LEASE - second);
+    assert_eq!(in_flight(&log, &event).await, second);
+    clock.advance(second);
+    let lease = acquire(&log, &event).await;
+    clock.advance(LEASE + second);
+    assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+    clock.advance(RETENTION - second);
+    assert_done(&log, &event).await;
+    clock.advance(second);
+    let lease = acquire(&log, &event).await;
+    // A completion is accepted for an hour after the end of the lease.
+    clock.advance(LEASE + Duration::from_secs(3600));
+    assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
+    acquire(&log, &event).await;
+}
+
+#[tokio::test]
+async fn an_operation_whose_answer_is_lost_can_be_repeated() {
+    // case 131
+    everywhere(async |stage| {
+        let (log, event) = (stage.log(), unique());
+        stage.store.lose_answer(Op::Acquire, EVENT);
+        let lost = log.begin(&event, LEASE, RETENTION).await;
+        assert_eq!(lost, Err(StoreError::Timeout));
+        // The event stays acquired until the lease ends: its token is lost.
+        in_flight(&log, &event).await;
+        let event = unique();
+        let lease = acquire(&log, &event).await;
+        stage.store.lose_answer(Op::Settle, EVENT);
+        assert_eq!(log.complete(&lease).await, Err(StoreError::Timeout));
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        assert_done(&log, &event).await;
+        let event = unique();
+        let lease = acquire(&log, &event).await;
+        stage.store.lose_answer(Op::Settle, EVENT);
+        assert_eq!(log.release(&lease).await, Err(StoreError::Timeout));
+        acquire(&log, &event).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_fails_begins_and_settles_nothing() {
+    // case 131
+    everywhere(async |stage| {
+        let (log, event) = (stage.log(), unique());
+        let lease = acquire(&log, &event).await;
+        stage.store.fail();
+        let down = Err(StoreError::Unreachable);
+        assert_eq!(log.complete(&lease).await, down);
+        assert_eq!(log.release(&lease).await, down);
+        let other = unique();
+        let begun = log.begin(&other, LEASE, RETENTION).await;
+        assert_eq!(begun, Err(StoreError::Unreachable));
+        stage.store.heal();
+        in_flight(&log, &event).await;
+        assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+        acquire(&log, &other).await;
+    })
+    .await;
+}
+
+/// Real time: the limit of an operation is 5 s.
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_given_up() {
+    let (_, clock) = memory();
+    let store = FaultyStore::over(MemoryStore::new(10, Arc::new(clock)));
+    let log = EventLog::new(store.clone(), "orders");
+    let lease = acquire(&log, &unique()).await;
+    store.hang();
+    let other = unique();
+    let (begun, completed, released) = tokio::join!(
+        log.begin(&other, LEASE, RETENTION),
+        log.complete(&lease),
+        log.release(&lease),
+    );
+    assert_eq!(begun, Err(StoreError::Timeout));
+    assert_eq!(completed, Err(StoreError::Timeout));
+    assert_eq!(released, Err(StoreError::Timeout));
+}
+
+#[tokio::test]
+async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
+    // cases 130, 131
+    let clock = TestClock::new();
+    clock.freeze();
+    let store = MemoryStore::new(1, Arc::new(clock.clone()));
+    let log = EventLog::new(store.clone(), "orders");
+    let (done, held) = (unique(), unique());
+    let lease = acquire(&log, &done).await;
+    assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+    acquire(&log, &held).await;
+    // The rest of the memory: leases that end later, and one that ends now.
+    let mut events = 2;
+    for n in 0_u128.. {
+        let key = LeaseKey {
+            namespace: [1; 16],
+            family: LeaseFamily::Event,
+            id: n.to_be_bytes(),
+        };
+        let length = if n == 0 {
+            Duration::from_secs(1)
+        } else {
+            RETENTION
+        };
+        match store.acquire(&key, LeaseToken([1; 16]), length).await {
+            Ok(_) => events += 1,
+            Err(error) => {
+                assert_eq!(error, StoreError::Full);
+                break;
+            }
+        }
+    }
+    assert_eq!(events, 100_000);
+    let new = unique();
+    let full = Err(StoreError::Full);
+    assert_eq!(log.begin(&new, LEASE, RETENTION).await, full);
+    // What is known stays known, and what is held can be settled.
+    assert_done(&log, &done).await;
+    in_flight(&log, &held).await;
+    // Logins have room of their own.
+    let login = LeaseKey {
+        namespace: [1; 16],
+        family: LeaseFamily::Login,
+        id: [1; 16],
+    };
+    let acquired = store.acquire(&login, LeaseToken([1; 16]), LEASE).await;
+    assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
+    // An event makes room when nothing about it can be settled any more.
+    clock.advance(Duration::from_secs(3602));
+    acquire(&log, &new).await;
+    assert_eq!(log.begin(&unique(), LEASE, RETENTION).await, full);
+    assert_done(&log, &done).await;
+}
+
+#[tokio::test]
+async fn setting_the_clock_back_forgets_nothing_that_is_done() {
+    let (log, clock) = memory();
+    let event = unique();
+    let lease = acquire(&log, &event).await;
+    assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
+    clock.jump_to(Timestamp::from_unix(0));
+    assert_done(&log, &event).await;
+}
+
+#[test]
+fn debug_shows_neither_an_event_nor_a_token() {
+    // case 137
+    let (log, _) = memory();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let event = EventKey::of("evt_canary");
+    let lease = runtime.block_on(acquire(&log, &event));
+    let text = format!(
+        "{log:?} {lease:?} {:?}",
+        BeginOutcome::Acquired(lease.clone())
+    );
+    assert!(!text.contains("canary"), "{text}");
+    assert!(!text.contains(event.as_str()), "{text}");
+    assert!(text.contains("LeaseToken(…)"), "{text}");
+}
