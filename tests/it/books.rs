@@ -1,13 +1,16 @@
 //! What the handlers of several processes write down on the server that they share, in its order.
 
+use std::sync::Arc;
+
 use fred::{clients::Pool, interfaces::LuaInterface as _};
 use kycport::{
+    store::{PostgresStore, Store},
     web::Delivery,
-    webhook::{PostgresReplayStore, Settled},
+    webhook::SettleOutcome,
 };
 use sqlx::PgPool;
 
-use crate::servers;
+use crate::{engines, servers};
 
 /// On which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +69,8 @@ pub(crate) struct Line {
 
 #[derive(Clone)]
 pub(crate) enum Books {
-    Redis(Pool),
-    Postgres(PgPool, PostgresReplayStore),
+    Redis(Pool, Arc<dyn Store>),
+    Postgres(PgPool, PostgresStore),
 }
 
 const ENTER: &str = "
@@ -88,13 +91,24 @@ CREATE TABLE effects (seq bigserial PRIMARY KEY, holder text, id text);
 CREATE TABLE told (holder text PRIMARY KEY, what text);";
 
 impl Books {
-    pub(crate) async fn open(kind: Kind, port: u16) -> Self {
-        match kind {
-            Kind::Redis => Self::Redis(servers::redis_pool(port).await),
+    pub(crate) async fn open(kind: Kind, port: u16) -> Option<Self> {
+        Some(match kind {
+            Kind::Redis => {
+                let store = engines::redis_store(port).await?;
+                Self::Redis(servers::redis_pool(port).await, store)
+            }
             Kind::Postgres => {
                 let pool = servers::postgres_pool(port, 40).await;
-                Self::Postgres(pool.clone(), PostgresReplayStore::new(pool))
+                Self::Postgres(pool.clone(), engines::postgres_store(pool))
             }
+        })
+    }
+
+    /// The store of the receivers, on the same server.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Redis(_, store) => Arc::clone(store),
+            Self::Postgres(_, store) => Arc::new(store.clone()),
         }
     }
 
@@ -110,7 +124,7 @@ impl Books {
     pub(crate) async fn tell(&self, holder: &str, told: Told) {
         let told = told.word();
         match self {
-            Self::Redis(pool) => {
+            Self::Redis(pool, _) => {
                 let script = "return redis.call('HSET', 'told', ARGV[1], ARGV[2])";
                 let arguments = vec![holder, told];
                 let _: i64 = pool.eval(script, (), arguments).await.unwrap();
@@ -125,7 +139,7 @@ impl Books {
 
     pub(crate) async fn enter(&self, holder: &str, id: &str) -> Entered {
         let (attempt, word): (i64, String) = match self {
-            Self::Redis(pool) => pool.eval(ENTER, (), vec![holder, id]).await.unwrap(),
+            Self::Redis(pool, _) => pool.eval(ENTER, (), vec![holder, id]).await.unwrap(),
             Self::Postgres(pool, _) => {
                 let query = sqlx::query_as(ENTER_IN_POSTGRES).bind(holder).bind(id);
                 query.fetch_one(pool).await.unwrap()
@@ -137,7 +151,7 @@ impl Books {
 
     pub(crate) async fn write(&self, what: &str, holder: &str, id: &str) {
         match self {
-            Self::Redis(pool) => {
+            Self::Redis(pool, _) => {
                 let script = "return redis.call('RPUSH', 'lines', ARGV[1])";
                 let line = vec![format!("{what} {holder} {id}")];
                 let _: i64 = pool.eval(script, (), line).await.unwrap();
@@ -161,7 +175,7 @@ impl Books {
     ) -> Result<(), &'static str> {
         let id = &delivery.event().id;
         match self {
-            Self::Redis(_) => {
+            Self::Redis(..) => {
                 uncommitted.await;
                 self.write("effect", holder, id).await;
             }
@@ -170,8 +184,8 @@ impl Books {
                 let insert = sqlx::query("INSERT INTO effects (holder, id) VALUES ($1, $2)");
                 let insert = insert.bind(holder).bind(id).execute(&mut *transaction);
                 insert.await.unwrap();
-                let settled = store.complete_in(&mut transaction, delivery.claim()).await;
-                if settled != Ok(Settled::Applied) {
+                let settled = delivery.lease().complete_in(store, &mut *transaction).await;
+                if settled != Ok(SettleOutcome::Applied) {
                     return Err("another has it");
                 }
                 uncommitted.await;
@@ -184,7 +198,7 @@ impl Books {
     /// All that was written down.
     pub(crate) async fn lines(&self) -> Vec<Line> {
         match self {
-            Self::Redis(pool) => {
+            Self::Redis(pool, _) => {
                 let script = "return redis.call('LRANGE', 'lines', 0, -1)";
                 let lines: Vec<String> = pool.eval(script, (), Vec::<String>::new()).await.unwrap();
                 lines.iter().map(|line| parsed(line)).collect()
@@ -201,7 +215,7 @@ impl Books {
     /// Each effect: of which event, and by whom.
     pub(crate) async fn effects(&self) -> Vec<(String, String)> {
         match self {
-            Self::Redis(_) => {
+            Self::Redis(..) => {
                 let lines = self.lines().await.into_iter();
                 let effects = lines.filter(|line| line.what == "effect");
                 effects.map(|line| (line.id, line.holder)).collect()

@@ -13,7 +13,7 @@ use axum::Router;
 use kycport::{
     Clock as _, Secret, SystemClock,
     web::{Delivery, WebhookReceiver},
-    webhook::{AgeLimit, DeliveryTiming, RedisReplayStore, WebhookVerifier},
+    webhook::{AgeLimit, DeliveryTiming, WebhookVerifier},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -134,7 +134,7 @@ fn a_receiver() {
 
 #[expect(clippy::print_stdout, reason = "it is read by whoever started it")]
 async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
-    let books = Books::open(kind, port).await;
+    let books = Books::open(kind, port).await.unwrap();
     let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
     let handler = {
         let books = books.clone();
@@ -146,12 +146,9 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
         lease,
         RETENTION,
     );
-    let receiver =
-        WebhookReceiver::builder(verifier.build().unwrap(), handler).timing(timing.unwrap());
-    let receiver = match books {
-        Books::Redis(pool) => receiver.replay_store(RedisReplayStore::new(pool)),
-        Books::Postgres(_, store) => receiver.replay_store(store),
-    };
+    let receiver = WebhookReceiver::builder(verifier.build().unwrap(), handler)
+        .timing(timing.unwrap())
+        .store(books.store());
     let app = Router::new().route_service("/webhooks/kycport", receiver.build().unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
