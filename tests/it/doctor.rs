@@ -1,13 +1,10 @@
-//! The doctor, with each thing broken in turn; and the probe's route.
+//! The doctor, with each thing broken in turn.
 
 use std::{
-    fmt::{self, Debug},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
-use async_trait::async_trait;
-use axum::{Router, http::Method};
 use bytes::Bytes;
 use http::HeaderMap;
 use kycport::{
@@ -15,24 +12,22 @@ use kycport::{
     doctor::{Report, Verdict},
     mock::{Endpoint, MockIssuer, Rule},
     secrets::Secrets,
-    web::SessionStore,
+    store::{Store as _, StoreError},
     webhook::sign_test_delivery,
 };
 use serde_json::json;
-use tower_sessions::{
-    session::{Id, Record},
-    session_store::Result,
-};
 
-use crate::faulty_store::FaultyStore;
+use crate::{
+    engines::Engine,
+    faulty_store::{FaultyStore, Op},
+};
 
 const CALLBACK: &str = "http://127.0.0.1:9/auth/callback";
 
 async fn examined(config: ConfigBuilder) -> Report {
     let config = config.retries(1, Duration::from_millis(1), Duration::from_secs(5));
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-    let layer = kycport.session_layer(MemoryStore::default());
-    kycport.doctor_with(&layer).await
+    kycport.doctor().await
 }
 
 fn verdict(report: &Report, name: &str) -> Verdict {
@@ -61,7 +56,8 @@ async fn what_is_well_is_said_to_be() {
             ("clock", Verdict::Ok),
             ("tenant key", Verdict::Ok),
             ("webhook secret", Verdict::Ok),
-            ("session store", Verdict::Ok),
+            // It is in memory.
+            ("store", Verdict::Warn),
         ],
         "{report}"
     );
@@ -224,7 +220,7 @@ async fn a_kycport_that_is_away_is_told_from_a_key_that_is_wrong() {
         assert!(found.contains("no connection"), "{found}");
     }
     // What needs nobody is looked at all the same.
-    assert_eq!(verdict(&report, "session store"), Verdict::Ok);
+    assert_eq!(verdict(&report, "store"), Verdict::Warn);
 }
 
 #[tokio::test]
@@ -316,132 +312,73 @@ async fn nothing_secret_is_in_a_report() {
     }
 }
 
-/// What is odd about a store.
-#[derive(Clone, Copy)]
-enum Oddity {
-    TakesTwice,
-    Forgets,
-    NeverWritesAgain,
-    Keeps,
-}
-
-#[derive(Clone)]
-struct OddStore(MemoryStore, Oddity);
-
-impl Debug for OddStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OddStore")
-    }
-}
-
-#[async_trait]
-impl SessionStore for OddStore {
-    async fn create(&self, record: &mut Record) -> Result<()> {
-        match self.1 {
-            Oddity::TakesTwice => self.0.save(record).await,
-            _ => self.0.create(record).await,
-        }
-    }
-
-    async fn save(&self, record: &Record) -> Result<()> {
-        match self.1 {
-            Oddity::NeverWritesAgain => Ok(()),
-            _ => self.0.save(record).await,
-        }
-    }
-
-    async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        match self.1 {
-            Oddity::Forgets => Ok(None),
-            _ => self.0.load(id).await,
-        }
-    }
-
-    async fn delete(&self, id: &Id) -> Result<()> {
-        match self.1 {
-            Oddity::Keeps => Ok(()),
-            _ => self.0.delete(id).await,
-        }
-    }
-}
-
 #[tokio::test]
-async fn a_store_is_tried() {
-    // case 95
+async fn a_store_in_memory_is_right_for_one_instance() {
     let kyc = MockIssuer::start().await;
-    let kycport = RelyingParty::new(kyc.config(CALLBACK).build().unwrap()).unwrap();
-    for (oddity, expected, word) in [
-        (Oddity::TakesTwice, Verdict::Fail, "once"),
-        (Oddity::Forgets, Verdict::Fail, "does not give back"),
-        (Oddity::NeverWritesAgain, Verdict::Fail, "written last"),
-        (Oddity::Keeps, Verdict::Fail, "was deleted"),
-    ] {
-        let layer = kycport
-            .session_layer(OddStore(MemoryStore::default(), oddity))
-            .danger_store_claims();
-        let report = kycport.doctor_with(&layer).await;
-        assert_eq!(verdict(&report, "session store"), expected, "{report}");
-        assert!(report.to_string().contains(word), "{report}");
+    let named = kyc.config(CALLBACK).store(MemoryStore::default());
+    for config in [kyc.config(CALLBACK), named] {
+        let report = examined(config).await;
+        let line = report.line("store").unwrap();
+        assert_eq!(line.verdict, Verdict::Warn, "{report}");
+        assert!(line.found.starts_with("memory: "), "{report}");
+        assert!(line.mend.unwrap().contains("KYCPORT_STORE"), "{report}");
+        assert!(report.is_healthy());
     }
-    let memory = MemoryStore::default();
-    let store = FaultyStore::over(memory.clone());
-    let layer = kycport.session_layer(store.clone());
-    let report = kycport.doctor_with(&layer).await;
-    assert_eq!(verdict(&report, "session store"), Verdict::Fail, "{report}");
-    let layer = layer.danger_store_claims();
-    let report = kycport.doctor_with(&layer).await;
-    assert_eq!(verdict(&report, "session store"), Verdict::Ok, "{report}");
-    assert!(memory.is_empty());
-    store.fail();
-    let report = kycport.doctor_with(&layer).await;
-    assert_eq!(verdict(&report, "session store"), Verdict::Fail, "{report}");
-    assert!(!report.to_string().contains("canary"));
-    let report = kycport.doctor().await;
-    assert_eq!(verdict(&report, "session store"), Verdict::NotChecked);
 }
 
 #[tokio::test]
-async fn an_instance_is_ready_while_its_store_answers() {
+async fn every_engine_is_checked() {
+    let kyc = MockIssuer::start().await;
+    for engine in Engine::all(&kyc).await {
+        let store = engine.faulty_store();
+        let expected = if store.properties().shared {
+            Verdict::Ok
+        } else {
+            Verdict::Warn
+        };
+        let report = examined(engine.configure_over(kyc.config(CALLBACK), store.clone())).await;
+        let name = engine.name();
+        assert_eq!(verdict(&report, "store"), expected, "{name}: {report}");
+        assert_eq!(store.count(Op::Check), 1, "{name}");
+        assert_eq!(store.operations(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_named_with_its_remedy() {
     // case 95
     let kyc = MockIssuer::start().await;
     let store = FaultyStore::over(MemoryStore::default());
-    let serve = async || {
-        let store = store.clone();
-        let app = kyc.serve(|config| {
-            let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-            let layer = kycport.session_layer(store);
-            Router::new().route("/ready", layer.ready_route())
-        });
-        app.await.unwrap()
-    };
-    let browser = kyc.browser();
-    let app = serve().await;
-    let ask = async |url: String, status: u16, ready: bool, store: &str, kycport: &str| {
-        let page = browser
-            .request(Method::GET, url)
-            .fetch()
-            .send()
-            .await
-            .unwrap();
-        page.assert_status(status);
-        assert_eq!(page.header("cache-control"), Some("no-store"));
-        let expected = json!({ "ready": ready, "store": store, "kycport": kycport });
-        assert_eq!(page.json(), expected);
-    };
-    ask(app.url("/ready"), 200, true, "ok", "ok").await;
-    ask(app.url("/ready"), 200, true, "ok", "ok").await;
-    kyc.requests(Endpoint::Discovery).assert_count(1);
-    store.fail();
-    ask(app.url("/ready"), 503, false, "unavailable", "ok").await;
+    let config = kyc.config(CALLBACK).store(store.clone());
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    let mut remedies = Vec::new();
+    for (error, word) in [
+        (StoreError::Unreachable, "network"),
+        (StoreError::Timeout, "network"),
+        (StoreError::AccessDenied, "password"),
+        (StoreError::ReadOnly, "primary"),
+        (StoreError::Full, "disk space"),
+        (StoreError::Busy, "connections"),
+        (StoreError::Starting, "started"),
+        (StoreError::Schema, "migration"),
+        (StoreError::Damaged, "log of the server"),
+        (StoreError::Failed, "log of the server"),
+    ] {
+        store.heal();
+        store.fail_with(Op::Check, error);
+        let report = kycport.doctor().await;
+        let line = report.line("store").unwrap();
+        assert_eq!(line.verdict, Verdict::Fail, "{report}");
+        assert_eq!(line.found, format!("memory: {error}"));
+        let remedy = line.mend.unwrap();
+        assert!(remedy.contains(word), "{error}: {remedy}");
+        assert!(!report.is_healthy());
+        remedies.push(remedy);
+    }
+    remedies.dedup();
+    assert_eq!(remedies.len(), 8, "{remedies:?}");
+    // Each report is of its own moment.
     store.heal();
-
-    let hanging = serve().await;
-    let fault = kyc.on(Endpoint::Discovery).hang().always();
-    ask(hanging.url("/ready"), 200, true, "ok", "unavailable").await;
-    drop(fault);
-    let late = serve().await;
-    kyc.stop().unwrap();
-    ask(late.url("/ready"), 200, true, "ok", "unavailable").await;
-    // What is known of KYCPort is served for a while.
-    ask(app.url("/ready"), 200, true, "ok", "ok").await;
+    let report = kycport.doctor().await;
+    assert_eq!(verdict(&report, "store"), Verdict::Warn, "{report}");
 }
