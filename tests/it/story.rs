@@ -1,8 +1,9 @@
 //! Everything that happens to an app, once: what goes well, what is refused, and what is down. For
 //! whoever holds what is said of it against the manual.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{
     Extension, Json, Router,
     extract::Path,
@@ -11,24 +12,33 @@ use axum::{
 };
 use bytes::Bytes;
 use kycport::{
-    Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
-    RunningApp, Secret, SignedIn,
+    Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, Secret,
+    SignedIn,
     cases::{CaptureFile, Upload},
     mock::{
         Browser, DeliveryTamper, Endpoint, MockIssuer, OldSecret, Page, Person, Tamper, samples,
     },
     secrets::Secrets,
-    web::{Assured, CaptureError, CaptureUpload, SealedStore, SealingKeys, SessionStore},
-    webhook::{EventKey, MemoryReplayStore, ReplayStore as _, SignatureScheme, sign_test_delivery},
+    store::{
+        LeaseFamily, LeaseKey, LeaseToken, PostgresStore, Store as _, StoreError,
+        TowerSessionsStore,
+    },
+    web::{Assured, CaptureError, CaptureUpload, WebhookReceiver},
+    webhook::{SignatureScheme, WebhookVerifier, sign_test_delivery},
 };
 use serde_json::json;
-use tower_sessions::session::{Id, Record};
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store,
+};
 
 use crate::{
     desk::{Act, Desk},
-    faulty_store::{ACTIVITY, FaultyStore, Op, SESSION, SIGN_INS, TOKENS},
+    faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, Op, SESSION, TOKENS},
     secrets,
-    support::{BrokenCache, tenant_app_of},
+    support::tenant_app_of,
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -42,7 +52,6 @@ pub(crate) struct Story {
     pub(crate) bob: Person,
     pub(crate) store: FaultyStore,
     desk: Desk,
-    layer: kycport::web::SessionLayer,
     /// What no line may hold, as far as it is known.
     pub(crate) canaries: Vec<String>,
 }
@@ -72,17 +81,17 @@ async fn begin() -> Story {
     let app = kyc.serve(|config| {
         let config = config
             .scopes(["openid", "email", "profile", "kyc"])
-            .log_key(LOG_KEY);
+            .log_key(LOG_KEY)
+            .store(store.clone());
         let party = RelyingParty::new(config.build().unwrap()).unwrap();
-        let layer = party.session_layer(store.clone()).danger_store_claims();
         let own = desk.clone();
         let webhooks = party.webhooks(move |delivery| own.clone().handle(delivery));
         let captures = Router::new()
             .route("/upload/{case}", post(upload))
             .layer(Extension(party.clone()))
-            .layer(layer.clone());
-        made = Some((party.clone(), layer.clone()));
-        tenant_app_of(&party, layer)
+            .layer(party.session_layer());
+        made = Some(party.clone());
+        tenant_app_of(&party)
             .merge(captures)
             .route("/outside", get(async |_: SignedIn| StatusCode::OK))
             .route("/unguarded", get(async |_: Assured| StatusCode::OK))
@@ -93,7 +102,7 @@ async fn begin() -> Story {
             .route_service("/webhooks/kycport", webhooks.build().unwrap())
     });
     let app = app.await.unwrap();
-    let (party, layer) = made.unwrap();
+    let party = made.unwrap();
     let ada = kyc.person("ada").tier(KycTier::T2).create();
     let bob = kyc.person("bob").tier(KycTier::T1).create();
     let mut canaries = vec![
@@ -112,7 +121,6 @@ async fn begin() -> Story {
         bob,
         store,
         desk,
-        layer,
         canaries,
     }
 }
@@ -135,10 +143,8 @@ impl Story {
     async fn signed_in(&mut self, person: &Person) -> Browser {
         let browser = self.kyc.browser();
         browser.sign_in(self.login(), person).await.unwrap();
-        for name in ["__Host-kycport", "__Host-kycport-login"] {
-            self.canaries
-                .extend(browser.cookie(self.app.url("/"), name));
-        }
+        self.canaries
+            .extend(browser.cookie(self.app.url("/"), SESSION_COOKIE));
         for tokens in self.store.records(TOKENS).await {
             for name in ["access_token", "refresh_token"] {
                 self.canaries
@@ -158,6 +164,9 @@ impl Story {
         };
         let found: Vec<_> = callback.query_pairs().filter_map(secret).collect();
         self.canaries.extend(found);
+        let cookies = browser.cookies(self.app.url("/")).into_iter();
+        let logins = cookies.filter(|(name, _)| name.starts_with(LOGIN_COOKIES));
+        self.canaries.extend(logins.map(|(_, value)| value));
         callback
     }
 
@@ -265,26 +274,27 @@ impl Story {
         let browser = self.signed_in(&ada).await;
         self.log_out(&browser, &[("everywhere", "1")]).await;
         let browser = self.signed_in(&ada).await;
-        let sessions = self.layer.sessions();
+        let sessions = self.party.sessions();
         let listed = sessions.list(ada.id()).await.unwrap();
         sessions.end(ada.id(), &listed[0].id).await.unwrap();
         sessions.end_all(ada.id()).await.unwrap();
         self.open(&browser, "/vault").await;
 
         // The store fails, here and there and everywhere.
-        for op in [Op::Create, Op::Save] {
-            self.store.fail_on(op, SIGN_INS);
-        }
-        self.signed_in(&ada).await;
-        self.store.heal();
         let browser = self.signed_in(&ada).await;
         self.kyc.clock().advance(2 * MINUTE);
         self.open(&browser, "/vault").await;
         self.kyc.clock().advance(2 * MINUTE);
-        self.store.fail_on(Op::Save, ACTIVITY);
+        self.store.fail_on(Op::Write, ACTIVITY);
         self.open(&browser, "/vault").await;
         self.store.heal();
+        self.store.fail_on(Op::Write, ASSURANCE);
+        self.open(&browser, "/sensitive").await;
+        self.store.heal();
         self.store.fail();
+        let ended = self.party.sessions().end_all(ada.id()).await;
+        assert_eq!(ended, Err(StoreError::Unreachable));
+        self.party.sessions().list(ada.id()).await.unwrap_err();
         self.open(&browser, "/vault").await;
         self.fetch(&browser, "/auth/me").await;
         self.open(&browser, "/guarded").await;
@@ -294,18 +304,35 @@ impl Story {
         let renewed = self.signed_in(&ada).await;
         self.kyc.clock().advance(16 * MINUTE);
         self.open(&renewed, "/token").await;
+        self.refresh_of_a_session_that_ends().await;
+        let renewed = self.signed_in(&ada).await;
         let spent = |record: &mut serde_json::Value| {
-            record["body"]["refresh_token"] = "canary-refresh".into();
+            record["refresh_token"] = "canary-refresh".into();
         };
         self.store.rewrite(TOKENS, spent).await;
         self.canaries.push("canary-refresh".to_owned());
         self.kyc.clock().advance(16 * MINUTE);
         self.open(&renewed, "/token").await;
         let browser = self.signed_in(&ada).await;
-        let later = |record: &mut serde_json::Value| record["v"] = json!(9);
-        self.store.rewrite(SESSION, later).await;
+        // A release that is newer than this one has written the sessions.
+        self.store
+            .replace(SESSION, |_| b"\x09canary-form".to_vec())
+            .await;
         self.open(&browser, "/vault").await;
         self.open(&browser, "/vault").await;
+    }
+
+    async fn refresh_of_a_session_that_ends(&mut self) {
+        let ada = self.ada.clone();
+        let browser = self.signed_in(&ada).await;
+        self.kyc.clock().advance(16 * MINUTE);
+        let gate = self.kyc.on(Endpoint::Token).after().hold();
+        let end = async {
+            gate.wait_for(1).await;
+            self.party.sessions().end_all(ada.id()).await.unwrap();
+            gate.release();
+        };
+        tokio::join!(self.open(&browser, "/token"), end);
     }
 
     async fn guards(&mut self) {
@@ -408,9 +435,23 @@ impl Story {
         }
         self.canaries
             .extend(["canary-body", "canary-data"].map(str::to_owned));
-        let full = MemoryReplayStore::new(1, Arc::new(self.kyc.clock().clone()));
-        for id in ["one", "another"] {
-            let _ = full.begin(&EventKey::of(id), MINUTE).await;
+        // A receiver on its own, and a store that is full of events.
+        let verifier = WebhookVerifier::builder().secret("current", Secret::new(webhooks.secret()));
+        let receiver = WebhookReceiver::builder(verifier.build().unwrap(), async |_| {
+            Ok::<(), std::io::Error>(())
+        });
+        receiver.build().unwrap();
+        let full = MemoryStore::new(1, Arc::new(self.kyc.clock().clone()));
+        for n in 0_u128.. {
+            let key = LeaseKey {
+                namespace: [0; 16],
+                family: LeaseFamily::Event,
+                id: n.to_be_bytes(),
+            };
+            let acquired = full.acquire(&key, LeaseToken([0; 16]), MINUTE).await;
+            if acquired == Err(StoreError::Full) {
+                break;
+            }
         }
     }
 
@@ -424,7 +465,7 @@ impl Story {
         self.kyc.clock().advance(MINUTE);
     }
 
-    /// Userinfo is asked, with tokens that cannot be refreshed; the cache is moody.
+    /// Userinfo is asked, with tokens that cannot be refreshed, by an app without a store.
     async fn people_without_a_tenant_key(&mut self) {
         let kyc = MockIssuer::start().await;
         let ada = kyc.person("ada").tier(KycTier::T2).create();
@@ -440,8 +481,7 @@ impl Story {
         let app = kyc.serve(|base| {
             let redirect = base.build().unwrap().redirect_uri().to_string();
             let party = RelyingParty::new(config(redirect).build().unwrap()).unwrap();
-            let store = MemoryStore::new(1000, Arc::new(kyc.clock().clone()));
-            tenant_app_of(&party, party.session_layer(store))
+            tenant_app_of(&party)
         });
         let app = app.await.unwrap();
         let browser = kyc.browser();
@@ -449,31 +489,6 @@ impl Story {
         browser.open(app.url("/sensitive")).await.unwrap();
         kyc.clock().advance(16 * MINUTE);
         browser.open(app.url("/sensitive")).await.unwrap();
-        // A clock that is set back, and two answers about one moment.
-        let real = kyc.clock().now();
-        kyc.clock().jump_to(real.saturating_add(60 * MINUTE));
-        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
-        kyc.clock().jump_to(real);
-        browser.open(app.url("/guarded")).await.unwrap();
-        let said = |status: &str| -> Assurance {
-            let assurance = json!({
-                "kyc_status": status, "kyc_tier": "t2", "aml_clear": true,
-                "checked_at": 1, "source": "status",
-            });
-            serde_json::from_value(assurance).unwrap()
-        };
-        let _ = said("verified").or_newer(said("rejected"));
-        let broken = kyc.serve(|base| {
-            let base = base.assurance_cache(BrokenCache);
-            let party = RelyingParty::new(base.build().unwrap()).unwrap();
-            tenant_app_of(&party, party.session_layer(MemoryStore::default()))
-        });
-        let broken = broken.await.unwrap();
-        let browser = kyc.browser();
-        browser
-            .sign_in(broken.url("/auth/login"), &ada)
-            .await
-            .unwrap();
     }
 
     async fn secrets_that_change(&mut self) {
@@ -508,32 +523,57 @@ impl Story {
         for path in ["/outside", "/unguarded", "/unlayered"] {
             self.open(&browser, path).await;
         }
-        let store = self.store.clone();
+        self.engines().await;
+    }
+
+    /// Engines that do not answer, or not with what was written.
+    async fn engines(&mut self) {
+        // Nothing listens on this port.
+        let server = "postgres://canary-user:canary-password@127.0.0.1:9/canary-database";
+        let postgres = PostgresStore::open(server).unwrap();
+        let config = || self.kyc.config("http://127.0.0.1:9/auth/callback");
+        let party = RelyingParty::new(config().store(postgres).build().unwrap()).unwrap();
+        assert!(!party.readiness().await.is_ready());
+        let sessions = DamagedSessions(tower_sessions::MemoryStore::default());
+        let store = TowerSessionsStore::danger_unshared(sessions, MemoryStore::default());
         let app = self.kyc.serve(|config| {
-            let party = RelyingParty::new(config.build().unwrap()).unwrap();
-            // Neither claims nor the app's word.
-            tenant_app_of(&party, party.session_layer(store))
+            tenant_app_of(&RelyingParty::new(config.store(store).build().unwrap()).unwrap())
         });
         let app = app.await.unwrap();
-        browser.open(app.url("/auth/login")).await.unwrap();
-        let open = MemoryStore::default();
-        let keys = |name: &str, key: &str| SealingKeys::new(name, key).unwrap();
-        let record = Record {
-            id: Id(7),
-            data: HashMap::from([("word".to_owned(), json!("canary-record"))]),
-            expiry_date: cookie::time::OffsetDateTime::UNIX_EPOCH
-                + Duration::from_secs(4_000_000_000),
-        };
-        let old = SealedStore::new(
-            open.clone(),
-            keys("old", "q5Wl2n0mC6cbx1h8ZpU3rT9vKyE4sJdQGfAoNiBRLaM"),
-        );
-        old.create(&mut record.clone()).await.unwrap();
-        let new = SealedStore::new(
-            open,
-            keys("new", "Xb7cYt2LhVwR0kZq9mEoPs4DfUgJ6aNi1TxKe8CvQyA"),
-        );
-        new.load(&Id(7)).await.unwrap_err();
-        self.canaries.push("canary-record".to_owned());
+        let browser = self.kyc.browser();
+        browser
+            .sign_in(app.url("/auth/login"), &self.ada)
+            .await
+            .unwrap();
+        browser.open(app.url("/vault")).await.unwrap();
+    }
+}
+
+/// Sessions of a foreign store, which cannot be decoded.
+#[derive(Clone)]
+struct DamagedSessions(tower_sessions::MemoryStore);
+
+impl fmt::Debug for DamagedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DamagedSessions")
+    }
+}
+
+#[async_trait]
+impl SessionStore for DamagedSessions {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        self.0.create(record).await
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        self.0.save(record).await
+    }
+
+    async fn load(&self, _: &Id) -> session_store::Result<Option<Record>> {
+        Err(session_store::Error::Decode("canary-decode".to_owned()))
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        self.0.delete(id).await
     }
 }
