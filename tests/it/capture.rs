@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use kycport::{
-    Assurance, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    Assurance, ConfigBuilder, KycStatus, KycTier, RelyingParty, RunningApp, SignedIn,
     cases::{Case, CaseStatus, Outcome},
     mock::{Browser, Endpoint, MockIssuer, Page, Person, samples},
     web::{CaptureError, CaptureUpload},
@@ -40,7 +40,6 @@ impl Stage {
             .tier(KycTier::T0)
             .create();
         let mut party = None;
-        let store = MemoryStore::default();
         let app = kyc
             .serve(|config| {
                 let kycport = RelyingParty::new(more(config).build().unwrap()).unwrap();
@@ -55,7 +54,7 @@ impl Stage {
                     )
                     .merge(kycport.router())
                     .layer(Extension(kycport.clone()))
-                    .layer(kycport.session_layer(store))
+                    .layer(kycport.session_layer())
             })
             .await
             .unwrap();

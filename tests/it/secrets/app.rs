@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use kycport::{
-    KycTier, MemoryStore, Reloaded, RelyingParty, Unproven,
+    KycTier, Reloaded, RelyingParty, Unproven,
     mock::{Endpoint, MockIssuer, OldSecret},
     secrets::Secrets,
 };
@@ -24,9 +24,8 @@ async fn nobody_at_the_app_notices_a_rotation() {
                 async move { said }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-            let layer = kycport.session_layer(MemoryStore::default());
             party = Some(kycport.clone());
-            tenant_app_of(&kycport, layer)
+            tenant_app_of(&kycport)
         })
         .await
         .unwrap();
