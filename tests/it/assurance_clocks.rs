@@ -1,0 +1,128 @@
+//! Instances whose clocks disagree: no clock decides which of two results is newer.
+
+use std::time::Duration;
+
+use kycport::{KycTier, mock::Endpoint};
+
+use crate::assurance_stage::{Instance, Key, MINUTE, Stage, everywhere};
+
+/// How far the clock of the second instance is ahead, in milliseconds.
+const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
+
+/// Asserts that nobody is admitted, now and whenever it is asked later, and that the record stays
+/// as it is.
+async fn assert_kept_out_for_long(stage: &Stage, instances: [&Instance; 2], cookie: &str) {
+    let before = stage.bodies().await;
+    for seconds in [0, 1, 59, 60, 480, 1, 600, 3600] {
+        stage.pass(Duration::from_secs(seconds), &instances);
+        for instance in instances {
+            instance.assert_keeps_out(cookie).await;
+        }
+    }
+    assert_eq!(stage.bodies().await, before);
+}
+
+#[tokio::test]
+async fn a_rejection_that_one_instance_heard_is_applied_at_the_other_without_a_source() {
+    // No tenant key, and the access token has expired: nothing can be asked.
+    for ahead in AHEAD {
+        for heard_by_first in [true, false] {
+            let what = format!("{ahead} ms ahead, heard by the first: {heard_by_first}");
+            let stage = Stage::new().await;
+            let one = stage.instance(Key::None).await;
+            let two = stage.instance_at(Key::None, ahead).await;
+            let cookie = stage.signed_in(&one).await;
+            one.assert_admits(&cookie).await;
+            stage.pass(16 * MINUTE, &[&one, &two]);
+            stage.ada.reject();
+            let hears = if heard_by_first { &one } else { &two };
+            assert_eq!(stage.deliver(hears, "evt_1", "rejected").await, 200);
+            for instance in [&one, &two] {
+                let rejected = (401, "rejected".to_owned());
+                assert_eq!(instance.ask("/guarded", &cookie).await, rejected, "{what}");
+                assert_eq!(instance.me(&cookie).await, "rejected", "{what}");
+                assert_eq!(instance.known(&cookie).await, "rejected", "{what}");
+            }
+            assert_kept_out_for_long(&stage, [&one, &two], &cookie).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_that_a_guard_heard_is_not_undone_by_another_clock() {
+    for ahead in AHEAD {
+        let stage = Stage::new().await;
+        let one = stage.instance(Key::None).await;
+        let two = stage.instance_at(Key::None, ahead).await;
+        let cookie = stage.signed_in(&one).await;
+        stage.ada.reject();
+        let rejected = (401, "rejected".to_owned());
+        assert_eq!(one.ask("/fresh", &cookie).await, rejected, "{ahead}");
+        // Userinfo does not answer any more, and then there is nothing to ask it with.
+        let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
+        two.assert_keeps_out(&cookie).await;
+        assert_eq!(two.me(&cookie).await, "rejected", "{ahead}");
+        drop(fault);
+        stage.pass(16 * MINUTE, &[&one, &two]);
+        assert_kept_out_for_long(&stage, [&one, &two], &cookie).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_replaces_a_positive_result_from_the_future() {
+    everywhere(async |stage| {
+        for ahead in [-60_000, 60_000] {
+            stage.ada.verify(KycTier::T2);
+            let one = stage.instance(Key::Tenant).await;
+            let two = stage.instance_at(Key::Tenant, ahead).await;
+            let cookie = stage.signed_in(&one).await;
+            two.assert_admits_fresh(&cookie).await;
+            two.assert_admits(&cookie).await;
+            stage.ada.reject();
+            assert_eq!(one.ask("/fresh", &cookie).await.1, "rejected");
+            // From here KYCPort does not answer.
+            let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+            for instance in [&one, &two] {
+                assert_eq!(instance.me(&cookie).await, "rejected", "{ahead}");
+                instance.assert_keeps_out(&cookie).await;
+            }
+            stage.pass(2 * MINUTE, &[&one, &two]);
+            two.assert_keeps_out(&cookie).await;
+            drop(fault);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_positive_result_replaces_a_rejection_from_the_future() {
+    for ahead in AHEAD {
+        let stage = Stage::new().await;
+        let one = stage.instance(Key::Tenant).await;
+        let two = stage.instance_at(Key::Tenant, ahead).await;
+        let cookie = stage.signed_in(&one).await;
+        stage.ada.reject();
+        assert_eq!(two.ask("/fresh", &cookie).await.1, "rejected");
+        stage.ada.verify(KycTier::T2);
+        one.assert_admits(&cookie).await;
+        assert_eq!(one.me(&cookie).await, "verified", "{ahead}");
+        two.assert_admits(&cookie).await;
+    }
+}
+
+#[tokio::test]
+async fn a_positive_result_from_the_future_is_too_old_to_act_on() {
+    let stage = Stage::new().await;
+    let ahead = stage.instance_at(Key::None, 60_000).await;
+    let one = stage.instance(Key::None).await;
+    let cookie = stage.signed_in(&ahead).await;
+    ahead.assert_admits(&cookie).await;
+    // This instance cannot tell how old the result is, and asks.
+    one.assert_admits(&cookie).await;
+    stage.kyc.requests(Endpoint::Userinfo).assert_count(1);
+    // The instance that is ahead records its own time again.
+    ahead.assert_admits_fresh(&cookie).await;
+    let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
+    assert_eq!(one.ask("/guarded", &cookie).await.0, 503);
+    drop(fault);
+}

@@ -1,0 +1,507 @@
+//! The latest assurance of a person: known, nothing recorded, or unreadable. Which of two results
+//! stays is decided by what was read before KYCPort was asked.
+
+use std::time::Duration;
+
+use kycport::{KycTier, mock::Endpoint};
+use serde_json::{Value, json};
+
+use crate::{
+    assurance_stage::{Key, MINUTE, Stage, everywhere},
+    faulty_store::{ASSURANCE, Op, SESSION},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn rejected() -> (u16, String) {
+    (401, "rejected".to_owned())
+}
+
+fn not_known() -> (u16, String) {
+    (503, "not_known".to_owned())
+}
+
+/// The status of the verification in the only record.
+async fn recorded(stage: &Stage) -> Value {
+    let records = stage.store.records(ASSURANCE).await;
+    assert_eq!(records.len(), 1);
+    records[0]["assurance"]["kyc_status"].clone()
+}
+
+/// Changes the status in the record, as another instance would.
+async fn record(stage: &Stage, status: &str) {
+    stage
+        .store
+        .rewrite(ASSURANCE, |record| {
+            record["assurance"]["kyc_status"] = status.into();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_known_assurance_is_used_and_shown() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        app.assert_admits(&cookie).await;
+        assert_eq!(app.me(&cookie).await, "verified");
+        assert_eq!(app.known(&cookie).await, "verified");
+        assert_eq!(stage.asked(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn if_nothing_is_recorded_nothing_is_shown_and_kycport_is_asked() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        stage.store.remove(ASSURANCE).await;
+        assert_eq!(app.me(&cookie).await, Value::Null);
+        assert_eq!(app.known(&cookie).await, Value::Null);
+        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        drop(fault);
+        let before = stage.asked();
+        app.assert_admits(&cookie).await;
+        app.assert_admits(&cookie).await;
+        assert_eq!(stage.asked(), before + 1);
+        assert_eq!(app.me(&cookie).await, "verified");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn if_nothing_is_recorded_and_nothing_can_be_asked_the_person_signs_in_again() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::None).await;
+    let cookie = stage.signed_in(&app).await;
+    stage.store.remove(ASSURANCE).await;
+    stage.pass(16 * MINUTE, &[&app]);
+    let too_old = (401, "too_old".to_owned());
+    assert_eq!(app.ask("/guarded", &cookie).await, too_old);
+    app.assert_keeps_out(&cookie).await;
+    let cookie = stage.signed_in(&app).await;
+    app.assert_admits(&cookie).await;
+}
+
+#[tokio::test]
+async fn an_unreadable_assurance_is_not_shown_and_kycport_is_asked() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        stage.damage().await;
+        let damaged = stage.bodies().await;
+        assert_eq!(app.me(&cookie).await, Value::Null);
+        assert_eq!(app.known(&cookie).await, Value::Null);
+        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        drop(fault);
+        assert_eq!(stage.bodies().await, damaged);
+        // The answer replaces it, whatever it says.
+        app.assert_admits(&cookie).await;
+        assert_eq!(app.me(&cookie).await, "verified");
+        stage.damage().await;
+        stage.ada.reject();
+        assert_eq!(app.ask("/guarded", &cookie).await, rejected());
+        assert_eq!(app.me(&cookie).await, "rejected");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rejection_that_became_unreadable_admits_nobody() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::None).await;
+        let cookie = stage.signed_in(&app).await;
+        app.assert_admits(&cookie).await;
+        stage.ada.reject();
+        assert_eq!(app.ask("/fresh", &cookie).await, rejected());
+        stage.damage().await;
+        let damaged = stage.bodies().await;
+        // The access token has expired, and there is no tenant key.
+        stage.pass(16 * MINUTE, &[&app]);
+        for minutes in [0, 1, 9, 10, 60] {
+            stage.pass(minutes * MINUTE, &[&app]);
+            assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+            assert_eq!(app.ask("/fresh", &cookie).await, not_known());
+            app.assert_keeps_out(&cookie).await;
+            assert_eq!(app.me(&cookie).await, Value::Null);
+        }
+        assert_eq!(stage.bodies().await, damaged);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_assurance_of_another_person_is_unreadable() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        stage.ada.reject();
+        assert_eq!(app.ask("/fresh", &cookie).await, rejected());
+        let of_ada = stage.bodies().await.remove(0);
+        // Somebody who can write to the store puts Bob's record in Ada's place.
+        let bob = stage.kyc.person("bob").tier(KycTier::T3).create();
+        stage.signed_in_as(&app, &bob).await;
+        let bodies = stage.bodies().await;
+        let of_bob = bodies.into_iter().find(|body| *body != of_ada).unwrap();
+        let of_bob = &of_bob;
+        let swap = |body: &[u8]| if body == of_ada { of_bob } else { body }.to_vec();
+        stage.store.replace(ASSURANCE, swap).await;
+        let _fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        app.assert_keeps_out(&cookie).await;
+        assert_eq!(app.me(&cookie).await, Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_that_a_later_release_added_are_ignored() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let cookie = stage.signed_in(&app).await;
+    stage
+        .store
+        .rewrite(ASSURANCE, |record| {
+            record["more"] = json!([1]);
+            record["assurance"]["more"] = json!({ "x": null });
+        })
+        .await;
+    assert_eq!(app.me(&cookie).await, "verified");
+    app.assert_admits(&cookie).await;
+    assert_eq!(stage.asked(), 0);
+    for foreign in [
+        "",
+        "\x01",
+        "\x01[]",
+        "\x01{}",
+        "\x01{\"v\":2}",
+        "\x03{}",
+        "{}",
+    ] {
+        stage
+            .store
+            .replace(ASSURANCE, |_| foreign.as_bytes().to_vec())
+            .await;
+        assert_eq!(app.me(&cookie).await, Value::Null, "{foreign:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_negative_result_outlives_the_longest_session() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::None).await;
+    let cookie = stage.signed_in(&app).await;
+    stage.ada.reject();
+    assert_eq!(app.ask("/fresh", &cookie).await, rejected());
+    // Sessions of this app last for 30 days, the maximum.
+    stage.pass(30 * DAY - MINUTE, &[&app]);
+    assert_eq!(app.me(&cookie).await, "rejected");
+    app.assert_keeps_out(&cookie).await;
+    stage.pass(10 * DAY, &[&app]);
+    assert_eq!(recorded(&stage).await, "rejected");
+    stage.pass(DAY + 2 * MINUTE, &[&app]);
+    assert_eq!(stage.bodies().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_positive_id_token_does_not_replace_a_negative_result() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        stage.signed_in(&app).await;
+        let fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+        // KYCPort redelivers the event, because its status endpoint did not confirm it.
+        assert_eq!(stage.deliver(&app, "evt_1", "rejected").await, 503);
+        let before = stage.bodies().await;
+        let cookie = stage.signed_in(&app).await;
+        assert_eq!(stage.bodies().await, before);
+        assert_eq!(app.me(&cookie).await, "rejected");
+        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        drop(fault);
+        // The status endpoint decides.
+        app.assert_admits(&cookie).await;
+        assert_eq!(app.me(&cookie).await, "verified");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_positive_id_token_does_not_replace_an_unreadable_record() {
+    everywhere(async |stage| {
+        for key in [Key::Tenant, Key::None] {
+            let app = stage.instance(key).await;
+            stage.signed_in(&app).await;
+            stage.damage().await;
+            let damaged = stage.bodies().await;
+            let cookie = stage.signed_in(&app).await;
+            assert_eq!(stage.bodies().await, damaged);
+            assert_eq!(app.me(&cookie).await, Value::Null);
+            assert_eq!(app.known(&cookie).await, Value::Null);
+            app.assert_admits(&cookie).await;
+            assert_eq!(app.me(&cookie).await, "verified");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rejection_during_a_sign_in_is_not_replaced_by_its_id_token() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        // The ID token says "verified"; the session is about to be written.
+        let gate = stage.store.hold(Op::Write, SESSION);
+        let news = async {
+            gate.reached().await;
+            stage.ada.reject();
+            assert_eq!(stage.deliver(&app, "evt_1", "rejected").await, 200);
+            gate.open();
+        };
+        let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
+        assert_eq!(app.me(&cookie).await, "rejected");
+        app.assert_keeps_out(&cookie).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_negative_id_token_replaces_every_record() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        stage.ada.reject();
+        // Nothing is recorded yet.
+        let cookie = stage.signed_in(&app).await;
+        assert_eq!(app.me(&cookie).await, "rejected");
+        // An unreadable record.
+        stage.damage().await;
+        let cookie = stage.signed_in(&app).await;
+        assert_eq!(app.me(&cookie).await, "rejected");
+        // A positive one, which another session has been using.
+        stage.ada.verify(KycTier::T2);
+        app.assert_admits_fresh(&cookie).await;
+        stage.ada.reject();
+        let new = stage.signed_in(&app).await;
+        assert_eq!(app.me(&new).await, "rejected");
+        assert_eq!(app.me(&cookie).await, "rejected");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_token_without_a_status_leaves_the_record_as_it_is() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let before = stage.signed_in(&app).await;
+    let bodies = stage.bodies().await;
+    // Without the scope `kyc` the ID token says nothing of the verification.
+    let silent = stage.instance_with_scopes(&["openid"]).await;
+    let cookie = stage.signed_in(&silent).await;
+    assert_eq!(stage.bodies().await, bodies);
+    assert_eq!(app.me(&cookie).await, "verified");
+    assert_eq!(app.me(&before).await, "verified");
+}
+
+#[tokio::test]
+async fn a_positive_answer_that_met_a_newer_rejection_is_asked_again() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        // Another instance, which believes events because it has nobody to ask.
+        let other = stage.instance(Key::None).await;
+        let cookie = stage.signed_in(&app).await;
+        // KYCPort has said "verified", and the answer is on its way.
+        let gate = stage.kyc.on(Endpoint::Status).after().hold();
+        let news = async {
+            gate.wait_for(1).await;
+            stage.ada.reject();
+            assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
+            gate.release();
+        };
+        let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+        assert_eq!(answer, rejected());
+        assert_eq!(stage.asked(), 2);
+        assert_eq!(app.me(&cookie).await, "rejected");
+        app.assert_keeps_out(&cookie).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_second_answer_counts_if_it_is_positive_again() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let other = stage.instance(Key::None).await;
+    let cookie = stage.signed_in(&app).await;
+    let gate = stage.kyc.on(Endpoint::Status).after().hold();
+    let news = async {
+        gate.wait_for(1).await;
+        // An event that is out of date: the person is verified.
+        assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
+        gate.release();
+    };
+    let ((), ()) = tokio::join!(app.assert_admits_fresh(&cookie), news);
+    assert_eq!(stage.asked(), 2);
+    assert_eq!(app.me(&cookie).await, "verified");
+}
+
+#[tokio::test]
+async fn kycport_is_asked_three_times_at_most() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let cookie = stage.signed_in(&app).await;
+    let gate = stage.store.hold(Op::Write, ASSURANCE);
+    let news = async {
+        // A rejection is recorded between each answer and its write.
+        for _ in 0..3 {
+            gate.reached().await;
+            record(&stage, "rejected").await;
+            gate.let_one();
+        }
+    };
+    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+    assert_eq!(answer, not_known());
+    assert_eq!(stage.asked(), 3);
+    assert_eq!(recorded(&stage).await, "rejected");
+}
+
+#[tokio::test]
+async fn a_negative_answer_is_recorded_whatever_was_recorded_meanwhile() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let cookie = stage.signed_in(&app).await;
+    stage.ada.reject();
+    let gate = stage.store.hold(Op::Write, ASSURANCE);
+    let news = async {
+        gate.reached().await;
+        record(&stage, "verified").await;
+        gate.open();
+    };
+    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+    assert_eq!(answer, rejected());
+    assert_eq!(stage.asked(), 1);
+    assert_eq!(recorded(&stage).await, "rejected");
+}
+
+#[tokio::test]
+async fn what_simultaneous_events_say_is_combined() {
+    everywhere(async |stage| {
+        let (one, two) = (
+            stage.instance(Key::None).await,
+            stage.instance(Key::None).await,
+        );
+        let cookie = stage.signed_in(&one).await;
+        // Both instances have read the positive result before either of them writes.
+        stage.store.let_meet(Op::Read, ASSURANCE, 2);
+        let (tier, clear) = (json!("t1"), json!(false));
+        let (lower, suspicious) = tokio::join!(
+            stage.deliver_data(&one, "evt_1", "kyc_tier", &tier),
+            stage.deliver_data(&two, "evt_2", "aml_clear", &clear),
+        );
+        assert_eq!((lower, suspicious), (200, 200));
+        let known = one.get("/known", &cookie).await;
+        let known: Value = serde_json::from_str(&known.body).unwrap();
+        assert_eq!(known["kyc_tier"], "t1");
+        assert_eq!(known["aml_clear"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn if_the_store_fails_before_a_question_nothing_is_asked() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        // The session is read, and then the store fails.
+        let gate = stage.store.hold_after(Op::Read, ASSURANCE);
+        let failure = async {
+            gate.reached().await;
+            stage.store.heal();
+            stage.store.fail();
+            gate.open();
+        };
+        let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), failure);
+        assert_eq!(answer, not_known());
+        assert_eq!(stage.asked(), 0);
+        let unavailable = (503, "store_unavailable".to_owned());
+        for path in ["/guarded", "/fresh", "/known", "/auth/me"] {
+            assert_eq!(app.ask(path, &cookie).await, unavailable, "{path}");
+        }
+        stage.store.heal();
+        app.assert_admits_fresh(&cookie).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_asked_about_by_the_next_request() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::Tenant).await;
+    let cookie = stage.signed_in(&app).await;
+    stage.ada.reject();
+    stage.store.lose_answer(Op::Write, ASSURANCE);
+    assert_eq!(app.ask("/fresh", &cookie).await, rejected());
+    assert_eq!(app.me(&cookie).await, "rejected");
+    stage.ada.verify(KycTier::T2);
+    stage.store.lose_answer(Op::Write, ASSURANCE);
+    app.assert_admits_fresh(&cookie).await;
+    assert_eq!(app.me(&cookie).await, "verified");
+}
+
+#[tokio::test]
+async fn one_person_and_one_client_have_one_record() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let bob = stage.kyc.person("bob").tier(KycTier::T2).create();
+        let (of_ada, of_bob) = (
+            stage.signed_in(&app).await,
+            stage.signed_in_as(&app, &bob).await,
+        );
+        let again = stage.signed_in(&app).await;
+        assert_eq!(stage.bodies().await.len(), 2);
+        stage.ada.reject();
+        assert_eq!(app.ask("/fresh", &of_ada).await, rejected());
+        assert_eq!(app.me(&again).await, "rejected");
+        assert_eq!(app.me(&of_bob).await, "verified");
+        app.assert_admits(&of_bob).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_client_on_the_same_store_has_records_of_its_own() {
+    everywhere(async |stage| {
+        let own = stage.instance(Key::Tenant).await;
+        let client = stage.kyc.add_client("another").create();
+        let other = stage.instance_of(&client).await;
+        let (at_own, at_other) = (stage.signed_in(&own).await, stage.signed_in(&other).await);
+        assert_eq!(stage.bodies().await.len(), 2);
+        stage.ada.reject();
+        assert_eq!(own.ask("/fresh", &at_own).await, rejected());
+        assert_eq!(own.me(&at_own).await, "rejected");
+        assert_eq!(other.me(&at_other).await, "verified");
+    })
+    .await;
+}
+
+/// The store is read once for a request. Only a question reads it again, and writes its answer.
+#[tokio::test]
+async fn the_latest_assurance_costs_no_operation_of_its_own() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        let cookie = stage.signed_in(&app).await;
+        let count = |expected: (usize, usize)| {
+            let found = (stage.store.count(Op::Read), stage.store.count(Op::Write));
+            assert_eq!(found, expected);
+            assert_eq!(stage.store.operations(), found.0 + found.1);
+            stage.store.forget();
+        };
+        stage.store.forget();
+        app.assert_admits(&cookie).await;
+        count((1, 0));
+        app.me(&cookie).await;
+        count((1, 0));
+        app.assert_admits_fresh(&cookie).await;
+        count((2, 1));
+    })
+    .await;
+}
