@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use kycport::{
-    Clock as _, KycStatus, KycTier, MemoryStore, RelyingParty, SignedIn,
+    Clock as _, KycStatus, KycTier, RelyingParty, SignedIn,
     mock::{Endpoint, MockIssuer, RemoteError, RemoteMock},
 };
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn an_app_runs_on_a_mock_elsewhere() {
             get(async |person: SignedIn| person.subject().to_owned()),
         )
         .merge(kycport.router())
-        .layer(kycport.session_layer(MemoryStore::default()));
+        .layer(kycport.session_layer());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let grace = kyc
         .person("grace")
