@@ -46,6 +46,8 @@ pub(crate) struct Heard {
     pub(crate) assurance: Assurance,
     /// Whether the answer is stored, so that every session sees it.
     pub(crate) recorded: Result<(), StoreError>,
+    /// Whether KYCPort was asked for it. Otherwise it was recorded by somebody else meanwhile.
+    was_asked: bool,
 }
 
 /// Reason why KYCPort gave no answer.
@@ -180,22 +182,29 @@ impl Assurances {
             let flight = match self.flight(person) {
                 Some(flight) => flight,
                 None => match question.take() {
-                    Some(question) => self.start(person, question),
+                    Some(question) => self.start(person, question, None),
                     None => return Err(NoAnswer::Failed { retry_after: None }),
                 },
             };
             let answer = flight.answer.await;
-            if flight.number > arrived_after {
+            let was_asked = !matches!(&answer, Ok(heard) if !heard.was_asked);
+            if flight.number > arrived_after && was_asked {
                 return answer;
             }
         }
     }
 
-    /// Asks KYCPort, or shares the answer to a question that is under way.
-    pub(crate) async fn ask_or_share(&self, person: &PersonRef, question: Question) -> Asked {
+    /// Asks KYCPort, or shares the answer to a question that is under way. A result that was recorded
+    /// since the caller has read `seen` is an answer, too.
+    pub(crate) async fn ask_or_share(
+        &self,
+        person: &PersonRef,
+        question: Question,
+        seen: &Latest,
+    ) -> Asked {
         let flight = self
             .flight(person)
-            .unwrap_or_else(|| self.start(person, question));
+            .unwrap_or_else(|| self.start(person, question, Some(seen.clone())));
         flight.answer.await.map(|heard| heard.assurance)
     }
 
@@ -205,7 +214,7 @@ impl Assurances {
 
     /// Starts a question in a task of its own: the first caller may give up, and the others still
     /// get their answer.
-    fn start(&self, person: &PersonRef, question: Question) -> Flight {
+    fn start(&self, person: &PersonRef, question: Question, seen: Option<Latest>) -> Flight {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(person) {
             return flight.clone();
@@ -219,7 +228,7 @@ impl Assurances {
                 own,
                 person: person_asked_about,
             };
-            let flight = async move { landing.own.fly(&landing.person, question).await };
+            let flight = async move { landing.own.fly(&landing.person, question, seen).await };
             let task = tokio::spawn(flight.in_current_span());
             task.await
                 .unwrap_or(Err(NoAnswer::Failed { retry_after: None }))
@@ -233,8 +242,22 @@ impl Assurances {
 
     /// Asks and records. If another result was recorded between, it may be newer than the answer,
     /// and KYCPort is asked again.
-    async fn fly(&self, person: &PersonRef, question: Question) -> Result<Heard, NoAnswer> {
+    async fn fly(
+        &self,
+        person: &PersonRef,
+        question: Question,
+        seen: Option<Latest>,
+    ) -> Result<Heard, NoAnswer> {
         let mut before = self.latest(person).await.map_err(NoAnswer::Store)?;
+        if seen.is_some_and(|seen| seen != before)
+            && let Some(assurance) = before.known()
+        {
+            return Ok(Heard {
+                assurance: assurance.clone(),
+                recorded: Ok(()),
+                was_asked: false,
+            });
+        }
         for _ in 0..MAX_QUESTIONS {
             // A failure changes nothing of what is recorded.
             let assurance = question().await?;
@@ -257,6 +280,7 @@ impl Assurances {
             return Ok(Heard {
                 assurance,
                 recorded,
+                was_asked: true,
             });
         }
         Err(NoAnswer::Failed { retry_after: None })

@@ -95,7 +95,7 @@ impl Assessor {
         let mut asked = match freshness {
             Freshness::Cached => {
                 self.assurances
-                    .ask_or_share(&person, self.question(live))
+                    .ask_or_share(&person, self.question(live), &live.latest)
                     .await
             }
             Freshness::Now => self.assurances.ask(&person, self.question(live)).await,

@@ -91,6 +91,7 @@ impl News {
             Ok(Heard {
                 assurance,
                 recorded,
+                ..
             }) => {
                 recorded?;
                 Ok(Some(assurance))
