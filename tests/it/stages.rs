@@ -6,10 +6,11 @@ use std::io::Write as _;
 use kycport::{
     ConfigBuilder, KycTier, RelyingParty,
     mock::{MockIssuer, MockIssuerBuilder},
+    web::{SealingKeys, Sessions},
 };
 
 use crate::{
-    engines::{Engine, balanced},
+    engines::{Engine, FIRST_KEY, balanced},
     faulty_store::Stage,
     support::tenant_app_of,
 };
@@ -43,6 +44,17 @@ pub(crate) async fn everywhere_unsealed(scene: impl AsyncFn(Stage)) {
         }
     })
     .await;
+}
+
+/// What support has: another instance on the same store, which serves nobody.
+pub(crate) fn sessions(stage: &Stage) -> Sessions {
+    let config = stage.kyc.config("http://127.0.0.1:9/auth/callback");
+    let mut config = config.store(stage.store.clone());
+    if stage.engine.ends_with("sealed") {
+        config = config.session_keys(SealingKeys::parse(FIRST_KEY).unwrap());
+    }
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    kycport.sessions()
 }
 
 pub(crate) async fn stage_on_engine(

@@ -51,6 +51,11 @@ impl Answer {
         .next_back()
     }
 
+    /// The names of the cookies that are set, and of those that are deleted.
+    pub(crate) fn set_and_deleted(&self) -> (Vec<String>, Vec<String>) {
+        by_headers(&self.headers)
+    }
+
     /// The code of a problem.
     pub(crate) fn code(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
@@ -138,7 +143,11 @@ impl Visitor {
 
 /// The names of the cookies that a page sets, and of those that it deletes.
 pub(crate) fn set_and_deleted(page: &Page) -> (Vec<String>, Vec<String>) {
-    let lines = page.headers().get_all(header::SET_COOKIE).iter();
+    by_headers(page.headers())
+}
+
+fn by_headers(headers: &HeaderMap) -> (Vec<String>, Vec<String>) {
+    let lines = headers.get_all(header::SET_COOKIE).iter();
     let (set, deleted): (Vec<_>, Vec<_>) = lines
         .map(|line| line.to_str().unwrap())
         .partition(|line| !line.contains("Max-Age=0"));

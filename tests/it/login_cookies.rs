@@ -1,0 +1,429 @@
+//! Cookies of pending logins: what a login costs, how many a browser has, and how large they are.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use kycport::{
+    KycTier, RunningApp,
+    mock::{Endpoint, MockIssuer, Person},
+    store::LeaseFamily,
+    web::SealingKeys,
+};
+use url::Url;
+
+use crate::{
+    engines::FIRST_KEY,
+    faulty_store::{Op, SESSION, Stage, stage},
+    login::{Login, TO_THE_VAULT, cookies},
+    support::{raw, serve},
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, session_cookie, set_and_deleted},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Limits of one browser: number of logins, and bytes of all their names and values.
+const MOST: usize = 4;
+const MOST_BYTES: usize = 3 * 1024;
+
+fn visitor(app: &RunningApp) -> Visitor {
+    Visitor::new(app.url(""))
+}
+
+/// A `return_to` of the greatest length that is kept.
+fn longest_path() -> String {
+    format!("/{}", "a".repeat(511))
+}
+
+fn size(login: &Login) -> usize {
+    login.name().len() + login.value().len()
+}
+
+/// The value with another first, middle or last character.
+fn tampered(login: &Login, n: usize) -> String {
+    let mut value = login.value().to_owned().into_bytes();
+    let place = [0, value.len() / 2, value.len() - 1][n % 3];
+    value[place] = if value[place] == b'A' { b'B' } else { b'A' };
+    format!("{}={}", login.name(), String::from_utf8(value).unwrap())
+}
+
+#[tokio::test]
+async fn a_login_and_refused_callbacks_write_nothing() {
+    // cases 28, 100, 140
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    // A key that nobody knows is looked for again after five seconds.
+    stage.kyc.clock().freeze();
+    // The first login creates the key.
+    Login::start(&visitor, TO_THE_VAULT, "").await;
+    assert_eq!((stage.store.count(Op::Read), stage.store.writes()), (1, 1));
+    stage.store.forget();
+
+    let mut logins = Vec::new();
+    for _ in 0..500 {
+        logins.push(Login::start(&visitor, TO_THE_VAULT, "").await);
+    }
+    assert_eq!(stage.store.operations(), 0);
+
+    let issuer = stage.kyc.issuer();
+    let (in_time, too_late) = logins.split_at(420);
+    for (n, login) in in_time.iter().enumerate() {
+        let code = [("code", "x"), ("iss", issuer)];
+        let own = login.cookie.clone();
+        let (cookies, callback, refusal) = match n % 7 {
+            0 => (String::new(), login.callback(&code), "unknown_login"),
+            1 => {
+                let other = &logins[n + 1];
+                let cookies = other.cookie.clone();
+                (cookies, login.callback(&code), "unknown_login")
+            }
+            2 => {
+                // The cookie of another login, under the name of this one.
+                let cookies = format!("{}={}", login.name(), logins[n + 1].value());
+                (cookies, login.callback(&code), "unknown_login")
+            }
+            3 => (tampered(login, n), login.callback(&code), "unknown_login"),
+            4 => {
+                let pairs = [("code", "x"), ("iss", "https://evil.example")];
+                (own, login.callback(&pairs), "issuer_not_believed")
+            }
+            5 => {
+                let pairs = [("error", "access_denied"), ("iss", issuer)];
+                (own, login.callback(&pairs), "declined")
+            }
+            _ => {
+                let pairs = [("iss", issuer)];
+                (own, login.callback(&pairs), "malformed_callback")
+            }
+        };
+        let answer = visitor.get(&callback, &cookies).await.unwrap();
+        assert_eq!(answer.code(), refusal, "{n}");
+        assert_eq!(answer.cookie(SESSION_COOKIE), None);
+    }
+    assert_eq!(stage.store.operations(), 0);
+
+    stage.kyc.clock().advance(10 * MINUTE);
+    for login in too_late {
+        let callback = login.callback(&[("code", "x"), ("iss", issuer)]);
+        let answer = visitor.get(&callback, &login.cookie).await.unwrap();
+        assert_eq!(answer.code(), "expired_login");
+    }
+    assert_eq!(stage.store.writes(), 0);
+    assert_eq!(stage.store.leases(LeaseFamily::Login), 0);
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_refused_callback_reads_the_store_only_for_a_session() {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    let login = Login::start(&visitor, TO_THE_VAULT, "").await;
+    let callback = login.callback(&[("code", "x")]);
+    let session = session_cookie(&"A".repeat(64));
+    for (cookies, reads) in [("", 0), ("other=1", 0), (session.as_str(), 1)] {
+        stage.store.forget();
+        let answer = visitor.get(&callback, cookies).await.unwrap();
+        assert_eq!(answer.code(), "unknown_login");
+        assert_eq!(stage.store.operations(), reads, "{cookies:.20}");
+        assert_eq!(stage.store.count(Op::Read), reads);
+    }
+}
+
+#[tokio::test]
+async fn a_fifth_login_evicts_the_oldest_wherever_it_stands() {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    stage.kyc.clock().freeze();
+    let mut logins = Vec::new();
+    for _ in 0..MOST {
+        stage.kyc.clock().advance(SECOND);
+        let login = visitor.get(TO_THE_VAULT, &cookies(&logins)).await.unwrap();
+        assert_eq!(login.set_and_deleted().1.len(), 0);
+        logins.push(Login::of(&login));
+    }
+    stage.kyc.clock().advance(SECOND);
+    for turn in 0..MOST {
+        let mut sent = logins.clone();
+        sent.rotate_left(turn);
+        let fifth = visitor.get(TO_THE_VAULT, &cookies(&sent)).await.unwrap();
+        let (set, deleted) = fifth.set_and_deleted();
+        assert_eq!(set, [Login::of(&fifth).name()]);
+        assert_eq!(deleted, [logins[0].name()], "{turn}");
+    }
+    // A person who goes on with the second one gets where they wanted.
+    let callback = logins[1].allow(&visitor, &stage.ada).await;
+    let answer = visitor.get(&callback, &cookies(&logins)).await.unwrap();
+    assert_eq!(answer.header("location"), Some("/vault"));
+    assert_eq!(answer.set_and_deleted().1, [logins[1].name()]);
+}
+
+#[tokio::test]
+async fn a_cookie_that_does_not_open_makes_room_first() {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    let other = crate::faulty_store::stage().await;
+    let foreign = Login::start(&self::visitor(&other.app), TO_THE_VAULT, "").await;
+    let mut logins = Vec::new();
+    for _ in 0..MOST {
+        logins.push(Login::start(&visitor, TO_THE_VAULT, "").await);
+    }
+    let (spare, logins) = logins.split_last().unwrap();
+    for odd in [
+        format!("{LOGIN_COOKIES}AAAAAAAAAAAA="),
+        format!("{LOGIN_COOKIES}AAAAAAAAAAAA=!"),
+        format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", "A".repeat(300)),
+        format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", spare.value()),
+        tampered(spare, 1),
+        // Of an app on another issuer.
+        foreign.cookie.clone(),
+    ] {
+        let name = odd.split_once('=').unwrap().0;
+        for sent in [
+            format!("{odd}; {}", cookies(logins)),
+            format!("{}; {odd}", cookies(logins)),
+        ] {
+            let answer = visitor.get(TO_THE_VAULT, &sent).await.unwrap();
+            assert_eq!(answer.set_and_deleted().1, [name], "{odd:.60}");
+        }
+    }
+    // A name that occurs twice opens nothing.
+    let twice = format!("{0}; {0}; {1}", spare.cookie, cookies(logins));
+    let answer = visitor.get(TO_THE_VAULT, &twice).await.unwrap();
+    assert_eq!(answer.set_and_deleted().1, [spare.name()]);
+    // Cookies of others are theirs.
+    let others =
+        "__Host-kycport-login-short=x; __Host-kycport-login=x; kycport-login-AAAAAAAAAAAA=x";
+    let sent = format!("{others}; {}", cookies(logins));
+    let answer = visitor.get(TO_THE_VAULT, &sent).await.unwrap();
+    assert_eq!(answer.set_and_deleted().1.len(), 0);
+}
+
+#[tokio::test]
+async fn all_logins_of_a_browser_fit_into_three_kib() {
+    let (stage, visitor, session) = signed_in_stage().await;
+    stage.ada.set_tier(KycTier::T1);
+    let long = longest_path();
+    let step_up = format!("/auth/step-up?tier=t3&return_to={long}");
+    let login = format!("/auth/login?return_to={long}");
+    let mut held: Vec<Login> = Vec::new();
+    for n in 0..12 {
+        stage.kyc.clock().advance(SECOND);
+        let path = match n % 3 {
+            0 => &step_up,
+            1 => &login,
+            _ => TO_THE_VAULT,
+        };
+        let sent = format!("{session}; {}", cookies(&held));
+        let answer = visitor.get(path, &sent).await.unwrap();
+        let (_, deleted) = answer.set_and_deleted();
+        held.retain(|login| !deleted.iter().any(|name| name == login.name()));
+        held.push(Login::of(&answer));
+        let bytes: usize = held.iter().map(size).sum();
+        assert!(held.len() <= MOST && bytes <= MOST_BYTES, "{n}: {bytes}");
+        // Nothing is deleted without need.
+        assert!(held.len() > n.min(2), "{n}: {bytes}");
+    }
+    // The newest one with the long path leads there.
+    let newest = held.iter().rev().find(|it| size(it) > 700).unwrap();
+    let callback = newest.allow(&visitor, &stage.ada).await;
+    let answer = visitor.get(&callback, &cookies(&held)).await.unwrap();
+    assert_eq!(answer.header("location"), Some(long.as_str()));
+}
+
+/// The stage with Ada signed in, and her session cookie.
+async fn signed_in_stage() -> (Stage, Visitor, String) {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    let session = sign_in(&visitor, &stage.ada).await;
+    (stage, visitor, session)
+}
+
+async fn sign_in(visitor: &Visitor, person: &Person) -> String {
+    let login = Login::start(visitor, TO_THE_VAULT, "").await;
+    let callback = login.allow(visitor, person).await;
+    let answer = visitor.get(&callback, &login.cookie).await.unwrap();
+    session_cookie(answer.cookie(SESSION_COOKIE).unwrap())
+}
+
+#[tokio::test]
+async fn the_head_of_a_response_with_a_login_fits_into_four_kib() {
+    // Proxies read a head of 4 KiB by default.
+    let kyc = MockIssuer::start().await;
+    let ada = kyc.person("ada").tier(KycTier::T1).create();
+    let stored = serve(&kyc, |config| config).await;
+    let long_name = "n".repeat(32);
+    let key = FIRST_KEY.split_once(':').unwrap().1;
+    let sealed = serve(&kyc, |config| {
+        config.session_keys(SealingKeys::new(&long_name, key).unwrap())
+    })
+    .await;
+    for app in [stored, sealed] {
+        let visitor = visitor(&app);
+        let session = sign_in(&visitor, &ada).await;
+        let path = format!("/auth/step-up?tier=t3&return_to={}", longest_path());
+        let mut held = Vec::new();
+        for _ in 0..MOST {
+            held.push(Login::start(&visitor, &path, &session).await);
+        }
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nsec-fetch-mode: navigate\r\n\
+             sec-fetch-dest: document\r\ncookie: {session}; {}\r\n\r\n",
+            cookies(&held)
+        );
+        let answer = raw(&app, request.as_bytes()).await;
+        let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 303"), "{head:.60}");
+        assert!(head.len() <= 4096, "{}", head.len());
+        let set: Vec<_> = head
+            .lines()
+            .filter_map(|line| line.strip_prefix("set-cookie: "))
+            .collect();
+        // The new login, and those that it evicts.
+        assert!(set.len() >= 2, "{set:?}");
+        for cookie in set {
+            assert!(cookie.len() <= 1024, "{}", cookie.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_whose_name_occurs_twice_is_absent() {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    let login = Login::start(&visitor, TO_THE_VAULT, "").await;
+    let callback = login.allow(&visitor, &stage.ada).await;
+    let own = &login.cookie;
+    let planted = format!("{}=planted", login.name());
+    for cookies in [
+        format!("{own}; {own}"),
+        format!("{own}; {planted}"),
+        format!("{planted}; {own}"),
+    ] {
+        let answer = visitor.get(&callback, &cookies).await.unwrap();
+        assert_eq!(answer.code(), "unknown_login");
+        assert_eq!(answer.set_and_deleted(), (vec![], vec![]));
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    let answer = visitor.get(&callback, own).await.unwrap();
+    assert_eq!(answer.status, 303);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_is_not_ascii_does_not_matter() {
+    let stage = stage().await;
+    let visitor = visitor(&stage.app);
+    let odd = b"odd=\xff\xfe\x80; ";
+    let head =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ");
+    // It does when a login starts, and when it comes back.
+    let start = [head(TO_THE_VAULT).as_bytes(), odd, b"\r\n\r\n"].concat();
+    assert!(raw(&stage.app, &start).await.starts_with("HTTP/1.1 303"));
+    let login = Login::start(&visitor, TO_THE_VAULT, "").await;
+    let callback = login.allow(&visitor, &stage.ada).await;
+    let back = [
+        head(&callback).as_bytes(),
+        odd,
+        login.cookie.as_bytes(),
+        b"\r\n\r\n",
+    ]
+    .concat();
+    let answer = raw(&stage.app, &back).await;
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer:.100}");
+    assert!(answer.contains("location: /vault"), "{answer:.300}");
+}
+
+#[tokio::test]
+async fn only_a_navigation_starts_a_login() {
+    // case 28
+    let (stage, _, session) = signed_in_stage().await;
+    stage.store.forget();
+    for path in [TO_THE_VAULT, "/auth/step-up?tier=t3"] {
+        for (name, value, status) in [
+            ("sec-fetch-dest", "image", 403),
+            ("sec-fetch-dest", "iframe", 403),
+            ("sec-fetch-dest", "frame", 403),
+            ("sec-fetch-dest", "embed", 403),
+            ("sec-fetch-dest", "object", 403),
+            ("sec-fetch-dest", "script", 403),
+            ("sec-fetch-dest", "empty", 403),
+            ("sec-fetch-dest", "", 403),
+            ("sec-purpose", "prefetch", 403),
+            ("sec-purpose", "prefetch;prerender", 403),
+            ("purpose", "prefetch", 403),
+            ("sec-fetch-dest", "document", 303),
+        ] {
+            let browser = stage.kyc.browser();
+            let visit = browser.request(Method::GET, stage.app.url(path));
+            let visit = visit.header(name, value).header("cookie", &session);
+            let page = visit.stay().send().await.unwrap();
+            assert_eq!(page.status(), status, "{path} {name}: {value}");
+            let set = set_and_deleted(&page).0.len();
+            assert_eq!(set, usize::from(status == 303), "{path} {name}: {value}");
+        }
+    }
+    assert_eq!(stage.store.writes(), 0);
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_logins_of_the_browser() {
+    let stage = stage().await;
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser.sign_in(&login, &stage.ada).await.unwrap();
+    let mut callbacks = Vec::new();
+    for _ in 0..3 {
+        callbacks.push(browser.start_sign_in(&login, &stage.ada).await.unwrap());
+    }
+    browser.get(stage.app.url("/")).await.unwrap();
+    let own = |name: &String| name.starts_with("__Host-kycport");
+    let held = || browser.cookies(stage.app.url("/")).into_iter();
+    assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
+    let out = || browser.request(Method::POST, stage.app.url("/auth/logout"));
+
+    // Another site, or a store that is down, ends nothing.
+    let evil = Url::parse("https://evil.example/").unwrap();
+    let page = out().from(&evil).stay().send().await.unwrap();
+    assert_eq!(page.assert_status(403).header("set-cookie"), None);
+    stage.store.fail_on(Op::Write, SESSION);
+    let page = out().form(&[]).stay().send().await.unwrap();
+    assert_eq!(page.assert_status(503).header("set-cookie"), None);
+    stage.store.heal();
+
+    let page = out().form(&[]).stay().send().await.unwrap();
+    let (set, deleted) = set_and_deleted(page.assert_status(303));
+    assert_eq!((set.len(), deleted.len()), (0, 4), "{deleted:?}");
+    assert_eq!(held().filter(|(name, _)| own(name)).count(), 0);
+    stage.kyc.forget_requests();
+    for callback in callbacks {
+        browser.open(callback).await.unwrap().assert_status(400);
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(0);
+
+    // So it does for somebody who is not signed in.
+    browser.start_sign_in(&login, &stage.ada).await.unwrap();
+    browser.get(stage.app.url("/")).await.unwrap();
+    out().form(&[]).stay().send().await.unwrap();
+    assert_eq!(held().filter(|(name, _)| own(name)).count(), 0);
+}
+
+#[tokio::test]
+async fn a_response_that_is_posted_cannot_be_configured() {
+    let kyc = MockIssuer::start().await;
+    for (mode, is_good) in [
+        ("query", true),
+        ("form_post", false),
+        ("form_post.jwt", false),
+        ("fragment", false),
+        ("jwt", false),
+        ("", false),
+    ] {
+        let config = kyc
+            .config("http://127.0.0.1:3000/auth/callback")
+            .authorize_parameter("response_mode", mode)
+            .build();
+        assert_eq!(config.is_ok(), is_good, "{mode}");
+        if let Err(error) = config {
+            assert!(error.to_string().contains("response_mode"), "{error}");
+        }
+    }
+}

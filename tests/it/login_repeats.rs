@@ -1,0 +1,316 @@
+//! Callbacks that come more than once, out of order, or for nobody.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kycport::mock::{Browser, Endpoint, MockIssuer};
+use url::Url;
+
+use crate::{
+    faulty_store::{LOGIN, Op, SESSION, Stage, stage, stage_on},
+    login::{Login, TO_THE_VAULT},
+    stages::everywhere,
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, set_and_deleted},
+};
+
+/// Maximum number of callbacks that wait for another of the same login.
+const MOST_WAITING: usize = 64;
+/// Maximum number of concurrent exchanges.
+const MOST_EXCHANGES: usize = 256;
+
+async fn started(stage: &Stage) -> (Browser, Url) {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url(TO_THE_VAULT);
+    let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+    (browser, callback)
+}
+
+/// Waits until the store has been asked so often for the claim on a login.
+async fn until_claimed(stage: &Stage, times: usize) {
+    let claimed = async {
+        while stage.store.count(Op::Acquire) < times {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, claimed).await.unwrap();
+}
+
+#[tokio::test]
+async fn tabs_come_back_in_any_order() {
+    // cases 29, 97
+    let stage = stage().await;
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let browser = stage.kyc.browser();
+        let mut tabs = Vec::new();
+        for tab in 0..3 {
+            let path = format!("/vault?tab={tab}");
+            let login = stage.app.url(&format!("/auth/login?return_to={path}"));
+            let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+            tabs.push((path, callback));
+        }
+        for (done, tab) in order.into_iter().enumerate() {
+            let (path, callback) = &tabs[tab];
+            let page = browser.open(callback).await.unwrap();
+            page.assert_status(303);
+            assert_eq!(page.header("location"), Some(path.as_str()));
+            // Its own cookie is deleted, and those of the other tabs stay.
+            let (set, deleted) = set_and_deleted(&page);
+            assert_eq!((set.len(), deleted.len()), (1, 1));
+            let held = browser.cookies(stage.app.url("/"));
+            let logins = held.iter().filter(|(it, _)| it.starts_with(LOGIN_COOKIES));
+            assert_eq!(logins.count(), 2 - done);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_callback_without_its_cookie_leads_home_or_to_an_explanation() {
+    // case 34
+    everywhere(async |stage| {
+        let (browser, callback) = started(&stage).await;
+        browser.open(&callback).await.unwrap().assert_status(303);
+        // Back and forth.
+        for _ in 0..3 {
+            stage.store.forget();
+            let page = browser.open(&callback).await.unwrap();
+            assert_eq!(page.assert_status(303).header("location"), Some("/"));
+            assert_eq!(page.header("set-cookie"), None);
+            assert_eq!(stage.store.operations(), 1);
+            assert_eq!(stage.store.count(Op::Read), 1);
+        }
+        browser.remove_cookie(SESSION_COOKIE);
+        stage.store.forget();
+        let page = browser.open(&callback).await.unwrap();
+        page.assert_status(400);
+        assert!(page.body().contains("cannot be completed here"));
+        assert!(page.body().contains("href=\"/auth/login\""));
+        assert_eq!(stage.store.operations(), 0);
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_callback_waits_for_the_first_one() {
+    // case 35
+    everywhere(async |stage| {
+        for hold_at_kycport in [true, false] {
+            let (browser, callback) = started(&stage).await;
+            let signed_in = browser.clone();
+            let login = stage.app.url("/auth/login");
+            signed_in.sign_in(login, &stage.ada).await.unwrap();
+            let session = signed_in.cookie(stage.app.url("/"), SESSION_COOKIE);
+            let signed_out = browser.clone();
+            stage.kyc.forget_requests();
+
+            let open = |browser: &Browser| {
+                let (browser, url) = (browser.clone(), callback.clone());
+                tokio::spawn(async move { browser.open(url).await.unwrap() })
+            };
+            let at_kycport = hold_at_kycport.then(|| stage.kyc.on(Endpoint::Token).hold());
+            let at_store = stage.store.hold_after(Op::Write, SESSION);
+            let first = open(&browser);
+            match &at_kycport {
+                Some(gate) => gate.wait_for(1).await,
+                None => at_store.reached().await,
+            }
+            stage.store.forget();
+            let (second, third) = (open(&signed_out), open(&signed_in));
+            // Each has looked twice.
+            until_claimed(&stage, 4).await;
+            assert!(!second.is_finished() && !third.is_finished());
+            if let Some(gate) = at_kycport {
+                gate.release();
+            }
+            at_store.open();
+
+            let page = first.await.unwrap();
+            assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+            assert_eq!(set_and_deleted(&page).0, [SESSION_COOKIE]);
+            let page = second.await.unwrap();
+            page.assert_status(400);
+            assert!(page.body().contains("has been used already"));
+            assert_eq!(set_and_deleted(&page).0.len(), 0);
+            // Somebody who is signed in goes where they wanted, as who they are.
+            let page = third.await.unwrap();
+            assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+            assert_eq!(set_and_deleted(&page).0.len(), 0);
+            assert_eq!(
+                signed_in.cookie(stage.app.url("/"), SESSION_COOKIE),
+                session
+            );
+            stage.kyc.requests(Endpoint::Token).assert_count(1);
+            assert_eq!(stage.store.bodies(SESSION).await.len(), 2);
+            stage.store.heal();
+            stage.store.remove(SESSION).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_callback_waits_for_five_seconds_and_no_longer() {
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    let signed_in = browser.clone();
+    let login = stage.app.url("/auth/login");
+    signed_in.sign_in(login, &stage.ada).await.unwrap();
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let (slow, url) = (browser.clone(), callback.clone());
+    let first = tokio::spawn(async move { slow.open(url).await.unwrap() });
+    gate.wait_for(1).await;
+
+    let (second, third) = tokio::join!(browser.open(&callback), signed_in.open(&callback));
+
+    second.unwrap().assert_status(400);
+    let page = third.unwrap();
+    assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+    // The first one is not disturbed.
+    assert!(!first.is_finished());
+    gate.release();
+    first.await.unwrap().assert_status(303);
+}
+
+#[tokio::test]
+async fn no_more_than_so_many_callbacks_wait() {
+    // case 140
+    let stage = stage().await;
+    let visitor = Visitor::new(stage.app.url(""));
+    let login = Login::start(&visitor, TO_THE_VAULT, "").await;
+    let callback = login.allow(&visitor, &stage.ada).await;
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let open = || {
+        let (visitor, callback) = (visitor.clone(), callback.clone());
+        let cookie = login.cookie.clone();
+        tokio::spawn(async move { visitor.get(&callback, &cookie).await.unwrap() })
+    };
+    let first = open();
+    gate.wait_for(1).await;
+    stage.store.forget();
+    let waiting: Vec<_> = (0..MOST_WAITING).map(|_| open()).collect();
+    until_claimed(&stage, 2 * MOST_WAITING).await;
+
+    // The claim is looked at once, and nobody waits.
+    let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
+    assert_eq!(one_more.code(), "finished_login");
+    let still = waiting.iter().filter(|it| !it.is_finished());
+    assert_eq!(still.count(), MOST_WAITING);
+
+    gate.release();
+    assert_eq!(first.await.unwrap().status, 303);
+    for answer in join_all(waiting).await {
+        assert_eq!(answer.unwrap().code(), "finished_login");
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+}
+
+#[tokio::test]
+async fn a_sign_in_is_completed_though_its_browser_goes_away() {
+    // cases 53, 140
+    everywhere(async |stage| {
+        let (browser, callback) = started(&stage).await;
+        let gate = stage.kyc.on(Endpoint::Token).hold();
+        let (leaving, url) = (browser.clone(), callback.clone());
+        let asking = tokio::spawn(async move { leaving.open(url).await });
+        gate.wait_for(1).await;
+        asking.abort();
+        assert!(asking.await.is_err());
+        for _ in 0..5 {
+            // So that the app has noticed.
+            let page = stage.kyc.browser().get(stage.app.url("/")).await;
+            page.unwrap().assert_ok();
+        }
+        gate.release();
+
+        // The code is spent, and its session is there.
+        let page = browser.open(&callback).await.unwrap();
+        page.assert_status(400);
+        assert!(page.body().contains("has been used already"));
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_whose_browser_goes_away_before_the_code_is_sent_is_given_back() {
+    // case 140
+    everywhere(async |stage| {
+        let (browser, callback) = started(&stage).await;
+        let gate = stage.store.hold_after(Op::Acquire, LOGIN);
+        let (leaving, url) = (browser.clone(), callback.clone());
+        let asking = tokio::spawn(async move { leaving.open(url).await });
+        gate.reached().await;
+        stage.store.heal();
+        asking.abort();
+        assert!(asking.await.is_err());
+        for _ in 0..5 {
+            let page = stage.kyc.browser().get(stage.app.url("/")).await;
+            page.unwrap().assert_ok();
+        }
+        // The second request finds the claim taken, and gets it when the first gives it back.
+        stage.store.forget();
+        let (again, url) = (browser.clone(), callback.clone());
+        let second = tokio::spawn(async move { again.open(url).await.unwrap() });
+        until_claimed(&stage, 1).await;
+        gate.open();
+
+        let page = second.await.unwrap();
+        assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_beyond_the_limit_of_exchanges_is_completed_by_a_reload() {
+    // case 140
+    let kyc = MockIssuer::start().await;
+    // So many exchanges take their time on a machine that has much else to do.
+    let minute = Duration::from_secs(60);
+    let stage = stage_on(kyc, 1000, |config| config.timeouts(minute, minute)).await;
+    let visitor = Visitor::new(stage.app.url(""));
+    let mut logins = Vec::new();
+    for _ in 0..=MOST_EXCHANGES {
+        let login = Login::start(&visitor, TO_THE_VAULT, "").await;
+        let callback = login.allow(&visitor, &stage.ada).await;
+        logins.push((login, callback));
+    }
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let (last, most) = logins.split_last().unwrap();
+    let (last, last_callback) = last;
+    let under_way: Vec<_> = most
+        .iter()
+        .map(|(login, callback)| {
+            let (visitor, login) = (visitor.clone(), login.clone());
+            let callback = callback.clone();
+            tokio::spawn(async move { visitor.get(&callback, &login.cookie).await.unwrap() })
+        })
+        .collect();
+    gate.wait_for(MOST_EXCHANGES).await;
+
+    for _ in 0..2 {
+        let refused = visitor.get(last_callback, &last.cookie).await.unwrap();
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (503, "too_many_logins")
+        );
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(refused.set_and_deleted(), (vec![], vec![]));
+    }
+    gate.release();
+    for answer in join_all(under_way).await {
+        assert_eq!(answer.unwrap().status, 303);
+    }
+    let answer = visitor.get(last_callback, &last.cookie).await.unwrap();
+    assert_eq!(answer.header("location"), Some("/vault"));
+}

@@ -1,0 +1,205 @@
+//! Owners: a session key names its person, and names nobody else's records.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use kycport::{
+    KycTier,
+    mock::{Browser, Endpoint, Page, Person},
+    store::{Change, Condition, Entry, Owner, RecordId, RecordKey, Store as _, Write, Written},
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    faulty_store::{ASSURANCE, Kind, SESSION, Stage, TOKENS},
+    stages::everywhere,
+    visitor::{SESSION_COOKIE, session_cookie},
+};
+
+/// Length of a key's random part, before the owner.
+const RANDOM: usize = 32;
+
+async fn signed_in(stage: &Stage, person: &Person) -> Browser {
+    let browser = stage.kyc.browser();
+    let page = browser.sign_in(stage.app.url("/auth/login"), person).await;
+    page.unwrap().assert_ok();
+    browser
+}
+
+fn key_of(stage: &Stage, browser: &Browser) -> Vec<u8> {
+    let key = browser.cookie(stage.app.url("/"), SESSION_COOKIE).unwrap();
+    URL_SAFE_NO_PAD.decode(key).unwrap()
+}
+
+/// The random part of one key with the owner of another.
+fn forged(random: &[u8], owner: &[u8]) -> Vec<u8> {
+    [&random[..RANDOM], &owner[RANDOM..]].concat()
+}
+
+/// Where the records of a key's session are.
+fn record_id(key: &[u8]) -> RecordId {
+    let digest = Sha256::new()
+        .chain_update(b"kycport session id\0")
+        .chain_update(key)
+        .finalize();
+    RecordId(*digest.first_chunk().unwrap())
+}
+
+/// A request with this key.
+async fn ask(stage: &Stage, method: Method, path: &str, key: &[u8]) -> Page {
+    let cookie = session_cookie(&URL_SAFE_NO_PAD.encode(key));
+    let browser = stage.kyc.browser();
+    let visit = browser.request(method, stage.app.url(path));
+    let visit = visit.header("cookie", &cookie).fetch();
+    visit.stay().send().await.unwrap()
+}
+
+async fn assert_nobody(stage: &Stage, key: &[u8]) {
+    for path in ["/auth/me", "/vault", "/guarded", "/sensitive", "/token"] {
+        let page = ask(stage, Method::GET, path, key).await;
+        assert_eq!(page.assert_status(401).json()["code"], "signed_out");
+        assert_eq!(page.header("set-cookie"), None);
+    }
+    let page = ask(stage, Method::GET, "/", key).await;
+    assert_eq!(page.body(), "signed out");
+}
+
+/// The records of one kind, with their owners.
+async fn records(stage: &Stage, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
+    let of_kind = |key: &RecordKey| Kind::Record(key.family) == kind;
+    stage.store.entries(of_kind).await
+}
+
+/// Writes as somebody who can write to the store.
+async fn put(stage: &Stage, owner: &Owner, key: RecordKey, entry: &Entry) {
+    let write = Write {
+        key,
+        condition: Condition::Any,
+        change: Change::Put {
+            version: entry.version,
+            body: entry.body.clone(),
+            keep_for: Duration::from_secs(3600),
+        },
+    };
+    let written = stage.store.write(owner, &[write], None).await;
+    assert_eq!(written, Ok(Written::Applied));
+}
+
+#[tokio::test]
+async fn a_key_with_another_owner_finds_nothing_and_ends_nothing() {
+    // cases 93, 94
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
+        let (of_ada, of_eve) = (
+            signed_in(&stage, &stage.ada).await,
+            signed_in(&stage, &eve).await,
+        );
+        let (ada_key, eve_key) = (key_of(&stage, &of_ada), key_of(&stage, &of_eve));
+        assert_ne!(ada_key[RANDOM..], eve_key[RANDOM..]);
+        stage.kyc.forget_requests();
+        for key in [
+            forged(&ada_key, &eve_key),
+            forged(&eve_key, &ada_key),
+            forged(&ada_key, &[0; 48]),
+            forged(&[7; 48], &ada_key),
+        ] {
+            assert_nobody(&stage, &key).await;
+            // Nor does it sign anybody out: what it names is not there.
+            let out = ask(&stage, Method::POST, "/auth/logout", &key).await;
+            out.assert_status(204);
+            let thief = stage.kyc.browser();
+            let plant = session_cookie(&URL_SAFE_NO_PAD.encode(&key));
+            thief.set_cookie(stage.app.url("/"), &format!("{plant}; Path=/; Secure"));
+            let mallory = stage.kyc.person("mallory").create();
+            let login = stage.app.url("/auth/login");
+            thief.sign_in(login, &mallory).await.unwrap().assert_ok();
+        }
+        stage.kyc.requests(Endpoint::Status).assert_count(0);
+        for key in [&ada_key, &eve_key] {
+            ask(&stage, Method::GET, "/vault", key).await.assert_ok();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_sessions_of_one_person_do_not_lend_each_other_their_keys() {
+    everywhere(async |stage| {
+        let (here, there) = (
+            signed_in(&stage, &stage.ada).await,
+            signed_in(&stage, &stage.ada).await,
+        );
+        let (one, other) = (key_of(&stage, &here), key_of(&stage, &there));
+        assert_eq!(one[RANDOM..], other[RANDOM..]);
+        let mixed = [&one[..16], &other[16..]].concat();
+        assert_nobody(&stage, &mixed).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_in_the_place_of_another_person_is_none() {
+    // cases 93, 94
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
+        stage.ada.set_tier(KycTier::T0);
+        let of_ada = signed_in(&stage, &stage.ada).await;
+        let ada_key = key_of(&stage, &of_ada);
+        let mut own = Vec::new();
+        for kind in [SESSION, TOKENS] {
+            own.extend(records(&stage, kind).await);
+        }
+        let of_eve = signed_in(&stage, &eve).await;
+        let eve_key = key_of(&stage, &of_eve);
+        let sessions = records(&stage, SESSION).await;
+        let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
+        let eve_owner = eve_owner.unwrap().0;
+
+        // Ada's session is put where a key with Eve's owner finds it, beside Eve's fence and Eve's
+        // assurance.
+        let key = forged(&ada_key, &eve_key);
+        for (_, place, entry) in &own {
+            let place = RecordKey::new(place.family, record_id(&key));
+            put(&stage, &eve_owner, place, entry).await;
+        }
+        assert_nobody(&stage, &key).await;
+        for key in [&ada_key, &eve_key] {
+            ask(&stage, Method::GET, "/vault", key).await.assert_ok();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_assurance_of_another_person_is_not_borrowed() {
+    // case 94
+    everywhere(async |stage| {
+        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
+        let of_ada = signed_in(&stage, &stage.ada).await;
+        let ada_key = key_of(&stage, &of_ada);
+        let (ada_owner, place, _) = records(&stage, ASSURANCE).await.remove(0);
+        signed_in(&stage, &eve).await;
+        let found = records(&stage, ASSURANCE).await;
+        let of_eve = found.iter().find(|(owner, ..)| *owner != ada_owner);
+        let (_, _, verified) = of_eve.unwrap();
+        stage.ada.reject();
+        let status = async || {
+            let me = ask(&stage, Method::GET, "/auth/me", &ada_key).await;
+            me.assert_ok().json()["assurance"]["kyc_status"].clone()
+        };
+        assert_eq!(status().await, "verified");
+
+        put(&stage, &ada_owner, place, verified).await;
+
+        // It is unreadable, which is not "nothing recorded" and not Eve's.
+        assert_eq!(status().await, Value::Null);
+        stage.kyc.forget_requests();
+        let page = ask(&stage, Method::GET, "/guarded", &ada_key).await;
+        assert_eq!(page.assert_status(401).json()["code"], "rejected");
+        stage.kyc.requests(Endpoint::Status).assert_count(1);
+        assert_eq!(status().await, "rejected");
+    })
+    .await;
+}

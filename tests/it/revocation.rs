@@ -1,0 +1,529 @@
+//! Revocation while something else is under way: whatever the order, a revoked session does not
+//! return, and a sign-in that was claimed before the revocation creates none.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use axum::http::Method;
+use futures_util::future::join_all;
+use kycport::mock::{Browser, Endpoint, MockIssuerBuilder, Page, Person};
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::{
+    faulty_store::{
+        ACTIVITY, FaultyStore, Gate, Kind, LOGIN, Op, REFRESH_LEASE, SESSION, Stage, TOKENS, stage,
+    },
+    stages::{everywhere, everywhere_with, sessions},
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Maximum number of sessions of one person.
+const MOST_SESSIONS: usize = 64;
+
+/// Records that belong to a session.
+const OF_A_SESSION: [Kind; 4] = [SESSION, ACTIVITY, TOKENS, REFRESH_LEASE];
+
+async fn started(stage: &Stage) -> (Browser, Url) {
+    started_as(stage, &stage.ada).await
+}
+
+async fn started_as(stage: &Stage, person: &Person) -> (Browser, Url) {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login?return_to=/vault");
+    let callback = browser.start_sign_in(login, person).await.unwrap();
+    (browser, callback)
+}
+
+async fn signed_in(stage: &Stage) -> Browser {
+    let (browser, callback) = started(stage).await;
+    browser.open(callback).await.unwrap().assert_status(303);
+    browser.get(stage.app.url("/")).await.unwrap();
+    browser
+}
+
+/// A request that goes on while the test does something else. The browser gets the cookies.
+fn open(browser: &Browser, url: impl AsRef<str>) -> JoinHandle<(Page, Browser)> {
+    let (browser, url) = (browser.clone(), url.as_ref().to_owned());
+    tokio::spawn(async move { (browser.open(url).await.unwrap(), browser) })
+}
+
+async fn revoke(stage: &Stage) {
+    let revoked = sessions(stage).end_all(stage.ada.id()).await;
+    revoked.unwrap();
+}
+
+/// What both instances say of this browser.
+async fn me(stage: &Stage, browser: &Browser) -> u16 {
+    browser.get(stage.app.url("/")).await.unwrap();
+    let url = stage.app.url("/auth/me");
+    let one = browser.fetch(&url).await.unwrap().status();
+    let other = browser.fetch(&url).await.unwrap().status();
+    assert_eq!(one, other);
+    one
+}
+
+/// The browser is signed out, and no record of a session is left.
+async fn assert_nothing_is_left(stage: &Stage, browser: &Browser) {
+    assert_eq!(me(stage, browser).await, 401);
+    let vault = browser.open(stage.app.url("/vault")).await.unwrap();
+    vault.assert_status(303);
+    for kind in OF_A_SESSION {
+        assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+    }
+    let listed = sessions(stage).list(stage.ada.id()).await.unwrap();
+    assert_eq!(listed, []);
+}
+
+fn assert_login_revoked(page: &Page) {
+    page.assert_status(401);
+    assert!(page.body().contains("You were signed out everywhere"));
+    assert!(page.body().contains("href=\"/auth/login\""));
+    let (set, deleted) = set_and_deleted(page);
+    assert_eq!(set.len(), 0, "{set:?}");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert!(deleted[0].starts_with(LOGIN_COOKIES), "{deleted:?}");
+}
+
+/// The person can sign in again at any time.
+async fn assert_can_sign_in(stage: &Stage) {
+    let again = signed_in(stage).await;
+    assert_eq!(me(stage, &again).await, 200);
+    revoke(stage).await;
+    assert_nothing_is_left(stage, &again).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_claimed_after_the_revocation_lives() {
+    everywhere(async |stage| {
+        let before = signed_in(&stage).await;
+        let (browser, callback) = started(&stage).await;
+        revoke(&stage).await;
+        browser.open(callback).await.unwrap().assert_status(303);
+        assert_eq!(me(&stage, &browser).await, 200);
+        assert_eq!(me(&stage, &before).await, 401);
+        // The same if the revocation comes while the claim is on its way.
+        let (browser, callback) = started(&stage).await;
+        let gate = stage.store.hold(Op::Acquire, LOGIN);
+        let under_way = open(&browser, &callback);
+        gate.reached().await;
+        revoke(&stage).await;
+        gate.open();
+        let (page, browser) = under_way.await.unwrap();
+        page.assert_status(303);
+        assert_eq!(me(&stage, &browser).await, 200);
+    })
+    .await;
+}
+
+/// Where a sign-in stands when the sessions are revoked.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// The claim is taken.
+    Claimed,
+    /// The code is at KYCPort.
+    Exchanging,
+    /// The session is about to be written.
+    Writing,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Exchanging, Moment::Writing];
+
+#[tokio::test]
+async fn a_sign_in_that_was_claimed_before_the_revocation_creates_no_session() {
+    // cases 98, P7
+    everywhere(async |stage| {
+        for moment in MOMENTS {
+            let (browser, callback) = started(&stage).await;
+            let held = Held::at(moment, &stage);
+            let under_way = open(&browser, &callback);
+            held.reached().await;
+            revoke(&stage).await;
+            held.release();
+            let (page, browser) = under_way.await.unwrap();
+            assert_login_revoked(&page);
+            assert_nothing_is_left(&stage, &browser).await;
+            stage.store.heal();
+            // The code is spent, and a reload says so.
+            let again = browser.open(&callback).await.unwrap();
+            again.assert_status(400);
+        }
+        assert_can_sign_in(&stage).await;
+    })
+    .await;
+}
+
+/// Operation that waits at one moment of a sign-in.
+enum Held {
+    Store(Arc<Gate>),
+    Kycport(kycport::mock::Gate),
+}
+
+impl Held {
+    fn at(moment: Moment, stage: &Stage) -> Self {
+        match moment {
+            Moment::Claimed => Self::Store(stage.store.hold_after(Op::Acquire, LOGIN)),
+            Moment::Exchanging => Self::Kycport(stage.kyc.on(Endpoint::Token).hold()),
+            Moment::Writing => Self::Store(stage.store.hold(Op::Write, SESSION)),
+        }
+    }
+
+    async fn reached(&self) {
+        match self {
+            Self::Store(gate) => gate.reached().await,
+            Self::Kycport(gate) => gate.wait_for(1).await,
+        }
+    }
+
+    fn release(self) {
+        match self {
+            Self::Store(gate) => gate.open(),
+            Self::Kycport(gate) => gate.release(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_just_written_is_revoked_with_the_others() {
+    // cases 98, P7
+    everywhere(async |stage| {
+        for (op, kind) in [
+            (Op::Write, SESSION),
+            (Op::List, SESSION),
+            (Op::Settle, LOGIN),
+        ] {
+            // Nothing is recorded of the person, so the first write creates the session.
+            let eve = stage
+                .kyc
+                .person(&format!("eve-{op:?}").to_lowercase())
+                .create();
+            let (browser, callback) = started_as(&stage, &eve).await;
+            let gate = stage.store.hold_after(op, kind);
+            let under_way = open(&browser, &callback);
+            gate.reached().await;
+            assert_eq!(stage.store.bodies(SESSION).await.len(), 1, "{op:?}");
+            sessions(&stage).end_all(eve.id()).await.unwrap();
+            gate.open();
+            let (page, browser) = under_way.await.unwrap();
+            // Whatever the browser was given opens nothing.
+            page.assert_status(303);
+            assert_eq!(me(&stage, &browser).await, 401, "{op:?}");
+            for kind in OF_A_SESSION {
+                assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+            }
+            assert_eq!(sessions(&stage).list(eve.id()).await, Ok(vec![]));
+            stage.store.heal();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_must_write_twice_is_revoked_between() {
+    // cases 98, P7
+    everywhere(async |stage| {
+        // The latest assurance is there, so the first attempt to write meets it.
+        let before = signed_in(&stage).await;
+        let (browser, callback) = started(&stage).await;
+        let gate = stage.store.hold_after(Op::Write, SESSION);
+        let under_way = open(&browser, &callback);
+        gate.reached().await;
+        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        revoke(&stage).await;
+        gate.open();
+        let (page, browser) = under_way.await.unwrap();
+        assert_login_revoked(&page);
+        stage.store.heal();
+        assert_nothing_is_left(&stage, &browser).await;
+        assert_eq!(me(&stage, &before).await, 401);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_during_a_request_holds_from_the_next_one_on() {
+    // case 98
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        let gate = stage.store.hold_after(Op::Read, SESSION);
+        let under_way = open(&browser, stage.app.url("/vault"));
+        gate.reached().await;
+        stage.store.heal();
+        revoke(&stage).await;
+        gate.open();
+        let (page, browser) = under_way.await.unwrap();
+        page.assert_ok();
+        assert_nothing_is_left(&stage, &browser).await;
+
+        // A request whose read comes after the revocation is not served.
+        let browser = signed_in(&stage).await;
+        let gate = stage.store.hold(Op::Read, SESSION);
+        let under_way = open(&browser, stage.app.url("/vault"));
+        gate.reached().await;
+        stage.store.heal();
+        revoke(&stage).await;
+        gate.open();
+        let (page, _) = under_way.await.unwrap();
+        page.assert_status(303);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_use_that_is_being_recorded_does_not_bring_a_session_back() {
+    // cases 98, P7
+    everywhere(async |stage| {
+        for hold in [FaultyStore::hold, FaultyStore::hold_after] {
+            let browser = signed_in(&stage).await;
+            stage.kyc.clock().advance(2 * MINUTE);
+            let gate = hold(&stage.store, Op::Write, ACTIVITY);
+            let under_way = open(&browser, stage.app.url("/vault"));
+            gate.reached().await;
+            stage.store.heal();
+            revoke(&stage).await;
+            gate.open();
+            let (page, browser) = under_way.await.unwrap();
+            page.assert_ok();
+            assert_nothing_is_left(&stage, &browser).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_being_refreshed_do_not_come_back() {
+    // cases 98, P7
+    let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
+    everywhere_with(
+        renewing,
+        |app| app,
+        async |stage| {
+            type Hold = fn(&FaultyStore, Op, Kind) -> Arc<Gate>;
+            let holds: [(Option<(Hold, Kind)>, &str); 5] = [
+                (Some((FaultyStore::hold, REFRESH_LEASE)), "before the lease"),
+                (
+                    Some((FaultyStore::hold_after, REFRESH_LEASE)),
+                    "with the lease",
+                ),
+                (None, "while KYCPort answers"),
+                (Some((FaultyStore::hold, TOKENS)), "before the write"),
+                (Some((FaultyStore::hold_after, TOKENS)), "after the write"),
+            ];
+            for (hold, when) in holds {
+                let browser = signed_in(&stage).await;
+                stage.kyc.clock().advance(16 * MINUTE);
+                let page = browser.open(stage.app.url("/vault")).await.unwrap();
+                page.assert_ok();
+                let at_kycport = stage.kyc.on(Endpoint::Token).hold();
+                let url = stage.app.url("/token");
+                // The lease and the new tokens are each in a write of their own.
+                let gate = match hold {
+                    Some((hold, kind)) if kind == REFRESH_LEASE => {
+                        at_kycport.release();
+                        Some(hold(&stage.store, Op::Write, kind))
+                    }
+                    _ => None,
+                };
+                let under_way = open(&browser, url);
+                let gate = match (gate, hold) {
+                    (Some(gate), _) => {
+                        gate.reached().await;
+                        Some(gate)
+                    }
+                    (None, Some((hold, kind))) => {
+                        at_kycport.wait_for(1).await;
+                        let gate = hold(&stage.store, Op::Write, kind);
+                        at_kycport.release();
+                        gate.reached().await;
+                        Some(gate)
+                    }
+                    (None, None) => {
+                        at_kycport.wait_for(1).await;
+                        None
+                    }
+                };
+                stage.store.heal();
+                revoke(&stage).await;
+                match gate {
+                    Some(gate) => gate.open(),
+                    None => at_kycport.release(),
+                }
+                let (_, browser) = under_way.await.unwrap();
+                assert_nothing_is_left(&stage, &browser).await;
+                assert_eq!(stage.store.bodies(TOKENS).await.len(), 0, "{when}");
+            }
+            assert_can_sign_in(&stage).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn signing_out_and_being_revoked_go_together() {
+    // cases 98, 109
+    everywhere(async |stage| {
+        for fields in [&[][..], &[("everywhere", "1")][..]] {
+            let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+            let op = if fields.is_empty() {
+                Op::Write
+            } else {
+                Op::Revoke
+            };
+            let gate = stage.store.hold(op, SESSION);
+            let (browser, url) = (here.clone(), stage.app.url("/auth/logout"));
+            let under_way = tokio::spawn(async move {
+                let request = browser.request(Method::POST, url).form(fields);
+                request.stay().send().await.unwrap()
+            });
+            gate.reached().await;
+            stage.store.heal();
+            revoke(&stage).await;
+            gate.open();
+            under_way.await.unwrap().assert_status(303);
+            assert_nothing_is_left(&stage, &here).await;
+            assert_eq!(me(&stage, &there).await, 401);
+        }
+        assert_can_sign_in(&stage).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_simultaneous_sign_ins_live_together_and_are_revoked_together() {
+    // cases 97, 98
+    everywhere(async |stage| {
+        // Nothing is recorded of the person, and both are about to write.
+        let (one, one_callback) = started(&stage).await;
+        let (other, other_callback) = started(&stage).await;
+        let gate = stage.store.hold(Op::Write, SESSION);
+        let both = [open(&one, &one_callback), open(&other, &other_callback)];
+        gate.reached().await;
+        gate.reached().await;
+        gate.open();
+        let mut browsers = Vec::new();
+        for under_way in both {
+            let (page, browser) = under_way.await.unwrap();
+            page.assert_status(303);
+            assert_eq!(me(&stage, &browser).await, 200);
+            browsers.push(browser);
+        }
+        stage.store.heal();
+        let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+        assert_eq!(listed.len(), 2);
+        revoke(&stage).await;
+        for browser in &browsers {
+            assert_nothing_is_left(&stage, browser).await;
+        }
+
+        // One is claimed before the revocation, and the other one after.
+        let (one, one_callback) = started(&stage).await;
+        let (other, other_callback) = started(&stage).await;
+        let gate = stage.store.hold(Op::Write, SESSION);
+        let one = open(&one, &one_callback);
+        gate.reached().await;
+        revoke(&stage).await;
+        let other = open(&other, &other_callback);
+        gate.reached().await;
+        gate.open();
+        assert_login_revoked(&one.await.unwrap().0);
+        let (page, other) = other.await.unwrap();
+        page.assert_status(303);
+        assert_eq!(me(&stage, &other).await, 200);
+        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_whose_answer_is_lost_has_taken_effect_and_can_be_repeated() {
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        stage.store.lose_answer(Op::Revoke, SESSION);
+        let lost = sessions(&stage).end_all(stage.ada.id()).await;
+        assert!(lost.is_err());
+        assert_nothing_is_left(&stage, &browser).await;
+        revoke(&stage).await;
+        assert_can_sign_in(&stage).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_fence_signs_people_out() {
+    // case 98
+    everywhere(async |stage| {
+        let browser = signed_in(&stage).await;
+        assert_eq!(me(&stage, &browser).await, 200);
+        stage.store.lose_fences();
+        assert_eq!(me(&stage, &browser).await, 401);
+        let page = browser.open(stage.app.url("/vault")).await.unwrap();
+        page.assert_status(303);
+        assert_eq!(sessions(&stage).list(stage.ada.id()).await, Ok(vec![]));
+        // The cookie stays: the fence may be found again.
+        assert!(browser.cookie(stage.app.url("/"), SESSION_COOKIE).is_some());
+        stage.store.heal();
+        assert_eq!(me(&stage, &browser).await, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_further_session_ends_the_oldest_one() {
+    let stage = stage().await;
+    let eve = stage.kyc.person("eve").create();
+    let (other, callback) = started_as(&stage, &eve).await;
+    other.open(callback).await.unwrap().assert_status(303);
+    let mut browsers = Vec::new();
+    for _ in 0..MOST_SESSIONS + 3 {
+        stage.kyc.clock().advance(SECOND);
+        browsers.push(signed_in(&stage).await);
+    }
+    let (ended, live) = browsers.split_at(3);
+    for browser in ended {
+        assert_eq!(me(&stage, browser).await, 401);
+    }
+    for browser in live {
+        assert_eq!(me(&stage, browser).await, 200);
+    }
+    let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+    assert_eq!(listed.len(), MOST_SESSIONS);
+    let newest_first = listed
+        .windows(2)
+        .all(|it| it[0].created_at >= it[1].created_at);
+    assert!(newest_first);
+    assert_eq!(stage.store.bodies(SESSION).await.len(), MOST_SESSIONS + 1);
+    assert_eq!(stage.store.bodies(TOKENS).await.len(), MOST_SESSIONS + 1);
+    // Those of others are not counted.
+    assert_eq!(me(&stage, &other).await, 200);
+}
+
+#[tokio::test]
+async fn a_list_is_complete_after_many_simultaneous_sign_ins() {
+    everywhere(async |stage| {
+        let mut logins = Vec::new();
+        for _ in 0..MOST_SESSIONS {
+            logins.push(started(&stage).await);
+        }
+        let open = logins.iter().map(async |(browser, callback)| {
+            let page = browser.open(callback).await.unwrap();
+            page.assert_status(303);
+            browser.get(stage.app.url("/")).await.unwrap();
+            let me = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+            me.assert_ok().json()["session"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        });
+        let signed_in: BTreeSet<String> = join_all(open).await.into_iter().collect();
+        assert_eq!(signed_in.len(), MOST_SESSIONS);
+        let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+        let listed: BTreeSet<String> = listed.iter().map(|it| it.id.to_string()).collect();
+        assert_eq!(listed, signed_in);
+        revoke(&stage).await;
+        assert_nothing_is_left(&stage, &logins[0].0).await;
+        assert_eq!(me(&stage, &logins[MOST_SESSIONS - 1].0).await, 401);
+    })
+    .await;
+}
