@@ -17,6 +17,8 @@
 #[cfg(feature = "test-util")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "test-util")]
+mod faulty;
 mod key;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -32,6 +34,8 @@ mod tower;
 mod url;
 
 pub use error::StoreError;
+#[cfg(feature = "test-util")]
+pub use faulty::{Counts, FaultyStore, Operation, PausePoint, Target, When};
 pub use key::{Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId, RecordKey};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]

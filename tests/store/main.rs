@@ -2,16 +2,20 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "a test may fail loudly, its helpers too"
 )]
 
+mod faulty;
 mod memory;
+mod model;
 mod postgres;
 mod redis;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod servers;
 mod tower;
+mod wrong;

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use kycport::{
-    TestClock,
-    store::{MemoryStore, Store as _, conformance},
+    TestClock, Timestamp,
+    store::{
+        Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, MemoryStore,
+        Owner, RecordId, RecordKey, Store as _, StoreError, Write, Written, conformance,
+    },
 };
 
 fn store() -> (MemoryStore, TestClock) {
@@ -52,4 +55,124 @@ async fn it_conforms_with_callers_on_several_threads() {
 fn it_is_neither_shared_nor_durable() {
     let properties = MemoryStore::default().properties();
     assert!(!properties.shared && !properties.durable);
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const OWNER: Owner = owner(1);
+
+const fn owner(id: u8) -> Owner {
+    Owner {
+        namespace: [1; 16],
+        id: [id; 16],
+    }
+}
+
+fn put(family: Family, id: u8, keep_for: Duration) -> Write {
+    Write {
+        key: RecordKey::new(family, RecordId([id; 16])),
+        condition: Condition::Any,
+        change: Change::Put {
+            version: 1,
+            body: "body".into(),
+            keep_for,
+        },
+    }
+}
+
+async fn count(store: &MemoryStore, family: Family) -> usize {
+    let listed = store.list(&OWNER, family, None, 99).await.unwrap();
+    assert_eq!(listed.len(), store.count(family));
+    listed.len()
+}
+
+#[tokio::test]
+async fn a_full_family_evicts_the_record_that_expires_first_and_no_other_family() {
+    let clock = TestClock::new();
+    let store = MemoryStore::new(2, Arc::new(clock));
+    for (family, id, minutes) in [
+        (Family::Tokens, 1, 1),
+        (Family::Session, 1, 9),
+        (Family::Session, 2, 3),
+        (Family::Session, 3, 6),
+    ] {
+        let writes = [put(family, id, MINUTE * minutes)];
+        let written = store.write(&OWNER, &writes, None).await;
+        assert_eq!(written, Ok(Written::Applied));
+    }
+    let listed = store.list(&OWNER, Family::Session, None, 9).await.unwrap();
+    let ids: Vec<_> = listed.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [RecordId([1; 16]), RecordId([3; 16])]);
+    assert_eq!(count(&store, Family::Tokens).await, 1);
+}
+
+#[tokio::test]
+async fn a_mark_stays_fenced_after_the_fence_was_evicted() {
+    let clock = TestClock::new();
+    let store = MemoryStore::new(1, Arc::new(clock));
+    for (id, minutes) in [(1, 1), (2, 9), (3, 9)] {
+        store
+            .revoke(&owner(id), &[], MINUTE * minutes)
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.read(&OWNER, &[]).await.unwrap().fence, None);
+    let create = [put(Family::Session, 1, MINUTE)];
+    let old = store.write(&OWNER, &create, Some(Mark(0))).await;
+    assert_eq!(old, Ok(Written::Fenced));
+    let new = store.write(&OWNER, &create, Some(Mark(3))).await;
+    assert_eq!(new, Ok(Written::Applied));
+}
+
+#[tokio::test]
+async fn a_change_of_the_wall_clock_ends_no_lifetime() {
+    let (store, clock) = store();
+    clock.freeze();
+    let session = [put(Family::Session, 1, MINUTE)];
+    let written = store.write(&OWNER, &session, Some(Mark(0))).await;
+    assert_eq!(written, Ok(Written::Applied));
+    for year in [1970, 2100] {
+        clock.jump_to(Timestamp::from_unix((year - 1970) * 31_556_952));
+        assert_eq!(count(&store, Family::Session).await, 1);
+    }
+    clock.advance(MINUTE);
+    let snapshot = store.read(&OWNER, &[session[0].key]).await.unwrap();
+    assert_eq!(snapshot.entries, [None]);
+}
+
+#[tokio::test]
+async fn expired_events_make_room_even_behind_many_expired_records() {
+    let (store, clock) = store();
+    clock.freeze();
+    let lease = || LeaseKey {
+        namespace: [1; 16],
+        family: LeaseFamily::Event,
+        id: LeaseToken::random().0,
+    };
+    let token = LeaseToken::random();
+    let acquire = async || store.acquire(&lease(), token, MINUTE).await;
+    let granted = Acquired::Granted { mark: Mark(0) };
+    for _ in 0..100_000 {
+        assert_eq!(acquire().await, Ok(granted.clone()));
+    }
+    assert_eq!(acquire().await, Err(StoreError::Full));
+    let hours = MINUTE * 120;
+    let sessions: Vec<_> = (0..=255)
+        .map(|id| put(Family::Session, id, hours))
+        .collect();
+    let written = store.write(&OWNER, &sessions, None).await;
+    assert_eq!(written, Ok(Written::Applied));
+    clock.advance(hours);
+    assert_eq!(acquire().await, Ok(granted));
+}
+
+#[tokio::test]
+async fn debug_shows_no_record() {
+    let (store, _) = store();
+    let session = [put(Family::Session, 1, MINUTE)];
+    let written = store.write(&OWNER, &session, None).await;
+    assert_eq!(written, Ok(Written::Applied));
+    assert_eq!(
+        format!("{store:?}"),
+        "MemoryStore { max_sessions: 10000, .. }"
+    );
 }

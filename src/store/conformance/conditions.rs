@@ -4,7 +4,7 @@ use super::{
     Violation,
     rule::{LONG, Rule, Sample, delete, keep, random_owner},
 };
-use crate::store::{Change, Condition, Family, Owner, Store, Write};
+use crate::store::{Change, Condition, Family, Mark, Owner, Store, Write};
 
 pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     any(store).await?;
@@ -12,9 +12,10 @@ pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     present(store).await?;
     version(store).await?;
     keep_changes_nothing(store).await?;
-    all_or_nothing(store).await?;
     entries_of_a_conflict(store).await?;
-    fence_of_a_conflict(store).await
+    all_or_nothing(store).await?;
+    fence_of_a_conflict(store).await?;
+    repeated_writes(store).await
 }
 
 /// What is at a key before a write.
@@ -53,7 +54,26 @@ async fn version(store: &dyn Store) -> Result<(), Violation> {
     let rule = Rule::new(store, text);
     every_change(rule, Condition::Version, State::Absent, false).await?;
     every_change(rule, Condition::Version, State::Other, false).await?;
-    every_change(rule, Condition::Version, State::Named, true).await
+    every_change(rule, Condition::Version, State::Named, true).await?;
+    // Beyond 2^53 a float is not exact, and from 2^63 on a signed integer is negative.
+    for version in [0, (1 << 53) | 1, (1 << 63) - 1, 1 << 63, u64::MAX] {
+        let owner = random_owner();
+        let mut sample = Sample::new(Family::Session);
+        sample.version = version;
+        rule.stores(&owner, &[&sample]).await?;
+        let next = Sample::at(sample.key);
+        for near in [version ^ 1, version ^ (1 << 63), version >> 1] {
+            if near != version {
+                let writes = [next.put(Condition::Version(near))];
+                let found = rule.conflicts(&owner, &writes, None).await?;
+                rule.are(&found, &[Some(&sample)])?;
+            }
+        }
+        let writes = [next.put(Condition::Version(version))];
+        rule.applies(&owner, &writes, None).await?;
+        rule.has(&owner, &[&next]).await?;
+    }
+    Ok(())
 }
 
 async fn every_change(
@@ -187,7 +207,7 @@ async fn entries_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
                 } else {
                     Condition::Absent
                 };
-                Sample::at(*key).put_for(condition, LONG)
+                keep(*key, condition)
             })
             .collect();
         let found = rule.conflicts(&owner, &writes, None).await?;
@@ -206,9 +226,36 @@ async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
     let found = rule.conflicts(&owner, &writes, None).await?;
     rule.holds(found.fence.is_none(), "a fence that nobody stored")?;
     let mark = rule.revoke(&owner, &[], LONG).await?;
-    for admitted_at in [None, Some(mark)] {
+    let later = Mark(mark.0.saturating_add(5));
+    for admitted_at in [None, Some(later)] {
         let found = rule.conflicts(&owner, &writes, admitted_at).await?;
         rule.holds(found.fence == Some(mark), "another fence")?;
     }
     Ok(())
+}
+
+/// A caller that got no answer writes the same once more.
+async fn repeated_writes(store: &dyn Store) -> Result<(), Violation> {
+    let text = "a repeated write meets its own version";
+    let (rule, owner) = (Rule::new(store, text), random_owner());
+    let first = Sample::new(Family::Session);
+    let create = [first.put(Condition::Absent)];
+    rule.applies(&owner, &create, None).await?;
+    let found = rule.conflicts(&owner, &create, None).await?;
+    rule.are(&found, &[Some(&first)])?;
+
+    let second = Sample::at(first.key);
+    let replace = [second.put(Condition::Version(first.version))];
+    rule.applies(&owner, &replace, None).await?;
+    let found = rule.conflicts(&owner, &replace, None).await?;
+    rule.are(&found, &[Some(&second)])?;
+
+    let overwrite = [second.put(Condition::Any)];
+    rule.applies(&owner, &overwrite, None).await?;
+    rule.has(&owner, &[&second]).await?;
+
+    let remove = [delete(first.key, Condition::Version(second.version))];
+    rule.applies(&owner, &remove, None).await?;
+    let found = rule.conflicts(&owner, &remove, None).await?;
+    rule.are(&found, &[None])
 }

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::store::{
-    Acquired, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, Store,
+    Acquired, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, Settlement, Store,
     StoreFuture, Write, Written,
 };
 
@@ -111,7 +111,7 @@ async fn one_after_the_end(callers: &Callers<'_>) -> Result<(), Violation> {
         let jobs = tokens.iter().map(|token| acquire(key, *token));
         let results = callers.all(text, jobs).await?;
         let winner = one_of(rule, &key, &tokens, &results).await?;
-        let end = crate::store::Settlement::Extend(Duration::ZERO);
+        let end = Settlement::Extend(Duration::ZERO);
         rule.settles(&key, winner, end, true).await?;
     }
     Ok(())
@@ -136,7 +136,7 @@ async fn one_of(
         return Err(rule.violation(format_args!("{} granted", granted.len())));
     };
     // The winner holds it, and not only was told so.
-    let extend = crate::store::Settlement::Extend(LONG);
+    let extend = Settlement::Extend(LONG);
     rule.settles(key, winner, extend, true).await?;
     rule.is_held(key, LONG).await?;
     Ok(winner)

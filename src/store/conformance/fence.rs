@@ -20,13 +20,12 @@ pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     without_a_mark(store).await?;
     first_fence(store).await?;
     fence_after_a_conflict(store).await?;
+    revocation_of_nothing(store).await?;
+    revoked_families(store).await?;
     comparison(store).await?;
     fenced_changes_nothing(store).await?;
     fenced_before_conflict(store).await?;
     fence_is_kept(store).await?;
-    revoked_families(store).await?;
-    other_owners(store).await?;
-    revocation_of_nothing(store).await?;
     marks_increase(store).await?;
     old_marks(store).await
 }
@@ -159,36 +158,6 @@ async fn revoked_families(store: &dyn Store) -> Result<(), Violation> {
             let expected = if families.contains(&family) { 0 } else { 3 };
             rule.holds(listed == expected, format_args!("{listed} listed"))?;
         }
-    }
-    Ok(())
-}
-
-async fn other_owners(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a revocation concerns one owner";
-    let (rule, owner) = (Rule::new(store, text), random_owner());
-    let neighbours = [
-        Owner {
-            id: random(),
-            ..owner
-        },
-        Owner {
-            namespace: random(),
-            ..owner
-        },
-        Owner::namespace(owner.namespace),
-    ];
-    let sample = Sample::new(Family::Session);
-    for owner in neighbours.iter().chain([&owner]) {
-        let writes = [sample.put(Condition::Absent)];
-        rule.applies(owner, &writes, Some(Mark(0))).await?;
-    }
-    let _ = rule.revoke(&owner, &Family::ALL, LONG).await?;
-    rule.lacks(&owner, &[sample.key]).await?;
-    for neighbour in &neighbours {
-        let snapshot = rule.read(neighbour, &[sample.key]).await?;
-        rule.are(&snapshot, &[Some(&sample)])?;
-        let fence = snapshot.fence;
-        rule.holds(fence == Some(Mark(0)), show_fence(fence))?;
     }
     Ok(())
 }

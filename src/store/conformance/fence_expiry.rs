@@ -1,33 +1,25 @@
 //! Rules about how long a fence is kept.
 
-use std::time::Duration;
-
 use super::{
     Violation,
+    pacer::{Check, Pacer},
     rule::{
         AFTER_SHORT, LONG, Rule, SHORT, Sample, delete, random_owner, show_fence, show_written,
     },
 };
 use crate::store::{Condition, Family, Mark, Owner, Store, Written};
 
-pub(super) async fn check(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
-    tokio::try_join!(
-        Box::pin(longest_of_a_write(store, pass)),
-        Box::pin(later_writes(store, pass)),
-        Box::pin(without_records(store, pass)),
-        Box::pin(revocations(store, pass)),
-        Box::pin(writes_after_a_revocation(store, pass)),
-    )?;
-    Ok(())
+pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
+    vec![
+        Box::pin(longest_of_a_write(store, pacer)),
+        Box::pin(later_writes(store, pacer)),
+        Box::pin(without_records(store, pacer)),
+        Box::pin(revocations(store, pacer)),
+        Box::pin(writes_after_a_revocation(store, pacer)),
+    ]
 }
 
-async fn longest_of_a_write(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
+async fn longest_of_a_write(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a fence is kept as long as the longest-lived record of the write";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let (short, long) = (Sample::new(Family::Session), Sample::new(Family::Tokens));
@@ -38,12 +30,12 @@ async fn longest_of_a_write(
         last.put_for(Condition::Any, SHORT),
     ];
     rule.applies(&owner, &writes, Some(Mark(0))).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     rule.has(&owner, &[&long]).await?;
     is(rule, &owner, Mark(0)).await
 }
 
-async fn later_writes(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+async fn later_writes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a later write prolongs a fence if it must, and never shortens it";
     let rule = Rule::new(store, text);
     let (shortened, prolonged) = (random_owner(), random_owner());
@@ -54,17 +46,14 @@ async fn later_writes(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Resul
             rule.applies(owner, &writes, Some(Mark(0))).await?;
         }
     }
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     rule.has(&shortened, &[&first]).await?;
     is(rule, &shortened, Mark(0)).await?;
     rule.has(&prolonged, &[&second]).await?;
     is(rule, &prolonged, Mark(0)).await
 }
 
-async fn without_records(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
+async fn without_records(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a fence stays when the owner's records go";
     let rule = Rule::new(store, text);
     let owner = random_owner();
@@ -77,13 +66,13 @@ async fn without_records(
     rule.applies(&owner, &writes, Some(mark)).await?;
     let writes = [delete(deleted.key, Condition::Present)];
     rule.applies(&owner, &writes, None).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
     rule.lacks(&owner, &[expires.key, deleted.key]).await?;
     is(rule, &owner, mark).await
 }
 
-async fn revocations(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+async fn revocations(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a revocation keeps its fence for the time given, and longer for living records";
     let rule = Rule::new(store, text);
     let (alone, guarded) = (random_owner(), random_owner());
@@ -95,24 +84,21 @@ async fn revocations(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result
     let writes = [stays.put(Condition::Any)];
     rule.applies(&guarded, &writes, Some(Mark(0))).await?;
     let mark = rule.revoke(&guarded, &[Family::Session], SHORT).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
     is(rule, &alone, again).await?;
     rule.has(&guarded, &[&stays]).await?;
     is(rule, &guarded, mark).await
 }
 
-async fn writes_after_a_revocation(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
+async fn writes_after_a_revocation(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "an old mark is fenced for as long as the revocation keeps its fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mark = rule.revoke(&owner, &Family::ALL, LONG).await?;
     let session = Sample::new(Family::Session);
     let writes = [session.put_for(Condition::Absent, SHORT)];
     rule.applies(&owner, &writes, Some(mark)).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
     let old = Some(Mark(mark.0.saturating_sub(1)));
     let written = rule.write(&owner, &writes, old).await?;

@@ -6,29 +6,32 @@ use bytes::Bytes;
 
 use super::{
     Violation,
+    pacer::{Check, Pacer},
     rule::{AFTER_MEDIUM, AFTER_SHORT, LONG, MEDIUM, Rule, SHORT, done, done_for, random_lease},
 };
 use crate::store::{LeaseFamily, LeaseToken, Settlement, Store};
 
 const RESULT: Bytes = Bytes::from_static(b"result");
 
-pub(super) async fn check(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
-    tokio::try_join!(
-        Box::pin(ended_is_free(store, pass)),
-        Box::pin(replaced_holder(store, pass)),
-        Box::pin(late_completion(store, pass)),
-        Box::pin(late_others(store, pass)),
-        Box::pin(extension(store, pass)),
-        Box::pin(forgotten(store, pass)),
+pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
+    vec![
+        Box::pin(ended_is_free(store, pacer)),
+        Box::pin(replaced_holder(store, pacer)),
+        Box::pin(late_completion(store, pacer)),
+        Box::pin(late_others(store, pacer)),
         Box::pin(no_length(store)),
-    )?;
-    Ok(())
+    ]
 }
 
-async fn ended_is_free(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+/// Checks that wait for longer than the others.
+pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
+    vec![
+        Box::pin(extension(store, pacer)),
+        Box::pin(forgotten(store, pacer)),
+    ]
+}
+
+async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a lease that has ended is free, and its next holder has it for the whole time";
     let rule = Rule::new(store, text);
     let families = [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job];
@@ -36,11 +39,11 @@ async fn ended_is_free(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Resu
     for (key, token) in &leases {
         rule.grants(key, *token, SHORT).await?;
     }
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     for (key, _) in &leases {
         rule.grants(key, LeaseToken::random(), LONG).await?;
     }
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
     for (key, _) in &leases {
         rule.is_held(key, LONG).await?;
@@ -48,15 +51,12 @@ async fn ended_is_free(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Resu
     // The first holder may have it again, too.
     let (key, token) = (random_lease(LeaseFamily::Job), LeaseToken::random());
     rule.grants(&key, token, SHORT).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     rule.grants(&key, token, LONG).await?;
     rule.is_held(&key, LONG).await
 }
 
-async fn replaced_holder(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
+async fn replaced_holder(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a holder that was replaced settles nothing";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let (first, second) = (LeaseToken::random(), LeaseToken::random());
@@ -68,7 +68,7 @@ async fn replaced_holder(
         ]
     };
     rule.grants(&key, first, SHORT).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     rule.grants(&key, second, LONG).await?;
     for settlement in settlements() {
         rule.settles(&key, first, settlement, false).await?;
@@ -82,27 +82,24 @@ async fn replaced_holder(
     Ok(())
 }
 
-async fn late_completion(
-    store: &dyn Store,
-    pass: &impl AsyncFn(Duration),
-) -> Result<(), Violation> {
+async fn late_completion(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a holder that was not replaced completes the work after its lease";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let token = LeaseToken::random();
     rule.grants(&key, token, SHORT).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
     rule.settles(&key, token, done(&RESULT), true).await?;
     rule.is_done(&key, &RESULT).await?;
     rule.settles(&key, token, done(&RESULT), true).await
 }
 
-async fn late_others(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+async fn late_others(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "a lease that has ended is neither released nor extended";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     let token = LeaseToken::random();
     rule.grants(&key, token, SHORT).await?;
-    pass(AFTER_SHORT).await;
+    pacer.pass(AFTER_SHORT).await;
     for settlement in [Settlement::Release, Settlement::Extend(LONG)] {
         rule.settles(&key, token, settlement, false).await?;
     }
@@ -110,7 +107,7 @@ async fn late_others(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result
     Ok(())
 }
 
-async fn extension(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+async fn extension(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "an extension replaces the end of a lease, with a later or an earlier end";
     let rule = Rule::new(store, text);
     let (longer, shorter) = (
@@ -125,7 +122,7 @@ async fn extension(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(
     rule.settles(&shorter, token, Settlement::Extend(MEDIUM), true)
         .await?;
     rule.is_held(&shorter, MEDIUM).await?;
-    pass(AFTER_MEDIUM).await;
+    pacer.pass(AFTER_MEDIUM).await;
     let _ = rule.sweep(100).await?;
     rule.is_held(&longer, LONG).await?;
     rule.grants(&shorter, LeaseToken::random(), LONG).await?;
@@ -133,7 +130,7 @@ async fn extension(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(
     rule.is_done(&longer, &RESULT).await
 }
 
-async fn forgotten(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(), Violation> {
+async fn forgotten(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let text = "completed work is remembered for the time given, whatever the lease was";
     let rule = Rule::new(store, text);
     let (soon, later) = (
@@ -146,7 +143,7 @@ async fn forgotten(store: &dyn Store, pass: &impl AsyncFn(Duration)) -> Result<(
         .await?;
     rule.grants(&later, token, MEDIUM).await?;
     rule.settles(&later, token, done(&RESULT), true).await?;
-    pass(AFTER_MEDIUM).await;
+    pacer.pass(AFTER_MEDIUM).await;
     let _ = rule.sweep(100).await?;
     rule.is_done(&later, &RESULT).await?;
     let next = LeaseToken::random();

@@ -6,21 +6,27 @@ use bytes::Bytes;
 
 use super::{
     Violation,
-    rule::{LONG, Rule, Sample, done, done_for, random, random_lease, random_owner, show_acquired},
+    rule::{
+        LONG, Rule, Sample, done, done_for, lease_in, random, random_lease, random_owner,
+        show_acquired,
+    },
 };
-use crate::store::{Acquired, Condition, Family, LeaseFamily, LeaseToken, Mark, Settlement, Store};
+use crate::store::{
+    Acquired, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Settlement, Store,
+};
 
 pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     granted_and_held(store).await?;
     granted_again(store).await?;
-    released(store).await?;
-    strangers(store).await?;
     unknown_leases(store).await?;
     completed(store).await?;
     results(store).await?;
     completion_is_final(store).await?;
+    strangers(store).await?;
+    released(store).await?;
     extended(store).await?;
     marks(store).await?;
+    apart(store).await?;
     longest_durations(store).await
 }
 
@@ -208,7 +214,48 @@ async fn longest_durations(store: &dyn Store) -> Result<(), Violation> {
         rule.holds(snapshot.fence == Some(mark), "another fence")?;
         let listed = rule.list(&owner, Family::Session, None, 9).await?;
         rule.holds(listed.len() == 1, "no record in the list")?;
-        let Mark(_) = mark;
     }
     Ok(())
+}
+
+async fn apart(store: &dyn Store) -> Result<(), Violation> {
+    let text = "leases of different namespaces, families and ids are apart";
+    let rule = Rule::new(store, text);
+    let key = lease_in(random(), LeaseFamily::Login);
+    let others = [
+        LeaseKey {
+            namespace: random(),
+            ..key
+        },
+        LeaseKey {
+            family: LeaseFamily::Event,
+            ..key
+        },
+        LeaseKey {
+            family: LeaseFamily::Job,
+            ..key
+        },
+        LeaseKey {
+            id: random(),
+            ..key
+        },
+        LeaseKey {
+            namespace: key.id,
+            id: key.namespace,
+            ..key
+        },
+    ];
+    let token = LeaseToken::random();
+    rule.grants(&key, token, LONG).await?;
+    let result = random::<8>().to_vec().into();
+    for other in &others {
+        rule.settles(other, token, Settlement::Release, false)
+            .await?;
+        rule.grants(other, LeaseToken::random(), LONG).await?;
+    }
+    rule.settles(&key, token, done(&result), true).await?;
+    for other in &others {
+        rule.is_held(other, LONG).await?;
+    }
+    rule.is_done(&key, &result).await
 }

@@ -2,17 +2,14 @@
 
 use super::{
     Violation,
-    rule::{LONG, Rule, Sample, delete, done, lease_in, random, random_owner},
+    rule::{LONG, Rule, Sample, delete, random, random_owner},
 };
-use crate::store::{
-    Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, Settlement, Store,
-};
+use crate::store::{Condition, Family, Mark, Owner, Store};
 
 pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     owners(store).await?;
     namespaces(store).await?;
-    the_namespace_itself(store).await?;
-    leases(store).await
+    the_namespace_itself(store).await
 }
 
 async fn owners(store: &dyn Store) -> Result<(), Violation> {
@@ -84,46 +81,4 @@ async fn apart(rule: Rule<'_>, first: &Owner, second: &Owner) -> Result<(), Viol
     rule.has(first, &theirs.each_ref()).await?;
     let fence = rule.fence(first).await?;
     rule.holds(fence == Some(Mark(0)), "another owner's fence")
-}
-
-async fn leases(store: &dyn Store) -> Result<(), Violation> {
-    let text = "leases of different namespaces, families and ids are apart";
-    let rule = Rule::new(store, text);
-    let key = lease_in(random(), LeaseFamily::Login);
-    let others = [
-        LeaseKey {
-            namespace: random(),
-            ..key
-        },
-        LeaseKey {
-            family: LeaseFamily::Event,
-            ..key
-        },
-        LeaseKey {
-            family: LeaseFamily::Job,
-            ..key
-        },
-        LeaseKey {
-            id: random(),
-            ..key
-        },
-        LeaseKey {
-            namespace: key.id,
-            id: key.namespace,
-            ..key
-        },
-    ];
-    let token = LeaseToken::random();
-    rule.grants(&key, token, LONG).await?;
-    let result = random::<8>().to_vec().into();
-    for other in &others {
-        rule.settles(other, token, Settlement::Release, false)
-            .await?;
-        rule.grants(other, LeaseToken::random(), LONG).await?;
-    }
-    rule.settles(&key, token, done(&result), true).await?;
-    for other in &others {
-        rule.is_held(other, LONG).await?;
-    }
-    rule.is_done(&key, &result).await
 }

@@ -3,11 +3,12 @@
 use super::{
     Violation,
     crowd::{Callers, Job, write},
+    pacer::Check,
     rule::{LONG, Rule, Sample, keep, lease_in, random, random_owner, show_fence, show_written},
 };
 use crate::store::{
     Acquired, Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, RecordKey, Snapshot, Store,
-    StoreFuture, Written,
+    StoreError, Written,
 };
 
 /// How often a revocation meets the others.
@@ -15,16 +16,15 @@ const ROUNDS: usize = 40;
 /// What a revocation deletes.
 const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
-pub(super) async fn check(callers: &Callers<'_>) -> Result<(), Violation> {
-    tokio::try_join!(
+pub(super) fn checks<'a>(callers: &'a Callers<'a>) -> Vec<Check<'a>> {
+    vec![
         Box::pin(creations(callers)),
         Box::pin(sign_ins(callers)),
+        Box::pin(reads(callers)),
         Box::pin(updates(callers)),
         Box::pin(guarded_writes(callers)),
-        Box::pin(reads(callers)),
         Box::pin(two_revocations(callers)),
-    )?;
-    Ok(())
+    ]
 }
 
 /// What an operation of a race returned.
@@ -130,7 +130,7 @@ async fn sign_ins(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 fn sign_in(owner: Owner, key: RecordKey) -> Job<Outcome> {
-    async fn run(store: &dyn Store, owner: Owner, key: RecordKey) -> SignedIn {
+    async fn run(store: &dyn Store, owner: Owner, key: RecordKey) -> Result<Outcome, StoreError> {
         let claim = lease_in(owner.namespace, LeaseFamily::Login);
         let granted = store.acquire(&claim, LeaseToken::random(), LONG).await?;
         let Acquired::Granted { mark } = granted else {
@@ -142,8 +142,7 @@ fn sign_in(owner: Owner, key: RecordKey) -> Job<Outcome> {
         let written = store.write(&owner, &writes, Some(mark)).await?;
         Ok(Outcome::Written(written))
     }
-    type SignedIn = Result<Outcome, crate::store::StoreError>;
-    Box::new(move |store| -> StoreFuture<'_, Outcome> { Box::pin(run(store, owner, key)) })
+    Box::new(move |store| Box::pin(run(store, owner, key)))
 }
 
 /// A session is readable only if its mark is not below the fence.

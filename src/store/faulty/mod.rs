@@ -1,0 +1,299 @@
+//! Store with faults, for tests: [`FaultyStore`].
+
+mod pause;
+mod target;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
+    Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+};
+pub use pause::PausePoint;
+pub use target::{Counts, Operation, Target};
+
+use pause::Gate;
+use target::Call;
+
+/// Where a fault acts on an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum When {
+    /// Before the operation takes effect.
+    Before,
+    /// After the operation has taken effect, before the caller receives the result. A failure here
+    /// is a lost answer.
+    After,
+}
+
+/// Store that fails, hangs and pauses when a test tells it to, and counts what it was asked.
+///
+/// It wraps another store. Clones share faults, counts and records. Faults act in the order in
+/// which they were added. An operation meets the faults of a point that are there when it arrives
+/// at the point.
+///
+/// ```
+/// use kycport::store::{
+///     Family, FaultyStore, MemoryStore, Operation, Owner, RecordKey, Store, StoreError, When,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let store = FaultyStore::new(MemoryStore::default());
+/// let owner = Owner { namespace: [1; 16], id: [2; 16] };
+/// let keys = [RecordKey::only(Family::Session)];
+///
+/// store.fail_next(1, Operation::Read, When::Before, StoreError::Unreachable);
+/// assert_eq!(store.read(&owner, &keys).await, Err(StoreError::Unreachable));
+/// assert!(store.read(&owner, &keys).await.is_ok());
+/// assert_eq!(store.counts().of(Operation::Read), 2);
+///
+/// let point = store.pause(Operation::Write.of(Family::Session), When::After);
+/// let other = store.clone();
+/// let write = tokio::spawn(async move { other.write(&owner, &[], None).await });
+/// assert!(write.await.is_ok(), "this write names no session and does not wait");
+/// drop(point);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Vec<Fault>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Fault {
+    target: Target,
+    when: When,
+    effect: Effect,
+    /// How many operations it concerns from now on. `None`: all.
+    left: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum Effect {
+    Fail(StoreError),
+    Wait(Arc<Gate>),
+}
+
+impl FaultyStore {
+    /// Wraps a store.
+    pub fn new(inner: impl Store) -> Self {
+        Self::wrap(Arc::new(inner))
+    }
+
+    /// Wraps a shared store.
+    pub fn wrap(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            state: Arc::default(),
+        }
+    }
+
+    /// The store without faults.
+    pub fn inner(&self) -> &Arc<dyn Store> {
+        &self.inner
+    }
+
+    /// Lets all operations of a target fail, until [`repair`](Self::repair).
+    pub fn fail(&self, target: impl Into<Target>, when: When, error: StoreError) {
+        self.add(target.into(), when, Effect::Fail(error), None);
+    }
+
+    /// Lets the next `count` operations of a target fail.
+    pub fn fail_next(
+        &self,
+        count: usize,
+        target: impl Into<Target>,
+        when: When,
+        error: StoreError,
+    ) {
+        self.add(target.into(), when, Effect::Fail(error), Some(count));
+    }
+
+    /// Lets the next operation of a target wait. Others pass.
+    pub fn pause(&self, target: impl Into<Target>, when: When) -> PausePoint {
+        self.wait_at(target.into(), when, Some(1))
+    }
+
+    /// Lets all operations of a target wait until the point is resumed.
+    pub fn hang(&self, target: impl Into<Target>, when: When) -> PausePoint {
+        self.wait_at(target.into(), when, None)
+    }
+
+    /// Removes all faults, and resumes all operations that wait.
+    pub fn repair(&self) {
+        for fault in self.lock().faults.drain(..) {
+            if let Effect::Wait(gate) = fault.effect {
+                gate.open();
+            }
+        }
+    }
+
+    /// What the store was asked so far, or since [`reset_counts`](Self::reset_counts).
+    pub fn counts(&self) -> Counts {
+        self.lock().counts.clone()
+    }
+
+    /// Begins to count again.
+    pub fn reset_counts(&self) {
+        self.lock().counts = Counts::default();
+    }
+
+    fn wait_at(&self, target: Target, when: When, count: Option<usize>) -> PausePoint {
+        let gate = Arc::new(Gate::new());
+        self.add(target, when, Effect::Wait(Arc::clone(&gate)), count);
+        PausePoint::of(gate)
+    }
+
+    fn add(&self, target: Target, when: When, effect: Effect, left: Option<usize>) {
+        self.lock().faults.push(Fault {
+            target,
+            when,
+            effect,
+            left,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs an operation with the faults around it.
+    async fn run<'a, T>(
+        &'a self,
+        call: Call,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.lock().counts.add(call.clone());
+        self.meet(&call, When::Before).await?;
+        // A store may begin when it is called, not when it is polled.
+        let result = operation(&*self.inner).await;
+        self.meet(&call, When::After).await?;
+        result
+    }
+
+    /// Meets the faults at one point of an operation.
+    async fn meet(&self, call: &Call, when: When) -> Result<(), StoreError> {
+        let effects = self.lock().take(call, when);
+        for effect in effects {
+            match effect {
+                Effect::Fail(error) => return Err(error),
+                Effect::Wait(gate) => gate.pass().await,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The effects on a call, up to the first failure: an operation that fails meets no more.
+    fn take(&mut self, call: &Call, when: When) -> Vec<Effect> {
+        self.faults.retain(Fault::is_active);
+        let mut effects = Vec::new();
+        for fault in &mut self.faults {
+            if fault.when != when || !fault.target.includes(call) {
+                continue;
+            }
+            if let Some(left) = &mut fault.left {
+                *left = left.saturating_sub(1);
+            }
+            effects.push(fault.effect.clone());
+            if matches!(fault.effect, Effect::Fail(_)) {
+                break;
+            }
+        }
+        effects
+    }
+}
+
+impl Fault {
+    fn is_active(&self) -> bool {
+        let is_open = match &self.effect {
+            Effect::Fail(_) => false,
+            Effect::Wait(gate) => gate.is_open(),
+        };
+        self.left != Some(0) && !is_open
+    }
+}
+
+impl Store for FaultyStore {
+    fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
+        let families = keys.iter().map(|key| key.family);
+        let call = Call::records(Operation::Read, families);
+        Box::pin(self.run(call, move |it| it.read(owner, keys)))
+    }
+
+    fn write<'a>(
+        &'a self,
+        owner: &'a Owner,
+        writes: &'a [Write],
+        admitted_at: Option<Mark>,
+    ) -> StoreFuture<'a, Written> {
+        let families = writes.iter().map(|write| write.key.family);
+        let call = Call::records(Operation::Write, families);
+        Box::pin(self.run(call, move |it| it.write(owner, writes, admitted_at)))
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        owner: &'a Owner,
+        families: &'a [Family],
+        keep_fence_for: Duration,
+    ) -> StoreFuture<'a, Mark> {
+        let call = Call::records(Operation::Revoke, families.iter().copied());
+        Box::pin(self.run(call, move |it| it.revoke(owner, families, keep_fence_for)))
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        family: Family,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
+        let call = Call::records(Operation::List, [family]);
+        Box::pin(self.run(call, move |it| it.list(owner, family, after, limit)))
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        let call = Call::lease(Operation::Acquire, key.family);
+        Box::pin(self.run(call, move |it| it.acquire(key, token, length)))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        key: &'a LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> StoreFuture<'a, bool> {
+        let call = Call::lease(Operation::Settle, key.family);
+        Box::pin(self.run(call, move |it| it.settle(key, token, settlement)))
+    }
+
+    fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
+        Box::pin(self.run(Call::new(Operation::Sweep), move |it| it.sweep(limit)))
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.run(Call::new(Operation::Check), move |it| it.check()))
+    }
+
+    /// What the wrapped store guarantees.
+    fn properties(&self) -> Properties {
+        self.inner.properties()
+    }
+}

@@ -1,0 +1,153 @@
+//! Which operations a fault concerns.
+
+use crate::store::{Family, LeaseFamily};
+
+/// Operation of a [`Store`](crate::store::Store).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Store::read`](crate::store::Store::read).
+    Read,
+    /// [`Store::write`](crate::store::Store::write).
+    Write,
+    /// [`Store::revoke`](crate::store::Store::revoke).
+    Revoke,
+    /// [`Store::list`](crate::store::Store::list).
+    List,
+    /// [`Store::acquire`](crate::store::Store::acquire).
+    Acquire,
+    /// [`Store::settle`](crate::store::Store::settle).
+    Settle,
+    /// [`Store::sweep`](crate::store::Store::sweep).
+    Sweep,
+    /// [`Store::check`](crate::store::Store::check).
+    Check,
+}
+
+impl Operation {
+    /// These operations, as far as they name a record of `family`. A revocation names the families
+    /// that it deletes.
+    pub const fn of(self, family: Family) -> Target {
+        Target {
+            operation: Some(self),
+            kind: Some(Kind::Record(family)),
+        }
+    }
+
+    /// These operations, as far as they name a lease of `family`.
+    pub const fn of_lease(self, family: LeaseFamily) -> Target {
+        Target {
+            operation: Some(self),
+            kind: Some(Kind::Lease(family)),
+        }
+    }
+}
+
+/// Selection of operations: all, those of one kind, those that name a family, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    operation: Option<Operation>,
+    kind: Option<Kind>,
+}
+
+impl Target {
+    /// All operations.
+    pub const ALL: Self = Self {
+        operation: None,
+        kind: None,
+    };
+
+    /// All operations that name a record of `family`.
+    pub const fn family(family: Family) -> Self {
+        Self {
+            operation: None,
+            kind: Some(Kind::Record(family)),
+        }
+    }
+
+    /// All operations that name a lease of `family`.
+    pub const fn lease_family(family: LeaseFamily) -> Self {
+        Self {
+            operation: None,
+            kind: Some(Kind::Lease(family)),
+        }
+    }
+
+    pub(super) fn includes(self, call: &Call) -> bool {
+        self.operation.is_none_or(|it| it == call.operation)
+            && self.kind.is_none_or(|it| call.kinds.contains(&it))
+    }
+}
+
+impl From<Operation> for Target {
+    fn from(operation: Operation) -> Self {
+        Self {
+            operation: Some(operation),
+            kind: None,
+        }
+    }
+}
+
+/// What a call names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Record(Family),
+    Lease(LeaseFamily),
+}
+
+/// Operation that was called, with the families that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    operation: Operation,
+    kinds: Vec<Kind>,
+}
+
+impl Call {
+    pub(super) fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            kinds: Vec::new(),
+        }
+    }
+
+    pub(super) fn records(
+        operation: Operation,
+        families: impl IntoIterator<Item = Family>,
+    ) -> Self {
+        Self {
+            operation,
+            kinds: families.into_iter().map(Kind::Record).collect(),
+        }
+    }
+
+    pub(super) fn lease(operation: Operation, family: LeaseFamily) -> Self {
+        Self {
+            operation,
+            kinds: vec![Kind::Lease(family)],
+        }
+    }
+}
+
+/// Calls of a [`FaultyStore`](super::FaultyStore) so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    calls: Vec<Call>,
+}
+
+impl Counts {
+    /// Number of calls. Calls that failed or were cancelled count, too.
+    pub fn of(&self, target: impl Into<Target>) -> usize {
+        let target = target.into();
+        let calls = self.calls.iter();
+        calls.filter(|call| target.includes(call)).count()
+    }
+
+    /// The operations in the order of the calls.
+    pub fn operations(&self) -> Vec<Operation> {
+        self.calls.iter().map(|call| call.operation).collect()
+    }
+
+    pub(super) fn add(&mut self, call: Call) {
+        self.calls.push(call);
+    }
+}

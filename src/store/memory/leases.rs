@@ -1,0 +1,179 @@
+//! Leases of a store in memory.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::Moment;
+use crate::{
+    observe,
+    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
+};
+
+/// Maximum number of login claims. A further claim evicts the one that ends first.
+const LOGIN_CLAIMS: usize = 20_000;
+/// Maximum number of remembered events, and of jobs. Events beyond are refused, not forgotten.
+const EVENTS: usize = 100_000;
+/// How long a lease that has ended may still be completed by its holder.
+const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
+
+/// Leases of all namespaces.
+#[derive(Default)]
+pub(super) struct Leases {
+    by_key: HashMap<LeaseKey, Lease>,
+    logins: BTreeSet<(Moment, LeaseKey)>,
+    events: BTreeSet<(Moment, LeaseKey)>,
+    jobs: BTreeSet<(Moment, LeaseKey)>,
+}
+
+struct Lease {
+    token: LeaseToken,
+    state: LeaseState,
+    /// When the record of this lease is removed.
+    expires_at: Moment,
+}
+
+enum LeaseState {
+    HeldUntil(Moment),
+    Done(Bytes),
+}
+
+impl Leases {
+    pub(super) fn acquire(
+        &mut self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        length: Duration,
+        now: Moment,
+        mark: Mark,
+    ) -> Result<Acquired, StoreError> {
+        if let Some(lease) = self.live(key, now) {
+            match &lease.state {
+                LeaseState::Done(result) => return Ok(Acquired::Done(result.clone())),
+                LeaseState::HeldUntil(until) if now < *until && lease.token != token => {
+                    return Ok(Acquired::Held(until.after(now)));
+                }
+                LeaseState::HeldUntil(_) => {}
+            }
+        }
+        self.make_room(key, now)?;
+        self.insert(key, Lease::held(token, now.plus(length)));
+        Ok(Acquired::Granted { mark })
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        key: &LeaseKey,
+        token: LeaseToken,
+        settlement: Settlement,
+        now: Moment,
+    ) -> bool {
+        let Some(lease) = self.live(key, now).filter(|it| it.token == token) else {
+            return false;
+        };
+        let is_held = matches!(lease.state, LeaseState::HeldUntil(until) if now < until);
+        match settlement {
+            Settlement::Done { result, keep_for } => {
+                let lease = Lease {
+                    token,
+                    state: LeaseState::Done(result),
+                    expires_at: now.plus(keep_for),
+                };
+                self.insert(key, lease);
+                true
+            }
+            Settlement::Release if is_held => {
+                self.remove(key);
+                true
+            }
+            Settlement::Extend(length) if is_held => {
+                self.insert(key, Lease::held(token, now.plus(length)));
+                true
+            }
+            Settlement::Release | Settlement::Extend(_) => false,
+        }
+    }
+
+    /// Removes at most `limit` expired leases and results, and returns how many.
+    pub(super) fn remove_expired(&mut self, now: Moment, limit: usize) -> usize {
+        let mut removed = 0_usize;
+        for family in [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job] {
+            while removed < limit && self.remove_first(family, Some(now)) {
+                removed = removed.saturating_add(1);
+            }
+        }
+        removed
+    }
+
+    fn live(&self, key: &LeaseKey, now: Moment) -> Option<&Lease> {
+        self.by_key.get(key).filter(|it| now < it.expires_at)
+    }
+
+    fn insert(&mut self, key: &LeaseKey, lease: Lease) {
+        self.remove(key);
+        self.expiries(key.family).insert((lease.expires_at, *key));
+        self.by_key.insert(*key, lease);
+    }
+
+    fn remove(&mut self, key: &LeaseKey) {
+        if let Some(lease) = self.by_key.remove(key) {
+            self.expiries(key.family).remove(&(lease.expires_at, *key));
+        }
+    }
+
+    /// Makes room for a new lease. Losing a login claim is harmless, because KYCPort accepts a code
+    /// once. Losing an event means that it is handled again, so a new event is refused instead.
+    fn make_room(&mut self, key: &LeaseKey, now: Moment) -> Result<(), StoreError> {
+        if self.by_key.contains_key(key) {
+            return Ok(());
+        }
+        let (capacity, evicts_before) = match key.family {
+            LeaseFamily::Login => (LOGIN_CLAIMS, None),
+            LeaseFamily::Event | LeaseFamily::Job => (EVENTS, Some(now)),
+        };
+        while self.expiries(key.family).len() >= capacity {
+            if !self.remove_first(key.family, evicts_before) {
+                observe::memory_store_full(capacity);
+                return Err(StoreError::Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the lease of a family that expires first, if it has expired by `by` or `by` is
+    /// `None`.
+    fn remove_first(&mut self, family: LeaseFamily, by: Option<Moment>) -> bool {
+        let expiries = self.expiries(family);
+        let Some((at, key)) = expiries.first().copied() else {
+            return false;
+        };
+        if by.is_some_and(|by| by < at) {
+            return false;
+        }
+        expiries.pop_first();
+        self.by_key.remove(&key);
+        true
+    }
+
+    /// When the leases of a family are removed, and which.
+    fn expiries(&mut self, family: LeaseFamily) -> &mut BTreeSet<(Moment, LeaseKey)> {
+        match family {
+            LeaseFamily::Login => &mut self.logins,
+            LeaseFamily::Event => &mut self.events,
+            LeaseFamily::Job => &mut self.jobs,
+        }
+    }
+}
+
+impl Lease {
+    fn held(token: LeaseToken, until: Moment) -> Self {
+        Self {
+            token,
+            state: LeaseState::HeldUntil(until),
+            expires_at: until.plus(LATE_SETTLEMENT),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Faults that show only if operations meet: each mutant lets others in between two steps.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use kycport::store::{
+    Change, Condition, Family, Mark, MemoryStore, Owner, RecordKey, Snapshot, Store as _, Write,
+    Written,
+};
+use tokio::task::yield_now;
+
+use super::{Mutant, Result, violates};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Evaluates the conditions that `separate` names in a step of their own.
+struct Unlocked {
+    separate: fn(&Write) -> bool,
+}
+
+#[async_trait]
+impl Mutant for Unlocked {
+    async fn write(
+        &self,
+        store: &MemoryStore,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<Mark>,
+    ) -> Result<Written> {
+        let mut checks = writes.to_vec();
+        for check in &mut checks {
+            check.change = Change::Keep;
+        }
+        match store.write(owner, &checks, None).await? {
+            Written::Applied => {}
+            // A store that is right says what it is.
+            _ => return store.write(owner, writes, admitted_at).await,
+        }
+        yield_now().await;
+        let mut writes = writes.to_vec();
+        for write in &mut writes {
+            if (self.separate)(write) {
+                write.condition = Condition::Any;
+            }
+        }
+        store.write(owner, &writes, admitted_at).await
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_compared_before_the_write_is_found() {
+    let rule = "of many simultaneous writers of one version, one replaces it";
+    let separate = |write: &Write| matches!(write.condition, Condition::Version(_));
+    violates(Unlocked { separate }, rule).await;
+}
+
+#[tokio::test]
+async fn an_absence_that_is_looked_up_before_the_write_is_found() {
+    let rule = "of many simultaneous creators of one record, one creates it";
+    let separate = |write: &Write| write.condition == Condition::Absent;
+    violates(Unlocked { separate }, rule).await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_decided_before_the_write_is_found() {
+    let rule = "of many simultaneous deletions of one record, one is applied";
+    let separate = |write: &Write| write.change == Change::Delete;
+    violates(Unlocked { separate }, rule).await;
+}
+
+#[tokio::test]
+async fn a_required_record_that_is_not_locked_is_found() {
+    let rule =
+        "of two simultaneous writes that each require what the other deletes, one is applied";
+    let separate = |write: &Write| write.change == Change::Keep;
+    violates(Unlocked { separate }, rule).await;
+}
+
+#[tokio::test]
+async fn an_update_that_brings_a_session_back_is_found() {
+    let rule = "an update during a revocation does not bring a session back";
+    let separate = |write: &Write| {
+        write.condition == Condition::Present && matches!(write.change, Change::Put { .. })
+    };
+    violates(Unlocked { separate }, rule).await;
+}
+
+/// Applies the records of a batch one after the other.
+struct Interleaved;
+
+#[async_trait]
+impl Mutant for Interleaved {
+    async fn write(
+        &self,
+        store: &MemoryStore,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<Mark>,
+    ) -> Result<Written> {
+        let is_simple = writes.iter().all(|it| it.condition == Condition::Any);
+        if !is_simple || admitted_at.is_some() {
+            return store.write(owner, writes, admitted_at).await;
+        }
+        for write in writes {
+            let _ = store
+                .write(owner, std::slice::from_ref(write), None)
+                .await?;
+            yield_now().await;
+        }
+        Ok(Written::Applied)
+    }
+}
+
+#[tokio::test]
+async fn batches_that_mix_are_found() {
+    let rule =
+        "simultaneous writes of the same records in different orders do not block each other";
+    violates(Interleaved, rule).await;
+}
+
+/// Which step of a revocation comes first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Deletion,
+    Fence,
+}
+
+/// Revokes in two steps.
+struct TwoSteps(First);
+
+#[async_trait]
+impl Mutant for TwoSteps {
+    async fn revoke(
+        &self,
+        store: &MemoryStore,
+        owner: &Owner,
+        families: &[Family],
+        keep_fence_for: Duration,
+    ) -> Result<Mark> {
+        let mut deletes = Vec::new();
+        for family in families {
+            for (id, _) in store.list(owner, *family, None, usize::MAX).await? {
+                deletes.push(Write {
+                    key: RecordKey::new(*family, id),
+                    condition: Condition::Any,
+                    change: Change::Delete,
+                });
+            }
+        }
+        if self.0 == First::Fence {
+            let mark = store.revoke(owner, &[], keep_fence_for).await?;
+            yield_now().await;
+            let _ = store.write(owner, &deletes, None).await?;
+            return Ok(mark);
+        }
+        let _ = store.write(owner, &deletes, None).await?;
+        yield_now().await;
+        store.revoke(owner, &[], keep_fence_for).await
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_created_between_deletion_and_fence_is_found() {
+    let rule = "no session of a mark from before a revocation is there after it";
+    violates(TwoSteps(First::Deletion), rule).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_readable_below_the_fence_is_found() {
+    let rule = "no read during a revocation sees a session below the fence";
+    violates(TwoSteps(First::Fence), rule).await;
+}
+
+/// Lets a revocation that began earlier overwrite the fence of a later one.
+#[derive(Default)]
+struct LastFence {
+    fences: Mutex<HashMap<Owner, Mark>>,
+    turn: AtomicUsize,
+}
+
+#[async_trait]
+impl Mutant for LastFence {
+    async fn read(
+        &self,
+        store: &MemoryStore,
+        owner: &Owner,
+        keys: &[RecordKey],
+    ) -> Result<Snapshot> {
+        let mut snapshot = store.read(owner, keys).await?;
+        if let Some(fence) = self.fences.lock().unwrap().get(owner) {
+            snapshot.fence = Some(*fence);
+        }
+        Ok(snapshot)
+    }
+
+    async fn revoke(
+        &self,
+        store: &MemoryStore,
+        owner: &Owner,
+        families: &[Family],
+        _: Duration,
+    ) -> Result<Mark> {
+        let mark = store.revoke(owner, families, LONG).await?;
+        for _ in 0..self.turn.fetch_add(1, Ordering::Relaxed) % 3 {
+            yield_now().await;
+        }
+        self.fences.lock().unwrap().insert(*owner, mark);
+        Ok(mark)
+    }
+}
+
+#[tokio::test]
+async fn a_fence_that_goes_back_is_found() {
+    let rule = "of simultaneous revocations of one owner, the highest mark is the fence";
+    violates(LastFence::default(), rule).await;
+}
