@@ -7,15 +7,14 @@ use kycport::{
     KycTier, RelyingParty, SignedIn,
     mock::{Browser, Endpoint, MockIssuer, MockIssuerBuilder, Page, Person},
     store::StoreError,
-    web::{Delivery, Ended, SealingKeys, SessionId, Sessions},
+    web::{Delivery, Ended, SessionId},
 };
 
 use crate::{
     desk::{SECRET, answer, deliver, event},
-    engines::FIRST_KEY,
     faulty_store::{ACTIVITY, Kind, Op, SESSION, Stage, TOKENS, stage, stage_on},
     observed::Observed,
-    stages::{everywhere, everywhere_with},
+    stages::{everywhere, everywhere_with, sessions},
     support::{tenant_app, tenant_app_of},
 };
 
@@ -42,18 +41,6 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
 async fn id(stage: &Stage, browser: &Browser) -> SessionId {
     let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
     SessionId::parse(page.json()["session"]["id"].as_str().unwrap()).unwrap()
-}
-
-/// What support has: another instance on the same store.
-fn sessions(stage: &Stage) -> Sessions {
-    let config = stage.kyc.config("http://127.0.0.1:9/auth/callback");
-    let mut config = config.store(stage.store.clone());
-    if stage.engine.ends_with("sealed") {
-        config = config.session_keys(SealingKeys::parse(FIRST_KEY).unwrap());
-    }
-    RelyingParty::new(config.build().unwrap())
-        .unwrap()
-        .sessions()
 }
 
 async fn log_out(stage: &Stage, browser: &Browser, fields: &[(&str, &str)]) -> Page {
@@ -191,34 +178,6 @@ async fn while_the_store_cannot_be_read_nobody_is_signed_in_or_out() {
         let callback = after.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
         let callback = callback.await.unwrap();
         after.open(callback).await.unwrap().assert_status(503);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_login_in_flight_ends_with_the_others() {
-    // case 98
-    everywhere(async |stage| {
-        let browser = stage.kyc.browser();
-        let callback = browser.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
-        let callback = callback.await.unwrap();
-        let gate = stage.store.hold(Op::Write, SESSION);
-        let copy = browser.clone();
-        let under_way = tokio::spawn(async move { copy.open(callback).await.unwrap() });
-        gate.reached().await;
-
-        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-        gate.open();
-
-        let page = under_way.await.unwrap();
-        page.assert_status(401);
-        assert!(
-            page.body().contains("signed out everywhere"),
-            "{}",
-            page.body()
-        );
-        assert_eq!(browser.cookie(stage.app.url("/"), COOKIE), None);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 0);
     })
     .await;
 }
@@ -392,27 +351,6 @@ async fn a_person_sees_their_sessions() {
 }
 
 #[tokio::test]
-async fn a_person_has_64_sessions_at_most_and_the_list_is_complete() {
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let mut newest_first = Vec::new();
-    let mut browsers = Vec::new();
-    for _ in 0..66 {
-        stage.kyc.clock().advance(Duration::from_secs(1));
-        let browser = signed_in(&stage).await;
-        newest_first.insert(0, id(&stage, &browser).await);
-        browsers.push(browser);
-    }
-    let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
-    let ids: Vec<_> = listed.into_iter().map(|one| one.id).collect();
-    assert_eq!(ids, newest_first[..64]);
-    for (index, browser) in browsers.iter().enumerate() {
-        let expected = if index < 2 { 401 } else { 200 };
-        assert_eq!(me(&stage, browser).await, expected, "{index}");
-    }
-}
-
-#[tokio::test]
 async fn a_revocation_outlasts_every_session() {
     // case 96
     let kyc = MockIssuer::start().await;
@@ -432,21 +370,6 @@ async fn a_revocation_outlasts_every_session() {
     assert_eq!(me(&stage, &before).await, 401);
     sessions(&stage).end_all(stage.ada.id()).await.unwrap();
     assert_eq!(me(&stage, &after).await, 401);
-}
-
-#[tokio::test]
-async fn a_lost_fence_is_not_taken_for_no_revocation() {
-    // case 94
-    everywhere(async |stage| {
-        let before = signed_in(&stage).await;
-        assert_eq!(me(&stage, &before).await, 200);
-        stage.store.lose_fences();
-        assert_eq!(me(&stage, &before).await, 401);
-        stage.store.heal();
-        let after = signed_in(&stage).await;
-        assert_eq!(me(&stage, &after).await, 200);
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -481,26 +404,6 @@ async fn instances_feel_it_alike() {
     assert_eq!(seen_there().await, 200);
     log_out(&stage, &browser, &[("everywhere", "1")]).await;
     assert_eq!(seen_there().await, 401);
-}
-
-#[tokio::test]
-async fn a_sign_in_whose_tokens_are_judged_ends_with_the_others() {
-    // cases 98, P7
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        let login = stage.app.url("/auth/login");
-        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
-        // KYCPort has answered, and the session that replaces this one is being created.
-        let gate = stage.store.hold(Op::Write, SESSION);
-        let copy = browser.clone();
-        let under_way = tokio::spawn(async move { copy.open(callback).await.map(|_| copy) });
-        gate.reached().await;
-        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
-        gate.open();
-        let browser = under_way.await.unwrap().unwrap();
-        assert_eq!(me(&stage, &browser).await, 401);
-    })
-    .await;
 }
 
 #[tokio::test]
