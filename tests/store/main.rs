@@ -14,8 +14,10 @@ mod memory;
 mod model;
 mod postgres;
 mod redis;
+mod samples;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod servers;
+mod sqlite;
 mod tower;
 mod wrong;

@@ -1,11 +1,11 @@
 //! The operations of [`Store`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use rand::RngExt as _;
 use sqlx::Row as _;
+use tokio::time::timeout;
 
 use super::{
     Inner, NAME, PostgresStore, record,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::store::{
     Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
-    RecordId, RecordKey, Settlement, Snapshot, Store, StoreFuture, Write, Written,
+    RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
     sql::{
-        CHECK_LIFETIME, Failure, Key, LATE_SETTLEMENT, Records, family_bounds, fence_key, in_time,
+        DEADLINE, Failure, Key, LATE_SETTLEMENT, Records, family_bounds, fence_key, in_time,
         is_own_result, lease_key, left, list_start, millis, owner_number, read, record_key,
-        row_keys,
+        row_keys, write_and_read_back,
     },
 };
 
@@ -136,40 +136,9 @@ impl Inner {
     ) -> Result<bool, Failure> {
         let values = || settle_values(key, token, settlement);
         let answer = self.sender.send(&self.statements.settle, values).await?;
-        Ok(answer.number()? == 1)
-    }
-
-    async fn check(self: &Arc<Self>) -> Result<(), Failure> {
-        self.prepare(false).await?;
-        let owner = Owner::namespace([0; 16]);
-        let key = RecordKey::new(Family::Check, RecordId(rand::rng().random()));
-        let (version, body) = (rand::rng().random(), rand::rng().random::<[u8; 32]>());
-        let body = Bytes::copy_from_slice(&body);
-        let entry = Entry { version, body };
-        let put = Change::Put {
-            version,
-            body: entry.body.clone(),
-            keep_for: CHECK_LIFETIME,
-        };
-        let written = self.write(&owner, &[write(key, put)], None).await?;
-        let found = read(self, &owner, &[key]).await?.entries.pop().flatten();
-        let deleted = self
-            .write(&owner, &[write(key, Change::Delete)], None)
-            .await?;
-        let applied = [written, deleted].iter().all(|it| *it == Written::Applied);
-        if applied && found.is_some_and(|it| it == entry) {
-            Ok(())
-        } else {
-            Err(Failure::damaged())
-        }
-    }
-}
-
-fn write(key: RecordKey, change: Change) -> Write {
-    Write {
-        key,
-        condition: Condition::Any,
-        change,
+        // If the answer to a release was lost, the lease is gone when it is repeated.
+        let is_released = answer.is_repeated && *settlement == Settlement::Release;
+        Ok(answer.number()? == 1 || is_released)
     }
 }
 
@@ -319,11 +288,19 @@ impl Store for PostgresStore {
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {
-        in_time(NAME, async {
-            self.inner.ready().await?;
-            self.inner.check().await
-        })
-        .boxed()
+        let check = async {
+            in_time(NAME, async {
+                self.inner.ready().await?;
+                self.inner.prepare(false).await
+            })
+            .await?;
+            write_and_read_back(self).await
+        };
+        // The operations log what fails.
+        let check = timeout(DEADLINE, check);
+        check
+            .map(|it| it.unwrap_or(Err(StoreError::Timeout)))
+            .boxed()
     }
 
     fn properties(&self) -> Properties {

@@ -1,5 +1,6 @@
 //! What the stores in Postgres and SQLite have in common.
 
+mod check;
 mod connections;
 mod failure;
 mod keys;
@@ -9,6 +10,7 @@ mod upkeep;
 
 use std::time::Duration;
 
+pub(super) use check::write_and_read_back;
 pub(super) use connections::{Connections, Place};
 pub(super) use failure::{Failure, in_time};
 #[cfg(feature = "postgres")]
@@ -25,7 +27,7 @@ pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(4);
 /// How long a lease that has ended may still be completed by its holder.
 pub(super) const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record that a check writes.
-pub(super) const CHECK_LIFETIME: Duration = Duration::from_secs(60);
+const CHECK_LIFETIME: Duration = Duration::from_secs(60);
 /// Longest lifetime: ten years, in milliseconds. A longer one would overflow some engine's dates.
 const LONGEST: i64 = 10 * 365 * 24 * 3600 * 1000;
 

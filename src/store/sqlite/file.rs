@@ -51,6 +51,19 @@ fn by_kind(kind: ErrorKind) -> StoreError {
     }
 }
 
+/// Finds out why SQLite cannot open the file, which it does not say.
+pub(super) async fn explain(path: &Path, failure: Failure) -> Failure {
+    let opened = tokio::fs::OpenOptions::new().write(true).open(path).await;
+    match opened {
+        Err(error) => Failure::new(by_kind(error.kind()), failure.code),
+        // The files beside it are missing and cannot be created, or this is none.
+        Ok(file) => match file.metadata().await {
+            Ok(file) if file.is_file() => Failure::new(StoreError::ReadOnly, failure.code),
+            _ => failure,
+        },
+    }
+}
+
 /// Refuses a network file system, where the system tells.
 pub(super) async fn require_local(path: &Path) -> Result<(), Failure> {
     let Ok(path) = tokio::fs::canonicalize(path).await else {

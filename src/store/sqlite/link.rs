@@ -11,6 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
+use super::file;
 use crate::store::{
     StoreError,
     sql::{BUSY_LIMIT, Connections, Failure, Place},
@@ -76,7 +77,7 @@ impl Link {
         let place = place.ok_or_else(Failure::no_connection)?;
         let connection = match place.reuse() {
             Some((connection, _)) => connection,
-            None => open(&self.reading).await?,
+            None => open(&self.path, &self.reading).await?,
         };
         Ok(Reader { place, connection })
     }
@@ -88,7 +89,7 @@ impl Link {
         let place = place.ok_or_else(Failure::no_connection)?;
         let mut connection = match place.reuse() {
             Some((connection, _)) => connection,
-            None => open(&self.writing).await?,
+            None => open(&self.path, &self.writing).await?,
         };
         match connection.execute("BEGIN IMMEDIATE").await {
             Ok(_) => Ok(Writer { place, connection }),
@@ -114,12 +115,15 @@ impl Link {
     clippy::disallowed_methods,
     reason = "there is nothing else to wait for; the operation's time limit ends it"
 )]
-async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, Failure> {
+async fn open(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, Failure> {
     loop {
         let opened = SqliteConnection::connect_with(options).map_err(Failure::from);
         match opened.await {
             Err(failure) if failure.error == StoreError::Busy => {
                 tokio::time::sleep(OPENING_PAUSE).await;
+            }
+            Err(failure) if failure.error == StoreError::Unreachable => {
+                return Err(file::explain(path, failure).await);
             }
             opened => return opened,
         }

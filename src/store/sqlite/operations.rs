@@ -1,16 +1,15 @@
 //! The operations of [`Store`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use rand::RngExt as _;
+use tokio::time::timeout;
 
 use super::{Inner, NAME, SqliteStore, statements};
 use crate::store::{
-    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
-    RecordId, RecordKey, Settlement, Snapshot, Store, StoreFuture, Write, Written,
-    sql::{CHECK_LIFETIME, Failure, in_time, millis, read, row_keys},
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
+    Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    sql::{DEADLINE, Failure, in_time, millis, read, row_keys, write_and_read_back},
 };
 
 impl Inner {
@@ -114,40 +113,6 @@ impl Inner {
         writer.commit().await?;
         Ok(settled)
     }
-
-    async fn check(self: &Arc<Self>) -> Result<(), Failure> {
-        self.require_version().await?;
-        let owner = Owner::namespace([0; 16]);
-        let key = RecordKey::new(Family::Check, RecordId(rand::rng().random()));
-        let body = rand::rng().random::<[u8; 32]>();
-        let entry = Entry {
-            version: rand::rng().random(),
-            body: Bytes::copy_from_slice(&body),
-        };
-        let put = Change::Put {
-            version: entry.version,
-            body: entry.body.clone(),
-            keep_for: CHECK_LIFETIME,
-        };
-        let written = self.write(&owner, &[write(key, put)], None).await?;
-        let found = read(self, &owner, &[key]).await?.entries.pop().flatten();
-        let deletion = [write(key, Change::Delete)];
-        let deleted = self.write(&owner, &deletion, None).await?;
-        let applied = [written, deleted].iter().all(|it| *it == Written::Applied);
-        if applied && found.is_some_and(|it| it == entry) {
-            Ok(())
-        } else {
-            Err(Failure::damaged())
-        }
-    }
-}
-
-fn write(key: RecordKey, change: Change) -> Write {
-    Write {
-        key,
-        condition: Condition::Any,
-        change,
-    }
 }
 
 impl Store for SqliteStore {
@@ -238,11 +203,19 @@ impl Store for SqliteStore {
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {
-        in_time(NAME, async {
-            self.inner.ready().await?;
-            self.inner.check().await
-        })
-        .boxed()
+        let check = async {
+            in_time(NAME, async {
+                self.inner.ready().await?;
+                self.inner.require_version().await
+            })
+            .await?;
+            write_and_read_back(self).await
+        };
+        // The operations log what fails.
+        let check = timeout(DEADLINE, check);
+        check
+            .map(|it| it.unwrap_or(Err(StoreError::Timeout)))
+            .boxed()
     }
 
     fn properties(&self) -> Properties {

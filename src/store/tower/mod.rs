@@ -26,14 +26,18 @@ use super::{
 /// | tower-sessions store | the content of each session, written once |
 /// | second store | an index entry for each session with a digest of its content; all other records, fences, leases and counters |
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use kycport::store::{MemoryStore, TowerSessionsStore};
-/// use tower_sessions_sqlx_store::{PostgresStore, sqlx::PgPool};
+/// With the feature `postgres`, both stores can be in one database:
 ///
-/// let sessions = PostgresStore::new(PgPool::connect("postgres://db.internal/app").await?);
-/// // An app of several processes gives a store that they share, and calls `new`.
-/// let store = TowerSessionsStore::danger_unshared(sessions, MemoryStore::default());
+#[cfg_attr(feature = "postgres", doc = "```no_run")]
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kycport::store::{PostgresStore, TowerSessionsStore};
+/// use tower_sessions_sqlx_store::{PostgresStore as Sessions, sqlx::PgPool};
+///
+/// let url = "postgres://app:password@db.internal/app";
+/// let sessions = Sessions::new(PgPool::connect(url).await?);
+/// let store = TowerSessionsStore::new(sessions, PostgresStore::connect(url).await?)?;
+/// # drop(store);
 /// # Ok(())
 /// # }
 /// ```

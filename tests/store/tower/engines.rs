@@ -17,7 +17,7 @@ use tower_sessions_redis_store::RedisStore;
 use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use super::{
-    body_of, put, random_owner, read,
+    SUITES, body_of, put, random_owner, read,
     second::{Fault, Op, TestSecond},
     session,
 };
@@ -25,6 +25,7 @@ use crate::servers;
 
 /// Checks the adapter on a store of sessions and a second store on a clock of the test.
 async fn check(sessions: impl SessionStore + Clone) {
+    let _turn = SUITES.lock().await;
     let clock = TestClock::new();
     let second = MemoryStore::new(100_000, Arc::new(clock.clone()));
     let store = TowerSessionsStore::danger_unshared(sessions.clone(), second);

@@ -4,6 +4,7 @@ mod engines;
 mod first;
 mod first_faults;
 mod races;
+mod real;
 mod second;
 mod second_faults;
 mod tampering;
@@ -17,9 +18,13 @@ use kycport::store::{
     TowerSessionsStore, Write, Written,
 };
 use rand::Rng as _;
+use tokio::sync::Mutex;
 
 use self::{first::TestSessions, second::TestSecond};
 
+/// The conformance suites load the machine. One of them at a time, so that no operation of another
+/// exceeds its deadline.
+static SUITES: Mutex<()> = Mutex::const_new(());
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An adapter over two stores that fail when told to.

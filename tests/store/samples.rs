@@ -1,0 +1,90 @@
+//! Records and leases for the tests of engines with servers or files.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kycport::store::{
+    Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, RecordId, RecordKey,
+    Store, StoreError, Write, Written,
+};
+
+/// Lifetime of what must outlive a test.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+/// What a revocation deletes.
+pub(crate) const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
+
+/// 16 random bytes.
+pub(crate) fn random() -> [u8; 16] {
+    LeaseToken::random().0
+}
+
+pub(crate) fn random_owner() -> Owner {
+    Owner {
+        namespace: random(),
+        id: random(),
+    }
+}
+
+pub(crate) fn random_session() -> RecordKey {
+    RecordKey::new(Family::Session, RecordId(random()))
+}
+
+pub(crate) fn random_event() -> LeaseKey {
+    LeaseKey {
+        namespace: random(),
+        family: LeaseFamily::Event,
+        id: random(),
+    }
+}
+
+pub(crate) fn put(key: RecordKey, condition: Condition) -> Write {
+    put_for(key, condition, LONG)
+}
+
+pub(crate) fn put_for(key: RecordKey, condition: Condition, keep_for: Duration) -> Write {
+    let [version, _] = [0, 8].map(|it| u64::from(random()[it]) << 32 | u64::from(random()[it]));
+    Write {
+        key,
+        condition,
+        change: Change::Put {
+            version,
+            body: Bytes::copy_from_slice(&random()),
+            keep_for,
+        },
+    }
+}
+
+/// Lets time pass on an engine's own clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the store runs on a clock that a test cannot move"
+)]
+pub(crate) async fn pass(by: Duration) {
+    tokio::time::sleep(by).await;
+}
+
+/// Creates a session of an owner, as a sign-in does.
+pub(crate) async fn create(store: &dyn Store, owner: &Owner) -> RecordKey {
+    let key = random_session();
+    let writes = [put(key, Condition::Absent)];
+    let written = store.write(owner, &writes, Some(Mark(0))).await.unwrap();
+    assert_eq!(written, Written::Applied);
+    key
+}
+
+/// Whether a record is there.
+pub(crate) async fn has(store: &dyn Store, owner: &Owner, key: RecordKey) -> bool {
+    let snapshot = store.read(owner, &[key]).await.unwrap();
+    snapshot.entries[0].is_some()
+}
+
+/// Result of a write and of a read.
+pub(crate) async fn write_and_read(
+    store: &dyn Store,
+) -> (Result<(), StoreError>, Option<StoreError>) {
+    let owner = random_owner();
+    let writes = [put(random_session(), Condition::Any)];
+    let written = store.write(&owner, &writes, Some(Mark(0))).await;
+    let read = store.read(&owner, &[writes[0].key]).await;
+    (written.map(|_| ()), read.err())
+}

@@ -1,0 +1,58 @@
+//! A directory with one file.
+
+use std::path::PathBuf;
+
+use kycport::store::LeaseToken;
+use sqlx::{Connection as _, SqliteConnection};
+
+/// Directory that is removed at the end.
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new() -> Self {
+        let name = u128::from_be_bytes(LeaseToken::random().0);
+        let path = std::env::temp_dir().join(format!("kycport-sqlite-{name:032x}"));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    /// Path of the file.
+    pub(super) fn file(&self) -> String {
+        self.0.join("kycport.db").to_str().unwrap().to_owned()
+    }
+
+    /// Connection of an app to the file.
+    pub(super) async fn connection(&self) -> SqliteConnection {
+        let url = format!("sqlite://{}", self.file());
+        SqliteConnection::connect(&url).await.unwrap()
+    }
+
+    /// Moves everything into the file itself.
+    pub(super) async fn checkpoint(&self) {
+        let mut connection = self.connection().await;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as(checkpoint)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(busy, 0);
+        connection.close().await.unwrap();
+    }
+
+    /// What is in the files.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let suffixes = ["", "-wal"];
+        let files = suffixes.map(|suffix| std::fs::read(self.file() + suffix));
+        files.into_iter().flatten().flatten().collect()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
