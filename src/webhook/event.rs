@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// One event, out of a delivery whose signature was good. It can come again, late, and after
-/// younger ones (K62): claim its [`key`](Self::key) in a [`ReplayStore`](super::ReplayStore), and
+/// younger ones (K62): begin its [`key`](Self::key) in an [`EventLog`](super::EventLog), and
 /// take what it says as a hint to ask the status endpoint.
 ///
 /// Debug shows nothing of the person.

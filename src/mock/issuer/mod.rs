@@ -276,7 +276,7 @@ impl MockIssuer {
     /// #     let kycport = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
     /// #     let home = axum::routing::get(async |person: kycport::SignedIn| person.subject().to_owned());
     /// #     let app = axum::Router::new().route("/", home).merge(kycport.router());
-    /// #     app.layer(kycport.session_layer(kycport::MemoryStore::default()))
+    /// #     app.layer(kycport.session_layer())
     /// # }
     /// // In a plain `#[test]`:
     /// let kyc = MockIssuer::start_blocking();
