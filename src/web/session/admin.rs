@@ -88,11 +88,11 @@ impl Sessions {
     /// [`StoreError`].
     pub async fn list(&self, subject: &str) -> Result<Vec<SessionSummary>, StoreError> {
         let found = self.kept.list(subject).await?;
-        Ok(found.into_iter().map(summary).collect())
+        Ok(found.iter().map(summary).collect())
     }
 }
 
-fn summary(listed: Listed) -> SessionSummary {
+fn summary(listed: &Listed) -> SessionSummary {
     SessionSummary {
         id: listed.id,
         created_at: listed.session.created_at,

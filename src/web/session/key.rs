@@ -73,7 +73,7 @@ impl SessionKey {
 
     /// The value of the cookie.
     pub(in crate::web) fn to_cookie(&self) -> Secret {
-        Secret::new(URL_SAFE_NO_PAD.encode(&*self.bytes))
+        Secret::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()))
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let key = SessionKey::draw(&namespace.owner_of("ada"));
         let mut bytes = key.bytes.clone();
         bytes[RANDOM..].copy_from_slice(&namespace.owner_of("bob").id);
-        let text = URL_SAFE_NO_PAD.encode(&*bytes);
+        let text = URL_SAFE_NO_PAD.encode(bytes.as_slice());
         let forged = SessionKey::parse(text.as_bytes()).unwrap();
         assert_eq!(forged.owner(&namespace), namespace.owner_of("bob"));
         assert_ne!(forged.id(), key.id());
