@@ -517,8 +517,8 @@ async fn the_issuers_name_is_demanded_when_promised_or_configured() {
 #[tokio::test]
 async fn while_the_store_is_down_the_code_is_kept_for_later() {
     // case 45
-    let stage = stage().await;
     type Break = fn(&Stage);
+    let stage = stage().await;
     let breaks: [Break; 2] = [
         |stage| stage.store.fail_on(Op::Acquire, LOGIN),
         // The claim was taken, and nobody knows.

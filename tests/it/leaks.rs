@@ -130,6 +130,21 @@ impl Secrets {
         }
     }
 
+    /// The test has seen a secret of each kind.
+    fn assert_complete(&self) {
+        for expected in [
+            "id_token",
+            "login key",
+            "login cookie",
+            "session cookie",
+            "nonce",
+            "code_verifier",
+        ] {
+            let is_known = self.0.iter().any(|(name, _)| *name == expected);
+            assert!(is_known, "{expected}");
+        }
+    }
+
     pub(crate) fn assert_absent(&self, place: &str, text: &str) {
         for (name, value) in &self.0 {
             assert!(!text.contains(value), "{name} is in {place}: {text}");
@@ -279,17 +294,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
         secrets.add("id_token", token.clone());
     }
     secrets.add_sent(&stage.kyc);
-    for expected in [
-        "id_token",
-        "login key",
-        "login cookie",
-        "session cookie",
-        "nonce",
-        "code_verifier",
-    ] {
-        let is_known = secrets.0.iter().any(|(name, _)| *name == expected);
-        assert!(is_known, "{expected}");
-    }
+    secrets.assert_complete();
     for page in &pages {
         secrets.assert_not_served(page);
     }

@@ -98,12 +98,11 @@ async fn everywhere(scene: impl AsyncFn(&Stage)) {
             } else {
                 None
             };
-            let one = match &issuer {
-                Some(issuer) => Party::new(issuer, issuer.client(), &engine, &store).await,
-                None => {
-                    let client = kyc.add_client("another").create();
-                    Party::new(&kyc, &client, &engine, &store).await
-                }
+            let one = if let Some(issuer) = &issuer {
+                Party::new(issuer, issuer.client(), &engine, &store).await
+            } else {
+                let client = kyc.add_client("another").create();
+                Party::new(&kyc, &client, &engine, &store).await
             };
             let other = Party::new(&kyc, kyc.client(), &engine, &store).await;
             assert_eq!(one.person.id(), other.person.id());
