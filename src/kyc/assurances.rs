@@ -18,7 +18,7 @@ use futures_util::{
 use tracing::Instrument as _;
 
 use super::{
-    assurance::Assurance,
+    assurance::{Assurance, AssuranceSource},
     latest::{Latest, LatestAssurances, PersonRef},
     status::StatusError,
 };
@@ -38,7 +38,7 @@ const MAX_ATTEMPTS: usize = 16;
 pub(crate) type Asked = Result<Assurance, NoAnswer>;
 
 /// Question to KYCPort about one person. It can be asked again.
-pub(crate) type Question = Box<dyn Fn() -> BoxFuture<'static, Asked> + Send + Sync>;
+pub(crate) type Question = Arc<dyn Fn() -> BoxFuture<'static, Asked> + Send + Sync>;
 
 /// Answer, and whether it was recorded.
 #[derive(Debug, Clone)]
@@ -177,15 +177,10 @@ impl Assurances {
         question: Question,
     ) -> Result<Heard, NoAnswer> {
         let arrived_after = self.0.last.load(Ordering::SeqCst);
-        let mut question = Some(question);
         loop {
-            let flight = match self.flight(person) {
-                Some(flight) => flight,
-                None => match question.take() {
-                    Some(question) => self.start(person, question, None),
-                    None => return Err(NoAnswer::Failed { retry_after: None }),
-                },
-            };
+            let flight = self
+                .flight(person)
+                .unwrap_or_else(|| self.start(person, Arc::clone(&question), None));
             let answer = flight.answer.await;
             let was_asked = !matches!(&answer, Ok(heard) if !heard.was_asked);
             if flight.number > arrived_after && was_asked {
@@ -249,8 +244,10 @@ impl Assurances {
         seen: Option<Latest>,
     ) -> Result<Heard, NoAnswer> {
         let mut before = self.latest(person).await.map_err(NoAnswer::Store)?;
+        // What an event said is not an answer.
         if seen.is_some_and(|seen| seen != before)
             && let Some(assurance) = before.known()
+            && assurance.source != AssuranceSource::Webhook
         {
             return Ok(Heard {
                 assurance: assurance.clone(),

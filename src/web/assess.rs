@@ -163,7 +163,7 @@ impl Assessor {
     /// userinfo with the person's own token.
     fn question(&self, live: &LiveSession) -> Question {
         let (own, live) = (self.clone(), live.clone());
-        Box::new(move || {
+        Arc::new(move || {
             let (own, live) = (own.clone(), live.clone());
             async move {
                 let subject = live.session.subject.as_str();

@@ -124,19 +124,27 @@ impl News {
                 return None;
             }
             let at = known.checked_at.max(heard.checked_at);
-            let worst = known
+            let mut worst = known
                 .clone()
                 .asked_at(at)
                 .stricter(heard.clone().asked_at(at));
             // Writing the same again would only make it look newer.
-            (!worst.says_the_same(known)).then_some(worst)
+            if worst.says_the_same(known) {
+                return None;
+            }
+            worst.source = AssuranceSource::Webhook;
+            if worst.is_verified() {
+                // What an event leaves of a positive result is as old as that result.
+                worst.checked_at = known.checked_at;
+            }
+            Some(worst)
         };
         self.assurances.lower(person, lowered).await
     }
 
     async fn ask(&self, person: &PersonRef) -> Result<Heard, NoAnswer> {
         let (status, subject) = (self.status.clone(), Arc::clone(&person.subject));
-        let question: Question = Box::new(move || {
+        let question: Question = Arc::new(move || {
             let (status, subject) = (status.clone(), Arc::clone(&subject));
             async move { status.status(&subject).await.map_err(NoAnswer::from) }.boxed()
         });

@@ -173,7 +173,11 @@ impl KeptSessions {
         }
         // An ID token that says nothing of the verification leaves the record as it is.
         let is_known = assurance.kyc_status.is_some();
-        let mut latest = Latest::NothingRecorded;
+        let mut latest = if is_known {
+            Latest::NothingRecorded
+        } else {
+            self.assurances.latest(&person).await?
+        };
         let mut attempt = writes.clone();
         let mut replacements = 0..MAX_REPLACEMENTS;
         if is_known {
