@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kycport::{KycTier, mock::Endpoint};
 
-use crate::assurance_stage::{Instance, Key, MINUTE, Stage, everywhere};
+use crate::assurance_stage::{Instance, Key, MINUTE, Stage, everywhere, rejected};
 
 /// How far the clock of the second instance is ahead, in milliseconds.
 const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
@@ -38,8 +38,8 @@ async fn a_rejection_that_one_instance_heard_is_applied_at_the_other_without_a_s
             let hears = if heard_by_first { &one } else { &two };
             assert_eq!(stage.deliver(hears, "evt_1", "rejected").await, 200);
             for instance in [&one, &two] {
-                let rejected = (401, "rejected".to_owned());
-                assert_eq!(instance.ask("/guarded", &cookie).await, rejected, "{what}");
+                let answer = instance.ask("/guarded", &cookie).await;
+                assert_eq!(answer, rejected(), "{what}");
                 assert_eq!(instance.me(&cookie).await, "rejected", "{what}");
                 assert_eq!(instance.known(&cookie).await, "rejected", "{what}");
             }
@@ -56,8 +56,7 @@ async fn a_rejection_that_a_guard_heard_is_not_undone_by_another_clock() {
         let two = stage.instance_at(Key::None, ahead).await;
         let cookie = stage.signed_in(&one).await;
         stage.ada.reject();
-        let rejected = (401, "rejected".to_owned());
-        assert_eq!(one.ask("/fresh", &cookie).await, rejected, "{ahead}");
+        assert_eq!(one.ask("/fresh", &cookie).await, rejected(), "{ahead}");
         // Userinfo does not answer any more, and then there is nothing to ask it with.
         let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
         two.assert_keeps_out(&cookie).await;

@@ -176,6 +176,17 @@ impl Stage {
         session_cookie(&key.unwrap())
     }
 
+    /// Signs Ada in at an instance, and sends her through a step-up to t2. Returns the status of the
+    /// page where it ends.
+    pub(crate) async fn stepped_up(&self, instance: &Instance) -> u16 {
+        let browser = self.kyc.browser();
+        let login = instance.app.url("/auth/login");
+        browser.sign_in(login, &self.ada).await.unwrap();
+        let step_up = instance.app.url("/auth/step-up?tier=t2&return_to=/known");
+        let page = browser.sign_in(step_up, &self.ada).await.unwrap();
+        page.status()
+    }
+
     /// Delivers an event of now about Ada to an instance. Returns the status of the response.
     pub(crate) async fn deliver(&self, instance: &Instance, id: &str, status: &str) -> u16 {
         let event = event(&self.kyc, id, &self.ada, status);
@@ -282,6 +293,23 @@ impl Instance {
         assert_ne!(self.known(cookie).await, "verified");
         assert_eq!(self.admitted.load(Ordering::SeqCst), 0);
     }
+}
+
+/// What a script is answered if the person is rejected.
+pub(crate) fn rejected() -> (u16, String) {
+    (401, "rejected".to_owned())
+}
+
+/// What a script is answered if the verification cannot be known.
+pub(crate) fn not_known() -> (u16, String) {
+    (503, "not_known".to_owned())
+}
+
+/// The status of the verification in the only record, which must not be sealed.
+pub(crate) async fn recorded(stage: &Stage) -> Value {
+    let records = stage.store.records(ASSURANCE).await;
+    assert_eq!(records.len(), 1);
+    records[0]["assurance"]["kyc_status"].clone()
 }
 
 async fn count(Extension(admitted): Extension<Arc<AtomicUsize>>) {
