@@ -13,6 +13,7 @@ mod access_token;
 #[expect(dead_code, reason = "a bench needs more of it")]
 mod app_process;
 mod assurance_clocks;
+mod assurance_order;
 mod assurance_stage;
 mod authorize;
 mod bad_tokens;
@@ -36,6 +37,7 @@ mod ending;
 mod ending_at_once;
 mod engines;
 mod event_log;
+mod event_log_memory;
 mod every_token;
 mod expiry;
 mod faulty_store;
