@@ -1,6 +1,6 @@
-//! What a guard costs: a route with `SignedIn`, and the same route with `require(KycTier::T2)` and a
-//! warm cache. Batches of the two take turns in one run, so that whatever the machine does meanwhile
-//! meets both; each round gives one ratio, and the median of the ratios is what counts.
+//! Cost of a guard: a route with `SignedIn`, and the same route with `require(KycTier::T2)` and a
+//! latest assurance that is known. Batches of the two take turns within one run, so that whatever
+//! slows the machine slows both. Each round gives one ratio; the median of the ratios counts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use axum::{Router, body::Body, routing::get};
 use http::{Request, header::COOKIE};
 use kycport::{
-    KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
+    KycTier, RelyingParty, RunningApp, SignedIn,
     mock::{Endpoint, MockIssuer},
 };
 use tower_service::Service as _;
@@ -119,7 +119,7 @@ async fn stage() -> Stage {
                 .route(PATHS[0], handler.clone())
                 .route(PATHS[1], handler.route_layer(guard))
                 .merge(kycport.router())
-                .layer(kycport.session_layer(MemoryStore::default()));
+                .layer(kycport.session_layer());
             app.clone()
         })
         .await

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
 use kycport::{
-    MemoryStore, RelyingParty, SignedIn,
+    RelyingParty, SignedIn,
     mock::{Endpoint, MockIssuer},
 };
 
@@ -58,7 +58,7 @@ async fn logins() {
                     get(async |person: SignedIn| person.subject().to_owned()),
                 )
                 .merge(kycport.router())
-                .layer(kycport.session_layer(MemoryStore::default()))
+                .layer(kycport.session_layer())
         })
         .await
         .unwrap();

@@ -1,6 +1,7 @@
-//! What a signed-in request costs: a bare axum route, the same route with this crate's session
-//! layer and `SignedIn`, over an open and over a sealed store, and the same with the layer that
-//! tower-sessions brings. Batches of the four take turns in one run, so that whatever the machine does meanwhile meets all of them.
+//! Cost of a signed-in request in process and over a connection, with a store in memory: a bare axum
+//! route, a route with the layer of tower-sessions, and one with this crate's session layer and
+//! `SignedIn`, unsealed, sealed, and with a guard. Batches of all take turns within one run, so that
+//! whatever slows the machine slows all of them.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,11 +19,7 @@ use std::time::{Duration, Instant};
 
 use axum::{Extension, Router, body::Body, routing::get};
 use http::{Request, header::COOKIE};
-use kycport::{
-    MemoryStore, RelyingParty, SignedIn,
-    mock::MockIssuer,
-    web::{SealedStore, SealingKeys, SessionStore},
-};
+use kycport::{KycTier, RelyingParty, SignedIn, mock::MockIssuer, web::SealingKeys};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 use tower_sessions::{MemoryStore as PlainStore, Session, SessionManagerLayer};
@@ -37,23 +34,31 @@ const BATCH: u32 = 500;
 /// Rounds that warm up and do not count.
 const WARM_UP: usize = 5;
 
-/// An app, and the cookie of a session in it.
+const PLAIN: &str = "/plain";
+const GUARDED: &str = "/guarded";
+const KEYS: &str = "bench:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// An app, the path to ask for, and the cookie of a session in it.
 struct Contender {
     name: &'static str,
     app: Router,
+    path: &'static str,
     cookie: Option<String>,
 }
+
+const CONTENDERS: usize = 5;
 
 #[tokio::main]
 async fn main() {
     let contenders = [
         bare(),
         plain().await,
-        ours("kycport with SignedIn", MemoryStore::default()).await,
-        ours("kycport, sealed at rest", sealed()).await,
+        ours("kycport", PLAIN, None).await,
+        ours("kycport, sealed", PLAIN, Some(KEYS)).await,
+        ours("kycport with a guard", GUARDED, None).await,
     ];
     println!("in process (tower), time of one request:");
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; CONTENDERS] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         for (contender, times) in contenders.iter().zip(&mut times) {
             let time = in_process(contender).await;
@@ -69,7 +74,7 @@ async fn main() {
     for contender in &contenders {
         wires.push(connect(contender).await);
     }
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; CONTENDERS] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         for (wire, times) in wires.iter_mut().zip(&mut times) {
             let time = over(wire).await;
@@ -81,7 +86,7 @@ async fn main() {
     report(&contenders, &mut times);
 }
 
-fn report(contenders: &[Contender], times: &mut [Vec<Duration>; 4]) {
+fn report(contenders: &[Contender], times: &mut [Vec<Duration>; CONTENDERS]) {
     let medians = times.each_mut().map(|times| {
         times.sort_unstable();
         times[times.len() / 2]
@@ -100,7 +105,8 @@ fn report(contenders: &[Contender], times: &mut [Vec<Duration>; 4]) {
 fn bare() -> Contender {
     Contender {
         name: "bare axum",
-        app: Router::new().route("/", get(async || "hello somebody")),
+        app: Router::new().route(PLAIN, get(async || "hello somebody")),
+        path: PLAIN,
         cookie: None,
     }
 }
@@ -124,7 +130,7 @@ async fn read(Extension(session): Extension<Session>) -> String {
 async fn plain() -> Contender {
     let layer = SessionManagerLayer::new(PlainStore::default());
     let mut app = Router::new()
-        .route("/", get(read))
+        .route(PLAIN, get(read))
         .route("/put", get(put))
         .layer(layer);
     let request = Request::get("/put").body(Body::empty()).unwrap();
@@ -133,39 +139,37 @@ async fn plain() -> Contender {
     Contender {
         name: "tower-sessions 0.14",
         cookie: cookie.split(';').next().map(str::to_owned),
+        path: PLAIN,
         app,
     }
 }
 
-fn sealed() -> impl SessionStore {
-    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    SealedStore::new(
-        MemoryStore::default(),
-        SealingKeys::new("bench", key).unwrap(),
-    )
-}
-
-async fn ours(name: &'static str, store: impl SessionStore) -> Contender {
+/// This crate, with its store in memory.
+async fn ours(name: &'static str, path: &'static str, keys: Option<&str>) -> Contender {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let mut app = Router::new();
     let running = kyc
         .serve(|config| {
+            let config = match keys {
+                Some(keys) => config.session_keys(SealingKeys::parse(keys).unwrap()),
+                None => config,
+            };
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+            let hello = get(async |person: SignedIn| format!("hello {}", person.subject()));
+            let guard = kycport.require(KycTier::T2);
             app = Router::new()
-                .route(
-                    "/",
-                    get(async |person: SignedIn| format!("hello {}", person.subject())),
-                )
+                .route(PLAIN, hello.clone())
+                .route(GUARDED, hello.route_layer(guard))
                 .merge(kycport.router())
-                .layer(kycport.session_layer(store));
+                .layer(kycport.session_layer());
             app.clone()
         })
         .await
         .unwrap();
     let browser = kyc.browser();
     let page = browser
-        .sign_in(running.url("/auth/login"), &ada)
+        .sign_in(running.url("/auth/login?return_to=/plain"), &ada)
         .await
         .unwrap();
     page.assert_ok();
@@ -173,6 +177,7 @@ async fn ours(name: &'static str, store: impl SessionStore) -> Contender {
     Contender {
         name,
         app,
+        path,
         cookie: Some(format!("__Host-kycport={key}")),
     }
 }
@@ -181,7 +186,7 @@ async fn in_process(contender: &Contender) -> Duration {
     let mut app = contender.app.clone();
     let start = Instant::now();
     for _ in 0..BATCH {
-        let mut request = Request::get("/");
+        let mut request = Request::get(contender.path);
         if let Some(cookie) = &contender.cookie {
             request = request.header(COOKIE, cookie);
         }
@@ -201,7 +206,7 @@ async fn connect(contender: &Contender) -> Wire {
     let address = listener.local_addr().unwrap().to_string();
     let app = contender.app.clone();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    Wire::connect(&address, "/", contender.cookie.as_deref()).await
+    Wire::connect(&address, contender.path, contender.cookie.as_deref()).await
 }
 
 async fn over(wire: &mut Wire) -> Duration {

@@ -42,7 +42,7 @@ use axum::{
 use bytes::BytesMut;
 use futures_util::{StreamExt as _, future, stream};
 use kycport::{
-    Config, KycTier, MemoryStore, RelyingParty, SignedIn,
+    Config, KycTier, RelyingParty, SignedIn,
     cases::{CaptureFile, Upload},
     mock::{MockIssuer, samples},
     web::{CaptureError, CaptureUpload},
@@ -422,7 +422,7 @@ async fn tenant() {
         .route("/memory/reset", get(async || memory_now(true)))
         .route("/memory/read", get(async || memory_now(false)))
         .merge(kycport.router())
-        .layer(kycport.session_layer(MemoryStore::default()))
+        .layer(kycport.session_layer())
         .with_state(Tenant {
             kycport,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),

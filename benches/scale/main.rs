@@ -1,21 +1,19 @@
-//! What signed-in requests cost an app with each session store, and what sessions weigh there.
+//! Cost of signed-in requests with each store, and size of sessions there.
 //!
-//! Run with `cargo bench --bench scale`, or one half of it with `-- requests` or `-- sessions`; with
-//! `count=100000` it is said how many sessions.
+//! Run with `cargo bench --bench scale`, or one half of it with `-- requests` or `-- sessions`;
+//! `count=100000` sets the number of sessions.
 //!
-//! `requests`: apps as processes of their own, one for each store, asked over connections that are
-//! kept alive. They take turns within one run, so that what slows the machine slows all alike. What
-//! bounds each is read from the processor time of a request, the app's and the store's, and from
-//! `idle`: how much of the machine had nothing to do. Whoever asks is on the same machine.
+//! `requests`: apps as processes of their own, asked over connections that are kept alive. They take
+//! turns within one run, so that whatever slows the machine slows all of them. For each store there
+//! is this crate unsealed and sealed, tower-sessions, and an app that reads one record. The
+//! processor time of a request, the app's and the store's, and `idle`, the share of the machine that
+//! had nothing to do, tell what bounds each. The clients are on the same machine.
 //!
-//! `sessions`: that many times one of a thousand people signs in through the mock, with another
-//! browser each time, and that many logins are begun and left;
-//! what that weighs in the app and in the store, and what is left when it has expired. Servers expire
-//! by their own clocks, so the app's and the mock's stand still at a moment from which all that is
-//! kept expires soon: when, is reckoned from how fast the first people sign in.
+//! `sessions`: so many sign-ins, with a new browser each, and so many logins that are started and
+//! left; what they occupy in the app and in the store, and what is left after they have expired. The
+//! lifetime of sessions is set to what the sign-ins take, by the pace of the first ones.
 //!
-//! The servers are `redis-server` and `postgres` of this machine, on free ports of loopback; they do
-//! not wait for the disk.
+//! A server that is not installed is skipped.
 
 #![expect(
     clippy::print_stdout,
@@ -31,11 +29,14 @@
 #[expect(dead_code, reason = "the tests need more of it")]
 mod app_process;
 mod machine;
+mod peers;
 mod requests;
 #[path = "../../tests/it/servers.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod servers;
 mod sessions;
+#[path = "../../tests/it/sqlite_file.rs"]
+mod sqlite_file;
 mod stage;
 #[path = "../../tests/it/visitor.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
@@ -46,7 +47,7 @@ mod wire;
 const COUNT: usize = 100_000;
 
 fn main() {
-    if app_process::was_asked_for() {
+    if app_process::was_asked_for() || peers::was_asked_for() {
         return;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,31 +1,34 @@
-//! How many signed-in requests a second, and what each costs whom.
+//! Signed-in requests in a second, and their cost in processor time.
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    app_process::{Cache, Kept, Sealing, Wish, migrate},
-    machine,
-    servers::{Disk, Server},
-    stage::{App, float, wish},
-    visitor::session_cookie,
-    wire::Wire,
-};
-use fred::interfaces::KeysInterface as _;
 use kycport::mock::MockIssuer;
 
-/// So many connections are kept alive, each with a session and one request at a time.
+use crate::{
+    app_process::{AppProcess, MEMORY, Sealing},
+    machine,
+    peers::Peer,
+    servers::{Disk, Server},
+    sqlite_file::SqliteFile,
+    stage::{App, float, wish},
+    visitor::{Visitor, session_cookie},
+    wire::Wire,
+};
+
+/// Connections that are kept alive, each with a session of its own and one request at a time.
 const CLIENTS: usize = 32;
-/// How often each app has its turn, after some that warm up.
+/// Turns of each app, after some that warm up.
 const TURNS: usize = 15;
 const WARM_UP: usize = 2;
-/// So many requests are a turn, of all clients together …
+/// Requests in a turn, of all clients together.
 const REQUESTS: usize = 4096;
-/// … and so many of one client alone, to see how long one takes.
+/// Requests of one client alone, to see how long one takes.
 const ALONE: usize = 256;
 
 struct Contender {
-    name: &'static str,
-    app: App,
+    name: String,
+    app: AppProcess,
+    /// Process of the store's server.
     store: Option<u32>,
     wires: Vec<Wire>,
     walls: Vec<Duration>,
@@ -41,29 +44,64 @@ struct Spent {
     idle: Duration,
 }
 
+/// A store, and the process of its server.
+struct Place {
+    name: &'static str,
+    url: String,
+    server: Option<u32>,
+}
+
 impl Contender {
-    async fn start(
-        kyc: &MockIssuer,
-        name: &'static str,
-        wish: &Wish,
-        server: Option<&Server>,
-    ) -> Self {
-        let app = App::start(kyc, wish);
-        let address = format!("127.0.0.1:{}", app.process.port());
-        let mut wires = Vec::new();
+    /// Starts this crate's app.
+    async fn own(kyc: &MockIssuer, place: &Place, sealing: Sealing) -> Self {
+        let app = App::start(kyc, &wish(&place.url, sealing));
+        // The two apps on one store cannot read each other's records of one person.
+        let slug = format!("{sealing:?}").to_lowercase();
+        let person = kyc.person(&slug).create();
+        let mut cookies = Vec::new();
         for _ in 0..CLIENTS {
-            let cookie = if wish.kept == Kept::Nowhere {
-                None
-            } else {
-                let key = app.sign_in(&kyc.person("somebody").create()).await;
-                Some(session_cookie(&key))
-            };
+            cookies.push(Some(session_cookie(&app.sign_in(&person).await)));
+        }
+        let name = match sealing {
+            Sealing::Open => "kycport",
+            Sealing::Sealed => "kycport, sealed",
+        };
+        Self::with_clients(name, place, app.process, cookies).await
+    }
+
+    /// Starts an app to compare with.
+    async fn peer(name: &str, place: &Place, peer: Peer) -> Self {
+        let app = peer.start(&place.url);
+        let visitor = Visitor::new(format!("http://127.0.0.1:{}", app.port()));
+        let mut cookies = Vec::new();
+        for _ in 0..CLIENTS {
+            cookies.push(match peer {
+                Peer::TowerSessions => {
+                    let put = visitor.get("/put", "").await.unwrap();
+                    let cookie = put.header("set-cookie").unwrap();
+                    cookie.split(';').next().map(str::to_owned)
+                }
+                _ => None,
+            });
+        }
+        Self::with_clients(name, place, app, cookies).await
+    }
+
+    async fn with_clients(
+        name: &str,
+        place: &Place,
+        app: AppProcess,
+        cookies: Vec<Option<String>>,
+    ) -> Self {
+        let address = format!("127.0.0.1:{}", app.port());
+        let mut wires = Vec::new();
+        for cookie in cookies {
             wires.push(Wire::connect(&address, "/hello", cookie.as_deref()).await);
         }
         Self {
-            name,
+            name: format!("{}: {name}", place.name),
             app,
-            store: server.map(Server::process),
+            store: place.server,
             wires,
             walls: Vec::new(),
             alone: Vec::new(),
@@ -74,7 +112,7 @@ impl Contender {
     fn so_far(&self) -> Spent {
         let (busy, idle) = machine::busy_and_idle();
         Spent {
-            app: machine::time_of(self.app.process.process()),
+            app: machine::time_of(self.app.process()),
             store: self.store.map(machine::time_of_tree).unwrap_or_default(),
             busy,
             idle,
@@ -113,48 +151,29 @@ pub(crate) async fn print() {
     let kyc = MockIssuer::start().await;
     let redis = Server::redis();
     let postgres = Server::postgres_with(Disk::NotAwaited);
-    let mut contenders =
-        vec![Contender::start(&kyc, "bare axum route", &wish(Kept::Nowhere, None), None).await];
-    let stores = [
-        (Kept::Memory, ["memory", "memory, sealed", ""], None),
-        (
-            Kept::Redis,
-            ["Redis", "Redis, sealed", "Redis, and the cache there"],
-            redis.as_ref(),
-        ),
-        (
-            Kept::Postgres,
-            [
-                "Postgres",
-                "Postgres, sealed",
-                "Postgres, and the cache there",
-            ],
-            postgres.as_ref(),
-        ),
-    ];
-    for (kept, names, server) in stores {
-        if kept != Kept::Memory && server.is_none() {
-            continue;
+    let sqlite = SqliteFile::new();
+    let on_server = |name, server: &Server| Place {
+        name,
+        url: server.url(),
+        server: Some(server.process()),
+    };
+    let in_the_app = |name, url| Place {
+        name,
+        url,
+        server: None,
+    };
+    let nowhere = in_the_app("axum", String::new());
+    let mut contenders = vec![Contender::peer("a bare route", &nowhere, Peer::Bare).await];
+    let mut places = vec![in_the_app("memory", MEMORY.to_owned())];
+    places.extend(redis.as_ref().map(|it| on_server("Redis", it)));
+    places.extend(postgres.as_ref().map(|it| on_server("Postgres", it)));
+    places.push(in_the_app("SQLite", sqlite.url()));
+    for place in &places {
+        for sealing in [Sealing::Open, Sealing::Sealed] {
+            contenders.push(Contender::own(&kyc, place, sealing).await);
         }
-        if let (Kept::Postgres, Some(server)) = (kept, server) {
-            migrate(&server.postgres_pool().await).await;
-        }
-        let open = wish(kept, server);
-        let wishes = [
-            open.clone(),
-            Wish {
-                sealing: Sealing::Sealed,
-                ..open.clone()
-            },
-            Wish {
-                cache: Cache::Shared,
-                ..open
-            },
-        ];
-        for (name, wish) in names.into_iter().zip(wishes) {
-            if !name.is_empty() {
-                contenders.push(Contender::start(&kyc, name, &wish, server).await);
-            }
+        for (name, peer) in peers(place) {
+            contenders.push(Contender::peer(name, place, *peer).await);
         }
     }
     for n in 0..WARM_UP + TURNS {
@@ -166,7 +185,20 @@ pub(crate) async fn print() {
         }
     }
     report(contenders);
-    round_trips(redis.as_ref(), postgres.as_ref()).await;
+}
+
+fn peers(place: &Place) -> &'static [(&'static str, Peer)] {
+    const SESSIONS: (&str, Peer) = ("tower-sessions", Peer::TowerSessions);
+    match place.name {
+        "memory" => &[SESSIONS],
+        "Redis" => &[SESSIONS, ("one `GET` by redis-rs", Peer::OneRead)],
+        "Postgres" => &[
+            SESSIONS,
+            ("one `SELECT` by sqlx", Peer::OneRead),
+            ("one `SELECT`, untested connections", Peer::OneReadUntested),
+        ],
+        _ => &[SESSIONS, ("one `SELECT` by sqlx", Peer::OneRead)],
+    }
 }
 
 fn report(contenders: Vec<Contender>) {
@@ -189,40 +221,9 @@ fn report(contenders: Vec<Contender>) {
             each(it.spent.app),
             each(it.spent.store),
             idle * 100.0,
-            float(usize::try_from(machine::memory_of(it.app.process.process())).unwrap()) / 1024.0,
+            float(usize::try_from(machine::memory_of(it.app.process())).unwrap()) / 1024.0,
         );
     }
-}
-
-/// What it takes to read one record and nothing else, by the same clients of the servers.
-async fn round_trips(redis: Option<&Server>, postgres: Option<&Server>) {
-    const READS: usize = 2000;
-    println!();
-    if let Some(server) = redis {
-        let pool = server.redis_pool().await;
-        let mut times = Vec::new();
-        for _ in 0..READS {
-            let start = Instant::now();
-            let _: Option<String> = pool.get("nothing").await.unwrap();
-            times.push(start.elapsed());
-        }
-        let time = median(&times).as_secs_f64() * 1e6;
-        println!("one read of Redis, alone: {time:.0} µs");
-    }
-    if let Some(server) = postgres {
-        let pool = server.postgres_pool().await;
-        let mut times = Vec::new();
-        for _ in 0..READS {
-            let start = Instant::now();
-            let query = "SELECT data FROM tower_sessions.session WHERE id = $1";
-            let query = sqlx::query(query).bind("nothing");
-            query.fetch_optional(&pool).await.unwrap();
-            times.push(start.elapsed());
-        }
-        let time = median(&times).as_secs_f64() * 1e6;
-        println!("one read of Postgres, alone: {time:.0} µs");
-    }
-    println!();
 }
 
 fn median(times: &[Duration]) -> Duration {

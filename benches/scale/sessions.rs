@@ -1,36 +1,35 @@
-//! What sessions and abandoned logins weigh, and what is left of them when they have expired.
+//! Size of sessions and of abandoned logins, and what is left after they have expired.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
-use fred::{clients::Pool, interfaces::ClientLike as _, types::CustomCommand};
-use kycport::{
-    Clock as _, SystemClock, Timestamp,
-    mock::{MockIssuer, Person},
-};
-use sqlx::PgPool;
-use tower_sessions_sqlx_store::PostgresStore;
-
-use tower_sessions::ExpiredDeletion as _;
+use kycport::mock::{MockIssuer, Person};
+use sqlx::{ConnectOptions as _, PgPool, sqlite::SqliteConnectOptions};
 
 use crate::{
-    app_process::{Kept, Wish, migrate},
+    app_process::{MEMORY, Sealing, Wish},
     machine,
     servers::{Disk, Server},
+    sqlite_file::SqliteFile,
     stage::{App, float, wish},
     visitor::session_cookie,
 };
 
-/// So many sign in at once.
+/// Concurrent sign-ins.
 const AT_ONCE: usize = 16;
-/// So many people there are, each with many browsers: the mock looks for a person one by one.
-const PEOPLE: usize = 1000;
-/// So many show how fast it goes.
+/// Sessions of one person. The most that a person can have is 64.
+const SESSIONS_PER_PERSON: usize = 50;
+/// Sign-ins that show the pace.
 const FIRST: usize = 500;
-/// Where the clocks stand still, all records end so much later.
-const LIFETIME: i64 = 1200;
+/// Shortest lifetime of sessions that can be configured.
+const SHORTEST: Duration = Duration::from_secs(60);
+/// Time without a change after which a store has removed what it removes. The engines for SQL
+/// remove expired records once a minute.
+const SETTLED: Duration = Duration::from_secs(75);
+/// Maximum time that is waited for that.
+const LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
@@ -47,17 +46,17 @@ impl What {
     }
 }
 
-/// What one store says of itself.
-enum Store {
+/// A store, and a connection to it that tells its size.
+enum Store<'a> {
     Memory,
-    Redis(Pool),
-    Postgres(PgPool),
+    Redis(&'a Server, redis::aio::MultiplexedConnection),
+    Postgres(&'a Server, PgPool),
+    Sqlite(&'a SqliteFile),
 }
 
-/// What is kept, and what it takes.
-struct Weight {
+/// Number of records, and what they occupy, in KiB.
+struct Size {
     records: u64,
-    /// In KiB.
     store: Option<u64>,
     app: u64,
 }
@@ -65,65 +64,77 @@ struct Weight {
 pub(crate) async fn print(count: usize) {
     println!(
         "| {count} | store | a second | records | store, MiB | app, MiB | \
-         once expired: records | store, MiB | app, MiB | after |"
+         expired: records | store, MiB | app, MiB | after |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     let redis = Server::redis();
     let postgres = Server::postgres_with(Disk::NotAwaited);
+    let file = SqliteFile::new();
     for what in [What::Sessions, What::Logins] {
-        weigh(what, count, Kept::Memory, None, &Store::Memory).await;
+        measure(what, count, &Store::Memory).await;
         if let Some(server) = &redis {
-            let store = Store::Redis(server.redis_pool().await);
-            weigh(what, count, Kept::Redis, Some(server), &store).await;
+            let client = redis::Client::open(server.url()).unwrap();
+            let connection = client.get_multiplexed_async_connection().await.unwrap();
+            measure(what, count, &Store::Redis(server, connection)).await;
         }
         if let Some(server) = &postgres {
             let pool = server.postgres_pool().await;
-            migrate(&pool).await;
-            let store = Store::Postgres(pool);
-            weigh(what, count, Kept::Postgres, Some(server), &store).await;
+            measure(what, count, &Store::Postgres(server, pool)).await;
         }
+        measure(what, count, &Store::Sqlite(&file)).await;
     }
     println!();
 }
 
-async fn weigh(what: What, count: usize, kept: Kept, server: Option<&Server>, store: &Store) {
-    let wish = wish(kept, server);
-    let expires_in = match store {
-        Store::Memory => Duration::from_secs(600),
-        _ => Duration::from_secs_f64(20.0 + 1.4 * float(count) / pace(what, &wish).await),
+async fn measure(what: What, count: usize, store: &Store<'_>) {
+    let wish = wish(&store.url(), Sealing::Open);
+    let lifetime = match what {
+        What::Sessions => Some(lifetime(count, &wish).await),
+        What::Logins => None,
     };
     store.empty().await;
-    let now = SystemClock::new().now().as_unix();
-    let ends_at = now + i64::try_from(expires_in.as_secs()).unwrap();
-    let (kyc, app) = standing_at(ends_at - LIFETIME, wish).await;
-    let before = store.weight(&app).await;
+    let kyc = MockIssuer::start().await;
+    let wish = Wish {
+        session_lifetime: lifetime,
+        ..wish
+    };
+    let app = App::start(&kyc, &wish);
+    let before = store.size(&app).await;
     let start = Instant::now();
     let keys = begin(what, count, &kyc, &app).await;
     let a_second = float(count) / start.elapsed().as_secs_f64();
-    let full = store.weight(&app).await;
+    let full = store.size(&app).await;
     for key in keys {
         let answer = app.visitor.get("/auth/me", &session_cookie(&key)).await;
         assert_eq!(answer.unwrap().status, 200);
     }
-    let in_time = SystemClock::new().now().as_unix() < ends_at;
-    assert!(in_time, "too slow: what is kept has begun to expire");
-    let after = store.expire(&app, ends_at).await;
-    let empty = store.weight(&app).await;
-    let store_mib = |weight: &Weight| {
-        let grown = weight.store.zip(before.store);
+    let grown = |size: &Size| {
+        let grown = size.store.zip(before.store);
         grown.map_or("in the app".to_owned(), |(now, before)| {
             mib(now.saturating_sub(before))
         })
     };
-    println!(
-        "| {} | {kept:?} | {a_second:.0} | {} | {} | {} to {} | {} | {} | {} | {:.0} s |",
+    print!(
+        "| {} | {} | {a_second:.0} | {} | {} | {} to {} |",
         what.name(),
+        store.name(),
         full.records,
-        store_mib(&full),
+        grown(&full),
         mib(before.app),
         mib(full.app),
+    );
+    let Some(lifetime) = lifetime else {
+        println!(" | | | |");
+        return;
+    };
+    let in_time = start.elapsed() < lifetime;
+    assert!(in_time, "too slow: sessions have begun to expire");
+    let after = store.expire(&kyc, &app, lifetime).await;
+    let empty = store.size(&app).await;
+    println!(
+        " {} | {} | {} | {:.0} s |",
         empty.records,
-        store_mib(&empty),
+        grown(&empty),
         mib(empty.app),
         after.as_secs_f64(),
     );
@@ -133,35 +144,25 @@ fn mib(kib: u64) -> String {
     format!("{:.1}", float(usize::try_from(kib).unwrap()) / 1024.0)
 }
 
-/// How many a second, where the clock stands at now.
-async fn pace(what: What, wish: &Wish) -> f64 {
-    let now = SystemClock::new().now().as_unix();
-    let (kyc, app) = standing_at(now, wish.clone()).await;
-    let start = Instant::now();
-    begin(what, FIRST, &kyc, &app).await;
-    float(FIRST) / start.elapsed().as_secs_f64()
-}
-
-/// An issuer and an app whose clocks stand at this second.
-async fn standing_at(second: i64, wish: Wish) -> (MockIssuer, App) {
+/// Lifetime of sessions in which so many can be created, with some to spare.
+async fn lifetime(count: usize, wish: &Wish) -> Duration {
     let kyc = MockIssuer::start().await;
-    kyc.clock().freeze();
-    kyc.clock().jump_to(Timestamp::from_unix(second));
-    let wish = Wish {
-        stands_at: Some(second),
-        ..wish
-    };
-    let app = App::start(&kyc, &wish);
-    (kyc, app)
+    let app = App::start(&kyc, wish);
+    let start = Instant::now();
+    begin(What::Sessions, FIRST, &kyc, &app).await;
+    let pace = float(FIRST) / start.elapsed().as_secs_f64();
+    SHORTEST.max(Duration::from_secs_f64(20.0 + 1.4 * float(count) / pace))
 }
 
-/// Gives the keys of some of the sessions.
+/// Returns the keys of some of the sessions.
 async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let person = |number| kyc.person(&format!("person-{number}")).create();
     let people: Vec<Person> = match what {
         What::Logins => Vec::new(),
-        What::Sessions => (0..PEOPLE).map(person).collect(),
+        What::Sessions => (0..count.div_ceil(SESSIONS_PER_PERSON))
+            .map(person)
+            .collect(),
     };
     let people = &people;
     let some = (count / 20).max(1);
@@ -177,7 +178,7 @@ async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<Str
                     app.begin().await;
                 }
                 What::Sessions => {
-                    let key = app.sign_in(&people[number % PEOPLE]).await;
+                    let key = app.sign_in(&people[number % people.len()]).await;
                     if number.is_multiple_of(some) {
                         keys.push(key);
                     }
@@ -189,99 +190,147 @@ async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<Str
     keys.into_iter().flatten().collect()
 }
 
-impl Store {
+impl Store<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Redis(..) => "Redis",
+            Self::Postgres(..) => "Postgres",
+            Self::Sqlite(_) => "SQLite",
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Memory => MEMORY.to_owned(),
+            Self::Redis(server, _) | Self::Postgres(server, _) => server.url(),
+            Self::Sqlite(file) => file.url(),
+        }
+    }
+
     async fn empty(&self) {
         match self {
             Self::Memory => {}
-            Self::Redis(pool) => command(pool, "FLUSHALL", &[]).await,
-            Self::Postgres(pool) => {
-                let tables = "TRUNCATE tower_sessions.session, kycport_webhook_events";
+            Self::Redis(_, connection) => {
+                let mut connection = connection.clone();
+                let flush = redis::cmd("FLUSHALL");
+                let _: () = flush.query_async(&mut connection).await.unwrap();
+            }
+            Self::Postgres(_, pool) => {
+                let tables = "TRUNCATE kycport_records, kycport_leases";
                 sqlx::query(tables).execute(pool).await.unwrap();
+            }
+            Self::Sqlite(file) => {
+                let options = SqliteConnectOptions::new().filename(file.path());
+                let mut connection = options.connect().await.unwrap();
+                for table in ["kycport_records", "kycport_leases"] {
+                    let delete = format!("DELETE FROM {table}");
+                    sqlx::query(&delete).execute(&mut connection).await.unwrap();
+                }
             }
         }
     }
 
-    async fn weight(&self, app: &App) -> Weight {
+    async fn size(&self, app: &App) -> Size {
         let (records, store) = match self {
             Self::Memory => {
                 let answer = app.visitor.get("/records", "").await.unwrap();
                 (answer.body.parse().unwrap(), None)
             }
-            Self::Redis(pool) => {
-                let info: String = command(pool, "INFO", &["memory"]).await;
-                let bytes = info
-                    .lines()
-                    .find_map(|line| line.strip_prefix("used_memory:"));
-                let bytes: u64 = bytes.unwrap().trim().parse().unwrap();
-                (command(pool, "DBSIZE", &[]).await, Some(bytes / 1024))
-            }
-            Self::Postgres(pool) => {
-                let count = "SELECT (SELECT count(*) FROM tower_sessions.session), \
-                     pg_total_relation_size('tower_sessions.session') \
-                     + pg_total_relation_size('kycport_webhook_events')";
-                let (records, bytes): (i64, i64) =
-                    sqlx::query_as(count).fetch_one(pool).await.unwrap();
-                let bytes = u64::try_from(bytes).unwrap();
-                (u64::try_from(records).unwrap(), Some(bytes / 1024))
-            }
+            Self::Redis(_, connection) => of_redis(connection.clone()).await,
+            Self::Postgres(_, pool) => of_postgres(pool).await,
+            Self::Sqlite(file) => of_sqlite(file).await,
         };
-        Weight {
+        Size {
             records,
             store,
             app: machine::memory_of(app.process.process()),
         }
     }
 
-    /// Waits until it has expired, and lets the store forget it. How long that takes from then on.
-    async fn expire(&self, app: &App, ends_at: i64) -> Duration {
+    /// Waits until all sessions have expired, and then until the store has removed what it removes.
+    /// Returns how long the removal took.
+    async fn expire(&self, kyc: &MockIssuer, app: &App, lifetime: Duration) -> Duration {
         if let Self::Memory = self {
-            let path = format!("/clock/{LIFETIME}");
-            app.visitor.post(&path, "", &[]).await.unwrap();
-            let start = Instant::now();
-            // It forgets when it is written to, some at a time.
-            let mut left = u64::MAX;
-            loop {
-                app.begin().await;
-                let now = self.weight(app).await.records;
-                if now >= left {
-                    return start.elapsed();
-                }
-                left = now;
-            }
+            return expire_memory(self, kyc, app, lifetime).await;
         }
-        let left = ends_at + 1 - SystemClock::new().now().as_unix();
-        tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or_default())).await;
+        tokio::time::sleep(lifetime + Duration::from_secs(1)).await;
         let start = Instant::now();
-        match self {
-            Self::Memory => {}
-            // By itself.
-            Self::Redis(pool) => {
-                while command::<u64>(pool, "DBSIZE", &[]).await > 1000
-                    && start.elapsed() < Duration::from_secs(120)
-                {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+        let mut last = (u64::MAX, Duration::ZERO);
+        while start.elapsed() < LIMIT && start.elapsed().saturating_sub(last.1) < SETTLED {
+            let records = self.size(app).await.records;
+            if records != last.0 {
+                last = (records, start.elapsed());
             }
-            // What `continuously_delete_expired` does, and the vacuum that Postgres does by itself.
-            Self::Postgres(pool) => {
-                let store = PostgresStore::new(pool.clone());
-                store.delete_expired().await.unwrap();
-                sqlx::query("VACUUM tower_sessions.session")
-                    .execute(pool)
-                    .await
-                    .unwrap();
-            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        start.elapsed()
+        if let Self::Postgres(_, pool) = self {
+            // Postgres does this by itself, some time later.
+            let vacuum = sqlx::query("VACUUM kycport_records");
+            vacuum.execute(pool).await.unwrap();
+        }
+        last.1
     }
 }
 
-async fn command<T: fred::types::FromValue>(
-    pool: &Pool,
-    name: &'static str,
-    arguments: &[&str],
-) -> T {
-    let command = CustomCommand::new_static(name, None::<u16>, false);
-    let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
-    pool.custom::<T, String>(command, arguments).await.unwrap()
+/// The store in memory removes expired records when it is written to, some with each write.
+async fn expire_memory(
+    store: &Store<'_>,
+    kyc: &MockIssuer,
+    app: &App,
+    lifetime: Duration,
+) -> Duration {
+    let seconds = lifetime.as_secs() + 1;
+    kyc.clock().advance(Duration::from_secs(seconds));
+    let path = format!("/clock/{seconds}");
+    app.visitor.post(&path, "", &[]).await.unwrap();
+    let person = kyc.person("the last").create();
+    let start = Instant::now();
+    let mut left = u64::MAX;
+    loop {
+        app.sign_in(&person).await;
+        let now = store.size(app).await.records;
+        if now >= left {
+            return start.elapsed();
+        }
+        left = now;
+    }
+}
+
+/// A Redis counts keys: one for each person, and one for each lease.
+async fn of_redis(mut connection: redis::aio::MultiplexedConnection) -> (u64, Option<u64>) {
+    let info = redis::cmd("INFO").arg("memory").to_owned();
+    let info: String = info.query_async(&mut connection).await.unwrap();
+    let bytes = info
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    let bytes: u64 = bytes.unwrap().trim().parse().unwrap();
+    let keys = redis::cmd("DBSIZE");
+    let keys = keys.query_async(&mut connection).await.unwrap();
+    (keys, Some(bytes / 1024))
+}
+
+async fn of_postgres(pool: &PgPool) -> (u64, Option<u64>) {
+    let count = "SELECT (SELECT count(*) FROM kycport_records) \
+         + (SELECT count(*) FROM kycport_leases), \
+         pg_total_relation_size('kycport_records') + pg_total_relation_size('kycport_leases')";
+    let (records, bytes): (i64, i64) = sqlx::query_as(count).fetch_one(pool).await.unwrap();
+    let bytes = u64::try_from(bytes).unwrap();
+    (u64::try_from(records).unwrap(), Some(bytes / 1024))
+}
+
+/// The file and its log.
+async fn of_sqlite(file: &SqliteFile) -> (u64, Option<u64>) {
+    let options = SqliteConnectOptions::new().filename(file.path());
+    let mut connection = options.connect().await.unwrap();
+    let count = "SELECT (SELECT count(*) FROM kycport_records) \
+         + (SELECT count(*) FROM kycport_leases)";
+    let records: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let folder = file.path().parent().unwrap().to_owned();
+    let files = std::fs::read_dir(folder).unwrap();
+    let bytes: u64 = files.map(|it| it.unwrap().metadata().unwrap().len()).sum();
+    (u64::try_from(records).unwrap(), Some(bytes / 1024))
 }

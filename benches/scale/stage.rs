@@ -3,15 +3,14 @@
 use kycport::mock::{MockIssuer, Person};
 
 use crate::{
-    app_process::{AppProcess, Cache, Kept, Sealing, Wish},
-    servers::Server,
-    visitor::{COOKIES, Visitor},
+    app_process::{AppProcess, Sealing, Wish},
+    visitor::{SESSION_COOKIE, Visitor},
 };
 
-/// Where browsers come back to; nobody follows it.
+/// Where browsers return to; the visitor takes the path of it to the app.
 const REDIRECT: &str = "http://127.0.0.1:9/auth/callback";
 
-/// An app, and how it is asked.
+/// An app, and a client for it.
 pub(crate) struct App {
     pub(crate) process: AppProcess,
     pub(crate) visitor: Visitor,
@@ -23,39 +22,36 @@ impl App {
             environment: kyc.environment(REDIRECT),
             ..wish.clone()
         };
-        let process = AppProcess::start(&wish).unwrap();
+        let process = AppProcess::start(&wish);
         let visitor = Visitor::new(format!("http://127.0.0.1:{}", process.port()));
         Self { process, visitor }
     }
 
-    /// Begins a login, in a browser that was never here. Gives where it is sent, and its cookie.
+    /// Starts a login in a new browser. Returns where it is sent, and its cookie.
     pub(crate) async fn begin(&self) -> (String, String) {
         let begun = self.visitor.get("/auth/login", "").await.unwrap();
         assert_eq!(begun.status, 303, "{}", begun.body);
-        let cookie = begun.cookie(COOKIES[1]).unwrap();
-        let cookie = format!("{}={cookie}", COOKIES[1]);
+        let cookie = begun.login_cookie().unwrap();
         (begun.header("location").unwrap().to_owned(), cookie)
     }
 
-    /// Signs in, and gives the key of the session.
+    /// Signs in, and returns the key of the session.
     pub(crate) async fn sign_in(&self, person: &Person) -> String {
         let (to, cookie) = self.begin().await;
         let callback = self.visitor.allow(&to, person.id(), "skip").await.unwrap();
         let back = self.visitor.get(&callback, &cookie).await.unwrap();
         assert_eq!(back.status, 303, "{}", back.body);
-        back.cookie(COOKIES[0]).unwrap().to_owned()
+        back.cookie(SESSION_COOKIE).unwrap().to_owned()
     }
 }
 
-/// An app with its sessions in `kept`.
-pub(crate) fn wish(kept: Kept, server: Option<&Server>) -> Wish {
+/// Configuration of an app with its store at this URL.
+pub(crate) fn wish(url: &str, sealing: Sealing) -> Wish {
     Wish {
-        kept,
-        store_port: server.map_or(0, Server::port),
-        sealing: Sealing::Open,
-        cache: Cache::Own,
+        store: url.to_owned(),
+        sealing,
         environment: Vec::new(),
-        stands_at: None,
+        session_lifetime: None,
         arguments: &[],
     }
 }

@@ -10,8 +10,8 @@
 //! `redis-server` and `postgres` of this machine, on free ports of loopback, in folders that go when
 //! this process ends. Redis writes each change to its log and does not wait for the disk. Of
 //! Postgres there are two: one that does not either (`fsync=off`), which shows the work, and one that
-//! waits for the disk at each commit, as it does where nothing is said. What is not installed is
-//! skipped, and said so.
+//! waits for the disk at each commit, as it does by default. SQLite waits for the disk. A server that
+//! is not installed is skipped.
 //!
 //! What bounds a receiver is read from the microseconds that a delivery costs the processors, all
 //! cores together: the receiver, the sender, and the rest of the machine, which is the server, and
@@ -33,6 +33,8 @@ mod receiving;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
+#[path = "../../tests/it/sqlite_file.rs"]
+mod sqlite_file;
 
 use std::time::Duration;
 

@@ -9,18 +9,22 @@ use std::{
 use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use kycport::{
-    Secret, SystemClock,
-    web::{Delivery, WebhookReceiver, WebhookReceiverBuilder},
-    webhook::{MemoryReplayStore, PostgresReplayStore, RedisReplayStore, Settled, WebhookVerifier},
+    Secret,
+    store::{MemoryStore, PostgresStore, RedisStore, SettleIn, SqliteStore, Store},
+    web::{Delivery, WebhookReceiver},
+    webhook::{SettleOutcome, WebhookVerifier},
 };
 use sha2::Sha256;
-use sqlx::PgPool;
+use sqlx::{
+    PgConnection, PgPool, SqliteConnection, SqlitePool,
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
 use tokio::net::TcpListener;
 
-use crate::servers;
-
 pub(crate) const SECRET: &str = "a webhook secret of the benches";
-const CONNECTIONS_TO_POSTGRES: u32 = 16;
+/// Connections to Postgres for the handler's own transactions.
+const CONNECTIONS: u32 = 16;
 
 /// What a receiver does with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +34,22 @@ pub(crate) enum Kind {
     Memory,
     Redis,
     Postgres,
-    /// The handler writes a row, and settles the event in the same transaction.
+    /// The handler writes a row, and completes the event in the same transaction.
     PostgresEffect,
+    Sqlite,
+    /// The same in SQLite.
+    SqliteEffect,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Bare,
         Self::Memory,
         Self::Redis,
         Self::Postgres,
         Self::PostgresEffect,
+        Self::Sqlite,
+        Self::SqliteEffect,
     ];
 
     fn name(self) -> String {
@@ -55,10 +64,11 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn start(kind: Kind, store_port: u16) -> Self {
+    /// Starts a receiver whose store has this URL.
+    pub(crate) fn start(kind: Kind, url: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env("BENCH_RECEIVER", kind.name())
-            .env("BENCH_STORE_PORT", store_port.to_string())
+            .env("BENCH_STORE", url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -82,42 +92,49 @@ impl Drop for Receiver {
     }
 }
 
-/// Whether this process was started to be a receiver. It was one then, for as long as it was wanted.
+/// Whether this process was started to be a receiver. If so, it has been one for as long as it was
+/// needed.
 pub(crate) fn was_asked_for() -> bool {
     let Ok(name) = std::env::var("BENCH_RECEIVER") else {
         return false;
     };
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    let store_port = std::env::var("BENCH_STORE_PORT").unwrap();
-    // It ends with whoever started it, however that ends.
+    let url = std::env::var("BENCH_STORE").unwrap();
+    // It ends with the process that started it, however that ends.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(serve(kind.unwrap(), store_port.parse().unwrap()));
+    runtime.block_on(serve(kind.unwrap(), url));
     true
 }
 
-async fn serve(kind: Kind, store_port: u16) {
+async fn serve(kind: Kind, url: String) {
     let router = match kind {
         Kind::Bare => bare(),
-        Kind::Memory => {
-            let store = MemoryReplayStore::new(1_000_000, Arc::new(SystemClock::new()));
-            mounted(nothing().replay_store(store))
-        }
-        Kind::Redis => {
-            let store = RedisReplayStore::new(servers::redis_pool(store_port).await);
-            mounted(nothing().replay_store(store))
-        }
-        Kind::Postgres => mounted(nothing().replay_store(postgres(store_port).await.1)),
+        Kind::Memory => handling_nothing(MemoryStore::default()),
+        Kind::Redis => handling_nothing(RedisStore::connect(&url).await.unwrap()),
+        Kind::Postgres => handling_nothing(PostgresStore::connect(&url).await.unwrap()),
+        Kind::Sqlite => handling_nothing(SqliteStore::connect(&url).await.unwrap()),
         Kind::PostgresEffect => {
-            let (pool, store) = postgres(store_port).await;
-            let handler = {
-                let store = store.clone();
-                move |delivery| take_effect(pool.clone(), store.clone(), delivery)
-            };
-            mounted(WebhookReceiver::builder(verifier(), handler).replay_store(store))
+            let options = PgPoolOptions::new().max_connections(CONNECTIONS);
+            let pool = options.connect(&url).await.unwrap();
+            sqlx::query(TABLE).execute(&pool).await.unwrap();
+            let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
+            let own = Arc::clone(&store);
+            mounted(store, move |delivery| {
+                in_postgres(pool.clone(), Arc::clone(&own), delivery)
+            })
+        }
+        Kind::SqliteEffect => {
+            let pool = sqlite(&url).await;
+            sqlx::query(TABLE).execute(&pool).await.unwrap();
+            let store = Arc::new(SqliteStore::connect(&url).await.unwrap());
+            let own = Arc::clone(&store);
+            mounted(store, move |delivery| {
+                in_sqlite(pool.clone(), Arc::clone(&own), delivery)
+            })
         }
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -130,12 +147,15 @@ fn verifier() -> WebhookVerifier {
     builder.build().unwrap()
 }
 
-/// With a handler that does nothing.
-fn nothing() -> WebhookReceiverBuilder {
-    WebhookReceiver::builder(verifier(), async |_| Ok::<(), std::io::Error>(()))
+fn handling_nothing(store: impl Store) -> Router {
+    mounted(store, async |_| Ok::<(), sqlx::Error>(()))
 }
 
-fn mounted(receiver: WebhookReceiverBuilder) -> Router {
+fn mounted<F>(store: impl Store, handler: impl Fn(Delivery) -> F + Send + Sync + 'static) -> Router
+where
+    F: Future<Output = sqlx::Result<()>> + Send + 'static,
+{
+    let receiver = WebhookReceiver::builder(verifier(), handler).store(store);
     Router::new().route_service("/", receiver.build().unwrap())
 }
 
@@ -155,24 +175,45 @@ fn bare() -> Router {
     Router::new().route("/", post(judge))
 }
 
-async fn postgres(port: u16) -> (PgPool, PostgresReplayStore) {
-    let pool = servers::postgres_pool(port, CONNECTIONS_TO_POSTGRES).await;
-    let store = PostgresReplayStore::new(pool.clone());
-    store.migrate().await.unwrap();
-    let table = "CREATE TABLE IF NOT EXISTS effects (id text NOT NULL)";
-    sqlx::query(table).execute(&pool).await.unwrap();
-    (pool, store)
-}
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS effects (id text NOT NULL)";
 
-async fn take_effect(
+async fn in_postgres(
     pool: PgPool,
-    store: PostgresReplayStore,
+    store: Arc<PostgresStore>,
     delivery: Delivery,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     let insert = sqlx::query("INSERT INTO effects VALUES ($1)").bind(&delivery.event().id);
     insert.execute(&mut *transaction).await?;
-    let settled = store.complete_in(&mut transaction, delivery.claim()).await;
-    assert_eq!(settled, Ok(Settled::Applied));
+    complete::<PgConnection>(&delivery, &*store, &mut transaction).await;
     transaction.commit().await
+}
+
+/// SQLite has one writer: the handlers take turns.
+async fn sqlite(url: &str) -> SqlitePool {
+    let path = url.trim_start_matches("sqlite://");
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    pool.connect_with(options).await.unwrap()
+}
+
+async fn in_sqlite(
+    pool: SqlitePool,
+    store: Arc<SqliteStore>,
+    delivery: Delivery,
+) -> sqlx::Result<()> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let insert = sqlx::query("INSERT INTO effects VALUES ($1)").bind(&delivery.event().id);
+    insert.execute(&mut *transaction).await?;
+    complete::<SqliteConnection>(&delivery, &*store, &mut transaction).await;
+    transaction.commit().await
+}
+
+async fn complete<C>(delivery: &Delivery, store: &impl SettleIn<C>, connection: &mut C) {
+    let settled = delivery.lease().complete_in(store, connection).await;
+    assert_eq!(settled, Ok(SettleOutcome::Applied));
 }

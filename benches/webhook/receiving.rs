@@ -1,4 +1,4 @@
-//! How many deliveries one receiver takes in a second with each store, and what it waits for.
+//! Deliveries that one receiver handles in a second with each store, and what it waits for.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::{
     load::{SENDERS, Spent, connect, turn},
     receiver::{Kind, Receiver},
     servers::{Disk, Server},
+    sqlite_file::SqliteFile,
 };
 
 /// How often each receiver has its turn, after one that does not count.
@@ -29,8 +30,8 @@ struct Contender {
 }
 
 impl Contender {
-    async fn start(name: &'static str, kind: Kind, server: Option<&Server>) -> Self {
-        let receiver = Receiver::start(kind, server.map_or(0, Server::port));
+    async fn start(name: &'static str, kind: Kind, url: &str) -> Self {
+        let receiver = Receiver::start(kind, url);
         Self {
             name,
             deliveries: DELIVERIES,
@@ -58,34 +59,34 @@ pub(crate) fn print_ratios() {
     let redis = Server::redis();
     let postgres = Server::postgres();
     let on_disk = Server::postgres_with(Disk::Awaited);
+    let sqlite = SqliteFile::new();
     runtime.block_on(async {
         let start = Contender::start;
         let mut contenders = vec![
-            start("bare route", Kind::Bare, None).await,
-            start("memory", Kind::Memory, None).await,
+            start("bare route", Kind::Bare, "").await,
+            start("memory", Kind::Memory, "").await,
         ];
-        if let Some(server) = redis.as_ref() {
-            contenders.push(start("Redis", Kind::Redis, Some(server)).await);
+        if let Some(url) = redis.as_ref().map(Server::url) {
+            contenders.push(start("Redis", Kind::Redis, &url).await);
         }
-        if let Some(server) = postgres.as_ref() {
-            let server = Some(server);
+        if let Some(url) = postgres.as_ref().map(Server::url) {
             contenders.extend([
-                start("Postgres", Kind::Postgres, server).await,
-                start("  with the effect", Kind::PostgresEffect, server).await,
+                start("Postgres", Kind::Postgres, &url).await,
+                start("  with the effect", Kind::PostgresEffect, &url).await,
             ]);
         }
-        if let Some(server) = on_disk.as_ref() {
-            let server = Some(server);
-            let effect = Kind::PostgresEffect;
-            contenders.extend([
-                start("Postgres, on disk", Kind::Postgres, server)
-                    .await
-                    .waiting_for_disk(),
-                start("  with the effect", effect, server)
-                    .await
-                    .waiting_for_disk(),
+        let mut on_the_disk = Vec::new();
+        if let Some(url) = on_disk.as_ref().map(Server::url) {
+            on_the_disk.extend([
+                start("Postgres, on disk", Kind::Postgres, &url).await,
+                start("  with the effect", Kind::PostgresEffect, &url).await,
             ]);
         }
+        on_the_disk.extend([
+            start("SQLite, on disk", Kind::Sqlite, &sqlite.url()).await,
+            start("  with the effect", Kind::SqliteEffect, &sqlite.url()).await,
+        ]);
+        contenders.extend(on_the_disk.into_iter().map(Contender::waiting_for_disk));
         compare(contenders).await;
     });
 }

@@ -1,17 +1,17 @@
-//! Tells whether people will be able to sign in, before anybody tries.
+//! Checks whether people will be able to sign in, before anybody tries.
 //!
 //! ```text
 //! cargo run --example doctor
 //! ```
 //!
-//! With `KYCPORT_CLIENT_ID` set it looks at what the environment says, and ends with 1 if something
-//! does not work. Without, it starts a mock of KYCPort and looks at that. A tenant's own app hands
-//! its session layer over as well: `kycport.doctor_with(&layer)`.
+//! With `KYCPORT_CLIENT_ID` set it checks the configuration in the environment, the store that
+//! `KYCPORT_STORE` names included, and exits with 1 if something does not work. Without, it starts a
+//! mock of KYCPort and checks that.
 #![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
 
 use std::{error::Error, process::ExitCode};
 
-use kycport::{Config, MemoryStore, RelyingParty, mock::MockIssuer};
+use kycport::{Config, RelyingParty, mock::MockIssuer};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -24,8 +24,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         kyc.config("http://127.0.0.1:3000/auth/callback").build()?
     };
     let kycport = RelyingParty::new(config)?;
-    let layer = kycport.session_layer(MemoryStore::default());
-    let report = kycport.doctor_with(&layer).await;
+    let report = kycport.doctor().await;
     print!("{report}");
     Ok(if report.is_healthy() {
         ExitCode::SUCCESS

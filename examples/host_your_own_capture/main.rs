@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use kycport::{
-    KycStatus, KycTier, MemoryStore, RelyingParty, SignedIn,
+    KycStatus, KycTier, RelyingParty, SignedIn,
     cases::{Outcome, Waited},
     mock::{MockIssuer, samples},
     web::{CaptureError, CaptureUpload},
@@ -99,7 +99,7 @@ fn app(app: App) -> Router {
         .route("/style.css", get(style))
         .route("/capture.js", get(script))
         .merge(kycport.router())
-        .layer(kycport.session_layer(MemoryStore::default()))
+        .layer(kycport.session_layer())
         .with_state(app)
 }
 

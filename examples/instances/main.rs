@@ -1,15 +1,18 @@
-//! An app as it is deployed: instances that share Redis or Postgres, a probe's route, a page where
-//! people see their devices, and a rejection that ends every session of whoever is rejected.
+//! An app as it is deployed: instances that share a store, a route for probes, a page where people
+//! see their devices, and a rejection that ends every session of the rejected person.
 //!
 //! ```text
-//! cargo run --example instances
-//! REDIS_URL=redis://127.0.0.1:6379 cargo run --example instances
-//! DATABASE_URL=postgres://app@127.0.0.1/app cargo run --example instances
+//! cargo run --example instances -- memory:
+//! cargo run --example instances -- sqlite:///tmp/kycport.db
+//! cargo run --example instances -- redis://127.0.0.1:6379
+//! cargo run --example instances -- postgres://app@127.0.0.1/app
 //! ```
 //!
-//! With `KYCPORT_CLIENT_ID` set this is one instance, which listens at `BIND`, and a load balancer
-//! is yours. Without, a mock of KYCPort is started and two instances behind a balancer that sends
-//! no two requests in a row to the same one. `KYCPORT_SESSION_KEYS` seals what is stored.
+//! `KYCPORT_STORE` names the store as well. `KYCPORT_SESSION_KEYS` seals what is stored.
+//!
+//! With `KYCPORT_CLIENT_ID` set this is one instance, which listens at `BIND`; the load balancer is
+//! yours. Without, it starts a mock of KYCPort, and two instances behind a balancer that sends no two
+//! requests in a row to the same one.
 #![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
 
 use std::{
@@ -29,7 +32,8 @@ use axum::{
 use kycport::{
     Config, ConfigBuilder, RelyingParty, SignedIn,
     mock::MockIssuer,
-    web::{Delivery, SessionId, Sessions, StoreUnavailable},
+    store::StoreError,
+    web::{Delivery, SealingKeys, SessionId, Sessions},
 };
 use serde::Deserialize;
 use tokio::{
@@ -39,9 +43,6 @@ use tokio::{
 use tower_service::Service as _;
 
 mod page;
-mod stores;
-
-use stores::Stores;
 
 /// Where KYCPort delivers its webhooks.
 const WEBHOOKS: &str = "/webhooks/kycport";
@@ -51,14 +52,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();
-    let stores = Stores::from_env().await?;
-    println!("What the instances share is in {}.", stores.name());
     if std::env::var_os("KYCPORT_CLIENT_ID").is_some() {
         let bind = std::env::var("BIND").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
         let listener = TcpListener::bind(bind).await?;
         println!("Listening at http://{}", listener.local_addr()?);
-        let app = instance(Config::builder_from_env()?, &stores, 1)?;
-        return serve(listener, app).await;
+        let config = stored(Config::builder_from_env()?).build()?;
+        return serve(listener, instance(config, 1)?).await;
     }
     let kyc = MockIssuer::builder()
         .with_sample_persons()
@@ -68,11 +67,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let origin = format!("http://{}", listener.local_addr()?);
     kyc.webhooks().subscribe(format!("{origin}{WEBHOOKS}"));
-    let config = || kyc.config(format!("{origin}/auth/callback"));
-    let instances = [
-        instance(config(), &stores, 1)?,
-        instance(config(), &stores, 2)?,
-    ];
+    let mut config = stored(kyc.config(format!("{origin}/auth/callback")));
+    if std::env::var_os("KYCPORT_SESSION_KEYS").is_some() {
+        config = config.session_keys(SealingKeys::from_env()?);
+    }
+    // One configuration has one store, which both instances use.
+    let config = config.build()?;
+    let instances = [instance(config.clone(), 1)?, instance(config, 2)?];
     println!(
         "A mock of KYCPort is running, with a console at {}/",
         kyc.origin()
@@ -86,7 +87,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     serve(listener, balanced(instances)).await
 }
 
-/// Goes on with what is under way when it is told to end: no request is cut off by a deployment.
+/// The store that the command line names, or the environment; memory if neither does.
+fn stored(config: ConfigBuilder) -> ConfigBuilder {
+    let named = std::env::args().nth(1);
+    let url = named.or_else(|| std::env::var("KYCPORT_STORE").ok());
+    config.store_url(url.unwrap_or_else(|| "memory:".to_owned()))
+}
+
+/// Serves until the process is told to end, and completes the requests under way: a deployment cuts
+/// no request off.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let told_to_end = async move {
@@ -100,39 +109,33 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>>
         .await?)
 }
 
-/// What a handler is told of the instance.
+/// Number of the instance, for the pages.
 #[derive(Clone, Copy)]
 struct Number(usize);
 
-fn instance(
-    config: ConfigBuilder,
-    stores: &Stores,
-    number: usize,
-) -> Result<Router, Box<dyn Error>> {
-    let kycport = RelyingParty::new(stores.cache(config).build()?)?;
-    let layer = stores.layer(&kycport)?;
-    let sessions = layer.sessions();
+fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
+    let kycport = RelyingParty::new(config)?;
+    let sessions = kycport.sessions();
     let mut router = Router::new();
     if kycport.config().webhook_secret().is_some() {
         let sessions = sessions.clone();
         let webhooks = kycport.webhooks(move |delivery| on_event(sessions.clone(), delivery));
-        router = router.route_service(WEBHOOKS, stores.replay(webhooks).build()?);
+        router = router.route_service(WEBHOOKS, webhooks.build()?);
     }
-    // It asks the store for whoever calls it: in earnest, let the balancer keep it to the probe.
-    let ready = layer.ready_route();
     Ok(router
         .route("/", get(home))
         .route("/end", post(end))
         .merge(kycport.router())
-        .layer(layer)
-        .route("/ready", ready)
+        .layer(kycport.session_layer())
+        // It asks the store. In production, let the balancer keep this path to the probe.
+        .route("/ready", kycport.ready_route())
         .layer(Extension(Number(number)))
         .with_state(sessions))
 }
 
-/// Who is rejected is signed out, on every device and by every instance, from the next request on.
-/// An error makes KYCPort deliver it again.
-async fn on_event(sessions: Sessions, delivery: Delivery) -> Result<(), StoreUnavailable> {
+/// Signs a rejected person out, on every device and at every instance, from the next request on. On
+/// an error KYCPort redelivers the event.
+async fn on_event(sessions: Sessions, delivery: Delivery) -> Result<(), StoreError> {
     if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
         sessions.end_all(person).await?;
     }
@@ -143,7 +146,7 @@ async fn home(
     State(sessions): State<Sessions>,
     Extension(number): Extension<Number>,
     person: Option<SignedIn>,
-) -> Result<impl IntoResponse, StoreUnavailable> {
+) -> Result<impl IntoResponse, StoreError> {
     let Some(person) = person else {
         return Ok(Html(page::signed_out(number)));
     };
@@ -156,17 +159,17 @@ struct End {
     id: SessionId,
 }
 
-/// Nobody's but the person's own: the store is asked whose it is.
+/// Ends one session of the signed-in person. The store says whether it is theirs.
 async fn end(
     State(sessions): State<Sessions>,
     person: SignedIn,
     Form(end): Form<End>,
-) -> Result<Redirect, StoreUnavailable> {
+) -> Result<Redirect, StoreError> {
     sessions.end(person.subject(), &end.id).await?;
     Ok(Redirect::to("/"))
 }
 
-/// No two requests in a row meet the same instance.
+/// Sends no two requests in a row to the same instance.
 fn balanced(instances: [Router; 2]) -> Router {
     let turn = Arc::new(AtomicUsize::new(0));
     Router::new().fallback(move |request: Request| {

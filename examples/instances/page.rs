@@ -23,9 +23,9 @@ pub(crate) fn devices(number: Number, person: &SignedIn, sessions: &[SessionSumm
     )
 }
 
-/// An id is of letters, digits, `-` and `_`: it need not be escaped.
+/// An id consists of letters, digits, `-` and `_`: it needs no escaping.
 fn row(person: &SignedIn, session: &SessionSummary) -> String {
-    let id = &session.id;
+    let id = session.id;
     let is_this = id == person.session_id();
     let what = if is_this {
         "this one".to_owned()
@@ -35,8 +35,8 @@ fn row(person: &SignedIn, session: &SessionSummary) -> String {
              <button class=\"end\" name=\"id\" value=\"{id}\">End it</button></form>"
         )
     };
-    let (began, used) = (ago(session.began_at), ago(session.last_used));
-    format!("<tr><td>signed in {began}</td><td>last used {used}</td><td>{what}</td></tr>")
+    let (created, used) = (ago(session.created_at), ago(session.last_used));
+    format!("<tr><td>signed in {created}</td><td>last used {used}</td><td>{what}</td></tr>")
 }
 
 fn ago(at: Timestamp) -> String {

@@ -18,9 +18,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect},
     routing::{get, post},
 };
-use kycport::{
-    Config, KycTier, MemoryStore, RelyingParty, SignedIn, mock::MockIssuer, web::Assured,
-};
+use kycport::{Config, KycTier, RelyingParty, SignedIn, mock::MockIssuer, web::Assured};
 use tokio::net::TcpListener;
 
 mod news;
@@ -133,7 +131,7 @@ fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>
         .route("/storage.js", get(async || script(page::SCRIPT)))
         .route("/vault.js", get(async || script(page::VAULT_SCRIPT)))
         .merge(kycport.router())
-        .layer(kycport.session_layer(MemoryStore::default()))
+        .layer(kycport.session_layer())
         .with_state(App { news, kyc }))
 }
 

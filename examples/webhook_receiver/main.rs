@@ -43,8 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Another store than memory, which is for one instance, is one line more:
-/// `.replay_store(RedisReplayStore::new(..))`.
+/// Handled events are remembered in memory here, which serves one instance. Several instances share a
+/// store: `.store(RedisStore::connect("redis://…").await?)`.
 fn app(secret: &str) -> Result<Router, Box<dyn Error>> {
     let verifier = WebhookVerifier::builder()
         .secret("current", Secret::new(secret))

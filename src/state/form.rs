@@ -228,8 +228,8 @@ mod tests {
         const FAMILY: Family = Family::Session;
     }
 
-    fn keys(text: &str) -> Option<Arc<SealingKeys>> {
-        Some(Arc::new(SealingKeys::parse(text).unwrap()))
+    fn sealing(text: &str) -> Forms {
+        Forms::new(Some(Arc::new(SealingKeys::parse(text).unwrap())))
     }
 
     const A: &str = "a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -245,9 +245,7 @@ mod tests {
         let note = Note {
             text: "canary".to_owned(),
         };
-        for keys in [None, keys(A)] {
-            let sealed = keys.is_some();
-            let forms = Forms::new(keys);
+        for (forms, sealed) in [(Forms::new(None), false), (sealing(A), true)] {
             let body = forms.write(&ada, place, &note).unwrap();
             assert_eq!(body[0], if sealed { SEALED } else { PLAIN });
             let shows = body.windows(6).any(|part| part == b"canary");
@@ -274,15 +272,15 @@ mod tests {
         let owner = Namespace::of("i", "c").owner_of("ada");
         let place = RecordKey::only(Family::Session);
         let write = |forms: &Forms| forms.write(&owner, place, &note_of("x")).unwrap();
-        let old = write(&Forms::new(keys(A)));
+        let old = write(&sealing(A));
         let unsealed = write(&Forms::new(None));
-        let both = Forms::new(keys(&format!("{B} {A}")));
+        let both = sealing(&format!("{B} {A}"));
         assert_eq!(both.read(&owner, place, &old), Some(note_of("x")));
         assert_eq!(both.read::<Note>(&owner, place, &unsealed), None);
         let new = write(&both);
-        assert_eq!(Forms::new(keys(A)).read::<Note>(&owner, place, &new), None);
+        assert_eq!(sealing(A).read::<Note>(&owner, place, &new), None);
         assert_eq!(Forms::new(None).read::<Note>(&owner, place, &new), None);
-        let renamed = Forms::new(keys(&A.replace("a:", "b:")));
+        let renamed = sealing(&A.replace("a:", "b:"));
         assert_eq!(renamed.read::<Note>(&owner, place, &old), None);
         let keys = SealingKeys::parse(A).unwrap().also_read_unsealed();
         let lenient = Forms::new(Some(Arc::new(keys)));

@@ -87,7 +87,7 @@ impl AppProcess {
         let port = lines
             .map_while(Result::ok)
             .find_map(|line| line.split_once("APP_PORT=")?.1.parse().ok())
-            .expect("the app starts");
+            .unwrap();
         Self { child, port }
     }
 

@@ -9,12 +9,12 @@ use axum::{Router, extract::Request};
 use kycport::{
     ConfigBuilder, MemoryStore, RelyingParty, RunningApp,
     mock::MockIssuer,
-    store::Store,
+    store::{PostgresStore, RedisStore, SqliteStore, Store},
     web::{SealingKeys, Sessions},
 };
 use tower_service::Service as _;
 
-use crate::{faulty_store::FaultyStore, support::tenant_app_of};
+use crate::{faulty_store::FaultyStore, servers, sqlite_file::SqliteFile, support::tenant_app_of};
 
 pub(crate) const FIRST_KEY: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const SECOND_KEY: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -24,6 +24,8 @@ pub(crate) const SECOND_KEY: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1
 pub(crate) struct Engine {
     name: &'static str,
     store: Arc<dyn Store>,
+    /// The file of SQLite, which is removed with the last engine on it.
+    file: Option<Arc<SqliteFile>>,
     /// The keys that records are sealed with, if they are.
     sealing: Option<String>,
 }
@@ -32,6 +34,7 @@ impl Engine {
     /// Every engine that is installed here, each unsealed and sealed, with connections of its own.
     pub(crate) async fn all(kyc: &MockIssuer) -> Vec<Self> {
         let mut all = vec![Self::memory(kyc)];
+        all.push(Self::sqlite().await);
         all.extend(Self::redis().await);
         all.extend(Self::postgres().await);
         let sealed: Vec<_> = all.iter().map(Self::sealed).collect();
@@ -53,12 +56,23 @@ impl Engine {
         own
     }
 
+    pub(crate) async fn sqlite() -> Self {
+        let file = SqliteFile::new();
+        let store = SqliteStore::connect(&file.url()).await.unwrap();
+        Self {
+            file: Some(Arc::new(file)),
+            ..Self::on("sqlite", store)
+        }
+    }
+
     pub(crate) async fn redis() -> Option<Self> {
-        None
+        let store = redis_store(servers::redis()?.port()).await?;
+        Some(Self::on("redis", store))
     }
 
     pub(crate) async fn postgres() -> Option<Self> {
-        None
+        let store = PostgresStore::connect(&servers::postgres()?.url()).await;
+        Some(Self::on("postgres", store.unwrap()))
     }
 
     /// A store of the test's own.
@@ -66,6 +80,7 @@ impl Engine {
         Self {
             name,
             store: Arc::new(store),
+            file: None,
             sealing: None,
         }
     }
@@ -86,6 +101,7 @@ impl Engine {
                 other => other,
             },
             store: Arc::clone(&self.store),
+            file: self.file.clone(),
             sealing: Some(keys.to_owned()),
         }
     }
@@ -133,16 +149,18 @@ impl Engine {
     }
 }
 
-/// Two instances behind a load balancer.
-pub(crate) async fn two_instances(kyc: &MockIssuer, engine: &Engine) -> RunningApp {
-    balanced(kyc, |config| {
-        let config = engine.configure(config).build().unwrap();
-        tenant_app_of(&RelyingParty::new(config).unwrap())
-    })
-    .await
+/// A store in the Redis on this port.
+pub(crate) async fn redis_store(port: u16) -> Option<Arc<dyn Store>> {
+    let store = RedisStore::connect(&servers::redis_url(port)).await;
+    Some(Arc::new(store.unwrap()))
 }
 
-/// The same, of an app of the test's own. No two requests in a row meet the same instance.
+/// A store in Postgres, on connections of the test's own. It has no tables yet.
+pub(crate) fn postgres_store(pool: sqlx::PgPool) -> PostgresStore {
+    PostgresStore::new(pool)
+}
+
+/// Two instances of an app behind a load balancer. No two requests in a row meet the same one.
 pub(crate) async fn balanced(
     kyc: &MockIssuer,
     instance: impl Fn(ConfigBuilder) -> Router,

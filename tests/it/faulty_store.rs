@@ -73,6 +73,7 @@ struct State {
     counts: HashMap<Op, usize>,
     written: BTreeSet<(Owner, RecordKey)>,
     leases: BTreeMap<LeaseKey, usize>,
+    lifetimes: Vec<(Kind, Duration)>,
     fences_are_lost: bool,
 }
 
@@ -236,6 +237,13 @@ impl FaultyStore {
     /// Number of live records of those that were written through this store.
     pub(crate) async fn len(&self) -> usize {
         self.entries(|_| true).await.len()
+    }
+
+    /// The lifetimes with which records and leases of this kind were written.
+    pub(crate) fn lifetimes(&self, kind: Kind) -> Vec<Duration> {
+        let state = self.lock();
+        let of_kind = state.lifetimes.iter().filter(|(own, _)| *own == kind);
+        of_kind.map(|(_, lifetime)| *lifetime).collect()
     }
 
     /// Number of different leases that were asked for.
@@ -414,11 +422,18 @@ impl Store for FaultyStore {
         writes: &'a [Write],
         admitted_at: Option<Mark>,
     ) -> StoreFuture<'a, Written> {
+        // A batch is about what it puts or requires, and about its first record.
         let mut kinds = Vec::new();
-        for write in writes {
-            kinds.push(Kind::Record(write.key.family));
-            if matches!(write.change, Change::Put { .. }) {
-                self.lock().written.insert((*owner, write.key));
+        for (index, write) in writes.iter().enumerate() {
+            if index == 0 || write.change != Change::Delete {
+                kinds.push(Kind::Record(write.key.family));
+            }
+            if let Change::Put { keep_for, .. } = write.change {
+                let mut state = self.lock();
+                state.written.insert((*owner, write.key));
+                state
+                    .lifetimes
+                    .push((Kind::Record(write.key.family), keep_for));
             }
         }
         async move {
@@ -462,7 +477,11 @@ impl Store for FaultyStore {
         token: LeaseToken,
         length: Duration,
     ) -> StoreFuture<'a, Acquired> {
-        *self.lock().leases.entry(*key).or_default() += 1;
+        {
+            let mut state = self.lock();
+            *state.leases.entry(*key).or_default() += 1;
+            state.lifetimes.push((Kind::Lease(key.family), length));
+        }
         async move {
             let acquire = self.inner.acquire(key, token, length);
             self.perform(Op::Acquire, &[Kind::Lease(key.family)], acquire)
@@ -477,6 +496,10 @@ impl Store for FaultyStore {
         token: LeaseToken,
         settlement: Settlement,
     ) -> StoreFuture<'a, bool> {
+        if let Settlement::Done { keep_for, .. } = &settlement {
+            let done = (Kind::Lease(key.family), *keep_for);
+            self.lock().lifetimes.push(done);
+        }
         async move {
             let settle = self.inner.settle(key, token, settlement);
             self.perform(Op::Settle, &[Kind::Lease(key.family)], settle)

@@ -76,6 +76,7 @@ mod servers;
 mod session;
 mod sign_in;
 mod socket_faults;
+mod sqlite_file;
 mod stages;
 mod status;
 mod step_up;

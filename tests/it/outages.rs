@@ -179,9 +179,9 @@ impl Scene {
         for page in asked.into_iter().chain([came_back, here, everywhere]) {
             is_on_hold(&page.unwrap());
         }
-        assert_away(ends);
-        assert_away(end);
-        assert_away(list);
+        assert_away(&ends);
+        assert_away(&end);
+        assert_away(&list);
         assert!(!readiness.is_ready());
         let store = report.line("store").unwrap();
         assert_eq!(store.verdict, Verdict::Fail);
@@ -246,7 +246,7 @@ impl Scene {
     }
 }
 
-fn assert_away<T: PartialEq + std::fmt::Debug>(result: Result<T, StoreError>) {
+fn assert_away<T: PartialEq + std::fmt::Debug>(result: &Result<T, StoreError>) {
     let is_away = matches!(
         result,
         Err(StoreError::Unreachable | StoreError::Timeout | StoreError::Busy)

@@ -1,358 +1,566 @@
-//! Sessions whose store shows nothing.
+//! Sealing: what the store shows, what it cannot change, and how keys are replaced.
 
 use std::{
-    collections::HashMap,
-    fmt::{self, Debug},
-    sync::{Arc, Mutex},
+    io::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
-use async_trait::async_trait;
+use axum::http::Method;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use kycport::{
-    RelyingParty, RunningApp,
-    mock::{Browser, MockIssuer, Person},
-    web::{SealedStore, SealingKeys, SessionStore},
-};
-use tower_sessions::{
-    session::{Id, Record},
-    session_store::{Error, Result},
+    ConfigBuilder, KycTier, RunningApp,
+    mock::{Browser, Endpoint, MockIssuer, Page, Person},
+    store::{Change, Condition, Entry, Owner, RecordKey, Store as _, Write, Written},
+    web::SealingKeys,
 };
 
 use crate::{
-    engines::{FIRST_KEY as FIRST, SECOND_KEY as SECOND},
+    engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
+    faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, LOGIN_KEY, SESSION, TOKENS},
     leaks::Log,
     support::tenant_app,
+    visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
-/// A store that lies open. Clones share the records.
-#[derive(Clone, Default)]
-struct OpenStore(Arc<Mutex<HashMap<Id, Record>>>);
+/// What a sealed body begins with: the form, and the length and the name of the key.
+const BY_FIRST: &[u8] = b"\x02\x05first";
+const BY_SECOND: &[u8] = b"\x02\x06second";
+/// Length of a nonce, in bytes.
+const NONCE: usize = 12;
 
-impl OpenStore {
-    fn dump(&self) -> String {
-        let records = self.0.lock().unwrap();
-        serde_json::to_string(&records.values().collect::<Vec<_>>()).unwrap()
+/// The mock, a store that lies open, and a person.
+struct Scene {
+    kyc: MockIssuer,
+    store: FaultyStore,
+    ada: Person,
+}
+
+impl Scene {
+    /// An instance of the app that seals with these keys.
+    async fn instance(&self, keys: &str) -> RunningApp {
+        self.serve(|config| config.session_keys(SealingKeys::parse(keys).unwrap()))
+            .await
     }
 
-    fn change(&self, change: impl Fn(&mut Record)) {
-        self.0.lock().unwrap().values_mut().for_each(change);
+    /// An instance of the app that does not seal.
+    async fn unsealed(&self) -> RunningApp {
+        self.serve(|config| config).await
+    }
+
+    async fn serve(&self, more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> RunningApp {
+        let scopes = ["openid", "email", "profile", "kyc"];
+        let app = |config: ConfigBuilder| {
+            tenant_app(more(config.scopes(scopes).store(self.store.clone())))
+        };
+        self.kyc.serve(app).await.unwrap()
+    }
+
+    async fn signed_in(&self, app: &RunningApp, person: &Person) -> Browser {
+        let browser = self.kyc.browser();
+        self.signs_in(&browser, app, person).await;
+        browser
+    }
+
+    async fn signs_in(&self, browser: &Browser, app: &RunningApp, person: &Person) {
+        let page = browser.sign_in(app.url("/auth/login"), person).await;
+        page.unwrap().assert_ok();
+    }
+
+    /// Stores a body behind the app's back.
+    async fn put(&self, owner: &Owner, key: RecordKey, entry: &Entry, body: &[u8]) {
+        let write = Write {
+            key,
+            condition: Condition::Present,
+            change: Change::Put {
+                version: entry.version.wrapping_add(1),
+                body: body.to_vec().into(),
+                keep_for: Duration::from_secs(3600),
+            },
+        };
+        let written = self.store.write(owner, &[write], None).await;
+        assert_eq!(written, Ok(Written::Applied));
+    }
+
+    /// Everything in the store, as one text.
+    async fn dump(&self) -> String {
+        let entries = self.store.entries(|_| true).await;
+        let texts = entries.iter().map(|(owner, key, entry)| {
+            let place = [&owner.to_bytes()[..], &key.id.0].concat();
+            let place = String::from_utf8_lossy(&place).into_owned();
+            place + &String::from_utf8_lossy(&entry.body)
+        });
+        texts.collect::<Vec<_>>().join("\n")
     }
 }
 
-impl Debug for OpenStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.dump())
+/// Plays a scene on every engine that is installed here.
+async fn everywhere(scene: impl AsyncFn(Scene)) {
+    let engines = Engine::all(&MockIssuer::start().await).await;
+    for engine in engines.iter().filter(|engine| !engine.is_sealed()) {
+        let kyc = MockIssuer::start().await;
+        let ada = kyc.person("ada").email("canary@mail.example");
+        let ada = ada.name("Canary Bird").tier(KycTier::T2).create();
+        let store = engine.aging_with(&kyc).faulty_store();
+        let _named = Named(engine.name());
+        scene(Scene { kyc, store, ada }).await;
     }
 }
 
-#[async_trait]
-impl SessionStore for OpenStore {
-    async fn create(&self, record: &mut Record) -> Result<()> {
-        let mut records = self.0.lock().unwrap();
-        while records.contains_key(&record.id) {
-            record.id.0 = record.id.0.wrapping_add(1);
+/// Names the engine if the test fails there.
+struct Named(&'static str);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "this was on: {}", self.0);
         }
-        records.insert(record.id, record.clone());
-        Ok(())
-    }
-
-    async fn save(&self, record: &Record) -> Result<()> {
-        self.0.lock().unwrap().insert(record.id, record.clone());
-        Ok(())
-    }
-
-    async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        Ok(self.0.lock().unwrap().get(id).cloned())
-    }
-
-    async fn delete(&self, id: &Id) -> Result<()> {
-        self.0.lock().unwrap().remove(id);
-        Ok(())
     }
 }
 
-type Change<'a> = &'a dyn Fn(&mut Record);
-
-fn keys(text: &str) -> SealingKeys {
-    SealingKeys::parse(text).unwrap()
-}
-
-/// An instance of the app over `store`, sealed with these keys.
-async fn instance(kyc: &MockIssuer, store: &OpenStore, with: &str) -> RunningApp {
-    let sealed = SealedStore::new(store.clone(), keys(with));
-    let scopes = ["openid", "email", "profile", "kyc"];
-    kyc.serve(|config| tenant_app(config.scopes(scopes), sealed))
+/// What an instance makes of the session that a browser has at `home`.
+async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser, path: &str) -> Page {
+    let key = browser.cookie(home.url("/"), SESSION_COOKIE).unwrap();
+    let cookie = format!("{SESSION_COOKIE}={key}");
+    let request = browser.request(Method::GET, app.url(path));
+    request
+        .header("cookie", &cookie)
+        .fetch()
+        .send()
         .await
         .unwrap()
 }
 
-fn canary(kyc: &MockIssuer) -> Person {
-    kyc.person("ada").email("canary@mail.example").create()
-}
-
-async fn signed_in(kyc: &MockIssuer, app: &RunningApp, person: &Person) -> Browser {
-    let browser = kyc.browser();
-    let page = browser.sign_in(app.url("/auth/login"), person).await;
-    page.unwrap().assert_ok();
-    browser
-}
-
-/// What another instance makes of the session that a browser has at `home`.
-async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser) -> u16 {
-    let name = "__Host-kycport";
-    let key = browser.cookie(home.url("/"), name).unwrap();
-    let page = browser
-        .request(axum::http::Method::GET, app.url("/auth/me"))
-        .header("cookie", &format!("{name}={key}"))
-        .fetch()
-        .send()
-        .await;
-    page.unwrap().status()
+async fn status(app: &RunningApp, browser: &Browser, path: &str) -> u16 {
+    seen_by(app, app, browser, path).await.status()
 }
 
 #[tokio::test]
-async fn a_dump_of_the_store_holds_no_token_and_nobody() {
+async fn a_dump_of_the_store_shows_no_token_and_no_person() {
     // case 137
-    let kyc = MockIssuer::start().await;
-    let store = OpenStore::default();
-    let app = instance(&kyc, &store, FIRST).await;
-    let ada = canary(&kyc);
-    let browser = signed_in(&kyc, &app, &ada).await;
-    let page = browser.fetch(app.url("/auth/me")).await.unwrap();
-    assert_eq!(page.json()["claims"]["email"], "canary@mail.example");
-    let begun = browser.start_sign_in(app.url("/auth/login?return_to=/vault"), &ada);
-    begun.await.unwrap();
+    everywhere(async |scene| {
+        let app = scene.instance(FIRST).await;
+        let browser = scene.signed_in(&app, &scene.ada).await;
+        scene.kyc.clock().advance(Duration::from_secs(61));
+        let me = browser.fetch(app.url("/auth/me")).await.unwrap();
+        assert_eq!(me.json()["claims"]["email"], "canary@mail.example");
+        assert_eq!(status(&app, &browser, "/vault").await, 200);
+        let login = app.url("/auth/login?return_to=/canary");
+        let callback = browser.start_sign_in(login, &scene.ada).await.unwrap();
 
-    let dump = store.dump();
-    assert!(dump.matches("1.first.").count() >= 4, "{dump}");
-    for secret in [
-        "canary",
-        ada.id(),
-        "access_token",
-        "subject",
-        "issuer",
-        "return_to",
-        "/vault",
-        "kind",
-        kyc.issuer(),
-    ] {
-        assert!(!dump.contains(secret), "{secret}");
-    }
+        for kind in [SESSION, ACTIVITY, TOKENS, ASSURANCE] {
+            for body in scene.store.bodies(kind).await {
+                assert!(body.starts_with(BY_FIRST), "{kind:?}");
+            }
+            assert!(!scene.store.bodies(kind).await.is_empty(), "{kind:?}");
+        }
+        // The keys of logins come from the session keys. None is stored.
+        assert!(scene.store.bodies(LOGIN_KEY).await.is_empty());
+        let dump = scene.dump().await;
+        // All records, and the login that travels in the browser.
+        let cookies = browser.cookies(app.url("/"));
+        let cookie = cookies.iter().find(|it| it.0.starts_with(LOGIN_COOKIES));
+        let cookie = URL_SAFE_NO_PAD.decode(&cookie.unwrap().1).unwrap();
+        let shown = dump + &String::from_utf8_lossy(&cookie);
+        let state = callback.query_pairs().find(|it| it.0 == "state").unwrap().1;
+        for secret in [
+            "anary",
+            scene.ada.id(),
+            "access_token",
+            "subject",
+            "issuer",
+            "verified",
+            "last_used",
+            "return_to",
+            scene.kyc.issuer(),
+            &*state,
+            "eyJ",
+        ] {
+            assert!(!shown.contains(secret), "{secret}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_was_changed_is_no_session() {
+async fn an_unsealed_store_shows_all_of_it() {
+    // So that the test above looks at the right place.
+    everywhere(async |scene| {
+        let app = scene.unsealed().await;
+        scene.signed_in(&app, &scene.ada).await;
+        let dump = scene.dump().await;
+        for shown in ["canary@mail.example", scene.ada.id(), "access_token", "eyJ"] {
+            assert!(dump.contains(shown), "{shown}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_records_of_the_same_content_differ() {
+    everywhere(async |scene| {
+        scene.kyc.clock().freeze();
+        let app = scene.instance(FIRST).await;
+        let browser = scene.signed_in(&app, &scene.ada).await;
+        let mut bodies = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(status(&app, &browser, "/sensitive").await, 200);
+            bodies.extend(scene.store.bodies(ASSURANCE).await);
+        }
+        assert_eq!(bodies.len(), 3);
+        let content = BY_FIRST.len() + NONCE;
+        bodies.sort_unstable_by_key(|body| body[content..].to_vec());
+        bodies.dedup_by_key(|body| body[content..].to_vec());
+        assert_eq!(bodies.len(), 3);
+    })
+    .await;
+}
+
+type Tampering = fn(&[u8]) -> Vec<u8>;
+
+fn flipped(body: &[u8], at: usize) -> Vec<u8> {
+    let mut body = body.to_vec();
+    body[at] ^= 1;
+    body
+}
+
+const TAMPERINGS: [(&str, Tampering); 11] = [
+    ("the tag", |body| flipped(body, body.len() - 1)),
+    ("the content", |body| flipped(body, BY_FIRST.len() + NONCE)),
+    ("the nonce", |body| flipped(body, BY_FIRST.len())),
+    ("cut", |body| body[..body.len() - 8].to_vec()),
+    ("longer", |body| [body, b"x"].concat()),
+    ("the head only", |body| body[..BY_FIRST.len()].to_vec()),
+    ("a length without a name", |_| b"\x02\xc8first".to_vec()),
+    ("another key", |body| {
+        [BY_SECOND, &body[BY_FIRST.len()..]].concat()
+    }),
+    ("another form", |body| [&[3], &body[1..]].concat()),
+    ("the unsealed form", |_| b"\x01{}".to_vec()),
+    ("nothing", |_| Vec::new()),
+];
+
+#[tokio::test]
+async fn a_session_that_was_changed_is_no_session() {
     // cases 93, 94
-    let kyc = MockIssuer::start().await;
-    let flip = |record: &mut Record, from_the_end: usize| {
-        let text = record.data["sealed"].as_str().unwrap().to_owned();
-        let at = text.len() - from_the_end;
-        let other = if text.as_bytes()[at] == b'A' {
-            "B"
-        } else {
-            "A"
-        };
-        let mut text = text;
-        text.replace_range(at..=at, other);
-        record.data.insert("sealed".to_owned(), text.into());
-    };
-    let put = |record: &mut Record, text: &str| {
-        record.data.insert("sealed".to_owned(), text.into());
-    };
-    let changes: [(&str, Change<'_>); 10] = [
-        ("the tag", &|record| flip(record, 5)),
-        ("the sealed bytes", &|record| flip(record, 60)),
-        ("the nonce", &|record| {
-            let text = record.data["sealed"].as_str().unwrap().to_owned();
-            flip(record, text.len() - "1.first.".len());
-        }),
-        ("cut", &|record| {
-            let text = record.data["sealed"].as_str().unwrap().to_owned();
-            put(record, &text[..text.len() - 8]);
-        }),
-        ("empty", &|record| put(record, "1.first.")),
-        ("short", &|record| put(record, "1.first.AAAA")),
-        ("no base64", &|record| put(record, "1.first.%")),
-        ("another key", &|record| {
-            let text = record.data["sealed"]
-                .as_str()
-                .unwrap()
-                .replace("first", "second");
-            put(record, &text);
-        }),
-        ("another form", &|record| {
-            let text = record.data["sealed"]
-                .as_str()
-                .unwrap()
-                .replacen('1', "2", 1);
-            put(record, &text);
-        }),
-        ("no text", &|record| {
-            record.data.insert("sealed".to_owned(), 1.into());
-        }),
-    ];
-    let ada = canary(&kyc);
-    for (what, change) in changes {
-        let store = OpenStore::default();
-        let app = instance(&kyc, &store, &format!("{FIRST} {SECOND}")).await;
-        let browser = signed_in(&kyc, &app, &ada).await;
-        assert_eq!(seen_by(&app, &app, &browser).await, 200);
-        store.change(change);
-        assert_eq!(seen_by(&app, &app, &browser).await, 401, "{what}");
-        let page = browser.open(app.url("/")).await.unwrap();
-        assert_eq!((page.status(), page.body()), (200, "signed out"), "{what}");
-        // And nobody is kept out for good.
-        let again = browser.sign_in(app.url("/auth/login"), &ada).await;
-        again.unwrap().assert_ok();
-        assert_eq!(seen_by(&app, &app, &browser).await, 200, "{what}");
-    }
+    everywhere(async |scene| {
+        let app = scene.instance(&format!("{FIRST} {SECOND}")).await;
+        let browser = scene.signed_in(&app, &scene.ada).await;
+        for (what, tampering) in TAMPERINGS {
+            assert_eq!(status(&app, &browser, "/auth/me").await, 200, "{what}");
+            scene.store.replace(SESSION, tampering).await;
+            assert_eq!(status(&app, &browser, "/auth/me").await, 401, "{what}");
+            let page = browser.open(app.url("/")).await.unwrap();
+            assert_eq!((page.status(), page.body()), (200, "signed out"), "{what}");
+            // The person can sign in again.
+            scene.signs_in(&browser, &app, &scene.ada).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_record_that_was_moved_to_another_id_does_not_open() {
+async fn an_assurance_that_was_changed_is_unknown() {
+    everywhere(async |scene| {
+        let app = scene.instance(&format!("{FIRST} {SECOND}")).await;
+        let browser = scene.signed_in(&app, &scene.ada).await;
+        for (what, tampering) in TAMPERINGS {
+            scene.kyc.forget_requests();
+            assert_eq!(status(&app, &browser, "/guarded").await, 200, "{what}");
+            scene.kyc.requests(Endpoint::Status).assert_count(0);
+            scene.store.replace(ASSURANCE, tampering).await;
+            let me = seen_by(&app, &app, &browser, "/auth/me").await.json();
+            assert!(me["assurance"]["kyc_status"].is_null(), "{what}: {me}");
+            let down = scene.kyc.on(Endpoint::Status).fail(500).always();
+            assert_eq!(status(&app, &browser, "/guarded").await, 503, "{what}");
+            drop(down);
+            // The guard asks, and the answer is recorded.
+            scene.kyc.forget_requests();
+            assert_eq!(status(&app, &browser, "/guarded").await, 200, "{what}");
+            scene.kyc.requests(Endpoint::Status).assert_count(1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_and_activity_that_were_changed_are_missing() {
+    everywhere(async |scene| {
+        let app = scene.instance(&format!("{FIRST} {SECOND}")).await;
+        for (what, tampering) in TAMPERINGS {
+            let browser = scene.signed_in(&app, &scene.ada).await;
+            scene.kyc.clock().advance(Duration::from_secs(61));
+            assert_eq!(status(&app, &browser, "/token").await, 200, "{what}");
+            scene.store.replace(ACTIVITY, tampering).await;
+            assert_eq!(status(&app, &browser, "/token").await, 200, "{what}");
+            scene.store.replace(TOKENS, tampering).await;
+            assert_eq!(status(&app, &browser, "/token").await, 502, "{what}");
+            assert_eq!(status(&app, &browser, "/vault").await, 200, "{what}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_was_moved_does_not_open() {
     // case 94
-    let kyc = MockIssuer::start().await;
-    let (ada, eve) = (canary(&kyc), kyc.person("eve").create());
-    let store = OpenStore::default();
-    let app = instance(&kyc, &store, FIRST).await;
-    let of_eve = |all: &HashMap<Id, Record>, of_ada: &HashMap<Id, Record>| {
-        let others = all.iter().filter(|(id, _)| !of_ada.contains_key(id));
-        others.map(|(id, _)| *id).collect::<Vec<_>>()
-    };
-    signed_in(&kyc, &app, &ada).await;
-    let of_ada = store.0.lock().unwrap().clone();
-    let other = signed_in(&kyc, &app, &eve).await;
-    let whole = store.0.lock().unwrap().clone();
-    // Each record of Eve's becomes each of Ada's in turn.
-    let mut signed_out = 0;
-    for id in of_eve(&whole, &of_ada) {
-        for donor in of_ada.values() {
-            let moved = Record {
-                id,
-                ..donor.clone()
-            };
-            let mut records = whole.clone();
-            records.insert(id, moved);
-            *store.0.lock().unwrap() = records;
-            let page = other.fetch(app.url("/auth/me")).await.unwrap();
-            assert!(!page.body().contains(ada.id()));
-            if page.status() == 401 {
-                signed_out += 1;
+    everywhere(async |scene| {
+        let app = scene.instance(FIRST).await;
+        let eve = scene.kyc.person("eve").tier(KycTier::T0).create();
+        scene.kyc.clock().freeze();
+        let (of_ada, of_ada_too) = (
+            scene.signed_in(&app, &scene.ada).await,
+            scene.signed_in(&app, &scene.ada).await,
+        );
+        let of_eve = scene.signed_in(&app, &eve).await;
+        scene.kyc.clock().advance(Duration::from_secs(61));
+        for browser in [&of_ada, &of_ada_too, &of_eve] {
+            assert_eq!(status(&app, browser, "/vault").await, 200);
+        }
+        let entries = scene.store.entries(|_| true).await;
+        let owner_of_eve = {
+            let owners: Vec<_> = entries.iter().map(|(owner, ..)| *owner).collect();
+            let is_hers = |owner: &&Owner| owners.iter().filter(|it| it == owner).count() == 4;
+            *owners.iter().find(is_hers).expect("Eve has four records")
+        };
+        // Each of the other records takes the place of each of Eve's in turn.
+        for (owner, key, entry) in entries.iter().filter(|it| it.0 == owner_of_eve) {
+            for (donor_owner, donor_key, donor) in &entries {
+                if (donor_owner, donor_key) == (owner, key) {
+                    continue;
+                }
+                scene.put(owner, *key, entry, &donor.body).await;
+                let page = of_eve.fetch(app.url("/auth/me")).await.unwrap();
+                assert!(!page.body().contains(scene.ada.id()));
+                assert!(!page.body().contains("canary"));
+                let is_session = key.family.name() == "session";
+                assert_eq!(page.status(), if is_session { 401 } else { 200 });
+                assert_ne!(status(&app, &of_eve, "/guarded").await, 200);
+                scene.put(owner, *key, entry, &entry.body).await;
             }
         }
-    }
-    assert_eq!(signed_out, of_ada.len());
+        assert_eq!(status(&app, &of_eve, "/vault").await, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_record_that_was_never_sealed_is_no_session() {
-    let kyc = MockIssuer::start().await;
-    let ada = canary(&kyc);
-    let store = OpenStore::default();
-    let plain = kyc
-        .serve(|config| tenant_app(config, store.clone()))
-        .await
-        .unwrap();
-    let sealed = instance(&kyc, &store, FIRST).await;
-    let browser = signed_in(&kyc, &plain, &ada).await;
-    assert_eq!(seen_by(&plain, &plain, &browser).await, 200);
-    assert_eq!(seen_by(&sealed, &plain, &browser).await, 401);
-    let browser = signed_in(&kyc, &sealed, &ada).await;
-    assert_eq!(seen_by(&plain, &sealed, &browser).await, 401);
+async fn sessions_are_not_read_across_a_switch_of_sealing() {
+    everywhere(async |scene| {
+        let (open, sealed) = (scene.unsealed().await, scene.instance(FIRST).await);
+        let browser = scene.signed_in(&open, &scene.ada).await;
+        assert_eq!(status(&open, &browser, "/auth/me").await, 200);
+        assert_eq!(
+            seen_by(&sealed, &open, &browser, "/auth/me").await.status(),
+            401
+        );
+        let browser = scene.signed_in(&sealed, &scene.ada).await;
+        assert_eq!(
+            seen_by(&open, &sealed, &browser, "/auth/me").await.status(),
+            401
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_key_is_replaced_while_two_instances_run() {
-    let kyc = MockIssuer::start().await;
-    let ada = canary(&kyc);
-    let store = OpenStore::default();
-    let both_old = format!("{FIRST} {SECOND}");
-    let both_new = format!("{SECOND} {FIRST}");
-    let old = instance(&kyc, &store, &both_old).await;
-    let new = instance(&kyc, &store, &both_new).await;
-    let only_new = instance(&kyc, &store, SECOND).await;
+async fn sealing_is_switched_on_while_sessions_live() {
+    everywhere(async |scene| {
+        let open = scene.unsealed().await;
+        let lenient = |keys: &str| SealingKeys::parse(keys).unwrap().also_read_unsealed();
+        let rolling = scene
+            .serve(|config| config.session_keys(lenient(FIRST)))
+            .await;
+        let strict = scene.instance(FIRST).await;
 
-    let before = signed_in(&kyc, &old, &ada).await;
-    let after = signed_in(&kyc, &new, &ada).await;
-    assert!(store.dump().contains("1.first.") && store.dump().contains("1.second."));
-    for app in [&old, &new] {
-        assert_eq!(seen_by(app, &old, &before).await, 200);
-        assert_eq!(seen_by(app, &new, &after).await, 200);
-    }
-    // The old key is gone, and with it what it sealed.
-    assert_eq!(seen_by(&only_new, &old, &before).await, 401);
-    assert_eq!(seen_by(&only_new, &new, &after).await, 200);
+        let before = scene.signed_in(&open, &scene.ada).await;
+        scene.kyc.forget_requests();
+        for path in ["/auth/me", "/token", "/guarded"] {
+            assert_eq!(seen_by(&rolling, &open, &before, path).await.status(), 200);
+        }
+        // The assurance was read too.
+        scene.kyc.requests(Endpoint::Status).assert_count(0);
+        let after = scene.signed_in(&rolling, &scene.ada).await;
+        assert_eq!(status(&rolling, &after, "/auth/me").await, 200);
+        let sealed = scene.store.bodies(SESSION).await;
+        let sealed = sealed.iter().filter(|body| body.starts_with(BY_FIRST));
+        assert_eq!(sealed.count(), 1, "new records are sealed");
+
+        // At the end of the period unsealed sessions are no sessions.
+        assert_eq!(
+            seen_by(&strict, &open, &before, "/auth/me").await.status(),
+            401
+        );
+        assert_eq!(
+            seen_by(&strict, &rolling, &after, "/auth/me")
+                .await
+                .status(),
+            200
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn the_end_of_all_sessions_outlives_its_key() {
+async fn a_key_is_replaced_in_two_deployments() {
+    everywhere(async |scene| {
+        let both_old = scene.instance(&format!("{FIRST} {SECOND}")).await;
+        let both_new = scene.instance(&format!("{SECOND} {FIRST}")).await;
+
+        // While the first deployment goes on, old instances have one key.
+        let only_old = scene.instance(FIRST).await;
+        let browser = scene.signed_in(&both_old, &scene.ada).await;
+        assert_eq!(
+            seen_by(&only_old, &both_old, &browser, "/guarded")
+                .await
+                .status(),
+            200
+        );
+
+        // While the second goes on, each opens what the other sealed.
+        let before = scene.signed_in(&both_old, &scene.ada).await;
+        let after = scene.signed_in(&both_new, &scene.ada).await;
+        let bodies = scene.store.bodies(SESSION).await;
+        assert!(bodies.iter().any(|body| body.starts_with(BY_FIRST)));
+        assert!(bodies.iter().any(|body| body.starts_with(BY_SECOND)));
+        for app in [&both_old, &both_new] {
+            for path in ["/auth/me", "/guarded", "/token"] {
+                assert_eq!(seen_by(app, &both_old, &before, path).await.status(), 200);
+                assert_eq!(seen_by(app, &both_new, &after, path).await.status(), 200);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_goes_on_while_a_key_is_replaced() {
+    everywhere(async |scene| {
+        let rings = [format!("{FIRST} {SECOND}"), format!("{SECOND} {FIRST}")];
+        let started = AtomicUsize::new(0);
+        let app = balanced(&scene.kyc, |config| {
+            let keys = &rings[started.fetch_add(1, Ordering::SeqCst)];
+            let keys = SealingKeys::parse(keys).unwrap();
+            tenant_app(config.store(scene.store.clone()).session_keys(keys))
+        })
+        .await;
+        for _ in 0..2 {
+            // One instance starts the login, and the other completes it.
+            let browser = scene.kyc.browser();
+            let login = app.url("/auth/login");
+            let callback = browser.start_sign_in(login, &scene.ada).await.unwrap();
+            let page = browser.open(callback).await.unwrap();
+            page.assert_status(303);
+            assert!(browser.cookie(app.url("/"), SESSION_COOKIE).is_some());
+            // The next login starts at the other one.
+            browser.get(app.url("/")).await.unwrap().assert_ok();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_a_removed_key_sealed_is_started_again() {
+    everywhere(async |scene| {
+        let old = scene.instance(FIRST).await;
+        let browser = scene.kyc.browser();
+        let login = old.url("/auth/login");
+        let callback = browser.start_sign_in(login, &scene.ada).await.unwrap();
+        let new = scene.instance(SECOND).await;
+        let path = callback.as_str().replace(&old.url(""), &new.url(""));
+        let cookies = browser.cookies(old.url("/"));
+        let cookies: Vec<_> = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let request = browser.request(Method::GET, path);
+        let request = request.header("cookie", &cookies.join("; ")).fetch();
+        let page = request.send().await.unwrap();
+        page.assert_status(400);
+        assert_eq!(page.json()["code"], "unknown_login");
+        scene.kyc.requests(Endpoint::Token).assert_count(0);
+        scene.signed_in(&new, &scene.ada).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_removed_early_takes_sessions_and_no_protection() {
     // case 94
-    let kyc = MockIssuer::start().await;
-    let ada = canary(&kyc);
-    let store = OpenStore::default();
-    let new = instance(&kyc, &store, &format!("{SECOND} {FIRST}")).await;
-    let only_new = instance(&kyc, &store, SECOND).await;
-    let browser = signed_in(&kyc, &new, &ada).await;
-    // An instance that still seals with the old key ends them, and then that key is removed.
-    let config = kyc.config("http://127.0.0.1:9/auth/callback");
-    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-    let sealed = SealedStore::new(store.clone(), keys(&format!("{FIRST} {SECOND}")));
-    let sessions = kycport.session_layer(sealed).sessions();
-    assert_eq!(seen_by(&only_new, &new, &browser).await, 200);
-    sessions.end_all(ada.id()).await.unwrap();
-    assert_eq!(seen_by(&new, &new, &browser).await, 401);
-    assert_eq!(seen_by(&only_new, &new, &browser).await, 401);
+    everywhere(async |scene| {
+        let old = scene.instance(FIRST).await;
+        let new = scene.instance(SECOND).await;
+        let browser = scene.signed_in(&old, &scene.ada).await;
+        assert_eq!(
+            seen_by(&new, &old, &browser, "/auth/me").await.status(),
+            401
+        );
+        assert_eq!(
+            scene.store.bodies(SESSION).await.len(),
+            1,
+            "it is left alone"
+        );
+
+        // The assurance is unreadable: the ID token does not replace it, and a guard asks.
+        let unreadable = scene.store.bodies(ASSURANCE).await;
+        let browser = scene.signed_in(&new, &scene.ada).await;
+        assert_eq!(scene.store.bodies(ASSURANCE).await, unreadable);
+        scene.kyc.forget_requests();
+        let down = scene.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(status(&new, &browser, "/guarded").await, 503);
+        drop(down);
+        scene.ada.reject();
+        assert_ne!(status(&new, &browser, "/guarded").await, 200);
+        scene.ada.verify(KycTier::T2);
+        assert_eq!(status(&new, &browser, "/sensitive").await, 200);
+        let read = scene.store.bodies(ASSURANCE).await;
+        assert!(read.iter().all(|body| body.starts_with(BY_SECOND)));
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_does_not_open_is_said_once() {
+async fn the_end_of_all_sessions_needs_no_key() {
+    // case 94
+    everywhere(async |scene| {
+        let old = scene.instance(FIRST).await;
+        let new = scene.instance(&format!("{SECOND} {FIRST}")).await;
+        let only_new = scene.instance(SECOND).await;
+        let (of_old, of_new) = (
+            scene.signed_in(&old, &scene.ada).await,
+            scene.signed_in(&new, &scene.ada).await,
+        );
+        // Ended by an instance that can open neither.
+        let third = SECOND.replace("second:Z", "third:Y");
+        let config = scene.kyc.config("http://127.0.0.1:9/auth/callback");
+        let config = config
+            .store(scene.store.clone())
+            .session_keys(SealingKeys::parse(&third).unwrap());
+        let kycport = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
+        assert_eq!(seen_by(&new, &old, &of_old, "/auth/me").await.status(), 200);
+        kycport.sessions().end_all(scene.ada.id()).await.unwrap();
+        for app in [&old, &new, &only_new] {
+            assert_eq!(seen_by(app, &old, &of_old, "/auth/me").await.status(), 401);
+            assert_eq!(seen_by(app, &new, &of_new, "/auth/me").await.status(), 401);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_open_is_logged_once() {
     let (log, _guard) = Log::capture();
     let kyc = MockIssuer::start().await;
-    let ada = canary(&kyc);
-    let store = OpenStore::default();
-    let old = instance(&kyc, &store, FIRST).await;
-    let new = instance(&kyc, &store, SECOND).await;
-    let browser = signed_in(&kyc, &old, &ada).await;
+    let store = Engine::memory(&kyc).faulty_store();
+    let ada = kyc.person("ada").create();
+    let scene = Scene { kyc, store, ada };
+    let old = scene.instance(FIRST).await;
+    let new = scene.instance(SECOND).await;
+    let browser = scene.signed_in(&old, &scene.ada).await;
     for _ in 0..5 {
-        assert_eq!(seen_by(&new, &old, &browser).await, 401);
+        assert_eq!(
+            seen_by(&new, &old, &browser, "/auth/me").await.status(),
+            401
+        );
     }
     let said = log.text();
-    let why = "sealed with a key that is not here";
-    assert_eq!(said.matches(why).count(), 1, "{said}");
-}
-
-#[tokio::test]
-async fn it_is_a_store_like_any_other() {
-    let open = OpenStore::default();
-    let store = SealedStore::new(open.clone(), keys(FIRST));
-    let record = |id, word: &str| Record {
-        id: Id(id),
-        data: HashMap::from([("word".to_owned(), word.into())]),
-        expiry_date: cookie::time::OffsetDateTime::UNIX_EPOCH,
-    };
-    let mut first = record(7, "one");
-    let mut second = record(7, "two");
-    store.create(&mut first).await.unwrap();
-    store.create(&mut second).await.unwrap();
-    // The id was taken: the second has another, and opens under it.
-    assert_eq!(first.id, Id(7));
-    assert_eq!(second.id, Id(8));
-    assert_eq!(store.load(&Id(7)).await.unwrap(), Some(first));
-    assert_eq!(store.load(&Id(8)).await.unwrap(), Some(second));
-    store.save(&record(7, "three")).await.unwrap();
-    let loaded = store.load(&Id(7)).await.unwrap();
-    assert_eq!(loaded, Some(record(7, "three")));
-    store.delete(&Id(7)).await.unwrap();
-    assert_eq!(store.load(&Id(7)).await.unwrap(), None);
-    // No two records look alike, whatever is in them.
-    store.save(&record(1, "same")).await.unwrap();
-    let once = open.dump();
-    store.save(&record(1, "same")).await.unwrap();
-    assert_ne!(once, open.dump());
-    open.change(|record| record.data.clear());
-    let broken = store.load(&Id(1)).await;
-    assert!(matches!(broken, Err(Error::Decode(_))), "{broken:?}");
-    assert_eq!(
-        format!("{store:?}"),
-        r#"SealedStore { keys: ["first"], .. }"#
-    );
+    assert_eq!(said.matches("reason=\"unknown_key\"").count(), 1, "{said}");
+    assert!(said.contains("kind=\"session\""), "{said}");
 }

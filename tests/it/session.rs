@@ -20,7 +20,6 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE as COOKIE},
 };
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
 
 async fn signed_in(stage: &Stage) -> Browser {
     let browser = stage.kyc.browser();

@@ -101,6 +101,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of the runtime is paused"
+    )]
     async fn a_store_is_tidied_every_minute_until_it_is_dropped() {
         let store = Arc::new(Counting::default());
         store.upkeep.ensure(&store);

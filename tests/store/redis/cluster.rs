@@ -84,7 +84,7 @@ async fn nobody_is_signed_out_while_a_slot_migrates() {
         return;
     };
     let store = cluster.store();
-    let first = cluster.owner_on(0);
+    let first = Cluster::owner_on(0);
     let mut signed_in = vec![(first, session())];
     for _ in 0..4 {
         signed_in.push((neighbour(&first), session()));
@@ -145,12 +145,12 @@ async fn it_goes_on_after_a_failover_and_flushed_scripts() {
     };
     cluster.add_replica(0);
     let store = cluster.store().wait_for_replicas(1);
-    let (owner, key) = (cluster.owner_on(0), session());
+    let (owner, key) = (Cluster::owner_on(0), session());
     assert_eq!(
         create(&store, &owner, key, Mark(0)).await,
         Ok(Written::Applied)
     );
-    let revoked = cluster.owner_on(0);
+    let revoked = Cluster::owner_on(0);
     let fence = store.revoke(&revoked, &REVOKED, MINUTE).await.unwrap();
 
     let replica = cluster.nodes.last().unwrap();
@@ -189,7 +189,7 @@ async fn a_dead_node_disturbs_no_other_and_is_used_again() {
         return;
     };
     let store = cluster.store();
-    let owners = [0, 1, 2].map(|node| (cluster.owner_on(node), session()));
+    let owners = [0, 1, 2].map(|node| (Cluster::owner_on(node), session()));
     for (owner, key) in &owners {
         assert_eq!(
             create(&store, owner, *key, Mark(0)).await,
@@ -218,7 +218,7 @@ async fn a_silent_node_disturbs_no_other_and_is_used_again() {
         return;
     };
     let store = cluster.store();
-    let owners = [0, 1, 2].map(|node| (cluster.owner_on(node), session()));
+    let owners = [0, 1, 2].map(|node| (Cluster::owner_on(node), session()));
     for (owner, key) in &owners {
         assert_eq!(
             create(&store, owner, *key, Mark(0)).await,

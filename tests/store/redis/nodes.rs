@@ -86,15 +86,15 @@ impl Cluster {
     }
 
     /// The node whose slots include the owner's.
-    pub(crate) fn node_of(&self, owner: &Owner) -> usize {
+    pub(crate) fn node_of(owner: &Owner) -> usize {
         usize::from(slot(&hash_of(owner)) / SLOTS.div_ceil(3))
     }
 
     /// An owner on a node.
-    pub(crate) fn owner_on(&self, node: usize) -> Owner {
+    pub(crate) fn owner_on(node: usize) -> Owner {
         loop {
             let owner = super::samples::owner();
-            if self.node_of(&owner) == node {
+            if Self::node_of(&owner) == node {
                 return owner;
             }
         }

@@ -95,7 +95,7 @@ async fn requests(
     state: &State,
 ) -> io::Result<()> {
     let mut holds = state.holds.subscribe();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 {
@@ -107,7 +107,7 @@ async fn requests(
 }
 
 async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) -> io::Result<()> {
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 || is_due(&state.lost) {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kycport::store::{
-    PostgresStore, RedisStore, SqliteStore, Store, TowerSessionsStore, conformance,
+    LeaseToken, PostgresStore, RedisStore, SqliteStore, Store, TowerSessionsStore, conformance,
 };
 use sqlx::{PgPool, SqlitePool};
 use tower_sessions::SessionStore;
@@ -44,7 +44,7 @@ async fn tower_sessions_and_the_second_store_in_postgres_conform() {
         return;
     };
     let admin = postgres.postgres_pool().await;
-    let database = format!("tower_{:032x}", rand::random::<u128>());
+    let database = format!("tower_{:032x}", u128::from_be_bytes(LeaseToken::random().0));
     sqlx::raw_sql(&format!("CREATE DATABASE {database}"))
         .execute(&admin)
         .await
@@ -59,7 +59,10 @@ async fn tower_sessions_and_the_second_store_in_postgres_conform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tower_sessions_and_the_second_store_in_sqlite_conform() {
-    let folder = format!("kycport-tower-{:032x}", rand::random::<u128>());
+    let folder = format!(
+        "kycport-tower-{:032x}",
+        u128::from_be_bytes(LeaseToken::random().0)
+    );
     let folder = std::env::temp_dir().join(folder);
     std::fs::create_dir(&folder).unwrap();
     let sessions = format!("sqlite://{}/sessions.db?mode=rwc", folder.display());
