@@ -115,6 +115,8 @@ async fn a_statement_has_a_limited_number_of_keys() {
 async fn every_read_of_a_failed_statement_fails() {
     let engine = Engine::new(true);
     let reads: Vec<_> = (0..5).map(|number| spawn(&engine, number)).collect();
+    // The first read is on its way, and the others wait for the next statement.
+    all_tasks_wait().await;
     engine.answers.add_permits(2);
     for read in reads {
         let failure = read.await.unwrap().unwrap_err();
