@@ -5,10 +5,6 @@ use super::count;
 use super::{Stopwatch, time};
 
 /// Operation of the store.
-#[cfg_attr(
-    not(feature = "web"),
-    expect(dead_code, reason = "without the web layer only events are stored")
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreOperation {
     Read,

@@ -242,11 +242,11 @@ async fn a_flood_of_logins_writes_nothing_and_signs_nobody_out() {
     browser.get(app.url("/vault")).await.unwrap().assert_ok();
     kyc.clock().advance(25 * MINUTE);
 
-    let nobody = kyc.browser();
+    let visitor = kyc.browser();
     store.forget();
     for _ in 0..150 {
-        nobody.clear_cookies();
-        nobody
+        visitor.clear_cookies();
+        visitor
             .open(app.url("/auth/login"))
             .await
             .unwrap()

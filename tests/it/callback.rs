@@ -53,7 +53,7 @@ fn assert_leaves_nothing_behind(page: &Page) {
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
 }
 
-/// The login is over, and nobody is signed in or out by the response.
+/// The response ends the login, and leaves the session cookie as it is.
 fn assert_ends_the_login_only(page: &Page) {
     let (set, deleted) = set_and_deleted(page);
     assert_eq!(set.len(), 0, "{set:?}");
@@ -521,7 +521,7 @@ async fn while_the_store_is_down_the_code_is_kept_for_later() {
     let stage = stage().await;
     let breaks: [Break; 2] = [
         |stage| stage.store.fail_on(Op::Acquire, LOGIN),
-        // The claim was taken, and nobody knows.
+        // The claim was taken, and the answer is lost.
         |stage| stage.store.lose_answer(Op::Acquire, LOGIN),
     ];
     for fault in breaks {

@@ -52,7 +52,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
     // cases 28, 100, 140
     let stage = stage().await;
     let visitor = visitor(&stage.app);
-    // A key that nobody knows is looked for again after five seconds.
+    // The store is read again for an unknown key after five seconds.
     stage.kyc.clock().freeze();
     // The first login creates the key.
     Login::start(&visitor, TO_THE_VAULT, "").await;

@@ -1,4 +1,4 @@
-//! Callbacks that come more than once, out of order, or for nobody.
+//! Callbacks that come more than once, out of order, or after their browser has gone away.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ async fn a_repeated_callback_waits_for_the_first_one() {
             }
             stage.store.forget();
             let (second, third) = (open(&signed_out), open(&signed_in));
-            // Each has looked twice.
+            // Each has asked for the claim twice.
             until_claimed(&stage, 4).await;
             assert!(!second.is_finished() && !third.is_finished());
             if let Some(gate) = at_kycport {
@@ -139,7 +139,7 @@ async fn a_repeated_callback_waits_for_the_first_one() {
             page.assert_status(400);
             assert!(page.body().contains("has been used already"));
             assert_eq!(set_and_deleted(&page).0.len(), 0);
-            // Somebody who is signed in goes where they wanted, as who they are.
+            // A person who is signed in goes where they wanted, in the same session.
             let page = third.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0.len(), 0);
@@ -180,7 +180,7 @@ async fn a_repeated_callback_waits_for_five_seconds_and_no_longer() {
 }
 
 #[tokio::test]
-async fn no_more_than_so_many_callbacks_wait() {
+async fn no_more_than_64_callbacks_wait() {
     // case 140
     let stage = stage().await;
     let visitor = Visitor::new(stage.app.url(""));
@@ -198,7 +198,7 @@ async fn no_more_than_so_many_callbacks_wait() {
     let waiting: Vec<_> = (0..MOST_WAITING).map(|_| open()).collect();
     until_claimed(&stage, 2 * MOST_WAITING).await;
 
-    // The claim is looked at once, and nobody waits.
+    // The claim is read once, and the callback does not wait.
     let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
     assert_eq!(one_more.code(), "finished_login");
     let still = waiting.iter().filter(|it| !it.is_finished());

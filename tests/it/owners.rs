@@ -1,4 +1,4 @@
-//! Owners: a session key names its person, and names nobody else's records.
+//! Owners: a session key leads to the records of one person, and to no other records.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn ask(stage: &Stage, method: Method, path: &str, key: &[u8]) -> Page {
     visit.stay().send().await.unwrap()
 }
 
-async fn assert_nobody(stage: &Stage, key: &[u8]) {
+async fn assert_signed_out(stage: &Stage, key: &[u8]) {
     for path in ["/auth/me", "/vault", "/guarded", "/sensitive", "/token"] {
         let page = ask(stage, Method::GET, path, key).await;
         assert_eq!(page.assert_status(401).json()["code"], "signed_out");
@@ -105,7 +105,7 @@ async fn a_key_with_another_owner_finds_nothing_and_ends_nothing() {
             forged(&ada_key, &[0; 48]),
             forged(&[7; 48], &ada_key),
         ] {
-            assert_nobody(&stage, &key).await;
+            assert_signed_out(&stage, &key).await;
             // Nor does it sign anybody out: what it names is not there.
             let out = ask(&stage, Method::POST, "/auth/logout", &key).await;
             out.assert_status(204);
@@ -134,7 +134,7 @@ async fn two_sessions_of_one_person_do_not_lend_each_other_their_keys() {
         let (one, other) = (key_of(&stage, &here), key_of(&stage, &there));
         assert_eq!(one[RANDOM..], other[RANDOM..]);
         let mixed = [&one[..16], &other[16..]].concat();
-        assert_nobody(&stage, &mixed).await;
+        assert_signed_out(&stage, &mixed).await;
     })
     .await;
 }
@@ -164,7 +164,7 @@ async fn a_session_in_the_place_of_another_person_is_none() {
             let place = RecordKey::new(place.family, record_id(&key));
             put(&stage, &eve_owner, place, entry).await;
         }
-        assert_nobody(&stage, &key).await;
+        assert_signed_out(&stage, &key).await;
         for key in [&ada_key, &eve_key] {
             ask(&stage, Method::GET, "/vault", key).await.assert_ok();
         }

@@ -239,8 +239,8 @@ async fn the_keys_of_other_records_open_no_session() {
         // Nor does the session's own key finish a login.
         let url = format!("/auth/callback?state={key}&code=x");
         stage.kyc.forget_requests();
-        let nobody = stage.kyc.browser();
-        get_from(&stage, &nobody, &url).await.assert_status(400);
+        let signed_out = stage.kyc.browser();
+        get_from(&stage, &signed_out, &url).await.assert_status(400);
         let page = get_from(&stage, &browser, &url).await;
         assert_eq!(page.header("location"), Some("/"));
         assert_eq!(page.header("set-cookie"), None);

@@ -46,7 +46,7 @@ pub(crate) async fn everywhere_unsealed(scene: impl AsyncFn(Stage)) {
     .await;
 }
 
-/// What support has: another instance on the same store, which serves nobody.
+/// Administration of sessions by another instance on the same store.
 pub(crate) fn sessions(stage: &Stage) -> Sessions {
     let config = stage.kyc.config("http://127.0.0.1:9/auth/callback");
     let mut config = config.store(stage.store.clone());
