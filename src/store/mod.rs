@@ -16,6 +16,7 @@
 
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod debug;
 mod error;
 #[cfg(feature = "test-util")]
 mod faulty;
@@ -75,7 +76,7 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub struct Mark(pub u64);
 
 /// Record as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Version that the writer chose for this body.
     pub version: u64,
@@ -107,7 +108,7 @@ pub enum Condition {
 }
 
 /// Effect of a write on one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Stores a body, replacing an earlier one.
     Put {
@@ -150,7 +151,7 @@ pub enum Written {
 }
 
 /// Result of [`Store::acquire`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Acquired {
     /// The caller holds the lease. Also the result if the same token acquires it once more.
@@ -165,7 +166,7 @@ pub enum Acquired {
 }
 
 /// What [`Store::settle`] does with a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// Records that the work is done, with a result, for as long as given.
     Done {
