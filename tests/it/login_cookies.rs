@@ -98,7 +98,11 @@ async fn a_login_and_refused_callbacks_write_nothing() {
         };
         let answer = visitor.get(&callback, &cookies).await.unwrap();
         assert_eq!(answer.code(), refusal, "{n}");
-        assert_eq!(answer.cookie(SESSION_COOKIE), None);
+        let (set, deleted) = answer.set_and_deleted();
+        assert_eq!(set.len(), 0, "{n}");
+        // A login that was not opened, or that may still be completed, is not ended.
+        let ends_the_login = matches!(refusal, "issuer_not_believed" | "declined");
+        assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }
     assert_eq!(stage.store.operations(), 0);
 
@@ -206,12 +210,12 @@ async fn all_logins_of_a_browser_fit_into_three_kib() {
     let step_up = format!("/auth/step-up?tier=t3&return_to={long}");
     let login = format!("/auth/login?return_to={long}");
     let mut held: Vec<Login> = Vec::new();
-    for n in 0..12 {
+    for n in 0..10 {
         stage.kyc.clock().advance(SECOND);
-        let path = match n % 3 {
-            0 => &step_up,
-            1 => &login,
-            _ => TO_THE_VAULT,
+        let path = match n {
+            8.. => TO_THE_VAULT,
+            _ if n % 2 == 0 => &step_up,
+            _ => &login,
         };
         let sent = format!("{session}; {}", cookies(&held));
         let answer = visitor.get(path, &sent).await.unwrap();
@@ -223,8 +227,10 @@ async fn all_logins_of_a_browser_fit_into_three_kib() {
         // Nothing is deleted without need.
         assert!(held.len() > n.min(2), "{n}: {bytes}");
     }
-    // The newest one with the long path leads there.
-    let newest = held.iter().rev().find(|it| size(it) > 700).unwrap();
+    let long_ones = || held.iter().filter(|it| size(it) > 700);
+    assert!(long_ones().count() < held.len());
+    // One with the long path leads there.
+    let newest = long_ones().next_back().unwrap();
     let callback = newest.allow(&visitor, &stage.ada).await;
     let answer = visitor.get(&callback, &cookies(&held)).await.unwrap();
     assert_eq!(answer.header("location"), Some(long.as_str()));
