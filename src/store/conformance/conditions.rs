@@ -224,7 +224,7 @@ async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
     let sample = Sample::new(Family::Session);
     let writes = [sample.put(Condition::Present)];
     let found = rule.conflicts(&owner, &writes, None).await?;
-    rule.holds(found.fence.is_none(), "a fence that nobody stored")?;
+    rule.holds(found.fence.is_none(), "a fence that no write stored")?;
     let mark = rule.revoke(&owner, &[], LONG).await?;
     let later = Mark(mark.0.saturating_add(5));
     for admitted_at in [None, Some(later)] {

@@ -195,7 +195,7 @@ async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The life of a sign-in: its claim reads the mark, then somebody revokes, then it creates.
+/// A sign-in: its claim reads the mark, a revocation follows, and then it creates the session.
 async fn old_marks(store: &dyn Store) -> Result<(), Violation> {
     let text = "a mark from before a revocation is fenced, and a mark from after it is not";
     let (rule, owner) = (Rule::new(store, text), random_owner());

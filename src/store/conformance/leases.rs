@@ -22,7 +22,7 @@ pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     completed(store).await?;
     results(store).await?;
     completion_is_final(store).await?;
-    strangers(store).await?;
+    other_tokens(store).await?;
     released(store).await?;
     extended(store).await?;
     marks(store).await?;
@@ -73,24 +73,24 @@ async fn released(store: &dyn Store) -> Result<(), Violation> {
 fn settlements() -> [Settlement; 3] {
     [
         Settlement::Release,
-        done(&Bytes::from_static(b"stranger")),
+        done(&Bytes::from_static(b"other")),
         Settlement::Extend(Duration::ZERO),
     ]
 }
 
-async fn strangers(store: &dyn Store) -> Result<(), Violation> {
+async fn other_tokens(store: &dyn Store) -> Result<(), Violation> {
     let text = "a token that does not hold the lease settles nothing";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
-    let (holder, stranger) = (LeaseToken::random(), LeaseToken::random());
+    let (holder, other) = (LeaseToken::random(), LeaseToken::random());
     let result = Bytes::from_static(b"holder");
     rule.grants(&key, holder, LONG).await?;
     for settlement in settlements() {
-        rule.settles(&key, stranger, settlement, false).await?;
+        rule.settles(&key, other, settlement, false).await?;
         rule.is_held(&key, LONG).await?;
     }
     rule.settles(&key, holder, done(&result), true).await?;
     for settlement in settlements() {
-        rule.settles(&key, stranger, settlement, false).await?;
+        rule.settles(&key, other, settlement, false).await?;
         rule.is_done(&key, &result).await?;
     }
     Ok(())

@@ -84,7 +84,7 @@ impl Pacer {
         }
     }
 
-    /// Lets time pass whenever nobody runs any more. Does not end.
+    /// Lets time pass whenever no rule runs any more. Does not end.
     async fn drive(&self, pass: &impl AsyncFn(Duration)) {
         loop {
             self.changed.notified().await;

@@ -134,7 +134,7 @@ fn sign_in(owner: Owner, key: RecordKey) -> Job<Outcome> {
         let claim = lease_in(owner.namespace, LeaseFamily::Login);
         let granted = store.acquire(&claim, LeaseToken::random(), LONG).await?;
         let Acquired::Granted { mark } = granted else {
-            // Nobody else knows the random key.
+            // No other caller has this random key.
             return Ok(Outcome::Written(Written::Fenced));
         };
         let session = Sample::of(key, mark.0.to_be_bytes().to_vec().into());

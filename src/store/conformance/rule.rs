@@ -222,14 +222,14 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Requires that a stranger meets the lease as held, for at most `length`.
+    /// Requires that another token finds the lease held, for at most `length`.
     pub(super) async fn is_held(&self, key: &LeaseKey, length: Duration) -> Result<(), Violation> {
         let found = self.acquire(key, LeaseToken::random(), LONG).await?;
         let fits = matches!(found, Acquired::Held(left) if !left.is_zero() && left <= length);
         self.holds(fits, show_acquired(&found))
     }
 
-    /// Requires that a stranger meets the work as done.
+    /// Requires that another token finds the work done.
     pub(super) async fn is_done(&self, key: &LeaseKey, result: &Bytes) -> Result<(), Violation> {
         let found = self.acquire(key, LeaseToken::random(), LONG).await?;
         let fits = matches!(&found, Acquired::Done(it) if it == result);

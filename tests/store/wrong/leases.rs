@@ -145,7 +145,7 @@ impl Mutant for AnyToken {
 }
 
 #[tokio::test]
-async fn a_settlement_by_a_stranger_is_found() {
+async fn a_settlement_by_another_token_is_found() {
     let rule = "a token that does not hold the lease settles nothing";
     violates(AnyToken::default(), rule).await;
 }
