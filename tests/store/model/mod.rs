@@ -3,6 +3,7 @@
 //! [`run`] runs a sequence on any store. A failure names the seed, and
 //! `KYCPORT_MODEL_SEED=<seed>` runs that sequence alone.
 
+mod engines;
 mod leases;
 mod random;
 mod records;
