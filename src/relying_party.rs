@@ -51,7 +51,8 @@ impl RelyingParty {
     pub fn new(config: Config) -> Result<Self, SetupError> {
         #[cfg(feature = "metrics")]
         crate::observe::describe();
-        let http = HttpClient::new(config.deadlines, &config.trust)?;
+        let http = HttpClient::new(config.deadlines, config.trust.clone())?;
+        http.prepare(&config.oidc.metadata.discovery_url)?;
         let secrets = config.live_secrets();
         let oidc = OidcClient::new(
             config.oidc.clone(),

@@ -15,11 +15,13 @@ pub(crate) use trust::Trust;
 use std::{
     error::Error,
     io::{self, ErrorKind},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
+use reqwest::ClientBuilder;
 use url::Url;
 
 /// Why KYCPort could not be asked, or its answer could not be read.
@@ -81,33 +83,89 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// HTTP client of a relying party. Clones share the connections.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
-    /// A proxy that the environment names is used: it sees a tunnel, for all of it is HTTPS.
-    tunnelled: reqwest::Client,
-    /// For this machine, which no proxy knows, and whose plain HTTP none may see.
-    direct: reqwest::Client,
+    clients: Arc<Clients>,
     total: Duration,
 }
 
-impl HttpClient {
-    pub(crate) fn new(deadlines: Deadlines, trust: &Trust) -> Result<Self, TransportError> {
-        let builder = || {
-            trust
-                .apply(reqwest::Client::builder())
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                .connect_timeout(deadlines.connect)
-                .tls_version_min(reqwest::tls::Version::TLS_1_2)
-                .user_agent(concat!("kycport-rust/", env!("CARGO_PKG_VERSION")))
-        };
-        let build =
-            |builder: reqwest::ClientBuilder| builder.build().map_err(|_| TransportError::Request);
+/// Clients by destination. Those that speak TLS are made when they are first used, because reading
+/// the system's certificates takes tens of milliseconds.
+#[derive(Debug)]
+struct Clients {
+    trust: Trust,
+    connect: Duration,
+    /// For plain HTTP to a loopback address. It ignores proxies and has no certificates.
+    plain: reqwest::Client,
+    /// For HTTPS to a loopback address, which no proxy knows.
+    direct: OnceLock<reqwest::Client>,
+    /// For HTTPS to other hosts. A proxy that the environment names is used: it sees a tunnel.
+    tunnelled: OnceLock<reqwest::Client>,
+}
+
+impl Clients {
+    fn new(trust: Trust, connect: Duration) -> Result<Self, TransportError> {
         Ok(Self {
-            tunnelled: build(builder())?,
-            direct: build(builder().no_proxy())?,
+            plain: client(&Trust::Only(Vec::new()), connect, ClientBuilder::no_proxy)?,
+            trust,
+            connect,
+            direct: OnceLock::new(),
+            tunnelled: OnceLock::new(),
+        })
+    }
+
+    fn of(&self, url: &Url) -> Result<&reqwest::Client, TransportError> {
+        let is_loopback = is_loopback(url);
+        if is_loopback && url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        let made = if is_loopback {
+            &self.direct
+        } else {
+            &self.tunnelled
+        };
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let proxy = |builder: ClientBuilder| {
+            if is_loopback {
+                builder.no_proxy()
+            } else {
+                builder
+            }
+        };
+        let client = client(&self.trust, self.connect, proxy)?;
+        Ok(made.get_or_init(|| client))
+    }
+}
+
+fn client(
+    trust: &Trust,
+    connect: Duration,
+    proxy: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, TransportError> {
+    let builder = trust
+        .apply(reqwest::Client::builder())
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(connect)
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .user_agent(concat!("kycport-rust/", env!("CARGO_PKG_VERSION")));
+    proxy(builder).build().map_err(|_| TransportError::Request)
+}
+
+impl HttpClient {
+    pub(crate) fn new(deadlines: Deadlines, trust: Trust) -> Result<Self, TransportError> {
+        Ok(Self {
+            clients: Arc::new(Clients::new(trust, deadlines.connect)?),
             total: deadlines.total,
         })
+    }
+
+    /// Makes the client for this URL now, so that a failure to set up TLS is noticed at start.
+    pub(crate) fn prepare(&self, url: &Url) -> Result<(), TransportError> {
+        self.clients.of(url).map(|_| ())
     }
 
     /// How long a request may take, up to the answer's last byte.
@@ -148,11 +206,7 @@ impl HttpClient {
             return Err(TransportError::Insecure);
         }
         *request.timeout_mut() = Some(total);
-        let client = if is_loopback(request.url()) {
-            &self.direct
-        } else {
-            &self.tunnelled
-        };
+        let client = self.clients.of(request.url())?;
         let mut response = client.execute(request).await.map_err(|e| kind(&e))?;
         let status = response.status();
         if status.is_redirection() {

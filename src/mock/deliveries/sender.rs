@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, time::Duration};
 
 use axum::http::{HeaderMap, Method, header::RETRY_AFTER};
-use reqwest::{Client, Request, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Request, redirect::Policy};
 use url::Url;
 
 use super::{course::Pace, delivery::DeliveryOutcome, draft::Outgoing, slow};
@@ -11,8 +11,10 @@ use super::{course::Pace, delivery::DeliveryOutcome, draft::Outgoing, slow};
 /// The HTTP client of one runtime.
 #[derive(Default)]
 pub(in crate::mock) struct Sender {
-    /// Made when it is first needed: most mocks deliver nothing.
-    client: OnceCell<Option<Client>>,
+    /// Made when it is first used: most mocks deliver nothing.
+    plain: OnceCell<Option<Client>>,
+    /// Client for HTTPS. It reads the system's certificates, which takes its time.
+    tls: OnceCell<Option<Client>>,
 }
 
 /// How a delivery was answered.
@@ -43,7 +45,13 @@ impl Sender {
         if pace != Pace::Plain {
             return Answered::with(slow::send(url, &outgoing, pace, timeout).await);
         }
-        let Some(client) = self.client.get_or_init(client) else {
+        let client = if url.scheme() == "http" {
+            let plain = |builder: ClientBuilder| builder.tls_certs_only([]);
+            self.plain.get_or_init(|| client(plain))
+        } else {
+            self.tls.get_or_init(|| client(|builder| builder))
+        };
+        let Some(client) = client else {
             return Answered::with(DeliveryOutcome::NoConnection);
         };
         let mut request = Request::new(Method::POST, url.clone());
@@ -61,13 +69,13 @@ impl Sender {
 }
 
 /// No redirect, no proxy, and a connection each: an endpoint that was restarted is reached.
-fn client() -> Option<Client> {
+fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Option<Client> {
     let builder = Client::builder()
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
         .pool_max_idle_per_host(0);
-    builder.build().ok()
+    trust(builder).build().ok()
 }
 
 fn failure(error: &reqwest::Error) -> DeliveryOutcome {
