@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kycport::store::{
-    Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, RecordId, RecordKey,
-    Store, StoreError, Write, Written,
+    Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, RecordId,
+    RecordKey, Settlement, Store, StoreError, Write, Written,
 };
 
 /// Lifetime of what must outlive a test.
@@ -87,4 +87,40 @@ pub(crate) async fn write_and_read(
     let written = store.write(&owner, &writes, Some(Mark(0))).await;
     let read = store.read(&owner, &[writes[0].key]).await;
     (written.map(|_| ()), read.err())
+}
+
+/// Uses each operation of a store once. For a way to an engine that has passed the conformance suite
+/// by another way.
+pub(crate) async fn every_operation_works(store: &dyn Store) {
+    let owner = random_owner();
+    let key = create(store, &owner).await;
+    let other = create(store, &owner).await;
+    let listed = store.list(&owner, Family::Session, None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let rewritten = [put(key, Condition::Present), put(other, Condition::Absent)];
+    let written = store.write(&owner, &rewritten, Some(Mark(0))).await;
+    assert!(matches!(written.unwrap(), Written::Conflict(_)));
+
+    let (lease, token) = (random_event(), LeaseToken(random()));
+    let acquired = store.acquire(&lease, token, LONG).await.unwrap();
+    let Acquired::Granted { mark } = acquired else {
+        panic!("{acquired:?}");
+    };
+    let result = Bytes::from_static(b"result");
+    let done = Settlement::Done {
+        result: result.clone(),
+        keep_for: LONG,
+    };
+    assert!(store.settle(&lease, token, done).await.unwrap());
+    let again = store.acquire(&lease, LeaseToken(random()), LONG).await;
+    assert_eq!(again.unwrap(), Acquired::Done(result));
+
+    let fence = store.revoke(&owner, &REVOKED, LONG).await.unwrap();
+    assert!(fence > mark);
+    assert!(!has(store, &owner, key).await);
+    let late = [put(random_session(), Condition::Absent)];
+    let written = store.write(&owner, &late, Some(mark)).await.unwrap();
+    assert_eq!(written, Written::Fenced);
+    store.sweep(10).await.unwrap();
+    store.check().await.unwrap();
 }

@@ -169,7 +169,7 @@ DECLARE
     mark bigint;
     lease public.kycport_leases;
     moment timestamptz;
-    is_locked boolean;
+    may_take boolean;
 BEGIN
     PERFORM public.kycport_require_read_committed_1();
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO mark FROM public.kycport_marks;
@@ -184,23 +184,25 @@ BEGIN
             RETURN QUERY SELECT 0::bigint, mark, NULL::bytea;
             RETURN;
         END IF;
-        is_locked := false;
-        BEGIN
-            PERFORM set_config('lock_timeout', '300ms', true);
-            SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key FOR UPDATE;
-        EXCEPTION WHEN lock_not_available THEN
-            is_locked := true;
-        END;
-        IF is_locked THEN
-            SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key;
+        SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key;
+        moment := clock_timestamp();
+        -- Only a lease that the caller may take is locked. Whoever meets one that is done or held
+        -- neither waits for others nor makes them wait.
+        may_take := coalesce(lease.expires_at <= moment OR lease.held_until <= moment
+            OR (lease.token = lease_token AND lease.held_until IS NOT NULL), false);
+        IF may_take THEN
+            BEGIN
+                PERFORM set_config('lock_timeout', '300ms', true);
+                SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key FOR UPDATE;
+            EXCEPTION WHEN lock_not_available THEN
+                -- Another caller takes it, or settles it in a transaction.
+                RETURN QUERY SELECT 1::bigint, greatest(1000, ceil(extract(epoch FROM
+                    lease.held_until - moment) * 1000)::bigint), NULL::bytea;
+                RETURN;
+            END;
+            moment := clock_timestamp();
         END IF;
         CONTINUE WHEN lease.key IS NULL;
-        moment := clock_timestamp();
-        IF is_locked THEN
-            RETURN QUERY SELECT 1::bigint, greatest(1000, ceil(extract(epoch FROM
-                lease.held_until - moment) * 1000)::bigint), NULL::bytea;
-            RETURN;
-        END IF;
         IF lease.expires_at > moment AND lease.held_until IS NULL THEN
             RETURN QUERY SELECT 2::bigint, 0::bigint, lease.result;
             RETURN;
@@ -210,6 +212,7 @@ BEGIN
                 lease.held_until - moment) * 1000)::bigint, NULL::bytea;
             RETURN;
         END IF;
+        CONTINUE WHEN NOT may_take;
         UPDATE public.kycport_leases
             SET token = lease_token, held_until = moment + length * interval '1 millisecond',
                 expires_at = moment + (length + late) * interval '1 millisecond', result = ''

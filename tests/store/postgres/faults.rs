@@ -97,7 +97,7 @@ async fn a_pool_without_a_free_connection_means_busy() {
     let url = database(server).await;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_millis(50));
+        .acquire_timeout(Duration::from_secs(1));
     let pool = pool.connect(&url).await.unwrap();
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
