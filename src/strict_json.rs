@@ -1,6 +1,6 @@
 //! JSON objects in which no name stands twice (RFC 8725 section 3.7, RFC 7515 section 4).
 
-use std::{borrow::Cow, collections::HashSet, fmt, str};
+use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData, str};
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,79 +8,189 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Up to so many names are compared one by one. With more, that would take time by the square of
-/// what a stranger sends, and they are hashed.
+/// Maximum number of names outside [`Names`] that are compared one by one. More would take time by
+/// the square of what a stranger sends, and are hashed instead.
 const FEW: usize = 32;
 
+/// The names that a reader looks up, each with a place of its own.
+pub(crate) trait Names: Copy + 'static {
+    const ALL: &'static [Self];
+
+    fn of(name: &str) -> Option<Self>;
+
+    fn as_str(self) -> &'static str;
+
+    fn place(self) -> usize;
+}
+
+/// Defines an enum of names and implements [`Names`] for it.
+macro_rules! names {
+    (
+        $(#[$about:meta])*
+        $vis:vis enum $Name:ident { $($Variant:ident = $text:path,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $Name {
+            $($Variant,)*
+        }
+
+        impl $crate::strict_json::Names for $Name {
+            const ALL: &'static [Self] = &[$(Self::$Variant,)*];
+
+            fn of(name: &str) -> Option<Self> {
+                Some(match name {
+                    $($text => Self::$Variant,)*
+                    _ => return None,
+                })
+            }
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $text,)*
+                }
+            }
+
+            fn place(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+pub(crate) use names;
+
 /// Reads a JSON object, refusing duplicate names at every depth.
-pub(crate) fn object(bytes: &[u8]) -> Option<Object<'_>> {
+pub(crate) fn object<N: Names>(bytes: &[u8]) -> Option<Object<'_, N>> {
     // Once for all of it, which is faster than string by string.
     let text = str::from_utf8(bytes).ok()?;
     serde_json::from_str(text).ok()
 }
 
-/// The outermost object. It has a dozen members, each of which is looked for once and taken out: a
-/// list does that in less time than a tree.
-pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Value)>);
+/// Reads a JSON object of which no name is looked up.
+pub(crate) fn map(bytes: &[u8]) -> Option<Map<String, Value>> {
+    object::<NoName>(bytes).map(Object::rest)
+}
 
-impl Object<'_> {
-    pub(crate) fn contains(&self, name: &str) -> bool {
+/// The outermost object. The members that are looked up are found by their place, which takes less
+/// time than a tree or a hash map.
+pub(crate) struct Object<'a, N: Names> {
+    /// By the place of the name. On the heap, for the object is moved more than once.
+    known: Vec<Option<Json<'a>>>,
+    names: PhantomData<N>,
+    others: Vec<(Cow<'a, str>, Json<'a>)>,
+}
+
+/// Value of a member. A text borrows from the input unless it is written with escapes, so that
+/// reading a text which is only compared allocates nothing.
+pub(crate) enum Json<'a> {
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+impl Json<'_> {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::Other(value) => value,
+        }
+    }
+}
+
+impl<'a, N: Names> Object<'a, N> {
+    pub(crate) fn contains(&self, name: N) -> bool {
         self.get(name).is_some()
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        let member = self.0.iter().find(|(own, _)| own == name)?;
-        Some(&member.1)
+    pub(crate) fn get(&self, name: N) -> Option<&Json<'a>> {
+        self.known.get(name.place())?.as_ref()
     }
 
-    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(own, _)| own == name)?;
-        Some(self.0.swap_remove(at).1)
+    pub(crate) fn take(&mut self, name: N) -> Option<Json<'a>> {
+        self.known.get_mut(name.place())?.take()
     }
 
-    /// What nobody took.
+    /// Returns the members that were not taken.
     pub(crate) fn rest(self) -> Map<String, Value> {
-        let owned = self.0.into_iter();
-        owned
-            .map(|(name, value)| (name.into_owned(), value))
-            .collect()
+        let mut rest = Map::new();
+        for (name, value) in N::ALL.iter().zip(self.known) {
+            if let Some(value) = value {
+                rest.insert(name.as_str().to_owned(), value.into_value());
+            }
+        }
+        for (name, value) in self.others {
+            rest.insert(name.into_owned(), value.into_value());
+        }
+        rest
     }
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
+#[derive(Clone, Copy)]
+enum NoName {}
+
+impl Names for NoName {
+    const ALL: &'static [Self] = &[];
+
+    fn of(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {}
+    }
+
+    fn place(self) -> usize {
+        match self {}
+    }
+}
+
+impl<'de, N: Names> Deserialize<'de> for Object<'de, N> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(ObjectVisitor)
+        from.deserialize_map(ObjectVisitor(PhantomData))
     }
 }
 
-struct ObjectVisitor;
+struct ObjectVisitor<N>(PhantomData<N>);
 
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object<'de>;
+impl<'de, N: Names> Visitor<'de> for ObjectVisitor<N> {
+    type Value = Object<'de, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object without duplicate names")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, Value)> = Vec::with_capacity(FEW / 2);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de, N>, A::Error> {
+        let twice = || A::Error::custom("a name stands twice");
+        let mut known = Vec::new();
+        known.resize_with(N::ALL.len(), || None);
+        let mut others: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
         let mut many = HashSet::new();
         while let Some(Name(name)) = map.next_key()? {
-            if members.len() == FEW {
-                many.extend(members.iter().map(|(name, _)| name.clone()));
+            let place = N::of(&name).map(N::place);
+            if let Some(place) = place.and_then(|at| known.get_mut(at)) {
+                if place.replace(map.next_value()?).is_some() {
+                    return Err(twice());
+                }
+                continue;
             }
-            let twice = if members.len() < FEW {
-                members.iter().any(|(own, _)| *own == name)
+            if others.len() == FEW {
+                many.extend(others.iter().map(|(name, _)| name.clone()));
+            }
+            let is_new = if others.len() < FEW {
+                others.iter().all(|(own, _)| *own != name)
             } else {
-                !many.insert(name.clone())
+                many.insert(name.clone())
             };
-            if twice {
-                return Err(A::Error::custom("a name stands twice"));
+            if !is_new {
+                return Err(twice());
             }
-            let Strict(value) = map.next_value()?;
-            members.push((name, value));
+            others.push((name, map.next_value()?));
         }
-        Ok(Object(members))
+        Ok(Object {
+            known,
+            names: PhantomData,
+            others,
+        })
     }
 }
 
@@ -111,6 +221,60 @@ impl<'de> Visitor<'de> for NameVisitor {
     }
 }
 
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(JsonVisitor)
+    }
+}
+
+/// Reads a text without copying it, and everything else as [`StrictVisitor`] does.
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        StrictVisitor.expecting(f)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Json<'de>, E> {
+        StrictVisitor.visit_unit().map(Json::Other)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Json<'de>, E> {
+        StrictVisitor.visit_bool(value).map(Json::Other)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Json<'de>, E> {
+        StrictVisitor.visit_i64(value).map(Json::Other)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Json<'de>, E> {
+        StrictVisitor.visit_u64(value).map(Json::Other)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Json<'de>, E> {
+        StrictVisitor.visit_f64(value).map(Json::Other)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Json<'de>, A::Error> {
+        StrictVisitor.visit_seq(seq).map(Json::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Json<'de>, A::Error> {
+        StrictVisitor.visit_map(map).map(Json::Other)
+    }
+}
+
+/// A value below the outermost object.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -173,69 +337,4 @@ impl<'de> Visitor<'de> for StrictVisitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::object;
-
-    /// An object of so many names, and one of them (they count from 1) again.
-    fn many_names(names: usize, again: usize) -> String {
-        let again = (again > 0).then_some(again);
-        let members = (1..=names).chain(again).map(|n| format!("\"n{n}\":0"));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-    }
-
-    #[test]
-    fn a_member_is_found_taken_once_and_left_if_nobody_takes_it() {
-        let mut object = object(br#"{"a":1,"b":null,"c":"x"}"#).unwrap();
-        assert!(object.contains("a") && object.contains("b") && !object.contains("d"));
-        assert_eq!(object.get("c"), Some(&json!("x")));
-        assert_eq!(object.take("a"), Some(json!(1)));
-        assert_eq!(object.take("a"), None);
-        assert_eq!(json!(object.rest()), json!({"b": null, "c": "x"}));
-    }
-
-    #[test]
-    fn every_value_reads_as_it_stands() {
-        let json =
-            r#"{"a":[-1,1.5,1,18446744073709551615,true,null],"b":"\u00e9","c":{"d":[]},"e":-7}"#;
-        let whole: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert_eq!(json!(object(json.as_bytes()).unwrap().rest()), whole);
-    }
-
-    #[test]
-    fn only_objects_without_duplicates() {
-        // case 76
-        for (json, accepted) in [
-            (
-                r#"{"a":1,"b":[{"a":1}],"c":null,"d":1.5,"e":-1,"f":true}"#.to_owned(),
-                true,
-            ),
-            (r"{}".to_owned(), true),
-            (r#"{"a":1,"a":1}"#.to_owned(), false),
-            (r#"{"a":1,"\u0061":1}"#.to_owned(), false),
-            (r#"{"x":{"a":1,"a":2}}"#.to_owned(), false),
-            (r#"{"x":[{"a":1,"a":2}]}"#.to_owned(), false),
-            (many_names(31, 0), true),
-            (many_names(31, 31), false),
-            (many_names(32, 32), false),
-            (many_names(33, 1), false),
-            (many_names(33, 33), false),
-            (many_names(500, 0), true),
-            (many_names(500, 32), false),
-            (many_names(500, 33), false),
-            (many_names(500, 500), false),
-            ("[]".to_owned(), false),
-            ("null".to_owned(), false),
-            (String::new(), false),
-            ("{} {}".to_owned(), false),
-            (
-                format!("{{\"a\":{}1{}}}", "[".repeat(9999), "]".repeat(9999)),
-                false,
-            ),
-        ] {
-            assert_eq!(object(json.as_bytes()).is_some(), accepted, "{json:.60}");
-        }
-        assert!(object(b"{\"a\":\"\xff\"}").is_none());
-    }
-}
+mod tests;

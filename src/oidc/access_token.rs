@@ -1,17 +1,17 @@
 //! The access token, `at+jwt`: what it must say (RFC 9068 section 4), and what it said.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
 use super::{
     algorithm::AlgorithmNames,
-    claims::{Claims, Common, refuse},
+    claims::{Claim, Claims, Common, refuse},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
 };
-use crate::{clock::Timestamp, wire::claims};
+use crate::clock::Timestamp;
 
 /// What an access token must say to be believed.
 #[derive(Debug, Clone)]
@@ -118,24 +118,24 @@ pub(super) fn judge(
         skew: expected.skew,
         now,
     })?;
-    let client_id = payload.text(claims::CLIENT_ID)?;
-    let jti = payload.text(claims::JTI)?;
+    let client_id = payload.text(Claim::ClientId)?;
+    let jti = payload.text(Claim::Jti)?;
     if expected.profile == AccessTokenProfile::Rfc9068 {
         if client_id.is_none() {
-            return Err(refuse(claims::CLIENT_ID, ClaimProblem::Missing));
+            return Err(refuse(Claim::ClientId, ClaimProblem::Missing));
         }
         if jti.is_none() {
-            return Err(refuse(claims::JTI, ClaimProblem::Missing));
+            return Err(refuse(Claim::Jti, ClaimProblem::Missing));
         }
     }
     if client_id.is_some_and(|client| client != expected.client_id) {
-        return Err(refuse(claims::CLIENT_ID, ClaimProblem::Mismatch));
+        return Err(refuse(Claim::ClientId, ClaimProblem::Mismatch));
     }
-    if jti.as_ref().is_some_and(String::is_empty) {
-        return Err(refuse(claims::JTI, ClaimProblem::Mistyped));
+    if jti.as_ref().is_some_and(|jti| jti.is_empty()) {
+        return Err(refuse(Claim::Jti, ClaimProblem::Mistyped));
     }
     let scopes = payload
-        .text(claims::SCOPE)?
+        .text(Claim::Scope)?
         .unwrap_or_default()
         .split(' ')
         .filter(|scope| !scope.is_empty())
@@ -146,7 +146,7 @@ pub(super) fn judge(
         subject: common.subject,
         issued_at: common.issued_at,
         expires_at: common.expires_at,
-        jti,
+        jti: jti.map(Cow::into_owned),
         scopes,
         other: payload.rest(),
     })

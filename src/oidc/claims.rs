@@ -1,11 +1,46 @@
 //! Reading claims by type, and the rules that both tokens share.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use serde::de::{
+    DeserializeOwned,
+    value::{Error as Unreadable, StrDeserializer},
+};
 use serde_json::{Map, Value};
 
 use super::refusal::{ClaimProblem, TokenRefusal};
-use crate::{clock::Timestamp, secret::constant_time_eq, strict_json::Object, wire::claims};
+use crate::{
+    clock::Timestamp,
+    secret::constant_time_eq,
+    strict_json::{Json, Names as _, Object, names},
+    wire::claims,
+};
+
+names! {
+    /// The claims that are understood.
+    pub(super) enum Claim {
+        Iss = claims::ISS,
+        Sub = claims::SUB,
+        Aud = claims::AUD,
+        Azp = claims::AZP,
+        Exp = claims::EXP,
+        Iat = claims::IAT,
+        Nbf = claims::NBF,
+        Jti = claims::JTI,
+        Nonce = claims::NONCE,
+        AuthTime = claims::AUTH_TIME,
+        Acr = claims::ACR,
+        AtHash = claims::AT_HASH,
+        ClientId = claims::CLIENT_ID,
+        Scope = claims::SCOPE,
+        Email = claims::EMAIL,
+        EmailVerified = claims::EMAIL_VERIFIED,
+        Name = claims::NAME,
+        KycStatus = claims::KYC_STATUS,
+        KycTier = claims::KYC_TIER,
+        AmlClear = claims::AML_CLEAR,
+    }
+}
 
 /// The longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
 const MAX_SUBJECT_BYTES: usize = 255;
@@ -31,10 +66,10 @@ pub(super) struct CommonClaims {
 }
 
 /// The payload while it is judged: each claim that is understood is taken out.
-pub(super) struct Claims<'a>(Object<'a>);
+pub(super) struct Claims<'a>(Object<'a, Claim>);
 
 impl<'a> Claims<'a> {
-    pub(super) fn new(payload: Object<'a>) -> Self {
+    pub(super) fn new(payload: Object<'a, Claim>) -> Self {
         Self(payload)
     }
 
@@ -55,36 +90,36 @@ impl<'a> Claims<'a> {
             now,
             ..
         } = *expected;
-        let issuer = self.required_text(claims::ISS)?;
+        let issuer = self.required_text(Claim::Iss)?;
         if issuer != expected.issuer {
-            return Err(refuse(claims::ISS, ClaimProblem::Mismatch));
+            return Err(refuse(Claim::Iss, ClaimProblem::Mismatch));
         }
         self.judge_audience(client_id)?;
-        if let Some(party) = self.text(claims::AZP)?
+        if let Some(party) = self.text(Claim::Azp)?
             && party != client_id
         {
-            return Err(refuse(claims::AZP, ClaimProblem::Mismatch));
+            return Err(refuse(Claim::Azp, ClaimProblem::Mismatch));
         }
-        let expires_at = self.required_time(claims::EXP)?;
+        let expires_at = self.required_time(Claim::Exp)?;
         if now >= expires_at.saturating_add(skew) {
-            return Err(refuse(claims::EXP, ClaimProblem::Past));
+            return Err(refuse(Claim::Exp, ClaimProblem::Past));
         }
-        if let Some(not_before) = self.time(claims::NBF)?
+        if let Some(not_before) = self.time(Claim::Nbf)?
             && not_before > now.saturating_add(skew)
         {
-            return Err(refuse(claims::NBF, ClaimProblem::Future));
+            return Err(refuse(Claim::Nbf, ClaimProblem::Future));
         }
-        let issued_at = self.required_time(claims::IAT)?;
+        let issued_at = self.required_time(Claim::Iat)?;
         if issued_at > now.saturating_add(skew) {
-            return Err(refuse(claims::IAT, ClaimProblem::Future));
+            return Err(refuse(Claim::Iat, ClaimProblem::Future));
         }
-        let subject = self.required_text(claims::SUB)?;
+        let subject = self.required_text(Claim::Sub)?;
         if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES {
-            return Err(refuse(claims::SUB, ClaimProblem::Mistyped));
+            return Err(refuse(Claim::Sub, ClaimProblem::Mistyped));
         }
         Ok(CommonClaims {
-            issuer,
-            subject,
+            issuer: issuer.into_owned(),
+            subject: subject.into_owned(),
             issued_at,
             expires_at: expires_at.min(now.saturating_add(MAX_LIFETIME)),
         })
@@ -92,69 +127,74 @@ impl<'a> Claims<'a> {
 
     /// The client, alone: a token for others besides is not for us (K30).
     fn judge_audience(&mut self, client_id: &str) -> Result<(), TokenRefusal> {
-        let matches = match self.0.take(claims::AUD) {
-            None => return Err(refuse(claims::AUD, ClaimProblem::Missing)),
-            Some(Value::String(one)) => one == client_id,
-            Some(Value::Array(several)) => {
+        let matches = match self.0.take(Claim::Aud) {
+            None => return Err(refuse(Claim::Aud, ClaimProblem::Missing)),
+            Some(Json::Text(one)) => one == client_id,
+            Some(Json::Other(Value::Array(several))) => {
                 matches!(several.as_slice(), [Value::String(one)] if one == client_id)
             }
-            Some(_) => return Err(refuse(claims::AUD, ClaimProblem::Mistyped)),
+            Some(_) => return Err(refuse(Claim::Aud, ClaimProblem::Mistyped)),
         };
         if matches {
             Ok(())
         } else {
-            Err(refuse(claims::AUD, ClaimProblem::Mismatch))
+            Err(refuse(Claim::Aud, ClaimProblem::Mismatch))
         }
     }
 
-    pub(super) fn judge_equal(
-        &mut self,
-        name: &'static str,
-        expected: &str,
-    ) -> Result<(), TokenRefusal> {
-        if constant_time_eq(&self.required_text(name)?, expected) {
+    pub(super) fn judge_equal(&mut self, claim: Claim, expected: &str) -> Result<(), TokenRefusal> {
+        if constant_time_eq(&self.required_text(claim)?, expected) {
             Ok(())
         } else {
-            Err(refuse(name, ClaimProblem::Mismatch))
+            Err(refuse(claim, ClaimProblem::Mismatch))
         }
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, TokenRefusal> {
-        match self.0.take(name) {
+    pub(super) fn text(&mut self, claim: Claim) -> Result<Option<Cow<'a, str>>, TokenRefusal> {
+        match self.0.take(claim) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(refuse(name, ClaimProblem::Mistyped)),
+            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(Json::Other(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
         }
     }
 
-    pub(super) fn required_text(&mut self, name: &'static str) -> Result<String, TokenRefusal> {
-        self.text(name)?.ok_or(refuse(name, ClaimProblem::Missing))
+    pub(super) fn required_text(&mut self, claim: Claim) -> Result<Cow<'a, str>, TokenRefusal> {
+        self.text(claim)?
+            .ok_or(refuse(claim, ClaimProblem::Missing))
     }
 
     /// A whole number of seconds from 1970 on. `NumericDate` would allow a fraction; no issuer
     /// that is known to be meant here sends one, and what is odd is refused.
-    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, TokenRefusal> {
-        match self.0.take(name) {
+    pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenRefusal> {
+        match self.0.take(claim) {
             None => Ok(None),
-            Some(value) => value
+            Some(Json::Other(value)) => value
                 .as_i64()
                 .filter(|seconds| *seconds >= 0)
                 .map(|seconds| Some(Timestamp::from_unix(seconds)))
-                .ok_or(refuse(name, ClaimProblem::Mistyped)),
+                .ok_or(refuse(claim, ClaimProblem::Mistyped)),
+            Some(Json::Text(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
         }
     }
 
-    fn required_time(&mut self, name: &'static str) -> Result<Timestamp, TokenRefusal> {
-        self.time(name)?.ok_or(refuse(name, ClaimProblem::Missing))
+    fn required_time(&mut self, claim: Claim) -> Result<Timestamp, TokenRefusal> {
+        self.time(claim)?
+            .ok_or(refuse(claim, ClaimProblem::Missing))
     }
 
     /// A claim that informs and decides nothing about the token: of another type, it reads as
     /// absent, which means "not known" (K31).
-    pub(super) fn informative<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        serde_json::from_value(self.0.take(name)?).ok()
+    pub(super) fn informative<T: DeserializeOwned>(&mut self, claim: Claim) -> Option<T> {
+        match self.0.take(claim)? {
+            Json::Text(text) => T::deserialize(StrDeserializer::<Unreadable>::new(&text)).ok(),
+            Json::Other(value) => serde_json::from_value(value).ok(),
+        }
     }
 }
 
-pub(super) fn refuse(name: &'static str, problem: ClaimProblem) -> TokenRefusal {
-    TokenRefusal::Claim { name, problem }
+pub(super) fn refuse(claim: Claim, problem: ClaimProblem) -> TokenRefusal {
+    TokenRefusal::Claim {
+        name: claim.as_str(),
+        problem,
+    }
 }

@@ -46,6 +46,7 @@ struct Inner {
     token_endpoint: TokenEndpoint,
     http: HttpClient,
     provider: Provider,
+    expected_access_token: ExpectedAccessToken,
     clock: Arc<dyn Clock>,
 }
 
@@ -62,6 +63,12 @@ impl OidcClient {
             settings.algorithm_names,
             Arc::clone(&clock),
         );
+        let expected_access_token = ExpectedAccessToken {
+            profile: settings.access_token_profile,
+            skew: settings.skew,
+            algorithm_names: settings.algorithm_names,
+            ..ExpectedAccessToken::new(settings.issuer.clone(), settings.client_id.clone())
+        };
         let settings = Arc::new(settings);
         let token_endpoint = TokenEndpoint {
             settings: Arc::clone(&settings),
@@ -74,6 +81,7 @@ impl OidcClient {
             token_endpoint,
             http,
             provider,
+            expected_access_token,
             clock,
         }))
     }
@@ -202,15 +210,9 @@ impl OidcClient {
     /// [`VerifyError::Refused`] if the token is not believed, [`VerifyError::Provider`] if the keys
     /// are not to be had.
     pub async fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
-        let settings = &self.0.settings;
-        let expected = ExpectedAccessToken {
-            profile: settings.access_token_profile,
-            skew: settings.skew,
-            algorithm_names: settings.algorithm_names,
-            ..ExpectedAccessToken::new(settings.issuer.clone(), settings.client_id.clone())
-        };
         let payload = self.signed_payload(token, TokenKind::AccessToken).await?;
-        let judged = access_token::judge(&payload, &expected, self.0.clock.now());
+        let expected = &self.0.expected_access_token;
+        let judged = access_token::judge(&payload, expected, self.0.clock.now());
         judged.map_err(|refusal| refused(TokenKind::AccessToken, refusal))
     }
 

@@ -1,6 +1,6 @@
 //! The ID token: what it must say (OpenID Connect Core 1.0 section 3.1.3.7), and what it said.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha512};
 
 use super::{
     algorithm::AlgorithmNames,
-    claims::{Claims, Common, refuse},
+    claims::{Claim, Claims, Common, refuse},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
     refusal::{ClaimProblem, TokenKind, TokenRefusal},
@@ -16,10 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     secret::Secret,
-    wire::{
-        claims,
-        kyc::{KycStatus, KycTier},
-    },
+    wire::kyc::{KycStatus, KycTier},
 };
 
 /// How old an ID token may be when it arrives, less the skew. It is made when the code is
@@ -138,19 +135,19 @@ pub(super) fn judge(
         .saturating_sub(MAX_AGE_ON_ARRIVAL)
         .saturating_sub(expected.skew);
     if common.issued_at < oldest {
-        return Err(refuse(claims::IAT, ClaimProblem::Past));
+        return Err(refuse(Claim::Iat, ClaimProblem::Past));
     }
     if let Some(nonce) = &expected.nonce {
-        payload.judge_equal(claims::NONCE, nonce.expose())?;
+        payload.judge_equal(Claim::Nonce, nonce.expose())?;
     }
-    if let Some(hash) = payload.text(claims::AT_HASH)? {
+    if let Some(hash) = payload.text(Claim::AtHash)? {
         judge_access_token_hash(&hash, expected.access_token.as_ref())?;
     }
-    let auth_time = payload.time(claims::AUTH_TIME)?;
+    let auth_time = payload.time(Claim::AuthTime)?;
     if let Some(max_age) = expected.max_age {
         judge_auth_time(auth_time, max_age, expected.skew, now)?;
     }
-    let acr = payload.text(claims::ACR)?;
+    let acr = payload.text(Claim::Acr)?;
     if let Some(required) = &expected.acr {
         judge_acr(acr.as_deref(), required)?;
     }
@@ -160,13 +157,13 @@ pub(super) fn judge(
         issued_at: common.issued_at,
         expires_at: common.expires_at,
         auth_time,
-        acr,
-        email: payload.informative(claims::EMAIL),
-        email_verified: payload.informative(claims::EMAIL_VERIFIED),
-        name: payload.informative(claims::NAME),
-        kyc_status: payload.informative(claims::KYC_STATUS),
-        kyc_tier: payload.informative(claims::KYC_TIER),
-        aml_clear: payload.informative(claims::AML_CLEAR),
+        acr: acr.map(Cow::into_owned),
+        email: payload.informative(Claim::Email),
+        email_verified: payload.informative(Claim::EmailVerified),
+        name: payload.informative(Claim::Name),
+        kyc_status: payload.informative(Claim::KycStatus),
+        kyc_tier: payload.informative(Claim::KycTier),
+        aml_clear: payload.informative(Claim::AmlClear),
         other: payload.rest(),
     })
 }
@@ -184,7 +181,7 @@ fn judge_access_token_hash(hash: &str, access_token: Option<&Secret>) -> Result<
     if matches {
         Ok(())
     } else {
-        Err(refuse(claims::AT_HASH, ClaimProblem::Mismatch))
+        Err(refuse(Claim::AtHash, ClaimProblem::Mismatch))
     }
 }
 
@@ -195,25 +192,25 @@ fn judge_auth_time(
     now: Timestamp,
 ) -> Result<(), TokenRefusal> {
     let Some(auth_time) = auth_time else {
-        return Err(refuse(claims::AUTH_TIME, ClaimProblem::Missing));
+        return Err(refuse(Claim::AuthTime, ClaimProblem::Missing));
     };
     if auth_time > now.saturating_add(skew) {
-        return Err(refuse(claims::AUTH_TIME, ClaimProblem::Future));
+        return Err(refuse(Claim::AuthTime, ClaimProblem::Future));
     }
     if now > auth_time.saturating_add(max_age).saturating_add(skew) {
-        return Err(refuse(claims::AUTH_TIME, ClaimProblem::Past));
+        return Err(refuse(Claim::AuthTime, ClaimProblem::Past));
     }
     Ok(())
 }
 
 fn judge_acr(acr: Option<&str>, required: &KycTier) -> Result<(), TokenRefusal> {
     let Some(acr) = acr else {
-        return Err(refuse(claims::ACR, ClaimProblem::Missing));
+        return Err(refuse(Claim::Acr, ClaimProblem::Missing));
     };
     let Ok(met) = acr.parse::<KycTier>();
     if met.satisfies(required) {
         Ok(())
     } else {
-        Err(refuse(claims::ACR, ClaimProblem::Insufficient))
+        Err(refuse(Claim::Acr, ClaimProblem::Insufficient))
     }
 }

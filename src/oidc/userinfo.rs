@@ -8,16 +8,16 @@ use http::{
 };
 use url::Url;
 
-use super::{claims::Claims, provider::ProviderError};
+use super::{
+    claims::{Claim, Claims},
+    provider::ProviderError,
+};
 use crate::{
     clock::Timestamp,
     http::{HttpClient, TransportError},
     secret::Secret,
     strict_json,
-    wire::{
-        claims,
-        kyc::{KycStatus, KycTier},
-    },
+    wire::kyc::{KycStatus, KycTier},
 };
 
 /// The largest answer that is read, in bytes.
@@ -112,19 +112,19 @@ pub(super) async fn fetch(
     let object = strict_json::object(&answer.body).ok_or(UserinfoError::InvalidAnswer)?;
     let mut said = Claims::new(object);
     let about = said
-        .required_text(claims::SUB)
+        .required_text(Claim::Sub)
         .map_err(|_| UserinfoError::InvalidAnswer)?;
     if about != subject {
         return Err(UserinfoError::OtherSubject);
     }
     Ok(Userinfo {
-        subject: about,
-        email: said.informative(claims::EMAIL),
-        email_verified: said.informative(claims::EMAIL_VERIFIED),
-        name: said.informative(claims::NAME),
-        kyc_status: said.informative(claims::KYC_STATUS),
-        kyc_tier: said.informative(claims::KYC_TIER),
-        aml_clear: said.informative(claims::AML_CLEAR),
+        subject: about.into_owned(),
+        email: said.informative(Claim::Email),
+        email_verified: said.informative(Claim::EmailVerified),
+        name: said.informative(Claim::Name),
+        kyc_status: said.informative(Claim::KycStatus),
+        kyc_tier: said.informative(Claim::KycTier),
+        aml_clear: said.informative(Claim::AmlClear),
         asked_at: now,
     })
 }

@@ -91,6 +91,21 @@ impl Assessor {
         {
             return Ok(known.clone());
         }
+        // In an allocation of its own: each guarded request makes the future of this function, and
+        // few of them ask.
+        self.ask(live, requirement, freshness, arrived, max_age)
+            .boxed()
+            .await
+    }
+
+    async fn ask(
+        &self,
+        live: &LiveSession,
+        requirement: &Requirement,
+        freshness: Freshness,
+        arrived: Timestamp,
+        max_age: Duration,
+    ) -> Result<Assurance, Lack> {
         let person = self.assurances.person(&live.session.subject);
         let mut asked = match freshness {
             Freshness::Cached => {

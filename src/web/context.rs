@@ -13,6 +13,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Parts};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
@@ -214,9 +215,13 @@ impl RequestContext {
         let Some(key) = self.session_key() else {
             return Ok(None);
         };
+        if let Some(loaded) = self.0.session.get() {
+            return loaded.clone();
+        }
+        // In an allocation of its own, so that the futures that contain this one stay small.
         self.0
             .session
-            .get_or_init(|| self.sessions().load(key))
+            .get_or_init(|| self.sessions().load(key).boxed())
             .await
             .clone()
     }

@@ -101,8 +101,8 @@ impl EventReader {
     /// [`Unreadable`]: KYCPort sent it, so it will be as unreadable next time. An event of a type that
     /// is not known need not say whom it is about.
     pub fn read(&self, delivery: &Verified) -> Result<Event, Unreadable> {
-        let object = strict_json::object(delivery.body()).ok_or(Unreadable::NotJson)?;
-        let body = Value::Object(object.rest());
+        let object = strict_json::map(delivery.body()).ok_or(Unreadable::NotJson)?;
+        let body = Value::Object(object);
         let places = &self.pointers;
 
         let id = find(&body, &places.id)

@@ -7,6 +7,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
+
 use super::{
     id::SessionId,
     key::SessionKey,
@@ -430,6 +432,11 @@ impl KeptSessions {
         if now.since(live.last_used) < TOUCH_INTERVAL {
             return;
         }
+        // In an allocation of its own, which most requests do not need.
+        self.record_use(live, now).boxed().await;
+    }
+
+    async fn record_use(&self, live: &LiveSession, now: Timestamp) {
         let id = live.id.record_id();
         // The record is kept as long as the session, though the session may be idle before: an
         // activity that is missing would make a session in use look idle.
