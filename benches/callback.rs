@@ -251,7 +251,7 @@ impl Stage {
         let request = format!(
             "GET {target} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\naccept: text/html\r\n\r\n"
         );
-        let mut buffer = [0; 32 * 1024];
+        let mut buffer = vec![0; 32 * 1024];
         let mut got = 0;
         let start = Instant::now();
         self.socket.write_all(request.as_bytes()).await.unwrap();

@@ -1,6 +1,8 @@
-//! Cost of a guard: a route with `SignedIn`, and the same route with `require(KycTier::T2)` and a
-//! latest assurance that is known. Batches of the two take turns within one run, so that whatever
-//! slows the machine slows both. Each round gives one ratio; the median of the ratios counts.
+//! Cost of a guard: a route with `SignedIn`, the same route with a layer that does nothing, and with
+//! `require(KycTier::T2)` and a latest assurance that is known. Batches of the three take turns
+//! within one run, so that whatever slows the machine slows all. Each round gives the ratios to the
+//! route without a layer; the median of the ratios counts. What the layer that does nothing costs is
+//! axum's: it wraps each layer of a route in a service of its own.
 
 #![expect(
     clippy::disallowed_methods,
@@ -16,12 +18,17 @@
 
 use std::time::{Duration, Instant};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{Route, get},
+};
 use http::{Request, header::COOKIE};
 use kycport::{
     KycTier, RelyingParty, RunningApp, SignedIn,
     mock::{Endpoint, MockIssuer},
 };
+use tower_layer::layer_fn;
 use tower_service::Service as _;
 
 #[path = "shared/wire.rs"]
@@ -33,7 +40,7 @@ const ROUNDS: usize = 200;
 const BATCH: u32 = 200;
 /// Rounds that warm up and do not count.
 const WARM_UP: usize = 20;
-const PATHS: [&str; 2] = ["/plain", "/guarded"];
+const PATHS: [&str; 3] = ["/plain", "/layer", "/guarded"];
 
 /// The app, and the cookie of a session in it.
 struct Stage {
@@ -53,6 +60,7 @@ async fn main() {
         let times = [
             in_process(&stage, PATHS[0]).await,
             in_process(&stage, PATHS[1]).await,
+            in_process(&stage, PATHS[2]).await,
         ];
         if round >= WARM_UP {
             rounds.push(times);
@@ -63,10 +71,15 @@ async fn main() {
     let mut wires = [
         connect(&stage, PATHS[0]).await,
         connect(&stage, PATHS[1]).await,
+        connect(&stage, PATHS[2]).await,
     ];
     let mut rounds = Rounds::default();
     for round in 0..WARM_UP + ROUNDS {
-        let times = [over(&mut wires[0]).await, over(&mut wires[1]).await];
+        let times = [
+            over(&mut wires[0]).await,
+            over(&mut wires[1]).await,
+            over(&mut wires[2]).await,
+        ];
         if round >= WARM_UP {
             rounds.push(times);
         }
@@ -80,14 +93,16 @@ async fn main() {
 
 #[derive(Default)]
 struct Rounds {
-    times: [Vec<Duration>; 2],
-    ratios: Vec<f64>,
+    times: [Vec<Duration>; 3],
+    ratios: [Vec<f64>; 3],
 }
 
 impl Rounds {
-    fn push(&mut self, times: [Duration; 2]) {
-        self.ratios
-            .push(times[0].as_secs_f64() / times[1].as_secs_f64());
+    fn push(&mut self, times: [Duration; 3]) {
+        let plain = times[0].as_secs_f64();
+        for (ratios, time) in self.ratios.iter_mut().zip(times) {
+            ratios.push(plain / time.as_secs_f64());
+        }
         for (all, time) in self.times.iter_mut().zip(times) {
             all.push(time);
         }
@@ -95,14 +110,19 @@ impl Rounds {
 
     fn report(mut self, how: &str) {
         println!("{how}, median of {ROUNDS} rounds:");
-        for (path, times) in PATHS.iter().zip(&mut self.times) {
+        for (path, (times, ratios)) in PATHS
+            .iter()
+            .zip(self.times.iter_mut().zip(&mut self.ratios))
+        {
             times.sort_unstable();
             let median = times[times.len() / 2].as_secs_f64() * 1e6;
-            println!("  {path:<10} {median:>8.2} us");
+            ratios.sort_unstable_by(f64::total_cmp);
+            let ratio = ratios[ratios.len() / 2];
+            println!(
+                "  {path:<10} {median:>8.2} us   throughput {ratio:.3} of that of {}",
+                PATHS[0]
+            );
         }
-        self.ratios.sort_unstable_by(f64::total_cmp);
-        let ratio = self.ratios[self.ratios.len() / 2];
-        println!("  throughput with the guard: {ratio:.3} of that without");
     }
 }
 
@@ -117,7 +137,11 @@ async fn stage() -> Stage {
             let guard = kycport.require(KycTier::T2);
             app = Router::new()
                 .route(PATHS[0], handler.clone())
-                .route(PATHS[1], handler.route_layer(guard))
+                .route(
+                    PATHS[1],
+                    handler.clone().route_layer(layer_fn(|inner: Route| inner)),
+                )
+                .route(PATHS[2], handler.route_layer(guard))
                 .merge(kycport.router())
                 .layer(kycport.session_layer());
             app.clone()
