@@ -268,6 +268,26 @@ fn only_one_layer_logs() {
     }
 }
 
+/// A word such as `web/login/start` on the page on architecture is a file or a folder of the source.
+#[test]
+fn the_page_on_architecture_names_files_that_exist() {
+    let page = include_str!("../../src/guide/architecture.md");
+    let mut paths = 0;
+    for word in page.split('`').skip(1).step_by(2) {
+        let is_path = word.contains('/') && word.chars().all(|it| it == '/' || is_of_a_name(it));
+        if !is_path {
+            continue;
+        }
+        paths += 1;
+        let path = source().join(word);
+        assert!(
+            path.is_dir() || path.with_extension("rs").is_file(),
+            "{word}"
+        );
+    }
+    assert!(paths > 20, "{paths}");
+}
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
