@@ -138,6 +138,9 @@ impl SealingKeys {
     /// Reads records that are not sealed, too, while sealing is being switched on. Remove this once
     /// the longest session and 41 days have passed: until then, whoever can write to the store can
     /// add records of their own.
+    ///
+    /// Logins that are under way at the moment of the change are not covered: their cookies were
+    /// sealed with a key from the store, and the person starts to sign in again.
     #[must_use]
     pub fn also_read_unsealed(mut self) -> Self {
         self.unsealed = Unsealed::Read;
