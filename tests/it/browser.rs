@@ -184,6 +184,37 @@ async fn who_is_pending_waits_on_a_page_that_goes_on_by_itself() {
 }
 
 #[tokio::test]
+async fn the_buttons_of_the_mocks_console_work() {
+    let Some(browser) = Driven::open().await else {
+        return;
+    };
+    let page = &browser.page;
+    let kyc = kycport::mock::MockIssuer::builder().console();
+    let kyc = kyc.start().await.unwrap();
+    let ada = kyc.person("ada").create();
+    page.goto(kyc.origin()).await.unwrap();
+
+    let reject = "//button[. = 'Reject']";
+    page.find(Locator::XPath(reject))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    wait_for(page, ".badge.rejected").await;
+    assert_eq!(ada.status(), kycport::KycStatus::Rejected);
+    assert_eq!(text(page, "h1").await, "Mock KYCPort");
+
+    // The form with fields.
+    let slug = page.find(Locator::Css("input[name=slug]")).await.unwrap();
+    slug.send_keys("grace").await.unwrap();
+    click(page, "form.new button").await;
+    wait_for(page, ".badge.verified").await;
+    assert!(kyc.find_person("grace").is_some());
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_person_sees_their_devices_and_ends_them() {
     // case 108
     let Some(stage) = Stage::open("instances").await else {

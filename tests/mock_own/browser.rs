@@ -20,7 +20,7 @@ async fn the_page_needs_no_script_and_is_never_kept_or_framed() {
         .unwrap();
     page.assert_ok();
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     let policy = page.header("content-security-policy").unwrap();
     assert!(

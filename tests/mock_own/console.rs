@@ -90,6 +90,8 @@ async fn only_its_own_page_presses_its_buttons() {
         vec![],
         vec![("origin", foreign)],
         vec![("origin", "null")],
+        vec![("origin", "null"), ("sec-fetch-site", "cross-site")],
+        vec![("sec-fetch-site", "same-origin")],
         vec![("origin", kyc.origin()), ("sec-fetch-site", "cross-site")],
         vec![("origin", foreign), ("host", "evil.example")],
     ];
@@ -112,6 +114,41 @@ async fn only_its_own_page_presses_its_buttons() {
     assert_eq!(answer.status(), 303);
     assert_eq!(answer.headers()["location"], "/");
     assert_eq!(ada.status(), KycStatus::Rejected);
+}
+
+#[tokio::test]
+async fn a_form_of_a_page_that_hides_its_origin_is_its_own() {
+    let (kyc, ada) = console().await;
+    let request = client()
+        .post(kyc.origin())
+        .header("origin", "null")
+        .header("sec-fetch-site", "same-origin");
+    let reject = [("act", "reject"), ("person", ada.id())];
+    let answer = request.form(&reject).send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+    assert_eq!(ada.status(), KycStatus::Rejected);
+}
+
+#[tokio::test]
+async fn its_tables_are_named_and_reached_by_keyboard() {
+    let (kyc, ada) = console().await;
+    let app = kyc.serve(|_| axum::Router::new()).await.unwrap();
+    kyc.webhooks().subscribe(app.url("/hooks"));
+    ada.reject();
+    kyc.webhooks().settled().await;
+    let answer = client().get(kyc.origin()).send().await.unwrap();
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(policy.contains("img-src data:"), "{policy}");
+    let page = answer.text().await.unwrap();
+    for table in ["Deliveries", "Requests"] {
+        let region = format!("role=\"region\" aria-label=\"{table}\" tabindex=\"0\"");
+        assert!(page.contains(&region), "{table}");
+    }
+    assert!(page.contains("<header class=\"mock\">"));
+    assert!(page.contains("<link rel=\"icon\" href=\"data:,\">"));
+    assert!(!page.contains("<th></th>"));
 }
 
 #[tokio::test]

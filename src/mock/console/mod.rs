@@ -57,11 +57,15 @@ fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
         .then(|| asked.origin().ascii_serialization())
 }
 
-/// Browsers say where a form was sent from. Whoever is no browser has better ways.
+/// Whether the console's own page sent the form. Browsers send the origin of the page in `Origin`,
+/// or `null` if a policy hides it (Fetch, "append a request `Origin` header"). `Sec-Fetch-Site` is
+/// `cross-site` for a sandboxed frame, and no page can forge it.
 fn is_its_own(headers: &HeaderMap, own: &str) -> bool {
-    let site = headers.get("sec-fetch-site");
-    headers.get(ORIGIN).is_some_and(|origin| origin == own)
-        && site.is_none_or(|site| site == "same-origin")
+    let is_same_origin = headers.get("sec-fetch-site").map(|it| it == "same-origin");
+    headers.get(ORIGIN).is_some_and(|origin| {
+        (origin == own && is_same_origin != Some(false))
+            || (origin == "null" && is_same_origin == Some(true))
+    })
 }
 
 fn refused(status: StatusCode, why: &str) -> Answer {

@@ -18,10 +18,10 @@ pub(super) fn deliveries(core: &Arc<Core>) -> String {
     if all.count() == 0 {
         return String::new();
     }
-    let mut table = "<section><h2>Deliveries</h2>\n<div class=\"scroll\"><table><thead><tr>\
-                     <th>At</th><th>Event</th><th>To</th><th>Attempt</th><th>Answer</th><th></th>\
-                     </tr></thead><tbody>\n"
-        .to_owned();
+    let mut table = opening(
+        "Deliveries",
+        &["At", "Event", "To", "Attempt", "Answer", "Action"],
+    );
     let latest: Vec<_> = all.iter().collect();
     for delivery in latest.into_iter().rev().take(ROWS) {
         let class = if delivery.outcome().is_well() {
@@ -58,11 +58,21 @@ fn answer(outcome: DeliveryOutcome) -> String {
     }
 }
 
+/// Opens a section with a table. A narrow window scrolls the table sideways, by keyboard too.
+fn opening(title: &str, columns: &[&str]) -> String {
+    let mut table = format!(
+        "<section><h2>{title}</h2>\n<div class=\"scroll\" role=\"region\" aria-label=\"{title}\" \
+         tabindex=\"0\"><table><thead><tr>"
+    );
+    for column in columns {
+        let _ = write!(table, "<th scope=\"col\">{column}</th>");
+    }
+    table + "</tr></thead><tbody>\n"
+}
+
 pub(super) fn requests(core: &Core) -> String {
     let all = core.log().all();
-    let mut table = "<section><h2>Requests</h2>\n<div class=\"scroll\"><table><thead><tr>\
-                     <th>Request</th><th>Answer</th><th>Why</th></tr></thead><tbody>\n"
-        .to_owned();
+    let mut table = opening("Requests", &["Request", "Answer", "Why"]);
     for request in all.iter().rev().take(ROWS) {
         table += &row(request);
     }

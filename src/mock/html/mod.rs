@@ -48,21 +48,24 @@ fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title} · mock KYCPort</title>\n<style>{CSS}</style>\n</head>\n<body>\n\
-         <p class=\"mock\"><strong>Mock KYCPort.</strong> \
-         This is a test double: nobody is verified here and nothing is real.</p>\n\
+         <title>{title} · mock KYCPort</title>\n<link rel=\"icon\" href=\"data:,\">\n\
+         <style>{CSS}</style>\n</head>\n<body>\n\
+         <header class=\"mock\"><strong>Mock KYCPort.</strong> \
+         This is a test double: nobody is verified here and nothing is real.</header>\n\
          <main{class}>\n{main}</main>\n</body>\n</html>\n",
         title = Text(title),
     );
     // No `form-action`: Chromium holds it against the redirect back to the client too.
     let style = STANDARD.encode(Sha256::digest(CSS.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; \
+         frame-ancestors 'none'"
     );
     Answer::new(status, "text/html; charset=utf-8", html)
         .no_store()
         .with(CONTENT_SECURITY_POLICY, &policy)
-        .with(REFERRER_POLICY, "no-referrer")
+        // With `no-referrer`, browsers would send `Origin: null` with the page's own forms.
+        .with(REFERRER_POLICY, "same-origin")
         .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .with(X_FRAME_OPTIONS, "DENY")
         .with(
