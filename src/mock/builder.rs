@@ -8,6 +8,7 @@ use std::{
 use crate::{
     clock::TestClock,
     mock::{
+        access::Access,
         admin::{Admin, Opened, Sandboxes},
         core::Core,
         error::MockError,
@@ -17,6 +18,7 @@ use crate::{
         },
         issuer::MockIssuer,
         overview::Overview,
+        random,
         server::Port,
         start::Start,
         switches::Switches,
@@ -68,6 +70,8 @@ pub struct MockIssuerBuilder {
     console: bool,
     tls: Option<TlsPlan>,
     has_admin: bool,
+    admin_token: Option<String>,
+    webhooks_anywhere: bool,
     watcher: Option<Watcher>,
     start: Start,
 }
@@ -84,6 +88,8 @@ impl MockIssuerBuilder {
             console: false,
             tls: None,
             has_admin: false,
+            admin_token: None,
+            webhooks_anywhere: false,
             watcher: None,
             start: Start::default(),
         }
@@ -166,8 +172,8 @@ impl MockIssuerBuilder {
     }
 
     /// Shows a page at `/`, for people: who is here and how far they are verified, cases, what was
-    /// asked and what was delivered, with buttons for what a test does in code. Whoever reaches it
-    /// can change everyone.
+    /// asked and what was delivered, with buttons for what a test does in code. Browsers on other
+    /// machines, or of a mock with a public origin, are asked for the [token](Self::admin_token).
     pub fn console(mut self) -> Self {
         self.console = true;
         self
@@ -182,9 +188,11 @@ impl MockIssuerBuilder {
     /// Serves the admin API below `/__mock/` too: what the handles do, over HTTP and in JSON, for
     /// tests in other languages. `/__mock/openapi.json` describes it.
     ///
-    /// It has no password and hands out every secret of the mock, so it is answered on a loopback
-    /// address, `localhost` or the host of the [public origin](Self::public_origin) alone, and to no
-    /// page of another site: a web page that is open in a browser on this machine cannot drive it.
+    /// It hands out every secret of the mock. Programs on this machine need no password if the mock's
+    /// origin is a loopback address or `localhost`. All others send the
+    /// [token](Self::admin_token), as `Authorization: Bearer` or as the password of the URL. No page
+    /// of another site is answered: a web page that is open in a browser on this machine cannot drive
+    /// it.
     ///
     /// ```
     /// # use kycport::mock::MockIssuer;
@@ -198,6 +206,21 @@ impl MockIssuerBuilder {
     /// ```
     pub fn admin(mut self) -> Self {
         self.has_admin = true;
+        self
+    }
+
+    /// Sets the token that the admin API and the console ask other machines for. Default: a random
+    /// one, which [`MockIssuer::admin_token`] gives. An empty one stands for that too.
+    pub fn admin_token(mut self, token: &str) -> Self {
+        self.admin_token = Some(token.to_owned()).filter(|token| !token.is_empty());
+        self
+    }
+
+    /// Lets the admin API subscribe webhook endpoints on other machines. Whoever drives it makes the
+    /// mock send POST requests to any address that it reaches. Default: loopback addresses and
+    /// `localhost` alone.
+    pub fn danger_webhooks_anywhere(mut self) -> Self {
+        self.webhooks_anywhere = true;
         self
     }
 
@@ -240,10 +263,12 @@ impl MockIssuerBuilder {
     /// # Errors
     /// [`MockError::NotLoopback`], [`MockError::Listen`] if the address is taken, or
     /// [`MockError::Certificate`] if none can be made for the name.
-    pub fn start_blocking(self) -> Result<MockIssuer, MockError> {
+    pub fn start_blocking(mut self) -> Result<MockIssuer, MockError> {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
+        // Sandboxes have the same.
+        self.admin_token.get_or_insert_with(random::token);
         let sandboxes = self.sandboxes();
         self.start_with(sandboxes)
     }
@@ -259,8 +284,12 @@ impl MockIssuerBuilder {
             .unwrap_or_else(|| format!("{scheme}://{address}"));
         let issuer = self.issuer.unwrap_or_else(|| origin.clone());
         let (clock, switches, watcher) = (self.clock, self.switches, self.watcher);
-        let has_console = self.console || self.has_admin;
-        let core = Core::new(clock, origin, issuer, tls, has_console, switches, watcher);
+        let access = Access {
+            has_console: self.console || self.has_admin,
+            webhooks_anywhere: self.webhooks_anywhere,
+            token: self.admin_token.unwrap_or_else(random::token),
+        };
+        let core = Core::new(clock, origin, issuer, tls, access, switches, watcher);
         let core = Arc::new(core);
         let (client, public_client) = self.start.begin(&core)?;
         let admin = self.has_admin.then(|| {

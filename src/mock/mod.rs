@@ -66,6 +66,7 @@
 //! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
 //! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
 
+mod access;
 mod admin;
 mod blocking;
 mod browser;

@@ -39,6 +39,8 @@ pub(super) struct Overview {
     pub(super) discovery_url: String,
     /// Where its admin API is.
     pub(super) admin_url: String,
+    /// Token that the admin API asks other machines for.
+    pub(super) admin_token: String,
     /// The confidential client of the start.
     pub(super) client_id: String,
     pub(super) client_secret: Option<String>,
@@ -60,6 +62,7 @@ impl Overview {
             issuer: core.issuer.clone(),
             discovery_url: format!("{}{}", core.origin, Endpoint::Discovery.path()),
             admin_url: format!("{}{ADMIN_PATH}", core.origin),
+            admin_token: core.access.token.clone(),
             client_id: client.id.clone(),
             client_secret: client.secret.clone(),
             public_client_id: public.id.clone(),

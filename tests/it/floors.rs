@@ -96,10 +96,11 @@ const CLIENTS: [(&str, &[&str]); 4] = [
 
 /// The folders of the mock and the files beside them, the lowest first: each may use those before
 /// it.
-const MOCK: [&str; 31] = [
+const MOCK: [&str; 32] = [
     "blocking",
     "error",
     "here",
+    "access",
     "random",
     "switches",
     "waits",

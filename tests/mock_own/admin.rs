@@ -1,6 +1,6 @@
 //! The admin API as a whole: who may ask, how it says no, and what its document says.
 
-use kycport::mock::MockIssuer;
+use kycport::mock::{MockIssuer, RemoteMock};
 use serde_json::{Value, json};
 
 use crate::admin_desk::{AdminDesk, answer, with};
@@ -57,24 +57,85 @@ async fn only_this_machine_is_answered() {
 }
 
 #[tokio::test]
-async fn the_public_url_is_answered_too() {
-    let builder = MockIssuer::builder().admin();
+async fn behind_a_public_url_everybody_shows_the_token() {
+    let builder = MockIssuer::builder().admin().admin_token("let-me-in");
     let builder = builder.public_origin("http://kyc.test:9710");
     let desk = AdminDesk::with(builder.start().await.unwrap());
-    let url = desk.kyc.origin().to_owned();
-    assert_eq!(url, "http://kyc.test:9710");
-    // Reached by its own address, for nobody knows that name here.
-    let (_, overview) = {
-        let port = listening_port(&desk.kyc);
-        let at = format!("http://127.0.0.1:{port}/__mock");
-        let get = |host: &'static str| {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            client.get(at.clone()).header("host", host)
-        };
-        assert_eq!(answer(get("other.test:9710")).await.0, 403);
-        answer(get("kyc.test:9710")).await
+    assert_eq!(desk.kyc.origin(), "http://kyc.test:9710");
+    assert_eq!(desk.kyc.admin_token(), Some("let-me-in"));
+    // Reached by its own address, for nobody knows that name here. A proxy that sends `localhost`
+    // as `Host` makes others look like this machine.
+    let origin = format!("http://127.0.0.1:{}", listening_port(&desk.kyc));
+    let get = |path: &str, host: &'static str| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.get(format!("{origin}{path}")).header("host", host)
     };
-    assert_eq!(overview["admin_url"], "http://kyc.test:9710/__mock");
+    for host in ["kyc.test:9710", "localhost", "127.0.0.1", "other.test"] {
+        let (status, no) = answer(get("/__mock", host)).await;
+        assert_eq!((status, &no["error"]), (403, &json!("foreign_host")));
+        for wrong in ["", "let-me-i", "let-me-inn"] {
+            let request = get("/__mock", host).bearer_auth(wrong);
+            assert_eq!(answer(request).await.0, 403, "{wrong}");
+        }
+        let request = get("/__mock", host).bearer_auth("let-me-in");
+        let (_, overview) = answer(request).await;
+        assert_eq!(overview["admin_url"], "http://kyc.test:9710/__mock");
+        // The console is another way to do the same.
+        let closed = get("/", host).send().await.unwrap();
+        assert_eq!(closed.status(), 401);
+        let challenge = &closed.headers()["www-authenticate"];
+        assert!(challenge.to_str().unwrap().starts_with("Basic "));
+        let request = get("/", host).basic_auth("anyone", Some("let-me-in"));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    // From Rust, the URL carries it.
+    let with_token = origin.replace("http://", "http://:let-me-in@");
+    let remote = RemoteMock::connect(&with_token).await.unwrap();
+    remote.person("ada").create().await.unwrap();
+    remote.end().await.unwrap();
+    let refused = RemoteMock::connect_shared(&origin).await.unwrap_err();
+    assert!(refused.to_string().contains("admin token"), "{refused}");
+}
+
+#[tokio::test]
+async fn another_machine_is_not_believed_its_host() {
+    // An address of this machine that others reach too. Without a network there is none.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    if probe.connect("192.0.2.1:9").is_err() {
+        return;
+    }
+    let own = probe.local_addr().unwrap().ip();
+    let builder = MockIssuer::builder().admin();
+    let builder = builder.danger_bind_any("0.0.0.0:0".parse().unwrap());
+    let kyc = builder.start().await.unwrap();
+    let port = listening_port(&kyc);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = |ip: std::net::IpAddr, path: &str| {
+        let url = format!("http://{ip}:{port}{path}");
+        client.get(url).header("host", "localhost")
+    };
+    let local = "127.0.0.1".parse().unwrap();
+    assert_eq!(answer(ask(local, "/__mock")).await.0, 200);
+    if own.is_loopback() {
+        return;
+    }
+    assert_eq!(answer(ask(own, "/__mock")).await.0, 403);
+    assert_eq!(ask(own, "/").send().await.unwrap().status(), 401);
+    let token = kyc.admin_token().unwrap();
+    let request = ask(own, "/__mock").bearer_auth(token);
+    assert_eq!(answer(request).await.0, 200);
+}
+
+#[tokio::test]
+async fn webhooks_leave_this_machine_only_if_allowed() {
+    let there = json!({ "url": "http://192.0.2.1/hooks" });
+    let desk = AdminDesk::new().await;
+    let no = desk.no("POST", "/webhooks/endpoints", &there).await;
+    assert_eq!((no.0, no.1.as_str()), (403, "foreign_webhook"));
+    assert!(no.2.contains("--danger-webhooks-anywhere"), "{}", no.2);
+    let builder = MockIssuer::builder().admin().danger_webhooks_anywhere();
+    let desk = AdminDesk::with(builder.start().await.unwrap());
+    desk.post("/webhooks/endpoints", &there).await;
 }
 
 /// Where it listens, whatever it says of itself.

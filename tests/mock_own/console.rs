@@ -102,11 +102,14 @@ async fn only_its_own_page_presses_its_buttons() {
                 it.header(*name, *value)
             });
         let answer = request.form(&reject).send().await.unwrap();
-        assert_eq!(answer.status(), 403, "{headers:?}");
+        // Under another name it asks for the admin token, which no page has.
+        let is_rebound = headers.iter().any(|(name, _)| *name == "host");
+        let expected = if is_rebound { 401 } else { 403 };
+        assert_eq!(answer.status(), expected, "{headers:?}");
         assert_eq!(ada.status(), KycStatus::Verified);
     }
     let rebound = client().get(kyc.origin()).header("host", "evil.example");
-    assert_eq!(rebound.send().await.unwrap().status(), 403);
+    assert_eq!(rebound.send().await.unwrap().status(), 401);
     let by_name = kyc.origin().replace("127.0.0.1", "localhost");
     assert_eq!(client().get(by_name).send().await.unwrap().status(), 200);
 

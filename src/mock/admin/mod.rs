@@ -28,7 +28,7 @@ mod visitor;
 mod webhook_views;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, to_bytes},
@@ -87,8 +87,9 @@ impl Admin {
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    pub(super) async fn serve(self: Arc<Self>, request: Request) -> Response {
-        match self.answer(request).await {
+    /// Answers a request from this address.
+    pub(super) async fn serve(self: Arc<Self>, peer: IpAddr, request: Request) -> Response {
+        match self.answer(peer, request).await {
             Ok((status, value)) => json(status, &value),
             Err((no, allowed)) => {
                 let body = serde_json::to_value(&no).unwrap_or_default();
@@ -105,11 +106,12 @@ impl Admin {
 
     async fn answer(
         self: Arc<Self>,
+        peer: IpAddr,
         request: Request,
     ) -> Result<(StatusCode, Value), (No, String)> {
         let plainly = |no| (no, String::new());
         let (parts, body) = request.into_parts();
-        visitor::check(&self.core, &parts.headers).map_err(plainly)?;
+        visitor::check(&self.core, peer, &parts.headers).map_err(plainly)?;
         let path = parts.uri.path().strip_prefix(ADMIN_PATH);
         let path = path.unwrap_or_default().trim_end_matches('/');
         let here: Vec<_> = ROUTES

@@ -39,7 +39,8 @@ pub(super) fn document() -> Value {
             "title": "kycport-mock admin API",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Drives a mock of KYCPort from any language. It is no part of KYCPort. \
-                            It is answered on loopback alone, and to no page of another site.",
+                            Programs on other machines send the admin token as a bearer token. \
+                            No page of another site is answered.",
         },
         "paths": paths,
         "components": { "schemas": schemas },

@@ -1,36 +1,34 @@
-//! Who may ask: programs on this machine and pages of the mock itself, no page of another site.
+//! Who may ask: programs on this machine, holders of the token, and no page of another site.
 //!
-//! The admin API has no password, so what protects it is where it listens. A web page that somebody
-//! has open beside it reaches loopback too: under a name of its own that it points there (DNS
-//! rebinding), which shows in `Host`, or across sites (CSRF), which browsers say in `Origin` and
-//! `Sec-Fetch-Site`.
+//! A web page that somebody has open reaches loopback too: under a name of its own that it points
+//! there (DNS rebinding), which shows in `Host`, or across sites (CSRF), which browsers say in
+//! `Origin` and `Sec-Fetch-Site`.
+
+use std::net::IpAddr;
 
 use axum::http::{
     HeaderMap, HeaderName, StatusCode,
     header::{HOST, ORIGIN},
 };
-use url::Url;
 
 use super::no::No;
-use crate::mock::{core::Core, here::is_here};
+use crate::mock::core::Core;
 
-pub(super) fn check(core: &Core, headers: &HeaderMap) -> Result<(), No> {
+pub(super) fn check(core: &Core, peer: IpAddr, headers: &HeaderMap) -> Result<(), No> {
     let forbid = |error, message| Err(No::new(StatusCode::FORBIDDEN, error, message));
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next().map(|host| host.to_str()), hosts.next()) {
-        (Some(Ok(host)), None) if is_own(core, host) => host,
-        _ => {
-            let why = "the admin API is reached by a loopback address, `localhost` or the host of \
-                       the public URL alone";
-            return forbid("foreign_host", why);
-        }
-    };
-    let origins = headers.get_all(ORIGIN).iter();
+    if !core.access.admits(&core.origin, peer, headers) {
+        let why = "without the admin token, the admin API answers only programs on this machine, \
+                   under a loopback host, of a mock whose origin is one: send `Authorization: \
+                   Bearer` and the token that the mock printed at its start";
+        return forbid("foreign_host", why);
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let is_foreign = |origin: &str| {
         ["http://", "https://"]
             .iter()
-            .all(|scheme| origin.strip_prefix(scheme) != Some(host))
+            .all(|scheme| origin.strip_prefix(scheme) != host)
     };
+    let origins = headers.get_all(ORIGIN).iter();
     let mut origins = origins.map(|origin| origin.to_str().unwrap_or_default());
     let site = headers.get(HeaderName::from_static("sec-fetch-site"));
     let is_cross = site.is_some_and(|site| !["same-origin", "none"].iter().any(|it| site == it));
@@ -39,17 +37,4 @@ pub(super) fn check(core: &Core, headers: &HeaderMap) -> Result<(), No> {
         return forbid("foreign_origin", why);
     }
     Ok(())
-}
-
-/// Whatever the port: it may be another one in front.
-fn is_own(core: &Core, host: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{host}/")) else {
-        return false;
-    };
-    if url.path() != "/" || !url.username().is_empty() || url.password().is_some() {
-        return false;
-    }
-    let public = Url::parse(&core.origin).ok();
-    let is_public = || public.is_some_and(|public| public.host() == url.host());
-    is_here(&url) || (url.has_host() && is_public())
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
@@ -112,6 +112,11 @@ pub(super) fn subscribe(admin: &Admin, _: &str, spec: WebhookSpec) -> Result<End
     if admin.core.outbox().endpoints().len() >= MOST_ENDPOINTS {
         let why = format!("there are {MOST_ENDPOINTS} endpoints already");
         return Err(No::conflict(why));
+    }
+    if !admin.core.access.webhooks_anywhere && spec.is_elsewhere() {
+        let why = "`url` is not on this machine: name a loopback address or `localhost`, or start \
+                   the mock with --danger-webhooks-anywhere";
+        return Err(No::new(StatusCode::FORBIDDEN, "foreign_webhook", why));
     }
     let tenant = admin.tenant(spec.tenant.clone())?;
     let endpoint = spec.subscribe(&admin.core, tenant.id())?;

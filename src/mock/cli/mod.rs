@@ -121,6 +121,18 @@ struct Serve {
     /// Speaks TLS, with a certificate authority of its own.
     #[arg(long)]
     tls: bool,
+    /// The token that the admin API and the console ask other machines for; a random one, if nothing
+    /// is said.
+    #[arg(
+        long,
+        env = "KYCPORT_MOCK_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    admin_token: Option<String>,
+    /// Lets the admin API subscribe webhook endpoints on other machines.
+    #[arg(long)]
+    danger_webhooks_anywhere: bool,
     /// The callback of your app, to be registered.
     #[arg(
         long,
@@ -150,10 +162,12 @@ enum Print {
 /// The mock that is meant.
 #[derive(Debug, Args)]
 struct Where {
-    /// The origin of the mock.
+    /// The origin of the mock; on another machine, with the admin token as password:
+    /// `http://:TOKEN@host:9710`.
     #[arg(
         long,
         env = "KYCPORT_MOCK_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:9710"
     )]
     url: String,

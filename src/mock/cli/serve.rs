@@ -59,6 +59,12 @@ fn builder(serve: &Serve) -> Result<MockIssuerBuilder, Sentence> {
     if serve.auto_consent {
         builder = builder.auto_consent(true);
     }
+    if let Some(token) = &serve.admin_token {
+        builder = builder.admin_token(token);
+    }
+    if serve.danger_webhooks_anywhere {
+        builder = builder.danger_webhooks_anywhere();
+    }
     if serve.tls {
         builder = builder.tls();
     }
@@ -86,6 +92,11 @@ fn sentence(error: &MockError, bind: std::net::SocketAddr) -> String {
 fn text(kyc: &MockIssuer, redirect_uri: &str) -> String {
     let mut text = format!("A mock of KYCPort is running at {}\n", kyc.origin());
     let _ = writeln!(text, "Admin API: {}", kyc.admin_url().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "Admin token, for other machines: {}",
+        kyc.admin_token().unwrap_or_default()
+    );
     text.push_str("\nThe environment of your app:\n\n");
     for (name, value) in kyc.environment(redirect_uri) {
         let _ = writeln!(text, "{name}={value}");

@@ -2,14 +2,14 @@
 //! what was delivered, and buttons for what a test does in code. Works without scripts.
 //!
 //! It is there only where [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) has
-//! switched it on, only under a name of this machine or the public origin (whoever rebinds a name of
-//! theirs sees nothing), and it acts only on what its own page sends.
+//! switched it on, and answers only browsers on this machine or with the admin token (whoever rebinds
+//! a name of theirs sees nothing). It acts only on what its own page sends.
 
 mod act;
 mod page;
 mod table;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{
     HeaderMap, Method, StatusCode,
@@ -19,7 +19,6 @@ use url::Url;
 
 use crate::mock::{
     core::Core,
-    here::is_here,
     html::{self, Text},
     http::{answer::Answer, params::Params},
 };
@@ -27,17 +26,24 @@ use crate::mock::{
 /// What the console answers, if this is an address of its own.
 pub(super) fn console(
     core: &Arc<Core>,
+    peer: IpAddr,
     method: &Method,
     path: &str,
     headers: &HeaderMap,
     form: &Params,
 ) -> Option<Answer> {
-    if !core.has_console || path != "/" {
+    if !core.access.has_console || path != "/" {
         return None;
     }
+    if !core.access.admits(&core.origin, peer, headers) {
+        let why = "From another machine or under another name, it asks for the admin token as \
+                   password";
+        // The user name is anything.
+        let challenge = "Basic realm=\"kycport-mock\", charset=\"UTF-8\"";
+        return Some(refused(StatusCode::UNAUTHORIZED, why).challenge(challenge));
+    }
     let Some(own) = own_origin(core, headers) else {
-        let why = "It is open under a name of this machine alone";
-        return Some(refused(StatusCode::FORBIDDEN, why));
+        return Some(refused(StatusCode::BAD_REQUEST, "`Host` is no host"));
     };
     Some(match *method {
         Method::GET | Method::HEAD => page::page(core),
@@ -48,13 +54,12 @@ pub(super) fn console(
     })
 }
 
-/// Under which origin the console was asked for, if that is one of its own.
+/// Origin under which the console was asked for.
 fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let public = Url::parse(&core.origin).ok()?;
     let asked = Url::parse(&format!("{}://{host}", public.scheme())).ok()?;
-    (is_here(&asked) || asked.origin() == public.origin())
-        .then(|| asked.origin().ascii_serialization())
+    Some(asked.origin().ascii_serialization())
 }
 
 /// Whether the console's own page sent the form. Browsers send the origin of the page in `Origin`,

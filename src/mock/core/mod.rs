@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{
     clock::{Clock as _, TestClock, Timestamp},
     mock::{
+        access::Access,
         deliveries::outbox::Outbox,
         http::{
             log::{Log, Watcher},
@@ -36,8 +37,7 @@ pub(super) struct Core {
     pub(super) issuer: String,
     /// None for plain HTTP.
     pub(super) tls: Option<Tls>,
-    /// Whether there is a page at `/`.
-    pub(super) has_console: bool,
+    pub(super) access: Access,
     /// Told of each request when it is answered.
     pub(super) watcher: Option<Watcher>,
     switches: Mutex<Switches>,
@@ -58,7 +58,7 @@ impl Core {
         origin: String,
         issuer: String,
         tls: Option<Tls>,
-        has_console: bool,
+        access: Access,
         switches: Switches,
         watcher: Option<Watcher>,
     ) -> Self {
@@ -67,7 +67,7 @@ impl Core {
             origin,
             issuer,
             tls,
-            has_console,
+            access,
             watcher,
             switches: Mutex::new(switches),
             keys: Mutex::default(),

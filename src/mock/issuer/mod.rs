@@ -129,6 +129,13 @@ impl MockIssuer {
             .map(|admin| admin.overview().admin_url)
     }
 
+    /// Token that the admin API and the console ask other machines for; none if the mock has no
+    /// [admin API](super::MockIssuerBuilder::admin).
+    pub fn admin_token(&self) -> Option<&str> {
+        let has_admin = self.inner.admin.is_some();
+        has_admin.then_some(self.core().access.token.as_str())
+    }
+
     /// The base of the API, to which `/api/v1/…` is appended (K40).
     pub fn api_base_url(&self) -> &str {
         self.origin()

@@ -6,7 +6,9 @@ use reqwest::{Certificate, Client, Method};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::mock::overview::ADMIN_PATH;
+use url::Url;
+
+use crate::mock::{http::segment::decode, overview::ADMIN_PATH};
 
 /// Why a mock in another process could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +50,15 @@ pub(in crate::mock) struct Admin {
     http: Client,
     /// Without a slash at the end.
     origin: String,
+    token: Option<String>,
 }
 
 impl Admin {
-    /// `origin` is where the issuer is; whose certificate is to be trusted alone, if it speaks TLS.
+    /// `origin` is where the issuer is, with the admin token as password if it asks for it; whose
+    /// certificate is to be trusted alone, if it speaks TLS.
     pub(in crate::mock) fn new(origin: &str, root_pem: Option<&str>) -> Result<Self, RemoteError> {
-        let origin = origin.trim_end_matches('/');
+        let (origin, token) = split(origin);
+        let origin = origin.as_str();
         let stranger = |_| RemoteError::Stranger {
             url: origin.to_owned(),
         };
@@ -71,6 +76,7 @@ impl Admin {
         Ok(Self {
             http: builder.build().map_err(stranger)?,
             origin: origin.to_owned(),
+            token,
         })
     }
 
@@ -112,6 +118,9 @@ impl Admin {
         let mut request = self
             .http
             .request(method, format!("{}{ADMIN_PATH}{path}", url()));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = body {
             let body = serde_json::to_vec(body).unwrap_or_default();
             request = request
@@ -133,6 +142,27 @@ impl Admin {
             }),
             Err(_) => Err(RemoteError::Stranger { url: url() }),
         }
+    }
+}
+
+/// Takes the password out of an origin: it stands in no error.
+fn split(origin: &str) -> (String, Option<String>) {
+    let mut bare = origin.trim_end_matches('/').to_owned();
+    let Ok(mut url) = Url::parse(origin) else {
+        return (bare, None);
+    };
+    let token = url.password().and_then(decode);
+    if token.is_some() && url.set_password(None).is_ok() && url.set_username("").is_ok() {
+        url.as_str().trim_end_matches('/').clone_into(&mut bare);
+    }
+    (bare, token)
+}
+
+/// The origin with this token as its password.
+pub(super) fn with_token(origin: &str, token: &str) -> String {
+    match origin.split_once("://") {
+        Some((scheme, host)) => format!("{scheme}://:{}@{host}", segment(token)),
+        None => origin.to_owned(),
     }
 }
 

@@ -61,7 +61,8 @@ pub struct RemoteMock {
 
 /// How a mock in another process is found.
 impl MockIssuer {
-    /// Connects to the mock that `KYCPORT_MOCK_URL` names, and opens a sandbox there.
+    /// Connects to the mock that `KYCPORT_MOCK_URL` names, and opens a sandbox there. A mock on
+    /// another machine asks for its admin token, as the password of that URL.
     ///
     /// # Errors
     /// [`RemoteError`] if nothing is named, nobody answers, or no sandbox is left.
@@ -100,7 +101,10 @@ impl RemoteMock {
 
     fn new(overview: Overview, sandbox: Option<Sandbox>) -> Result<Self, RemoteError> {
         Ok(Self {
-            admin: Admin::new(&overview.origin, overview.root_pem.as_deref())?,
+            admin: Admin::new(
+                &call::with_token(&overview.origin, &overview.admin_token),
+                overview.root_pem.as_deref(),
+            )?,
             overview,
             clock: TestClock::new(),
             sandbox,

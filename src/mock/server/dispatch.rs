@@ -10,6 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
+use super::listener::Connection;
 use crate::mock::{
     cases::{self, stream::UploadBody, upload::Uploaded},
     console,
@@ -33,7 +34,7 @@ use crate::mock::{
 
 pub(in crate::mock) async fn serve(
     State(core): State<Arc<Core>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(Connection { cutter, peer }): ConnectInfo<Connection>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -59,6 +60,7 @@ pub(in crate::mock) async fn serve(
     };
     let console = console::console(
         &core,
+        peer.ip(),
         &incoming.method,
         &incoming.path,
         &incoming.headers,

@@ -74,9 +74,20 @@ impl Listener for CuttableListener {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Cutter {
+/// What a request knows of its connection.
+#[derive(Clone)]
+pub(in crate::mock) struct Connection {
+    pub(in crate::mock) cutter: Cutter,
+    /// The other end.
+    pub(in crate::mock) peer: SocketAddr,
+}
+
+impl Connected<IncomingStream<'_, CuttableListener>> for Connection {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().cutter.clone()
+        Self {
+            cutter: stream.io().cutter.clone(),
+            peer: *stream.remote_addr(),
+        }
     }
 }
 

@@ -13,15 +13,15 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     handler::Handler as _,
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 
-use crate::mock::{admin::Admin, core::Core, http::socket::Cutter};
-use listener::CuttableListener;
+use crate::mock::{admin::Admin, core::Core};
+use listener::{Connection, CuttableListener};
 
 /// A bound port that does not listen yet: connections are refused, and no other process gets it.
 pub(super) struct Port {
@@ -124,7 +124,7 @@ fn run(
         if let Some(admin) = admin {
             service = service.layer(from_fn_with_state(admin, admin_first));
         }
-        let service = service.into_make_service_with_connect_info::<Cutter>();
+        let service = service.into_make_service_with_connect_info::<Connection>();
         tokio::select! {
             _ = axum::serve(listener, service) => {}
             () = deliveries => {}
@@ -135,9 +135,14 @@ fn run(
 }
 
 /// What is the admin API's never gets to the issuer, nor into its log.
-async fn admin_first(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+async fn admin_first(
+    State(admin): State<Arc<Admin>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
     if Admin::has(request.uri().path()) {
-        return admin.serve(request).await;
+        return admin.serve(connection.peer.ip(), request).await;
     }
     next.run(request).await
 }

@@ -8,12 +8,14 @@ use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     clock::Timestamp,
     mock::{
         core::Core,
         error::MockError,
+        here::is_here,
         oidc::client::{Client, NewClient},
         persons::{NewPerson, Person},
         records::{client::check_redirect_uri, person::PersonRecord},
@@ -293,6 +295,12 @@ impl PersonChange {
 }
 
 impl WebhookSpec {
+    /// Whether its address is an HTTP or HTTPS one of another machine.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let url = Url::parse(&self.url).ok();
+        url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && !is_here(&url))
+    }
+
     /// To the tenant that it names, or to this one.
     pub(super) fn subscribe(
         self,

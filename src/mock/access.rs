@@ -1,0 +1,91 @@
+//! Who may drive the mock, by the admin API and the console.
+//!
+//! A program on this machine may, if nothing leads other machines here: its address is loopback, it
+//! names a loopback host, and the mock's own origin is one. Everybody else shows the token.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, header::AUTHORIZATION, header::HOST};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use super::here::is_here;
+
+/// What switches on the ways to drive a mock from outside, and guards them.
+pub(super) struct Access {
+    /// Whether there is a page at `/`.
+    pub(super) has_console: bool,
+    /// Whether the admin API subscribes webhook endpoints on other machines.
+    pub(super) webhooks_anywhere: bool,
+    pub(super) token: String,
+}
+
+impl Access {
+    /// Whether a request from this address may drive the mock of this origin.
+    pub(super) fn admits(&self, origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
+        is_local(origin, peer, headers) || self.has_token(headers)
+    }
+
+    /// Whether a request shows the token: as a bearer token, or as the password of Basic
+    /// authentication, which browsers ask their user for.
+    fn has_token(&self, headers: &HeaderMap) -> bool {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let (Some(Ok(value)), None) = (values.next().map(|it| it.to_str()), values.next()) else {
+            return false;
+        };
+        let Some((scheme, sent)) = value.split_once(' ') else {
+            return false;
+        };
+        let sent = if scheme.eq_ignore_ascii_case("bearer") {
+            sent.as_bytes().to_vec()
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let pair = STANDARD.decode(sent).unwrap_or_default();
+            let colon = pair.iter().position(|byte| *byte == b':');
+            let password = colon.and_then(|at| pair.get(at.saturating_add(1)..));
+            password.unwrap_or_default().to_vec()
+        } else {
+            return false;
+        };
+        sent.ct_eq(self.token.as_bytes()).into()
+    }
+}
+
+/// Whether a request comes from this machine and names it.
+fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let is_here = |url: &str| Url::parse(url).is_ok_and(|url| is_here(&url) && is_bare(&url));
+    let names_this_machine = match (hosts.next().map(|host| host.to_str()), hosts.next()) {
+        (Some(Ok(host)), None) => is_here(&format!("http://{host}/")),
+        _ => false,
+    };
+    // Behind a proxy on this machine, everybody's address is loopback.
+    peer.to_canonical().is_loopback() && names_this_machine && is_here(origin)
+}
+
+fn is_bare(url: &Url) -> bool {
+    url.path() == "/" && url.username().is_empty() && url.password().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use axum::http::{HeaderMap, HeaderValue, header::HOST};
+
+    use super::is_local;
+
+    #[test]
+    fn the_address_decides_and_not_the_host_alone() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("localhost:9710"));
+        let own = "http://127.0.0.1:9710";
+        let asks = |peer: &str| is_local(own, peer.parse::<IpAddr>().unwrap(), &headers);
+        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(asks(own), "{own}");
+        }
+        for other in ["192.0.2.7", "10.0.0.1", "::ffff:192.0.2.7", "fe80::1"] {
+            assert!(!asks(other), "{other}");
+        }
+    }
+}
