@@ -194,10 +194,10 @@ impl TestClock {
     /// Sets the wall clock alone, as an administrator or a time server would: the monotonic clock
     /// takes no notice.
     pub fn jump_to(&self, to: Timestamp) {
-        let now = self.now();
+        let running = self.system.now();
         self.change(|shift| {
-            let step = to.0.saturating_sub(now.0);
-            shift.wall = shift.wall.saturating_add(step);
+            let system = shift.frozen.map_or(running, |at| at.0);
+            shift.wall = to.0.saturating_sub(system.0);
         });
     }
 
@@ -327,6 +327,16 @@ mod tests {
         clock.advance(Duration::from_secs(100));
         assert!(clock.now().since(shown) >= Duration::from_secs(100));
         assert!(clock.monotonic() >= monotonic.saturating_add(Duration::from_secs(100)));
+    }
+
+    #[test]
+    fn a_clock_at_its_end_comes_back() {
+        let clock = TestClock::new();
+        let before = clock.now();
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp::from_unix_millis(i64::MAX));
+        clock.jump_to(before);
+        assert!(clock.now().since(before) < Duration::from_secs(10));
     }
 
     #[test]

@@ -168,6 +168,72 @@ async fn the_webhook_secret_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_fault_that_cannot_be_carried_out_is_rejected_when_it_is_set() {
+    let desk = AdminDesk::new().await;
+    let answer = |status: u16, kind: &str| json!({ "answer": { "status": status, "content_type": kind, "body": "" } });
+    let faults = [
+        json!({ "status": 0 }),
+        json!({ "status": 99 }),
+        json!({ "status": 101 }),
+        json!({ "status": 1000 }),
+        answer(99, "text/plain"),
+        answer(200, "text/plain\r\nx-injected: 1"),
+        json!({ "redirect": "http://127.0.0.1/\r\nx-injected: 1" }),
+    ];
+    for fault in faults {
+        let fault = json!({ "endpoint": "jwks", "fault": fault });
+        assert_eq!(desk.no("POST", "/faults", &fault).await.0, 400, "{fault}");
+    }
+    let faults = [
+        json!({ "oversized_bytes": 3_000_000_000_u64 }),
+        json!({ "oversized_bytes": u64::MAX }),
+        json!({ "flood": u32::MAX }),
+        json!({ "duplicate": u32::MAX }),
+    ];
+    for fault in faults {
+        let fault = json!({ "fault": fault });
+        let no = desk.no("POST", "/faults/webhooks", &fault).await;
+        assert_eq!(no.0, 400, "{fault}");
+        assert!(no.2.ends_with("at most"), "{}", no.2);
+    }
+    let switch = json!({ "webhook_header": "x\r\ny: z" });
+    assert_eq!(desk.no("PATCH", "/switches", &switch).await.0, 400);
+    assert_eq!(desk.get("/faults").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_bomb_of_any_size_leaves_the_mock_serving() {
+    let desk = AdminDesk::new().await;
+    let fault = json!({ "endpoint": "jwks", "fault": { "gzip_bomb": u64::MAX }, "times": 1 });
+    desk.post("/faults", &fault).await;
+    let mut answer = reqwest::get(desk.kyc.url(Endpoint::Jwks)).await.unwrap();
+    for _ in 0..100 {
+        assert!(answer.chunk().await.unwrap().is_some());
+    }
+    // Still under way, and others are answered.
+    let url = desk.kyc.discovery_url();
+    desk.kyc.browser().fetch(url).await.unwrap().assert_ok();
+    drop(answer);
+    desk.kyc.stop().unwrap();
+}
+
+#[tokio::test]
+async fn the_clock_stays_within_the_calendar_and_comes_back() {
+    let desk = AdminDesk::new().await;
+    for seconds in [u64::MAX, 9_000_000_000_000] {
+        let by = json!({ "seconds": seconds });
+        let no = desk.no("POST", "/clock/advance", &by).await;
+        assert_eq!(no.0, 400);
+        assert!(no.2.contains("year 9999"), "{}", no.2);
+    }
+    desk.kyc.clock().advance(Duration::MAX);
+    desk.step("/reset").await;
+    let shown = desk.get("/clock").await["unix_ms"].as_i64().unwrap();
+    let now = kycport::SystemClock::new().now().as_unix_millis();
+    assert!((now - shown).abs() < 10_000, "{shown} {now}");
+}
+
+#[tokio::test]
 async fn endpoints_go_wrong_as_told() {
     let desk = AdminDesk::new().await;
     let fault = json!({

@@ -88,7 +88,12 @@ pub(super) fn read(admin: &Admin, _: &str, _: Nothing) -> Result<ClockView, No> 
 }
 
 pub(super) fn advance(admin: &Admin, _: &str, by: Advance) -> Result<ClockView, No> {
-    admin.core.clock.advance(Duration::from_secs(by.seconds));
+    let by = Duration::from_secs(by.seconds);
+    if !admin.core.may_advance(by) {
+        let why = "`seconds` would move the clock beyond the year 9999, the last of RFC 3339";
+        return Err(No::invalid(why));
+    }
+    admin.core.clock.advance(by);
     read(admin, "", Nothing {})
 }
 

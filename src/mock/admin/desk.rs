@@ -106,6 +106,9 @@ pub(super) fn switches(admin: &Admin, _: &str, _: Nothing) -> Result<SwitchesSpe
 }
 
 pub(super) fn switch(admin: &Admin, _: &str, to: SwitchesSpec) -> Result<SwitchesSpec, No> {
+    if let Some(flaw) = to.flaw() {
+        return Err(No::invalid(flaw));
+    }
     admin.core.switch(|switches| to.apply(switches));
     switches(admin, "", Nothing {})
 }

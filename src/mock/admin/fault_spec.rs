@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use axum::http::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use super::no::No;
 use crate::mock::{
-    deliveries::tamper::DeliveryTamper, http::endpoint::Endpoint, jws::tamper::Tamper,
+    deliveries::{draft::LARGEST_BODY, tamper::DeliveryTamper},
+    http::endpoint::Endpoint,
+    jws::tamper::Tamper,
 };
 
 /// What is to go wrong at an endpoint.
@@ -58,6 +62,37 @@ pub(super) enum AtEndpoint {
     Huge(u64),
     /// Sends well-formed JSON that unpacks to so many bytes.
     GzipBomb(u64),
+}
+
+impl AtEndpoint {
+    /// Rejects what cannot be sent.
+    pub(super) fn check(&self) -> Result<(), No> {
+        match self {
+            Self::Status(status) => check_status(*status),
+            Self::Answer(answer) => {
+                check_status(answer.status)?;
+                check_header("content_type", &answer.content_type)
+            }
+            Self::Redirect(to) => check_header("redirect", to),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_status(status: u16) -> Result<(), No> {
+    if (200..=999).contains(&status) {
+        return Ok(());
+    }
+    let why = format!("`status` is {status}: a final status of HTTP is from 200 to 999");
+    Err(No::invalid(why))
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), No> {
+    if HeaderValue::from_str(value).is_ok() {
+        return Ok(());
+    }
+    let why = format!("`{name}` has characters that no header carries, such as a line break");
+    Err(No::invalid(why))
 }
 
 /// An answer.
@@ -133,11 +168,34 @@ pub(super) enum AtDelivery {
     StaleSeconds(u64),
     /// It says that it happened so many seconds later.
     AheadSeconds(u64),
-    /// Its body is this large, and signed well.
-    OversizedBytes(usize),
+    /// Its body is this large, and signed well. Maximum: 64 MiB.
+    OversizedBytes(u64),
     /// Its body comes byte by byte, with so many milliseconds between.
     DribbleMs(u64),
 }
+
+impl AtDelivery {
+    /// Rejects what takes more memory or time than a test has.
+    pub(super) fn check(&self) -> Result<(), No> {
+        let (name, asked, most) = match self {
+            Self::Duplicate(times) => ("duplicate", u64::from(*times), MOST_COPIES),
+            Self::Flood(times) => ("flood", u64::from(*times), MOST_COPIES),
+            Self::OversizedBytes(bytes) => {
+                let most = u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX);
+                ("oversized_bytes", *bytes, most)
+            }
+            _ => return Ok(()),
+        };
+        if asked <= most {
+            return Ok(());
+        }
+        let why = format!("`{name}` is {asked}, and {most} at most");
+        Err(No::invalid(why))
+    }
+}
+
+/// Maximum number of copies of one delivery.
+const MOST_COPIES: u64 = 100_000;
 
 /// A name that the mock's documentation lists.
 trait Named: Copy + std::fmt::Debug + 'static {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::mock::{
     core::lock,
+    deliveries::draft::LARGEST_BODY,
     faults::{Fault, Rule, on::On, on_accept::OnAccept, tokens::Tokens},
 };
 
@@ -156,6 +157,7 @@ pub(super) fn clear(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
 }
 
 pub(super) fn at_endpoint(admin: &Admin, _: &str, fault: EndpointFault) -> Result<FaultView, No> {
+    fault.fault.check()?;
     let mut on = On::new(Arc::clone(&admin.core), fault.endpoint);
     if fault.after {
         on = on.after();
@@ -210,6 +212,7 @@ pub(super) fn at_token(admin: &Admin, _: &str, fault: TokenFault) -> Result<Faul
 }
 
 pub(super) fn at_delivery(admin: &Admin, _: &str, fault: WebhookFault) -> Result<FaultView, No> {
+    fault.fault.check()?;
     let hooks = admin.tenant(fault.tenant)?.webhooks();
     let seconds = Duration::from_secs;
     let rule = match fault.fault {
@@ -220,7 +223,9 @@ pub(super) fn at_delivery(admin: &Admin, _: &str, fault: WebhookFault) -> Result
         AtDelivery::DelaySeconds(by) => hooks.delay(seconds(by)),
         AtDelivery::StaleSeconds(by) => hooks.stale(seconds(by)),
         AtDelivery::AheadSeconds(by) => hooks.ahead(seconds(by)),
-        AtDelivery::OversizedBytes(bytes) => hooks.oversized(bytes),
+        AtDelivery::OversizedBytes(bytes) => {
+            hooks.oversized(usize::try_from(bytes).unwrap_or(LARGEST_BODY))
+        }
         AtDelivery::DribbleMs(every) => hooks.dribble(Duration::from_millis(every)),
     };
     install(admin, rule, fault.times)

@@ -93,8 +93,11 @@ fn move_clock(core: &Arc<Core>, form: &Params) -> Option<()> {
     if hours > 10_000 {
         return None;
     }
-    core.clock
-        .advance(Duration::from_secs(hours.checked_mul(3600)?));
+    let by = Duration::from_secs(hours.checked_mul(3600)?);
+    if !core.may_advance(by) {
+        return None;
+    }
+    core.clock.advance(by);
     Some(())
 }
 

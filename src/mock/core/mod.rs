@@ -4,7 +4,10 @@ pub(super) mod rules;
 pub(super) mod snapshot;
 pub(super) mod transition;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     clock::{Clock as _, TestClock, Timestamp},
@@ -86,6 +89,11 @@ impl Core {
         self.clock.now()
     }
 
+    /// Whether the clock still shows a moment of RFC 3339 after this time.
+    pub(super) fn may_advance(&self, by: Duration) -> bool {
+        self.now().saturating_add(by) <= LAST
+    }
+
     /// The switches as they stand now.
     pub(super) fn switches(&self) -> Switches {
         lock(&self.switches).clone()
@@ -144,6 +152,9 @@ impl Core {
         lock(&self.log)
     }
 }
+
+/// The last second of the year 9999.
+const LAST: Timestamp = Timestamp::from_unix(253_402_300_799);
 
 /// A panic elsewhere, such as a failed assertion of a test, leaves the state as it was.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -133,6 +133,9 @@ impl DeliveryDraft {
     }
 }
 
+/// Maximum size of a delivery's body, in bytes: it is built in memory.
+pub(in crate::mock) const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
 /// Shows nothing of body and headers.
 impl Debug for DeliveryDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ use crate::{
         core::rules::{Effect, Place},
         deliveries::{
             course::{Course, Pace},
-            draft::DeliveryDraft,
+            draft::{DeliveryDraft, LARGEST_BODY},
             event::rfc3339,
             hold::Hold,
             tamper::DeliveryTamper,
@@ -78,7 +78,9 @@ impl Webhooks {
     }
 
     /// Its body is this large, by a member that is not for anybody, and signed well (case 134).
+    /// Maximum: 64 MiB.
     pub fn oversized(&self, bytes: usize) -> Rule {
+        let bytes = bytes.min(LARGEST_BODY);
         self.edit_json(move |event| {
             let before = event.to_string().len();
             let frame = ",\"padding\":\"\"".len();

@@ -13,7 +13,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{answer::Answer, gzip, socket::Cutter};
+use super::{answer::Answer, gzip::Bomb, socket::Cutter};
 use crate::mock::waits::pause::wait;
 
 /// A way to answer badly.
@@ -89,7 +89,13 @@ impl Breakage {
             Self::Truncate => truncate(real),
             Self::Huge(size) => huge(*size),
             Self::GzipBomb(size) => {
-                let mut response = json(Body::from(gzip::bomb(OPEN, b'a', *size, CLOSE)));
+                let pieces =
+                    stream::iter(Bomb::new(OPEN, b'a', *size, CLOSE)).then(async |piece| {
+                        // Packing takes its time, and others are served meanwhile.
+                        tokio::task::yield_now().await;
+                        Ok::<_, Infallible>(Bytes::from(piece))
+                    });
+                let mut response = json(Body::from_stream(pieces));
                 let gzip = HeaderValue::from_static("gzip");
                 response.headers_mut().insert(CONTENT_ENCODING, gzip);
                 response

@@ -1,49 +1,90 @@
 //! A small body that unpacks to a large one (RFC 1951, RFC 1952).
 
 /// Packs `open`, then `fill` again and again, then `close`: `size` bytes in all, correct to the
-/// last bit, so that only a limit of its own keeps a client from unpacking it.
-pub(super) fn bomb(open: &[u8], fill: u8, size: u64, close: &[u8]) -> Vec<u8> {
-    let frame = open.len().saturating_add(close.len()).saturating_add(1);
-    let copies = size
-        .saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX))
-        .div_euclid(LONGEST_MATCH);
-    let filled = copies.saturating_mul(LONGEST_MATCH).saturating_add(1);
+/// last bit, so that only a limit of its own keeps a client from unpacking it. Each item is the next
+/// piece of what is packed, so that the memory it takes does not depend on `size`.
+pub(super) struct Bomb {
+    fill: u8,
+    close: &'static [u8],
+    /// Copies of the longest match that are still to be written.
+    copies: u64,
+    /// Bytes that were packed so far.
+    total: u64,
+    bits: Bits,
+    table: Vec<u32>,
+    sum: u32,
+    is_over: bool,
+}
 
-    let mut bits = Bits::default();
-    bits.out.extend_from_slice(&HEADER);
-    bits.push(0b011, 3); // the last block, with the fixed codes
-    for &byte in open {
-        bits.literal(byte);
+impl Bomb {
+    pub(super) fn new(open: &[u8], fill: u8, size: u64, close: &'static [u8]) -> Self {
+        let frame = open.len().saturating_add(close.len()).saturating_add(1);
+        let copies = size
+            .saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX))
+            .div_euclid(LONGEST_MATCH);
+        let mut bomb = Self {
+            fill,
+            close,
+            copies,
+            total: 0,
+            bits: Bits::default(),
+            table: crc_table(),
+            sum: u32::MAX,
+            is_over: false,
+        };
+        bomb.bits.out.extend_from_slice(&HEADER);
+        bomb.bits.push(0b011, 3); // the last block, with the fixed codes
+        for &byte in open {
+            bomb.literal(byte);
+        }
+        bomb.literal(fill);
+        bomb
     }
-    bits.literal(fill);
-    for _ in 0..copies {
-        bits.push_code(0b1100_0101, 8); // length 258, symbol 285
-        bits.push_code(0, 5); // distance 1
-    }
-    for &byte in close {
-        bits.literal(byte);
-    }
-    bits.push_code(0, 7); // the end, symbol 256
-    let mut out = bits.finish();
 
-    let mut sum = u32::MAX;
-    let table = crc_table();
-    for &byte in open {
-        crc(&table, &mut sum, byte);
+    fn literal(&mut self, byte: u8) {
+        self.bits.literal(byte);
+        self.count(byte);
     }
-    for _ in 0..filled {
-        crc(&table, &mut sum, fill);
+
+    fn count(&mut self, byte: u8) {
+        crc(&self.table, &mut self.sum, byte);
+        self.total = self.total.saturating_add(1);
     }
-    for &byte in close {
-        crc(&table, &mut sum, byte);
+
+    fn finish(&mut self) {
+        for &byte in self.close {
+            self.literal(byte);
+        }
+        self.bits.push_code(0, 7); // the end, symbol 256
+        self.bits.finish();
+        self.bits.out.extend_from_slice(&(!self.sum).to_le_bytes());
+        let modulo = u32::try_from(self.total & u64::from(u32::MAX)).unwrap_or(0);
+        self.bits.out.extend_from_slice(&modulo.to_le_bytes());
+        self.is_over = true;
     }
-    out.extend_from_slice(&(!sum).to_le_bytes());
-    let total = filled
-        .saturating_add(u64::try_from(frame).unwrap_or(0))
-        .saturating_sub(1);
-    let modulo = u32::try_from(total & u64::from(u32::MAX)).unwrap_or(0);
-    out.extend_from_slice(&modulo.to_le_bytes());
-    out
+}
+
+impl Iterator for Bomb {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.is_over {
+            return None;
+        }
+        let copies = self.copies.min(COPIES_AT_ONCE);
+        for _ in 0..copies {
+            self.bits.push_code(0b1100_0101, 8); // length 258, symbol 285
+            self.bits.push_code(0, 5); // distance 1
+            for _ in 0..LONGEST_MATCH {
+                self.count(self.fill);
+            }
+        }
+        self.copies = self.copies.saturating_sub(copies);
+        if self.copies == 0 {
+            self.finish();
+        }
+        Some(std::mem::take(&mut self.bits.out))
+    }
 }
 
 /// Packs `bytes` as they are: correct gzip, and no smaller.
@@ -98,11 +139,11 @@ impl Bits {
         self.push_code(u32::from(byte).saturating_add(0x30), 8);
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(&mut self) {
         if self.used > 0 {
             self.out.push(self.byte);
+            (self.byte, self.used) = (0, 0);
         }
-        self.out
     }
 }
 
@@ -139,3 +180,6 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// The most that one code repeats.
 const LONGEST_MATCH: u64 = 258;
+
+/// Matches in one piece: 1.6 KiB that unpack to 258 KB.
+const COPIES_AT_ONCE: u64 = 1000;

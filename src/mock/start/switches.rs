@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +120,13 @@ impl SwitchesSpec {
             ),
             webhook_timeout_ms: u64::try_from(switches.webhook_timeout.as_millis()).ok(),
         }
+    }
+
+    /// What cannot be, if anything.
+    pub(in crate::mock) fn flaw(&self) -> Option<&'static str> {
+        let header = self.webhook_header.as_deref()?;
+        let is_name = HeaderName::from_bytes(header.as_bytes()).is_ok();
+        (!is_name).then_some("`webhook_header` is no name of a header")
     }
 
     pub(in crate::mock) fn apply(self, to: &mut Switches) {
