@@ -234,6 +234,45 @@ async fn the_clock_stays_within_the_calendar_and_comes_back() {
 }
 
 #[tokio::test]
+async fn an_array_is_no_object() {
+    let desk = AdminDesk::new().await;
+    desk.kyc.clock().freeze();
+    let before = desk.get("/clock").await;
+    for (method, path, body) in [
+        ("POST", "/clock/advance", json!([3600])),
+        ("POST", "/clock/freeze", json!([])),
+        ("POST", "/reset", json!([])),
+        ("POST", "/persons", json!(["eve"])),
+        ("PATCH", "/switches", json!([true])),
+        (
+            "PATCH",
+            "/switches",
+            json!({ "status_rate_limit": [1, 60] }),
+        ),
+        ("PATCH", "/switches", json!({ "webhook_header": ["x"] })),
+        (
+            "POST",
+            "/faults",
+            json!({ "endpoint": "jwks", "fault": { "answer": [200, "text/html", "<p>"] } }),
+        ),
+        ("POST", "/faults", json!(["jwks", "reset"])),
+    ] {
+        let no = desk.no(method, path, &body).await;
+        assert_eq!((no.0, no.1.as_str()), (400, "invalid_request"), "{body}");
+    }
+    assert_eq!(desk.get("/clock").await, before);
+    assert_eq!(desk.get("/faults").await, json!([]));
+    assert!(desk.kyc.find_person("eve").is_none());
+    // Where an array belongs, it is taken.
+    let retries = json!({ "webhook_retries_seconds": [1, 2] });
+    let switches = desk.patch("/switches", &retries).await;
+    assert_eq!(switches["webhook_retries_seconds"], json!([1, 2]));
+    let data = json!({ "any": [1, { "b": [2] }] });
+    let event = json!({ "type": "kyc.other", "data": data });
+    desk.post("/webhooks/emit", &event).await;
+}
+
+#[tokio::test]
 async fn endpoints_go_wrong_as_told() {
     let desk = AdminDesk::new().await;
     let fault = json!({

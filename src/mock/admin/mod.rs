@@ -23,6 +23,7 @@ mod requests;
 mod route;
 mod routes;
 mod sandboxes;
+mod shape;
 mod tenants;
 mod visitor;
 mod webhook_views;
@@ -139,6 +140,7 @@ impl Admin {
             read(&parts.method, &parts.headers, body).await
         };
         let input = input.map_err(plainly)?;
+        shape::check(route, &input).map_err(plainly)?;
         let output = match &route.run {
             Run::Now(run) => run(&self, &id, input),
             Run::Later(run) => run(Arc::clone(&self), input).await,
