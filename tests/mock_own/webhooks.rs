@@ -409,3 +409,26 @@ async fn anything_can_be_sent_by_hand() {
     post.hooks.settled().await;
     assert_eq!(post.receiver.take()[0].body, got[0].body);
 }
+
+/// A receiver that verifies the signature over JSON that it wrote itself fails, as at KYCPort.
+#[tokio::test]
+async fn the_body_has_the_form_that_django_writes() {
+    let post = Post::new().await;
+    let data = json!({ "name": "Zoë 𝄞", "all": [1, 2] });
+    post.hooks.emit("kyc.other", data.clone());
+    post.hooks.settled().await;
+    let got = post.receiver.got().pop().unwrap();
+    let body = String::from_utf8(got.body.clone()).unwrap();
+    let part = r#""data": {"all": [1, 2], "name": "Zo\u00eb \ud834\udd1e"}"#;
+    assert!(body.contains(part), "{body}");
+    assert_eq!(got.json()["data"], data);
+    assert!(got.is_signed(&post.hooks.secret()));
+    assert_ne!(got.json().to_string(), body);
+
+    post.kyc.switch(|it| it.webhook_compact_json = true);
+    post.hooks.emit("kyc.other", data);
+    post.hooks.settled().await;
+    let got = post.receiver.got().pop().unwrap();
+    assert_eq!(got.json().to_string().as_bytes(), got.body);
+    assert!(got.is_signed(&post.hooks.secret()));
+}

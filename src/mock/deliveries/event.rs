@@ -5,6 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
+use super::form;
 use crate::{
     clock::Timestamp,
     mock::{
@@ -139,7 +140,7 @@ fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
             fields.extend(data);
         }
     }
-    told.to_string().into()
+    form::written(&told, switches.webhook_compact_json).into()
 }
 
 /// To the millisecond, in UTC. Beyond what a calendar has, it is the epoch.

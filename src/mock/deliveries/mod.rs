@@ -4,6 +4,7 @@ pub(super) mod course;
 pub(super) mod delivery;
 pub(super) mod draft;
 pub(super) mod event;
+pub(super) mod form;
 pub(super) mod hold;
 mod mac;
 pub(super) mod outbox;

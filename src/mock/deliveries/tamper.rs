@@ -142,7 +142,7 @@ impl DeliveryTamper {
                 gzip::pack(&signed)
             }
             Self::NotJson => b"id=evt_1&type=kyc.status_changed".to_vec(),
-            Self::NotUtf8 => replaced(&signed, b"\"type\":\"", b"\"type\":\"\xff\xfe"),
+            Self::NotUtf8 => replaced(&signed, b"\"type\":", b"\"type\":\"\xff\xfe\",\"was\":"),
             Self::InArray => [b"[", signed.as_slice(), b"]"].concat(),
             Self::DuplicateId => replaced(&signed, b"\"id\":", b"\"id\":\"evt_1\",\"id\":"),
             Self::MissingId => replaced(&signed, b"\"id\":", b"\"no_id\":"),

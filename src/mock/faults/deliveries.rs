@@ -14,6 +14,7 @@ use crate::{
             course::{Course, Pace},
             draft::{DeliveryDraft, LARGEST_BODY},
             event::rfc3339,
+            form::written,
             hold::Hold,
             tamper::DeliveryTamper,
         },
@@ -56,10 +57,11 @@ impl Webhooks {
 
     /// Changes its JSON, before it is signed.
     pub fn edit_json(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
+        let is_compact = self.is_compact();
         let edit = move |draft: &mut DeliveryDraft| {
             if let Ok(mut json) = serde_json::from_slice(&draft.body) {
                 edit(&mut json);
-                draft.body = json.to_string().into_bytes();
+                draft.body = written(&json, is_compact());
             }
         };
         self.edit(edit).named("webhooks.edit_json")
@@ -81,10 +83,12 @@ impl Webhooks {
     /// Maximum: 64 MiB.
     pub fn oversized(&self, bytes: usize) -> Rule {
         let bytes = bytes.min(LARGEST_BODY);
+        let is_compact = self.is_compact();
         self.edit_json(move |event| {
-            let before = event.to_string().len();
-            let frame = ",\"padding\":\"\"".len();
-            let fill = bytes.saturating_sub(before).saturating_sub(frame);
+            if let Some(fields) = event.as_object_mut() {
+                fields.insert("padding".to_owned(), json!(""));
+            }
+            let fill = bytes.saturating_sub(written(event, is_compact()).len());
             if let Some(fields) = event.as_object_mut() {
                 fields.insert("padding".to_owned(), json!("x".repeat(fill)));
             }
@@ -158,6 +162,15 @@ impl Webhooks {
         let hold = Arc::new(Hold::default());
         let rule = self.rule("hold", Effect::HoldDelivery(Arc::clone(&hold)));
         Held::new(Arc::clone(&self.core), hold, rule.optional().always())
+    }
+
+    /// Asks whether bodies are compact. The rules are the core's: they do not keep it alive.
+    fn is_compact(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let core = Arc::downgrade(&self.core);
+        move || {
+            let switches = core.upgrade().map(|core| core.switches());
+            switches.is_some_and(|it| it.webhook_compact_json)
+        }
     }
 
     fn pace(&self, name: &str, pace: Pace) -> Rule {

@@ -64,6 +64,8 @@ pub(in crate::mock) struct SwitchesSpec {
     webhook_flat_body: Option<bool>,
     /// `created_at` of an event as whole seconds since 1970 (K81).
     webhook_unix_time: Option<bool>,
+    /// The JSON of an event is compact, not as Django writes it (K63).
+    webhook_compact_json: Option<bool>,
     /// How long after each failed attempt a delivery is sent again, by the issuer's clock (K84).
     webhook_retries_seconds: Option<Vec<u64>>,
     /// How long a delivery waits for its answer, in real time (K84).
@@ -111,6 +113,7 @@ impl SwitchesSpec {
             webhook_signatures: Some(switches.webhook_signatures),
             webhook_flat_body: Some(switches.webhook_flat_body),
             webhook_unix_time: Some(switches.webhook_unix_time),
+            webhook_compact_json: Some(switches.webhook_compact_json),
             webhook_retries_seconds: Some(
                 switches
                     .webhook_retries
@@ -173,6 +176,7 @@ impl SwitchesSpec {
         set(&mut to.webhook_signatures, self.webhook_signatures);
         set(&mut to.webhook_flat_body, self.webhook_flat_body);
         set(&mut to.webhook_unix_time, self.webhook_unix_time);
+        set(&mut to.webhook_compact_json, self.webhook_compact_json);
         let retries = self.webhook_retries_seconds;
         let retries = retries.map(|all| all.into_iter().map(seconds).collect());
         set(&mut to.webhook_retries, retries);

@@ -86,6 +86,10 @@ pub struct Switches {
     pub webhook_flat_body: bool,
     /// `created_at` of an event as whole seconds since 1970 (K81). Off.
     pub webhook_unix_time: bool,
+    /// The JSON of an event is compact, and letters beyond ASCII stand in it as they are. Off: it has
+    /// the form that Django writes, with a space after `:` and `,` and with `\u00e9` for `é`, so that
+    /// a receiver that verifies anything but the raw bytes fails (K63).
+    pub webhook_compact_json: bool,
     /// How long after each failed attempt a delivery is sent again, by the issuer's clock; after
     /// the last, no more (K84). 10 s, 1 min, 10 min, 1 h, 6 h, and three times 24 h.
     pub webhook_retries: Vec<Duration>,
@@ -121,6 +125,7 @@ impl Default for Switches {
             webhook_signatures: DeliverySignatures::Current,
             webhook_flat_body: false,
             webhook_unix_time: false,
+            webhook_compact_json: false,
             webhook_retries: [10, 60, 600, 3600, 6 * 3600, DAY, DAY, DAY]
                 .map(Duration::from_secs)
                 .to_vec(),
