@@ -29,6 +29,8 @@ mod probe;
 mod rotation;
 #[path = "mock_own/socket.rs"]
 mod socket;
+#[path = "mock_own/standards.rs"]
+mod standards;
 #[path = "mock_own/status.rs"]
 mod status;
 #[path = "mock_own/strict.rs"]

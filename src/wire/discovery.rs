@@ -44,6 +44,12 @@ pub struct ProviderMetadata {
     /// K5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr_values_supported: Option<Vec<String>>,
+    /// K5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_modes_supported: Option<Vec<String>>,
+    /// K5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_uri_parameter_supported: Option<bool>,
     /// K5, RFC 9207 section 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_response_iss_parameter_supported: Option<bool>,
@@ -73,6 +79,8 @@ impl ProviderMetadata {
             claims_supported: None,
             subject_types_supported: None,
             acr_values_supported: None,
+            response_modes_supported: None,
+            request_uri_parameter_supported: None,
             authorization_response_iss_parameter_supported: None,
         }
     }

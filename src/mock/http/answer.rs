@@ -35,7 +35,7 @@ impl Refusal {
         Self {
             error,
             row,
-            reason: reason.into(),
+            reason: reason.into().replace(|c| !may_stand(c), "?"),
         }
     }
 
@@ -43,6 +43,11 @@ impl Refusal {
     pub(in crate::mock) fn json(&self, field: &str) -> Value {
         json!({ field: self.error, "error_description": self.to_string() })
     }
+}
+
+/// The characters of `error_description` (RFC 6749 section 5.2).
+fn may_stand(c: char) -> bool {
+    matches!(c, ' '..='~') && !matches!(c, '"' | '\\')
 }
 
 impl Display for Refusal {

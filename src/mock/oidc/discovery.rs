@@ -45,9 +45,22 @@ fn metadata(core: &Core) -> ProviderMetadata {
     } else {
         &["client_secret_post", "none"]
     });
-    metadata.scopes_supported = list(&SCOPES);
+    // What is left out stands for `fragment` too, and for `true` (Discovery 1.0 section 3).
+    metadata.response_modes_supported = list(&["query"]);
+    metadata.request_uri_parameter_supported = Some(false);
+    let refreshable = switches.issue_refresh_tokens.then_some(&"offline_access");
+    let scopes: Vec<_> = SCOPES.iter().chain(refreshable).copied().collect();
+    metadata.scopes_supported = list(&scopes);
     metadata.claims_supported = list(&[
+        claims::ISS,
         claims::SUB,
+        claims::AUD,
+        claims::EXP,
+        claims::IAT,
+        claims::NONCE,
+        claims::AUTH_TIME,
+        claims::ACR,
+        claims::AT_HASH,
         claims::EMAIL,
         claims::EMAIL_VERIFIED,
         claims::NAME,

@@ -98,6 +98,12 @@ impl Grants {
         code
     }
 
+    /// The scopes that a refresh token is for.
+    pub(in crate::mock) fn scopes_of_refresh(&mut self, token: &str) -> Option<Vec<String>> {
+        let known = self.refresh.get_mut(&digest(token))?;
+        Some(known.consent.scopes.clone())
+    }
+
     /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login
     /// (K28).
     pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, Method, StatusCode, header::ALLOW},
+    http::{
+        HeaderMap, Method, StatusCode, Version,
+        header::{ALLOW, HOST},
+    },
     response::Response,
 };
 use serde_json::json;
@@ -38,6 +41,11 @@ pub(in crate::mock) async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
+        let why = "a request of HTTP/1.1 has one `Host` (RFC 9112 section 3.2)";
+        let refusal = Refusal::new("invalid_request", "K26", why);
+        return Answer::refuse(StatusCode::BAD_REQUEST, refusal).into_response();
+    }
     let endpoint = Endpoint::of(parts.uri.path());
     // An upload is read piece by piece, and only once it is known to whom it belongs.
     let (body, upload) = match endpoint {
@@ -79,7 +87,7 @@ pub(in crate::mock) async fn serve(
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),
-        (None, _) => plain(html::missing(&incoming.path)),
+        (None, _) => plain(missing(&incoming.path)),
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
     let finished = core
@@ -238,6 +246,15 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
 fn plain(answer: Answer) -> (Response, Option<Refusal>) {
     let refusal = answer.refusal.clone();
     (answer.into_response(), refusal)
+}
+
+/// 404: in JSON for programs, as a page for people (K4).
+fn missing(path: &str) -> Answer {
+    if !path.starts_with("/api/") {
+        return html::missing(path);
+    }
+    let why = "no such address; paths end in a slash";
+    Answer::refuse(StatusCode::NOT_FOUND, Refusal::new("not_found", "K4", why))
 }
 
 /// None if it is too large, or if it broke off.

@@ -7,6 +7,7 @@ use crate::{
     mock::{
         core::Core,
         http::{answer::Refusal, params::Params},
+        oidc::authorize::words,
         records::{
             client::ClientRecord,
             grants::{Consent, Presented},
@@ -19,6 +20,8 @@ use crate::{
 pub(super) struct Granted {
     pub(super) consent: Consent,
     pub(super) family: String,
+    /// The scopes that a refresh asks for, if they are fewer (RFC 6749 section 6).
+    pub(super) narrower: Option<Vec<String>>,
 }
 
 pub(super) fn redeem(
@@ -69,11 +72,19 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
     Ok(Granted {
         consent: known.consent,
         family: known.family,
+        narrower: None,
     })
 }
 
 fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let token = required(form, names::REFRESH_TOKEN)?;
+    let asked = form.get(names::SCOPE).map(|scope| words(Some(scope)));
+    if let (Some(asked), Some(granted)) = (&asked, core.grants().scopes_of_refresh(token))
+        && !asked.iter().all(|scope| granted.contains(scope))
+    {
+        let why = "`scope` asks for more than the person allowed";
+        return Err(Refusal::new("invalid_scope", "K21", why));
+    }
     let presented = core.grants().take_refresh(token, &client.id);
     match presented {
         Presented::Good(refresh) => Ok(Granted {
@@ -83,6 +94,7 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
                 ..refresh.consent
             },
             family: refresh.family,
+            narrower: asked,
         }),
         Presented::Again => invalid_grant("K21", "the refresh token was used before"),
         Presented::Unknown => invalid_grant("K21", "no such refresh token of this client"),

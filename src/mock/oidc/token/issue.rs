@@ -1,6 +1,6 @@
 //! The tokens themselves (K21, K22, K30, K34).
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header::PRAGMA};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha512};
@@ -19,7 +19,17 @@ use crate::{
 
 /// Issues everything that was granted and answers with it.
 pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
-    let Granted { consent, family } = granted;
+    let Granted {
+        consent: whole,
+        family,
+        narrower,
+    } = granted;
+    let scope = narrower.as_ref().map(|scopes| scopes.join(" "));
+    // The next refresh token is for as much as this one (RFC 6749 section 6).
+    let consent = Consent {
+        scopes: narrower.unwrap_or_else(|| whole.scopes.clone()),
+        ..whole.clone()
+    };
     let Some(person) = core.person(&consent.person_id) else {
         let refusal = Refusal::new("invalid_grant", "K24", "the person is gone");
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal);
@@ -42,13 +52,13 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     grants.note_access(
         now,
         &access,
-        consent.clone(),
+        consent,
         family.clone(),
         now.saturating_add(lifetime),
     );
     let refresh = switches
         .issue_refresh_tokens
-        .then(|| grants.issue_refresh(now, consent, family));
+        .then(|| grants.issue_refresh(now, whole, family));
     drop(grants);
 
     let response = TokenResponse {
@@ -57,9 +67,11 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
         id_token: Some(id_token),
         expires_in: Some(lifetime.as_secs()),
         refresh_token: refresh,
-        scope: None,
+        scope,
     };
-    Answer::json(StatusCode::OK, json!(response)).no_store()
+    Answer::json(StatusCode::OK, json!(response))
+        .no_store()
+        .with(PRAGMA, "no-cache")
 }
 
 /// The claims of an ID token (K30, K31, K34).
@@ -89,7 +101,9 @@ pub(in crate::mock) fn id_token_claims(
     if switches.auth_time {
         set(claims::AUTH_TIME, json!(consent.auth_time.as_unix()));
     }
-    if let Some(tier) = consent.acr.as_ref().filter(|_| switches.acr) {
+    let tells_tier = consent.scopes.iter().any(|scope| scope == "kyc");
+    let acr = consent.acr.as_ref();
+    if let Some(tier) = acr.filter(|_| switches.acr && tells_tier) {
         set(claims::ACR, json!(tier));
     }
     if let Some(token) = access_token.filter(|_| switches.at_hash) {

@@ -1,0 +1,112 @@
+//! What OpenID Connect, OAuth 2 and HTTP require of the issuer beyond the table of bad inputs.
+
+use std::io::{Read as _, Write as _};
+
+use kycport::mock::MockIssuer;
+
+use crate::support::{Desk, and, pairs, payload, query, set};
+
+/// OpenID Connect Discovery 1.0 section 3: what is left out stands for its default.
+#[tokio::test]
+async fn the_metadata_is_true() {
+    let kyc = MockIssuer::builder().issue_refresh_tokens(true);
+    let desk = Desk::with(kyc.start().await.unwrap());
+    let page = desk.browser.fetch(desk.kyc.discovery_url()).await.unwrap();
+    let metadata = page.json();
+    assert_eq!(metadata["request_uri_parameter_supported"], false);
+    assert_eq!(
+        metadata["response_modes_supported"],
+        serde_json::json!(["query"])
+    );
+    let lists =
+        |member: &str, word: &str| metadata[member].as_array().unwrap().contains(&word.into());
+    assert!(lists("scopes_supported", "offline_access"));
+    let tokens = desk.tokens().await.json();
+    let claims = payload(tokens["id_token"].as_str().unwrap());
+    for claim in claims.as_object().unwrap().keys() {
+        assert!(lists("claims_supported", claim), "{claim}");
+    }
+}
+
+/// RFC 6749 sections 5.1 and 6.
+#[tokio::test]
+async fn a_refresh_narrows_the_scope_and_never_widens_it() {
+    let kyc = MockIssuer::builder().issue_refresh_tokens(true);
+    let desk = Desk::with(kyc.start().await.unwrap());
+    let login = desk.authorize_url(&set(desk.request(), "scope", "openid email kyc"));
+    let callback = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
+    let exchange = desk.exchange(&query(&callback, "code").unwrap());
+    let first = desk.token(&exchange).await;
+    assert_eq!(first.header("pragma"), Some("no-cache"));
+    let refresh = async |token: &serde_json::Value, scope: &str| {
+        let form = pairs(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.as_str().unwrap()),
+            ("scope", scope),
+            ("client_id", desk.kyc.client().id()),
+            ("client_secret", desk.kyc.client().secret().unwrap()),
+        ]);
+        desk.token(&form).await.json()
+    };
+    let token = &first.json()["refresh_token"];
+    let wider = refresh(token, "openid email kyc profile").await;
+    assert_eq!(wider["error"], "invalid_scope");
+
+    let narrower = refresh(token, "openid email").await;
+    assert_eq!(narrower["scope"], "openid email");
+    let claims = payload(narrower["access_token"].as_str().unwrap());
+    assert_eq!(claims["scope"], "openid email");
+    let claims = payload(narrower["id_token"].as_str().unwrap());
+    assert!(claims.get("kyc_tier").is_none() && claims.get("acr").is_none());
+    // The refresh token is for as much as before.
+    let whole = refresh(&narrower["refresh_token"], "openid email kyc").await;
+    let claims = payload(whole["id_token"].as_str().unwrap());
+    assert_eq!(claims["acr"], "t2");
+}
+
+#[tokio::test]
+async fn the_tier_is_told_with_its_scope_alone() {
+    let desk = Desk::new().await;
+    for (scope, acr) in [("openid email", None), ("openid kyc", Some("t2"))] {
+        let login = desk.authorize_url(&set(desk.request(), "scope", scope));
+        let callback = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
+        let exchange = desk.exchange(&query(&callback, "code").unwrap());
+        let tokens = desk.token(&exchange).await.json();
+        let claims = payload(tokens["id_token"].as_str().unwrap());
+        assert_eq!(claims.get("acr").and_then(|it| it.as_str()), acr, "{scope}");
+    }
+}
+
+/// RFC 6749 section 5.2.
+#[tokio::test]
+async fn an_error_is_described_in_the_characters_it_may_have() {
+    let desk = Desk::new().await;
+    for name in ["zoë", "a\"b", "a\\b", "𝄞"] {
+        let request = and(and(desk.request(), name, "1"), name, "2");
+        let page = desk
+            .browser
+            .open(desk.authorize_url(&request))
+            .await
+            .unwrap();
+        let text = query(&page.location().unwrap(), "error_description").unwrap();
+        let is_good = |c| matches!(c, ' '..='~') && c != '"' && c != '\\';
+        assert!(
+            text.contains("more than once") && text.chars().all(is_good),
+            "{text}"
+        );
+    }
+}
+
+/// RFC 9112 section 3.2.
+#[tokio::test]
+async fn a_request_without_a_host_is_rejected() {
+    let kyc = MockIssuer::start().await;
+    for hosts in ["", "host: a\r\nhost: b\r\n"] {
+        let mut stream = std::net::TcpStream::connect(kyc.address()).unwrap();
+        let request = format!("GET /api/health/ HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+}
