@@ -22,6 +22,8 @@ pub const ACR_VALUES: &str = "acr_values";
 pub const PROMPT: &str = "prompt";
 /// `max_age`, in seconds (K17).
 pub const MAX_AGE: &str = "max_age";
+/// `id_token_hint` (K17).
+pub const ID_TOKEN_HINT: &str = "id_token_hint";
 /// `login_hint` (K17).
 pub const LOGIN_HINT: &str = "login_hint";
 /// `response_mode` (K16).

@@ -2,9 +2,107 @@
 
 use std::io::{Read as _, Write as _};
 
-use kycport::mock::MockIssuer;
+use http::Method;
+use kycport::{
+    KycTier,
+    mock::{Endpoint, MockIssuer},
+};
 
 use crate::support::{Desk, and, pairs, payload, query, set};
+
+/// OpenID Connect Core 1.0 section 3.1.2.1.
+#[tokio::test]
+async fn a_request_comes_as_a_form_too() {
+    let desk = Desk::new().await;
+    let form = desk.request();
+    let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let post = |form: &[(&str, &str)]| {
+        let visit = desk
+            .browser
+            .request(Method::POST, desk.kyc.url(Endpoint::Authorize));
+        visit.form(form).send()
+    };
+    let page = post(&form).await.unwrap();
+    page.assert_status(200);
+    assert!(page.body().contains("ada@example.test"));
+    // The page is at the address of the same request.
+    let (login, ada) = (page.url().clone(), &desk.ada);
+    assert_eq!(query(&login, "state").as_deref(), Some("the state"));
+    let callback = desk.browser.start_sign_in(login, ada).await.unwrap();
+    assert!(query(&callback, "code").is_some());
+    // What is wrong with it is said as ever.
+    let twice = [&form[..], &[("nonce", "other")]].concat();
+    let visit = desk
+        .browser
+        .request(Method::POST, desk.kyc.url(Endpoint::Authorize));
+    let page = visit.form(&twice).stay().send().await.unwrap();
+    let page = desk.browser.open(page.location().unwrap()).await.unwrap();
+    let error = query(&page.location().unwrap(), "error");
+    assert_eq!(error.as_deref(), Some("invalid_request"));
+}
+
+/// OpenID Connect Core 1.0 section 3.1.2.1: `prompt=none` with an `id_token_hint` of somebody else
+/// is an error.
+#[tokio::test]
+async fn a_hint_at_another_person_is_no_silent_login() {
+    let desk = Desk::new().await;
+    let grace = desk.kyc.person("grace").create();
+    desk.code().await;
+    let client = desk.kyc.client();
+    let token = |person| desk.kyc.mint().id_token(person, client, "n").sign();
+    let silently = async |hint: &str| {
+        let request = and(desk.request(), "prompt", "none");
+        let request = and(request, "id_token_hint", hint);
+        let page = desk.browser.open(desk.authorize_url(&request)).await;
+        let to = page.unwrap().location().unwrap();
+        query(&to, "error").unwrap_or_else(|| "none".to_owned())
+    };
+    let own = token(&desk.ada);
+    assert_eq!(silently(&own).await, "none");
+    assert_eq!(silently(&token(&grace)).await, "login_required");
+    let forged = own.split_at(own.len() - 8).0.to_owned() + "AAAAAAAA";
+    for hint in [forged.as_str(), "", "a.b.c", "no token"] {
+        assert_eq!(silently(hint).await, "invalid_request", "{hint}");
+    }
+    // It may have expired, and its key may be an old one.
+    desk.kyc
+        .clock()
+        .advance(std::time::Duration::from_secs(3600));
+    assert_eq!(silently(&own).await, "none");
+}
+
+/// Without a hint, the first person was preselected: Enter during a step-up ended in their account.
+#[tokio::test]
+async fn the_page_preselects_the_person_who_is_signed_in() {
+    let desk = Desk::new().await;
+    let grace = desk.kyc.person("grace").tier(KycTier::T1).create();
+    let login = desk.authorize_url(&set(desk.request(), "scope", "openid kyc"));
+    let page = desk.browser.open(&login).await.unwrap();
+    assert!(page.body().contains("<h1>Sign in to "), "{}", page.body());
+    desk.browser.start_sign_in(&login, &grace).await.unwrap();
+
+    let step_up = desk.authorize_url(&and(desk.request(), "acr_values", "t2"));
+    let page = desk.browser.open(&step_up).await.unwrap();
+    let checked = |id: &str| {
+        let radio = format!("value=\"{id}\" required checked>");
+        page.body().contains(&radio)
+    };
+    assert!(
+        checked(grace.id()) && !checked(desk.ada.id()),
+        "{}",
+        page.body()
+    );
+    assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
+    // A hint says more.
+    let hinted = and(desk.request(), "login_hint", "ada");
+    let page = desk
+        .browser
+        .open(desk.authorize_url(&hinted))
+        .await
+        .unwrap();
+    let radio = format!("value=\"{}\" required checked>", desk.ada.id());
+    assert!(page.body().contains(&radio));
+}
 
 /// OpenID Connect Discovery 1.0 section 3: what is left out stands for its default.
 #[tokio::test]

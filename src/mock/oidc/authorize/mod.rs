@@ -9,6 +9,8 @@ use axum::http::{
     header::{COOKIE, SET_COOKIE},
 };
 
+use url::form_urlencoded;
+
 use crate::{
     clock::Timestamp,
     mock::{
@@ -35,6 +37,9 @@ pub(in crate::mock) fn authorize(
     query: &Params,
     form: &Params,
 ) -> Answer {
+    if *method == Method::POST && is_request(query, form) {
+        return as_get(form);
+    }
     let request = match AuthorizeRequest::check(core, query) {
         Ok(request) => request,
         Err(Refused::ToThePerson(refusal)) => return html::refusal(refusal),
@@ -43,17 +48,42 @@ pub(in crate::mock) fn authorize(
     if *method == Method::POST {
         return decide(core, &request, form);
     }
+    if request.prompt_none {
+        return silent(core, &request, headers);
+    }
     let hinted = request
         .login_hint
         .as_deref()
         .and_then(|hint| core.person(hint));
-    if request.prompt_none {
-        return silent(core, &request, headers);
-    }
     match hinted {
         Some(person) if core.switches().auto_consent => allow(core, &request, &person, core.now()),
-        hinted => page::choose(core, &request, hinted.as_ref()),
+        hinted => {
+            let session = session_cookie(headers).and_then(|id| core.grants().session(id));
+            let signed_in = session.and_then(|(id, _)| core.person(&id));
+            let preselected = hinted
+                .or_else(|| core.person(request.id_token_hint.as_deref()?))
+                .or_else(|| signed_in.clone());
+            page::choose(core, &request, preselected.as_ref(), signed_in.is_some())
+        }
     }
+}
+
+/// Whether a form is an authorization request (OpenID Connect Core 1.0 section 3.1.2.1), and not
+/// what the page's own form sends: that goes to the address of the page, query included.
+fn is_request(query: &Params, form: &Params) -> bool {
+    query.pairs().is_empty() && form.has(names::CLIENT_ID) && !form.has("decision")
+}
+
+/// Answers a form with the same request by GET.
+fn as_get(form: &Params) -> Answer {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(form.pairs());
+    let query = query.finish();
+    if query.len() > LONGEST_QUERY {
+        let why = format!("the request is longer than {LONGEST_QUERY} bytes");
+        return html::refusal(Refusal::new("invalid_request", "K26", why));
+    }
+    Answer::see_other(&format!("{}?{query}", Endpoint::Authorize.path()))
 }
 
 /// What the page's form sends: who it is, and whether they allow it. The person travels with the
@@ -106,11 +136,17 @@ fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answe
             .is_none_or(|age| core.now().since(*since) <= age)
     });
     let person = fresh.and_then(|(id, since)| Some((core.person(&id)?, since)));
-    let Some((person, since)) = person else {
-        let why = "`prompt=none`, and this browser is not signed in here";
+    let refuse = |why: &str| {
         let refusal = Refusal::new("login_required", "K17", why);
-        return request.back.error(core, refusal);
+        request.back.error(core, refusal)
     };
+    let Some((person, since)) = person else {
+        return refuse("`prompt=none`, and this browser is not signed in here");
+    };
+    let hint = request.id_token_hint.as_ref();
+    if hint.is_some_and(|hinted| *hinted != person.id) {
+        return refuse("`prompt=none`, and `id_token_hint` is about another person");
+    }
     let allowed = core
         .grants()
         .has_allowed(&person.id, &request.client.id, &request.scopes);
@@ -175,6 +211,9 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
 }
+
+/// Maximum length of a request that came as a form, in bytes.
+const LONGEST_QUERY: usize = 16 * 1024;
 
 /// Unmistakable, for on loopback every port shares one cookie jar.
 const COOKIE_NAME: &str = "kycport_mock_issuer";

@@ -12,18 +12,21 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
+/// Whoever is signed in already is preselected: pressing Enter during a step-up stays with them.
 /// Works without scripts: the form goes to the address of the page itself, query included.
 pub(super) fn choose(
     core: &Core,
     request: &AuthorizeRequest,
-    hinted: Option<&PersonRecord>,
+    preselected: Option<&PersonRecord>,
+    is_signed_in: bool,
 ) -> Answer {
     let persons = core.everyone();
     let client = Text(&request.client.name);
     let mut main = format!(
-        "<h1>Sign in to {client}</h1>\n<p>{client} asks to know who you are{}.</p>\n\
+        "<h1>{verb} to {client}</h1>\n<p>{client} asks to know who you are{}.</p>\n\
          <ul class=\"scopes\" aria-label=\"What {client} asks for\">",
         asked_tier(&request.tiers),
+        verb = if is_signed_in { "Continue" } else { "Sign in" },
     );
     for scope in &request.scopes {
         let _ = write!(main, "<li>{}</li>", Text(describe(scope)));
@@ -37,7 +40,9 @@ pub(super) fn choose(
         );
     } else {
         main.push_str("<fieldset>\n<legend>Who are you today?</legend>\n");
-        let chosen = hinted.or_else(|| persons.first()).map(|p| p.id.as_str());
+        let chosen = preselected
+            .or_else(|| persons.first())
+            .map(|p| p.id.as_str());
         for person in &persons {
             radio(&mut main, person, chosen == Some(&person.id));
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
 use url::Url;
 
 use crate::{
@@ -29,6 +30,8 @@ pub(super) struct AuthorizeRequest {
     pub(super) nonce: String,
     pub(super) challenge: String,
     pub(super) login_hint: Option<String>,
+    /// The person that `id_token_hint` is about, by id.
+    pub(super) id_token_hint: Option<String>,
     /// The tiers as they were asked for, any of which will do (K15).
     pub(super) tiers: Vec<String>,
     /// The lowest of them that there is (K19).
@@ -193,11 +196,39 @@ fn what(
         nonce: nonce.to_owned(),
         challenge,
         login_hint: query.get(names::LOGIN_HINT).map(str::to_owned),
+        id_token_hint: id_token_hint(core, query)?,
         tier: lowest(&tiers),
         tiers,
         prompt_none,
         max_age,
     })
+}
+
+/// Reads whom an ID token of this issuer is about; it may have expired (OpenID Connect Core 1.0
+/// section 3.1.2.1).
+fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal> {
+    if !query.has(names::ID_TOKEN_HINT) {
+        return Ok(None);
+    }
+    let subject = || {
+        let token = query.get(names::ID_TOKEN_HINT)?;
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, payload) = message.split_once('.')?;
+        let json = |part: &str| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+            serde_json::from_slice::<Value>(&bytes).ok()
+        };
+        let key = core.keys().find(json(header)?["kid"].as_str()?)?;
+        let claims = json(payload)?;
+        // Ed25519 signs the same message in the same way each time (RFC 8032).
+        let is_own = key.sign(message.as_bytes()) == signature;
+        (is_own && claims["iss"] == core.issuer.as_str()).then_some(())?;
+        claims["sub"].as_str().map(str::to_owned)
+    };
+    let why = "`id_token_hint` is no ID token of this issuer";
+    subject()
+        .map(Some)
+        .ok_or_else(|| Refusal::new("invalid_request", "K17", why))
 }
 
 /// `openid`, and others that are known (K13).
