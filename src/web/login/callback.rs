@@ -170,7 +170,10 @@ impl Completion {
                     Settlement::Release
                 } else {
                     context.delete_cookie(&cookie);
-                    claim.done()
+                    match &error {
+                        SignInError::Exchange(ExchangeError::Refused { .. }) => claim.rejected(),
+                        _ => claim.done(),
+                    }
                 };
                 (Err(problem(error, &context).into()), settlement)
             }

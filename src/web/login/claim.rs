@@ -14,6 +14,9 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum number of looks: a repeated callback waits for five seconds.
 const POLLS: u32 = 25;
+/// How long a login is remembered whose code KYCPort rejected. Anybody can cause such logins with an
+/// invented code, so they are forgotten long before the login would expire.
+const REJECTED_FOR: Duration = Duration::from_secs(60);
 
 /// Claim of one callback on its login.
 pub(super) struct Claim {
@@ -37,10 +40,13 @@ impl Claim {
     }
 
     pub(super) fn done(&self) -> Settlement {
-        Settlement::Done {
-            result: Bytes::new(),
-            keep_for: self.length,
-        }
+        done_for(self.length)
+    }
+
+    /// The login is over, because KYCPort rejected its code. Repeated callbacks of the same login,
+    /// such as a double click, do not send the code again.
+    pub(super) fn rejected(&self) -> Settlement {
+        done_for(REJECTED_FOR.min(self.length))
     }
 
     /// Takes the claim. While another callback holds it, this one waits, if not too many do and for
@@ -92,5 +98,12 @@ impl Claim {
     pub(super) async fn settle(&self, context: &RequestContext, settlement: Settlement) {
         let settle = context.state().settle(&self.key, self.token, settlement);
         let _ = settle.await;
+    }
+}
+
+fn done_for(keep_for: Duration) -> Settlement {
+    Settlement::Done {
+        result: Bytes::new(),
+        keep_for,
     }
 }
