@@ -6,7 +6,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,8 +46,11 @@ struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
     stored: RwLock<Option<StoredRing>>,
-    /// Held while the stored keys are read, so that one request reads for all.
-    reading: tokio::sync::Mutex<()>,
+    /// Held while the stored keys are read, so that one request reads for all. It holds the error
+    /// of the last read that failed.
+    reading: tokio::sync::Mutex<Option<StoreError>>,
+    /// Number of reads that failed.
+    failures: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -89,7 +95,8 @@ impl LoginKeys {
             state,
             clock,
             stored: RwLock::new(None),
-            reading: tokio::sync::Mutex::new(()),
+            reading: tokio::sync::Mutex::new(None),
+            failures: AtomicU64::new(0),
         }))
     }
 
@@ -102,11 +109,7 @@ impl LoginKeys {
         if let Some(ring) = self.read_within(FRESH_FOR) {
             return Ok(KeyRing::Stored(ring));
         }
-        let _reading = self.0.reading.lock().await;
-        if let Some(ring) = self.read_within(FRESH_FOR) {
-            return Ok(KeyRing::Stored(ring));
-        }
-        match self.read().await {
+        match self.read_once(FRESH_FOR).await {
             Ok(ring) => Ok(KeyRing::Stored(ring)),
             // A key that is known still works: other instances keep it as the previous one.
             Err(error) => self
@@ -121,11 +124,30 @@ impl LoginKeys {
         if let Some(keys) = self.0.state.sealing_keys() {
             return Ok(KeyRing::Configured(Arc::clone(keys)));
         }
-        let _reading = self.0.reading.lock().await;
-        if let Some(ring) = self.read_within(UNKNOWN_KEY_INTERVAL) {
-            return Ok(KeyRing::Stored(ring));
+        let read = self.read_once(UNKNOWN_KEY_INTERVAL).await;
+        read.map(KeyRing::Stored)
+    }
+
+    /// Reads the stored keys, unless they were read within `age` meanwhile. Callers that wait while
+    /// another one reads share its result, also if it failed: a store that does not answer would
+    /// otherwise delay them one after the other.
+    async fn read_once(&self, age: Duration) -> Result<Arc<Ring>, StoreError> {
+        let failures = self.0.failures.load(Ordering::SeqCst);
+        let mut last_error = self.0.reading.lock().await;
+        if let Some(ring) = self.read_within(age) {
+            return Ok(ring);
         }
-        self.read().await.map(KeyRing::Stored)
+        if let Some(error) = *last_error
+            && self.0.failures.load(Ordering::SeqCst) != failures
+        {
+            return Err(error);
+        }
+        let read = self.read().await;
+        if let Err(error) = &read {
+            *last_error = Some(*error);
+            self.0.failures.fetch_add(1, Ordering::SeqCst);
+        }
+        read
     }
 
     fn read_within(&self, age: Duration) -> Option<Arc<Ring>> {
