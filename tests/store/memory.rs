@@ -121,6 +121,9 @@ async fn a_mark_stays_fenced_after_the_fence_was_evicted() {
     assert_eq!(old, Ok(Written::Fenced));
     let new = store.write(&OWNER, &create, Some(Mark(3))).await;
     assert_eq!(new, Ok(Written::Applied));
+    let other = [put(Family::Session, 2, MINUTE)];
+    let old = store.write(&OWNER, &other, Some(Mark(0))).await;
+    assert_eq!(old, Ok(Written::Fenced));
 }
 
 #[tokio::test]

@@ -139,7 +139,8 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            let mark = fence.unwrap_or(Mark(0));
+            // An evicted fence is stored again: otherwise the next write would find the fence 0.
+            let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }
         Written::Applied
