@@ -168,7 +168,11 @@ impl AccessTokens {
     )]
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
         let turn = self.turn(live.id);
-        let _turn = turn.lock().await;
+        // Callers give up after the same time. Without a limit, those that wait would refresh one
+        // after the other later on.
+        let Ok(_turn) = tokio::time::timeout(WAIT_LIMIT, turn.lock()).await else {
+            return Err(AccessTokenError::UnderWay);
+        };
         let deadline = self.clock.monotonic().saturating_add(self.lease);
         loop {
             // The clock is read before the tokens: the last read comes when the lease has ended.
