@@ -264,9 +264,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Acquired>;
 
     /// Settles a lease. Returns `false` if the token does not hold the lease any more; nothing is
-    /// changed then. [`Settlement::Done`] may be repeated with the same token, and may come after
-    /// the lease has ended if nobody else has acquired it since and it is not longer ago than an
-    /// hour.
+    /// changed then. [`Settlement::Done`] may be repeated with the same token, which replaces the
+    /// result and its lifetime. It may come after the lease has ended, if no other token has acquired
+    /// the lease since and it ended within the last hour; not after the same token has released the
+    /// lease, nor after the result has expired.
     fn settle<'a>(
         &'a self,
         key: &'a LeaseKey,

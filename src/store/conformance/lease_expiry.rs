@@ -146,6 +146,7 @@ async fn forgotten(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     pacer.pass(AFTER_MEDIUM).await;
     let _ = rule.sweep(100).await?;
     rule.is_done(&later, &RESULT).await?;
+    rule.settles(&soon, token, done(&RESULT), false).await?;
     let next = LeaseToken::random();
     rule.grants(&soon, next, LONG).await?;
     rule.is_held(&soon, LONG).await?;

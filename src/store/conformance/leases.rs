@@ -61,6 +61,8 @@ async fn released(store: &dyn Store) -> Result<(), Violation> {
     rule.settles(&key, first, Settlement::Release, true).await?;
     let release = Settlement::Release;
     rule.settles(&key, first, release.clone(), false).await?;
+    let result = Bytes::from_static(b"late");
+    rule.settles(&key, first, done(&result), false).await?;
     rule.grants(&key, second, LONG).await?;
     rule.settles(&key, first, release.clone(), false).await?;
     rule.is_held(&key, LONG).await?;

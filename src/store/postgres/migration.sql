@@ -66,6 +66,10 @@ DECLARE
     last_end timestamptz;
 BEGIN
     PERFORM public.kycport_require_read_committed_1();
+    -- A session that was deleted must stay deleted.
+    IF 2 = ANY (changes) THEN
+        PERFORM public.kycport_commit_durably_1();
+    END IF;
     PERFORM pg_advisory_xact_lock(owner_number);
     moment := clock_timestamp();
     IF admitted_at IS NOT NULL THEN
@@ -170,6 +174,7 @@ DECLARE
     lease public.kycport_leases;
     moment timestamptz;
     may_take boolean;
+    other_timeout text := current_setting('lock_timeout');
 BEGIN
     PERFORM public.kycport_require_read_committed_1();
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO mark FROM public.kycport_marks;
@@ -200,6 +205,7 @@ BEGIN
                     lease.held_until - moment) * 1000)::bigint), NULL::bytea;
                 RETURN;
             END;
+            PERFORM set_config('lock_timeout', other_timeout, true);
             moment := clock_timestamp();
         END IF;
         CONTINUE WHEN lease.key IS NULL;

@@ -74,8 +74,9 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 ///
 /// The owner of a session has one hash, which holds the fence, the sessions and their tokens. An
 /// eviction policy such as `allkeys-lru` evicts all of it together: the person signs in again. It
-/// also evicts events that were handled, which are handled again if KYCPort redelivers them, so
-/// `noeviction` is preferable. On a full server with `noeviction`, writes fail as
+/// also evicts events that were handled, which are handled again if KYCPort redelivers them, and
+/// fences, so that a sign-in that was under way during a revocation can create a session. Set
+/// `noeviction`. On a full server with `noeviction`, writes fail as
 /// [`StoreError::Full`], and revocations succeed.
 ///
 /// Redis acknowledges before it writes to the disk, by default, and before replicas have the write.

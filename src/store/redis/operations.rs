@@ -84,6 +84,22 @@ impl RedisStore {
         reply.inspect_err(|failure| self.connector.note(&link, failure))
     }
 
+    /// Runs a script, and waits until as many replicas have the write as are configured.
+    async fn run_on_replicas(
+        &self,
+        script: &Script,
+        key: Key<'_>,
+        fill: &(dyn Fn(&mut Cmd) + Sync),
+    ) -> Result<Value, Failure> {
+        let Some(replicas) = &self.replicas else {
+            return self.run(script, key, fill).await;
+        };
+        let link = replicas.connector.link().await?;
+        let reply = script.run_on_replicas(&link, key, fill, replicas.count, REPLICATED_WITHIN);
+        let reply = reply.await;
+        reply.inspect_err(|failure| replicas.connector.note(&link, failure))
+    }
+
     pub(super) async fn write_now(
         &self,
         owner: &Owner,
@@ -100,7 +116,14 @@ impl RedisStore {
                 append(command, write);
             }
         };
-        let (tag, mut rest) = reply::tagged(self.run(&script::WRITE, key, &fill).await?)?;
+        // Whoever only deletes ends a session, which must not return.
+        let only_deletes = writes.iter().all(|it| it.change == Change::Delete);
+        let reply = if only_deletes {
+            self.run_on_replicas(&script::WRITE, key, &fill).await?
+        } else {
+            self.run(&script::WRITE, key, &fill).await?
+        };
+        let (tag, mut rest) = reply::tagged(reply)?;
         match tag {
             0 => Ok(Written::Applied),
             1 => {
@@ -146,18 +169,7 @@ impl RedisStore {
         let fill = |command: &mut Cmd| {
             command.arg(mark).arg(millis(keep_fence_for)).arg(&numbers);
         };
-        let fence = match &self.replicas {
-            None => self.run(&script::REVOKE, key, &fill).await?,
-            Some(replicas) => {
-                let link = replicas.connector.link().await?;
-                let limit = REPLICATED_WITHIN;
-                let reply =
-                    script::REVOKE.run_on_replicas(&link, key, &fill, replicas.count, limit);
-                let reply = reply.await;
-                reply.inspect_err(|failure| replicas.connector.note(&link, failure))?
-            }
-        };
-        let fence = reply::number(&fence)?;
+        let fence = reply::number(&self.run_on_replicas(&script::REVOKE, key, &fill).await?)?;
         if fence > mark {
             self.raise_counter(&owner.namespace, fence).await?;
         }
