@@ -1,7 +1,7 @@
 //! Cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based Applications").
 
 use http::{
-    HeaderMap, Method,
+    HeaderMap, HeaderValue, Method,
     header::{ORIGIN, UPGRADE},
 };
 
@@ -20,16 +20,17 @@ pub(super) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !upgrades {
         return true;
     }
-    let origin = headers.get(ORIGIN).map(|value| {
-        own.iter()
-            .any(|own| own.as_str().as_bytes() == value.as_bytes())
-    });
-    let site = headers
-        .get("sec-fetch-site")
-        .map(|value| matches!(value.as_bytes(), b"same-origin" | b"none"));
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_own = |origin: &[u8]| own.iter().any(|own| own.as_str().as_bytes() == origin);
     match (site, origin) {
-        (Some(site), Some(origin)) => site && origin,
-        (Some(only), None) | (None, Some(only)) => only,
+        // A page with the referrer policy `no-referrer` sends `null` with its own forms (Fetch,
+        // "append a request `Origin` header"). No page can set `Sec-Fetch-Site`, and the browser
+        // sends `cross-site` for a sandboxed frame.
+        (Some(b"same-origin"), Some(b"null")) => true,
+        (Some(b"same-origin" | b"none") | None, Some(origin)) => is_own(origin),
+        (Some(site), None) => matches!(site, b"same-origin" | b"none"),
+        (Some(_), Some(_)) => false,
         (None, None) => headers.contains_key(CUSTOM_HEADER),
     }
 }
@@ -60,8 +61,18 @@ mod tests {
             (&[("origin", "null")], false),
             (
                 &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+                true,
+            ),
+            (
+                &[("sec-fetch-site", "same-site"), ("origin", "null")],
                 false,
             ),
+            (
+                &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+                false,
+            ),
+            (&[("sec-fetch-site", "none"), ("origin", "null")], false),
+            (&[("x-kycport-csrf", "1"), ("origin", "null")], false),
             (
                 &[
                     ("sec-fetch-site", "same-site"),

@@ -66,9 +66,15 @@ async fn only_the_apps_own_pages_change_anything() {
             false,
         ),
         (
-            vec![("sec-fetch-site", "same-origin"), ("origin", "null")],
+            vec![("sec-fetch-site", "same-site"), ("origin", "null")],
             false,
         ),
+        (
+            vec![("sec-fetch-site", "cross-site"), ("origin", "null")],
+            false,
+        ),
+        (vec![("sec-fetch-site", "none"), ("origin", "null")], false),
+        (vec![("x-kycport-csrf", "1"), ("origin", "null")], false),
         (
             vec![("x-kycport-csrf", "1"), ("sec-fetch-site", "cross-site")],
             false,
@@ -81,6 +87,11 @@ async fn only_the_apps_own_pages_change_anything() {
         (vec![("x-kycport-csrf", "1")], true),
         (vec![("origin", &own)], true),
         (vec![("sec-fetch-site", "same-origin")], true),
+        // A form of a page with `Referrer-Policy: no-referrer`.
+        (
+            vec![("sec-fetch-site", "same-origin"), ("origin", "null")],
+            true,
+        ),
         (
             vec![("sec-fetch-site", "same-origin"), ("origin", &own)],
             true,
