@@ -25,17 +25,26 @@ impl Audience {
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
         let navigates = match mode {
-            Some(mode) => mode == b"navigate",
-            None => {
+            Some(b"navigate") => true,
+            // A service worker that repeats a navigation with changes sends `same-origin`.
+            None | Some(b"same-origin") => {
                 matches!(*method, Method::GET | Method::HEAD | Method::POST)
-                    && headers
-                        .get(ACCEPT)
-                        .and_then(|accept| accept.to_str().ok())
-                        .is_some_and(|accept| accept.contains("text/html"))
+                    && accepts_html(headers)
             }
+            Some(_) => false,
         };
         if navigates { Self::Page } else { Self::Fetch }
     }
+}
+
+/// Whether `Accept` names `text/html`. Extensions and proxies write into this header, so any bytes
+/// may stand beside it.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    const HTML: &[u8] = b"text/html";
+    headers.get_all(ACCEPT).iter().any(|accept| {
+        let mut windows = accept.as_bytes().windows(HTML.len());
+        windows.any(|window| window.eq_ignore_ascii_case(HTML))
+    })
 }
 
 /// One way in which something does not go on.

@@ -74,7 +74,7 @@ impl Settings {
     pub(super) fn page_of_origin(&self, headers: &HeaderMap) -> ReturnTo {
         headers
             .get(REFERER)
-            .and_then(|value| Url::parse(value.to_str().ok()?).ok())
+            .and_then(|value| Url::parse(std::str::from_utf8(value.as_bytes()).ok()?).ok())
             .filter(|url| Origin::of(url).is_some_and(|it| self.own_origins.contains(&it)))
             .map_or_else(ReturnTo::home, |url| {
                 self.return_to(&url[url::Position::BeforePath..url::Position::AfterQuery])

@@ -21,6 +21,7 @@ mod bearer;
 mod books;
 mod browser;
 mod browser_capture;
+mod browser_headers;
 mod callback;
 mod capture;
 mod case_errors;

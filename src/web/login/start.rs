@@ -97,7 +97,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose"].iter().any(|name| {
         headers
             .get(*name)
-            .and_then(|value| value.to_str().ok())
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .is_some_and(|purpose| purpose.contains("prefetch") || purpose.contains("prerender"))
     })
 }
@@ -105,6 +105,17 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 /// Whether the request can end at KYCPort's page. An image or a frame of another site cannot, and
 /// must not push out the logins of this browser. Programs and old browsers do not send the header.
 fn is_navigation(headers: &HeaderMap) -> bool {
-    let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
-    matches!(destination, None | Some(b"document"))
+    let value = |name| headers.get(name).map(HeaderValue::as_bytes);
+    match value("sec-fetch-dest") {
+        None | Some(b"document") => true,
+        Some(b"empty") => {
+            value("sec-fetch-mode") == Some(b"same-origin")
+                && Audience::of(&Method::GET, headers) == Audience::Page
+        }
+        Some(_) => false,
+    }
 }
+///
+/// A service worker that repeats a navigation with changes sends an empty destination and the mode
+/// `same-origin`, which no other site can send. It gives the redirect to the browser, which follows
+/// it.

@@ -1,0 +1,111 @@
+//! Headers of requests into which others write, and headers that every response needs.
+
+use crate::{
+    faulty_store::{Stage, stage},
+    support::raw,
+    visitor::{SESSION_COOKIE, session_cookie},
+};
+
+/// The session cookie of a person who is signed in, as it is sent.
+async fn signed_in(stage: &Stage) -> String {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser.sign_in(login, &stage.ada).await.unwrap();
+    let key = browser.cookie(stage.app.url("/"), SESSION_COOKIE).unwrap();
+    session_cookie(&key)
+}
+
+/// The head of the response to a request with these headers and no others.
+async fn head_of(stage: &Stage, line: &str, headers: &[(&str, &[u8])]) -> String {
+    let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
+    for (name, value) in headers {
+        request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    request.extend(b"\r\n");
+    let answer = raw(&stage.app, &request).await;
+    let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+    head.to_ascii_lowercase()
+}
+
+fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(own, _)| *own == name).map(|(_, value)| value)
+}
+
+#[tokio::test]
+async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
+    let stage = stage().await;
+    let session = signed_in(&stage).await;
+    for odd in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff\xfe"] {
+        for cookies in [
+            [odd, b"; ", session.as_bytes()].concat(),
+            [session.as_bytes(), b"; ", odd].concat(),
+        ] {
+            let head = head_of(&stage, "GET /auth/me", &[("cookie", &cookies)]).await;
+            assert_eq!(status(&head), 200, "{head}");
+            // What changes something is guarded as before, and signs out.
+            let post = "POST /auth/logout";
+            let head = head_of(&stage, post, &[("cookie", &cookies)]).await;
+            assert_eq!(status(&head), 403, "{head}");
+        }
+    }
+    // A page is known as one, and a person comes back to it.
+    let headers = [
+        ("accept", &b"text/html, x/\xff"[..]),
+        ("cookie", b"name=Zo\xeb"),
+    ];
+    let head = head_of(&stage, "GET /vault", &headers).await;
+    let login = Some("/auth/login?return_to=%2fvault");
+    assert_eq!(value(&head, "location"), login, "{head}");
+    // A form of a page whose address is not ASCII leads back there.
+    let referer = [stage.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
+    let headers = [
+        ("accept", &b"text/html"[..]),
+        ("referer", &referer),
+        ("content-length", b"0"),
+    ];
+    let head = head_of(&stage, "POST /withdraw", &headers).await;
+    let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
+    assert_eq!(value(&head, "location"), login, "{head}");
+    // A page that is loaded ahead starts no login.
+    let purpose = [("sec-purpose", &b"prefetch;\xff"[..])];
+    let head = head_of(&stage, "GET /auth/login", &purpose).await;
+    assert_eq!(status(&head), 403, "{head}");
+}
+
+#[tokio::test]
+async fn a_person_is_redirected_and_a_script_is_told() {
+    let stage = stage().await;
+    for (mode, accept, redirected) in [
+        (None, "text/html", true),
+        (None, "application/xml, Text/HTML;q=0.9", true),
+        (None, "*/*", false),
+        (Some("navigate"), "*/*", true),
+        // A service worker that repeats a navigation with changes.
+        (Some("same-origin"), "text/html,*/*;q=0.8", true),
+        (Some("same-origin"), "TEXT/html", true),
+        (Some("same-origin"), "application/json", false),
+        (Some("cors"), "text/html", false),
+        (Some("no-cors"), "text/html", false),
+    ] {
+        let mut headers = vec![("accept", accept.as_bytes())];
+        headers.extend(mode.map(|mode| ("sec-fetch-mode", mode.as_bytes())));
+        let head = head_of(&stage, "GET /vault", &headers).await;
+        let expected = if redirected { 303 } else { 401 };
+        assert_eq!(status(&head), expected, "{mode:?} {accept}");
+        // The worker is redirected to the login, too, and gives that to the browser. A script is
+        // not.
+        headers.push(("sec-fetch-dest", b"empty"));
+        let head = head_of(&stage, "GET /auth/login", &headers).await;
+        let expected = if redirected && mode == Some("same-origin") {
+            303
+        } else {
+            403
+        };
+        assert_eq!(status(&head), expected, "login: {mode:?} {accept}");
+    }
+}
