@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, RETRY_AFTER},
+    header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::{context::RequestContext, headers, page, problem_json::ProblemJson};
@@ -56,6 +56,8 @@ pub(super) enum Problem {
     CrossSite,
     /// The form cannot be read.
     MalformedForm,
+    /// The route has another method.
+    MethodNotAllowed,
     /// The session store does not work.
     StoreUnavailable,
     /// KYCPort cannot be asked.
@@ -199,6 +201,11 @@ impl Problem {
             }
             .answer(),
         };
+        if text.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 15.5.2 wants a challenge. A browser asks nobody for an unknown scheme.
+            let challenge = HeaderValue::from_static("Cookie");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_after() {
             response
                 .headers_mut()
@@ -248,6 +255,13 @@ impl Problem {
                 "malformed_form",
                 "The form could not be read",
                 "Nothing was done. Go back to the page and try again there.",
+                Next::Nothing,
+            ),
+            Self::MethodNotAllowed => text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This address cannot be opened like this",
+                "Nothing was done. Go back to the page and use its link or button.",
                 Next::Nothing,
             ),
             Self::StoreUnavailable => text(

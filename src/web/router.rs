@@ -4,28 +4,54 @@ use axum::{
     Router,
     routing::{MethodRouter, get, post},
 };
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, Method, header::ALLOW};
 
 use super::{
+    context::RequestContext,
     login::{callback, login, step_up},
     logout::logout,
     me::me,
+    problem::{Audience, Problem},
     settings::Settings,
 };
 
 pub(super) fn router<S: Clone + Send + Sync + 'static>(settings: &Settings) -> Router<S> {
     Router::new()
-        .route(&settings.login_path(), no_head(get(login)))
+        .route(&settings.login_path(), only("GET", get(login)))
         .route(
             &format!("{}/step-up", settings.prefix),
-            no_head(get(step_up)),
+            only("GET", get(step_up)),
         )
-        .route(&settings.callback_path, no_head(get(callback)))
-        .route(&format!("{}/logout", settings.prefix), post(logout))
-        .route(&format!("{}/me", settings.prefix), get(me))
+        .route(&settings.callback_path, only("GET", get(callback)))
+        .route(
+            &format!("{}/logout", settings.prefix),
+            only("POST", post(logout)),
+        )
+        .route(
+            &format!("{}/me", settings.prefix),
+            only("GET, HEAD", get(me)),
+        )
 }
 
-/// axum answers HEAD with the GET handler. These have effects, which nobody means by HEAD.
-fn no_head<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.head(async || StatusCode::METHOD_NOT_ALLOWED)
+/// Answers other methods than those that are allowed with 405, and says which are (RFC 9110 section
+/// 15.5.6).
+fn only<S: Clone + Send + Sync + 'static>(
+    allowed: &'static str,
+    route: MethodRouter<S>,
+) -> MethodRouter<S> {
+    let refuse = async move |context: RequestContext, method: Method, headers: HeaderMap| {
+        let audience = Audience::of(&method, &headers);
+        let mut response = Problem::MethodNotAllowed.answer(audience, &context);
+        let allowed = HeaderValue::from_static(allowed);
+        response.headers_mut().insert(ALLOW, allowed);
+        response
+    };
+    // axum answers HEAD with the GET handler. Those of logins have effects, which nobody means by
+    // HEAD.
+    let route = if allowed == "GET" {
+        route.head(refuse)
+    } else {
+        route
+    };
+    route.fallback(refuse)
 }

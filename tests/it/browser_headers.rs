@@ -109,3 +109,39 @@ async fn a_person_is_redirected_and_a_script_is_told() {
         assert_eq!(status(&head), expected, "login: {mode:?} {accept}");
     }
 }
+
+#[tokio::test]
+async fn a_405_says_what_is_allowed_and_a_401_has_a_challenge() {
+    let stage = stage().await;
+    for (path, allowed) in [
+        ("/auth/login", "get"),
+        ("/auth/step-up", "get"),
+        ("/auth/callback", "get"),
+        ("/auth/logout", "post"),
+        ("/auth/me", "get, head"),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let line = format!("{method} {path}");
+            let head = head_of(&stage, &line, &[]).await;
+            let lowered = method.to_ascii_lowercase();
+            if allowed.split(", ").any(|it| it == lowered) {
+                assert_ne!(status(&head), 405, "{line}");
+                continue;
+            }
+            assert_eq!(status(&head), 405, "{line}");
+            assert_eq!(value(&head, "allow"), Some(allowed), "{line}");
+            assert_eq!(value(&head, "set-cookie"), None, "{line}");
+        }
+    }
+    // Somebody who types the address sees a page, with a way home.
+    let browser = stage.kyc.browser();
+    let page = browser.open(stage.app.url("/auth/logout")).await.unwrap();
+    page.assert_status(405);
+    assert!(page.body().contains("href=\"/\""), "{}", page.body());
+
+    for path in ["/auth/me", "/vault", "/guarded", "/sensitive", "/api/me"] {
+        let head = head_of(&stage, &format!("GET {path}"), &[]).await;
+        assert_eq!(status(&head), 401, "{path}");
+        assert!(value(&head, "www-authenticate").is_some(), "{head}");
+    }
+}

@@ -818,7 +818,8 @@ async fn whoever_is_signed_out_is_asked_nothing_about() {
         assert_eq!(page.location().unwrap().path(), "/auth/login");
         let fetch = stage.fetch(&browser, path).await;
         assert_eq!(fetch.assert_status(401).json()["code"], "signed_out");
-        assert_eq!(fetch.header("www-authenticate"), None);
+        // No tier is asked for.
+        assert_eq!(fetch.header("www-authenticate"), Some("Cookie"));
     }
     assert_eq!((stage.asked(), stage.ran()), (0, 0));
 }

@@ -254,6 +254,8 @@ async fn a_body_that_does_not_come_is_given_up() {
     let head = "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\ncontent-length: 100\r\n\r\n{";
     let got = raw_until(&stage.app, head.as_bytes(), "no_signature").await;
     assert!(got.starts_with("HTTP/1.1 401"), "{got}");
+    let challenge = "www-authenticate: signature";
+    assert!(got.to_ascii_lowercase().contains(challenge), "{got}");
     assert!(stage.desk.begun().is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse as _, Response};
 use http::{
     HeaderValue, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use crate::{
@@ -160,6 +160,10 @@ impl Outcome {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self == Self::Method {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 15.5.2 requires a challenge.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
         }
         if let Some(after) = self.retry_after() {
             // Whole seconds, and none too soon.
