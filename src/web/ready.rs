@@ -14,6 +14,7 @@ use http::{
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::headers;
 use crate::{clock::Clock, oidc::OidcClient, state::State};
 
 /// Maximum time that a probe waits for KYCPort.
@@ -107,5 +108,6 @@ fn answer(readiness: Readiness) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers::not_for_other_sites(headers);
     response
 }

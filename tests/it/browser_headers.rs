@@ -1,5 +1,8 @@
 //! Headers of requests into which others write, and headers that every response needs.
 
+use axum::http::Method;
+use url::Url;
+
 use crate::{
     faulty_store::{Stage, stage},
     support::raw,
@@ -143,5 +146,36 @@ async fn a_405_says_what_is_allowed_and_a_401_has_a_challenge() {
         let head = head_of(&stage, &format!("GET {path}"), &[]).await;
         assert_eq!(status(&head), 401, "{path}");
         assert!(value(&head, "www-authenticate").is_some(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn json_is_nothing_else_and_for_no_other_site() {
+    let stage = stage().await;
+    let session = signed_in(&stage).await;
+    let evil = Url::parse("https://evil.example/").unwrap();
+    let browser = stage.kyc.browser();
+    let ask = |method, url: String| browser.request(method, url).fetch().stay();
+    for (visit, status) in [
+        (ask(Method::GET, stage.app.url("/auth/me")), 200),
+        (
+            ask(Method::GET, stage.app.url("/auth/step-up?tier=t9")),
+            400,
+        ),
+        (ask(Method::GET, stage.app.url("/auth/callback")), 400),
+        (ask(Method::GET, stage.app.url("/auth/logout")), 405),
+        (
+            ask(Method::POST, stage.app.url("/auth/logout")).from(&evil),
+            403,
+        ),
+    ] {
+        let page = visit.header("cookie", &session).send().await.unwrap();
+        assert_eq!(page.status(), status, "{}", page.url());
+        let content = page.header("content-type").unwrap();
+        assert!(content.ends_with("json"), "{content}");
+        let policy = page.header("cross-origin-resource-policy");
+        assert_eq!(policy, Some("same-origin"), "{}", page.url());
+        let sniffing = page.header("x-content-type-options");
+        assert_eq!(sniffing, Some("nosniff"), "{}", page.url());
     }
 }

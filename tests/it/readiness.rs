@@ -62,6 +62,9 @@ impl Stage {
         page.assert_status(status);
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert_eq!(page.header("content-type"), Some("application/json"));
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        let policy = page.header("cross-origin-resource-policy");
+        assert_eq!(policy, Some("same-origin"));
         let ready = status == 200;
         let expected = json!({ "ready": ready, "store": store, "kycport": kycport });
         assert_eq!(page.json(), expected);
