@@ -410,8 +410,9 @@ impl Problem {
             Self::TooOld => text(
                 StatusCode::UNAUTHORIZED,
                 "too_old",
-                "Please confirm that it is you",
-                "What you want to do needs a newer confirmation from KYCPort.",
+                "A newer result from KYCPort is needed",
+                "The last one is too old for what you want to do. Continue with KYCPort to get a \
+                 new one.",
                 Next::StepUp,
             ),
             Self::NotKnown { .. } => text(
