@@ -371,6 +371,30 @@ async fn only_a_navigation_starts_a_login() {
 }
 
 #[tokio::test]
+async fn another_site_makes_nobody_sign_in_again() {
+    let (stage, _, session) = signed_in_stage().await;
+    let url = stage.app.url(TO_THE_VAULT);
+    for (site, cookie, is_sent) in [
+        ("cross-site", session.as_str(), false),
+        ("same-site", &session, false),
+        // The person asks for it, on a page of the app or in the address bar.
+        ("same-origin", &session, true),
+        ("none", &session, true),
+        ("cross-site", "other=1", true),
+        ("cross-site", "__Host-kycport=ended", true),
+    ] {
+        let browser = stage.kyc.browser();
+        let visit = browser.request(Method::GET, &url).header("cookie", cookie);
+        let visit = visit.header("sec-fetch-site", site).stay();
+        let page = visit.send().await.unwrap();
+        let location = page.assert_status(303).header("location").unwrap();
+        assert_eq!(location != "/vault", is_sent, "{site} {location}");
+        let set = set_and_deleted(&page).0;
+        assert_eq!(set.len(), usize::from(is_sent), "{site} {set:?}");
+    }
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_logins_of_the_browser() {
     let stage = stage().await;
     let browser = stage.kyc.browser();

@@ -30,8 +30,8 @@ pub(in crate::web) async fn login(
         step_up: None,
     };
     observe::serve(Route::Login, context.reference(), async {
-        match start(&context, &headers, wanted).await {
-            Ok(location) => (see_other(&location), "sent"),
+        match start_or_return(&context, &headers, wanted).await {
+            Ok((location, outcome)) => (see_other(&location), outcome),
             Err(problem) => {
                 let audience = Audience::of(&method, &headers);
                 (problem.answer(audience, &context), problem.code())
@@ -46,6 +46,21 @@ pub(super) struct Wanted {
     pub(super) request: LoginRequest,
     pub(super) return_to: ReturnTo,
     pub(super) step_up: Option<StepUp>,
+}
+
+/// Starts a login, unless another site sends a person who is signed in: that would replace their
+/// session with one of whoever is signed in at KYCPort. They go where the link leads.
+async fn start_or_return(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    wanted: Wanted,
+) -> Result<(String, &'static str), Problem> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_elsewhere = matches!(site, Some(b"cross-site" | b"same-site"));
+    if is_elsewhere && is_navigation(headers) && context.session().await?.is_some() {
+        return Ok((wanted.return_to.as_str().to_owned(), "signed_in_already"));
+    }
+    Ok((start(context, headers, wanted).await?, "sent"))
 }
 
 /// Starts a login, and returns the URL to send the browser to. The store is neither read nor
@@ -104,6 +119,10 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 
 /// Whether the request can end at KYCPort's page. An image or a frame of another site cannot, and
 /// must not push out the logins of this browser. Programs and old browsers do not send the header.
+///
+/// A service worker that repeats a navigation with changes sends an empty destination and the mode
+/// `same-origin`, which no other site can send. It gives the redirect to the browser, which follows
+/// it.
 fn is_navigation(headers: &HeaderMap) -> bool {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     match value("sec-fetch-dest") {
@@ -115,7 +134,3 @@ fn is_navigation(headers: &HeaderMap) -> bool {
         Some(_) => false,
     }
 }
-///
-/// A service worker that repeats a navigation with changes sends an empty destination and the mode
-/// `same-origin`, which no other site can send. It gives the redirect to the browser, which follows
-/// it.
