@@ -1,5 +1,5 @@
-//! `POST {prefix}/logout`: ends the session here, or with the form field `everywhere=1` all sessions
-//! of the person. KYCPort documents no logout of its own, so none is asked for, and none can fail.
+//! `POST {prefix}/logout`: ends the session here, or with `everywhere=1` in the form or in the query
+//! all sessions of the person. KYCPort documents no logout of its own, so none is asked for, and none can fail.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use axum::{
     body::{Body, to_bytes},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::CONTENT_TYPE};
 use url::form_urlencoded;
 
 use super::{
@@ -35,12 +35,13 @@ enum Reach {
 pub(super) async fn logout(
     context: RequestContext,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let audience = Audience::of(&method, &headers);
     observe::serve(Route::Logout, context.reference(), async {
-        match end(&context, &method, &headers, body).await {
+        match end(&context, &method, &uri, &headers, body).await {
             Ok(()) => {
                 context.delete_session_cookie();
                 for name in context.login_cookies().names(&headers) {
@@ -57,6 +58,7 @@ pub(super) async fn logout(
 async fn end(
     context: &RequestContext,
     method: &Method,
+    uri: &Uri,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(), Problem> {
@@ -64,7 +66,7 @@ async fn end(
     if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
         return Err(Problem::CrossSite);
     }
-    match reach(headers, body).await? {
+    match reach(uri, headers, body).await? {
         Reach::Here => end_here(context).await,
         Reach::Everywhere => end_everywhere(context).await,
     }
@@ -103,27 +105,29 @@ async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
 }
 
 /// What cannot be read is not taken for "here": more may have been asked for.
-async fn reach(headers: &HeaderMap, body: Body) -> Result<Reach, Problem> {
+async fn reach(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Reach, Problem> {
     let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
     let Ok(Ok(form)) = read else {
         return Err(Problem::MalformedForm);
     };
-    if form.is_empty() {
-        return Ok(Reach::Here);
-    }
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let is_form = kind.is_some_and(|kind| {
-        kind.get(..FORM.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(FORM))
-    });
-    if !is_form {
+    if !form.is_empty() && !is_form(headers) {
         return Err(Problem::MalformedForm);
     }
-    let everywhere = form_urlencoded::parse(&form)
-        .any(|(name, value)| name == "everywhere" && !matches!(&*value, "" | "0" | "false"));
-    Ok(if everywhere {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    Ok(if says_everywhere(query) || says_everywhere(&form) {
         Reach::Everywhere
     } else {
         Reach::Here
     })
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.and_then(|kind| kind.get(..FORM.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(FORM))
+}
+
+fn says_everywhere(pairs: &[u8]) -> bool {
+    form_urlencoded::parse(pairs)
+        .any(|(name, value)| name == "everywhere" && !matches!(&*value, "" | "0" | "false"))
 }

@@ -153,6 +153,31 @@ async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
 }
 
 #[tokio::test]
+async fn everywhere_is_heard_in_the_query_too() {
+    let stage = stage().await;
+    for (query, form, ends_others) in [
+        ("?everywhere=1", None, true),
+        ("?everywhere=true", Some(("everywhere", "0")), true),
+        ("?a=b", Some(("everywhere", "1")), true),
+        ("?everywhere=0", None, false),
+        ("?everywhere=", Some(("everywhere", "false")), false),
+        ("", None, false),
+    ] {
+        let (here, other) = (signed_in(&stage).await, signed_in(&stage).await);
+        let url = stage.app.url(&format!("/auth/logout{query}"));
+        let out = here.request(Method::POST, url);
+        let out = match form {
+            Some(pair) => out.form(&[pair]),
+            None => out,
+        };
+        out.fetch().send().await.unwrap().assert_status(204);
+        assert_eq!(me(&stage, &here).await, 401, "{query}");
+        let expected = if ends_others { 401 } else { 200 };
+        assert_eq!(me(&stage, &other).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_that_is_said_at_logout_leads_anywhere_else() {
     // case 111
     let stage = stage().await;
