@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use url::form_urlencoded;
+
 use crate::{secret::Secret, wire::authorize};
 
 /// The longest query that is looked at, in bytes.
@@ -27,8 +29,8 @@ pub(super) enum Outcome {
 pub struct AuthorizationError {
     /// The code, as it came: `access_denied`, `login_required`, …
     pub code: String,
-    /// A text for the developer. It came through the browser: escape it, and show it to nobody
-    /// who would believe it.
+    /// A text for the developer, with U+FFFD for what is no text and for control characters. It came
+    /// through the browser: escape it, and show it to nobody who would believe it.
     pub description: Option<String>,
 }
 
@@ -78,15 +80,19 @@ impl CallbackParams {
         let mut issuer = None;
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let slot = match decode(name)?.as_str() {
-                authorize::STATE => &mut state,
-                authorize::CODE => &mut code,
-                authorize::ERROR => &mut error,
-                authorize::ERROR_DESCRIPTION => &mut description,
-                authorize::ISS => &mut issuer,
+            // A name that is no text is none of these, and unknown parameters are ignored.
+            let Ok(name) = decode(name) else { continue };
+            let (slot, value) = match name.as_str() {
+                authorize::STATE => (&mut state, decode(value)?),
+                authorize::CODE => (&mut code, decode(value)?),
+                authorize::ERROR => (&mut error, decode(value)?),
+                // The description decides nothing: its bytes must not turn "declined" into
+                // "malformed".
+                authorize::ERROR_DESCRIPTION => (&mut description, decode_any(value)),
+                authorize::ISS => (&mut issuer, decode(value)?),
                 _ => continue,
             };
-            if slot.replace(decode(value)?).is_some() {
+            if slot.replace(value).is_some() {
                 return Err(CallbackParamsError::Duplicate);
             }
         }
@@ -143,6 +149,15 @@ fn decode(text: &str) -> Result<String, CallbackParamsError> {
         .ok_or(CallbackParamsError::NotText)
 }
 
+/// Decodes `application/x-www-form-urlencoded` text of any bytes. What is no text, and control
+/// characters, become U+FFFD.
+fn decode_any(text: &str) -> String {
+    let pair = format!("={text}");
+    let mut pairs = form_urlencoded::parse(pair.as_bytes());
+    let value = pairs.next().map(|(_, value)| value).unwrap_or_default();
+    value.replace(char::is_control, "\u{fffd}")
+}
+
 fn hex_digit(byte: u8) -> Option<u8> {
     u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
@@ -169,6 +184,10 @@ mod tests {
             ("code=c&state=s&iss=https%3A%2F%2Fx", Ok(())),
             ("state=s&error=access_denied", Ok(())),
             ("code=c&state=s&other=1&other=2", Ok(())),
+            ("code=c&state=s&%e9=1&%zz=%0a&%0a", Ok(())),
+            ("state=s&error=e&error_description=x%0D%0Ay", Ok(())),
+            ("state=s&error=e&error_description=%e9%09%zz%4", Ok(())),
+            ("state=s&error=e%0a", Err(E::NotText)),
             ("", Err(E::NoState)),
             ("code=c", Err(E::NoState)),
             ("code=c&state=", Err(E::NoState)),

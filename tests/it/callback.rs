@@ -366,6 +366,26 @@ async fn declining_is_told_as_such() {
     assert_leaves_nothing_behind(&page);
     stage.kyc.requests(Endpoint::Token).assert_count(0);
 }
+#[tokio::test]
+async fn a_description_of_odd_bytes_does_not_hide_the_error() {
+    let stage = stage().await;
+    for odd in [
+        "error_description=x%0D%0Ay",
+        "error_description=%E9",
+        "error_description=%09%00",
+        "error_description=%zz%4",
+        "%E9=%zz",
+    ] {
+        let (browser, genuine) = started(&stage).await;
+        let (state, iss) = (parameter(&genuine, "state"), parameter(&genuine, "iss"));
+        let base = stage.app.url("/auth/callback");
+        let query = format!("{odd}&error=access_denied&state={state}&iss={iss}");
+        let callback = format!("{base}?{query}").parse().unwrap();
+        let found = code_of(&browser, &callback).await;
+        assert_eq!(found, (403, "declined".to_owned()), "{odd}");
+    }
+}
+
 
 #[tokio::test]
 async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
