@@ -1,5 +1,7 @@
 //! Where a person goes back to: a path of this app and nothing else.
 
+use std::fmt::Write as _;
+
 use url::Url;
 
 /// The longest path that is remembered, in bytes.
@@ -34,6 +36,12 @@ impl ReturnTo {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        // U+FFFD stands for bytes that were no text: where they led is not known.
+        if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+            return None;
+        }
+        // Encoded first, so that the checks below see what the browser will be sent.
+        let text = &encode(text);
         let after_slash = text.strip_prefix('/')?;
         let lowered = after_slash.to_ascii_lowercase();
         let looks_like_a_host = ["/", "\\", "%2f", "%5c"]
@@ -59,6 +67,19 @@ impl ReturnTo {
             Self(path)
         })
     }
+}
+
+/// Percent-encodes spaces and everything that is not ASCII, as a browser does.
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte == b' ' || !byte.is_ascii() {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        } else {
+            encoded.push(char::from(byte));
+        }
+        encoded
+    })
 }
 
 #[cfg(test)]
@@ -103,8 +124,15 @@ mod tests {
             ("data:text/html,x", "/"),
             ("//user@evil.example", "/"),
             ("/ok\r\nSet-Cookie: x=1", "/"),
-            ("/ünïcode", "/"),
-            ("/with space", "/"),
+            ("/ünïcode?ä=ö", "/%C3%BCn%C3%AFcode?%C3%A4=%C3%B6"),
+            ("/with space?a=b c", "/with%20space?a=b%20c"),
+            ("/a%20b%C3%BC", "/a%20b%C3%BC"),
+            ("/ ", "/%20"),
+            ("/ /evil.example", "/%20/evil.example"),
+            // A solidus of full width, which some parsers take for a slash.
+            ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
+            ("/\u{85}/evil.example", "/"),
+            ("/a\u{fffd}", "/"),
         ] {
             assert_eq!(ReturnTo::parse_or_home(text).as_str(), path, "{text:?}");
         }

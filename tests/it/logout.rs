@@ -245,7 +245,11 @@ async fn a_person_comes_back_to_this_app_or_home() {
         ("@evil.example", "/"),
         (".evil.example", "/"),
         ("/\r\nlocation: https://evil.example", "/"),
-        ("/\u{2028}", "/"),
+        ("/\u{2028}", "/%E2%80%A8"),
+        ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
+        // A space or an umlaut, encoded by the caller once more or not.
+        ("/vault?name=Zo\u{eb} Ada", "/vault?name=Zo%C3%AB%20Ada"),
+        ("/vault?name=Zo%C3%AB%20Ada", "/vault?name=Zo%C3%AB%20Ada"),
         // The places that sign in and out lead round in circles.
         ("/auth/login", "/"),
         ("/auth/login?return_to=/vault", "/"),
@@ -264,7 +268,13 @@ async fn a_person_comes_back_to_this_app_or_home() {
         page.assert_status(303);
         assert_eq!(page.header("location"), Some(lands), "{return_to:?}");
     }
-    for raw in ["return_to=%ff%fe", "return_to=%00", "return_to", "%=%"] {
+    for raw in [
+        "return_to=%ff%fe",
+        "return_to=/a%ff",
+        "return_to=%00",
+        "return_to",
+        "%=%",
+    ] {
         let login = stage.app.url(&format!("/auth/login?{raw}"));
         let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
         let page = browser.open(callback).await.unwrap();
