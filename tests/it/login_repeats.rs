@@ -135,10 +135,11 @@ async fn a_repeated_callback_waits_for_the_first_one() {
             let page = first.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0, [SESSION_COOKIE]);
+            // A service worker or a proxy may have sent both: the browser shows the second response,
+            // and the session cookie came with the first.
             let page = second.await.unwrap();
-            page.assert_status(400);
-            assert!(page.body().contains("has been used already"));
-            assert_eq!(set_and_deleted(&page).0.len(), 0);
+            assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+            assert_eq!(page.header("set-cookie"), None);
             // A person who is signed in goes where they wanted, in the same session.
             let page = third.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
@@ -207,7 +208,7 @@ async fn no_more_than_64_callbacks_wait() {
     gate.release();
     assert_eq!(first.await.unwrap().status, 303);
     for answer in join_all(waiting).await {
-        assert_eq!(answer.unwrap().code(), "finished_login");
+        assert_eq!(answer.unwrap().header("location"), Some("/vault"));
     }
     stage.kyc.requests(Endpoint::Token).assert_count(1);
 }
@@ -232,8 +233,8 @@ async fn a_sign_in_is_completed_though_its_browser_goes_away() {
 
         // The code is spent, and its session is there.
         let page = browser.open(&callback).await.unwrap();
-        page.assert_status(400);
-        assert!(page.body().contains("has been used already"));
+        assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
+        assert_eq!(page.header("set-cookie"), None);
         stage.kyc.requests(Endpoint::Token).assert_count(1);
         assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
     })

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Uri};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use super::claim::Claim;
+use super::claim::{Claim, Taken};
 use crate::{
     http::TransportError,
     kyc::{Requirement, Shortfall},
@@ -138,8 +138,14 @@ impl Completion {
             claim,
         } = self;
         let mark = match claim.take(&context, || !answer.is_closed()).await {
-            Ok(Some(mark)) => mark,
-            Ok(None) => {
+            Ok(Taken::Granted(mark)) => mark,
+            // A service worker or a proxy may send the request twice, and the browser show the
+            // second response: the session cookie comes with the first.
+            Ok(Taken::SignedIn) => {
+                let _ = answer.send(Ok((login.return_to, "repeated")));
+                return;
+            }
+            Ok(Taken::Used) => {
                 let _ = answer.send(repeated(&context, login.return_to).await);
                 return;
             }
@@ -163,7 +169,8 @@ impl Completion {
             Ok(sign_in) => {
                 context.delete_cookie(&cookie);
                 let established = establish(&context, login, sign_in, mark).await;
-                (established, claim.done())
+                let is_signed_in = established.is_ok();
+                (established, claim.done(is_signed_in))
             }
             Err(error) => {
                 let settlement = if was_not_sent(&error) {
@@ -172,7 +179,7 @@ impl Completion {
                     context.delete_cookie(&cookie);
                     match &error {
                         SignInError::Exchange(ExchangeError::Refused { .. }) => claim.rejected(),
-                        _ => claim.done(),
+                        _ => claim.done(false),
                     }
                 };
                 (Err(problem(error, &context).into()), settlement)
@@ -286,8 +293,8 @@ async fn without_login(context: &RequestContext) -> Finished {
     }
 }
 
-/// Answers a callback whose login was completed by another request, such as a reload or a double
-/// click. A person who is signed in goes on.
+/// Answers a callback whose login another request has used, without a session that is known of. A
+/// person who is signed in goes on.
 async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     match context.session().await? {
         Some(_) => Ok((return_to, "repeated")),

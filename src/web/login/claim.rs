@@ -18,6 +18,29 @@ const POLLS: u32 = 25;
 /// invented code, so they are forgotten long before the login would expire.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
+/// Result of a login that has led to a session. With any other result nobody is signed in.
+const SIGNED_IN: &[u8] = b"signed_in";
+
+/// Result of taking a claim.
+pub(super) enum Taken {
+    /// This callback completes the login.
+    Granted(Mark),
+    /// Another callback has completed the login, and its response carries the session.
+    SignedIn,
+    /// The login has been used in vain, or another callback takes too long.
+    Used,
+}
+
+impl Taken {
+    fn by_another(result: &[u8]) -> Self {
+        if result == SIGNED_IN {
+            Self::SignedIn
+        } else {
+            Self::Used
+        }
+    }
+}
+
 /// Claim of one callback on its login.
 pub(super) struct Claim {
     key: LeaseKey,
@@ -39,14 +62,15 @@ impl Claim {
         }
     }
 
-    pub(super) fn done(&self) -> Settlement {
-        done_for(self.length)
+    pub(super) fn done(&self, is_signed_in: bool) -> Settlement {
+        let result = if is_signed_in { SIGNED_IN } else { &[] };
+        done_for(result, self.length)
     }
 
     /// The login is over, because KYCPort rejected its code. Repeated callbacks of the same login,
     /// such as a double click, do not send the code again.
     pub(super) fn rejected(&self) -> Settlement {
-        done_for(REJECTED_FOR.min(self.length))
+        done_for(&[], REJECTED_FOR.min(self.length))
     }
 
     /// Takes the claim. While another callback holds it, this one waits, if not too many do and for
@@ -55,13 +79,13 @@ impl Claim {
         &self,
         context: &RequestContext,
         is_there: impl Fn() -> bool,
-    ) -> Result<Option<Mark>, StoreError> {
+    ) -> Result<Taken, StoreError> {
         match self.acquire(context).await? {
-            Acquired::Granted { mark } => Ok(Some(mark)),
-            Acquired::Done(_) => Ok(None),
+            Acquired::Granted { mark } => Ok(Taken::Granted(mark)),
+            Acquired::Done(result) => Ok(Taken::by_another(&result)),
             Acquired::Held(_) => match context.waiting_turn() {
                 Some(_turn) => self.wait(context, is_there).await,
-                None => Ok(None),
+                None => Ok(Taken::Used),
             },
         }
     }
@@ -74,19 +98,19 @@ impl Claim {
         &self,
         context: &RequestContext,
         is_there: impl Fn() -> bool,
-    ) -> Result<Option<Mark>, StoreError> {
+    ) -> Result<Taken, StoreError> {
         for _ in 0..POLLS {
             tokio::time::sleep(POLL_INTERVAL).await;
             if !is_there() {
                 break;
             }
             match self.acquire(context).await? {
-                Acquired::Granted { mark } => return Ok(Some(mark)),
-                Acquired::Done(_) => return Ok(None),
+                Acquired::Granted { mark } => return Ok(Taken::Granted(mark)),
+                Acquired::Done(result) => return Ok(Taken::by_another(&result)),
                 Acquired::Held(_) => {}
             }
         }
-        Ok(None)
+        Ok(Taken::Used)
     }
 
     async fn acquire(&self, context: &RequestContext) -> Result<Acquired, StoreError> {
@@ -101,9 +125,9 @@ impl Claim {
     }
 }
 
-fn done_for(keep_for: Duration) -> Settlement {
+fn done_for(result: &'static [u8], keep_for: Duration) -> Settlement {
     Settlement::Done {
-        result: Bytes::new(),
+        result: Bytes::from_static(result),
         keep_for,
     }
 }
