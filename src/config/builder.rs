@@ -320,7 +320,8 @@ impl ConfigBuilder {
 
     /// Name of the session cookie, without the prefix `__Host-`. Default: `kycport-` and four
     /// characters that are derived from the issuer and the client id, so that two apps on one host do
-    /// not overwrite each other's cookies.
+    /// not overwrite each other's cookies. A name with `-login-` is rejected: it marks the cookies of
+    /// pending logins.
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.web.cookie_name = Some(name.into());
         self

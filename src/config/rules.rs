@@ -191,7 +191,14 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if is_name && !text.starts_with("__") {
+    if is_name && text.contains("-login-") {
+        // Cookies of pending logins are named like this: an app called `x` would delete the session
+        // of one called `x-login-` and twelve characters.
+        Err(setting.refuse(
+            format!("{text:?}"),
+            "Choose a name without -login-, which marks the cookies of pending logins",
+        ))
+    } else if is_name && !text.starts_with("__") {
         Ok(text.to_owned())
     } else {
         Err(setting.refuse(

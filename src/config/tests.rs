@@ -112,6 +112,23 @@ fn what_is_missing_is_named() {
 }
 
 #[cfg(feature = "web")]
+#[cfg(feature = "web")]
+#[test]
+fn a_cookie_name_that_looks_like_a_login_of_another_app_is_refused() {
+    let named = |name| {
+        let redirect_uri = "https://app.example.com/auth/callback";
+        let config = Config::builder("client", redirect_uri);
+        config.cookie_name(name).build().map(drop)
+    };
+    for name in ["acme", "acme-login", "login", "-login", "my_login-1"] {
+        assert!(named(name).is_ok(), "{name}");
+    }
+    for name in ["acme-login-AAAAAAAAAAAA", "acme-login-1", "-login-"] {
+        let told = named(name).unwrap_err().to_string();
+        assert!(told.contains("without -login-"), "{told}");
+    }
+}
+
 #[test]
 fn a_log_key_that_could_be_tried_is_refused() {
     for (key, is_one) in [
