@@ -14,7 +14,7 @@ use std::{error::Error, io::ErrorKind, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{Html, IntoResponse},
     routing::{get, post},
 };
@@ -151,10 +151,12 @@ async fn open_vault(person: SignedIn) -> String {
     format!("Three bars of gold, for {}.", page::name_of(&person))
 }
 
-async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
-    let policy = HeaderValue::from_static(
+async fn show_home(State(app): State<App>, person: Option<SignedIn>) -> impl IntoResponse {
+    // KYCPort's origin is there for forms to guarded routes, which can be redirected there.
+    let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-         img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+         img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
+        app.kycport.config().issuer_origin()
     );
     let html = person.map_or_else(page::signed_out, |person| page::signed_in(&person));
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html))

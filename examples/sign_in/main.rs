@@ -15,7 +15,8 @@ use axum::{
     Router,
     extract::{FromRef, State},
     http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Redirect},
+    middleware::map_response_with_state,
+    response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use kycport::{Config, KycTier, RelyingParty, SignedIn, mock::MockIssuer, web::Assured};
@@ -105,6 +106,13 @@ async fn serve(
 /// webhook locks it at once.
 fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;
+    // KYCPort's origin is there because a form can end at KYCPort: the guard of `/withdraw` redirects
+    // a person who was signed out meanwhile.
+    let policy = HeaderValue::try_from(format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+         img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
+        kycport.config().issuer_origin()
+    ))?;
     let news = news::News::new();
     let mut router = Router::new();
     if kycport.config().webhook_secret().is_some() {
@@ -132,11 +140,12 @@ fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>
         .route("/vault.js", get(async || script(page::VAULT_SCRIPT)))
         .merge(kycport.router())
         .layer(kycport.session_layer())
+        .layer(map_response_with_state(policy, with_policy))
         .with_state(App { news, kyc }))
 }
 
 async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
-    with_policy(match &person {
+    Html(match &person {
         Some(person) => page::signed_in(person),
         None => page::signed_out(),
     })
@@ -147,7 +156,7 @@ async fn show_vault(
     person: SignedIn,
     Assured(assurance): Assured,
 ) -> impl IntoResponse {
-    with_policy(page::vault(&person, &assurance, app.kyc.is_some()))
+    Html(page::vault(&person, &assurance, app.kyc.is_some()))
 }
 
 /// As if KYCPort had found something: the person is rejected there, and the app hears of it as it
@@ -162,20 +171,16 @@ async fn reject(State(app): State<App>, person: SignedIn) -> Result<Redirect, St
 }
 
 async fn withdraw(person: SignedIn) -> impl IntoResponse {
-    with_policy(page::withdrawn(&person))
+    Html(page::withdrawn(&person))
 }
 
-fn with_policy(html: String) -> impl IntoResponse {
-    (
-        [(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(
-                "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; \
-                 frame-ancestors 'none'; base-uri 'none'",
-            ),
-        )],
-        Html(html),
-    )
+/// Adds the policy to pages that have none of their own.
+async fn with_policy(State(policy): State<HeaderValue>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(policy);
+    response
 }
 
 async fn style() -> impl IntoResponse {

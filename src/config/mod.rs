@@ -85,6 +85,14 @@ impl Config {
         &self.oidc.issuer
     }
 
+    /// Origin of the issuer, such as `https://www.kycport.com`, for `form-action` in the Content
+    /// Security Policy of your pages: a form that is sent to a guarded route can be redirected to
+    /// KYCPort, and Chromium applies `form-action` to redirects, too.
+    pub fn issuer_origin(&self) -> String {
+        let issuer = Url::parse(&self.oidc.issuer);
+        issuer.map_or_else(|_| String::new(), |it| it.origin().ascii_serialization())
+    }
+
     /// The client id.
     pub fn client_id(&self) -> &str {
         &self.oidc.client_id

@@ -112,6 +112,22 @@ fn what_is_missing_is_named() {
 }
 
 #[cfg(feature = "web")]
+#[test]
+fn the_origin_of_the_issuer_has_no_path() {
+    for (issuer, origin) in [
+        ("https://www.kycport.com", "https://www.kycport.com"),
+        (
+            "https://kyc.example.com:8443/a",
+            "https://kyc.example.com:8443",
+        ),
+    ] {
+        let config = Config::builder("client", "https://app.example.com/cb");
+        let discovery = format!("{issuer}/.well-known/openid-configuration");
+        let config = config.issuer(issuer).discovery_url(discovery).build();
+        assert_eq!(config.unwrap().issuer_origin(), origin);
+    }
+}
+
 #[cfg(feature = "web")]
 #[test]
 fn a_cookie_name_that_looks_like_a_login_of_another_app_is_refused() {

@@ -66,6 +66,46 @@ async fn a_person_signs_in_through_both_pages_and_the_browser_holds_one_cookie()
 }
 
 #[tokio::test]
+async fn a_form_of_somebody_who_was_signed_out_leads_to_kycport() {
+    let Some(stage) = Stage::open("sign_in").await else {
+        return;
+    };
+    let page = &stage.page;
+    page.goto(&format!("{}vault", stage.home)).await.unwrap();
+    choose(page, "Ada Lovelace").await;
+    wait_for(page, "#withdraw").await;
+    page.delete_all_cookies().await.unwrap();
+
+    click(page, "#withdraw").await;
+
+    choose(page, "Ada Lovelace").await;
+    wait_for(page, "#withdraw").await;
+    assert_eq!(path_of(page).await, "/vault");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_sends_no_referrer_signs_out() {
+    let Some(stage) = Stage::open("sign_in").await else {
+        return;
+    };
+    let page = &stage.page;
+    page.goto(&stage.home).await.unwrap();
+    click(page, "#sign-in").await;
+    choose(page, "Ada Lovelace").await;
+    wait_for(page, "#sign-out").await;
+    // The browser sends `Origin: null` with the forms of such a page.
+    let policy = "const meta = document.createElement('meta'); meta.name = 'referrer'; \
+                  meta.content = 'no-referrer'; document.head.append(meta);";
+    page.execute(policy, Vec::new()).await.unwrap();
+
+    click(page, "#sign-out").await;
+
+    wait_for(page, "#sign-in").await;
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn a_person_who_declines_is_told_what_to_do_next() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
