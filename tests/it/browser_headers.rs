@@ -64,6 +64,11 @@ async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
     let head = head_of(&stage, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
+    // So do they where the address itself is not ASCII, which browsers encode and programs do not.
+    let headers = [("accept", &b"text/html"[..])];
+    let head = head_of(&stage, "GET /vault?Zo\u{eb}", &headers).await;
+    let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
+    assert_eq!(value(&head, "location"), login, "{head}");
     // A form of a page whose address is not ASCII leads back there.
     let referer = [stage.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
     let headers = [
