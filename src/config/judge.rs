@@ -60,7 +60,7 @@ impl ConfigBuilder {
             }
         };
         let api_base_url = match &self.api_base_url {
-            Some(url) => rules::address(names::API_BASE_URL, url)?,
+            Some(url) => rules::api_base_url(names::API_BASE_URL, url)?,
             None => origin_root(&discovery_url),
         };
         self.judge_secrets_and_parameters()?;

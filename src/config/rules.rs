@@ -17,10 +17,26 @@ const BARE_HOST: &str = "kycport.com";
 
 /// An address that may be spoken to: HTTPS, or plain HTTP to loopback; no credentials, no fragment.
 pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> {
+    // The parser would remove or replace these, and the text is sent and compared as it stands.
+    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
+    if text.contains(is_odd) {
+        return Err(setting.refuse(
+            "the URL has white space, a control character or a backslash in it",
+            "Remove it; a line that ends in a newline is a frequent cause",
+        ));
+    }
     let url = Url::parse(text)
         .map_err(|_| setting.refuse("not an absolute URL", "Give one, like https://host/path"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(setting.refuse("the URL holds credentials", "Leave them out"));
+    }
+    // The parser accepts `https:host` and `https:///host`, too.
+    let after_scheme = text.get(url.scheme().len()..).unwrap_or_default();
+    if !after_scheme.starts_with("://") || after_scheme.starts_with(":///") {
+        return Err(setting.refuse(
+            "two slashes must follow the scheme, and then the host",
+            "Give an absolute URL, like https://host/path",
+        ));
     }
     if !is_transport_secure(&url) {
         return Err(setting.refuse(
@@ -36,6 +52,22 @@ pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> 
             "the host is kycport.com",
             "Write www.kycport.com: without www, KYCPort's OAuth routes do not work",
         ));
+    }
+    Ok(url)
+}
+
+/// The URL below which the API lies: without `/api/v1`, which the client appends.
+pub(super) fn api_base_url(setting: Setting, text: &str) -> Result<Url, ConfigError> {
+    let url = address(setting, text)?;
+    let path = url.path().trim_end_matches('/');
+    if path.ends_with("/api") || path.ends_with("/api/v1") {
+        return Err(setting.refuse(
+            format!("the URL ends in {path}"),
+            "Leave out /api and what follows: this crate appends /api/v1 itself",
+        ));
+    }
+    if url.query().is_some() {
+        return Err(setting.refuse("the URL has a query", "Leave it out"));
     }
     Ok(url)
 }
@@ -113,6 +145,9 @@ pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigEr
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
     match SecretFlaw::of_text(text) {
+        Some(flaw @ (SecretFlaw::Quoted | SecretFlaw::Assignment)) => {
+            Err(setting.refuse(flaw.to_string(), "Give the value alone"))
+        }
         Some(_) => Err(setting.refuse("a control character", "Copy it from KYCPort's console")),
         None => Ok(Secret::new(text)),
     }

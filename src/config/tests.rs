@@ -67,6 +67,58 @@ fn every_refusal_names_the_variable_and_the_mend() {
             "https://app.example.com/{x}",
             "path",
         ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https://app.example.com/cb\n",
+            "white space",
+        ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https://app.example.com/cb ",
+            "white space",
+        ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https://app.example.com/c\tb",
+            "white space",
+        ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https:\\\\app.example.com\\cb",
+            "backslash",
+        ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https:/app.example.com/cb",
+            "two slashes",
+        ),
+        (
+            "KYCPORT_REDIRECT_URI",
+            "https:///app.example.com/cb",
+            "two slashes",
+        ),
+        ("KYCPORT_ISSUER", "https://id.example.com\n", "white space"),
+        ("KYCPORT_ISSUER", "\u{feff}https://id.example.com", "URL"),
+        (
+            "KYCPORT_API_BASE_URL",
+            "https://www.kycport.com/api",
+            "/api/v1 itself",
+        ),
+        (
+            "KYCPORT_API_BASE_URL",
+            "https://www.kycport.com/api/v1/",
+            "/api/v1 itself",
+        ),
+        (
+            "KYCPORT_CLIENT_SECRET",
+            "\"s3cret-canary\"",
+            "quotation marks",
+        ),
+        (
+            "KYCPORT_TENANT_API_KEY",
+            "KYCPORT_TENANT_API_KEY=s3cret-canary",
+            "NAME=",
+        ),
         ("KYCPORT_ISSUER", "https://kycport.com", "www.kycport.com"),
         ("KYCPORT_ISSUER", "http://www.kycport.com", "https"),
         ("KYCPORT_ISSUER", "https://id.example.com/?x=1", "query"),

@@ -72,7 +72,7 @@ async fn a_directory_is_read_anew_and_what_is_not_there_is_left_out() {
 async fn what_is_no_secret_is_refused_with_the_files_name() {
     let mounted = Mounted::new("flaws");
     let large = vec![b'x'; 64 * 1024 + 1];
-    let flaws: [(&[u8], SecretFlaw); 8] = [
+    let flaws: [(&[u8], SecretFlaw); 12] = [
         (b"", SecretFlaw::Blank),
         (b"\n", SecretFlaw::Blank),
         (b"the secret\n\n", SecretFlaw::WhiteSpace),
@@ -81,6 +81,13 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
         (b"the\0secret", SecretFlaw::ControlCharacter),
         (b"the \xff secret", SecretFlaw::NotText),
         (&large, SecretFlaw::TooLarge),
+        (b"\"the secret\"\n", SecretFlaw::Quoted),
+        (b"'the secret'", SecretFlaw::Quoted),
+        (
+            b"KYCPORT_CLIENT_SECRET=the secret\n",
+            SecretFlaw::Assignment,
+        ),
+        (b"export CLIENT_SECRET=x", SecretFlaw::Assignment),
     ];
     let path = mounted.path(CLIENT);
     for (text, flaw) in flaws {
@@ -97,6 +104,12 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
             let path = path.clone();
             assert_eq!(error, SecretsUnavailable::Flaw { path, flaw });
         }
+    }
+    // These are secrets.
+    for text in ["\"half", "c2VjcmV0==", "AB_CD==", "a=b", "lower_case=x"] {
+        mounted.write(CLIENT, text);
+        let secrets = SecretFiles::new().client_secret(&path).secrets().await;
+        assert!(is(secrets.unwrap().client_secret.as_ref(), text), "{text}");
     }
     fs::remove_file(&path).unwrap();
     mounted.write(WEBHOOK, "fifteen bytes..\n");

@@ -47,6 +47,8 @@ async fn a_flaw_in_one_secret_changes_none() {
         ("the key\n", SecretFlaw::WhiteSpace),
         (" the key", SecretFlaw::WhiteSpace),
         ("the\nkey", SecretFlaw::ControlCharacter),
+        ("\"the key\"", SecretFlaw::Quoted),
+        ("TENANT_KEY=the key", SecretFlaw::Assignment),
     ];
     for (text, flaw) in flaws {
         stage.vault.holds(good.clone().tenant_api_key(text));
