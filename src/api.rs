@@ -21,6 +21,7 @@ use crate::{
     http::{Answer, CallError, Caller, HttpClient, Repeat, RetryPolicy, TransportError},
     secret::Secret,
     secrets::{Said, Slot, Trial, trial},
+    strict_json,
     wire::kyc::ApiError,
 };
 
@@ -258,7 +259,7 @@ impl Api {
         if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
             return Failure::Unavailable { status };
         }
-        let error: ApiError = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let error: ApiError = strict_json::document(&answer.body).unwrap_or_default();
         Failure::Refused {
             status,
             code: error.error,
@@ -297,10 +298,9 @@ fn said(answer: &Result<Answer, Failure>) -> Said {
     }
 }
 
-/// Whether serde would read an object from it: it would read an array as the fields in their order
-/// too, and that is no answer of this API.
-pub(crate) fn is_object(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"{")
+/// Reads the object that an answer is.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Option<T> {
+    strict_json::document(&answer.body)
 }
 
 /// `Url` leaves tabs and line ends out: what remains would be another's id.

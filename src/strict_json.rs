@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData, str};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
@@ -69,7 +69,58 @@ pub(crate) fn object<N: Names>(bytes: &[u8]) -> Option<Object<'_, N>> {
 
 /// Reads a JSON object of which no name is looked up.
 pub(crate) fn map(bytes: &[u8]) -> Option<Map<String, Value>> {
-    object::<NoName>(bytes).map(Object::rest)
+    object::<NoName>(&readable(bytes)).map(Object::rest)
+}
+
+/// Reads a document that is a JSON object. A byte order mark before it is ignored, which RFC 8259
+/// section 8.1 permits.
+pub(crate) fn document<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    // An array would be read as the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    serde_json::from_slice(&readable(bytes)).ok()
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Replaces each escape of a lone surrogate (`\ud83d` without the second half) by `\ufffd`.
+///
+/// JSON allows such an escape (RFC 8259 section 8.2), no Rust string can hold it, and `serde_json`
+/// would reject the whole text because of it, whichever member has it. A member that decides
+/// something must not contain U+FFFD: different texts become equal here.
+pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut readable = Cow::Borrowed(json);
+    let mut at = 0_usize;
+    while let Some(rest) = json.get(at..)
+        && let Some(backslash) = rest.iter().position(|byte| *byte == b'\\')
+    {
+        let escape = rest.get(backslash..).unwrap_or_default();
+        let start = at.saturating_add(backslash);
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                let end = start.saturating_add(6);
+                if let Some(lone) = readable.to_mut().get_mut(start..end) {
+                    lone.copy_from_slice(b"\\ufffd");
+                }
+                6
+            }
+            _ => 2,
+        };
+        at = start.saturating_add(length);
+    }
+    readable
+}
+
+/// The UTF-16 code unit of an escape `\uXXXX`.
+fn unit(escape: &[u8]) -> Option<u16> {
+    let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
+    let digits = str::from_utf8(digits).ok()?;
+    // `from_str_radix` would accept a sign.
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
 
 /// The outermost object. The members that are looked up are found by their place, which takes less

@@ -1,5 +1,7 @@
 //! A case and its decision, as read.
 
+use std::fmt;
+
 use super::error::CaseError;
 use crate::{
     api,
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// A case as it was when it was read (K54, K55).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Case {
     /// Its id.
@@ -26,8 +28,17 @@ pub struct Case {
     pub decision: Option<Decision>,
 }
 
+/// Shows neither the person nor the decision.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What was decided (K52). What KYCPort leaves out is not known, and no good news.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decision {
     /// What was decided.
@@ -38,6 +49,13 @@ pub struct Decision {
     pub human_verified: Option<bool>,
     /// How far it was automatic, in KYCPort's own words.
     pub automation_tier: Option<String>,
+}
+
+/// Shows nothing of what was decided about a person.
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision").finish_non_exhaustive()
+    }
 }
 
 impl Decision {
@@ -95,8 +113,5 @@ impl From<DecisionResponse> for Decision {
 }
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, CaseError> {
-    if !api::is_object(&answer.body) {
-        return Err(CaseError::InvalidAnswer);
-    }
-    serde_json::from_slice(&answer.body).map_err(|_| CaseError::InvalidAnswer)
+    api::read(answer).ok_or(CaseError::InvalidAnswer)
 }

@@ -176,8 +176,8 @@ impl Reason for StatusError {
 }
 
 fn read(answer: &Answer) -> Result<StatusResponse, StatusError> {
-    if answer.status != StatusCode::OK || !api::is_object(&answer.body) {
+    if answer.status != StatusCode::OK {
         return Err(StatusError::InvalidAnswer);
     }
-    serde_json::from_slice(&answer.body).map_err(|_| StatusError::InvalidAnswer)
+    api::read(answer).ok_or(StatusError::InvalidAnswer)
 }

@@ -114,7 +114,7 @@ impl<'a> Claims<'a> {
             return Err(refuse(Claim::Iat, ClaimProblem::Future));
         }
         let subject = self.required_text(Claim::Sub)?;
-        if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES {
+        if !is_subject(&subject) {
             return Err(refuse(Claim::Sub, ClaimProblem::Mistyped));
         }
         Ok(CommonClaims {
@@ -150,27 +150,26 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// A text. `null` counts as absent: some libraries write it for a claim that has no value.
     pub(super) fn text(&mut self, claim: Claim) -> Result<Option<Cow<'a, str>>, TokenRefusal> {
         match self.0.take(claim) {
-            None => Ok(None),
+            None | Some(Json::Other(Value::Null)) => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(Json::Other(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
         }
     }
 
     pub(super) fn required_text(&mut self, claim: Claim) -> Result<Cow<'a, str>, TokenRefusal> {
-        self.text(claim)?
-            .ok_or(refuse(claim, ClaimProblem::Missing))
+        let missing = self.missing(claim);
+        self.text(claim)?.ok_or(missing)
     }
 
-    /// A whole number of seconds from 1970 on. `NumericDate` would allow a fraction; no issuer
-    /// that is known to be meant here sends one, and what is odd is refused.
+    /// Seconds from 1970 on. A fraction, which `NumericDate` allows (RFC 7519 section 2), is cut
+    /// off. `null` counts as absent.
     pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenRefusal> {
         match self.0.take(claim) {
-            None => Ok(None),
-            Some(Json::Other(value)) => value
-                .as_i64()
-                .filter(|seconds| *seconds >= 0)
+            None | Some(Json::Other(Value::Null)) => Ok(None),
+            Some(Json::Other(value)) => whole_seconds(&value)
                 .map(|seconds| Some(Timestamp::from_unix(seconds)))
                 .ok_or(refuse(claim, ClaimProblem::Mistyped)),
             Some(Json::Text(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
@@ -178,8 +177,18 @@ impl<'a> Claims<'a> {
     }
 
     fn required_time(&mut self, claim: Claim) -> Result<Timestamp, TokenRefusal> {
-        self.time(claim)?
-            .ok_or(refuse(claim, ClaimProblem::Missing))
+        let missing = self.missing(claim);
+        self.time(claim)?.ok_or(missing)
+    }
+
+    /// Why a required claim has no value: it is absent, or `null`.
+    fn missing(&self, claim: Claim) -> TokenRefusal {
+        let problem = if self.0.contains(claim) {
+            ClaimProblem::Mistyped
+        } else {
+            ClaimProblem::Missing
+        };
+        refuse(claim, problem)
     }
 
     /// A claim that informs and decides nothing about the token: of another type, it reads as
@@ -190,6 +199,24 @@ impl<'a> Claims<'a> {
             Json::Other(value) => serde_json::from_value(value).ok(),
         }
     }
+}
+
+/// Whether the text can be a subject. The subject is the person's id at the API, so it must fit into
+/// the path of a URL: `.` and `..` would be another path, and URL parsers remove control characters.
+/// U+FFFD stands for what could not be read, which may be two different things.
+fn is_subject(text: &str) -> bool {
+    !matches!(text, "" | "." | "..")
+        && text.len() <= MAX_SUBJECT_BYTES
+        && !text
+            .contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER)
+}
+
+fn whole_seconds(value: &Value) -> Option<i64> {
+    if value.is_f64() {
+        let seconds = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+        return i64::try_from(seconds.as_secs()).ok();
+    }
+    value.as_i64().filter(|seconds| *seconds >= 0)
 }
 
 pub(super) fn refuse(claim: Claim, problem: ClaimProblem) -> TokenRefusal {

@@ -23,6 +23,7 @@ use crate::{
     http::{HttpClient, TransportError, retry_after},
     secret::Secret,
     secrets::Said,
+    strict_json,
     wire::token::TokenResponse,
 };
 
@@ -57,6 +58,13 @@ pub enum ExchangeError {
         /// A text for the developer.
         description: Option<String>,
     },
+    /// The token endpoint responded with 403 and no error code: the client secret is wrong, or the
+    /// tenant is not active. KYCPort does not say which.
+    #[error(
+        "the token endpoint responded with 403 and no error code: check in KYCPort's console that \
+         the tenant is active, and that KYCPORT_CLIENT_SECRET is this client's secret"
+    )]
+    Forbidden,
     /// The answer is no token answer.
     #[error("the answer of the token endpoint is not what RFC 6749 section 5.1 says")]
     InvalidAnswer,
@@ -80,15 +88,21 @@ impl fmt::Debug for ExchangeError {
                 .debug_struct("Refused")
                 .field("code", &printable(code))
                 .finish_non_exhaustive(),
+            Self::Forbidden => f.write_str("Forbidden"),
             Self::InvalidAnswer => f.write_str("InvalidAnswer"),
         }
     }
 }
 
 impl ExchangeError {
-    /// Whether the client was not believed, which spends nothing (K97).
+    /// Whether the client was not believed, which spends nothing (K97). After a 403 without a code
+    /// this is possible, and another secret is worth one attempt.
     pub(super) fn is_of_the_client(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == INVALID_CLIENT)
+        match self {
+            Self::Refused { code, .. } => code == INVALID_CLIENT,
+            Self::Forbidden => true,
+            _ => false,
+        }
     }
 
     /// Whether the code or the refresh token is not good, or not any more.
@@ -100,6 +114,8 @@ impl ExchangeError {
 /// What a trial's answer says of the secret: there is no such code, for a client that is believed.
 pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
     match answer {
+        // The secret may be good, and the tenant not active.
+        Err(ExchangeError::Forbidden) => Said::Unclear,
         Err(error) if error.is_of_the_client() => Said::No,
         Err(error) if error.is_of_the_grant() => Said::Yes,
         Ok(_) | Err(ExchangeError::Refused { .. } | ExchangeError::InvalidAnswer) => Said::Unclear,
@@ -215,14 +231,19 @@ async fn send(
             retry_after: retry_after(&answer.headers, now),
         });
     }
+    let body = strict_json::readable(&answer.body);
     // K23: whatever stands in the body, 401 is said of the client.
-    if answer.status == StatusCode::UNAUTHORIZED && !names_an_error(&answer.body) {
+    if answer.status == StatusCode::UNAUTHORIZED && !names_an_error(&body) {
         return Err(ExchangeError::Refused {
             code: INVALID_CLIENT.to_owned(),
             description: None,
         });
     }
-    let mut response = HttpResponse::new(answer.body.to_vec());
+    if answer.status == StatusCode::FORBIDDEN && !names_an_error(&body) {
+        return Err(ExchangeError::Forbidden);
+    }
+    // One member that cannot be read, such as an `error_description`, must not hide the others.
+    let mut response = HttpResponse::new(body.into_owned());
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     Ok(response)

@@ -1,6 +1,6 @@
 //! Compact JWS: taking apart, and one signature (RFC 7515, RFC 8037). Says nothing about claims.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use base64::{
     DecodeSliceError, Engine as _,
@@ -103,8 +103,12 @@ impl<'a> Unverified<'a> {
         // One buffer for both parts: nothing of the header is needed once it is judged.
         let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(signing_input.len()));
         decode(header, &mut bytes)?;
-        let header = strict_json::object(&bytes).ok_or(TokenRefusal::NotJson(TokenPart::Header))?;
-        let kid = judge_header(header, kind, names)?;
+        let kid = {
+            let bytes = strict_json::readable(&bytes);
+            let header =
+                strict_json::object(&bytes).ok_or(TokenRefusal::NotJson(TokenPart::Header))?;
+            judge_header(header, kind, names)?
+        };
         bytes.clear();
         decode(payload, &mut bytes)?;
         Ok(Self {
@@ -124,7 +128,10 @@ impl<'a> Unverified<'a> {
     pub(super) fn signed_payload(self, keys: &KeySet) -> Result<SignedPayload, TokenRefusal> {
         let key = keys.find(self.kid())?;
         if key.verifies(self.signing_input, &self.signature) {
-            Ok(SignedPayload(self.payload))
+            Ok(SignedPayload(match strict_json::readable(&self.payload) {
+                Cow::Owned(readable) => readable,
+                Cow::Borrowed(_) => self.payload,
+            }))
         } else {
             Err(TokenRefusal::Signature)
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{algorithm::AlgorithmNames, refusal::TokenRefusal};
 use crate::{
-    observe,
+    observe, strict_json,
     wire::jwks::{Jwk, JwkSet},
 };
 
@@ -63,7 +63,7 @@ impl KeySet {
 
     /// The same, but a set without a usable key is one, too: it says that all are withdrawn.
     pub(super) fn maybe_empty(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
-        let set: JwkSet = serde_json::from_slice(json).map_err(|_| KeySetError::NotAJwkSet)?;
+        let set: JwkSet = strict_json::document(json).ok_or(KeySetError::NotAJwkSet)?;
         if set.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }

@@ -4,6 +4,7 @@ use url::Url;
 
 use crate::{
     http::{Origin, is_transport_secure},
+    strict_json,
     wire::{authorize, claims, discovery::ProviderMetadata},
 };
 
@@ -78,7 +79,7 @@ pub enum MetadataError {
 impl MetadataPolicy {
     pub(super) fn verify(&self, json: &[u8]) -> Result<VerifiedProvider, MetadataError> {
         let metadata: ProviderMetadata =
-            serde_json::from_slice(json).map_err(|_| MetadataError::Malformed)?;
+            strict_json::document(json).ok_or(MetadataError::Malformed)?;
         if metadata.issuer != self.issuer {
             return Err(MetadataError::IssuerMismatch);
         }

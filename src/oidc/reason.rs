@@ -24,12 +24,13 @@ impl Reason for ExchangeError {
             Self::Transport(error) => error.reason(),
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
+            Self::Forbidden => "forbidden",
             Self::InvalidAnswer => "invalid_answer",
         }
     }
 
     fn is_a_no(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Refused { .. } | Self::Forbidden)
     }
 }
 

@@ -109,7 +109,8 @@ pub(super) async fn fetch(
     if !is_json(&answer.headers) {
         return Err(UserinfoError::InvalidAnswer);
     }
-    let object = strict_json::object(&answer.body).ok_or(UserinfoError::InvalidAnswer)?;
+    let body = strict_json::readable(&answer.body);
+    let object = strict_json::object(&body).ok_or(UserinfoError::InvalidAnswer)?;
     let mut said = Claims::new(object);
     let about = said
         .required_text(Claim::Sub)

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::{Json, map, object};
+use super::{Json, document, map, object, readable};
 
 names! {
     enum Letter {
@@ -99,4 +99,46 @@ fn only_objects_without_duplicates() {
     }
     assert!(map(b"{\"a\":\"\xff\"}").is_none());
     assert!(object::<Letter>(b"{\"a\":\"\xff\"}").is_none());
+}
+
+#[test]
+fn the_escape_of_a_lone_surrogate_is_replaced_and_nothing_else() {
+    for (json, expected) in [
+        (r#"{"a":"plain"}"#, None),
+        (r#"{"a":"\ud83d\ude00 \u00e9 \\ud83d \n"}"#, None),
+        (r#"{"a":"\ud83d"}"#, Some(r#"{"a":"\ufffd"}"#)),
+        (r#"{"a":"\uDE00x"}"#, Some(r#"{"a":"\ufffdx"}"#)),
+        (
+            r#"{"a":"\ud83d\ud83d\ude00"}"#,
+            Some(r#"{"a":"\ufffd\ud83d\ude00"}"#),
+        ),
+        (r#"{"a":"\ude00\ud83d"}"#, Some(r#"{"a":"\ufffd\ufffd"}"#)),
+        (r#"{"a":"\\\ud83d"}"#, Some(r#"{"a":"\\\ufffd"}"#)),
+        (r#"{"a":"\ud83d\n"}"#, Some(r#"{"a":"\ufffd\n"}"#)),
+        (r#"{"a":"\ud83"#, None),
+        (r#"{"a":"\u+83d"}"#, None),
+        (r#"{"a":"\"#, None),
+    ] {
+        let read = readable(json.as_bytes());
+        assert_eq!(matches!(read, Cow::Owned(_)), expected.is_some(), "{json}");
+        assert_eq!(&*read, expected.unwrap_or(json).as_bytes(), "{json}");
+    }
+    assert_eq!(
+        json!(map(br#"{"a":"x\ud83d","b":1}"#).unwrap()),
+        json!({"a": "x\u{fffd}", "b": 1})
+    );
+}
+
+#[test]
+fn a_document_is_an_object_with_or_without_a_byte_order_mark() {
+    for (bytes, is_one) in [
+        (&b"{\"a\":1}"[..], true),
+        (b"\xEF\xBB\xBF {\"a\":1}", true),
+        (b"\xEF\xBB\xBF\xEF\xBB\xBF{}", false),
+        (b"[1]", false),
+        (b"", false),
+    ] {
+        let read = document::<serde_json::Value>(bytes);
+        assert_eq!(read.is_some(), is_one, "{bytes:?}");
+    }
 }

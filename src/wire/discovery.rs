@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kyc::or_none;
+
 /// OpenID Provider Metadata as it came, nothing judged yet
 /// (OpenID Connect Discovery 1.0 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,11 @@ pub struct ProviderMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub grant_types_supported: Option<Vec<String>>,
     /// K5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,19 +36,39 @@ pub struct ProviderMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signing_alg_values_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub scopes_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub claims_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub subject_types_supported: Option<Vec<String>>,
     /// K5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub acr_values_supported: Option<Vec<String>>,
     /// K5.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,7 +25,7 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    direct::{hasty, relying_party, relying_party_with},
+    direct::{hasty, relying_party, relying_party_with, sign_in},
     support::{serve, stage, stage_with},
 };
 
@@ -296,7 +296,6 @@ async fn what_is_no_discovery_document_is_a_typed_error() {
             "HTML",
             b"<!doctype html><title>Maintenance</title>".to_vec(),
         ),
-        ("byte order mark", format!("\u{feff}{text}").into()),
         ("UTF-16", utf16),
         (
             "not UTF-8",
@@ -346,6 +345,35 @@ async fn what_is_not_understood_is_passed_over_however_odd() {
         .answer(200, "text/plain", odd)
         .always();
     begin(&relying_party(&kyc)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_document_is_read_whatever_its_unimportant_members_say() {
+    // cases 4, 18: a byte order mark, a lone surrogate, and lists that decide nothing
+    let (kyc, _, ada) = stage().await;
+    let discovery = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
+    let mut document = discovery.json();
+    for list in [
+        "grant_types_supported",
+        "token_endpoint_auth_methods_supported",
+        "scopes_supported",
+        "claims_supported",
+        "subject_types_supported",
+        "acr_values_supported",
+    ] {
+        document[list] = json!([null, 1]);
+    }
+    let odd = |json: String| json.replacen('{', "\u{feff}{\"odd\":\"\\ud83d\",", 1);
+    let _discovery = kyc
+        .on(Endpoint::Discovery)
+        .answer(200, "application/json", odd(document.to_string()))
+        .always();
+    let keys = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
+    let _keys = kyc
+        .on(Endpoint::Jwks)
+        .answer(200, "application/json", odd(keys.body().to_owned()))
+        .always();
+    sign_in(&kyc, &relying_party(&kyc), &ada).await.unwrap();
 }
 
 fn with(document: &Value, member: &str, value: &Value) -> Vec<u8> {

@@ -18,7 +18,10 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("store", &["clock", "observe"]),
     ("state", &["observe", "store"]),
     ("http", &["clock", "observe"]),
-    ("api", &["clock", "http", "secret", "secrets", "wire"]),
+    (
+        "api",
+        &["clock", "http", "secret", "secrets", "strict_json", "wire"],
+    ),
     (
         "kyc",
         &["api", "clock", "http", "observe", "state", "store", "wire"],

@@ -493,6 +493,29 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         };
         assert_eq!(error, refused.into());
     }
+    // A description that cannot be read does not hide the code.
+    let app = relying_party(&kyc);
+    let body = r#"{"error":"invalid_grant","error_description":"x\ud83d"}"#;
+    let fault = kyc
+        .on(Endpoint::Token)
+        .answer(400, "application/json", body)
+        .always();
+    let error = fails(&kyc, &app, fault).await;
+    assert!(
+        matches!(&error, SignInError::Exchange(ExchangeError::Refused { code, .. }) if code == "invalid_grant"),
+        "{error:?}"
+    );
+    // Without a code a 403 has a remedy of its own (K23).
+    for body in [json!({ "detail": CANARY }).to_string(), String::new()] {
+        let app = relying_party(&kyc);
+        let fault = kyc
+            .on(Endpoint::Token)
+            .answer(403, "application/json", body)
+            .always();
+        let error = fails(&kyc, &app, fault).await;
+        assert_eq!(error, ExchangeError::Forbidden.into());
+        assert!(error.to_string().contains("KYCPORT_CLIENT_SECRET"));
+    }
     // A code that would forge a line of the log.
     let app = relying_party(&kyc);
     let body = json!({ "error": "x\r\n\u{1b}[31mforged", "error_description": CANARY });

@@ -324,7 +324,9 @@ fn problem(error: SignInError, context: &RequestContext) -> Problem {
         SignInError::Exchange(ExchangeError::Unavailable { retry_after, .. }) => {
             Problem::IssuerUnavailable { retry_after }
         }
-        SignInError::Exchange(ExchangeError::Refused { .. }) => Problem::IssuerRefused,
+        SignInError::Exchange(ExchangeError::Refused { .. } | ExchangeError::Forbidden) => {
+            Problem::IssuerRefused
+        }
         SignInError::Issuer
         | SignInError::Exchange(ExchangeError::InvalidAnswer)
         | SignInError::NoIdToken
