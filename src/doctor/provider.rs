@@ -127,6 +127,9 @@ fn mend(error: &ProviderError) -> &'static str {
             "Set KYCPORT_ISSUER to the issuer of the document, byte for byte, if it is KYCPort's"
         }
         ProviderError::Metadata(_) => "Compare KYCPORT_DISCOVERY_URL with what KYCPort documents",
+        ProviderError::KeyBudget => {
+            "Wait for half a minute: tokens with unknown keys came lately, and the key set was fetched for them"
+        }
         ProviderError::KeySet(_) => "Tell KYCPort: no token can be verified",
     }
 }

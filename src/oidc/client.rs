@@ -13,7 +13,7 @@ use super::{
     jws::{SignedPayload, Unverified},
     login::{self, LoginRequest, Transaction},
     outcome::{SignIn, SignInError, TokenSet, VerifyError},
-    provider::{KeysFor, Provider, ProviderError},
+    provider::{KeysFor, Provider, ProviderError, TokenOrigin},
     reason::say_refused,
     refusal::{TokenKind, TokenRefusal},
     settings::{ResponseIssuer, Settings},
@@ -210,7 +210,18 @@ impl OidcClient {
     /// [`VerifyError::Refused`] if the token is not believed, [`VerifyError::Provider`] if the keys
     /// are not to be had.
     pub async fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
-        let payload = self.signed_payload(token, TokenKind::AccessToken).await?;
+        self.verify_access_token_of(TokenOrigin::Anybody, token)
+            .await
+    }
+
+    async fn verify_access_token_of(
+        &self,
+        origin: TokenOrigin,
+        token: &str,
+    ) -> Result<AccessTokenClaims, VerifyError> {
+        let payload = self
+            .signed_payload(token, TokenKind::AccessToken, origin)
+            .await?;
         let expected = &self.0.expected_access_token;
         let judged = access_token::judge(&payload, expected, self.0.clock.now());
         judged.map_err(|refusal| refused(TokenKind::AccessToken, refusal))
@@ -229,7 +240,12 @@ impl OidcClient {
         let provider = self.0.provider.metadata().await?;
         // Before the old refresh token is spent: without keys the new one could not be believed,
         // and would be lost.
-        if let KeysFor::Unavailable(error) = self.0.provider.keys_for(None).await {
+        if let KeysFor::Unavailable(error) = self
+            .0
+            .provider
+            .keys_for(None, TokenOrigin::TokenEndpoint)
+            .await
+        {
             return Err(error.into());
         }
         let grant = Grant::Refresh(refresh_token);
@@ -305,7 +321,8 @@ impl OidcClient {
         token: &str,
         expected: &ExpectedIdToken,
     ) -> Result<IdTokenClaims, SignInError> {
-        let payload = match self.signed_payload(token, TokenKind::IdToken).await {
+        let origin = TokenOrigin::TokenEndpoint;
+        let payload = match self.signed_payload(token, TokenKind::IdToken, origin).await {
             Ok(payload) => payload,
             Err(VerifyError::Refused(refusal)) => return Err(SignInError::IdToken(refusal)),
             Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
@@ -321,7 +338,9 @@ impl OidcClient {
         answer: TokenResponse,
         subject: &str,
     ) -> Result<TokenSet, SignInError> {
-        let claims = match self.verify_access_token(&answer.access_token).await {
+        let verified =
+            self.verify_access_token_of(TokenOrigin::TokenEndpoint, &answer.access_token);
+        let claims = match verified.await {
             Ok(claims) => claims,
             Err(VerifyError::Refused(refusal)) => return Err(SignInError::AccessToken(refusal)),
             Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
@@ -355,10 +374,11 @@ impl OidcClient {
         &self,
         token: &str,
         kind: TokenKind,
+        origin: TokenOrigin,
     ) -> Result<SignedPayload, VerifyError> {
         let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)
             .map_err(|refusal| refused(kind, refusal))?;
-        match self.0.provider.keys_for(unverified.kid()).await {
+        match self.0.provider.keys_for(unverified.kid(), origin).await {
             KeysFor::Set(keys) => unverified
                 .signed_payload(&keys)
                 .map_err(|refusal| refused(kind, refusal)),

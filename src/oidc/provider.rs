@@ -21,7 +21,8 @@ use crate::{
 /// The largest discovery document or key set that is read, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Fetches for a `kid` that is not in the set: so many at once …
+/// Fetches for a `kid` that is not in the set, for the tokens of each [`TokenOrigin`]: so many at
+/// once …
 const UNKNOWN_KID_BURST: u32 = 2;
 /// … and then one in so long.
 const UNKNOWN_KID_COOL_DOWN: Duration = Duration::from_secs(30);
@@ -46,6 +47,10 @@ pub enum ProviderError {
     /// The key set cannot be used.
     #[error("the key set cannot be used: {0}")]
     KeySet(#[from] KeySetError),
+    /// The token's key is not in the key set, and the set was fetched too often lately to look for
+    /// it now: nothing is known of the token.
+    #[error("the token's key is unknown, and the key set was fetched too often to look for it now")]
+    KeyBudget,
     /// The fetch was interrupted, for instance because the runtime it ran on is gone.
     #[error("the fetch was interrupted")]
     Interrupted,
@@ -65,11 +70,32 @@ pub(super) enum KeysFor {
     Unavailable(ProviderError),
 }
 
+/// Where a token comes from. Each origin has a budget of its own for unknown keys, so that tokens of
+/// strangers cannot delay a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenOrigin {
+    /// KYCPort's token endpoint.
+    TokenEndpoint,
+    /// Anybody.
+    Anybody,
+}
+
+/// Whether the keys may be fetched for a `kid` that is not in the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Fetch,
+    /// A fetch has lately shown that there is no such key.
+    LatelyUnknown,
+    /// The budget is spent.
+    Spent,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Provider {
     metadata: Cached<VerifiedProvider, ProviderError>,
     keys: Cached<KeySet, ProviderError>,
-    unknown: Arc<Mutex<UnknownKids>>,
+    unknown_of_token_endpoint: Arc<Mutex<UnknownKids>>,
+    unknown_of_anybody: Arc<Mutex<UnknownKids>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,7 +126,8 @@ impl Provider {
         Self {
             metadata,
             keys,
-            unknown: Arc::default(),
+            unknown_of_token_endpoint: Arc::default(),
+            unknown_of_anybody: Arc::default(),
             clock,
         }
     }
@@ -112,14 +139,14 @@ impl Provider {
     /// The keys to verify a token of this `kid` with. A `kid` that is not in the set may mean that
     /// the keys have been rotated; whoever sends tokens with made-up ones must not be able to make
     /// us ask for each.
-    pub(super) async fn keys_for(&self, kid: Option<&str>) -> KeysFor {
+    pub(super) async fn keys_for(&self, kid: Option<&str>, origin: TokenOrigin) -> KeysFor {
         let set = match self.keys.get().await {
             Ok(set) => set,
             Err(error) => return KeysFor::Unavailable(error),
         };
         let keys = match kid.filter(|kid| !set.knows(kid)) {
             None => KeysFor::Set(set),
-            Some(kid) => self.keys_with(kid, set).await,
+            Some(kid) => self.keys_with(kid, origin, set).await,
         };
         match keys {
             KeysFor::Set(set) if set.is_empty() => {
@@ -131,14 +158,18 @@ impl Provider {
 
     /// The keys when `kid` is not in `set`. A fetch that was under way may have begun before the
     /// key was there, and says nothing: one that began later does.
-    async fn keys_with(&self, kid: &str, mut set: Arc<KeySet>) -> KeysFor {
+    async fn keys_with(&self, kid: &str, origin: TokenOrigin, mut set: Arc<KeySet>) -> KeysFor {
         for _ in 0..2 {
-            let mut began = false;
+            let mut admission = None;
             let may_fetch = || {
-                began = self.admit(kid);
-                began
+                let admitted = self.with_unknown(origin, |unknown, now| unknown.admit(kid, now));
+                admission = Some(admitted);
+                admitted == Admission::Fetch
             };
             set = match self.keys.newer_than(&set, may_fetch).await {
+                None if admission == Some(Admission::Spent) => {
+                    return KeysFor::Unavailable(ProviderError::KeyBudget);
+                }
                 None => return KeysFor::Set(set),
                 Some(Err(error)) => return KeysFor::Unavailable(error),
                 Some(Ok(newer)) => newer,
@@ -146,22 +177,26 @@ impl Provider {
             if set.knows(kid) {
                 return KeysFor::Set(set);
             }
-            if began {
+            if admission.is_some() {
                 break;
             }
         }
-        self.with_unknown(|unknown, now| unknown.remember(kid, now));
+        self.with_unknown(origin, |unknown, now| unknown.remember(kid, now));
         KeysFor::Set(set)
     }
 
-    fn admit(&self, kid: &str) -> bool {
-        self.with_unknown(|unknown, now| unknown.admit(kid, now))
-    }
-
-    fn with_unknown<R>(&self, act: impl FnOnce(&mut UnknownKids, Duration) -> R) -> R {
+    fn with_unknown<R>(
+        &self,
+        origin: TokenOrigin,
+        act: impl FnOnce(&mut UnknownKids, Duration) -> R,
+    ) -> R {
         let now = self.clock.monotonic();
+        let unknown = match origin {
+            TokenOrigin::TokenEndpoint => &self.unknown_of_token_endpoint,
+            TokenOrigin::Anybody => &self.unknown_of_anybody,
+        };
         act(
-            &mut self.unknown.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut unknown.lock().unwrap_or_else(PoisonError::into_inner),
             now,
         )
     }
@@ -216,23 +251,23 @@ struct UnknownKids {
 }
 
 impl UnknownKids {
-    fn admit(&mut self, kid: &str, now: Duration) -> bool {
+    fn admit(&mut self, kid: &str, now: Duration) -> Admission {
         self.lately.retain(|(_, until)| now < *until);
         if self.lately.iter().any(|(known, _)| known == kid) {
-            return false;
+            return Admission::LatelyUnknown;
         }
         while self.spent > 0 && now >= self.since.saturating_add(UNKNOWN_KID_COOL_DOWN) {
             self.spent = self.spent.saturating_sub(1);
             self.since = self.since.saturating_add(UNKNOWN_KID_COOL_DOWN);
         }
         if self.spent >= UNKNOWN_KID_BURST {
-            return false;
+            return Admission::Spent;
         }
         if self.spent == 0 {
             self.since = now;
         }
         self.spent = self.spent.saturating_add(1);
-        true
+        Admission::Fetch
     }
 
     fn remember(&mut self, kid: &str, now: Duration) {
@@ -253,7 +288,7 @@ impl UnknownKids {
 mod tests {
     use std::time::Duration;
 
-    use super::UnknownKids;
+    use super::{Admission, UnknownKids};
 
     #[test]
     fn unknown_kids_cost_two_fetches_and_then_one_in_thirty_seconds() {
@@ -262,7 +297,10 @@ mod tests {
         let admitted = |unknown: &mut UnknownKids, at: u64, n: usize| {
             let at = Duration::from_secs(at);
             (0..n)
-                .filter(|i| unknown.admit(&format!("kid-{}-{i}", at.as_secs()), at))
+                .filter(|i| {
+                    let kid = format!("kid-{}-{i}", at.as_secs());
+                    unknown.admit(&kid, at) == Admission::Fetch
+                })
                 .count()
         };
         assert_eq!(admitted(&mut unknown, 100, 1000), 2);
@@ -278,7 +316,8 @@ mod tests {
         // case 11
         let mut unknown = UnknownKids::default();
         unknown.remember("ghost", Duration::from_secs(0));
-        assert!(!unknown.admit("ghost", Duration::from_secs(59)));
-        assert!(unknown.admit("ghost", Duration::from_secs(60)));
+        let mut admit = |at| unknown.admit("ghost", Duration::from_secs(at));
+        assert_eq!(admit(59), Admission::LatelyUnknown);
+        assert_eq!(admit(60), Admission::Fetch);
     }
 }

@@ -13,6 +13,7 @@ impl Reason for ProviderError {
             Self::Status(_) => "status",
             Self::Metadata(_) => "metadata",
             Self::KeySet(_) => "key_set",
+            Self::KeyBudget => "key_budget",
             Self::Interrupted => "interrupted",
         }
     }

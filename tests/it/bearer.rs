@@ -79,6 +79,24 @@ async fn without_keys_nothing_is_said_of_a_token() {
 }
 
 #[tokio::test]
+async fn a_spent_budget_for_unknown_keys_is_a_503() {
+    // case 13
+    let stage = stage().await;
+    let good = access_token(&stage);
+    let header = format!("Bearer {good}");
+    let page = ask(&stage, "/api/me", &[("authorization", &header)]).await;
+    page.assert_ok();
+    let (_, rest) = good.split_once('.').unwrap();
+    for (kid, status) in [("1", 401), ("2", 401), ("3", 503)] {
+        let header = format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
+        let made_up = format!("Bearer {}.{rest}", crate::mint::b64(header));
+        let page = ask(&stage, "/api/me", &[("authorization", &made_up)]).await;
+        page.assert_status(status);
+        assert_eq!(page.header("retry-after").is_some(), status == 503);
+    }
+}
+
+#[tokio::test]
 async fn a_token_and_a_name_in_a_header_sign_nobody_in() {
     // case 87
     let stage = stage().await;
