@@ -45,17 +45,37 @@ impl MediaType {
     pub(super) fn judge(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
-        let is_called_so = name.and_then(extension).is_none_or(|extension| {
-            found
-                .extensions()
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(extension))
+        // What is no extension of another known type contradicts nothing: `scan 12.03.2024`,
+        // `Dr. Smith passport`, `photo.jpg (1)`.
+        let is_called_otherwise = name.and_then(extension).is_some_and(|extension| {
+            !found.has(extension)
+                && (Self::ALL.iter().any(|other| other.has(extension))
+                    || OTHER_EXTENSIONS
+                        .iter()
+                        .any(|other| other.eq_ignore_ascii_case(extension)))
         });
-        if is_called_so {
-            Ok(found)
-        } else {
+        if is_called_otherwise {
             Err(WrongType::Named(found))
+        } else {
+            Ok(found)
         }
+    }
+
+    const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::WebP, Self::Pdf];
+
+    /// The name to send: with the type's own extension, if what follows the last dot is none.
+    pub(super) fn complete(self, name: &str) -> String {
+        let own = self.extensions().first().copied().unwrap_or_default();
+        match extension(name) {
+            Some(extension) if !self.has(extension) => format!("{name}.{own}"),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn has(self, extension: &str) -> bool {
+        self.extensions()
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(extension))
     }
 
     /// What KYCPort takes as `part`, for a person.
@@ -108,6 +128,13 @@ impl fmt::Display for MediaType {
     }
 }
 
+/// Extensions of widespread types that KYCPort does not accept: whoever chose such a file by mistake
+/// should learn of it.
+const OTHER_EXTENSIONS: [&str; 24] = [
+    "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
+    "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",
+];
+
 fn extension(name: &str) -> Option<&str> {
     name.rsplit_once('.').map(|(_, extension)| extension)
 }
@@ -135,6 +162,25 @@ mod tests {
                 "document",
                 &png[..],
                 Some("scan.png.exe"),
+                Err(WrongType::Named(MediaType::Png)),
+            ),
+            (
+                "document",
+                &png[..],
+                Some("scan 12.03.2024"),
+                Ok("image/png"),
+            ),
+            (
+                "document",
+                &png[..],
+                Some("Dr. Smith passport"),
+                Ok("image/png"),
+            ),
+            ("document", &png[..], Some("photo.png (1)"), Ok("image/png")),
+            (
+                "document",
+                &png[..],
+                Some("photo.heic"),
                 Err(WrongType::Named(MediaType::Png)),
             ),
             (
@@ -168,6 +214,19 @@ mod tests {
         ] {
             let judged = MediaType::judge(part, head, name);
             assert_eq!(judged.map(MediaType::as_str), verdict, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_sent_with_an_extension_of_its_type() {
+        // case 123
+        for (name, sent) in [
+            ("scan", "scan"),
+            ("scan.JPEG", "scan.JPEG"),
+            ("scan 12.03.2024", "scan 12.03.2024.jpg"),
+            ("photo.jpg (1)", "photo.jpg (1).jpg"),
+        ] {
+            assert_eq!(MediaType::Jpeg.complete(name), sent);
         }
     }
 }

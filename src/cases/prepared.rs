@@ -153,7 +153,10 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
         .map_err(|wrong| UploadError::of_type(part, wrong))?;
     let given = file.name().filter(|_| !file.is_named_by_its_path());
     let extension = media_type.extensions().first().copied().unwrap_or_default();
-    let name = given.map_or_else(|| format!("{part}.{extension}"), str::to_owned);
+    let name = given.map_or_else(
+        || format!("{part}.{extension}"),
+        |name| media_type.complete(name),
+    );
     let content = stream::iter(first).chain(stream.map_err(unreadable));
     Ok(OpenFile {
         head: PartHead {

@@ -75,12 +75,23 @@ pub enum RelayError {
         /// The part.
         part: &'static str,
     },
-    /// The liveness mode is not known, or a text no text.
-    #[error("a text of the upload is none, or too long")]
-    Text,
+    /// The liveness mode is not known, or a text is not UTF-8 or longer than 1 KiB.
+    #[error(
+        "{}: not a known value, not UTF-8, or longer than 1024 bytes",
+        shown(field)
+    )]
+    Text {
+        /// The field's name, as it came.
+        field: String,
+    },
     /// A field of the applicant's is none.
-    #[error(transparent)]
-    Applicant(ApplicantError),
+    #[error("{}: {error}", shown(field))]
+    Applicant {
+        /// The field's name, as it came.
+        field: String,
+        /// What is wrong with it.
+        error: ApplicantError,
+    },
     /// A file would be refused.
     #[error(transparent)]
     Upload(UploadError),
@@ -148,6 +159,18 @@ impl CaseClient {
     }
 }
 
+/// A part's name for logs and responses: short, and without control characters.
+fn shown(name: &str) -> String {
+    let shown = name.chars().take(REPORTED).flat_map(char::escape_default);
+    shown.collect()
+}
+
+/// The text on one line: a `textarea` sends line breaks, and what is sent on has none.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(", ")
+}
+
 /// What is known when the form has come: why it broke off, and what was left out.
 #[derive(Clone, Default)]
 struct Outcome(Arc<Mutex<(Option<RelayError>, Vec<String>)>>);
@@ -158,8 +181,7 @@ impl Outcome {
     }
 
     fn drop_part(&self, name: &str) {
-        let shown = name.chars().take(REPORTED).flat_map(char::escape_default);
-        self.with(|(_, dropped)| dropped.push(shown.collect()));
+        self.with(|(_, dropped)| dropped.push(shown(name)));
     }
 
     fn end(&self) -> (Option<RelayError>, Vec<String>) {
@@ -324,23 +346,28 @@ impl Relay {
         while let Some(piece) = self.chunk(&mut field).await? {
             text.extend_from_slice(&piece);
             if text.len() > MAX_TEXT {
-                return Err(RelayError::Text);
+                return Err(RelayError::Text { field: name });
             }
         }
-        let text = String::from_utf8(text).map_err(|_| RelayError::Text)?;
+        let mut text = String::from_utf8(text).map_err(|_| RelayError::Text {
+            field: name.clone(),
+        })?;
         if name == LIVENESS_MODE {
             let Ok(mode) = text.parse::<LivenessMode>();
             if matches!(mode, LivenessMode::Unknown(_)) {
-                return Err(RelayError::Text);
+                return Err(RelayError::Text { field: name });
             }
+            // Its value was read without regard to case, and KYCPort compares exactly.
+            text = mode.to_string();
         } else {
+            text = one_line(&text);
             match self.applicant.clone().field(&name, text.clone()) {
                 Ok(applicant) => self.applicant = applicant,
                 Err(ApplicantError::Verdict) => {
                     self.outcome.drop_part(&name);
                     return Ok(());
                 }
-                Err(error) => return Err(RelayError::Applicant(error)),
+                Err(error) => return Err(RelayError::Applicant { field: name, error }),
             }
         }
         self.ready

@@ -1,5 +1,7 @@
 //! Why a capture does not go on, for the page that shows it.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
@@ -41,7 +43,7 @@ impl IntoResponse for CaptureError {
             detail: &text.detail,
             code: text.code,
             reference: &reference,
-            more: text.part.map(|part| ("part", part)),
+            more: text.part.as_deref().map(|part| ("part", part)),
         };
         let mut response = problem.answer();
         if let RelayError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
@@ -52,13 +54,16 @@ impl IntoResponse for CaptureError {
     }
 }
 
+/// Maximum length of a field's name in a response, in characters.
+const LONGEST_NAME: usize = 64;
+
 struct Text {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
     detail: String,
     /// Which part of the form it is about.
-    part: Option<&'static str>,
+    part: Option<Cow<'static, str>>,
 }
 
 impl Text {
@@ -96,13 +101,14 @@ impl Text {
                 "A file is missing",
                 &format!("The {} is missing.", called(part)),
             )
-            .about(part),
-            RelayError::Text | RelayError::Applicant(_) => text(
+            .about(*part),
+            RelayError::Text { field } | RelayError::Applicant { field, .. } => text(
                 StatusCode::BAD_REQUEST,
                 "invalid_field",
                 "A field cannot be taken",
                 "It is too long, or has signs in it that do not belong there.",
-            ),
+            )
+            .about(field.chars().take(LONGEST_NAME).collect::<String>()),
             RelayError::Upload(error) => Self::of_file(error),
             RelayError::Case(error) => Self::of_case(error),
         }
@@ -151,7 +157,7 @@ impl Text {
             detail,
             part: None,
         }
-        .about(part)
+        .about(*part)
     }
 
     fn of_case(error: &CaseError) -> Self {
@@ -196,8 +202,8 @@ impl Text {
         }
     }
 
-    fn about(mut self, part: &'static str) -> Self {
-        self.part = Some(part);
+    fn about(mut self, part: impl Into<Cow<'static, str>>) -> Self {
+        self.part = Some(part.into());
         self
     }
 }

@@ -24,7 +24,7 @@ pub const APPLICANT_PREFIX: &str = "applicant_";
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Opens a case (K50).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCase {
     /// Whose case it is: the `sub` of their tokens (K33).
     pub person_id: String,
@@ -32,8 +32,17 @@ pub struct OpenCase {
     pub level: KycTier,
 }
 
+/// Does not show the person.
+impl fmt::Debug for OpenCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenCase")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A case (K50, K54, K55).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseResponse {
     /// The case's id.
     pub id: String,
@@ -52,6 +61,15 @@ pub struct CaseResponse {
     pub decision: Option<DecisionResponse>,
 }
 
+/// Shows neither the person nor the decision.
+impl fmt::Debug for CaseResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaseResponse")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What an upload left on the case (K51).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadResponse {
@@ -61,7 +79,7 @@ pub struct UploadResponse {
 }
 
 /// A decision (K52).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionResponse {
     /// What was decided.
     pub outcome: Outcome,
@@ -74,6 +92,13 @@ pub struct DecisionResponse {
     /// How far the decision was automatic: a word of KYCPort's own.
     #[serde(default, deserialize_with = "or_none")]
     pub automation_tier: Option<String>,
+}
+
+/// Shows nothing of what was decided about a person.
+impl fmt::Debug for DecisionResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecisionResponse").finish_non_exhaustive()
+    }
 }
 
 word! {

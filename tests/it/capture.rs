@@ -167,6 +167,25 @@ fn good() -> Form {
 }
 
 #[tokio::test]
+async fn texts_and_names_as_browsers_send_them_are_accepted() {
+    // case 123
+    let stage = Stage::new().await;
+    let form = Form::new()
+        .text("liveness_mode", "Active")
+        .text("applicant_address", "1 Main St\r\n\r\n  Springfield\r\n")
+        .part(
+            "document",
+            file(samples::document("ada"), "Dr. Smith passport"),
+        )
+        .part("selfie", file(samples::selfie("ada"), "scan 12.03.2024"));
+    let (status, told) = stage.send(form).await;
+    assert_eq!(status, 200, "{told}");
+    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    assert_eq!(kept.texts["liveness_mode"], "active");
+    assert_eq!(kept.texts["applicant_address"], "1 Main St, Springfield");
+}
+
+#[tokio::test]
 async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
     // case 123
     let stage = Stage::new().await;
@@ -268,6 +287,10 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
             (status, Some(code)),
             "{told}"
         );
+        if code == "invalid_field" {
+            let field = told["part"].as_str().unwrap();
+            assert!(["liveness_mode", "applicant_Name", "applicant_name"].contains(&field));
+        }
         assert_eq!(stage.status(), CaseStatus::Opened, "{code}");
     }
     let multipart = "multipart/form-data; boundary=b";

@@ -20,6 +20,8 @@ use kycport::{
     mock::{Endpoint, Fault, MockIssuer, On, Person, samples},
 };
 
+use serde_json::json;
+
 const REDIRECT: &str = "http://127.0.0.1:1/auth/callback";
 
 async fn mock() -> (MockIssuer, RelyingParty, Person) {
@@ -634,4 +636,20 @@ async fn nothing_personal_is_shown() {
     let error = party.cases().upload(&case.id, upload).await.unwrap_err();
     let shown = format!("{shown} {error} {error:?}");
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn debug_shows_neither_a_person_nor_what_was_decided() {
+    let wire = json!({
+        "id": "case_canary", "person_id": "person_canary", "level": "t2", "status": "decided",
+        "decision": {"outcome": "rejected", "risk_level": "high", "automation_tier": "canary"},
+    });
+    let case: kycport::wire::cases::CaseResponse = serde_json::from_value(wire).unwrap();
+    let open: kycport::wire::cases::OpenCase =
+        serde_json::from_value(json!({"person_id": "person_canary", "level": "t2"})).unwrap();
+    let text = format!("{case:?} {open:?} {:?}", case.decision);
+    assert!(text.contains("Decided"), "{text}");
+    for hidden in ["canary", "Rejected", "High"] {
+        assert!(!text.contains(hidden), "{text}");
+    }
 }
