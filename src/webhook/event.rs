@@ -53,6 +53,8 @@ pub enum EventKind {
     },
     /// Anything else. Answer it with 2xx: it is not for this version.
     Unknown {
+        /// The person whom the event names, if it names one.
+        person_id: Option<String>,
         /// The type, as it came.
         event_type: String,
         /// The whole body.
@@ -80,7 +82,7 @@ impl Event {
         match &self.kind {
             EventKind::StatusChanged { person_id, .. }
             | EventKind::CaseDecided { person_id, .. } => Some(person_id),
-            EventKind::Unknown { .. } => None,
+            EventKind::Unknown { person_id, .. } => person_id.as_deref(),
         }
     }
 }

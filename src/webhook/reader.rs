@@ -129,6 +129,7 @@ impl EventReader {
                 case_id: known(&body, &places.case_id).filter(|id: &String| is_id(id)),
             },
             EventType::Unknown(event_type) => EventKind::Unknown {
+                person_id: person_id.ok(),
                 event_type,
                 raw: body,
             },
@@ -194,7 +195,9 @@ fn id(value: &Value) -> Option<String> {
 }
 
 fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+    // U+FFFD stands for what could not be read, which may be two different things.
+    let is_odd = |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
+    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(is_odd)
 }
 
 fn is_pointer(text: &str) -> bool {

@@ -86,7 +86,8 @@ fn a_decided_case_says_whose_and_which() {
 
 #[test]
 fn an_event_of_another_type_is_kept_as_it_came() {
-    let body = json!({"id": 7, "type": "tenant.Renamed", "created_at": 1_700_000_000, "x": [1]});
+    let mut body =
+        json!({"id": 7, "type": "tenant.Renamed", "created_at": 1_700_000_000, "x": [1]});
     let event = read(&body).unwrap();
     assert_eq!(event.id, "7");
     assert_eq!(event.event_type(), "tenant.Renamed");
@@ -95,10 +96,13 @@ fn an_event_of_another_type_is_kept_as_it_came() {
     assert_eq!(
         event.kind,
         EventKind::Unknown {
+            person_id: None,
             event_type,
-            raw: body
+            raw: body.clone()
         }
     );
+    body["data"] = json!({"person_id": "canary-person"});
+    assert_eq!(read(&body).unwrap().person_id(), Some("canary-person"));
 }
 
 #[test]

@@ -146,6 +146,27 @@ async fn a_rejection_locks_the_open_session() {
 }
 
 #[tokio::test]
+async fn an_event_of_an_unknown_type_that_names_a_person_is_a_reason_to_read_the_status() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    stage.ada.reject();
+    let mut event = stage.event("evt_1", "verified");
+    event["type"] = json!("kyc.something_new");
+    let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+    assert_eq!(
+        stage.deliver(&event).await,
+        (503, "status_unavailable".to_owned())
+    );
+    drop(fault);
+    assert_eq!(stage.deliver(&event).await.0, 200);
+    assert_eq!(stage.felt().await, "rejected");
+    // Without a person there is nothing to read.
+    stage.kyc.forget_requests();
+    event["data"] = json!({});
+    assert_eq!(stage.deliver(&event).await.0, 200);
+    stage.kyc.requests(Endpoint::Status).assert_count(0);
+}
+
+#[tokio::test]
 async fn an_event_reaches_every_instance_on_the_store() {
     let stage = Stage::new(WithKey::Tenant).await;
     let other = instance(&stage.kyc, &stage.store, stage.key).await;

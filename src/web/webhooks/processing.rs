@@ -112,7 +112,7 @@ impl Processing {
         if matches!(event.kind, EventKind::Unknown { .. })
             && self.unknown_events == UnknownEvents::Acknowledge
         {
-            return Ok(Outcome::Acknowledged);
+            return self.acknowledge(event).await;
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
         let (key, timing) = (event.key(), &self.timing);
@@ -132,6 +132,21 @@ impl Processing {
         }
     }
 
+    /// Acknowledges an event of an unknown type. If the event names a person, something about the
+    /// person may have changed, and the status is read first. No event is recorded: reading the
+    /// status twice does no harm.
+    async fn acknowledge(&self, event: &Event) -> Result<Outcome, Outcome> {
+        if event.person_id().is_none() || self.told.is_none() {
+            return Ok(Outcome::Acknowledged);
+        }
+        let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
+        match tokio::time::timeout(self.timing.deadline(), self.tell(event)).await {
+            Ok(Ok(_)) => Ok(Outcome::Acknowledged),
+            Ok(Err(not_felt)) => Err(not_felt.into()),
+            Err(_) => Err(Outcome::HandlerTooSlow),
+        }
+    }
+
     /// Under one deadline, which is shorter than the lease. What panics or hangs is dropped before
     /// this returns, so that nothing of it runs when the next one begins.
     async fn handle(
@@ -142,10 +157,7 @@ impl Processing {
     ) -> Result<(), Outcome> {
         let handled = async {
             let assurance = self.tell(event).await;
-            let assurance = assurance.map_err(|not_felt| match not_felt {
-                NotFelt::NotAsked { retry_after } => Outcome::NotAsked { retry_after },
-                NotFelt::NotKept => Outcome::StoreUnavailable,
-            })?;
+            let assurance = assurance.map_err(Outcome::from)?;
             let delivery = Delivery {
                 event: event.clone(),
                 lease: lease.clone(),
@@ -192,7 +204,13 @@ impl Processing {
                 }
                 heard
             }
-            EventKind::Unknown { .. } => Ok(None),
+            EventKind::Unknown {
+                person_id: Some(person_id),
+                ..
+            } => told.news.hear(person_id, None).await,
+            EventKind::Unknown {
+                person_id: None, ..
+            } => Ok(None),
         }
     }
 
@@ -209,6 +227,15 @@ impl Processing {
             pause = pause.saturating_mul(2);
         }
         Err(Outcome::NotRemembered)
+    }
+}
+
+impl From<NotFelt> for Outcome {
+    fn from(not_felt: NotFelt) -> Self {
+        match not_felt {
+            NotFelt::NotAsked { retry_after } => Self::NotAsked { retry_after },
+            NotFelt::NotKept => Self::StoreUnavailable,
+        }
     }
 }
 
