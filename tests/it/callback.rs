@@ -314,6 +314,31 @@ async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
     }
 }
 
+/// Anybody can start logins and send invented codes.
+#[tokio::test]
+async fn a_code_that_kycport_rejected_is_remembered_for_a_minute() {
+    let stage = stage().await;
+    let (browser, callback) = started(&stage).await;
+    let pairs: Vec<_> = callback.query_pairs().into_owned().collect();
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, value)| match name.as_str() {
+            "code" => ("code", "invented"),
+            other => (other, value.as_str()),
+        })
+        .collect();
+    let callback = with(&callback, &pairs);
+    let refused = (502, "issuer_refused".to_owned());
+    let attacker = || browser.clone();
+    assert_eq!(code_of(&attacker(), &callback).await, refused);
+    let again = code_of(&attacker(), &callback).await;
+    assert_eq!(again, (400, "finished_login".to_owned()));
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    stage.kyc.clock().advance(Duration::from_secs(61));
+    assert_eq!(code_of(&attacker(), &callback).await, refused);
+    stage.kyc.requests(Endpoint::Token).assert_count(2);
+}
+
 #[tokio::test]
 async fn a_login_that_took_too_long_is_begun_again() {
     // case 37
