@@ -60,6 +60,10 @@ impl MockIssuer {
 /// Sets up a [`MockIssuer`].
 #[derive(Debug, Clone)]
 #[must_use = "a mock is started by `start`"]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags, each set by a method of its own"
+)]
 pub struct MockIssuerBuilder {
     address: SocketAddr,
     bind_any: bool,

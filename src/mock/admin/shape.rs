@@ -76,7 +76,8 @@ fn misplaced(
             } else {
                 format!("{path}.{name}")
             };
-            misplaced(&schema["properties"][name], member, all, &path)
+            let schema = schema["properties"].get(name);
+            misplaced(schema.unwrap_or(&Value::Null), member, all, &path)
         }),
         _ => None,
     }

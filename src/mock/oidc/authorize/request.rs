@@ -218,12 +218,12 @@ fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal>
             let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
             serde_json::from_slice::<Value>(&bytes).ok()
         };
-        let key = core.keys().find(json(header)?["kid"].as_str()?)?;
+        let key = core.keys().find(json(header)?.get("kid")?.as_str()?)?;
         let claims = json(payload)?;
         // Ed25519 signs the same message in the same way each time (RFC 8032).
         let is_own = key.sign(message.as_bytes()) == signature;
-        (is_own && claims["iss"] == core.issuer.as_str()).then_some(())?;
-        claims["sub"].as_str().map(str::to_owned)
+        (is_own && claims.get("iss")? == core.issuer.as_str()).then_some(())?;
+        claims.get("sub")?.as_str().map(str::to_owned)
     };
     let why = "`id_token_hint` is no ID token of this issuer";
     subject()
