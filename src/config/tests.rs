@@ -28,6 +28,7 @@ fn two_settings_are_enough_for_production() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_refusal_names_the_variable_and_the_mend() {
     // cases 2, 120, K3
     for (variable, value, told) in [

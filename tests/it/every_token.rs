@@ -365,6 +365,7 @@ fn good_input(mint: Mint) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn only_json_objects_without_duplicate_names() {
     let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
     judge(|mint| {
