@@ -18,11 +18,18 @@ use crate::{
 /// Whoever signed in no longer ago is not asked to sign in again.
 const JUST_NOW: Duration = Duration::from_secs(60);
 
+/// A negative result that KYCPort was asked for is used for so long without asking again, unless
+/// something new was recorded: a person who reloads a page costs one request in this time.
+const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
+
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     /// What is known will do while it is not too old.
     Cached,
+    /// The same for a positive result. The person has just signed in again, so a negative one that
+    /// was recorded before says nothing.
+    AfterSignIn,
     /// Asked for this very request.
     Now,
 }
@@ -74,7 +81,7 @@ impl Assessor {
     }
 
     /// Evaluates a requirement: by the latest assurance if that suffices, by asking KYCPort if not.
-    /// A person is never turned away on an old result.
+    /// A negative result is used for ten seconds, a positive one up to the maximum age.
     pub(super) async fn assess(
         &self,
         live: &LiveSession,
@@ -83,13 +90,18 @@ impl Assessor {
     ) -> Result<Assurance, Lack> {
         let arrived = self.clock.now();
         let max_age = requirement.max_age().unwrap_or(self.max_age);
-        if freshness == Freshness::Cached
+        if freshness != Freshness::Now
             && let Some(known) = live.latest.known()
             && known.is_verified()
             && !known.is_older_than(max_age, arrived)
             && requirement.check(known, arrived).is_ok()
         {
             return Ok(known.clone());
+        }
+        if freshness == Freshness::Cached
+            && let Some(shortfall) = recent_shortfall(live, requirement, arrived)
+        {
+            return Err(shortfall.into());
         }
         // In an allocation of its own: each guarded request makes the future of this function, and
         // few of them ask.
@@ -108,7 +120,7 @@ impl Assessor {
     ) -> Result<Assurance, Lack> {
         let person = self.assurances.person(&live.session.subject);
         let mut asked = match freshness {
-            Freshness::Cached => {
+            Freshness::Cached | Freshness::AfterSignIn => {
                 self.assurances
                     .ask_or_share(&person, self.question(live), &live.latest)
                     .await
@@ -226,4 +238,28 @@ impl Assessor {
             AssuranceSource::Userinfo,
         ))
     }
+}
+
+/// How the person falls short by a result that KYCPort was asked for a moment ago. What was heard
+/// otherwise, at a sign-in or from an event, is a reason to ask.
+fn recent_shortfall(
+    live: &LiveSession,
+    requirement: &Requirement,
+    arrived: Timestamp,
+) -> Option<Shortfall> {
+    let known = live.latest.known()?;
+    let was_asked = matches!(
+        known.source,
+        AssuranceSource::Status | AssuranceSource::Userinfo
+    );
+    // The clock of another instance may be ahead, by as much and no more.
+    let is_recent = known.checked_at < arrived.saturating_add(NEGATIVE_RESULT_MAX_AGE)
+        && arrived < known.checked_at.saturating_add(NEGATIVE_RESULT_MAX_AGE);
+    if !was_asked || !is_recent {
+        return None;
+    }
+    let shortfall = requirement
+        .check(known, arrived.max(known.checked_at))
+        .err()?;
+    (shortfall != Shortfall::TooOld).then_some(shortfall)
 }

@@ -103,6 +103,7 @@ async fn a_positive_result_replaces_a_rejection_from_the_future() {
         stage.ada.reject();
         assert_eq!(two.ask("/fresh", &cookie).await.1, "rejected");
         stage.ada.verify(KycTier::T2);
+        stage.pass(2 * MINUTE, &[&one, &two]);
         one.assert_admits(&cookie).await;
         assert_eq!(one.me(&cookie).await, "verified", "{ahead}");
         two.assert_admits(&cookie).await;

@@ -162,6 +162,7 @@ async fn who_is_pending_waits_on_the_page_they_wanted_and_goes_on_from_there() {
     let reload = async || stage.browser.open(stage.app.url("/guarded")).await.unwrap();
     reload().await.assert_status(403);
     stage.ada.verify(KycTier::T2);
+    stage.kyc.clock().advance(Duration::from_secs(10));
     reload().await.assert_ok();
 
     // Or it turns the other way.
@@ -169,6 +170,7 @@ async fn who_is_pending_waits_on_the_page_they_wanted_and_goes_on_from_there() {
     stage.kyc.clock().advance(Duration::from_secs(601));
     reload().await.assert_status(403);
     stage.ada.reject();
+    stage.kyc.clock().advance(Duration::from_secs(10));
     let page = reload().await;
     assert_eq!(page.location().unwrap().path(), "/auth/step-up");
 }
@@ -221,6 +223,7 @@ async fn a_token_that_says_nothing_leaves_it_to_the_status_endpoint() {
         page.assert_status(503);
         assert!(!page.body().contains("Continue with KYCPort"));
     }
+    stage.kyc.clock().advance(Duration::from_secs(10));
     let page = stage.browser.get(stage.app.url("/guarded")).await.unwrap();
     assert_eq!(page.assert_ok().json()["source"], "status");
 }

@@ -167,6 +167,31 @@ async fn an_event_of_an_unknown_type_that_names_a_person_is_a_reason_to_read_the
 }
 
 #[tokio::test]
+async fn a_negative_answer_is_used_for_ten_seconds_unless_something_new_is_heard() {
+    let stage = Stage::new(WithKey::Tenant).await;
+    stage.ada.reject();
+    stage.deliver(&stage.event("evt_1", "rejected")).await;
+    stage.kyc.forget_requests();
+    for _ in 0..50 {
+        assert_ne!(stage.guarded().await, 200);
+    }
+    stage.kyc.requests(Endpoint::Status).assert_count(0);
+    stage.ada.verify(KycTier::T2);
+    stage.later(9);
+    assert_ne!(stage.guarded().await, 200);
+    stage.later(1);
+    assert_eq!(stage.guarded().await, 200);
+    stage.kyc.requests(Endpoint::Status).assert_count(1);
+    // An event ends it immediately.
+    stage.later(601);
+    stage.ada.reject();
+    assert_ne!(stage.guarded().await, 200);
+    stage.ada.verify(KycTier::T2);
+    stage.deliver(&stage.event("evt_2", "verified")).await;
+    assert_eq!(stage.guarded().await, 200);
+}
+
+#[tokio::test]
 async fn an_event_reaches_every_instance_on_the_store() {
     let stage = Stage::new(WithKey::Tenant).await;
     let other = instance(&stage.kyc, &stage.store, stage.key).await;

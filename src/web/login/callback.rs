@@ -274,7 +274,7 @@ async fn assess_step_up(
     let requirement = Requirement::tier(step_up.tier.clone());
     let assessed = context
         .assessor()
-        .assess(live, &requirement, Freshness::Cached)
+        .assess(live, &requirement, Freshness::AfterSignIn)
         .await;
     match assessed {
         Ok(_) => Ok(()),
