@@ -214,10 +214,12 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             (Op::Settle, 1),
         ];
         assert_operations(store, &rejected, "rejected");
-        // An event of an unknown type costs nothing, and neither does what is not KYCPort's.
+        // An event of an unknown type that names nobody costs nothing, and neither does what is not
+        // KYCPort's.
         let mut unknown = event;
         unknown["id"] = json!("evt_4");
         unknown["type"] = json!("kyc.something_new");
+        unknown["data"] = json!({});
         assert_eq!(answer(deliver(&url, &unknown).await).await.0, 200);
         let forged = reqwest::Client::new().post(&url).body("{}").send().await;
         assert_eq!(forged.unwrap().status(), 401);
