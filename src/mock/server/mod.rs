@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use axum::{
@@ -22,6 +23,11 @@ use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 
 use crate::mock::{admin::Admin, core::Core};
 use listener::{Connection, CuttableListener};
+
+/// Maximum number of attempts to bind a port again.
+const BIND_ATTEMPTS: u32 = 300;
+/// Time between two such attempts.
+const BIND_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A bound port that does not listen yet: connections are refused, and no other process gets it.
 pub(super) struct Port {
@@ -40,6 +46,20 @@ impl Port {
         socket.bind(address)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
+    }
+
+    /// Binds a port again that was closed just now. Meanwhile the system can have given it to an
+    /// outgoing connection, most of which are short.
+    fn bind_again(address: SocketAddr) -> io::Result<Self> {
+        for _ in 0..BIND_ATTEMPTS {
+            match Self::bind(address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    thread::sleep(BIND_INTERVAL);
+                }
+                bound => return bound,
+            }
+        }
+        Self::bind(address)
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -80,7 +100,7 @@ impl Server {
     /// Ends every connection and closes the port, then holds it.
     pub(super) fn stop(mut self) -> io::Result<Port> {
         self.end();
-        Port::bind(self.address)
+        Port::bind_again(self.address)
     }
 
     fn end(&mut self) {
