@@ -60,9 +60,10 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Behaviour
 /// Each operation is one statement and one round trip. An operation that takes longer than 5 s fails
-/// as [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation and the settlement
-/// of a lease wait until the server has written them to its disk, whatever `synchronous_commit` is
-/// set to. An instance removes expired rows every minute, and additionally after some writes.
+/// as [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation, a deletion and the
+/// settlement of a lease wait until the server has written them to its disk, whatever
+/// `synchronous_commit` is set to. An instance removes expired rows every minute, and additionally
+/// after some writes.
 ///
 /// The store must be connected to the primary: connections of its own refuse a server in recovery
 /// as [`StoreError::ReadOnly`].

@@ -159,10 +159,11 @@ impl RedisStore {
         self
     }
 
-    /// Lets each revocation wait until this many replicas have it. Default: 0.
+    /// Lets each revocation, and each write that only deletes, such as a sign-out, wait until this
+    /// many replicas have it. Default: 0.
     ///
-    /// If fewer acknowledge it within 1 s, the revocation fails as [`StoreError::Failed`]. It has
-    /// taken effect on the primary then. Revocations use a connection of their own.
+    /// If fewer acknowledge it within 1 s, the operation fails as [`StoreError::Failed`]. It has
+    /// taken effect on the primary then. These operations use a connection of their own.
     #[must_use]
     pub fn wait_for_replicas(mut self, count: u32) -> Self {
         self.replicas = (count > 0).then(|| Replicas {
