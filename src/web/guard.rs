@@ -19,8 +19,9 @@ use tower_service::Service;
 
 use super::{
     assess::Freshness,
+    audience::Audience,
     context::{LayerMissing, RequestContext},
-    problem::{Audience, Problem},
+    problem::Problem,
     session::Session,
     shortfall,
 };

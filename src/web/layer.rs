@@ -12,9 +12,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
+    audience::Audience,
     context::{RequestContext, Shared},
     cookies, csrf,
-    problem::{Audience, Problem},
+    problem::Problem,
 };
 
 /// Layer that lets handlers see who is signed in. Made by

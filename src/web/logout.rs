@@ -11,9 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::CONTENT_TYPE
 use url::form_urlencoded;
 
 use super::{
-    context::RequestContext,
-    csrf, headers,
-    problem::{Audience, Problem},
+    audience::Audience, context::RequestContext, csrf, headers, problem::Problem,
     redirect::see_other,
 };
 use crate::observe::{self, Cause, Route};

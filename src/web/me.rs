@@ -8,10 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::{
-    context::RequestContext,
-    headers,
-    problem::{Audience, Problem},
-    session::LiveSession,
+    audience::Audience, context::RequestContext, headers, problem::Problem, session::LiveSession,
     settings::SignedOutMe,
 };
 use crate::{clock::Timestamp, kyc::Assurance};

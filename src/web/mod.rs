@@ -1,6 +1,7 @@
 //! Web layer for axum: the login router, the session layer, and the extractors.
 
 mod assess;
+mod audience;
 mod bearer;
 mod capture;
 mod capture_error;

@@ -5,47 +5,14 @@ use std::time::Duration;
 
 use axum::response::Response;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{context::RequestContext, headers, page, problem_json::ProblemJson};
+use super::{
+    audience::Audience, context::RequestContext, headers, page, problem_json::ProblemJson,
+};
 use crate::{kyc::Shortfall, observe, store::StoreError};
-
-/// Who is asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
-    /// A person, whose browser shows what is answered.
-    Page,
-    /// A program: a `fetch` of the page's script, or no browser at all.
-    Fetch,
-}
-
-impl Audience {
-    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
-        let navigates = match mode {
-            Some(b"navigate") => true,
-            // A service worker that repeats a navigation with changes sends `same-origin`.
-            None | Some(b"same-origin") => {
-                matches!(*method, Method::GET | Method::HEAD | Method::POST)
-                    && accepts_html(headers)
-            }
-            Some(_) => false,
-        };
-        if navigates { Self::Page } else { Self::Fetch }
-    }
-}
-
-/// Whether `Accept` names `text/html`. Extensions and proxies write into this header, so any bytes
-/// may stand beside it.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    const HTML: &[u8] = b"text/html";
-    headers.get_all(ACCEPT).iter().any(|accept| {
-        let mut windows = accept.as_bytes().windows(HTML.len());
-        windows.any(|window| window.eq_ignore_ascii_case(HTML))
-    })
-}
 
 /// One way in which something does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header::ALLOW};
 
 use super::{
+    audience::Audience,
     context::RequestContext,
     login::{callback, login, step_up},
     logout::logout,
     me::me,
-    problem::{Audience, Problem},
+    problem::Problem,
     settings::Settings,
 };
 

@@ -4,11 +4,8 @@ use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
 
 use super::{
-    assess::Lack,
-    context::RequestContext,
-    problem::{Audience, Problem},
-    redirect::see_other,
-    return_to::ReturnTo,
+    assess::Lack, audience::Audience, context::RequestContext, problem::Problem,
+    redirect::see_other, return_to::ReturnTo,
 };
 use crate::{
     observe::{self, Pseudonym},

@@ -9,9 +9,10 @@ use axum::{
 use http::request::Parts;
 
 use super::{
+    audience::Audience,
     context::RequestContext,
     guard::Assured,
-    problem::{Audience, Problem},
+    problem::Problem,
     session::{AccessTokenError, LiveSession, SessionId},
     shortfall,
 };

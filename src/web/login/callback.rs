@@ -17,9 +17,10 @@ use crate::{
     store::{Mark, Settlement, StoreError},
     web::{
         assess::Freshness,
+        audience::Audience,
         context::RequestContext,
         pending::{PendingLogin, StepUp},
-        problem::{Audience, Problem},
+        problem::Problem,
         redirect::see_other,
         return_to::ReturnTo,
         session::{Created, LiveSession, NewSession},

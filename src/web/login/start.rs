@@ -8,9 +8,10 @@ use crate::{
     observe::{self, Purpose, Route},
     oidc::LoginRequest,
     web::{
+        audience::Audience,
         context::RequestContext,
         pending::{PendingLogin, StepUp},
-        problem::{Audience, Problem},
+        problem::Problem,
         redirect::see_other,
         return_to::ReturnTo,
         settings::Settings,

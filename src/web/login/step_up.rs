@@ -10,11 +10,8 @@ use crate::{
     observe::{self, Route},
     oidc::{LoginRequest, TierDemand},
     web::{
-        context::RequestContext,
-        pending::StepUp,
-        problem::{Audience, Problem},
-        redirect::see_other,
-        settings::Settings,
+        audience::Audience, context::RequestContext, pending::StepUp, problem::Problem,
+        redirect::see_other, settings::Settings,
     },
     wire::kyc::KycTier,
 };
