@@ -128,8 +128,8 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Extensions of widespread types that KYCPort does not accept: whoever chose such a file by mistake
-/// should learn of it.
+/// Extensions of common types that KYCPort does not accept. A person who chose such a file by mistake
+/// is told so.
 const OTHER_EXTENSIONS: [&str; 24] = [
     "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
     "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",

@@ -17,7 +17,7 @@ const BARE_HOST: &str = "kycport.com";
 
 /// An address that may be spoken to: HTTPS, or plain HTTP to loopback; no credentials, no fragment.
 pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> {
-    // The parser would remove or replace these, and the text is sent and compared as it stands.
+    // The parser would remove or replace these, but the text is sent and compared unchanged.
     let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
     if text.contains(is_odd) {
         return Err(setting.refuse(

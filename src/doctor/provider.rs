@@ -128,7 +128,7 @@ fn mend(error: &ProviderError) -> &'static str {
         }
         ProviderError::Metadata(_) => "Compare KYCPORT_DISCOVERY_URL with what KYCPort documents",
         ProviderError::KeyBudget => {
-            "Wait for half a minute: tokens with unknown keys came lately, and the key set was fetched for them"
+            "Wait for 30 s: the key set was fetched for recent tokens with unknown keys"
         }
         ProviderError::KeySet(_) => "Tell KYCPort: no token can be verified",
     }

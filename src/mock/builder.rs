@@ -220,9 +220,9 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Lets the admin API subscribe webhook endpoints on other machines. Whoever drives it makes the
-    /// mock send POST requests to any address that it reaches. Default: loopback addresses and
-    /// `localhost` alone.
+    /// Lets the admin API subscribe webhook endpoints on other machines. A client of the admin API
+    /// can then make the mock send POST requests to any address that the mock reaches. Default: only
+    /// loopback addresses and `localhost`.
     pub fn danger_webhooks_anywhere(mut self) -> Self {
         self.webhooks_anywhere = true;
         self

@@ -29,8 +29,8 @@ pub(super) enum Outcome {
 pub struct AuthorizationError {
     /// The code, as it came: `access_denied`, `login_required`, …
     pub code: String,
-    /// A text for the developer, with U+FFFD for what is no text and for control characters. It came
-    /// through the browser: escape it, and show it to nobody who would believe it.
+    /// A text for the developer. U+FFFD replaces control characters and bytes that are not UTF-8. The
+    /// text came through the browser and can be forged: escape it, and do not show it to people.
     pub description: Option<String>,
 }
 

@@ -95,8 +95,8 @@ impl fmt::Debug for ExchangeError {
 }
 
 impl ExchangeError {
-    /// Whether the client was not believed, which spends nothing (K97). After a 403 without a code
-    /// this is possible, and another secret is worth one attempt.
+    /// Whether KYCPort may have rejected the client's secret, which does not use up the code (K97).
+    /// After a 403 without an error code this is possible, so another secret is tried once.
     pub(super) fn is_of_the_client(&self) -> bool {
         match self {
             Self::Refused { code, .. } => code == INVALID_CLIENT,

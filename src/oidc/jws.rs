@@ -32,7 +32,7 @@ const MAX_SIGNATURE_BYTES: usize = 66;
 const MEDIA_TYPE: &str = "application/";
 
 names! {
-    /// The header parameters that are looked at.
+    /// The header parameters that are read.
     enum Param {
         Alg = params::ALG,
         Kid = params::KID,

@@ -21,14 +21,14 @@ use crate::{
 /// The largest discovery document or key set that is read, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Fetches for a `kid` that is not in the set, for the tokens of each [`TokenOrigin`]: so many at
-/// once …
+/// Maximum number of fetches in a row for a `kid` that is not in the set, for the tokens of each
+/// [`TokenOrigin`].
 const UNKNOWN_KID_BURST: u32 = 2;
-/// … and then one in so long.
+/// Time after which one more fetch is allowed.
 const UNKNOWN_KID_COOL_DOWN: Duration = Duration::from_secs(30);
-/// A `kid` that a fetch did not bring is not fetched for again for so long …
+/// Time for which a `kid` that a fetch did not find causes no other fetch.
 const UNKNOWN_KID_MEMORY: Duration = Duration::from_secs(60);
-/// … as long as it is among the last so many.
+/// Maximum number of such names that are remembered.
 const UNKNOWN_KIDS: usize = 64;
 
 /// Why the provider's metadata or keys are not to be had.
@@ -47,9 +47,9 @@ pub enum ProviderError {
     /// The key set cannot be used.
     #[error("the key set cannot be used: {0}")]
     KeySet(#[from] KeySetError),
-    /// The token's key is not in the key set, and the set was fetched too often lately to look for
-    /// it now: nothing is known of the token.
-    #[error("the token's key is unknown, and the key set was fetched too often to look for it now")]
+    /// The token's key is not in the key set, and the set was fetched too often to be fetched again
+    /// now. The token may be valid.
+    #[error("the token's key is unknown, and the key set was fetched too often to fetch it again")]
     KeyBudget,
     /// The fetch was interrupted, for instance because the runtime it ran on is gone.
     #[error("the fetch was interrupted")]
@@ -70,13 +70,13 @@ pub(super) enum KeysFor {
     Unavailable(ProviderError),
 }
 
-/// Where a token comes from. Each origin has a budget of its own for unknown keys, so that tokens of
-/// strangers cannot delay a sign-in.
+/// Origin of a token. Each origin has a budget of its own for unknown keys, so that tokens of
+/// unauthenticated clients cannot delay a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
     /// KYCPort's token endpoint.
     TokenEndpoint,
-    /// Anybody.
+    /// Any client, for instance by a bearer token.
     Anybody,
 }
 
@@ -84,7 +84,7 @@ pub(super) enum TokenOrigin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
     Fetch,
-    /// A fetch has lately shown that there is no such key.
+    /// A recent fetch did not find such a key.
     LatelyUnknown,
     /// The budget is spent.
     Spent,

@@ -18,7 +18,7 @@ mod letters {
     pub(super) const D: &str = "d";
 }
 
-/// An object of so many names, and one of them (they count from 1) again.
+/// An object of `names` names, in which the one numbered `again`, from 1, occurs twice.
 fn many_names(names: usize, again: usize) -> String {
     let again = (again > 0).then_some(again);
     let members = (1..=names).chain(again).map(|n| format!("\"n{n}\":0"));

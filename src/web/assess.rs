@@ -18,8 +18,8 @@ use crate::{
 /// Whoever signed in no longer ago is not asked to sign in again.
 const JUST_NOW: Duration = Duration::from_secs(60);
 
-/// A negative result that KYCPort was asked for is used for so long without asking again, unless
-/// something new was recorded: a person who reloads a page costs one request in this time.
+/// Time for which a negative answer of KYCPort is used without another request, unless a newer result
+/// is recorded. A person who reloads a page causes one request in this time.
 const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// How lately an assurance must have been asked for.
@@ -27,8 +27,8 @@ const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 pub(super) enum Freshness {
     /// What is known will do while it is not too old.
     Cached,
-    /// The same for a positive result. The person has just signed in again, so a negative one that
-    /// was recorded before says nothing.
+    /// As [`Cached`](Self::Cached) for a positive result. The person has just signed in again, so a
+    /// negative result from before the sign-in does not count.
     AfterSignIn,
     /// Asked for this very request.
     Now,

@@ -120,7 +120,7 @@ impl News {
             let Some(known) = known else {
                 return (heard.kyc_status != Some(KycStatus::Verified)).then(|| heard.clone());
             };
-            // A result from the future was recorded by a clock that is ahead: its time says nothing.
+            // A clock that is ahead recorded a result from the future: its time cannot be compared.
             let is_from_the_future = known.checked_at > self.clock.now();
             if !is_from_the_future && heard.checked_at.saturating_add(self.skew) < known.checked_at
             {

@@ -169,7 +169,7 @@ impl Problem {
             .answer(),
         };
         if text.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2 wants a challenge. A browser asks nobody for an unknown scheme.
+            // RFC 9110 section 15.5.2 requires a challenge. Browsers ignore an unknown scheme.
             let challenge = HeaderValue::from_static("Cookie");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }

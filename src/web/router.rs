@@ -47,8 +47,7 @@ fn only<S: Clone + Send + Sync + 'static>(
         response.headers_mut().insert(ALLOW, allowed);
         response
     };
-    // axum answers HEAD with the GET handler. Those of logins have effects, which nobody means by
-    // HEAD.
+    // axum answers HEAD with the GET handler, and the GET handlers of logins have effects.
     let route = if allowed == "GET" {
         route.head(refuse)
     } else {

@@ -221,7 +221,7 @@ async fn a_replay_by_somebody_who_is_not_signed_in_is_told_so() {
     for (who, code) in [(&browser, "unknown_login"), (&thief, "unknown_login")] {
         assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
     }
-    // With the cookie of the login, as if its deletion had not arrived: they go on, as nobody.
+    // With the cookie of the login, as if its deletion had not arrived: the person goes on, and is not signed in.
     let page = before.open(&callback).await.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
     assert_eq!(page.header("set-cookie"), None);
@@ -314,7 +314,7 @@ async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
     }
 }
 
-/// Anybody can start logins and send invented codes.
+/// Any client can start logins and send invented codes.
 #[tokio::test]
 async fn a_code_that_kycport_rejected_is_remembered_for_a_minute() {
     let stage = stage().await;

@@ -1,8 +1,9 @@
-//! Who may ask: programs on this machine, holders of the token, and no page of another site.
+//! Access to the admin API: programs on this machine and holders of the token, but no page of another
+//! site.
 //!
-//! A web page that somebody has open reaches loopback too: under a name of its own that it points
-//! there (DNS rebinding), which shows in `Host`, or across sites (CSRF), which browsers say in
-//! `Origin` and `Sec-Fetch-Site`.
+//! A web page in a browser on this machine reaches loopback, too: under a host name that points there
+//! (DNS rebinding), which `Host` shows, or across sites (CSRF), which browsers state in `Origin` and
+//! `Sec-Fetch-Site`.
 
 use std::net::IpAddr;
 

@@ -2,8 +2,8 @@
 //! what was delivered, and buttons for what a test does in code. Works without scripts.
 //!
 //! It is there only where [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) has
-//! switched it on, and answers only browsers on this machine or with the admin token (whoever rebinds
-//! a name of theirs sees nothing). It acts only on what its own page sends.
+//! switched it on, and answers only browsers on this machine or with the admin token, which also
+//! stops DNS rebinding. It acts only on forms of its own page.
 
 mod act;
 mod page;

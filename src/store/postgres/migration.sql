@@ -191,8 +191,8 @@ BEGIN
         END IF;
         SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key;
         moment := clock_timestamp();
-        -- Only a lease that the caller may take is locked. Whoever meets one that is done or held
-        -- neither waits for others nor makes them wait.
+        -- Only a lease that the caller may take is locked. A caller that finds a completed or held
+        -- lease neither waits for other callers nor makes them wait.
         may_take := coalesce(lease.expires_at <= moment OR lease.held_until <= moment
             OR (lease.token = lease_token AND lease.held_until IS NOT NULL), false);
         IF may_take THEN

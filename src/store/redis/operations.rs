@@ -116,7 +116,7 @@ impl RedisStore {
                 append(command, write);
             }
         };
-        // Whoever only deletes ends a session, which must not return.
+        // A write that only deletes ends a session, and that session must not return.
         let only_deletes = writes.iter().all(|it| it.change == Change::Delete);
         let reply = if only_deletes {
             self.run_on_replicas(&script::WRITE, key, &fill).await?

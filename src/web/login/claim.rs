@@ -14,11 +14,11 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum number of looks: a repeated callback waits for five seconds.
 const POLLS: u32 = 25;
-/// How long a login is remembered whose code KYCPort rejected. Anybody can cause such logins with an
-/// invented code, so they are forgotten long before the login would expire.
+/// Time for which a login is remembered whose code KYCPort rejected. Any client can cause such logins
+/// with an invented code, so they are forgotten long before the login would expire.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
-/// Result of a login that has led to a session. With any other result nobody is signed in.
+/// Result of a login that has created a session. Any other result means that none was created.
 const SIGNED_IN: &[u8] = b"signed_in";
 
 /// Result of taking a claim.

@@ -49,8 +49,8 @@ pub(super) struct Wanted {
     pub(super) step_up: Option<StepUp>,
 }
 
-/// Starts a login, unless another site sends a person who is signed in: that would replace their
-/// session with one of whoever is signed in at KYCPort. They go where the link leads.
+/// Starts a login, unless another site sends a person who is signed in: the login could replace the
+/// session by that of another person who is signed in at KYCPort. The person goes to `return_to`.
 async fn start_or_return(
     context: &RequestContext,
     headers: &HeaderMap,

@@ -12,7 +12,7 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Whoever is signed in already is preselected: pressing Enter during a step-up stays with them.
+/// Preselects the person who is signed in, so that pressing Enter during a step-up keeps that person.
 /// Works without scripts: the form goes to the address of the page itself, query included.
 pub(super) fn choose(
     core: &Core,

@@ -204,8 +204,8 @@ fn what(
     })
 }
 
-/// Reads whom an ID token of this issuer is about; it may have expired (OpenID Connect Core 1.0
-/// section 3.1.2.1).
+/// Reads the subject of an ID token of this issuer. The token may have expired (OpenID Connect Core
+/// 1.0 section 3.1.2.1).
 fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal> {
     if !query.has(names::ID_TOKEN_HINT) {
         return Ok(None);
