@@ -80,7 +80,10 @@ async fn measure(file: &Path) {
     let ways = [
         ("reqwest to the sink", Way::Direct),
         ("reqwest through a pipe to the sink", Way::Piped),
-        ("reqwest through the relay to the sink", Way::Relayed),
+        (
+            "reqwest through the relay to the sink",
+            Way::ForwardedUpload,
+        ),
     ];
     compare(&stage, &ways).await;
     println!("a file of the server's own, time of one upload:");
@@ -102,7 +105,7 @@ enum Way {
     /// Through an app that hands the body on unread: what a hop costs by itself.
     Piped,
     /// Through an app that hands it on by `CaptureUpload::forward`.
-    Relayed,
+    ForwardedUpload,
     /// By `CaseClient::upload`, in this process.
     Own,
 }
@@ -146,10 +149,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
     println!("peak memory of the app's process above its idle, 64 MiB uploaded:");
     for (name, way, is_slow, at_once) in [
-        ("the relay", Way::Relayed, false, 1),
-        ("the relay, KYCPort slow", Way::Relayed, true, 1),
-        ("the relay, 8 at once", Way::Relayed, false, 8),
-        ("the relay, 8 at once, KYCPort slow", Way::Relayed, true, 8),
+        ("the relay", Way::ForwardedUpload, false, 1),
+        ("the relay, KYCPort slow", Way::ForwardedUpload, true, 1),
+        ("the relay, 8 at once", Way::ForwardedUpload, false, 8),
+        (
+            "the relay, 8 at once, KYCPort slow",
+            Way::ForwardedUpload,
+            true,
+            8,
+        ),
         ("a pipe", Way::Piped, false, 1),
         ("a pipe, KYCPort slow", Way::Piped, true, 1),
         ("cases().upload", Way::Own, false, 1),
@@ -243,7 +251,7 @@ impl Stage {
     async fn send(&self, way: Way, form: Form) {
         let url = match way {
             Way::Piped => format!("{}/pipe", self.app.origin),
-            Way::Relayed => format!("{}/relay", self.app.origin),
+            Way::ForwardedUpload => format!("{}/relay", self.app.origin),
             Way::Direct | Way::DirectFile | Way::Own => self.sink.clone(),
         };
         let request = self.client.post(url).multipart(form);

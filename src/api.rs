@@ -62,7 +62,7 @@ pub(crate) enum Failure {
     /// It is broken or overloaded.
     Unavailable { status: u16 },
     /// It said no.
-    Refused {
+    Rejected {
         status: u16,
         code: Option<String>,
         message: Option<String>,
@@ -189,7 +189,7 @@ impl Api {
             )
             | Failure::NoTenantKey
             | Failure::RateLimited { .. }
-            | Failure::Refused { .. } => Undone::No(failure),
+            | Failure::Rejected { .. } => Undone::No(failure),
             // It was still waiting for its turn.
             Failure::Transport(_) if !begun.load(Ordering::Relaxed) => Undone::No(failure),
             // A proxy on the way says 502 to 504 of a service that has done it, too.
@@ -213,7 +213,7 @@ impl Api {
             result = self.call_with(&key, &self.caller, repeat, &send).await;
             match &result {
                 Ok(_) => self.keys.accepted(&key),
-                Err(Failure::Refused { status: 401, .. }) => {
+                Err(Failure::Rejected { status: 401, .. }) => {
                     tried.push(key);
                     continue;
                 }
@@ -260,7 +260,7 @@ impl Api {
             return Failure::Unavailable { status };
         }
         let error: ApiError = strict_json::document(&answer.body).unwrap_or_default();
-        Failure::Refused {
+        Failure::Rejected {
             status,
             code: error.error,
             message: error.detail.or(error.message),
@@ -287,11 +287,11 @@ fn bearer(key: &Secret) -> Result<HeaderValue, Failure> {
 /// What an answer about nobody says of the key: there is no such person, for whoever is let in.
 fn said(answer: &Result<Answer, Failure>) -> Said {
     match answer {
-        Ok(_) | Err(Failure::Refused { status: 404, .. }) => Said::Yes,
-        Err(Failure::Refused {
+        Ok(_) | Err(Failure::Rejected { status: 404, .. }) => Said::Yes,
+        Err(Failure::Rejected {
             status: 401 | 403, ..
         }) => Said::No,
-        Err(Failure::Refused { .. } | Failure::NoTenantKey) => Said::Unclear,
+        Err(Failure::Rejected { .. } | Failure::NoTenantKey) => Said::Unclear,
         Err(Failure::Transport(_) | Failure::RateLimited { .. } | Failure::Unavailable { .. }) => {
             Said::Nothing
         }

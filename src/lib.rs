@@ -52,7 +52,7 @@ pub use crate::{
     config::{Config, ConfigBuilder, ConfigError},
     http::TransportError,
     kyc::Assurance,
-    reload::{ReloadError, ReloadReport, Reloaded, Unproven},
+    reload::{PendingReason, RotationError, RotationOutcome, RotationReport},
     relying_party::{RelyingParty, SetupError},
     secret::Secret,
     store::MemoryStore,

@@ -10,7 +10,7 @@ use crate::{
     http::{HttpClient, TransportError},
     kyc::StatusClient,
     oidc::OidcClient,
-    reload::{self, ReloadError, ReloadReport},
+    reload::{self, RotationError, RotationReport},
     secrets::LiveSecrets,
     webhook::{WebhookVerifier, WebhookVerifierBuilder},
 };
@@ -158,11 +158,11 @@ impl RelyingParty {
     /// ```
     ///
     /// # Errors
-    /// [`ReloadError`] if there is no provider, if it fails, or if what it gives cannot be a
+    /// [`RotationError`] if there is no provider, if it fails, or if what it gives cannot be a
     /// secret. Nothing is changed then.
-    pub async fn reload_secrets(&self) -> Result<ReloadReport, ReloadError> {
+    pub async fn reload_secrets(&self) -> Result<RotationReport, RotationError> {
         let Some(provider) = &self.config.secrets else {
-            return Err(ReloadError::NoProvider);
+            return Err(RotationError::NoProvider);
         };
         let clock = &self.config.clock;
         reload::reload(&*provider.0, &self.secrets, &self.oidc, &self.api, &**clock).await
@@ -172,7 +172,7 @@ impl RelyingParty {
     /// Gives how many were forgotten; a reload does not bring them back, a restart does if they are
     /// still named. Deliveries that KYCPort signed with them are refused from here, be the newest
     /// one proven or not.
-    pub fn forget_old_webhook_secrets(&self) -> usize {
+    pub fn remove_previous_webhook_secrets(&self) -> usize {
         self.secrets.webhook.forget_old()
     }
 

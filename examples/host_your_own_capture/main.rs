@@ -20,7 +20,7 @@ use axum::{
 };
 use kycport::{
     KycStatus, KycTier, RelyingParty, SignedIn,
-    cases::{Outcome, Waited},
+    cases::{Outcome, WaitOutcome},
     mock::{MockIssuer, samples},
     web::{CaptureError, CaptureUpload},
 };
@@ -140,7 +140,7 @@ async fn wait(
     let cases = app.kycport.cases();
     cases.get_of(person.subject(), &case).await?;
     let outcome = match cases.wait_until_decided(&case, PATIENCE).await? {
-        Waited::Decided(_, decision) => decision.outcome,
+        WaitOutcome::Decided(_, decision) => decision.outcome,
         _ => Outcome::Review,
     };
     Ok(Json(json!({ "outcome": outcome.to_string() })))
@@ -184,7 +184,7 @@ async fn review(
 ) -> StatusCode {
     match app.kyc.cases().review(&case, &outcome) {
         Ok(()) => {
-            app.kycport.cases().look_again(&case);
+            app.kycport.cases().poll_now(&case);
             StatusCode::NO_CONTENT
         }
         Err(_) => StatusCode::CONFLICT,

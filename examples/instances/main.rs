@@ -137,7 +137,7 @@ fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
 /// an error KYCPort redelivers the event.
 async fn on_event(sessions: Sessions, delivery: Delivery) -> Result<(), StoreError> {
     if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
-        sessions.end_all(person).await?;
+        sessions.revoke_all(person).await?;
     }
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn end(
     person: SignedIn,
     Form(end): Form<End>,
 ) -> Result<Redirect, StoreError> {
-    sessions.end(person.subject(), &end.id).await?;
+    sessions.revoke(person.subject(), &end.id).await?;
     Ok(Redirect::to("/"))
 }
 

@@ -89,7 +89,7 @@ impl Case {
     pub(super) fn read(answer: &Answer) -> Result<Self, CaseError> {
         let case: CaseResponse = read(answer)?;
         if case.id.is_empty() {
-            return Err(CaseError::InvalidAnswer);
+            return Err(CaseError::InvalidResponse);
         }
         Ok(Self {
             id: case.id,
@@ -113,5 +113,5 @@ impl From<DecisionResponse> for Decision {
 }
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, CaseError> {
-    api::read(answer).ok_or(CaseError::InvalidAnswer)
+    api::read(answer).ok_or(CaseError::InvalidResponse)
 }

@@ -21,7 +21,7 @@ use super::{
     prepared::BrokeOff,
     settings::Settings,
     upload::Upload,
-    wait::{Looks, Waited},
+    wait::{Looks, WaitOutcome},
 };
 use crate::{
     api::{Api, Failure, MAX_ANSWER_BYTES, Undone},
@@ -120,7 +120,7 @@ impl CaseClient {
             let answer = self.api.ask(&self.url(case_id, None)?).await?;
             let case = Case::read(&answer)?;
             if case.id != case_id {
-                return Err(CaseError::OtherCase);
+                return Err(CaseError::CaseMismatch);
             }
             Ok(case)
         };
@@ -130,11 +130,11 @@ impl CaseClient {
     /// The same, of one person: to be called with an id that came from their browser.
     ///
     /// # Errors
-    /// [`CaseError::OtherCase`] if it is somebody else's; else as [`get`](Self::get).
+    /// [`CaseError::CaseMismatch`] if it is somebody else's; else as [`get`](Self::get).
     pub async fn get_of(&self, person_id: &str, case_id: &str) -> Result<Case, CaseError> {
         let case = self.get(case_id).await?;
         if case.person_id != person_id {
-            return Err(CaseError::OtherCase);
+            return Err(CaseError::CaseMismatch);
         }
         Ok(case)
     }
@@ -214,7 +214,7 @@ impl CaseClient {
 
     /// Looks at a case until it is decided, but for no longer than `patience`: after 1 s, then
     /// less and less often, every 10 s at last, at moments left a little to chance; and at once
-    /// when [`look_again`](Self::look_again) is called. It can be given up at any moment.
+    /// when [`poll_now`](Self::poll_now) is called. It can be given up at any moment.
     ///
     /// # Errors
     /// [`CaseError`] if KYCPort says no, or if it did not answer once in all that time.
@@ -222,19 +222,19 @@ impl CaseClient {
         &self,
         case_id: &str,
         patience: Duration,
-    ) -> Result<Waited, CaseError> {
+    ) -> Result<WaitOutcome, CaseError> {
         let (first, longest) = (self.settings.first_pause, self.settings.longest_pause);
         let look = || self.get(case_id);
         let waited =
             super::wait::wait(&self.looks, case_id, look, patience, first, longest).await?;
-        if let Waited::Decided(case, decision) = &waited {
+        if let WaitOutcome::Decided(case, decision) = &waited {
             self.decided(case.clone(), decision.clone()).await;
         }
         Ok(waited)
     }
 
     /// Tells whoever waits for this case that there is news: for whoever hears of it otherwise.
-    pub fn look_again(&self, case_id: &str) {
+    pub fn poll_now(&self, case_id: &str) {
         // Nobody may be waiting.
         let _ = self.looks.send(case_id.to_owned());
     }
@@ -311,7 +311,7 @@ impl fmt::Debug for CaseClient {
 fn opened(answer: &Answer, person_id: &str) -> Result<Case, CaseError> {
     let case = Case::read(answer).map_err(CaseError::after_the_deed)?;
     if case.person_id != person_id {
-        return Err(CaseError::OtherCase);
+        return Err(CaseError::CaseMismatch);
     }
     Ok(case)
 }

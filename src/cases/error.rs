@@ -39,7 +39,7 @@ pub enum CaseError {
     },
     /// KYCPort said no (K54, K57, K58); nothing was done.
     #[error("KYCPort refused with status {status}")]
-    Refused {
+    Rejected {
         /// The HTTP status.
         status: u16,
         /// The code, as it came: `case_not_found`, `documents_missing`, `file_too_large`, …
@@ -50,19 +50,19 @@ pub enum CaseError {
     /// It was sent, and no answer came that says whether it was done. Do not send it again blindly:
     /// read the case with [`CaseClient::get`](super::CaseClient::get), and go on from there.
     #[error("whether KYCPort did it is not known ({0}): read the case before going on")]
-    OutcomeUnknown(Unanswered),
+    OutcomeUnknown(OutcomeUnknownCause),
     /// The answer is not what the contract says.
     #[error("the answer is not a case")]
-    InvalidAnswer,
+    InvalidResponse,
     /// The answer is about another case, or about another person's.
     #[error("the case is another one, or another person's")]
-    OtherCase,
+    CaseMismatch,
 }
 
 /// What came instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unanswered {
+pub enum OutcomeUnknownCause {
     /// The connection did not bring one.
     #[error("{0}")]
     Transport(TransportError),
@@ -141,11 +141,11 @@ impl From<Failure> for CaseError {
             Failure::Transport(error) => Self::Transport(error),
             Failure::RateLimited { retry_after } => Self::RateLimited { retry_after },
             Failure::Unavailable { status } => Self::Unavailable { status },
-            Failure::Refused {
+            Failure::Rejected {
                 status,
                 code,
                 message,
-            } => Self::Refused {
+            } => Self::Rejected {
                 status,
                 code,
                 message,
@@ -159,12 +159,12 @@ impl From<Undone> for CaseError {
         match undone {
             Undone::No(failure) => failure.into(),
             Undone::Unknown(Failure::Transport(error)) => {
-                Self::OutcomeUnknown(Unanswered::Transport(error))
+                Self::OutcomeUnknown(OutcomeUnknownCause::Transport(error))
             }
             Undone::Unknown(Failure::Unavailable { status }) => {
-                Self::OutcomeUnknown(Unanswered::Status { status })
+                Self::OutcomeUnknown(OutcomeUnknownCause::Status { status })
             }
-            Undone::Unknown(_) => Self::OutcomeUnknown(Unanswered::Unreadable),
+            Undone::Unknown(_) => Self::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
         }
     }
 }
@@ -173,7 +173,7 @@ impl CaseError {
     /// Of an answer that says that something was done, and cannot be read.
     pub(super) fn after_the_deed(self) -> Self {
         match self {
-            Self::InvalidAnswer => Self::OutcomeUnknown(Unanswered::Unreadable),
+            Self::InvalidResponse => Self::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
             other => other,
         }
     }

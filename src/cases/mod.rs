@@ -45,13 +45,13 @@ pub use crate::wire::cases::{CaseStatus, LivenessMode, Outcome, RiskLevel};
 pub use applicant::{Applicant, ApplicantError};
 pub use case::{Case, Decision};
 pub use client::CaseClient;
-pub use error::{CaseError, Unanswered, UploadError};
+pub use error::{CaseError, OutcomeUnknownCause, UploadError};
 pub use file::{ByteStream, CaptureFile};
 pub use media::MediaType;
 #[cfg(feature = "web")]
-pub use relay::{RelayError, Relayed};
-pub use upload::{Progress, Upload};
-pub use wait::Waited;
+pub use relay::{ForwardError, ForwardedUpload};
+pub use upload::{Upload, UploadProgress};
+pub use wait::WaitOutcome;
 
 #[cfg(feature = "web")]
 pub(crate) use client::OnDecided;

@@ -16,7 +16,7 @@ use super::{
     file::{CaptureFile, Opened},
     media::{MediaType, TELLING_BYTES},
     multipart::{Boundary, Form, PartHead, Piece},
-    upload::{Progress, Upload},
+    upload::{Upload, UploadProgress},
 };
 use crate::wire::cases::{DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, SELFIE};
 
@@ -93,7 +93,7 @@ impl Prepared {
         let pieces = pieces.inspect_ok(move |piece| {
             if let (Some(told), Piece::Data(data)) = (&told, piece) {
                 sent = sent.saturating_add(data.len() as u64);
-                told(Progress { sent, total });
+                told(UploadProgress { sent, total });
             }
         });
         boundary.form(pieces, length)

@@ -2,7 +2,7 @@
 
 use super::error::CaseError;
 #[cfg(feature = "web")]
-use super::relay::RelayError;
+use super::relay::ForwardError;
 use crate::observe::Reason;
 
 impl Reason for CaseError {
@@ -14,23 +14,23 @@ impl Reason for CaseError {
             Self::Transport(error) => error.reason(),
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "refused",
             Self::OutcomeUnknown(_) => "outcome_unknown",
-            Self::InvalidAnswer => "invalid_answer",
-            Self::OtherCase => "other_case",
+            Self::InvalidResponse => "invalid_answer",
+            Self::CaseMismatch => "other_case",
         }
     }
 
     fn is_a_no(&self) -> bool {
         matches!(
             self,
-            Self::NoTenantKey | Self::Id | Self::Upload(_) | Self::Refused { .. }
+            Self::NoTenantKey | Self::Id | Self::Upload(_) | Self::Rejected { .. }
         )
     }
 }
 
 #[cfg(feature = "web")]
-impl Reason for RelayError {
+impl Reason for ForwardError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Case(error) => error.reason(),

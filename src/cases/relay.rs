@@ -42,7 +42,7 @@ const REPORTED: usize = 64;
 /// What came of an upload that was handed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Relayed {
+pub struct ForwardedUpload {
     /// The parts that KYCPort says it received.
     pub received: Vec<String>,
     /// The names of parts that were not handed on: verdicts, and what is not known. Somebody may be
@@ -53,7 +53,7 @@ pub struct Relayed {
 /// Why an upload was not handed on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RelayError {
+pub enum ForwardError {
     /// It is no `multipart/form-data`, or broke off.
     #[error("the upload is no multipart/form-data, or broke off")]
     Malformed,
@@ -107,7 +107,7 @@ impl CaseClient {
         case_id: &str,
         content_type: &str,
         body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    ) -> Result<Relayed, RelayError>
+    ) -> Result<ForwardedUpload, ForwardError>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
@@ -119,7 +119,7 @@ impl CaseClient {
         case_id: &str,
         content_type: &str,
         body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    ) -> Result<Relayed, RelayError>
+    ) -> Result<ForwardedUpload, ForwardError>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
@@ -152,7 +152,7 @@ impl CaseClient {
         }
         let answer = told.map_err(CaseError::from)?;
         let said: UploadResponse = read(&answer).map_err(CaseError::after_the_deed)?;
-        Ok(Relayed {
+        Ok(ForwardedUpload {
             received: said.received,
             dropped,
         })
@@ -173,10 +173,10 @@ fn one_line(text: &str) -> String {
 
 /// What is known when the form has come: why it broke off, and what was left out.
 #[derive(Clone, Default)]
-struct Outcome(Arc<Mutex<(Option<RelayError>, Vec<String>)>>);
+struct Outcome(Arc<Mutex<(Option<ForwardError>, Vec<String>)>>);
 
 impl Outcome {
-    fn stop(&self, error: RelayError) {
+    fn stop(&self, error: ForwardError) {
         self.with(|(stopped, _)| *stopped = Some(error));
     }
 
@@ -184,11 +184,11 @@ impl Outcome {
         self.with(|(_, dropped)| dropped.push(shown(name)));
     }
 
-    fn end(&self) -> (Option<RelayError>, Vec<String>) {
+    fn end(&self) -> (Option<ForwardError>, Vec<String>) {
         self.with(std::mem::take)
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut (Option<RelayError>, Vec<String>)) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut (Option<ForwardError>, Vec<String>)) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -198,11 +198,11 @@ fn pieces<E>(
     body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     limit: u64,
     outcome: Outcome,
-) -> Result<impl Stream<Item = Result<Piece, UploadError>> + Send + 'static, RelayError>
+) -> Result<impl Stream<Item = Result<Piece, UploadError>> + Send + 'static, ForwardError>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
-    let boundary = multer::parse_boundary(content_type).map_err(|_| RelayError::Malformed)?;
+    let boundary = multer::parse_boundary(content_type).map_err(|_| ForwardError::Malformed)?;
     let most = limit.saturating_mul(3).saturating_add(ROOM_FOR_THE_REST);
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
     let (feed, body) = feed::of(body.map_err(io::Error::other));
@@ -250,7 +250,7 @@ struct OpenFile {
 }
 
 impl Relay {
-    async fn next(&mut self) -> Result<Option<Piece>, RelayError> {
+    async fn next(&mut self) -> Result<Option<Piece>, ForwardError> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some(piece));
@@ -270,20 +270,20 @@ impl Relay {
         }
     }
 
-    fn finish(&self) -> Result<Option<Piece>, RelayError> {
+    fn finish(&self) -> Result<Option<Piece>, ForwardError> {
         let missing = [DOCUMENT, SELFIE]
             .into_iter()
             .find(|part| !self.names.contains(*part));
         match missing {
-            Some(part) => Err(RelayError::Missing { part }),
+            Some(part) => Err(ForwardError::Missing { part }),
             None => Ok(None),
         }
     }
 
-    async fn part(&mut self, field: Field<'static>) -> Result<(), RelayError> {
+    async fn part(&mut self, field: Field<'static>) -> Result<(), ForwardError> {
         self.parts = self.parts.saturating_add(1);
         if self.parts > MAX_PARTS {
-            return Err(RelayError::TooManyParts);
+            return Err(ForwardError::TooManyParts);
         }
         let name = field.name().unwrap_or_default().to_owned();
         let file = [DOCUMENT, DOCUMENT_BACK, SELFIE]
@@ -291,7 +291,7 @@ impl Relay {
             .find(|part| *part == name);
         let is_text = name == LIVENESS_MODE || name.starts_with(APPLICANT_PREFIX);
         if (file.is_some() || is_text) && !self.names.insert(name.clone()) {
-            return Err(RelayError::Twice);
+            return Err(ForwardError::Twice);
         }
         match file {
             Some(part) => self.begin_file(part, field).await,
@@ -304,7 +304,7 @@ impl Relay {
         &mut self,
         part: &'static str,
         field: Field<'static>,
-    ) -> Result<(), RelayError> {
+    ) -> Result<(), ForwardError> {
         let mut file = OpenFile {
             part,
             field,
@@ -326,10 +326,10 @@ impl Relay {
                 self.names.remove(part);
                 return Ok(());
             }
-            return Err(RelayError::Upload(UploadError::Empty { part }));
+            return Err(ForwardError::Upload(UploadError::Empty { part }));
         }
         let media_type = MediaType::judge(part, &telling, given)
-            .map_err(|wrong| RelayError::Upload(UploadError::of_type(part, wrong)))?;
+            .map_err(|wrong| ForwardError::Upload(UploadError::of_type(part, wrong)))?;
         // What the person's own machine calls it is nobody's business.
         let extension = media_type.extensions().first().copied().unwrap_or_default();
         first.push_front(Piece::Part(PartHead {
@@ -341,21 +341,21 @@ impl Relay {
         Ok(())
     }
 
-    async fn text(&mut self, name: String, mut field: Field<'static>) -> Result<(), RelayError> {
+    async fn text(&mut self, name: String, mut field: Field<'static>) -> Result<(), ForwardError> {
         let mut text = Vec::new();
         while let Some(piece) = self.chunk(&mut field).await? {
             text.extend_from_slice(&piece);
             if text.len() > MAX_TEXT {
-                return Err(RelayError::Text { field: name });
+                return Err(ForwardError::Text { field: name });
             }
         }
-        let mut text = String::from_utf8(text).map_err(|_| RelayError::Text {
+        let mut text = String::from_utf8(text).map_err(|_| ForwardError::Text {
             field: name.clone(),
         })?;
         if name == LIVENESS_MODE {
             let Ok(mode) = text.parse::<LivenessMode>();
             if matches!(mode, LivenessMode::Unknown(_)) {
-                return Err(RelayError::Text { field: name });
+                return Err(ForwardError::Text { field: name });
             }
             // Its value was read without regard to case, and KYCPort compares exactly.
             text = mode.to_string();
@@ -367,7 +367,7 @@ impl Relay {
                     self.outcome.drop_part(&name);
                     return Ok(());
                 }
-                Err(error) => return Err(RelayError::Applicant { field: name, error }),
+                Err(error) => return Err(ForwardError::Applicant { field: name, error }),
             }
         }
         self.ready
@@ -376,32 +376,36 @@ impl Relay {
         Ok(())
     }
 
-    async fn drop_part(&mut self, name: &str, mut field: Field<'static>) -> Result<(), RelayError> {
+    async fn drop_part(
+        &mut self,
+        name: &str,
+        mut field: Field<'static>,
+    ) -> Result<(), ForwardError> {
         self.outcome.drop_part(name);
         while self.chunk(&mut field).await?.is_some() {}
         Ok(())
     }
 
-    async fn piece_of(&self, file: &mut OpenFile) -> Result<Option<Bytes>, RelayError> {
+    async fn piece_of(&self, file: &mut OpenFile) -> Result<Option<Bytes>, ForwardError> {
         let piece = self.chunk(&mut file.field).await?;
         let more = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         file.seen = file.seen.saturating_add(more);
         if file.seen > self.limit {
             let (part, limit) = (file.part, self.limit);
-            return Err(RelayError::Upload(UploadError::TooLarge { part, limit }));
+            return Err(ForwardError::Upload(UploadError::TooLarge { part, limit }));
         }
         Ok(piece)
     }
 
-    async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, RelayError> {
+    async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, ForwardError> {
         let chunk = self.feed.until(field.chunk()).await;
         chunk.map_err(|error| self.broken(&error))
     }
 
-    fn broken(&self, error: &multer::Error) -> RelayError {
+    fn broken(&self, error: &multer::Error) -> ForwardError {
         match error {
-            multer::Error::StreamSizeExceeded { .. } => RelayError::TooLarge { limit: self.most },
-            _ => RelayError::Malformed,
+            multer::Error::StreamSizeExceeded { .. } => ForwardError::TooLarge { limit: self.most },
+            _ => ForwardError::Malformed,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::cases::LivenessMode;
 /// How far an upload is. What is sent may still be on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct UploadProgress {
     /// Bytes handed to the connection, of the files and what stands around them.
     pub sent: u64,
     /// Bytes in all, if every file's length is known.
@@ -27,7 +27,7 @@ pub struct Upload {
     pub(super) on_progress: Option<OnProgress>,
 }
 
-pub(super) type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+pub(super) type OnProgress = Arc<dyn Fn(UploadProgress) + Send + Sync>;
 
 impl Upload {
     /// A document and a selfie.
@@ -66,7 +66,7 @@ impl Upload {
     /// Is told how far it is, with every piece that goes out. It is called from within the sending,
     /// so it must not wait.
     #[must_use]
-    pub fn on_progress(mut self, told: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(mut self, told: impl Fn(UploadProgress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(told));
         self
     }

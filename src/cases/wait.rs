@@ -16,7 +16,7 @@ pub(super) type Looks = broadcast::Sender<String>;
 /// What waiting for a decision brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Waited {
+pub enum WaitOutcome {
     /// The case is decided.
     Decided(Case, Decision),
     /// It is not, as of the last look.
@@ -30,7 +30,7 @@ pub(super) async fn wait<F>(
     patience: Duration,
     first_pause: Duration,
     longest_pause: Duration,
-) -> Result<Waited, CaseError>
+) -> Result<WaitOutcome, CaseError>
 where
     F: Future<Output = Result<Case, CaseError>>,
 {
@@ -43,7 +43,7 @@ where
             match look().await {
                 Ok(case) => {
                     if let Some(decision) = case.final_decision().cloned() {
-                        return Ok(Waited::Decided(case, decision));
+                        return Ok(WaitOutcome::Decided(case, decision));
                     }
                     last = Some(Ok(case));
                 }
@@ -66,7 +66,7 @@ where
         return waited;
     }
     match last {
-        Some(Ok(case)) => Ok(Waited::StillPending(case)),
+        Some(Ok(case)) => Ok(WaitOutcome::StillPending(case)),
         Some(Err(error)) => Err(error),
         // Not one look came to its end.
         None => Err(CaseError::Transport(crate::http::TransportError::Timeout)),

@@ -192,15 +192,22 @@ impl ConfigBuilder {
         self
     }
 
-    /// How questions to the API are asked again: attempts in all (3), the longest first pause
-    /// (200 ms, doubling up to 5 s, cut at random), and a limit for all of it together (20 s).
-    pub fn retries(mut self, attempts: u32, first_pause: Duration, total: Duration) -> Self {
-        self.retry = RetryPolicy {
-            attempts,
-            first_pause,
-            total,
-            ..RetryPolicy::DEFAULT
-        };
+    /// Sets the maximum number of attempts of an idempotent API request. Default: 3. Maximum: 10.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.retry.attempts = attempts;
+        self
+    }
+
+    /// Sets the pause before the first retry of an API request. The pause doubles up to 5 s, and a
+    /// random part of it is left out. Default: 200 ms.
+    pub fn retry_pause(mut self, pause: Duration) -> Self {
+        self.retry.first_pause = pause;
+        self
+    }
+
+    /// Sets the deadline for an API request with all its retries. Default: 20 s. Maximum: 1 h.
+    pub fn retry_deadline(mut self, deadline: Duration) -> Self {
+        self.retry.total = deadline;
         self
     }
 
@@ -221,10 +228,16 @@ impl ConfigBuilder {
         self
     }
 
-    /// Time limits for each request to KYCPort: for the connection (3 s), and for the whole of it
-    /// up to the answer's last byte (10 s).
-    pub fn timeouts(mut self, connect: Duration, total: Duration) -> Self {
-        self.deadlines = Deadlines { connect, total };
+    /// Sets the time limit for establishing a connection to KYCPort. Default: 3 s. Maximum: 1 h.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.deadlines.connect = limit;
+        self
+    }
+
+    /// Sets the time limit for a request to KYCPort, from its start to the last byte of the
+    /// response. Default: 10 s. Maximum: 1 h.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.deadlines.total = limit;
         self
     }
 
@@ -250,11 +263,19 @@ impl ConfigBuilder {
         self
     }
 
-    /// How often a case is looked at that is waited for: the first pause (1 s), doubling up to the
-    /// longest (10 s).
-    pub fn case_polling(mut self, first_pause: Duration, longest_pause: Duration) -> Self {
-        self.cases.first_pause = first_pause;
-        self.cases.longest_pause = longest_pause;
+    /// Sets the first polling interval of
+    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). The interval doubles up
+    /// to [`max_case_poll_interval`](Self::max_case_poll_interval). Default: 1 s.
+    pub fn case_poll_interval(mut self, interval: Duration) -> Self {
+        self.cases.first_pause = interval;
+        self
+    }
+
+    /// Sets the longest polling interval of
+    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s. Maximum:
+    /// 1 h.
+    pub fn max_case_poll_interval(mut self, interval: Duration) -> Self {
+        self.cases.longest_pause = interval;
         self
     }
 
@@ -327,9 +348,17 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long a session lives: without use (30 min), and in all (12 h; 30 days at most).
-    pub fn session_limits(mut self, idle: Duration, absolute: Duration) -> Self {
-        self.web.limits = web::SessionLimits { idle, absolute };
+    /// Sets the time without use after which a session ends. Default: 30 min. Minimum: 60 s.
+    /// Maximum: [`session_lifetime`](Self::session_lifetime).
+    pub fn session_idle_timeout(mut self, limit: Duration) -> Self {
+        self.web.limits.idle = limit;
+        self
+    }
+
+    /// Sets the time after which a session ends, even if it is in use. Default: 12 h. Minimum: 60 s.
+    /// Maximum: 30 days.
+    pub fn session_lifetime(mut self, limit: Duration) -> Self {
+        self.web.limits.absolute = limit;
         self
     }
 

@@ -144,15 +144,25 @@ impl ConfigBuilder {
         let (an_instant, an_hour) = (Duration::from_millis(1), Duration::from_secs(3600));
         let a_minute = Duration::from_secs(60);
         if !(1..=10).contains(&self.retry.attempts) {
-            return Err(names::RETRIES.refuse(
+            return Err(names::MAX_ATTEMPTS.refuse(
                 format!("{} attempts", self.retry.attempts),
                 "Give a number from 1 to 10",
             ));
         }
-        within(names::RETRIES, self.retry.total, an_instant, an_hour)?;
+        within(names::RETRY_DEADLINE, self.retry.total, an_instant, an_hour)?;
         within(names::CLOCK_SKEW, self.skew, Duration::ZERO, MOST_SKEW)?;
-        within(names::TIMEOUTS, self.deadlines.connect, an_instant, an_hour)?;
-        within(names::TIMEOUTS, self.deadlines.total, an_instant, an_hour)?;
+        within(
+            names::CONNECT_TIMEOUT,
+            self.deadlines.connect,
+            an_instant,
+            an_hour,
+        )?;
+        within(
+            names::REQUEST_TIMEOUT,
+            self.deadlines.total,
+            an_instant,
+            an_hour,
+        )?;
         let cases = self.cases;
         if cases.max_file_bytes == 0 {
             return Err(names::MAX_UPLOAD_FILE.refuse("0 bytes", "Give a size in bytes"));
@@ -164,13 +174,13 @@ impl ConfigBuilder {
             an_hour,
         )?;
         within(
-            names::CASE_POLLING,
+            names::CASE_POLL_INTERVAL,
             cases.first_pause,
             an_instant,
             cases.longest_pause,
         )?;
         within(
-            names::CASE_POLLING,
+            names::MAX_CASE_POLL_INTERVAL,
             cases.longest_pause,
             an_instant,
             an_hour,
@@ -194,13 +204,13 @@ impl ConfigBuilder {
     ) -> Result<web::Settings, ConfigError> {
         let limits = self.web.limits;
         within(
-            names::SESSION_LIMITS,
+            names::SESSION_LIFETIME,
             limits.absolute,
             Duration::from_secs(60),
             web::LONGEST_SESSION,
         )?;
         within(
-            names::SESSION_LIMITS,
+            names::SESSION_IDLE_TIMEOUT,
             limits.idle,
             Duration::from_secs(60),
             limits.absolute,

@@ -10,7 +10,7 @@ mod settings;
 mod store;
 mod tenant_key;
 
-pub use report::{Line, Report, Verdict};
+pub use report::{Check, Report, Status};
 
 use crate::{api, config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 

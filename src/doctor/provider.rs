@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::{Line, Verdict};
+use super::report::{Check, Status};
 use crate::{
     clock::Timestamp,
     http::TransportError,
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     pub(super) until: Timestamp,
 }
 
-pub(super) fn lines(checkup: &Checkup, issuer: &str, skew: Duration, asked: Asked) -> [Line; 4] {
+pub(super) fn lines(checkup: &Checkup, issuer: &str, skew: Duration, asked: Asked) -> [Check; 4] {
     [
         discovery(&checkup.metadata),
         issuer_line(&checkup.metadata, issuer),
@@ -33,27 +33,27 @@ pub(super) fn lines(checkup: &Checkup, issuer: &str, skew: Duration, asked: Aske
     ]
 }
 
-fn discovery(metadata: &Result<(), ProviderError>) -> Line {
+fn discovery(metadata: &Result<(), ProviderError>) -> Check {
     match metadata {
         // Whose issuer it is has a line of its own.
         Ok(()) | Err(ProviderError::Metadata(MetadataError::IssuerMismatch)) => {
-            Line::ok(DISCOVERY, "the discovery document was fetched")
+            Check::ok(DISCOVERY, "the discovery document was fetched")
         }
-        Err(error) => Line::with(Verdict::Fail, DISCOVERY, error.to_string(), mend(error)),
+        Err(error) => Check::with(Status::Fail, DISCOVERY, error.to_string(), remedy(error)),
     }
 }
 
-fn issuer_line(metadata: &Result<(), ProviderError>, issuer: &str) -> Line {
+fn issuer_line(metadata: &Result<(), ProviderError>, issuer: &str) -> Check {
     match metadata {
-        Ok(()) => Line::ok(
+        Ok(()) => Check::ok(
             ISSUER,
             format!("the document names {issuer}, as configured"),
         ),
         Err(error @ ProviderError::Metadata(MetadataError::IssuerMismatch)) => {
-            Line::with(Verdict::Fail, ISSUER, error.to_string(), mend(error))
+            Check::with(Status::Fail, ISSUER, error.to_string(), remedy(error))
         }
-        Err(_) => Line::with(
-            Verdict::NotChecked,
+        Err(_) => Check::with(
+            Status::NotChecked,
             ISSUER,
             "there is no document to compare with",
             "Mend discovery first",
@@ -61,12 +61,12 @@ fn issuer_line(metadata: &Result<(), ProviderError>, issuer: &str) -> Line {
     }
 }
 
-fn keys(keys: Option<&Result<usize, ProviderError>>) -> Line {
+fn keys(keys: Option<&Result<usize, ProviderError>>) -> Check {
     match keys {
-        Some(Ok(count)) => Line::ok(KEYS, format!("usable Ed25519 keys: {count}")),
-        Some(Err(error)) => Line::with(Verdict::Fail, KEYS, error.to_string(), mend(error)),
-        None => Line::with(
-            Verdict::NotChecked,
+        Some(Ok(count)) => Check::ok(KEYS, format!("usable Ed25519 keys: {count}")),
+        Some(Err(error)) => Check::with(Status::Fail, KEYS, error.to_string(), remedy(error)),
+        None => Check::with(
+            Status::NotChecked,
             KEYS,
             "it is not known where they are",
             "Mend discovery first",
@@ -74,11 +74,11 @@ fn keys(keys: Option<&Result<usize, ProviderError>>) -> Line {
     }
 }
 
-fn clock(date: Option<Timestamp>, skew: Duration, asked: Asked) -> Line {
+fn clock(date: Option<Timestamp>, skew: Duration, asked: Asked) -> Check {
     const MEND: &str = "Let this machine's clock be set from the network (NTP)";
     let Some(date) = date else {
-        return Line::with(
-            Verdict::NotChecked,
+        return Check::with(
+            Status::NotChecked,
             CLOCK,
             "KYCPort did not say when it answered",
             "Mend discovery first; if it is well, compare this machine's clock with another",
@@ -101,15 +101,15 @@ fn clock(date: Option<Timestamp>, skew: Duration, asked: Asked) -> Line {
         format!("this machine's is {off} s {word} KYCPort's; {forgiven} s are forgiven")
     };
     if off > skew {
-        Line::with(Verdict::Fail, CLOCK, found, MEND)
+        Check::with(Status::Fail, CLOCK, found, MEND)
     } else if off.saturating_mul(4) > skew {
-        Line::with(Verdict::Warn, CLOCK, found, MEND)
+        Check::with(Status::Warn, CLOCK, found, MEND)
     } else {
-        Line::ok(CLOCK, found)
+        Check::ok(CLOCK, found)
     }
 }
 
-fn mend(error: &ProviderError) -> &'static str {
+fn remedy(error: &ProviderError) -> &'static str {
     match error {
         ProviderError::Transport(TransportError::Tls) => {
             "Look at the machine's certificate authorities, or at trust_only, and at its clock"

@@ -1,6 +1,6 @@
 //! What can be seen in the settings alone. That they are valid was judged when they were read.
 
-use super::report::{Line, Verdict};
+use super::report::{Check, Status};
 use crate::{config::Config, secrets::LiveSecrets, webhook::WebhookVerifier};
 
 pub(super) const REDIRECT_URI: &str = "redirect URI";
@@ -9,11 +9,11 @@ pub(super) const WEBHOOK: &str = "webhook secret";
 #[cfg(feature = "web")]
 pub(super) const COOKIES: &str = "cookies";
 
-pub(super) fn redirect_uri(config: &Config) -> Line {
+pub(super) fn redirect_uri(config: &Config) -> Check {
     let uri = config.redirect_uri();
     if uri.scheme() != "https" {
-        return Line::with(
-            Verdict::Warn,
+        return Check::with(
+            Status::Warn,
             REDIRECT_URI,
             format!("{uri} leads to this machine"),
             "Right for development. For people, register an https address and set KYCPORT_REDIRECT_URI",
@@ -21,8 +21,8 @@ pub(super) fn redirect_uri(config: &Config) -> Line {
     }
     #[cfg(feature = "web")]
     if config.web.callback_path() != uri.path() {
-        return Line::with(
-            Verdict::Warn,
+        return Check::with(
+            Status::Warn,
             REDIRECT_URI,
             format!(
                 "{uri}, and the callback is served at {}",
@@ -31,13 +31,13 @@ pub(super) fn redirect_uri(config: &Config) -> Line {
             "Right if a proxy rewrites the path in between",
         );
     }
-    Line::ok(REDIRECT_URI, uri.as_str())
+    Check::ok(REDIRECT_URI, uri.as_str())
 }
 
 /// Whether the id and the secret are right shows when somebody signs in: KYCPort looks at them when
 /// it is given a code, and refuses a made-up one. A reload spends such an attempt on a secret that
 /// is new; a doctor that is run at every start and by every probe does not.
-pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Line {
+pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     let kind = if secrets.client.current().is_some() {
         "with a secret"
     } else if secrets.client.other_than(&[]).is_some() {
@@ -45,15 +45,15 @@ pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Line {
     } else {
         "without a secret, as a public client"
     };
-    Line::with(
-        Verdict::NotChecked,
+    Check::with(
+        Status::NotChecked,
         CLIENT,
         format!("{} {kind}", config.client_id()),
         "Sign in once: only a login shows whether KYCPort knows it, its secret and the redirect URI",
     )
 }
 
-pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Line {
+pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Check {
     let (_, secrets) = secrets.webhook.believed();
     let now = config.clock.now();
     let mut verifier = WebhookVerifier::builder();
@@ -65,17 +65,17 @@ pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Line {
         }
     }
     if names.is_empty() {
-        return Line::with(
-            Verdict::NotChecked,
+        return Check::with(
+            Status::NotChecked,
             WEBHOOK,
             "there is none",
             "Set KYCPORT_WEBHOOK_SECRET if KYCPort delivers webhooks to this app",
         );
     }
     match verifier.build() {
-        Ok(_) => Line::ok(WEBHOOK, format!("can be used: {}", names.join(", "))),
-        Err(error) => Line::with(
-            Verdict::Fail,
+        Ok(_) => Check::ok(WEBHOOK, format!("can be used: {}", names.join(", "))),
+        Err(error) => Check::with(
+            Status::Fail,
             WEBHOOK,
             error.to_string(),
             "Copy it from KYCPort's console",
@@ -84,15 +84,15 @@ pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Line {
 }
 
 #[cfg(feature = "web")]
-pub(super) fn cookies(config: &Config) -> Line {
+pub(super) fn cookies(config: &Config) -> Check {
     if config.redirect_uri().scheme() == "https" {
-        Line::ok(
+        Check::ok(
             COOKIES,
             "browsers keep them: they are Secure, and so is the app's address",
         )
     } else {
-        Line::with(
-            Verdict::Warn,
+        Check::with(
+            Status::Warn,
             COOKIES,
             "they are Secure, and the app's address is not https",
             "Chromium keeps them on this machine all the same; other browsers may not",

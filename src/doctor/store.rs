@@ -1,24 +1,24 @@
 //! Whether the store works.
 
-use super::report::{Line, Verdict};
+use super::report::{Check, Status};
 use crate::store::{Properties, StoreError};
 
 pub(super) const STORE: &str = "store";
 
-pub(super) fn line(properties: Properties, checked: Result<(), StoreError>) -> Line {
+pub(super) fn line(properties: Properties, checked: Result<(), StoreError>) -> Check {
     let name = properties.name;
     match checked {
         Ok(()) if properties.shared => {
-            Line::ok(STORE, format!("{name}: takes and returns records"))
+            Check::ok(STORE, format!("{name}: takes and returns records"))
         }
-        Ok(()) => Line::with(
-            Verdict::Warn,
+        Ok(()) => Check::with(
+            Status::Warn,
             STORE,
             format!("{name}: works for this process alone, and other instances do not see it"),
             "Right for one instance. For several, set KYCPORT_STORE to a shared store",
         ),
-        Err(error) => Line::with(
-            Verdict::Fail,
+        Err(error) => Check::with(
+            Status::Fail,
             STORE,
             format!("{name}: {error}"),
             remedy(error),

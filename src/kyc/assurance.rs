@@ -104,7 +104,7 @@ impl Assurance {
 
     /// The same, as of another moment.
     #[cfg(feature = "web")]
-    pub(crate) fn asked_at(self, checked_at: Timestamp) -> Self {
+    pub(crate) fn requested_at(self, checked_at: Timestamp) -> Self {
         Self { checked_at, ..self }
     }
 

@@ -62,7 +62,7 @@ pub(crate) enum NoAnswer {
         retry_after: Option<Duration>,
     },
     /// KYCPort rejected the question, and would reject it again.
-    Refused,
+    Rejected,
     /// The store failed, so that an answer could not be placed in order with other results.
     Store(StoreError),
 }
@@ -73,8 +73,8 @@ impl From<StatusError> for NoAnswer {
             StatusError::RateLimited { retry_after } => Self::Failed {
                 retry_after: Some(retry_after),
             },
-            StatusError::NoTenantKey | StatusError::PersonId | StatusError::Refused { .. } => {
-                Self::Refused
+            StatusError::NoTenantKey | StatusError::PersonId | StatusError::Rejected { .. } => {
+                Self::Rejected
             }
             _ => Self::Failed { retry_after: None },
         }

@@ -10,7 +10,7 @@ mod requirement;
 mod status;
 
 pub use assurance::{Assurance, AssuranceSource};
-pub use requirement::{Requirement, Shortfall};
+pub use requirement::{Requirement, RequirementError};
 pub use status::{StatusClient, StatusError};
 
 #[cfg(feature = "web")]

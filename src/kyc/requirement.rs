@@ -17,19 +17,19 @@ use crate::{
 ///
 /// let withdrawal = Requirement::tier(KycTier::T2)
 ///     .aml_clear()
-///     .no_older_than(Duration::from_secs(60));
+///     .max_age(Duration::from_secs(60));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     tier: KycTier,
     aml_clear: bool,
-    no_older_than: Option<Duration>,
+    max_age: Option<Duration>,
 }
 
 /// What is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Shortfall {
+pub enum RequirementError {
     /// Verified, but not far enough.
     #[error("the tier is too low")]
     TierTooLow {
@@ -53,10 +53,10 @@ pub enum Shortfall {
     AmlNotClear,
     /// Known, but not lately enough.
     #[error("the assurance is too old")]
-    TooOld,
+    Stale,
     /// Not known: no answer, or one in words that are not understood.
     #[error("the assurance cannot be known")]
-    NotKnown,
+    Unknown,
 }
 
 impl Requirement {
@@ -65,7 +65,7 @@ impl Requirement {
         Self {
             tier,
             aml_clear: false,
-            no_older_than: None,
+            max_age: None,
         }
     }
 
@@ -79,8 +79,8 @@ impl Requirement {
     /// And KYCPort asked no longer ago than this. What was asked at a moment that is yet to come,
     /// by the clock that judges, is too old: it cannot be told how old it is.
     #[must_use]
-    pub fn no_older_than(mut self, age: Duration) -> Self {
-        self.no_older_than = Some(age);
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
         self
     }
 
@@ -90,47 +90,47 @@ impl Requirement {
     }
 
     /// How old the assurance may be, if that matters.
-    pub fn max_age(&self) -> Option<Duration> {
-        self.no_older_than
+    pub fn required_max_age(&self) -> Option<Duration> {
+        self.max_age
     }
 
     /// Judges.
     ///
     /// # Errors
-    /// The [`Shortfall`] to act on first.
-    pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), Shortfall> {
+    /// The [`RequirementError`] to act on first.
+    pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), RequirementError> {
         // First what a newer answer could change: an old "rejected" says as little as an old
         // "verified".
-        if let Some(age) = self.no_older_than
+        if let Some(age) = self.max_age
             && assurance.is_older_than(age, now)
         {
-            return Err(Shortfall::TooOld);
+            return Err(RequirementError::Stale);
         }
         match &assurance.kyc_status {
             Some(KycStatus::Verified) => {}
-            Some(KycStatus::Pending) => return Err(Shortfall::Pending),
-            Some(KycStatus::Rejected) => return Err(Shortfall::Rejected),
-            Some(KycStatus::Expired) => return Err(Shortfall::Expired),
-            Some(KycStatus::Unverified) => return Err(Shortfall::Unverified),
-            Some(KycStatus::Unknown(_)) | None => return Err(Shortfall::NotKnown),
+            Some(KycStatus::Pending) => return Err(RequirementError::Pending),
+            Some(KycStatus::Rejected) => return Err(RequirementError::Rejected),
+            Some(KycStatus::Expired) => return Err(RequirementError::Expired),
+            Some(KycStatus::Unverified) => return Err(RequirementError::Unverified),
+            Some(KycStatus::Unknown(_)) | None => return Err(RequirementError::Unknown),
         }
         match &assurance.kyc_tier {
             Some(own) if own.satisfies(&self.tier) => {}
-            Some(KycTier::Unknown(_)) | None => return Err(Shortfall::NotKnown),
+            Some(KycTier::Unknown(_)) | None => return Err(RequirementError::Unknown),
             Some(_) => {
-                return Err(Shortfall::TierTooLow {
+                return Err(RequirementError::TierTooLow {
                     required: self.tier.clone(),
                 });
             }
         }
         if self.aml_clear && assurance.aml_clear != Some(true) {
-            return Err(Shortfall::AmlNotClear);
+            return Err(RequirementError::AmlNotClear);
         }
         Ok(())
     }
 }
 
-impl Shortfall {
+impl RequirementError {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -140,8 +140,8 @@ impl Shortfall {
             Self::Expired => "expired",
             Self::Unverified => "unverified",
             Self::AmlNotClear => "aml_not_clear",
-            Self::TooOld => "too_old",
-            Self::NotKnown => "not_known",
+            Self::Stale => "stale",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -150,7 +150,7 @@ impl Shortfall {
 mod tests {
     use std::time::Duration;
 
-    use super::{Requirement, Shortfall as S};
+    use super::{Requirement, RequirementError as S};
     use crate::{
         Assurance,
         clock::Timestamp,
@@ -185,30 +185,23 @@ mod tests {
                 Err(low.clone()),
             ),
             (t2.clone(), verified.clone(), Some(T::T0), None, 0, Err(low)),
-            (
-                t2.clone(),
-                verified.clone(),
-                None,
-                None,
-                0,
-                Err(S::NotKnown),
-            ),
+            (t2.clone(), verified.clone(), None, None, 0, Err(S::Unknown)),
             (
                 t2.clone(),
                 verified.clone(),
                 Some(T::Unknown("t9".into())),
                 None,
                 0,
-                Err(S::NotKnown),
+                Err(S::Unknown),
             ),
-            (t2.clone(), None, Some(T::T3), None, 0, Err(S::NotKnown)),
+            (t2.clone(), None, Some(T::T3), None, 0, Err(S::Unknown)),
             (
                 t2.clone(),
                 Some(St::Unknown("VERIFIED!".into())),
                 Some(T::T3),
                 None,
                 0,
-                Err(S::NotKnown),
+                Err(S::Unknown),
             ),
             (
                 t2.clone(),
@@ -277,7 +270,7 @@ mod tests {
                 Err(S::AmlNotClear),
             ),
             (
-                t2.clone().no_older_than(Duration::from_secs(60)),
+                t2.clone().max_age(Duration::from_secs(60)),
                 verified.clone(),
                 Some(T::T2),
                 None,
@@ -285,20 +278,20 @@ mod tests {
                 Ok(()),
             ),
             (
-                t2.clone().no_older_than(Duration::from_secs(60)),
+                t2.clone().max_age(Duration::from_secs(60)),
                 verified.clone(),
                 Some(T::T2),
                 None,
                 61,
-                Err(S::TooOld),
+                Err(S::Stale),
             ),
             (
-                t2.clone().no_older_than(Duration::ZERO),
+                t2.clone().max_age(Duration::ZERO),
                 verified,
                 Some(T::T2),
                 None,
                 -5,
-                Err(S::TooOld),
+                Err(S::Stale),
             ),
         ] {
             let at = Timestamp::from_unix(1_000_000_i64.saturating_sub(age));

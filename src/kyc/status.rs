@@ -50,7 +50,7 @@ pub enum StatusError {
     },
     /// KYCPort said no (K43). Asking again brings the same.
     #[error("KYCPort refused with status {status}")]
-    Refused {
+    Rejected {
         /// The HTTP status.
         status: u16,
         /// The code, as it came: `invalid_api_key`, `person_not_found`, …
@@ -60,10 +60,10 @@ pub enum StatusError {
     },
     /// The answer is not what K40 says.
     #[error("the answer is not a status")]
-    InvalidAnswer,
+    InvalidResponse,
     /// The answer is about somebody else.
     #[error("the answer is about another person")]
-    OtherPerson,
+    SubjectMismatch,
 }
 
 impl StatusClient {
@@ -90,17 +90,17 @@ impl StatusClient {
             .url(&["kyc", person_id, "status"])
             .ok_or(StatusError::PersonId)?;
         // As old as the question: what happens while it is under way may be missing from the answer.
-        let asked_at = self.clock.now();
+        let requested_at = self.clock.now();
         let answer = self.api.ask(&url).await?;
         let status = read(&answer)?;
         if status.person_id.is_some_and(|id| id != person_id) {
-            return Err(StatusError::OtherPerson);
+            return Err(StatusError::SubjectMismatch);
         }
         Ok(Assurance::new(
             status.kyc_status,
             status.kyc_tier,
             status.aml_clear,
-            asked_at,
+            requested_at,
             AssuranceSource::Status,
         ))
     }
@@ -140,11 +140,11 @@ impl From<Failure> for StatusError {
             Failure::Transport(error) => Self::Transport(error),
             Failure::RateLimited { retry_after } => Self::RateLimited { retry_after },
             Failure::Unavailable { status } => Self::Unavailable { status },
-            Failure::Refused {
+            Failure::Rejected {
                 status,
                 code,
                 message,
-            } => Self::Refused {
+            } => Self::Rejected {
                 status,
                 code,
                 message,
@@ -161,23 +161,23 @@ impl Reason for StatusError {
             Self::Transport(error) => error.reason(),
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
-            Self::InvalidAnswer => "invalid_answer",
-            Self::OtherPerson => "other_person",
+            Self::Rejected { .. } => "refused",
+            Self::InvalidResponse => "invalid_answer",
+            Self::SubjectMismatch => "subject_mismatch",
         }
     }
 
     fn is_a_no(&self) -> bool {
         matches!(
             self,
-            Self::NoTenantKey | Self::PersonId | Self::Refused { .. }
+            Self::NoTenantKey | Self::PersonId | Self::Rejected { .. }
         )
     }
 }
 
 fn read(answer: &Answer) -> Result<StatusResponse, StatusError> {
     if answer.status != StatusCode::OK {
-        return Err(StatusError::InvalidAnswer);
+        return Err(StatusError::InvalidResponse);
     }
-    api::read(answer).ok_or(StatusError::InvalidAnswer)
+    api::read(answer).ok_or(StatusError::InvalidResponse)
 }

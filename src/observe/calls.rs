@@ -74,7 +74,7 @@ pub(crate) async fn call<T, E: Reason>(
         let (call, reason) = (call.code(), error.reason());
         if error.is_a_no() {
             tracing::info!(
-                name: "kycport.call.refused", target: "kycport::call",
+                name: "kycport.call.rejected", target: "kycport::call",
                 call, reason, %error, "a call to KYCPort was refused"
             );
         } else {
@@ -103,7 +103,7 @@ pub(crate) fn retried(attempt: u32, reason: &'static str, pause: Duration) {
 pub(crate) fn gate_closed(pause: Duration) {
     let pause_ms = millis(pause);
     tracing::warn!(
-        name: "kycport.call.gate_closed", target: "kycport::call",
+        name: "kycport.call.rate_limited", target: "kycport::call",
         pause_ms, "KYCPort's API said 429: nothing is asked of it for a while"
     );
     count!(GATE_CLOSED);
@@ -112,7 +112,7 @@ pub(crate) fn gate_closed(pause: Duration) {
 /// A document of KYCPort's is due and was not to be had: the one that is kept goes on.
 pub(crate) fn document_kept(document: &'static str) {
     tracing::warn!(
-        name: "kycport.document.kept", target: "kycport::call",
+        name: "kycport.document.stale_served", target: "kycport::call",
         document, "a document of KYCPort's could not be renewed; the one that is kept goes on"
     );
 }
@@ -120,7 +120,7 @@ pub(crate) fn document_kept(document: &'static str) {
 /// A member of the key set verifies nothing.
 pub(crate) fn key_passed_over() {
     tracing::debug!(
-        name: "kycport.jwks.key_passed_over", target: "kycport::call",
+        name: "kycport.jwks.key_ignored", target: "kycport::call",
         "passed over a key of the key set that cannot verify a token"
     );
 }

@@ -42,7 +42,7 @@ pub(crate) enum Delivered {
     /// Nothing more will come of it.
     Taken,
     /// Not taken, for what it is.
-    Refused,
+    Rejected,
     /// Not taken, for what is here.
     Failed,
     /// KYCPort signed something that is no event, and this is why it is none.
@@ -70,11 +70,11 @@ impl DeliverySpan {
         self.0.record("outcome", code);
         match delivered {
             Delivered::Taken => tracing::info!(
-                name: "kycport.delivery.taken", target: "kycport::delivery",
+                name: "kycport.delivery.accepted", target: "kycport::delivery",
                 code, event, event_type, %reference, "a webhook"
             ),
-            Delivered::Refused => tracing::info!(
-                name: "kycport.delivery.refused", target: "kycport::delivery",
+            Delivered::Rejected => tracing::info!(
+                name: "kycport.delivery.rejected", target: "kycport::delivery",
                 code, event, event_type, %reference, "a webhook was refused"
             ),
             Delivered::Failed => tracing::error!(

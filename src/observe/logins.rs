@@ -24,7 +24,7 @@ impl Purpose {
 pub(crate) fn login_begun(purpose: Purpose) {
     let purpose = purpose.code();
     tracing::debug!(
-        name: "kycport.login.begun", target: "kycport::login",
+        name: "kycport.login.started", target: "kycport::login",
         purpose, "a login begins"
     );
     count!(LOGINS_BEGUN, purpose);

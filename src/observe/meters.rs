@@ -20,7 +20,7 @@ pub(super) struct Timer<const N: usize> {
 }
 
 pub(super) static LOGINS_BEGUN: Counter<1> = Counter {
-    name: "kycport_logins_begun_total",
+    name: "kycport_logins_started_total",
     labels: ["purpose"],
     help: "Logins for which a browser was sent to KYCPort.",
 };
@@ -40,7 +40,7 @@ pub(super) static GUARD_DECISIONS: Counter<1> = Counter {
     help: "Requests to guarded routes, by what the guard decided.",
 };
 pub(super) static TOKENS_REFUSED: Counter<3> = Counter {
-    name: "kycport_tokens_refused_total",
+    name: "kycport_tokens_rejected_total",
     labels: ["token", "reason", "claim"],
     help: "Tokens that were not believed.",
 };
@@ -80,7 +80,7 @@ pub(super) static RETRIES: Counter<1> = Counter {
     help: "Further attempts of calls to KYCPort's API.",
 };
 pub(super) static GATE_CLOSED: Counter<0> = Counter {
-    name: "kycport_gate_closed_total",
+    name: "kycport_rate_limited_total",
     labels: [],
     help: "Times that KYCPort's API said 429, which stops all calls for a while.",
 };

@@ -81,7 +81,7 @@ impl GuardSpan {
 /// Somebody falls short of a requirement.
 pub(crate) fn fell_short(reference: &impl Display, shortfall: &'static str, person: Pseudonym<'_>) {
     tracing::info!(
-        name: "kycport.guard.shortfall", target: "kycport::request",
+        name: "kycport.guard.denied", target: "kycport::request",
         shortfall, %reference, %person, "a person fell short of a requirement"
     );
 }
@@ -89,7 +89,7 @@ pub(crate) fn fell_short(reference: &impl Display, shortfall: &'static str, pers
 /// A request is answered with a problem that is the caller's.
 pub(crate) fn request_refused(code: &'static str, reference: &impl Display) {
     tracing::info!(
-        name: "kycport.request.refused", target: "kycport::request",
+        name: "kycport.request.rejected", target: "kycport::request",
         code, %reference, "a request was refused"
     );
     count!(PROBLEMS, code);
@@ -107,7 +107,7 @@ pub(crate) fn request_failed(code: &'static str, reference: &impl Display) {
 /// An upload, or what else a page asked of a case, does not go on.
 pub(crate) fn capture_refused(code: &'static str, reference: &impl Display) {
     tracing::info!(
-        name: "kycport.capture.refused", target: "kycport::request",
+        name: "kycport.capture.rejected", target: "kycport::request",
         code, %reference, "a capture does not go on"
     );
     count!(PROBLEMS, code);

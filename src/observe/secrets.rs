@@ -5,7 +5,7 @@ use std::fmt::Display;
 /// KYCPort has accepted a new one.
 pub(crate) fn secret_proven(secret: &str) {
     tracing::info!(
-        name: "kycport.secret.proven", target: "kycport::secret",
+        name: "kycport.secret.activated", target: "kycport::secret",
         secret, "KYCPort accepts the new secret: it is in use"
     );
 }
@@ -13,7 +13,7 @@ pub(crate) fn secret_proven(secret: &str) {
 /// A new one is not known to be good.
 pub(crate) fn secret_waits(secret: &str, reason: &'static str) {
     tracing::warn!(
-        name: "kycport.secret.waits", target: "kycport::secret",
+        name: "kycport.secret.pending", target: "kycport::secret",
         secret, reason, "a new secret is not proven: the old one serves"
     );
 }
@@ -29,7 +29,7 @@ pub(crate) fn webhook_secret_added(secret: &str) {
 /// Old webhook secrets are believed no more.
 pub(crate) fn webhook_secrets_forgotten(secret: &str, forgotten: usize) {
     tracing::info!(
-        name: "kycport.secret.forgotten", target: "kycport::secret",
+        name: "kycport.secret.removed", target: "kycport::secret",
         secret, forgotten, "the old secrets are forgotten"
     );
 }
@@ -45,7 +45,7 @@ pub(crate) fn webhook_secret_unusable(secret: &str, error: &impl Display) {
 /// What the secrets are could not be found out, or one of them cannot be one.
 pub(crate) fn secrets_not_reloaded(error: &impl Display) {
     tracing::warn!(
-        name: "kycport.secret.not_reloaded", target: "kycport::secret",
+        name: "kycport.secret.reload_failed", target: "kycport::secret",
         %error, "the secrets were not reloaded"
     );
 }

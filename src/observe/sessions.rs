@@ -62,7 +62,7 @@ pub(crate) fn all_sessions_ended(cause: Cause, person: Pseudonym<'_>) {
 /// The use of a session is not written down, which may end it sooner.
 pub(crate) fn use_not_written() {
     tracing::warn!(
-        name: "kycport.session.use_not_written", target: "kycport::session",
+        name: "kycport.session.use_not_recorded", target: "kycport::session",
         "the last use of a session could not be written down"
     );
 }

@@ -10,7 +10,7 @@ pub(crate) fn token_refused(
     refusal: &impl std::fmt::Display,
 ) {
     tracing::info!(
-        name: "kycport.token.refused", target: "kycport::token",
+        name: "kycport.token.rejected", target: "kycport::token",
         token, reason, claim, %refusal, "a token was refused"
     );
     count!(TOKENS_REFUSED, token, reason, claim);
@@ -21,7 +21,7 @@ pub(crate) fn token_refused(
 pub(crate) fn token_not_judged(error: &impl super::Reason) {
     let reason = error.reason();
     tracing::warn!(
-        name: "kycport.token.not_judged", target: "kycport::token",
+        name: "kycport.token.unverifiable", target: "kycport::token",
         reason, %error, "an access token could not be judged"
     );
 }

@@ -9,7 +9,7 @@ use super::{
     claims::{Claim, Claims, Common, refuse},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
-    refusal::{ClaimProblem, TokenKind, TokenRefusal},
+    refusal::{ClaimError, TokenKind, TokenValidationError},
 };
 use crate::clock::Timestamp;
 
@@ -94,13 +94,13 @@ impl fmt::Debug for AccessTokenClaims {
 /// Verifies an access token: a pure function of bytes, keys, expectations and time.
 ///
 /// # Errors
-/// [`TokenRefusal`], for the first rule that the token breaks.
+/// [`TokenValidationError`], for the first rule that the token breaks.
 pub fn verify_access_token(
     token: &str,
     keys: &KeySet,
     expected: &ExpectedAccessToken,
     now: Timestamp,
-) -> Result<AccessTokenClaims, TokenRefusal> {
+) -> Result<AccessTokenClaims, TokenValidationError> {
     let unverified = Unverified::parse(token, TokenKind::AccessToken, expected.algorithm_names)?;
     judge(&unverified.signed_payload(keys)?, expected, now)
 }
@@ -110,7 +110,7 @@ pub(super) fn judge(
     payload: &SignedPayload,
     expected: &ExpectedAccessToken,
     now: Timestamp,
-) -> Result<AccessTokenClaims, TokenRefusal> {
+) -> Result<AccessTokenClaims, TokenValidationError> {
     let mut payload = Claims::new(payload.object()?);
     let common = payload.judge_common(&Common {
         issuer: &expected.issuer,
@@ -122,17 +122,17 @@ pub(super) fn judge(
     let jti = payload.text(Claim::Jti)?;
     if expected.profile == AccessTokenProfile::Rfc9068 {
         if client_id.is_none() {
-            return Err(refuse(Claim::ClientId, ClaimProblem::Missing));
+            return Err(refuse(Claim::ClientId, ClaimError::Missing));
         }
         if jti.is_none() {
-            return Err(refuse(Claim::Jti, ClaimProblem::Missing));
+            return Err(refuse(Claim::Jti, ClaimError::Missing));
         }
     }
     if client_id.is_some_and(|client| client != expected.client_id) {
-        return Err(refuse(Claim::ClientId, ClaimProblem::Mismatch));
+        return Err(refuse(Claim::ClientId, ClaimError::Mismatch));
     }
     if jti.as_ref().is_some_and(|jti| jti.is_empty()) {
-        return Err(refuse(Claim::Jti, ClaimProblem::Mistyped));
+        return Err(refuse(Claim::Jti, ClaimError::Mistyped));
     }
     let scopes = payload
         .text(Claim::Scope)?

@@ -8,7 +8,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::refusal::{ClaimProblem, TokenRefusal};
+use super::refusal::{ClaimError, TokenValidationError};
 use crate::{
     clock::Timestamp,
     secret::constant_time_eq,
@@ -83,7 +83,7 @@ impl<'a> Claims<'a> {
     pub(super) fn judge_common(
         &mut self,
         expected: &Common<'_>,
-    ) -> Result<CommonClaims, TokenRefusal> {
+    ) -> Result<CommonClaims, TokenValidationError> {
         let Common {
             client_id,
             skew,
@@ -92,30 +92,30 @@ impl<'a> Claims<'a> {
         } = *expected;
         let issuer = self.required_text(Claim::Iss)?;
         if issuer != expected.issuer {
-            return Err(refuse(Claim::Iss, ClaimProblem::Mismatch));
+            return Err(refuse(Claim::Iss, ClaimError::Mismatch));
         }
         self.judge_audience(client_id)?;
         if let Some(party) = self.text(Claim::Azp)?
             && party != client_id
         {
-            return Err(refuse(Claim::Azp, ClaimProblem::Mismatch));
+            return Err(refuse(Claim::Azp, ClaimError::Mismatch));
         }
         let expires_at = self.required_time(Claim::Exp)?;
         if now >= expires_at.saturating_add(skew) {
-            return Err(refuse(Claim::Exp, ClaimProblem::Past));
+            return Err(refuse(Claim::Exp, ClaimError::Past));
         }
         if let Some(not_before) = self.time(Claim::Nbf)?
             && not_before > now.saturating_add(skew)
         {
-            return Err(refuse(Claim::Nbf, ClaimProblem::Future));
+            return Err(refuse(Claim::Nbf, ClaimError::Future));
         }
         let issued_at = self.required_time(Claim::Iat)?;
         if issued_at > now.saturating_add(skew) {
-            return Err(refuse(Claim::Iat, ClaimProblem::Future));
+            return Err(refuse(Claim::Iat, ClaimError::Future));
         }
         let subject = self.required_text(Claim::Sub)?;
         if !is_subject(&subject) {
-            return Err(refuse(Claim::Sub, ClaimProblem::Mistyped));
+            return Err(refuse(Claim::Sub, ClaimError::Mistyped));
         }
         Ok(CommonClaims {
             issuer: issuer.into_owned(),
@@ -126,67 +126,77 @@ impl<'a> Claims<'a> {
     }
 
     /// The client, alone: a token for others besides is not for us (K30).
-    fn judge_audience(&mut self, client_id: &str) -> Result<(), TokenRefusal> {
+    fn judge_audience(&mut self, client_id: &str) -> Result<(), TokenValidationError> {
         let matches = match self.0.take(Claim::Aud) {
-            None => return Err(refuse(Claim::Aud, ClaimProblem::Missing)),
+            None => return Err(refuse(Claim::Aud, ClaimError::Missing)),
             Some(Json::Text(one)) => one == client_id,
             Some(Json::Other(Value::Array(several))) => {
                 matches!(several.as_slice(), [Value::String(one)] if one == client_id)
             }
-            Some(_) => return Err(refuse(Claim::Aud, ClaimProblem::Mistyped)),
+            Some(_) => return Err(refuse(Claim::Aud, ClaimError::Mistyped)),
         };
         if matches {
             Ok(())
         } else {
-            Err(refuse(Claim::Aud, ClaimProblem::Mismatch))
+            Err(refuse(Claim::Aud, ClaimError::Mismatch))
         }
     }
 
-    pub(super) fn judge_equal(&mut self, claim: Claim, expected: &str) -> Result<(), TokenRefusal> {
+    pub(super) fn judge_equal(
+        &mut self,
+        claim: Claim,
+        expected: &str,
+    ) -> Result<(), TokenValidationError> {
         if constant_time_eq(&self.required_text(claim)?, expected) {
             Ok(())
         } else {
-            Err(refuse(claim, ClaimProblem::Mismatch))
+            Err(refuse(claim, ClaimError::Mismatch))
         }
     }
 
     /// A text. `null` counts as absent: some libraries write it for a claim that has no value.
-    pub(super) fn text(&mut self, claim: Claim) -> Result<Option<Cow<'a, str>>, TokenRefusal> {
+    pub(super) fn text(
+        &mut self,
+        claim: Claim,
+    ) -> Result<Option<Cow<'a, str>>, TokenValidationError> {
         match self.0.take(claim) {
             None | Some(Json::Other(Value::Null)) => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
-            Some(Json::Other(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
+            Some(Json::Other(_)) => Err(refuse(claim, ClaimError::Mistyped)),
         }
     }
 
-    pub(super) fn required_text(&mut self, claim: Claim) -> Result<Cow<'a, str>, TokenRefusal> {
+    pub(super) fn required_text(
+        &mut self,
+        claim: Claim,
+    ) -> Result<Cow<'a, str>, TokenValidationError> {
         let missing = self.missing(claim);
         self.text(claim)?.ok_or(missing)
     }
 
     /// Seconds from 1970 on. A fraction, which `NumericDate` allows (RFC 7519 section 2), is cut
     /// off. `null` counts as absent.
-    pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenRefusal> {
+    pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenValidationError> {
         match self.0.take(claim) {
             None | Some(Json::Other(Value::Null)) => Ok(None),
             Some(Json::Other(value)) => whole_seconds(&value)
                 .map(|seconds| Some(Timestamp::from_unix(seconds)))
-                .ok_or(refuse(claim, ClaimProblem::Mistyped)),
-            Some(Json::Text(_)) => Err(refuse(claim, ClaimProblem::Mistyped)),
+                .ok_or(refuse(claim, ClaimError::Mistyped)),
+            Some(Json::Text(_)) => Err(refuse(claim, ClaimError::Mistyped)),
         }
     }
 
-    fn required_time(&mut self, claim: Claim) -> Result<Timestamp, TokenRefusal> {
+    fn required_time(&mut self, claim: Claim) -> Result<Timestamp, TokenValidationError> {
         let missing = self.missing(claim);
         self.time(claim)?.ok_or(missing)
     }
 
     /// Why a required claim has no value: it is absent, or `null`.
-    fn missing(&self, claim: Claim) -> TokenRefusal {
+    fn missing(&self, claim: Claim) -> TokenValidationError {
         let problem = if self.0.contains(claim) {
-            ClaimProblem::Mistyped
+            ClaimError::Mistyped
         } else {
-            ClaimProblem::Missing
+            ClaimError::Missing
         };
         refuse(claim, problem)
     }
@@ -219,8 +229,8 @@ fn whole_seconds(value: &Value) -> Option<i64> {
     value.as_i64().filter(|seconds| *seconds >= 0)
 }
 
-pub(super) fn refuse(claim: Claim, problem: ClaimProblem) -> TokenRefusal {
-    TokenRefusal::Claim {
+pub(super) fn refuse(claim: Claim, problem: ClaimError) -> TokenValidationError {
+    TokenValidationError::Claim {
         name: claim.as_str(),
         problem,
     }

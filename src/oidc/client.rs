@@ -11,11 +11,11 @@ use super::{
     exchange::Grant,
     id_token::{self, ExpectedIdToken, IdTokenClaims},
     jws::{SignedPayload, Unverified},
-    login::{self, LoginRequest, Transaction},
-    outcome::{SignIn, SignInError, TokenSet, VerifyError},
+    login::{self, LoginRequest, PendingAuthorization},
+    outcome::{Authenticated, LoginError, TokenSet, VerifyError},
     provider::{KeysFor, Provider, ProviderError, TokenOrigin},
     reason::say_refused,
-    refusal::{TokenKind, TokenRefusal},
+    refusal::{TokenKind, TokenValidationError},
     settings::{ResponseIssuer, Settings},
     token_endpoint::TokenEndpoint,
     userinfo::{self, Userinfo, UserinfoError},
@@ -112,10 +112,13 @@ impl OidcClient {
     ///
     /// # Errors
     /// [`ProviderError`] while the discovery document is not to be had.
-    pub async fn begin(&self, request: &LoginRequest) -> Result<(Url, Transaction), ProviderError> {
+    pub async fn begin(
+        &self,
+        request: &LoginRequest,
+    ) -> Result<(Url, PendingAuthorization), ProviderError> {
         let lifetime = self.0.settings.transaction_lifetime;
         let expires_at = self.0.clock.now().saturating_add(lifetime);
-        let transaction = Transaction::draw(request, expires_at, &mut rand::rng());
+        let transaction = PendingAuthorization::draw(request, expires_at, &mut rand::rng());
         let url = self.authorization_url(request, &transaction).await?;
         Ok((url, transaction))
     }
@@ -124,7 +127,7 @@ impl OidcClient {
     pub(crate) async fn authorization_url(
         &self,
         request: &LoginRequest,
-        transaction: &Transaction,
+        transaction: &PendingAuthorization,
     ) -> Result<Url, ProviderError> {
         let provider = self.0.provider.metadata().await?;
         login::authorization_url(&self.0.settings, &provider, request, transaction)
@@ -137,12 +140,12 @@ impl OidcClient {
     /// belong to the browser that came back.
     ///
     /// # Errors
-    /// [`SignInError`]. Whatever it is, the transaction is spent.
+    /// [`LoginError`]. Whatever it is, the transaction is spent.
     pub async fn finish(
         &self,
-        transaction: Transaction,
+        transaction: PendingAuthorization,
         params: CallbackParams,
-    ) -> Result<SignIn, SignInError> {
+    ) -> Result<Authenticated, LoginError> {
         let code = self.accept(&transaction, params).await?;
         self.redeem(transaction, code).await
     }
@@ -151,15 +154,15 @@ impl OidcClient {
     /// metadata is not known, the request for it.
     pub(crate) async fn accept(
         &self,
-        transaction: &Transaction,
+        transaction: &PendingAuthorization,
         params: CallbackParams,
-    ) -> Result<AuthorizationCode, SignInError> {
+    ) -> Result<AuthorizationCode, LoginError> {
         let settings = &self.0.settings;
         if transaction.state != params.state {
-            return Err(SignInError::State);
+            return Err(LoginError::State);
         }
         if self.0.clock.now() >= transaction.expires_at {
-            return Err(SignInError::Expired);
+            return Err(LoginError::Expired);
         }
         let provider = self.0.provider.metadata().await?;
         let must_name_issuer =
@@ -169,45 +172,45 @@ impl OidcClient {
             None => !must_name_issuer,
         };
         if !is_ours {
-            return Err(SignInError::Issuer);
+            return Err(LoginError::Issuer);
         }
         match params.outcome {
             Outcome::Code(code) => Ok(AuthorizationCode(code)),
-            Outcome::Error(error) => Err(SignInError::Refused(error)),
+            Outcome::Error(error) => Err(LoginError::Rejected(error)),
         }
     }
 
     /// Exchanges an accepted code, and verifies the tokens.
     pub(crate) async fn redeem(
         &self,
-        transaction: Transaction,
+        transaction: PendingAuthorization,
         code: AuthorizationCode,
-    ) -> Result<SignIn, SignInError> {
+    ) -> Result<Authenticated, LoginError> {
         let provider = self.0.provider.metadata().await?;
         let grant = Grant::Code {
             code: &code.0,
             code_verifier: &transaction.code_verifier,
         };
-        let asked_at = self.0.clock.now();
+        let requested_at = self.0.clock.now();
         let answer = self.0.token_endpoint.exchange(&provider, grant).await?;
-        let id_token = answer.id_token.clone().ok_or(SignInError::NoIdToken)?;
+        let id_token = answer.id_token.clone().ok_or(LoginError::NoIdToken)?;
         let mut expected = self.expected_id_token(&answer);
         expected.nonce = Some(transaction.nonce);
         expected.max_age = transaction.max_age.map(Duration::from_secs);
         expected.acr = transaction.required_acr;
         let claims = self.verify_id_token(&id_token, &expected).await?;
         let tokens = self.token_set(answer, &claims.subject).await?;
-        Ok(SignIn {
+        Ok(Authenticated {
             claims,
             tokens,
-            asked_at,
+            requested_at,
         })
     }
 
     /// Verifies an access token (`at+jwt`) that this client's people send to this client's own API.
     ///
     /// # Errors
-    /// [`VerifyError::Refused`] if the token is not believed, [`VerifyError::Provider`] if the keys
+    /// [`VerifyError::Rejected`] if the token is not believed, [`VerifyError::Provider`] if the keys
     /// are not to be had.
     pub async fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
         self.verify_access_token_of(TokenOrigin::Anybody, token)
@@ -231,12 +234,12 @@ impl OidcClient {
     /// rotate it.
     ///
     /// # Errors
-    /// [`SignInError`]; with [`ExchangeError::Refused`](super::ExchangeError::Refused) the person must sign in again.
+    /// [`LoginError`]; with [`ExchangeError::Rejected`](super::ExchangeError::Rejected) the person must sign in again.
     pub async fn refresh(
         &self,
         refresh_token: &Secret,
         subject: &str,
-    ) -> Result<TokenSet, SignInError> {
+    ) -> Result<TokenSet, LoginError> {
         let provider = self.0.provider.metadata().await?;
         // Before the old refresh token is spent: without keys the new one could not be believed,
         // and would be lost.
@@ -254,7 +257,7 @@ impl OidcClient {
             let expected = self.expected_id_token(&answer);
             let claims = self.verify_id_token(&id_token, &expected).await?;
             if claims.subject != subject {
-                return Err(SignInError::SubjectMismatch);
+                return Err(LoginError::SubjectMismatch);
             }
         }
         let mut tokens = self.token_set(answer, subject).await?;
@@ -275,7 +278,7 @@ impl OidcClient {
     /// Asks the userinfo endpoint about `subject`, whose access token this is (K35).
     ///
     /// # Errors
-    /// [`UserinfoError`]; with [`UserinfoError::OtherSubject`] the answer is about somebody else and
+    /// [`UserinfoError`]; with [`UserinfoError::SubjectMismatch`] the answer is about somebody else and
     /// is thrown away.
     pub async fn userinfo(
         &self,
@@ -320,33 +323,33 @@ impl OidcClient {
         &self,
         token: &str,
         expected: &ExpectedIdToken,
-    ) -> Result<IdTokenClaims, SignInError> {
+    ) -> Result<IdTokenClaims, LoginError> {
         let origin = TokenOrigin::TokenEndpoint;
         let payload = match self.signed_payload(token, TokenKind::IdToken, origin).await {
             Ok(payload) => payload,
-            Err(VerifyError::Refused(refusal)) => return Err(SignInError::IdToken(refusal)),
-            Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
+            Err(VerifyError::Rejected(refusal)) => return Err(LoginError::IdToken(refusal)),
+            Err(VerifyError::Provider(error)) => return Err(LoginError::Provider(error)),
         };
         let judged = id_token::judge(&payload, expected, self.0.clock.now());
         judged
             .inspect_err(|refusal| say_refused(TokenKind::IdToken, refusal))
-            .map_err(SignInError::IdToken)
+            .map_err(LoginError::IdToken)
     }
 
     async fn token_set(
         &self,
         answer: TokenResponse,
         subject: &str,
-    ) -> Result<TokenSet, SignInError> {
+    ) -> Result<TokenSet, LoginError> {
         let verified =
             self.verify_access_token_of(TokenOrigin::TokenEndpoint, &answer.access_token);
         let claims = match verified.await {
             Ok(claims) => claims,
-            Err(VerifyError::Refused(refusal)) => return Err(SignInError::AccessToken(refusal)),
-            Err(VerifyError::Provider(error)) => return Err(SignInError::Provider(error)),
+            Err(VerifyError::Rejected(refusal)) => return Err(LoginError::AccessToken(refusal)),
+            Err(VerifyError::Provider(error)) => return Err(LoginError::Provider(error)),
         };
         if claims.subject != subject {
-            return Err(SignInError::SubjectMismatch);
+            return Err(LoginError::SubjectMismatch);
         }
         let announced = answer.expires_in.map(|seconds| {
             self.0
@@ -387,9 +390,9 @@ impl OidcClient {
     }
 }
 
-fn refused(kind: TokenKind, refusal: TokenRefusal) -> VerifyError {
+fn refused(kind: TokenKind, refusal: TokenValidationError) -> VerifyError {
     say_refused(kind, &refusal);
-    VerifyError::Refused(refusal)
+    VerifyError::Rejected(refusal)
 }
 
 impl fmt::Debug for OidcClient {

@@ -52,7 +52,7 @@ pub enum ExchangeError {
     },
     /// KYCPort said no (K23, RFC 6749 section 5.2).
     #[error("the token endpoint refused: {}", printable(code))]
-    Refused {
+    Rejected {
         /// The code, as it came: `invalid_grant`, `invalid_client`, …
         code: String,
         /// A text for the developer.
@@ -67,7 +67,7 @@ pub enum ExchangeError {
     Forbidden,
     /// The answer is no token answer.
     #[error("the answer of the token endpoint is not what RFC 6749 section 5.1 says")]
-    InvalidAnswer,
+    InvalidResponse,
 }
 
 /// Shows the code escaped and cut, and never the text, in which an answer may repeat what it was
@@ -84,12 +84,12 @@ impl fmt::Debug for ExchangeError {
                 .field("status", status)
                 .field("retry_after", retry_after)
                 .finish(),
-            Self::Refused { code, .. } => f
+            Self::Rejected { code, .. } => f
                 .debug_struct("Refused")
                 .field("code", &printable(code))
                 .finish_non_exhaustive(),
             Self::Forbidden => f.write_str("Forbidden"),
-            Self::InvalidAnswer => f.write_str("InvalidAnswer"),
+            Self::InvalidResponse => f.write_str("InvalidResponse"),
         }
     }
 }
@@ -99,7 +99,7 @@ impl ExchangeError {
     /// After a 403 without an error code this is possible, so another secret is tried once.
     pub(super) fn is_of_the_client(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => code == INVALID_CLIENT,
+            Self::Rejected { code, .. } => code == INVALID_CLIENT,
             Self::Forbidden => true,
             _ => false,
         }
@@ -107,7 +107,7 @@ impl ExchangeError {
 
     /// Whether the code or the refresh token is not good, or not any more.
     pub(crate) fn is_of_the_grant(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == INVALID_GRANT)
+        matches!(self, Self::Rejected { code, .. } if code == INVALID_GRANT)
     }
 }
 
@@ -118,7 +118,9 @@ pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
         Err(ExchangeError::Forbidden) => Said::Unclear,
         Err(error) if error.is_of_the_client() => Said::No,
         Err(error) if error.is_of_the_grant() => Said::Yes,
-        Ok(_) | Err(ExchangeError::Refused { .. } | ExchangeError::InvalidAnswer) => Said::Unclear,
+        Ok(_) | Err(ExchangeError::Rejected { .. } | ExchangeError::InvalidResponse) => {
+            Said::Unclear
+        }
         Err(ExchangeError::Transport(_) | ExchangeError::Unavailable { .. }) => Said::Nothing,
     }
 }
@@ -165,7 +167,7 @@ pub(super) async fn exchange(
     };
     let answer = answer.map_err(error)?.answer;
     if !answer.token_type.eq_ignore_ascii_case("Bearer") || answer.access_token.is_empty() {
-        return Err(ExchangeError::InvalidAnswer);
+        return Err(ExchangeError::InvalidResponse);
     }
     Ok(answer)
 }
@@ -234,7 +236,7 @@ async fn send(
     let body = strict_json::readable(&answer.body);
     // K23: whatever stands in the body, 401 is said of the client.
     if answer.status == StatusCode::UNAUTHORIZED && !names_an_error(&body) {
-        return Err(ExchangeError::Refused {
+        return Err(ExchangeError::Rejected {
             code: INVALID_CLIENT.to_owned(),
             description: None,
         });
@@ -257,12 +259,14 @@ fn names_an_error(body: &[u8]) -> bool {
 fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {
     match error {
         RequestTokenError::Request(error) => error,
-        RequestTokenError::ServerResponse(refusal) => ExchangeError::Refused {
+        RequestTokenError::ServerResponse(refusal) => ExchangeError::Rejected {
             code: refusal.error().as_ref().to_owned(),
             description: refusal.error_description().cloned(),
         },
         // Both carry the body, which may hold a token.
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ExchangeError::InvalidAnswer,
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            ExchangeError::InvalidResponse
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     claims::{Claim, Claims, Common, refuse},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
-    refusal::{ClaimProblem, TokenKind, TokenRefusal},
+    refusal::{ClaimError, TokenKind, TokenValidationError},
 };
 use crate::{
     clock::Timestamp,
@@ -107,13 +107,13 @@ impl fmt::Debug for IdTokenClaims {
 /// Verifies an ID token: a pure function of bytes, keys, expectations and time.
 ///
 /// # Errors
-/// [`TokenRefusal`], for the first rule that the token breaks.
+/// [`TokenValidationError`], for the first rule that the token breaks.
 pub fn verify_id_token(
     token: &str,
     keys: &KeySet,
     expected: &ExpectedIdToken,
     now: Timestamp,
-) -> Result<IdTokenClaims, TokenRefusal> {
+) -> Result<IdTokenClaims, TokenValidationError> {
     let unverified = Unverified::parse(token, TokenKind::IdToken, expected.algorithm_names)?;
     judge(&unverified.signed_payload(keys)?, expected, now)
 }
@@ -123,7 +123,7 @@ pub(super) fn judge(
     payload: &SignedPayload,
     expected: &ExpectedIdToken,
     now: Timestamp,
-) -> Result<IdTokenClaims, TokenRefusal> {
+) -> Result<IdTokenClaims, TokenValidationError> {
     let mut payload = Claims::new(payload.object()?);
     let common = payload.judge_common(&Common {
         issuer: &expected.issuer,
@@ -135,7 +135,7 @@ pub(super) fn judge(
         .saturating_sub(MAX_AGE_ON_ARRIVAL)
         .saturating_sub(expected.skew);
     if common.issued_at < oldest {
-        return Err(refuse(Claim::Iat, ClaimProblem::Past));
+        return Err(refuse(Claim::Iat, ClaimError::Past));
     }
     if let Some(nonce) = &expected.nonce {
         payload.judge_equal(Claim::Nonce, nonce.expose())?;
@@ -170,7 +170,10 @@ pub(super) fn judge(
 
 /// The left half of the hash that the signature algorithm uses: SHA-512 for Ed25519
 /// (OpenID Connect Core 1.0 section 3.1.3.6).
-fn judge_access_token_hash(hash: &str, access_token: Option<&Secret>) -> Result<(), TokenRefusal> {
+fn judge_access_token_hash(
+    hash: &str,
+    access_token: Option<&Secret>,
+) -> Result<(), TokenValidationError> {
     let Some(access_token) = access_token else {
         return Ok(());
     };
@@ -181,7 +184,7 @@ fn judge_access_token_hash(hash: &str, access_token: Option<&Secret>) -> Result<
     if matches {
         Ok(())
     } else {
-        Err(refuse(Claim::AtHash, ClaimProblem::Mismatch))
+        Err(refuse(Claim::AtHash, ClaimError::Mismatch))
     }
 }
 
@@ -190,27 +193,27 @@ fn judge_auth_time(
     max_age: Duration,
     skew: Duration,
     now: Timestamp,
-) -> Result<(), TokenRefusal> {
+) -> Result<(), TokenValidationError> {
     let Some(auth_time) = auth_time else {
-        return Err(refuse(Claim::AuthTime, ClaimProblem::Missing));
+        return Err(refuse(Claim::AuthTime, ClaimError::Missing));
     };
     if auth_time > now.saturating_add(skew) {
-        return Err(refuse(Claim::AuthTime, ClaimProblem::Future));
+        return Err(refuse(Claim::AuthTime, ClaimError::Future));
     }
     if now > auth_time.saturating_add(max_age).saturating_add(skew) {
-        return Err(refuse(Claim::AuthTime, ClaimProblem::Past));
+        return Err(refuse(Claim::AuthTime, ClaimError::Past));
     }
     Ok(())
 }
 
-fn judge_acr(acr: Option<&str>, required: &KycTier) -> Result<(), TokenRefusal> {
+fn judge_acr(acr: Option<&str>, required: &KycTier) -> Result<(), TokenValidationError> {
     let Some(acr) = acr else {
-        return Err(refuse(Claim::Acr, ClaimProblem::Missing));
+        return Err(refuse(Claim::Acr, ClaimError::Missing));
     };
     let Ok(met) = acr.parse::<KycTier>();
     if met.satisfies(required) {
         Ok(())
     } else {
-        Err(refuse(Claim::Acr, ClaimProblem::Insufficient))
+        Err(refuse(Claim::Acr, ClaimError::Insufficient))
     }
 }

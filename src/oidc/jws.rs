@@ -12,7 +12,7 @@ use super::{
     algorithm::AlgorithmNames,
     claims::Claim,
     keys::KeySet,
-    refusal::{TokenKind, TokenPart, TokenRefusal},
+    refusal::{TokenKind, TokenPart, TokenValidationError},
 };
 use crate::{
     strict_json::{self, Json, Object, names},
@@ -73,9 +73,9 @@ impl<'a> Unverified<'a> {
         token: &'a str,
         kind: TokenKind,
         names: AlgorithmNames,
-    ) -> Result<Self, TokenRefusal> {
+    ) -> Result<Self, TokenValidationError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenRefusal::TooLong);
+            return Err(TokenValidationError::TooLong);
         }
         // Base64url has no dot, so that more than three parts fail below. Only then the parts are
         // counted.
@@ -83,8 +83,8 @@ impl<'a> Unverified<'a> {
             match token.bytes().filter(|byte| *byte == b'.').count() {
                 2 => refusal,
                 // RFC 7516 section 9 tells a JWE by its five parts.
-                4 => TokenRefusal::Encrypted,
-                _ => TokenRefusal::NotCompact,
+                4 => TokenValidationError::Encrypted,
+                _ => TokenValidationError::NotCompact,
             }
         })
     }
@@ -93,20 +93,20 @@ impl<'a> Unverified<'a> {
         token: &'a str,
         kind: TokenKind,
         names: AlgorithmNames,
-    ) -> Result<Self, TokenRefusal> {
+    ) -> Result<Self, TokenValidationError> {
         let Some((signing_input, signature)) = token.rsplit_once('.') else {
-            return Err(TokenRefusal::NotCompact);
+            return Err(TokenValidationError::NotCompact);
         };
         let Some((header, payload)) = signing_input.split_once('.') else {
-            return Err(TokenRefusal::NotCompact);
+            return Err(TokenValidationError::NotCompact);
         };
         // One buffer for both parts: nothing of the header is needed once it is judged.
         let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(signing_input.len()));
         decode(header, &mut bytes)?;
         let kid = {
             let bytes = strict_json::readable(&bytes);
-            let header =
-                strict_json::object(&bytes).ok_or(TokenRefusal::NotJson(TokenPart::Header))?;
+            let header = strict_json::object(&bytes)
+                .ok_or(TokenValidationError::NotJson(TokenPart::Header))?;
             judge_header(header, kind, names)?
         };
         bytes.clear();
@@ -125,7 +125,10 @@ impl<'a> Unverified<'a> {
     }
 
     /// The payload, which comes out no other way than through the signature.
-    pub(super) fn signed_payload(self, keys: &KeySet) -> Result<SignedPayload, TokenRefusal> {
+    pub(super) fn signed_payload(
+        self,
+        keys: &KeySet,
+    ) -> Result<SignedPayload, TokenValidationError> {
         let key = keys.find(self.kid())?;
         if key.verifies(self.signing_input, &self.signature) {
             Ok(SignedPayload(match strict_json::readable(&self.payload) {
@@ -133,7 +136,7 @@ impl<'a> Unverified<'a> {
                 Cow::Borrowed(_) => self.payload,
             }))
         } else {
-            Err(TokenRefusal::Signature)
+            Err(TokenValidationError::Signature)
         }
     }
 }
@@ -143,29 +146,29 @@ impl<'a> Unverified<'a> {
 pub(super) struct SignedPayload(Vec<u8>);
 
 impl SignedPayload {
-    pub(super) fn object(&self) -> Result<Object<'_, Claim>, TokenRefusal> {
-        strict_json::object(&self.0).ok_or(TokenRefusal::NotJson(TokenPart::Payload))
+    pub(super) fn object(&self) -> Result<Object<'_, Claim>, TokenValidationError> {
+        strict_json::object(&self.0).ok_or(TokenValidationError::NotJson(TokenPart::Payload))
     }
 }
 
-fn decode(part: &str, to: &mut Vec<u8>) -> Result<(), TokenRefusal> {
+fn decode(part: &str, to: &mut Vec<u8>) -> Result<(), TokenValidationError> {
     BASE64URL
         .decode_vec(part, to)
-        .map_err(|_| TokenRefusal::NotCompact)
+        .map_err(|_| TokenValidationError::NotCompact)
 }
 
-fn decode_signature(part: &str) -> Result<Signature, TokenRefusal> {
+fn decode_signature(part: &str) -> Result<Signature, TokenValidationError> {
     let mut bytes = [0; MAX_SIGNATURE_BYTES];
     match BASE64URL.decode_slice(part, &mut bytes) {
         Ok(length) => {
             let bytes = bytes.get(..length).unwrap_or_default();
-            Signature::from_slice(bytes).map_err(|_| TokenRefusal::Signature)
+            Signature::from_slice(bytes).map_err(|_| TokenValidationError::Signature)
         }
         Err(DecodeSliceError::OutputSliceTooSmall) => match BASE64URL.decode(part) {
-            Ok(_) => Err(TokenRefusal::Signature),
-            Err(_) => Err(TokenRefusal::NotCompact),
+            Ok(_) => Err(TokenValidationError::Signature),
+            Err(_) => Err(TokenValidationError::NotCompact),
         },
-        Err(DecodeSliceError::DecodeError(_)) => Err(TokenRefusal::NotCompact),
+        Err(DecodeSliceError::DecodeError(_)) => Err(TokenValidationError::NotCompact),
     }
 }
 
@@ -175,29 +178,29 @@ fn judge_header(
     mut header: Object<'_, Param>,
     kind: TokenKind,
     names: AlgorithmNames,
-) -> Result<Option<String>, TokenRefusal> {
+) -> Result<Option<String>, TokenValidationError> {
     if header.contains(Param::Enc) {
-        return Err(TokenRefusal::Encrypted);
+        return Err(TokenValidationError::Encrypted);
     }
     match header.get(Param::Alg) {
         Some(Json::Text(alg)) if names.admits(alg) => {}
-        _ => return Err(TokenRefusal::Algorithm),
+        _ => return Err(TokenValidationError::Algorithm),
     }
     if EXTENSIONS.iter().any(|name| header.contains(*name)) {
-        return Err(TokenRefusal::Extension);
+        return Err(TokenValidationError::Extension);
     }
     let typ = match header.get(Param::Typ) {
         None => None,
         Some(Json::Text(typ)) => Some(&**typ),
-        Some(_) => return Err(TokenRefusal::Type(kind)),
+        Some(_) => return Err(TokenValidationError::Type(kind)),
     };
     if !kind.bears(typ) {
-        return Err(TokenRefusal::Type(kind));
+        return Err(TokenValidationError::Type(kind));
     }
     match header.take(Param::Kid) {
         None => Ok(None),
         Some(Json::Text(kid)) => Ok(Some(kid.into_owned())),
-        Some(_) => Err(TokenRefusal::UnknownKey),
+        Some(_) => Err(TokenValidationError::UnknownKey),
     }
 }
 

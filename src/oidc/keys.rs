@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use serde_json::Value;
 
-use super::{algorithm::AlgorithmNames, refusal::TokenRefusal};
+use super::{algorithm::AlgorithmNames, refusal::TokenValidationError};
 use crate::{
     observe, strict_json,
     wire::jwks::{Jwk, JwkSet},
@@ -93,18 +93,18 @@ impl KeySet {
     }
 
     /// The key that a token with this `kid` means (OpenID Connect Core 1.0 section 10.1).
-    pub(super) fn find(&self, kid: Option<&str>) -> Result<&VerifyKey, TokenRefusal> {
+    pub(super) fn find(&self, kid: Option<&str>) -> Result<&VerifyKey, TokenValidationError> {
         let Some(kid) = kid else {
             let mut all = self.all();
             return match (all.next(), all.next()) {
                 (Some(only), None) if !self.has_ambiguous() => Ok(only),
-                _ => Err(TokenRefusal::AmbiguousKey),
+                _ => Err(TokenValidationError::AmbiguousKey),
             };
         };
         match self.by_kid.get(kid) {
             Some(Entry::One(key)) => Ok(key),
-            Some(Entry::Several) => Err(TokenRefusal::AmbiguousKey),
-            None => Err(TokenRefusal::UnknownKey),
+            Some(Entry::Several) => Err(TokenValidationError::AmbiguousKey),
+            None => Err(TokenValidationError::UnknownKey),
         }
     }
 

@@ -28,7 +28,7 @@ pub struct LoginRequest {
     prompt: Option<Prompt>,
     max_age: Option<Duration>,
     login_hint: Option<Secret>,
-    tier: Option<(KycTier, TierDemand)>,
+    tier: Option<(KycTier, AcrRequirement)>,
 }
 
 /// How the person is to be asked (K16, K17).
@@ -46,11 +46,11 @@ pub enum Prompt {
 /// What a requested tier means for the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TierDemand {
+pub enum AcrRequirement {
     /// The tier is asked for; whoever uses the claims judges what came back.
-    Requested,
+    Voluntary,
     /// The ID token's `acr` must show it, or the login is refused.
-    Required,
+    Essential,
 }
 
 impl LoginRequest {
@@ -83,7 +83,7 @@ impl LoginRequest {
 
     /// Asks for a tier, by `acr_values` if nothing else is configured (K15).
     #[must_use]
-    pub fn tier(mut self, tier: KycTier, demand: TierDemand) -> Self {
+    pub fn tier(mut self, tier: KycTier, demand: AcrRequirement) -> Self {
         self.tier = Some((tier, demand));
         self
     }
@@ -97,7 +97,7 @@ pub(crate) const SEED_BYTES: usize = 32;
 /// A transaction holds secrets. Keep it on the server, or sealed, bound to the browser that started
 /// the login.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Transaction {
+pub struct PendingAuthorization {
     #[serde(with = "at_rest")]
     pub(super) state: Secret,
     #[serde(with = "at_rest")]
@@ -109,7 +109,7 @@ pub struct Transaction {
     pub(super) expires_at: Timestamp,
 }
 
-impl Transaction {
+impl PendingAuthorization {
     /// The `state` of the response, by which the transaction is found again.
     pub fn state(&self) -> &Secret {
         &self.state
@@ -153,7 +153,7 @@ impl Transaction {
         Self {
             max_age: request.max_age.map(|age| age.as_secs()),
             required_acr: match &request.tier {
-                Some((tier, TierDemand::Required)) => Some(tier.clone()),
+                Some((tier, AcrRequirement::Essential)) => Some(tier.clone()),
                 _ => None,
             },
             ..Self::from_seed(&seed, expires_at)
@@ -161,9 +161,9 @@ impl Transaction {
     }
 }
 
-impl fmt::Debug for Transaction {
+impl fmt::Debug for PendingAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction")
+        f.debug_struct("PendingAuthorization")
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
@@ -174,7 +174,7 @@ pub(super) fn authorization_url(
     settings: &Settings,
     provider: &VerifiedProvider,
     request: &LoginRequest,
-    transaction: &Transaction,
+    transaction: &PendingAuthorization,
 ) -> Result<Url, url::ParseError> {
     let client = CoreClient::new(
         ClientId::new(settings.client_id.clone()),

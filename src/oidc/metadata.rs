@@ -30,7 +30,7 @@ pub(crate) const RESERVED_PARAMETERS: [&str; 12] = [
 pub enum UndeclaredCapabilities {
     /// That it lacks it, as RFC 8414 section 2 says of `code_challenge_methods_supported`.
     #[default]
-    Refuse,
+    Reject,
     /// That it has what KYCPort documents: `code` (K10), `S256` (K11), `EdDSA` (K22). A list that
     /// is there must still hold it.
     AssumeDocumented,

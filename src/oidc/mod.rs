@@ -35,11 +35,11 @@ pub use exchange::ExchangeError;
 pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
 pub use jws::MAX_TOKEN_BYTES;
 pub use keys::{KeySet, KeySetError, MAX_KEYS};
-pub use login::{LoginRequest, Prompt, TierDemand, Transaction};
+pub use login::{AcrRequirement, LoginRequest, PendingAuthorization, Prompt};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
-pub use outcome::{SignIn, SignInError, TokenSet, VerifyError};
+pub use outcome::{Authenticated, LoginError, TokenSet, VerifyError};
 pub use provider::ProviderError;
-pub use refusal::{ClaimProblem, TokenKind, TokenPart, TokenRefusal};
+pub use refusal::{ClaimError, TokenKind, TokenPart, TokenValidationError};
 pub use settings::ResponseIssuer;
 pub use userinfo::{Userinfo, UserinfoError};
 

@@ -2,20 +2,20 @@
 
 use super::{
     callback::AuthorizationError, exchange::ExchangeError, id_token::IdTokenClaims,
-    provider::ProviderError, refusal::TokenRefusal,
+    provider::ProviderError, refusal::TokenValidationError,
 };
 use crate::{clock::Timestamp, secret::Secret};
 
 /// What a finished login gives.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct SignIn {
+pub struct Authenticated {
     /// What the verified ID token said.
     pub claims: IdTokenClaims,
     /// The tokens, for the server alone.
     pub tokens: TokenSet,
     /// When KYCPort was asked for the tokens, by this machine's clock: what they say is as new.
-    pub asked_at: Timestamp,
+    pub requested_at: Timestamp,
 }
 
 /// The tokens of one person. For the server alone: the browser must never see one.
@@ -35,7 +35,7 @@ pub struct TokenSet {
 /// Why a login did not end in a sign-in.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SignInError {
+pub enum LoginError {
     /// The answer came after the transaction's end.
     #[error("the answer came too late")]
     Expired,
@@ -47,7 +47,7 @@ pub enum SignInError {
     Issuer,
     /// KYCPort said no, or the person did.
     #[error("the authorization endpoint answered with an error: {0:?}")]
-    Refused(AuthorizationError),
+    Rejected(AuthorizationError),
     /// The token endpoint gave no tokens.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -56,10 +56,10 @@ pub enum SignInError {
     NoIdToken,
     /// The ID token is not believed.
     #[error("the ID token is refused: {0}")]
-    IdToken(TokenRefusal),
+    IdToken(TokenValidationError),
     /// The access token is not believed.
     #[error("the access token is refused: {0}")]
-    AccessToken(TokenRefusal),
+    AccessToken(TokenValidationError),
     /// The tokens speak of two persons.
     #[error("the tokens are of different subjects")]
     SubjectMismatch,
@@ -74,7 +74,7 @@ pub enum SignInError {
 pub enum VerifyError {
     /// The token is not believed.
     #[error(transparent)]
-    Refused(#[from] TokenRefusal),
+    Rejected(#[from] TokenValidationError),
     /// The keys are not to be had: nothing is known of the token.
     #[error(transparent)]
     Provider(#[from] ProviderError),

@@ -1,8 +1,8 @@
 //! What the errors of this floor are called in the log.
 
 use super::{
-    ExchangeError, ProviderError, SignInError, UserinfoError,
-    refusal::{TokenKind, TokenRefusal},
+    ExchangeError, LoginError, ProviderError, UserinfoError,
+    refusal::{TokenKind, TokenValidationError},
 };
 use crate::observe::{self, Reason};
 
@@ -24,24 +24,24 @@ impl Reason for ExchangeError {
         match self {
             Self::Transport(error) => error.reason(),
             Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "refused",
             Self::Forbidden => "forbidden",
-            Self::InvalidAnswer => "invalid_answer",
+            Self::InvalidResponse => "invalid_answer",
         }
     }
 
     fn is_a_no(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Forbidden)
+        matches!(self, Self::Rejected { .. } | Self::Forbidden)
     }
 }
 
-impl Reason for SignInError {
+impl Reason for LoginError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::State => "state",
             Self::Issuer => "issuer",
-            Self::Refused(_) => "refused",
+            Self::Rejected(_) => "refused",
             Self::Exchange(error) => error.reason(),
             Self::NoIdToken => "no_id_token",
             Self::IdToken(_) => "id_token",
@@ -57,26 +57,26 @@ impl Reason for UserinfoError {
         match self {
             Self::Provider(error) => error.reason(),
             Self::Transport(error) => error.reason(),
-            Self::TokenRefused => "refused",
+            Self::TokenRejected => "refused",
             Self::Status { .. } => "status",
-            Self::InvalidAnswer => "invalid_answer",
-            Self::OtherSubject => "other_person",
+            Self::InvalidResponse => "invalid_answer",
+            Self::SubjectMismatch => "subject_mismatch",
         }
     }
 
     fn is_a_no(&self) -> bool {
-        matches!(self, Self::TokenRefused)
+        matches!(self, Self::TokenRejected)
     }
 }
 
 /// Says that a token is not believed, and why.
-pub(super) fn say_refused(kind: TokenKind, refusal: &TokenRefusal) {
+pub(super) fn say_refused(kind: TokenKind, refusal: &TokenValidationError) {
     let token = match kind {
         TokenKind::IdToken => "id_token",
         TokenKind::AccessToken => "access_token",
     };
     let claim = match refusal {
-        TokenRefusal::Claim { name, .. } => name,
+        TokenValidationError::Claim { name, .. } => name,
         _ => "",
     };
     observe::token_refused(token, refusal.code(), claim, refusal);

@@ -3,7 +3,7 @@
 /// Why a token was not believed. Nothing of the token is in here but the name of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum TokenRefusal {
+pub enum TokenValidationError {
     /// Longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
     #[error("the token is too long")]
     TooLong,
@@ -41,11 +41,11 @@ pub enum TokenRefusal {
         /// The claim's name.
         name: &'static str,
         /// What is wrong with it.
-        problem: ClaimProblem,
+        problem: ClaimError,
     },
 }
 
-impl TokenRefusal {
+impl TokenValidationError {
     /// A stable code for logs and metrics.
     pub fn code(&self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ pub enum TokenKind {
 /// What is wrong with a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ClaimProblem {
+pub enum ClaimError {
     /// It must be there and is not.
     #[error("missing")]
     Missing,

@@ -42,14 +42,14 @@ pub struct Userinfo {
     /// With the scope `kyc`; `None` is "not known" (K31).
     pub aml_clear: Option<bool>,
     /// When it was asked.
-    pub asked_at: Timestamp,
+    pub requested_at: Timestamp,
 }
 
 /// Shows no personal data.
 impl fmt::Debug for Userinfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Userinfo")
-            .field("asked_at", &self.asked_at)
+            .field("requested_at", &self.requested_at)
             .finish_non_exhaustive()
     }
 }
@@ -66,7 +66,7 @@ pub enum UserinfoError {
     Transport(#[from] TransportError),
     /// KYCPort does not take the access token (RFC 6750 section 3.1).
     #[error("the userinfo endpoint refused the access token")]
-    TokenRefused,
+    TokenRejected,
     /// Another status than 200.
     #[error("the userinfo endpoint answered with status {status}")]
     Status {
@@ -75,10 +75,10 @@ pub enum UserinfoError {
     },
     /// The answer is not a JSON object with `sub`. Signed answers were not asked for.
     #[error("the answer is not userinfo")]
-    InvalidAnswer,
+    InvalidResponse,
     /// The answer is about another person (OpenID Connect Core 1.0 section 5.3.2).
     #[error("the answer is about another person")]
-    OtherSubject,
+    SubjectMismatch,
 }
 
 pub(super) async fn fetch(
@@ -89,7 +89,7 @@ pub(super) async fn fetch(
     now: Timestamp,
 ) -> Result<Userinfo, UserinfoError> {
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
-        .map_err(|_| UserinfoError::TokenRefused)?;
+        .map_err(|_| UserinfoError::TokenRejected)?;
     authorization.set_sensitive(true);
     let request = http::Request::get(endpoint.as_str())
         .header(AUTHORIZATION, authorization)
@@ -99,7 +99,7 @@ pub(super) async fn fetch(
     let answer = http.send(request, MAX_ANSWER_BYTES).await?;
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED => return Err(UserinfoError::TokenRefused),
+        StatusCode::UNAUTHORIZED => return Err(UserinfoError::TokenRejected),
         other => {
             return Err(UserinfoError::Status {
                 status: other.as_u16(),
@@ -107,16 +107,16 @@ pub(super) async fn fetch(
         }
     }
     if !is_json(&answer.headers) {
-        return Err(UserinfoError::InvalidAnswer);
+        return Err(UserinfoError::InvalidResponse);
     }
     let body = strict_json::readable(&answer.body);
-    let object = strict_json::object(&body).ok_or(UserinfoError::InvalidAnswer)?;
+    let object = strict_json::object(&body).ok_or(UserinfoError::InvalidResponse)?;
     let mut said = Claims::new(object);
     let about = said
         .required_text(Claim::Sub)
-        .map_err(|_| UserinfoError::InvalidAnswer)?;
+        .map_err(|_| UserinfoError::InvalidResponse)?;
     if about != subject {
-        return Err(UserinfoError::OtherSubject);
+        return Err(UserinfoError::SubjectMismatch);
     }
     Ok(Userinfo {
         subject: about.into_owned(),
@@ -126,7 +126,7 @@ pub(super) async fn fetch(
         kyc_status: said.informative(Claim::KycStatus),
         kyc_tier: said.informative(Claim::KycTier),
         aml_clear: said.informative(Claim::AmlClear),
-        asked_at: now,
+        requested_at: now,
     })
 }
 

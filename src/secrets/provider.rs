@@ -61,7 +61,7 @@ pub struct Secrets {
     pub webhook_secret: Option<Secret>,
     /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: believed without end while it is named. Left out, it stays
     /// until a restart or
-    /// [`forget_old_webhook_secrets`](crate::RelyingParty::forget_old_webhook_secrets); once another
+    /// [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets); once another
     /// secret is named, it goes as what is replaced does.
     pub previous_webhook_secret: Option<Secret>,
 }

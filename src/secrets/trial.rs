@@ -21,7 +21,7 @@ pub(crate) enum Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trial {
     Accepted,
-    Refused,
+    Rejected,
     /// Nobody answered.
     Unreachable,
     /// The answer does not say.
@@ -36,7 +36,7 @@ where
 {
     match ask(secret.clone()).await {
         Said::Yes => {}
-        Said::No => return Trial::Refused,
+        Said::No => return Trial::Rejected,
         Said::Unclear => return Trial::Unclear,
         Said::Nothing => return Trial::Unreachable,
     }

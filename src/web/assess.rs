@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, Timestamp},
     kyc::{
         Asked, Assurance, AssuranceSource, Assurances, Latest, NoAnswer, Question, Requirement,
-        Shortfall, StatusClient,
+        RequirementError, StatusClient,
     },
     observe,
     oidc::{OidcClient, UserinfoError},
@@ -37,12 +37,12 @@ pub(super) enum Freshness {
 /// How a person falls short, and when to try again if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lack {
-    pub(super) shortfall: Shortfall,
+    pub(super) shortfall: RequirementError,
     pub(super) retry_after: Option<Duration>,
 }
 
-impl From<Shortfall> for Lack {
-    fn from(shortfall: Shortfall) -> Self {
+impl From<RequirementError> for Lack {
+    fn from(shortfall: RequirementError) -> Self {
         Self {
             shortfall,
             retry_after: None,
@@ -89,7 +89,7 @@ impl Assessor {
         freshness: Freshness,
     ) -> Result<Assurance, Lack> {
         let arrived = self.clock.now();
-        let max_age = requirement.max_age().unwrap_or(self.max_age);
+        let max_age = requirement.required_max_age().unwrap_or(self.max_age);
         if freshness != Freshness::Now
             && let Some(known) = live.latest.known()
             && known.is_verified()
@@ -127,7 +127,7 @@ impl Assessor {
             }
             Freshness::Now => self.assurances.ask(&person, self.question(live)).await,
         };
-        if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(Shortfall::TooOld))
+        if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(RequirementError::Stale))
         {
             // The answer belongs to a question that began long before this request came.
             asked = self.assurances.ask(&person, self.question(live)).await;
@@ -137,12 +137,12 @@ impl Assessor {
             Err(NoAnswer::NoSource) => self.recorded(live, max_age, freshness)?,
             Err(NoAnswer::Failed { retry_after }) => {
                 return Err(Lack {
-                    shortfall: Shortfall::NotKnown,
+                    shortfall: RequirementError::Unknown,
                     retry_after,
                 });
             }
-            Err(NoAnswer::Refused | NoAnswer::Store(_)) => {
-                return Err(Shortfall::NotKnown.into());
+            Err(NoAnswer::Rejected | NoAnswer::Store(_)) => {
+                return Err(RequirementError::Unknown.into());
             }
         };
         self.judge(requirement, &assurance, arrived)?;
@@ -156,7 +156,7 @@ impl Assessor {
         live: &LiveSession,
         max_age: Duration,
         freshness: Freshness,
-    ) -> Result<Assurance, Shortfall> {
+    ) -> Result<Assurance, RequirementError> {
         match &live.latest {
             Latest::Known { assurance, .. } => {
                 let now = self.clock.now();
@@ -165,12 +165,12 @@ impl Assessor {
                     return Ok((**assurance).clone());
                 }
                 if freshness == Freshness::Now || assurance.is_older_than(max_age, now) {
-                    return Err(Shortfall::TooOld);
+                    return Err(RequirementError::Stale);
                 }
                 Ok((**assurance).clone())
             }
-            Latest::NothingRecorded => Err(Shortfall::TooOld),
-            Latest::Unreadable { .. } => Err(Shortfall::NotKnown),
+            Latest::NothingRecorded => Err(RequirementError::Stale),
+            Latest::Unreadable { .. } => Err(RequirementError::Unknown),
         }
     }
 
@@ -181,7 +181,7 @@ impl Assessor {
         requirement: &Requirement,
         assurance: &Assurance,
         arrived: Timestamp,
-    ) -> Result<(), Shortfall> {
+    ) -> Result<(), RequirementError> {
         let at = arrived.max(assurance.checked_at).min(self.clock.now());
         requirement.check(assurance, at)
     }
@@ -227,14 +227,14 @@ impl Assessor {
             .userinfo(&token, &live.session.subject)
             .await
             .map_err(|error| match error {
-                UserinfoError::TokenRefused => self.no_token(live),
+                UserinfoError::TokenRejected => self.no_token(live),
                 _ => NoAnswer::Failed { retry_after: None },
             })?;
         Ok(Assurance::new(
             said.kyc_status,
             said.kyc_tier,
             said.aml_clear,
-            said.asked_at,
+            said.requested_at,
             AssuranceSource::Userinfo,
         ))
     }
@@ -246,7 +246,7 @@ fn recent_shortfall(
     live: &LiveSession,
     requirement: &Requirement,
     arrived: Timestamp,
-) -> Option<Shortfall> {
+) -> Option<RequirementError> {
     let known = live.latest.known()?;
     let was_asked = matches!(
         known.source,
@@ -261,5 +261,5 @@ fn recent_shortfall(
     let shortfall = requirement
         .check(known, arrived.max(known.checked_at))
         .err()?;
-    (shortfall != Shortfall::TooOld).then_some(shortfall)
+    (shortfall != RequirementError::Stale).then_some(shortfall)
 }

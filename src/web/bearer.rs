@@ -44,7 +44,7 @@ pub enum BearerRejection {
     /// The keys to verify it with are not to be had.
     KeysUnavailable,
     /// The route is outside the layer.
-    LayerMissing,
+    MissingSessionLayer,
 }
 
 impl<S: Sync> FromRequestParts<S> for BearerToken {
@@ -52,12 +52,12 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, BearerRejection> {
         let Some(Verifier(oidc)) = parts.extensions.get::<Verifier>().cloned() else {
-            return Err(BearerRejection::LayerMissing);
+            return Err(BearerRejection::MissingSessionLayer);
         };
         let token = token(&parts.headers)?;
         match oidc.verify_access_token(token).await {
             Ok(claims) => Ok(Self(claims)),
-            Err(VerifyError::Refused(_)) => Err(BearerRejection::NotBelieved),
+            Err(VerifyError::Rejected(_)) => Err(BearerRejection::NotBelieved),
             Err(VerifyError::Provider(error)) => {
                 observe::token_not_judged(&error);
                 Err(BearerRejection::KeysUnavailable)
@@ -99,7 +99,7 @@ impl IntoResponse for BearerRejection {
                 Some("Bearer error=\"invalid_token\""),
             ),
             Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
-            Self::LayerMissing => {
+            Self::MissingSessionLayer => {
                 const MEND: &str = "this route is outside the bearer layer: add \
                                     `.layer(kycport.bearer_layer())`";
                 observe::layer_missing(MEND);

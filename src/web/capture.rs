@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{capture_error::CaptureError, signed_in::SignedIn};
 use crate::{
-    cases::{CaseClient, RelayError, Relayed},
+    cases::{CaseClient, ForwardError, ForwardedUpload},
     observe,
 };
 
@@ -52,7 +52,7 @@ impl CaptureUpload {
     /// Hands it on to `case_id`, which must be the case of whoever is signed in: the case is read
     /// first, before a byte of the upload. Then each piece goes out as it comes in; nothing is held
     /// and nothing is written to disk. What the browser says is a verdict is left out, and reported
-    /// in [`Relayed::dropped`].
+    /// in [`ForwardedUpload::dropped`].
     ///
     /// # Errors
     /// [`CaptureError`], which is an answer too: 400, 413 or 415 for what was sent, 404 for a case
@@ -63,7 +63,7 @@ impl CaptureUpload {
         cases: &CaseClient,
         person: &SignedIn,
         case_id: &str,
-    ) -> Result<Relayed, CaptureError> {
+    ) -> Result<ForwardedUpload, CaptureError> {
         let relayed = self.try_forward(cases, person, case_id).await;
         match &relayed {
             Ok(relayed) if !relayed.dropped.is_empty() => {
@@ -80,7 +80,7 @@ impl CaptureUpload {
         cases: &CaseClient,
         person: &SignedIn,
         case_id: &str,
-    ) -> Result<Relayed, RelayError> {
+    ) -> Result<ForwardedUpload, ForwardError> {
         cases.get_of(person.subject(), case_id).await?;
         let body = self.stream();
         cases.relay(case_id, &self.content_type, body).await

@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use super::{problem_json::ProblemJson, random};
 use crate::{
-    cases::{CaseError, MediaType, RelayError, UploadError},
+    cases::{CaseError, ForwardError, MediaType, UploadError},
     observe,
     wire::cases::DOCUMENT_BACK,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// was uploaded in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
-pub struct CaptureError(#[from] RelayError);
+pub struct CaptureError(#[from] ForwardError);
 
 /// So that a handler which opens a case and asks for its decision answers in the same way.
 impl From<CaseError> for CaptureError {
@@ -28,7 +28,7 @@ impl From<CaseError> for CaptureError {
 
 impl CaptureError {
     /// Why.
-    pub fn reason(&self) -> &RelayError {
+    pub fn reason(&self) -> &ForwardError {
         &self.0
     }
 }
@@ -46,7 +46,7 @@ impl IntoResponse for CaptureError {
             more: text.part.as_deref().map(|part| ("part", part)),
         };
         let mut response = problem.answer();
-        if let RelayError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
+        if let ForwardError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
             let seconds = HeaderValue::from(retry_after.as_secs().max(1));
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }
@@ -67,7 +67,7 @@ struct Text {
 }
 
 impl Text {
-    fn of(error: &RelayError) -> Self {
+    fn of(error: &ForwardError) -> Self {
         let text = |status, code, title, detail: &str| Self {
             status,
             code,
@@ -76,41 +76,41 @@ impl Text {
             part: None,
         };
         match error {
-            RelayError::Malformed => broke_off(),
-            RelayError::TooLarge { limit } => text(
+            ForwardError::Malformed => broke_off(),
+            ForwardError::TooLarge { limit } => text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "upload_too_large",
                 "The upload is too large",
                 &format!("All files together may have {}.", size(*limit)),
             ),
-            RelayError::TooManyParts => text(
+            ForwardError::TooManyParts => text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_many_parts",
                 "The upload has too many parts",
                 "No upload has more than 64 parts.",
             ),
-            RelayError::Twice => text(
+            ForwardError::Twice => text(
                 StatusCode::BAD_REQUEST,
                 "part_twice",
                 "A part of the upload is there twice",
                 "Choose one file for each.",
             ),
-            RelayError::Missing { part } => text(
+            ForwardError::Missing { part } => text(
                 StatusCode::BAD_REQUEST,
                 "part_missing",
                 "A file is missing",
                 &format!("The {} is missing.", called(part)),
             )
             .about(*part),
-            RelayError::Text { field } | RelayError::Applicant { field, .. } => text(
+            ForwardError::Text { field } | ForwardError::Applicant { field, .. } => text(
                 StatusCode::BAD_REQUEST,
                 "invalid_field",
                 "A field cannot be taken",
                 "It is too long, or has signs in it that do not belong there.",
             )
             .about(field.chars().take(LONGEST_NAME).collect::<String>()),
-            RelayError::Upload(error) => Self::of_file(error),
-            RelayError::Case(error) => Self::of_case(error),
+            ForwardError::Upload(error) => Self::of_file(error),
+            ForwardError::Case(error) => Self::of_case(error),
         }
     }
 
@@ -162,13 +162,13 @@ impl Text {
 
     fn of_case(error: &CaseError) -> Self {
         let (status, code, title, detail) = match error {
-            CaseError::OtherCase | CaseError::Id | CaseError::Refused { status: 404, .. } => (
+            CaseError::CaseMismatch | CaseError::Id | CaseError::Rejected { status: 404, .. } => (
                 StatusCode::NOT_FOUND,
                 "case_not_found",
                 "There is no such verification",
                 "Begin a new one.",
             ),
-            CaseError::Refused {
+            CaseError::Rejected {
                 status: 409, code, ..
             } => of_conflict(code.as_deref()),
             CaseError::OutcomeUnknown(_) => (
@@ -188,7 +188,7 @@ impl Text {
             ),
             _ => (
                 StatusCode::BAD_GATEWAY,
-                "kycport_refused",
+                "kycport_rejected",
                 "KYCPort did not take it",
                 "Try other pictures. If it happens again, tell us the reference.",
             ),

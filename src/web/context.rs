@@ -275,10 +275,14 @@ impl fmt::Debug for RequestContext {
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestContext {
-    type Rejection = LayerMissing;
+    type Rejection = MissingSessionLayer;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get::<Self>().cloned().ok_or(LayerMissing)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingSessionLayer> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or(MissingSessionLayer)
     }
 }
 
@@ -288,9 +292,9 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \
      route that needs it"
 )]
-pub struct LayerMissing;
+pub struct MissingSessionLayer;
 
-impl IntoResponse for LayerMissing {
+impl IntoResponse for MissingSessionLayer {
     fn into_response(self) -> Response {
         observe::layer_missing(&self.to_string());
         (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()

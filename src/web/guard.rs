@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::{
     assess::Freshness,
     audience::Audience,
-    context::{LayerMissing, RequestContext},
+    context::{MissingSessionLayer, RequestContext},
     problem::Problem,
     session::Session,
     shortfall,
@@ -60,8 +60,8 @@ impl Guard {
 
     /// KYCPort must have been asked no longer ago than this. If it was, it is asked now.
     #[must_use]
-    pub fn no_older_than(self, age: Duration) -> Self {
-        self.with(|requirement| requirement.no_older_than(age))
+    pub fn max_age(self, age: Duration) -> Self {
+        self.with(|requirement| requirement.max_age(age))
     }
 
     /// KYCPort is asked for this very request: for sensitive actions (K42).
@@ -129,7 +129,7 @@ where
 impl Guard {
     async fn admit(&self, parts: &Parts) -> Result<Assurance, Response> {
         let Some(context) = parts.extensions.get::<RequestContext>() else {
-            return Err(LayerMissing.into_response());
+            return Err(MissingSessionLayer.into_response());
         };
         let tier = self.requirement.required_tier().as_str();
         observe::guard(context.reference(), tier, |span| {
@@ -183,9 +183,9 @@ pub struct Assured(pub Assurance);
 /// A handler asks what the guard found, on a route without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
-pub struct GuardMissing;
+pub struct MissingGuard;
 
-impl IntoResponse for GuardMissing {
+impl IntoResponse for MissingGuard {
     fn into_response(self) -> Response {
         observe::layer_missing(&self.to_string());
         (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
@@ -193,9 +193,9 @@ impl IntoResponse for GuardMissing {
 }
 
 impl<S: Sync> FromRequestParts<S> for Assured {
-    type Rejection = GuardMissing;
+    type Rejection = MissingGuard;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, GuardMissing> {
-        parts.extensions.get::<Self>().cloned().ok_or(GuardMissing)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingGuard> {
+        parts.extensions.get::<Self>().cloned().ok_or(MissingGuard)
     }
 }

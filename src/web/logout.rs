@@ -97,7 +97,7 @@ async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
     let session = &live.session;
     context
         .sessions()
-        .end_all(&session.issuer, &session.subject, Cause::LogoutEverywhere)
+        .revoke_all(&session.issuer, &session.subject, Cause::LogoutEverywhere)
         .await?;
     Ok(())
 }

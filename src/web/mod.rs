@@ -35,15 +35,17 @@ mod webhooks;
 pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
 pub use capture::CaptureUpload;
 pub use capture_error::CaptureError;
-pub use context::LayerMissing;
-pub use guard::{Assured, Guard, GuardMissing, GuardService};
+pub use context::MissingSessionLayer;
+pub use guard::{Assured, Guard, GuardService, MissingGuard};
 pub use layer::{SessionLayer, SessionService};
 pub use ready::Readiness;
-pub use session::{AccessTokenError, Ended, NoSessionId, SessionId, SessionSummary, Sessions};
+pub use session::{
+    AccessTokenError, InvalidSessionId, Revocation, SessionId, SessionSummary, Sessions,
+};
 pub use settings::SignedOutMe;
 pub use signed_in::{SignedIn, SignedInRejection};
 pub use webhooks::{
-    Delivery, ReceiverError, UnknownEvents, WebhookReceiver, WebhookReceiverBuilder,
+    Delivery, ReceiverError, UnknownEventPolicy, WebhookReceiver, WebhookReceiverBuilder,
 };
 
 pub use crate::state::{SealingKeys, SealingKeysError};

@@ -99,7 +99,7 @@ impl News {
             Err(NoAnswer::Failed { retry_after }) => Err(NotFelt::NotAsked { retry_after }),
             Err(NoAnswer::Store(error)) => Err(error.into()),
             // Asking again brings the same: whoever is guarded will not be let in either.
-            Err(NoAnswer::Refused | NoAnswer::NoSource) => {
+            Err(NoAnswer::Rejected | NoAnswer::NoSource) => {
                 believed?;
                 Ok(None)
             }
@@ -129,8 +129,8 @@ impl News {
             let at = known.checked_at.max(heard.checked_at);
             let mut worst = known
                 .clone()
-                .asked_at(at)
-                .stricter(heard.clone().asked_at(at));
+                .requested_at(at)
+                .stricter(heard.clone().requested_at(at));
             // Writing the same again would only make it look newer.
             if worst.says_the_same(known) {
                 return None;

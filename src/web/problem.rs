@@ -12,7 +12,7 @@ use http::{
 use super::{
     audience::Audience, context::RequestContext, headers, page, problem_json::ProblemJson,
 };
-use crate::{kyc::Shortfall, observe, store::StoreError};
+use crate::{kyc::RequirementError, observe, store::StoreError};
 
 /// One way in which something does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub(super) enum Problem {
     /// The person, or KYCPort for them, declined.
     Declined,
     /// KYCPort answered the login with an error.
-    IssuerRefused,
+    IssuerRejected,
     /// What KYCPort answered is not believed.
-    IssuerNotBelieved,
+    InvalidIssuerResponse,
     /// A step-up asks for a tier that there is not.
     UnknownTier,
     /// A step-up came back with another person than it left with.
-    OtherPerson,
+    SubjectMismatch,
     /// Verified, but not far enough.
     TierTooLow,
     /// The verification is under way.
@@ -67,9 +67,9 @@ pub(super) enum Problem {
     /// AML is not clear.
     AmlNotClear,
     /// What is known is too old, and only signing in again brings newer.
-    TooOld,
+    Stale,
     /// It cannot be known.
-    NotKnown { retry_after: Option<Duration> },
+    Unknown { retry_after: Option<Duration> },
 }
 
 pub(super) struct Text {
@@ -101,16 +101,19 @@ impl From<StoreError> for Problem {
 
 impl Problem {
     /// How a person who falls short is told.
-    pub(super) fn of_shortfall(shortfall: &Shortfall, retry_after: Option<Duration>) -> Self {
+    pub(super) fn of_shortfall(
+        shortfall: &RequirementError,
+        retry_after: Option<Duration>,
+    ) -> Self {
         match shortfall {
-            Shortfall::TierTooLow { .. } => Self::TierTooLow,
-            Shortfall::Pending => Self::Pending,
-            Shortfall::Rejected => Self::Rejected,
-            Shortfall::Expired => Self::Expired,
-            Shortfall::Unverified => Self::Unverified,
-            Shortfall::AmlNotClear => Self::AmlNotClear,
-            Shortfall::TooOld => Self::TooOld,
-            Shortfall::NotKnown => Self::NotKnown { retry_after },
+            RequirementError::TierTooLow { .. } => Self::TierTooLow,
+            RequirementError::Pending => Self::Pending,
+            RequirementError::Rejected => Self::Rejected,
+            RequirementError::Expired => Self::Expired,
+            RequirementError::Unverified => Self::Unverified,
+            RequirementError::AmlNotClear => Self::AmlNotClear,
+            RequirementError::Stale => Self::Stale,
+            RequirementError::Unknown => Self::Unknown { retry_after },
         }
     }
 
@@ -186,7 +189,7 @@ impl Problem {
         match self {
             Self::StoreUnavailable | Self::TooManyLogins => Some(1),
             Self::Pending => Some(WAIT_SECONDS),
-            Self::IssuerUnavailable { retry_after } | Self::NotKnown { retry_after } => {
+            Self::IssuerUnavailable { retry_after } | Self::Unknown { retry_after } => {
                 Some(retry_after.map_or(5, |after| after.as_secs().max(1)))
             }
             _ => None,
@@ -283,7 +286,7 @@ impl Problem {
             ),
             Self::RevokedLogin => text(
                 StatusCode::UNAUTHORIZED,
-                "login_revoked",
+                "revoked_login",
                 "You were signed out everywhere",
                 "That happened while you were signing in. Sign in from the start.",
                 Next::SignIn,
@@ -302,16 +305,16 @@ impl Problem {
                 "KYCPort has told us nothing about you. You can sign in whenever you like.",
                 Next::SignIn,
             ),
-            Self::IssuerRefused => text(
+            Self::IssuerRejected => text(
                 StatusCode::BAD_GATEWAY,
-                "issuer_refused",
+                "issuer_rejected",
                 "KYCPort could not sign you in",
                 "Sign in from the start. If it happens again, tell us the reference below.",
                 Next::SignIn,
             ),
-            Self::IssuerNotBelieved => text(
+            Self::InvalidIssuerResponse => text(
                 StatusCode::BAD_GATEWAY,
-                "issuer_not_believed",
+                "invalid_issuer_response",
                 "The answer from KYCPort could not be verified",
                 "You are not signed in. Sign in from the start. If it happens again, tell us the \
                  reference below.",
@@ -324,9 +327,9 @@ impl Problem {
                 "Go back to the page you came from and try again there.",
                 Next::Nothing,
             ),
-            Self::OtherPerson => text(
+            Self::SubjectMismatch => text(
                 StatusCode::FORBIDDEN,
-                "other_person",
+                "subject_mismatch",
                 "That was somebody else",
                 "You were asked to be verified as the person who is signed in here. Nothing has \
                  changed. To go on as somebody else, sign out first.",
@@ -374,17 +377,17 @@ impl Problem {
                 "If you think that this is a mistake, tell us the reference below.",
                 Next::Nothing,
             ),
-            Self::TooOld => text(
+            Self::Stale => text(
                 StatusCode::UNAUTHORIZED,
-                "too_old",
+                "stale",
                 "A newer result from KYCPort is needed",
                 "The last one is too old for what you want to do. Continue with KYCPort to get a \
                  new one.",
                 Next::StepUp,
             ),
-            Self::NotKnown { .. } => text(
+            Self::Unknown { .. } => text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "not_known",
+                "unknown",
                 "Your verification cannot be checked for the moment",
                 "Try again in a moment.",
                 Next::Nothing,

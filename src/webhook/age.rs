@@ -9,12 +9,12 @@ use crate::clock::Timestamp;
 /// The default is 96 h and 5 min: KYCPort documents no moment that is signed with each attempt
 /// (K64), so a retry on the fourth day bears the event's own time and is still good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AgeLimit {
+pub struct TimestampTolerance {
     max_age: Duration,
     max_ahead: Duration,
 }
 
-impl AgeLimit {
+impl TimestampTolerance {
     /// At most `max_age` ago and at most `max_ahead` in the future.
     pub const fn new(max_age: Duration, max_ahead: Duration) -> Self {
         Self { max_age, max_ahead }
@@ -23,12 +23,12 @@ impl AgeLimit {
     /// Judges a moment that was signed.
     ///
     /// # Errors
-    /// [`Untimely`] says on which side it lies.
-    pub fn check(&self, signed: Timestamp, now: Timestamp) -> Result<(), Untimely> {
+    /// [`TimestampError`] says on which side it lies.
+    pub fn check(&self, signed: Timestamp, now: Timestamp) -> Result<(), TimestampError> {
         if now.since(signed) > self.max_age {
-            Err(Untimely::TooOld)
+            Err(TimestampError::TooOld)
         } else if signed.since(now) > self.max_ahead {
-            Err(Untimely::FromTheFuture)
+            Err(TimestampError::InFuture)
         } else {
             Ok(())
         }
@@ -41,7 +41,7 @@ impl AgeLimit {
     }
 }
 
-impl Default for AgeLimit {
+impl Default for TimestampTolerance {
     fn default() -> Self {
         Self::new(Duration::from_secs(96 * 3600), Duration::from_secs(300))
     }
@@ -49,21 +49,21 @@ impl Default for AgeLimit {
 
 /// An event, or a delivery, is not of this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Untimely {
+pub enum TimestampError {
     /// It is longer ago than is taken.
     #[error("too long ago")]
     TooOld,
     /// It is yet to come.
     #[error("in the future")]
-    FromTheFuture,
+    InFuture,
 }
 
-impl Untimely {
+impl TimestampError {
     /// A stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::TooOld => "too_old",
-            Self::FromTheFuture => "from_the_future",
+            Self::InFuture => "in_future",
         }
     }
 }
@@ -72,23 +72,23 @@ impl Untimely {
 mod tests {
     use std::time::Duration;
 
-    use super::{AgeLimit, Untimely as U};
+    use super::{TimestampError as U, TimestampTolerance};
     use crate::clock::Timestamp;
 
     #[test]
     fn a_moment_passes_from_five_minutes_ahead_to_four_days_ago() {
         // case 129
         let now = 1_700_000_000;
-        let limit = AgeLimit::default();
+        let limit = TimestampTolerance::default();
         for (signed, verdict) in [
             (now, Ok(())),
             (now + 300, Ok(())),
-            (now + 301, Err(U::FromTheFuture)),
+            (now + 301, Err(U::InFuture)),
             (now - 96 * 3600, Ok(())),
             (now - 96 * 3600 - 1, Err(U::TooOld)),
             (0, Err(U::TooOld)),
             (i64::MIN, Err(U::TooOld)),
-            (i64::MAX, Err(U::FromTheFuture)),
+            (i64::MAX, Err(U::InFuture)),
         ] {
             let signed = Timestamp::from_unix(signed);
             assert_eq!(limit.check(signed, Timestamp::from_unix(now)), verdict);
@@ -102,7 +102,7 @@ mod tests {
         let spans = [Duration::ZERO, Duration::MAX];
         for (signed, now) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))) {
             for (max_age, max_ahead) in spans.iter().flat_map(|a| spans.map(|b| (*a, b))) {
-                let limit = AgeLimit::new(max_age, max_ahead);
+                let limit = TimestampTolerance::new(max_age, max_ahead);
                 let good = match signed.cmp(&now) {
                     std::cmp::Ordering::Less => max_age == Duration::MAX,
                     std::cmp::Ordering::Equal => true,

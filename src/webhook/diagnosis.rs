@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{
     mac::{MacKey, Tag, key_bytes},
     presented::{self, MAX_SIGNATURES, Presented},
-    refused::Refused,
+    refused::SignatureError,
     scheme::{SecretEncoding, SignatureEncoding, SignatureScheme},
 };
 
@@ -22,16 +22,16 @@ pub struct Diagnosis {
     /// says it sent.
     pub body_sha256: String,
     /// How many signatures of the right shape the headers hold, or why none could be read.
-    pub signatures: Result<usize, Refused>,
+    pub signatures: Result<usize, SignatureError>,
     /// What the reason seems to be. None of them, if nothing fits: then it is another secret,
     /// another body, or another sender.
-    pub hints: Vec<Hint>,
+    pub hints: Vec<MismatchHint>,
 }
 
 /// What the reason of a mismatch seems to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Hint {
+pub enum MismatchHint {
     /// The signature fits the same JSON with other white space: something between the network and
     /// the verifier parsed the body and wrote it anew. Verify the bytes as they came.
     BodyReserialised,
@@ -68,7 +68,7 @@ impl Diagnosis {
             Ok(presented) => {
                 hints.extend(keys.filter_map(|(secret, key)| tried(presented, secret, key, body)));
             }
-            Err(_) if looks_otherwise(scheme, headers) => hints.push(Hint::OtherScheme),
+            Err(_) if looks_otherwise(scheme, headers) => hints.push(MismatchHint::OtherScheme),
             Err(_) => {}
         }
         Self {
@@ -80,19 +80,19 @@ impl Diagnosis {
     }
 }
 
-fn body_hints(headers: &HeaderMap, body: &[u8]) -> Vec<Hint> {
+fn body_hints(headers: &HeaderMap, body: &[u8]) -> Vec<MismatchHint> {
     let mut hints = Vec::new();
     if body.is_empty() {
-        hints.push(Hint::BodyEmpty);
+        hints.push(MismatchHint::BodyEmpty);
     }
     if headers.contains_key(http::header::CONTENT_ENCODING) || body.starts_with(&[0x1f, 0x8b]) {
-        hints.push(Hint::BodyCompressed);
+        hints.push(MismatchHint::BodyCompressed);
     }
     hints
 }
 
 /// What makes one of the signatures fit, for this secret.
-fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Option<Hint> {
+fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Option<MismatchHint> {
     let fits = |key: &MacKey, body: &[u8]| {
         let tag = key.sign(&presented.signed(body));
         presented.tags.iter().any(|presented| presented.is(&tag))
@@ -100,7 +100,7 @@ fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Opti
     let other_fits = |bytes: &[u8]| MacKey::new(bytes).is_some_and(|key| fits(&key, body));
     let newline = ["\n", "\r\n"].map(|end| Zeroizing::new(format!("{secret}{end}")));
     if newline.iter().any(|secret| other_fits(secret.as_bytes())) {
-        return Some(Hint::SecretHasTrailingNewline);
+        return Some(MismatchHint::SecretHasTrailingNewline);
     }
     let bare = secret.strip_prefix("whsec_").unwrap_or(secret);
     let encodings = [
@@ -112,18 +112,18 @@ fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Opti
         .into_iter()
         .filter_map(|encoding| key_bytes(bare, encoding));
     if otherwise.any(|bytes| other_fits(&bytes)) || other_fits(secret.as_bytes()) {
-        return Some(Hint::SecretEncodedOtherwise);
+        return Some(MismatchHint::SecretEncodedOtherwise);
     }
     let trimmed = body.trim_ascii();
     if fits(key, trimmed) || fits(key, &[trimmed, b"\n"].concat()) {
-        return Some(Hint::BodyTrimmed);
+        return Some(MismatchHint::BodyTrimmed);
     }
     let spaces = [("", ""), (" ", " "), (" ", "")];
     let mut written = spaces
         .iter()
         .map(|(colon, comma)| spaced(body, colon, comma));
     let rewritten = written.any(|body| fits(key, &body));
-    rewritten.then_some(Hint::BodyReserialised)
+    rewritten.then_some(MismatchHint::BodyReserialised)
 }
 
 /// The same JSON with this white space after colons and commas, and no other.

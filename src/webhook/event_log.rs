@@ -18,7 +18,7 @@ use crate::{
 /// Call [`begin`](Self::begin), handle the event, then [`complete`](Self::complete) it; or
 /// [`release`](Self::release) it, so that KYCPort's next delivery is handled. If the process ends in
 /// between, another one can begin when the lease ends. The lease must be longer than the handler may
-/// take ([`DeliveryTiming`](super::DeliveryTiming) ensures that).
+/// take ([`DeliveryPolicy`](super::DeliveryPolicy) ensures that).
 ///
 /// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes share a store,
 /// or each handles the event.

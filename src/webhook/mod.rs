@@ -2,7 +2,7 @@
 //! framework, and the three are apart.
 //!
 //! 1. [`WebhookVerifier::verify`] judges the raw bytes and the headers (K60, K61).
-//! 2. [`EventReader::read`] reads what was verified (K63), and [`AgeLimit::check`] its time (K64).
+//! 2. [`EventReader::read`] reads what was verified (K63), and [`TimestampTolerance::check`] its time (K64).
 //! 3. An [`EventLog`] ensures that an event takes effect once (K62).
 //!
 //! Between 1 and 2 a delivery can be queued, as a [`QueuedDelivery`].
@@ -22,17 +22,17 @@ mod timing;
 mod verified;
 mod verifier;
 
-pub use age::{AgeLimit, Untimely};
-pub use diagnosis::{Diagnosis, Hint};
+pub use age::{TimestampError, TimestampTolerance};
+pub use diagnosis::{Diagnosis, MismatchHint};
 pub use event::{Event, EventKey, EventKind};
 pub use event_log::{BeginOutcome, EventLease, EventLog, SettleOutcome};
 pub use keys::SecretProblem;
 pub use presented::MAX_SIGNATURES;
-pub use reader::{EventReader, InvalidPointer, MAX_ID_BYTES, Pointers, Unreadable};
-pub use refused::Refused;
+pub use reader::{EventFieldPaths, EventParseError, EventReader, InvalidFieldPath, MAX_ID_BYTES};
+pub use refused::SignatureError;
 pub use scheme::{BodyScheme, SecretEncoding, SignatureEncoding, SignatureScheme};
-pub use timing::{DeliveryTiming, TimingError};
-pub use verified::{QueuedDelivery, Verified};
+pub use timing::{DeliveryPolicy, DeliveryPolicyError};
+pub use verified::{QueuedDelivery, VerifiedPayload};
 pub use verifier::{
     MAX_BODY_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, VerifierError, WebhookVerifier,
     WebhookVerifierBuilder, sign_test_delivery,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     mac::Tag,
-    refused::Refused,
+    refused::SignatureError,
     scheme::{BodyScheme, SignatureEncoding, SignatureScheme},
 };
 use crate::clock::Timestamp;
@@ -34,7 +34,10 @@ impl Presented {
     }
 }
 
-pub(super) fn read(scheme: &SignatureScheme, headers: &HeaderMap) -> Result<Presented, Refused> {
+pub(super) fn read(
+    scheme: &SignatureScheme,
+    headers: &HeaderMap,
+) -> Result<Presented, SignatureError> {
     match scheme {
         SignatureScheme::Body(scheme) => body(scheme, headers),
         SignatureScheme::Timestamped(header) => timestamped(header, headers),
@@ -43,7 +46,7 @@ pub(super) fn read(scheme: &SignatureScheme, headers: &HeaderMap) -> Result<Pres
 }
 
 /// Any number of headers, of any of the names, with any number of signatures between commas.
-fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Refused> {
+fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let values = scheme
         .headers
         .iter()
@@ -62,8 +65,8 @@ fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Refused> 
 }
 
 /// `t=1700000000,v1=…,v1=…`. Versions other than `v1` are passed over.
-fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Refused> {
-    let value = only(headers, header)?.ok_or(Refused::NoSignature)?;
+fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, SignatureError> {
+    let value = only(headers, header)?.ok_or(SignatureError::NoSignature)?;
     let parts = || {
         value
             .split(',')
@@ -71,9 +74,9 @@ fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Re
     };
     let mut times = parts().filter(|(name, _)| *name == "t").map(|(_, t)| t);
     let (Some(time), None) = (times.next(), times.next()) else {
-        return Err(Refused::UnreadableSignedPart);
+        return Err(SignatureError::UnreadableSignedPart);
     };
-    let at = seconds(time).ok_or(Refused::UnreadableSignedPart)?;
+    let at = seconds(time).ok_or(SignatureError::UnreadableSignedPart)?;
     let signatures = parts().filter(|(name, _)| *name == "v1");
     let tags = tags(signatures, |(_, hex)| {
         Tag::read(hex, SignatureEncoding::Hex)
@@ -87,13 +90,13 @@ fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Re
 }
 
 /// Three headers, the signatures with spaces between them. Versions other than `v1` are passed over.
-fn standard(headers: &HeaderMap) -> Result<Presented, Refused> {
-    let signatures = only(headers, &SIGNATURE)?.ok_or(Refused::NoSignature)?;
+fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
+    let signatures = only(headers, &SIGNATURE)?.ok_or(SignatureError::NoSignature)?;
     let id = only(headers, &ID)?
         .filter(|id| !id.is_empty())
-        .ok_or(Refused::UnreadableSignedPart)?;
-    let time = only(headers, &TIMESTAMP)?.ok_or(Refused::UnreadableSignedPart)?;
-    let at = seconds(time).ok_or(Refused::UnreadableSignedPart)?;
+        .ok_or(SignatureError::UnreadableSignedPart)?;
+    let time = only(headers, &TIMESTAMP)?.ok_or(SignatureError::UnreadableSignedPart)?;
+    let at = seconds(time).ok_or(SignatureError::UnreadableSignedPart)?;
     let tags = tags(signatures.split_ascii_whitespace(), |piece| {
         let (version, text) = piece.split_once(',')?;
         let known = version == "v1";
@@ -112,32 +115,32 @@ fn standard(headers: &HeaderMap) -> Result<Presented, Refused> {
 fn tags<P>(
     pieces: impl Iterator<Item = P>,
     read: impl Fn(P) -> Option<Tag>,
-) -> Result<Vec<Tag>, Refused> {
+) -> Result<Vec<Tag>, SignatureError> {
     let mut tags = Vec::new();
     let mut count = 0_usize;
     for piece in pieces {
         count = count.saturating_add(1);
         if count > MAX_SIGNATURES {
-            return Err(Refused::TooManySignatures);
+            return Err(SignatureError::TooManySignatures);
         }
         tags.extend(read(piece));
     }
     match (count, tags.is_empty()) {
-        (0, _) => Err(Refused::NoSignature),
-        (_, true) => Err(Refused::UnreadableSignature),
+        (0, _) => Err(SignatureError::NoSignature),
+        (_, true) => Err(SignatureError::UnreadableSignature),
         _ => Ok(tags),
     }
 }
 
 /// The text of a header that must not stand twice: of two, one could be signed and the other read.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, SignatureError> {
     let mut values = headers.get_all(name).iter();
     let (value, second): (Option<&HeaderValue>, _) = (values.next(), values.next());
     if second.is_some() {
-        return Err(Refused::UnreadableSignedPart);
+        return Err(SignatureError::UnreadableSignedPart);
     }
     let text = value.map(HeaderValue::to_str).transpose();
-    text.map_err(|_| Refused::UnreadableSignedPart)
+    text.map_err(|_| SignatureError::UnreadableSignedPart)
 }
 
 /// Whole seconds since the epoch, in digits.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     event::{Event, EventKind},
     time,
-    verified::Verified,
+    verified::VerifiedPayload,
 };
 use crate::{
     strict_json,
@@ -21,7 +21,7 @@ pub const MAX_ID_BYTES: usize = 255;
 /// level too, where one tenant finds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Pointers {
+pub struct EventFieldPaths {
     /// The event's id: a string, or a whole number.
     pub id: Vec<String>,
     /// What happened: a string.
@@ -40,7 +40,7 @@ pub struct Pointers {
     pub case_id: Vec<String>,
 }
 
-impl Default for Pointers {
+impl Default for EventFieldPaths {
     fn default() -> Self {
         let at = |name: &str| vec![format!("/{name}")];
         let in_data = |name: &str| vec![format!("/data/{name}")];
@@ -61,20 +61,20 @@ impl Default for Pointers {
 /// A text that is no JSON pointer: one is empty, or begins with `/` (RFC 6901 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a JSON pointer, like /data/person_id")]
-pub struct InvalidPointer(pub String);
+pub struct InvalidFieldPath(pub String);
 
 /// Reads what KYCPort says happened from verified bytes.
 #[derive(Debug, Clone, Default)]
 pub struct EventReader {
-    pointers: Pointers,
+    pointers: EventFieldPaths,
 }
 
 impl EventReader {
     /// A reader that looks where `pointers` say.
     ///
     /// # Errors
-    /// [`InvalidPointer`] for the first that is none.
-    pub fn new(pointers: Pointers) -> Result<Self, InvalidPointer> {
+    /// [`InvalidFieldPath`] for the first that is none.
+    pub fn new(pointers: EventFieldPaths) -> Result<Self, InvalidFieldPath> {
         let all = [
             &pointers.id,
             &pointers.event_type,
@@ -87,35 +87,36 @@ impl EventReader {
         ];
         let wrong = all.into_iter().flatten().find(|text| !is_pointer(text));
         if let Some(wrong) = wrong {
-            return Err(InvalidPointer(wrong.clone()));
+            return Err(InvalidFieldPath(wrong.clone()));
         }
         Ok(Self { pointers })
     }
 
-    /// Reads an event. How old it may be is [`AgeLimit`](super::AgeLimit)'s to say, and whether it
+    /// Reads an event. How old it may be is [`TimestampTolerance`](super::TimestampTolerance)'s to say, and whether it
     /// was here before the replay store's.
     ///
     /// Where the scheme signs an id or a moment, that one stands in for what the body lacks.
     ///
     /// # Errors
-    /// [`Unreadable`]: KYCPort sent it, so it will be as unreadable next time. An event of a type that
+    /// [`EventParseError`]: KYCPort sent it, so it will be as unreadable next time. An event of a type that
     /// is not known need not say whom it is about.
-    pub fn read(&self, delivery: &Verified) -> Result<Event, Unreadable> {
-        let object = strict_json::map(delivery.body()).ok_or(Unreadable::NotJson)?;
+    pub fn read(&self, delivery: &VerifiedPayload) -> Result<Event, EventParseError> {
+        let object = strict_json::map(delivery.body()).ok_or(EventParseError::NotJson)?;
         let body = Value::Object(object);
         let places = &self.pointers;
 
         let id = find(&body, &places.id)
             .map_or_else(|| delivery.signed_id().map(str::to_owned), id)
             .filter(|id| is_id(id))
-            .ok_or(Unreadable::Id)?;
+            .ok_or(EventParseError::Id)?;
         let created_at = find(&body, &places.created_at)
             .map_or_else(|| delivery.signed_at(), time::read)
-            .ok_or(Unreadable::CreatedAt)?;
-        let event_type: EventType = known(&body, &places.event_type).ok_or(Unreadable::Type)?;
+            .ok_or(EventParseError::CreatedAt)?;
+        let event_type: EventType =
+            known(&body, &places.event_type).ok_or(EventParseError::Type)?;
         let person_id = known(&body, &places.person_id)
             .filter(|id: &String| is_id(id))
-            .ok_or(Unreadable::PersonId);
+            .ok_or(EventParseError::PersonId);
 
         let kind = match event_type {
             EventType::StatusChanged => EventKind::StatusChanged {
@@ -142,10 +143,10 @@ impl EventReader {
     }
 }
 
-/// Verified bytes that are no event. Nothing of them is in here.
+/// VerifiedPayload bytes that are no event. Nothing of them is in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unreadable {
+pub enum EventParseError {
     /// Not a JSON object without duplicate names.
     #[error("the body is not a JSON object without duplicate names")]
     NotJson,
@@ -163,7 +164,7 @@ pub enum Unreadable {
     PersonId,
 }
 
-impl Unreadable {
+impl EventParseError {
     /// A stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {

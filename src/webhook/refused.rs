@@ -6,7 +6,7 @@
 /// again, and whoever else it was learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum SignatureError {
     /// The body is longer than the verifier takes.
     #[error("the body is too large")]
     TooLarge,
@@ -31,10 +31,10 @@ pub enum Refused {
     TooOld,
     /// The signed moment is yet to come.
     #[error("the delivery was signed in the future")]
-    FromTheFuture,
+    InFuture,
 }
 
-impl Refused {
+impl SignatureError {
     /// A stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Refused {
             Self::UnreadableSignedPart => "unreadable_signed_part",
             Self::Mismatch => "mismatch",
             Self::TooOld => "too_old",
-            Self::FromTheFuture => "from_the_future",
+            Self::InFuture => "in_future",
         }
     }
 }

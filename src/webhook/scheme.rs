@@ -11,7 +11,7 @@ use crate::wire::webhook;
 #[non_exhaustive]
 pub enum SignatureScheme {
     /// The body alone is signed. No moment is, so the age of a delivery is judged by the event's
-    /// own time, with [`AgeLimit`](super::AgeLimit).
+    /// own time, with [`TimestampTolerance`](super::TimestampTolerance).
     Body(BodyScheme),
     /// `t=1700000000,v1=<hex>` in one header, over `<t>.<body>`, as Stripe does. The moment is
     /// signed, and held against the verifier's clock.

@@ -2,35 +2,35 @@
 
 use std::time::Duration;
 
-use super::age::AgeLimit;
+use super::age::TimestampTolerance;
 
 /// How old an event may be, how long its handler may take, and how long it is remembered. The four
 /// fit each other, or it cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryTiming {
-    age: AgeLimit,
+pub struct DeliveryPolicy {
+    age: TimestampTolerance,
     deadline: Duration,
     lease: Duration,
     retention: Duration,
 }
 
-impl DeliveryTiming {
+impl DeliveryPolicy {
     /// A handler that is stopped after `deadline`, under a `lease` that is longer, and a
     /// `retention` through which no event that is done passes `age` again.
     ///
     /// # Errors
-    /// [`TimingError`] says which two do not fit.
+    /// [`DeliveryPolicyError`] says which two do not fit.
     pub fn new(
-        age: AgeLimit,
+        age: TimestampTolerance,
         deadline: Duration,
         lease: Duration,
         retention: Duration,
-    ) -> Result<Self, TimingError> {
+    ) -> Result<Self, DeliveryPolicyError> {
         if lease <= deadline {
-            return Err(TimingError::Lease);
+            return Err(DeliveryPolicyError::Lease);
         }
         if retention < age.span() {
-            return Err(TimingError::Retention);
+            return Err(DeliveryPolicyError::Retention);
         }
         Ok(Self {
             age,
@@ -41,7 +41,7 @@ impl DeliveryTiming {
     }
 
     /// How old an event may be.
-    pub fn age(&self) -> AgeLimit {
+    pub fn age(&self) -> TimestampTolerance {
         self.age
     }
 
@@ -61,11 +61,11 @@ impl DeliveryTiming {
     }
 }
 
-/// 96 h and 5 min, as [`AgeLimit`] has it; 10 s for the handler, 60 s of lease, 97 h of memory.
-impl Default for DeliveryTiming {
+/// 96 h and 5 min, as [`TimestampTolerance`] has it; 10 s for the handler, 60 s of lease, 97 h of memory.
+impl Default for DeliveryPolicy {
     fn default() -> Self {
         Self {
-            age: AgeLimit::default(),
+            age: TimestampTolerance::default(),
             deadline: Duration::from_secs(10),
             lease: Duration::from_secs(60),
             retention: Duration::from_secs(97 * 3600),
@@ -76,7 +76,7 @@ impl Default for DeliveryTiming {
 /// Two times do not fit each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum TimingError {
+pub enum DeliveryPolicyError {
     /// The lease would end while the handler still works, and another would begin.
     #[error("the lease must be longer than the handler's deadline")]
     Lease,
@@ -89,23 +89,23 @@ pub enum TimingError {
 mod tests {
     use std::time::Duration;
 
-    use super::{DeliveryTiming, TimingError};
-    use crate::webhook::age::AgeLimit;
+    use super::{DeliveryPolicy, DeliveryPolicyError};
+    use crate::webhook::age::TimestampTolerance;
 
     #[test]
     fn times_that_do_not_fit_cannot_be_built() {
         // case 130
-        let age = AgeLimit::new(Duration::from_secs(100), Duration::from_secs(5));
+        let age = TimestampTolerance::new(Duration::from_secs(100), Duration::from_secs(5));
         let build = |deadline, lease, retention| {
             let [deadline, lease, retention] =
                 [deadline, lease, retention].map(Duration::from_secs);
-            DeliveryTiming::new(age, deadline, lease, retention).map(drop)
+            DeliveryPolicy::new(age, deadline, lease, retention).map(drop)
         };
         assert_eq!(build(10, 11, 105), Ok(()));
-        assert_eq!(build(10, 10, 105), Err(TimingError::Lease));
-        assert_eq!(build(10, 11, 104), Err(TimingError::Retention));
-        let d = DeliveryTiming::default();
-        let same = DeliveryTiming::new(d.age(), d.deadline(), d.lease(), d.retention());
+        assert_eq!(build(10, 10, 105), Err(DeliveryPolicyError::Lease));
+        assert_eq!(build(10, 11, 104), Err(DeliveryPolicyError::Retention));
+        let d = DeliveryPolicy::default();
+        let same = DeliveryPolicy::new(d.age(), d.deadline(), d.lease(), d.retention());
         assert_eq!(same, Ok(d));
     }
 }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::Timestamp;
 
 /// A delivery whose signature was good: the very bytes that came, not yet parsed. Only a
-/// [`WebhookVerifier`](super::WebhookVerifier) makes one, or [`QueuedDelivery::trust`].
+/// [`WebhookVerifier`](super::WebhookVerifier) makes one, or [`QueuedDelivery::into_verified_unchecked`].
 ///
 /// Debug shows nothing of the body.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Verified(QueuedDelivery);
+pub struct VerifiedPayload(QueuedDelivery);
 
-impl Verified {
+impl VerifiedPayload {
     pub(super) fn new(
         body: Bytes,
         secret_name: String,
@@ -51,15 +51,15 @@ impl Verified {
         self.0.signed_at
     }
 
-    /// To be put aside and [trusted](QueuedDelivery::trust) later.
+    /// To be put aside and [trusted](QueuedDelivery::into_verified_unchecked) later.
     pub fn into_queued(self) -> QueuedDelivery {
         self.0
     }
 }
 
-impl Debug for Verified {
+impl Debug for VerifiedPayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.show("Verified", f)
+        self.0.show("VerifiedPayload", f)
     }
 }
 
@@ -79,8 +79,8 @@ pub struct QueuedDelivery {
 impl QueuedDelivery {
     /// Takes it for verified. That is right for what comes from a queue into which nobody but the
     /// app writes, and for nothing else: no signature is looked at any more.
-    pub fn trust(self) -> Verified {
-        Verified(self)
+    pub fn into_verified_unchecked(self) -> VerifiedPayload {
+        VerifiedPayload(self)
     }
 
     fn show(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    age::{AgeLimit, Untimely},
+    age::{TimestampError, TimestampTolerance},
     diagnosis::Diagnosis,
     keys::{Keys, NamedKey, SecretProblem},
     mac::MacKey,
     presented,
-    refused::Refused,
+    refused::SignatureError,
     scheme::SignatureScheme,
-    verified::Verified,
+    verified::VerifiedPayload,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -34,14 +34,15 @@ pub const MAX_SECRETS: usize = MAX_WEBHOOK_SECRETS;
 pub const MIN_SECRET_BYTES: usize = MIN_WEBHOOK_SECRET_BYTES;
 
 /// How far a signed moment of a delivery may be from now, before and after.
-const TOLERANCE: AgeLimit = AgeLimit::new(Duration::from_secs(300), Duration::from_secs(300));
+const TOLERANCE: TimestampTolerance =
+    TimestampTolerance::new(Duration::from_secs(300), Duration::from_secs(300));
 
 /// Says of bytes and headers whether KYCPort sent them (K60, K61).
 ///
 /// ```
 /// use bytes::Bytes;
 /// use http::HeaderMap;
-/// use kycport::{Secret, webhook::{Refused, WebhookVerifier, sign_test_delivery}};
+/// use kycport::{Secret, webhook::{SignatureError, WebhookVerifier, sign_test_delivery}};
 ///
 /// let secret = Secret::new("a secret of sixteen bytes or more");
 /// let verifier = WebhookVerifier::builder().secret("2026-01", secret.clone()).build()?;
@@ -53,7 +54,7 @@ const TOLERANCE: AgeLimit = AgeLimit::new(Duration::from_secs(300), Duration::fr
 /// assert_eq!(verified.secret_name(), "2026-01");
 ///
 /// let changed = Bytes::from_static(br#"{"id":"evt_2"}"#);
-/// assert_eq!(verifier.verify(&headers, changed), Err(Refused::Mismatch));
+/// assert_eq!(verifier.verify(&headers, changed), Err(SignatureError::Mismatch));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -64,7 +65,7 @@ pub struct WebhookVerifier {
     scheme: SignatureScheme,
     keys: Keys,
     max_body: usize,
-    tolerance: AgeLimit,
+    tolerance: TimestampTolerance,
     clock: Arc<dyn Clock>,
 }
 
@@ -84,10 +85,14 @@ impl WebhookVerifier {
     /// Judges the very bytes that came, before anything decodes or parses them. Asks nobody.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn verify(&self, headers: &HeaderMap, body: Bytes) -> Result<Verified, Refused> {
+    /// [`SignatureError`].
+    pub fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<VerifiedPayload, SignatureError> {
         if body.len() > self.max_body {
-            return Err(Refused::TooLarge);
+            return Err(SignatureError::TooLarge);
         }
         let presented = presented::read(&self.scheme, headers)?;
         let signed = presented.signed(&body);
@@ -98,16 +103,16 @@ impl WebhookVerifier {
             let tag = named.key.sign(&signed);
             presented.tags.iter().any(|presented| presented.is(&tag))
         });
-        let matched = matched.ok_or(Refused::Mismatch)?;
+        let matched = matched.ok_or(SignatureError::Mismatch)?;
         if let Some(at) = presented.at {
             let timely = self.tolerance.check(at, now);
             timely.map_err(|untimely| match untimely {
-                Untimely::TooOld => Refused::TooOld,
-                Untimely::FromTheFuture => Refused::FromTheFuture,
+                TimestampError::TooOld => SignatureError::TooOld,
+                TimestampError::InFuture => SignatureError::InFuture,
             })?;
         }
         self.keys.verified_by(matched, now);
-        Ok(Verified::new(
+        Ok(VerifiedPayload::new(
             body,
             matched.name.clone(),
             presented.id,
@@ -118,12 +123,12 @@ impl WebhookVerifier {
     /// Judges the headers alone, before a body is read: whether there is a signature at all.
     ///
     /// # Errors
-    /// [`Refused`], and never for what depends on the body.
-    pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    /// [`SignatureError`], and never for what depends on the body.
+    pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
         presented::read(&self.scheme, headers).map(drop)
     }
 
-    /// Looks for the reason of a [`Refused::Mismatch`], for the log of whoever sets webhooks up. It
+    /// Looks for the reason of a [`SignatureError::Mismatch`], for the log of whoever sets webhooks up. It
     /// never makes a delivery good.
     ///
     /// It hashes the body a dozen times for each secret, and whoever knows the address can bring it
@@ -167,13 +172,13 @@ pub struct WebhookVerifierBuilder {
     secrets: Vec<(String, Secret)>,
     live: Option<Arc<WebhookSecrets>>,
     max_body: usize,
-    tolerance: AgeLimit,
+    tolerance: TimestampTolerance,
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl WebhookVerifierBuilder {
     /// A secret that KYCPort may sign with. While one replaces another both are given, the new one
-    /// first; `name` is what logs and [`Verified::secret_name`] say of it.
+    /// first; `name` is what logs and [`VerifiedPayload::secret_name`] say of it.
     pub fn secret(mut self, name: impl Into<String>, secret: Secret) -> Self {
         self.secrets.push((name.into(), secret));
         self
@@ -200,7 +205,7 @@ impl WebhookVerifierBuilder {
     /// How far a signed moment may be from now, where the scheme signs one; 5 min before and after
     /// if nothing is said.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = AgeLimit::new(tolerance, tolerance);
+        self.tolerance = TimestampTolerance::new(tolerance, tolerance);
         self
     }
 

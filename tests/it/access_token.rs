@@ -4,8 +4,8 @@ use kycport::{
     Timestamp,
     oidc::{
         AccessTokenClaims, AccessTokenProfile,
-        ClaimProblem::{Mismatch, Missing, Mistyped},
-        ExpectedAccessToken, TokenKind, TokenRefusal as R, verify_access_token,
+        ClaimError::{Mismatch, Missing, Mistyped},
+        ExpectedAccessToken, TokenKind, TokenValidationError as R, verify_access_token,
     },
 };
 use serde_json::{Value, json};

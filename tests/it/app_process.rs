@@ -174,7 +174,9 @@ fn app() -> Router {
     }
     if let Ok(seconds) = std::env::var("APP_SESSION_LIFETIME") {
         let lifetime = Duration::from_secs(seconds.parse().unwrap());
-        config = config.session_limits(lifetime, lifetime);
+        config = config
+            .session_idle_timeout(lifetime)
+            .session_lifetime(lifetime);
     }
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     let webhooks = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
@@ -187,7 +189,7 @@ fn app() -> Router {
         .route("/sensitive", get(subject).route_layer(tier.fresh()))
         .merge(kycport.router())
         .layer(kycport.session_layer())
-        .route("/people/{subject}/end", post(end_all))
+        .route("/people/{subject}/end", post(revoke_all))
         .with_state(kycport.sessions())
         .route_service("/webhooks/kycport", webhooks.build().unwrap());
     let advance = async move |Path(seconds): Path<u64>| clock.advance(Duration::from_secs(seconds));
@@ -203,10 +205,10 @@ fn records(store: &MemoryStore) -> usize {
 }
 
 /// Ends all sessions of a person, as a page for support does.
-async fn end_all(
+async fn revoke_all(
     State(sessions): State<Sessions>,
     Path(subject): Path<String>,
 ) -> Result<StatusCode, StoreError> {
-    sessions.end_all(&subject).await?;
+    sessions.revoke_all(&subject).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -129,8 +129,11 @@ impl Stage {
                 .engine
                 .configure_over(config, self.store.clone())
                 .webhook_secret(SECRET)
-                .retries(1, Duration::from_millis(1), Duration::from_secs(5))
-                .session_limits(30 * 24 * 60 * MINUTE, 30 * 24 * 60 * MINUTE)
+                .max_attempts(1)
+                .retry_pause(Duration::from_millis(1))
+                .retry_deadline(Duration::from_secs(5))
+                .session_idle_timeout(30 * 24 * 60 * MINUTE)
+                .session_lifetime(30 * 24 * 60 * MINUTE)
                 .clock(clock.clone());
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
             let receiver = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
@@ -302,7 +305,7 @@ pub(crate) fn rejected() -> (u16, String) {
 
 /// What a script is answered if the verification cannot be known.
 pub(crate) fn not_known() -> (u16, String) {
-    (503, "not_known".to_owned())
+    (503, "unknown".to_owned())
 }
 
 /// The status of the verification in the only record, which must not be sealed.

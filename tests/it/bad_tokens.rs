@@ -7,8 +7,8 @@ use kycport::{
     KycTier, TransportError,
     mock::{Endpoint, MockIssuer, Tamper},
     oidc::{
-        AccessTokenProfile, AlgorithmNames, ClaimProblem, ExchangeError, LoginRequest, SignInError,
-        TierDemand, TokenKind, TokenPart, TokenRefusal,
+        AccessTokenProfile, AcrRequirement, AlgorithmNames, ClaimError, ExchangeError, LoginError,
+        LoginRequest, TokenKind, TokenPart, TokenValidationError,
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
     support::stage,
 };
 
-use ClaimProblem::{Future, Insufficient, Mismatch, Missing, Mistyped, Past};
+use ClaimError::{Future, Insufficient, Mismatch, Missing, Mistyped, Past};
 
 /// What an answer with one bent token comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,15 +25,15 @@ enum Verdict {
     /// The person is signed in.
     Fine,
     /// The token is refused.
-    Refused(TokenRefusal),
+    Rejected(TokenValidationError),
     /// The whole answer is too large to read.
     TooLarge,
 }
 
-use Verdict::{Fine, Refused, TooLarge};
+use Verdict::{Fine, Rejected, TooLarge};
 
-fn claim(name: &'static str, problem: ClaimProblem) -> Verdict {
-    Refused(TokenRefusal::Claim { name, problem })
+fn claim(name: &'static str, problem: ClaimError) -> Verdict {
+    Rejected(TokenValidationError::Claim { name, problem })
 }
 
 /// What both tokens are judged by (cases 56 to 80); `None` where they differ.
@@ -43,7 +43,7 @@ fn claim(name: &'static str, problem: ClaimProblem) -> Verdict {
 )]
 fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
     use Tamper as T;
-    let payload = || Refused(TokenRefusal::NotJson(TokenPart::Payload));
+    let payload = || Rejected(TokenValidationError::NotJson(TokenPart::Payload));
     Some(match tamper {
         // cases 57, 58, 59, 22
         T::AlgNone
@@ -53,7 +53,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::Hs256WithPublicKey
         | T::AlgRs256
         | T::AlgEs256
-        | T::AlgEd25519Name => Refused(TokenRefusal::Algorithm),
+        | T::AlgEd25519Name => Rejected(TokenValidationError::Algorithm),
         // cases 56, 60, 80
         T::BadSignature
         | T::EmptySignature
@@ -64,19 +64,21 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::ForeignKey
         | T::ForeignKeyEmbeddedJwk
         | T::ForeignKeyJku
-        | T::ForeignKeyX5u => Refused(TokenRefusal::Signature),
+        | T::ForeignKeyX5u => Rejected(TokenValidationError::Signature),
         // cases 10, 61
-        T::UnknownKid | T::KidPath | T::KidSql | T::KidNumber => Refused(TokenRefusal::UnknownKey),
-        T::KidLong | T::Large => Refused(TokenRefusal::TooLong),
+        T::UnknownKid | T::KidPath | T::KidSql | T::KidNumber => {
+            Rejected(TokenValidationError::UnknownKey)
+        }
+        T::KidLong | T::Large => Rejected(TokenValidationError::TooLong),
         // case 16: there is one key
         T::NoKid => Fine,
         // cases 62, 79
         T::CritHeader | T::CritEmpty | T::B64False | T::NestedCty | T::Zip => {
-            Refused(TokenRefusal::Extension)
+            Rejected(TokenValidationError::Extension)
         }
-        T::Jwe | T::FiveParts => Refused(TokenRefusal::Encrypted),
+        T::Jwe | T::FiveParts => Rejected(TokenValidationError::Encrypted),
         // case 63
-        T::TypLogout => Refused(TokenRefusal::Type(kind)),
+        T::TypLogout => Rejected(TokenValidationError::Type(kind)),
         // cases 64, 65
         T::WrongIssuer | T::IssuerSlash | T::IssuerCase | T::IssuerPrefix => claim("iss", Mismatch),
         T::IssuerArray | T::IssuerNumber => claim("iss", Mistyped),
@@ -105,7 +107,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         T::MissingSub => claim("sub", Missing),
         T::EmptySub | T::NumberSub | T::LongSub => claim("sub", Mistyped),
         // case 76
-        T::DuplicateHeader => Refused(TokenRefusal::NotJson(TokenPart::Header)),
+        T::DuplicateHeader => Rejected(TokenValidationError::NotJson(TokenPart::Header)),
         T::DuplicateClaim
         | T::ClaimsNotObject
         | T::BadUtf8
@@ -119,7 +121,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::Padded
         | T::TrailingSpace
         | T::LineBreak
-        | T::SpareBits => Refused(TokenRefusal::NotCompact),
+        | T::SpareBits => Rejected(TokenValidationError::NotCompact),
         T::ManyDots | T::Huge => TooLarge,
         T::UnknownClaim => Fine,
         _ => return None,
@@ -133,7 +135,9 @@ fn id_token(tamper: Tamper) -> Verdict {
         return verdict;
     }
     match tamper {
-        T::TypAtJwt | T::TypApplicationAtJwt => Refused(TokenRefusal::Type(TokenKind::IdToken)),
+        T::TypAtJwt | T::TypApplicationAtJwt => {
+            Rejected(TokenValidationError::Type(TokenKind::IdToken))
+        }
         T::AncientIat => claim("iat", Past),
         // case 72
         T::WrongNonce => claim("nonce", Mismatch),
@@ -175,7 +179,7 @@ fn access_token(tamper: Tamper) -> Verdict {
     }
     match tamper {
         // case 84
-        T::TypJwt | T::TypAbsent => Refused(TokenRefusal::Type(TokenKind::AccessToken)),
+        T::TypJwt | T::TypAbsent => Rejected(TokenValidationError::Type(TokenKind::AccessToken)),
         T::TypAtJwt | T::TypApplicationAtJwt | T::MissingClientId | T::MissingJti => Fine,
         T::ForeignClientId => claim("client_id", Mismatch),
         // case 85
@@ -214,13 +218,13 @@ fn let_budget_recover(kyc: &MockIssuer, tamper: Tamper) {
 
 /// What a bent `sub` does besides: the two tokens no longer speak of one person. That is judged
 /// last, so a token refused for itself is refused as that.
-fn typed(outcome: Result<(), SignInError>, kind: TokenKind) -> Verdict {
+fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
     match (outcome, kind) {
         (Ok(()), _) => Fine,
-        (Err(SignInError::IdToken(refusal)), TokenKind::IdToken)
-        | (Err(SignInError::AccessToken(refusal)), TokenKind::AccessToken) => Refused(refusal),
+        (Err(LoginError::IdToken(refusal)), TokenKind::IdToken)
+        | (Err(LoginError::AccessToken(refusal)), TokenKind::AccessToken) => Rejected(refusal),
         (
-            Err(SignInError::Exchange(ExchangeError::Transport(TransportError::TooLarge {
+            Err(LoginError::Exchange(ExchangeError::Transport(TransportError::TooLarge {
                 limit: 65_536,
             }))),
             _,
@@ -290,7 +294,7 @@ async fn nobody_is_signed_in_by_a_bent_token() {
             let told = (page.status(), me.status());
             match verdict {
                 Fine => assert_eq!(told, (200, 200), "{kind} {tamper:?}"),
-                Refused(_) => {
+                Rejected(_) => {
                     assert_eq!(told, (502, 401), "{kind} {tamper:?}");
                     assert!(page.body().contains("could not be verified"), "{tamper:?}");
                     assert_eq!(page.url().path(), "/auth/callback");
@@ -404,8 +408,8 @@ async fn what_was_asked_for_is_demanded() {
     let app = relying_party(&kyc);
     let fresh = LoginRequest::new().max_age(Duration::from_secs(300));
     let tier = |tier, demand| LoginRequest::new().tier(tier, demand);
-    let required = tier(KycTier::T2, TierDemand::Required);
-    let requested = tier(KycTier::T2, TierDemand::Requested);
+    let required = tier(KycTier::T2, AcrRequirement::Essential);
+    let requested = tier(KycTier::T2, AcrRequirement::Voluntary);
     for (tamper, request, expected) in [
         (Tamper::StaleAuthTime, &fresh, claim("auth_time", Past)),
         (Tamper::MissingAuthTime, &fresh, claim("auth_time", Missing)),
@@ -461,7 +465,7 @@ async fn tokens_of_two_persons_are_nobodys() {
         })
         .always();
     let error = sign_in(&kyc, &direct, &ada).await.unwrap_err();
-    assert_eq!(error, SignInError::SubjectMismatch);
+    assert_eq!(error, LoginError::SubjectMismatch);
     let browser = kyc.browser();
     let page = browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     page.assert_status(502);
@@ -488,13 +492,16 @@ async fn a_token_in_the_place_of_the_other_is_refused() {
     );
     let id_token = kyc.mint().id_token(&ada, kyc.client(), "n").sign();
     let refused = app.oidc().verify_access_token(&id_token).await.unwrap_err();
-    assert_eq!(refused, TokenRefusal::Type(TokenKind::AccessToken).into());
+    assert_eq!(
+        refused,
+        TokenValidationError::Type(TokenKind::AccessToken).into()
+    );
     let _fault = kyc
         .edit_token_response(|answer| answer["id_token"] = answer["access_token"].clone())
         .once();
     let error = sign_in(&kyc, &app, &ada).await.unwrap_err();
     assert_eq!(
         typed(Err(error), TokenKind::IdToken),
-        Refused(TokenRefusal::Type(TokenKind::IdToken))
+        Rejected(TokenValidationError::Type(TokenKind::IdToken))
     );
 }

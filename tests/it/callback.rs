@@ -328,7 +328,7 @@ async fn a_code_that_kycport_rejected_is_remembered_for_a_minute() {
         })
         .collect();
     let callback = with(&callback, &pairs);
-    let refused = (502, "issuer_refused".to_owned());
+    let refused = (502, "issuer_rejected".to_owned());
     let attacker = || browser.clone();
     assert_eq!(code_of(&attacker(), &callback).await, refused);
     let again = code_of(&attacker(), &callback).await;
@@ -418,10 +418,10 @@ async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
     for (error, status, code) in [
         ("access_denied", 403, "declined"),
         ("temporarily_unavailable", 503, "issuer_unavailable"),
-        ("server_error", 502, "issuer_refused"),
-        ("login_required", 502, "issuer_refused"),
-        ("<script>alert(1)</script>", 502, "issuer_refused"),
-        ("\" onload=alert(1) x=\"", 502, "issuer_refused"),
+        ("server_error", 502, "issuer_rejected"),
+        ("login_required", 502, "issuer_rejected"),
+        ("<script>alert(1)</script>", 502, "issuer_rejected"),
+        ("\" onload=alert(1) x=\"", 502, "issuer_rejected"),
     ] {
         for fetched in [false, true] {
             let (browser, genuine) = started(&stage).await;
@@ -511,7 +511,11 @@ async fn an_answer_of_another_issuer_is_not_redeemed() {
 
             let found = code_of(&browser, &with(&genuine, &pairs)).await;
 
-            assert_eq!(found, (502, "issuer_not_believed".to_owned()), "{iss:?}");
+            assert_eq!(
+                found,
+                (502, "invalid_issuer_response".to_owned()),
+                "{iss:?}"
+            );
             assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), None);
         }
     }
@@ -527,7 +531,7 @@ async fn an_issuer_that_promises_its_name_and_does_not_give_it_is_not_believed()
     assert!(!callback.query().unwrap().contains("iss="));
     assert_eq!(
         code_of(&browser, &callback).await,
-        (502, "issuer_not_believed".to_owned())
+        (502, "invalid_issuer_response".to_owned())
     );
     stage.kyc.requests(Endpoint::Token).assert_count(0);
 }

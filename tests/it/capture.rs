@@ -436,7 +436,7 @@ async fn kycports_no_reaches_a_browser_that_is_still_sending() {
     let (status, told) = stage.send(large()).await;
     assert_eq!(
         (status, told["code"].as_str()),
-        (502, Some("kycport_refused"))
+        (502, Some("kycport_rejected"))
     );
     let limit = 20 << 20;
     let set = |switches: &mut kycport::mock::Switches| switches.max_upload_file_bytes = limit;

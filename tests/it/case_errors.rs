@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kycport::{
     Config, KycTier, RelyingParty, TransportError,
-    cases::{CaptureFile, CaseError, CaseStatus, Unanswered, Upload, Waited},
+    cases::{CaptureFile, CaseError, CaseStatus, OutcomeUnknownCause, Upload, WaitOutcome},
     mock::{Endpoint, MockIssuer, Person, samples},
 };
 
@@ -30,7 +30,9 @@ fn client(kyc: &MockIssuer) -> RelyingParty {
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)
-        .retries(3, ms(1), Duration::from_secs(20));
+        .max_attempts(3)
+        .retry_pause(ms(1))
+        .retry_deadline(Duration::from_secs(20));
     RelyingParty::new(config.build().unwrap()).unwrap()
 }
 
@@ -67,7 +69,7 @@ async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
                 .answer(status, "application/json", echo)
                 .always();
             let error = fail(&party, endpoint, &ada, &case).await;
-            let CaseError::Refused {
+            let CaseError::Rejected {
                 status: said,
                 code: Some(code),
                 ..
@@ -127,7 +129,7 @@ async fn overloaded_and_come_later_is_no_word_on_whether_it_was_done() {
         let fault = kyc.on(deed).after().fail(503);
         let _fault = fault.add_header("retry-after", "1").always();
         let error = fail(&client(&kyc), deed, &ada, &case).await;
-        let unknown = Unanswered::Status { status: 503 };
+        let unknown = OutcomeUnknownCause::Status { status: 503 };
         assert_eq!(error, CaseError::OutcomeUnknown(unknown), "{deed}");
         kyc.requests(deed).assert_count(1);
     }
@@ -162,7 +164,7 @@ async fn a_case_opened_with_a_key_may_have_been_whenever_no_answer_says_so() {
     let key = "0123456789abcdef0123456789abcdef";
     let open = || party.cases().open_once(ada.id(), &KycTier::T2, key);
     let fault = kyc.on(Endpoint::OpenCase).after().fail(502).always();
-    let unknown = Unanswered::Status { status: 502 };
+    let unknown = OutcomeUnknownCause::Status { status: 502 };
     assert_eq!(
         open().await.unwrap_err(),
         CaseError::OutcomeUnknown(unknown)
@@ -173,7 +175,7 @@ async fn a_case_opened_with_a_key_may_have_been_whenever_no_answer_says_so() {
         .after()
         .drop_connection()
         .always();
-    let unknown = Unanswered::Transport(TransportError::Broken);
+    let unknown = OutcomeUnknownCause::Transport(TransportError::Broken);
     assert_eq!(
         open().await.unwrap_err(),
         CaseError::OutcomeUnknown(unknown)
@@ -213,8 +215,11 @@ async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)
-        .retries(1, ms(1), Duration::from_secs(20))
-        .case_polling(ms(1), ms(5));
+        .max_attempts(1)
+        .retry_pause(ms(1))
+        .retry_deadline(Duration::from_secs(20))
+        .case_poll_interval(ms(1))
+        .max_case_poll_interval(ms(5));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let deciding = serde_json::json!({
         "id": case, "person_id": ada.id(), "level": "t2", "status": "deciding",
@@ -227,7 +232,7 @@ async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
     let waited = party.cases().wait_until_decided(&case, ms(1500)).await;
     seen.assert_hit();
     fault.assert_hit();
-    let Waited::StillPending(seen) = waited.unwrap() else {
+    let WaitOutcome::StillPending(seen) = waited.unwrap() else {
         panic!("nobody decided");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);

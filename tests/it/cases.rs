@@ -14,8 +14,8 @@ use futures_util::{StreamExt as _, stream};
 use kycport::{
     KycStatus, KycTier, RelyingParty, TransportError,
     cases::{
-        Applicant, CaptureFile, Case, CaseError, CaseStatus, LivenessMode, Outcome, RiskLevel,
-        Unanswered, Upload, UploadError, Waited,
+        Applicant, CaptureFile, Case, CaseError, CaseStatus, LivenessMode, Outcome,
+        OutcomeUnknownCause, RiskLevel, Upload, UploadError, WaitOutcome,
     },
     mock::{Endpoint, Fault, MockIssuer, On, Person, samples},
 };
@@ -39,8 +39,11 @@ fn client(kyc: &MockIssuer) -> RelyingParty {
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)
-        .retries(3, ms(1), Duration::from_secs(20))
-        .case_polling(ms(1), ms(5));
+        .max_attempts(3)
+        .retry_pause(ms(1))
+        .retry_deadline(Duration::from_secs(20))
+        .case_poll_interval(ms(1))
+        .max_case_poll_interval(ms(5));
     RelyingParty::new(config.build().unwrap()).unwrap()
 }
 
@@ -62,7 +65,7 @@ async fn ready(party: &RelyingParty, person: &Person) -> Case {
 
 fn code(error: &CaseError) -> (u16, &str) {
     match error {
-        CaseError::Refused {
+        CaseError::Rejected {
             status,
             code: Some(code),
             ..
@@ -271,31 +274,31 @@ async fn what_does_something_is_sent_once_and_never_blindly_again() {
     let table: [(Break, CaseError); 8] = [
         (
             |on| on.drop_connection().always(),
-            CaseError::OutcomeUnknown(Unanswered::Transport(TransportError::Broken)),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Transport(TransportError::Broken)),
         ),
         (
             |on| on.after().drop_connection().always(),
-            CaseError::OutcomeUnknown(Unanswered::Transport(TransportError::Broken)),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Transport(TransportError::Broken)),
         ),
         (
             |on| on.fail(502).always(),
-            CaseError::OutcomeUnknown(Unanswered::Status { status: 502 }),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Status { status: 502 }),
         ),
         (
             |on| on.after().fail(503).always(),
-            CaseError::OutcomeUnknown(Unanswered::Status { status: 503 }),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Status { status: 503 }),
         ),
         (
             |on| on.answer(200, "text/html", "<p>").always(),
-            CaseError::OutcomeUnknown(Unanswered::Unreadable),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
         ),
         (
             |on| on.answer(201, "application/json", "[]").always(),
-            CaseError::OutcomeUnknown(Unanswered::Unreadable),
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
         ),
         (
             |on| on.redirect(307, "/elsewhere").always(),
-            CaseError::OutcomeUnknown(Unanswered::Transport(TransportError::Redirect {
+            CaseError::OutcomeUnknown(OutcomeUnknownCause::Transport(TransportError::Redirect {
                 status: 307,
             })),
         ),
@@ -417,7 +420,7 @@ async fn a_slow_reader_is_waited_for_up_to_the_deadline() {
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let gate = kyc.on(Endpoint::UploadCase).hold_after(1);
     let error = party.cases().upload(&case.id, large()).await.unwrap_err();
-    let timeout = Unanswered::Transport(TransportError::Timeout);
+    let timeout = OutcomeUnknownCause::Transport(TransportError::Timeout);
     assert_eq!(error, CaseError::OutcomeUnknown(timeout));
     drop(gate);
     let patient = client(&kyc);
@@ -459,7 +462,7 @@ async fn what_does_not_fit_the_state_is_said_so() {
     assert_eq!(code(&error), (404, "case_not_found"));
     let bob = kyc.person("bob").create();
     let error = cases.get_of(bob.id(), &case.id).await.unwrap_err();
-    assert_eq!(error, CaseError::OtherCase);
+    assert_eq!(error, CaseError::CaseMismatch);
     let other = kyc.config_for(kyc.public_client(), REDIRECT);
     let other = RelyingParty::new(other.build().unwrap()).unwrap();
     let error = other.cases().get(&case.id).await.unwrap_err();
@@ -479,12 +482,12 @@ async fn an_answer_about_another_case_is_not_taken() {
         .always();
     assert_eq!(
         party.cases().get(&case.id).await.unwrap_err(),
-        CaseError::OtherCase
+        CaseError::CaseMismatch
     );
     // And so nothing is decided.
     assert_eq!(
         party.cases().decide(&case.id).await.unwrap_err(),
-        CaseError::OtherCase
+        CaseError::CaseMismatch
     );
     kyc.requests(Endpoint::DecideCase).assert_count(0);
     drop(fault);
@@ -497,7 +500,7 @@ async fn an_answer_about_another_case_is_not_taken() {
         .open(ada.id(), &KycTier::T2)
         .await
         .unwrap_err();
-    assert_eq!(error, CaseError::OtherCase);
+    assert_eq!(error, CaseError::CaseMismatch);
 }
 
 #[tokio::test]
@@ -575,7 +578,7 @@ async fn a_decision_is_waited_for_and_can_be_given_up() {
     let waited = cases
         .wait_until_decided(&case.id, Duration::from_millis(50))
         .await;
-    let Waited::StillPending(seen) = waited.unwrap() else {
+    let WaitOutcome::StillPending(seen) = waited.unwrap() else {
         panic!("nobody decided");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);
@@ -584,7 +587,7 @@ async fn a_decision_is_waited_for_and_can_be_given_up() {
     let (waited, ()) = tokio::join!(cases.wait_until_decided(&case.id, patience), async {
         kyc.cases().review(&case.id, &Outcome::Approved).unwrap();
     });
-    let Waited::Decided(_, decision) = waited.unwrap() else {
+    let WaitOutcome::Decided(_, decision) = waited.unwrap() else {
         panic!("it is decided");
     };
     assert!(decision.is_approved());
@@ -600,7 +603,10 @@ async fn a_decision_is_waited_for_and_can_be_given_up() {
 async fn whoever_waits_looks_at_once_when_told() {
     let (kyc, _, ada) = mock().await;
     let hour = Duration::from_secs(3600);
-    let config = kyc.config(REDIRECT).case_polling(hour, hour);
+    let config = kyc
+        .config(REDIRECT)
+        .case_poll_interval(hour)
+        .max_case_poll_interval(hour);
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let case = ready(&party, &ada).await;
     kyc.cases().next_outcome(Outcome::Review);
@@ -610,12 +616,14 @@ async fn whoever_waits_looks_at_once_when_told() {
     let (waited, ()) = tokio::join!(waiting, async {
         // It looks, and sees nothing yet; what is said from here on is not lost on it.
         gate.wait_for(1).await;
-        party.cases().look_again("another");
-        party.cases().look_again(&case.id);
+        party.cases().poll_now("another");
+        party.cases().poll_now(&case.id);
         gate.release();
         kyc.cases().review(&case.id, &Outcome::Rejected).unwrap();
     });
-    assert!(matches!(waited.unwrap(), Waited::Decided(_, it) if it.outcome == Outcome::Rejected));
+    assert!(
+        matches!(waited.unwrap(), WaitOutcome::Decided(_, it) if it.outcome == Outcome::Rejected)
+    );
 }
 
 #[tokio::test]

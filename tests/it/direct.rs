@@ -5,7 +5,7 @@ use std::time::Duration;
 use kycport::{
     ConfigBuilder, RelyingParty,
     mock::{MockIssuer, Person},
-    oidc::{CallbackParams, LoginRequest, SignIn, SignInError, Transaction},
+    oidc::{Authenticated, CallbackParams, LoginError, LoginRequest, PendingAuthorization},
 };
 use url::Url;
 
@@ -27,7 +27,9 @@ pub(crate) fn relying_party_with(
 /// The same, which gives up after a moment.
 pub(crate) fn hasty(kyc: &MockIssuer) -> RelyingParty {
     let moment = Duration::from_millis(300);
-    relying_party_with(kyc, |config| config.timeouts(moment, moment))
+    relying_party_with(kyc, |config| {
+        config.connect_timeout(moment).request_timeout(moment)
+    })
 }
 
 /// A login as far as the callback.
@@ -36,7 +38,7 @@ pub(crate) async fn come_back(
     app: &RelyingParty,
     person: &Person,
     request: &LoginRequest,
-) -> (Transaction, CallbackParams) {
+) -> (PendingAuthorization, CallbackParams) {
     let (url, transaction) = app.oidc().begin(request).await.unwrap();
     let callback = kyc.browser().start_sign_in(url, person).await.unwrap();
     (transaction, params(&callback))
@@ -47,7 +49,7 @@ pub(crate) async fn sign_in(
     kyc: &MockIssuer,
     app: &RelyingParty,
     person: &Person,
-) -> Result<SignIn, SignInError> {
+) -> Result<Authenticated, LoginError> {
     sign_in_with(kyc, app, person, &LoginRequest::new()).await
 }
 
@@ -57,7 +59,7 @@ pub(crate) async fn sign_in_with(
     app: &RelyingParty,
     person: &Person,
     request: &LoginRequest,
-) -> Result<SignIn, SignInError> {
+) -> Result<Authenticated, LoginError> {
     let (transaction, params) = come_back(kyc, app, person, request).await;
     app.oidc().finish(transaction, params).await
 }

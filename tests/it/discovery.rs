@@ -393,7 +393,13 @@ async fn a_body_is_read_as_far_as_the_cap() {
         let body = good.body();
         format!("{body}{}", " ".repeat(size - body.len()))
     };
-    let patient = || relying_party_with(&kyc, |config| config.timeouts(seconds(60), seconds(3600)));
+    let patient = || {
+        relying_party_with(&kyc, |config| {
+            config
+                .connect_timeout(seconds(60))
+                .request_timeout(seconds(3600))
+        })
+    };
     let at = || kyc.on(Endpoint::Discovery);
     for (fault, expected) in [
         (at().endless_body(), too_large),
@@ -450,7 +456,8 @@ async fn one_deadline_covers_the_whole_answer() {
     let app = relying_party_with(&kyc, |config| {
         config
             .discovery_url(format!("http://{address}/"))
-            .timeouts(moment, moment)
+            .connect_timeout(moment)
+            .request_timeout(moment)
     });
     assert_eq!(begin(&app).await, timeout);
 }
@@ -533,7 +540,8 @@ async fn an_issuer_that_is_down_is_asked_ever_less_often() {
 async fn sessions_outlive_the_issuer_and_metadata_goes_stale_for_an_hour() {
     // case 8
     let day = seconds(24 * 3600);
-    let (kyc, app, ada) = stage_with(|config| config.session_limits(day, day)).await;
+    let (kyc, app, ada) =
+        stage_with(|config| config.session_idle_timeout(day).session_lifetime(day)).await;
     kyc.clock().freeze();
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();

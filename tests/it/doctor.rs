@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use kycport::{
     Clock as _, Config, ConfigBuilder, MemoryStore, RelyingParty,
-    doctor::{Report, Verdict},
+    doctor::{Report, Status},
     mock::{Endpoint, MockIssuer, Rule},
     secrets::Secrets,
     store::{Store as _, StoreError},
@@ -25,13 +25,16 @@ use crate::{
 const CALLBACK: &str = "http://127.0.0.1:9/auth/callback";
 
 async fn examined(config: ConfigBuilder) -> Report {
-    let config = config.retries(1, Duration::from_millis(1), Duration::from_secs(5));
+    let config = config
+        .max_attempts(1)
+        .retry_pause(Duration::from_millis(1))
+        .retry_deadline(Duration::from_secs(5));
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     kycport.doctor().await
 }
 
-fn verdict(report: &Report, name: &str) -> Verdict {
-    report.line(name).unwrap().verdict
+fn verdict(report: &Report, name: &str) -> Status {
+    report.check(name).unwrap().status
 }
 
 #[tokio::test]
@@ -39,30 +42,30 @@ async fn what_is_well_is_said_to_be() {
     let kyc = MockIssuer::start().await;
     let report = examined(kyc.config(CALLBACK)).await;
     let verdicts: Vec<_> = report
-        .lines()
+        .checks()
         .iter()
-        .map(|it| (it.name, it.verdict))
+        .map(|it| (it.name, it.status))
         .collect();
     assert_eq!(
         verdicts,
         [
             // The app is on this machine.
-            ("redirect URI", Verdict::Warn),
-            ("client", Verdict::NotChecked),
-            ("cookies", Verdict::Warn),
-            ("discovery", Verdict::Ok),
-            ("issuer", Verdict::Ok),
-            ("keys", Verdict::Ok),
-            ("clock", Verdict::Ok),
-            ("tenant key", Verdict::Ok),
-            ("webhook secret", Verdict::Ok),
+            ("redirect URI", Status::Warn),
+            ("client", Status::NotChecked),
+            ("cookies", Status::Warn),
+            ("discovery", Status::Ok),
+            ("issuer", Status::Ok),
+            ("keys", Status::Ok),
+            ("clock", Status::Ok),
+            ("tenant key", Status::Ok),
+            ("webhook secret", Status::Ok),
             // It is in memory.
-            ("store", Verdict::Warn),
+            ("store", Status::Warn),
         ],
         "{report}"
     );
     assert!(report.is_healthy());
-    assert_eq!(report.worst(), Verdict::Warn);
+    assert_eq!(report.worst(), Status::Warn);
     // It asked what it says, once, and about nobody.
     kyc.requests(Endpoint::Discovery).assert_count(1);
     kyc.requests(Endpoint::Jwks).assert_count(1);
@@ -81,13 +84,13 @@ fn date(kyc: &MockIssuer, seconds: i64) -> String {
 type Broken = (
     &'static str,
     fn(&MockIssuer) -> Rule,
-    &'static [(&'static str, Verdict)],
+    &'static [(&'static str, Status)],
 );
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn each_thing_that_is_broken_at_kycport_is_named() {
-    use Verdict::{Fail, NotChecked, Ok, Warn};
+    use Status::{Fail, NotChecked, Ok, Warn};
     let table: [Broken; 14] = [
         (
             "discovery down",
@@ -208,19 +211,19 @@ async fn each_thing_that_is_broken_at_kycport_is_named() {
 async fn a_kycport_that_is_away_is_told_from_a_key_that_is_wrong() {
     let kyc = MockIssuer::start().await;
     let report = examined(kyc.config(CALLBACK).tenant_api_key("canary-key")).await;
-    assert_eq!(verdict(&report, "tenant key"), Verdict::Fail);
-    assert!(report.line("tenant key").unwrap().found.contains("401"));
+    assert_eq!(verdict(&report, "tenant key"), Status::Fail);
+    assert!(report.check("tenant key").unwrap().found.contains("401"));
     assert!(!format!("{report}{report:?}").contains("canary"));
 
     kyc.stop().unwrap();
     let report = examined(kyc.config(CALLBACK)).await;
     for name in ["discovery", "tenant key"] {
-        assert_eq!(verdict(&report, name), Verdict::Fail);
-        let found = &report.line(name).unwrap().found;
+        assert_eq!(verdict(&report, name), Status::Fail);
+        let found = &report.check(name).unwrap().found;
         assert!(found.contains("no connection"), "{found}");
     }
     // What needs nobody is looked at all the same.
-    assert_eq!(verdict(&report, "store"), Verdict::Warn);
+    assert_eq!(verdict(&report, "store"), Status::Warn);
 }
 
 #[tokio::test]
@@ -235,10 +238,10 @@ async fn settings_are_looked_at() {
     let public = of("https://app.example.com/auth/callback");
     let report = examined(public).await;
     for (name, expected) in [
-        ("redirect URI", Verdict::Ok),
-        ("cookies", Verdict::Ok),
-        ("tenant key", Verdict::NotChecked),
-        ("webhook secret", Verdict::NotChecked),
+        ("redirect URI", Status::Ok),
+        ("cookies", Status::Ok),
+        ("tenant key", Status::NotChecked),
+        ("webhook secret", Status::NotChecked),
     ] {
         assert_eq!(verdict(&report, name), expected, "{report}");
     }
@@ -249,8 +252,8 @@ async fn settings_are_looked_at() {
         .client_secret("canary-secret")
         .webhook_secret("canary");
     let report = examined(rewritten).await;
-    assert_eq!(verdict(&report, "redirect URI"), Verdict::Warn);
-    assert_eq!(verdict(&report, "webhook secret"), Verdict::Fail);
+    assert_eq!(verdict(&report, "redirect URI"), Status::Warn);
+    assert_eq!(verdict(&report, "webhook secret"), Status::Fail);
     let text = format!("{report}{report:?}").replace("canary-client", "");
     assert!(!text.contains("canary"), "{text}");
     assert!(!report.is_healthy());
@@ -274,7 +277,7 @@ async fn secrets_are_looked_at_as_they_are_after_a_reload() {
         kycport.reload_secrets().await.unwrap();
         let report = kycport.doctor().await;
         for (name, said) in [("client", client), ("webhook secret", webhook)] {
-            let found = &report.line(name).unwrap().found;
+            let found = &report.check(name).unwrap().found;
             assert!(found.ends_with(said), "{said}: {found}");
         }
     };
@@ -318,10 +321,10 @@ async fn a_store_in_memory_is_right_for_one_instance() {
     let named = kyc.config(CALLBACK).store(MemoryStore::default());
     for config in [kyc.config(CALLBACK), named] {
         let report = examined(config).await;
-        let line = report.line("store").unwrap();
-        assert_eq!(line.verdict, Verdict::Warn, "{report}");
+        let line = report.check("store").unwrap();
+        assert_eq!(line.status, Status::Warn, "{report}");
         assert!(line.found.starts_with("memory: "), "{report}");
-        assert!(line.mend.unwrap().contains("KYCPORT_STORE"), "{report}");
+        assert!(line.remedy.unwrap().contains("KYCPORT_STORE"), "{report}");
         assert!(report.is_healthy());
     }
 }
@@ -332,9 +335,9 @@ async fn every_engine_is_checked() {
     for engine in Engine::all(&kyc).await {
         let store = engine.faulty_store();
         let expected = if store.properties().shared {
-            Verdict::Ok
+            Status::Ok
         } else {
-            Verdict::Warn
+            Status::Warn
         };
         let report = examined(engine.configure_over(kyc.config(CALLBACK), store.clone())).await;
         let name = engine.name();
@@ -367,10 +370,10 @@ async fn a_store_that_fails_is_named_with_its_remedy() {
         store.heal();
         store.fail_with(Op::Check, error);
         let report = kycport.doctor().await;
-        let line = report.line("store").unwrap();
-        assert_eq!(line.verdict, Verdict::Fail, "{report}");
+        let line = report.check("store").unwrap();
+        assert_eq!(line.status, Status::Fail, "{report}");
         assert_eq!(line.found, format!("memory: {error}"));
-        let remedy = line.mend.unwrap();
+        let remedy = line.remedy.unwrap();
         assert!(remedy.contains(word), "{error}: {remedy}");
         assert!(!report.is_healthy());
         remedies.push(remedy);
@@ -380,5 +383,5 @@ async fn a_store_that_fails_is_named_with_its_remedy() {
     // Each report is of its own moment.
     store.heal();
     let report = kycport.doctor().await;
-    assert_eq!(verdict(&report, "store"), Verdict::Warn, "{report}");
+    assert_eq!(verdict(&report, "store"), Status::Warn, "{report}");
 }

@@ -7,7 +7,7 @@ use kycport::{
     KycTier, RelyingParty, SignedIn,
     mock::{Browser, Endpoint, MockIssuer, MockIssuerBuilder, Page, Person},
     store::StoreError,
-    web::{Delivery, Ended, SessionId},
+    web::{Delivery, Revocation, SessionId},
 };
 
 use crate::{
@@ -73,7 +73,7 @@ async fn everywhere_is_everywhere_and_nobody_else() {
             let again = signed_in(&stage).await;
             let beside = signed_in(&stage).await;
             assert_eq!(me(&stage, &again).await, 200);
-            sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+            sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
             assert_eq!(me(&stage, &again).await, 401);
             assert_eq!(me(&stage, &beside).await, 401);
             assert_eq!(me(&stage, &there).await, 401);
@@ -145,8 +145,8 @@ async fn everywhere_is_not_said_where_it_was_not_done() {
         stage.store.fail();
         let handle = sessions(&stage);
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        assert_eq!(handle.end_all("x").await, Err(StoreError::Unreachable));
-        assert_eq!(handle.end("x", &id).await, Err(StoreError::Unreachable));
+        assert_eq!(handle.revoke_all("x").await, Err(StoreError::Unreachable));
+        assert_eq!(handle.revoke("x", &id).await, Err(StoreError::Unreachable));
         assert_eq!(handle.list("x").await, Err(StoreError::Unreachable));
         stage.store.heal();
 
@@ -165,7 +165,7 @@ async fn while_the_store_cannot_be_read_nobody_is_signed_in_or_out() {
     // case 95
     everywhere(async |stage| {
         let before = signed_in(&stage).await;
-        sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+        sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
         let after = signed_in(&stage).await;
         stage.store.fail_on(Op::Read, SESSION);
         for browser in [&before, &after] {
@@ -219,8 +219,11 @@ async fn outrun(stage: &Stage, op: Op, kind: Kind, end: End) {
 
     let handle = sessions(stage);
     match end {
-        End::One => assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now)),
-        End::All => handle.end_all(stage.ada.id()).await.unwrap(),
+        End::One => assert_eq!(
+            handle.revoke(stage.ada.id(), &id).await,
+            Ok(Revocation::Revoked)
+        ),
+        End::All => handle.revoke_all(stage.ada.id()).await.unwrap(),
     }
     gate.open();
     under_way.await.unwrap();
@@ -247,21 +250,24 @@ async fn one_session_is_ended_by_its_name() {
         assert_ne!(id, other);
 
         // Nobody ends what is somebody else's.
-        let foreign = handle.end(eve.id(), &id).await;
-        assert_eq!(foreign, Ok(Ended::NoSuchSession));
+        let foreign = handle.revoke(eve.id(), &id).await;
+        assert_eq!(foreign, Ok(Revocation::NotFound));
         assert_eq!(me(&stage, &here).await, 200);
 
-        assert_eq!(handle.end(stage.ada.id(), &id).await, Ok(Ended::Now));
+        assert_eq!(
+            handle.revoke(stage.ada.id(), &id).await,
+            Ok(Revocation::Revoked)
+        );
         assert_eq!(me(&stage, &here).await, 401);
         assert_eq!(me(&stage, &there).await, 200);
         for kind in [SESSION, TOKENS] {
             assert_eq!(stage.store.bodies(kind).await.len(), 1);
         }
-        let again = handle.end(stage.ada.id(), &id).await;
-        assert_eq!(again, Ok(Ended::NoSuchSession));
+        let again = handle.revoke(stage.ada.id(), &id).await;
+        assert_eq!(again, Ok(Revocation::NotFound));
 
         stage.store.fail_on(Op::Write, SESSION);
-        let failed = handle.end(stage.ada.id(), &other).await;
+        let failed = handle.revoke(stage.ada.id(), &other).await;
         assert_eq!(failed, Err(StoreError::Unreachable));
         assert_eq!(me(&stage, &there).await, 200);
     })
@@ -332,11 +338,11 @@ async fn a_person_sees_their_sessions() {
         let used: Vec<_> = used.collect();
         assert_eq!(used, [Duration::ZERO, 4 * MINUTE]);
 
-        handle.end(stage.ada.id(), &first_id).await.unwrap();
+        handle.revoke(stage.ada.id(), &first_id).await.unwrap();
         let listed = handle.list(stage.ada.id()).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].id, second_id);
-        handle.end_all(stage.ada.id()).await.unwrap();
+        handle.revoke_all(stage.ada.id()).await.unwrap();
         assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
         assert_eq!(handle.list(eve.id()).await.unwrap().len(), 1);
 
@@ -355,12 +361,14 @@ async fn a_revocation_outlasts_every_session() {
     // case 96
     let kyc = MockIssuer::start().await;
     let stage = stage_on(kyc, 1000, |config| {
-        config.session_limits(30 * DAY, 30 * DAY)
+        config
+            .session_idle_timeout(30 * DAY)
+            .session_lifetime(30 * DAY)
     })
     .await;
     stage.kyc.clock().freeze();
     let before = signed_in(&stage).await;
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
     stage.kyc.clock().advance(29 * DAY);
     assert_eq!(me(&stage, &before).await, 401);
     // A person who has signed in since stays signed in.
@@ -368,7 +376,7 @@ async fn a_revocation_outlasts_every_session() {
     stage.kyc.clock().advance(20 * DAY);
     assert_eq!(me(&stage, &after).await, 200);
     assert_eq!(me(&stage, &before).await, 401);
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
     assert_eq!(me(&stage, &after).await, 401);
 }
 
@@ -383,7 +391,7 @@ async fn a_flood_of_logins_takes_no_room_of_sessions() {
         page.unwrap().assert_ok();
     }
     assert_eq!(me(&stage, &browser).await, 200);
-    sessions(&stage).end_all(stage.ada.id()).await.unwrap();
+    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
     assert_eq!(me(&stage, &browser).await, 401);
 }
 
@@ -442,7 +450,7 @@ async fn a_rejection_ends_sessions_though_kycport_refuses_to_say_more() {
                     if let (true, Some(person)) =
                         (delivery.is_rejection(), delivery.event().person_id())
                     {
-                        sessions.end_all(person).await?;
+                        sessions.revoke_all(person).await?;
                     }
                     Ok::<(), StoreError>(())
                 }

@@ -72,7 +72,7 @@ async fn crowd(
             }
         });
     // Two end all at once, while these begin.
-    let end = handles.each_ref().map(|handle| handle.end_all(ada.id()));
+    let end = handles.each_ref().map(|handle| handle.revoke_all(ada.id()));
     let (ended, _) = tokio::join!(join_all(end), join_all(begin));
     assert_eq!(ended, [Ok(()), Ok(())], "{place}");
     let after = join_all((0..2).map(|_| signed_in(kyc, app, ada))).await;
@@ -93,7 +93,7 @@ async fn crowd(
     }
     let listed = handles[0].list(ada.id()).await.unwrap();
     assert!(listed.len() <= alive, "{place}");
-    handles[1].end_all(ada.id()).await.unwrap();
+    handles[1].revoke_all(ada.id()).await.unwrap();
     for browser in before.iter().chain(&meanwhile).chain(&after) {
         assert_eq!(me(app, browser).await, 401, "{place}");
     }
@@ -135,7 +135,7 @@ async fn outlived_key(engine: &Engine) {
 
     let old = engine.sealed_with(&format!("{FIRST} {SECOND}"));
     let old = old.sessions(&kyc);
-    old.end_all(ada.id()).await.unwrap();
+    old.revoke_all(ada.id()).await.unwrap();
     for app in [&new, &only_new] {
         assert_eq!(seen_by(app, &new, &browser).await, 401, "{place}");
     }
@@ -145,7 +145,7 @@ async fn outlived_key(engine: &Engine) {
         assert_eq!(seen_by(app, &only_new, &after).await, 200, "{place}");
         assert_eq!(seen_by(app, &new, &browser).await, 401, "{place}");
     }
-    old.end_all(ada.id()).await.unwrap();
+    old.revoke_all(ada.id()).await.unwrap();
     for app in [&new, &only_new] {
         assert_eq!(seen_by(app, &only_new, &after).await, 401, "{place}");
     }
@@ -206,7 +206,7 @@ async fn end_if_rejected(sessions: Sessions, delivery: Delivery) -> Result<(), S
         .assurance()
         .is_some_and(|it| it.kyc_status == Some(KycStatus::Rejected));
     if let (true, Some(person)) = (rejected, delivery.event().person_id()) {
-        sessions.end_all(person).await?;
+        sessions.revoke_all(person).await?;
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use kycport::{
     Timestamp,
     oidc::{
         AlgorithmNames,
-        ClaimProblem::{Future, Mismatch, Missing, Mistyped, Past},
+        ClaimError::{Future, Mismatch, Missing, Mistyped, Past},
         MAX_TOKEN_BYTES, TokenKind,
         TokenPart::{Header, Payload},
-        TokenRefusal as R,
+        TokenValidationError as R,
     },
 };
 use serde_json::{Value, json};

@@ -76,7 +76,9 @@ async fn the_lifetime_of_a_session_never_ends_before_the_session() {
     // case 100
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let stage = stage_on(kyc.await.unwrap(), 1000, |config| {
-        config.session_limits(Duration::from_secs(HOUR), Duration::from_secs(3 * HOUR))
+        config
+            .session_idle_timeout(Duration::from_secs(HOUR))
+            .session_lifetime(Duration::from_secs(3 * HOUR))
     })
     .await;
     use_everything(&stage).await;

@@ -3,7 +3,7 @@
 use kycport::{
     Secret, Timestamp,
     oidc::{
-        AlgorithmNames, ExpectedAccessToken, ExpectedIdToken, KeySet, TokenRefusal,
+        AlgorithmNames, ExpectedAccessToken, ExpectedIdToken, KeySet, TokenValidationError,
         verify_access_token, verify_id_token,
     },
 };
@@ -46,7 +46,9 @@ fn judge(json: &str) -> (usize, usize) {
             "access" => verify_access_token(&token.token, &keys, &access, now).map(|it| it.subject),
             other => panic!("{other} is no kind"),
         };
-        let verdict = judged.as_ref().map_or_else(TokenRefusal::code, |_| "ok");
+        let verdict = judged
+            .as_ref()
+            .map_or_else(TokenValidationError::code, |_| "ok");
         assert_eq!(
             verdict, token.verdict,
             "{} ({} token)",

@@ -66,11 +66,11 @@ impl Stage {
                     .route("/fresh", get(handler).route_layer(t2().fresh()))
                     .route(
                         "/minute",
-                        get(handler).route_layer(t2().no_older_than(Duration::from_secs(60))),
+                        get(handler).route_layer(t2().max_age(Duration::from_secs(60))),
                     )
                     .route(
                         "/instant",
-                        get(handler).route_layer(t2().no_older_than(Duration::ZERO)),
+                        get(handler).route_layer(t2().max_age(Duration::ZERO)),
                     )
                     .route("/", get(async || "home"))
                     .layer(Extension(Arc::clone(&ran)))
@@ -128,7 +128,10 @@ fn cold(config: ConfigBuilder) -> ConfigBuilder {
 }
 
 fn once(config: ConfigBuilder) -> ConfigBuilder {
-    config.retries(1, Duration::from_millis(1), Duration::from_secs(5))
+    config
+        .max_attempts(1)
+        .retry_pause(Duration::from_millis(1))
+        .retry_deadline(Duration::from_secs(5))
 }
 
 /// Nobody to ask but userinfo: no tenant key.
@@ -224,12 +227,12 @@ const FALLS: [Fall; 10] = [
     (
         |p| p.set_status(KycStatus::Unknown("approved".into())),
         "/guarded",
-        "not_known",
+        "unknown",
     ),
     (
         |p| p.set_tier(KycTier::Unknown("t9".into())),
         "/guarded",
-        "not_known",
+        "unknown",
     ),
 ];
 
@@ -239,7 +242,7 @@ async fn assert_falls(stage: &Stage, browser: &Browser, (path, code): (&str, &st
     assert_eq!(fetch.json()["code"], code, "{what}: {}", fetch.body());
     let way_on = fetch.json()["step_up_url"].as_str().map(str::to_owned);
     match code {
-        "not_known" => {
+        "unknown" => {
             assert_not_known(&page, what);
             assert_not_known(&fetch, what);
             assert_eq!(way_on, None, "{what}");
@@ -489,7 +492,7 @@ async fn what_cannot_be_known_is_503_and_lets_nobody_on() {
             assert_not_known(&page, &what);
             let fetch = stage.fetch(browser, "/guarded").await;
             assert_not_known(&fetch, &what);
-            assert_eq!(fetch.json()["code"], "not_known", "{what}");
+            assert_eq!(fetch.json()["code"], "unknown", "{what}");
             assert_eq!(fetch.json().get("step_up_url"), None, "{what}");
             if let Some(seconds) = retry_after {
                 assert_eq!(page.header("retry-after"), Some(seconds), "{what}");
@@ -526,8 +529,12 @@ async fn who_is_known_well_enough_does_not_feel_that_kycport_is_broken() {
 
 #[tokio::test]
 async fn a_kycport_that_hangs_is_given_up_on() {
-    let hasty: More =
-        |config| cold(config).retries(2, Duration::from_millis(1), Duration::from_millis(300));
+    let hasty: More = |config| {
+        cold(config)
+            .max_attempts(2)
+            .retry_pause(Duration::from_millis(1))
+            .retry_deadline(Duration::from_millis(300))
+    };
     let stage = Stage::new(hasty).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
@@ -660,7 +667,7 @@ async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
     for path in ["/guarded", "/fresh", "/minute", "/aml"] {
         assert_step_up(&stage.page(&browser, path).await, path);
         let fetch = stage.fetch(&browser, path).await;
-        assert_eq!(fetch.assert_status(401).json()["code"], "too_old", "{path}");
+        assert_eq!(fetch.assert_status(401).json()["code"], "stale", "{path}");
         assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE));
     }
     stage.kyc.requests(Endpoint::Userinfo).assert_count(0);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kycport::{
     KycStatus, KycTier, Secret, Timestamp,
     oidc::{
-        ClaimProblem::{Future, Insufficient, Mismatch, Missing, Mistyped, Past},
-        ExpectedIdToken, IdTokenClaims, TokenKind, TokenRefusal as R, verify_id_token,
+        ClaimError::{Future, Insufficient, Mismatch, Missing, Mistyped, Past},
+        ExpectedIdToken, IdTokenClaims, TokenKind, TokenValidationError as R, verify_id_token,
     },
 };
 use serde_json::{Value, json};

@@ -8,7 +8,8 @@ use kycport::{
     RelyingParty, TransportError,
     mock::{Endpoint, MockIssuer, Person, Signing},
     oidc::{
-        AccessTokenClaims, AlgorithmNames, KeySetError, ProviderError, TokenRefusal, VerifyError,
+        AccessTokenClaims, AlgorithmNames, KeySetError, ProviderError, TokenValidationError,
+        VerifyError,
     },
 };
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ fn assert_refused<T: std::fmt::Debug>(
 #[track_caller]
 fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     let unknown: [VerifyError; 2] = [
-        TokenRefusal::UnknownKey.into(),
+        TokenValidationError::UnknownKey.into(),
         ProviderError::KeyBudget.into(),
     ];
     let error = outcome.map(|_| ()).unwrap_err();
@@ -190,7 +191,7 @@ async fn a_fetch_that_began_before_the_rotation_does_not_hide_the_new_key() {
 
     let (ghost, new) = tokio::join!(verify(&app, &ghost), new);
 
-    assert_refused(ghost, TokenRefusal::UnknownKey);
+    assert_refused(ghost, TokenValidationError::UnknownKey);
     new.unwrap();
     verify(&app, &token(&kyc, &ada)).await.unwrap();
 }
@@ -243,7 +244,7 @@ async fn a_key_that_a_fetch_did_not_bring_is_not_fetched_for_again_for_a_minute(
     let ghost = made_up("ghost");
     for (advance, requests) in [(0, 1), (0, 1), (31, 1), (28, 1), (1, 2)] {
         kyc.clock().advance(seconds(advance));
-        assert_refused(verify(&app, &ghost).await, TokenRefusal::UnknownKey);
+        assert_refused(verify(&app, &ghost).await, TokenValidationError::UnknownKey);
         kyc.requests(Endpoint::Jwks).assert_count(requests);
     }
 }
@@ -274,7 +275,10 @@ async fn a_spent_budget_is_no_verdict_and_delays_no_sign_in() {
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
     for kid in ["1", "2"] {
-        assert_refused(verify(&app, &made_up(kid)).await, TokenRefusal::UnknownKey);
+        assert_refused(
+            verify(&app, &made_up(kid)).await,
+            TokenValidationError::UnknownKey,
+        );
     }
     assert_refused(verify(&app, &made_up("3")).await, ProviderError::KeyBudget);
     kyc.keys().rotate();
@@ -339,7 +343,7 @@ async fn a_withdrawn_key_is_refused_when_the_set_is_due() {
 
     assert_refused(
         verify(&app, &token_by(&kyc, &ada, &old)).await,
-        TokenRefusal::UnknownKey,
+        TokenValidationError::UnknownKey,
     );
 }
 
@@ -373,7 +377,10 @@ async fn a_token_that_names_no_key_means_the_only_one() {
     verify(&app, &nameless()).await.unwrap();
     kyc.keys().publish_next();
     let app = relying_party(&kyc);
-    assert_refused(verify(&app, &nameless()).await, TokenRefusal::AmbiguousKey);
+    assert_refused(
+        verify(&app, &nameless()).await,
+        TokenValidationError::AmbiguousKey,
+    );
     // Keys without names are no better.
     kyc.edit_jwks(|set| {
         for key in set["keys"].as_array_mut().unwrap() {
@@ -383,10 +390,13 @@ async fn a_token_that_names_no_key_means_the_only_one() {
     .always()
     .keep();
     let app = relying_party(&kyc);
-    assert_refused(verify(&app, &nameless()).await, TokenRefusal::AmbiguousKey);
+    assert_refused(
+        verify(&app, &nameless()).await,
+        TokenValidationError::AmbiguousKey,
+    );
     assert_refused(
         verify(&app, &token(&kyc, &ada)).await,
-        TokenRefusal::UnknownKey,
+        TokenValidationError::UnknownKey,
     );
 }
 
@@ -404,7 +414,7 @@ async fn two_keys_of_one_name_are_neither_believed() {
     let app = relying_party(&kyc);
     assert_refused(
         verify(&app, &token(&kyc, &ada)).await,
-        TokenRefusal::AmbiguousKey,
+        TokenValidationError::AmbiguousKey,
     );
     // Not even if they are the same.
     kyc.edit_jwks(|set| set["keys"][1] = set["keys"][0].clone())
@@ -413,7 +423,7 @@ async fn two_keys_of_one_name_are_neither_believed() {
     let app = relying_party(&kyc);
     assert_refused(
         verify(&app, &token(&kyc, &ada)).await,
-        TokenRefusal::AmbiguousKey,
+        TokenValidationError::AmbiguousKey,
     );
 }
 
@@ -556,7 +566,7 @@ async fn what_is_no_verification_key_is_passed_over_and_the_good_one_kept() {
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_refused(
                 verify(&app, &made_up("junk")).await,
-                TokenRefusal::UnknownKey,
+                TokenValidationError::UnknownKey,
             );
         }
         // Alone it is no key set at all.

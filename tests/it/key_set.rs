@@ -1,6 +1,8 @@
 //! Which keys of a JWK Set are believed, and which one a token means.
 
-use kycport::oidc::{AlgorithmNames, KeySet, KeySetError as E, MAX_KEYS, TokenRefusal as R};
+use kycport::oidc::{
+    AlgorithmNames, KeySet, KeySetError as E, MAX_KEYS, TokenValidationError as R,
+};
 use serde_json::{Value, json};
 
 use crate::mint::{ACCESS, ID, KID, Verdict, b64, jwk, key, keys, now};

@@ -52,7 +52,7 @@ async fn if_nothing_is_recorded_and_nothing_can_be_asked_the_person_signs_in_aga
     let cookie = stage.signed_in(&app).await;
     stage.store.remove(ASSURANCE).await;
     stage.pass(16 * MINUTE, &[&app]);
-    let too_old = (401, "too_old".to_owned());
+    let too_old = (401, "stale".to_owned());
     assert_eq!(app.ask("/guarded", &cookie).await, too_old);
     app.assert_keeps_out(&cookie).await;
     let cookie = stage.signed_in(&app).await;

@@ -85,7 +85,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
             3 => (tampered(login, n), login.callback(&code), "unknown_login"),
             4 => {
                 let pairs = [("code", "x"), ("iss", "https://evil.example")];
-                (own, login.callback(&pairs), "issuer_not_believed")
+                (own, login.callback(&pairs), "invalid_issuer_response")
             }
             5 => {
                 let pairs = [("error", "access_denied"), ("iss", issuer)];
@@ -101,7 +101,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
         let (set, deleted) = answer.set_and_deleted();
         assert_eq!(set.len(), 0, "{n}");
         // A login that was not opened, or that may still be completed, is not ended.
-        let ends_the_login = matches!(refusal, "issuer_not_believed" | "declined");
+        let ends_the_login = matches!(refusal, "invalid_issuer_response" | "declined");
         assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }
     assert_eq!(stage.store.operations(), 0);

@@ -278,7 +278,10 @@ async fn a_login_beyond_the_limit_of_exchanges_is_completed_by_a_reload() {
     let kyc = MockIssuer::start().await;
     // So many exchanges take their time on a machine that has much else to do.
     let minute = Duration::from_secs(60);
-    let stage = stage_on(kyc, 1000, |config| config.timeouts(minute, minute)).await;
+    let stage = stage_on(kyc, 1000, |config| {
+        config.connect_timeout(minute).request_timeout(minute)
+    })
+    .await;
     let visitor = Visitor::new(stage.app.url(""));
     let mut logins = Vec::new();
     for _ in 0..=MOST_EXCHANGES {

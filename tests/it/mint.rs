@@ -7,8 +7,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use kycport::{
     Secret, Timestamp,
     oidc::{
-        AlgorithmNames, ClaimProblem, ExpectedAccessToken, ExpectedIdToken, KeySet, TokenKind,
-        TokenRefusal, verify_access_token, verify_id_token,
+        AlgorithmNames, ClaimError, ExpectedAccessToken, ExpectedIdToken, KeySet, TokenKind,
+        TokenValidationError, verify_access_token, verify_id_token,
     },
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(crate) const KID: &str = "key-1";
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const SKEW: i64 = 60;
 
-pub(crate) type Verdict = Result<(), TokenRefusal>;
+pub(crate) type Verdict = Result<(), TokenValidationError>;
 
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix(NOW)
@@ -207,6 +207,6 @@ pub(crate) fn access_expectation() -> ExpectedAccessToken {
 }
 
 /// The refusal of a claim.
-pub(crate) fn claim(name: &'static str, problem: ClaimProblem) -> Verdict {
-    Err(TokenRefusal::Claim { name, problem })
+pub(crate) fn claim(name: &'static str, problem: ClaimError) -> Verdict {
+    Err(TokenValidationError::Claim { name, problem })
 }

@@ -168,15 +168,15 @@ async fn revoking_at_one_relying_party_leaves_the_other() {
         for party in [&stage.one, &stage.other] {
             assert_eq!(party.sessions.list(subject).await.unwrap().len(), 1);
         }
-        stage.one.sessions.end_all(subject).await.unwrap();
+        stage.one.sessions.revoke_all(subject).await.unwrap();
         assert_eq!(stage.one.me(&here).await, 401);
         assert_eq!(stage.other.me(&there).await, 200);
         assert_eq!(stage.one.sessions.list(subject).await, Ok(vec![]));
         let listed = stage.other.sessions.list(subject).await.unwrap();
         assert_eq!(listed.len(), 1);
         // Nor does one end a session of the other by its id.
-        let ended = stage.one.sessions.end(subject, &listed[0].id).await;
-        assert_eq!(ended, Ok(kycport::web::Ended::NoSuchSession));
+        let ended = stage.one.sessions.revoke(subject, &listed[0].id).await;
+        assert_eq!(ended, Ok(kycport::web::Revocation::NotFound));
 
         let here = stage.one.sign_in().await;
         let form = [("everywhere", "1")];
@@ -205,7 +205,7 @@ async fn a_sign_in_during_a_revocation_elsewhere_is_not_revoked() {
         gate.reached().await;
         stage.store.heal();
         let subject = stage.other.person.id();
-        stage.other.sessions.end_all(subject).await.unwrap();
+        stage.other.sessions.revoke_all(subject).await.unwrap();
         gate.open();
         assert_eq!(under_way.await.unwrap().status, 303);
     })

@@ -1,6 +1,6 @@
 //! Whatever bytes come, the answer is a verdict and not a panic.
 
-use kycport::oidc::{AlgorithmNames, CallbackParams, KeySet, TokenRefusal};
+use kycport::oidc::{AlgorithmNames, CallbackParams, KeySet, TokenValidationError};
 use serde_json::json;
 
 use crate::mint::{ACCESS, ID, Mint, b64, jwk, key, sign_parts};
@@ -121,7 +121,7 @@ fn judge_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
         *mutate = mutated(&mut dice, mutate, &JSON_WORDS);
         let token = sign_parts(&b64(header), &b64(claims));
         if let Err(refusal) = mint.verify(&token) {
-            assert_ne!(refusal, TokenRefusal::Signature);
+            assert_ne!(refusal, TokenValidationError::Signature);
             refusals.insert(refusal.code());
         }
     }

@@ -87,10 +87,10 @@ async fn a_reference_leads_to_every_line_of_its_request() {
         panic!("one guard judged");
     };
     assert_eq!(span.value("reference"), reference);
-    assert_eq!(span.value("outcome"), "not_known");
+    assert_eq!(span.value("outcome"), "unknown");
     assert_eq!(span.value("tier"), "t2");
     // In a task of its own, and all the same in the request's span.
-    let [call] = &observed.of("kycport.call.refused")[..] else {
+    let [call] = &observed.of("kycport.call.rejected")[..] else {
         panic!("one call was refused");
     };
     assert_eq!(

@@ -7,7 +7,7 @@ use axum::http::Method;
 use futures_util::future::join_all;
 use kycport::{
     ConfigBuilder, KycTier, RelyingParty, RunningApp,
-    doctor::Verdict,
+    doctor::Status,
     mock::{Browser, Endpoint, MockIssuer, Page, Person},
     store::StoreError,
     web::{SealingKeys, SessionId, Sessions},
@@ -99,10 +99,13 @@ impl Scene {
         let (browser, leaving) = (signed_in(&ada).await, signed_in(&bob).await);
         let ended = signed_in(&eve).await;
         let config = kyc.config("http://127.0.0.1:9/auth/callback");
-        let config = config.retries(1, Duration::from_millis(1), Duration::from_secs(1));
+        let config = config
+            .max_attempts(1)
+            .retry_pause(Duration::from_millis(1))
+            .retry_deadline(Duration::from_secs(1));
         let party = deployment.party(config);
         let sessions = party.sessions();
-        sessions.end_all(eve.id()).await.unwrap();
+        sessions.revoke_all(eve.id()).await.unwrap();
         let half_way = kyc.browser();
         let callback = half_way.start_sign_in(&login, &ada).await.unwrap();
         assert_eq!(status(&browser, app.url("/guarded")).await, 200);
@@ -170,8 +173,8 @@ impl Scene {
             self.half_way.open(&self.callback),
             here,
             everywhere,
-            self.sessions.end_all(self.bob.id()),
-            self.sessions.end(self.bob.id(), &id),
+            self.sessions.revoke_all(self.bob.id()),
+            self.sessions.revoke(self.bob.id(), &id),
             self.sessions.list(self.bob.id()),
             self.party.readiness(),
             self.party.doctor(),
@@ -183,8 +186,8 @@ impl Scene {
         assert_away(&end);
         assert_away(&list);
         assert!(!readiness.is_ready());
-        let store = report.line("store").unwrap();
-        assert_eq!(store.verdict, Verdict::Fail);
+        let store = report.check("store").unwrap();
+        assert_eq!(store.status, Status::Fail);
     }
 
     /// It answers again, and has what it had.
@@ -214,7 +217,7 @@ impl Scene {
         page.assert_status(303);
         self.kyc.requests(Endpoint::Token).assert_count(1);
         // Bob was not told that he was signed out; perhaps he is.
-        self.sessions.end_all(self.bob.id()).await.unwrap();
+        self.sessions.revoke_all(self.bob.id()).await.unwrap();
         let left = status(&self.leaving, self.app.url("/auth/me")).await;
         assert_eq!(left, 401);
         assert_eq!(self.sessions.list(self.ada.id()).await.unwrap().len(), 2);
@@ -229,8 +232,8 @@ impl Scene {
         }
         assert!(readiness.is_ready());
         let report = self.party.doctor().await;
-        let store = report.line("store").unwrap();
-        assert_eq!(store.verdict, Verdict::Ok, "{report}");
+        let store = report.check("store").unwrap();
+        assert_eq!(store.status, Status::Ok, "{report}");
     }
 
     fn secrets(&self) -> Secrets {
@@ -343,8 +346,11 @@ async fn a_kycport_in_trouble_signs_nobody_out() {
     let impatient = |config: kycport::ConfigBuilder| {
         let second = Duration::from_secs(1);
         config
-            .retries(1, Duration::from_millis(1), second)
-            .timeouts(second, Duration::from_millis(200))
+            .max_attempts(1)
+            .retry_pause(Duration::from_millis(1))
+            .retry_deadline(second)
+            .connect_timeout(second)
+            .request_timeout(Duration::from_millis(200))
     };
     everywhere_with(
         |mock| mock,

@@ -13,7 +13,7 @@ use axum::Router;
 use kycport::{
     Clock as _, Secret, SystemClock,
     web::{Delivery, WebhookReceiver},
-    webhook::{AgeLimit, DeliveryTiming, WebhookVerifier},
+    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -140,8 +140,8 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
         let books = books.clone();
         move |delivery| handle(books.clone(), holder.clone(), delivery)
     };
-    let timing = DeliveryTiming::new(
-        AgeLimit::default(),
+    let timing = DeliveryPolicy::new(
+        TimestampTolerance::default(),
         lease.saturating_sub(MARGIN),
         lease,
         RETENTION,

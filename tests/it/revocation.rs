@@ -51,7 +51,7 @@ fn open(browser: &Browser, url: impl AsRef<str>) -> JoinHandle<(Page, Browser)> 
 }
 
 async fn revoke(stage: &Stage) {
-    let revoked = sessions(stage).end_all(stage.ada.id()).await;
+    let revoked = sessions(stage).revoke_all(stage.ada.id()).await;
     revoked.unwrap();
 }
 
@@ -204,7 +204,7 @@ async fn a_session_that_was_just_written_is_revoked_with_the_others() {
             let under_way = open(&browser, &callback);
             gate.reached().await;
             assert_eq!(stage.store.bodies(SESSION).await.len(), 1, "{op:?}");
-            sessions(&stage).end_all(eve.id()).await.unwrap();
+            sessions(&stage).revoke_all(eve.id()).await.unwrap();
             gate.open();
             let (page, browser) = under_way.await.unwrap();
             // Whatever the browser was given opens nothing.
@@ -441,7 +441,7 @@ async fn a_revocation_whose_answer_is_lost_has_taken_effect_and_can_be_repeated(
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         stage.store.lose_answer(Op::Revoke, SESSION);
-        let lost = sessions(&stage).end_all(stage.ada.id()).await;
+        let lost = sessions(&stage).revoke_all(stage.ada.id()).await;
         assert!(lost.is_err());
         assert_nothing_is_left(&stage, &browser).await;
         revoke(&stage).await;

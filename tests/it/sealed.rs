@@ -527,7 +527,7 @@ async fn the_end_of_all_sessions_needs_no_key() {
             scene.signed_in(&old, &scene.ada).await,
             scene.signed_in(&new, &scene.ada).await,
         );
-        // Ended by an instance that can open neither.
+        // Revocation by an instance that can open neither.
         let third = SECOND.replace("second:Z", "third:Y");
         let config = scene.kyc.config("http://127.0.0.1:9/auth/callback");
         let config = config
@@ -535,7 +535,7 @@ async fn the_end_of_all_sessions_needs_no_key() {
             .session_keys(SealingKeys::parse(&third).unwrap());
         let kycport = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
         assert_eq!(seen_by(&new, &old, &of_old, "/auth/me").await.status(), 200);
-        kycport.sessions().end_all(scene.ada.id()).await.unwrap();
+        kycport.sessions().revoke_all(scene.ada.id()).await.unwrap();
         for app in [&old, &new, &only_new] {
             assert_eq!(seen_by(app, &old, &of_old, "/auth/me").await.status(), 401);
             assert_eq!(seen_by(app, &new, &of_new, "/auth/me").await.status(), 401);

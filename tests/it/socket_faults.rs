@@ -7,7 +7,7 @@ use kycport::{
     Clock as _, RelyingParty, Secret, TransportError,
     kyc::StatusError,
     mock::{Endpoint, Fault, MockIssuer, On, Person, Rule},
-    oidc::{ExchangeError, LoginRequest, ProviderError, SignInError, UserinfoError, VerifyError},
+    oidc::{ExchangeError, LoginError, LoginRequest, ProviderError, UserinfoError, VerifyError},
 };
 
 use crate::direct::{come_back, relying_party_with};
@@ -32,7 +32,7 @@ const ASKED: [Endpoint; 5] = [
 enum Failure {
     Discovery(ProviderError),
     Jwks(VerifyError),
-    Token(SignInError),
+    Token(LoginError),
     Userinfo(UserinfoError),
     Status(StatusError),
 }
@@ -69,8 +69,11 @@ impl Stage {
         }
         let app = relying_party_with(&kyc, |config| {
             config
-                .timeouts(LONG, deadline)
-                .retries(1, Duration::from_millis(1), LONG)
+                .connect_timeout(LONG)
+                .request_timeout(deadline)
+                .max_attempts(1)
+                .retry_pause(Duration::from_millis(1))
+                .retry_deadline(LONG)
         });
         let ada = kyc.person("ada").create();
         Self { kyc, app, ada }
@@ -176,7 +179,10 @@ async fn a_question_is_asked_again_when_a_connection_was_reset_and_a_code_is_not
     // cases 51, 116
     let stage = Stage::new(LONG).await;
     let app = relying_party_with(&stage.kyc, |config| {
-        config.retries(3, Duration::from_millis(1), LONG)
+        config
+            .max_attempts(3)
+            .retry_pause(Duration::from_millis(1))
+            .retry_deadline(LONG)
     });
     let fault = stage.kyc.on(Endpoint::Status).reset().times(2);
     app.status().status(stage.ada.id()).await.unwrap();

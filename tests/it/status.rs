@@ -25,7 +25,10 @@ fn client(kyc: &MockIssuer) -> RelyingParty {
 
 fn client_within(kyc: &MockIssuer, total: Duration) -> RelyingParty {
     let config = kyc.config(REDIRECT);
-    let config = config.retries(3, Duration::from_millis(1), total);
+    let config = config
+        .max_attempts(3)
+        .retry_pause(Duration::from_millis(1))
+        .retry_deadline(total);
     RelyingParty::new(config.build().unwrap()).unwrap()
 }
 
@@ -63,7 +66,7 @@ async fn a_refusal_is_typed_kept_and_not_asked_again() {
     // case 114; K43
     let (kyc, ada) = mock().await;
     let refused = |error: StatusError| match error {
-        StatusError::Refused { status, code, .. } => (status, code),
+        StatusError::Rejected { status, code, .. } => (status, code),
         other => panic!("{other:?}"),
     };
     let wrong = kyc
@@ -347,7 +350,7 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
     {
         let _fault = kyc.answer_status_of(&eve).always();
         let error = party.status().status(ada.id()).await;
-        assert_eq!(error, Err(StatusError::OtherPerson));
+        assert_eq!(error, Err(StatusError::SubjectMismatch));
     }
     kyc.switch(|switches| switches.status_person_id = true);
     party.status().status(ada.id()).await.unwrap();
@@ -360,7 +363,7 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
         let edit = kyc.edit_status(move |told| told["person_id"] = other.clone());
         let _fault = edit.always();
         let error = party.status().status(ada.id()).await;
-        assert_eq!(error, Err(StatusError::OtherPerson));
+        assert_eq!(error, Err(StatusError::SubjectMismatch));
     }
 }
 
@@ -388,7 +391,7 @@ async fn an_id_is_one_segment_or_is_not_sent() {
         kyc.forget_requests();
         let error = party.status().status(id).await.unwrap_err();
         assert!(
-            matches!(error, StatusError::Refused { status: 404, .. }),
+            matches!(error, StatusError::Rejected { status: 404, .. }),
             "{id}: {error}"
         );
         let requests = kyc.all_requests();

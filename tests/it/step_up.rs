@@ -252,7 +252,7 @@ async fn somebody_else_who_signs_in_half_way_changes_nothing() {
     let visit = stage.browser.request(Method::GET, &callback);
     let visit = visit.header("sec-fetch-mode", "cors").stay();
     let fetch = visit.send().await.unwrap();
-    assert_eq!(fetch.json()["code"], "other_person");
+    assert_eq!(fetch.json()["code"], "subject_mismatch");
     // What was learnt of Eve is not Ada's.
     let fetch = stage
         .browser

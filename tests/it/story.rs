@@ -276,8 +276,8 @@ impl Story {
         let browser = self.signed_in(&ada).await;
         let sessions = self.party.sessions();
         let listed = sessions.list(ada.id()).await.unwrap();
-        sessions.end(ada.id(), &listed[0].id).await.unwrap();
-        sessions.end_all(ada.id()).await.unwrap();
+        sessions.revoke(ada.id(), &listed[0].id).await.unwrap();
+        sessions.revoke_all(ada.id()).await.unwrap();
         self.open(&browser, "/vault").await;
 
         // The store fails, here and there and everywhere.
@@ -292,7 +292,7 @@ impl Story {
         self.open(&browser, "/sensitive").await;
         self.store.heal();
         self.store.fail();
-        let ended = self.party.sessions().end_all(ada.id()).await;
+        let ended = self.party.sessions().revoke_all(ada.id()).await;
         assert_eq!(ended, Err(StoreError::Unreachable));
         self.party.sessions().list(ada.id()).await.unwrap_err();
         self.open(&browser, "/vault").await;
@@ -329,7 +329,7 @@ impl Story {
         let gate = self.kyc.on(Endpoint::Token).after().hold();
         let end = async {
             gate.wait_for(1).await;
-            self.party.sessions().end_all(ada.id()).await.unwrap();
+            self.party.sessions().revoke_all(ada.id()).await.unwrap();
             gate.release();
         };
         tokio::join!(self.open(&browser, "/token"), end);
@@ -511,7 +511,7 @@ impl Story {
             .await;
         stage.reload(names().webhook_secret(UNFIT)).await;
         other.secret_names();
-        stage.party.forget_old_webhook_secrets();
+        stage.party.remove_previous_webhook_secrets();
         stage.vault.fails();
         stage.party.reload_secrets().await.unwrap_err();
         self.canaries

@@ -34,7 +34,9 @@ fn untold(kyc: &MockIssuer) -> RelyingParty {
         .discovery_url(kyc.discovery_url())
         .api_base_url(kyc.api_base_url())
         .tenant_api_key(kyc.tenant().api_key())
-        .retries(3, Duration::from_millis(1), Duration::from_secs(20));
+        .max_attempts(3)
+        .retry_pause(Duration::from_millis(1))
+        .retry_deadline(Duration::from_secs(20));
     RelyingParty::new(config.build().unwrap()).unwrap()
 }
 
@@ -168,7 +170,11 @@ async fn what_is_no_tls_is_a_typed_error_in_time() {
     // case 6, at the handshake
     let kyc = mock(MockIssuerBuilder::tls).await;
     let long = Duration::from_secs(30);
-    let hasty = || relying_party_with(&kyc, |config| config.timeouts(DEADLINE, long));
+    let hasty = || {
+        relying_party_with(&kyc, |config| {
+            config.connect_timeout(DEADLINE).request_timeout(long)
+        })
+    };
     for (fault, expected) in [
         (kyc.on_accept().close(), TransportError::Connect),
         (kyc.on_accept().reset(), TransportError::Connect),
@@ -203,7 +209,9 @@ async fn faults_at_the_socket_work_under_tls() {
             TransportError::Timeout => DEADLINE,
             _ => long,
         };
-        let app = relying_party_with(&kyc, |config| config.timeouts(long, total));
+        let app = relying_party_with(&kyc, |config| {
+            config.connect_timeout(long).request_timeout(total)
+        });
         assert_eq!(begin(&app).await, Err(expected.into()), "{fault:?}");
     }
 }

@@ -64,7 +64,9 @@ async fn what_tls_refuses_is_not_asked_again_and_was_not_done() {
         let moment = Duration::from_millis(1);
         config
             .api_base_url(&url)
-            .retries(3, moment, Duration::from_secs(20))
+            .max_attempts(3)
+            .retry_pause(moment)
+            .retry_deadline(Duration::from_secs(20))
     });
     let refused = TransportError::Tls;
     let status = app.status().status("ada").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kycport::{
     RelyingParty, TransportError,
     mock::{Endpoint, Fault, MockIssuer, Rule},
-    oidc::{ExchangeError, LoginRequest, SignIn, SignInError},
+    oidc::{Authenticated, ExchangeError, LoginError, LoginRequest},
 };
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::{
 /// Something that must never be seen again.
 const CANARY: &str = "canary-in-the-body-0123456789";
 
-fn assert_silent(error: &SignInError) {
+fn assert_silent(error: &LoginError) {
     for shown in [
         format!("{error}"),
         format!("{error:?}"),
@@ -28,7 +28,7 @@ fn assert_silent(error: &SignInError) {
 }
 
 /// A login while this goes wrong, and how often the token endpoint was asked.
-async fn fails(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> SignInError {
+async fn fails(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError {
     let ada = kyc.person("ada").create();
     kyc.forget_requests();
     let error = sign_in(kyc, app, &ada).await.unwrap_err();
@@ -140,7 +140,7 @@ async fn an_answer_that_is_none_is_a_typed_error_and_never_shown() {
         retry_after: None,
     };
     let html = format!("<!doctype html><p>{CANARY}</p>");
-    let invalid = ExchangeError::InvalidAnswer;
+    let invalid = ExchangeError::InvalidResponse;
     let broken = ExchangeError::from(TransportError::Broken);
     let capped = ExchangeError::from(TransportError::TooLarge { limit: 65_536 });
     let table: Vec<(Rule, ExchangeError)> = vec![
@@ -226,12 +226,18 @@ async fn a_good_answer_of_another_type_is_not_read() {
             .answer(200, content_type, body.to_string())
             .always();
         let error = fails(&kyc, &app, fault).await;
-        assert_eq!(error, ExchangeError::InvalidAnswer.into(), "{content_type}");
+        assert_eq!(
+            error,
+            ExchangeError::InvalidResponse.into(),
+            "{content_type}"
+        );
     }
 }
 
 /// A login with the token answer changed.
-async fn edited(edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<SignIn, SignInError> {
+async fn edited(
+    edit: impl Fn(&mut Value) + Send + Sync + 'static,
+) -> Result<Authenticated, LoginError> {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let _fault = kyc.edit_token_response(edit).always();
@@ -245,13 +251,13 @@ async fn without_an_id_token_nobody_is_signed_in() {
         |answer: &mut Value| drop(answer.as_object_mut().unwrap().remove("id_token")),
         |answer: &mut Value| answer["id_token"] = Value::Null,
     ] {
-        assert_eq!(edited(edit).await.unwrap_err(), SignInError::NoIdToken);
+        assert_eq!(edited(edit).await.unwrap_err(), LoginError::NoIdToken);
     }
     for mistyped in [json!(1), json!([]), json!({})] {
         let error = edited(move |answer| answer["id_token"] = mistyped.clone())
             .await
             .unwrap_err();
-        assert_eq!(error, ExchangeError::InvalidAnswer.into());
+        assert_eq!(error, ExchangeError::InvalidResponse.into());
     }
 }
 
@@ -277,12 +283,12 @@ async fn only_bearer_tokens_are_taken_in_any_case() {
         let error = edited(move |answer| answer["token_type"] = bad.clone())
             .await
             .unwrap_err();
-        assert_eq!(error, ExchangeError::InvalidAnswer.into(), "{shown}");
+        assert_eq!(error, ExchangeError::InvalidResponse.into(), "{shown}");
     }
     let error = edited(|answer| drop(answer.as_object_mut().unwrap().remove("token_type")))
         .await
         .unwrap_err();
-    assert_eq!(error, ExchangeError::InvalidAnswer.into());
+    assert_eq!(error, ExchangeError::InvalidResponse.into());
 }
 
 #[tokio::test]
@@ -331,7 +337,8 @@ async fn an_odd_lifetime_never_outlives_the_token() {
 async fn a_lost_answer_leaves_no_half_session_and_sends_no_code_again() {
     // case 51: the code is spent, and its answer never comes, or not whole
     let moment = Duration::from_millis(500);
-    let (kyc, app, ada) = stage_with(|config| config.timeouts(moment, moment)).await;
+    let (kyc, app, ada) =
+        stage_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
     kyc.browser()
         .sign_in(app.url("/auth/login"), &ada)
         .await
@@ -487,7 +494,7 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
             .answer(status, "application/json", body.to_string())
             .always();
         let error = fails(&kyc, &app, fault).await;
-        let refused = ExchangeError::Refused {
+        let refused = ExchangeError::Rejected {
             code: code.to_owned(),
             description: Some(CANARY.to_owned()),
         };
@@ -502,7 +509,7 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         .always();
     let error = fails(&kyc, &app, fault).await;
     assert!(
-        matches!(&error, SignInError::Exchange(ExchangeError::Refused { code, .. }) if code == "invalid_grant"),
+        matches!(&error, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{error:?}"
     );
     // Without a code a 403 has a remedy of its own (K23).
@@ -544,7 +551,7 @@ async fn real_refusals_of_a_strict_issuer_are_typed() {
         .unwrap();
     let again = app.oidc().finish(transaction, params).await.unwrap_err();
     assert!(
-        matches!(&again, SignInError::Exchange(ExchangeError::Refused { code, .. }) if code == "invalid_grant"),
+        matches!(&again, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{again:?}"
     );
     // Another client's secret.
@@ -552,7 +559,7 @@ async fn real_refusals_of_a_strict_issuer_are_typed() {
         crate::direct::relying_party_with(&kyc, |config| config.client_secret("wrong-secret"));
     let error = sign_in(&kyc, &wrong, &ada).await.unwrap_err();
     assert!(
-        matches!(&error, SignInError::Exchange(ExchangeError::Refused { code, .. }) if code == "invalid_client"),
+        matches!(&error, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_client"),
         "{error:?}"
     );
     assert!(!format!("{error:?}{error}").contains("wrong-secret"));

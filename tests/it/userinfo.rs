@@ -18,7 +18,9 @@ struct Stage {
 async fn stage() -> Stage {
     let kyc = MockIssuer::start().await;
     let config = kyc.config("http://127.0.0.1:1/auth/callback");
-    let config = config.timeouts(Duration::from_secs(3), Duration::from_secs(3));
+    let config = config
+        .connect_timeout(Duration::from_secs(3))
+        .request_timeout(Duration::from_secs(3));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let ada = kyc.person("ada").create();
     Stage { kyc, party, ada }
@@ -64,7 +66,10 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
             .kyc
             .edit_userinfo(move |said| said["sub"] = json!(sub));
         let _fault = edit.always();
-        assert_eq!(stage.ask().await.unwrap_err(), UserinfoError::OtherSubject);
+        assert_eq!(
+            stage.ask().await.unwrap_err(),
+            UserinfoError::SubjectMismatch
+        );
     }
     let edits: [fn(&mut Value); 3] = [
         |said| drop(said.as_object_mut().unwrap().remove("sub")),
@@ -73,7 +78,10 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
     ];
     for edit in edits {
         let _fault = stage.kyc.edit_userinfo(edit).always();
-        assert_eq!(stage.ask().await.unwrap_err(), UserinfoError::InvalidAnswer);
+        assert_eq!(
+            stage.ask().await.unwrap_err(),
+            UserinfoError::InvalidResponse
+        );
     }
 }
 
@@ -172,7 +180,9 @@ async fn a_word_of_another_type_is_not_known() {
 async fn an_endpoint_that_hangs_is_given_up_on() {
     let stage = stage().await;
     let config = stage.kyc.config("http://127.0.0.1:1/auth/callback");
-    let config = config.timeouts(Duration::from_secs(3), Duration::from_millis(500));
+    let config = config
+        .connect_timeout(Duration::from_secs(3))
+        .request_timeout(Duration::from_millis(500));
     let hasty = Stage {
         party: RelyingParty::new(config.build().unwrap()).unwrap(),
         ..stage

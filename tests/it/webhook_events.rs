@@ -5,15 +5,15 @@ use http::HeaderMap;
 use kycport::{
     KycStatus, KycTier, Secret, Timestamp,
     webhook::{
-        EventKey, EventKind, EventReader, InvalidPointer, Pointers, Unreadable, Verified,
-        WebhookVerifier, sign_test_delivery,
+        EventFieldPaths, EventKey, EventKind, EventParseError, EventReader, InvalidFieldPath,
+        VerifiedPayload, WebhookVerifier, sign_test_delivery,
     },
     wire::webhook::{EventBody, EventData, EventType},
 };
 use serde_json::{Value, json};
 
 /// These bytes as KYCPort's.
-fn verified(body: &[u8]) -> Verified {
+fn verified(body: &[u8]) -> VerifiedPayload {
     let secret = Secret::new("a secret that is long enough");
     let verifier = WebhookVerifier::builder()
         .secret("s", secret.clone())
@@ -25,7 +25,7 @@ fn verified(body: &[u8]) -> Verified {
         .unwrap()
 }
 
-fn read(body: &Value) -> Result<kycport::webhook::Event, Unreadable> {
+fn read(body: &Value) -> Result<kycport::webhook::Event, EventParseError> {
     EventReader::default().read(&verified(body.to_string().as_bytes()))
 }
 
@@ -130,28 +130,31 @@ fn the_words_of_the_wire_are_what_the_reader_reads() {
 fn what_is_no_event_is_told_by_what_is_wrong() {
     // case 129: a time that is absent or text; and ids that no store could hold.
     for (body, refusal) in [
-        (without("", "id"), Unreadable::Id),
-        (with("/id", json!(null)), Unreadable::Id),
-        (with("/id", json!("")), Unreadable::Id),
-        (with("/id", json!(1.5)), Unreadable::Id),
-        (with("/id", json!(["evt_1"])), Unreadable::Id),
-        (with("/id", json!("evt\n1")), Unreadable::Id),
-        (with("/id", json!("e".repeat(256))), Unreadable::Id),
-        (without("", "type"), Unreadable::Type),
-        (with("/type", json!(7)), Unreadable::Type),
-        (without("", "created_at"), Unreadable::CreatedAt),
+        (without("", "id"), EventParseError::Id),
+        (with("/id", json!(null)), EventParseError::Id),
+        (with("/id", json!("")), EventParseError::Id),
+        (with("/id", json!(1.5)), EventParseError::Id),
+        (with("/id", json!(["evt_1"])), EventParseError::Id),
+        (with("/id", json!("evt\n1")), EventParseError::Id),
+        (with("/id", json!("e".repeat(256))), EventParseError::Id),
+        (without("", "type"), EventParseError::Type),
+        (with("/type", json!(7)), EventParseError::Type),
+        (without("", "created_at"), EventParseError::CreatedAt),
         (
             with("/created_at", json!("yesterday")),
-            Unreadable::CreatedAt,
+            EventParseError::CreatedAt,
         ),
         (
             with("/created_at", json!("1700000000")),
-            Unreadable::CreatedAt,
+            EventParseError::CreatedAt,
         ),
-        (without("/data", "person_id"), Unreadable::PersonId),
-        (with("/data/person_id", json!(7)), Unreadable::PersonId),
-        (with("/data/person_id", json!("")), Unreadable::PersonId),
-        (with("/data", json!("person")), Unreadable::PersonId),
+        (without("/data", "person_id"), EventParseError::PersonId),
+        (with("/data/person_id", json!(7)), EventParseError::PersonId),
+        (
+            with("/data/person_id", json!("")),
+            EventParseError::PersonId,
+        ),
+        (with("/data", json!("person")), EventParseError::PersonId),
     ] {
         assert_eq!(read(&body).map(drop), Err(refusal), "{body}");
     }
@@ -166,7 +169,7 @@ fn what_is_no_event_is_told_by_what_is_wrong() {
         br#"{"data":{"person_id":"a","person_id":"b"}}"#,
     ] {
         let refused = EventReader::default().read(&verified(bytes));
-        assert_eq!(refused.map(drop), Err(Unreadable::NotJson));
+        assert_eq!(refused.map(drop), Err(EventParseError::NotJson));
     }
 }
 
@@ -216,7 +219,7 @@ fn things_are_looked_for_where_the_pointers_say() {
         (Some(KycStatus::Rejected), Some(KycTier::T1))
     );
 
-    let mut pointers = Pointers::default();
+    let mut pointers = EventFieldPaths::default();
     pointers.id = vec!["/event/uid".to_owned()];
     pointers.person_id = vec!["/who/0/a~1b".to_owned(), "/sub".to_owned()];
     pointers.created_at = vec!["/at".to_owned()];
@@ -228,10 +231,10 @@ fn things_are_looked_for_where_the_pointers_say() {
     assert_eq!((&*event.id, event.person_id()), ("u", Some("p")));
 
     for wrong in ["id", "data/person_id", "/a~", "/a~2"] {
-        let mut pointers = Pointers::default();
+        let mut pointers = EventFieldPaths::default();
         pointers.case_id.push(wrong.to_owned());
         let refused = EventReader::new(pointers).map(drop);
-        assert_eq!(refused, Err(InvalidPointer(wrong.to_owned())));
+        assert_eq!(refused, Err(InvalidFieldPath(wrong.to_owned())));
     }
 }
 

@@ -7,7 +7,7 @@ use kycport::{
     RunningApp,
     mock::MockIssuer,
     web::WebhookReceiver,
-    webhook::{AgeLimit, DeliveryTiming, WebhookVerifier},
+    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
 };
 
 use crate::{
@@ -190,8 +190,8 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> Option<Runn
         let desk = desk.clone();
         move |delivery| desk.clone().handle(delivery)
     };
-    let timing = DeliveryTiming::new(
-        AgeLimit::default(),
+    let timing = DeliveryPolicy::new(
+        TimestampTolerance::default(),
         Duration::from_secs(18),
         LEASE_ON_REDIS,
         Duration::from_secs(97 * 3600),

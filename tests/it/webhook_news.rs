@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Json, Router, routing::get};
 use kycport::{
     Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
-    cases::{CaptureFile, Upload, Waited},
+    cases::{CaptureFile, Upload, WaitOutcome},
     mock::{Browser, Endpoint, MockIssuer, Person, samples},
     wire::cases::Outcome,
 };
@@ -83,11 +83,11 @@ impl Stage {
 async fn instance(kyc: &MockIssuer, store: &FaultyStore, key: WithKey) -> RunningApp {
     let (own, store) = (kyc.clone(), store.clone());
     let app = move |config: kycport::ConfigBuilder| {
-        let config = config.webhook_secret(SECRET).retries(
-            1,
-            Duration::from_millis(1),
-            Duration::from_secs(5),
-        );
+        let config = config
+            .webhook_secret(SECRET)
+            .max_attempts(1)
+            .retry_pause(Duration::from_millis(1))
+            .retry_deadline(Duration::from_secs(5));
         let config = match key {
             WithKey::Tenant => config,
             WithKey::None => without_key(&own, config.build().unwrap().redirect_uri().as_str()),
@@ -396,7 +396,8 @@ async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
     let config = stage.kyc.config("https://app.example.com/auth/callback");
     let config = config
         .webhook_secret(SECRET)
-        .case_polling(Duration::from_secs(3000), Duration::from_secs(3000));
+        .case_poll_interval(Duration::from_secs(3000))
+        .max_case_poll_interval(Duration::from_secs(3000));
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     let receiver = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
     let receiver = receiver.build().unwrap();
@@ -432,5 +433,5 @@ async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
         assert_eq!(answer(deliver(&url, &event).await).await.0, 200);
     };
     let (waited, ()) = tokio::join!(waiting, deciding);
-    assert!(matches!(waited.unwrap(), Waited::Decided(..)));
+    assert!(matches!(waited.unwrap(), WaitOutcome::Decided(..)));
 }

@@ -7,8 +7,8 @@ use axum::Router;
 use kycport::{
     Clock as _, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, TestClock,
     mock::{MockIssuer, Person},
-    web::{UnknownEvents, WebhookReceiver, WebhookReceiverBuilder},
-    webhook::{AgeLimit, DeliveryTiming, WebhookVerifier},
+    web::{UnknownEventPolicy, WebhookReceiver, WebhookReceiverBuilder},
+    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -92,9 +92,9 @@ async fn serve(
     kyc.serve(app).await.unwrap()
 }
 
-fn quick(deadline: Duration) -> DeliveryTiming {
-    let usual = DeliveryTiming::default();
-    DeliveryTiming::new(usual.age(), deadline, usual.lease(), usual.retention()).unwrap()
+fn quick(deadline: Duration) -> DeliveryPolicy {
+    let usual = DeliveryPolicy::default();
+    DeliveryPolicy::new(usual.age(), deadline, usual.lease(), usual.retention()).unwrap()
 }
 
 fn header(value: &str) -> HeaderMap {
@@ -183,11 +183,11 @@ async fn what_is_kycports_and_no_event_of_our_time_takes_no_effect() {
     let at = |at: i64| event_at(at, "evt_1", &stage.ada, "verified").to_string();
     for (body, code) in [
         (at(i64::MIN), "too_old"),
-        (at(i64::MAX), "from_the_future"),
+        (at(i64::MAX), "in_future"),
         (at(-1), "too_old"),
         (at(0), "too_old"),
         (at(now - 96 * 3600 - 60), "too_old"),
-        (at(now + 400), "from_the_future"),
+        (at(now + 400), "in_future"),
         (String::new(), "unreadable"),
         ("null".to_owned(), "unreadable"),
         ("[]".to_owned(), "unreadable"),
@@ -571,7 +571,7 @@ async fn a_type_that_nobody_knows_is_acknowledged() {
     // The event names a person, whose assurance is read and written; no event is recorded.
     assert_eq!(stage.store.operations(), 2);
 
-    let stage = Stage::with(|it| it.unknown_events(UnknownEvents::Handle)).await;
+    let stage = Stage::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;
     assert_eq!(stage.deliver(&event).await.0, 200);
     assert_eq!(stage.deliver(&event).await.0, 200);
     assert_eq!(stage.desk.effects(), ["evt_1"]);
@@ -615,10 +615,10 @@ async fn a_receiver_that_could_believe_nobody_is_not_built() {
         .unwrap();
     let builder = WebhookReceiver::builder(verifier, handler);
     builder.body_deadline(Duration::ZERO).build().unwrap_err();
-    let age = AgeLimit::default();
+    let age = TimestampTolerance::default();
     let [second, day] = [1, 86_400].map(Duration::from_secs);
-    DeliveryTiming::new(age, second, second, 5 * day).unwrap_err();
-    DeliveryTiming::new(age, second, 2 * second, day).unwrap_err();
+    DeliveryPolicy::new(age, second, second, 5 * day).unwrap_err();
+    DeliveryPolicy::new(age, second, 2 * second, day).unwrap_err();
 }
 
 #[tokio::test]

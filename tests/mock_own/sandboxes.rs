@@ -77,7 +77,7 @@ async fn a_sandbox_has_none() {
     let opened = desk.step("/sandboxes").await;
     let nested = RemoteMock::connect(opened["issuer"]["origin"].as_str().unwrap()).await;
     assert!(
-        matches!(nested, Err(RemoteError::Refused { status: 409, .. })),
+        matches!(nested, Err(RemoteError::Rejected { status: 409, .. })),
         "{nested:?}"
     );
 }

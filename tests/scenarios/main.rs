@@ -61,7 +61,7 @@ async fn userinfo_says_nothing_to_a_token_that_is_none() {
     let app = target.relying_party();
     let token = Secret::new("not-a-token");
     let refused = app.oidc().userinfo(&token, "anybody").await.unwrap_err();
-    assert!(matches!(refused, UserinfoError::TokenRefused), "{refused}");
+    assert!(matches!(refused, UserinfoError::TokenRejected), "{refused}");
 }
 
 // K24
@@ -127,7 +127,7 @@ async fn a_status_is_refused_with_a_code() {
     ] {
         let app = target.relying_party_with(|config| config.tenant_api_key(key));
         let refused = app.status().status(person).await.unwrap_err();
-        let StatusError::Refused { status, code, .. } = &refused else {
+        let StatusError::Rejected { status, code, .. } = &refused else {
             unreachable!("{refused}");
         };
         assert_eq!((*status, code.as_deref()), (says.0, Some(says.1)));
@@ -150,7 +150,7 @@ async fn a_case_goes_from_its_opening_to_a_decision() {
     );
     let early = cases.decide(&case.id).await.unwrap_err();
     assert!(
-        matches!(early, CaseError::Refused { status: 409, .. }),
+        matches!(early, CaseError::Rejected { status: 409, .. }),
         "{early}"
     );
 

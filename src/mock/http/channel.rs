@@ -20,7 +20,7 @@ pub(in crate::mock) enum Channel {
     Shaking(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
     /// The handshake failed.
-    Refused,
+    Rejected,
 }
 
 impl Channel {
@@ -37,7 +37,7 @@ impl Channel {
             Self::Plain(stream) => Some(stream),
             Self::Shaking(accept) => accept.get_ref(),
             Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::Refused => None,
+            Self::Rejected => None,
         }
     }
 
@@ -45,13 +45,13 @@ impl Channel {
         if let Self::Shaking(accept) = self {
             let shaken = ready!(Pin::new(accept.as_mut()).poll(cx));
             // An `Accept` that is ready may not be asked again.
-            *self = Self::Refused;
+            *self = Self::Rejected;
             *self = Self::Tls(Box::new(shaken?));
         }
         Poll::Ready(match self {
             Self::Plain(stream) => Ok(Pin::new(stream)),
             Self::Tls(stream) => Ok(Pin::new(stream.as_mut())),
-            Self::Shaking(_) | Self::Refused => Err(io::ErrorKind::NotConnected.into()),
+            Self::Shaking(_) | Self::Rejected => Err(io::ErrorKind::NotConnected.into()),
         })
     }
 }

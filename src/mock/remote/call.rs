@@ -33,7 +33,7 @@ pub enum RemoteError {
     },
     /// It said no.
     #[error("the mock said no: {message} ({status})")]
-    Refused {
+    Rejected {
         /// The HTTP status.
         status: u16,
         /// Why.
@@ -136,7 +136,7 @@ impl Admin {
         }
         // A mock without this API says no in another way.
         match serde_json::from_slice(&body) {
-            Ok(No { message }) => Err(RemoteError::Refused {
+            Ok(No { message }) => Err(RemoteError::Rejected {
                 status: status.as_u16(),
                 message,
             }),

@@ -8,11 +8,11 @@ use tracing::Instrument as _;
 use super::claim::{Claim, Taken};
 use crate::{
     http::TransportError,
-    kyc::{Requirement, Shortfall},
+    kyc::{Requirement, RequirementError},
     observe::{self, Purpose, Route},
     oidc::{
-        AuthorizationCode, CallbackParams, ExchangeError, SignIn, SignInError, Transaction,
-        printable,
+        Authenticated, AuthorizationCode, CallbackParams, ExchangeError, LoginError,
+        PendingAuthorization, printable,
     },
     store::{Mark, Settlement, StoreError},
     web::{
@@ -92,7 +92,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         Ok(code) => code,
         Err(error) => {
             // While KYCPort's metadata cannot be read, the login may still be completed.
-            if !matches!(error, SignInError::Provider(_)) {
+            if !matches!(error, LoginError::Provider(_)) {
                 context.delete_cookie(&cookie);
             }
             return Err(problem(error, context).into());
@@ -121,7 +121,7 @@ struct Completion {
     /// Name of the login's cookie.
     cookie: String,
     login: PendingLogin,
-    transaction: Transaction,
+    transaction: PendingAuthorization,
     code: AuthorizationCode,
     claim: Claim,
 }
@@ -179,7 +179,7 @@ impl Completion {
                 } else {
                     context.delete_cookie(&cookie);
                     match &error {
-                        SignInError::Exchange(ExchangeError::Refused { .. }) => claim.rejected(),
+                        LoginError::Exchange(ExchangeError::Rejected { .. }) => claim.rejected(),
                         _ => claim.done(false),
                     }
                 };
@@ -192,10 +192,10 @@ impl Completion {
 }
 
 /// Whether the code certainly did not reach KYCPort, so that a reload can still use it.
-fn was_not_sent(error: &SignInError) -> bool {
+fn was_not_sent(error: &LoginError) -> bool {
     matches!(
         error,
-        SignInError::Exchange(ExchangeError::Transport(
+        LoginError::Exchange(ExchangeError::Transport(
             TransportError::Connect | TransportError::Tls
         ))
     )
@@ -205,7 +205,7 @@ fn was_not_sent(error: &SignInError) -> bool {
 async fn establish(
     context: &RequestContext,
     login: PendingLogin,
-    sign_in: SignIn,
+    sign_in: Authenticated,
     mark: Mark,
 ) -> Finished {
     let settings = context.settings();
@@ -260,7 +260,7 @@ async fn same_person(
     if is_who_left && is_who_is_here {
         Ok(())
     } else {
-        Err(Problem::OtherPerson)
+        Err(Problem::SubjectMismatch)
     }
 }
 
@@ -279,7 +279,7 @@ async fn assess_step_up(
         .await;
     match assessed {
         Ok(_) => Ok(()),
-        Err(lack) if lack.shortfall == Shortfall::Pending => Ok(()),
+        Err(lack) if lack.shortfall == RequirementError::Pending => Ok(()),
         Err(lack) => Err(Problem::of_shortfall(&lack.shortfall, lack.retry_after)),
     }
 }
@@ -304,35 +304,35 @@ async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
 }
 
 /// Maps a failed login to what the person is told. The log gets the kind of the error and no more.
-fn problem(error: SignInError, context: &RequestContext) -> Problem {
+fn problem(error: LoginError, context: &RequestContext) -> Problem {
     let kycport_code = match &error {
-        SignInError::Refused(refused) => Some(printable(&refused.code)),
-        SignInError::Exchange(ExchangeError::Refused { code, .. }) => Some(printable(code)),
+        LoginError::Rejected(refused) => Some(printable(&refused.code)),
+        LoginError::Exchange(ExchangeError::Rejected { code, .. }) => Some(printable(code)),
         _ => None,
     };
     observe::login_failed(&error, kycport_code.as_deref(), context.reference());
     match error {
-        SignInError::Expired => Problem::ExpiredLogin,
-        SignInError::State => Problem::UnknownLogin,
-        SignInError::Refused(refused) => match refused.code.as_str() {
+        LoginError::Expired => Problem::ExpiredLogin,
+        LoginError::State => Problem::UnknownLogin,
+        LoginError::Rejected(refused) => match refused.code.as_str() {
             "access_denied" => Problem::Declined,
             "temporarily_unavailable" => Problem::IssuerUnavailable { retry_after: None },
-            _ => Problem::IssuerRefused,
+            _ => Problem::IssuerRejected,
         },
-        SignInError::Provider(_) | SignInError::Exchange(ExchangeError::Transport(_)) => {
+        LoginError::Provider(_) | LoginError::Exchange(ExchangeError::Transport(_)) => {
             Problem::IssuerUnavailable { retry_after: None }
         }
-        SignInError::Exchange(ExchangeError::Unavailable { retry_after, .. }) => {
+        LoginError::Exchange(ExchangeError::Unavailable { retry_after, .. }) => {
             Problem::IssuerUnavailable { retry_after }
         }
-        SignInError::Exchange(ExchangeError::Refused { .. } | ExchangeError::Forbidden) => {
-            Problem::IssuerRefused
+        LoginError::Exchange(ExchangeError::Rejected { .. } | ExchangeError::Forbidden) => {
+            Problem::IssuerRejected
         }
-        SignInError::Issuer
-        | SignInError::Exchange(ExchangeError::InvalidAnswer)
-        | SignInError::NoIdToken
-        | SignInError::IdToken(_)
-        | SignInError::AccessToken(_)
-        | SignInError::SubjectMismatch => Problem::IssuerNotBelieved,
+        LoginError::Issuer
+        | LoginError::Exchange(ExchangeError::InvalidResponse)
+        | LoginError::NoIdToken
+        | LoginError::IdToken(_)
+        | LoginError::AccessToken(_)
+        | LoginError::SubjectMismatch => Problem::InvalidIssuerResponse,
     }
 }

@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::start::{self, Wanted};
 use crate::{
     observe::{self, Route},
-    oidc::{LoginRequest, TierDemand},
+    oidc::{AcrRequirement, LoginRequest},
     web::{
         audience::Audience, context::RequestContext, pending::StepUp, problem::Problem,
         redirect::see_other, settings::Settings,
@@ -50,7 +50,7 @@ async fn begin(
         return Ok(settings.login_path_back_to(&return_to));
     };
     let wanted = Wanted {
-        request: LoginRequest::new().tier(tier.clone(), TierDemand::Requested),
+        request: LoginRequest::new().tier(tier.clone(), AcrRequirement::Voluntary),
         return_to,
         step_up: Some(StepUp {
             owner_id: live.owner.id,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Timestamp,
-    oidc::{SEED_BYTES, Transaction},
+    oidc::{PendingAuthorization, SEED_BYTES},
     web::return_to::ReturnTo,
     wire::kyc::KycTier,
 };
@@ -58,8 +58,8 @@ impl PendingLogin {
         self.started_at.saturating_add(lifetime)
     }
 
-    pub(in crate::web) fn transaction(&self, lifetime: Duration) -> Transaction {
-        Transaction::from_seed(&self.seed, self.expires_at(lifetime))
+    pub(in crate::web) fn transaction(&self, lifetime: Duration) -> PendingAuthorization {
+        PendingAuthorization::from_seed(&self.seed, self.expires_at(lifetime))
     }
 
     /// Encodes: form, seed, start in ms, tier and owner of a step-up, and the path as the rest.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     id::SessionId,
-    sessions::{Ended, KeptSessions, Listed},
+    sessions::{KeptSessions, Listed, Revocation},
 };
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 
@@ -26,7 +26,7 @@ use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 ///     let sessions = sessions.clone();
 ///     async move {
 ///         if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
-///             sessions.end_all(person).await?; // on an error KYCPort redelivers the event
+///             sessions.revoke_all(person).await?; // on an error KYCPort redelivers the event
 ///         }
 ///         Ok::<(), StoreError>(())
 ///     }
@@ -66,9 +66,9 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreError`]: the sessions may not be ended. Call it again.
-    pub async fn end_all(&self, subject: &str) -> Result<(), StoreError> {
+    pub async fn revoke_all(&self, subject: &str) -> Result<(), StoreError> {
         self.kept
-            .end_all(&self.issuer, subject, Cause::AppAll)
+            .revoke_all(&self.issuer, subject, Cause::AppAll)
             .await
     }
 
@@ -77,7 +77,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreError`]: the session may not be ended. Call it again.
-    pub async fn end(&self, subject: &str, id: &SessionId) -> Result<Ended, StoreError> {
+    pub async fn revoke(&self, subject: &str, id: &SessionId) -> Result<Revocation, StoreError> {
         self.kept.end_of(subject, *id).await
     }
 

@@ -22,16 +22,16 @@ pub struct SessionId([u8; BYTES]);
 /// Text that is not the id of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is not the id of a session")]
-pub struct NoSessionId;
+pub struct InvalidSessionId;
 
 impl SessionId {
     /// Reads an id as a form, or a person on the telephone, gives it back.
     ///
     /// # Errors
-    /// [`NoSessionId`] if the text cannot be an id.
-    pub fn parse(text: &str) -> Result<Self, NoSessionId> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoSessionId)?;
-        bytes.try_into().map(Self).map_err(|_| NoSessionId)
+    /// [`InvalidSessionId`] if the text cannot be an id.
+    pub fn parse(text: &str) -> Result<Self, InvalidSessionId> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidSessionId)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidSessionId)
     }
 
     /// Returns the id of the session with this key.
@@ -54,9 +54,9 @@ impl SessionId {
 }
 
 impl TryFrom<String> for SessionId {
-    type Error = NoSessionId;
+    type Error = InvalidSessionId;
 
-    fn try_from(text: String) -> Result<Self, NoSessionId> {
+    fn try_from(text: String) -> Result<Self, InvalidSessionId> {
         Self::parse(&text)
     }
 }

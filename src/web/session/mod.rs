@@ -8,8 +8,8 @@ mod sessions;
 mod tokens;
 
 pub use admin::{SessionSummary, Sessions};
-pub use id::{NoSessionId, SessionId};
-pub use sessions::Ended;
+pub use id::{InvalidSessionId, SessionId};
+pub use sessions::Revocation;
 pub use tokens::AccessTokenError;
 
 pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};

@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, Timestamp},
     kyc::{ASSURANCE_RECORD, Assurance, AssuranceSource, Assurances, Latest},
     observe::{self, Cause, LogKey},
-    oidc::{SignIn, TokenSet},
+    oidc::{Authenticated, TokenSet},
     state::{Found, Memo, State, Stored as _},
     store::{
         Change, Condition, Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot, StoreError,
@@ -74,7 +74,7 @@ pub(in crate::web) struct LiveSession {
 
 /// Session to be created.
 pub(in crate::web) struct NewSession<'a> {
-    pub(in crate::web) sign_in: SignIn,
+    pub(in crate::web) sign_in: Authenticated,
     /// Value of the revocation counter when the login was claimed.
     pub(in crate::web) mark: Mark,
     /// Session that this one replaces in the browser.
@@ -90,11 +90,11 @@ pub(in crate::web) enum Created {
 
 /// Result of ending one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum Revocation {
     /// The session is ended.
-    Now,
+    Revoked,
     /// The person has no session with this id.
-    NoSuchSession,
+    NotFound,
 }
 
 /// Sessions of one relying party. Cheap to clone.
@@ -134,10 +134,10 @@ impl KeptSessions {
             mark,
             replaces,
         } = new;
-        let SignIn {
+        let Authenticated {
             claims,
             tokens,
-            asked_at,
+            requested_at,
         } = sign_in;
         let now = self.clock.now();
         let session = Arc::new(Session {
@@ -156,7 +156,7 @@ impl KeptSessions {
             claims.kyc_status,
             claims.kyc_tier,
             claims.aml_clear,
-            asked_at,
+            requested_at,
             AssuranceSource::IdToken,
         );
         let person = self.assurances.person(&session.subject);
@@ -349,7 +349,11 @@ impl KeptSessions {
     }
 
     /// Deletes the session with this id if it is this person's.
-    pub(super) async fn end_of(&self, subject: &str, id: SessionId) -> Result<Ended, StoreError> {
+    pub(super) async fn end_of(
+        &self,
+        subject: &str,
+        id: SessionId,
+    ) -> Result<Revocation, StoreError> {
         let owner = self.state.namespace().owner_of(subject);
         let mut writes = deletions(id.record_id());
         if let Some(session) = writes.first_mut() {
@@ -359,15 +363,15 @@ impl KeptSessions {
             Written::Applied => {
                 let id = id.to_string();
                 observe::session_ended(Cause::App, self.log_key.session(&id));
-                Ok(Ended::Now)
+                Ok(Revocation::Revoked)
             }
-            Written::Conflict(_) => Ok(Ended::NoSuchSession),
+            Written::Conflict(_) => Ok(Revocation::NotFound),
             Written::Fenced => Err(StoreError::Damaged),
         }
     }
 
     /// Revokes all sessions of a person: deletes them with their tokens, and leaves a fence.
-    pub(in crate::web) async fn end_all(
+    pub(in crate::web) async fn revoke_all(
         &self,
         issuer: &str,
         subject: &str,

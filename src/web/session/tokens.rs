@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     observe::{self, Cause, LogKey, Reason},
-    oidc::{OidcClient, SignInError, TokenSet},
+    oidc::{LoginError, OidcClient, TokenSet},
     secret::Secret,
     state::{Found, State, Stored as _},
     store::{Change, Condition, DEADLINE, RecordKey, StoreError, Write, Written},
@@ -52,7 +52,7 @@ pub enum AccessTokenError {
     Revoked,
     /// The token could not be refreshed for now.
     #[error("the access token could not be refreshed: {0}")]
-    Refresh(SignInError),
+    Refresh(LoginError),
     /// Another instance is refreshing the token and did not finish in time. Try again in a moment.
     /// The session goes on.
     #[error("another instance is refreshing the access token: try again in a moment")]
@@ -234,7 +234,7 @@ impl AccessTokens {
         let subject = &live.session.subject;
         match self.oidc.refresh(&expired.refresh_token, subject).await {
             Ok(tokens) => self.keep(live, expired, lease, tokens).await,
-            Err(SignInError::Exchange(error)) if error.is_of_the_grant() => {
+            Err(LoginError::Exchange(error)) if error.is_of_the_grant() => {
                 let elsewhere = self.refreshed_elsewhere(live, expired).await;
                 if !matches!(elsewhere, Ok(None)) {
                     self.release(live, lease).await;

@@ -11,7 +11,7 @@ use http::{
 use crate::{
     observe::Delivered,
     web::problem_json::ProblemJson,
-    webhook::{Refused, Unreadable, Untimely},
+    webhook::{EventParseError, SignatureError, TimestampError},
 };
 
 /// When to come again, if nothing is known that says it better.
@@ -29,15 +29,15 @@ pub(super) enum Outcome {
     /// Not POST.
     Method,
     /// Nothing says that it is KYCPort's.
-    Refused(Refused),
+    Rejected(SignatureError),
     /// The body took too long to come.
     Slow,
     /// The body broke off.
     BrokeOff,
     /// It is KYCPort's and no event.
-    Unreadable(Unreadable),
+    Unreadable(EventParseError),
     /// The event is not of this time.
-    Untimely(Untimely),
+    TimestampError(TimestampError),
     /// Another has the event, for so long at most.
     InFlight(Duration),
     /// There is too much to do.
@@ -67,11 +67,11 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::Acknowledged => "unknown_type",
             Self::Method => "method_not_allowed",
-            Self::Refused(refused) => refused.code(),
+            Self::Rejected(refused) => refused.code(),
             Self::Slow => "slow_body",
             Self::BrokeOff => "broken_body",
             Self::Unreadable(_) => "unreadable",
-            Self::Untimely(untimely) => untimely.code(),
+            Self::TimestampError(untimely) => untimely.code(),
             Self::InFlight(_) => "in_flight",
             Self::Busy => "busy",
             Self::StoreUnavailable => "store_unavailable",
@@ -89,10 +89,12 @@ impl Outcome {
         match self {
             Self::Handled | Self::Duplicate | Self::Acknowledged => StatusCode::OK,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Refused(Refused::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::Rejected(SignatureError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Rejected(_) => StatusCode::UNAUTHORIZED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::BrokeOff | Self::Unreadable(_) | Self::Untimely(_) => StatusCode::BAD_REQUEST,
+            Self::BrokeOff | Self::Unreadable(_) | Self::TimestampError(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::InFlight(_) | Self::LeaseLost => StatusCode::CONFLICT,
             Self::Busy | Self::StoreUnavailable | Self::NotRemembered | Self::NotAsked { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -109,12 +111,12 @@ impl Outcome {
             Self::Handled | Self::Duplicate => "The event has taken effect.",
             Self::Acknowledged => "Nothing is done about events of this type.",
             Self::Method => "Deliveries are sent by POST.",
-            Self::Refused(Refused::TooLarge) => "The body is larger than is taken.",
-            Self::Refused(_) => "The signature does not show that it is KYCPort's.",
+            Self::Rejected(SignatureError::TooLarge) => "The body is larger than is taken.",
+            Self::Rejected(_) => "The signature does not show that it is KYCPort's.",
             Self::Slow => "The body took too long to come.",
             Self::BrokeOff => "The body broke off.",
             Self::Unreadable(_) => "The body is no event.",
-            Self::Untimely(_) => "The event is too old, or yet to come.",
+            Self::TimestampError(_) => "The event is too old, or yet to come.",
             Self::InFlight(_) => "The event is being handled. Deliver it again.",
             Self::Busy => "There is too much to do. Deliver it again.",
             Self::StoreUnavailable | Self::NotRemembered => {
@@ -181,7 +183,7 @@ impl Outcome {
         } else if let Self::Unreadable(why) = self {
             Delivered::Unreadable(why.code())
         } else if self.status().is_client_error() {
-            Delivered::Refused
+            Delivered::Rejected
         } else {
             Delivered::Taken
         }

@@ -9,7 +9,7 @@ use std::{
 use futures_util::FutureExt as _;
 
 use super::{
-    delivery::{Delivery, UnknownEvents},
+    delivery::{Delivery, UnknownEventPolicy},
     intake::Intake,
     names::ReceiverNames,
     processing::{Failed, Handler, Processing, Told},
@@ -20,7 +20,7 @@ use crate::{
     observe::{self, LogKey},
     state::State,
     store::{MemoryStore, Store},
-    webhook::{DeliveryTiming, EventLog, EventReader, VerifierError, WebhookVerifier},
+    webhook::{DeliveryPolicy, EventLog, EventReader, VerifierError, WebhookVerifier},
 };
 
 /// How long a body may take to come if nothing else is said.
@@ -34,12 +34,12 @@ pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,
     handler: Handler,
     reader: EventReader,
-    timing: DeliveryTiming,
+    timing: DeliveryPolicy,
     store: Option<Arc<dyn Store>>,
     namespace: [u8; 16],
     name: String,
     names: ReceiverNames,
-    unknown_events: UnknownEvents,
+    unknown_events: UnknownEventPolicy,
     body_deadline: Duration,
     told: Option<Told>,
     log_key: LogKey,
@@ -107,12 +107,12 @@ impl WebhookReceiverBuilder {
             verifier,
             handler: Arc::new(handler),
             reader: EventReader::default(),
-            timing: DeliveryTiming::default(),
+            timing: DeliveryPolicy::default(),
             store: None,
             namespace: [0; 16],
             name: DEFAULT_NAME.to_owned(),
             names: ReceiverNames::default(),
-            unknown_events: UnknownEvents::default(),
+            unknown_events: UnknownEventPolicy::default(),
             body_deadline: BODY_DEADLINE,
             told: None,
             log_key: LogKey::of_this_process(),
@@ -153,7 +153,7 @@ impl WebhookReceiverBuilder {
 
     /// How old an event may be, how long its handler may take, and how long it is remembered. The
     /// question to KYCPort counts as part of the handler.
-    pub fn timing(mut self, timing: DeliveryTiming) -> Self {
+    pub fn timing(mut self, timing: DeliveryPolicy) -> Self {
         self.timing = timing;
         self
     }
@@ -173,7 +173,7 @@ impl WebhookReceiverBuilder {
     }
 
     /// What becomes of events of a type that this version does not know.
-    pub fn unknown_events(mut self, what: UnknownEvents) -> Self {
+    pub fn unknown_events(mut self, what: UnknownEventPolicy) -> Self {
         self.unknown_events = what;
         self
     }
@@ -190,7 +190,7 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Puts it together. That the times fit each other is [`DeliveryTiming`]'s to see to.
+    /// Puts it together. That the times fit each other is [`DeliveryPolicy`]'s to see to.
     ///
     /// # Errors
     /// [`ReceiverError`].

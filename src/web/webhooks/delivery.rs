@@ -77,7 +77,7 @@ impl Debug for Delivery {
 /// What becomes of events of a type that this version does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum UnknownEvents {
+pub enum UnknownEventPolicy {
     /// They are acknowledged, and the log says which they were.
     #[default]
     Acknowledge,

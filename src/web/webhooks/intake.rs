@@ -9,7 +9,7 @@ use http::header::CONTENT_LENGTH;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Outcome;
-use crate::webhook::{Refused, Verified, WebhookVerifier};
+use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 
 /// So many bytes of bodies are held at once: that bounds the memory which whoever finds the address
 /// can take. What comes slowly holds little, and so keeps nobody out.
@@ -47,26 +47,26 @@ impl Intake {
     pub(super) async fn take(
         &self,
         request: Request,
-    ) -> Result<Verified, (Outcome, Option<Mismatch>)> {
+    ) -> Result<VerifiedPayload, (Outcome, Option<Mismatch>)> {
         let (parts, body) = request.into_parts();
         let no = |outcome| (outcome, None);
         // Whoever bears no signature need not be read at all.
         let headers = self.verifier.check_headers(&parts.headers);
-        headers.map_err(|refused| no(Outcome::Refused(refused)))?;
+        headers.map_err(|refused| no(Outcome::Rejected(refused)))?;
         let _turn = self.bodies.try_acquire().map_err(|_| no(Outcome::Busy))?;
         let most = self.verifier.max_body();
         if declared_length(&parts.headers).is_some_and(|length| length > most as u64) {
-            return Err(no(Outcome::Refused(Refused::TooLarge)));
+            return Err(no(Outcome::Rejected(SignatureError::TooLarge)));
         }
         let body = tokio::time::timeout(self.deadline, self.read(body, most)).await;
         let body = body.map_err(|_| no(Outcome::Slow))?.map_err(no)?;
         let verified = self.verifier.verify(&parts.headers, body.clone());
         verified.map_err(|refused| {
-            let mismatch = (refused == Refused::Mismatch).then_some(Mismatch {
+            let mismatch = (refused == SignatureError::Mismatch).then_some(Mismatch {
                 headers: parts.headers,
                 body,
             });
-            (Outcome::Refused(refused), mismatch)
+            (Outcome::Rejected(refused), mismatch)
         })
     }
 
@@ -79,7 +79,7 @@ impl Intake {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| Outcome::BrokeOff)?;
             if whole.len().saturating_add(piece.len()) > most {
-                return Err(Outcome::Refused(Refused::TooLarge));
+                return Err(Outcome::Rejected(SignatureError::TooLarge));
             }
             let length = u32::try_from(piece.len()).map_err(|_| Outcome::Busy)?;
             let more = self.bytes.try_acquire_many(length);

@@ -10,7 +10,7 @@ mod processing;
 mod receiver;
 
 pub use builder::{ReceiverError, WebhookReceiverBuilder};
-pub use delivery::{Delivery, UnknownEvents};
+pub use delivery::{Delivery, UnknownEventPolicy};
 pub use receiver::WebhookReceiver;
 
 pub(super) use {names::ReceiverNames, processing::Told};

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     answer::Outcome,
-    delivery::{Delivery, UnknownEvents},
+    delivery::{Delivery, UnknownEventPolicy},
 };
 use crate::{
     cases::CaseClient,
@@ -15,8 +15,8 @@ use crate::{
     kyc::Assurance,
     web::news::{Hint, News, NotFelt},
     webhook::{
-        BeginOutcome, DeliveryTiming, Event, EventKind, EventLease, EventLog, EventReader,
-        SettleOutcome, Verified,
+        BeginOutcome, DeliveryPolicy, Event, EventKind, EventLease, EventLog, EventReader,
+        SettleOutcome, VerifiedPayload,
     },
 };
 
@@ -38,9 +38,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Sees to it that an event takes effect once.
 pub(super) struct Processing {
     reader: EventReader,
-    timing: DeliveryTiming,
+    timing: DeliveryPolicy,
     log: EventLog,
-    unknown_events: UnknownEvents,
+    unknown_events: UnknownEventPolicy,
     handler: Handler,
     told: Option<Told>,
     clock: Arc<dyn Clock>,
@@ -69,9 +69,9 @@ pub(super) struct Processed {
 impl Processing {
     pub(super) fn new(
         reader: EventReader,
-        timing: DeliveryTiming,
+        timing: DeliveryPolicy,
         log: EventLog,
-        unknown_events: UnknownEvents,
+        unknown_events: UnknownEventPolicy,
         handler: Handler,
         told: Option<Told>,
         clock: Arc<dyn Clock>,
@@ -89,7 +89,7 @@ impl Processing {
     }
 
     /// Not to be given up half way: it runs in a task of its own.
-    pub(super) async fn process(&self, verified: Verified) -> Processed {
+    pub(super) async fn process(&self, verified: VerifiedPayload) -> Processed {
         let event = match self.reader.read(&verified) {
             Ok(event) => event,
             Err(error) => {
@@ -108,9 +108,9 @@ impl Processing {
 
     async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, Outcome> {
         let timely = self.timing.age().check(event.created_at, self.clock.now());
-        timely.map_err(Outcome::Untimely)?;
+        timely.map_err(Outcome::TimestampError)?;
         if matches!(event.kind, EventKind::Unknown { .. })
-            && self.unknown_events == UnknownEvents::Acknowledge
+            && self.unknown_events == UnknownEventPolicy::Acknowledge
         {
             return self.acknowledge(event).await;
         }
@@ -200,7 +200,7 @@ impl Processing {
             EventKind::CaseDecided { person_id, case_id } => {
                 let heard = told.news.hear(person_id, None).await;
                 if let Some(case_id) = case_id {
-                    told.cases.look_again(case_id);
+                    told.cases.poll_now(case_id);
                 }
                 heard
             }

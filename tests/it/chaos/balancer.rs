@@ -51,7 +51,7 @@ struct Place {
 enum Sent {
     Answered(Response),
     /// It cannot have arrived.
-    Refused,
+    Rejected,
     BrokenOff,
 }
 
@@ -109,7 +109,7 @@ impl Balancer {
                     }
                     return answer;
                 }
-                Sent::Refused => {}
+                Sent::Rejected => {}
                 Sent::BrokenOff if parts.method == Method::GET => may_have_arrived = true,
                 Sent::BrokenOff => break,
             }
@@ -129,12 +129,12 @@ impl Balancer {
         *request.headers_mut() = parts.headers.clone();
         let answer = match self.0.client.request(request).await {
             Ok(answer) => answer,
-            Err(error) if error.is_connect() => return Sent::Refused,
+            Err(error) if error.is_connect() => return Sent::Rejected,
             Err(_) => return self.broke_off(at, place),
         };
         if !answer.headers().contains_key(MARK) {
             // Somebody else has the port of the dead.
-            return Sent::Refused;
+            return Sent::Rejected;
         }
         let (head, body) = answer.into_parts();
         match to_bytes(Body::new(body), MAX_BODY).await {

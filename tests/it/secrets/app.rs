@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use kycport::{
-    KycTier, Reloaded, RelyingParty, Unproven,
+    KycTier, PendingReason, RelyingParty, RotationOutcome,
     mock::{Endpoint, MockIssuer, OldSecret},
     secrets::Secrets,
 };
@@ -39,7 +39,7 @@ async fn nobody_at_the_app_notices_a_rotation() {
         let busy = kyc.on(Endpoint::Token).fail(503).once();
         let report = party.reload_secrets().await.unwrap();
         busy.assert_hit();
-        let waits = Reloaded::Waits(Unproven::Unreachable);
+        let waits = RotationOutcome::Pending(PendingReason::Unreachable);
         assert_eq!(report.client_secret, waits);
         let people = (0..4).map(async |_| {
             let browser = kyc.browser();
@@ -48,7 +48,7 @@ async fn nobody_at_the_app_notices_a_rotation() {
             page.assert_ok();
         });
         let (_, later) = tokio::join!(join_all(people), party.reload_secrets());
-        let settled = [Reloaded::Proven, Reloaded::Unchanged];
+        let settled = [RotationOutcome::Activated, RotationOutcome::Unchanged];
         assert!(settled.contains(&later.unwrap().client_secret));
     }
 }

@@ -2,9 +2,9 @@
 
 use futures_util::future::join_all;
 use kycport::{
-    Reloaded, Secret, Unproven,
+    PendingReason, RotationOutcome, Secret,
     mock::{Client, Endpoint, OldSecret},
-    oidc::{ExchangeError, LoginRequest, SignIn, SignInError},
+    oidc::{Authenticated, ExchangeError, LoginError, LoginRequest},
     secrets::Secrets,
 };
 
@@ -15,7 +15,7 @@ const INVALID_GRANT: &str = r#"{"error":"invalid_grant"}"#;
 const INVALID_CLIENT: &str = r#"{"error":"invalid_client"}"#;
 
 impl Stage {
-    async fn sign_in(&self) -> Result<SignIn, SignInError> {
+    async fn sign_in(&self) -> Result<Authenticated, LoginError> {
         sign_in(&self.kyc, &self.party, &self.ada).await
     }
 
@@ -40,9 +40,9 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
     let stage = Stage::new().await;
     let new = stage.rotate(OldSecret::Stays);
     let report = stage.reload(new.clone()).await;
-    assert_eq!(report.client_secret, Reloaded::Proven);
-    assert_eq!(report.tenant_api_key, Reloaded::NotNamed);
-    assert_eq!(report.webhook_secret, Reloaded::NotNamed);
+    assert_eq!(report.client_secret, RotationOutcome::Activated);
+    assert_eq!(report.tenant_api_key, RotationOutcome::NotProvided);
+    assert_eq!(report.webhook_secret, RotationOutcome::NotProvided);
     assert!(report.is_settled());
     // The new one, and one that nobody has.
     assert_eq!(stage.asked(Endpoint::Token), 2);
@@ -54,7 +54,7 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
     );
     assert_eq!(stage.asked(Endpoint::Token), 1);
     let report = stage.reload(new).await;
-    assert_eq!(report.client_secret, Reloaded::Unchanged);
+    assert_eq!(report.client_secret, RotationOutcome::Unchanged);
     assert_eq!(stage.asked(Endpoint::Token), 0);
 }
 
@@ -71,7 +71,10 @@ async fn where_the_old_one_ends_at_once_a_waiting_one_loses_no_login() {
     let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
     let report = stage.reload(new).await;
     fault.assert_hit();
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Unreachable));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Unreachable)
+    );
     assert!(!report.is_settled());
 
     let oidc = stage.party.oidc();
@@ -104,7 +107,7 @@ async fn what_began_with_the_old_one_goes_on_with_what_came_meanwhile() {
         report.unwrap()
     });
     finished.unwrap();
-    assert_eq!(report.client_secret, Reloaded::Proven);
+    assert_eq!(report.client_secret, RotationOutcome::Activated);
 }
 
 #[tokio::test]
@@ -128,7 +131,10 @@ async fn a_wrong_one_never_replaces_the_old_one() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
     let report = stage.reload(wrong).await;
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     stage.asked(Endpoint::Token);
     stage.sign_in().await.unwrap();
     assert_eq!(stage.asked(Endpoint::Token), 1);
@@ -138,7 +144,7 @@ async fn a_wrong_one_never_replaces_the_old_one() {
         let refused = stage.kyc.on(Endpoint::Token);
         let refused = refused.answer(401, "application/json", body).once();
         let error = stage.sign_in().await.unwrap_err();
-        let SignInError::Exchange(ExchangeError::Refused { code, .. }) = error else {
+        let LoginError::Exchange(ExchangeError::Rejected { code, .. }) = error else {
             panic!("{error:?}");
         };
         assert_eq!(code, "invalid_client");
@@ -158,7 +164,10 @@ async fn a_refused_one_serves_when_kycport_knows_it_and_the_old_one_is_dead() {
     let early = early.answer(401, "application/json", INVALID_CLIENT).once();
     let report = stage.reload(new).await;
     early.assert_hit();
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     let dead = stage.kyc.on(Endpoint::Token);
     let dead = dead.answer(401, "application/json", INVALID_CLIENT).once();
     stage.sign_in().await.unwrap();
@@ -199,18 +208,24 @@ async fn an_answer_that_any_secret_would_get_proves_nothing() {
         let report = stage.reload(wrong.clone()).await;
         assert_eq!(
             report.client_secret,
-            Reloaded::Waits(Unproven::Unclear),
+            RotationOutcome::Pending(PendingReason::Unclear),
             "{body}"
         );
         drop(fault);
     }
     let report = stage.reload(wrong.clone()).await;
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     stage.sign_in().await.unwrap();
     // It is not asked about again so soon.
     stage.asked(Endpoint::Token);
     let report = stage.reload(wrong).await;
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     assert_eq!(stage.asked(Endpoint::Token), 0);
 }
 
@@ -220,7 +235,10 @@ async fn while_kycport_is_down_the_old_one_stays_and_a_later_reload_proves_the_n
     let new = stage.rotate(OldSecret::Stays);
     stage.kyc.stop().unwrap();
     let report = stage.reload(new.clone()).await;
-    assert_eq!(report.client_secret, Reloaded::Waits(Unproven::Unreachable));
+    assert_eq!(
+        report.client_secret,
+        RotationOutcome::Pending(PendingReason::Unreachable)
+    );
     stage.kyc.restart().unwrap();
     // What is backed off is asked again then.
     stage
@@ -229,7 +247,10 @@ async fn while_kycport_is_down_the_old_one_stays_and_a_later_reload_proves_the_n
         .advance(std::time::Duration::from_secs(60));
     stage.sign_in().await.unwrap();
     assert_eq!(stage.sent().as_deref(), stage.client().secret());
-    assert_eq!(stage.reload(new).await.client_secret, Reloaded::Proven);
+    assert_eq!(
+        stage.reload(new).await.client_secret,
+        RotationOutcome::Activated
+    );
 }
 
 #[tokio::test]
@@ -239,7 +260,10 @@ async fn who_goes_back_to_the_old_one_has_no_candidate_any_more() {
     let new = stage.rotate(OldSecret::Stays);
     let _fault = stage.kyc.on(Endpoint::Token).fail(503).once();
     stage.reload(new).await;
-    assert_eq!(stage.reload(old).await.client_secret, Reloaded::Unchanged);
+    assert_eq!(
+        stage.reload(old).await.client_secret,
+        RotationOutcome::Unchanged
+    );
     stage.asked(Endpoint::Token);
     let refused = stage.kyc.on(Endpoint::Token);
     let _refused = refused

@@ -18,7 +18,7 @@ use std::{
 };
 
 use kycport::{
-    ConfigBuilder, KycTier, ReloadReport, RelyingParty,
+    ConfigBuilder, KycTier, RelyingParty, RotationReport,
     mock::{Endpoint, MockIssuer, Person},
     secrets::Secrets,
 };
@@ -73,7 +73,10 @@ impl Stage {
         let own = vault.clone();
         let party = relying_party_with(&kyc, |config| {
             let limit = Duration::from_secs(10);
-            let config = config.retries(1, Duration::from_millis(1), limit);
+            let config = config
+                .max_attempts(1)
+                .retry_pause(Duration::from_millis(1))
+                .retry_deadline(limit);
             more(config.secrets(move || {
                 let said = own.say();
                 async move { said }
@@ -88,7 +91,7 @@ impl Stage {
     }
 
     /// What a reload comes to when the vault holds this.
-    pub(crate) async fn reload(&self, secrets: Secrets) -> ReloadReport {
+    pub(crate) async fn reload(&self, secrets: Secrets) -> RotationReport {
         self.vault.holds(secrets);
         self.party.reload_secrets().await.unwrap()
     }

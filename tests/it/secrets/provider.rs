@@ -2,7 +2,7 @@
 
 use futures_util::poll;
 use kycport::{
-    ReloadError, Reloaded,
+    RotationError, RotationOutcome,
     mock::{Endpoint, OldSecret},
     secrets::{SecretFlaw, SecretKind, Secrets, SecretsUnavailable},
 };
@@ -14,7 +14,7 @@ use crate::direct::{relying_party, sign_in};
 async fn without_a_provider_there_is_nothing_to_reload() {
     let kyc = kycport::mock::MockIssuer::start().await;
     let error = relying_party(&kyc).reload_secrets().await.unwrap_err();
-    assert_eq!(error, ReloadError::NoProvider);
+    assert_eq!(error, RotationError::NoProvider);
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn one_that_fails_changes_nothing() {
     let stage = Stage::new().await;
     stage.vault.fails();
     let error = stage.party.reload_secrets().await.unwrap_err();
-    assert_eq!(error, ReloadError::Provider(SecretsUnavailable::Failed));
+    assert_eq!(error, RotationError::Provider(SecretsUnavailable::Failed));
     sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
 }
 
@@ -32,7 +32,7 @@ async fn one_that_hangs_does_not_keep_the_next_reload_waiting_for_ever() {
         .secrets(std::future::pending::<Result<Secrets, ()>>);
     let party = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
     let (first, second) = tokio::join!(party.reload_secrets(), party.reload_secrets());
-    let late = Err(ReloadError::Provider(SecretsUnavailable::Late));
+    let late = Err(RotationError::Provider(SecretsUnavailable::Late));
     assert_eq!((first, second), (late.clone(), late));
 }
 
@@ -54,7 +54,7 @@ async fn a_flaw_in_one_secret_changes_none() {
         stage.vault.holds(good.clone().tenant_api_key(text));
         let error = stage.party.reload_secrets().await.unwrap_err();
         let kind = SecretKind::TenantApiKey;
-        assert_eq!(error, ReloadError::Flaw { kind, flaw }, "{text:?}");
+        assert_eq!(error, RotationError::Flaw { kind, flaw }, "{text:?}");
     }
     for (kind, secrets) in [
         (
@@ -69,10 +69,13 @@ async fn a_flaw_in_one_secret_changes_none() {
         stage.vault.holds(secrets);
         let error = stage.party.reload_secrets().await.unwrap_err();
         let flaw = SecretFlaw::Short;
-        assert_eq!(error, ReloadError::Flaw { kind, flaw });
+        assert_eq!(error, RotationError::Flaw { kind, flaw });
     }
     assert_eq!(stage.asked(Endpoint::Token), 0);
-    assert_eq!(stage.reload(good).await.client_secret, Reloaded::Proven);
+    assert_eq!(
+        stage.reload(good).await.client_secret,
+        RotationOutcome::Activated
+    );
 }
 
 #[tokio::test]
@@ -93,8 +96,8 @@ async fn reloads_take_turns() {
         gate.release();
         second.await
     });
-    assert_eq!(first.unwrap().client_secret, Reloaded::Proven);
-    assert_eq!(second.unwrap().client_secret, Reloaded::Proven);
+    assert_eq!(first.unwrap().client_secret, RotationOutcome::Activated);
+    assert_eq!(second.unwrap().client_secret, RotationOutcome::Activated);
     sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
     let requests = stage.kyc.requests(Endpoint::Token);
     let last = requests.last().unwrap();
@@ -114,5 +117,5 @@ async fn one_that_is_given_up_lets_the_next_have_its_turn() {
     }
     gate.release();
     let report = stage.party.reload_secrets().await.unwrap();
-    assert_eq!(report.client_secret, Reloaded::Proven);
+    assert_eq!(report.client_secret, RotationOutcome::Activated);
 }

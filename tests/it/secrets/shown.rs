@@ -40,7 +40,7 @@ async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
     shown.push(format!("{:?}", stage.reload(all).await));
     drop(fault);
     sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
-    stage.party.forget_old_webhook_secrets();
+    stage.party.remove_previous_webhook_secrets();
     shown.push(format!("{:?}", stage.party));
     shown.push(format!("{:?}", stage.party.webhook_verifier()));
     let verifier = stage.party.webhook_verifier().build().unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kycport::{
-    KycTier, Reloaded, Unproven,
+    KycTier, PendingReason, RotationOutcome,
     cases::{CaptureFile, Upload},
     kyc::StatusError,
     mock::{Endpoint, OldSecret, samples},
@@ -29,7 +29,7 @@ impl Stage {
         fault.assert_hit();
         assert_eq!(
             report.tenant_api_key,
-            Reloaded::Waits(Unproven::Unreachable)
+            RotationOutcome::Pending(PendingReason::Unreachable)
         );
         self.kyc.forget_requests();
     }
@@ -41,14 +41,17 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
     let new = stage.rotate_key(OldSecret::Stays);
     assert_eq!(
         stage.reload(new.clone()).await.tenant_api_key,
-        Reloaded::Proven
+        RotationOutcome::Activated
     );
     // The old one ends only now.
     stage.rotate_key(OldSecret::Stays);
     stage.asked(Endpoint::Status);
     stage.status().await.unwrap();
     assert_eq!(stage.asked(Endpoint::Status), 1);
-    assert_eq!(stage.reload(new).await.tenant_api_key, Reloaded::Unchanged);
+    assert_eq!(
+        stage.reload(new).await.tenant_api_key,
+        RotationOutcome::Unchanged
+    );
     assert_eq!(stage.asked(Endpoint::Status), 0);
 }
 
@@ -89,12 +92,15 @@ async fn a_wrong_one_never_replaces_the_old_one() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
     let report = stage.reload(wrong).await;
-    assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.tenant_api_key,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     let refused = stage.kyc.on(Endpoint::Status).fail(401).once();
     stage.asked(Endpoint::Status);
     let error = stage.status().await.unwrap_err();
     assert!(
-        matches!(error, StatusError::Refused { status: 401, .. }),
+        matches!(error, StatusError::Rejected { status: 401, .. }),
         "{error:?}"
     );
     refused.assert_hit();
@@ -110,7 +116,10 @@ async fn one_without_the_right_to_read_is_not_good() {
     let new = stage.rotate_key(OldSecret::Stays);
     stage.kyc.tenant().revoke_status_right();
     let report = stage.reload(new).await;
-    assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+    assert_eq!(
+        report.tenant_api_key,
+        RotationOutcome::Pending(PendingReason::Rejected)
+    );
     // 403 is said of the right, and another key is not tried for it.
     stage.asked(Endpoint::Status);
     stage.status().await.unwrap_err();
@@ -124,7 +133,10 @@ async fn an_answer_that_any_key_would_get_proves_nothing() {
     for status in [404, 400] {
         let _fault = stage.kyc.on(Endpoint::Status).fail(status).always();
         let report = stage.reload(wrong.clone()).await;
-        assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Unclear));
+        assert_eq!(
+            report.tenant_api_key,
+            RotationOutcome::Pending(PendingReason::Unclear)
+        );
     }
     stage.status().await.unwrap();
 }
@@ -142,19 +154,25 @@ async fn too_many_questions_prove_nothing_either() {
     let report = stage.reload(new).await;
     assert_eq!(
         report.tenant_api_key,
-        Reloaded::Waits(Unproven::Unreachable)
+        RotationOutcome::Pending(PendingReason::Unreachable)
     );
 }
 
 #[tokio::test]
 async fn what_a_trial_is_told_stops_no_live_question() {
     let patient = Duration::from_millis(1);
-    let stage = Stage::with(|config| config.retries(3, patient, Duration::from_secs(10))).await;
+    let stage = Stage::with(|config| {
+        config
+            .max_attempts(3)
+            .retry_pause(patient)
+            .retry_deadline(Duration::from_secs(10))
+    })
+    .await;
     let new = stage.rotate_key(OldSecret::Stays);
     let on = stage.kyc.on(Endpoint::Status);
     let _fault = on.fail(429).retry_after(3600).once();
     let report = stage.reload(new.clone()).await;
-    let waits = Reloaded::Waits(Unproven::Unreachable);
+    let waits = RotationOutcome::Pending(PendingReason::Unreachable);
     assert_eq!(report.tenant_api_key, waits);
     assert_eq!(stage.status().await, Ok(()));
     stage.asked(Endpoint::Status);
@@ -176,7 +194,10 @@ async fn what_is_refused_is_not_tried_at_every_tick() {
     let mut trials = Vec::new();
     for minute in 0..=130 {
         let report = stage.reload(wrong.clone()).await;
-        assert_eq!(report.tenant_api_key, Reloaded::Waits(Unproven::Refused));
+        assert_eq!(
+            report.tenant_api_key,
+            RotationOutcome::Pending(PendingReason::Rejected)
+        );
         if stage.asked(Endpoint::Status) > 0 {
             trials.push(minute);
         }
@@ -185,7 +206,10 @@ async fn what_is_refused_is_not_tried_at_every_tick() {
     assert_eq!(trials, [0, 1, 3, 7, 15, 31, 63, 123]);
     // Another is tried at once.
     let new = stage.rotate_key(OldSecret::Stays);
-    assert_eq!(stage.reload(new).await.tenant_api_key, Reloaded::Proven);
+    assert_eq!(
+        stage.reload(new).await.tenant_api_key,
+        RotationOutcome::Activated
+    );
 }
 
 #[tokio::test]
@@ -203,7 +227,7 @@ async fn one_that_was_not_there_at_the_start_serves_once_it_is_proven() {
     let party = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
     assert!(!party.status().is_configured());
     let report = party.reload_secrets().await.unwrap();
-    assert_eq!(report.tenant_api_key, Reloaded::Proven);
+    assert_eq!(report.tenant_api_key, RotationOutcome::Activated);
     assert!(party.status().is_configured());
     party.status().status(ada.id()).await.unwrap();
 }

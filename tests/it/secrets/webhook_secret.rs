@@ -6,10 +6,12 @@ use axum::Router;
 use bytes::Bytes;
 use http::HeaderMap;
 use kycport::{
-    Reloaded, RelyingParty, Secret, Unproven,
+    PendingReason, RelyingParty, RotationOutcome, Secret,
     mock::MockIssuer,
     secrets::Secrets,
-    webhook::{Refused, SignatureScheme, VerifierError, WebhookVerifier, sign_test_delivery},
+    webhook::{
+        SignatureError, SignatureScheme, VerifierError, WebhookVerifier, sign_test_delivery,
+    },
 };
 
 use super::{Stage, Vault};
@@ -37,7 +39,7 @@ fn by(verifier: &WebhookVerifier, secret: &str) -> String {
     match verifier.verify(&headers, body) {
         Ok(verified) => verified.secret_name().to_owned(),
         Err(refused) => {
-            assert_eq!(refused, Refused::Mismatch);
+            assert_eq!(refused, SignatureError::Mismatch);
             NOBODY.to_owned()
         }
     }
@@ -48,14 +50,20 @@ async fn before_the_proof_both_are_believed_however_long_it_takes() {
     let (stage, verifier) = stage().await;
     assert_eq!(by(&verifier, NEW), NOBODY);
     let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(report.webhook_secret, Reloaded::Waits(Unproven::NoDelivery));
+    assert_eq!(
+        report.webhook_secret,
+        RotationOutcome::Pending(PendingReason::NoDelivery)
+    );
     // No reload could prove it.
     assert!(report.is_settled());
     stage.kyc.clock().advance(1000 * HOUR);
     assert_eq!(by(&verifier, OLD), "previous");
     assert_eq!(verifier.secret_names(), ["current", "previous"]);
     let again = stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(again.webhook_secret, Reloaded::Waits(Unproven::NoDelivery));
+    assert_eq!(
+        again.webhook_secret,
+        RotationOutcome::Pending(PendingReason::NoDelivery)
+    );
 }
 
 #[tokio::test]
@@ -65,7 +73,7 @@ async fn after_the_proof_the_old_one_is_believed_for_as_long_as_kycport_may_send
     stage.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(by(&verifier, NEW), "current");
     let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(report.webhook_secret, Reloaded::Unchanged);
+    assert_eq!(report.webhook_secret, RotationOutcome::Unchanged);
     stage
         .kyc
         .clock()
@@ -133,16 +141,19 @@ async fn a_leaked_one_is_forgotten_at_once_and_for_good() {
         .previous_webhook_secret(OLD);
     stage.reload(both.clone()).await;
     assert_eq!(by(&verifier, OLD), "previous");
-    assert_eq!(stage.party.forget_old_webhook_secrets(), 1);
+    assert_eq!(stage.party.remove_previous_webhook_secrets(), 1);
     assert_eq!(by(&verifier, OLD), NOBODY);
     // The vault may name it still.
     stage.reload(both).await;
     assert_eq!(by(&verifier, OLD), NOBODY);
     let back = stage.reload(Secrets::new().webhook_secret(OLD)).await;
-    assert_eq!(back.webhook_secret, Reloaded::Waits(Unproven::Forgotten));
+    assert_eq!(
+        back.webhook_secret,
+        RotationOutcome::Pending(PendingReason::Forgotten)
+    );
     assert_eq!(by(&verifier, OLD), NOBODY);
     assert_eq!(by(&verifier, NEW), "current");
-    assert_eq!(stage.party.forget_old_webhook_secrets(), 0);
+    assert_eq!(stage.party.remove_previous_webhook_secrets(), 0);
     assert_eq!(by(&verifier, NEW), "current");
 }
 
@@ -182,7 +193,10 @@ async fn no_more_than_eight_are_believed() {
 async fn what_works_still_does_when_it_comes_back() {
     let (stage, verifier) = stage().await;
     let back = stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(back.webhook_secret, Reloaded::Waits(Unproven::NoDelivery));
+    assert_eq!(
+        back.webhook_secret,
+        RotationOutcome::Pending(PendingReason::NoDelivery)
+    );
     stage.reload(Secrets::new().webhook_secret(OLD)).await;
     for n in 1..=20 {
         let secret = format!("{NEWER} {n}");
@@ -265,7 +279,7 @@ async fn a_receiver_goes_on_while_kycport_rotates() {
         .map(|seen| seen.secret_name)
         .collect();
     assert_eq!(names, ["current", "current"]);
-    assert_eq!(party.forget_old_webhook_secrets(), 1);
+    assert_eq!(party.remove_previous_webhook_secrets(), 1);
     ada.reject();
     hooks.settled().await;
     assert_eq!(desk.effects().len(), 3);

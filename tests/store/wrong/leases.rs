@@ -260,7 +260,7 @@ async fn a_completion_that_is_taken_back_is_found() {
 /// What happens to a holder whose lease has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Late {
-    Refused,
+    Rejected,
     Extends,
 }
 
@@ -308,7 +308,7 @@ impl Mutant for Ends {
         let end = self.by_key.lock().unwrap().get(key).copied();
         let has_ended = end.is_some_and(|end| end <= self.clock.now());
         match (self.late, &settlement) {
-            (Late::Refused, Settlement::Done { .. }) if has_ended => Ok(false),
+            (Late::Rejected, Settlement::Done { .. }) if has_ended => Ok(false),
             (Late::Extends, Settlement::Extend(length)) if has_ended => {
                 let acquired = store.acquire(key, token, *length).await?;
                 Ok(matches!(acquired, Acquired::Granted { .. }))
@@ -322,7 +322,7 @@ impl Mutant for Ends {
 async fn a_late_completion_that_is_refused_is_found() {
     let clock = TestClock::new();
     let rule = "a holder that was not replaced completes the work after its lease";
-    violates_with(Ends::new(&clock, Late::Refused), &clock, rule).await;
+    violates_with(Ends::new(&clock, Late::Rejected), &clock, rule).await;
 }
 
 #[tokio::test]
