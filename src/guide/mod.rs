@@ -1,14 +1,50 @@
-//! The manual: in the crate, so that a name that moves breaks its link and the build.
+//! The manual. It is part of the crate, so that a renamed item breaks the links to it and the build.
 
-/// How the crate is built, and why.
-#[doc = include_str!("architecture.md")]
-pub mod architecture {}
+/// Settings: environment variables, builder methods, defaults and limits.
+#[doc = include_str!("settings.md")]
+pub mod settings {}
 
-/// What the crate promises, and what it leaves to you.
+/// Guards: requirements on routes, step-up, bearer tokens and error codes.
+#[doc = include_str!("guards.md")]
+pub mod guards {}
+
+/// Pages and scripts: links, forms, `/auth/me`, CSRF and the Content Security Policy.
+#[doc = include_str!("browser.md")]
+pub mod browser {}
+
+/// Webhooks: the receiver, its handler, transactions and signature schemes.
+#[doc = include_str!("webhooks.md")]
+pub mod webhooks {}
+
+/// Capture: a page of your own that takes the document and the selfie.
+#[doc = include_str!("capture.md")]
+pub mod capture {}
+
+/// Testing: the mock issuer in Rust tests, with faults, clock, webhooks and browser.
+#[doc = include_str!("testing.md")]
+pub mod testing {}
+
+/// The program `kycport-mock`: options, commands and the admin API.
+#[doc = include_str!("mock_program.md")]
+pub mod mock_program {}
+
+/// Stores, and how several instances form one app.
+#[doc = include_str!("instances.md")]
+pub mod instances {}
+
+/// Rotation of secrets while the app runs.
+#[doc = include_str!("secrets.md")]
+pub mod secrets {}
+
+/// Log events, metrics and alerts, with what to do about each.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+
+/// Guarantees and limits of the crate, and what it leaves to the app.
 #[doc = include_str!("promises.md")]
 pub mod promises {}
 
-/// Every fact of KYCPort's wire that is relied on, with where it comes from.
+/// Facts about KYCPort's protocol, with the source of each.
 #[doc = include_str!("contract.md")]
 pub mod contract {}
 
@@ -16,18 +52,14 @@ pub mod contract {}
 #[doc = include_str!("cases.md")]
 pub mod cases {}
 
-/// What the crate logs and counts, and what to do about it.
-#[doc = include_str!("operations.md")]
-pub mod operations {}
+/// Architecture: layers, the store, and the main flows.
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
 
-/// How ten instances are one app: in Redis, or in Postgres.
-#[doc = include_str!("instances.md")]
-pub mod instances {}
-
-/// How secrets are replaced while the app runs.
-#[doc = include_str!("secrets.md")]
-pub mod secrets {}
-
-/// What was measured: what dies and what comes of it, requests, and what sessions weigh.
+/// Measurements: failures under load, requests, and the size of sessions.
 #[doc = include_str!("figures.md")]
 pub mod figures {}
+
+/// Contributing: how to run the tests, structure and house rules.
+#[doc = include_str!("contributing.md")]
+pub mod contributing {}
