@@ -44,13 +44,13 @@ pub mod operations {}
 #[doc = include_str!("promises.md")]
 pub mod promises {}
 
-/// Facts about KYCPort's protocol, with the source of each.
+/// Facts about KYCPort's protocol that the crate relies on, each with its source.
 #[doc = include_str!("contract.md")]
 pub mod contract {}
 
-/// The bad inputs and faults to survive, and which of them do not apply.
-#[doc = include_str!("cases.md")]
-pub mod cases {}
+/// Bad inputs, faults and traps in the dependencies: what the SDK does, and the test for each.
+#[doc = include_str!("threats.md")]
+pub mod threats {}
 
 /// Architecture: layers, the store, and the main flows.
 #[doc = include_str!("architecture.md")]

@@ -84,6 +84,7 @@ mod step_up;
 mod stored_forms;
 mod story;
 mod support;
+mod threats;
 mod tls;
 mod tls_versions;
 mod token_endpoint;
