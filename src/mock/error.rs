@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {
-    /// The address is reachable from elsewhere (case 135).
+    /// The address is reachable from other machines ([case 135](crate::guide::threats)).
     #[error(
         "the mock issuer signs anyone in, so it binds loopback addresses alone, not {0}; \
          if it must, call `danger_bind_any`"

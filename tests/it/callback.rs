@@ -254,7 +254,7 @@ async fn of_identical_callbacks_at_once_one_exchanges() {
 
 #[tokio::test]
 async fn a_code_that_could_not_be_sent_is_sent_by_a_reload() {
-    // case 36, P8
+    // case 36
     let stage = stage().await;
     // No connection is left on which the code could be sent before it is seen to be closed.
     let close = stage.kyc.on(Endpoint::Discovery);
@@ -280,7 +280,7 @@ async fn a_code_that_could_not_be_sent_is_sent_by_a_reload() {
 
 #[tokio::test]
 async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
-    // cases 36, 51, P8
+    // cases 36, 51
     type Break = fn(&MockIssuer) -> kycport::mock::Rule;
     let breaks: [(Break, u16); 6] = [
         (|kyc| kyc.on(Endpoint::Token).fail(500), 503),

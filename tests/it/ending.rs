@@ -184,7 +184,7 @@ async fn while_the_store_cannot_be_read_nobody_is_signed_in_or_out() {
 
 #[tokio::test]
 async fn no_request_under_way_outruns_the_end() {
-    // case 98, P7
+    // case 98
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
         renewing,

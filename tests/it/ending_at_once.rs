@@ -35,7 +35,7 @@ async fn me(app: &RunningApp, browser: &Browser) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_that_began_before_the_end_is_alive() {
-    // case 98, P7
+    // case 98
     for engine in Engine::all(&MockIssuer::start().await).await {
         let kyc = MockIssuer::start().await;
         let engine = engine.aging_with(&kyc);

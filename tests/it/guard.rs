@@ -275,7 +275,7 @@ async fn assert_falls(stage: &Stage, browser: &Browser, (path, code): (&str, &st
 
 #[tokio::test]
 async fn every_shortfall_has_its_own_answer_cold_warm_and_stale() {
-    // decision 5; cases 117
+    // case 117
     let kyc = MockIssuer::start().await;
     let warm = Stage::on(kyc, |config| config).await;
     let cold = Stage::on(warm.kyc.clone(), cold).await;
@@ -474,7 +474,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
 
 #[tokio::test]
 async fn what_cannot_be_known_is_503_and_lets_nobody_on() {
-    // decision 5, cases 95, 114 to 118; the tenants' mistake 10
+    // cases 95, 114 to 118
     let warm = Stage::new(once).await;
     let cold = Stage::on(warm.kyc.clone(), |config| once(cold(config))).await;
     let ada = warm.kyc.person("ada").create();
@@ -548,7 +548,7 @@ async fn a_kycport_that_hangs_is_given_up_on() {
 
 #[tokio::test]
 async fn an_unknown_status_never_falls_through() {
-    // The tenants' mistake 9: whatever word it is, wherever it comes from.
+    // case 117: any unknown word, from any source.
     let warm = Stage::new(|config| config).await;
     for (number, word) in [
         "approved",
@@ -578,7 +578,6 @@ async fn an_unknown_status_never_falls_through() {
 
 #[tokio::test]
 async fn an_older_answer_that_comes_later_does_not_bring_back_old_good_news() {
-    // decision 7
     let stage = Stage::new(|config| config).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
@@ -834,7 +833,6 @@ async fn whoever_is_signed_out_is_asked_nothing_about() {
 
 #[tokio::test]
 async fn the_page_that_waits_goes_on_by_itself_and_does_not_keep_the_session_alive() {
-    // decision 6
     let stage = Stage::new(|config| config).await;
     let ada = stage.kyc.person("ada").status(KycStatus::Pending).create();
     let browser = stage.signed_in(&ada).await;

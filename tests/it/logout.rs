@@ -31,7 +31,7 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
 
 #[tokio::test]
 async fn the_deletion_says_what_the_cookie_said() {
-    // case 108, P6
+    // case 108
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
 

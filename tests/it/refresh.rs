@@ -299,7 +299,7 @@ async fn a_client_that_hangs_up_loses_no_rotated_token() {
 
 #[tokio::test]
 async fn a_renewal_under_way_does_not_bring_a_session_back() {
-    // cases 98, P7
+    // case 98
     renewing_everywhere(async |stage| {
         let browser = signed_in_a_while(&stage).await;
         let stolen = browser.clone();

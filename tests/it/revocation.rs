@@ -133,7 +133,7 @@ const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Exchanging, Moment::Writi
 
 #[tokio::test]
 async fn a_sign_in_that_was_claimed_before_the_revocation_creates_no_session() {
-    // cases 98, P7
+    // case 98
     everywhere(async |stage| {
         for moment in MOMENTS {
             let (browser, callback) = started(&stage).await;
@@ -187,7 +187,7 @@ impl Held {
 
 #[tokio::test]
 async fn a_session_that_was_just_written_is_revoked_with_the_others() {
-    // cases 98, P7
+    // case 98
     everywhere(async |stage| {
         for (op, kind) in [
             (Op::Write, SESSION),
@@ -222,7 +222,7 @@ async fn a_session_that_was_just_written_is_revoked_with_the_others() {
 
 #[tokio::test]
 async fn a_sign_in_that_must_write_twice_is_revoked_between() {
-    // cases 98, P7
+    // case 98
     everywhere(async |stage| {
         // The latest assurance is there, so the first attempt to write meets it.
         let before = signed_in(&stage).await;
@@ -273,7 +273,7 @@ async fn a_revocation_during_a_request_holds_from_the_next_one_on() {
 
 #[tokio::test]
 async fn a_use_that_is_being_recorded_does_not_bring_a_session_back() {
-    // cases 98, P7
+    // case 98
     everywhere(async |stage| {
         for hold in [FaultyStore::hold, FaultyStore::hold_after] {
             let browser = signed_in(&stage).await;
@@ -294,7 +294,7 @@ async fn a_use_that_is_being_recorded_does_not_bring_a_session_back() {
 
 #[tokio::test]
 async fn tokens_that_are_being_refreshed_do_not_come_back() {
-    // cases 98, P7
+    // case 98
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
         renewing,

@@ -70,7 +70,7 @@ fn attributes(set_cookie: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn the_cookies_say_what_they_must_and_no_more() {
-    // cases 90, P9
+    // case 90
     let stage = stage().await;
     let browser = stage.kyc.browser();
     let login = browser.open(stage.app.url("/auth/login")).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_planted_key_is_never_adopted() {
 
 #[tokio::test]
 async fn a_cookie_that_is_not_a_key_is_nobodys() {
-    // case 93, P9
+    // case 93
     everywhere(async |stage| {
     let browser = signed_in(&stage).await;
     let key = session_key(&stage, &browser);
@@ -251,7 +251,7 @@ async fn the_keys_of_other_records_open_no_session() {
 
 #[tokio::test]
 async fn a_store_that_is_down_lets_nobody_in_and_signs_nobody_out() {
-    // case 95, P17
+    // case 95
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         stage.store.fail();
@@ -381,7 +381,7 @@ async fn a_route_outside_the_layer_lets_nobody_in() {
 
 #[tokio::test]
 async fn use_keeps_a_session_alive_and_writes_once_a_minute() {
-    // case 96, P18
+    // case 96
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
         let browser = signed_in(&stage).await;
@@ -502,7 +502,7 @@ async fn what_tabs_do_at_once_is_not_lost() {
 
 #[tokio::test]
 async fn a_request_under_way_does_not_bring_a_session_back() {
-    // case 98, P7
+    // case 98
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         let (slow, stolen) = (browser.clone(), browser.clone());
@@ -532,7 +532,7 @@ async fn a_request_under_way_does_not_bring_a_session_back() {
 
 #[tokio::test]
 async fn what_was_written_stays_when_the_handler_fails() {
-    // P8
+    // The layer of tower-sessions loses changes if the response is a 5xx.
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
         let browser = signed_in(&stage).await;
@@ -549,7 +549,7 @@ async fn what_was_written_stays_when_the_handler_fails() {
 
 #[tokio::test]
 async fn no_cache_keeps_what_names_a_person() {
-    // case 99, P9
+    // case 99
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         for path in ["/vault", "/", "/cached", "/token", "/nested/vault"] {

@@ -87,7 +87,7 @@ const ROUND: [&str; 5] = [
 
 #[tokio::test]
 async fn who_is_not_verified_far_enough_is_and_lands_where_they_wanted() {
-    // decision 6; K15, K42
+    // K15, K42
     let stage = stage().await;
     let old = stage.browser.clone();
     let before = stage.key();
@@ -110,7 +110,6 @@ async fn who_is_not_verified_far_enough_is_and_lands_where_they_wanted() {
 
 #[tokio::test]
 async fn who_still_falls_short_is_told_so_once_and_not_sent_round() {
-    // decision 6
     for (end, status, code) in [
         (Verification::Fail, KycStatus::Rejected, "rejected"),
         (Verification::Skip, KycStatus::Verified, "tier_too_low"),
@@ -151,7 +150,6 @@ async fn who_still_falls_short_is_told_so_once_and_not_sent_round() {
 
 #[tokio::test]
 async fn who_is_pending_waits_on_the_page_they_wanted_and_goes_on_from_there() {
-    // decision 6
     let stage = stage().await;
     let page = stage.verify("/guarded", Verification::Pending).await;
     page.assert_status(403);

@@ -40,7 +40,7 @@ async fn fails(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError
 
 #[tokio::test]
 async fn a_confidential_client_sends_exactly_what_is_documented() {
-    // K20, P13
+    // K20
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
     browser

@@ -205,7 +205,7 @@ async fn an_event_reaches_every_instance_on_the_store() {
 
 #[tokio::test]
 async fn an_event_of_before_is_not_believed_over_what_was_asked_since() {
-    // case 132; the tenants' mistake 8
+    // case 132
     let stage = Stage::new(WithKey::Tenant).await;
     let at = stage.kyc.clock().now().as_unix();
     stage.later(1000);
@@ -241,7 +241,6 @@ async fn an_event_of_before_is_not_believed_over_what_was_asked_since() {
 
 #[tokio::test]
 async fn bad_news_is_felt_before_kycport_has_been_asked_and_good_news_is_not() {
-    // decision 11
     for status in ["rejected", "pending", "expired", "unverified", "frozen", ""] {
         let stage = Stage::new(WithKey::Tenant).await;
         let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
@@ -318,7 +317,6 @@ async fn bad_news_that_is_ahead_of_our_clock_is_felt_now() {
 
 #[tokio::test]
 async fn good_news_of_somebody_of_whom_nothing_is_known_lets_nobody_in() {
-    // decision 11
     let stage = Stage::new(WithKey::Tenant).await;
     stage.store.remove(ASSURANCE).await;
     let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
@@ -330,7 +328,6 @@ async fn good_news_of_somebody_of_whom_nothing_is_known_lets_nobody_in() {
 
 #[tokio::test]
 async fn to_say_the_same_again_is_not_to_have_been_asked() {
-    // decision 7
     let stage = Stage::new(WithKey::Tenant).await;
     let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
     stage.later(590);

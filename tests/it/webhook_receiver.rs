@@ -352,7 +352,7 @@ async fn other_methods_are_not_for_it() {
 
 #[tokio::test]
 async fn however_often_it_is_delivered_it_takes_effect_once() {
-    // case 130; the tenants' mistake 8
+    // case 130
     let stage = Stage::new().await;
     let event = stage.event("evt_1");
     let all = (0..50).map(|_| stage.deliver(&event));
@@ -636,7 +636,7 @@ async fn nothing_secret_is_in_its_debug() {
 
 #[tokio::test]
 async fn the_status_is_what_the_endpoint_says_and_not_what_the_event_says() {
-    // case 132; the tenants' mistake 8
+    // case 132
     let stage = Stage::new().await;
     stage.ada.reject();
     let old = stage.kyc.clock().now().as_unix() - 3600;

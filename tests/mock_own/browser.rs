@@ -145,7 +145,7 @@ async fn its_jar_keeps_cookies_as_chromium_does() {
         let name = cookie.split('=').next().unwrap();
         assert_eq!(browser.cookie(&url, name).is_some(), kept, "{cookie}");
     }
-    // Deletion needs what the name promises (P6).
+    // A deletion needs the attributes that the name requires, too (case 108).
     for (header, left) in [
         ("__Host-c=; Path=/; Max-Age=0", true),
         ("__Host-c=; Secure; Path=/; Max-Age=0", false),

@@ -120,7 +120,7 @@ fn is_trustworthy(url: &Url) -> bool {
 }
 
 /// `Secure` from a plain address, and the prefixes of RFC 6265bis section 4.1.3: a deletion that
-/// lacks what its name promises is not taken either (P6).
+/// lacks what its name promises is not taken either (case 108).
 fn breaks_its_promise(url: &Url, header: &str) -> bool {
     let secure = attribute(header, "secure").is_some();
     let name = header.trim_start().to_ascii_lowercase();

@@ -12,6 +12,8 @@ macro_rules! tampers {
         $($(#[$about:meta])+ $LIST:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ })+
     ) => {
         /// A way to bend a delivery. Each does one thing: all else stays as it should be.
+        ///
+        /// The numbers of cases are those of the [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DeliveryTamper {

@@ -43,6 +43,8 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The numbers of cases are those of the [threats](crate::guide::threats).
 impl Webhooks {
     /// Bends it in a known way.
     pub fn tamper(&self, tamper: DeliveryTamper) -> Rule {

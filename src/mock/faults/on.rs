@@ -24,6 +24,8 @@ use crate::mock::{
 ///
 /// A fault takes the place of the endpoint's own work, unless [`after`](Self::after) says that
 /// the work is done and only its answer lost.
+///
+/// The numbers of cases are those of the [threats](crate::guide::threats).
 #[must_use = "a fault is installed by `once`, `times` or `always`"]
 pub struct On {
     core: Arc<Core>,

@@ -8,6 +8,8 @@ macro_rules! tampers {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// A way to bend a token. Each does one thing: all else stays as it should be, and the
         /// signature is good unless the name says otherwise.
+        ///
+        /// The numbers of cases are those of the [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Tamper {
