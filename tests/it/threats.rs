@@ -26,7 +26,11 @@ fn each_case_has_one_row() {
 #[test]
 fn each_row_names_tests_that_exist_in_files_that_cite_the_case() {
     for Row { case, tests } in rows() {
-        assert_eq!(tests.is_empty(), WITHOUT_TEST.contains(&case), "case {case}");
+        assert_eq!(
+            tests.is_empty(),
+            WITHOUT_TEST.contains(&case),
+            "case {case}"
+        );
         for test in tests {
             let (module, name) = test.rsplit_once("::").unwrap();
             let text = fs::read_to_string(file_of(module)).unwrap();
@@ -76,7 +80,7 @@ fn rows() -> Vec<Row> {
     let read = |line: &str| {
         let mut cells = line.strip_prefix("| ")?.split(" | ");
         let case = cells.next()?.parse().ok()?;
-        let last = cells.next_back()?;
+        let last = cells.last()?;
         let quoted = last.split('`').skip(1).step_by(2);
         let tests = quoted.map(str::to_owned).collect();
         Some(Row { case, tests })
