@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 use super::{
     mac::{MacKey, Tag, key_bytes},
     presented::{self, MAX_SIGNATURES, Presented},
-    refused::SignatureError,
     scheme::{SecretEncoding, SignatureEncoding, SignatureScheme},
+    signature_error::SignatureError,
 };
 
 /// What can be said of a delivery whose signature does not match. No personal data, no secret and

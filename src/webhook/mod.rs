@@ -7,31 +7,31 @@
 //!
 //! Between 1 and 2 a delivery can be queued, as a [`QueuedDelivery`].
 
-mod age;
 mod diagnosis;
 mod event;
 mod event_log;
 mod keys;
 mod mac;
+mod policy;
 mod presented;
 mod reader;
-mod refused;
 mod scheme;
+mod signature_error;
 mod time;
-mod timing;
+mod tolerance;
 mod verified;
 mod verifier;
 
-pub use age::{TimestampError, TimestampTolerance};
 pub use diagnosis::{Diagnosis, MismatchHint};
 pub use event::{Event, EventKey, EventKind};
 pub use event_log::{BeginOutcome, EventLease, EventLog, SettleOutcome};
 pub use keys::SecretProblem;
+pub use policy::{DeliveryPolicy, DeliveryPolicyError};
 pub use presented::MAX_SIGNATURES;
 pub use reader::{EventFieldPaths, EventParseError, EventReader, InvalidFieldPath, MAX_ID_BYTES};
-pub use refused::SignatureError;
 pub use scheme::{BodyScheme, SecretEncoding, SignatureEncoding, SignatureScheme};
-pub use timing::{DeliveryPolicy, DeliveryPolicyError};
+pub use signature_error::SignatureError;
+pub use tolerance::{TimestampError, TimestampTolerance};
 pub use verified::{QueuedDelivery, VerifiedPayload};
 pub use verifier::{
     MAX_BODY_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, VerifierError, WebhookVerifier,

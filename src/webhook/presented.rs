@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     mac::Tag,
-    refused::SignatureError,
     scheme::{BodyScheme, SignatureEncoding, SignatureScheme},
+    signature_error::SignatureError,
 };
 use crate::clock::Timestamp;
 

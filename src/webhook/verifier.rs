@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    age::{TimestampError, TimestampTolerance},
     diagnosis::Diagnosis,
     keys::{Keys, NamedKey, SecretProblem},
     mac::MacKey,
     presented,
-    refused::SignatureError,
     scheme::SignatureScheme,
+    signature_error::SignatureError,
+    tolerance::{TimestampError, TimestampTolerance},
     verified::VerifiedPayload,
 };
 use crate::{
@@ -34,8 +34,10 @@ pub const MAX_SECRETS: usize = MAX_WEBHOOK_SECRETS;
 pub const MIN_SECRET_BYTES: usize = MIN_WEBHOOK_SECRET_BYTES;
 
 /// How far a signed moment of a delivery may be from now, before and after.
-const TOLERANCE: TimestampTolerance =
-    TimestampTolerance::new(Duration::from_secs(300), Duration::from_secs(300));
+const TOLERANCE: TimestampTolerance = TimestampTolerance {
+    max_age: Duration::from_secs(300),
+    max_ahead: Duration::from_secs(300),
+};
 
 /// Says of bytes and headers whether KYCPort sent them (K60, K61).
 ///
@@ -205,7 +207,10 @@ impl WebhookVerifierBuilder {
     /// How far a signed moment may be from now, where the scheme signs one; 5 min before and after
     /// if nothing is said.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = TimestampTolerance::new(tolerance, tolerance);
+        self.tolerance = TimestampTolerance {
+            max_age: tolerance,
+            max_ahead: tolerance,
+        };
         self
     }
 

@@ -13,7 +13,7 @@ use axum::Router;
 use kycport::{
     Clock as _, Secret, SystemClock,
     web::{Delivery, WebhookReceiver},
-    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
+    webhook::{DeliveryPolicy, WebhookVerifier},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -140,14 +140,14 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
         let books = books.clone();
         move |delivery| handle(books.clone(), holder.clone(), delivery)
     };
-    let timing = DeliveryPolicy::new(
-        TimestampTolerance::default(),
-        lease.saturating_sub(MARGIN),
+    let policy = DeliveryPolicy {
+        handler_timeout: lease.saturating_sub(MARGIN),
         lease,
-        RETENTION,
-    );
+        retention: RETENTION,
+        ..DeliveryPolicy::default()
+    };
     let receiver = WebhookReceiver::builder(verifier.build().unwrap(), handler)
-        .timing(timing.unwrap())
+        .policy(policy)
         .store(books.store());
     let app = Router::new().route_service("/webhooks/kycport", receiver.build().unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

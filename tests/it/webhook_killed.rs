@@ -7,7 +7,7 @@ use kycport::{
     RunningApp,
     mock::MockIssuer,
     web::WebhookReceiver,
-    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
+    webhook::{DeliveryPolicy, WebhookVerifier},
 };
 
 use crate::{
@@ -190,14 +190,13 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> Option<Runn
         let desk = desk.clone();
         move |delivery| desk.clone().handle(delivery)
     };
-    let timing = DeliveryPolicy::new(
-        TimestampTolerance::default(),
-        Duration::from_secs(18),
-        LEASE_ON_REDIS,
-        Duration::from_secs(97 * 3600),
-    );
+    let policy = DeliveryPolicy {
+        handler_timeout: Duration::from_secs(18),
+        lease: LEASE_ON_REDIS,
+        ..DeliveryPolicy::default()
+    };
     let receiver = WebhookReceiver::builder(verifier, handler)
-        .timing(timing.unwrap())
+        .policy(policy)
         .store(store)
         .build()
         .unwrap();

@@ -8,7 +8,7 @@ use kycport::{
     Clock as _, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, TestClock,
     mock::{MockIssuer, Person},
     web::{UnknownEventPolicy, WebhookReceiver, WebhookReceiverBuilder},
-    webhook::{DeliveryPolicy, TimestampTolerance, WebhookVerifier},
+    webhook::{DeliveryPolicy, WebhookVerifier},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -93,8 +93,10 @@ async fn serve(
 }
 
 fn quick(deadline: Duration) -> DeliveryPolicy {
-    let usual = DeliveryPolicy::default();
-    DeliveryPolicy::new(usual.age(), deadline, usual.lease(), usual.retention()).unwrap()
+    DeliveryPolicy {
+        handler_timeout: deadline,
+        ..DeliveryPolicy::default()
+    }
 }
 
 fn header(value: &str) -> HeaderMap {
@@ -418,7 +420,7 @@ async fn of_two_instances_one_handles_it() {
 #[tokio::test]
 async fn a_handler_that_fails_is_given_the_event_again() {
     // cases 131, 140
-    let stage = Stage::with(|it| it.timing(quick(Duration::from_millis(300)))).await;
+    let stage = Stage::with(|it| it.policy(quick(Duration::from_millis(300)))).await;
     for (act, code) in [
         (Act::Fail, "handler_failed"),
         (Act::Panic, "handler_panicked"),
@@ -615,10 +617,21 @@ async fn a_receiver_that_could_believe_nobody_is_not_built() {
         .unwrap();
     let builder = WebhookReceiver::builder(verifier, handler);
     builder.body_deadline(Duration::ZERO).build().unwrap_err();
-    let age = TimestampTolerance::default();
-    let [second, day] = [1, 86_400].map(Duration::from_secs);
-    DeliveryPolicy::new(age, second, second, 5 * day).unwrap_err();
-    DeliveryPolicy::new(age, second, 2 * second, day).unwrap_err();
+    let usual = DeliveryPolicy::default();
+    for policy in [
+        DeliveryPolicy {
+            lease: usual.handler_timeout,
+            ..usual
+        },
+        DeliveryPolicy {
+            retention: Duration::from_secs(86_400),
+            ..usual
+        },
+    ] {
+        let kycport = RelyingParty::new(config().webhook_secret(SECRET).build().unwrap());
+        let receiver = kycport.unwrap().webhooks(handler).policy(policy);
+        receiver.build().unwrap_err();
+    }
 }
 
 #[tokio::test]

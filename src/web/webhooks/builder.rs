@@ -20,7 +20,9 @@ use crate::{
     observe::{self, LogKey},
     state::State,
     store::{MemoryStore, Store},
-    webhook::{DeliveryPolicy, EventLog, EventReader, VerifierError, WebhookVerifier},
+    webhook::{
+        DeliveryPolicy, DeliveryPolicyError, EventLog, EventReader, VerifierError, WebhookVerifier,
+    },
 };
 
 /// How long a body may take to come if nothing else is said.
@@ -34,7 +36,7 @@ pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,
     handler: Handler,
     reader: EventReader,
-    timing: DeliveryPolicy,
+    policy: DeliveryPolicy,
     store: Option<Arc<dyn Store>>,
     namespace: [u8; 16],
     name: String,
@@ -56,6 +58,9 @@ pub enum ReceiverError {
     /// No body could ever come.
     #[error("the deadline of a body is zero")]
     BodyDeadline,
+    /// The time limits of a delivery contradict each other.
+    #[error(transparent)]
+    Policy(DeliveryPolicyError),
     /// This relying party has a receiver of the same name already.
     #[error(
         "there is a receiver named {0:?} already, and each event reaches one of the two: give this \
@@ -107,7 +112,7 @@ impl WebhookReceiverBuilder {
             verifier,
             handler: Arc::new(handler),
             reader: EventReader::default(),
-            timing: DeliveryPolicy::default(),
+            policy: DeliveryPolicy::default(),
             store: None,
             namespace: [0; 16],
             name: DEFAULT_NAME.to_owned(),
@@ -151,10 +156,9 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// How old an event may be, how long its handler may take, and how long it is remembered. The
-    /// question to KYCPort counts as part of the handler.
-    pub fn timing(mut self, timing: DeliveryPolicy) -> Self {
-        self.timing = timing;
+    /// Sets the time limits of a delivery. Default: see [`DeliveryPolicy`].
+    pub fn policy(mut self, policy: DeliveryPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -190,15 +194,16 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Puts it together. That the times fit each other is [`DeliveryPolicy`]'s to see to.
+    /// Builds the receiver.
     ///
     /// # Errors
-    /// [`ReceiverError`].
+    /// Returns [`ReceiverError`] if a setting cannot be used.
     pub fn build(self) -> Result<WebhookReceiver, ReceiverError> {
         let verifier = self.verifier?;
         if self.body_deadline.is_zero() {
             return Err(ReceiverError::BodyDeadline);
         }
+        self.policy.check().map_err(ReceiverError::Policy)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let Some(name) = self.names.take(&self.name) else {
             return Err(ReceiverError::NameTaken(self.name));
@@ -210,7 +215,7 @@ impl WebhookReceiverBuilder {
         let log = EventLog::within(store, self.namespace, &self.name);
         let processing = Processing::new(
             self.reader,
-            self.timing,
+            self.policy,
             log,
             self.unknown_events,
             self.handler,
@@ -232,7 +237,7 @@ impl Debug for WebhookReceiverBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookReceiverBuilder")
             .field("verifier", &self.verifier)
-            .field("timing", &self.timing)
+            .field("policy", &self.policy)
             .field("unknown_events", &self.unknown_events)
             .finish_non_exhaustive()
     }

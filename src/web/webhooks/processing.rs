@@ -38,7 +38,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Sees to it that an event takes effect once.
 pub(super) struct Processing {
     reader: EventReader,
-    timing: DeliveryPolicy,
+    policy: DeliveryPolicy,
     log: EventLog,
     unknown_events: UnknownEventPolicy,
     handler: Handler,
@@ -69,7 +69,7 @@ pub(super) struct Processed {
 impl Processing {
     pub(super) fn new(
         reader: EventReader,
-        timing: DeliveryPolicy,
+        policy: DeliveryPolicy,
         log: EventLog,
         unknown_events: UnknownEventPolicy,
         handler: Handler,
@@ -78,7 +78,7 @@ impl Processing {
     ) -> Self {
         Self {
             reader,
-            timing,
+            policy,
             log,
             unknown_events,
             handler,
@@ -107,7 +107,10 @@ impl Processing {
     }
 
     async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, Outcome> {
-        let timely = self.timing.age().check(event.created_at, self.clock.now());
+        let timely = self
+            .policy
+            .tolerance
+            .check(event.created_at, self.clock.now());
         timely.map_err(Outcome::TimestampError)?;
         if matches!(event.kind, EventKind::Unknown { .. })
             && self.unknown_events == UnknownEventPolicy::Acknowledge
@@ -115,8 +118,8 @@ impl Processing {
             return self.acknowledge(event).await;
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
-        let (key, timing) = (event.key(), &self.timing);
-        let begun = self.log.begin(&key, timing.lease(), timing.retention());
+        let (key, policy) = (event.key(), &self.policy);
+        let begun = self.log.begin(&key, policy.lease, policy.retention);
         let lease = match begun.await.map_err(|_| Outcome::StoreUnavailable)? {
             BeginOutcome::Acquired(lease) => lease,
             BeginOutcome::InFlight(left) => return Err(Outcome::InFlight(left)),
@@ -140,7 +143,7 @@ impl Processing {
             return Ok(Outcome::Acknowledged);
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
-        match tokio::time::timeout(self.timing.deadline(), self.tell(event)).await {
+        match tokio::time::timeout(self.policy.handler_timeout, self.tell(event)).await {
             Ok(Ok(_)) => Ok(Outcome::Acknowledged),
             Ok(Err(not_felt)) => Err(not_felt.into()),
             Err(_) => Err(Outcome::HandlerTooSlow),
@@ -172,7 +175,7 @@ impl Processing {
                 Err(_) => Err(Outcome::HandlerPanicked),
             }
         };
-        tokio::time::timeout(self.timing.deadline(), handled)
+        tokio::time::timeout(self.policy.handler_timeout, handled)
             .await
             .unwrap_or(Err(Outcome::HandlerTooSlow))
     }
@@ -242,7 +245,7 @@ impl From<NotFelt> for Outcome {
 impl fmt::Debug for Processing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Processing")
-            .field("timing", &self.timing)
+            .field("policy", &self.policy)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

@@ -1,29 +1,26 @@
-//! How old what is acted on may be.
+//! Accepted range of the time of an event.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// How long ago, and how far ahead, an event may have happened.
+/// Accepted range of the time of an event, around the time of its arrival.
 ///
-/// The default is 96 h and 5 min: KYCPort documents no moment that is signed with each attempt
-/// (K64), so a retry on the fourth day bears the event's own time and is still good.
+/// KYCPort documents no timestamp that is signed anew with each attempt (K64). A retry on the fourth
+/// day therefore still has the time of the event, and the default accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampTolerance {
-    max_age: Duration,
-    max_ahead: Duration,
+    /// Maximum age of the event. Default: 96 h.
+    pub max_age: Duration,
+    /// Maximum time in the future, for clocks that differ. Default: 5 min.
+    pub max_ahead: Duration,
 }
 
 impl TimestampTolerance {
-    /// At most `max_age` ago and at most `max_ahead` in the future.
-    pub const fn new(max_age: Duration, max_ahead: Duration) -> Self {
-        Self { max_age, max_ahead }
-    }
-
-    /// Judges a moment that was signed.
+    /// Checks a signed time against the current time.
     ///
     /// # Errors
-    /// [`TimestampError`] says on which side it lies.
+    /// Returns [`TimestampError`] if the time is outside the accepted range.
     pub fn check(&self, signed: Timestamp, now: Timestamp) -> Result<(), TimestampError> {
         if now.since(signed) > self.max_age {
             Err(TimestampError::TooOld)
@@ -34,8 +31,8 @@ impl TimestampTolerance {
         }
     }
 
-    /// From the first moment at which an event passes to the last: a replay store must remember it
-    /// for that long.
+    /// Returns the time from the first moment at which an event is accepted to the last. A store of
+    /// handled events must remember an event for this long.
     pub fn span(&self) -> Duration {
         self.max_age.saturating_add(self.max_ahead)
     }
@@ -43,23 +40,26 @@ impl TimestampTolerance {
 
 impl Default for TimestampTolerance {
     fn default() -> Self {
-        Self::new(Duration::from_secs(96 * 3600), Duration::from_secs(300))
+        Self {
+            max_age: Duration::from_secs(96 * 3600),
+            max_ahead: Duration::from_secs(300),
+        }
     }
 }
 
-/// An event, or a delivery, is not of this time.
+/// Error of a time outside the accepted range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
-    /// It is longer ago than is taken.
-    #[error("too long ago")]
+    /// The time is further in the past than `max_age`.
+    #[error("the timestamp is too old")]
     TooOld,
-    /// It is yet to come.
-    #[error("in the future")]
+    /// The time is further in the future than `max_ahead`.
+    #[error("the timestamp is in the future: compare the clocks of this machine and the sender")]
     InFuture,
 }
 
 impl TimestampError {
-    /// A stable code for logs and metrics.
+    /// Returns a stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::TooOld => "too_old",
@@ -102,7 +102,7 @@ mod tests {
         let spans = [Duration::ZERO, Duration::MAX];
         for (signed, now) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))) {
             for (max_age, max_ahead) in spans.iter().flat_map(|a| spans.map(|b| (*a, b))) {
-                let limit = TimestampTolerance::new(max_age, max_ahead);
+                let limit = TimestampTolerance { max_age, max_ahead };
                 let good = match signed.cmp(&now) {
                     std::cmp::Ordering::Less => max_age == Duration::MAX,
                     std::cmp::Ordering::Equal => true,
