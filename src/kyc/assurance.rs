@@ -108,7 +108,7 @@ impl Assurance {
         Self { checked_at, ..self }
     }
 
-    /// The stricter of two, which is not clear if either is not: that may stand in the other one.
+    /// The stricter of two, with the worse AML result of both.
     #[cfg(feature = "web")]
     pub(crate) fn stricter(self, other: Self) -> Self {
         let (mut stricter, laxer) = if other.laxness() < self.laxness() {
@@ -116,23 +116,48 @@ impl Assurance {
         } else {
             (self, other)
         };
-        if stricter.aml_clear == Some(true) {
+        if laxer.aml_rank() < stricter.aml_rank() {
             stricter.aml_clear = laxer.aml_clear;
         }
         stricter
     }
 
+    /// Whether the tier is higher, or the AML result better, than in the other assurance.
+    #[cfg(feature = "web")]
+    pub(crate) fn claims_more_than(&self, other: &Self) -> bool {
+        self.tier_rank() > other.tier_rank() || self.aml_rank() > other.aml_rank()
+    }
+
     /// How much it lets through: being verified, then the tier, then being clear.
     #[cfg(feature = "web")]
     fn laxness(&self) -> (bool, usize, bool) {
-        let tier = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
+        (
+            self.is_verified(),
+            self.tier_rank(),
+            self.aml_clear == Some(true),
+        )
+    }
+
+    /// Number of tiers that the tier satisfies.
+    #[cfg(feature = "web")]
+    fn tier_rank(&self) -> usize {
+        [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
             .iter()
             .filter(|tier| {
                 self.kyc_tier
                     .as_ref()
                     .is_some_and(|own| own.satisfies(tier))
             })
-            .count();
-        (self.is_verified(), tier, self.aml_clear == Some(true))
+            .count()
+    }
+
+    /// Rank of the AML result: not clear, not known, clear.
+    #[cfg(feature = "web")]
+    fn aml_rank(&self) -> u8 {
+        match self.aml_clear {
+            Some(false) => 0,
+            None => 1,
+            Some(true) => 2,
+        }
     }
 }

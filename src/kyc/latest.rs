@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::assurance::Assurance;
+use super::assurance::{Assurance, AssuranceSource};
 use crate::{
     clock::Timestamp,
     state::{Found, Memo, State, Stored},
@@ -150,6 +150,29 @@ impl LatestAssurances {
         self.write_under(person, assurance, condition)
     }
 
+    /// The record to write after a sign-in, where an assurance is recorded already and the ID token
+    /// says "verified". `None` if the record stays as it is.
+    ///
+    /// The ID token may be older than the record, so it never raises one that a status answer,
+    /// userinfo or an event left. If it says less in one respect and more in another, the record is
+    /// lowered and keeps its source. A record of an ID token that was requested no later is replaced.
+    pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
+        if !known.is_verified() {
+            return None;
+        }
+        let is_newer_id_token =
+            known.source == AssuranceSource::IdToken && known.checked_at <= id_token.checked_at;
+        if is_newer_id_token || !id_token.claims_more_than(known) {
+            return Some(id_token.clone());
+        }
+        let lowered = Assurance {
+            checked_at: known.checked_at,
+            source: known.source,
+            ..known.clone().stricter(id_token.clone())
+        };
+        (!lowered.says_the_same(known)).then_some(lowered)
+    }
+
     /// Prepares a write that replaces only what was read before, whatever the result says.
     pub(crate) fn replacement_of(
         &self,
@@ -177,5 +200,74 @@ impl LatestAssurances {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LatestAssurances;
+    use crate::{
+        clock::Timestamp,
+        kyc::{Assurance, AssuranceSource as Source},
+        wire::kyc::{KycStatus, KycTier as T},
+    };
+
+    fn verified(tier: T, aml_clear: Option<bool>, source: Source, at: i64) -> Assurance {
+        let status = Some(KycStatus::Verified);
+        Assurance::new(
+            status,
+            Some(tier),
+            aml_clear,
+            Timestamp::from_unix(at),
+            source,
+        )
+    }
+
+    #[test]
+    fn an_id_token_raises_only_an_older_id_token() {
+        let (clear, found) = (Some(true), Some(false));
+        for (source, at) in [
+            (Source::Webhook, 1),
+            (Source::Status, 1),
+            (Source::Userinfo, 1),
+            (Source::IdToken, 3),
+        ] {
+            for (known, token, expected) in [
+                // It claims more: the record stays.
+                ((T::T1, clear), (T::T2, clear), None),
+                ((T::T2, found), (T::T2, clear), None),
+                ((T::T2, found), (T::T2, None), None),
+                ((T::T2, None), (T::T2, clear), None),
+                // It claims as much or less: it is the record.
+                ((T::T2, clear), (T::T2, clear), Some((T::T2, clear))),
+                ((T::T2, clear), (T::T1, None), Some((T::T1, None))),
+                // More in one respect and less in another.
+                ((T::T2, found), (T::T1, clear), Some((T::T1, found))),
+                ((T::T1, None), (T::T2, found), Some((T::T1, found))),
+            ] {
+                let claims_more = token.0 > known.0 || (token.1 == clear && known.1 != clear);
+                let known = verified(known.0, known.1, source, at);
+                let token = verified(token.0, token.1, Source::IdToken, 2);
+                let next = LatestAssurances::after_sign_in(&known, &token);
+                let expected = expected.map(|(tier, aml_clear)| {
+                    let (source, at) = if claims_more {
+                        (source, at)
+                    } else {
+                        (Source::IdToken, 2)
+                    };
+                    verified(tier, aml_clear, source, at)
+                });
+                assert_eq!(next, expected, "{known:?} {token:?}");
+            }
+        }
+        let older = verified(T::T1, None, Source::IdToken, 1);
+        let token = verified(T::T2, clear, Source::IdToken, 2);
+        let next = LatestAssurances::after_sign_in(&older, &token);
+        assert_eq!(next, Some(token.clone()));
+        let rejected = Assurance {
+            kyc_status: Some(KycStatus::Rejected),
+            ..older
+        };
+        assert_eq!(LatestAssurances::after_sign_in(&rejected, &token), None);
     }
 }

@@ -16,5 +16,5 @@ pub use status::{StatusClient, StatusError};
 #[cfg(feature = "web")]
 pub(crate) use {
     assurances::{Asked, Assurances, Heard, NoAnswer, Question},
-    latest::{Latest, PersonRef, RECORD as ASSURANCE_RECORD},
+    latest::{Latest, LatestAssurances, PersonRef, RECORD as ASSURANCE_RECORD},
 };

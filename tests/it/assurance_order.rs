@@ -4,7 +4,7 @@ use kycport::{Clock as _, KycTier, mock::Endpoint};
 use serde_json::{Value, json};
 
 use crate::{
-    assurance_stage::{Key, MINUTE, Stage, everywhere, not_known, recorded, rejected},
+    assurance_stage::{Instance, Key, MINUTE, Stage, everywhere, not_known, recorded, rejected},
     faulty_store::{ASSURANCE, Op, SESSION},
 };
 
@@ -73,6 +73,81 @@ async fn a_rejection_during_a_sign_in_is_not_replaced_by_its_id_token() {
         let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
         assert_eq!(app.me(&cookie).await, "rejected");
         app.assert_keeps_out(&cookie).await;
+    })
+    .await;
+}
+
+/// What a handler sees of Ada's verification.
+async fn known(app: &Instance, cookie: &str) -> Value {
+    let known = app.get("/known", cookie).await;
+    serde_json::from_str(&known.body).unwrap()
+}
+
+#[tokio::test]
+async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
+    everywhere(async |stage| {
+        for (event, member, lowered) in [
+            ("evt_1", "aml_clear", json!(false)),
+            ("evt_2", "kyc_tier", json!("t1")),
+        ] {
+            // Without a tenant key nothing but the event says so.
+            let app = stage.instance(Key::None).await;
+            stage.signed_in(&app).await;
+            let gate = stage.store.hold(Op::Write, SESSION);
+            let news = async {
+                gate.reached().await;
+                let delivered = stage.deliver_data(&app, event, member, &lowered);
+                assert_eq!(delivered.await, 200);
+                gate.open();
+            };
+            let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
+            stage.store.heal();
+            let seen = known(&app, &cookie).await;
+            assert_eq!(seen[member], lowered, "{seen}");
+            assert_eq!(seen["source"], "webhook");
+            // Nor does a later sign-in: KYCPort's answer does.
+            let cookie = stage.signed_in(&app).await;
+            assert_eq!(known(&app, &cookie).await[member], lowered);
+            app.assert_admits_fresh(&cookie).await;
+            assert_ne!(known(&app, &cookie).await[member], lowered);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_token_that_says_less_and_more_lowers_the_record_only() {
+    let stage = Stage::new().await;
+    let app = stage.instance(Key::None).await;
+    stage.signed_in(&app).await;
+    stage.ada.verify(KycTier::T1);
+    let gate = stage.store.hold(Op::Write, SESSION);
+    let news = async {
+        gate.reached().await;
+        let suspicious = json!(false);
+        let delivered = stage.deliver_data(&app, "evt_1", "aml_clear", &suspicious);
+        assert_eq!(delivered.await, 200);
+        gate.open();
+    };
+    let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
+    let seen = known(&app, &cookie).await;
+    assert_eq!(
+        (&seen["kyc_tier"], &seen["aml_clear"]),
+        (&json!("t1"), &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn a_later_id_token_raises_what_an_id_token_said() {
+    everywhere(async |stage| {
+        let app = stage.instance(Key::Tenant).await;
+        stage.ada.verify(KycTier::T1);
+        let cookie = stage.signed_in(&app).await;
+        assert_eq!(known(&app, &cookie).await["kyc_tier"], "t1");
+        stage.ada.verify(KycTier::T2);
+        let cookie = stage.signed_in(&app).await;
+        app.assert_admits(&cookie).await;
+        assert_eq!(stage.asked(), 0);
     })
     .await;
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    kyc::{ASSURANCE_RECORD, Assurance, AssuranceSource, Assurances, Latest},
+    kyc::{ASSURANCE_RECORD, Assurance, AssuranceSource, Assurances, Latest, LatestAssurances},
     observe::{self, Cause, LogKey},
     oidc::{Authenticated, TokenSet},
     state::{Found, Memo, State, Stored as _},
@@ -180,6 +180,7 @@ impl KeptSessions {
         } else {
             self.assurances.latest(&person).await?
         };
+        let mut recording = assurance.clone();
         let mut attempt = writes.clone();
         let mut replacements = 0..MAX_REPLACEMENTS;
         if is_known {
@@ -190,7 +191,7 @@ impl KeptSessions {
             let conflict = match self.state.write(&owner, &attempt, Some(mark)).await? {
                 Written::Applied if is_recording => {
                     latest = Latest::Known {
-                        assurance: Arc::new(assurance),
+                        assurance: Arc::new(recording),
                         version: version_of(attempt.last()),
                     };
                     break;
@@ -204,10 +205,15 @@ impl KeptSessions {
             let entry = conflict.entries.last().and_then(Option::as_ref);
             latest = self.assurances.open(&owner, &session.subject, entry);
             attempt.truncate(writes.len());
-            // A positive ID token replaces a positive record. It never replaces a negative or an
-            // unreadable one: a guard asks KYCPort then.
-            if latest.known().is_some_and(Assurance::is_verified) && replacements.next().is_some() {
-                attempt.push(self.assurances.write_of(&person, &assurance, &latest)?);
+            // A negative or an unreadable record stays: a guard asks KYCPort then.
+            let after_sign_in = latest
+                .known()
+                .and_then(|known| LatestAssurances::after_sign_in(known, &assurance));
+            if let Some(next) = after_sign_in
+                && replacements.next().is_some()
+            {
+                attempt.push(self.assurances.write_of(&person, &next, &latest)?);
+                recording = next;
             }
         }
         self.end_oldest(&owner).await;
