@@ -131,6 +131,31 @@ async fn of_fifty_who_need_a_token_at_once_one_renews_it() {
 }
 
 #[tokio::test]
+async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their_own() {
+    let stage = renewing_stage().await;
+    let browser = signed_in_a_while(&stage).await;
+    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let fault = stage.kyc.on(Endpoint::Token).fail(503).always();
+    // All have read the expired token before any of them refreshes it.
+    stage.store.let_meet(Op::Read, TOKENS, 20);
+    let url = stage.app.url("/token");
+    let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
+    let asking = join_all(copies.iter().map(|copy| copy.open(&url)));
+    let letting = async {
+        gate.wait_for(1).await;
+        gate.release();
+    };
+    let (pages, ()) = tokio::join!(asking, letting);
+    for page in pages {
+        page.unwrap().assert_status(502);
+    }
+    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    drop(fault);
+    token(&stage, &browser).await.assert_ok();
+    stage.kyc.requests(Endpoint::Token).assert_count(2);
+}
+
+#[tokio::test]
 async fn a_refused_renewal_ends_the_session() {
     // case 54
     let stage = renewing_stage().await;

@@ -261,3 +261,67 @@ impl fmt::Debug for LoginKeys {
         f.write_str("LoginKeys(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::LoginKeys;
+    use crate::{
+        clock::TestClock,
+        state::{Namespace, State},
+        store::{DEADLINE, FaultyStore, MemoryStore, Operation, StoreError, When},
+    };
+
+    /// Login keys over a store, and the store.
+    fn login_keys() -> (LoginKeys, FaultyStore) {
+        let clock = Arc::new(TestClock::new());
+        let store = FaultyStore::new(MemoryStore::new(10, clock.clone()));
+        let namespace = Namespace::of("issuer", "client");
+        let state = State::new(Arc::new(store.clone()), namespace, None);
+        (LoginKeys::new(state, clock), store)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn simultaneous_logins_share_one_read_that_hangs() {
+        let (keys, store) = login_keys();
+        let hanging = store.hang(Operation::Read, When::Before);
+        let began = Instant::now();
+        let results = join_all((0..50).map(|_| keys.current())).await;
+        assert_eq!(began.elapsed(), DEADLINE);
+        assert!(
+            results
+                .iter()
+                .all(|it| matches!(it, Err(StoreError::Timeout)))
+        );
+        // A later login reads again.
+        hanging.resume();
+        assert!(keys.current().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn simultaneous_logins_share_one_read_that_fails() {
+        let (keys, store) = login_keys();
+        // The first read fails when all logins wait.
+        let point = store.pause(Operation::Read, When::Before);
+        store.fail(Operation::Read, When::Before, StoreError::Unreachable);
+        let started = join_all((0..50).map(|_| keys.current()));
+        let resume = async {
+            point.reached().await;
+            point.resume();
+        };
+        let (results, ()) = tokio::join!(started, resume);
+        assert!(
+            results
+                .iter()
+                .all(|it| matches!(it, Err(StoreError::Unreachable)))
+        );
+        assert_eq!(store.counts().of(Operation::Read), 1);
+        // A later one reads again.
+        assert!(keys.after_unknown_key().await.is_err());
+        assert_eq!(store.counts().of(Operation::Read), 2);
+    }
+}

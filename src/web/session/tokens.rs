@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -79,6 +82,15 @@ struct ExpiredTokens {
     is_leased: bool,
 }
 
+/// Turn to refresh the tokens of one session within this instance.
+#[derive(Default)]
+struct Turn {
+    /// Held during a refresh. It holds the error of the last refresh that failed.
+    last_error: tokio::sync::Mutex<Option<AccessTokenError>>,
+    /// Number of refreshes that failed.
+    failures: AtomicU64,
+}
+
 /// Hands out access tokens. Of all instances one refreshes the tokens of a session at a time: within
 /// an instance a mutex decides, among instances a lease in the store.
 #[derive(Clone)]
@@ -90,7 +102,7 @@ pub(in crate::web) struct AccessTokens {
     lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
-    under_way: Arc<Mutex<HashMap<SessionId, Weak<tokio::sync::Mutex<()>>>>>,
+    under_way: Arc<Mutex<HashMap<SessionId, Weak<Turn>>>>,
 }
 
 impl AccessTokens {
@@ -119,10 +131,12 @@ impl AccessTokens {
         // The refresh runs in a task of its own: KYCPort may have consumed the refresh token when
         // the caller gives up, and the new one must be kept all the same.
         let (own, live) = (self.clone(), live.clone());
+        let turn = self.turn(live.id);
+        let failures = turn.failures.load(Ordering::SeqCst);
         let refresh = async move {
             let id = live.id.to_string();
             let session = own.log_key.session(&id);
-            observe::refresh(session, own.refresh(&live)).await
+            observe::refresh(session, own.refresh_once(&live, &turn, failures)).await
         };
         let task = tokio::spawn(refresh.in_current_span());
         match tokio::time::timeout(WAIT_LIMIT, task).await {
@@ -158,6 +172,32 @@ impl AccessTokens {
         })))
     }
 
+    /// Refreshes the tokens when it is this caller's turn. Callers that wait while another one
+    /// refreshes share its error: otherwise they would send the same refresh token one after the
+    /// other, also after their own callers have given up.
+    async fn refresh_once(
+        &self,
+        live: &LiveSession,
+        turn: &Turn,
+        failures: u64,
+    ) -> Result<Secret, AccessTokenError> {
+        let Ok(mut last_error) = tokio::time::timeout(WAIT_LIMIT, turn.last_error.lock()).await
+        else {
+            return Err(AccessTokenError::UnderWay);
+        };
+        if let Some(error) = &*last_error
+            && turn.failures.load(Ordering::SeqCst) != failures
+        {
+            return Err(error.clone());
+        }
+        let refreshed = self.refresh(live).await;
+        if let Err(error) = &refreshed {
+            *last_error = Some(error.clone());
+            turn.failures.fetch_add(1, Ordering::SeqCst);
+        }
+        refreshed
+    }
+
     /// Refreshes the tokens, or waits until another instance has.
     ///
     /// KYCPort may revoke the grant if a refresh token is used twice, so one instance uses it. The
@@ -167,12 +207,6 @@ impl AccessTokens {
         reason = "no store tells when another instance has written"
     )]
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
-        let turn = self.turn(live.id);
-        // Callers give up after the same time. Without a limit, those that wait would refresh one
-        // after the other later on.
-        let Ok(_turn) = tokio::time::timeout(WAIT_LIMIT, turn.lock()).await else {
-            return Err(AccessTokenError::UnderWay);
-        };
         let deadline = self.clock.monotonic().saturating_add(self.lease);
         loop {
             // The clock is read before the tokens: the last read comes when the lease has ended.
@@ -337,7 +371,7 @@ impl AccessTokens {
         Ok(None)
     }
 
-    fn turn(&self, id: SessionId) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, id: SessionId) -> Arc<Turn> {
         let mut under_way = self
             .under_way
             .lock()
@@ -346,7 +380,7 @@ impl AccessTokens {
         if let Some(turn) = under_way.get(&id).and_then(Weak::upgrade) {
             return turn;
         }
-        let turn = Arc::default();
+        let turn = Arc::<Turn>::default();
         under_way.insert(id, Arc::downgrade(&turn));
         turn
     }
@@ -377,5 +411,91 @@ impl Reason for AccessTokenError {
 impl fmt::Debug for AccessTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessTokens(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::Instant;
+
+    use super::{AccessTokenError, AccessTokens, LiveSession, WAIT_LIMIT};
+    use crate::{
+        Config,
+        clock::{Clock as _, TestClock},
+        http::HttpClient,
+        kyc::{Assurances, Latest},
+        oidc::OidcClient,
+        state::{Namespace, State},
+        store::MemoryStore,
+        web::session::{KeptSessions, Session, SessionId},
+    };
+
+    fn access_tokens(clock: &TestClock) -> AccessTokens {
+        let config = Config::builder("client", "http://127.0.0.1:1/auth/callback");
+        let config = config.build().unwrap();
+        let clock = Arc::new(clock.clone());
+        let oidc = OidcClient::new(
+            config.oidc.clone(),
+            Arc::clone(&config.live_secrets().client),
+            HttpClient::new(config.deadlines, config.trust.clone()).unwrap(),
+            clock.clone(),
+        );
+        let store = Arc::new(MemoryStore::new(10, clock.clone()));
+        let state = State::new(store, Namespace::of("issuer", "client"), None);
+        let log_key = config.web.log_key.clone();
+        let sessions = KeptSessions::new(
+            state.clone(),
+            Assurances::new(state.clone()),
+            config.web.limits,
+            log_key.clone(),
+            clock.clone(),
+        );
+        AccessTokens::new(oidc, state, sessions, log_key, clock)
+    }
+
+    fn live(clock: &TestClock) -> LiveSession {
+        let now = clock.now();
+        LiveSession {
+            id: SessionId::of(b"key"),
+            owner: Namespace::of("issuer", "client").owner_of("ada"),
+            session: Arc::new(Session {
+                issuer: "issuer".to_owned(),
+                subject: "ada".to_owned(),
+                email: None,
+                email_verified: None,
+                name: None,
+                auth_time: None,
+                scopes: Vec::new(),
+                created_at: now,
+                expires_at: now,
+                mark: 0,
+            }),
+            idle_expires_at: now,
+            last_used: now,
+            latest: Latest::NothingRecorded,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_and_their_tasks_wait_twenty_seconds_for_a_refresh() {
+        let clock = TestClock::new();
+        let (tokens, live) = (access_tokens(&clock), live(&clock));
+        let turn = tokens.turn(live.id);
+        let under_way = turn.last_error.lock().await;
+        let began = Instant::now();
+        let callers = (0..10).map(|_| tokens.get(&live));
+        let results = futures_util::future::join_all(callers).await;
+        assert_eq!(began.elapsed(), WAIT_LIMIT);
+        for result in results {
+            assert_eq!(result.unwrap_err(), AccessTokenError::UnderWay);
+        }
+        // A task that still waited would hold the turn.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&turn), 1);
+        drop(under_way);
     }
 }
