@@ -67,7 +67,11 @@ impl RelyingParty {
             Arc::clone(&secrets.tenant_key),
             Arc::clone(&config.clock),
         );
-        let status = StatusClient::new(api.clone(), Arc::clone(&config.clock));
+        let status = StatusClient::new(
+            api.clone(),
+            config.status_person_id,
+            Arc::clone(&config.clock),
+        );
         #[cfg(feature = "web")]
         let web = crate::web::Web::new(
             oidc.clone(),

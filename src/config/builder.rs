@@ -6,6 +6,7 @@ use crate::{
     cases,
     clock::{Clock, SystemClock},
     http::{Deadlines, RetryPolicy},
+    kyc::StatusPersonId,
     oidc::{AccessTokenProfile, AlgorithmNames, ResponseIssuer, UndeclaredCapabilities},
     secret::Secret,
     secrets::{SecretProvider, SharedProvider},
@@ -45,6 +46,7 @@ pub struct ConfigBuilder {
     pub(super) access_token_profile: AccessTokenProfile,
     pub(super) response_issuer: ResponseIssuer,
     pub(super) undeclared: UndeclaredCapabilities,
+    pub(super) status_person_id: StatusPersonId,
     pub(super) clock: Arc<dyn Clock>,
     #[cfg(feature = "web")]
     pub(super) web: WebSettings,
@@ -97,6 +99,7 @@ impl ConfigBuilder {
             access_token_profile: AccessTokenProfile::default(),
             response_issuer: ResponseIssuer::default(),
             undeclared: UndeclaredCapabilities::default(),
+            status_person_id: StatusPersonId::default(),
             clock: Arc::new(SystemClock::new()),
             #[cfg(feature = "web")]
             web: WebSettings {
@@ -306,6 +309,13 @@ impl ConfigBuilder {
     /// What a discovery document that leaves a capability out is taken to mean: that it lacks it.
     pub fn undeclared_capabilities(mut self, meaning: UndeclaredCapabilities) -> Self {
         self.undeclared = meaning;
+        self
+    }
+
+    /// When a response of the status endpoint must contain `person_id`. Default:
+    /// [`StatusPersonId::Optional`], because KYCPort documents a response without it.
+    pub fn status_person_id(mut self, when: StatusPersonId) -> Self {
+        self.status_person_id = when;
         self
     }
 

@@ -106,6 +106,7 @@ impl ConfigBuilder {
             deadlines: self.deadlines,
             trust,
             retry: self.retry,
+            status_person_id: self.status_person_id,
             cases: self.cases,
             clock: self.clock,
         })

@@ -34,7 +34,8 @@ pub(super) fn line(answer: &Result<Assurance, StatusError>) -> Check {
         ),
         StatusError::Rejected { .. }
         | StatusError::InvalidResponse
-        | StatusError::SubjectMismatch => (Status::Fail, NOT_THE_API),
+        | StatusError::SubjectMismatch
+        | StatusError::MissingPersonId => (Status::Fail, NOT_THE_API),
         StatusError::RateLimited { .. } => (
             Status::Warn,
             "The key is known, and is used too much: spread the questions, or ask for a higher limit",

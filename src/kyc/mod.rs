@@ -11,7 +11,7 @@ mod status;
 
 pub use assurance::{Assurance, AssuranceSource};
 pub use requirement::{Requirement, RequirementError};
-pub use status::{StatusClient, StatusError};
+pub use status::{StatusClient, StatusError, StatusPersonId};
 
 #[cfg(feature = "web")]
 pub(crate) use {

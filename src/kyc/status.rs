@@ -19,7 +19,20 @@ use crate::{
 #[derive(Clone)]
 pub struct StatusClient {
     api: Api,
+    person_id: StatusPersonId,
     clock: Arc<dyn Clock>,
+}
+
+/// When a response of the status endpoint must contain `person_id`. One that is there is always
+/// compared with the person that the request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StatusPersonId {
+    /// Never. [KYCPort documents](crate::guide::contract) a response without it.
+    #[default]
+    Optional,
+    /// Always. A response without it is an error, and guards answer 503.
+    Required,
 }
 
 /// Why a person's status is not known.
@@ -64,11 +77,19 @@ pub enum StatusError {
     /// The answer is about somebody else.
     #[error("the answer is about another person")]
     SubjectMismatch,
+    /// The response lacks `person_id`, which
+    /// [`status_person_id`](crate::ConfigBuilder::status_person_id) requires.
+    #[error("the response lacks person_id, which the setting status_person_id requires")]
+    MissingPersonId,
 }
 
 impl StatusClient {
-    pub(crate) fn new(api: Api, clock: Arc<dyn Clock>) -> Self {
-        Self { api, clock }
+    pub(crate) fn new(api: Api, person_id: StatusPersonId, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            api,
+            person_id,
+            clock,
+        }
     }
 
     /// Whether there is a tenant key to ask with.
@@ -93,8 +114,12 @@ impl StatusClient {
         let requested_at = self.clock.now();
         let answer = self.api.ask(&url).await?;
         let status = read(&answer)?;
-        if status.person_id.is_some_and(|id| id != person_id) {
-            return Err(StatusError::SubjectMismatch);
+        match status.person_id {
+            Some(id) if id != person_id => return Err(StatusError::SubjectMismatch),
+            None if self.person_id == StatusPersonId::Required => {
+                return Err(StatusError::MissingPersonId);
+            }
+            Some(_) | None => {}
         }
         Ok(Assurance::new(
             status.kyc_status,
@@ -164,6 +189,7 @@ impl Reason for StatusError {
             Self::Rejected { .. } => "refused",
             Self::InvalidResponse => "invalid_answer",
             Self::SubjectMismatch => "subject_mismatch",
+            Self::MissingPersonId => "missing_person_id",
         }
     }
 

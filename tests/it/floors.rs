@@ -62,8 +62,8 @@ const LAYERS: [(&str, &[&str]); 23] = [
     (
         "config",
         &[
-            "cases", "clock", "http", "observe", "oidc", "secret", "secrets", "state", "store",
-            "web", "wire",
+            "cases", "clock", "http", "kyc", "observe", "oidc", "secret", "secrets", "state",
+            "store", "web", "wire",
         ],
     ),
     (

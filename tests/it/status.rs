@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use kycport::{
     Clock as _, Config, KycStatus, KycTier, RelyingParty,
     clock::Timestamp,
-    kyc::{AssuranceSource, StatusError},
+    kyc::{AssuranceSource, StatusError, StatusPersonId},
     mock::{Endpoint, Fault, MockIssuer, On, Person},
 };
 
@@ -365,6 +365,27 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
         let error = party.status().status(ada.id()).await;
         assert_eq!(error, Err(StatusError::SubjectMismatch));
     }
+}
+
+#[tokio::test]
+async fn a_response_without_a_person_is_accepted_unless_the_setting_requires_one() {
+    let (kyc, ada) = mock().await;
+    let strict = kyc
+        .config(REDIRECT)
+        .status_person_id(StatusPersonId::Required);
+    let strict = RelyingParty::new(strict.build().unwrap()).unwrap();
+    let default = client(&kyc);
+    default.status().status(ada.id()).await.unwrap();
+    let error = strict.status().status(ada.id()).await;
+    assert_eq!(error, Err(StatusError::MissingPersonId));
+    kyc.switch(|switches| switches.status_person_id = true);
+    default.status().status(ada.id()).await.unwrap();
+    strict.status().status(ada.id()).await.unwrap();
+    let edit = kyc.edit_status(|told| told["person_id"] = serde_json::Value::Null);
+    let _fault = edit.always();
+    default.status().status(ada.id()).await.unwrap();
+    let error = strict.status().status(ada.id()).await;
+    assert_eq!(error, Err(StatusError::MissingPersonId));
 }
 
 #[tokio::test]
