@@ -26,11 +26,13 @@ pub enum Family {
     LoginKey = 6,
     /// Record that a check writes, reads and removes.
     Check = 7,
+    /// Time of the latest revocation of all sessions of a person.
+    Revocation = 8,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Session,
         Self::Activity,
         Self::Tokens,
@@ -38,6 +40,7 @@ impl Family {
         Self::Assurance,
         Self::LoginKey,
         Self::Check,
+        Self::Revocation,
     ];
 
     /// The number in stored keys.
@@ -60,6 +63,7 @@ impl Family {
             Self::Assurance => "assurance",
             Self::LoginKey => "login_key",
             Self::Check => "check",
+            Self::Revocation => "revocation",
         }
     }
 }

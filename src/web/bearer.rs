@@ -1,6 +1,6 @@
 //! Access tokens that a person's other programs send to this tenant's own API (RFC 6750, RFC 9068).
 
-use std::convert::Infallible;
+use std::{convert::Infallible, fmt, time::Duration};
 
 use axum::{
     body::Body,
@@ -17,10 +17,14 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::headers;
+use super::{
+    headers,
+    session::{KeptSessions, TokenStanding},
+};
 use crate::{
     observe,
     oidc::{AccessTokenClaims, OidcClient, VerifyError},
+    secret::Secret,
 };
 
 /// A verified access token that came as `Authorization: Bearer`, for APIs that are called with a
@@ -28,6 +32,11 @@ use crate::{
 ///
 /// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. Without a
 /// token, or with one that is not believed, the answer is 401; if the keys are not to be had, 503.
+///
+/// The store is read once for a request. A token is rejected with 401 if it was issued before all
+/// sessions of the person were revoked, or if the latest recorded status of the person is "rejected".
+/// If the store or its records cannot be read, the answer is 503. KYCPort is not asked, and the tier
+/// is not checked: see [the promises](crate::guide::promises).
 #[derive(Debug, Clone)]
 pub struct BearerToken(pub AccessTokenClaims);
 
@@ -43,6 +52,12 @@ pub enum BearerRejection {
     NotBelieved,
     /// The keys to verify it with are not to be had.
     KeysUnavailable,
+    /// The token was issued before all sessions of the person were revoked.
+    Revoked,
+    /// The latest recorded status of the person is "rejected".
+    PersonRejected,
+    /// The store could not be read, so that a revocation may be unknown.
+    StoreUnavailable,
     /// The route is outside the layer.
     MissingSessionLayer,
 }
@@ -51,19 +66,29 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     type Rejection = BearerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, BearerRejection> {
-        let Some(Verifier(oidc)) = parts.extensions.get::<Verifier>().cloned() else {
+        let Some(verifier) = parts.extensions.get::<Verifier>().cloned() else {
             return Err(BearerRejection::MissingSessionLayer);
         };
         let token = token(&parts.headers)?;
-        match oidc.verify_access_token(token).await {
-            Ok(claims) => Ok(Self(claims)),
-            Err(VerifyError::Rejected(_)) => Err(BearerRejection::NotBelieved),
-            Err(VerifyError::Provider(error)) => {
-                observe::token_not_judged(&error);
-                Err(BearerRejection::KeysUnavailable)
-            }
+        if let Some(Accepted { text, claims }) = parts.extensions.get::<Accepted>()
+            && text.expose() == token
+        {
+            return Ok(Self(claims.clone()));
         }
+        let accepted = Accepted {
+            claims: verifier.verify(token).await?,
+            text: Secret::new(token),
+        };
+        parts.extensions.insert(accepted.clone());
+        Ok(Self(accepted.claims))
     }
+}
+
+/// Token that was accepted earlier in the same request.
+#[derive(Clone)]
+struct Accepted {
+    text: Secret,
+    claims: AccessTokenClaims,
 }
 
 fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
@@ -94,11 +119,13 @@ impl IntoResponse for BearerRejection {
                 StatusCode::BAD_REQUEST,
                 Some("Bearer error=\"invalid_request\""),
             ),
-            Self::NotBelieved => (
+            Self::NotBelieved | Self::Revoked | Self::PersonRejected => (
                 StatusCode::UNAUTHORIZED,
                 Some("Bearer error=\"invalid_token\""),
             ),
-            Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::KeysUnavailable | Self::StoreUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, None)
+            }
             Self::MissingSessionLayer => {
                 const MEND: &str = "this route is outside the bearer layer: add \
                                     `.layer(kycport.bearer_layer())`";
@@ -121,8 +148,41 @@ impl IntoResponse for BearerRejection {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Verifier(OidcClient);
+#[derive(Clone)]
+struct Verifier {
+    oidc: OidcClient,
+    sessions: KeptSessions,
+    skew: Duration,
+}
+
+impl Verifier {
+    async fn verify(&self, token: &str) -> Result<AccessTokenClaims, BearerRejection> {
+        let claims = match self.oidc.verify_access_token(token).await {
+            Ok(claims) => claims,
+            Err(VerifyError::Rejected(_)) => return Err(BearerRejection::NotBelieved),
+            Err(VerifyError::Provider(error)) => {
+                observe::token_not_judged(&error);
+                return Err(BearerRejection::KeysUnavailable);
+            }
+        };
+        let AccessTokenClaims {
+            subject, issued_at, ..
+        } = &claims;
+        let standing = self.sessions.token_standing(subject, *issued_at, self.skew);
+        match standing.await {
+            Ok(TokenStanding::Accepted) => Ok(claims),
+            Ok(TokenStanding::Revoked) => Err(BearerRejection::Revoked),
+            Ok(TokenStanding::PersonRejected) => Err(BearerRejection::PersonRejected),
+            Err(_) => Err(BearerRejection::StoreUnavailable),
+        }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier(…)")
+    }
+}
 
 /// Lets handlers take a [`BearerToken`]. Made by
 /// [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer).
@@ -130,8 +190,12 @@ struct Verifier(OidcClient);
 pub struct BearerLayer(Verifier);
 
 impl BearerLayer {
-    pub(crate) fn new(oidc: OidcClient) -> Self {
-        Self(Verifier(oidc))
+    pub(super) fn new(oidc: OidcClient, sessions: KeptSessions, skew: Duration) -> Self {
+        Self(Verifier {
+            oidc,
+            sessions,
+            skew,
+        })
     }
 }
 

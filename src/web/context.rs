@@ -128,6 +128,10 @@ impl Shared {
         &self.0.state
     }
 
+    pub(super) fn sessions(&self) -> &KeptSessions {
+        &self.0.sessions
+    }
+
     /// The administration of people's sessions.
     pub(super) fn administration(&self) -> Sessions {
         Sessions::new(self.0.sessions.clone(), self.0.oidc.issuer())

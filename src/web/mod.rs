@@ -189,6 +189,10 @@ impl Web {
     }
 
     pub(crate) fn bearer_layer(&self) -> BearerLayer {
-        BearerLayer::new(self.oidc.clone())
+        BearerLayer::new(
+            self.oidc.clone(),
+            self.shared.sessions().clone(),
+            self.settings.skew,
+        )
     }
 }

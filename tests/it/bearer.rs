@@ -1,9 +1,14 @@
 //! Access tokens at the tenant's own API, and tokens where they do not belong.
 
-use axum::http::Method;
-use kycport::mock::{Page, Tamper};
+use std::time::Duration;
 
-use crate::faulty_store::{Stage, stage};
+use axum::http::Method;
+use kycport::{
+    KycTier,
+    mock::{Browser, Page, Tamper},
+};
+
+use crate::faulty_store::{ASSURANCE, Op, Stage, stage};
 
 async fn ask(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Page {
     let browser = stage.kyc.browser();
@@ -94,6 +99,83 @@ async fn a_spent_budget_for_unknown_keys_is_a_503() {
         page.assert_status(status);
         assert_eq!(page.header("retry-after").is_some(), status == 503);
     }
+}
+
+/// The status of the response to this token.
+async fn api(stage: &Stage, token: &str) -> u16 {
+    let header = format!("Bearer {token}");
+    let page = ask(stage, "/api/me", &[("authorization", &header)]).await;
+    let challenge = page.header("www-authenticate");
+    match page.status() {
+        401 => assert_eq!(challenge, Some("Bearer error=\"invalid_token\"")),
+        503 => assert!(page.header("retry-after").is_some() && challenge.is_none()),
+        _ => {}
+    }
+    page.status()
+}
+
+async fn signed_in(stage: &Stage) -> Browser {
+    let browser = stage.kyc.browser();
+    let login = stage.app.url("/auth/login");
+    browser.sign_in(login, &stage.ada).await.unwrap();
+    browser
+}
+
+#[tokio::test]
+async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
+    let stage = stage().await;
+    stage.kyc.clock().freeze();
+    let early = access_token(&stage);
+    assert_eq!(api(&stage, &early).await, 200);
+    // The end of one session is not the end of all.
+    for (everywhere, expected) in [("", 200), ("?everywhere=1", 401)] {
+        let browser = signed_in(&stage).await;
+        let logout = stage.app.url(&format!("/auth/logout{everywhere}"));
+        let page = browser.request(Method::POST, logout).fetch().send().await;
+        page.unwrap().assert_status(204);
+        assert_eq!(api(&stage, &early).await, expected, "{everywhere}");
+    }
+    // The clocks may be a minute apart.
+    stage.kyc.clock().advance(Duration::from_secs(60));
+    assert_eq!(api(&stage, &access_token(&stage)).await, 401);
+    stage.kyc.clock().advance(Duration::from_secs(1));
+    assert_eq!(api(&stage, &access_token(&stage)).await, 200);
+    assert_eq!(api(&stage, &early).await, 401);
+}
+
+#[tokio::test]
+async fn a_token_of_a_person_who_is_recorded_as_rejected_is_rejected() {
+    let stage = stage().await;
+    let token = access_token(&stage);
+    signed_in(&stage).await;
+    assert_eq!(api(&stage, &token).await, 200);
+    stage.ada.reject();
+    let browser = signed_in(&stage).await;
+    assert_eq!(api(&stage, &token).await, 401);
+    stage.ada.verify(KycTier::T2);
+    let page = browser.fetch(stage.app.url("/sensitive")).await.unwrap();
+    page.assert_ok();
+    assert_eq!(api(&stage, &token).await, 200);
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_say_of_a_token_is_a_503() {
+    let stage = stage().await;
+    let token = access_token(&stage);
+    signed_in(&stage).await;
+    stage.store.forget();
+    assert_eq!(api(&stage, &token).await, 200);
+    assert_eq!(
+        (stage.store.count(Op::Read), stage.store.operations()),
+        (1, 1)
+    );
+    stage.store.fail();
+    assert_eq!(api(&stage, &token).await, 503);
+    stage.store.heal();
+    assert_eq!(api(&stage, &token).await, 200);
+    let damaged = |_: &[u8]| b"\x01not a record".to_vec();
+    stage.store.replace(ASSURANCE, damaged).await;
+    assert_eq!(api(&stage, &token).await, 503);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::Moment;
 use crate::store::{Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot};
 
 /// Number of [`Slot`]s.
-const SLOTS: usize = 8;
+const SLOTS: usize = 9;
 
 /// Records of all owners.
 #[derive(Default)]
@@ -71,6 +71,7 @@ impl Slot {
         Self::Record(Family::Assurance),
         Self::Record(Family::LoginKey),
         Self::Record(Family::Check),
+        Self::Record(Family::Revocation),
     ];
 }
 

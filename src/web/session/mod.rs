@@ -16,6 +16,6 @@ pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
 pub(super) use {
     key::SessionKey,
     record::Session,
-    sessions::{Created, KeptSessions, LiveSession, NewSession},
+    sessions::{Created, KeptSessions, LiveSession, NewSession, TokenStanding},
     tokens::AccessTokens,
 };

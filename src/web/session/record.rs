@@ -74,3 +74,14 @@ pub(super) struct RefreshLease {}
 impl Stored for RefreshLease {
     const FAMILY: Family = Family::RefreshLease;
 }
+
+/// Record of the latest revocation of all sessions of a person. Access tokens that were issued
+/// before it are rejected.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Revocation {
+    pub(super) revoked_at: Timestamp,
+}
+
+impl Stored for Revocation {
+    const FAMILY: Family = Family::Revocation;
+}

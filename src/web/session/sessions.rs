@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use super::{
     id::SessionId,
     key::SessionKey,
-    record::{Activity, Session, Tokens},
+    record::{Activity, Revocation, Session, Tokens},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -24,6 +24,7 @@ use crate::{
         Change, Condition, Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot, StoreError,
         Write, Written,
     },
+    wire::kyc::KycStatus,
 };
 
 /// Maximum lifetime of a session that can be configured.
@@ -41,6 +42,10 @@ const MAX_REPLACEMENTS: usize = 3;
 
 /// Number of records in one page of a list.
 const PAGE: usize = 128;
+
+/// Lifetime of the record of a revocation. Access tokens that live longer are not documented, and
+/// are not recognised as revoked afterwards.
+const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Families of records that belong to a session.
 const FAMILIES: [Family; 4] = [
@@ -95,6 +100,16 @@ pub enum Revocation {
     Revoked,
     /// The person has no session with this id.
     NotFound,
+}
+
+/// What the store says about the person of an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum TokenStanding {
+    Accepted,
+    /// The token may have been issued before all sessions of the person were revoked.
+    Revoked,
+    /// The latest recorded status of the person is "rejected".
+    PersonRejected,
 }
 
 /// Sessions of one relying party. Cheap to clone.
@@ -376,7 +391,8 @@ impl KeptSessions {
         }
     }
 
-    /// Revokes all sessions of a person: deletes them with their tokens, and leaves a fence.
+    /// Revokes all sessions of a person: deletes them with their tokens, leaves a fence, and records
+    /// the time for access tokens that come as bearer tokens.
     pub(in crate::web) async fn revoke_all(
         &self,
         issuer: &str,
@@ -384,9 +400,60 @@ impl KeptSessions {
         cause: Cause,
     ) -> Result<(), StoreError> {
         let owner = self.state.namespace().owner_of(subject);
+        let revocation = Revocation {
+            revoked_at: self.clock.now(),
+        };
         self.state.revoke(&owner, &FAMILIES).await?;
+        let put = self.state.put(
+            &owner,
+            RecordId::ONLY,
+            Condition::Any,
+            &revocation,
+            REVOCATION_RETENTION,
+        )?;
+        let _ = self.state.write(&owner, &[put], None).await?;
         observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
         Ok(())
+    }
+
+    /// Reads in one operation whether an access token of a person may still be accepted. A record
+    /// that cannot be read is an error: it may be a rejection or a revocation.
+    ///
+    /// The time of the revocation is this machine's and the token's is KYCPort's, so a token that was
+    /// issued less than `skew` after the revocation counts as issued before it.
+    pub(in crate::web) async fn token_standing(
+        &self,
+        subject: &str,
+        issued_at: Timestamp,
+        skew: Duration,
+    ) -> Result<TokenStanding, StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let keys = [ASSURANCE_RECORD, RecordKey::only(Family::Revocation)];
+        let snapshot = self.state.read(&owner, &keys).await?;
+        let [assurance, revocation] = snapshot.entries.as_slice() else {
+            return Err(StoreError::Damaged);
+        };
+        match self
+            .state
+            .open::<Revocation>(&owner, RecordId::ONLY, revocation.as_ref())
+        {
+            Found::Absent => {}
+            Found::Record { value, .. } => {
+                if issued_at <= value.revoked_at.saturating_add(skew) {
+                    return Ok(TokenStanding::Revoked);
+                }
+            }
+            Found::Unreadable { .. } => return Err(StoreError::Damaged),
+        }
+        match self.assurances.open(&owner, subject, assurance.as_ref()) {
+            Latest::Known { assurance, .. }
+                if assurance.kyc_status == Some(KycStatus::Rejected) =>
+            {
+                Ok(TokenStanding::PersonRejected)
+            }
+            Latest::Known { .. } | Latest::NothingRecorded => Ok(TokenStanding::Accepted),
+            Latest::Unreadable { .. } => Err(StoreError::Damaged),
+        }
     }
 
     /// Lists the live sessions of a person, the newest first.
