@@ -110,6 +110,12 @@ impl Api {
         known.map(drop).ok_or(Failure::NoTenantKey)
     }
 
+    /// Whether KYCPort has rate-limited this client within `age`.
+    #[cfg(feature = "web")]
+    pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
+        self.caller.was_rate_limited_within(age)
+    }
+
     pub(crate) fn http(&self) -> &HttpClient {
         &self.http
     }

@@ -198,13 +198,23 @@ impl Caller {
         }
     }
 
+    /// Whether a 429 closed the gate, and it has not been open for longer than `age` since.
+    #[cfg(feature = "web")]
+    pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
+        let until = self.closed_until();
+        !until.is_zero() && self.clock.monotonic() < until.saturating_add(age)
+    }
+
     fn closed_for(&self) -> Duration {
-        let until = *self
+        self.closed_until().saturating_sub(self.clock.monotonic())
+    }
+
+    fn closed_until(&self) -> Duration {
+        *self
             .shared
             .closed_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        until.saturating_sub(self.clock.monotonic())
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close_gate(&self, pause: Duration) {

@@ -97,6 +97,12 @@ impl StatusClient {
         self.api.has_key()
     }
 
+    /// Whether KYCPort has rate-limited this client within `age`.
+    #[cfg(feature = "web")]
+    pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
+        self.api.was_rate_limited_within(age)
+    }
+
     /// Asks about one person: three attempts and 20 s at most.
     ///
     /// # Errors

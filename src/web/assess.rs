@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::session::{AccessTokenError, AccessTokens, LiveSession};
+use super::{
+    question_budget::{Purpose, QuestionBudgets},
+    session::{AccessTokenError, AccessTokens, LiveSession},
+};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{
@@ -21,6 +24,10 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 /// Time for which a negative answer of KYCPort is used without another request, unless a newer result
 /// is recorded. A person who reloads a page causes one request in this time.
 const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
+
+/// Time after a 429 of KYCPort in which guards leave its quota to webhooks, cases and sensitive
+/// actions.
+const QUOTA_IS_SCARCE_FOR: Duration = Duration::from_secs(60);
 
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +65,7 @@ pub(super) struct Assessor {
     access_tokens: AccessTokens,
     assurances: Assurances,
     max_age: Duration,
+    budgets: QuestionBudgets,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,6 +84,7 @@ impl Assessor {
             access_tokens,
             assurances,
             max_age,
+            budgets: QuestionBudgets::new(Arc::clone(&clock)),
             clock,
         }
     }
@@ -122,15 +131,22 @@ impl Assessor {
         let mut asked = match freshness {
             Freshness::Cached | Freshness::AfterSignIn => {
                 self.assurances
-                    .ask_or_share(&person, self.question(live), &live.latest)
+                    .ask_or_share(&person, self.question(live, freshness), &live.latest)
                     .await
             }
-            Freshness::Now => self.assurances.ask(&person, self.question(live)).await,
+            Freshness::Now => {
+                self.assurances
+                    .ask(&person, self.question(live, freshness))
+                    .await
+            }
         };
         if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(RequirementError::Stale))
         {
             // The answer belongs to a question that began long before this request came.
-            asked = self.assurances.ask(&person, self.question(live)).await;
+            asked = self
+                .assurances
+                .ask(&person, self.question(live, freshness))
+                .await;
         }
         let assurance = match asked {
             Ok(answer) => answer,
@@ -186,14 +202,24 @@ impl Assessor {
         requirement.check(assurance, at)
     }
 
-    /// The question about a person: to the status endpoint if there is a tenant key, otherwise to
-    /// userinfo with the person's own token.
-    fn question(&self, live: &LiveSession) -> Question {
+    /// The question about a person, within that person's budget: to the status endpoint if there is
+    /// a tenant key, otherwise to userinfo with the person's own token.
+    fn question(&self, live: &LiveSession, freshness: Freshness) -> Question {
+        let purpose = match freshness {
+            Freshness::Cached => Purpose::Ordinary,
+            Freshness::AfterSignIn | Freshness::Now => Purpose::Sensitive,
+        };
         let (own, live) = (self.clone(), live.clone());
         Arc::new(move || {
             let (own, live) = (own.clone(), live.clone());
             async move {
                 let subject = live.session.subject.as_str();
+                let is_scarce = own.status.was_rate_limited_within(QUOTA_IS_SCARCE_FOR);
+                if let Err(wait) = own.budgets.take(&live.owner, purpose, is_scarce) {
+                    return Err(NoAnswer::Failed {
+                        retry_after: Some(wait),
+                    });
+                }
                 if own.status.is_configured() {
                     own.status.status(subject).await.map_err(NoAnswer::from)
                 } else {

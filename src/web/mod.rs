@@ -19,6 +19,7 @@ mod page;
 mod pending;
 mod problem;
 mod problem_json;
+mod question_budget;
 mod random;
 mod ready;
 mod redirect;

@@ -196,6 +196,18 @@ impl Stage {
         self.post(instance, &event).await
     }
 
+    /// Delivers an event of now about a person to an instance.
+    pub(crate) async fn deliver_about(
+        &self,
+        instance: &Instance,
+        id: &str,
+        person: &Person,
+        status: &str,
+    ) -> u16 {
+        let event = event(&self.kyc, id, person, status);
+        self.post(instance, &event).await
+    }
+
     /// Delivers an event that says that Ada is verified, but for one member.
     pub(crate) async fn deliver_data(
         &self,

@@ -66,6 +66,7 @@ mod observed;
 mod operations;
 mod outages;
 mod owners;
+mod question_budget;
 mod readiness;
 mod receiver_process;
 mod refresh;

@@ -1,0 +1,173 @@
+//! Budget of the requests to KYCPort that each person can cause.
+//!
+//! KYCPort's quota belongs to the tenant. Without a budget, one signed-in person who requests guarded
+//! pages in a loop would spend it for everybody. Webhooks and cases have no such budget: what is left
+//! of the quota is theirs.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{clock::Clock, store::Owner};
+
+/// Maximum number of questions about one person in immediate succession.
+const BURST: u64 = 30;
+/// Time after which one question more is permitted, in seconds.
+const INTERVAL_SECONDS: u64 = 3;
+const INTERVAL: Duration = Duration::from_secs(INTERVAL_SECONDS);
+/// Maximum time by which a person's questions may be ahead of one in each interval.
+const TOLERANCE: Duration = Duration::from_secs(INTERVAL_SECONDS * (BURST - 1));
+/// Time between two ordinary questions about one person after KYCPort has rate-limited this client.
+const SCARCE_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of people whose budgets are remembered.
+const MAX_PEOPLE: usize = 10_000;
+
+/// What a question is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A guard whose recorded result does not suffice.
+    Ordinary,
+    /// An action that needs a new result, or a sign-in that has just ended.
+    Sensitive,
+}
+
+/// Budgets of all people. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct QuestionBudgets {
+    people: Arc<Mutex<HashMap<Owner, Budget>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Budget of one person, by the generic cell rate algorithm.
+#[derive(Clone, Copy)]
+struct Budget {
+    /// Time at which the budget is full again.
+    full_at: Duration,
+    last_question: Duration,
+}
+
+impl QuestionBudgets {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            people: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Takes one question from a person's budget, whatever comes of it. Fails with the time after
+    /// which a question is permitted. While the quota is scarce, ordinary questions are rarer.
+    pub(super) fn take(
+        &self,
+        person: &Owner,
+        purpose: Purpose,
+        quota_is_scarce: bool,
+    ) -> Result<(), Duration> {
+        let now = self.clock.monotonic();
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = people.get(person).copied();
+        let full_at = budget.map_or(now, |budget| budget.full_at.max(now));
+        let mut permitted_at = full_at.saturating_sub(TOLERANCE);
+        if let Some(budget) = budget
+            && quota_is_scarce
+            && purpose == Purpose::Ordinary
+        {
+            let rarer = budget.last_question.saturating_add(SCARCE_INTERVAL);
+            permitted_at = permitted_at.max(rarer);
+        }
+        if now < permitted_at {
+            return Err(permitted_at.saturating_sub(now));
+        }
+        if budget.is_none() && people.len() >= MAX_PEOPLE {
+            people.retain(|_, budget| {
+                let idle_at = budget.last_question.saturating_add(SCARCE_INTERVAL);
+                now < budget.full_at.max(idle_at)
+            });
+            if people.len() >= MAX_PEOPLE {
+                people.clear();
+            }
+        }
+        let budget = Budget {
+            full_at: full_at.saturating_add(INTERVAL),
+            last_question: now,
+        };
+        people.insert(*person, budget);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for QuestionBudgets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QuestionBudgets(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::{
+        BURST, INTERVAL, MAX_PEOPLE, Purpose, QuestionBudgets, SCARCE_INTERVAL, TOLERANCE,
+    };
+    use crate::{clock::TestClock, store::Owner};
+
+    const ADA: Owner = Owner {
+        namespace: [1; 16],
+        id: [2; 16],
+    };
+    const EVE: Owner = Owner {
+        namespace: [1; 16],
+        id: [3; 16],
+    };
+
+    fn budgets() -> (QuestionBudgets, TestClock) {
+        let clock = TestClock::new();
+        clock.freeze();
+        (QuestionBudgets::new(Arc::new(clock.clone())), clock)
+    }
+
+    #[test]
+    fn each_person_has_a_burst_and_then_one_question_in_three_seconds() {
+        let (budgets, clock) = budgets();
+        for purpose in [Purpose::Ordinary, Purpose::Sensitive] {
+            for _ in 0..BURST {
+                budgets.take(&ADA, purpose, false).unwrap();
+            }
+            for _ in 0..3 {
+                assert_eq!(budgets.take(&ADA, purpose, false), Err(INTERVAL));
+                budgets.take(&EVE, purpose, false).unwrap();
+                clock.advance(INTERVAL);
+                budgets.take(&ADA, purpose, false).unwrap();
+            }
+            clock.advance(TOLERANCE + INTERVAL);
+        }
+    }
+
+    #[test]
+    fn a_scarce_quota_is_left_to_sensitive_actions() {
+        let (budgets, clock) = budgets();
+        budgets.take(&ADA, Purpose::Ordinary, true).unwrap();
+        clock.advance(Duration::from_secs(4));
+        let left = SCARCE_INTERVAL - Duration::from_secs(4);
+        assert_eq!(budgets.take(&ADA, Purpose::Ordinary, true), Err(left));
+        budgets.take(&EVE, Purpose::Ordinary, true).unwrap();
+        budgets.take(&ADA, Purpose::Sensitive, true).unwrap();
+        clock.advance(SCARCE_INTERVAL);
+        budgets.take(&ADA, Purpose::Ordinary, true).unwrap();
+    }
+
+    #[test]
+    fn a_crowd_takes_a_bounded_amount_of_memory() {
+        let (budgets, _) = budgets();
+        for n in 0..u128::try_from(3 * MAX_PEOPLE).unwrap() {
+            let person = Owner {
+                id: n.to_be_bytes(),
+                ..ADA
+            };
+            budgets.take(&person, Purpose::Ordinary, false).unwrap();
+            assert!(budgets.people.lock().unwrap().len() <= MAX_PEOPLE);
+        }
+    }
+}
