@@ -15,6 +15,12 @@ pub(crate) enum Call {
     Code,
     /// Tokens for a refresh token.
     Refresh,
+    /// The revocation of a token.
+    #[cfg_attr(
+        not(feature = "web"),
+        expect(dead_code, reason = "only sessions end, and they are web's")
+    )]
+    Revoke,
     Userinfo,
     Status,
     OpenCase,
@@ -30,6 +36,7 @@ impl Call {
             Self::Jwks => "jwks",
             Self::Code => "code",
             Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
             Self::Userinfo => "userinfo",
             Self::Status => "status",
             Self::OpenCase => "case_open",
@@ -46,7 +53,7 @@ impl Call {
                 info_span!(target: "kycport::call", "kycport.discovery", result = Empty)
             }
             Self::Jwks => info_span!(target: "kycport::call", "kycport.jwks", result = Empty),
-            Self::Code | Self::Refresh => {
+            Self::Code | Self::Refresh | Self::Revoke => {
                 info_span!(target: "kycport::call", "kycport.token", call, result = Empty)
             }
             Self::Userinfo => {

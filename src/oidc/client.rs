@@ -2,8 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "web")]
+use futures_util::FutureExt as _;
 use url::Url;
 
+#[cfg(feature = "web")]
+use super::revocation::{self, RevokedToken};
 use super::{
     access_token::{self, AccessTokenClaims, ExpectedAccessToken},
     callback::{CallbackParams, Outcome},
@@ -295,6 +299,33 @@ impl OidcClient {
             self.0.clock.now(),
         );
         observe::call(Call::Userinfo, fetch).await
+    }
+
+    /// Whether the discovery document, as far as it is known now, names a revocation endpoint.
+    #[cfg(feature = "web")]
+    pub(crate) fn has_revocation_endpoint(&self) -> bool {
+        let known = self.0.provider.metadata().now_or_never();
+        matches!(known, Some(Ok(provider)) if provider.revocation_endpoint.is_some())
+    }
+
+    /// Revokes a token (RFC 7009) if KYCPort has an endpoint for that. A failure is only counted.
+    #[cfg(feature = "web")]
+    pub(crate) async fn revoke(&self, kind: RevokedToken, token: &Secret) {
+        let Ok(provider) = self.0.provider.metadata().await else {
+            return;
+        };
+        let Some(endpoint) = &provider.revocation_endpoint else {
+            return;
+        };
+        let secret = self.0.token_endpoint.client_secret.current();
+        let revoke = revocation::revoke(
+            &self.0.http,
+            &self.0.settings,
+            secret.as_ref(),
+            endpoint,
+            (kind, token),
+        );
+        let _ = observe::call(Call::Revoke, revoke).await;
     }
 
     /// Whether KYCPort accepts this client secret.

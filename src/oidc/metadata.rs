@@ -52,6 +52,9 @@ pub(super) struct VerifiedProvider {
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Url,
     pub(super) jwks_uri: Url,
+    /// Where tokens are revoked. One that may not be used counts as absent.
+    #[cfg(feature = "web")]
+    pub(super) revocation_endpoint: Option<Url>,
     /// Every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) sends_iss: bool,
 }
@@ -115,6 +118,11 @@ impl MetadataPolicy {
             token_endpoint: self.endpoint("token_endpoint", &metadata.token_endpoint)?,
             userinfo_endpoint: self.endpoint("userinfo_endpoint", &metadata.userinfo_endpoint)?,
             jwks_uri: self.endpoint("jwks_uri", &metadata.jwks_uri)?,
+            #[cfg(feature = "web")]
+            revocation_endpoint: metadata
+                .revocation_endpoint
+                .as_deref()
+                .and_then(|text| self.endpoint("revocation_endpoint", text).ok()),
             sends_iss: metadata
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false),

@@ -21,6 +21,8 @@ mod outcome;
 mod provider;
 mod reason;
 mod refusal;
+#[cfg(feature = "web")]
+mod revocation;
 mod settings;
 mod token_endpoint;
 mod userinfo;
@@ -40,6 +42,8 @@ pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use outcome::{Authenticated, LoginError, TokenSet, VerifyError};
 pub use provider::ProviderError;
 pub use refusal::{ClaimError, TokenKind, TokenPart, TokenValidationError};
+#[cfg(feature = "web")]
+pub(crate) use revocation::RevokedToken;
 pub use settings::ResponseIssuer;
 pub use userinfo::{Userinfo, UserinfoError};
 

@@ -22,7 +22,7 @@ use super::{
     cookies, headers,
     pending::{LoginCookies, LoginKeys},
     reference::Reference,
-    session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions},
+    session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions, TokenRevoker},
     settings::Settings,
 };
 use crate::{
@@ -85,6 +85,7 @@ impl Shared {
             assurances.clone(),
             settings.limits,
             settings.log_key.clone(),
+            TokenRevoker::new(oidc.clone()),
             Arc::clone(&clock),
         );
         let access_tokens = AccessTokens::new(

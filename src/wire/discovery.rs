@@ -19,6 +19,13 @@ pub struct ProviderMetadata {
     pub userinfo_endpoint: String,
     /// Where the keys are (K4).
     pub jwks_uri: String,
+    /// Where tokens are revoked (RFC 7009). KYCPort documents none.
+    #[serde(
+        default,
+        deserialize_with = "or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub revocation_endpoint: Option<String>,
     /// K5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types_supported: Option<Vec<String>>,
@@ -96,6 +103,7 @@ impl ProviderMetadata {
             token_endpoint: token_endpoint.into(),
             userinfo_endpoint: userinfo_endpoint.into(),
             jwks_uri: jwks_uri.into(),
+            revocation_endpoint: None,
             response_types_supported: None,
             grant_types_supported: None,
             code_challenge_methods_supported: None,

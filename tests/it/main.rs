@@ -89,6 +89,7 @@ mod threats;
 mod tls;
 mod tls_versions;
 mod token_endpoint;
+mod token_revocation;
 mod userinfo;
 mod visitor;
 mod webhook_counting;

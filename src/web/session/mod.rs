@@ -4,6 +4,7 @@ mod admin;
 mod id;
 mod key;
 mod record;
+mod revoker;
 mod sessions;
 mod tokens;
 
@@ -16,6 +17,7 @@ pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
 pub(super) use {
     key::SessionKey,
     record::Session,
+    revoker::TokenRevoker,
     sessions::{Created, KeptSessions, LiveSession, NewSession, TokenStanding},
     tokens::AccessTokens,
 };

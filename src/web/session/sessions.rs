@@ -13,6 +13,7 @@ use super::{
     id::SessionId,
     key::SessionKey,
     record::{Activity, Revocation, Session, Tokens},
+    revoker::TokenRevoker,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -119,6 +120,7 @@ pub(in crate::web) struct KeptSessions {
     assurances: Assurances,
     limits: SessionLimits,
     log_key: LogKey,
+    revoker: TokenRevoker,
     clock: Arc<dyn Clock>,
     memo: Arc<Memo<Session>>,
 }
@@ -129,6 +131,7 @@ impl KeptSessions {
         assurances: Assurances,
         limits: SessionLimits,
         log_key: LogKey,
+        revoker: TokenRevoker,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -136,6 +139,7 @@ impl KeptSessions {
             assurances,
             limits,
             log_key,
+            revoker,
             clock,
             memo: Arc::new(Memo::new()),
         }
@@ -352,11 +356,37 @@ impl KeptSessions {
         id: SessionId,
         cause: Cause,
     ) -> Result<(), StoreError> {
+        let tokens = match cause {
+            Cause::Logout => self.tokens_to_revoke(owner, id).await,
+            _ => Vec::new(),
+        };
         let deletions = deletions(id.record_id());
         let _ = self.state.write(owner, &deletions, None).await?;
+        self.revoker.revoke(tokens);
         let id = id.to_string();
         observe::session_ended(cause, self.log_key.session(&id));
         Ok(())
+    }
+
+    /// Revokes tokens of a refresh that ended after its session.
+    pub(super) fn revoke_dropped(&self, tokens: Tokens) {
+        if self.revoker.is_available() {
+            self.revoker.revoke(vec![tokens]);
+        }
+    }
+
+    /// The tokens of a session, if KYCPort can revoke them. What cannot be read is not revoked.
+    async fn tokens_to_revoke(&self, owner: &Owner, id: SessionId) -> Vec<Tokens> {
+        if !self.revoker.is_available() {
+            return Vec::new();
+        }
+        let id = id.record_id();
+        let keys = [RecordKey::new(Family::Tokens, id)];
+        let Ok(snapshot) = self.state.read(owner, &keys).await else {
+            return Vec::new();
+        };
+        let entry = snapshot.entries.first().and_then(Option::as_ref);
+        Vec::from_iter(self.state.open::<Tokens>(owner, id, entry).value())
     }
 
     /// Deletes the session of a key.
@@ -380,8 +410,10 @@ impl KeptSessions {
         if let Some(session) = writes.first_mut() {
             session.condition = Condition::Present;
         }
+        let tokens = self.tokens_to_revoke(&owner, id).await;
         match self.state.write(&owner, &writes, None).await? {
             Written::Applied => {
+                self.revoker.revoke(tokens);
                 let id = id.to_string();
                 observe::session_ended(Cause::App, self.log_key.session(&id));
                 Ok(Revocation::Revoked)
@@ -403,7 +435,14 @@ impl KeptSessions {
         let revocation = Revocation {
             revoked_at: self.clock.now(),
         };
+        let tokens = if self.revoker.is_available() {
+            self.all::<Tokens>(&owner).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         self.state.revoke(&owner, &FAMILIES).await?;
+        let tokens = tokens.into_iter().map(|(_, tokens)| tokens);
+        self.revoker.revoke(tokens.collect());
         let put = self.state.put(
             &owner,
             RecordId::ONLY,

@@ -304,9 +304,10 @@ impl AccessTokens {
         let token = tokens.access_token.clone();
         let keep_for = live.session.expires_at.since(self.clock.now());
         let unchanged = Condition::Version(expired.version);
+        let tokens = stored(tokens);
         let put = self
             .state
-            .put(&live.owner, id, unchanged, &stored(tokens), keep_for)?;
+            .put(&live.owner, id, unchanged, &tokens, keep_for)?;
         let mut writes = vec![
             still_there(id),
             put,
@@ -326,6 +327,7 @@ impl AccessTokens {
             Written::Conflict(now) if now.entries.first().is_some_and(Option::is_none) => {
                 let id = live.id.to_string();
                 observe::refreshed_in_vain(self.log_key.session(&id));
+                self.sessions.revoke_dropped(tokens);
                 Err(AccessTokenError::Revoked)
             }
             // Another instance has written tokens, because this one was too slow for its lease.
@@ -429,7 +431,7 @@ mod tests {
         oidc::OidcClient,
         state::{Namespace, State},
         store::MemoryStore,
-        web::session::{KeptSessions, Session, SessionId},
+        web::session::{KeptSessions, Session, SessionId, TokenRevoker},
     };
 
     fn access_tokens(clock: &TestClock) -> AccessTokens {
@@ -450,6 +452,7 @@ mod tests {
             Assurances::new(state.clone()),
             config.web.limits,
             log_key.clone(),
+            TokenRevoker::new(oidc.clone()),
             clock.clone(),
         );
         AccessTokens::new(oidc, state, sessions, log_key, clock)

@@ -1,0 +1,63 @@
+//! Revocation of the tokens of ended sessions at KYCPort, in the background.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+use super::record::Tokens;
+use crate::oidc::{OidcClient, RevokedToken};
+
+/// Maximum number of ended sessions or persons whose tokens are being revoked. The tokens of further
+/// ones expire by themselves.
+const MAX_REVOCATIONS: usize = 64;
+
+/// Revokes tokens at KYCPort if the discovery document names a revocation endpoint. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::web) struct TokenRevoker {
+    oidc: OidcClient,
+    turns: Arc<Semaphore>,
+}
+
+impl TokenRevoker {
+    pub(in crate::web) fn new(oidc: OidcClient) -> Self {
+        Self {
+            oidc,
+            turns: Arc::new(Semaphore::new(MAX_REVOCATIONS)),
+        }
+    }
+
+    /// Whether KYCPort is known to have a revocation endpoint. Sends nothing and waits for nothing.
+    pub(super) fn is_available(&self) -> bool {
+        self.oidc.has_revocation_endpoint()
+    }
+
+    /// Revokes tokens in a task of its own. Each request is sent once: a token that KYCPort does not
+    /// revoke expires by itself.
+    pub(super) fn revoke(&self, tokens: Vec<Tokens>) {
+        if tokens.is_empty() {
+            return;
+        }
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
+            return;
+        };
+        let oidc = self.oidc.clone();
+        let task = async move {
+            for tokens in tokens {
+                if let Some(refresh_token) = &tokens.refresh_token {
+                    oidc.revoke(RevokedToken::Refresh, refresh_token).await;
+                }
+                oidc.revoke(RevokedToken::Access, &tokens.access_token)
+                    .await;
+            }
+            drop(turn);
+        };
+        tokio::spawn(task.in_current_span());
+    }
+}
+
+impl fmt::Debug for TokenRevoker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenRevoker(…)")
+    }
+}
