@@ -6,24 +6,30 @@ use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::header::CONTENT_LENGTH;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::answer::Outcome;
+use super::{
+    answer::Outcome,
+    bodies::{Bodies, Dropped, Place},
+};
 use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 
-/// So many bytes of bodies are held at once: that bounds the memory which whoever finds the address
-/// can take. What comes slowly holds little, and so keeps nobody out.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// So many bodies are read at once, however little there is of them.
-const MOST_BODIES: usize = 1024;
+/// Maximum declared length of a small body, in bytes. Small bodies have places of their own, which
+/// large ones cannot take: an event has a few hundred bytes.
+const SMALL_BODY: usize = 16 * 1024;
+/// Maximum number of small bodies that are read at the same time; together they have 16 MiB.
+const MAX_SMALL_BODIES: usize = 1024;
+/// Maximum number of other bodies that are read at the same time.
+const MAX_LARGE_BODIES: usize = 256;
+/// Maximum bytes of those other bodies in memory.
+const MAX_LARGE_BYTES: usize = 48 * 1024 * 1024;
 
 /// Reads and verifies.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) verifier: WebhookVerifier,
     deadline: Duration,
-    bodies: Semaphore,
-    bytes: Semaphore,
+    small: Bodies,
+    large: Bodies,
 }
 
 /// What did not match, for whoever looks for the reason.
@@ -38,8 +44,11 @@ impl Intake {
         Self {
             verifier,
             deadline,
-            bodies: Semaphore::new(MOST_BODIES),
-            bytes: Semaphore::new(MOST_BYTES),
+            small: Bodies::new(
+                MAX_SMALL_BODIES,
+                MAX_SMALL_BODIES.saturating_mul(SMALL_BODY),
+            ),
+            large: Bodies::new(MAX_LARGE_BODIES, MAX_LARGE_BYTES),
         }
     }
 
@@ -53,12 +62,19 @@ impl Intake {
         // Whoever bears no signature need not be read at all.
         let headers = self.verifier.check_headers(&parts.headers);
         headers.map_err(|refused| no(Outcome::Rejected(refused)))?;
-        let _turn = self.bodies.try_acquire().map_err(|_| no(Outcome::Busy))?;
         let most = self.verifier.max_body();
-        if declared_length(&parts.headers).is_some_and(|length| length > most as u64) {
+        let declared = declared_length(&parts.headers);
+        if declared.is_some_and(|length| length > most as u64) {
             return Err(no(Outcome::Rejected(SignatureError::TooLarge)));
         }
-        let body = tokio::time::timeout(self.deadline, self.read(body, most)).await;
+        let is_small = declared.is_some_and(|length| length <= SMALL_BODY as u64);
+        let (bodies, most) = if is_small {
+            (&self.small, most.min(SMALL_BODY))
+        } else {
+            (&self.large, most)
+        };
+        let place = bodies.enter();
+        let body = tokio::time::timeout(self.deadline, read(&place, body, most)).await;
         let body = body.map_err(|_| no(Outcome::Slow))?.map_err(no)?;
         let verified = self.verifier.verify(&parts.headers, body.clone());
         verified.map_err(|refused| {
@@ -69,28 +85,27 @@ impl Intake {
             (Outcome::Rejected(refused), mismatch)
         })
     }
+}
 
-    /// The body, if it is `most` bytes or less.
-    async fn read(&self, body: Body, most: usize) -> Result<Bytes, Outcome> {
-        let mut pieces = body.into_data_stream();
-        let mut whole = BytesMut::new();
-        // One permit that grows: a body of single bytes must not cost a permit for each.
-        let mut held: Option<SemaphorePermit<'_>> = None;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|_| Outcome::BrokeOff)?;
-            if whole.len().saturating_add(piece.len()) > most {
-                return Err(Outcome::Rejected(SignatureError::TooLarge));
-            }
-            let length = u32::try_from(piece.len()).map_err(|_| Outcome::Busy)?;
-            let more = self.bytes.try_acquire_many(length);
-            let more = more.map_err(|_| Outcome::Busy)?;
-            match &mut held {
-                Some(held) => held.merge(more),
-                None => held = Some(more),
-            }
-            whole.extend_from_slice(&piece);
+/// Reads the body, if it has `most` bytes or less.
+async fn read(place: &Place<'_>, body: Body, most: usize) -> Result<Bytes, Outcome> {
+    let mut pieces = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    while let Some(piece) = place.wait(pieces.next()).await.map_err(dropped)? {
+        let piece = piece.map_err(|_| Outcome::BrokeOff)?;
+        if whole.len().saturating_add(piece.len()) > most {
+            return Err(Outcome::Rejected(SignatureError::TooLarge));
         }
-        Ok(whole.freeze())
+        place.received(piece.len()).map_err(dropped)?;
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn dropped(why: Dropped) -> Outcome {
+    match why {
+        Dropped::Slow => Outcome::Slow,
+        Dropped::Full => Outcome::Busy,
     }
 }
 

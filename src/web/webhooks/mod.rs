@@ -2,6 +2,7 @@
 //! answered.
 
 mod answer;
+mod bodies;
 mod builder;
 mod delivery;
 mod intake;

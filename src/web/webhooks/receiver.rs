@@ -41,8 +41,9 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 /// |---|---|
 /// | POST | 405 |
 /// | a signature in the headers | 401 |
-/// | not too many bodies at once (1,024, and 64 MiB of them) | 503, `Retry-After` |
 /// | a body of 1 MiB at most, within 10 s | 413; 408; 400 if it breaks off |
+/// | no slower than 1 KiB/s, with 5 s of grace | 408 |
+/// | not the slowest when a new body needs its place | 408 |
 /// | the signature is by one of the secrets, over these very bytes | 401 |
 /// | an event, 96 h old at most and no more than 5 min ahead | 400 |
 /// | of a type that is known | 200, and the log says so |
@@ -54,7 +55,11 @@ const MOST_TO_DIAGNOSE: usize = 64 * 1024;
 /// | the handler ends well within 10 s | 500 |
 /// | that is remembered | 503, `Retry-After`; 409 if another has the event by now |
 ///
-/// and then it is 200. Everything but 2xx makes KYCPort come again (K62). From the claim on it runs
+/// and then it is 200. Bodies that declare 16 KiB or less have 1,024 places, and all others share
+/// 256 places and 48 MiB. When the places are taken, a new body gets the place of the slowest, so
+/// that clients which send slowly keep no delivery out.
+///
+/// Everything but 2xx makes KYCPort come again (K62). From the claim on it runs
 /// in a task of its own: a client that hangs up changes nothing. What is over the handler's deadline
 /// is dropped at its next `await`; a handler that never awaits cannot be stopped.
 ///
