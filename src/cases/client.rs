@@ -42,6 +42,8 @@ pub struct CaseClient {
     settings: Settings,
     on_decided: Option<OnDecided>,
     looks: Looks,
+    #[cfg(feature = "web")]
+    uploaders: super::uploaders::Uploaders,
 }
 
 /// Hears of every decision: whose case it was, and what was decided.
@@ -55,6 +57,8 @@ impl CaseClient {
             settings,
             on_decided,
             looks: broadcast::channel(64).0,
+            #[cfg(feature = "web")]
+            uploaders: super::uploaders::Uploaders::default(),
         }
     }
 
@@ -243,6 +247,12 @@ impl CaseClient {
         if let Some(told) = &self.on_decided {
             told(case, decision).await;
         }
+    }
+
+    /// Permission for one more upload of this person, if they have not too many in progress.
+    #[cfg(feature = "web")]
+    pub(super) fn enter_upload(&self, person_id: &str) -> Option<super::uploaders::UploadPermit> {
+        self.uploaders.enter(person_id)
     }
 
     #[cfg(feature = "web")]

@@ -33,12 +33,16 @@ mod feed;
 mod file;
 mod media;
 mod multipart;
+#[cfg(feature = "web")]
+mod pace;
 mod prepared;
 mod reason;
 #[cfg(feature = "web")]
 mod relay;
 mod settings;
 mod upload;
+#[cfg(feature = "web")]
+mod uploaders;
 mod wait;
 
 pub use crate::wire::cases::{CaseStatus, LivenessMode, Outcome, RiskLevel};

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, TryStreamExt as _, stream};
+use futures_util::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
@@ -19,6 +22,7 @@ use super::{
     feed::{self, Feed},
     media::{MediaType, TELLING_BYTES},
     multipart::{Boundary, PartHead, Piece},
+    pace::at_minimum_rate,
 };
 use crate::{
     api::MAX_ANSWER_BYTES,
@@ -66,6 +70,12 @@ pub enum ForwardError {
     /// It has more parts than any upload.
     #[error("the upload has more than 64 parts")]
     TooManyParts,
+    /// This person has four uploads in progress.
+    #[error("this person has 4 uploads in progress; wait until one of them has ended")]
+    TooManyUploads,
+    /// The browser sends less than 4 KiB/s, or did not begin a file within the time of an upload.
+    #[error("the upload is slower than 4 KiB/s, or no file of it began in time")]
+    TooSlow,
     /// A part is there twice.
     #[error("a part of the upload is there twice")]
     Twice,
@@ -101,9 +111,11 @@ pub enum ForwardError {
 }
 
 impl CaseClient {
-    /// Hands a form on, part by part, as it comes. `body` is dropped when KYCPort has answered.
+    /// Hands a form of this person on, part by part, as it comes, if the case is theirs. `body` is
+    /// dropped when KYCPort has answered.
     pub(crate) async fn relay<E>(
         &self,
+        person_id: &str,
         case_id: &str,
         content_type: &str,
         body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -111,6 +123,9 @@ impl CaseClient {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
+        let permit = self.enter_upload(person_id);
+        let _permit = permit.ok_or(ForwardError::TooManyUploads)?;
+        self.get_of(person_id, case_id).await?;
         observe::call(Call::Upload, self.hand_on(case_id, content_type, body)).await
     }
 
@@ -127,7 +142,12 @@ impl CaseClient {
         self.uploads().require_key().map_err(CaseError::from)?;
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
-        let pieces = pieces(content_type, body, limit, outcome.clone())?;
+        let mut pieces = pieces(content_type, body, limit, outcome.clone())?.boxed();
+        // The places of uploads are few, and only an upload of which something is there takes one.
+        let begun = tokio::time::timeout(self.settings().upload_deadline, begin(&mut pieces));
+        let begun = begun.await.map_err(|_| ForwardError::TooSlow)?;
+        let begun = begun.map_err(|_| outcome.end().0.unwrap_or(ForwardError::Malformed))?;
+        let pieces = stream::iter(begun.into_iter().map(Ok)).chain(pieces);
         let boundary = Boundary::random();
         let form = Mutex::new(Some(boundary.form(pieces, None)));
         let told = self.uploads().tell(async |authorization| {
@@ -193,6 +213,21 @@ impl Outcome {
     }
 }
 
+/// Reads until the first bytes of the first file have arrived.
+async fn begin(
+    pieces: &mut BoxStream<'_, Result<Piece, UploadError>>,
+) -> Result<Vec<Piece>, UploadError> {
+    let mut begun = Vec::new();
+    while let Some(piece) = pieces.try_next().await? {
+        let is_file = matches!(&piece, Piece::Part(head) if head.file.is_some());
+        begun.push(piece);
+        if is_file {
+            break;
+        }
+    }
+    Ok(begun)
+}
+
 fn pieces<E>(
     content_type: &str,
     body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -205,7 +240,7 @@ where
     let boundary = multer::parse_boundary(content_type).map_err(|_| ForwardError::Malformed)?;
     let most = limit.saturating_mul(3).saturating_add(ROOM_FOR_THE_REST);
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-    let (feed, body) = feed::of(body.map_err(io::Error::other));
+    let (feed, body) = feed::of(at_minimum_rate(body.map_err(io::Error::other)));
     let relay = Relay {
         form: Multipart::with_constraints(body, boundary, limits),
         feed,
@@ -405,6 +440,13 @@ impl Relay {
     fn broken(&self, error: &multer::Error) -> ForwardError {
         match error {
             multer::Error::StreamSizeExceeded { .. } => ForwardError::TooLarge { limit: self.most },
+            multer::Error::StreamReadFailed(error)
+                if error
+                    .downcast_ref::<io::Error>()
+                    .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) =>
+            {
+                ForwardError::TooSlow
+            }
             _ => ForwardError::Malformed,
         }
     }

@@ -42,7 +42,9 @@ const MOST_READ_OUT: u64 = 128 * 1024 * 1024;
 ///
 /// axum's own limit of bodies (2 MB) does not apply: the caps are three files of
 /// [`max_upload_file_bytes`](crate::ConfigBuilder::max_upload_file_bytes), 64 parts, 1 MiB for
-/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for all of it.
+/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for all of it. A
+/// person has at most four uploads in progress, and each sends 4 KiB/s or more, after 10 s of
+/// grace.
 pub struct CaptureUpload {
     content_type: String,
     body: Arc<Mutex<BodyDataStream>>,
@@ -55,7 +57,8 @@ impl CaptureUpload {
     /// in [`ForwardedUpload::dropped`].
     ///
     /// # Errors
-    /// [`CaptureError`], which is an answer too: 400, 413 or 415 for what was sent, 404 for a case
+    /// [`CaptureError`], which is an answer too: 400, 413 or 415 for what was sent, 429 for a fifth
+    /// upload of one person while four are in progress, 404 for a case
     /// that is not this person's, 409 for one that takes no upload, 502 for what KYCPort would not
     /// have, 503 if it cannot be asked, 504 if its answer was lost.
     pub async fn forward(
@@ -81,9 +84,10 @@ impl CaptureUpload {
         person: &SignedIn,
         case_id: &str,
     ) -> Result<ForwardedUpload, ForwardError> {
-        cases.get_of(person.subject(), case_id).await?;
         let body = self.stream();
-        cases.relay(case_id, &self.content_type, body).await
+        let person_id = person.subject();
+        let relayed = cases.relay(person_id, case_id, &self.content_type, body);
+        relayed.await
     }
 
     fn stream(&self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + use<> {

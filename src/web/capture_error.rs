@@ -1,6 +1,6 @@
 //! Why a capture does not go on, for the page that shows it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
@@ -46,13 +46,21 @@ impl IntoResponse for CaptureError {
             more: text.part.as_deref().map(|part| ("part", part)),
         };
         let mut response = problem.answer();
-        if let ForwardError::Case(CaseError::RateLimited { retry_after }) = &self.0 {
+        let retry_after = match &self.0 {
+            ForwardError::Case(CaseError::RateLimited { retry_after }) => Some(*retry_after),
+            ForwardError::TooManyUploads => Some(UPLOAD_RETRY_AFTER),
+            _ => None,
+        };
+        if let Some(retry_after) = retry_after {
             let seconds = HeaderValue::from(retry_after.as_secs().max(1));
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
     }
 }
+
+/// `Retry-After` of a response to a person who has too many uploads in progress.
+const UPLOAD_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Maximum length of a field's name in a response, in characters.
 const LONGEST_NAME: usize = 64;
@@ -88,6 +96,19 @@ impl Text {
                 "too_many_parts",
                 "The upload has too many parts",
                 "No upload has more than 64 parts.",
+            ),
+            ForwardError::TooManyUploads => text(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_uploads",
+                "Other uploads of yours are still running",
+                "Wait until one of them has ended, then send this one again.",
+            ),
+            // Not 408: browsers may repeat a request after it without telling anybody.
+            ForwardError::TooSlow => text(
+                StatusCode::BAD_REQUEST,
+                "upload_too_slow",
+                "The upload is too slow",
+                "Send it again over a faster connection.",
             ),
             ForwardError::Twice => text(
                 StatusCode::BAD_REQUEST,

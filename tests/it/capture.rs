@@ -76,11 +76,7 @@ impl Stage {
     }
 
     fn cookie(&self) -> String {
-        let cookies = self.browser.cookies(self.app.url("/"));
-        let pairs = cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        pairs.collect::<Vec<_>>().join("; ")
+        cookies(&self.browser, &self.app)
     }
 
     fn upload_path(&self) -> String {
@@ -125,6 +121,14 @@ impl Stage {
     async fn get(&self, path: &str) -> Page {
         self.browser.fetch(&self.app.url(path)).await.unwrap()
     }
+}
+
+fn cookies(browser: &Browser, app: &RunningApp) -> String {
+    let cookies = browser.cookies(app.url("/"));
+    let pairs = cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 async fn upload(
@@ -475,6 +479,76 @@ async fn a_no_is_seen_by_whoever_sends_all_before_it_listens() {
     let answer = crate::support::raw(&stage.app, &request).await;
     assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
     assert!(answer.contains("unsupported_media_type"), "{answer}");
+}
+
+/// Begins an upload as this person, sends nothing of the form, and returns once the app reads it.
+async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio::net::TcpStream {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = app.url("").replace("http://", "");
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: app\r\ncookie: {cookie}\r\n\
+         sec-fetch-site: same-origin\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+         content-length: 1048576\r\nexpect: 100-continue\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 64];
+    let read = socket.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 100"));
+    socket
+}
+
+#[tokio::test]
+async fn slow_uploads_keep_nobody_else_from_uploading() {
+    // case 122
+    let stage = Stage::new().await;
+    let mut slow = Vec::new();
+    for person in 0..16 {
+        let person = stage.kyc.person(&format!("slow{person}")).create();
+        let browser = stage.kyc.browser();
+        let login = stage.app.url("/auth/login");
+        browser.sign_in(&login, &person).await.unwrap();
+        let case = stage.party.cases().open(person.id(), &KycTier::T2).await;
+        let path = format!("/upload/{}", case.unwrap().id);
+        let cookie = cookies(&browser, &stage.app);
+        for _ in 0..4 {
+            slow.push(begin_slow_upload(&stage.app, &cookie, &path).await);
+        }
+    }
+    // Ada has one slow upload, too, of which the first bytes of a file have arrived.
+    let mut own = begin_slow_upload(&stage.app, &stage.cookie(), &stage.upload_path()).await;
+    let part =
+        b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
+    let begun = [part.as_slice(), &samples::document("ada")].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut own, &begun)
+        .await
+        .unwrap();
+    let sent = tokio::time::timeout(Duration::from_secs(8), stage.send(good()));
+    let (status, told) = sent.await.expect("slow uploads keep others out");
+    assert_eq!(status, 200, "{told}");
+}
+
+#[tokio::test]
+async fn one_person_has_four_uploads_in_progress_at_most() {
+    // case 122
+    let stage = Stage::new().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(begin_slow_upload(&stage.app, &stage.cookie(), &stage.upload_path()).await);
+    }
+    let (status, told) = stage.send(good()).await;
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (429, Some("too_many_uploads"))
+    );
+    // An upload that ends makes room for the next.
+    drop(slow);
+    for _ in 0..10_000 {
+        if stage.send(good()).await.0 == 200 {
+            return;
+        }
+    }
+    panic!("the ended uploads still count");
 }
 
 #[tokio::test]
