@@ -1,9 +1,11 @@
-//! Revocations that wait for replicas.
+//! Revocations and deletions that wait for replicas.
 
 use std::time::Duration;
 
 use futures_util::future::join;
-use kycport::store::{Mark, Store as _, StoreError, Written};
+use kycport::store::{
+    Change, Condition, Family, Mark, RecordKey, Store as _, StoreError, Write, Written,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -64,4 +66,63 @@ async fn a_revocation_waits_for_the_replicas() {
     );
     let snapshot = store.read(&owner, &[key]).await.unwrap();
     assert_eq!(snapshot.entries, [None]);
+}
+
+/// What a sign-out writes: deletions only.
+fn sign_out(session: RecordKey) -> [Write; 3] {
+    [Family::Session, Family::Activity, Family::Tokens].map(|family| Write {
+        key: RecordKey::new(family, session.id),
+        condition: Condition::Any,
+        change: Change::Delete,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_only_deletes_waits_for_the_replicas() {
+    let Some(primary) = Server::start(&[]) else {
+        return;
+    };
+    let of = format!("127.0.0.1 {}", primary.port());
+    let Some(replica) = Server::start(&["--replicaof", &of]) else {
+        return;
+    };
+    let store = primary.store().wait_for_replicas(1);
+    let owner = owner();
+    let name = super::samples::hash_of(&owner);
+    let applied = || Ok::<_, StoreError>(Written::Applied);
+    eventually(applied(), async || {
+        store.write(&owner, &sign_out(session()), None).await
+    })
+    .await;
+    let key = session();
+    for _ in 0..5 {
+        assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
+        assert_eq!(store.write(&owner, &sign_out(key), None).await, applied());
+        // The replica has the deletion when the store says so, and only the fence remains.
+        let kept: Vec<Vec<u8>> = replica.command(&["HKEYS", &name]);
+        assert_eq!(kept, [b"f"]);
+    }
+
+    replica.pause();
+    // A write that puts a record does not wait.
+    let start = Instant::now();
+    assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
+    let created = start.elapsed();
+    let start = Instant::now();
+    let deleted = store.write(&owner, &sign_out(key), None).await;
+    let waited = start.elapsed();
+    assert_eq!(deleted, Err(StoreError::Failed));
+    assert!(
+        waited >= Duration::from_millis(900) && created < waited,
+        "{waited:?} {created:?}"
+    );
+    let snapshot = store.read(&owner, &[key]).await.unwrap();
+    assert_eq!(snapshot.entries, [None], "the primary has the deletion");
+    replica.resume();
+    eventually(applied(), async || {
+        store.write(&owner, &sign_out(key), None).await
+    })
+    .await;
+    let kept: Vec<Vec<u8>> = replica.command(&["HKEYS", &name]);
+    assert_eq!(kept, [b"f"]);
 }
