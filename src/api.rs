@@ -22,7 +22,7 @@ use crate::{
     secret::Secret,
     secrets::{Said, Slot, Trial, trial},
     strict_json,
-    wire::kyc::ApiError,
+    wire::kyc::{ApiError, ErrorMessage},
 };
 
 /// The largest answer that is read, in bytes.
@@ -65,7 +65,7 @@ pub(crate) enum Failure {
     Rejected {
         status: u16,
         code: Option<String>,
-        message: Option<String>,
+        message: Option<ErrorMessage>,
     },
 }
 
@@ -268,8 +268,8 @@ impl Api {
         let error: ApiError = strict_json::document(&answer.body).unwrap_or_default();
         Failure::Rejected {
             status,
-            code: error.error,
-            message: error.detail.or(error.message),
+            code: error.error.filter(|code| ErrorMessage::is_code(code)),
+            message: error.detail.or(error.message).map(ErrorMessage::new),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::media::{MediaType, WrongType};
 use crate::{
     api::{Failure, Undone},
     http::TransportError,
+    wire::kyc::ErrorMessage,
 };
 
 /// Why something about a case is not done, or not known.
@@ -42,10 +43,10 @@ pub enum CaseError {
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// The code, as it came: `case_not_found`, `documents_missing`, `file_too_large`, …
+        /// The code, as it came, if it can be one: `case_not_found`, `documents_missing`, `file_too_large`, …
         code: Option<String>,
-        /// A text for the developer.
-        message: Option<String>,
+        /// A text for the developer, which `Debug` hides.
+        message: Option<ErrorMessage>,
     },
     /// It was sent, and no answer came that says whether it was done. Do not send it again blindly:
     /// read the case with [`CaseClient::get`](super::CaseClient::get), and go on from there.

@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     http::{Answer, TransportError},
     observe::{self, Call, Reason},
-    wire::kyc::StatusResponse,
+    wire::kyc::{ErrorMessage, StatusResponse},
 };
 
 /// Asks KYCPort how well a person is verified, with the tenant's API key. Needs no web framework.
@@ -66,10 +66,10 @@ pub enum StatusError {
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// The code, as it came: `invalid_api_key`, `person_not_found`, …
+        /// The code, as it came, if it can be one: `invalid_api_key`, `person_not_found`, …
         code: Option<String>,
-        /// A text for the developer.
-        message: Option<String>,
+        /// A text for the developer, which `Debug` hides.
+        message: Option<ErrorMessage>,
     },
     /// The answer is not what K40 says.
     #[error("the answer is not a status")]

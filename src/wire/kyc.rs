@@ -164,7 +164,7 @@ pub struct StatusResponse {
 }
 
 /// An error answer of the API (K23, K43): the reason is in `error`, or in `detail` or `message`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// The code.
     #[serde(
@@ -187,6 +187,47 @@ pub struct ApiError {
         skip_serializing_if = "Option::is_none"
     )]
     pub message: Option<String>,
+}
+
+/// Shows which members are there, and nothing of their text.
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("error", &self.error.is_some())
+            .field("detail", &self.detail.is_some())
+            .field("message", &self.message.is_some())
+            .finish()
+    }
+}
+
+/// Text for developers from an error response of KYCPort. It may repeat what was sent, personal data
+/// included, so `Debug` hides it and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ErrorMessage(String);
+
+impl ErrorMessage {
+    /// Maximum length of an error code in a response, in bytes.
+    const MAX_CODE_BYTES: usize = 64;
+
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Whether `text` can be an error code, which is shown: short, and without spaces.
+    pub(crate) fn is_code(text: &str) -> bool {
+        text.len() <= Self::MAX_CODE_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    /// Returns the text as KYCPort sent it. Do not log it, and do not show it to people.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ErrorMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorMessage(…)")
+    }
 }
 
 pub(super) fn or_none<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(

@@ -42,13 +42,20 @@ impl Debug for TokenResponse {
 }
 
 /// An error answer (K23, RFC 6749 section 5.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorResponse {
     /// The code, such as `invalid_grant`.
     pub error: String,
     /// A text for the developer, never for the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_description: Option<String>,
+}
+
+/// Shows nothing of the text.
+impl Debug for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorResponse").finish_non_exhaustive()
+    }
 }
 
 fn whole_seconds_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use kycport::{
     Config, KycTier, RelyingParty, TransportError,
-    cases::{CaptureFile, CaseError, CaseStatus, OutcomeUnknownCause, Upload, WaitOutcome},
+    cases::{
+        CaptureFile, CaseError, CaseStatus, Outcome, OutcomeUnknownCause, Upload, WaitOutcome,
+    },
     mock::{Endpoint, MockIssuer, Person, samples},
+    web::CaptureError,
+    wire::cases::{CaseResponse, DecisionResponse, OpenCase},
 };
+use serde_json::json;
 
 const REDIRECT: &str = "http://127.0.0.1:1/auth/callback";
 const DEEDS: [Endpoint; 3] = [
@@ -94,6 +99,84 @@ async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
         let error = fail(&keyless, endpoint, &ada, &case).await;
         assert_eq!(error, CaseError::NoTenantKey, "{endpoint}");
         kyc.requests(endpoint).assert_count(0);
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
+    // case 114
+    const CANARY: &str = "ada lovelace was rejected";
+    let (kyc, ada, case) = stage().await;
+    let party = client(&kyc);
+    let (log, _logging) = crate::leaks::Log::capture();
+    for body in [
+        json!({ "error": "brand_new", "detail": CANARY }),
+        json!({ "error": "brand_new", "message": CANARY }),
+        json!({ "error": CANARY, "detail": CANARY }),
+    ] {
+        for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+            let on = kyc.on(endpoint);
+            let _fault = on
+                .answer(400, "application/json", body.to_string())
+                .always();
+            let error = fail(&party, endpoint, &ada, &case).await;
+            let shown = format!("{error} {error:?} {:?}", CaptureError::from(error.clone()));
+            assert!(!shown.contains(CANARY), "{shown}");
+            let CaseError::Rejected { message, code, .. } = error else {
+                panic!("{endpoint}: {error:?}");
+            };
+            assert_eq!(message.unwrap().as_str(), CANARY);
+            let named = (body["error"] == "brand_new").then_some("brand_new");
+            assert_eq!(code.as_deref(), named);
+        }
+        let on = kyc.on(Endpoint::Status);
+        let _fault = on
+            .answer(400, "application/json", body.to_string())
+            .always();
+        let error = party.status().status(ada.id()).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(CANARY), "{shown}");
+        let wire: kycport::wire::kyc::ApiError = serde_json::from_value(body).unwrap();
+        assert!(!format!("{wire:?}").contains(CANARY));
+    }
+    let wire = json!({ "error": "x", "error_description": CANARY });
+    let wire: kycport::wire::token::ErrorResponse = serde_json::from_value(wire).unwrap();
+    assert!(!format!("{wire:?}").contains(CANARY));
+    assert!(!log.text().contains(CANARY), "{}", log.text());
+}
+
+#[test]
+fn debug_shows_neither_persons_nor_outcomes() {
+    let wire = json!({
+        "id": "case_1", "person_id": "ada", "level": "t2", "status": "decided",
+        "decision": {
+            "outcome": "rejected", "risk_level": "high", "human_verified": true,
+            "automation_tier": "assisted",
+        },
+    });
+    let response: CaseResponse = serde_json::from_value(wire.clone()).unwrap();
+    let decision: DecisionResponse = serde_json::from_value(wire["decision"].clone()).unwrap();
+    let open: OpenCase = serde_json::from_value(wire).unwrap();
+    let shown = format!("{response:?} {decision:?} {open:?}").to_lowercase();
+    for hidden in ["ada", "rejected", "high", "assisted"] {
+        assert!(!shown.contains(hidden), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
+    let (kyc, ada, case) = stage().await;
+    kyc.cases().next_outcome(Outcome::Rejected);
+    let party = client(&kyc);
+    let decision = party.cases().decide(&case).await.unwrap();
+    let read = party.cases().get(&case).await.unwrap();
+    let waited = party
+        .cases()
+        .wait_until_decided(&case, Duration::from_secs(30));
+    let waited = waited.await.unwrap();
+    let shown = format!("{decision:?} {read:?} {waited:?}").to_lowercase();
+    for hidden in [ada.id(), "rejected", "low", "medium", "high", "full"] {
+        assert!(!shown.contains(hidden), "{shown}");
     }
 }
 
