@@ -19,7 +19,10 @@ pub(super) fn variables(
         ("KYCPORT_API_BASE_URL", core.origin.clone()),
         ("KYCPORT_CLIENT_ID", client.id.clone()),
         ("KYCPORT_TENANT_API_KEY", tenant.api_key),
-        ("KYCPORT_WEBHOOK_SECRET", tenant.webhook_secrets.current),
+        (
+            "KYCPORT_WEBHOOK_SECRET",
+            tenant.webhook_secrets.told(&core.switches()),
+        ),
     ];
     if let Some(secret) = &client.secret {
         variables.push(("KYCPORT_CLIENT_SECRET", secret.clone()));
@@ -68,7 +71,7 @@ impl Overview {
             public_client_id: public.id.clone(),
             tenant: tenant.id,
             tenant_api_key: tenant.api_key,
-            webhook_secret: tenant.webhook_secrets.current,
+            webhook_secret: tenant.webhook_secrets.told(&core.switches()),
             root_pem: core.tls.as_ref().map(|tls| tls.root_pem.clone()),
         }
     }

@@ -100,3 +100,4 @@ mod webhook_news;
 mod webhook_not_kept;
 mod webhook_receiver;
 mod webhook_signature;
+mod webhook_standard;

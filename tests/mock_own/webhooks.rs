@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kycport::{
     Clock as _, KycStatus, KycTier, Secret, Timestamp,
     cases::Outcome,
@@ -431,4 +432,49 @@ async fn the_body_has_the_form_that_django_writes() {
     let got = post.receiver.got().pop().unwrap();
     assert_eq!(got.json().to_string().as_bytes(), got.body);
     assert!(got.is_signed(&post.hooks.secret()));
+}
+
+/// Standard Webhooks 1.0: the signed moment is that of the attempt, and the id that of the event.
+#[tokio::test]
+async fn a_delivery_is_signed_by_standard_webhooks_if_switched_on() {
+    let post = Post::new().await;
+    let plain = post.hooks.secret();
+    post.kyc.switch(|it| {
+        it.webhook_standard_signature = true;
+        it.webhook_signatures = DeliverySignatures::BothInOneHeader;
+    });
+    let old = post.hooks.secret();
+    assert_eq!(old, format!("whsec_{}", STANDARD.encode(&plain)));
+    assert!(
+        post.kyc
+            .environment("http://127.0.0.1/")
+            .contains(&("KYCPORT_WEBHOOK_SECRET", old.clone()))
+    );
+    let new = post.hooks.rotate_secret();
+    assert!(new.starts_with("whsec_") && new != old);
+    post.receiver.answer(&[500]);
+    post.ada.reject();
+    post.hooks.settled().await;
+    post.kyc.clock().advance(Duration::from_secs(10));
+    post.hooks.settled().await;
+    let got = post.receiver.take();
+    let header = |place: usize, name: &str| got[place].header(name).to_owned();
+    assert_eq!(got.len(), 2);
+    assert_eq!(header(0, "webhook-id"), header(1, "webhook-id"));
+    assert_eq!(header(0, "webhook-id"), got[0].json()["id"]);
+    assert_ne!(
+        header(0, "webhook-timestamp"),
+        header(1, "webhook-timestamp")
+    );
+    for got in &got {
+        assert!(got.headers.get("x-kycport-signature").is_none());
+        // By the library of the standard's authors.
+        let signed = [&new, &old].map(|secret| {
+            let signer = standardwebhooks::Webhook::new(secret).unwrap();
+            let time = got.header("webhook-timestamp").parse().unwrap();
+            let id = got.header("webhook-id");
+            signer.sign(id, time, &got.body).unwrap()
+        });
+        assert_eq!(got.header("webhook-signature"), signed.join(" "));
+    }
 }

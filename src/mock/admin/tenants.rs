@@ -10,7 +10,7 @@ use super::{
     no::No,
     route::{Nothing, Route},
 };
-use crate::mock::{records::tenant::TenantRecord, start::TenantSpec};
+use crate::mock::{core::Core, records::tenant::TenantRecord, start::TenantSpec};
 
 /// A tenant, and its secrets.
 #[derive(Serialize, JsonSchema)]
@@ -22,12 +22,12 @@ pub(super) struct TenantView {
     may_read_status: bool,
 }
 
-impl From<TenantRecord> for TenantView {
-    fn from(tenant: TenantRecord) -> Self {
+impl TenantView {
+    fn of(core: &Core, tenant: TenantRecord) -> Self {
         Self {
             id: tenant.id,
             api_key: tenant.api_key,
-            webhook_secret: tenant.webhook_secrets.current,
+            webhook_secret: tenant.webhook_secrets.told(&core.switches()),
             may_read_status: tenant.may_read_status,
         }
     }
@@ -78,7 +78,10 @@ pub(super) fn routes() -> Vec<Route> {
 
 pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<TenantView>, No> {
     let all = admin.core.tenants().all();
-    Ok(all.into_iter().map(Into::into).collect())
+    let views = all.into_iter();
+    Ok(views
+        .map(|tenant| TenantView::of(&admin.core, tenant))
+        .collect())
 }
 
 pub(super) fn create(admin: &Admin, _: &str, tenant: TenantSpec) -> Result<TenantView, No> {
@@ -107,5 +110,6 @@ pub(super) fn rotate(admin: &Admin, id: &str, how: Rotation) -> Result<TenantVie
 
 fn view(admin: &Admin, id: &str) -> Result<TenantView, No> {
     let known = admin.core.tenants().get(id);
-    Ok(known.ok_or_else(|| No::not_found("tenant"))?.into())
+    let tenant = known.ok_or_else(|| No::not_found("tenant"))?;
+    Ok(TenantView::of(&admin.core, tenant))
 }

@@ -6,6 +6,7 @@ use axum::http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_TYPE, USER_AGENT},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::{
@@ -13,9 +14,10 @@ use super::{
     mac::hmac_sha256,
 };
 use crate::{
+    clock::Timestamp,
     mock::{
         random,
-        records::secrets::{Secrets, fresh},
+        records::secrets::{Secrets, fresh, standard_key},
         switches::{Switches, signatures::DeliverySignatures},
     },
     wire::webhook::SIGNATURE_PREFIX,
@@ -33,8 +35,10 @@ pub struct DeliveryDraft {
     pub headers: HeaderMap,
     /// Who signs.
     pub signing: DeliverySigning,
-    /// Applied to each signature, in hexadecimal and with its prefix: cutting it, emptying it.
+    /// Applied to each signature as it is written, with its prefix: cutting it, emptying it.
     pub reshape: Option<fn(String) -> String>,
+    /// `webhook-id`, if the switch asks for one.
+    id: String,
 }
 
 /// Who signs a delivery.
@@ -84,16 +88,35 @@ impl DeliveryDraft {
             headers,
             signing,
             reshape: None,
+            id: event.id.clone(),
         }
     }
 
-    /// Signs.
-    pub(in crate::mock) fn finish(self, secrets: &Secrets, switches: &Switches) -> Outgoing {
+    /// Signs, as of `now`.
+    pub(in crate::mock) fn finish(
+        mut self,
+        secrets: &Secrets,
+        switches: &Switches,
+        now: Timestamp,
+    ) -> Outgoing {
+        let is_standard = switches.webhook_standard_signature;
         let signed = self.signed_body.as_ref().unwrap_or(&self.body);
+        let signed = if is_standard {
+            let id = named(&mut self.headers, ID, &self.id);
+            let time = named(&mut self.headers, TIMESTAMP, &now.as_unix().to_string());
+            [id.as_bytes(), b".", time.as_bytes(), b".", signed].concat()
+        } else {
+            signed.clone()
+        };
         let signatures = self.keys(secrets, switches).into_iter().map(|key| {
-            let prefix = switches.webhook_prefix.then_some(SIGNATURE_PREFIX);
-            let tag = hmac_sha256(key.as_bytes(), signed);
-            let text = random::hex(prefix.unwrap_or_default(), &tag);
+            let text = if is_standard {
+                let tag = hmac_sha256(&standard_key(&key), &signed);
+                format!("v1,{}", STANDARD.encode(tag))
+            } else {
+                let prefix = switches.webhook_prefix.then_some(SIGNATURE_PREFIX);
+                let tag = hmac_sha256(key.as_bytes(), &signed);
+                random::hex(prefix.unwrap_or_default(), &tag)
+            };
             match self.reshape {
                 Some(reshape) => reshape(text),
                 None => text,
@@ -101,11 +124,16 @@ impl DeliveryDraft {
         });
         let mut values: Vec<String> = signatures.collect();
         if switches.webhook_signatures == DeliverySignatures::BothInOneHeader && values.len() > 1 {
-            values = vec![values.join(", ")];
+            values = vec![values.join(if is_standard { " " } else { ", " })];
         }
         let mut headers = self.headers;
+        let name = if is_standard {
+            SIGNATURE
+        } else {
+            switches.webhook_header.as_str()
+        };
         // What cannot stand in a header is left out: a test asked for it.
-        if let Ok(name) = HeaderName::from_bytes(switches.webhook_header.as_bytes()) {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             for value in values {
                 if let Ok(value) = HeaderValue::from_str(&value) {
                     headers.append(name.clone(), value);
@@ -131,6 +159,20 @@ impl DeliveryDraft {
             DeliverySigning::Nobody => Vec::new(),
         }
     }
+}
+
+/// Headers of Standard Webhooks 1.0.
+const ID: &str = "webhook-id";
+const TIMESTAMP: &str = "webhook-timestamp";
+const SIGNATURE: &str = "webhook-signature";
+
+/// Sets a header unless the test has set it, and returns its text, which is signed.
+fn named(headers: &mut HeaderMap, name: &'static str, usual: &str) -> String {
+    if let Ok(value) = HeaderValue::from_str(usual) {
+        headers.entry(name).or_insert(value);
+    }
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
 }
 
 /// Maximum size of a delivery's body, in bytes: it is built in memory.

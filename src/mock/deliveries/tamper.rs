@@ -98,7 +98,12 @@ impl DeliveryTamper {
             Self::PreviousSecret => draft.signing = DeliverySigning::Previous,
             Self::Unsigned => draft.signing = DeliverySigning::Nobody,
             Self::EmptySignature => draft.reshape = Some(|_| String::new()),
-            Self::PrefixAlone => draft.reshape = Some(|it| it.chars().take(7).collect()),
+            Self::PrefixAlone => {
+                draft.reshape = Some(|mut it| {
+                    it.truncate(prefix(&it).len());
+                    it
+                });
+            }
             Self::ShortSignature => {
                 draft.reshape = Some(|mut it| {
                     it.pop();
@@ -120,9 +125,10 @@ impl DeliveryTamper {
                 });
             }
             Self::UpperCaseSignature => {
-                draft.reshape = Some(|it| match it.split_once('=') {
-                    Some((prefix, digits)) => format!("{prefix}={}", digits.to_uppercase()),
-                    None => it.to_uppercase(),
+                draft.reshape = Some(|it| {
+                    let prefix = prefix(&it);
+                    let digits = it.get(prefix.len()..).unwrap_or_default();
+                    format!("{prefix}{}", digits.to_uppercase())
                 });
             }
             _ => return false,
@@ -161,6 +167,15 @@ impl DeliveryTamper {
             draft.signed_body.get_or_insert(signed);
         }
     }
+}
+
+/// What stands before the digits: `sha256=`, the `v1,` of Standard Webhooks, or nothing.
+fn prefix(signature: &str) -> &str {
+    let known = ["sha256=", "v1,"].iter();
+    known
+        .copied()
+        .find(|it| signature.starts_with(it))
+        .unwrap_or_default()
 }
 
 /// The first of `old` replaced; the whole body, if it is not in there.

@@ -1,6 +1,8 @@
 //! By what a tenant's deliveries are signed.
 
-use crate::mock::random;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::mock::{random, switches::Switches};
 
 /// A tenant's secrets.
 #[derive(Clone)]
@@ -18,10 +20,30 @@ impl Secrets {
         }
     }
 
+    /// The present one as the tenant is told it: for Standard Webhooks as `whsec_` and base64.
+    pub(in crate::mock) fn told(&self, switches: &Switches) -> String {
+        if switches.webhook_standard_signature && !self.current.starts_with(STANDARD_PREFIX) {
+            format!("{STANDARD_PREFIX}{}", STANDARD.encode(&self.current))
+        } else {
+            self.current.clone()
+        }
+    }
+
     pub(in crate::mock) fn rotate(&mut self) {
         let old = std::mem::replace(&mut self.current, fresh());
         self.previous = Some(old);
     }
+}
+
+/// What a secret of Standard Webhooks begins with.
+const STANDARD_PREFIX: &str = "whsec_";
+
+/// The bytes that Standard Webhooks signs with: what is base64 after `whsec_`, or the text itself, as
+/// [`Secrets::told`] encodes it.
+pub(in crate::mock) fn standard_key(secret: &str) -> Vec<u8> {
+    let encoded = secret.strip_prefix(STANDARD_PREFIX);
+    let decoded = encoded.and_then(|it| STANDARD.decode(it).ok());
+    decoded.unwrap_or_else(|| secret.as_bytes().to_vec())
 }
 
 /// A secret like those that tenants have.

@@ -106,7 +106,7 @@ async fn deliver(core: &Core, sender: &Sender, taken: Taken<'_>) {
     };
     let (mut draft, mut course) = (DeliveryDraft::new(&job.event), Course::default());
     bend(core, job, &mut draft, &mut course);
-    let outgoing = draft.finish(&secrets, &switches);
+    let outgoing = draft.finish(&secrets, &switches, core.now());
     let (url, timeout) = (&job.endpoint.url, switches.webhook_timeout);
     let send = async || {
         let at = core.now();

@@ -59,6 +59,8 @@ pub(in crate::mock) struct SwitchesSpec {
     /// `sha256=` before a signature (K61).
     webhook_prefix: Option<bool>,
     /// By which secrets a delivery is signed while they are replaced (K80).
+    /// A delivery is signed as Standard Webhooks has it, and the secret is told so (K61).
+    webhook_standard_signature: Option<bool>,
     webhook_signatures: Option<DeliverySignatures>,
     /// What `data` has stands at the top level of an event instead (K63).
     webhook_flat_body: Option<bool>,
@@ -111,6 +113,7 @@ impl SwitchesSpec {
             webhook_header: Some(switches.webhook_header.clone()),
             webhook_prefix: Some(switches.webhook_prefix),
             webhook_signatures: Some(switches.webhook_signatures),
+            webhook_standard_signature: Some(switches.webhook_standard_signature),
             webhook_flat_body: Some(switches.webhook_flat_body),
             webhook_unix_time: Some(switches.webhook_unix_time),
             webhook_compact_json: Some(switches.webhook_compact_json),
@@ -174,6 +177,10 @@ impl SwitchesSpec {
         set(&mut to.webhook_header, self.webhook_header);
         set(&mut to.webhook_prefix, self.webhook_prefix);
         set(&mut to.webhook_signatures, self.webhook_signatures);
+        set(
+            &mut to.webhook_standard_signature,
+            self.webhook_standard_signature,
+        );
         set(&mut to.webhook_flat_body, self.webhook_flat_body);
         set(&mut to.webhook_unix_time, self.webhook_unix_time);
         set(&mut to.webhook_compact_json, self.webhook_compact_json);

@@ -79,6 +79,10 @@ pub struct Switches {
     pub webhook_header: String,
     /// `sha256=` before a signature (K61). On.
     pub webhook_prefix: bool,
+    /// A delivery is signed as Standard Webhooks 1.0 has it, with `webhook-id`, `webhook-timestamp`
+    /// and `webhook-signature` in place of KYCPort's header, and the secret is told as `whsec_` and
+    /// base64 (K61). Off. Switch it before the app is given its secret.
+    pub webhook_standard_signature: bool,
     /// By which secrets a delivery is signed while they are replaced (K80). The present one alone.
     pub webhook_signatures: DeliverySignatures,
     /// What `data` has stands at the top level of an event instead, as one tenant reads it (K63).
@@ -122,6 +126,7 @@ impl Default for Switches {
             cache_max_age: Some(Duration::from_secs(600)),
             webhook_header: webhook::SIGNATURE.to_owned(),
             webhook_prefix: true,
+            webhook_standard_signature: false,
             webhook_signatures: DeliverySignatures::Current,
             webhook_flat_body: false,
             webhook_unix_time: false,

@@ -65,10 +65,12 @@ impl Webhooks {
     }
 
     /// The secret that deliveries are signed with, of all the tenant's endpoints, fresh at every
-    /// start.
+    /// start; with [`webhook_standard_signature`](super::Switches::webhook_standard_signature) in the
+    /// spelling of Standard Webhooks.
     pub fn secret(&self) -> String {
         let secrets = self.core.tenants().secrets(&self.tenant);
-        secrets.map(|it| it.current).unwrap_or_default()
+        let switches = self.core.switches();
+        secrets.map(|it| it.told(&switches)).unwrap_or_default()
     }
 
     /// Replaces the secret, and gives the new one. What is sent from here is signed with it, events

@@ -1,0 +1,76 @@
+//! The receiver set to Standard Webhooks, and the mock that signs so.
+
+use std::time::Duration;
+
+use axum::Router;
+use kycport::{
+    KycTier, RelyingParty,
+    mock::{DeliverySignatures, DeliveryTamper, MockIssuer},
+    webhook::SignatureScheme,
+};
+
+use crate::desk::Desk;
+
+#[tokio::test]
+async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
+    let kyc = MockIssuer::builder().switch(|it| it.webhook_standard_signature = true);
+    let kyc = kyc.start().await.unwrap();
+    let desk = Desk::default();
+    let own = desk.clone();
+    let app = |config: kycport::ConfigBuilder| {
+        let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+        let verifier = kycport.webhook_verifier();
+        let verifier = verifier.scheme(SignatureScheme::StandardWebhooks);
+        let receiver = kycport
+            .webhooks(move |delivery| own.clone().handle(delivery))
+            .verifier(verifier.build().unwrap());
+        Router::new()
+            .route_service("/webhooks/kycport", receiver.build().unwrap())
+            .layer(kycport.session_layer())
+    };
+    let app = kyc.serve(app).await.unwrap();
+    let hooks = kyc.webhooks();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    hooks.subscribe(app.url("/webhooks/kycport"));
+
+    ada.reject();
+    hooks.settled().await;
+    hooks.deliveries().assert_delivered().assert_count(1);
+    let id = hooks.deliveries().last().unwrap().event_id().to_owned();
+    assert_eq!(desk.effects(), [id.as_str()]);
+    // Signed anew, and known by its id.
+    hooks.repeat(hooks.deliveries().last().unwrap());
+    hooks.settled().await;
+    assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
+    assert_eq!(desk.effects(), [id.as_str()]);
+
+    // A new secret, with the old one beside it.
+    hooks.rotate_secret();
+    kyc.switch(|it| it.webhook_signatures = DeliverySignatures::BothInOneHeader);
+    ada.verify(KycTier::T2);
+    hooks.settled().await;
+    assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
+    assert_eq!(desk.effects().len(), 2);
+
+    // None of the forged ones is accepted, and what KYCPort signs as usual is not either.
+    for &tamper in DeliveryTamper::FORGED {
+        let fault = hooks.tamper(tamper).once();
+        ada.set_tier(KycTier::T1);
+        ada.set_tier(KycTier::T2);
+        hooks.settled().await;
+        let bent = fault.hits();
+        assert_eq!(bent, 1, "{tamper:?}");
+        let refused = hooks.deliveries();
+        let refused = refused.iter().filter(|it| it.status() != Some(200));
+        assert_eq!(refused.count(), 1, "{tamper:?}");
+        hooks.forget_deliveries();
+        kyc.clock().advance(Duration::from_secs(10));
+        hooks.settled().await;
+        assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
+        hooks.forget_deliveries();
+    }
+    kyc.switch(|it| it.webhook_standard_signature = false);
+    ada.reject();
+    hooks.settled().await;
+    assert_eq!(hooks.deliveries().last().unwrap().status(), Some(401));
+}
