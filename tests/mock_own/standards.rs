@@ -208,3 +208,46 @@ async fn a_request_without_a_host_is_rejected() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     }
 }
+
+/// RFC 6749 section 5.2, RFC 9110 section 15.5.2: a challenge names a scheme that can be met.
+#[tokio::test]
+async fn the_challenge_of_the_token_endpoint_can_be_met() {
+    let desk = Desk::new().await;
+    let form = set(desk.exchange("code"), "client_secret", "wrong");
+    let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let challenge = async |authorization: &str| {
+        let url = desk.kyc.url(Endpoint::Token);
+        let visit = desk.browser.request(Method::POST, url);
+        let visit = if authorization.is_empty() {
+            visit
+        } else {
+            visit.header("authorization", authorization)
+        };
+        let page = visit.form(&form).send().await.unwrap();
+        page.assert_status(401);
+        page.header("www-authenticate").unwrap().to_owned()
+    };
+    let post = "ClientSecretPost realm=\"token\"";
+    assert_eq!(challenge("").await, post);
+    assert_eq!(challenge("Bearer abc").await, post);
+    // The scheme that was used.
+    assert_eq!(challenge("basic YTpi").await, "Basic realm=\"token\"");
+    desk.kyc.switch(|it| it.accept_basic = true);
+    assert_eq!(challenge("").await, "Basic realm=\"token\"");
+}
+
+/// A client that reads JSON gets JSON for a wrong address, too.
+#[tokio::test]
+async fn what_is_missing_below_api_is_said_in_json() {
+    let desk = Desk::new().await;
+    for path in ["/api/", "/api/v2/kyc/x/status/", "/api/oidc/token"] {
+        let url = format!("{}{path}", desk.kyc.origin());
+        let page = desk.browser.fetch(url).await.unwrap();
+        page.assert_status(404);
+        assert_eq!(page.header("content-type"), Some("application/json"));
+        assert_eq!(page.json()["error"], "not_found", "{path}");
+    }
+    let url = format!("{}/nothing", desk.kyc.origin());
+    let page = desk.browser.open(url).await.unwrap();
+    assert!(page.body().starts_with("<!doctype html>"));
+}

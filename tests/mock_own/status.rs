@@ -121,12 +121,17 @@ async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
         );
     }
     kyc.requests(Endpoint::Status).assert_count(11);
-    for method in [Method::POST, Method::PUT, Method::DELETE, Method::HEAD] {
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
         let visit = desk.browser.request(method, kyc.status_url(id));
         let page = visit.header("authorization", &bearer).send().await.unwrap();
         assert_eq!(page.status(), 405);
-        assert_eq!(page.header("allow"), Some("GET"));
+        assert_eq!(page.header("allow"), Some("GET, HEAD"));
     }
+    // RFC 9110 section 9.3.2.
+    let visit = desk.browser.request(Method::HEAD, kyc.status_url(id));
+    let head = visit.header("authorization", &bearer).send().await.unwrap();
+    assert_eq!((head.status(), head.body()), (200, ""));
+    assert_eq!(head.header("content-type"), Some("application/json"));
     assert!(!format!("{:?}", kyc.tenant()).contains(key));
     let health = desk.browser.fetch(kyc.url(Endpoint::Health)).await.unwrap();
     assert_eq!(told(&health), (200, json!({ "status": "ok" })));

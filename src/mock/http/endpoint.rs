@@ -85,10 +85,14 @@ impl Endpoint {
     /// The methods it answers; any other is 405.
     pub(in crate::mock) const fn methods(self) -> &'static str {
         match self {
-            Self::Discovery | Self::Jwks | Self::Health | Self::LlmsTxt => "GET, HEAD",
+            Self::Discovery
+            | Self::Jwks
+            | Self::Status
+            | Self::ReadCase
+            | Self::Health
+            | Self::LlmsTxt => "GET, HEAD",
             Self::Authorize | Self::Userinfo | Self::Verify => "GET, HEAD, POST",
             Self::Token | Self::OpenCase | Self::UploadCase | Self::DecideCase => "POST",
-            Self::Status | Self::ReadCase => "GET",
         }
     }
 

@@ -56,6 +56,20 @@ pub(super) fn authenticate(
     }
 }
 
+/// Challenge of a 401. It names Basic only if a client could authenticate so, or tried to: then
+/// RFC 6749 section 5.2 requires the scheme that was used. RFC 9110 section 15.5.2 requires a
+/// challenge in each 401, and no registered scheme is a secret in the body.
+pub(super) fn challenge(core: &Core, headers: &HeaderMap) -> &'static str {
+    let tried = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let scheme = tried.and_then(|value| value.get(..6));
+    let tried_basic = scheme.is_some_and(|it| it.eq_ignore_ascii_case(b"basic "));
+    if core.switches().accept_basic || tried_basic {
+        "Basic realm=\"token\""
+    } else {
+        "ClientSecretPost realm=\"token\""
+    }
+}
+
 fn refuse<T>(why: &str) -> Result<T, Refusal> {
     Err(unauthenticated(why))
 }

@@ -31,8 +31,8 @@ pub(in crate::mock) fn token(
     match asked {
         Ok(granted) => issue::answer(core, granted),
         Err(refusal) if refusal.error == "invalid_client" => {
-            // 401 with a challenge, whichever way the client tried (RFC 6749 section 5.2).
-            Answer::refuse(StatusCode::UNAUTHORIZED, refusal).challenge("Basic realm=\"token\"")
+            let challenge = client_auth::challenge(core, headers);
+            Answer::refuse(StatusCode::UNAUTHORIZED, refusal).challenge(challenge)
         }
         Err(refusal) => Answer::refuse(StatusCode::BAD_REQUEST, refusal),
     }
