@@ -1,6 +1,6 @@
 //! Who asks: client authentication in the body (K20).
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
@@ -60,7 +60,7 @@ pub(super) fn authenticate(
 /// RFC 6749 section 5.2 requires the scheme that was used. RFC 9110 section 15.5.2 requires a
 /// challenge in each 401, and no registered scheme is a secret in the body.
 pub(super) fn challenge(core: &Core, headers: &HeaderMap) -> &'static str {
-    let tried = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let tried = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let scheme = tried.and_then(|value| value.get(..6));
     let tried_basic = scheme.is_some_and(|it| it.eq_ignore_ascii_case(b"basic "));
     if core.switches().accept_basic || tried_basic {
