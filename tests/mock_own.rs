@@ -65,6 +65,8 @@ mod webhooks;
 mod admin;
 #[path = "mock_own/admin_desk.rs"]
 mod admin_desk;
+#[path = "mock_own/admin_schema.rs"]
+mod admin_schema;
 #[path = "mock_own/admin_verbs.rs"]
 mod admin_verbs;
 #[path = "mock_own/sandboxes.rs"]

@@ -97,6 +97,7 @@ mod server;
 mod start;
 mod switches;
 mod tenants;
+mod uri;
 mod waits;
 mod webhooks;
 

@@ -14,7 +14,7 @@ use super::{
 use crate::mock::{
     oidc::client::Client,
     records::{client::ClientRecord, old_secret::OldSecret},
-    start::{ClientKind, ClientSpec},
+    start::{ClientKind, ClientSpec, texts::RedirectUri},
 };
 
 /// A client, and its secret.
@@ -52,6 +52,7 @@ impl From<ClientRecord> for ClientView {
 #[serde(deny_unknown_fields)]
 pub(super) struct Redirect {
     /// To be matched byte for byte (K12); HTTPS, or plain `http` on loopback (K73).
+    #[schemars(with = "RedirectUri")]
     redirect_uri: String,
 }
 

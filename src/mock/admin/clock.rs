@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
-    mock::{core::Core, deliveries::event::rfc3339},
+    mock::{core::Core, deliveries::event::rfc3339, start::texts::Moment},
 };
 
 /// What the clock shows.
@@ -41,6 +41,7 @@ pub(super) struct Advance {
 #[serde(deny_unknown_fields)]
 pub(super) struct Jump {
     /// RFC 3339.
+    #[schemars(with = "Moment")]
     to: String,
 }
 
@@ -91,7 +92,7 @@ pub(super) fn advance(admin: &Admin, _: &str, by: Advance) -> Result<ClockView, 
     let by = Duration::from_secs(by.seconds);
     if !admin.core.may_advance(by) {
         let why = "`seconds` would move the clock beyond the year 9999, the last of RFC 3339";
-        return Err(No::invalid(why));
+        return Err(No::conflict(why));
     }
     admin.core.clock.advance(by);
     read(admin, "", Nothing {})

@@ -17,7 +17,7 @@ use super::{
 use crate::mock::{
     oidc::client::Client,
     overview::{self, Overview},
-    start::switches::SwitchesSpec,
+    start::{switches::SwitchesSpec, texts::RedirectUri},
 };
 
 /// For whom an environment is.
@@ -25,6 +25,7 @@ use crate::mock::{
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvironmentFor {
     /// It is registered.
+    #[schemars(with = "RedirectUri")]
     redirect_uri: String,
     /// The confidential client of the start, if nothing is said.
     client_id: Option<String>,

@@ -11,6 +11,7 @@ use crate::mock::{
     deliveries::{draft::LARGEST_BODY, tamper::DeliveryTamper},
     http::endpoint::Endpoint,
     jws::tamper::Tamper,
+    start::texts::HeaderText,
 };
 
 /// What is to go wrong at an endpoint.
@@ -33,11 +34,11 @@ pub(super) struct EndpointFault {
 #[serde(rename_all = "snake_case")]
 pub(super) enum AtEndpoint {
     /// Answers with this status and the endpoint's own error, where it has one.
-    Status(u16),
+    Status(#[schemars(range(min = 200, max = 999))] u16),
     /// Answers with anything.
     Answer(Anything),
     /// Answers 307 with this address.
-    Redirect(String),
+    Redirect(#[schemars(with = "HeaderText")] String),
     /// Answers 200 with what is no JSON, said to be JSON.
     Garbage,
     /// Answers so many milliseconds late, but well.
@@ -99,7 +100,9 @@ fn check_header(name: &str, value: &str) -> Result<(), No> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Anything {
+    #[schemars(range(min = 200, max = 999))]
     pub(super) status: u16,
+    #[schemars(with = "HeaderText")]
     pub(super) content_type: String,
     pub(super) body: String,
 }
@@ -157,9 +160,9 @@ pub(super) enum AtDelivery {
     /// Bends it in a known way.
     Tamper(DeliveryTamperName),
     /// It is sent so many times more.
-    Duplicate(u32),
+    Duplicate(#[schemars(range(max = MOST_COPIES))] u32),
     /// It is sent so many times, 64 at once.
-    Flood(u32),
+    Flood(#[schemars(range(max = MOST_COPIES))] u32),
     /// It is never sent, and taken for sent.
     Lose,
     /// It is sent so many seconds later, by the issuer's clock.
@@ -169,7 +172,7 @@ pub(super) enum AtDelivery {
     /// It says that it happened so many seconds later.
     AheadSeconds(u64),
     /// Its body is this large, and signed well. Maximum: 64 MiB.
-    OversizedBytes(u64),
+    OversizedBytes(#[schemars(range(max = LARGEST_BODY))] u64),
     /// Its body comes byte by byte, with so many milliseconds between.
     DribbleMs(u64),
 }

@@ -139,8 +139,8 @@ impl Admin {
         } else {
             read(&parts.method, &parts.headers, body).await
         };
-        let input = input.map_err(plainly)?;
-        shape::check(route, &input).map_err(plainly)?;
+        let mut input = input.map_err(plainly)?;
+        shape::check(route, &mut input).map_err(plainly)?;
         let output = match &route.run {
             Run::Now(run) => run(&self, &id, input),
             Run::Later(run) => run(Arc::clone(&self), input).await,

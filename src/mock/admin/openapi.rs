@@ -1,6 +1,6 @@
 //! The document that describes this API, written from the table that serves it.
 
-use schemars::generate::SchemaSettings;
+use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::{Map, Value, json};
 
 use super::{no::No, route::Route, routes::ROUTES};
@@ -10,12 +10,16 @@ use crate::mock::overview::ADMIN_PATH;
 pub(super) fn document() -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(bounded)
         .into_generator();
     let error = generator.subschema_for::<No>().to_value();
     let mut paths = Map::new();
     for route in ROUTES.iter() {
-        let input = (route.input)(&mut generator).to_value();
-        let output = (route.output)(&mut generator).to_value();
+        let [input, output] = [route.input, route.output].map(|schema| {
+            let mut schema = schema(&mut generator);
+            bounded(&mut schema);
+            schema.to_value()
+        });
         let path = format!("{ADMIN_PATH}{}", route.path);
         let methods = paths.entry(path).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
@@ -82,6 +86,22 @@ fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> 
         operation.insert("requestBody".to_owned(), body);
     }
     operation
+}
+
+/// Gives each integer the maximum of its type, which its format alone does not say.
+fn bounded(schema: &mut Schema) {
+    let most = match schema.get("format").and_then(Value::as_str) {
+        Some("uint16") => Some(u64::from(u16::MAX)),
+        Some("uint32") => Some(u64::from(u32::MAX)),
+        Some("uint" | "uint64") => Some(u64::MAX),
+        _ => None,
+    };
+    if let Some(most) = most
+        && schema.get("maximum").is_none()
+    {
+        schema.insert("maximum".to_owned(), json!(most));
+    }
+    transform_subschemas(&mut bounded, schema);
 }
 
 /// What a reference names.

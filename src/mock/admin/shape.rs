@@ -1,34 +1,83 @@
-//! Whether JSON has arrays only where the document says so.
+//! Where `serde` reads JSON otherwise than the document says.
 //!
-//! `serde` reads a struct from an array of its members too, so that `[3600]` would advance the
-//! clock.
+//! It reads a struct from an array of its members too, so that `[3600]` would advance the clock, and
+//! it rejects `3600.0`, which is an integer of JSON Schema.
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
 use super::{no::No, route::Route};
 
-/// Rejects an array in place of an object.
-pub(super) fn check(route: &Route, input: &Value) -> Result<(), No> {
+/// Rejects an array in place of an object, and writes integers without a point.
+pub(super) fn check(route: &Route, input: &mut Value) -> Result<(), No> {
     if !input.is_object() {
         return Err(No::invalid("the body is no JSON object"));
     }
-    if !has_array(input) {
+    if !has(input, &|it| it.is_array() || it.is_f64()) {
         return Ok(());
     }
     let mut generator = SchemaGenerator::default();
     let schema = (route.input)(&mut generator).to_value();
-    match misplaced(&schema, input, generator.definitions(), "") {
-        Some(path) => Err(No::invalid(format!("`{path}` is an array"))),
-        None => Ok(()),
+    let all = generator.definitions();
+    if let Some(path) = misplaced(&schema, input, all, "") {
+        return Err(No::invalid(format!("`{path}` is an array")));
     }
+    write_integers(&schema, input, all);
+    Ok(())
 }
 
-fn has_array(value: &Value) -> bool {
-    match value {
-        Value::Array(_) => true,
-        Value::Object(members) => members.values().any(has_array),
+fn has(value: &Value, what: &dyn Fn(&Value) -> bool) -> bool {
+    let below = match value {
+        Value::Array(items) => items.iter().any(|it| has(it, what)),
+        Value::Object(members) => members.values().any(|it| has(it, what)),
         _ => false,
+    };
+    below || what(value)
+}
+
+/// What a reference names.
+fn resolved<'a>(schema: &'a Value, all: &'a Map<String, Value>) -> &'a Value {
+    let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next());
+    name.and_then(|name| all.get(name)).unwrap_or(schema)
+}
+
+fn choices(schema: &Value) -> Option<&Vec<Value>> {
+    schema["anyOf"].as_array().or(schema["oneOf"].as_array())
+}
+
+fn is_type(schema: &Value, name: &str) -> bool {
+    let kind = &schema["type"];
+    let kinds = kind.as_array();
+    let kinds = kinds.map_or(std::slice::from_ref(kind), Vec::as_slice);
+    kinds.iter().any(|kind| kind == name)
+}
+
+/// Turns `3600.0` into `3600` where the document says that an integer stands.
+fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
+    let schema = resolved(schema, all);
+    for choice in choices(schema).into_iter().flatten() {
+        write_integers(choice, value, all);
+    }
+    match value {
+        Value::Number(number) if number.is_f64() && is_type(schema, "integer") => {
+            let whole = number.as_f64().filter(|it| it.fract() == 0.0);
+            // Without a point, and without an exponent.
+            if let Some(whole) = whole.and_then(|it| format!("{it:.0}").parse().ok()) {
+                *number = whole;
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                write_integers(&schema["items"], item, all);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let schema = schema["properties"].get(name);
+                write_integers(schema.unwrap_or(&Value::Null), member, all);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -39,10 +88,8 @@ fn misplaced(
     all: &Map<String, Value>,
     path: &str,
 ) -> Option<String> {
-    let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next());
-    let schema = name.and_then(|name| all.get(name)).unwrap_or(schema);
-    let choices = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
-    if let Some(choices) = choices {
+    let schema = resolved(schema, all);
+    if let Some(choices) = choices(schema) {
         let flaws = choices
             .iter()
             .filter(|choice| is_choice(choice, value))
@@ -59,11 +106,7 @@ fn misplaced(
     }
     match value {
         Value::Array(items) => {
-            let kind = &schema["type"];
-            let kinds = kind
-                .as_array()
-                .map_or(std::slice::from_ref(kind), Vec::as_slice);
-            if !kind.is_null() && !kinds.iter().any(|kind| kind == "array") {
+            if !schema["type"].is_null() && !is_type(schema, "array") {
                 return Some(path.to_owned());
             }
             items

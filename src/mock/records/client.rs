@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use crate::mock::{error::MockError, here::is_here};
+use crate::mock::{error::MockError, here::is_here, uri};
 
 #[derive(Clone)]
 pub(in crate::mock) struct ClientRecord {
@@ -79,6 +79,11 @@ pub(in crate::mock) fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return refuse("it carries a user name or a password");
+    }
+    if uri::parse(uri).is_none() {
+        let why = "a parser would repair it: write the scheme in lower case, two slashes and the \
+                   host after it, and encode what is not a character of RFC 3986";
+        return refuse(why);
     }
     Ok(())
 }

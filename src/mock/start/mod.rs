@@ -2,6 +2,7 @@
 
 mod given;
 pub(super) mod switches;
+pub(super) mod texts;
 pub(super) mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ use crate::{
 };
 use given::Given;
 use switches::SwitchesSpec;
+use texts::{HookSecret, HookUrl, MAX_NAME, MIN_HOOK_SECRET, Name, RedirectUri};
 use words::{StatusWord, TierWord};
 
 /// All that a configuration file may name.
@@ -46,9 +48,12 @@ pub(super) struct Start {
 #[schemars(rename = "NewTenant")]
 pub(super) struct TenantSpec {
     /// Its name, as its clients give it.
+    #[schemars(with = "Name")]
     pub(super) id: String,
+    #[schemars(with = "Option<Name>")]
     pub(super) api_key: Option<String>,
-    /// 16 bytes or longer (K80).
+    /// 16 characters or longer (K80).
+    #[schemars(with = "Option<HookSecret>")]
     webhook_secret: Option<String>,
     /// Whether its key may read statuses (K43). It may, if nothing is said.
     may_read_status: Option<bool>,
@@ -67,17 +72,26 @@ pub(super) enum ClientKind {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewClient")]
+#[schemars(extend(
+    "if" = { "properties": { "kind": { "const": "public" } }, "required": ["kind"] },
+    "then" = { "properties": { "secret": { "type": "null" } } }
+))]
 pub(super) struct ClientSpec {
     /// As the sign-in page shows it.
+    #[schemars(with = "Name")]
     name: String,
+    #[schemars(with = "Option<Name>")]
     id: Option<String>,
+    #[schemars(with = "Option<Name>")]
     secret: Option<String>,
     /// Named like the client, if nothing is said.
+    #[schemars(with = "Option<Name>")]
     tenant: Option<String>,
     #[serde(default)]
     pub(super) kind: ClientKind,
     /// To be matched byte for byte (K12); HTTPS, or plain `http` on loopback (K73).
     #[serde(default)]
+    #[schemars(with = "Vec<RedirectUri>")]
     redirect_uris: Vec<String>,
 }
 
@@ -87,6 +101,7 @@ pub(super) struct ClientSpec {
 #[schemars(rename = "NewPerson")]
 pub(super) struct PersonSpec {
     /// A short name. The person's id follows from it.
+    #[schemars(with = "Name")]
     slug: String,
     name: Option<String>,
     email: Option<String>,
@@ -124,10 +139,12 @@ pub(super) struct PersonChange {
 #[schemars(rename = "NewWebhookEndpoint")]
 pub(super) struct WebhookSpec {
     /// HTTP or HTTPS.
+    #[schemars(with = "HookUrl")]
     url: String,
     /// The types it takes; all, if nothing is said.
     types: Option<Vec<String>>,
     /// That of the first confidential client, if nothing is said.
+    #[schemars(with = "Option<Name>")]
     pub(super) tenant: Option<String>,
 }
 
@@ -185,10 +202,14 @@ fn sample_persons(core: &Arc<Core>) {
 impl TenantSpec {
     pub(super) fn create(self, core: &Arc<Core>) -> Result<Tenant, MockError> {
         not_empty("tenant", &self.id)?;
-        if self.webhook_secret.as_ref().is_some_and(|it| it.len() < 16) {
+        if let Some(key) = &self.api_key {
+            not_empty("api_key", key)?;
+        }
+        let is_short = |secret: &String| secret.chars().count() < MIN_HOOK_SECRET;
+        if self.webhook_secret.as_ref().is_some_and(is_short) {
             return Err(MockError::Setting {
                 setting: "webhook_secret",
-                reason: "it is shorter than 16 bytes, which a receiver would not take (K80)",
+                reason: "it is shorter than 16 characters, which a receiver would not take (K80)",
             });
         }
         let mut tenants = core.tenants();
@@ -315,10 +336,10 @@ impl WebhookSpec {
 }
 
 fn not_empty(setting: &'static str, text: &str) -> Result<(), MockError> {
-    if text.is_empty() || text.len() > 128 || text.contains(char::is_control) {
+    if text.is_empty() || text.chars().count() > MAX_NAME || text.contains(char::is_control) {
         return Err(MockError::Setting {
             setting,
-            reason: "it is empty, longer than 128 bytes, or has control characters",
+            reason: "it is empty, longer than 128 characters, or has control characters",
         });
     }
     Ok(())

@@ -6,7 +6,7 @@ use axum::http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{given::Given, words::ErrorField};
+use super::{given::Given, texts, words::ErrorField};
 use crate::mock::switches::{Switches, signatures::DeliverySignatures};
 
 /// What a tenant could find different in production. What is left out stays as it is.
@@ -61,6 +61,7 @@ pub(in crate::mock) struct SwitchesSpec {
     /// By which secrets a delivery is signed while they are replaced (K80).
     /// A delivery is signed as Standard Webhooks has it, and the secret is told so (K61).
     webhook_standard_signature: Option<bool>,
+    #[schemars(with = "Option<texts::HeaderName>")]
     webhook_signatures: Option<DeliverySignatures>,
     /// What `data` has stands at the top level of an event instead (K63).
     webhook_flat_body: Option<bool>,

@@ -10,7 +10,6 @@ use std::{
 };
 
 use serde_json::Value;
-use url::Url;
 
 use crate::{
     clock::Timestamp,
@@ -21,6 +20,7 @@ use crate::{
             event::Event,
         },
         error::MockError,
+        uri,
         waits::patience::{PATIENCE, over},
     },
 };
@@ -68,8 +68,8 @@ impl Webhooks {
     /// start; with [`webhook_standard_signature`](super::Switches::webhook_standard_signature) in the
     /// spelling of Standard Webhooks.
     pub fn secret(&self) -> String {
-        let secrets = self.core.tenants().secrets(&self.tenant);
         let switches = self.core.switches();
+        let secrets = self.core.tenants().secrets(&self.tenant);
         secrets.map(|it| it.told(&switches)).unwrap_or_default()
     }
 
@@ -171,9 +171,7 @@ impl Webhooks {
         url: &str,
         types: Option<Vec<String>>,
     ) -> Result<WebhookEndpoint, MockError> {
-        let parsed = Url::parse(url).ok();
-        let parsed = parsed.filter(|it| matches!(it.scheme(), "http" | "https"));
-        let url = parsed.ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
+        let url = uri::parse(url).ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
         // What happened before is not for it.
         transition::look_for_expiries(&self.core);
         let id = self
