@@ -23,6 +23,8 @@ mod hosted;
 mod life;
 #[path = "mock_own/llms.rs"]
 mod llms;
+#[path = "mock_own/observed.rs"]
+mod observed;
 #[path = "mock_own/probe.rs"]
 mod probe;
 #[path = "mock_own/rotation.rs"]

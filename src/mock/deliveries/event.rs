@@ -131,6 +131,13 @@ impl Event {
 /// In the form that the switches ask for.
 fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
     if let Some(fields) = told.as_object_mut() {
+        let member = &switches.webhook_person_member;
+        if let Some(Value::Object(data)) = fields.get_mut("data")
+            && member != PERSON_ID
+            && let Some(person) = data.remove(PERSON_ID)
+        {
+            data.insert(member.clone(), person);
+        }
         if switches.webhook_unix_time {
             fields.insert("created_at".to_owned(), json!(now.as_unix()));
         }
@@ -142,6 +149,9 @@ fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
     }
     form::written(&told, switches.webhook_compact_json).into()
 }
+
+/// The member of `data` that names the person (K63).
+pub(in crate::mock) const PERSON_ID: &str = "person_id";
 
 /// To the millisecond, in UTC. Beyond what a calendar has, it is the epoch.
 pub(in crate::mock) fn rfc3339(moment: Timestamp) -> String {

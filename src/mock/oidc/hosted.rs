@@ -50,6 +50,9 @@ pub(in crate::mock) fn verify(
     if let Some(asked) = asked {
         transition::verified_on_page(core, None, person, &asked, verification);
     }
+    if authorize::is_stranded(core, verification) {
+        return Answer::see_other(authorize::STATUS_PATH);
+    }
     Answer::see_other(back.unwrap_or(Endpoint::Verify.path()))
 }
 

@@ -45,7 +45,11 @@ pub(in crate::mock) fn userinfo(
     };
     let mut told = claims::about(&person, &access.consent.scopes, &core.switches());
     told.insert(names::SUB.to_owned(), json!(person.id));
-    Answer::json(StatusCode::OK, Value::Object(told)).no_store()
+    let mut told = Value::Object(told);
+    if let Some(wrapper) = core.switches().userinfo_wrapper {
+        told = json!({ wrapper: told });
+    }
+    Answer::json(StatusCode::OK, told).no_store()
 }
 
 fn refuse(core: &Core, status: StatusCode, error: &'static str, why: &str) -> Answer {

@@ -87,7 +87,10 @@ pub(in crate::mock) async fn serve(
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),
-        (None, _) => plain(missing(&incoming.path)),
+        (None, _) => {
+            let page = authorize::status_page(&core, &incoming.path);
+            plain(page.unwrap_or_else(|| missing(&incoming.path)))
+        }
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
     let finished = core

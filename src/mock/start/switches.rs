@@ -46,6 +46,12 @@ pub(in crate::mock) struct SwitchesSpec {
     tier_parameter: Option<String>,
     /// An authorization request whose `login_hint` names a person is allowed without the page.
     auto_consent: Option<bool>,
+    /// A verification on a page of the issuer ends at its own page (K19).
+    strand_after_verification: Option<bool>,
+    /// The member of `data` that names the person in an event (K63).
+    webhook_person_member: Option<String>,
+    /// The member in which userinfo wraps the claims; `null` for none (K35).
+    userinfo_wrapper: Given<String>,
     /// How long an ID token lives (K38).
     id_token_lifetime_seconds: Option<u64>,
     /// How long an access token lives (K38).
@@ -55,13 +61,13 @@ pub(in crate::mock) struct SwitchesSpec {
     /// `Cache-Control: max-age` of the discovery document and the key set; `null` for none (K6).
     cache_max_age_seconds: Given<u64>,
     /// The header of a delivery that bears the signature (K61).
+    #[schemars(with = "Option<texts::HeaderName>")]
     webhook_header: Option<String>,
     /// `sha256=` before a signature (K61).
     webhook_prefix: Option<bool>,
-    /// By which secrets a delivery is signed while they are replaced (K80).
     /// A delivery is signed as Standard Webhooks has it, and the secret is told so (K61).
     webhook_standard_signature: Option<bool>,
-    #[schemars(with = "Option<texts::HeaderName>")]
+    /// By which secrets a delivery is signed while they are replaced (K80).
     webhook_signatures: Option<DeliverySignatures>,
     /// What `data` has stands at the top level of an event instead (K63).
     webhook_flat_body: Option<bool>,
@@ -107,14 +113,17 @@ impl SwitchesSpec {
             status_rate_limit: Given::of(limit),
             tier_parameter: Some(switches.tier_parameter.clone()),
             auto_consent: Some(switches.auto_consent),
+            strand_after_verification: Some(switches.strand_after_verification),
+            webhook_person_member: Some(switches.webhook_person_member.clone()),
+            userinfo_wrapper: Given::of(switches.userinfo_wrapper.clone()),
             id_token_lifetime_seconds: Some(switches.id_token_lifetime.as_secs()),
             access_token_lifetime_seconds: Some(switches.access_token_lifetime.as_secs()),
             code_lifetime_seconds: Some(switches.code_lifetime.as_secs()),
             cache_max_age_seconds: Given::of(switches.cache_max_age.map(|age| age.as_secs())),
             webhook_header: Some(switches.webhook_header.clone()),
             webhook_prefix: Some(switches.webhook_prefix),
-            webhook_signatures: Some(switches.webhook_signatures),
             webhook_standard_signature: Some(switches.webhook_standard_signature),
+            webhook_signatures: Some(switches.webhook_signatures),
             webhook_flat_body: Some(switches.webhook_flat_body),
             webhook_unix_time: Some(switches.webhook_unix_time),
             webhook_compact_json: Some(switches.webhook_compact_json),
@@ -162,6 +171,12 @@ impl SwitchesSpec {
         set(&mut to.tier_parameter, self.tier_parameter);
         set(&mut to.auto_consent, self.auto_consent);
         set(
+            &mut to.strand_after_verification,
+            self.strand_after_verification,
+        );
+        set(&mut to.webhook_person_member, self.webhook_person_member);
+        self.userinfo_wrapper.set(&mut to.userinfo_wrapper, |it| it);
+        set(
             &mut to.id_token_lifetime,
             self.id_token_lifetime_seconds.map(seconds),
         );
@@ -177,11 +192,11 @@ impl SwitchesSpec {
             .set(&mut to.cache_max_age, seconds);
         set(&mut to.webhook_header, self.webhook_header);
         set(&mut to.webhook_prefix, self.webhook_prefix);
-        set(&mut to.webhook_signatures, self.webhook_signatures);
         set(
             &mut to.webhook_standard_signature,
             self.webhook_standard_signature,
         );
+        set(&mut to.webhook_signatures, self.webhook_signatures);
         set(&mut to.webhook_flat_body, self.webhook_flat_body);
         set(&mut to.webhook_unix_time, self.webhook_unix_time);
         set(&mut to.webhook_compact_json, self.webhook_compact_json);

@@ -4,7 +4,10 @@ pub(super) mod signatures;
 
 use std::time::Duration;
 
-use crate::wire::{authorize as names, webhook};
+use crate::{
+    mock::deliveries::event::PERSON_ID,
+    wire::{authorize as names, webhook},
+};
 use signatures::DeliverySignatures;
 
 /// Facts that the contract only observed or assumed, and the mock's few laxnesses. The default is
@@ -66,6 +69,14 @@ pub struct Switches {
     /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
     /// for browsers nobody sits at. Off.
     pub auto_consent: bool,
+    /// A verification on a page of the issuer ends at its own page `/status`, and nothing leads back
+    /// to the app, as tenants have met it (K19). Off.
+    pub strand_after_verification: bool,
+    /// The member of `data` that names the person in an event, as one tenant reads another one (K63).
+    /// `person_id`.
+    pub webhook_person_member: String,
+    /// The member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35). None.
+    pub userinfo_wrapper: Option<String>,
     /// How long an ID token lives (K38). 5 minutes.
     pub id_token_lifetime: Duration,
     /// How long an access token lives (K38). 15 minutes.
@@ -101,6 +112,27 @@ pub struct Switches {
     pub webhook_timeout: Duration,
 }
 
+impl Switches {
+    /// Sets what tenants have seen of KYCPort that differs from the default and works with an SDK of
+    /// default settings but for webhooks: a verification leads nowhere, errors of the API stand in
+    /// `detail`, and events are flat and name the person by `address` (K19, K23, K63).
+    ///
+    /// ```
+    /// # use kycport::mock::{MockIssuer, Switches};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), kycport::mock::MockError> {
+    /// let kyc = MockIssuer::builder().switch(Switches::as_observed).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn as_observed(&mut self) {
+        self.strand_after_verification = true;
+        self.api_error_field = "detail";
+        self.webhook_flat_body = true;
+        "address".clone_into(&mut self.webhook_person_member);
+    }
+}
+
 impl Default for Switches {
     fn default() -> Self {
         Self {
@@ -120,6 +152,9 @@ impl Default for Switches {
             status_rate_limit: None,
             tier_parameter: names::ACR_VALUES.to_owned(),
             auto_consent: false,
+            strand_after_verification: false,
+            webhook_person_member: PERSON_ID.to_owned(),
+            userinfo_wrapper: None,
             id_token_lifetime: Duration::from_secs(300),
             access_token_lifetime: Duration::from_secs(900),
             code_lifetime: Duration::from_secs(60),

@@ -5,7 +5,7 @@ mod request;
 mod verify;
 
 use axum::http::{
-    HeaderMap, HeaderValue, Method,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{COOKIE, SET_COOKIE},
 };
 
@@ -114,7 +114,14 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
                         return html::refusal(Refusal::new("invalid_request", "K19", why));
                     };
                     let tenant = Some(request.client.tenant.as_str());
-                    transition::verified_on_page(core, tenant, person, asked, verification)
+                    let person =
+                        transition::verified_on_page(core, tenant, person, asked, verification);
+                    if is_stranded(core, verification) {
+                        let now = core.now();
+                        let session = core.grants().open_session(&person.id, now);
+                        return with_session(Answer::see_other(STATUS_PATH), &session);
+                    }
+                    person
                 }
             };
             allow(core, request, &person, core.now())
@@ -188,18 +195,40 @@ fn allow(
     );
     let session = (auth_time == now).then(|| grants.open_session(&person.id, now));
     drop(grants);
-    let mut answer = request.back.answer(core, vec![(names::CODE, issued)]);
-    if let Some(session) = session {
-        // For these two pages alone, and not for an app that has the same host.
-        for page in [Endpoint::Authorize, Endpoint::Verify] {
-            let path = page.path();
-            let cookie = format!("{COOKIE_NAME}={session}; Path={path}; HttpOnly; SameSite=Lax");
-            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-                answer.headers.append(SET_COOKIE, cookie);
-            }
+    let answer = request.back.answer(core, vec![(names::CODE, issued)]);
+    match session {
+        Some(session) => with_session(answer, &session),
+        None => answer,
+    }
+}
+
+/// Sets the browser's session here, for these two pages alone and not for an app that has the same
+/// host.
+fn with_session(mut answer: Answer, session: &str) -> Answer {
+    for page in [Endpoint::Authorize, Endpoint::Verify] {
+        let path = page.path();
+        let cookie = format!("{COOKIE_NAME}={session}; Path={path}; HttpOnly; SameSite=Lax");
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            answer.headers.append(SET_COOKIE, cookie);
         }
     }
     answer
+}
+
+/// Whether a verification that ended so leads to KYCPort's own page instead of back (K19).
+pub(super) fn is_stranded(core: &Core, verification: Verification) -> bool {
+    core.switches().strand_after_verification && verification != Verification::Skip
+}
+
+/// KYCPort's own page after a verification (K19), if the switch says that there is one. It leads
+/// nowhere.
+pub(in crate::mock) fn status_page(core: &Core, path: &str) -> Option<Answer> {
+    (core.switches().strand_after_verification && path == STATUS_PATH).then(|| {
+        let main = "<h1>Your verification</h1>\n<p>What you sent is recorded. You can close this \
+                    window.</p>\n<p class=\"hint\">The mock is switched to behave as KYCPort was \
+                    seen to: nothing leads back to the app.</p>\n";
+        html::page(StatusCode::OK, "Verification", main)
+    })
 }
 
 pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
@@ -214,6 +243,9 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Maximum length of a request that came as a form, in bytes.
 const LONGEST_QUERY: usize = 16 * 1024;
+
+/// Address of KYCPort's page after a verification.
+pub(super) const STATUS_PATH: &str = "/status";
 
 /// Unmistakable, for on loopback every port shares one cookie jar.
 const COOKIE_NAME: &str = "kycport_mock_issuer";

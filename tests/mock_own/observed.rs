@@ -1,0 +1,141 @@
+//! What tenants have seen of KYCPort and no document says: each a switch.
+
+use std::sync::Arc;
+
+use http::Method;
+use kycport::{
+    KycStatus, KycTier, RelyingParty, Secret,
+    mock::{MockIssuer, Switches},
+    oidc::{AcrRequirement, CallbackParams, LoginRequest, Prompt},
+    webhook::{EventReader, Pointers, WebhookVerifier},
+};
+
+use crate::{
+    receiver::Post,
+    support::{BACK, Desk, and, query},
+};
+
+// K19
+#[tokio::test]
+async fn a_verification_may_end_where_nothing_leads_back() {
+    let desk = Desk::new().await;
+    desk.kyc.switch(|it| it.strand_after_verification = true);
+    let grace = desk.kyc.person("grace").tier(KycTier::T1).create();
+    let status = format!("{}/status", desk.kyc.origin());
+    let step_up = desk.authorize_url(&and(desk.request(), "acr_values", "t2"));
+    let verify = async |how: &str| {
+        let form = [
+            ("person", "grace"),
+            ("decision", "allow"),
+            ("verification", how),
+        ];
+        let visit = desk.browser.request(Method::POST, step_up.as_str());
+        let page = visit.form(&form).stay().send().await.unwrap();
+        page.location().unwrap()
+    };
+    for (how, stands) in [
+        ("fail", KycStatus::Rejected),
+        ("pending", KycStatus::Pending),
+        ("pass", KycStatus::Verified),
+    ] {
+        assert_eq!(verify(how).await.as_str(), status, "{how}");
+        assert_eq!(grace.status(), stands);
+    }
+    let page = desk.browser.open(&status).await.unwrap();
+    page.assert_status(200);
+    assert!(!page.body().contains("<a ") && !page.body().contains("<form"));
+    // Whoever sends the request again is known there, and is led back.
+    let again = desk.authorize_url(&and(desk.request(), "prompt", "consent"));
+    let page = desk.browser.open(&again).await.unwrap();
+    assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
+    let callback = desk.browser.start_sign_in(&again, &grace).await.unwrap();
+    assert!(query(&callback, "code").is_some());
+
+    // The hosted page ends there, too, and whoever goes without goes back.
+    let client = desk.kyc.client().id();
+    let hosted = format!("{}/verify", desk.kyc.origin());
+    let hosted =
+        url::Url::parse_with_params(&hosted, [("client_id", client), ("redirect_uri", BACK)]);
+    for (how, to) in [("pass", status.as_str()), ("skip", BACK)] {
+        let visit = desk.browser.request(Method::POST, hosted.clone().unwrap());
+        let page = visit.form(&[("verification", how)]).stay().send().await;
+        assert_eq!(page.unwrap().location().unwrap().as_str(), to);
+    }
+    desk.kyc.switch(|it| it.strand_after_verification = false);
+    desk.browser.open(&status).await.unwrap().assert_status(404);
+}
+
+// K35
+#[tokio::test]
+async fn userinfo_may_be_wrapped() {
+    let desk = Desk::new().await;
+    let tokens = desk.tokens().await.json();
+    let token = tokens["access_token"].as_str().unwrap();
+    let plain = desk.userinfo(token).await.json();
+    for wrapper in ["user", "profile", "data"] {
+        desk.kyc
+            .switch(|it| it.userinfo_wrapper = Some(wrapper.to_owned()));
+        let told = desk.userinfo(token).await.json();
+        assert_eq!(told, serde_json::json!({ wrapper: plain }));
+    }
+}
+
+// K63
+#[tokio::test]
+async fn an_event_may_name_the_person_by_another_member() {
+    let post = Post::new().await;
+    let verifier = WebhookVerifier::builder()
+        .secret("mock", Secret::new(post.hooks.secret()))
+        .clock(Arc::new(post.kyc.clock().clone()))
+        .build()
+        .unwrap();
+    post.kyc
+        .switch(|it| it.webhook_person_member = "address".to_owned());
+    for (is_flat, pointer) in [(false, "/data/address"), (true, "/address")] {
+        post.kyc.switch(|it| it.webhook_flat_body = is_flat);
+        post.ada.set_tier(KycTier::T1);
+        post.hooks.settled().await;
+        post.ada.set_tier(KycTier::T2);
+        post.hooks.settled().await;
+        let got = post.receiver.take().pop().unwrap();
+        let verified = verifier.verify(&got.headers, got.body.into()).unwrap();
+        let mut pointers = Pointers::default();
+        pointers.person_id = vec![pointer.to_owned()];
+        let reader = EventReader::new(pointers).unwrap();
+        let event = reader.read(&verified).unwrap();
+        assert_eq!(event.person_id(), Some(post.ada.id()));
+        assert!(EventReader::default().read(&verified).is_err());
+    }
+}
+
+// K18, K19
+#[tokio::test]
+async fn under_what_was_observed_a_person_verifies_and_signs_in() {
+    let kyc = MockIssuer::builder().switch(Switches::as_observed);
+    let kyc = kyc.start().await.unwrap();
+    kyc.client().register_redirect_uri(BACK).unwrap();
+    let eve = kyc.person("eve").status(KycStatus::Unverified).create();
+    let app = RelyingParty::new(kyc.config(BACK).build().unwrap()).unwrap();
+    let browser = kyc.browser();
+    let asks = || LoginRequest::new().tier(KycTier::T2, AcrRequirement::Voluntary);
+    let (url, _) = app.oidc().begin(&asks()).await.unwrap();
+    let form = [
+        ("person", "eve"),
+        ("decision", "allow"),
+        ("verification", "pass"),
+    ];
+    let visit = browser.request(Method::POST, url);
+    let page = visit.form(&form).send().await.unwrap();
+    assert_eq!(page.url().path(), "/status");
+    // The app asks again, as tenants do.
+    let (url, pending) = app
+        .oidc()
+        .begin(&asks().prompt(Prompt::Consent))
+        .await
+        .unwrap();
+    let callback = browser.start_sign_in(url, &eve).await.unwrap();
+    let params = CallbackParams::parse(callback.query().unwrap()).unwrap();
+    let signed_in = app.oidc().finish(pending, params).await.unwrap();
+    assert_eq!(signed_in.claims.kyc_status, Some(KycStatus::Verified));
+    assert_eq!(signed_in.claims.kyc_tier, Some(KycTier::T2));
+}
