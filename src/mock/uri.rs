@@ -1,5 +1,7 @@
 //! Addresses as their text says them.
 
+use std::net::Ipv4Addr;
+
 use url::Url;
 
 /// Parses an HTTP or HTTPS address. One that the parser would have to repair is none: with white
@@ -18,5 +20,34 @@ pub(super) fn parse(text: &str) -> Option<Url> {
     if rest.starts_with('/') || !rest.bytes().all(is_allowed) || !escapes.all(is_escape) {
         return None;
     }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !is_plain(authority) {
+        return None;
+    }
     Url::parse(text).ok()
+}
+
+/// Whether this is a host name in ASCII or an address, with or without a port.
+fn is_plain(authority: &str) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_port = |port: &str| {
+        (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_label = |label: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_bare = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        is_bare
+            && label.bytes().all(is_letter)
+            && (!label.contains("--") || label.starts_with("xn--"))
+    };
+    let ends_in_letters = || {
+        let last = host.rsplit('.').next().unwrap_or_default();
+        last.starts_with(|letter: char| letter.is_ascii_alphabetic())
+    };
+    let is_name = host.split('.').all(is_label) && ends_in_letters();
+    let is_address = host.parse::<Ipv4Addr>().is_ok() || host.starts_with('[');
+    port.is_none_or(is_port) && (is_name || is_address)
 }

@@ -89,6 +89,9 @@ async fn an_address_that_a_parser_would_repair_is_rejected() {
         "//127.0.0.1/é",
         "//127.0.0.1/%Eo",
         "//127.0.0.1/%2",
+        "//localhost*",
+        "//local..host",
+        "//localhost:",
         "//127.0.0.1\n",
     ] {
         for scheme in ["http", "HTTP", " http"] {
