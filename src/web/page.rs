@@ -28,7 +28,7 @@ a{color:#9db8ff}a.first{background:#9db8ff;border-color:#9db8ff;color:#11151c}sm
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     HeaderValue::try_from(format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     ))
     .ok()
@@ -42,8 +42,6 @@ pub(super) struct Problem<'a> {
     pub(super) detail: &'static str,
     /// The label and the path of the way on.
     pub(super) next: Option<(&'static str, &'a str)>,
-    /// The page asks again by itself, after so many seconds.
-    pub(super) ask_again_after: Option<u64>,
     pub(super) reference: &'a str,
 }
 
@@ -53,7 +51,6 @@ pub(super) fn problem(problem: &Problem<'_>) -> Response {
         title,
         detail,
         next,
-        ask_again_after,
         reference,
     } = problem;
     let (home_class, next) = match next {
@@ -63,13 +60,10 @@ pub(super) fn problem(problem: &Problem<'_>) -> Response {
         ),
         None => (" class=\"first\"", String::new()),
     };
-    let refresh = ask_again_after
-        .map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"))
-        .unwrap_or_default();
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{refresh}\
-         <title>{title}</title><style>{STYLE}</style></head>\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head>\
          <body><main><h1>{title}</h1><p>{detail}</p>\
          <nav>{next}<a{home_class} href=\"/\">Home</a></nav>\
          <small>Reference {reference}</small></main></body></html>"

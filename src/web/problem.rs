@@ -86,12 +86,22 @@ enum Next {
     Nothing,
     SignIn,
     StepUp,
-    /// The page asks again by itself.
-    Wait,
+    /// Requests the same page again, by a link with this label. The page has no timer: it would
+    /// cause requests to KYCPort for as long as a tab is open.
+    Again(&'static str),
 }
 
-/// How often a page that waits asks again.
-const WAIT_SECONDS: u64 = 5;
+/// Addresses at which a person can go on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Onward<'a> {
+    /// Start of a step-up.
+    pub(super) step_up: Option<&'a str>,
+    /// The page that the person asked for, or was on.
+    pub(super) page: Option<&'a str>,
+}
+
+/// `Retry-After` of a pending verification, in seconds. It can stay pending for days.
+const PENDING_RETRY_SECONDS: u64 = 30;
 
 impl From<StoreError> for Problem {
     fn from(_: StoreError) -> Self {
@@ -129,15 +139,15 @@ impl Problem {
 
     /// Answers, and says so in the log. The request's reference is on both sides.
     pub(super) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
-        self.answer_with(audience, context, None)
+        self.answer_with(audience, context, Onward::default())
     }
 
-    /// The same, where a step-up would begin at `step_up`.
+    /// As [`answer`](Self::answer), with the addresses at which the person can go on.
     pub(super) fn answer_with(
         self,
         audience: Audience,
         context: &RequestContext,
-        step_up: Option<&str>,
+        onward: Onward<'_>,
     ) -> Response {
         let text = self.text();
         let reference = context.reference().as_str();
@@ -148,9 +158,13 @@ impl Problem {
         }
         let login = context.settings().login_path();
         let next = match text.next {
-            Next::SignIn => Some(("Sign in", "login_url", login.as_str())),
-            Next::StepUp => step_up.map(|path| ("Continue with KYCPort", "step_up_url", path)),
-            Next::Nothing | Next::Wait => None,
+            Next::SignIn => Some(("Sign in", Some("login_url"), login.as_str())),
+            Next::StepUp => onward
+                .step_up
+                .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
+            // A program knows what it asked for.
+            Next::Again(label) => onward.page.map(|path| (label, None, path)),
+            Next::Nothing => None,
         };
         let mut response = match audience {
             Audience::Page => page::problem(&page::Problem {
@@ -158,7 +172,6 @@ impl Problem {
                 title: text.title,
                 detail: text.detail,
                 next: next.map(|(label, _, path)| (label, path)),
-                ask_again_after: (text.next == Next::Wait).then_some(WAIT_SECONDS),
                 reference,
             }),
             Audience::Fetch => ProblemJson {
@@ -167,7 +180,7 @@ impl Problem {
                 detail: text.detail,
                 code: text.code,
                 reference,
-                more: next.map(|(_, name, path)| (name, path)),
+                more: next.and_then(|(_, name, path)| Some((name?, path))),
             }
             .answer(),
         };
@@ -188,7 +201,7 @@ impl Problem {
     pub(super) fn retry_after(self) -> Option<u64> {
         match self {
             Self::StoreUnavailable | Self::TooManyLogins => Some(1),
-            Self::Pending => Some(WAIT_SECONDS),
+            Self::Pending => Some(PENDING_RETRY_SECONDS),
             Self::IssuerUnavailable { retry_after } | Self::Unknown { retry_after } => {
                 Some(retry_after.map_or(5, |after| after.as_secs().max(1)))
             }
@@ -346,8 +359,9 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "pending",
                 "Your verification is under way",
-                "This page goes on by itself as soon as KYCPort has decided.",
-                Next::Wait,
+                "KYCPort has not decided yet. That can take minutes or days. You may close this \
+                 page and come back later.",
+                Next::Again("Check again"),
             ),
             Self::Rejected => text(
                 StatusCode::UNAUTHORIZED,
@@ -390,7 +404,7 @@ impl Problem {
                 "unknown",
                 "Your verification cannot be checked for the moment",
                 "Try again in a moment.",
-                Next::Nothing,
+                Next::Again("Try again"),
             ),
         }
     }

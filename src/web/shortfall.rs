@@ -4,8 +4,12 @@ use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
 
 use super::{
-    assess::Lack, audience::Audience, context::RequestContext, problem::Problem,
-    redirect::see_other, return_to::ReturnTo,
+    assess::Lack,
+    audience::Audience,
+    context::RequestContext,
+    problem::{Onward, Problem},
+    redirect::see_other,
+    return_to::ReturnTo,
 };
 use crate::{
     observe::{self, Pseudonym},
@@ -33,12 +37,20 @@ pub(super) fn answer(
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
     observe::fell_short(context.reference(), lack.shortfall.code(), person);
-    let step_up = settings.step_up_path(tier, &way_back(context, parts));
+    let page = way_back(context, parts);
+    let step_up = settings.step_up_path(tier, &page);
     let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
     if problem.is_about_the_tier() && audience == Audience::Page {
         return see_other(&step_up);
     }
-    let mut response = problem.answer_with(audience, context, Some(&step_up));
+    let mut response = problem.answer_with(
+        audience,
+        context,
+        Onward {
+            step_up: Some(&step_up),
+            page: Some(page.as_str()),
+        },
+    );
     if problem.is_about_the_tier()
         && let Ok(challenge) = HeaderValue::try_from(format!(
             "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""

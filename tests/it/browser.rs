@@ -197,7 +197,7 @@ async fn who_is_rejected_is_told_so_once_and_does_not_go_round() {
 }
 
 #[tokio::test]
-async fn who_is_pending_waits_on_a_page_that_goes_on_by_itself() {
+async fn who_is_pending_waits_on_a_page_and_checks_again() {
     let Some(browser) = Driven::open().await else {
         return;
     };
@@ -216,6 +216,8 @@ async fn who_is_pending_waits_on_a_page_that_goes_on_by_itself() {
     assert_eq!(path_of(page).await, "/guarded");
 
     grace.verify(kycport::KycTier::T2);
+    kyc.clock().advance(std::time::Duration::from_secs(10));
+    click(page, "nav a.first").await;
 
     // The route answers with JSON, which Chromium shows in a `pre`.
     wait_for(page, "pre").await;

@@ -20,7 +20,7 @@ use crate::{
         audience::Audience,
         context::RequestContext,
         pending::{PendingLogin, StepUp},
-        problem::Problem,
+        problem::{Onward, Problem},
         redirect::see_other,
         return_to::ReturnTo,
         session::{Created, LiveSession, NewSession},
@@ -38,8 +38,16 @@ pub(in crate::web) async fn callback(
         match finish(&context, uri.query().unwrap_or_default(), headers).await {
             // A redirect, so that neither code nor state stays in the browser's history.
             Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
-            Err(Refusal { problem, step_up }) => {
-                let answer = problem.answer_with(audience, &context, step_up.as_deref());
+            Err(Refusal {
+                problem,
+                step_up,
+                page,
+            }) => {
+                let onward = Onward {
+                    step_up: step_up.as_deref(),
+                    page: page.as_deref(),
+                };
+                let answer = problem.answer_with(audience, &context, onward);
                 (answer, problem.code())
             }
         }
@@ -47,10 +55,12 @@ pub(in crate::web) async fn callback(
     .await
 }
 
-/// Reason why a login does not go on, and where a further attempt at a step-up would start.
+/// Reason why a login does not go on, where a further attempt at a step-up would start, and which
+/// page the person wanted.
 struct Refusal {
     problem: Problem,
     step_up: Option<String>,
+    page: Option<String>,
 }
 
 impl From<StoreError> for Refusal {
@@ -64,6 +74,7 @@ impl From<Problem> for Refusal {
         Self {
             problem,
             step_up: None,
+            page: None,
         }
     }
 }
@@ -242,6 +253,7 @@ async fn establish(
             .map_err(|problem| Refusal {
                 problem,
                 step_up: Some(settings.step_up_path(&step_up.tier, &login.return_to)),
+                page: Some(login.return_to.as_str().to_owned()),
             })?;
     }
     Ok((settings.return_to(login.return_to.as_str()), "signed_in"))
