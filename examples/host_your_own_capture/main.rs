@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();
-    let kyc = MockIssuer::start().await;
+    let kyc = MockIssuer::builder().console().start().await?;
     for (slug, name) in [
         ("rosalind", "Rosalind Franklin"),
         ("katherine", "Katherine Johnson"),
@@ -64,7 +64,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .scopes(["openid", "profile", "kyc"])
         .build()?;
     let kycport = RelyingParty::new(config)?;
-    println!("A mock of KYCPort is running at {}.", kyc.origin());
+    println!(
+        "A mock of KYCPort is running, with a console at {}/",
+        kyc.origin()
+    );
     println!();
     println!("Open  http://{address}/");
     println!("Sign in, and send pictures: the page has some to try.");
@@ -97,7 +100,8 @@ fn app(app: App) -> Router {
         .route("/samples/{outcome}/{part}", get(sample))
         .route("/reviewer/{case}/{outcome}", post(review))
         .route("/style.css", get(style))
-        .route("/capture.js", get(script))
+        .route("/capture.js", get(async || script(page::SCRIPT)))
+        .route("/session.js", get(async || script(page::SESSION_SCRIPT)))
         .merge(kycport.router())
         .layer(kycport.session_layer())
         .with_state(app)
@@ -195,8 +199,8 @@ async fn style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/css")], page::STYLE)
 }
 
-async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript")], page::SCRIPT)
+fn script(text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
 /// Listens where `BIND` says; if it says nothing, on 3000, or if that is taken on any.

@@ -4,6 +4,7 @@ use kycport::SignedIn;
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(crate) const SCRIPT: &str = include_str!("capture.js");
+pub(crate) const SESSION_SCRIPT: &str = include_str!("../session.js");
 
 pub(crate) fn signed_out() -> String {
     page(include_str!("signed_out.html"))

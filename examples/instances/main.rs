@@ -26,6 +26,7 @@ use std::{
 use axum::{
     Extension, Form, Router,
     extract::{Request, State},
+    http::header::CONTENT_TYPE,
     response::{Html, IntoResponse, Redirect},
     routing::{get, post},
 };
@@ -125,6 +126,8 @@ fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
     Ok(router
         .route("/", get(home))
         .route("/end", post(end))
+        .route("/style.css", get(style))
+        .route("/session.js", get(script))
         .merge(kycport.router())
         .layer(kycport.session_layer())
         // It asks the store. In production, let the balancer keep this path to the probe.
@@ -152,6 +155,14 @@ async fn home(
     };
     let listed = sessions.list(person.subject()).await?;
     Ok(Html(page::devices(number, &person, &listed)))
+}
+
+async fn style() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/css")], page::STYLE)
+}
+
+async fn script() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/javascript")], page::SESSION_SCRIPT)
 }
 
 #[derive(Deserialize)]

@@ -4,10 +4,15 @@ use kycport::{Clock as _, SignedIn, SystemClock, Timestamp, web::SessionSummary}
 
 use crate::Number;
 
+pub(crate) const STYLE: &str = include_str!("style.css");
+pub(crate) const SESSION_SCRIPT: &str = include_str!("../session.js");
+
 pub(crate) fn signed_out(number: Number) -> String {
     page(
         number,
-        "<h1>Acme Bank</h1><p><a id=\"sign-in\" href=\"/auth/login\">Sign in with KYCPort</a></p>",
+        "<h1>Acme Bank</h1>\
+         <p>Sign in with two browsers, and end one session from the other.</p>\
+         <p><a class=\"button\" id=\"sign-in\" href=\"/auth/login\">Sign in with KYCPort</a></p>",
     )
 }
 
@@ -16,9 +21,11 @@ pub(crate) fn devices(number: Number, person: &SignedIn, sessions: &[SessionSumm
     page(
         number,
         &format!(
-            "<h1>Your devices</h1><table>{rows}</table>\
-             <form method=\"post\" action=\"/auth/logout\"><button>Sign out here</button>\
-             <button id=\"everywhere\" name=\"everywhere\" value=\"1\">Sign out everywhere</button></form>"
+            "<h1>Your devices</h1><ul>{rows}</ul>\
+             <form class=\"buttons\" method=\"post\" action=\"/auth/logout\">\
+             <button id=\"sign-out\">Sign out here</button>\
+             <button class=\"quiet\" id=\"everywhere\" name=\"everywhere\" value=\"1\">\
+             Sign out everywhere</button></form><script src=\"/session.js\"></script>"
         ),
     )
 }
@@ -28,15 +35,15 @@ fn row(person: &SignedIn, session: &SessionSummary) -> String {
     let id = session.id;
     let is_this = id == person.session_id();
     let what = if is_this {
-        "this one".to_owned()
+        "<strong>this one</strong>".to_owned()
     } else {
         format!(
             "<form method=\"post\" action=\"/end\">\
-             <button class=\"end\" name=\"id\" value=\"{id}\">End it</button></form>"
+             <button class=\"end quiet\" name=\"id\" value=\"{id}\">End it</button></form>"
         )
     };
     let (created, used) = (ago(session.created_at), ago(session.last_used));
-    format!("<tr><td>signed in {created}</td><td>last used {used}</td><td>{what}</td></tr>")
+    format!("<li><span>signed in {created}<small>last used {used}</small></span>{what}</li>")
 }
 
 fn ago(at: Timestamp) -> String {
@@ -49,9 +56,10 @@ fn ago(at: Timestamp) -> String {
 fn page(number: Number, body: &str) -> String {
     let Number(number) = number;
     format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Acme Bank</title>\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <body style=\"font: 1rem/1.5 system-ui; max-width: 42rem; margin: 3rem auto; padding: 0 1rem\">\
-         {body}<p><small>Answered by instance {number}.</small></p></body></html>"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>Acme Bank</title><link rel=\"stylesheet\" href=\"/style.css\">\
+         <link rel=\"icon\" href=\"data:,\"></head>\
+         <body><main>{body}<p><small>Answered by instance {number}.</small></p></main></body></html>"
     )
 }

@@ -137,6 +137,7 @@ fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>
         .route("/at-kycport/reject", post(reject))
         .route("/style.css", get(style))
         .route("/storage.js", get(async || script(page::SCRIPT)))
+        .route("/session.js", get(async || script(page::SESSION_SCRIPT)))
         .route("/vault.js", get(async || script(page::VAULT_SCRIPT)))
         .merge(kycport.router())
         .layer(kycport.session_layer())

@@ -4,6 +4,7 @@ use kycport::{Assurance, SignedIn};
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(crate) const SCRIPT: &str = include_str!("storage.js");
+pub(crate) const SESSION_SCRIPT: &str = include_str!("../session.js");
 pub(crate) const VAULT_SCRIPT: &str = include_str!("vault.js");
 
 pub(crate) fn signed_out() -> String {
@@ -12,6 +13,7 @@ pub(crate) fn signed_out() -> String {
         "<h1>Acme Bank</h1>\
          <p>Open an account without sending us a single document: KYCPort knows you already.</p>\
          <p><a class=\"button\" id=\"sign-in\" href=\"/auth/login\">Sign in with KYCPort</a></p>",
+        "",
     )
 }
 
@@ -40,16 +42,17 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
         row("Person", person.subject()),
     ]
     .concat();
-    page(
+    personal_page(
         "Acme Bank",
         &format!(
             "<h1>Welcome, {}</h1><dl>{rows}</dl>\
-             <p><a class=\"button\" id=\"vault\" href=\"/vault\">Open the vault</a> \
+             <p class=\"action\"><a class=\"button\" id=\"vault\" href=\"/vault\">Open the vault</a> \
              <small>needs t2</small></p>\
              <form method=\"post\" action=\"/auth/logout\">\
              <button class=\"quiet\" id=\"sign-out\">Sign out</button></form>",
             escape(name)
         ),
+        "",
     )
 }
 
@@ -60,20 +63,21 @@ fn row(label: &str, value: &str) -> String {
 
 pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool) -> String {
     // In another tab, as KYCPort would do it: the app is told by webhook alone.
-    let reject = "<form method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
+    let reject = "<form class=\"action\" method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
                   <button class=\"quiet\" id=\"reject\">Reject me at KYCPort</button> \
                   <small>the mock sends a webhook</small></form>";
-    page(
+    personal_page(
         "The vault",
         &format!(
             "<div id=\"locked\" hidden><h1>The vault is locked</h1>\
-             <p>KYCPort has said something new of you. <a href=\"/vault\">See what</a></p></div>\
+             <p>KYCPort has sent a new result about you.</p>\
+             <p><a class=\"button\" href=\"/vault\">See what is needed</a></p></div>\
              <div id=\"vault\" data-is=\"open\"><h1 id=\"open-vault\">The vault</h1>\
-             <p>It is open for <strong>{}</strong>, who is {}.</p>\
-             <form method=\"post\" action=\"/withdraw\">\
+             <p>It is open for <strong>{}</strong>, who is verified to tier {}.</p>\
+             <form class=\"action\" method=\"post\" action=\"/withdraw\">\
              <button id=\"withdraw\">Withdraw 100 €</button> \
              <small>asks KYCPort anew</small></form>{}</div>\
-             <p><a href=\"/\">Home</a></p><script src=\"/vault.js\"></script>",
+             <p><a href=\"/\">Home</a></p>",
             escape(name_of(person)),
             assurance
                 .kyc_tier
@@ -81,24 +85,35 @@ pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool)
                 .map_or_else(String::new, |tier| escape(tier.as_str())),
             if on_the_mock { reject } else { "" },
         ),
+        "<script src=\"/vault.js\"></script>",
     )
 }
 
 pub(crate) fn withdrawn(person: &SignedIn) -> String {
-    page(
-        "Withdrawn",
+    personal_page(
+        "100 € were paid",
         &format!(
-            "<h1 id=\"withdrawn\">100 € for {}</h1><p><a href=\"/vault\">Back to the vault</a></p>",
+            "<h1 id=\"withdrawn\">100 € were paid</h1>\
+             <p>The money was paid to <strong>{}</strong>. KYCPort confirmed the verification immediately \
+             before.</p>\
+             <p><a href=\"/vault\">Back to the vault</a></p>",
             escape(name_of(person))
         ),
+        "",
     )
+}
+
+/// Page that shows something of a person. Its script sees to it that it does not outlast the session.
+fn personal_page(title: &str, main: &str, scripts: &str) -> String {
+    let scripts = format!("<script src=\"/session.js\"></script>{scripts}");
+    page(title, main, &scripts)
 }
 
 fn name_of(person: &SignedIn) -> &str {
     person.name().or(person.email()).unwrap_or(person.subject())
 }
 
-fn page(title: &str, main: &str) -> String {
+fn page(title: &str, main: &str, scripts: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -110,7 +125,7 @@ fn page(title: &str, main: &str) -> String {
          <dt>localStorage</dt><dd id=\"local\">…</dd>\
          <dt>sessionStorage</dt><dd id=\"session\">…</dd></dl>\
          <p>Signed in, it holds one httpOnly cookie, which no script can read. The tokens are on the server.</p></aside>\
-         <script src=\"/storage.js\"></script></body></html>"
+         <script src=\"/storage.js\"></script>{scripts}</body></html>"
     )
 }
 

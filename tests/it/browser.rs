@@ -270,11 +270,11 @@ async fn a_person_sees_their_devices_and_ends_them() {
         click(page, "#sign-in").await;
         choose(page, "Ada Lovelace").await;
         wait_for(page, "#everywhere").await;
-        assert_eq!(count(page, "tr").await, devices);
+        assert_eq!(count(page, "li").await, devices);
     }
     click(page, ".end").await;
-    // The answer is the same page, with a row less.
-    wait_for(page, "tr:only-child").await;
+    // The answer is the same page, with one row less.
+    wait_for(page, "li:only-child").await;
     assert_eq!(count(page, ".end").await, 0);
     click(page, "#everywhere").await;
     wait_for(page, "#sign-in").await;
