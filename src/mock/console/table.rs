@@ -20,7 +20,7 @@ pub(super) fn deliveries(core: &Arc<Core>) -> String {
     }
     let mut table = opening(
         "Deliveries",
-        &["At", "Event", "To", "Attempt", "Answer", "Action"],
+        &["Event", "Answer", "Action", "At", "Attempt", "To"],
     );
     let latest: Vec<_> = all.iter().collect();
     for delivery in latest.into_iter().rev().take(ROWS) {
@@ -35,14 +35,14 @@ pub(super) fn deliveries(core: &Arc<Core>) -> String {
         ];
         let _ = writeln!(
             table,
-            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}</td>\
-             <td class=\"{class}\">{}</td><td>{}</td></tr>",
-            Text(&rfc3339(delivery.at())),
+            "<tr><td>{}</td><td class=\"{class}\">{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td><code>{}</code></td></tr>",
             Text(delivery.event_type()),
-            Text(delivery.url()),
-            delivery.attempt(),
             answer(delivery.outcome()),
             button("repeat", &fields, "Repeat"),
+            Text(&rfc3339(delivery.at())),
+            delivery.attempt(),
+            Text(delivery.url()),
         );
     }
     table + "</tbody></table></div></section>\n"
@@ -58,7 +58,8 @@ fn answer(outcome: DeliveryOutcome) -> String {
     }
 }
 
-/// Opens a section with a table. A narrow window scrolls the table sideways, by keyboard too.
+/// Opens a section with a table. A narrow window shows the first columns, and scrolls to the others
+/// sideways, by keyboard too.
 fn opening(title: &str, columns: &[&str]) -> String {
     let mut table = format!(
         "<section><h2>{title}</h2>\n<div class=\"scroll\" role=\"region\" aria-label=\"{title}\" \
@@ -72,7 +73,7 @@ fn opening(title: &str, columns: &[&str]) -> String {
 
 pub(super) fn requests(core: &Core) -> String {
     let all = core.log().all();
-    let mut table = opening("Requests", &["Request", "Answer", "Why"]);
+    let mut table = opening("Requests", &["Answer", "Request", "Why"]);
     for request in all.iter().rev().take(ROWS) {
         table += &row(request);
     }
@@ -91,10 +92,10 @@ fn row(request: &RecordedRequest) -> String {
     };
     let why = request.refusal().map(|why| format!("{}: {why}", why.error));
     format!(
-        "<tr><td><code>{} {}</code></td><td class=\"{class}\">{}</td><td>{}</td></tr>\n",
+        "<tr><td class=\"{class}\">{}</td><td><code>{} {}</code></td><td>{}</td></tr>\n",
+        status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
         Text(request.method()),
         Text(request.path()),
-        status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
         Text(&why.unwrap_or_default()),
     )
 }
