@@ -78,10 +78,10 @@ impl Stored for RefreshLease {
 /// Record of the latest revocation of all sessions of a person. Access tokens that were issued
 /// before it are rejected.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Revocation {
+pub(super) struct RevokedTokens {
     pub(super) revoked_at: Timestamp,
 }
 
-impl Stored for Revocation {
+impl Stored for RevokedTokens {
     const FAMILY: Family = Family::Revocation;
 }

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use super::{
     id::SessionId,
     key::SessionKey,
-    record::{Activity, Revocation, Session, Tokens},
+    record::{Activity, RevokedTokens, Session, Tokens},
     revoker::TokenRevoker,
 };
 use crate::{
@@ -432,7 +432,7 @@ impl KeptSessions {
         cause: Cause,
     ) -> Result<(), StoreError> {
         let owner = self.state.namespace().owner_of(subject);
-        let revocation = Revocation {
+        let revocation = RevokedTokens {
             revoked_at: self.clock.now(),
         };
         let tokens = if self.revoker.is_available() {
@@ -474,7 +474,7 @@ impl KeptSessions {
         };
         match self
             .state
-            .open::<Revocation>(&owner, RecordId::ONLY, revocation.as_ref())
+            .open::<RevokedTokens>(&owner, RecordId::ONLY, revocation.as_ref())
         {
             Found::Absent => {}
             Found::Record { value, .. } => {
