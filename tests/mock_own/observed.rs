@@ -7,7 +7,7 @@ use kycport::{
     KycStatus, KycTier, RelyingParty, Secret,
     mock::{MockIssuer, Switches},
     oidc::{AcrRequirement, CallbackParams, LoginRequest, Prompt},
-    webhook::{EventReader, Pointers, WebhookVerifier},
+    webhook::{EventFieldPaths, EventReader, WebhookVerifier},
 };
 
 use crate::{
@@ -99,7 +99,7 @@ async fn an_event_may_name_the_person_by_another_member() {
         post.hooks.settled().await;
         let got = post.receiver.take().pop().unwrap();
         let verified = verifier.verify(&got.headers, got.body.into()).unwrap();
-        let mut pointers = Pointers::default();
+        let mut pointers = EventFieldPaths::default();
         pointers.person_id = vec![pointer.to_owned()];
         let reader = EventReader::new(pointers).unwrap();
         let event = reader.read(&verified).unwrap();
