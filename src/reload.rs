@@ -9,8 +9,8 @@ use crate::{
     oidc::OidcClient,
     secret::Secret,
     secrets::{
-        LiveSecrets, Offer, SecretFlaw, SecretKind, SecretProvider, Secrets, SecretsUnavailable,
-        Slot, Trial, WebhookOffer,
+        Candidacy, CandidateCheck, InvalidSecret, LiveSecrets, RotatingSecret, SecretKind,
+        SecretProvider, Secrets, SecretsUnavailable, WebhookCandidacy,
     },
 };
 
@@ -94,12 +94,12 @@ pub enum RotationError {
     #[error(transparent)]
     Provider(#[from] SecretsUnavailable),
     /// What the provider gave cannot be a secret.
-    #[error("{kind}: {flaw}")]
-    Flaw {
+    #[error("{kind} {problem}")]
+    InvalidSecret {
         /// Which secret.
         kind: SecretKind,
         /// What is wrong with it.
-        flaw: SecretFlaw,
+        problem: InvalidSecret,
     },
 }
 
@@ -112,18 +112,18 @@ pub(crate) async fn reload(
 ) -> Result<RotationReport, RotationError> {
     // The provider is asked within the turn: what was read first is never taken up last.
     let _turn = live.turn().await;
-    let secrets = ask(provider)
+    let secrets = fetch_secrets(provider)
         .await
         .inspect_err(observe::secrets_not_reloaded)?;
-    let webhook_secret = take_up_webhook(live, &secrets, clock);
+    let webhook_secret = rotate_webhook_secret(live, &secrets, clock);
     let (client_secret, tenant_api_key) = tokio::join!(
-        take_up(
+        rotate(
             &live.client,
             secrets.client_secret.as_ref(),
             clock,
             |secret| oidc.try_secret(secret)
         ),
-        take_up(
+        rotate(
             &live.tenant_key,
             secrets.tenant_api_key.as_ref(),
             clock,
@@ -137,62 +137,66 @@ pub(crate) async fn reload(
     })
 }
 
-async fn ask(provider: &dyn SecretProvider) -> Result<Secrets, RotationError> {
+async fn fetch_secrets(provider: &dyn SecretProvider) -> Result<Secrets, RotationError> {
     let secrets = tokio::time::timeout(PROVIDER_DEADLINE, provider.secrets()).await;
     let secrets = secrets.map_err(|_| SecretsUnavailable::Late)??;
-    match secrets.flaw() {
-        Some((kind, flaw)) => Err(RotationError::Flaw { kind, flaw }),
+    match secrets.first_invalid() {
+        Some((kind, problem)) => Err(RotationError::InvalidSecret { kind, problem }),
         None => Ok(secrets),
     }
 }
 
-async fn take_up<'a, F>(
-    slot: &Slot,
+async fn rotate<'a, F>(
+    rotating: &RotatingSecret,
     secret: Option<&'a Secret>,
     clock: &dyn Clock,
-    attempt: impl Fn(&'a Secret) -> F,
+    check_secret: impl Fn(&'a Secret) -> F,
 ) -> RotationOutcome
 where
-    F: Future<Output = Trial>,
+    F: Future<Output = CandidateCheck>,
 {
     let Some(secret) = secret else {
         return RotationOutcome::NotProvided;
     };
-    let trial = match slot.offer(secret, clock.monotonic()) {
-        Offer::Unchanged => return RotationOutcome::Unchanged,
-        Offer::Candidate => attempt(secret).await,
+    let check = match rotating.offer(secret, clock.monotonic()) {
+        Candidacy::Unchanged => return RotationOutcome::Unchanged,
+        Candidacy::Candidate => check_secret(secret).await,
         // That was said when it was refused.
-        Offer::Rests => return RotationOutcome::Pending(PendingReason::Rejected),
+        Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
-    let why = match trial {
-        Trial::Accepted => {
-            slot.accepted(secret);
+    let why = match check {
+        CandidateCheck::Accepted => {
+            rotating.mark_accepted(secret);
             return RotationOutcome::Activated;
         }
-        Trial::Rejected => {
-            slot.refused(secret, clock.monotonic());
+        CandidateCheck::Rejected => {
+            rotating.mark_rejected(secret, clock.monotonic());
             PendingReason::Rejected
         }
-        Trial::Unreachable => PendingReason::Unreachable,
-        Trial::Unclear => PendingReason::Unclear,
+        CandidateCheck::Unreachable => PendingReason::Unreachable,
+        CandidateCheck::Unclear => PendingReason::Unclear,
     };
-    observe::secret_waits(slot.kind().variable(), why.reason());
+    observe::secret_waits(rotating.kind().variable(), why.reason());
     RotationOutcome::Pending(why)
 }
 
-fn take_up_webhook(live: &LiveSecrets, secrets: &Secrets, clock: &dyn Clock) -> RotationOutcome {
+fn rotate_webhook_secret(
+    live: &LiveSecrets,
+    secrets: &Secrets,
+    clock: &dyn Clock,
+) -> RotationOutcome {
     let Some(newest) = &secrets.webhook_secret else {
         return RotationOutcome::NotProvided;
     };
     let previous = secrets.previous_webhook_secret.as_ref();
     let why = match live.webhook.offer(newest, previous, clock.now()) {
-        WebhookOffer::Unchanged => return RotationOutcome::Unchanged,
-        WebhookOffer::Added => {
+        WebhookCandidacy::Unchanged => return RotationOutcome::Unchanged,
+        WebhookCandidacy::Added => {
             observe::webhook_secret_added(SecretKind::WebhookSecret.variable());
             PendingReason::NoDelivery
         }
-        WebhookOffer::AwaitsProof => PendingReason::NoDelivery,
-        WebhookOffer::Forgotten => {
+        WebhookCandidacy::AwaitingDelivery => PendingReason::NoDelivery,
+        WebhookCandidacy::Removed => {
             let why = PendingReason::Forgotten;
             observe::secret_waits(SecretKind::WebhookSecret.variable(), why.reason());
             why

@@ -177,7 +177,7 @@ impl RelyingParty {
     /// still named. Deliveries that KYCPort signed with them are refused from here, be the newest
     /// one proven or not.
     pub fn remove_previous_webhook_secrets(&self) -> usize {
-        self.secrets.webhook.forget_old()
+        self.secrets.webhook.remove_previous()
     }
 
     /// Begins a verifier that believes the webhook secrets as they are at each delivery: for

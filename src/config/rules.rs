@@ -9,7 +9,7 @@ use crate::{
     http::{Origin, Trust, is_transport_secure},
     oidc::RESERVED_PARAMETERS,
     secret::Secret,
-    secrets::SecretFlaw,
+    secrets::InvalidSecret,
 };
 
 /// The host without `www`, on which KYCPort's OAuth routes break (K3).
@@ -144,8 +144,8 @@ pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigEr
 /// A secret. What is wrong with it is told, never what it is.
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
-    match SecretFlaw::of_text(text) {
-        Some(flaw @ (SecretFlaw::Quoted | SecretFlaw::Assignment)) => {
+    match InvalidSecret::in_text(text) {
+        Some(flaw @ (InvalidSecret::Quoted | InvalidSecret::Assignment)) => {
             Err(setting.refuse(flaw.to_string(), "Give the value alone"))
         }
         Some(_) => Err(setting.refuse("a control character", "Copy it from KYCPort's console")),
@@ -246,11 +246,11 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
 /// Text that is there, without white space around it: a blank or a trailing newline is a mistake in
 /// a secret's file that costs an afternoon to find.
 pub(super) fn clean(setting: Setting, text: &str) -> Result<(), ConfigError> {
-    match SecretFlaw::of_text(text) {
-        Some(flaw @ SecretFlaw::Blank) => {
+    match InvalidSecret::in_text(text) {
+        Some(flaw @ InvalidSecret::Blank) => {
             Err(setting.refuse(flaw.to_string(), "Set it, or do not define it at all"))
         }
-        Some(flaw @ SecretFlaw::WhiteSpace) => Err(setting.refuse(
+        Some(flaw @ InvalidSecret::WhiteSpace) => Err(setting.refuse(
             flaw.to_string(),
             "Remove it; a file that ends in a newline is a frequent cause",
         )),

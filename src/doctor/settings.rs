@@ -40,7 +40,7 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
 pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     let kind = if secrets.client.current().is_some() {
         "with a secret"
-    } else if secrets.client.other_than(&[]).is_some() {
+    } else if secrets.client.next_untried(&[]).is_some() {
         "with a secret that is not proven yet"
     } else {
         "without a secret, as a public client"
@@ -54,14 +54,14 @@ pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
 }
 
 pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Check {
-    let (_, secrets) = secrets.webhook.believed();
+    let (_, secrets) = secrets.webhook.active();
     let now = config.clock.now();
     let mut verifier = WebhookVerifier::builder();
     let mut names = Vec::new();
-    for believed in secrets {
-        if believed.until.is_none_or(|until| now < until) {
-            verifier = verifier.secret(&believed.name, believed.secret);
-            names.push(believed.name);
+    for active in secrets {
+        if active.until.is_none_or(|until| now < until) {
+            verifier = verifier.secret(&active.name, active.secret);
+            names.push(active.name);
         }
     }
     if names.is_empty() {

@@ -29,7 +29,7 @@ use crate::{
     http::{HttpClient, TransportError},
     observe::{self, Call},
     secret::Secret,
-    secrets::{Slot, Trial},
+    secrets::{CandidateCheck, RotatingSecret},
     wire::token::TokenResponse,
 };
 
@@ -57,7 +57,7 @@ struct Inner {
 impl OidcClient {
     pub(crate) fn new(
         settings: Settings,
-        client_secret: Arc<Slot>,
+        client_secret: Arc<RotatingSecret>,
         http: HttpClient,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -329,10 +329,10 @@ impl OidcClient {
     }
 
     /// Whether KYCPort accepts this client secret.
-    pub(crate) async fn try_secret(&self, secret: &Secret) -> Trial {
+    pub(crate) async fn try_secret(&self, secret: &Secret) -> CandidateCheck {
         match self.0.provider.metadata().await {
             Ok(provider) => self.0.token_endpoint.try_secret(&provider, secret).await,
-            Err(_) => Trial::Unreachable,
+            Err(_) => CandidateCheck::Unreachable,
         }
     }
 

@@ -111,7 +111,7 @@ impl ExchangeError {
     }
 }
 
-/// What a trial's answer says of the secret: there is no such code, for a client that is believed.
+/// What a check's answer says of the secret: there is no such code, for a client that is believed.
 pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
     match answer {
         // The secret may be good, and the tenant not active.

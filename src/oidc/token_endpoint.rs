@@ -13,13 +13,13 @@ use crate::{
     http::HttpClient,
     observe::{self, Call},
     secret::Secret,
-    secrets::{Slot, Trial, trial},
+    secrets::{CandidateCheck, RotatingSecret, check_candidate},
     wire::token::TokenResponse,
 };
 
 pub(super) struct TokenEndpoint {
     pub(super) settings: Arc<Settings>,
-    pub(super) client_secret: Arc<Slot>,
+    pub(super) client_secret: Arc<RotatingSecret>,
     pub(super) http: HttpClient,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -48,11 +48,11 @@ impl TokenEndpoint {
         // What was sent is not spent while the client is not believed (K97).
         let mut tried = Vec::from_iter(first);
         while answer.as_ref().is_err_and(ExchangeError::is_of_the_client)
-            && let Some(secret) = secrets.other_than(&tried)
+            && let Some(secret) = secrets.next_untried(&tried)
         {
             answer = self.exchange_with(Some(&secret), provider, &grant).await;
             if answer.is_ok() {
-                secrets.accepted(&secret);
+                secrets.mark_accepted(&secret);
             }
             tried.push(secret);
         }
@@ -60,7 +60,11 @@ impl TokenEndpoint {
     }
 
     /// Whether KYCPort accepts this client secret: asks for tokens for a code that nobody has.
-    pub(super) async fn try_secret(&self, provider: &VerifiedProvider, secret: &Secret) -> Trial {
+    pub(super) async fn try_secret(
+        &self,
+        provider: &VerifiedProvider,
+        secret: &Secret,
+    ) -> CandidateCheck {
         let [code, code_verifier] = [(); 2].map(|()| login::random_text(&mut rand::rng()));
         let grant = Grant::Code {
             code: &code,
@@ -70,7 +74,7 @@ impl TokenEndpoint {
             let answer = self.exchange_with(Some(&secret), provider, &grant).await;
             exchange::said(&answer)
         };
-        trial(secret, ask).await
+        check_candidate(secret, ask).await
     }
 
     async fn exchange_with(

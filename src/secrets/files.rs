@@ -9,24 +9,25 @@ use async_trait::async_trait;
 use tokio::{fs::File, io::AsyncReadExt as _};
 
 use super::{
-    flaw::SecretFlaw,
+    invalid::InvalidSecret,
     kind::SecretKind,
     provider::{SecretProvider, Secrets, SecretsUnavailable},
 };
 use crate::secret::Secret;
 
-/// A larger file is no secret, in bytes.
-const MOST_BYTES: u64 = 64 * 1024;
+/// Maximum size of a secret file, in bytes.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Reads each secret from a file of its own, anew at each reload. The rules are those of the
-/// environment, but that a file may end in one newline.
+/// Provider that reads each secret from its own file.
+/// The files are read again at each reload. Their contents follow the rules of the environment
+/// variables, except that a file may end in one newline.
 ///
 /// ```
 /// use kycport::secrets::SecretFiles;
 ///
-/// // Whatever is there of KYCPORT_CLIENT_SECRET, KYCPORT_TENANT_API_KEY, …
+/// // Reads KYCPORT_CLIENT_SECRET, KYCPORT_TENANT_API_KEY and so on, if they exist.
 /// let mounted = SecretFiles::in_directory("/run/secrets");
-/// // Or a path for each.
+/// // Or set one path per secret.
 /// let named = SecretFiles::new()
 ///     .client_secret("/run/secrets/kycport_client")
 ///     .webhook_secret("/run/secrets/kycport_webhook");
@@ -39,14 +40,16 @@ pub struct SecretFiles {
 }
 
 impl SecretFiles {
-    /// No file yet.
+    /// Creates a provider without files.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The files in this directory that are called like the variables: `KYCPORT_CLIENT_SECRET`,
-    /// `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and `KYCPORT_WEBHOOK_SECRET_PREVIOUS`.
-    /// One that is not there is left out. What Kubernetes replaces as one is read as one.
+    /// Reads the files in `directory` that are named like the environment variables:
+    /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
+    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`.
+    /// A file that does not exist is skipped. If Kubernetes replaces the mounted files during a
+    /// reload, the reload reads either the old files or the new files, never a mix.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: Some(directory.into()),
@@ -54,22 +57,22 @@ impl SecretFiles {
         }
     }
 
-    /// The client secret's file, which must be there.
+    /// Sets the path of the client secret. A reload fails if this file does not exist.
     pub fn client_secret(self, path: impl Into<PathBuf>) -> Self {
         self.file(SecretKind::ClientSecret, path)
     }
 
-    /// The tenant key's file, which must be there.
+    /// Sets the path of the tenant key. A reload fails if this file does not exist.
     pub fn tenant_api_key(self, path: impl Into<PathBuf>) -> Self {
         self.file(SecretKind::TenantApiKey, path)
     }
 
-    /// The webhook secret's file, which must be there.
+    /// Sets the path of the webhook secret. A reload fails if this file does not exist.
     pub fn webhook_secret(self, path: impl Into<PathBuf>) -> Self {
         self.file(SecretKind::WebhookSecret, path)
     }
 
-    /// The previous webhook secret's file, which must be there.
+    /// Sets the path of the previous webhook secret. A reload fails if this file does not exist.
     pub fn previous_webhook_secret(self, path: impl Into<PathBuf>) -> Self {
         self.file(SecretKind::PreviousWebhookSecret, path)
     }
@@ -85,7 +88,7 @@ impl SecretProvider for SecretFiles {
     async fn secrets(&self) -> Result<Secrets, SecretsUnavailable> {
         let mut secrets = Secrets::new();
         if let Some(directory) = &self.directory {
-            let now = as_of_now(directory).await?;
+            let current = resolve_directory(directory).await?;
             for kind in [
                 SecretKind::ClientSecret,
                 SecretKind::TenantApiKey,
@@ -93,7 +96,7 @@ impl SecretProvider for SecretFiles {
                 SecretKind::PreviousWebhookSecret,
             ] {
                 let shown = directory.join(kind.variable());
-                match read(kind, &now.join(kind.variable()), &shown).await {
+                match read(kind, &current.join(kind.variable()), &shown).await {
                     Ok(secret) => secrets = secrets.with(kind, secret),
                     Err(SecretsUnavailable::File {
                         kind: io::ErrorKind::NotFound,
@@ -110,9 +113,10 @@ impl SecretProvider for SecretFiles {
     }
 }
 
-/// Kubernetes moves one link, `..data`, from the old files to the new: whoever follows it once
-/// never reads some of each.
-async fn as_of_now(directory: &Path) -> Result<PathBuf, SecretsUnavailable> {
+/// Resolves the directory that holds the current files.
+/// Kubernetes updates mounted secrets by replacing one symbolic link, `..data`. Resolving this link
+/// once per reload avoids a mix of old and new files.
+async fn resolve_directory(directory: &Path) -> Result<PathBuf, SecretsUnavailable> {
     if let Ok(data) = tokio::fs::canonicalize(directory.join("..data")).await {
         return Ok(data);
     }
@@ -120,33 +124,34 @@ async fn as_of_now(directory: &Path) -> Result<PathBuf, SecretsUnavailable> {
     found.map_err(|error| unreadable(directory, &error))
 }
 
-/// `shown` is what an error calls the file.
+/// Reads a secret from `path`. Errors name the file as `shown`.
 async fn read(kind: SecretKind, path: &Path, shown: &Path) -> Result<Secret, SecretsUnavailable> {
     let file = File::open(path).await;
     let file = file.map_err(|error| unreadable(shown, &error))?;
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
-    let most = MOST_BYTES.saturating_add(1);
-    let taken = file.take(most).read_to_end(&mut bytes).await;
-    let taken = taken.map_err(|error| unreadable(shown, &error))?;
-    let refuse = |flaw| {
+    let limit = MAX_FILE_BYTES.saturating_add(1);
+    let read = file.take(limit).read_to_end(&mut bytes).await;
+    let read = read.map_err(|error| unreadable(shown, &error))?;
+    let invalid = |problem| {
         let path = shown.to_owned();
-        Err(SecretsUnavailable::Flaw { path, flaw })
+        Err(SecretsUnavailable::InvalidSecret { path, problem })
     };
-    if u64::try_from(taken).is_ok_and(|taken| taken > MOST_BYTES) {
-        return refuse(SecretFlaw::TooLarge);
+    if u64::try_from(read).is_ok_and(|read| read > MAX_FILE_BYTES) {
+        return invalid(InvalidSecret::TooLarge);
     }
     let Ok(text) = std::str::from_utf8(&bytes) else {
-        return refuse(SecretFlaw::NotText);
+        return invalid(InvalidSecret::NotText);
     };
-    let text = without_newline(text);
-    match SecretFlaw::of(kind, text) {
-        Some(flaw) => refuse(flaw),
+    let text = strip_newline(text);
+    match InvalidSecret::in_secret(kind, text) {
+        Some(problem) => invalid(problem),
         None => Ok(Secret::new(text)),
     }
 }
 
-/// Editors and `echo` end a file in one newline; more of them, or a blank, is somebody's mistake.
-fn without_newline(text: &str) -> &str {
+/// Removes the one newline with which editors and `echo` end a file. More newlines, or a trailing
+/// space, are reported as an error.
+fn strip_newline(text: &str) -> &str {
     let line = text.strip_suffix('\n');
     line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }

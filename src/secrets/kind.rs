@@ -1,23 +1,25 @@
-//! Which secret.
+//! Identifies a secret.
 
 use std::fmt;
 
-/// Which secret: what logs and errors call it.
+/// Kind of a secret, as named in logs and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecretKind {
-    /// With which the client authenticates at the token endpoint (K20).
+    /// Secret with which the client authenticates at the token endpoint (K20).
     ClientSecret,
-    /// With which the tenant calls the API (K40).
+    /// Key with which the tenant calls the API (K40).
     TenantApiKey,
-    /// With which KYCPort signs its deliveries (K60).
+    /// Secret with which KYCPort signs webhook deliveries (K60).
     WebhookSecret,
-    /// With which KYCPort signed until lately.
+    /// Secret with which KYCPort signed webhook deliveries before the last rotation.
     PreviousWebhookSecret,
 }
 
 impl SecretKind {
-    /// Its name in the environment, which is that of its file in a directory too.
+    /// Returns the name of the environment variable.
+    /// [`SecretFiles::in_directory`](super::SecretFiles::in_directory) reads a file of the same
+    /// name.
     pub fn variable(self) -> &'static str {
         match self {
             Self::ClientSecret => "KYCPORT_CLIENT_SECRET",

@@ -1,19 +1,19 @@
-//! All secrets that are in use: the one place from which they are read.
+//! The secrets in use. All other modules read the secrets here.
 
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{kind::SecretKind, slot::Slot, webhook::WebhookSecrets};
+use super::{kind::SecretKind, rotating::RotatingSecret, webhook::WebhookSecrets};
 use crate::secret::Secret;
 
-/// The secrets of one relying party. Clones are the same.
+/// Secrets of one relying party. Clones share state.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveSecrets {
-    pub(crate) client: Arc<Slot>,
-    pub(crate) tenant_key: Arc<Slot>,
+    pub(crate) client: Arc<RotatingSecret>,
+    pub(crate) tenant_key: Arc<RotatingSecret>,
     pub(crate) webhook: Arc<WebhookSecrets>,
-    /// Reloads take turns. No request waits for one.
+    /// Serializes reloads. Requests never wait for this lock.
     turns: Arc<Mutex<()>>,
 }
 
@@ -25,14 +25,14 @@ impl LiveSecrets {
         previous_webhook: Option<Secret>,
     ) -> Self {
         Self {
-            client: Arc::new(Slot::new(SecretKind::ClientSecret, client)),
-            tenant_key: Arc::new(Slot::new(SecretKind::TenantApiKey, tenant_key)),
+            client: Arc::new(RotatingSecret::new(SecretKind::ClientSecret, client)),
+            tenant_key: Arc::new(RotatingSecret::new(SecretKind::TenantApiKey, tenant_key)),
             webhook: Arc::new(WebhookSecrets::new(webhook, previous_webhook)),
             turns: Arc::default(),
         }
     }
 
-    /// The turn of one reload.
+    /// Waits until no other reload runs. The guard keeps further reloads waiting.
     pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turns.lock().await
     }

@@ -1,29 +1,30 @@
-//! Secrets that change while the app runs: where new ones come from, and which is in use.
+//! Rotation of secrets without a restart.
 //!
-//! A [`SecretProvider`] says what they are, [`ConfigBuilder::secrets`] takes it, and
-//! [`RelyingParty::reload_secrets`] asks it: on a signal, on a timer, when a file changes. What is
-//! new is tried before it replaces what works. See [the manual](crate::guide::secrets).
+//! A [`SecretProvider`] returns the current secrets. Pass it to [`ConfigBuilder::secrets`], and
+//! call [`RelyingParty::reload_secrets`] on a signal, on a timer or when a file changes. A new
+//! client secret or tenant key is activated only after KYCPort accepts it. See [the
+//! manual](crate::guide::secrets).
 //!
 //! [`ConfigBuilder::secrets`]: crate::ConfigBuilder::secrets
 //! [`RelyingParty::reload_secrets`]: crate::RelyingParty::reload_secrets
 
+mod candidate_check;
 mod files;
-mod flaw;
+mod invalid;
 mod kind;
 mod live;
 mod provider;
-mod slot;
-mod trial;
+mod rotating;
 mod webhook;
 
+pub(crate) use candidate_check::{CandidateCheck, CredentialVerdict, check_candidate};
 pub use files::SecretFiles;
-pub use flaw::SecretFlaw;
+pub use invalid::InvalidSecret;
 pub use kind::SecretKind;
 pub(crate) use live::LiveSecrets;
 pub(crate) use provider::SharedProvider;
 pub use provider::{SecretProvider, Secrets, SecretsUnavailable};
-pub(crate) use slot::{Offer, Slot};
-pub(crate) use trial::{Said, Trial, trial};
+pub(crate) use rotating::{Candidacy, RotatingSecret};
 pub(crate) use webhook::{
-    Believed, MAX_WEBHOOK_SECRETS, MIN_WEBHOOK_SECRET_BYTES, WebhookOffer, WebhookSecrets,
+    ActiveSecret, MAX_WEBHOOK_SECRETS, MIN_WEBHOOK_SECRET_BYTES, WebhookCandidacy, WebhookSecrets,
 };

@@ -1,4 +1,4 @@
-//! Where secrets come from.
+//! Sources of secrets.
 
 use std::{
     fmt::{self, Debug},
@@ -10,19 +10,19 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{flaw::SecretFlaw, kind::SecretKind};
+use super::{invalid::InvalidSecret, kind::SecretKind};
 use crate::secret::Secret;
 
-/// Says what the secrets are now: asked once for each reload, and by nobody else.
+/// Source of the current secrets. Each reload calls it once.
 ///
-/// [`SecretFiles`](super::SecretFiles) reads what is mounted. Any async closure is one too, for a
-/// secret store of your own:
+/// [`SecretFiles`](super::SecretFiles) reads mounted files. For your own secret store, pass an
+/// async closure:
 ///
 /// ```
 /// use kycport::{Config, secrets::Secrets};
 ///
 /// let vault = async || -> Result<Secrets, std::io::Error> {
-///     // Ask your store here, and log what goes wrong: the error itself goes no further.
+/// // Read your secret store here, and log its errors: kycport discards them.
 ///     Ok(Secrets::new().client_secret("from your store"))
 /// };
 /// let config = Config::builder("my-client", "https://app.example.com/auth/callback")
@@ -32,65 +32,66 @@ use crate::secret::Secret;
 /// ```
 #[async_trait]
 pub trait SecretProvider: Send + Sync + 'static {
-    /// The secrets as they are now, within 30 s. What is left out stays as it is.
+    /// Returns the current secrets. Deadline: 30 s. A secret that is not returned keeps its value.
     async fn secrets(&self) -> Result<Secrets, SecretsUnavailable>;
 }
 
 #[async_trait]
-impl<F, Told, E> SecretProvider for F
+impl<F, Fut, E> SecretProvider for F
 where
-    F: Fn() -> Told + Send + Sync + 'static,
-    Told: Future<Output = Result<Secrets, E>> + Send,
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Secrets, E>> + Send,
 {
     async fn secrets(&self) -> Result<Secrets, SecretsUnavailable> {
-        // The error may hold anything: it is the app's to log.
+        // The app's error may contain secrets, so it is discarded. The app logs it.
         self().await.map_err(|_| SecretsUnavailable::Failed)
     }
 }
 
-/// The secrets that a provider knows. One that is left out stays as it is: there is no way to lose
-/// a secret by a file that is missing.
+/// Secrets that a provider returns. A secret that is absent keeps its value, so a missing file
+/// never removes a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Secrets {
-    /// `KYCPORT_CLIENT_SECRET`.
+    /// Value of `KYCPORT_CLIENT_SECRET`.
     pub client_secret: Option<Secret>,
-    /// `KYCPORT_TENANT_API_KEY`.
+    /// Value of `KYCPORT_TENANT_API_KEY`.
     pub tenant_api_key: Option<Secret>,
-    /// `KYCPORT_WEBHOOK_SECRET`.
+    /// Value of `KYCPORT_WEBHOOK_SECRET`.
     pub webhook_secret: Option<Secret>,
-    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: believed without end while it is named. Left out, it stays
-    /// until a restart or
-    /// [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets); once another
-    /// secret is named, it goes as what is replaced does.
+    /// Value of `KYCPORT_WEBHOOK_SECRET_PREVIOUS`. Accepted without a time limit while the provider
+    /// returns it.
+    /// If the provider stops returning it, it stays accepted until a restart or a call of
+    /// [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets).
+    /// If the provider returns another value, the old value expires like a replaced webhook secret.
     pub previous_webhook_secret: Option<Secret>,
 }
 
 impl Secrets {
-    /// None.
+    /// Creates an empty set of secrets.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this client secret.
+    /// Sets the client secret.
     #[must_use]
     pub fn client_secret(self, secret: impl Into<String>) -> Self {
         self.with(SecretKind::ClientSecret, Secret::new(secret))
     }
 
-    /// With this tenant key.
+    /// Sets the tenant key.
     #[must_use]
     pub fn tenant_api_key(self, key: impl Into<String>) -> Self {
         self.with(SecretKind::TenantApiKey, Secret::new(key))
     }
 
-    /// With this webhook secret.
+    /// Sets the webhook secret.
     #[must_use]
     pub fn webhook_secret(self, secret: impl Into<String>) -> Self {
         self.with(SecretKind::WebhookSecret, Secret::new(secret))
     }
 
-    /// With this webhook secret besides.
+    /// Sets the previous webhook secret.
     #[must_use]
     pub fn previous_webhook_secret(self, secret: impl Into<String>) -> Self {
         self.with(SecretKind::PreviousWebhookSecret, Secret::new(secret))
@@ -107,8 +108,8 @@ impl Secrets {
         self
     }
 
-    /// The first that cannot be one.
-    pub(crate) fn flaw(&self) -> Option<(SecretKind, SecretFlaw)> {
+    /// Returns the first secret that is invalid.
+    pub(crate) fn first_invalid(&self) -> Option<(SecretKind, InvalidSecret)> {
         [
             (SecretKind::ClientSecret, &self.client_secret),
             (SecretKind::TenantApiKey, &self.tenant_api_key),
@@ -120,41 +121,41 @@ impl Secrets {
         ]
         .into_iter()
         .find_map(|(kind, secret)| {
-            let flaw = SecretFlaw::of(kind, secret.as_ref()?.expose())?;
-            Some((kind, flaw))
+            let problem = InvalidSecret::in_secret(kind, secret.as_ref()?.expose())?;
+            Some((kind, problem))
         })
     }
 }
 
-/// The provider could not say what the secrets are.
+/// Error of a provider that could not return the secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretsUnavailable {
-    /// It failed. Why, the provider itself has to log.
-    #[error("the provider of secrets failed")]
+    /// The provider failed. It must log the reason itself: kycport discards the error.
+    #[error("the secret provider failed; see the log of the app for the reason")]
     Failed,
-    /// It did not answer in 30 s.
-    #[error("the provider of secrets did not answer in time")]
+    /// The provider did not return within 30 s.
+    #[error("the secret provider did not answer within 30 s")]
     Late,
-    /// A file cannot be read.
-    #[error("{} cannot be read ({kind})", path.display())]
+    /// A file could not be read.
+    #[error("cannot read {} ({kind})", path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error kind that the operating system reported.
         kind: io::ErrorKind,
     },
-    /// What is in a file is no secret.
-    #[error("{}: {flaw}", path.display())]
-    Flaw {
-        /// Which file.
+    /// A file does not contain a valid secret.
+    #[error("the secret in {} {problem}", path.display())]
+    InvalidSecret {
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
-        flaw: SecretFlaw,
+        /// Reason why the contents are invalid.
+        problem: InvalidSecret,
     },
 }
 
-/// A provider that a configuration holds. Debug shows nothing of it.
+/// Provider that a configuration holds. Its debug output shows no details.
 #[derive(Clone)]
 pub(crate) struct SharedProvider(pub(crate) Arc<dyn SecretProvider>);
 

@@ -1,4 +1,4 @@
-//! The secrets by which deliveries are believed: the newest, and those it replaces.
+//! Webhook secrets that are accepted: the newest secret and those it replaces.
 
 use std::{
     fmt::{self, Debug},
@@ -9,80 +9,81 @@ use std::{
 use super::kind::SecretKind;
 use crate::{clock::Timestamp, observe, secret::Secret};
 
-/// The most that are believed at once. Of more, what works goes last.
+/// Maximum webhook secrets that are accepted at the same time. A proven secret is evicted last.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
-/// The shortest that is taken, in bytes: 128 bits.
+/// Minimum length of a webhook secret, in bytes: 128 bits.
 pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
-/// So long after the newest was proven, what it replaced is believed: so long KYCPort may send what
-/// it signed before (K83).
-const LEFT_BEHIND: Duration = Duration::from_secs(96 * 3600);
-/// So many that were forgotten are known not to be taken again.
-const MOST_FORGOTTEN: usize = 64;
+/// Time for which a replaced secret is accepted after the newest secret is proven. KYCPort may
+/// redeliver events with the old signature for this long (K83).
+const RETIREMENT_PERIOD: Duration = Duration::from_secs(96 * 3600);
+/// Maximum removed secrets that are remembered, so that a reload does not add them again.
+const MAX_REMOVED: usize = 64;
 
 pub(crate) struct WebhookSecrets {
-    held: RwLock<Held>,
+    state: RwLock<State>,
 }
 
-struct Held {
-    /// Changes with every change, for whoever derives keys.
+struct State {
+    /// Increases with every change. Users that derive keys compare it.
     generation: u64,
-    /// The newest first.
+    /// Newest first.
     secrets: Vec<Entry>,
-    /// Nothing that the newest signed has come since it replaced another.
-    awaits_proof: bool,
-    forgotten: Vec<Secret>,
+    /// No delivery was signed with the newest secret since it replaced another.
+    awaits_delivery: bool,
+    removed: Vec<Secret>,
 }
 
 struct Entry {
     secret: Secret,
-    standing: Standing,
-    /// It was there from the start, or a delivery was signed with it.
-    works: bool,
+    lifecycle: Lifecycle,
+    /// The secret was configured at start, or a delivery was signed with it.
+    is_proven: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Standing {
-    /// The configuration or the provider names it.
-    Named,
-    /// It was replaced, and is believed until this or, before the newest is proven, without end.
-    Leaving(Option<Timestamp>),
+enum Lifecycle {
+    /// The configuration or the provider names the secret.
+    Configured,
+    /// The secret was replaced. It is accepted until this time, or without limit before the newest
+    /// secret is proven.
+    Retiring(Option<Timestamp>),
 }
 
-/// One that is believed.
-pub(crate) struct Believed {
-    /// What logs say of it.
+/// Webhook secret that is accepted.
+pub(crate) struct ActiveSecret {
+    /// Name of the secret in logs.
     pub(crate) name: String,
     pub(crate) secret: Secret,
-    /// From then on no more.
+    /// Time from which the secret is no longer accepted.
     pub(crate) until: Option<Timestamp>,
 }
 
-/// What became of a secret that was offered.
+/// Result of offering a webhook secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WebhookOffer {
-    /// It is the newest already, and awaits nothing.
+pub(crate) enum WebhookCandidacy {
+    /// The secret is the newest already, and is proven.
     Unchanged,
-    /// It is believed from now on, beside the old ones.
+    /// The secret is accepted from now on, in parallel with the old secrets.
     Added,
-    /// It is believed already, and no delivery was signed with it yet.
-    AwaitsProof,
-    /// It was forgotten on purpose, and is not taken.
-    Forgotten,
+    /// The secret is accepted already, but no delivery was signed with it yet.
+    AwaitingDelivery,
+    /// The secret was removed on purpose, and is not accepted.
+    Removed,
 }
 
 impl WebhookSecrets {
     pub(crate) fn new(current: Option<Secret>, previous: Option<Secret>) -> Self {
         let secrets = current.into_iter().chain(previous).map(|secret| Entry {
             secret,
-            standing: Standing::Named,
-            works: true,
+            lifecycle: Lifecycle::Configured,
+            is_proven: true,
         });
         Self {
-            held: RwLock::new(Held {
+            state: RwLock::new(State {
                 generation: 0,
                 secrets: secrets.collect(),
-                awaits_proof: false,
-                forgotten: Vec::new(),
+                awaits_delivery: false,
+                removed: Vec::new(),
             }),
         }
     }
@@ -91,167 +92,174 @@ impl WebhookSecrets {
         self.read().generation
     }
 
-    /// All that may be believed, the newest first, and of which generation that is.
-    pub(crate) fn believed(&self) -> (u64, Vec<Believed>) {
-        let held = self.read();
-        let all = held.secrets.iter().enumerate().map(|(at, entry)| Believed {
-            name: match at {
-                0 => "current".to_owned(),
-                1 => "previous".to_owned(),
-                _ => format!("previous-{at}"),
-            },
-            secret: entry.secret.clone(),
-            until: match entry.standing {
-                Standing::Named => None,
-                Standing::Leaving(until) => until,
-            },
-        });
-        (held.generation, all.collect())
+    /// Returns the generation and all secrets that may be accepted, newest first.
+    pub(crate) fn active(&self) -> (u64, Vec<ActiveSecret>) {
+        let state = self.read();
+        let all = state
+            .secrets
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| ActiveSecret {
+                name: match at {
+                    0 => "current".to_owned(),
+                    1 => "previous".to_owned(),
+                    _ => format!("previous-{at}"),
+                },
+                secret: entry.secret.clone(),
+                until: match entry.lifecycle {
+                    Lifecycle::Configured => None,
+                    Lifecycle::Retiring(until) => until,
+                },
+            });
+        (state.generation, all.collect())
     }
 
-    /// Takes `newest` for the newest. What it replaces is believed on, and so is `previous` until
-    /// another is named.
+    /// Makes `newest` the newest secret. The secrets it replaces stay accepted, and so does
+    /// `previous` until another secret takes its place.
     pub(crate) fn offer(
         &self,
         newest: &Secret,
         previous: Option<&Secret>,
         now: Timestamp,
-    ) -> WebhookOffer {
-        let mut held = self.write();
-        if held.forgotten.contains(newest) {
-            return WebhookOffer::Forgotten;
+    ) -> WebhookCandidacy {
+        let mut state = self.write();
+        if state.removed.contains(newest) {
+            return WebhookCandidacy::Removed;
         }
-        let previous = previous.filter(|it| *it != newest && !held.forgotten.contains(it));
-        let is_new = held.secrets.first().map(|it| &it.secret) != Some(newest);
-        held.awaits_proof |= is_new;
+        let previous = previous.filter(|it| *it != newest && !state.removed.contains(it));
+        let is_new = state.secrets.first().map(|it| &it.secret) != Some(newest);
+        state.awaits_delivery |= is_new;
         if is_new || previous.is_some() {
-            held.leave(now);
+            state.retire_configured(now);
         }
-        held.put(0, newest);
+        state.insert(0, newest);
         if let Some(previous) = previous {
-            held.put(1, previous);
+            state.insert(1, previous);
         }
-        held.make_room(now);
-        held.generation = held.generation.wrapping_add(1);
-        match (is_new, held.awaits_proof) {
-            (true, _) => WebhookOffer::Added,
-            (false, true) => WebhookOffer::AwaitsProof,
-            (false, false) => WebhookOffer::Unchanged,
+        state.evict(now);
+        state.generation = state.generation.wrapping_add(1);
+        match (is_new, state.awaits_delivery) {
+            (true, _) => WebhookCandidacy::Added,
+            (false, true) => WebhookCandidacy::AwaitingDelivery,
+            (false, false) => WebhookCandidacy::Unchanged,
         }
     }
 
-    /// A delivery was signed with this one. If it is the newest, what it replaced goes in 96 h.
+    /// Records that a delivery was signed with a secret. If it is the newest secret, those it
+    /// replaced expire in 96 h.
     pub(crate) fn verified_by(&self, secret: &Secret, now: Timestamp) {
-        if !self.read().would_learn(secret) {
+        if !self.read().would_change(secret) {
             return;
         }
-        let mut held = self.write();
-        for entry in &mut held.secrets {
-            entry.works |= entry.secret == *secret;
+        let mut state = self.write();
+        for entry in &mut state.secrets {
+            entry.is_proven |= entry.secret == *secret;
         }
-        if !held.is_proven_by(secret) {
+        if !state.completes_rotation(secret) {
             return;
         }
-        held.awaits_proof = false;
-        for entry in &mut held.secrets {
-            if let Standing::Leaving(until @ None) = &mut entry.standing {
-                *until = Some(now.saturating_add(LEFT_BEHIND));
+        state.awaits_delivery = false;
+        for entry in &mut state.secrets {
+            if let Lifecycle::Retiring(until @ None) = &mut entry.lifecycle {
+                *until = Some(now.saturating_add(RETIREMENT_PERIOD));
             }
         }
-        held.generation = held.generation.wrapping_add(1);
-        drop(held);
+        state.generation = state.generation.wrapping_add(1);
+        drop(state);
         observe::secret_proven(SecretKind::WebhookSecret.variable());
     }
 
-    /// Believes the newest alone, at once and for good. Gives how many were forgotten.
-    pub(crate) fn forget_old(&self) -> usize {
-        let mut held = self.write();
-        let from = held.secrets.len().min(1);
-        let old: Vec<_> = held.secrets.drain(from..).map(|it| it.secret).collect();
-        let forgotten = old.len();
-        held.forgotten.splice(0..0, old);
-        held.forgotten.truncate(MOST_FORGOTTEN);
-        held.generation = held.generation.wrapping_add(1);
-        drop(held);
-        observe::webhook_secrets_forgotten(SecretKind::WebhookSecret.variable(), forgotten);
-        forgotten
+    /// Removes all secrets but the newest, immediately and permanently. Returns how many were
+    /// removed.
+    pub(crate) fn remove_previous(&self) -> usize {
+        let mut state = self.write();
+        let from = state.secrets.len().min(1);
+        let old: Vec<_> = state.secrets.drain(from..).map(|it| it.secret).collect();
+        let removed = old.len();
+        state.removed.splice(0..0, old);
+        state.removed.truncate(MAX_REMOVED);
+        state.generation = state.generation.wrapping_add(1);
+        drop(state);
+        observe::webhook_secrets_forgotten(SecretKind::WebhookSecret.variable(), removed);
+        removed
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Held> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Held> {
-        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
-    /// None is named any more.
-    fn leave(&mut self, now: Timestamp) {
-        let until = (!self.awaits_proof).then(|| now.saturating_add(LEFT_BEHIND));
+impl State {
+    /// Marks all configured secrets as retiring.
+    fn retire_configured(&mut self, now: Timestamp) {
+        let until = (!self.awaits_delivery).then(|| now.saturating_add(RETIREMENT_PERIOD));
         for entry in &mut self.secrets {
-            if matches!(entry.standing, Standing::Named) {
-                entry.standing = Standing::Leaving(until);
+            if matches!(entry.lifecycle, Lifecycle::Configured) {
+                entry.lifecycle = Lifecycle::Retiring(until);
             }
         }
     }
 
-    /// At this place, or at the end, and nowhere else.
-    fn put(&mut self, at: usize, secret: &Secret) {
-        let works = self.secrets.iter().any(|it| it.works_as(secret));
+    /// Inserts the secret at this position, or at the end, and removes it elsewhere.
+    fn insert(&mut self, at: usize, secret: &Secret) {
+        let is_proven = self.secrets.iter().any(|it| it.is_proven_as(secret));
         self.secrets.retain(|it| it.secret != *secret);
         let entry = Entry {
             secret: secret.clone(),
-            standing: Standing::Named,
-            works,
+            lifecycle: Lifecycle::Configured,
+            is_proven,
         };
         self.secrets.insert(at.min(self.secrets.len()), entry);
     }
 
-    /// Of too many, one that is over goes first, then the oldest with which nothing was signed, and
-    /// only then the oldest: KYCPort may sign with what works for as long as no other is proven.
-    fn make_room(&mut self, now: Timestamp) {
+    /// Evicts secrets above the maximum, in this order: an expired secret, the oldest unproven
+    /// secret, the oldest secret.
+    /// KYCPort may sign with a proven secret until another secret is proven.
+    fn evict(&mut self, now: Timestamp) {
         while self.secrets.len() > MAX_WEBHOOK_SECRETS {
-            let over = self.secrets.iter().rposition(|it| it.is_over(now));
+            let expired = self.secrets.iter().rposition(|it| it.is_expired(now));
             let unproven = || self.secrets.iter().rposition(Entry::is_unproven);
-            match over.or_else(unproven) {
+            match expired.or_else(unproven) {
                 Some(at) => drop(self.secrets.remove(at)),
                 None => drop(self.secrets.pop()),
             }
         }
     }
 
-    fn is_proven_by(&self, secret: &Secret) -> bool {
-        self.awaits_proof && self.secrets.first().map(|it| &it.secret) == Some(secret)
+    fn completes_rotation(&self, secret: &Secret) -> bool {
+        self.awaits_delivery && self.secrets.first().map(|it| &it.secret) == Some(secret)
     }
 
-    fn would_learn(&self, secret: &Secret) -> bool {
-        let is_new = |it: &Entry| it.secret == *secret && !it.works;
-        self.is_proven_by(secret) || self.secrets.iter().any(is_new)
+    fn would_change(&self, secret: &Secret) -> bool {
+        let is_new = |it: &Entry| it.secret == *secret && !it.is_proven;
+        self.completes_rotation(secret) || self.secrets.iter().any(is_new)
     }
 }
 
 impl Entry {
-    fn works_as(&self, secret: &Secret) -> bool {
-        self.works && self.secret == *secret
+    fn is_proven_as(&self, secret: &Secret) -> bool {
+        self.is_proven && self.secret == *secret
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        matches!(self.standing, Standing::Leaving(Some(until)) if until <= now)
+    fn is_expired(&self, now: Timestamp) -> bool {
+        matches!(self.lifecycle, Lifecycle::Retiring(Some(until)) if until <= now)
     }
 
-    /// What is named may yet sign.
+    /// A configured secret is never evicted as unproven: KYCPort may yet sign with it.
     fn is_unproven(&self) -> bool {
-        !self.works && matches!(self.standing, Standing::Leaving(_))
+        !self.is_proven && matches!(self.lifecycle, Lifecycle::Retiring(_))
     }
 }
 
 impl Debug for WebhookSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let believed = self.read().secrets.len();
+        let active = self.read().secrets.len();
         f.debug_struct("WebhookSecrets")
-            .field("believed", &believed)
+            .field("active", &active)
             .finish_non_exhaustive()
     }
 }

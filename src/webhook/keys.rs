@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     observe,
     secret::Secret,
-    secrets::{Believed, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
+    secrets::{ActiveSecret, InvalidSecret, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
 };
 
 /// A secret by its name, ready to sign with.
@@ -43,7 +43,7 @@ impl NamedKey {
         scheme: &SignatureScheme,
         name: &str,
         secret: Secret,
-    ) -> Result<Self, SecretProblem> {
+    ) -> Result<Self, InvalidSecret> {
         Ok(Self {
             name: name.to_owned(),
             key: key_of(scheme, secret.expose())?,
@@ -103,13 +103,13 @@ fn derive(
     secrets: &WebhookSecrets,
     scheme: &SignatureScheme,
 ) -> (u64, Arc<[NamedKey]>) {
-    let (generation, believed) = secrets.believed();
-    let derived = believed.into_iter().filter_map(|believed| {
-        let Believed {
+    let (generation, active) = secrets.active();
+    let derived = active.into_iter().filter_map(|active| {
+        let ActiveSecret {
             name,
             secret,
             until,
-        } = believed;
+        } = active;
         match NamedKey::new(scheme, &name, secret) {
             Ok(key) => Some(NamedKey { until, ..key }),
             Err(problem) => {
@@ -121,30 +121,9 @@ fn derive(
     (generation, given.iter().cloned().chain(derived).collect())
 }
 
-/// What is wrong with a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SecretProblem {
-    /// Nothing, or nothing but white space.
-    #[error("it is blank")]
-    Blank,
-    /// White space, such as the end of a line, before or after it.
-    #[error("white space is around it; take it away")]
-    WhiteSpace,
-    /// It does not read as what the scheme says it is written in.
-    #[error("it is not written as the scheme has it")]
-    Encoding,
-    /// Less than [`MIN_SECRET_BYTES`](super::MIN_SECRET_BYTES): who has seen one delivery could guess it.
-    #[error("it is shorter than {MIN_WEBHOOK_SECRET_BYTES} bytes")]
-    Short,
-}
-
-fn key_of(scheme: &SignatureScheme, text: &str) -> Result<MacKey, SecretProblem> {
-    if text.trim().is_empty() {
-        return Err(SecretProblem::Blank);
-    }
-    if text.trim() != text {
-        return Err(SecretProblem::WhiteSpace);
+fn key_of(scheme: &SignatureScheme, text: &str) -> Result<MacKey, InvalidSecret> {
+    if let Some(problem) = InvalidSecret::in_text(text) {
+        return Err(problem);
     }
     let (text, encoding) = match scheme {
         SignatureScheme::Body(scheme) => (text, scheme.secret),
@@ -154,9 +133,9 @@ fn key_of(scheme: &SignatureScheme, text: &str) -> Result<MacKey, SecretProblem>
             SecretEncoding::Base64,
         ),
     };
-    let bytes = key_bytes(text, encoding).ok_or(SecretProblem::Encoding)?;
+    let bytes = key_bytes(text, encoding).ok_or(InvalidSecret::Encoding)?;
     if bytes.len() < MIN_WEBHOOK_SECRET_BYTES {
-        return Err(SecretProblem::Short);
+        return Err(InvalidSecret::Short);
     }
-    MacKey::new(&bytes).ok_or(SecretProblem::Encoding)
+    MacKey::new(&bytes).ok_or(InvalidSecret::Encoding)
 }

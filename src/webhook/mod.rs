@@ -25,7 +25,6 @@ mod verifier;
 pub use diagnosis::{Diagnosis, MismatchHint};
 pub use event::{Event, EventKey, EventKind};
 pub use event_log::{BeginOutcome, EventLease, EventLog, SettleOutcome};
-pub use keys::SecretProblem;
 pub use policy::{DeliveryPolicy, DeliveryPolicyError};
 pub use presented::MAX_SIGNATURES;
 pub use reader::{EventFieldPaths, EventParseError, EventReader, InvalidFieldPath, MAX_ID_BYTES};
@@ -37,3 +36,5 @@ pub use verifier::{
     MAX_BODY_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, VerifierError, WebhookVerifier,
     WebhookVerifierBuilder, sign_test_delivery,
 };
+
+pub use crate::secrets::InvalidSecret;

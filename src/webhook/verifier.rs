@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     diagnosis::Diagnosis,
-    keys::{Keys, NamedKey, SecretProblem},
+    keys::{Keys, NamedKey},
     mac::MacKey,
     presented,
     scheme::SignatureScheme,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     secret::Secret,
-    secrets::{MAX_WEBHOOK_SECRETS, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
+    secrets::{InvalidSecret, MAX_WEBHOOK_SECRETS, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
     wire::webhook,
 };
 
@@ -225,7 +225,7 @@ impl WebhookVerifierBuilder {
     /// # Errors
     /// [`VerifierError`] for the first that cannot be used.
     pub fn build(self) -> Result<WebhookVerifier, VerifierError> {
-        let live = self.live.as_ref().map(|live| live.believed().1);
+        let live = self.live.as_ref().map(|live| live.active().1);
         let live = live.into_iter().flatten().map(|it| (it.name, it.secret));
         let all: Vec<_> = self.secrets.iter().cloned().chain(live).collect();
         if all.is_empty() {
@@ -273,12 +273,12 @@ pub enum VerifierError {
     #[error("the name {0:?} of a webhook secret is empty or not its own")]
     Name(String),
     /// A secret cannot be used.
-    #[error("webhook secret {name:?}: {problem}")]
+    #[error("webhook secret {name:?} {problem}")]
     Secret {
         /// The secret's name.
         name: String,
         /// What is wrong with it.
-        problem: SecretProblem,
+        problem: InvalidSecret,
     },
 }
 

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use kycport::{
     Clock as _, Secret, TestClock, Timestamp,
     webhook::{
-        BodyScheme, MAX_BODY_BYTES, MAX_SECRETS, MAX_SIGNATURES, MismatchHint, QueuedDelivery,
-        SecretEncoding, SecretProblem, SignatureEncoding, SignatureError, SignatureScheme,
+        BodyScheme, InvalidSecret, MAX_BODY_BYTES, MAX_SECRETS, MAX_SIGNATURES, MismatchHint,
+        QueuedDelivery, SecretEncoding, SignatureEncoding, SignatureError, SignatureScheme,
         VerifierError, WebhookVerifier, WebhookVerifierBuilder, sign_test_delivery,
     },
 };
@@ -232,13 +232,13 @@ fn a_verifier_without_a_real_secret_cannot_be_built() {
     let refused = WebhookVerifier::builder().build().map(drop);
     assert_eq!(refused, Err(VerifierError::NoSecret));
     for (secret, problem) in [
-        ("", SecretProblem::Blank),
-        (" \t\n", SecretProblem::Blank),
-        ("\u{a0}", SecretProblem::Blank),
-        ("a-secret-of-some-length\n", SecretProblem::WhiteSpace),
-        (" a-secret-of-some-length", SecretProblem::WhiteSpace),
-        ("Jefe", SecretProblem::Short),
-        ("fifteen-bytes-.", SecretProblem::Short),
+        ("", InvalidSecret::Blank),
+        (" \t\n", InvalidSecret::Blank),
+        ("\u{a0}", InvalidSecret::Blank),
+        ("a-secret-of-some-length\n", InvalidSecret::WhiteSpace),
+        (" a-secret-of-some-length", InvalidSecret::WhiteSpace),
+        ("Jefe", InvalidSecret::Short),
+        ("fifteen-bytes-.", InvalidSecret::Short),
     ] {
         let built = builder().secret("new", Secret::new(secret)).build();
         let name = "new".to_owned();
@@ -259,9 +259,9 @@ fn a_verifier_without_a_real_secret_cannot_be_built() {
     assert_eq!(more.map(drop), Err(VerifierError::TooManySecrets));
     let whsec = WebhookVerifier::builder().scheme(SignatureScheme::StandardWebhooks);
     for (secret, problem) in [
-        ("whsec_", SecretProblem::Short),
-        ("whsec_c2hvcnQ=", SecretProblem::Short),
-        ("not base64 at all, is it?", SecretProblem::Encoding),
+        ("whsec_", InvalidSecret::Short),
+        ("whsec_c2hvcnQ=", InvalidSecret::Short),
+        ("not base64 at all, is it?", InvalidSecret::Encoding),
     ] {
         let built = whsec.clone().secret("s", Secret::new(secret)).build();
         let name = "s".to_owned();

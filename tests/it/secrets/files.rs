@@ -7,7 +7,7 @@ use std::{
 
 use kycport::{
     Secret,
-    secrets::{SecretFiles, SecretFlaw, SecretProvider as _, SecretsUnavailable},
+    secrets::{InvalidSecret, SecretFiles, SecretProvider as _, SecretsUnavailable},
 };
 
 const CLIENT: &str = "KYCPORT_CLIENT_SECRET";
@@ -72,25 +72,25 @@ async fn a_directory_is_read_anew_and_what_is_not_there_is_left_out() {
 async fn what_is_no_secret_is_refused_with_the_files_name() {
     let mounted = Mounted::new("flaws");
     let large = vec![b'x'; 64 * 1024 + 1];
-    let flaws: [(&[u8], SecretFlaw); 12] = [
-        (b"", SecretFlaw::Blank),
-        (b"\n", SecretFlaw::Blank),
-        (b"the secret\n\n", SecretFlaw::WhiteSpace),
-        (b"the secret \n", SecretFlaw::WhiteSpace),
-        (b"\tthe secret", SecretFlaw::WhiteSpace),
-        (b"the\0secret", SecretFlaw::ControlCharacter),
-        (b"the \xff secret", SecretFlaw::NotText),
-        (&large, SecretFlaw::TooLarge),
-        (b"\"the secret\"\n", SecretFlaw::Quoted),
-        (b"'the secret'", SecretFlaw::Quoted),
+    let flaws: [(&[u8], InvalidSecret); 12] = [
+        (b"", InvalidSecret::Blank),
+        (b"\n", InvalidSecret::Blank),
+        (b"the secret\n\n", InvalidSecret::WhiteSpace),
+        (b"the secret \n", InvalidSecret::WhiteSpace),
+        (b"\tthe secret", InvalidSecret::WhiteSpace),
+        (b"the\0secret", InvalidSecret::ControlCharacter),
+        (b"the \xff secret", InvalidSecret::NotText),
+        (&large, InvalidSecret::TooLarge),
+        (b"\"the secret\"\n", InvalidSecret::Quoted),
+        (b"'the secret'", InvalidSecret::Quoted),
         (
             b"KYCPORT_CLIENT_SECRET=the secret\n",
-            SecretFlaw::Assignment,
+            InvalidSecret::Assignment,
         ),
-        (b"export CLIENT_SECRET=x", SecretFlaw::Assignment),
+        (b"export CLIENT_SECRET=x", InvalidSecret::Assignment),
     ];
     let path = mounted.path(CLIENT);
-    for (text, flaw) in flaws {
+    for (text, problem) in flaws {
         mounted.write(CLIENT, text);
         for files in [
             SecretFiles::in_directory(&mounted.0),
@@ -102,7 +102,7 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
                 "{error}"
             );
             let path = path.clone();
-            assert_eq!(error, SecretsUnavailable::Flaw { path, flaw });
+            assert_eq!(error, SecretsUnavailable::InvalidSecret { path, problem });
         }
     }
     // These are secrets.
@@ -115,8 +115,11 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
     mounted.write(WEBHOOK, "fifteen bytes..\n");
     let error = SecretFiles::in_directory(&mounted.0).secrets().await;
     let path = mounted.path(WEBHOOK);
-    let flaw = SecretFlaw::Short;
-    assert_eq!(error, Err(SecretsUnavailable::Flaw { path, flaw }));
+    let problem = InvalidSecret::Short;
+    assert_eq!(
+        error,
+        Err(SecretsUnavailable::InvalidSecret { path, problem })
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use futures_util::poll;
 use kycport::{
     RotationError, RotationOutcome,
     mock::{Endpoint, OldSecret},
-    secrets::{SecretFlaw, SecretKind, Secrets, SecretsUnavailable},
+    secrets::{InvalidSecret, SecretKind, Secrets, SecretsUnavailable},
 };
 
 use super::Stage;
@@ -42,19 +42,23 @@ async fn a_flaw_in_one_secret_changes_none() {
     let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     let good = Secrets::new().client_secret(new);
     let flaws = [
-        ("", SecretFlaw::Blank),
-        (" \n", SecretFlaw::Blank),
-        ("the key\n", SecretFlaw::WhiteSpace),
-        (" the key", SecretFlaw::WhiteSpace),
-        ("the\nkey", SecretFlaw::ControlCharacter),
-        ("\"the key\"", SecretFlaw::Quoted),
-        ("TENANT_KEY=the key", SecretFlaw::Assignment),
+        ("", InvalidSecret::Blank),
+        (" \n", InvalidSecret::Blank),
+        ("the key\n", InvalidSecret::WhiteSpace),
+        (" the key", InvalidSecret::WhiteSpace),
+        ("the\nkey", InvalidSecret::ControlCharacter),
+        ("\"the key\"", InvalidSecret::Quoted),
+        ("TENANT_KEY=the key", InvalidSecret::Assignment),
     ];
-    for (text, flaw) in flaws {
+    for (text, problem) in flaws {
         stage.vault.holds(good.clone().tenant_api_key(text));
         let error = stage.party.reload_secrets().await.unwrap_err();
         let kind = SecretKind::TenantApiKey;
-        assert_eq!(error, RotationError::Flaw { kind, flaw }, "{text:?}");
+        assert_eq!(
+            error,
+            RotationError::InvalidSecret { kind, problem },
+            "{text:?}"
+        );
     }
     for (kind, secrets) in [
         (
@@ -68,8 +72,8 @@ async fn a_flaw_in_one_secret_changes_none() {
     ] {
         stage.vault.holds(secrets);
         let error = stage.party.reload_secrets().await.unwrap_err();
-        let flaw = SecretFlaw::Short;
-        assert_eq!(error, RotationError::Flaw { kind, flaw });
+        let problem = InvalidSecret::Short;
+        assert_eq!(error, RotationError::InvalidSecret { kind, problem });
     }
     assert_eq!(stage.asked(Endpoint::Token), 0);
     assert_eq!(
