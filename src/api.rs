@@ -1,4 +1,4 @@
-//! The API that takes the tenant key (K40 to K54): its addresses, and what its noes mean.
+//! Client for the tenant API (K40 to K54): authentication, URLs and error mapping.
 
 use std::{
     fmt,
@@ -18,50 +18,51 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    http::{Answer, CallError, Caller, HttpClient, Repeat, RetryPolicy, TransportError},
+    http::{Answer, CallError, Caller, HttpClient, Idempotency, RetryPolicy, TransportError},
     secret::Secret,
-    secrets::{Said, Slot, Trial, trial},
+    secrets::{CandidateCheck, CredentialVerdict, RotatingSecret, check_candidate},
     strict_json,
     wire::kyc::{ApiError, ErrorMessage},
 };
 
-/// The largest answer that is read, in bytes.
+/// Maximum size of a response, in bytes.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// The longest id that is asked about, in bytes.
+/// Maximum length of an id in a URL, in bytes.
 pub(crate) const MAX_ID_BYTES: usize = 255;
 
-/// Nobody's id, to ask about for the sake of the key. KYCPort looks at the key first, and only then
-/// for the person (K47).
-pub(crate) const NOBODY: &str = "kycport-nobody";
+/// Id of a person who does not exist. It is used to check a key: KYCPort checks the key before it
+/// looks up the person (K47).
+pub(crate) const PROBE_PERSON_ID: &str = "kycport-nobody";
 
-/// Calls the API with the tenant's key. Clones share one gate, so that a 429 stops all of them; a
-/// trial of a key has its own, for what it is told is no matter of those who ask with a good one.
+/// Client for the API that authenticates with the tenant key. Clones share one rate limit, so a 429
+/// pauses all of them. Checks of a candidate key have a separate rate limit, because a 429 for a
+/// candidate must not pause other requests.
 ///
-/// A key that is refused changes nothing (K97), so if there is another by then, that is tried for
-/// the same call.
+/// A request with a rejected key has no effect (K97). So if KYCPort rejects the key and another key
+/// is available, the same request is sent again with that key.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: HttpClient,
     caller: Caller,
-    trials: Caller,
+    check_caller: Caller,
     base: Url,
-    keys: Arc<Slot>,
+    keys: Arc<RotatingSecret>,
     clock: Arc<dyn Clock>,
 }
 
-/// Why the API brought no answer to read.
+/// Error of an API call without a usable response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No tenant key is configured.
     NoTenantKey,
-    /// It could not be asked.
+    /// The request failed.
     Transport(TransportError),
-    /// It wants to be asked no sooner.
+    /// KYCPort rate-limits this client.
     RateLimited { retry_after: Duration },
-    /// It is broken or overloaded.
+    /// KYCPort responded with a server error.
     Unavailable { status: u16 },
-    /// It said no.
+    /// KYCPort rejected the request.
     Rejected {
         status: u16,
         code: Option<String>,
@@ -69,13 +70,13 @@ pub(crate) enum Failure {
     },
 }
 
-/// Why it is not certain that something was done.
+/// Error of a request with side effects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Undone {
-    /// It was not done.
-    No(Failure),
-    /// It may have been done, or not: something was sent, and no answer came that says which.
-    Unknown(Failure),
+pub(crate) enum MutationError {
+    /// The request had no effect.
+    NotApplied(Failure),
+    /// The request may have been applied: it was sent, but no response tells the outcome.
+    OutcomeUnknown(Failure),
 }
 
 impl Api {
@@ -83,7 +84,7 @@ impl Api {
         http: HttpClient,
         policy: RetryPolicy,
         base: Url,
-        keys: Arc<Slot>,
+        keys: Arc<RotatingSecret>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let once = RetryPolicy {
@@ -93,7 +94,7 @@ impl Api {
         Self {
             http,
             caller: Caller::new(policy, Arc::clone(&clock)),
-            trials: Caller::new(once, Arc::clone(&clock)),
+            check_caller: Caller::new(once, Arc::clone(&clock)),
             base,
             keys,
             clock,
@@ -104,9 +105,9 @@ impl Api {
         self.keys.current().is_some()
     }
 
-    /// For whoever prepares much before it calls.
+    /// Fails if no key is available. Callers with expensive preparations call this first.
     pub(crate) fn require_key(&self) -> Result<(), Failure> {
-        let known = self.keys.other_than(&[]);
+        let known = self.keys.next_untried(&[]);
         known.map(drop).ok_or(Failure::NoTenantKey)
     }
 
@@ -120,7 +121,7 @@ impl Api {
         &self.http
     }
 
-    /// For calls that take up to `total`.
+    /// Returns a client for calls that take up to `total`.
     pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
         Self {
             caller: self.caller.for_long_calls(total),
@@ -128,8 +129,8 @@ impl Api {
         }
     }
 
-    /// The address below `/api/v1`, each segment encoded as one, with a slash at the end (K4).
-    /// None if a segment cannot be an id.
+    /// Returns the URL below `/api/v1` with one encoded segment per item and a trailing slash (K4).
+    /// Returns `None` if a segment cannot be an id.
     pub(crate) fn url(&self, segments: &[&str]) -> Option<Url> {
         if !segments.iter().copied().all(is_id) {
             return None;
@@ -144,10 +145,10 @@ impl Api {
         Some(url)
     }
 
-    /// Asks: GET, again if that may help.
-    pub(crate) async fn ask(&self, url: &Url) -> Result<Answer, Failure> {
+    /// Sends a GET request, with retries.
+    pub(crate) async fn get_with_retries(&self, url: &Url) -> Result<Answer, Failure> {
         let send = |authorization| self.get(url, authorization);
-        self.call(Repeat::Question, send).await
+        self.call(Idempotency::Idempotent, send).await
     }
 
     async fn get(&self, url: &Url, authorization: HeaderValue) -> Result<Answer, TransportError> {
@@ -159,30 +160,34 @@ impl Api {
         self.http.send(request, MAX_ANSWER_BYTES).await
     }
 
-    /// Whether KYCPort accepts this key: asks for the status of nobody, which changes nothing.
-    pub(crate) async fn try_key(&self, key: &Secret) -> Trial {
-        let Some(url) = self.url(&["kyc", NOBODY, "status"]) else {
-            return Trial::Unclear;
+    /// Checks whether KYCPort accepts this key by reading the status of a person who does not
+    /// exist. This has no side effects.
+    pub(crate) async fn try_key(&self, key: &Secret) -> CandidateCheck {
+        let Some(url) = self.url(&["kyc", PROBE_PERSON_ID, "status"]) else {
+            return CandidateCheck::Unclear;
         };
-        let ask = async |key: Secret| {
+        let send_with = async |key: Secret| {
             let send = |authorization| self.get(&url, authorization);
-            let answer = self.call_with(&key, &self.trials, Repeat::Question, &send);
-            said(&answer.await)
+            let answer = self.call_with(&key, &self.check_caller, Idempotency::Idempotent, &send);
+            verdict_of(&answer.await)
         };
-        trial(key, ask).await
+        check_candidate(key, send_with).await
     }
 
-    /// Does something: sent once, and again only while it is certain that nothing arrived (K44).
-    pub(crate) async fn tell<F>(&self, send: impl Fn(HeaderValue) -> F) -> Result<Answer, Undone>
+    /// Sends a request with side effects. It is repeated only if nothing arrived at KYCPort (K44).
+    pub(crate) async fn send_once<F>(
+        &self,
+        send: impl Fn(HeaderValue) -> F,
+    ) -> Result<Answer, MutationError>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        let begun = AtomicBool::new(false);
+        let started = AtomicBool::new(false);
         let send = |authorization| {
-            begun.store(true, Ordering::Relaxed);
+            started.store(true, Ordering::Relaxed);
             send(authorization)
         };
-        let failure = match self.call(Repeat::Deed, send).await {
+        let failure = match self.call(Idempotency::NonIdempotent, send).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -195,19 +200,23 @@ impl Api {
             )
             | Failure::NoTenantKey
             | Failure::RateLimited { .. }
-            | Failure::Rejected { .. } => Undone::No(failure),
-            // It was still waiting for its turn.
-            Failure::Transport(_) if !begun.load(Ordering::Relaxed) => Undone::No(failure),
-            // A proxy on the way says 502 to 504 of a service that has done it, too.
-            Failure::Transport(_) | Failure::Unavailable { .. } => Undone::Unknown(failure),
+            | Failure::Rejected { .. } => MutationError::NotApplied(failure),
+            // The call was still waiting for the concurrency limit.
+            Failure::Transport(_) if !started.load(Ordering::Relaxed) => {
+                MutationError::NotApplied(failure)
+            }
+            // A proxy may respond with 502 to 504 although the service applied the request.
+            Failure::Transport(_) | Failure::Unavailable { .. } => {
+                MutationError::OutcomeUnknown(failure)
+            }
         })
     }
 
-    /// Sends what `send` sends, and tells an answer from a no. If the key is refused, and there is
-    /// another, it is sent with that.
+    /// Sends a request and maps error responses. If KYCPort rejects the key and another key is
+    /// available, the request is sent again with that key.
     pub(crate) async fn call<F>(
         &self,
-        repeat: Repeat,
+        idempotency: Idempotency,
         send: impl Fn(HeaderValue) -> F,
     ) -> Result<Answer, Failure>
     where
@@ -215,10 +224,10 @@ impl Api {
     {
         let mut tried = Vec::new();
         let mut result = Err(Failure::NoTenantKey);
-        while let Some(key) = self.keys.other_than(&tried) {
-            result = self.call_with(&key, &self.caller, repeat, &send).await;
+        while let Some(key) = self.keys.next_untried(&tried) {
+            result = self.call_with(&key, &self.caller, idempotency, &send).await;
             match &result {
-                Ok(_) => self.keys.accepted(&key),
+                Ok(_) => self.keys.mark_accepted(&key),
                 Err(Failure::Rejected { status: 401, .. }) => {
                     tried.push(key);
                     continue;
@@ -234,7 +243,7 @@ impl Api {
         &self,
         key: &Secret,
         caller: &Caller,
-        repeat: Repeat,
+        idempotency: Idempotency,
         send: &impl Fn(HeaderValue) -> F,
     ) -> Result<Answer, Failure>
     where
@@ -242,7 +251,7 @@ impl Api {
     {
         let authorization = bearer(key)?;
         let answer = caller
-            .call(repeat, || send(authorization.clone()))
+            .call(idempotency, || send(authorization.clone()))
             .await
             .map_err(|error| match error {
                 CallError::Transport(error) => Failure::Transport(error),
@@ -251,10 +260,10 @@ impl Api {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        Err(self.no(&answer))
+        Err(self.map_error(&answer))
     }
 
-    fn no(&self, answer: &Answer) -> Failure {
+    fn map_error(&self, answer: &Answer) -> Failure {
         let status = answer.status.as_u16();
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             return Failure::RateLimited {
@@ -274,7 +283,7 @@ impl Api {
     }
 }
 
-/// Where the API is, and never the key.
+/// Shows the base URL and never the key.
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")
@@ -290,26 +299,30 @@ fn bearer(key: &Secret) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-/// What an answer about nobody says of the key: there is no such person, for whoever is let in.
-fn said(answer: &Result<Answer, Failure>) -> Said {
+/// Returns the meaning of a status response for the key. A valid key yields 404, because the person
+/// does not exist.
+fn verdict_of(answer: &Result<Answer, Failure>) -> CredentialVerdict {
     match answer {
-        Ok(_) | Err(Failure::Rejected { status: 404, .. }) => Said::Yes,
+        Ok(_) | Err(Failure::Rejected { status: 404, .. }) => CredentialVerdict::Accepted,
         Err(Failure::Rejected {
             status: 401 | 403, ..
-        }) => Said::No,
-        Err(Failure::Rejected { .. } | Failure::NoTenantKey) => Said::Unclear,
+        }) => CredentialVerdict::Rejected,
+        Err(Failure::Rejected { .. } | Failure::NoTenantKey) => CredentialVerdict::Unclear,
         Err(Failure::Transport(_) | Failure::RateLimited { .. } | Failure::Unavailable { .. }) => {
-            Said::Nothing
+            CredentialVerdict::NoResponse
         }
     }
 }
 
-/// Reads the object that an answer is.
+/// Parses the body of a response as a JSON object.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Option<T> {
     strict_json::document(&answer.body)
 }
 
-/// `Url` leaves tabs and line ends out: what remains would be another's id.
+/// Returns whether the text may be an id in a URL.
+///
+/// `Url` removes tabs and newlines from segments. The remaining text would be the id of another
+/// person.
 fn is_id(text: &str) -> bool {
     !matches!(text, "" | "." | "..")
         && !text.contains(char::is_control)

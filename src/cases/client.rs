@@ -24,8 +24,8 @@ use super::{
     wait::{Looks, WaitOutcome},
 };
 use crate::{
-    api::{Api, Failure, MAX_ANSWER_BYTES, Undone},
-    http::{Answer, Repeat, TransportError},
+    api::{Api, Failure, MAX_ANSWER_BYTES, MutationError},
+    http::{Answer, Idempotency, TransportError},
     observe::{self, Call},
     wire::{
         cases::{IDEMPOTENCY_KEY, OpenCase, UploadResponse},
@@ -73,7 +73,7 @@ impl CaseClient {
         let open = async {
             let told = self
                 .api
-                .tell(|authorization| self.send(request(authorization, None)))
+                .send_once(|authorization| self.send(request(authorization, None)))
                 .await;
             opened(&told?, person_id)
         };
@@ -102,13 +102,13 @@ impl CaseClient {
         let request = self.request_to_open(person_id, level)?;
         let send = |authorization| self.send(request(authorization, Some(key.clone())));
         let open = async {
-            match self.api.call(Repeat::Question, send).await {
+            match self.api.call(Idempotency::Idempotent, send).await {
                 Ok(answer) => opened(&answer, person_id),
                 // The last attempt may have done it, and calling this again tells.
                 Err(
                     failure @ (Failure::Unavailable { .. }
                     | Failure::Transport(TransportError::Timeout | TransportError::Broken)),
-                ) => Err(Undone::Unknown(failure).into()),
+                ) => Err(MutationError::OutcomeUnknown(failure).into()),
                 Err(failure) => Err(failure.into()),
             }
         };
@@ -121,7 +121,7 @@ impl CaseClient {
     /// [`CaseError`]. A case of another tenant is `case_not_found`, like none.
     pub async fn get(&self, case_id: &str) -> Result<Case, CaseError> {
         let read = async {
-            let answer = self.api.ask(&self.url(case_id, None)?).await?;
+            let answer = self.api.get_with_retries(&self.url(case_id, None)?).await?;
             let case = Case::read(&answer)?;
             if case.id != case_id {
                 return Err(CaseError::CaseMismatch);
@@ -162,7 +162,7 @@ impl CaseClient {
         let limit = self.settings.max_file_bytes;
         let first = Mutex::new(Some(upload.prepare(limit).await?));
         let (boundary, broke_off) = (Boundary::random(), BrokeOff::default());
-        let told = self.uploads.tell(async |authorization| {
+        let told = self.uploads.send_once(async |authorization| {
             let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let prepared = match ready {
                 Some(prepared) => prepared,
@@ -202,7 +202,7 @@ impl CaseClient {
     pub async fn decide(&self, case_id: &str) -> Result<Decision, CaseError> {
         let url = self.url(case_id, Some("decide"))?;
         let case = self.get(case_id).await?;
-        let told = self.api.tell(|authorization| {
+        let told = self.api.send_once(|authorization| {
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")

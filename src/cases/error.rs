@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::media::{MediaType, WrongType};
 use crate::{
-    api::{Failure, Undone},
+    api::{Failure, MutationError},
     http::TransportError,
     wire::kyc::ErrorMessage,
 };
@@ -155,17 +155,19 @@ impl From<Failure> for CaseError {
     }
 }
 
-impl From<Undone> for CaseError {
-    fn from(undone: Undone) -> Self {
+impl From<MutationError> for CaseError {
+    fn from(undone: MutationError) -> Self {
         match undone {
-            Undone::No(failure) => failure.into(),
-            Undone::Unknown(Failure::Transport(error)) => {
+            MutationError::NotApplied(failure) => failure.into(),
+            MutationError::OutcomeUnknown(Failure::Transport(error)) => {
                 Self::OutcomeUnknown(OutcomeUnknownCause::Transport(error))
             }
-            Undone::Unknown(Failure::Unavailable { status }) => {
+            MutationError::OutcomeUnknown(Failure::Unavailable { status }) => {
                 Self::OutcomeUnknown(OutcomeUnknownCause::Status { status })
             }
-            Undone::Unknown(_) => Self::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
+            MutationError::OutcomeUnknown(_) => {
+                Self::OutcomeUnknown(OutcomeUnknownCause::Unreadable)
+            }
         }
     }
 }

@@ -150,7 +150,7 @@ impl CaseClient {
         let pieces = stream::iter(begun.into_iter().map(Ok)).chain(pieces);
         let boundary = Boundary::random();
         let form = Mutex::new(Some(boundary.form(pieces, None)));
-        let told = self.uploads().tell(async |authorization| {
+        let told = self.uploads().send_once(async |authorization| {
             let form = form.lock().unwrap_or_else(PoisonError::into_inner).take();
             // There is no second time, with another key neither: what came from the browser went
             // with the first. Whoever asks for the case before has the key that is accepted.

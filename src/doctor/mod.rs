@@ -46,7 +46,7 @@ pub(crate) async fn examine(examined: &Examined<'_>) -> Report {
     #[cfg(not(feature = "web"))]
     let store = async { Vec::new() };
     let ((checkup, until), answer, store) =
-        tokio::join!(looking, status.status(api::NOBODY), store);
+        tokio::join!(looking, status.status(api::PROBE_PERSON_ID), store);
     let asked = provider::Asked { from, until };
     let mut lines = vec![
         settings::redirect_uri(config),

@@ -1,4 +1,4 @@
-//! How long an answer stays fresh (RFC 9111 section 5.2.2).
+//! Freshness of responses (RFC 9111 section 5.2.2).
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use http::{
 
 use crate::clock::Timestamp;
 
-/// What `Cache-Control` says; zero for `no-store` and `no-cache`, `None` if it is silent.
+/// Returns the `max-age` of `Cache-Control`. Returns zero for `no-store` and `no-cache`, and `None`
+/// if the header sets no lifetime.
 pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let mut age = None;
     for directive in headers
@@ -32,8 +33,8 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     age.map(Duration::from_secs)
 }
 
-/// When the answer came, by the clock of whoever gave it: its `Date`, and the time that it lay in a
-/// cache on the way since (RFC 9111 section 5.1).
+/// Returns the time at the server when the response arrived: its `Date` plus the `Age` that a cache
+/// added (RFC 9111 section 5.1).
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = |name| headers.get(name)?.to_str().ok();
     let date = httpdate::parse_http_date(text(DATE)?).ok()?;

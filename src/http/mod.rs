@@ -1,4 +1,5 @@
-//! The one HTTP client: TLS, deadlines, no redirects, capped bodies, nothing secret in an error.
+//! The only HTTP client of this crate. It enforces TLS, deadlines and a maximum body size. It
+//! follows no redirects, and its errors contain no secrets.
 
 mod freshness;
 mod origin;
@@ -9,7 +10,7 @@ mod trust;
 pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
-pub(crate) use retry::{CallError, Caller, Repeat, RetryPolicy, retry_after};
+pub(crate) use retry::{CallError, Caller, Idempotency, RetryPolicy, retry_after};
 pub(crate) use trust::Trust;
 
 use std::{
@@ -24,43 +25,45 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::ClientBuilder;
 use url::Url;
 
-/// Why KYCPort could not be asked, or its answer could not be read.
+/// Error of a request to KYCPort: the request failed, or the response could not be read.
 ///
-/// Never carries the URL, which may hold a code, nor anything of a body.
+/// It never contains the URL, which may hold an authorization code, or any part of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// No connection: name resolution or TCP failed, or it took too long. Nothing was sent.
-    #[error("no connection could be made")]
+    /// Name resolution or TCP failed, or exceeded the connect timeout. Nothing was sent.
+    #[error("cannot connect to KYCPort; check DNS, the firewall and the proxy settings")]
     Connect,
-    /// No connection under TLS: the certificate is not trusted, out of date or another host's, or
-    /// TLS is older than 1.2. Nothing was sent.
-    #[error("no safe TLS connection could be made")]
+    /// The TLS handshake failed. The certificate is untrusted, expired or issued for another host,
+    /// or the server supports only TLS versions below 1.2. Nothing was sent.
+    #[error(
+        "the TLS handshake failed; check the certificate authorities and the clock of this machine"
+    )]
     Tls,
-    /// The deadline passed before the whole answer was there.
-    #[error("the deadline passed")]
+    /// The deadline passed before the response was complete.
+    #[error("the request timed out")]
     Timeout,
-    /// The connection broke before the whole answer was there.
-    #[error("the connection broke")]
+    /// The connection was closed before the response was complete.
+    #[error("the connection was closed before the response was complete")]
     Broken,
-    /// The answer is larger than is read; the limit is in bytes.
-    #[error("the answer is larger than {limit} bytes")]
+    /// The response body exceeds the size limit.
+    #[error("the response is larger than {limit} bytes")]
     TooLarge {
-        /// The limit in bytes.
+        /// Maximum size in bytes.
         limit: usize,
     },
-    /// The answer points elsewhere. Redirects are not followed, for what is sent is meant for one
-    /// host.
-    #[error("the answer is a redirect ({status}), which is not followed")]
+    /// The response is a redirect. Redirects are not followed, because the request is meant for one
+    /// host only.
+    #[error("the response is a redirect (status {status}); redirects are not followed")]
     Redirect {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The answer is compressed, which was not asked for.
-    #[error("the answer is compressed, which was not asked for")]
+    /// The response is compressed, although the request did not accept compression.
+    #[error("the response is compressed, although the request did not accept compression")]
     Encoded,
-    /// The address is neither HTTPS nor plain HTTP to a loopback address.
-    #[error("the address is neither HTTPS nor loopback")]
+    /// The URL is neither HTTPS nor plain HTTP to a loopback address.
+    #[error("the URL is neither https nor http to a loopback address")]
     Insecure,
     /// The request could not be built.
     #[error("the request could not be built")]
@@ -70,13 +73,13 @@ pub enum TransportError {
 /// Time limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
-    /// For name resolution, TCP and TLS together.
+    /// Maximum time for name resolution, TCP and TLS together.
     pub(crate) connect: Duration,
-    /// For the whole exchange, the body's last byte included.
+    /// Maximum time for the whole exchange, including the last byte of the body.
     pub(crate) total: Duration,
 }
 
-/// An answer with its whole body.
+/// Response with its complete body.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -90,18 +93,19 @@ pub(crate) struct HttpClient {
     total: Duration,
 }
 
-/// Clients by destination. Those that speak TLS are made when they are first used, because reading
-/// the system's certificates takes tens of milliseconds.
+/// Clients by destination. TLS clients are created on first use, because reading the system's
+/// certificates takes tens of milliseconds.
 #[derive(Debug)]
 struct Clients {
     trust: Trust,
     connect: Duration,
-    /// For plain HTTP to a loopback address. It ignores proxies and has no certificates.
+    /// Client for plain HTTP to loopback addresses. It uses no proxy and no certificates.
     plain: reqwest::Client,
-    /// For HTTPS to a loopback address, which no proxy knows.
+    /// Client for HTTPS to loopback addresses. It uses no proxy.
     direct: OnceLock<reqwest::Client>,
-    /// For HTTPS to other hosts. A proxy that the environment names is used: it sees a tunnel.
-    tunnelled: OnceLock<reqwest::Client>,
+    /// Client for HTTPS to other hosts. It uses the proxy of the environment, which sees only a TLS
+    /// tunnel.
+    external: OnceLock<reqwest::Client>,
 }
 
 impl Clients {
@@ -111,7 +115,7 @@ impl Clients {
             trust,
             connect,
             direct: OnceLock::new(),
-            tunnelled: OnceLock::new(),
+            external: OnceLock::new(),
         })
     }
 
@@ -123,7 +127,7 @@ impl Clients {
         let made = if is_loopback {
             &self.direct
         } else {
-            &self.tunnelled
+            &self.external
         };
         if let Some(client) = made.get() {
             return Ok(client);
@@ -163,12 +167,13 @@ impl HttpClient {
         })
     }
 
-    /// Makes the client for this URL now, so that a failure to set up TLS is noticed at start.
+    /// Creates the client for this URL immediately, so that a failure of the TLS setup is reported
+    /// at start.
     pub(crate) fn prepare(&self, url: &Url) -> Result<(), TransportError> {
         self.clients.of(url).map(|_| ())
     }
 
-    /// How long a request may take, up to the answer's last byte.
+    /// Returns the maximum duration of a request, including the last byte of the response.
     #[cfg(feature = "web")]
     pub(crate) fn deadline(&self) -> Duration {
         self.total
@@ -184,7 +189,7 @@ impl HttpClient {
         self.send(request, limit).await
     }
 
-    /// Sends `request` and reads the answer, up to `limit` bytes of body.
+    /// Sends `request` and reads the response, up to `limit` bytes of body.
     pub(crate) async fn send(
         &self,
         request: http::Request<impl Into<reqwest::Body>>,
@@ -193,7 +198,7 @@ impl HttpClient {
         self.send_within(self.total, request, limit).await
     }
 
-    /// The same with a deadline of its own, for what takes long to send.
+    /// Sends `request` with its own deadline, for large uploads.
     pub(crate) async fn send_within(
         &self,
         total: Duration,
@@ -252,13 +257,13 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 fn kind(error: &reqwest::Error) -> TransportError {
-    // First, for a connection that took too long is still one that was never made: nothing was sent.
-    if error.is_connect() && is_below::<rustls::Error>(error, |_| true) {
+    // This comes first: a connection that timed out was never established, so nothing was sent.
+    if error.is_connect() && has_source::<rustls::Error>(error, |_| true) {
         TransportError::Tls
     } else if error.is_connect() {
         TransportError::Connect
     } else if error.is_timeout()
-        || is_below::<io::Error>(error, |it| it.kind() == ErrorKind::TimedOut)
+        || has_source::<io::Error>(error, |it| it.kind() == ErrorKind::TimedOut)
     {
         TransportError::Timeout
     } else if error.is_builder() {
@@ -268,14 +273,14 @@ fn kind(error: &reqwest::Error) -> TransportError {
     }
 }
 
-/// Whether such an error lies below.
-fn is_below<T: Error + 'static>(error: &dyn Error, is: impl Fn(&T) -> bool) -> bool {
+/// Returns whether the chain of sources contains a matching error of type `T`.
+fn has_source<T: Error + 'static>(error: &dyn Error, is: impl Fn(&T) -> bool) -> bool {
     let mut below = error.source();
     while let Some(error) = below {
         if error.downcast_ref().is_some_and(&is) {
             return true;
         }
-        // An I/O error passes over what it wraps when it is asked for its source.
+        // `io::Error::source` skips the wrapped error itself.
         let wrapped = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

@@ -1,15 +1,15 @@
-//! Which addresses are spoken to at all.
+//! URLs to which requests may be sent.
 
 use std::fmt::{self, Display};
 
 use url::{Host, Url};
 
-/// Scheme, host and port (RFC 6454 section 4).
+/// Scheme, host and port of a URL (RFC 6454 section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin(String);
 
 impl Origin {
-    /// The origin of an `http` or `https` address.
+    /// Returns the origin of an `http` or `https` URL.
     pub(crate) fn of(url: &Url) -> Option<Self> {
         matches!(url.scheme(), "http" | "https").then(|| Self(url.origin().ascii_serialization()))
     }
@@ -26,7 +26,7 @@ impl Display for Origin {
     }
 }
 
-/// HTTPS everywhere (K70); plain HTTP to this machine alone, for development and tests.
+/// Returns whether the URL is HTTPS (K70), or plain HTTP to this machine for development and tests.
 pub(crate) fn is_transport_secure(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
@@ -35,7 +35,7 @@ pub(crate) fn is_transport_secure(url: &Url) -> bool {
     }
 }
 
-/// A literal loopback address, or `localhost`.
+/// Returns whether the host is `localhost` or a literal loopback address.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),

@@ -1,4 +1,4 @@
-//! What a transport error is called in the log.
+//! Codes of transport errors in logs and metrics.
 
 use super::TransportError;
 use crate::observe::Reason;

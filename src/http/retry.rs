@@ -1,4 +1,7 @@
-//! Asking again: only what can be asked twice, only when it may help, and never in a crowd (K44).
+//! Retries, rate limits and concurrency limits of calls (K44).
+//!
+//! Idempotent requests are retried. Other requests are retried only if no connection was
+//! established.
 
 use std::{
     future::Future,
@@ -19,17 +22,18 @@ use crate::{
     observe::{self, Reason as _},
 };
 
-/// How often, how soon, and how long.
+/// Limits for retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// Attempts in all.
+    /// Maximum attempts, including the first.
     pub(crate) attempts: u32,
-    /// The longest first pause; each further one is twice as long. How much of it is waited is
-    /// left to chance, so that callers who failed together do not come back together.
+    /// Maximum pause after the first attempt. It doubles with each attempt. The actual pause is
+    /// random between zero and this maximum, so that callers that failed together do not retry
+    /// together.
     pub(crate) first_pause: Duration,
-    /// No pause is longer.
+    /// Maximum pause between two attempts.
     pub(crate) longest_pause: Duration,
-    /// For all attempts and pauses together.
+    /// Maximum time for all attempts and pauses together.
     pub(crate) total: Duration,
 }
 
@@ -42,62 +46,63 @@ impl RetryPolicy {
     };
 }
 
-/// So many calls are under way at once; more wait for their turn.
-const MOST_AT_ONCE: usize = 64;
-/// The budget for retries, of all calls together …
-const BUDGET: u32 = 100;
-/// … of which each costs so much …
+/// Maximum concurrent calls. Further calls wait.
+const MAX_CONCURRENT_CALLS: usize = 64;
+/// Retry budget, shared by all calls.
+const RETRY_BUDGET: u32 = 100;
+/// Cost of one retry.
 const RETRY_COST: u32 = 10;
-/// … and each success gives back so much.
+/// Refund for one successful call.
 const SUCCESS_REFUND: u32 = 1;
-/// A call waits so often for a 429 to be over.
-const MOST_WAITS: u32 = 3;
-/// A longer `Retry-After` is taken for this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Maximum times that one call waits for the end of a rate limit.
+const MAX_RATE_LIMIT_WAITS: u32 = 3;
+/// Maximum `Retry-After` that is honored. Longer values are reduced to it.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Why a call brought no answer to judge.
+/// Error of a call without a usable response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallError {
-    /// It could not be asked.
+    /// The request failed.
     Transport(TransportError),
-    /// KYCPort wants to be left alone for so long, which is longer than this call may take.
+    /// KYCPort rate-limits this client for longer than the call may take.
     RateLimited { retry_after: Duration },
 }
 
-/// What may be sent again.
+/// Whether a request may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// A question: it may arrive more than once.
-    Question,
-    /// What does something: again only while it is certain that nothing of it was sent.
-    Deed,
+pub(crate) enum Idempotency {
+    /// The request may arrive more than once.
+    Idempotent,
+    /// The request has side effects. It is repeated only if nothing was sent.
+    NonIdempotent,
 }
 
-impl Repeat {
-    fn is_worth_another(self, result: &Result<Answer, TransportError>) -> bool {
+impl Idempotency {
+    fn permits_retry(self, result: &Result<Answer, TransportError>) -> bool {
         match (self, result) {
             (_, Err(TransportError::Connect))
-            | (Self::Question, Err(TransportError::Timeout | TransportError::Broken)) => true,
-            (Self::Question, Ok(answer)) => is_not_now(answer.status),
-            (Self::Deed, Ok(_)) | (_, Err(_)) => false,
+            | (Self::Idempotent, Err(TransportError::Timeout | TransportError::Broken)) => true,
+            (Self::Idempotent, Ok(answer)) => is_temporary(answer.status),
+            (Self::NonIdempotent, Ok(_)) | (_, Err(_)) => false,
         }
     }
 }
 
-/// One service's calls: they share a gate, a budget and a limit.
+/// Client of one service. Its clones share the rate limit, the retry budget and the concurrency
+/// limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     policy: RetryPolicy,
     clock: Arc<dyn Clock>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     budget: AtomicU32,
-    /// Closed by a 429 until then, for everybody.
-    closed_until: Mutex<Duration>,
+    /// Time until which KYCPort rate-limits all calls, after a 429.
+    limited_until: Mutex<Duration>,
 }
 
 impl Caller {
@@ -105,69 +110,73 @@ impl Caller {
         Self {
             policy,
             clock,
-            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS)),
             shared: Arc::new(Shared {
-                budget: AtomicU32::new(BUDGET),
-                closed_until: Mutex::new(Duration::ZERO),
+                budget: AtomicU32::new(RETRY_BUDGET),
+                limited_until: Mutex::new(Duration::ZERO),
             }),
         }
     }
 
-    /// For calls that take up to `total`: with turns of their own, so that short ones need not wait
-    /// for them, and with the same gate and budget.
+    /// Returns a caller for calls that take up to `total`. It has its own concurrency limit, so
+    /// that long calls do not delay short calls. It shares the rate limit and the retry budget.
     pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
         Self {
             policy: RetryPolicy {
                 total,
                 ..self.policy
             },
-            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS)),
             ..self.clone()
         }
     }
 
-    /// Sends what `send` sends, again if that may help and `repeat` permits.
+    /// Sends a request, and retries it if a retry may help and `idempotency` permits it.
     pub(crate) async fn call<F>(
         &self,
-        repeat: Repeat,
+        idempotency: Idempotency,
         send: impl Fn() -> F,
     ) -> Result<Answer, CallError>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        tokio::time::timeout(self.policy.total, self.attempts(repeat, send))
+        tokio::time::timeout(self.policy.total, self.attempts(idempotency, send))
             .await
             .unwrap_or(Err(CallError::Transport(TransportError::Timeout)))
     }
 
-    async fn attempts<F>(&self, repeat: Repeat, send: impl Fn() -> F) -> Result<Answer, CallError>
+    async fn attempts<F>(
+        &self,
+        idempotency: Idempotency,
+        send: impl Fn() -> F,
+    ) -> Result<Answer, CallError>
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        let Ok(_turn) = self.turns.acquire().await else {
+        let Ok(_permit) = self.permits.acquire().await else {
             return Err(CallError::Transport(TransportError::Request));
         };
-        let began = self.clock.monotonic();
+        let started = self.clock.monotonic();
         let mut attempt = 1;
         loop {
-            self.pass_gate(began).await?;
+            self.wait_for_rate_limit(started).await?;
             let result = send().await;
-            let wanted = result.as_ref().ok().and_then(|it| self.wanted_pause(it));
+            let requested = result.as_ref().ok().and_then(|it| self.requested_pause(it));
             if matches!(&result, Ok(it) if it.status == StatusCode::TOO_MANY_REQUESTS) {
-                self.close_gate(wanted.unwrap_or(self.policy.first_pause));
+                self.set_rate_limit(requested.unwrap_or(self.policy.first_pause));
             }
-            if !repeat.is_worth_another(&result) {
-                if result.as_ref().is_ok_and(|it| !is_not_now(it.status)) {
-                    self.refund();
+            if !idempotency.permits_retry(&result) {
+                if result.as_ref().is_ok_and(|it| !is_temporary(it.status)) {
+                    self.refund_budget();
                 }
                 return result.map_err(CallError::Transport);
             }
-            let pause = wanted.unwrap_or_else(|| self.chance_pause(attempt));
-            if attempt >= self.policy.attempts || !self.spend() {
+            let pause = requested.unwrap_or_else(|| self.random_pause(attempt));
+            if attempt >= self.policy.attempts || !self.spend_budget() {
                 return result.map_err(CallError::Transport);
             }
-            if self.left(began) <= pause {
-                return match wanted {
+            if self.remaining(started) <= pause {
+                return match requested {
                     Some(retry_after) => Err(CallError::RateLimited { retry_after }),
                     None => result.map_err(CallError::Transport),
                 };
@@ -178,80 +187,80 @@ impl Caller {
         }
     }
 
-    /// Waits until a 429 is over or, if that takes longer than this call may, gives up at once.
-    async fn pass_gate(&self, began: Duration) -> Result<(), CallError> {
-        // Others were told at the same moment, and each answer says a little later than the one
-        // before; whoever is told to wait on again and again is not kept.
-        for _ in 0..MOST_WAITS {
-            let closed_for = self.closed_for();
-            if closed_for.is_zero() {
+    /// Waits until the rate limit ends. Fails immediately if that takes longer than this call may.
+    async fn wait_for_rate_limit(&self, started: Duration) -> Result<(), CallError> {
+        // Concurrent calls may extend the rate limit while this call waits. The limit on waits
+        // keeps it from waiting forever.
+        for _ in 0..MAX_RATE_LIMIT_WAITS {
+            let limited_for = self.limited_for();
+            if limited_for.is_zero() {
                 return Ok(());
             }
-            if self.left(began) <= closed_for {
+            if self.remaining(started) <= limited_for {
                 break;
             }
-            wait(closed_for).await;
+            wait(limited_for).await;
         }
-        match self.closed_for() {
+        match self.limited_for() {
             Duration::ZERO => Ok(()),
             retry_after => Err(CallError::RateLimited { retry_after }),
         }
     }
 
-    /// Whether a 429 closed the gate, and it has not been open for longer than `age` since.
+    /// Returns whether KYCPort rate-limited this client, and the limit ended less than `age` ago.
     #[cfg(feature = "web")]
     pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
-        let until = self.closed_until();
+        let until = self.limited_until();
         !until.is_zero() && self.clock.monotonic() < until.saturating_add(age)
     }
 
-    fn closed_for(&self) -> Duration {
-        self.closed_until().saturating_sub(self.clock.monotonic())
+    fn limited_for(&self) -> Duration {
+        self.limited_until().saturating_sub(self.clock.monotonic())
     }
 
-    fn closed_until(&self) -> Duration {
+    fn limited_until(&self) -> Duration {
         *self
             .shared
-            .closed_until
+            .limited_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close_gate(&self, pause: Duration) {
-        observe::gate_closed(pause);
+    fn set_rate_limit(&self, pause: Duration) {
+        observe::rate_limited(pause);
         let until = self.clock.monotonic().saturating_add(pause);
-        let mut closed_until = self
+        let mut limited_until = self
             .shared
-            .closed_until
+            .limited_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *closed_until = until.max(*closed_until);
+        *limited_until = until.max(*limited_until);
     }
 
-    fn left(&self, began: Duration) -> Duration {
-        let spent = self.clock.monotonic().saturating_sub(began);
+    fn remaining(&self, started: Duration) -> Duration {
+        let spent = self.clock.monotonic().saturating_sub(started);
         self.policy.total.saturating_sub(spent)
     }
 
-    fn wanted_pause(&self, answer: &Answer) -> Option<Duration> {
-        let heeds = matches!(
+    fn requested_pause(&self, answer: &Answer) -> Option<Duration> {
+        let honored = matches!(
             answer.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        heeds.then(|| retry_after(&answer.headers, self.clock.now()))?
+        honored.then(|| retry_after(&answer.headers, self.clock.now()))?
     }
 
-    fn chance_pause(&self, attempt: u32) -> Duration {
+    fn random_pause(&self, attempt: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
-        let most = self
+        let limit = self
             .policy
             .first_pause
             .saturating_mul(doubled)
             .min(self.policy.longest_pause);
-        most.mul_f64(rand::rng().random_range(0.0..=1.0))
+        limit.mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 
-    fn spend(&self) -> bool {
+    fn spend_budget(&self) -> bool {
         self.shared
             .budget
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -260,17 +269,17 @@ impl Caller {
             .is_ok()
     }
 
-    fn refund(&self) {
-        let back = |left: u32| Some(left.saturating_add(SUCCESS_REFUND).min(BUDGET));
-        // Never `Err`: the closure always has a value.
+    fn refund_budget(&self) {
+        let refund = |left: u32| Some(left.saturating_add(SUCCESS_REFUND).min(RETRY_BUDGET));
+        // The result is never `Err`, because the closure always returns a value.
         let _ = self
             .shared
             .budget
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, back);
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, refund);
     }
 }
 
-/// Why an attempt was not the last.
+/// Returns the code of the reason for a retry.
 fn reason(result: &Result<Answer, TransportError>) -> &'static str {
     match result {
         Err(error) => error.reason(),
@@ -279,17 +288,17 @@ fn reason(result: &Result<Answer, TransportError>) -> &'static str {
     }
 }
 
-/// Statuses that say "not now".
-fn is_not_now(status: StatusCode) -> bool {
+/// Returns whether the status tells the client to try again later.
+fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), one hour at most; a date that
-/// is past is now.
+/// Parses `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3). The maximum is one
+/// hour, and a date in the past is zero.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // Digits that do not fit are many seconds.
+        // A number too large for `u64` is reduced to the maximum.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
@@ -297,12 +306,12 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         let date = Timestamp::from_unix(i64::try_from(since_epoch.as_secs()).ok()?);
         date.since(now)
     };
-    Some(pause.min(LONGEST_RETRY_AFTER))
+    Some(pause.min(MAX_RETRY_AFTER))
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pause between two attempts is a pause and waits for nothing"
+    reason = "a pause between two attempts depends on no clock"
 )]
 async fn wait(pause: Duration) {
     tokio::time::sleep(pause).await;

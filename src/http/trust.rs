@@ -1,26 +1,27 @@
-//! Who vouches for the servers that are spoken to.
+//! Certificate authorities for TLS.
 
 use reqwest::{Certificate, ClientBuilder};
 
-/// The certificate authorities that are believed.
+/// Certificate authorities that are trusted.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Trust {
-    /// Those that this machine believes.
+    /// The authorities of the operating system.
     #[default]
     System,
-    /// These, and none of the machine's.
+    /// Only these authorities, and none of the operating system.
     Only(Vec<Certificate>),
 }
 
 impl Trust {
-    /// These alone; none if there is no certificate in the PEM text, or one that cannot be read.
+    /// Trusts only the certificates in the PEM text. Returns `None` if there is no certificate, or
+    /// if a certificate is invalid.
     pub(crate) fn only(pem: &str) -> Option<Self> {
         let roots = Certificate::from_pem_bundle(pem.as_bytes()).ok()?;
         if roots.is_empty() {
             return None;
         }
         let trust = Self::Only(roots);
-        // What a certificate says is read only when a client is made of it.
+        // Certificates are parsed only when a client is built.
         trust.apply(reqwest::Client::builder()).build().ok()?;
         Some(trust)
     }

@@ -118,7 +118,7 @@ impl StatusClient {
             .ok_or(StatusError::PersonId)?;
         // As old as the question: what happens while it is under way may be missing from the answer.
         let requested_at = self.clock.now();
-        let answer = self.api.ask(&url).await?;
+        let answer = self.api.get_with_retries(&url).await?;
         let status = read(&answer)?;
         match status.person_id {
             Some(id) if id != person_id => return Err(StatusError::SubjectMismatch),

@@ -107,7 +107,7 @@ pub(crate) fn retried(attempt: u32, reason: &'static str, pause: Duration) {
 }
 
 /// KYCPort's API wants to be left alone, by everybody.
-pub(crate) fn gate_closed(pause: Duration) {
+pub(crate) fn rate_limited(pause: Duration) {
     let pause_ms = millis(pause);
     tracing::warn!(
         name: "kycport.call.rate_limited", target: "kycport::call",
