@@ -16,7 +16,7 @@ pub const NONCE: &str = "nonce";
 pub const CODE_CHALLENGE: &str = "code_challenge";
 /// `code_challenge_method`, always `S256` (K11).
 pub const CODE_CHALLENGE_METHOD: &str = "code_challenge_method";
-/// `acr_values`, by which a tier is requested (K15).
+/// `acr_values`, which requests a tier (K15).
 pub const ACR_VALUES: &str = "acr_values";
 /// `prompt` (K16, K17).
 pub const PROMPT: &str = "prompt";

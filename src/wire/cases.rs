@@ -9,26 +9,25 @@ use super::{
     word::word,
 };
 
-/// The part of an upload that holds the document's front, or the whole of it (K51).
+/// Name of the upload part with the front of the document, or the whole document (K51).
 pub const DOCUMENT: &str = "document";
-/// The part of an upload that holds the selfie (K51).
+/// Name of the upload part with the selfie (K51).
 pub const SELFIE: &str = "selfie";
-/// The part of an upload that holds the document's back (K51).
+/// Name of the upload part with the back of the document (K51).
 pub const DOCUMENT_BACK: &str = "document_back";
-/// The part of an upload that says how liveness was captured (K51).
+/// Name of the upload part with the liveness mode (K51).
 pub const LIVENESS_MODE: &str = "liveness_mode";
-/// What the names of the free text parts of an upload begin with (K51).
+/// Prefix of the names of free-text upload parts (K51).
 pub const APPLICANT_PREFIX: &str = "applicant_";
-/// The header by which one request can be sent twice and done once. Not documented by KYCPort
-/// (K59).
+/// Name of the header with the idempotency key. KYCPort does not document this header (K59).
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Opens a case (K50).
+/// Request body for opening a case (K50).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCase {
-    /// Whose case it is: the `sub` of their tokens (K33).
+    /// Person of the case: the `sub` of their tokens (K33).
     pub person_id: String,
-    /// The tier that the person is to reach.
+    /// Tier that the person is to reach.
     pub level: KycTier,
 }
 
@@ -41,18 +40,18 @@ impl fmt::Debug for OpenCase {
     }
 }
 
-/// A case (K50, K54, K55).
+/// Verification case (K50, K54, K55).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseResponse {
-    /// The case's id.
+    /// Id of the case.
     pub id: String,
-    /// Whose case it is.
+    /// Person of the case.
     pub person_id: String,
-    /// The tier that the person is to reach.
+    /// Tier that the person is to reach.
     pub level: KycTier,
-    /// How far the case is.
+    /// Status of the case.
     pub status: CaseStatus,
-    /// What was decided, of a decided case (K55).
+    /// Decision of a decided case (K55).
     #[serde(
         default,
         deserialize_with = "or_none",
@@ -70,31 +69,31 @@ impl fmt::Debug for CaseResponse {
     }
 }
 
-/// What an upload left on the case (K51).
+/// Response to an upload (K51).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadResponse {
-    /// The names of the parts that were received.
+    /// Names of the parts that KYCPort received.
     #[serde(default)]
     pub received: Vec<String>,
 }
 
-/// A decision (K52).
+/// Decision of a case (K52).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionResponse {
-    /// What was decided.
+    /// Outcome of the decision.
     pub outcome: Outcome,
-    /// How much risk the engine saw.
+    /// Risk level that KYCPort assessed.
     #[serde(default, deserialize_with = "or_none")]
     pub risk_level: Option<RiskLevel>,
-    /// Whether a human looked.
+    /// Whether a human reviewed the case.
     #[serde(default, deserialize_with = "or_none")]
     pub human_verified: Option<bool>,
-    /// How far the decision was automatic: a word of KYCPort's own.
+    /// Degree of automation, as named by KYCPort.
     #[serde(default, deserialize_with = "or_none")]
     pub automation_tier: Option<String>,
 }
 
-/// Shows nothing of what was decided about a person.
+/// Shows no part of the decision.
 impl fmt::Debug for DecisionResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecisionResponse").finish_non_exhaustive()
@@ -102,22 +101,23 @@ impl fmt::Debug for DecisionResponse {
 }
 
 word! {
-    /// How far a case is (K55).
+    /// Status of a case (K55).
     pub enum CaseStatus {
-        /// `opened`: nothing was uploaded.
+        /// `opened`: no documents were uploaded.
         Opened = "opened",
-        /// `documents_received`: it can be decided.
+        /// `documents_received`: the case can be decided.
         DocumentsReceived = "documents_received",
-        /// `deciding`: a reviewer looks.
+        /// `deciding`: a reviewer examines the case.
         Deciding = "deciding",
-        /// `decided`: nothing changes any more.
+        /// `decided`: the case is closed.
         Decided = "decided",
     }
-    /// A status this version does not know, kept as it came. It is not `decided`.
+    /// Status that this version does not know, with its original text. It does not count as
+    /// `decided`.
 }
 
 word! {
-    /// What the engine, or a reviewer, decided (K52).
+    /// Outcome of a decision (K52).
     pub enum Outcome {
         /// `approved`.
         Approved = "approved",
@@ -126,11 +126,12 @@ word! {
         /// `review`: a reviewer will decide.
         Review = "review",
     }
-    /// An outcome this version does not know, kept as it came. It is no approval.
+    /// Outcome that this version does not know, with its original text. It does not count as an
+    /// approval.
 }
 
 word! {
-    /// How much risk the engine saw (K52).
+    /// Risk level of a decision (K52).
     pub enum RiskLevel {
         /// `low`.
         Low = "low",
@@ -139,16 +140,16 @@ word! {
         /// `high`.
         High = "high",
     }
-    /// A level this version does not know, kept as it came. It is not `low`.
+    /// Level that this version does not know, with its original text. It does not count as `low`.
 }
 
 word! {
-    /// How liveness was captured (K51, K56).
+    /// Method of the liveness check (K51, K56).
     pub enum LivenessMode {
         /// `passive`: a still picture.
         Passive = "passive",
         /// `active`: the person followed instructions.
         Active = "active",
     }
-    /// A mode this version does not know.
+    /// Mode that this version does not know, with its original text.
 }

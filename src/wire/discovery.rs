@@ -4,92 +4,91 @@ use serde::{Deserialize, Serialize};
 
 use super::kyc::or_none;
 
-/// OpenID Provider Metadata as it came, nothing judged yet
-/// (OpenID Connect Discovery 1.0 section 3).
+/// OpenID Provider Metadata before validation (OpenID Connect Discovery 1.0 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderMetadata {
-    /// The issuer identifier (K2).
+    /// Issuer identifier (K2).
     pub issuer: String,
-    /// Where the browser is sent (K4).
+    /// URL to which the browser is sent (K4).
     pub authorization_endpoint: String,
-    /// Where the code is exchanged (K4).
+    /// URL at which the code is exchanged (K4).
     pub token_endpoint: String,
-    /// Where claims are read with the access token (K4).
+    /// URL at which claims are read with the access token (K4).
     pub userinfo_endpoint: String,
-    /// Where the keys are (K4).
+    /// URL of the key set (K4).
     pub jwks_uri: String,
-    /// Where tokens are revoked (RFC 7009). KYCPort documents none.
+    /// URL at which tokens are revoked (RFC 7009). KYCPort documents none.
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub revocation_endpoint: Option<String>,
-    /// K5.
+    /// Response types, such as `code` (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types_supported: Option<Vec<String>>,
-    /// K5.
+    /// Grant types, such as `authorization_code` (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub grant_types_supported: Option<Vec<String>>,
-    /// K5.
+    /// PKCE methods, such as `S256` (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_challenge_methods_supported: Option<Vec<String>>,
-    /// K5.
+    /// Signature algorithms of ID tokens, such as `EdDSA` (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signing_alg_values_supported: Option<Vec<String>>,
-    /// K5.
+    /// Client authentication methods of the token endpoint (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// K5.
+    /// Scopes that clients may request (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub scopes_supported: Option<Vec<String>>,
-    /// K5.
+    /// Claims that KYCPort may return (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub claims_supported: Option<Vec<String>>,
-    /// K5.
+    /// Subject types, `public` or `pairwise` (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub subject_types_supported: Option<Vec<String>>,
-    /// K5.
+    /// Authentication contexts, such as the tiers (K5).
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub acr_values_supported: Option<Vec<String>>,
-    /// K5.
+    /// Response modes, such as `query` (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_modes_supported: Option<Vec<String>>,
-    /// K5.
+    /// Whether the `request_uri` parameter is supported (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_uri_parameter_supported: Option<bool>,
-    /// K5, RFC 9207 section 3.
+    /// Whether authorization responses carry `iss` (K5, RFC 9207 section 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_response_iss_parameter_supported: Option<bool>,
 }
 
 impl ProviderMetadata {
-    /// Metadata with the documented members (K1) and nothing else.
+    /// Creates metadata with the documented members only (K1).
     pub fn new(
         issuer: impl Into<String>,
         authorization_endpoint: impl Into<String>,

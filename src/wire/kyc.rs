@@ -1,4 +1,4 @@
-//! The two words a tenant comes for: `kyc_status` and `kyc_tier` (K31, K32, K41).
+//! Verification status and tier: `kyc_status` and `kyc_tier` (K31, K32, K41).
 
 use std::{
     cmp::Ordering,
@@ -15,26 +15,26 @@ use serde::{
 use super::word::word;
 
 word! {
-    /// Where a person's verification stands (K41).
+    /// Verification status of a person (K41).
     pub enum KycStatus {
         /// `verified`.
         Verified = "verified",
-        /// `pending`: under way, not decided.
+        /// `pending`: the verification is in progress.
         Pending = "pending",
         /// `rejected`.
         Rejected = "rejected",
-        /// `unverified`: never verified.
+        /// `unverified`: the person was never verified.
         Unverified = "unverified",
-        /// `expired`: was verified once.
+        /// `expired`: a former verification is no longer valid.
         Expired = "expired",
     }
-    /// A status this version does not know, kept as it came. It satisfies nothing.
+    /// Status that this version does not know, with its original text. It satisfies no requirement.
 }
 
-/// How well a person is verified, `t0` to `t3` (K41).
+/// Verification tier of a person, `t0` to `t3` (K41).
 ///
-/// Known tiers are ordered; an unknown one compares with nothing but itself. To judge, use
-/// [`satisfies`](Self::satisfies), which no unknown tier passes.
+/// Known tiers are ordered. An unknown tier compares only with itself. To check a requirement, use
+/// [`satisfies`](Self::satisfies), which always rejects unknown tiers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KycTier {
@@ -46,14 +46,14 @@ pub enum KycTier {
     T2,
     /// `t3`.
     T3,
-    /// A tier this version does not know, kept as it came. It satisfies nothing.
+    /// Tier that this version does not know, with its original text. It satisfies no requirement.
     Unknown(String),
 }
 
 impl KycTier {
     const KNOWN: [Self; 4] = [Self::T0, Self::T1, Self::T2, Self::T3];
 
-    /// As it stands on the wire.
+    /// Returns the tier as KYCPort writes it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::T0 => "t0",
@@ -64,8 +64,8 @@ impl KycTier {
         }
     }
 
-    /// Whether a person of this tier may do what needs `required`. An unknown tier, on either
-    /// side, never satisfies.
+    /// Returns whether this tier meets the requirement. The result is false if either tier is
+    /// unknown.
     pub fn satisfies(&self, required: &Self) -> bool {
         matches!((self.rank(), required.rank()), (Some(own), Some(least)) if own >= least)
     }
@@ -107,7 +107,8 @@ impl Serialize for KycTier {
     }
 }
 
-/// Reads `"t2"`, and what tenants have met besides: `"T2"` and the number `2` (K32).
+/// Accepts `"t2"`, and also `"T2"` and the number `2`, which KYCPort has sent to some tenants
+/// (K32).
 impl<'de> Deserialize<'de> for KycTier {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(TierVisitor)
@@ -145,42 +146,42 @@ impl Visitor<'_> for TierVisitor {
     }
 }
 
-/// The answer of the status endpoint (K40). Whatever is missing or of another type reads as not
-/// known.
+/// Response of the status endpoint (K40). A member that is missing or has another type is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusResponse {
-    /// Where the verification stands.
+    /// Verification status.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_status: Option<KycStatus>,
-    /// How far it reached.
+    /// Verification tier.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_tier: Option<KycTier>,
-    /// Whether nothing was found against the person.
+    /// Whether the AML screening found nothing.
     #[serde(default, deserialize_with = "or_none")]
     pub aml_clear: Option<bool>,
-    /// Not documented: if it is there, it must be who was asked about.
+    /// Person of the response. KYCPort does not document this member. If present, it must match the
+    /// request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person_id: Option<serde_json::Value>,
 }
 
-/// An error answer of the API (K23, K43): the reason is in `error`, or in `detail` or `message`.
+/// Error response of the API (K23, K43). The reason is in `error`, `detail` or `message`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
-    /// The code.
+    /// Error code.
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub error: Option<String>,
-    /// A text for the developer.
+    /// Description for developers.
     #[serde(
         default,
         deserialize_with = "or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub detail: Option<String>,
-    /// A text for the developer.
+    /// Description for developers.
     #[serde(
         default,
         deserialize_with = "or_none",

@@ -1,8 +1,7 @@
-//! The nouns of KYCPort's wire: plain types and names, one file per endpoint family, and no rules.
+//! Types and names of KYCPort's protocol, one file per group of endpoints, without validation.
 //!
-//! The SDK and the mock issuer both build on these, so that a renamed field breaks both when
-//! compiling; what either of them *does* with a field stays its own. Row ids (`K1` …) refer to
-//! [the contract](crate::guide::contract).
+//! The SDK and the mock issuer share these types, so a renamed field fails to compile in both. Row
+//! ids (`K1` …) refer to [the contract](crate::guide::contract).
 
 pub mod authorize;
 pub mod cases;

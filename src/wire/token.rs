@@ -1,36 +1,36 @@
-//! The token endpoint's answers (K20 to K23).
+//! Responses of the token endpoint (K20 to K23).
 
 use std::fmt::{self, Debug};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A successful answer of the token endpoint (K21, RFC 6749 section 5.1).
+/// Successful token response (K21, RFC 6749 section 5.1).
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenResponse {
-    /// The access token.
+    /// Access token.
     pub access_token: String,
-    /// `Bearer`, in any case (RFC 6749 section 5.1).
+    /// Token type: `Bearer`, case-insensitive (RFC 6749 section 5.1).
     pub token_type: String,
-    /// The ID token (OpenID Connect Core 1.0 section 3.1.3.3).
+    /// ID token (OpenID Connect Core 1.0 section 3.1.3.3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
-    /// Lifetime of the access token in seconds. Only a whole number from zero up is believed;
-    /// anything else reads as absent.
+    /// Lifetime of the access token in seconds. A value that is not a non-negative integer is
+    /// `None`.
     #[serde(
         default,
         deserialize_with = "whole_seconds_or_none",
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_in: Option<u64>,
-    /// Not documented by KYCPort (K21); used if it comes.
+    /// Refresh token. KYCPort does not document it (K21); the SDK uses it if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
-    /// The granted scopes, space-separated; absent if they are the requested ones.
+    /// Granted scopes, separated by spaces. Absent if they equal the requested scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
 }
 
-/// Shows which members are there, never what they are.
+/// Shows which members are present, but not their values.
 impl Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")
@@ -41,12 +41,12 @@ impl Debug for TokenResponse {
     }
 }
 
-/// An error answer (K23, RFC 6749 section 5.2).
+/// Error response (K23, RFC 6749 section 5.2).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorResponse {
-    /// The code, such as `invalid_grant`.
+    /// Error code, such as `invalid_grant`.
     pub error: String,
-    /// A text for the developer, never for the person.
+    /// Description for developers. Do not show it to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_description: Option<String>,
 }

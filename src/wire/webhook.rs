@@ -9,46 +9,46 @@ use super::{
     word::word,
 };
 
-/// The header that bears the signature (K61).
+/// Name of the signature header (K61).
 pub const SIGNATURE: &str = "x-kycport-signature";
-/// The header that one tenant accepts besides (K61).
+/// Name of the alternative signature header, which one tenant uses (K61).
 pub const SIGNATURE_ALTERNATIVE: &str = "x-webhook-signature";
-/// What may stand before the signature (K61).
+/// Optional prefix of the signature (K61).
 pub const SIGNATURE_PREFIX: &str = "sha256=";
-/// The type of the event that a person's status changed (K63).
+/// Event type for a change of a person's status (K63).
 pub const STATUS_CHANGED: &str = "kyc.status_changed";
-/// The type of the event that a case was decided (K63).
+/// Event type for a decision of a case (K63).
 pub const CASE_DECIDED: &str = "verification.case.decided";
 
-/// The body of a delivery (K63).
+/// Body of a delivery (K63).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventBody {
-    /// The event's id, the same in every delivery of it (K64).
+    /// Event id. It is the same in every delivery of the event (K64).
     pub id: String,
-    /// What happened.
+    /// Event type.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// When it happened, as RFC 3339 writes it (K81).
+    /// Time of the event, in RFC 3339 format (K81).
     pub created_at: String,
-    /// To whom, and where they stand since.
+    /// Subject of the event.
     pub data: EventData,
 }
 
-/// What an event is about (K63).
+/// Subject of an event: a person and their new status (K63).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventData {
-    /// Who: the `sub` of their tokens (K33).
+    /// Person of the event: the `sub` of their tokens (K33).
     pub person_id: String,
-    /// Where the verification stands.
+    /// Verification status.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_status: Option<KycStatus>,
-    /// How far it reached.
+    /// Verification tier.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_tier: Option<KycTier>,
-    /// Whether nothing was found against the person.
+    /// Whether the AML screening found nothing.
     #[serde(default, deserialize_with = "or_none")]
     pub aml_clear: Option<bool>,
-    /// Which case was decided.
+    /// Id of the decided case.
     #[serde(
         default,
         deserialize_with = "or_none",
@@ -58,12 +58,12 @@ pub struct EventData {
 }
 
 word! {
-    /// What happened (K63).
+    /// Type of an event (K63).
     pub enum EventType {
         /// `kyc.status_changed`.
         StatusChanged = "kyc.status_changed",
         /// `verification.case.decided`.
         CaseDecided = "verification.case.decided",
     }
-    /// A type this version does not know, kept as it came.
+    /// Type that this version does not know, with its original text.
 }

@@ -1,7 +1,9 @@
-//! Words of the wire that may grow: each known one is a variant, any other is kept as it came.
+//! Macro for enums of protocol values that may grow.
 
-/// An enum of words, `Unknown(String)` for the rest. Read in any case, written as KYCPort writes
-/// them, and an unknown one exactly as it came.
+/// Defines an enum of known values, plus `Unknown(String)` for all others.
+///
+/// Parsing ignores case. Known values are written as KYCPort writes them, and unknown values with
+/// their original text.
 macro_rules! word {
     (
         $(#[$about:meta])*
@@ -20,7 +22,7 @@ macro_rules! word {
         }
 
         impl $Name {
-            /// As it stands on the wire.
+            /// Returns the value as KYCPort writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$Variant => $text,)+
