@@ -1,7 +1,7 @@
-//! Looks at a configuration and at what it leads to, before anybody signs in:
+//! Checks of a configuration and its dependencies, before the first sign-in:
 //! [`RelyingParty::doctor`](crate::RelyingParty::doctor).
 //!
-//! Asking is done here, judging in one pure function for each thing that is looked at.
+//! This module sends the requests. A pure function per check evaluates the responses.
 
 mod provider;
 mod report;
@@ -14,7 +14,7 @@ pub use report::{Check, Report, Status};
 
 use crate::{api, config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 
-/// What the doctor examines.
+/// Parts of a relying party that the checks examine.
 pub(crate) struct Examined<'a> {
     pub(crate) config: &'a Config,
     pub(crate) secrets: &'a LiveSecrets,
@@ -24,7 +24,7 @@ pub(crate) struct Examined<'a> {
     pub(crate) web: &'a crate::web::Web,
 }
 
-/// Examines everything.
+/// Runs all checks.
 pub(crate) async fn examine(examined: &Examined<'_>) -> Report {
     let Examined {
         config,
@@ -34,34 +34,34 @@ pub(crate) async fn examine(examined: &Examined<'_>) -> Report {
         ..
     } = examined;
     let from = config.clock.now();
-    let looking = async {
+    let discovery = async {
         let checkup = oidc.check_up().await;
         (checkup, config.clock.now())
     };
     #[cfg(feature = "web")]
     let store = async {
         let (properties, checked) = examined.web.check_store().await;
-        vec![store::line(properties, checked)]
+        vec![store::check(properties, checked)]
     };
     #[cfg(not(feature = "web"))]
     let store = async { Vec::new() };
     let ((checkup, until), answer, store) =
-        tokio::join!(looking, status.status(api::PROBE_PERSON_ID), store);
-    let asked = provider::Asked { from, until };
-    let mut lines = vec![
+        tokio::join!(discovery, status.status(api::PROBE_PERSON_ID), store);
+    let times = provider::RequestTimes { from, until };
+    let mut checks = vec![
         settings::redirect_uri(config),
         settings::client(config, secrets),
     ];
     #[cfg(feature = "web")]
-    lines.push(settings::cookies(config));
-    lines.extend(provider::lines(
+    checks.push(settings::cookies(config));
+    checks.extend(provider::checks(
         &checkup,
         config.issuer(),
         config.oidc.skew,
-        asked,
+        times,
     ));
-    lines.push(tenant_key::line(&answer));
-    lines.push(settings::webhook_secret(config, secrets));
-    lines.extend(store);
-    Report::new(lines)
+    checks.push(tenant_key::check(&answer));
+    checks.push(settings::webhook_secret(config, secrets));
+    checks.extend(store);
+    Report::new(checks)
 }

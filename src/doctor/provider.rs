@@ -1,4 +1,4 @@
-//! Discovery, keys, and the clock.
+//! Checks of discovery, keys and the clock.
 
 use std::time::Duration;
 
@@ -9,33 +9,38 @@ use crate::{
     oidc::{Checkup, MetadataError, ProviderError},
 };
 
-/// An HTTP date has whole seconds, and takes a moment to arrive.
-const GRAIN: Duration = Duration::from_secs(2);
+/// Tolerance for the clock check: HTTP dates have whole seconds, and responses take time to arrive.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 pub(super) const DISCOVERY: &str = "discovery";
 pub(super) const ISSUER: &str = "issuer";
 pub(super) const KEYS: &str = "keys";
 pub(super) const CLOCK: &str = "clock";
 
-/// When KYCPort was asked and had answered, by this machine's clock.
+/// Times of the request and of the response, by this machine's clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct RequestTimes {
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
 }
 
-pub(super) fn lines(checkup: &Checkup, issuer: &str, skew: Duration, asked: Asked) -> [Check; 4] {
+pub(super) fn checks(
+    checkup: &Checkup,
+    issuer: &str,
+    skew: Duration,
+    times: RequestTimes,
+) -> [Check; 4] {
     [
         discovery(&checkup.metadata),
-        issuer_line(&checkup.metadata, issuer),
+        issuer_check(&checkup.metadata, issuer),
         keys(checkup.keys.as_ref()),
-        clock(checkup.date, skew, asked),
+        clock(checkup.date, skew, times),
     ]
 }
 
 fn discovery(metadata: &Result<(), ProviderError>) -> Check {
     match metadata {
-        // Whose issuer it is has a line of its own.
+        // A separate check covers the issuer.
         Ok(()) | Err(ProviderError::Metadata(MetadataError::IssuerMismatch)) => {
             Check::ok(DISCOVERY, "the discovery document was fetched")
         }
@@ -43,11 +48,11 @@ fn discovery(metadata: &Result<(), ProviderError>) -> Check {
     }
 }
 
-fn issuer_line(metadata: &Result<(), ProviderError>, issuer: &str) -> Check {
+fn issuer_check(metadata: &Result<(), ProviderError>, issuer: &str) -> Check {
     match metadata {
         Ok(()) => Check::ok(
             ISSUER,
-            format!("the document names {issuer}, as configured"),
+            format!("the discovery document has the configured issuer, {issuer}"),
         ),
         Err(error @ ProviderError::Metadata(MetadataError::IssuerMismatch)) => {
             Check::with(Status::Fail, ISSUER, error.to_string(), remedy(error))
@@ -55,8 +60,8 @@ fn issuer_line(metadata: &Result<(), ProviderError>, issuer: &str) -> Check {
         Err(_) => Check::with(
             Status::NotChecked,
             ISSUER,
-            "there is no document to compare with",
-            "Mend discovery first",
+            "not checked, because there is no valid discovery document",
+            "Fix the discovery check first",
         ),
     }
 }
@@ -68,42 +73,44 @@ fn keys(keys: Option<&Result<usize, ProviderError>>) -> Check {
         None => Check::with(
             Status::NotChecked,
             KEYS,
-            "it is not known where they are",
-            "Mend discovery first",
+            "not checked, because the URL of the key set is unknown",
+            "Fix the discovery check first",
         ),
     }
 }
 
-fn clock(date: Option<Timestamp>, skew: Duration, asked: Asked) -> Check {
-    const MEND: &str = "Let this machine's clock be set from the network (NTP)";
+fn clock(date: Option<Timestamp>, skew: Duration, times: RequestTimes) -> Check {
+    const REMEDY: &str = "Synchronize this machine's clock with NTP";
     let Some(date) = date else {
         return Check::with(
             Status::NotChecked,
             CLOCK,
-            "KYCPort did not say when it answered",
-            "Mend discovery first; if it is well, compare this machine's clock with another",
+            "not checked, because KYCPort's response has no Date header",
+            "Fix the discovery check first. If it passes, compare this machine's clock with another clock",
         );
     };
-    // `since` is zero for what lies ahead: of the two one is.
-    let ahead = asked.from.since(date).saturating_sub(GRAIN);
-    let behind = date.since(asked.until).saturating_sub(GRAIN);
+    // `since` returns zero for times in the future, so at most one of the two is not zero.
+    let ahead = times.from.since(date).saturating_sub(CLOCK_TOLERANCE);
+    let behind = date.since(times.until).saturating_sub(CLOCK_TOLERANCE);
     let off = ahead.max(behind);
     let found = if off.is_zero() {
-        "this machine's and KYCPort's agree".to_owned()
+        "this machine's clock agrees with KYCPort's clock".to_owned()
     } else {
         let word = if behind.is_zero() {
             "ahead of"
         } else {
             "behind"
         };
-        let forgiven = skew.as_secs();
+        let tolerance = skew.as_secs();
         let off = off.as_secs();
-        format!("this machine's is {off} s {word} KYCPort's; {forgiven} s are forgiven")
+        format!(
+            "this machine's clock is {off} s {word} KYCPort's clock; up to {tolerance} s are tolerated"
+        )
     };
     if off > skew {
-        Check::with(Status::Fail, CLOCK, found, MEND)
+        Check::with(Status::Fail, CLOCK, found, REMEDY)
     } else if off.saturating_mul(4) > skew {
-        Check::with(Status::Warn, CLOCK, found, MEND)
+        Check::with(Status::Warn, CLOCK, found, REMEDY)
     } else {
         Check::ok(CLOCK, found)
     }
@@ -112,24 +119,26 @@ fn clock(date: Option<Timestamp>, skew: Duration, asked: Asked) -> Check {
 fn remedy(error: &ProviderError) -> &'static str {
     match error {
         ProviderError::Transport(TransportError::Tls) => {
-            "Look at the machine's certificate authorities, or at trust_only, and at its clock"
+            "Check this machine's certificate authorities, the setting trust_only and the clock"
         }
         ProviderError::Transport(TransportError::Redirect { .. }) => {
-            "Write the address that it redirects to: redirects are not followed"
+            "Set KYCPORT_DISCOVERY_URL to the target of the redirect: redirects are not followed"
         }
         ProviderError::Transport(_) | ProviderError::Interrupted => {
-            "Look at the network from this machine to KYCPort: names, firewall, proxy"
+            "Check the network from this machine to KYCPort: DNS, firewall and proxy"
         }
         ProviderError::Status(_) => {
-            "Compare KYCPORT_DISCOVERY_URL with what KYCPort documents; if it is right, try later"
+            "Compare KYCPORT_DISCOVERY_URL with KYCPort's documentation. If it is correct, try again later"
         }
         ProviderError::Metadata(MetadataError::IssuerMismatch) => {
-            "Set KYCPORT_ISSUER to the issuer of the document, byte for byte, if it is KYCPort's"
+            "If the discovery document is KYCPort's, set KYCPORT_ISSUER to its issuer, byte for byte"
         }
-        ProviderError::Metadata(_) => "Compare KYCPORT_DISCOVERY_URL with what KYCPort documents",
+        ProviderError::Metadata(_) => "Compare KYCPORT_DISCOVERY_URL with KYCPort's documentation",
         ProviderError::KeyBudget => {
-            "Wait for 30 s: the key set was fetched for recent tokens with unknown keys"
+            "Wait 30 s: the key set was fetched for recent tokens with unknown keys"
         }
-        ProviderError::KeySet(_) => "Tell KYCPort: no token can be verified",
+        ProviderError::KeySet(_) => {
+            "Contact KYCPort: without a usable key, no token can be verified"
+        }
     }
 }

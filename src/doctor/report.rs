@@ -1,63 +1,63 @@
-//! What was looked at, and what came of it.
+//! Report of the checks.
 
 use std::fmt;
 
-/// What came of one look, the best first.
+/// Result of a check, ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// It is as it must be.
+    /// The check passed.
     Ok,
-    /// It was not looked at, and the line says why.
+    /// The check did not run. The check states the reason.
     NotChecked,
-    /// It works, and may not do what is meant.
+    /// It works, but possibly not as intended.
     Warn,
-    /// It does not work.
+    /// The check failed.
     Fail,
 }
 
-/// One thing that was looked at. Nothing secret is in it.
+/// Result of one check. It contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// What was looked at.
+    /// Name of the check.
     pub name: &'static str,
-    /// What came of it.
+    /// Status of the check.
     pub status: Status,
-    /// What was found.
+    /// Description of what the check found.
     pub found: String,
-    /// What to do about it, if something is to be done.
+    /// Action to take, if any.
     pub remedy: Option<&'static str>,
 }
 
-/// What [`RelyingParty::doctor`](crate::RelyingParty::doctor) found. Display is for people: a line
-/// for each thing that was looked at, and below it what to do.
+/// Report of [`RelyingParty::doctor`](crate::RelyingParty::doctor). Its `Display` output has one
+/// line per check, followed by the action to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    lines: Vec<Check>,
+    checks: Vec<Check>,
 }
 
 impl Report {
-    pub(super) fn new(lines: Vec<Check>) -> Self {
-        Self { lines }
+    pub(super) fn new(checks: Vec<Check>) -> Self {
+        Self { checks }
     }
 
-    /// What was looked at, in a fixed order.
+    /// Returns the checks, in a fixed order.
     pub fn checks(&self) -> &[Check] {
-        &self.lines
+        &self.checks
     }
 
-    /// The line of that name.
+    /// Returns the check with this name.
     pub fn check(&self, name: &str) -> Option<&Check> {
-        self.lines.iter().find(|line| line.name == name)
+        self.checks.iter().find(|line| line.name == name)
     }
 
-    /// The worst that was found.
+    /// Returns the worst status of all checks.
     pub fn worst(&self) -> Status {
-        let verdicts = self.lines.iter().map(|line| line.status);
-        verdicts.max().unwrap_or(Status::NotChecked)
+        let statuses = self.checks.iter().map(|line| line.status);
+        statuses.max().unwrap_or(Status::NotChecked)
     }
 
-    /// Whether nothing has failed.
+    /// Returns whether no check failed.
     pub fn is_healthy(&self) -> bool {
         self.worst() < Status::Fail
     }
@@ -101,7 +101,7 @@ impl fmt::Display for Status {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.lines {
+        for line in &self.checks {
             writeln!(f, "{:<12} {:<14} {}", line.status, line.name, line.found)?;
             if let Some(remedy) = line.remedy {
                 writeln!(f, "{:<27} -> {remedy}", "")?;

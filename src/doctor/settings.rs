@@ -1,4 +1,4 @@
-//! What can be seen in the settings alone. That they are valid was judged when they were read.
+//! Checks of the settings alone. The configuration has already validated their syntax.
 
 use super::report::{Check, Status};
 use crate::{config::Config, secrets::LiveSecrets, webhook::WebhookVerifier};
@@ -15,8 +15,8 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
         return Check::with(
             Status::Warn,
             REDIRECT_URI,
-            format!("{uri} leads to this machine"),
-            "Right for development. For people, register an https address and set KYCPORT_REDIRECT_URI",
+            format!("{uri} points to this machine"),
+            "Correct for development. For production, register an https URL and set KYCPORT_REDIRECT_URI",
         );
     }
     #[cfg(feature = "web")]
@@ -25,18 +25,20 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
             Status::Warn,
             REDIRECT_URI,
             format!(
-                "{uri}, and the callback is served at {}",
+                "{uri}, but the app serves the callback at {}",
                 config.web.callback_path()
             ),
-            "Right if a proxy rewrites the path in between",
+            "Correct if a proxy rewrites the path",
         );
     }
     Check::ok(REDIRECT_URI, uri.as_str())
 }
 
-/// Whether the id and the secret are right shows when somebody signs in: KYCPort looks at them when
-/// it is given a code, and refuses a made-up one. A reload spends such an attempt on a secret that
-/// is new; a doctor that is run at every start and by every probe does not.
+/// Describes the client. KYCPort validates the client id and the secret only at sign-in, when it
+/// receives a code.
+///
+/// A reload checks a new secret with an invalid code. The doctor does not, because it may run at
+/// every start and by every probe.
 pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     let kind = if secrets.client.current().is_some() {
         "with a secret"
@@ -49,7 +51,7 @@ pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
         Status::NotChecked,
         CLIENT,
         format!("{} {kind}", config.client_id()),
-        "Sign in once: only a login shows whether KYCPort knows it, its secret and the redirect URI",
+        "Sign in once: only a sign-in shows whether KYCPort knows the client, its secret and the redirect URI",
     )
 }
 
@@ -68,12 +70,12 @@ pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Check {
         return Check::with(
             Status::NotChecked,
             WEBHOOK,
-            "there is none",
+            "no webhook secret is configured",
             "Set KYCPORT_WEBHOOK_SECRET if KYCPort delivers webhooks to this app",
         );
     }
     match verifier.build() {
-        Ok(_) => Check::ok(WEBHOOK, format!("can be used: {}", names.join(", "))),
+        Ok(_) => Check::ok(WEBHOOK, format!("configured: {}", names.join(", "))),
         Err(error) => Check::with(
             Status::Fail,
             WEBHOOK,
@@ -88,14 +90,14 @@ pub(super) fn cookies(config: &Config) -> Check {
     if config.redirect_uri().scheme() == "https" {
         Check::ok(
             COOKIES,
-            "browsers keep them: they are Secure, and so is the app's address",
+            "browsers accept Secure cookies, because the app's URL is https",
         )
     } else {
         Check::with(
             Status::Warn,
             COOKIES,
-            "they are Secure, and the app's address is not https",
-            "Chromium keeps them on this machine all the same; other browsers may not",
+            "the cookies are Secure, but the app's URL is not https",
+            "Chromium accepts Secure cookies from loopback addresses; other browsers may not",
         )
     }
 }

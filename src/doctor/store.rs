@@ -1,21 +1,21 @@
-//! Whether the store works.
+//! Check of the store.
 
 use super::report::{Check, Status};
 use crate::store::{Properties, StoreError};
 
 pub(super) const STORE: &str = "store";
 
-pub(super) fn line(properties: Properties, checked: Result<(), StoreError>) -> Check {
+pub(super) fn check(properties: Properties, checked: Result<(), StoreError>) -> Check {
     let name = properties.name;
     match checked {
         Ok(()) if properties.shared => {
-            Check::ok(STORE, format!("{name}: takes and returns records"))
+            Check::ok(STORE, format!("{name}: writes and reads records"))
         }
         Ok(()) => Check::with(
             Status::Warn,
             STORE,
-            format!("{name}: works for this process alone, and other instances do not see it"),
-            "Right for one instance. For several, set KYCPORT_STORE to a shared store",
+            format!("{name}: works, but other instances do not share it"),
+            "Correct for one instance. For several instances, set KYCPORT_STORE to a shared store",
         ),
         Err(error) => Check::with(
             Status::Fail,
@@ -29,14 +29,14 @@ pub(super) fn line(properties: Properties, checked: Result<(), StoreError>) -> C
 fn remedy(error: StoreError) -> &'static str {
     match error {
         StoreError::Unreachable | StoreError::Timeout => {
-            "Check KYCPORT_STORE, the server, and the network to it"
+            "Check KYCPORT_STORE, the store's server and the network to the server"
         }
         StoreError::AccessDenied => "Check the user and the password in KYCPORT_STORE",
-        StoreError::ReadOnly => "Connect to the primary: a replica takes no writes",
+        StoreError::ReadOnly => "Connect to the primary: a replica rejects writes",
         StoreError::Full => "Give the server more memory or disk space",
-        StoreError::Busy => "Raise the number of connections, and end long transactions",
+        StoreError::Busy => "Allow more connections, and end long transactions",
         StoreError::Starting => "Try again when the server has started",
-        StoreError::Schema => "Run the migration with a user that may create tables",
-        _ => "Read the log of the server",
+        StoreError::Schema => "Run the migration as a user with the right to create tables",
+        _ => "Check the log of the server",
     }
 }

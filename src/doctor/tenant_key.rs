@@ -1,49 +1,49 @@
-//! Whether KYCPort takes the tenant key.
+//! Check of the tenant key.
 
 use super::report::{Check, Status};
 use crate::kyc::{Assurance, StatusError};
 
 pub(super) const TENANT_KEY: &str = "tenant key";
 
-const NOT_THE_API: &str = "Compare KYCPORT_API_BASE_URL with what KYCPort documents";
+const CHECK_BASE_URL: &str = "Compare KYCPORT_API_BASE_URL with KYCPort's documentation";
 
-pub(super) fn line(answer: &Result<Assurance, StatusError>) -> Check {
+pub(super) fn check(answer: &Result<Assurance, StatusError>) -> Check {
     let Err(error) = answer else {
-        let found = "accepted, but there is a status of somebody who does not exist";
-        return Check::with(Status::Warn, TENANT_KEY, found, NOT_THE_API);
+        let found = "accepted, but the API returned a status for a person who does not exist";
+        return Check::with(Status::Warn, TENANT_KEY, found, CHECK_BASE_URL);
     };
-    let (verdict, remedy) = match error {
+    let (status, remedy) = match error {
         StatusError::Rejected {
             status: 404,
             code: Some(code),
             ..
         } if code == "person_not_found" => {
-            return Check::ok(TENANT_KEY, "KYCPort accepts it");
+            return Check::ok(TENANT_KEY, "KYCPort accepts the key");
         }
         StatusError::NoTenantKey => (
             Status::NotChecked,
-            "Set it for the status endpoint and for verification cases; without it guards ask userinfo",
+            "Set KYCPORT_TENANT_API_KEY for the status endpoint and for verification cases. Without it, guards read the userinfo endpoint",
         ),
         StatusError::Rejected { status: 401, .. } => (
             Status::Fail,
-            "Copy KYCPORT_TENANT_API_KEY from KYCPort's console: it is not known there, or no more",
+            "Copy KYCPORT_TENANT_API_KEY from KYCPort's console: KYCPort does not know this key",
         ),
         StatusError::Rejected { status: 403, .. } => (
             Status::Fail,
-            "Let KYCPort's console give the key the right to read statuses",
+            "Grant the key the right to read statuses in KYCPort's console",
         ),
         StatusError::Rejected { .. }
         | StatusError::InvalidResponse
         | StatusError::SubjectMismatch
-        | StatusError::MissingPersonId => (Status::Fail, NOT_THE_API),
+        | StatusError::MissingPersonId => (Status::Fail, CHECK_BASE_URL),
         StatusError::RateLimited { .. } => (
             Status::Warn,
-            "The key is known, and is used too much: spread the questions, or ask for a higher limit",
+            "KYCPort accepts the key but rate-limits it: send fewer requests, or ask KYCPort for a higher limit",
         ),
         StatusError::Transport(_) | StatusError::Unavailable { .. } | StatusError::PersonId => (
             Status::Fail,
-            "Look at the network from this machine to KYCPORT_API_BASE_URL; if it is well, try later",
+            "Check the network from this machine to KYCPORT_API_BASE_URL. If it works, try again later",
         ),
     };
-    Check::with(verdict, TENANT_KEY, error.to_string(), remedy)
+    Check::with(status, TENANT_KEY, error.to_string(), remedy)
 }

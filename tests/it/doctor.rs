@@ -281,23 +281,23 @@ async fn secrets_are_looked_at_as_they_are_after_a_reload() {
             assert!(found.ends_with(said), "{said}: {found}");
         }
     };
-    says("public client", "there is none").await;
+    says("public client", "no webhook secret is configured").await;
     *secrets.lock().unwrap() = Secrets::new()
         .client_secret("a secret that KYCPort does not know")
         .webhook_secret("the webhook secret of old");
-    says("not proven yet", "used: current").await;
+    says("not proven yet", "configured: current").await;
     let new = kycport::Secret::new("the webhook secret that is new");
     *secrets.lock().unwrap() = Secrets::new()
         .client_secret(kyc.client().secret().unwrap())
         .webhook_secret(new.expose());
-    says("with a secret", "used: current, previous").await;
+    says("with a secret", "configured: current, previous").await;
     // What has left is named no more.
     let verifier = kycport.webhook_verifier().build().unwrap();
     let headers = HeaderMap::from_iter([sign_test_delivery(&new, b"{}")]);
     let body = Bytes::from_static(b"{}");
     verifier.verify(&headers, body).unwrap();
     kyc.clock().advance(Duration::from_secs(96 * 3600));
-    says("with a secret", "used: current").await;
+    says("with a secret", "configured: current").await;
 }
 
 #[tokio::test]
