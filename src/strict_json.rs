@@ -1,4 +1,5 @@
-//! JSON objects in which no name stands twice (RFC 8725 section 3.7, RFC 7515 section 4).
+//! Parser for JSON objects that rejects duplicate names (RFC 8725 section 3.7, RFC 7515
+//! section 4).
 
 use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData, str};
 
@@ -8,11 +9,11 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Maximum number of names outside [`Names`] that are compared one by one. More would take time by
-/// the square of what a stranger sends, and are hashed instead.
-const FEW: usize = 32;
+/// Maximum number of names outside [`Names`] that are compared one by one. Further names are
+/// hashed, because comparing all pairs takes quadratic time on untrusted input.
+const MAX_COMPARED: usize = 32;
 
-/// The names that a reader looks up, each with a place of its own.
+/// Names that a reader looks up, each with its own index.
 pub(crate) trait Names: Copy + 'static {
     const ALL: &'static [Self];
 
@@ -20,7 +21,7 @@ pub(crate) trait Names: Copy + 'static {
 
     fn as_str(self) -> &'static str;
 
-    fn place(self) -> usize;
+    fn index(self) -> usize;
 }
 
 /// Defines an enum of names and implements [`Names`] for it.
@@ -51,7 +52,7 @@ macro_rules! names {
                 }
             }
 
-            fn place(self) -> usize {
+            fn index(self) -> usize {
                 self as usize
             }
         }
@@ -60,23 +61,23 @@ macro_rules! names {
 
 pub(crate) use names;
 
-/// Reads a JSON object, refusing duplicate names at every depth.
+/// Parses a JSON object, and rejects duplicate names at every depth.
 pub(crate) fn object<N: Names>(bytes: &[u8]) -> Option<Object<'_, N>> {
-    // Once for all of it, which is faster than string by string.
+    // One check of the whole text is faster than a check of each string.
     let text = str::from_utf8(bytes).ok()?;
     serde_json::from_str(text).ok()
 }
 
-/// Reads a JSON object of which no name is looked up.
+/// Parses a JSON object into a map.
 pub(crate) fn map(bytes: &[u8]) -> Option<Map<String, Value>> {
     object::<NoName>(&readable(bytes)).map(Object::rest)
 }
 
-/// Reads a document that is a JSON object. A byte order mark before it is ignored, which RFC 8259
+/// Parses a document that is a JSON object. A byte order mark at the start is ignored, as RFC 8259
 /// section 8.1 permits.
 pub(crate) fn document<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    // An array would be read as the fields in their order.
+    // `serde` would accept an array as the fields in order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return None;
     }
@@ -87,9 +88,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Replaces each escape of a lone surrogate (`\ud83d` without the second half) by `\ufffd`.
 ///
-/// JSON allows such an escape (RFC 8259 section 8.2), no Rust string can hold it, and `serde_json`
-/// would reject the whole text because of it, whichever member has it. A member that decides
-/// something must not contain U+FFFD: different texts become equal here.
+/// JSON allows such an escape (RFC 8259 section 8.2), but no Rust string can hold it. `serde_json`
+/// would reject the whole document because of one such member. After the replacement, different
+/// texts may be equal. So reject U+FFFD in every member that is compared.
 pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
     let mut readable = Cow::Borrowed(json);
     let mut at = 0_usize;
@@ -114,7 +115,7 @@ pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
     readable
 }
 
-/// The UTF-16 code unit of an escape `\uXXXX`.
+/// Returns the UTF-16 code unit of an escape `\uXXXX`.
 fn unit(escape: &[u8]) -> Option<u16> {
     let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
     let digits = str::from_utf8(digits).ok()?;
@@ -123,17 +124,17 @@ fn unit(escape: &[u8]) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
 
-/// The outermost object. The members that are looked up are found by their place, which takes less
-/// time than a tree or a hash map.
+/// The outermost object. Known members are found by index, which is faster than a tree or a hash
+/// map.
 pub(crate) struct Object<'a, N: Names> {
-    /// By the place of the name. On the heap, for the object is moved more than once.
+    /// Indexed by name. On the heap, because the object is moved several times.
     known: Vec<Option<Json<'a>>>,
     names: PhantomData<N>,
     others: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
-/// Value of a member. A text borrows from the input unless it is written with escapes, so that
-/// reading a text which is only compared allocates nothing.
+/// Value of a member. A text without escapes borrows from the input, so comparing such a text
+/// allocates nothing.
 pub(crate) enum Json<'a> {
     Text(Cow<'a, str>),
     Other(Value),
@@ -154,14 +155,14 @@ impl<'a, N: Names> Object<'a, N> {
     }
 
     pub(crate) fn get(&self, name: N) -> Option<&Json<'a>> {
-        self.known.get(name.place())?.as_ref()
+        self.known.get(name.index())?.as_ref()
     }
 
     pub(crate) fn take(&mut self, name: N) -> Option<Json<'a>> {
-        self.known.get_mut(name.place())?.take()
+        self.known.get_mut(name.index())?.take()
     }
 
-    /// Returns the members that were not taken.
+    /// Returns the members that [`take`](Self::take) did not remove.
     pub(crate) fn rest(self) -> Map<String, Value> {
         let mut rest = Map::new();
         for (name, value) in N::ALL.iter().zip(self.known) {
@@ -190,7 +191,7 @@ impl Names for NoName {
         match self {}
     }
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         match self {}
     }
 }
@@ -211,29 +212,29 @@ impl<'de, N: Names> Visitor<'de> for ObjectVisitor<N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de, N>, A::Error> {
-        let twice = || A::Error::custom("a name stands twice");
+        let duplicate = || A::Error::custom("duplicate name");
         let mut known = Vec::new();
         known.resize_with(N::ALL.len(), || None);
         let mut others: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
         let mut many = HashSet::new();
         while let Some(Name(name)) = map.next_key()? {
-            let place = N::of(&name).map(N::place);
-            if let Some(place) = place.and_then(|at| known.get_mut(at)) {
-                if place.replace(map.next_value()?).is_some() {
-                    return Err(twice());
+            let index = N::of(&name).map(N::index);
+            if let Some(slot) = index.and_then(|at| known.get_mut(at)) {
+                if slot.replace(map.next_value()?).is_some() {
+                    return Err(duplicate());
                 }
                 continue;
             }
-            if others.len() == FEW {
+            if others.len() == MAX_COMPARED {
                 many.extend(others.iter().map(|(name, _)| name.clone()));
             }
-            let is_new = if others.len() < FEW {
+            let is_new = if others.len() < MAX_COMPARED {
                 others.iter().all(|(own, _)| *own != name)
             } else {
                 many.insert(name.clone())
             };
             if !is_new {
-                return Err(twice());
+                return Err(duplicate());
             }
             others.push((name, map.next_value()?));
         }
@@ -245,7 +246,7 @@ impl<'de, N: Names> Visitor<'de> for ObjectVisitor<N> {
     }
 }
 
-/// A name, borrowed unless it is written with escapes.
+/// Name of a member. A name without escapes borrows from the input.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
@@ -278,7 +279,7 @@ impl<'de> Deserialize<'de> for Json<'de> {
     }
 }
 
-/// Reads a text without copying it, and everything else as [`StrictVisitor`] does.
+/// Visitor that borrows texts, and delegates other values to [`StrictVisitor`].
 struct JsonVisitor;
 
 impl<'de> Visitor<'de> for JsonVisitor {
@@ -325,7 +326,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// A value below the outermost object.
+/// Value below the outermost object.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -380,7 +381,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(name) = map.next_key::<String>()? {
             let Strict(value) = map.next_value()?;
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
+                return Err(A::Error::custom("duplicate name"));
             }
         }
         Ok(Value::Object(object))

@@ -18,7 +18,8 @@ mod letters {
     pub(super) const D: &str = "d";
 }
 
-/// An object of `names` names, in which the one numbered `again`, from 1, occurs twice.
+/// Returns an object with `names` names. The name with number `again`, counted from 1, occurs
+/// twice.
 fn many_names(names: usize, again: usize) -> String {
     let again = (again > 0).then_some(again);
     let members = (1..=names).chain(again).map(|n| format!("\"n{n}\":0"));
@@ -26,7 +27,7 @@ fn many_names(names: usize, again: usize) -> String {
 }
 
 #[test]
-fn a_member_is_taken_once_and_the_others_are_left() {
+fn a_member_is_taken_once_and_the_others_remain() {
     let json = br#"{"a":"x","c":[1],"b":null,"e":"y"}"#;
     let mut object = object::<Letter>(json).unwrap();
     assert!(object.contains(Letter::A) && object.contains(Letter::B));
@@ -50,7 +51,7 @@ fn a_text_is_borrowed_unless_it_has_escapes() {
 }
 
 #[test]
-fn every_value_reads_as_it_stands() {
+fn every_kind_of_value_is_parsed() {
     let json =
         r#"{"a":[-1,1.5,1,18446744073709551615,true,null],"b":"\u00e9","c":{"d":[]},"e":-7}"#;
     let whole: serde_json::Value = serde_json::from_str(json).unwrap();
@@ -60,7 +61,7 @@ fn every_value_reads_as_it_stands() {
 }
 
 #[test]
-fn only_objects_without_duplicates() {
+fn duplicate_names_are_rejected() {
     // case 76
     for (json, accepted) in [
         (
@@ -102,7 +103,7 @@ fn only_objects_without_duplicates() {
 }
 
 #[test]
-fn the_escape_of_a_lone_surrogate_is_replaced_and_nothing_else() {
+fn only_escapes_of_lone_surrogates_are_replaced() {
     for (json, expected) in [
         (r#"{"a":"plain"}"#, None),
         (r#"{"a":"\ud83d\ude00 \u00e9 \\ud83d \n"}"#, None),
@@ -131,7 +132,7 @@ fn the_escape_of_a_lone_surrogate_is_replaced_and_nothing_else() {
 
 #[test]
 fn a_document_is_an_object_with_or_without_a_byte_order_mark() {
-    for (bytes, is_one) in [
+    for (bytes, is_document) in [
         (&b"{\"a\":1}"[..], true),
         (b"\xEF\xBB\xBF {\"a\":1}", true),
         (b"\xEF\xBB\xBF\xEF\xBB\xBF{}", false),
@@ -139,6 +140,6 @@ fn a_document_is_an_object_with_or_without_a_byte_order_mark() {
         (b"", false),
     ] {
         let read = document::<serde_json::Value>(bytes);
-        assert_eq!(read.is_some(), is_one, "{bytes:?}");
+        assert_eq!(read.is_some(), is_document, "{bytes:?}");
     }
 }
