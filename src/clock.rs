@@ -1,4 +1,4 @@
-//! Time as an argument: the one place that reads the machine's clocks.
+//! Clocks and timestamps. Only this module reads the machine's clocks.
 
 use std::{
     fmt::{self, Debug},
@@ -9,76 +9,78 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// A source of time.
+/// Source of time.
 ///
-/// Everything in this crate that depends on time asks the clock of its
-/// [`Config`](crate::Config), so that a test moves time instead of waiting for it.
+/// All code in this crate that depends on time reads the clock of its [`Config`](crate::Config). A
+/// test can therefore move time instead of waiting.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The wall clock, to judge `exp`, `iat` and every stored time limit.
+    /// Returns the wall-clock time. It is compared with `exp`, `iat` and stored expiry times.
     fn now(&self) -> Timestamp;
 
-    /// Time since an arbitrary start, never going backwards, to age caches and back-offs.
+    /// Returns the time since an arbitrary start. It never goes backwards, and measures the age of
+    /// caches and back-offs.
     fn monotonic(&self) -> Duration;
 }
 
-/// A moment, to the millisecond. Tokens speak in whole seconds (`NumericDate`, RFC 7519 section 2);
-/// what is asked twice within one is told apart by the rest. Stored as milliseconds since
-/// 1970-01-01T00:00:00Z.
+/// Point in time with millisecond precision, stored as milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Tokens use whole seconds (`NumericDate`, RFC 7519 section 2). The milliseconds order events
+/// within one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment `seconds` after the epoch (before it, if negative).
+    /// Creates a timestamp from seconds since the epoch. Negative values are before the epoch.
     pub const fn from_unix(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// The moment `millis` milliseconds after the epoch (before it, if negative).
+    /// Creates a timestamp from milliseconds since the epoch. Negative values are before the epoch.
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Whole seconds since the epoch.
+    /// Returns the whole seconds since the epoch.
     pub const fn as_unix(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// Whole milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_unix_millis(self) -> i64 {
         self.0
     }
 
-    /// This moment and `duration` more, stopping at the end of time.
+    /// Returns the timestamp `duration` later. Saturates at the maximum timestamp.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// This moment less `duration`, stopping at the beginning of time.
+    /// Returns the timestamp `duration` earlier. Saturates at the minimum timestamp.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// Returns the time that passed since `earlier`, or zero if `earlier` is in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// The machine's own clocks.
+/// Clock of the operating system.
 #[derive(Clone)]
 pub struct SystemClock {
     start: Instant,
 }
 
 impl SystemClock {
-    /// The machine's own clocks.
+    /// Creates a clock of the operating system.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clocks"
+        reason = "only this module reads the machine's clocks"
     )]
     pub fn new() -> Self {
         Self {
@@ -102,7 +104,7 @@ impl Debug for SystemClock {
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clocks"
+        reason = "only this module reads the machine's clocks"
     )]
     fn now(&self) -> Timestamp {
         Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -116,9 +118,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that a test moves. Clones share the same time.
+/// Clock for tests, which a test can move. Clones share the same time.
 ///
-/// It runs with the system clock until it is [frozen](Self::freeze).
+/// It follows the system clock until it is [frozen](Self::freeze).
 ///
 /// ```
 /// use std::time::Duration;
@@ -133,22 +135,22 @@ impl Clock for SystemClock {
 #[derive(Clone)]
 pub struct TestClock {
     system: SystemClock,
-    /// Watched, so that who waits for a moment learns that the clock was moved.
+    /// A watch channel, so that waiting tasks learn when the clock moves.
     shift: Arc<watch::Sender<Shift>>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Shift {
-    /// Added to the wall clock, in milliseconds.
+    /// Offset of the wall clock, in milliseconds.
     wall: i64,
-    /// Added to the monotonic clock.
+    /// Offset of the monotonic clock.
     monotonic: Duration,
-    /// The system's readings at which both clocks stand still.
+    /// Readings of the system clocks at the time of the freeze, if the clock is frozen.
     frozen: Option<(Timestamp, Duration)>,
 }
 
 impl TestClock {
-    /// A clock that shows the system's time and runs.
+    /// Creates a running clock with the system's time.
     pub fn new() -> Self {
         Self {
             system: SystemClock::new(),
@@ -156,7 +158,8 @@ impl TestClock {
         }
     }
 
-    /// Stops the clock: from here it moves only when told.
+    /// Stops the clock. Afterwards only [`advance`](Self::advance) and [`jump_to`](Self::jump_to)
+    /// move it.
     pub fn freeze(&self) {
         let reading = (self.system.now(), self.system.monotonic());
         self.change(|shift| {
@@ -164,8 +167,8 @@ impl TestClock {
         });
     }
 
-    /// Lets a [frozen](Self::freeze) clock run on from what it shows. The monotonic clock may leap
-    /// ahead, and never goes back.
+    /// Lets a [frozen](Self::freeze) clock run on from its current time. The monotonic clock may
+    /// jump forward, but never backward.
     pub fn resume(&self) {
         let (wall, monotonic) = (self.system.now(), self.system.monotonic());
         self.change(|shift| {
@@ -178,7 +181,7 @@ impl TestClock {
         });
     }
 
-    /// Whether it stands still.
+    /// Returns whether the clock is frozen.
     pub fn is_frozen(&self) -> bool {
         self.shift().frozen.is_some()
     }
@@ -191,8 +194,8 @@ impl TestClock {
         });
     }
 
-    /// Sets the wall clock alone, as an administrator or a time server would: the monotonic clock
-    /// takes no notice.
+    /// Sets only the wall clock, like an administrator or a time server. The monotonic clock does
+    /// not change.
     pub fn jump_to(&self, to: Timestamp) {
         let running = self.system.now();
         self.change(|shift| {
@@ -201,8 +204,8 @@ impl TestClock {
         });
     }
 
-    /// How long it is in real time until the clock shows `moment`, if nobody moves it; none while
-    /// it stands still before that.
+    /// Returns the real time until the clock reaches `moment`, if no test moves it. Returns `None`
+    /// if the clock is frozen before `moment`.
     #[cfg(feature = "mock")]
     pub(crate) fn real_time_until(&self, moment: Timestamp) -> Option<Duration> {
         let left = moment.since(self.now());
@@ -210,7 +213,7 @@ impl TestClock {
         (runs || left.is_zero()).then_some(left)
     }
 
-    /// Tells of every time that the clock is moved or stopped from here.
+    /// Subscribes to moves, freezes and resumes of the clock.
     #[cfg(feature = "mock")]
     pub(crate) fn moves(&self) -> ClockMoves {
         ClockMoves(self.shift.subscribe())
@@ -225,16 +228,16 @@ impl TestClock {
     }
 }
 
-/// The moves of a [`TestClock`].
+/// Subscription to the moves of a [`TestClock`].
 #[cfg(feature = "mock")]
 pub(crate) struct ClockMoves(watch::Receiver<Shift>);
 
 #[cfg(feature = "mock")]
 impl ClockMoves {
-    /// Waits until the clock is moved, or was since this was called last.
+    /// Waits for the next move of the clock. A move since the previous call counts.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // Whoever could move it is gone.
+            // The clock was dropped, so no move can follow.
             std::future::pending::<()>().await;
         }
     }
@@ -323,7 +326,7 @@ mod tests {
         assert!(!clock.is_frozen());
         assert!(clock.now().since(shown) < Duration::from_secs(10));
         assert!(clock.monotonic() >= monotonic);
-        // It moves when it is told, as before.
+        // Further moves take effect as before.
         clock.advance(Duration::from_secs(100));
         assert!(clock.now().since(shown) >= Duration::from_secs(100));
         assert!(clock.monotonic() >= monotonic.saturating_add(Duration::from_secs(100)));

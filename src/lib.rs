@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The manual speaks of all features; without some of them its links have nowhere to go.
+// The manual links to items of all features. Without some features these links are broken.
 #![cfg_attr(
     not(all(feature = "web", feature = "mock")),
     allow(rustdoc::broken_intra_doc_links)
 )]
-// The engines share parts, and some of those are unused without all features.
+// The storage engines share code. Some of it is unused without all features.
 #![cfg_attr(
     not(all(
         feature = "web",

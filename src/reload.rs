@@ -1,4 +1,4 @@
-//! Taking up new secrets: asked for, tried, and only then in use.
+//! Rotation of secrets: fetch, check, activate.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// So long a provider may take.
+/// Maximum duration of a call of the provider.
 const PROVIDER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a reload came to, for each secret. Nothing of any is in here.
+/// Outcome of a reload, per secret. It contains no secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RotationReport {
@@ -30,7 +30,8 @@ pub struct RotationReport {
 }
 
 impl RotationReport {
-    /// Whether nothing waits that a further reload could prove.
+    /// Returns whether no client secret or tenant key is pending. A further reload cannot activate
+    /// more.
     pub fn is_settled(&self) -> bool {
         let sent = [self.client_secret, self.tenant_api_key];
         !sent
@@ -39,35 +40,37 @@ impl RotationReport {
     }
 }
 
-/// What became of one secret.
+/// Outcome of a reload for one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RotationOutcome {
-    /// The provider does not name it: what was in use still is.
+    /// The provider did not return this secret. The secret in use stays in use.
     NotProvided,
-    /// It is in use already.
+    /// The secret is in use already.
     Unchanged,
-    /// It is new, KYCPort accepts it, and it is in use.
+    /// The secret is new, and KYCPort accepted it. It is in use now.
     Activated,
-    /// It is new, and the old one serves on.
+    /// The secret is new, and the old secret stays in use.
     Pending(PendingReason),
 }
 
-/// Why a new secret is not proven.
+/// Reason why a new secret is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PendingReason {
-    /// KYCPort refuses it. It may not know it yet. A reload tries it again after a minute, and then
-    /// after twice as long each time, up to an hour; until then this is what it said last.
+    /// KYCPort rejected the secret. It may not know the secret yet. A reload checks the secret
+    /// again after one minute, doubling up to one hour. In the meantime, a reload returns this
+    /// reason without a check.
     Rejected,
-    /// KYCPort could not be asked, or said that it has no time.
+    /// KYCPort could not be reached, or was overloaded.
     Unreachable,
-    /// KYCPort's answer does not tell a good secret from a bad one. Live use will.
+    /// KYCPort's response does not depend on the secret. The first live request with the secret
+    /// will show whether it is valid.
     Unclear,
-    /// No delivery was signed with it yet. It is believed, beside the old one.
+    /// No delivery was signed with the secret yet. Both the new and the old secret are accepted.
     NoDelivery,
-    /// It is one that was [forgotten](crate::RelyingParty::remove_previous_webhook_secrets), and is not
-    /// believed.
+    /// The secret was [removed](crate::RelyingParty::remove_previous_webhook_secrets), and is not
+    /// accepted.
     Forgotten,
 }
 
@@ -83,22 +86,22 @@ impl PendingReason {
     }
 }
 
-/// Why nothing was reloaded. What was in use still is.
+/// Error of a reload. The secrets in use did not change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
     /// The configuration has no provider.
-    #[error("there is no provider of secrets: give one with `ConfigBuilder::secrets`")]
+    #[error("no secret provider is configured; set one with `ConfigBuilder::secrets`")]
     NoProvider,
-    /// The provider could not say what the secrets are.
+    /// The provider could not return the secrets.
     #[error(transparent)]
     Provider(#[from] SecretsUnavailable),
-    /// What the provider gave cannot be a secret.
+    /// A secret that the provider returned is invalid.
     #[error("{kind} {problem}")]
     InvalidSecret {
-        /// Which secret.
+        /// Kind of the secret.
         kind: SecretKind,
-        /// What is wrong with it.
+        /// Reason why the secret is invalid.
         problem: InvalidSecret,
     },
 }
@@ -110,7 +113,7 @@ pub(crate) async fn reload(
     api: &Api,
     clock: &dyn Clock,
 ) -> Result<RotationReport, RotationError> {
-    // The provider is asked within the turn: what was read first is never taken up last.
+    // The lock is taken first, so that an older result of the provider never replaces a newer one.
     let _turn = live.turn().await;
     let secrets = fetch_secrets(provider)
         .await
@@ -161,7 +164,7 @@ where
     let check = match rotating.offer(secret, clock.monotonic()) {
         Candidacy::Unchanged => return RotationOutcome::Unchanged,
         Candidacy::Candidate => check_secret(secret).await,
-        // That was said when it was refused.
+        // The rejection was logged when it happened.
         Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
     let why = match check {

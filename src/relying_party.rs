@@ -1,4 +1,4 @@
-//! The one place that puts the parts together.
+//! The relying party, which assembles all parts of the crate.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::{
     webhook::{WebhookVerifier, WebhookVerifierBuilder},
 };
 
-/// One tenant's client of KYCPort, and everything it can do. Cheap to clone.
+/// Client of KYCPort for one tenant, with all functions of this crate. Cheap to clone.
 ///
-/// Making one asks nobody: the app starts while KYCPort is down, and signs people in as soon as it
-/// is back.
+/// Creating a client sends no request. So the app can start while KYCPort is down, and users can
+/// sign in as soon as KYCPort is available again.
 #[derive(Debug, Clone)]
 pub struct RelyingParty {
     config: Arc<Config>,
@@ -31,23 +31,23 @@ pub struct RelyingParty {
     web: crate::web::Web,
 }
 
-/// Why a [`RelyingParty`] could not be made.
+/// Error of creating a [`RelyingParty`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A setting cannot be used.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// TLS could not be set up.
-    #[error("the HTTP client could not be made: {0}")]
+    /// TLS could not be set up on this machine.
+    #[error("cannot create the HTTP client: {0}")]
     Http(#[from] TransportError),
 }
 
 impl RelyingParty {
-    /// Puts the parts together. No network here.
+    /// Creates a client from a configuration. Sends no request.
     ///
     /// # Errors
-    /// [`SetupError::Http`] if TLS cannot be set up on this machine.
+    /// Returns [`SetupError::Http`] if TLS cannot be set up on this machine.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         #[cfg(feature = "metrics")]
         crate::observe::describe();
@@ -95,38 +95,41 @@ impl RelyingParty {
         })
     }
 
-    /// What it was made with.
+    /// Returns the configuration of the client.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The OpenID Connect client: to sign people in without axum, and to verify tokens.
+    /// Returns the OpenID Connect client, for sign-in without axum and for token verification.
     pub fn oidc(&self) -> &OidcClient {
         &self.oidc
     }
 }
 
 impl RelyingParty {
-    /// The status client: asks how well a person is verified, with the tenant key. For batch jobs,
-    /// and for frameworks other than axum.
+    /// Returns the status client, which reads a person's verification status with the tenant key.
+    /// It is for batch jobs and for frameworks other than axum.
     pub fn status(&self) -> &StatusClient {
         &self.status
     }
 
-    /// The case client: to host your own capture. See [`cases`](crate::cases).
+    /// Returns the case client, for apps that host the document capture themselves. See
+    /// [`cases`](crate::cases).
     pub fn cases(&self) -> &CaseClient {
         &self.cases
     }
 }
 
 impl RelyingParty {
-    /// Checks the configuration and what it leads to: KYCPort's discovery document, issuer and keys as
-    /// they are at this moment, this machine's clock against KYCPort's, the tenant key by asking for
-    /// a person who does not exist, the webhook secret, the redirect URI, and the store. It is for
-    /// the first minute of a deployment, and for finding out why sign-in fails. It takes no longer
-    /// than the time limits of the configuration: 20 s by default.
+    /// Checks the configuration and its dependencies, and returns a report:
     ///
-    /// Nothing secret is in the report.
+    /// - KYCPort's discovery document, issuer and keys, fetched without a cache
+    /// - this machine's clock against KYCPort's clock
+    /// - the tenant key, by reading the status of a person who does not exist
+    /// - the webhook secret, the redirect URI and the store
+    ///
+    /// Run it after a deployment, or when sign-in fails. The time limits of the configuration
+    /// apply: 20 s by default. The report contains no secrets.
     pub async fn doctor(&self) -> doctor::Report {
         doctor::examine(&doctor::Examined {
             config: &self.config,
@@ -140,15 +143,21 @@ impl RelyingParty {
     }
 }
 
-/// Secrets that change while the app runs.
+/// Rotation of secrets while the app runs.
 impl RelyingParty {
-    /// Asks the [provider](crate::ConfigBuilder::secrets) what the secrets are now, and takes up
-    /// what is new: a client secret or a tenant key once KYCPort has accepted it, a webhook secret
-    /// at once, beside the old one. What is not accepted, or cannot be tried because KYCPort does
-    /// not answer, waits: the old one serves and, should that be refused to a live request, the new
-    /// one is tried for that very request. Call it on a signal, on a timer, when a file changes; it
-    /// sends nothing if nothing is new, and does not soon try again what KYCPort has refused.
-    /// Reloads that come together take turns.
+    /// Fetches the secrets from the [provider](crate::ConfigBuilder::secrets), and activates new
+    /// secrets:
+    ///
+    /// - A new client secret or tenant key is activated after KYCPort accepts it.
+    /// - A new webhook secret is accepted immediately, in parallel with the old secret.
+    ///
+    /// If KYCPort rejects the new secret or does not respond, the secret stays pending and the old
+    /// secret stays in use. If KYCPort then rejects the old secret in a live request, that request
+    /// is sent again with the pending secret.
+    ///
+    /// Call this method on a signal, on a timer or when a file changes. If no secret is new, it
+    /// sends no request. After a rejection it waits before it checks the same secret again.
+    /// Concurrent calls run one after the other.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty, secrets::SecretFiles};
@@ -156,14 +165,14 @@ impl RelyingParty {
     /// let config = Config::builder_from_env()?.secrets(SecretFiles::in_directory("/run/secrets"));
     /// let kycport = RelyingParty::new(config.build()?)?;
     /// let report = kycport.reload_secrets().await?;
-    /// println!("{report:?}"); // says which is in use and which waits, and nothing of any
+    /// println!("{report:?}"); // Shows the outcome for each secret, but no secret.
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`RotationError`] if there is no provider, if it fails, or if what it gives cannot be a
-    /// secret. Nothing is changed then.
+    /// Returns [`RotationError`] if the configuration has no provider, if the provider fails, or if
+    /// a secret is invalid. In these cases no secret changes.
     pub async fn reload_secrets(&self) -> Result<RotationReport, RotationError> {
         let Some(provider) = &self.config.secrets else {
             return Err(RotationError::NoProvider);
@@ -172,16 +181,18 @@ impl RelyingParty {
         reload::reload(&*provider.0, &self.secrets, &self.oidc, &self.api, &**clock).await
     }
 
-    /// Believes the newest webhook secret alone, from this moment: for an old one that has leaked.
-    /// Gives how many were forgotten; a reload does not bring them back, a restart does if they are
-    /// still named. Deliveries that KYCPort signed with them are refused from here, be the newest
-    /// one proven or not.
+    /// Removes all webhook secrets but the newest, immediately. Use this when an old secret has
+    /// leaked.
+    ///
+    /// Returns the number of removed secrets. Deliveries with their signatures are rejected from
+    /// now on, even if the newest secret is not proven yet. A reload does not restore a removed
+    /// secret. A restart restores it if the configuration still names it.
     pub fn remove_previous_webhook_secrets(&self) -> usize {
         self.secrets.webhook.remove_previous()
     }
 
-    /// Begins a verifier that believes the webhook secrets as they are at each delivery: for
-    /// another scheme, or without axum.
+    /// Returns a builder for a webhook verifier that uses the current webhook secrets at each
+    /// delivery. It is for other signature schemes, and for apps without axum.
     pub fn webhook_verifier(&self) -> WebhookVerifierBuilder {
         WebhookVerifier::builder()
             .clock(Arc::clone(&self.config.clock))
@@ -189,32 +200,33 @@ impl RelyingParty {
     }
 }
 
-/// What axum apps mount.
+/// Components for axum apps.
 #[cfg(feature = "web")]
 impl RelyingParty {
-    /// The routes: `GET /auth/login?return_to=`, the callback (at the path of the redirect URI),
-    /// `POST /auth/logout` and `GET /auth/me`. They need [`session_layer`](Self::session_layer)
-    /// around them.
+    /// Returns the routes for sign-in: `GET /auth/login?return_to=`, the callback (at the path of
+    /// the redirect URI), `POST /auth/logout` and `GET /auth/me`. Add
+    /// [`session_layer`](Self::session_layer) around them.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
         self.web.router()
     }
 
-    /// The layer that lets handlers see who is signed in. Add it after the last route that needs it,
-    /// this crate's router included. Sessions are kept in the
-    /// [store](crate::ConfigBuilder::store) of the configuration.
+    /// Returns the layer that gives handlers access to the signed-in person. Add it after the last
+    /// route that needs it, including the routes of [`router`](Self::router). The
+    /// [store](crate::ConfigBuilder::store) of the configuration keeps the sessions.
     pub fn session_layer(&self) -> crate::web::SessionLayer {
         self.web.session_layer()
     }
 
-    /// The administration of people's sessions: ends and lists them.
+    /// Returns the session administration, which lists and revokes people's sessions.
     pub fn sessions(&self) -> crate::web::Sessions {
         self.web.sessions()
     }
 
-    /// A route for the probe that decides whether this instance receives requests. Put it where only
-    /// that probe comes: 200 if the store takes and returns records, 503 if not, with JSON that says
-    /// which. KYCPort being down does not make an instance unready; it is in the JSON. The store is
-    /// checked at most once a second.
+    /// Returns a route for a readiness probe. Make it reachable for the probe only.
+    ///
+    /// The response is 200 if the store can write and read records, and 503 if not. The JSON body
+    /// shows the state of the store and of KYCPort. An outage of KYCPort does not make an instance
+    /// unready. The store is checked at most once per second.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};
@@ -227,21 +239,23 @@ impl RelyingParty {
         self.web.ready_route()
     }
 
-    /// The readiness of this instance, for an app that answers its probe itself.
+    /// Returns the readiness of this instance, for apps with their own readiness route.
     pub async fn readiness(&self) -> crate::web::Readiness {
         self.web.readiness().await
     }
 
-    /// A requirement on a route, for `route_layer`: who is not verified at `tier` or above does not
-    /// reach the handler. See [`Guard`](crate::web::Guard) for what happens to them instead.
+    /// Returns a guard for `route_layer`. Only people verified at `tier` or above reach the
+    /// handler. See [`Guard`](crate::web::Guard) for the responses to all others.
     pub fn require(&self, tier: crate::KycTier) -> crate::web::Guard {
         crate::web::Web::require(tier)
     }
 
-    /// Receives KYCPort's webhooks, as a service for `Router::route_service`. Each event reaches
-    /// `handler` with its signature verified, once, whatever is delivered how often and in which
-    /// order; before that KYCPort is asked where the person stands, and their live sessions go by
-    /// the answer. The secrets are those of the configuration, and what replaces them.
+    /// Returns a receiver for KYCPort's webhooks, as a service for `Router::route_service`.
+    ///
+    /// The receiver verifies the signature and calls `handler` once per event, even if KYCPort
+    /// delivers an event several times or out of order. Before that, the receiver reads the
+    /// person's current status and updates their active sessions. It uses the webhook secrets of
+    /// the configuration and those that replace them.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};
@@ -258,8 +272,9 @@ impl RelyingParty {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// What the handler's error says is the app's to log: it may be about a person. See
-    /// [`WebhookReceiver`](crate::web::WebhookReceiver) for what KYCPort is answered.
+    /// Log the errors of the handler in your app: this crate does not log them, because they may
+    /// contain personal data. See [`WebhookReceiver`](crate::web::WebhookReceiver) for the
+    /// responses to KYCPort.
     pub fn webhooks<H, F, E>(&self, handler: H) -> crate::web::WebhookReceiverBuilder
     where
         H: Fn(crate::web::Delivery) -> F + Send + Sync + 'static,
@@ -269,8 +284,8 @@ impl RelyingParty {
         self.web.webhooks(verifier, self.cases.clone(), handler)
     }
 
-    /// The layer for routes that take a [`BearerToken`](crate::web::BearerToken) instead of a
-    /// cookie.
+    /// Returns the layer for routes that accept a [`BearerToken`](crate::web::BearerToken) instead
+    /// of a cookie.
     pub fn bearer_layer(&self) -> crate::web::BearerLayer {
         self.web.bearer_layer()
     }

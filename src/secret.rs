@@ -1,4 +1,4 @@
-//! Text that must not be seen.
+//! Texts that must stay secret.
 
 use std::{
     fmt::{self, Debug},
@@ -9,20 +9,20 @@ use serde::{Deserialize, Deserializer, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Text that must not be seen: a client secret, a key, a token, a code verifier.
+/// Text that must stay secret, such as a client secret, a key, a token or a code verifier.
 ///
-/// Debug shows nothing of it, it is not `Serialize`, two are compared in constant time, and the
-/// memory is overwritten when the last clone goes.
+/// Its debug output shows nothing, and it does not implement `Serialize`. Comparison takes constant
+/// time. The memory is overwritten when the last clone is dropped.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Arc::new(Zeroizing::new(text.into())))
     }
 
-    /// The text itself, for the one place that sends it.
+    /// Returns the text, for code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -48,12 +48,13 @@ impl From<String> for Secret {
     }
 }
 
-/// Whether two texts are the same, in a time that tells their lengths and no more.
+/// Compares two texts in a time that depends on their lengths only.
 pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// `#[serde(with)]`: writes a secret out, for the records of the session store and nothing else.
+/// Serializer for `#[serde(with)]` that writes secrets in clear text, for the records of the
+/// session store only.
 pub(crate) mod at_rest {
     use super::{Deserialize, Deserializer, Secret, Serializer};
 
@@ -65,7 +66,7 @@ pub(crate) mod at_rest {
         String::deserialize(from).map(Secret::new)
     }
 
-    /// The same for a secret that may be absent.
+    /// Serializer for an optional secret.
     #[cfg(feature = "web")]
     pub(crate) mod option {
         use super::super::{Deserialize, Deserializer, Secret, Serializer};

@@ -1,31 +1,32 @@
-//! A tenant's app on the mock issuer: what stands above both.
+//! Test setup of an app with the mock issuer.
 
 use crate::{
     config::{Config, ConfigBuilder},
     mock::{Client, MockIssuer, RemoteError, RemoteMock},
 };
 
-/// Name of the session cookie of an app on the mock, without `__Host-`. A name that is derived from
-/// the issuer would change with the mock's port.
+/// Name of the session cookie of an app on the mock, without the prefix `__Host-`. A name derived
+/// from the issuer would change with the port of the mock.
 #[cfg(feature = "web")]
 const COOKIE_NAME: &str = "kycport";
 
-/// How an app finds the mock.
+/// Configuration of an app for this mock.
 impl MockIssuer {
-    /// Begins a configuration for this mock's confidential client, with its tenant's API key and
-    /// webhook secret. `redirect_uri` is registered with the client. The app uses the mock's clock:
-    /// moving one moves both. The session cookie is named `__Host-kycport`, whatever the port of the
-    /// mock.
+    /// Returns a configuration for the mock's confidential client, with the API key and the webhook
+    /// secret of its tenant. Registers `redirect_uri` with the client.
+    ///
+    /// The app uses the clock of the mock, so moving one clock moves both. The session cookie is
+    /// always named `__Host-kycport`.
     pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
         self.config_for(self.client(), redirect_uri)
     }
 
-    /// The same for another of its clients.
+    /// Returns a configuration for another client of the mock. See [`config`](Self::config).
     pub fn config_for(&self, client: &Client, redirect_uri: impl Into<String>) -> ConfigBuilder {
         let redirect_uri = redirect_uri.into();
         if client.register_redirect_uri(&redirect_uri).is_err() {
-            // The configuration will not build with it either, and says why.
-            tracing::debug!("the mock does not register the redirect URI");
+            // `ConfigBuilder::build` rejects the redirect URI too, and returns the reason.
+            tracing::debug!("the mock rejected the redirect URI");
         }
         let builder = Config::builder(client.id(), redirect_uri)
             .issuer(self.issuer())
@@ -47,12 +48,12 @@ impl MockIssuer {
     }
 }
 
-/// How an app finds a mock in another process.
+/// Configuration of an app for a mock in another process.
 impl RemoteMock {
-    /// The same as [`MockIssuer::config`]. The app's clock is [`RemoteMock::clock`].
+    /// Returns a configuration like [`MockIssuer::config`]. The app uses [`RemoteMock::clock`].
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked, or does not register the redirect URI.
+    /// Returns [`RemoteError`] if the mock does not respond, or rejects the redirect URI.
     pub async fn config(
         &self,
         redirect_uri: impl Into<String>,
@@ -97,7 +98,7 @@ mod running_app {
 
     use super::{ConfigBuilder, MockIssuer};
 
-    /// An app that runs for as long as this handle lives. Made by [`MockIssuer::serve`].
+    /// App that runs until this handle is dropped. Created by [`MockIssuer::serve`].
     #[derive(Debug)]
     #[must_use = "the app stops when this is dropped"]
     pub struct RunningApp {
@@ -106,11 +107,11 @@ mod running_app {
     }
 
     impl MockIssuer {
-        /// Runs a tenant's app on a random loopback port, with a configuration that fits. `app` is
-        /// handed the builder, to say more before it builds.
+        /// Serves an app on a random loopback port. `app` receives a configuration for this
+        /// address, and may change it.
         ///
         /// # Errors
-        /// If no port can be listened on.
+        /// Returns an error if no port can be bound.
         pub async fn serve(
             &self,
             app: impl FnOnce(ConfigBuilder) -> Router,
@@ -128,7 +129,7 @@ mod running_app {
     }
 
     impl RunningApp {
-        /// The address of `path`, which begins with a slash.
+        /// Returns the URL of `path`, which must begin with a slash.
         pub fn url(&self, path: &str) -> String {
             format!("http://{}{path}", self.address)
         }
