@@ -1,4 +1,4 @@
-//! The builder: settings as they come, judged together at the end.
+//! Builder of the configuration. [`build`](ConfigBuilder::build) validates all settings together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +18,9 @@ use crate::{
     web::{self, SealingKeys, SignedOutMe},
 };
 
-/// Settings on their way to a [`Config`](super::Config).
+/// Builder of a [`Config`](super::Config).
 #[derive(Debug, Clone)]
-#[must_use = "nothing comes of it before `build`"]
+#[must_use = "the builder does nothing until `build` is called"]
 pub struct ConfigBuilder {
     pub(super) client_id: String,
     pub(super) redirect_uri: String,
@@ -122,74 +122,77 @@ impl ConfigBuilder {
         }
     }
 
-    /// `KYCPORT_ISSUER`: the issuer, byte for byte as it stands in the tokens. KYCPort's own if
-    /// left out.
+    /// Sets the issuer (`KYCPORT_ISSUER`), byte for byte as in the tokens. Default: KYCPort's
+    /// production issuer.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// `KYCPORT_DISCOVERY_URL`: where the discovery document is. It cannot be derived from the
-    /// issuer; with another issuer than KYCPort's it must be given.
+    /// Sets the URL of the discovery document (`KYCPORT_DISCOVERY_URL`). It cannot be derived from
+    /// the issuer, so it is required if the issuer is set. Default: KYCPort's production URL.
     pub fn discovery_url(mut self, url: impl Into<String>) -> Self {
         self.discovery_url = Some(url.into());
         self
     }
 
-    /// `KYCPORT_API_BASE_URL`: where the API is that takes the tenant key. The origin of the
-    /// discovery document if left out.
+    /// Sets the base URL of the tenant API (`KYCPORT_API_BASE_URL`). Default: the origin of the
+    /// discovery document.
     pub fn api_base_url(mut self, url: impl Into<String>) -> Self {
         self.api_base_url = Some(url.into());
         self
     }
 
-    /// `KYCPORT_CLIENT_SECRET`: for confidential clients.
+    /// Sets the client secret (`KYCPORT_CLIENT_SECRET`). Required for confidential clients.
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.client_secret = Some(Secret::new(secret));
         self
     }
 
-    /// `KYCPORT_TENANT_API_KEY`: for calls from server to server.
+    /// Sets the API key of the tenant (`KYCPORT_TENANT_API_KEY`), for requests from your server to
+    /// KYCPort.
     pub fn tenant_api_key(mut self, key: impl Into<String>) -> Self {
         self.tenant_api_key = Some(Secret::new(key));
         self
     }
 
-    /// `KYCPORT_WEBHOOK_SECRET`: with which KYCPort signs its deliveries.
+    /// Sets the secret with which KYCPort signs webhook deliveries (`KYCPORT_WEBHOOK_SECRET`).
     pub fn webhook_secret(mut self, secret: impl Into<String>) -> Self {
         self.webhook_secret = Some(Secret::new(secret));
         self
     }
 
-    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`: with which KYCPort signed until lately. While one secret
-    /// replaces another, what is signed with either is believed.
+    /// Sets the secret with which KYCPort signed webhook deliveries before the rotation
+    /// (`KYCPORT_WEBHOOK_SECRET_PREVIOUS`). During a rotation, the signatures of both secrets are
+    /// accepted.
     pub fn previous_webhook_secret(mut self, secret: impl Into<String>) -> Self {
         self.previous_webhook_secret = Some(Secret::new(secret));
         self
     }
 
-    /// Whom [`reload_secrets`](crate::RelyingParty::reload_secrets) asks what the secrets are by
-    /// then, such as [`SecretFiles`](crate::secrets::SecretFiles). Those that are set here serve
-    /// until a reload; nobody is asked before.
+    /// Sets the provider from which [`reload_secrets`](crate::RelyingParty::reload_secrets) fetches
+    /// the secrets, such as [`SecretFiles`](crate::secrets::SecretFiles). Until the first reload,
+    /// the secrets of this builder are in use.
     pub fn secrets(mut self, provider: impl SecretProvider) -> Self {
         self.secrets = Some(SharedProvider(Arc::new(provider)));
         self
     }
 
-    /// `KYCPORT_SCOPES` (separated by spaces there): what is asked for. `openid kyc` if left out.
+    /// Sets the scopes to request (`KYCPORT_SCOPES`, separated by spaces). Default: `openid kyc`.
     pub fn scopes<I: IntoIterator<Item: Into<String>>>(mut self, scopes: I) -> Self {
         self.scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Permits a further origin, like `https://id.example.com`, for the endpoints that the
-    /// discovery document names. Those of the document's own and the issuer's are permitted.
+    /// Allows endpoints of the discovery document on a further origin, such as
+    /// `https://id.example.com`. The origins of the document and of the issuer are always allowed.
     pub fn allow_endpoint_origin(mut self, origin: impl Into<String>) -> Self {
         self.endpoint_origins.push(origin.into());
         self
     }
 
-    /// What carries the tier that a step-up asks for: `acr_values` (K15 does not name it).
+    /// Sets the name of the parameter that requests a tier. Default: `acr_values` (K15 does not
+    /// specify it).
     pub fn tier_parameter(mut self, name: impl Into<String>) -> Self {
         self.tier_parameter = name.into();
         self
@@ -214,8 +217,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sends a further parameter to the authorization endpoint with every login, such as
-    /// `response_mode` (K16) or whatever names the requested tier (K15).
+    /// Adds a parameter to every authorization request, such as `response_mode` (K16).
     pub fn authorize_parameter(
         mut self,
         name: impl Into<String>,
@@ -225,7 +227,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// How far KYCPort's clock and this machine's may be apart: 60 s, 5 min at most.
+    /// Sets the maximum difference between KYCPort's clock and this machine's clock. Default: 60 s.
+    /// Maximum: 5 min.
     pub fn clock_skew(mut self, skew: Duration) -> Self {
         self.skew = skew;
         self
@@ -244,23 +247,26 @@ impl ConfigBuilder {
         self
     }
 
-    /// Believes the certificate authorities of this PEM text, and none of the machine's: for a
-    /// private authority, as that of a gateway on the way to KYCPort, and for a mock under TLS.
-    /// Those of the machine if left out. There is no way to add one to them, for each could vouch
-    /// for KYCPort.
+    /// Trusts only the certificate authorities in this PEM text, and none of the operating system.
+    /// Use it for a private authority, such as that of a gateway, and for a mock with TLS. Default:
+    /// the authorities of the operating system.
+    ///
+    /// There is no setting that adds an authority to those of the operating system, because each
+    /// authority could issue a certificate for KYCPort.
     pub fn trust_only(mut self, roots_pem: impl Into<String>) -> Self {
         self.roots_pem = Some(roots_pem.into());
         self
     }
 
-    /// The largest file that is uploaded to a case, in bytes: 20 MiB, which KYCPort does not
-    /// document (K58).
+    /// Sets the maximum size of an uploaded file, in bytes. Default: 20 MiB. KYCPort does not
+    /// document its limit (K58).
     pub fn max_upload_file_bytes(mut self, limit: u64) -> Self {
         self.cases.max_file_bytes = limit;
         self
     }
 
-    /// How long an upload to a case may take, up to the answer's last byte: 120 s, 1 h at most.
+    /// Sets the maximum duration of an upload, including the last byte of the response. Default:
+    /// 120 s. Maximum: 1 h.
     pub fn upload_timeout(mut self, deadline: Duration) -> Self {
         self.cases.upload_deadline = deadline;
         self
@@ -282,77 +288,82 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long a login may take, from the click to the return: 10 min, 1 h at most.
+    /// Sets the maximum duration of a login, from its start to the callback. Default: 10 min.
+    /// Maximum: 1 h.
     pub fn login_lifetime(mut self, lifetime: Duration) -> Self {
         self.login_lifetime = lifetime;
         self
     }
 
-    /// By which names tokens may call the one algorithm: `EdDSA`.
+    /// Sets the accepted names of the signature algorithm. Default: `EdDSA`.
     pub fn algorithm_names(mut self, names: AlgorithmNames) -> Self {
         self.algorithm_names = names;
         self
     }
 
-    /// Which claims an access token must have: those that KYCPort documents.
+    /// Sets the claims that an access token must have. Default: those that KYCPort documents.
     pub fn access_token_profile(mut self, profile: AccessTokenProfile) -> Self {
         self.access_token_profile = profile;
         self
     }
 
-    /// When an authorization response must carry `iss`: when the discovery document promises it.
+    /// Sets when an authorization response must carry `iss`. Default: if the discovery document
+    /// announces it.
     pub fn response_issuer(mut self, when: ResponseIssuer) -> Self {
         self.response_issuer = when;
         self
     }
 
-    /// What a discovery document that leaves a capability out is taken to mean: that it lacks it.
+    /// Sets the meaning of a discovery document that omits a capability. Default: the capability is
+    /// missing.
     pub fn undeclared_capabilities(mut self, meaning: UndeclaredCapabilities) -> Self {
         self.undeclared = meaning;
         self
     }
 
-    /// When a response of the status endpoint must contain `person_id`. Default:
+    /// Sets whether a response of the status endpoint must contain `person_id`. Default:
     /// [`StatusPersonId::Optional`], because KYCPort documents a response without it.
     pub fn status_person_id(mut self, when: StatusPersonId) -> Self {
         self.status_person_id = when;
         self
     }
 
-    /// The clock: the machine's.
+    /// Sets the clock. Default: the clock of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 }
 
-/// What the axum floor can be told.
+/// Settings of the axum integration.
 #[cfg(feature = "web")]
 impl ConfigBuilder {
-    /// Where the routes lie: `/auth`. The callback alone follows the redirect URI.
+    /// Sets the path prefix of the routes. Default: `/auth`. The path of the callback follows the
+    /// redirect URI instead.
     pub fn auth_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.web.prefix = prefix.into();
         self
     }
 
-    /// The path at which the callback reaches this app, if a proxy on the way changes it. The path
-    /// of the redirect URI if left out.
+    /// Sets the path at which the callback reaches this app, if a proxy changes it. Default: the
+    /// path of the redirect URI.
     pub fn callback_path(mut self, path: impl Into<String>) -> Self {
         self.web.callback_path = Some(path.into());
         self
     }
 
-    /// A further origin that this app's own pages have, besides the redirect URI's: requests from
-    /// there may change things.
+    /// Allows state-changing requests from a further origin of this app's pages. The origin of the
+    /// redirect URI is always allowed.
     pub fn allow_app_origin(mut self, origin: impl Into<String>) -> Self {
         self.web.app_origins.push(origin.into());
         self
     }
 
-    /// Name of the session cookie, without the prefix `__Host-`. Default: `kycport-` and four
-    /// characters that are derived from the issuer and the client id, so that two apps on one host do
-    /// not overwrite each other's cookies. A name with `-login-` is rejected: it marks the cookies of
-    /// pending logins.
+    /// Sets the name of the session cookie, without the prefix `__Host-`.
+    ///
+    /// Default: `kycport-` and four characters derived from the issuer and the client id, so that
+    /// two apps on one host do not overwrite each other's cookies. A name with `-login-` is
+    /// rejected, because it marks the cookies of pending logins.
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.web.cookie_name = Some(name.into());
         self
@@ -372,44 +383,48 @@ impl ConfigBuilder {
         self
     }
 
-    /// What `GET /auth/me` answers when nobody is signed in: 401.
+    /// Sets the response of `GET /auth/me` without a session. Default: 401.
     pub fn signed_out_me(mut self, answer: SignedOutMe) -> Self {
         self.web.signed_out_me = answer;
         self
     }
 
-    /// `KYCPORT_LOG_KEY`: under which the log names people, sessions and events, 32 bytes or more.
-    /// Instances that share it name them alike; without it each process has a key of its own. It
-    /// keeps who they are from whoever reads the log: see [operations](crate::guide::operations).
+    /// Sets the key for the pseudonyms of people, sessions and events in logs (`KYCPORT_LOG_KEY`).
+    /// Minimum: 32 bytes. Default: a random key per process.
+    ///
+    /// Instances with the same key use the same pseudonyms. Without the key, nobody can tell from
+    /// the logs who a person is. See [operations](crate::guide::operations).
     pub fn log_key(mut self, key: impl Into<String>) -> Self {
         self.web.log_key = Some(Secret::new(key));
         self
     }
 
-    /// How long what KYCPort said of a person is acted on without asking again: 10 min, 24 h at
-    /// most. A guard that says [`fresh`](crate::web::Guard::fresh) always asks.
+    /// Sets the time for which a person's status is used without reading it again. Default: 10 min.
+    /// Maximum: 24 h. A guard with [`fresh`](crate::web::Guard::fresh) always reads it again.
     pub fn assurance_max_age(mut self, age: Duration) -> Self {
         self.web.assurance_max_age = age;
         self
     }
 
-    /// Stores everything that is kept: sessions, leases, events and assurances. Default: memory,
-    /// which serves one process and ends with it. See [`store`](crate::store) for the engines.
+    /// Sets the store for all data: sessions, leases, events and assurances. Default: memory, which
+    /// serves one process and is lost when the process ends. See [`store`](crate::store) for the
+    /// engines.
     pub fn store(mut self, store: impl Store) -> Self {
         self.web.store = Some(Arc::new(store));
         self
     }
 
-    /// `KYCPORT_STORE`: URL of the store, such as `redis://…`, `postgres://…`,
-    /// `sqlite:///var/lib/app/kycport.db` or `memory:`. The connection is made at first use. Tables
-    /// that are missing are created then. A store that is given by [`store`](Self::store) takes
-    /// precedence.
+    /// Sets the URL of the store (`KYCPORT_STORE`), such as `redis://…`, `postgres://…`,
+    /// `sqlite:///var/lib/app/kycport.db` or `memory:`.
+    ///
+    /// The connection is opened at first use, and missing tables are created then. A store set by
+    /// [`store`](Self::store) takes precedence.
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.web.store_url = Some(url.into());
         self
     }
 
-    /// `KYCPORT_SESSION_KEYS`: seals what is stored. Default: not sealed.
+    /// Sets the keys that encrypt stored data (`KYCPORT_SESSION_KEYS`). Default: no encryption.
     pub fn session_keys(mut self, keys: SealingKeys) -> Self {
         self.web.sealing_keys = Some(Arc::new(keys));
         self

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, and how to mend it.
+//! Errors of the configuration.
 
 use std::{borrow::Cow, fmt};
 
-/// A setting, by its name in the builder and in the environment.
+/// Setting with its names in the builder and in the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Setting {
     name: &'static str,
@@ -37,7 +37,7 @@ impl Setting {
     }
 }
 
-/// A setting that cannot be used: which, what was found there (never a secret), and how to mend it.
+/// Error of an invalid setting. It names the setting, the problem (never a secret), and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {found}. {mend}")]
 pub struct ConfigError {
@@ -47,12 +47,12 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The setting's name in the builder.
+    /// Returns the setting's name in the builder.
     pub fn setting(&self) -> &'static str {
         self.setting.name
     }
 
-    /// The setting's name in the environment, if it has one there.
+    /// Returns the setting's environment variable, if it has one.
     pub fn variable(&self) -> Option<&'static str> {
         self.setting.variable
     }

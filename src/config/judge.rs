@@ -1,4 +1,4 @@
-//! From settings as they came to a [`Config`], or to the first that cannot be used.
+//! Validation of a [`ConfigBuilder`]. It returns a [`Config`], or the first error.
 
 #[cfg(feature = "web")]
 use std::sync::Arc;
@@ -27,19 +27,19 @@ use crate::{
 
 /// KYCPort's issuer (K2).
 const PRODUCTION_ISSUER: &str = "https://www.kycport.com";
-/// KYCPort's discovery document (K1), which does not lie below the issuer.
+/// KYCPort's discovery document (K1). Its URL is not below the issuer.
 const PRODUCTION_DISCOVERY_URL: &str =
     "https://www.kycport.com/api/oidc/.well-known/openid-configuration";
-/// What is asked for if nothing else is said: who it is, and how well they are known.
+/// Default scopes: the person's identity and verification status.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "kyc"];
-/// The largest difference of clocks that is forgiven.
+/// Maximum clock skew that can be configured.
 const MOST_SKEW: Duration = Duration::from_secs(300);
 
 impl ConfigBuilder {
-    /// Judges the settings.
+    /// Validates the settings and builds the configuration.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first setting that cannot be used.
+    /// Returns [`ConfigError`] for the first invalid setting.
     pub fn build(self) -> Result<Config, ConfigError> {
         let client_id = rules::client_id(names::CLIENT_ID, &self.client_id)?;
         let redirect_url = rules::redirect_uri(names::REDIRECT_URI, &self.redirect_uri)?;
@@ -54,8 +54,8 @@ impl ConfigBuilder {
             }
             None => {
                 return Err(names::DISCOVERY_URL.refuse(
-                    "it is not set, but the issuer is",
-                    "Set it too: it cannot be derived from the issuer",
+                    "the issuer is set, but the discovery URL is not",
+                    "Set it too: the URL cannot be derived from the issuer",
                 ));
             }
         };
@@ -130,8 +130,8 @@ impl ConfigBuilder {
             rules::extra_parameter(names::EXTRA_PARAMETER, name)?;
             if name == "response_mode" && value != "query" {
                 return Err(names::EXTRA_PARAMETER.refuse(
-                    "response_mode is not query",
-                    "Leave it out: browsers send the cookie of a pending login with a redirect only",
+                    "`response_mode` must be `query`",
+                    "Remove the parameter: browsers send the cookie of a pending login only with a redirect",
                 ));
             }
         }
@@ -146,8 +146,8 @@ impl ConfigBuilder {
         let a_minute = Duration::from_secs(60);
         if !(1..=10).contains(&self.retry.attempts) {
             return Err(names::MAX_ATTEMPTS.refuse(
-                format!("{} attempts", self.retry.attempts),
-                "Give a number from 1 to 10",
+                format!("{} attempts are not allowed", self.retry.attempts),
+                "Set 1 to 10 attempts",
             ));
         }
         within(names::RETRY_DEADLINE, self.retry.total, an_instant, an_hour)?;
@@ -166,7 +166,9 @@ impl ConfigBuilder {
         )?;
         let cases = self.cases;
         if cases.max_file_bytes == 0 {
-            return Err(names::MAX_UPLOAD_FILE.refuse("0 bytes", "Give a size in bytes"));
+            return Err(
+                names::MAX_UPLOAD_FILE.refuse("the limit is 0 bytes", "Set a size in bytes")
+            );
         }
         within(
             names::UPLOAD_TIMEOUT,
@@ -232,8 +234,8 @@ impl ConfigBuilder {
         let taken = ["login", "logout", "me", "step-up"].map(|name| format!("{prefix}/{name}"));
         if taken.contains(&callback_path) {
             return Err(names::CALLBACK_PATH.refuse(
-                format!("{callback_path} is another of the routes"),
-                "Give the callback a path of its own, like /auth/callback",
+                format!("the app uses {callback_path} for another route"),
+                "Choose another path for the callback, like /auth/callback",
             ));
         }
         Ok(web::Settings {
@@ -280,7 +282,7 @@ impl ConfigBuilder {
                 Ok(keys) => Ok(Some(Arc::new(keys))),
                 Err(error) => Err(names::SESSION_KEYS.refuse(
                     error.to_string(),
-                    "Set it to name:key pairs, the first of which seals",
+                    "Set it to name:key pairs separated by spaces. The first key encrypts",
                 )),
             },
         }
@@ -311,8 +313,8 @@ fn within(
         Ok(())
     } else {
         Err(setting.refuse(
-            format!("{value:?}"),
-            format!("Give a time from {least:?} to {most:?}"),
+            format!("{value:?} is out of range"),
+            format!("Set a duration from {least:?} to {most:?}"),
         ))
     }
 }

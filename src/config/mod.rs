@@ -1,4 +1,4 @@
-//! Configuration: an invalid [`Config`] cannot exist.
+//! Configuration of a relying party. A [`Config`] is always valid.
 
 mod builder;
 mod error;
@@ -24,7 +24,7 @@ use crate::{
     secrets::{LiveSecrets, SharedProvider},
 };
 
-/// What a [`RelyingParty`](crate::RelyingParty) needs to know, judged.
+/// Validated configuration of a [`RelyingParty`](crate::RelyingParty).
 ///
 /// ```
 /// use kycport::Config;
@@ -56,83 +56,95 @@ pub struct Config {
 }
 
 impl Config {
-    /// Begins with the two settings that have no default: the client id, and the redirect URI as it
-    /// is registered.
+    /// Creates a builder with the two settings without a default: the client id, and the redirect
+    /// URI as registered.
     pub fn builder(client_id: impl Into<String>, redirect_uri: impl Into<String>) -> ConfigBuilder {
         ConfigBuilder::new(client_id, redirect_uri)
     }
 
-    /// Reads the environment: `KYCPORT_CLIENT_ID` and `KYCPORT_REDIRECT_URI`, and if they are there
-    /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_SCOPES`, `KYCPORT_ISSUER`, `KYCPORT_DISCOVERY_URL`,
-    /// `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
-    /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`, and with the feature `web` `KYCPORT_STORE`,
-    /// `KYCPORT_SESSION_KEYS` and `KYCPORT_LOG_KEY`.
+    /// Reads the configuration from the environment. The following variables are required:
+    ///
+    /// - `KYCPORT_CLIENT_ID`
+    /// - `KYCPORT_REDIRECT_URI`
+    ///
+    /// The following variables are optional:
+    ///
+    /// - `KYCPORT_CLIENT_SECRET`, `KYCPORT_SCOPES`, `KYCPORT_ISSUER`, `KYCPORT_DISCOVERY_URL`,
+    ///   `KYCPORT_API_BASE_URL`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
+    ///   `KYCPORT_WEBHOOK_SECRET_PREVIOUS`
+    /// - with the feature `web`: `KYCPORT_STORE`, `KYCPORT_SESSION_KEYS` and `KYCPORT_LOG_KEY`
     ///
     /// # Errors
-    /// [`ConfigError`] if one is missing, blank, has white space around it, or cannot be used.
+    /// Returns [`ConfigError`] if a variable is missing, blank, surrounded by white space, or
+    /// invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder_from_env()?.build()
     }
 
-    /// The same, with more to be said before it is built.
+    /// Reads the environment like [`from_env`](Self::from_env), and returns a builder for further
+    /// settings.
     ///
     /// # Errors
-    /// [`ConfigError`] if one is missing, blank or has white space around it.
+    /// Returns [`ConfigError`] if a variable is missing, blank, or surrounded by white space.
     pub fn builder_from_env() -> Result<ConfigBuilder, ConfigError> {
         variables::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// The issuer.
+    /// Returns the issuer.
     pub fn issuer(&self) -> &str {
         &self.oidc.issuer
     }
 
-    /// Origin of the issuer, such as `https://www.kycport.com`, for `form-action` in the Content
-    /// Security Policy of your pages: a form that is sent to a guarded route can be redirected to
-    /// KYCPort, and Chromium applies `form-action` to redirects, too.
+    /// Returns the origin of the issuer, such as `https://www.kycport.com`, for `form-action` in
+    /// the Content Security Policy of your pages.
+    ///
+    /// A form that is sent to a guarded route can be redirected to KYCPort, and Chromium applies
+    /// `form-action` to redirects too.
     pub fn issuer_origin(&self) -> String {
         let issuer = Url::parse(&self.oidc.issuer);
         issuer.map_or_else(|_| String::new(), |it| it.origin().ascii_serialization())
     }
 
-    /// The client id.
+    /// Returns the client id.
     pub fn client_id(&self) -> &str {
         &self.oidc.client_id
     }
 
-    /// The redirect URI.
+    /// Returns the redirect URI.
     pub fn redirect_uri(&self) -> &Url {
         &self.redirect_url
     }
 
-    /// The scopes that are asked for.
+    /// Returns the scopes that logins request.
     pub fn scopes(&self) -> &[String] {
         &self.oidc.scopes
     }
 
-    /// Where the API is that takes the tenant key.
+    /// Returns the base URL of the tenant API.
     pub fn api_base_url(&self) -> &Url {
         &self.api_base_url
     }
 
-    /// The tenant key that was set. A reload may have replaced it since, as the secrets below.
+    /// Returns the configured tenant key. A reload may have replaced it. The same applies to the
+    /// secrets below.
     pub fn tenant_api_key(&self) -> Option<&Secret> {
         self.tenant_api_key.as_ref()
     }
 
-    /// With which KYCPort signs its deliveries.
+    /// Returns the configured secret with which KYCPort signs webhook deliveries.
     pub fn webhook_secret(&self) -> Option<&Secret> {
         self.webhook_secret.as_ref()
     }
 
-    /// With which KYCPort signed until lately.
+    /// Returns the configured secret with which KYCPort signed webhook deliveries before the
+    /// rotation.
     pub fn previous_webhook_secret(&self) -> Option<&Secret> {
         self.previous_webhook_secret.as_ref()
     }
 }
 
 impl Config {
-    /// The secrets that were set, to begin with.
+    /// Returns the configured secrets as the first secrets in use.
     pub(crate) fn live_secrets(&self) -> LiveSecrets {
         LiveSecrets::new(
             self.client_secret.clone(),
@@ -143,7 +155,7 @@ impl Config {
     }
 }
 
-/// Shows no secret.
+/// Shows no secrets.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

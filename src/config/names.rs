@@ -1,4 +1,4 @@
-//! What each setting is called, in the builder and in the environment.
+//! Names of the settings in the builder and in the environment.
 
 use super::error::Setting;
 

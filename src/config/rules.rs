@@ -1,4 +1,4 @@
-//! What each setting must be.
+//! Validation rules of the settings.
 
 use url::Url;
 
@@ -12,162 +12,182 @@ use crate::{
     secrets::InvalidSecret,
 };
 
-/// The host without `www`, on which KYCPort's OAuth routes break (K3).
+/// Host without `www`, on which KYCPort's OAuth routes do not work (K3).
 const BARE_HOST: &str = "kycport.com";
 
-/// An address that may be spoken to: HTTPS, or plain HTTP to loopback; no credentials, no fragment.
+/// Validates a URL to which requests may be sent: HTTPS, or plain HTTP to loopback, without
+/// credentials and fragment.
 pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> {
-    // The parser would remove or replace these, but the text is sent and compared unchanged.
+    // The URL parser would remove or replace these characters, but the original text is sent and
+    // compared.
     let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
     if text.contains(is_odd) {
         return Err(setting.refuse(
-            "the URL has white space, a control character or a backslash in it",
-            "Remove it; a line that ends in a newline is a frequent cause",
+            "the URL contains white space, a control character or a backslash",
+            "Remove it; a common cause is a newline at the end",
         ));
     }
-    let url = Url::parse(text)
-        .map_err(|_| setting.refuse("not an absolute URL", "Give one, like https://host/path"))?;
+    let url = Url::parse(text).map_err(|_| {
+        setting.refuse(
+            "the value is not an absolute URL",
+            "Set a URL like https://host/path",
+        )
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(setting.refuse("the URL holds credentials", "Leave them out"));
+        return Err(setting.refuse(
+            "the URL contains credentials",
+            "Remove the user and the password",
+        ));
     }
-    // The parser accepts `https:host` and `https:///host`, too.
+    // The parser also accepts `https:host` and `https:///host`.
     let after_scheme = text.get(url.scheme().len()..).unwrap_or_default();
     if !after_scheme.starts_with("://") || after_scheme.starts_with(":///") {
         return Err(setting.refuse(
-            "two slashes must follow the scheme, and then the host",
-            "Give an absolute URL, like https://host/path",
+            "the scheme must be followed by two slashes and a host",
+            "Set an absolute URL, like https://host/path",
         ));
     }
     if !is_transport_secure(&url) {
         return Err(setting.refuse(
-            format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
-            "Use https; plain http is for loopback addresses and localhost alone",
+            format!(
+                "{}://{} is not secure",
+                url.scheme(),
+                url.host_str().unwrap_or_default()
+            ),
+            "Use https; plain http is allowed only for loopback addresses and localhost",
         ));
     }
     if url.fragment().is_some() {
-        return Err(setting.refuse("the URL has a fragment", "Leave out what follows the #"));
+        return Err(setting.refuse(
+            "the URL has a fragment",
+            "Remove the # and the text after it",
+        ));
     }
     if url.host_str() == Some(BARE_HOST) {
         return Err(setting.refuse(
             "the host is kycport.com",
-            "Write www.kycport.com: without www, KYCPort's OAuth routes do not work",
+            "Use www.kycport.com: KYCPort's OAuth routes do not work without www",
         ));
     }
     Ok(url)
 }
 
-/// The URL below which the API lies: without `/api/v1`, which the client appends.
+/// Validates the base URL of the API. It must not contain `/api/v1`, which the client appends.
 pub(super) fn api_base_url(setting: Setting, text: &str) -> Result<Url, ConfigError> {
     let url = address(setting, text)?;
     let path = url.path().trim_end_matches('/');
     if path.ends_with("/api") || path.ends_with("/api/v1") {
         return Err(setting.refuse(
             format!("the URL ends in {path}"),
-            "Leave out /api and what follows: this crate appends /api/v1 itself",
+            "Remove /api and the rest of the path: this crate appends /api/v1 itself",
         ));
     }
     if url.query().is_some() {
-        return Err(setting.refuse("the URL has a query", "Leave it out"));
+        return Err(setting.refuse("the URL has a query", "Remove the query"));
     }
     Ok(url)
 }
 
-/// An issuer identifier, kept as written: it is compared byte for byte
+/// Validates an issuer identifier. It is kept as written, because it is compared byte for byte
 /// (OpenID Connect Discovery 1.0 section 3).
 pub(super) fn issuer(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let url = address(setting, text)?;
     if url.query().is_some() {
-        return Err(setting.refuse("the URL has a query", "Leave it out"));
+        return Err(setting.refuse("the URL has a query", "Remove the query"));
     }
     Ok(text.to_owned())
 }
 
-/// A redirect URI, kept as written: KYCPort compares it exactly (K12).
+/// Validates a redirect URI. It is kept as written, because KYCPort compares it exactly (K12).
 pub(super) fn redirect_uri(setting: Setting, text: &str) -> Result<Url, ConfigError> {
     let url = address(setting, text)?;
     if url.query().is_some() {
         return Err(setting.refuse(
             "the URL has a query",
-            "Leave it out: what must come back travels by itself",
+            "Remove the query: the `state` parameter carries all data of a login",
         ));
     }
     if url.path() == "/" {
         return Err(setting.refuse(
             "the URL has no path",
-            "Give the callback one of its own, like https://app.example.com/auth/callback",
+            "Give the callback its own path, like https://app.example.com/auth/callback",
         ));
     }
     Ok(url)
 }
 
-/// An origin: scheme, host and port, nothing more.
+/// Validates an origin: scheme, host and port only.
 pub(super) fn origin(setting: Setting, text: &str) -> Result<Origin, ConfigError> {
     let url = address(setting, text)?;
     let origin = Origin::of(&url).filter(|_| url.path() == "/" && url.query().is_none());
     origin.ok_or_else(|| {
         setting.refuse(
-            "more than scheme, host and port",
-            "Give an origin, like https://host",
+            "the URL contains more than scheme, host and port",
+            "Set an origin, like https://host",
         )
     })
 }
 
-/// The certificate authorities that are believed: certificates, each readable, and no key.
+/// Validates the trusted certificate authorities: valid certificates, and no private key.
 pub(super) fn roots(setting: Setting, pem: &str) -> Result<Trust, ConfigError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(setting.refuse(
-            "a private key is in the text",
-            "Give the authority's certificate alone",
+            "the text contains a private key",
+            "Set only the certificate of the authority",
         ));
     }
     Trust::only(pem).ok_or_else(|| {
         setting.refuse(
-            "no certificate is in the text, or one that cannot be read",
-            "Give PEM, from BEGIN CERTIFICATE to END CERTIFICATE",
+            "the text contains no certificate, or an invalid certificate",
+            "Set PEM text, from BEGIN CERTIFICATE to END CERTIFICATE",
         )
     })
 }
 
-/// A client id: what RFC 6749 appendix A.1 allows.
+/// Validates a client id (RFC 6749 appendix A.1).
 pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigError> {
     clean(setting, text)?;
     if text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
         Ok(text.to_owned())
     } else {
         Err(setting.refuse(
-            "characters that a client id cannot have",
-            "Copy it from KYCPort's console",
+            "the value contains characters that a client id cannot contain",
+            "Copy the client id from KYCPort's console",
         ))
     }
 }
 
-/// A secret. What is wrong with it is told, never what it is.
+/// Validates a secret. The error names the problem, and never the secret.
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
     match InvalidSecret::in_text(text) {
-        Some(flaw @ (InvalidSecret::Quoted | InvalidSecret::Assignment)) => {
-            Err(setting.refuse(flaw.to_string(), "Give the value alone"))
+        Some(problem @ (InvalidSecret::Quoted | InvalidSecret::Assignment)) => {
+            Err(setting.refuse(format!("the value {problem}"), "Set only the secret itself"))
         }
-        Some(_) => Err(setting.refuse("a control character", "Copy it from KYCPort's console")),
+        Some(problem) => Err(setting.refuse(
+            format!("the value {problem}"),
+            "Copy the secret from KYCPort's console again",
+        )),
         None => Ok(Secret::new(text)),
     }
 }
 
-/// A key for names in the log: too long to be tried.
+/// Validates the key for pseudonyms in logs. It must be too long to guess.
 #[cfg(feature = "web")]
 pub(super) fn log_key(setting: Setting, key: &Secret) -> Result<LogKey, ConfigError> {
-    const LEAST: usize = 32;
+    const MIN_BYTES: usize = 32;
     let length = secret(setting, key.expose())?.expose().len();
-    if length < LEAST {
+    if length < MIN_BYTES {
         return Err(setting.refuse(
-            format!("{length} bytes"),
-            "Make one with: openssl rand -base64 32",
+            format!("{length} bytes are too few; at least {MIN_BYTES} are required"),
+            "Create a key with: openssl rand -base64 32",
         ));
     }
     Ok(LogKey::new(key))
 }
 
-/// Scopes: `openid` among them (K13), each once, each what RFC 6749 section 3.3 allows.
+/// Validates scopes: `openid` is included (K13), each scope occurs once, and RFC 6749 section 3.3
+/// allows its characters.
 pub(super) fn scopes(setting: Setting, scopes: &[String]) -> Result<Vec<String>, ConfigError> {
     for (position, scope) in scopes.iter().enumerate() {
         let is_token = !scope.is_empty()
@@ -181,28 +201,29 @@ pub(super) fn scopes(setting: Setting, scopes: &[String]) -> Result<Vec<String>,
             ));
         }
         if scopes.iter().take(position).any(|earlier| earlier == scope) {
-            return Err(setting.refuse(format!("{scope} stands twice"), "Name each scope once"));
+            return Err(setting.refuse(format!("{scope} occurs twice"), "Set each scope once"));
         }
     }
     if !scopes.iter().any(|scope| scope == "openid") {
-        return Err(setting.refuse("openid is missing", "Add it: KYCPort requires it"));
+        return Err(setting.refuse("the scope openid is missing", "Add it: KYCPort requires it"));
     }
     Ok(scopes.to_vec())
 }
 
-/// A parameter to send along to the authorization endpoint: none of those this crate sets.
+/// Validates an additional parameter for the authorization endpoint. This crate's own parameters
+/// are rejected.
 pub(super) fn extra_parameter(setting: Setting, name: &str) -> Result<(), ConfigError> {
     clean(setting, name)?;
     if RESERVED_PARAMETERS.contains(&name) {
         return Err(setting.refuse(
             format!("{name} is set by this crate"),
-            "Leave it out, or use the option that is meant for it",
+            "Remove it, or use the corresponding setting",
         ));
     }
     Ok(())
 }
 
-/// A path below which the routes lie.
+/// Validates a path prefix for the routes.
 #[cfg(feature = "web")]
 pub(super) fn prefix(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let is_path = text.len() > 1
@@ -215,11 +236,14 @@ pub(super) fn prefix(setting: Setting, text: &str) -> Result<String, ConfigError
     if is_path {
         Ok(text.to_owned())
     } else {
-        Err(setting.refuse(format!("{text:?}"), "Give a path, like /auth"))
+        Err(setting.refuse(
+            format!("{text:?} is not a valid path"),
+            "Set a path like /auth",
+        ))
     }
 }
 
-/// The name of a cookie, less the prefix that browsers watch over.
+/// Validates the name of a cookie, without the prefix `__Host-`.
 #[cfg(feature = "web")]
 pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let is_name = (1..=64).contains(&text.len())
@@ -227,32 +251,33 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if is_name && text.contains("-login-") {
-        // Cookies of pending logins are named like this: an app called `x` would delete the session
-        // of one called `x-login-` and twelve characters.
+        // The cookies of pending logins have such names. An app called `x` would delete the session
+        // cookie of an app called `x-login-` and twelve characters.
         Err(setting.refuse(
-            format!("{text:?}"),
+            format!("the name {text:?} contains -login-"),
             "Choose a name without -login-, which marks the cookies of pending logins",
         ))
     } else if is_name && !text.starts_with("__") {
         Ok(text.to_owned())
     } else {
         Err(setting.refuse(
-            format!("{text:?}"),
-            "Give letters, digits, - _ and . only; the prefix __Host- is added",
+            format!("{text:?} is not a valid cookie name"),
+            "Use up to 64 letters, digits, hyphens, underscores and dots. The prefix __Host- is added",
         ))
     }
 }
 
-/// Text that is there, without white space around it: a blank or a trailing newline is a mistake in
-/// a secret's file that costs an afternoon to find.
+/// Rejects a text that is blank or surrounded by white space. A trailing newline in a secret's file
+/// is a common mistake, and hard to find later.
 pub(super) fn clean(setting: Setting, text: &str) -> Result<(), ConfigError> {
     match InvalidSecret::in_text(text) {
-        Some(flaw @ InvalidSecret::Blank) => {
-            Err(setting.refuse(flaw.to_string(), "Set it, or do not define it at all"))
-        }
-        Some(flaw @ InvalidSecret::WhiteSpace) => Err(setting.refuse(
-            flaw.to_string(),
-            "Remove it; a file that ends in a newline is a frequent cause",
+        Some(problem @ InvalidSecret::Blank) => Err(setting.refuse(
+            format!("the value {problem}"),
+            "Set a value, or leave it undefined",
+        )),
+        Some(problem @ InvalidSecret::WhiteSpace) => Err(setting.refuse(
+            format!("the value {problem}"),
+            "Remove it; a common cause is a newline at the end of a file",
         )),
         _ => Ok(()),
     }

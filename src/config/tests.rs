@@ -20,7 +20,7 @@ fn from(more: &[(&'static str, &str)]) -> Result<Config, String> {
 }
 
 #[test]
-fn two_settings_are_enough_for_production() {
+fn two_settings_suffice_for_production() {
     let config = from(&[]).unwrap();
     assert_eq!(config.issuer(), "https://www.kycport.com");
     assert_eq!(config.api_base_url().as_str(), "https://www.kycport.com/");
@@ -29,9 +29,9 @@ fn two_settings_are_enough_for_production() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn every_refusal_names_the_variable_and_the_mend() {
+fn every_error_names_the_variable_and_the_remedy() {
     // cases 2, 120, K3
-    for (variable, value, told) in [
+    for (variable, value, expected) in [
         ("KYCPORT_CLIENT_ID", "", "blank"),
         ("KYCPORT_CLIENT_ID", " client", "white space"),
         ("KYCPORT_CLIENT_ID", "cli\u{e9}nt", "characters"),
@@ -61,7 +61,7 @@ fn every_refusal_names_the_variable_and_the_mend() {
         (
             "KYCPORT_REDIRECT_URI",
             "https://app.example.com/auth/login",
-            "another of the routes",
+            "for another route",
         ),
         (
             "KYCPORT_REDIRECT_URI",
@@ -141,7 +141,10 @@ fn every_refusal_names_the_variable_and_the_mend() {
         ("KYCPORT_SCOPES", "openid \"kyc\"", "not a scope"),
     ] {
         let message = from(&[(variable, value)]).expect_err(value);
-        assert!(message.contains(told), "{variable}={value:?}: {message}");
+        assert!(
+            message.contains(expected),
+            "{variable}={value:?}: {message}"
+        );
         assert!(
             message.contains("KYCPORT_") || message.contains("callback_path"),
             "{message}"
@@ -151,7 +154,7 @@ fn every_refusal_names_the_variable_and_the_mend() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_variables_are_named() {
     for missing in ["KYCPORT_CLIENT_ID", "KYCPORT_REDIRECT_URI"] {
         let error = from_variables(|name| {
             REQUIRED
@@ -183,7 +186,7 @@ fn the_origin_of_the_issuer_has_no_path() {
 
 #[cfg(feature = "web")]
 #[test]
-fn a_cookie_name_that_looks_like_a_login_of_another_app_is_refused() {
+fn a_cookie_name_of_pending_logins_is_rejected() {
     let named = |name| {
         let redirect_uri = "https://app.example.com/auth/callback";
         let config = Config::builder("client", redirect_uri);
@@ -193,23 +196,23 @@ fn a_cookie_name_that_looks_like_a_login_of_another_app_is_refused() {
         assert!(named(name).is_ok(), "{name}");
     }
     for name in ["acme-login-AAAAAAAAAAAA", "acme-login-1", "-login-"] {
-        let told = named(name).unwrap_err().to_string();
-        assert!(told.contains("without -login-"), "{told}");
+        let message = named(name).unwrap_err().to_string();
+        assert!(message.contains("without -login-"), "{message}");
     }
 }
 
 #[test]
-fn a_log_key_that_could_be_tried_is_refused() {
-    for (key, is_one) in [
+fn a_short_log_key_is_rejected() {
+    for (key, is_valid) in [
         ("", false),
         ("0123456789abcdef0123456789abcde", false),
         ("0123456789abcdef0123456789abcdef", true),
         (" 0123456789abcdef0123456789abcdef", false),
     ] {
         let config = from(&[("KYCPORT_LOG_KEY", key)]);
-        assert_eq!(config.is_ok(), is_one, "{key:?}");
-        let said = config.err().unwrap_or_default();
-        assert_eq!(said.contains("KYCPORT_LOG_KEY"), !is_one, "{said}");
+        assert_eq!(config.is_ok(), is_valid, "{key:?}");
+        let message = config.err().unwrap_or_default();
+        assert_eq!(message.contains("KYCPORT_LOG_KEY"), !is_valid, "{message}");
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// Reads the settings that have a variable, by way of `read`: of all that is found there, what is
-/// blank or has white space around it is refused.
+/// Reads all settings that have an environment variable. `read` returns the value of a variable.
+/// Values that are blank or surrounded by white space are rejected.
 pub(super) fn from_variables(
     read: impl Fn(&'static str) -> Option<String>,
 ) -> Result<ConfigBuilder, ConfigError> {
@@ -20,16 +20,16 @@ pub(super) fn from_variables(
         Ok(value)
     };
     let require = |setting: Setting, example: &'static str| {
-        get(setting)?.ok_or_else(|| setting.refuse("it is not set", example))
+        get(setting)?.ok_or_else(|| setting.refuse("the variable is not set", example))
     };
     let mut builder = ConfigBuilder::new(
         require(
             names::CLIENT_ID,
-            "Set it to the id that KYCPort gave your client",
+            "Set it to the client id from KYCPort's console",
         )?,
         require(
             names::REDIRECT_URI,
-            "Set it to what you registered, like https://app.example.com/auth/callback",
+            "Set it to the registered redirect URI, like https://app.example.com/auth/callback",
         )?,
     );
     builder.issuer = get(names::ISSUER)?;
