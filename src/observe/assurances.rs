@@ -1,28 +1,28 @@
-//! What is known of people.
+//! Log events about a person's verification status.
 
-/// An answer of KYCPort's could not be recorded. Requests that need one ask again.
+/// Logs that a status of KYCPort could not be stored. Requests that need the status read it again.
 #[cfg(feature = "web")]
 pub(crate) fn assurance_not_recorded() {
     tracing::warn!(
         name: "kycport.assurance.not_recorded", target: "kycport::assurance",
-        "the store did not take an answer about a person; sessions see the previous one"
+        "could not store a person's status; sessions use the previous status"
     );
 }
 
-/// There is nothing to ask about a person with.
+/// Logs that a person's status cannot be read without an access token.
 #[cfg(feature = "web")]
 pub(crate) fn no_access_token(error: &impl std::fmt::Display) {
     tracing::debug!(
         name: "kycport.assurance.no_access_token", target: "kycport::assurance",
-        %error, "there is no access token to ask with"
+        %error, "no access token to read a person's status with"
     );
 }
 
-/// A decision is not confirmed by the status endpoint yet.
+/// Logs that the status endpoint has not confirmed a decision yet.
 #[cfg(feature = "web")]
 pub(crate) fn decision_not_confirmed() {
     tracing::warn!(
         name: "kycport.assurance.decision_not_confirmed", target: "kycport::assurance",
-        "what a decision changed is not known to all sessions yet"
+        "the status endpoint has not confirmed a decision; some sessions may use the previous status"
     );
 }

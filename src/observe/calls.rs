@@ -1,4 +1,4 @@
-//! Calls to KYCPort.
+//! Spans, log events and metrics of requests to KYCPort.
 
 use std::{future::Future, time::Duration};
 
@@ -6,14 +6,14 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{Reason, Stopwatch, count, time};
 
-/// What is asked of KYCPort.
+/// Kind of request to KYCPort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Discovery,
     Jwks,
-    /// Tokens for a code.
+    /// Token request with a code.
     Code,
-    /// Tokens for a refresh token.
+    /// Token request with a refresh token.
     Refresh,
     /// The revocation of a token.
     #[cfg_attr(
@@ -67,7 +67,7 @@ impl Call {
     }
 }
 
-/// Makes a call, in a span of its own, and says what came of it.
+/// Runs a request in its own span, and reports the result.
 pub(crate) async fn call<T, E: Reason>(
     call: Call,
     what: impl Future<Output = Result<T, E>>,
@@ -79,15 +79,15 @@ pub(crate) async fn call<T, E: Reason>(
     if let Err(error) = &answer {
         let _entered = span.enter();
         let (call, reason) = (call.code(), error.reason());
-        if error.is_a_no() {
+        if error.is_rejection() {
             tracing::info!(
                 name: "kycport.call.rejected", target: "kycport::call",
-                call, reason, %error, "a call to KYCPort was refused"
+                call, reason, %error, "KYCPort rejected a request"
             );
         } else {
             tracing::warn!(
                 name: "kycport.call.failed", target: "kycport::call",
-                call, reason, %error, "a call to KYCPort brought no answer to act on"
+                call, reason, %error, "a request to KYCPort failed"
             );
         }
     }
@@ -96,39 +96,39 @@ pub(crate) async fn call<T, E: Reason>(
     answer
 }
 
-/// A further attempt is made, after a pause.
+/// Reports that a request will be retried after a pause.
 pub(crate) fn retried(attempt: u32, reason: &'static str, pause: Duration) {
     let pause_ms = millis(pause);
     tracing::debug!(
         name: "kycport.call.retried", target: "kycport::call",
-        attempt, reason, pause_ms, "a call to KYCPort is made once more"
+        attempt, reason, pause_ms, "retrying a request to KYCPort"
     );
     count!(RETRIES, reason);
 }
 
-/// KYCPort's API wants to be left alone, by everybody.
+/// Reports that KYCPort rate-limits all requests.
 pub(crate) fn rate_limited(pause: Duration) {
     let pause_ms = millis(pause);
     tracing::warn!(
         name: "kycport.call.rate_limited", target: "kycport::call",
-        pause_ms, "KYCPort's API said 429: nothing is asked of it for a while"
+        pause_ms, "KYCPort responded with 429; all requests to its API pause"
     );
-    count!(GATE_CLOSED);
+    count!(RATE_LIMITED);
 }
 
-/// A document of KYCPort's is due and was not to be had: the one that is kept goes on.
-pub(crate) fn document_kept(document: &'static str) {
+/// Reports that a stale document is served, because fetching a new one failed.
+pub(crate) fn stale_document_served(document: &'static str) {
     tracing::warn!(
         name: "kycport.document.stale_served", target: "kycport::call",
-        document, "a document of KYCPort's could not be renewed; the one that is kept goes on"
+        document, "could not refresh a document from KYCPort; the previous document stays in use"
     );
 }
 
-/// A member of the key set verifies nothing.
-pub(crate) fn key_passed_over() {
+/// Reports that a member of the key set is unusable.
+pub(crate) fn key_ignored() {
     tracing::debug!(
         name: "kycport.jwks.key_ignored", target: "kycport::call",
-        "passed over a key of the key set that cannot verify a token"
+        "ignored a key of the key set that cannot verify a token"
     );
 }
 

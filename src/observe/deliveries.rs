@@ -1,4 +1,4 @@
-//! Deliveries of webhooks.
+//! Spans, log events and metrics of webhook deliveries.
 
 use std::{
     fmt::{Debug, Display},
@@ -9,11 +9,11 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{count, log_key::Pseudonym};
 
-/// The span of a delivery, which learns later what it is and what becomes of it.
+/// Span of a delivery. Its fields are recorded when they become known.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliverySpan(Span);
 
-/// Receives a delivery, in a span of its own.
+/// Receives a delivery in its own span.
 pub(crate) async fn receive<T, F>(
     reference: &impl Display,
     what: impl FnOnce(DeliverySpan) -> F,
@@ -28,34 +28,34 @@ where
     what(DeliverySpan(span.clone())).instrument(span).await
 }
 
-/// Which event a delivery is of: its type made printable, for a type that is not known is text from
-/// outside.
+/// Event of a delivery, as named in logs. The type is made printable, because an unknown type is
+/// untrusted text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventName<'a> {
     pub(crate) event: Pseudonym<'a>,
     pub(crate) event_type: &'a str,
 }
 
-/// What became of a delivery.
+/// Result of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// Nothing more will come of it.
-    Taken,
-    /// Not taken, for what it is.
+    /// The delivery is acknowledged.
+    Accepted,
+    /// The delivery is rejected, because of its content.
     Rejected,
-    /// Not taken, for what is here.
+    /// Processing failed, because of an error in this app.
     Failed,
-    /// KYCPort signed something that is no event, and this is why it is none.
+    /// KYCPort signed a delivery that is not a valid event, for this reason.
     Unreadable(&'static str),
 }
 
 impl DeliverySpan {
-    /// Lets `what` go on in a task of its own, and in this span.
+    /// Runs `what` in this span, so that a spawned task stays in it.
     pub(crate) fn around<F: Future>(&self, what: F) -> tracing::instrument::Instrumented<F> {
         what.instrument(self.0.clone())
     }
 
-    /// One line for each delivery.
+    /// Logs and counts the result. Each delivery has one log line.
     pub(crate) fn end(
         &self,
         delivered: Delivered,
@@ -69,31 +69,31 @@ impl DeliverySpan {
         self.0.record("event_type", event_type);
         self.0.record("outcome", code);
         match delivered {
-            Delivered::Taken => tracing::info!(
+            Delivered::Accepted => tracing::info!(
                 name: "kycport.delivery.accepted", target: "kycport::delivery",
-                code, event, event_type, %reference, "a webhook"
+                code, event, event_type, %reference, "a webhook delivery was accepted"
             ),
             Delivered::Rejected => tracing::info!(
                 name: "kycport.delivery.rejected", target: "kycport::delivery",
-                code, event, event_type, %reference, "a webhook was refused"
+                code, event, event_type, %reference, "a webhook delivery was rejected"
             ),
             Delivered::Failed => tracing::error!(
                 name: "kycport.delivery.failed", target: "kycport::delivery",
-                code, event, event_type, %reference, "a webhook failed"
+                code, event, event_type, %reference, "a webhook delivery failed"
             ),
             Delivered::Unreadable(why) => tracing::error!(
                 name: "kycport.delivery.unreadable", target: "kycport::delivery",
-                code, why, %reference, "a webhook of KYCPort's is unreadable"
+                code, why, %reference, "KYCPort sent a webhook delivery that is not a valid event"
             ),
         }
         count!(DELIVERIES, code);
     }
 }
 
-/// Why a signature may not match.
+/// Logs possible reasons for a signature mismatch.
 pub(crate) fn signature_mismatch(diagnosis: &impl Debug) {
     tracing::warn!(
         name: "kycport.delivery.mismatch", target: "kycport::delivery",
-        ?diagnosis, "the signature of a webhook does not match"
+        ?diagnosis, "the signature of a webhook delivery does not match"
     );
 }

@@ -1,4 +1,4 @@
-//! Names for people, sessions and events in the log, which join its lines and tell nobody who.
+//! Pseudonyms for people, sessions and events in logs.
 
 use std::{
     fmt,
@@ -12,13 +12,15 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// The key under which the log names people.
+/// Key for the pseudonyms in logs.
 ///
-/// A hash without a key would be undone by trying: ids of people are known to whoever has a
-/// database, and may be short. A key derived from the client secret would make each log a place to
-/// try out client secrets, change names whenever that is replaced, and be none for public clients.
-/// So it is a key of its own; without one each process draws its own, and nothing is joined that
-/// nobody asked to have joined.
+/// A hash without a key could be reversed by trying all ids: they may be short, and everyone with
+/// access to the database knows them. A key derived from the client secret would make each log an
+/// oracle for guessing the client secret. It would also change with each rotation, and public
+/// clients would have none.
+///
+/// So the pseudonyms have their own key. Without a configured key, each process uses a random key,
+/// so the logs of different processes cannot be correlated.
 #[derive(Clone)]
 pub(crate) struct LogKey(Arc<Zeroizing<[u8; 32]>>);
 
@@ -28,10 +30,10 @@ impl LogKey {
         Self(Arc::new(Zeroizing::new(digest)))
     }
 
-    /// The one that this process drew, and that ends with it.
+    /// Returns the random key of this process.
     pub(crate) fn of_this_process() -> Self {
-        static DRAWN: OnceLock<LogKey> = OnceLock::new();
-        DRAWN
+        static PROCESS_KEY: OnceLock<LogKey> = OnceLock::new();
+        PROCESS_KEY
             .get_or_init(|| {
                 let mut key = Zeroizing::new([0; 32]);
                 rand::rng().fill_bytes(&mut key[..]);
@@ -40,17 +42,17 @@ impl LogKey {
             .clone()
     }
 
-    /// A person of an issuer's.
+    /// Returns the pseudonym of a person of an issuer.
     pub(crate) fn person<'a>(&'a self, issuer: &'a str, subject: &'a str) -> Pseudonym<'a> {
         self.name(["person", issuer, subject])
     }
 
-    /// A session, by its public id.
+    /// Returns the pseudonym of a session, from its public id.
     pub(crate) fn session<'a>(&'a self, id: &'a str) -> Pseudonym<'a> {
         self.name(["session", id, ""])
     }
 
-    /// An event of a webhook, by its key.
+    /// Returns the pseudonym of a webhook event, from its key.
     pub(crate) fn event<'a>(&'a self, key: &'a str) -> Pseudonym<'a> {
         self.name(["event", key, ""])
     }
@@ -60,8 +62,8 @@ impl LogKey {
     }
 }
 
-/// A name that is made when it is written: where nobody listens it costs nothing. 64 bits, which
-/// are enough to tell a tenant's people apart and too few for anything else.
+/// Pseudonym that is computed when it is formatted, so a disabled log line costs nothing. It has 64
+/// bits, enough to distinguish the people of a tenant.
 #[derive(Clone, Copy)]
 pub(crate) struct Pseudonym<'a> {
     key: &'a LogKey,
@@ -78,23 +80,24 @@ impl fmt::Display for Pseudonym<'_> {
     }
 }
 
-/// As it is written: who it stands for is in neither.
+/// Shows the pseudonym, like `Display`.
 impl fmt::Debug for Pseudonym<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Never the key.
+/// Never shows the key.
 impl fmt::Debug for LogKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LogKey(…)")
     }
 }
 
-/// Each part with its length before it, so that two names never run together.
+/// Computes an HMAC over the parts. Each part is prefixed with its length, so that different lists
+/// never have the same input.
 fn mac(key: &[u8], parts: &[&str]) -> [u8; 32] {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return [0; 32];
     };
@@ -112,7 +115,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn a_name_is_the_same_under_one_key_and_another_under_another() {
+    fn a_pseudonym_depends_on_the_key() {
         let key = LogKey::new(&Secret::new("the key of two instances, 32 bytes"));
         let same = LogKey::new(&Secret::new("the key of two instances, 32 bytes"));
         let other = LogKey::new(&Secret::new("the key of two instances, 32 bytez"));
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_of_one_thing() {
+    fn different_things_have_different_pseudonyms() {
         let key = LogKey::new(&Secret::new("k"));
         let names = [
             key.person("ab", "c"),

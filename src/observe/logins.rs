@@ -1,10 +1,10 @@
-//! Logins, from the click to the session.
+//! Log events and metrics of logins.
 
 use std::fmt::Display;
 
 use super::{Reason, count, log_key::Pseudonym};
 
-/// What a login is for.
+/// Purpose of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     SignIn,
@@ -20,17 +20,17 @@ impl Purpose {
     }
 }
 
-/// A browser is sent to KYCPort.
-pub(crate) fn login_begun(purpose: Purpose) {
+/// Reports that a browser was sent to KYCPort.
+pub(crate) fn login_started(purpose: Purpose) {
     let purpose = purpose.code();
     tracing::debug!(
         name: "kycport.login.started", target: "kycport::login",
-        purpose, "a login begins"
+        purpose, "a login started"
     );
-    count!(LOGINS_BEGUN, purpose);
+    count!(LOGINS_STARTED, purpose);
 }
 
-/// A browser came back, and somebody has a session.
+/// Reports that a login created a session.
 pub(crate) fn signed_in(purpose: Purpose, person: Pseudonym<'_>, session: Pseudonym<'_>) {
     let purpose = purpose.code();
     tracing::info!(
@@ -39,15 +39,15 @@ pub(crate) fn signed_in(purpose: Purpose, person: Pseudonym<'_>, session: Pseudo
     );
 }
 
-/// A browser came back with something that is no answer of KYCPort's.
+/// Reports that a callback is not a valid authorization response.
 pub(crate) fn callback_malformed(error: &impl Display, reference: &impl Display) {
     tracing::info!(
         name: "kycport.login.malformed", target: "kycport::login",
-        %error, %reference, "a callback was malformed"
+        %error, %reference, "a login callback was malformed"
     );
 }
 
-/// A login is over without a session. `kycport_code` is KYCPort's word, made printable.
+/// Reports that a login failed. `kycport_code` is KYCPort's error code, made printable.
 pub(crate) fn login_failed(
     error: &impl Reason,
     kycport_code: Option<&str>,
@@ -56,6 +56,6 @@ pub(crate) fn login_failed(
     let reason = error.reason();
     tracing::warn!(
         name: "kycport.login.failed", target: "kycport::login",
-        reason, kycport_code, %error, %reference, "a login did not end in a sign-in"
+        reason, kycport_code, %error, %reference, "a login failed"
     );
 }

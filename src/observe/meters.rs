@@ -1,101 +1,101 @@
-//! The metrics: their names, their labels, and what they say. The values of labels are codes of this
-//! crate's own, so nobody outside can make a series more.
+//! Metrics with their names, labels and descriptions. All label values are codes of this crate, so
+//! clients cannot create new series.
 
 use std::time::Duration;
 
 use metrics::{Label, Unit, counter, describe_counter, describe_histogram, histogram};
 
-/// Goes up by one.
+/// Counter metric.
 pub(super) struct Counter<const N: usize> {
     name: &'static str,
     labels: [&'static str; N],
     help: &'static str,
 }
 
-/// How long something takes, in seconds.
+/// Histogram of durations, in seconds.
 pub(super) struct Timer<const N: usize> {
     name: &'static str,
     labels: [&'static str; N],
     help: &'static str,
 }
 
-pub(super) static LOGINS_BEGUN: Counter<1> = Counter {
+pub(super) static LOGINS_STARTED: Counter<1> = Counter {
     name: "kycport_logins_started_total",
     labels: ["purpose"],
-    help: "Logins for which a browser was sent to KYCPort.",
+    help: "Logins for which the browser was sent to KYCPort.",
 };
 pub(super) static LOGINS: Counter<1> = Counter {
     name: "kycport_logins_total",
     labels: ["outcome"],
-    help: "Browsers that came back from KYCPort, by how it ended.",
+    help: "Login callbacks, by outcome.",
 };
 pub(super) static PROBLEMS: Counter<1> = Counter {
     name: "kycport_problems_total",
     labels: ["code"],
-    help: "Requests that were refused or could not be served, by the code they were answered with.",
+    help: "Requests that were rejected or failed, by problem code.",
 };
 pub(super) static GUARD_DECISIONS: Counter<1> = Counter {
     name: "kycport_guard_decisions_total",
     labels: ["decision"],
-    help: "Requests to guarded routes, by what the guard decided.",
+    help: "Requests to guarded routes, by decision of the guard.",
 };
-pub(super) static TOKENS_REFUSED: Counter<3> = Counter {
+pub(super) static TOKENS_REJECTED: Counter<3> = Counter {
     name: "kycport_tokens_rejected_total",
     labels: ["token", "reason", "claim"],
-    help: "Tokens that were not believed.",
+    help: "Tokens that were rejected, by kind, reason and claim.",
 };
 pub(super) static REFRESHES: Counter<1> = Counter {
     name: "kycport_refreshes_total",
     labels: ["result"],
-    help: "Access tokens that had run out, by what became of refreshing them.",
+    help: "Refreshes of expired access tokens, by result.",
 };
 pub(super) static SESSIONS_ENDED: Counter<1> = Counter {
     name: "kycport_sessions_ended_total",
     labels: ["cause"],
-    help: "Ends of a session, or of all sessions of a person, before their time.",
+    help: "Sessions that ended before their expiry. Ending all sessions of a person counts once.",
 };
 pub(super) static RECORDS_UNREADABLE: Counter<2> = Counter {
     name: "kycport_records_unreadable_total",
     labels: ["kind", "reason"],
-    help: "Reads of records that could not be understood or opened.",
+    help: "Stored records that could not be read, by kind and reason.",
 };
 pub(super) static STORE_TIME: Timer<2> = Timer {
     name: "kycport_store_duration_seconds",
     labels: ["operation", "result"],
-    help: "Store operations.",
+    help: "Duration of store operations.",
 };
 pub(super) static CALLS: Counter<2> = Counter {
     name: "kycport_calls_total",
     labels: ["call", "result"],
-    help: "Calls to KYCPort, each with its retries, by what came of it.",
+    help: "Requests to KYCPort including retries, by result.",
 };
 pub(super) static CALL_TIME: Timer<1> = Timer {
     name: "kycport_call_duration_seconds",
     labels: ["call"],
-    help: "Calls to KYCPort, each with its retries.",
+    help: "Duration of requests to KYCPort, including retries.",
 };
 pub(super) static RETRIES: Counter<1> = Counter {
     name: "kycport_retries_total",
     labels: ["reason"],
-    help: "Further attempts of calls to KYCPort's API.",
+    help: "Retries of requests to KYCPort's API.",
 };
-pub(super) static GATE_CLOSED: Counter<0> = Counter {
+pub(super) static RATE_LIMITED: Counter<0> = Counter {
     name: "kycport_rate_limited_total",
     labels: [],
-    help: "Times that KYCPort's API said 429, which stops all calls for a while.",
+    help: "429 responses of KYCPort's API. Each pauses all requests.",
 };
 pub(super) static DELIVERIES: Counter<1> = Counter {
     name: "kycport_deliveries_total",
     labels: ["outcome"],
-    help: "Deliveries of webhooks, by what became of them.",
+    help: "Webhook deliveries, by outcome.",
 };
-/// Tells the recorder that is installed what each metric is.
+/// Describes all metrics to the installed recorder.
 pub(crate) fn describe() {
-    LOGINS_BEGUN.describe();
+    LOGINS_STARTED.describe();
     LOGINS.describe();
     PROBLEMS.describe();
     GUARD_DECISIONS.describe();
-    TOKENS_REFUSED.describe();
+    TOKENS_REJECTED.describe();
     REFRESHES.describe();
     SESSIONS_ENDED.describe();
     RECORDS_UNREADABLE.describe();
@@ -103,7 +103,7 @@ pub(crate) fn describe() {
     CALLS.describe();
     CALL_TIME.describe();
     RETRIES.describe();
-    GATE_CLOSED.describe();
+    RATE_LIMITED.describe();
     DELIVERIES.describe();
 }
 

@@ -1,9 +1,9 @@
-//! What the crate tells whoever runs it. Every event, every span and every metric has its one place
-//! here, so that the lists in [the manual](crate::guide::operations) are whole, and stay so.
+//! All log events, spans and metrics of this crate. They are in one place, so that the lists in
+//! [the manual](crate::guide::operations) stay complete.
 //!
-//! One function for each thing that happens; it logs and counts. What is handed in is a code out of
-//! a closed set, a number, or a [`LogKey`]'s name for somebody: never an address, a query, a body,
-//! or who somebody is.
+//! Each function reports one kind of event: it logs and counts. Its arguments are codes of a closed
+//! set, numbers, or pseudonyms of a [`LogKey`]. URLs, queries, bodies and ids of people are never
+//! arguments.
 
 mod assurances;
 mod calls;
@@ -45,7 +45,8 @@ pub(crate) use setup::*;
 pub(crate) use stores::*;
 pub(crate) use tokens::*;
 
-/// Counts one more, if the feature is on: `count!(METER, label, …)`. The values are codes.
+/// Increments a counter if the feature `metrics` is enabled: `count!(METER, label, …)`. Label
+/// values are codes.
 macro_rules! count {
     ($meter:ident $(, $value:expr)*) => {
         #[cfg(feature = "metrics")]
@@ -53,7 +54,7 @@ macro_rules! count {
     };
 }
 
-/// Notes how long it took since the stopwatch was started: `time!(METER, stopwatch, label, …)`.
+/// Records the time since the stopwatch was started: `time!(METER, stopwatch, label, …)`.
 macro_rules! time {
     ($meter:ident, $since:expr $(, $value:expr)*) => {
         #[cfg(feature = "metrics")]
@@ -65,7 +66,7 @@ macro_rules! time {
 
 use {count, time};
 
-/// Since when something goes on. Without the feature `metrics` it looks at no clock.
+/// Start time of a measurement. Without the feature `metrics`, it reads no clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(#[cfg(feature = "metrics")] std::time::Instant);
 
@@ -74,7 +75,7 @@ impl Stopwatch {
         feature = "metrics",
         expect(
             clippy::disallowed_methods,
-            reason = "how long something took is for whoever watches, and decides nothing"
+            reason = "durations are reported in metrics, and no decision depends on them"
         )
     )]
     pub(crate) fn start() -> Self {
@@ -90,13 +91,14 @@ impl Stopwatch {
     }
 }
 
-/// An error that can be told by a code out of a closed set.
+/// Error with a code of a closed set.
 pub(crate) trait Reason: std::fmt::Display {
-    /// The code.
+    /// Returns the code.
     fn reason(&self) -> &'static str;
 
-    /// Whether it is a no, which asking again does not change; everything else is "not known".
-    fn is_a_no(&self) -> bool {
+    /// Returns whether the error is a rejection, which a retry would not change. All other errors
+    /// leave the result unknown.
+    fn is_rejection(&self) -> bool {
         false
     }
 }

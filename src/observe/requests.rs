@@ -1,4 +1,4 @@
-//! Requests of browsers and of this app's pages.
+//! Spans, log events and metrics of HTTP requests to this app.
 
 use std::{fmt::Display, future::Future};
 
@@ -6,8 +6,7 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{count, log_key::Pseudonym};
 
-/// One of this crate's own routes. Each is a span, and `reference` is what the answer shows if it
-/// is a problem.
+/// Route of this crate. Each request has a span. A problem response shows its `reference`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Login,
@@ -35,7 +34,7 @@ impl Route {
     }
 }
 
-/// Serves one of this crate's own routes: the answer, and a code for how it went.
+/// Serves a route of this crate in a span. `what` returns the response and an outcome code.
 pub(crate) async fn serve<T>(
     route: Route,
     reference: &impl Display,
@@ -50,7 +49,7 @@ pub(crate) async fn serve<T>(
     answer
 }
 
-/// Judges a request to a guarded route: what comes of it, and a code for that.
+/// Runs the check of a guarded route in a span. `what` returns the result and a decision code.
 pub(crate) async fn guard<T, F>(
     reference: &impl Display,
     tier: &str,
@@ -69,7 +68,7 @@ where
     answer
 }
 
-/// The span of a guard, which learns later who is judged.
+/// Span of a guard. The person is recorded when known.
 pub(crate) struct GuardSpan(Span);
 
 impl GuardSpan {
@@ -78,45 +77,49 @@ impl GuardSpan {
     }
 }
 
-/// Somebody falls short of a requirement.
-pub(crate) fn fell_short(reference: &impl Display, shortfall: &'static str, person: Pseudonym<'_>) {
+/// Reports that a person does not meet a requirement.
+pub(crate) fn requirement_not_met(
+    reference: &impl Display,
+    shortfall: &'static str,
+    person: Pseudonym<'_>,
+) {
     tracing::info!(
         name: "kycport.guard.denied", target: "kycport::request",
-        shortfall, %reference, %person, "a person fell short of a requirement"
+        shortfall, %reference, %person, "a person does not meet the requirement of a route"
     );
 }
 
-/// A request is answered with a problem that is the caller's.
-pub(crate) fn request_refused(code: &'static str, reference: &impl Display) {
+/// Reports a problem response for a fault of the caller.
+pub(crate) fn request_rejected(code: &'static str, reference: &impl Display) {
     tracing::info!(
         name: "kycport.request.rejected", target: "kycport::request",
-        code, %reference, "a request was refused"
+        code, %reference, "a request was rejected"
     );
     count!(PROBLEMS, code);
 }
 
-/// A request is answered with a problem that is this server's or KYCPort's.
+/// Reports a problem response for a fault of this server or of KYCPort.
 pub(crate) fn request_failed(code: &'static str, reference: &impl Display) {
     tracing::error!(
         name: "kycport.request.failed", target: "kycport::request",
-        code, %reference, "a request could not be served"
+        code, %reference, "a request failed"
     );
     count!(PROBLEMS, code);
 }
 
-/// An upload, or what else a page asked of a case, does not go on.
-pub(crate) fn capture_refused(code: &'static str, reference: &impl Display) {
+/// Reports that an upload or another request of the document capture was rejected.
+pub(crate) fn capture_rejected(code: &'static str, reference: &impl Display) {
     tracing::info!(
         name: "kycport.capture.rejected", target: "kycport::request",
-        code, %reference, "a capture does not go on"
+        code, %reference, "a request of the document capture was rejected"
     );
     count!(PROBLEMS, code);
 }
 
-/// An upload had parts that a browser has no say in.
+/// Reports that an upload had parts that a browser may not set.
 pub(crate) fn parts_dropped(parts: usize) {
     tracing::warn!(
         name: "kycport.capture.parts_dropped", target: "kycport::request",
-        parts, "an upload had parts that are not handed on"
+        parts, "dropped parts of an upload that a browser may not set"
     );
 }

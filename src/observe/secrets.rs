@@ -1,51 +1,51 @@
-//! Secrets that change. Each is told by the name of its variable.
+//! Log events of secret rotation. Each secret is named by its environment variable.
 
 use std::fmt::Display;
 
-/// KYCPort has accepted a new one.
-pub(crate) fn secret_proven(secret: &str) {
+/// Logs that KYCPort accepted a new secret.
+pub(crate) fn secret_activated(secret: &str) {
     tracing::info!(
         name: "kycport.secret.activated", target: "kycport::secret",
-        secret, "KYCPort accepts the new secret: it is in use"
+        secret, "KYCPort accepted the new secret; it is in use now"
     );
 }
 
-/// A new one is not known to be good.
-pub(crate) fn secret_waits(secret: &str, reason: &'static str) {
+/// Logs that a new secret is pending.
+pub(crate) fn secret_pending(secret: &str, reason: &'static str) {
     tracing::warn!(
         name: "kycport.secret.pending", target: "kycport::secret",
-        secret, reason, "a new secret is not proven: the old one serves"
+        secret, reason, "the new secret is pending; the old secret stays in use"
     );
 }
 
-/// A new webhook secret is believed, and KYCPort has not signed with it yet.
+/// Logs that a new webhook secret was added, which is not proven by a delivery yet.
 pub(crate) fn webhook_secret_added(secret: &str) {
     tracing::info!(
         name: "kycport.secret.added", target: "kycport::secret",
-        secret, "a new secret is believed beside the old one, until a delivery proves it"
+        secret, "the new secret is accepted in parallel with the old secret, until a delivery proves it"
     );
 }
 
-/// Old webhook secrets are believed no more.
-pub(crate) fn webhook_secrets_forgotten(secret: &str, forgotten: usize) {
+/// Logs that previous webhook secrets were removed.
+pub(crate) fn webhook_secrets_removed(secret: &str, forgotten: usize) {
     tracing::info!(
         name: "kycport.secret.removed", target: "kycport::secret",
-        secret, forgotten, "the old secrets are forgotten"
+        secret, forgotten, "the previous webhook secrets were removed"
     );
 }
 
-/// A webhook secret is none that the scheme of signatures can use.
-pub(crate) fn webhook_secret_unusable(secret: &str, error: &impl Display) {
+/// Logs that the signature scheme cannot use a webhook secret.
+pub(crate) fn webhook_secret_invalid(secret: &str, error: &impl Display) {
     tracing::error!(
         name: "kycport.secret.unusable", target: "kycport::secret",
-        secret, %error, "a webhook secret cannot be used: what it signs is refused"
+        secret, %error, "a webhook secret is invalid; deliveries that it signs are rejected"
     );
 }
 
-/// What the secrets are could not be found out, or one of them cannot be one.
-pub(crate) fn secrets_not_reloaded(error: &impl Display) {
+/// Logs that a reload failed, because the provider failed or a secret is invalid.
+pub(crate) fn secret_reload_failed(error: &impl Display) {
     tracing::warn!(
         name: "kycport.secret.reload_failed", target: "kycport::secret",
-        %error, "the secrets were not reloaded"
+        %error, "reloading the secrets failed; the previous secrets stay in use"
     );
 }

@@ -1,4 +1,4 @@
-//! Sessions, and the store they are kept in.
+//! Spans, log events and metrics of sessions.
 
 use std::future::Future;
 
@@ -6,22 +6,22 @@ use tracing::{Instrument as _, field::Empty, info_span};
 
 use super::{Reason, count, log_key::Pseudonym};
 
-/// Why a session ends before its time.
+/// Reason why a session ends before its expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The person signed out.
     Logout,
     /// The person signed out everywhere.
     LogoutEverywhere,
-    /// Somebody signed in where it was.
+    /// Another sign-in replaced the session in the same browser.
     Replaced,
-    /// KYCPort refuses to refresh its tokens.
+    /// KYCPort rejected the refresh of the session's tokens.
     Revoked,
-    /// The person had too many sessions.
+    /// The person exceeded the maximum number of sessions.
     TooMany,
-    /// The app ended it.
+    /// The app revoked the session.
     App,
-    /// The app ended all of a person's.
+    /// The app revoked all sessions of the person.
     AppAll,
 }
 
@@ -39,43 +39,43 @@ impl Cause {
     }
 }
 
-/// One session was ended.
+/// Reports that one session ended.
 pub(crate) fn session_ended(cause: Cause, session: Pseudonym<'_>) {
     let cause = cause.code();
     tracing::info!(
         name: "kycport.session.ended", target: "kycport::session",
-        cause, %session, "a session was ended"
+        cause, %session, "a session ended"
     );
     count!(SESSIONS_ENDED, cause);
 }
 
-/// All sessions of a person were ended.
+/// Reports that all sessions of a person ended.
 pub(crate) fn all_sessions_ended(cause: Cause, person: Pseudonym<'_>) {
     let cause = cause.code();
     tracing::info!(
         name: "kycport.session.all_ended", target: "kycport::session",
-        cause, %person, "all sessions of a person were ended"
+        cause, %person, "all sessions of a person ended"
     );
     count!(SESSIONS_ENDED, cause);
 }
 
-/// The use of a session is not written down, which may end it sooner.
-pub(crate) fn use_not_written() {
+/// Logs that the last use of a session could not be stored, so it may expire early.
+pub(crate) fn use_not_recorded() {
     tracing::warn!(
         name: "kycport.session.use_not_recorded", target: "kycport::session",
-        "the last use of a session could not be written down"
+        "could not store the last use of a session; it may expire early"
     );
 }
 
-/// A refresh brought new tokens, and the session had ended meanwhile.
-pub(crate) fn refreshed_in_vain(session: Pseudonym<'_>) {
+/// Logs that a refresh returned tokens for a session that had ended in the meantime.
+pub(crate) fn refreshed_after_end(session: Pseudonym<'_>) {
     tracing::info!(
         name: "kycport.session.refreshed_after_end", target: "kycport::session",
-        %session, "new tokens were dropped, because their session had ended"
+        %session, "dropped refreshed tokens, because their session had ended"
     );
 }
 
-/// Refreshes an access token.
+/// Refreshes an access token in a span, and reports the result.
 pub(crate) async fn refresh<T, E: Reason>(
     session: Pseudonym<'_>,
     what: impl Future<Output = Result<T, E>>,
@@ -92,7 +92,7 @@ pub(crate) async fn refresh<T, E: Reason>(
         let reason = error.reason();
         tracing::info!(
             name: "kycport.session.not_refreshed", target: "kycport::session",
-            reason, %error, %session, "an access token was not refreshed"
+            reason, %error, %session, "an access token could not be refreshed"
         );
     }
     count!(REFRESHES, result);

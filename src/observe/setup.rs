@@ -1,26 +1,26 @@
-//! What is said to whoever puts an app together.
+//! Log events about the setup of an app.
 
-/// No store is configured.
+/// Logs that no store is configured.
 pub(crate) fn state_in_memory() {
     tracing::info!(
         name: "kycport.setup.state_in_memory", target: "kycport::setup",
-        "sessions, logins and events are kept in memory: they end with this process, and other \
-         instances do not see them. Set KYCPORT_STORE to a shared store"
+        "sessions, logins and events are kept in memory: they are lost when this process ends, and \
+         other instances do not see them. Set KYCPORT_STORE to a shared store"
     );
 }
 
-/// Webhooks are remembered by one instance alone.
+/// Logs that only this instance remembers webhook events.
 pub(crate) fn webhooks_in_memory() {
     tracing::info!(
         name: "kycport.setup.webhooks_in_memory", target: "kycport::setup",
-        "webhooks are remembered in memory: that is for one instance"
+        "webhook events are kept in memory, which works for one instance only. Set KYCPORT_STORE to a shared store"
     );
 }
 
-/// A handler asks for what no layer on its route gives: `mend` says which to add.
-pub(crate) fn layer_missing(mend: &str) {
+/// Logs that a route lacks a layer. `remedy` names the layer to add.
+pub(crate) fn layer_missing(remedy: &str) {
     tracing::error!(
         name: "kycport.setup.layer_missing", target: "kycport::setup",
-        "{mend}"
+        "{remedy}"
     );
 }

@@ -1,4 +1,4 @@
-//! The store.
+//! Log events and metrics of the store.
 
 #[cfg(feature = "web")]
 use super::count;
@@ -30,7 +30,7 @@ impl StoreOperation {
     }
 }
 
-/// How a store operation ended.
+/// Result of a store operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreResult {
     Ok,
@@ -39,7 +39,7 @@ pub(crate) enum StoreResult {
 }
 
 /// Counts a store operation, and logs a failure.
-pub(crate) fn store_answered(operation: StoreOperation, result: StoreResult, since: Stopwatch) {
+pub(crate) fn store_operation(operation: StoreOperation, result: StoreResult, since: Stopwatch) {
     let operation = operation.code();
     let code = match result {
         StoreResult::Ok => "ok",
@@ -54,7 +54,7 @@ pub(crate) fn store_answered(operation: StoreOperation, result: StoreResult, sin
     }
 }
 
-/// Whether the log has named something before.
+/// Whether a kind of event was logged before.
 #[cfg(feature = "web")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogOnce {
@@ -62,43 +62,44 @@ pub(crate) enum LogOnce {
     Repeated,
 }
 
-/// Reports a record that cannot be read. The first of each kind and reason is logged: while a new
-/// release is rolled out, every request may meet one.
+/// Reports a record that cannot be read. Only the first record of each kind and reason is logged,
+/// because many requests may meet such records during the rollout of a new release.
 #[cfg(feature = "web")]
 pub(crate) fn record_unreadable(kind: &'static str, reason: &'static str, once: LogOnce) {
     if once == LogOnce::First {
         tracing::warn!(
             name: "kycport.store.record_unreadable", target: "kycport::store",
             kind, reason,
-            "a stored record cannot be read; it is left as it is, and further ones of this kind \
-             are counted and not logged"
+            "a stored record cannot be read and stays unchanged; further records of this kind are \
+             counted but not logged"
         );
     }
     count!(RECORDS_UNREADABLE, kind, reason);
 }
 
-/// The memory store holds as many events as it may, and refuses a new one.
+/// Logs that the memory store is full and rejects a new event.
 pub(crate) fn memory_store_full(capacity: usize) {
     tracing::warn!(
         name: "kycport.store.full", target: "kycport::store",
-        capacity, "the memory store is full of events that must be remembered: use a shared store"
+        capacity, "the memory store is full of events that must be remembered. Set KYCPORT_STORE to a shared store"
     );
 }
 
-/// Reports the failure of a server. `code` is the server's or its client's, never a text.
+/// Reports a failure of a database server. `code` comes from the server or its client, and is never
+/// free text.
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) fn backend_unavailable(what: &'static str, code: &str) {
     tracing::warn!(
         name: "kycport.backend.unavailable", target: "kycport::store",
-        code, what, "a server that keeps records failed"
+        code, what, "the database server of the store failed"
     );
 }
 
-/// A session in a tower-sessions store cannot be decoded, or is not what was written there.
+/// Reports that a session in a tower-sessions store was modified or cannot be decoded.
 #[cfg(feature = "web")]
 pub(crate) fn session_body_damaged() {
     tracing::error!(
         name: "kycport.store.session_damaged", target: "kycport::store",
-        "a session in the tower-sessions store cannot be decoded, or is not what was written"
+        "a session in the tower-sessions store was modified or cannot be decoded"
     );
 }

@@ -1,9 +1,9 @@
-//! Tokens that are not believed.
+//! Log events and metrics of rejected tokens.
 
 use super::count;
 
-/// A token is not believed. `claim` is which claim it was, if it was one.
-pub(crate) fn token_refused(
+/// Reports that a token was rejected. `claim` is the name of the invalid claim, or empty.
+pub(crate) fn token_rejected(
     token: &'static str,
     reason: &'static str,
     claim: &'static str,
@@ -11,17 +11,17 @@ pub(crate) fn token_refused(
 ) {
     tracing::info!(
         name: "kycport.token.rejected", target: "kycport::token",
-        token, reason, claim, %refusal, "a token was refused"
+        token, reason, claim, %refusal, "a token was rejected"
     );
-    count!(TOKENS_REFUSED, token, reason, claim);
+    count!(TOKENS_REJECTED, token, reason, claim);
 }
 
-/// A bearer's token cannot be judged, for want of keys.
+/// Reports that an access token could not be verified, because no keys are available.
 #[cfg(feature = "web")]
-pub(crate) fn token_not_judged(error: &impl super::Reason) {
+pub(crate) fn token_unverifiable(error: &impl super::Reason) {
     let reason = error.reason();
     tracing::warn!(
         name: "kycport.token.unverifiable", target: "kycport::token",
-        reason, %error, "an access token could not be judged"
+        reason, %error, "an access token could not be verified"
     );
 }

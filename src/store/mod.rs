@@ -379,6 +379,6 @@ pub(crate) async fn within_deadline<T>(
         Ok(_) => StoreResult::Ok,
         Err(error) => StoreResult::Failed(error.code()),
     };
-    observe::store_answered(operation, result, since);
+    observe::store_operation(operation, result, since);
     answer
 }

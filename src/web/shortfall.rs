@@ -36,7 +36,7 @@ pub(super) fn answer(
 ) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
-    observe::fell_short(context.reference(), lack.shortfall.code(), person);
+    observe::requirement_not_met(context.reference(), lack.shortfall.code(), person);
     let page = way_back(context, parts);
     let step_up = settings.step_up_path(tier, &page);
     let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);

@@ -53,9 +53,9 @@ async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
         "KYCPORT_WEBHOOK_SECRET",
         "refused",
         "unreachable",
-        "it is in use",
-        "are forgotten",
-        "were not reloaded",
+        "it is in use now",
+        "were removed",
+        "reloading the secrets failed",
     ] {
         assert!(log.contains(told), "{told} is not in {log}");
     }
