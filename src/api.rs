@@ -18,18 +18,17 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    http::{Answer, CallError, Caller, HttpClient, Idempotency, RetryPolicy, TransportError},
+    http::{
+        Answer, CallError, Caller, HttpClient, Idempotency, RetryPolicy, TransportError, bearer,
+    },
     secret::Secret,
     secrets::{CandidateCheck, CredentialVerdict, RotatingSecret, check_candidate},
     strict_json,
-    wire::kyc::{ApiError, ErrorMessage},
+    wire::{is_id, kyc::{ApiError, ErrorMessage}},
 };
 
 /// Maximum size of a response, in bytes.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// Maximum length of an id in a URL, in bytes.
-pub(crate) const MAX_ID_BYTES: usize = 255;
 
 /// Id of a person who does not exist. It is used to check a key: KYCPort checks the key before it
 /// looks up the person (K47).
@@ -249,7 +248,7 @@ impl Api {
     where
         F: Future<Output = Result<Answer, TransportError>>,
     {
-        let authorization = bearer(key)?;
+        let authorization = bearer(key.expose()).ok_or(Failure::NoTenantKey)?;
         let answer = caller
             .call(idempotency, || send(authorization.clone()))
             .await
@@ -292,13 +291,6 @@ impl fmt::Debug for Api {
     }
 }
 
-fn bearer(key: &Secret) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
-        .map_err(|_| Failure::NoTenantKey)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// Returns the meaning of a status response for the key. A valid key yields 404, because the person
 /// does not exist.
 fn verdict_of(answer: &Result<Answer, Failure>) -> CredentialVerdict {
@@ -317,14 +309,4 @@ fn verdict_of(answer: &Result<Answer, Failure>) -> CredentialVerdict {
 /// Parses the body of a response as a JSON object.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Option<T> {
     strict_json::document(&answer.body)
-}
-
-/// Returns whether the text may be an id in a URL.
-///
-/// `Url` removes tabs and newlines from segments. The remaining text would be the id of another
-/// person.
-fn is_id(text: &str) -> bool {
-    !matches!(text, "" | "." | "..")
-        && !text.contains(char::is_control)
-        && text.len() <= MAX_ID_BYTES
 }

@@ -117,14 +117,14 @@ pub(crate) async fn reload(
     let _turn = live.turn().await;
     let secrets = fetch_secrets(provider)
         .await
-        .inspect_err(observe::secrets_not_reloaded)?;
+        .inspect_err(observe::secret_reload_failed)?;
     let webhook_secret = rotate_webhook_secret(live, &secrets, clock);
     let (client_secret, tenant_api_key) = tokio::join!(
         rotate(
             &live.client,
             secrets.client_secret.as_ref(),
             clock,
-            |secret| oidc.try_secret(secret)
+            |secret| oidc.check_secret(secret)
         ),
         rotate(
             &live.tenant_key,
@@ -153,7 +153,7 @@ async fn rotate<'a, F>(
     rotating: &RotatingSecret,
     secret: Option<&'a Secret>,
     clock: &dyn Clock,
-    check_secret: impl Fn(&'a Secret) -> F,
+    check: impl Fn(&'a Secret) -> F,
 ) -> RotationOutcome
 where
     F: Future<Output = CandidateCheck>,
@@ -163,7 +163,7 @@ where
     };
     let check = match rotating.offer(secret, clock.monotonic()) {
         Candidacy::Unchanged => return RotationOutcome::Unchanged,
-        Candidacy::Candidate => check_secret(secret).await,
+        Candidacy::Candidate => check(secret).await,
         // The rejection was logged when it happened.
         Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
@@ -179,7 +179,7 @@ where
         CandidateCheck::Unreachable => PendingReason::Unreachable,
         CandidateCheck::Unclear => PendingReason::Unclear,
     };
-    observe::secret_waits(rotating.kind().variable(), why.reason());
+    observe::secret_pending(rotating.kind().variable(), why.reason());
     RotationOutcome::Pending(why)
 }
 
@@ -201,7 +201,7 @@ fn rotate_webhook_secret(
         WebhookCandidacy::AwaitingDelivery => PendingReason::NoDelivery,
         WebhookCandidacy::Removed => {
             let why = PendingReason::Forgotten;
-            observe::secret_waits(SecretKind::WebhookSecret.variable(), why.reason());
+            observe::secret_pending(SecretKind::WebhookSecret.variable(), why.reason());
             why
         }
     };

@@ -21,7 +21,7 @@ impl Reason for CaseError {
         }
     }
 
-    fn is_a_no(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         matches!(
             self,
             Self::NoTenantKey | Self::Id | Self::Upload(_) | Self::Rejected { .. }
@@ -38,9 +38,9 @@ impl Reason for ForwardError {
         }
     }
 
-    fn is_a_no(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         match self {
-            Self::Case(error) => error.is_a_no(),
+            Self::Case(error) => error.is_rejection(),
             _ => true,
         }
     }

@@ -1,12 +1,14 @@
 //! The only HTTP client of this crate. It enforces TLS, deadlines and a maximum body size. It
 //! follows no redirects, and its errors contain no secrets.
 
+mod bearer;
 mod freshness;
 mod origin;
 mod reason;
 mod retry;
 mod trust;
 
+pub(crate) use bearer::bearer;
 pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};

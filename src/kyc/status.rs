@@ -199,7 +199,7 @@ impl Reason for StatusError {
         }
     }
 
-    fn is_a_no(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         matches!(
             self,
             Self::NoTenantKey | Self::PersonId | Self::Rejected { .. }

@@ -1,4 +1,4 @@
-//! The access token, `at+jwt`: what it must say (RFC 9068 section 4), and what it said.
+//! Validation of access tokens, `at+jwt` (RFC 9068 section 4).
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -6,31 +6,31 @@ use serde_json::{Map, Value};
 
 use super::{
     algorithm::AlgorithmNames,
-    claims::{Claim, Claims, Common, refuse},
+    claims::{Claim, Claims, Common, claim_error},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
-    refusal::{ClaimError, TokenKind, TokenValidationError},
+    validation_error::{ClaimError, TokenKind, TokenValidationError},
 };
 use crate::clock::Timestamp;
 
-/// What an access token must say to be believed.
+/// Expected values for the validation of an access token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExpectedAccessToken {
-    /// The issuer, compared byte for byte (K2).
+    /// Expected issuer, compared byte for byte (K2).
     pub issuer: String,
-    /// The audience, alone: KYCPort's tokens are for the client they were issued to (K30).
+    /// Expected audience. It must be the only one: KYCPort issues each token for one client (K30).
     pub client_id: String,
-    /// Which claims of RFC 9068 must be there besides those that every token needs.
+    /// Claims of RFC 9068 that are required in addition to the common claims.
     pub profile: AccessTokenProfile,
-    /// How far the issuer's clock and ours may be apart.
+    /// Maximum difference between the issuer's clock and this machine's clock. Default: 60 s.
     pub skew: Duration,
-    /// By which names the algorithm may be called.
+    /// Accepted names of the signature algorithm.
     pub algorithm_names: AlgorithmNames,
 }
 
 impl ExpectedAccessToken {
-    /// An access token of `issuer` for `client_id`, with a skew of 60 s.
+    /// Creates expectations for a token of `issuer` for `client_id`, with a skew of 60 s.
     pub fn new(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
@@ -42,39 +42,40 @@ impl ExpectedAccessToken {
     }
 }
 
-/// Which claims an access token must have. `iss`, `aud`, `exp`, `iat` and `sub` always are required.
+/// Profile of required claims. `iss`, `aud`, `exp`, `iat` and `sub` are always required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AccessTokenProfile {
-    /// What KYCPort documents (K22, K30): `client_id` and `jti` are judged if they are there.
+    /// The claims that KYCPort documents (K22, K30). `client_id` and `jti` are validated if
+    /// present.
     #[default]
     Documented,
-    /// All that RFC 9068 section 2.2 demands: `client_id` and `jti` too.
+    /// The claims that RFC 9068 section 2.2 requires, including `client_id` and `jti`.
     Rfc9068,
 }
 
-/// What a verified access token said. There is no other way to get one than to verify a token.
+/// Claims of a verified access token. Only verification creates this type.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct AccessTokenClaims {
-    /// The issuer.
+    /// Issuer of the token.
     pub issuer: String,
-    /// The person (K33).
+    /// Person of the token (K33).
     pub subject: String,
-    /// When the token was made.
+    /// Time at which the token was issued.
     pub issued_at: Timestamp,
-    /// When it ends, 24 h from now at the latest.
+    /// Time at which the token expires, at most 24 h from now.
     pub expires_at: Timestamp,
-    /// The token's own id.
+    /// Id of the token.
     pub jti: Option<String>,
-    /// The granted scopes.
+    /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The claims that have no field here.
+    /// Claims without a field in this struct.
     pub other: Map<String, Value>,
 }
 
 impl AccessTokenClaims {
-    /// Whether `scope` was granted: the whole word, not a part of one.
+    /// Returns whether exactly this scope was granted.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| granted == scope)
     }
@@ -91,10 +92,10 @@ impl fmt::Debug for AccessTokenClaims {
     }
 }
 
-/// Verifies an access token: a pure function of bytes, keys, expectations and time.
+/// Verifies an access token. Pure function of the token, the keys, the expectations and the time.
 ///
 /// # Errors
-/// [`TokenValidationError`], for the first rule that the token breaks.
+/// Returns [`TokenValidationError`] for the first rule that the token breaks.
 pub fn verify_access_token(
     token: &str,
     keys: &KeySet,
@@ -102,17 +103,17 @@ pub fn verify_access_token(
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenValidationError> {
     let unverified = Unverified::parse(token, TokenKind::AccessToken, expected.algorithm_names)?;
-    judge(&unverified.signed_payload(keys)?, expected, now)
+    validate(&unverified.signed_payload(keys)?, expected, now)
 }
 
-/// Judges the payload of a token whose signature is known to be good.
-pub(super) fn judge(
+/// Validates the payload of a token with a valid signature.
+pub(super) fn validate(
     payload: &SignedPayload,
     expected: &ExpectedAccessToken,
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenValidationError> {
     let mut payload = Claims::new(payload.object()?);
-    let common = payload.judge_common(&Common {
+    let common = payload.validate_common(&Common {
         issuer: &expected.issuer,
         client_id: &expected.client_id,
         skew: expected.skew,
@@ -122,17 +123,17 @@ pub(super) fn judge(
     let jti = payload.text(Claim::Jti)?;
     if expected.profile == AccessTokenProfile::Rfc9068 {
         if client_id.is_none() {
-            return Err(refuse(Claim::ClientId, ClaimError::Missing));
+            return Err(claim_error(Claim::ClientId, ClaimError::Missing));
         }
         if jti.is_none() {
-            return Err(refuse(Claim::Jti, ClaimError::Missing));
+            return Err(claim_error(Claim::Jti, ClaimError::Missing));
         }
     }
     if client_id.is_some_and(|client| client != expected.client_id) {
-        return Err(refuse(Claim::ClientId, ClaimError::Mismatch));
+        return Err(claim_error(Claim::ClientId, ClaimError::Mismatch));
     }
     if jti.as_ref().is_some_and(|jti| jti.is_empty()) {
-        return Err(refuse(Claim::Jti, ClaimError::Mistyped));
+        return Err(claim_error(Claim::Jti, ClaimError::Mistyped));
     }
     let scopes = payload
         .text(Claim::Scope)?

@@ -1,15 +1,15 @@
-//! What the one algorithm is called.
+//! Names of the signature algorithm.
 
 use crate::wire::claims;
 
-/// By which names the one algorithm may be called.
+/// Accepted names of the signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AlgorithmNames {
-    /// `EdDSA` alone (K22, RFC 8037).
+    /// Only `EdDSA` (K22, RFC 8037).
     #[default]
     EdDsa,
-    /// `EdDSA`, and the fully specified `Ed25519` (RFC 9864).
+    /// `EdDSA`, and the fully specified name `Ed25519` (RFC 9864).
     EdDsaOrEd25519,
 }
 

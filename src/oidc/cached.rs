@@ -1,5 +1,8 @@
-//! A value that is fetched when first needed, shared by all who wait, refreshed ahead, and served
-//! stale for a while when the source is down. No lock is held across a fetch.
+//! Cache for one value from a remote source.
+//!
+//! The value is fetched on first use, and concurrent callers share one fetch. It is refreshed
+//! before it expires, and served stale for a limited time while the source is unavailable. No lock
+//! is held during a fetch.
 
 use std::{
     fmt::{self, Debug},
@@ -17,39 +20,40 @@ use tracing::Instrument as _;
 
 use crate::{clock::Clock, observe};
 
-/// How long a value may be used.
+/// Lifetimes of a cached value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetimes {
-    /// Fresh for so long if the source does not say.
+    /// Freshness without a lifetime from the source.
     pub(super) default: Duration,
-    /// Fresh at least so long, whatever the source says.
-    pub(super) least: Duration,
-    /// Fresh at most so long, whatever the source says.
-    pub(super) most: Duration,
-    /// In the last stretch of freshness the next fetch is begun in the background: so long before
-    /// its end, or its last quarter if that is shorter.
-    pub(super) ahead: Duration,
-    /// Used so long past its freshness while the source cannot be had.
+    /// Minimum freshness, even if the source sets a shorter lifetime.
+    pub(super) min: Duration,
+    /// Maximum freshness, even if the source sets a longer lifetime.
+    pub(super) max: Duration,
+    /// Time before the end of freshness at which a background refresh starts. Maximum: a quarter of
+    /// the freshness.
+    pub(super) refresh_ahead: Duration,
+    /// Time after the end of freshness during which the value is served while the source is
+    /// unavailable.
     pub(super) stale: Duration,
 }
 
 impl Lifetimes {
-    /// 10 min, the source's word honoured between 1 min and 1 h, refreshed in the last minute, and
-    /// 1 h more while the source is down.
+    /// Freshness of 10 min by default, between 1 min and 1 h if the source sets a lifetime. The
+    /// refresh starts 1 min before the end. A stale value is served for up to 1 h.
     pub(super) const DEFAULT: Self = Self {
         default: Duration::from_secs(600),
-        least: Duration::from_secs(60),
-        most: Duration::from_secs(3600),
-        ahead: Duration::from_secs(60),
+        min: Duration::from_secs(60),
+        max: Duration::from_secs(3600),
+        refresh_ahead: Duration::from_secs(60),
         stale: Duration::from_secs(3600),
     };
 }
 
-/// After the first failure nobody asks again for so long; each further one doubles it.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+/// Back-off after the first failure. It doubles with each further failure.
+const INITIAL_BACK_OFF: Duration = Duration::from_secs(1);
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
-/// What a fetch brought, and for how long it is fresh by the source's word.
+/// Fetched value with the lifetime that the source set.
 pub(super) struct Fetched<T> {
     pub(super) value: T,
     pub(super) max_age: Option<Duration>,
@@ -58,7 +62,7 @@ pub(super) struct Fetched<T> {
 pub(super) struct Cached<T, E>(Arc<Inner<T, E>>);
 
 struct Inner<T, E> {
-    /// What it is called in the log.
+    /// Name of the value in logs.
     name: &'static str,
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
@@ -67,15 +71,15 @@ struct Inner<T, E> {
 }
 
 type Fetch<T, E> = Box<dyn Fn() -> BoxFuture<'static, Result<Fetched<T>, E>> + Send + Sync>;
-type Flight<T, E> = Shared<BoxFuture<'static, Result<Arc<T>, E>>>;
+type SharedFetch<T, E> = Shared<BoxFuture<'static, Result<Arc<T>, E>>>;
 
 struct State<T, E> {
-    held: Option<Held<T>>,
-    flight: Option<Flight<T, E>>,
+    entry: Option<Entry<T>>,
+    in_flight: Option<SharedFetch<T, E>>,
     failure: Option<Failure<E>>,
 }
 
-struct Held<T> {
+struct Entry<T> {
     value: Arc<T>,
     refresh_from: Duration,
     fresh_until: Duration,
@@ -88,7 +92,7 @@ struct Failure<E> {
     retry_at: Duration,
 }
 
-/// The fetch was ended from outside: its task panicked or its runtime is gone.
+/// Error for a fetch that was interrupted, because its task panicked or its runtime ended.
 pub(super) trait Interrupted {
     fn interrupted() -> Self;
 }
@@ -113,22 +117,23 @@ where
             lifetimes,
             fetch: Box::new(move || fetch().boxed()),
             state: Mutex::new(State {
-                held: None,
-                flight: None,
+                entry: None,
+                in_flight: None,
                 failure: None,
             }),
         }))
     }
 
-    /// The value: fresh if it can be had, stale within its limit if not.
+    /// Returns the fresh value. If the source is unavailable, returns the stale value within its
+    /// limit.
     pub(super) async fn get(&self) -> Result<Arc<T>, E> {
-        let (fresh, flight) = {
+        let (fresh, in_flight) = {
             let mut state = self.0.lock();
             let now = self.0.clock.monotonic();
             match (state.fresh(now), state.backing_off(now)) {
-                (Some(held), back_off) => {
-                    let value = Arc::clone(&held.value);
-                    if now < held.refresh_from || back_off.is_some() {
+                (Some(entry), back_off) => {
+                    let value = Arc::clone(&entry.value);
+                    if now < entry.refresh_from || back_off.is_some() {
                         return Ok(value);
                     }
                     (Some(value), self.0.join(&mut state))
@@ -138,11 +143,11 @@ where
             }
         };
         if let Some(value) = fresh {
-            // In the background: once begun, it goes on whether or not anybody waits for it.
-            let _ = flight.now_or_never();
+            // In the background: a started fetch continues even if no caller waits for it.
+            let _ = in_flight.now_or_never();
             return Ok(value);
         }
-        match flight.await {
+        match in_flight.await {
             Ok(value) => Ok(value),
             Err(error) => {
                 let now = self.0.clock.monotonic();
@@ -151,22 +156,22 @@ where
         }
     }
 
-    /// A value newer than `seen`: one that somebody else has brought meanwhile, or is bringing,
-    /// or, if `may_fetch` allows it when it comes to that, one that is fetched now. `None` if not
-    /// allowed.
+    /// Returns a value that is newer than `seen`: a value fetched in the meantime, the result of a
+    /// running fetch, or the result of a new fetch. A new fetch starts only if `may_fetch` returns
+    /// true; otherwise the result is `None`.
     pub(super) async fn newer_than(
         &self,
         seen: &Arc<T>,
         may_fetch: impl FnOnce() -> bool,
     ) -> Option<Result<Arc<T>, E>> {
-        let flight = {
+        let in_flight = {
             let mut state = self.0.lock();
-            if let Some(held) = &state.held
-                && !Arc::ptr_eq(&held.value, seen)
+            if let Some(entry) = &state.entry
+                && !Arc::ptr_eq(&entry.value, seen)
             {
-                return Some(Ok(Arc::clone(&held.value)));
+                return Some(Ok(Arc::clone(&entry.value)));
             }
-            if state.flight.is_none() {
+            if state.in_flight.is_none() {
                 if let Some(error) = state.backing_off(self.0.clock.monotonic()) {
                     return Some(Err(error));
                 }
@@ -176,7 +181,7 @@ where
             }
             self.0.join(&mut state)
         };
-        Some(flight.await)
+        Some(in_flight.await)
     }
 }
 
@@ -189,57 +194,58 @@ where
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fetch under way, or a new one, which begins when it is first polled. Not here: a runtime
-    /// that has ended drops the task at once, and that locks the state.
-    fn join(self: &Arc<Self>, state: &mut State<T, E>) -> Flight<T, E> {
+    /// Joins the running fetch, or creates a new one. A new fetch starts when it is first polled,
+    /// not here: a runtime that has ended drops the task immediately, and dropping it locks the
+    /// state.
+    fn join(self: &Arc<Self>, state: &mut State<T, E>) -> SharedFetch<T, E> {
         state
-            .flight
-            .get_or_insert_with(|| Arc::clone(self).fly().boxed().shared())
+            .in_flight
+            .get_or_insert_with(|| Arc::clone(self).run_fetch().boxed().shared())
             .clone()
     }
 
-    /// Fetches in a task of its own: whoever asked first may give up, and the others still get
-    /// their answer.
-    async fn fly(self: Arc<Self>) -> Result<Arc<T>, E> {
-        let landing = Landing {
+    /// Fetches in a separate task, so that other callers get the result even if the first caller is
+    /// cancelled.
+    async fn run_fetch(self: Arc<Self>) -> Result<Arc<T>, E> {
+        let guard = FetchGuard {
             inner: self,
-            landed: false,
+            completed: false,
         };
-        let flight = async move {
-            let result = AssertUnwindSafe(async { (landing.inner.fetch)().await })
+        let in_flight = async move {
+            let result = AssertUnwindSafe(async { (guard.inner.fetch)().await })
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(E::interrupted()));
-            landing.land(result)
+            guard.complete(result)
         };
-        // The lines of a fetch are found with those of the request that needed it.
-        let task = tokio::spawn(flight.in_current_span());
+        // The span connects the log lines of the fetch with the request that caused it.
+        let task = tokio::spawn(in_flight.in_current_span());
         task.await.unwrap_or_else(|_| Err(E::interrupted()))
     }
 
-    /// Keeps what came and ends the flight, both at once: whoever asks next sees neither a fetch
-    /// that is over nor the value from before it.
-    fn land(&self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
+    /// Stores the result and ends the fetch under one lock. So the next caller sees neither a
+    /// finished fetch nor the previous value.
+    fn complete(&self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
         let now = self.clock.monotonic();
         let mut state = self.lock();
-        state.flight = None;
+        state.in_flight = None;
         match result {
             Ok(Fetched { value, max_age }) => {
                 let value = Arc::new(value);
                 let Lifetimes {
                     default,
-                    least,
-                    most,
-                    ahead,
+                    min,
+                    max,
+                    refresh_ahead,
                     stale,
                 } = self.lifetimes;
-                let fresh = max_age.map_or(default, |age| age.clamp(least, most));
+                let fresh = max_age.map_or(default, |age| age.clamp(min, max));
                 let fresh_until = now.saturating_add(fresh);
-                // A short freshness would otherwise be its last stretch from the first moment on.
-                let ahead = ahead.min(fresh.checked_div(4).unwrap_or_default());
-                state.held = Some(Held {
+                // A short freshness would otherwise require a refresh from the start.
+                let refresh_ahead = refresh_ahead.min(fresh.checked_div(4).unwrap_or_default());
+                state.entry = Some(Entry {
                     value: Arc::clone(&value),
-                    refresh_from: fresh_until.saturating_sub(ahead),
+                    refresh_from: fresh_until.saturating_sub(refresh_ahead),
                     fresh_until,
                     stale_until: fresh_until.saturating_add(stale),
                 });
@@ -247,19 +253,19 @@ where
                 Ok(value)
             }
             Err(error) => {
-                let is_kept = state.held.as_ref().is_some_and(|it| now < it.stale_until);
+                let is_servable = state.entry.as_ref().is_some_and(|it| now < it.stale_until);
                 let before = state.failure.as_ref().map_or(0, |failure| failure.count);
-                let back_off = FIRST_BACK_OFF
+                let back_off = INITIAL_BACK_OFF
                     .saturating_mul(2_u32.saturating_pow(before))
-                    .min(LONGEST_BACK_OFF);
+                    .min(MAX_BACK_OFF);
                 state.failure = Some(Failure {
                     error: error.clone(),
                     count: before.saturating_add(1),
                     retry_at: now.saturating_add(back_off),
                 });
                 drop(state);
-                if is_kept {
-                    observe::document_kept(self.name);
+                if is_servable {
+                    observe::stale_document_served(self.name);
                 }
                 Err(error)
             }
@@ -267,41 +273,45 @@ where
     }
 }
 
-/// Ends the flight of a task that ends without landing, so that a dead one never blocks the next.
-struct Landing<T, E> {
+/// Ends the fetch if its task stops without a result, so that a dead fetch never blocks the next
+/// one.
+struct FetchGuard<T, E> {
     inner: Arc<Inner<T, E>>,
-    landed: bool,
+    completed: bool,
 }
 
-impl<T, E> Landing<T, E>
+impl<T, E> FetchGuard<T, E>
 where
     T: Send + Sync + 'static,
     E: Interrupted + Clone + Send + Sync + 'static,
 {
-    fn land(mut self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
-        let result = self.inner.land(result);
-        self.landed = true;
+    fn complete(mut self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
+        let result = self.inner.complete(result);
+        self.completed = true;
         result
     }
 }
 
-impl<T, E> Drop for Landing<T, E> {
+impl<T, E> Drop for FetchGuard<T, E> {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.completed {
             let state = self.inner.state.lock();
-            state.unwrap_or_else(PoisonError::into_inner).flight = None;
+            state.unwrap_or_else(PoisonError::into_inner).in_flight = None;
         }
     }
 }
 
 impl<T, E: Clone> State<T, E> {
-    fn fresh(&self, now: Duration) -> Option<&Held<T>> {
-        self.held.as_ref().filter(|held| now < held.fresh_until)
+    fn fresh(&self, now: Duration) -> Option<&Entry<T>> {
+        self.entry.as_ref().filter(|entry| now < entry.fresh_until)
     }
 
     fn stale(&self, now: Duration) -> Option<Arc<T>> {
-        let held = self.held.as_ref().filter(|held| now < held.stale_until)?;
-        Some(Arc::clone(&held.value))
+        let entry = self
+            .entry
+            .as_ref()
+            .filter(|entry| now < entry.stale_until)?;
+        Some(Arc::clone(&entry.value))
     }
 
     fn backing_off(&self, now: Duration) -> Option<E> {

@@ -1,5 +1,5 @@
-//! The authorization response as it comes back through the browser (RFC 6749 section 4.1.2,
-//! RFC 9207). It is hostile until a transaction fits it.
+//! Authorization response, as received from the browser (RFC 6749 section 4.1.2, RFC 9207). The
+//! response is untrusted until it matches a pending authorization.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use url::form_urlencoded;
 
 use crate::{secret::Secret, wire::authorize};
 
-/// The longest query that is looked at, in bytes.
+/// Maximum length of the query, in bytes.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// The parameters of an authorization response, each at most once, nothing judged yet.
+/// Parameters of an authorization response before validation. Each occurs at most once.
 #[derive(Clone)]
 pub struct CallbackParams {
     pub(super) state: Secret,
@@ -24,17 +24,17 @@ pub(super) enum Outcome {
     Error(AuthorizationError),
 }
 
-/// The answer "no" of the authorization endpoint (K14, RFC 6749 section 4.1.2.1).
+/// Error response of the authorization endpoint (K14, RFC 6749 section 4.1.2.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthorizationError {
-    /// The code, as it came: `access_denied`, `login_required`, …
+    /// Error code with its original text, such as `access_denied` or `login_required`.
     pub code: String,
-    /// A text for the developer. U+FFFD replaces control characters and bytes that are not UTF-8. The
-    /// text came through the browser and can be forged: escape it, and do not show it to people.
+    /// Description for developers. U+FFFD replaces control characters and bytes that are not UTF-8.
+    /// The browser can forge this text: escape it, and do not show it to users.
     pub description: Option<String>,
 }
 
-/// Shows the code escaped and cut, and never the text.
+/// Shows the code, escaped and truncated, and never the description.
 impl fmt::Debug for AuthorizationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AuthorizationError")
@@ -43,32 +43,34 @@ impl fmt::Debug for AuthorizationError {
     }
 }
 
-/// Why a query is no authorization response.
+/// Error of parsing an authorization response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackParamsError {
-    /// Longer than 8 KiB.
-    #[error("the query is too long")]
+    /// The query is longer than 8 KiB.
+    #[error("the query is longer than 8 KiB")]
     TooLong,
-    /// A parameter stands twice (RFC 6749 section 3.1).
-    #[error("a parameter stands twice")]
+    /// A parameter occurs twice (RFC 6749 section 3.1).
+    #[error("a parameter occurs twice")]
     Duplicate,
-    /// Percent-encoding, UTF-8, or a control character.
-    #[error("a parameter is not clean text")]
+    /// A parameter has invalid percent-encoding, is not UTF-8, or contains a control character.
+    #[error(
+        "a parameter has invalid percent-encoding, is not UTF-8, or contains a control character"
+    )]
     NotText,
-    /// No `state`, or an empty one.
-    #[error("there is no state")]
+    /// The parameter `state` is missing or empty.
+    #[error("the parameter `state` is missing")]
     NoState,
-    /// Neither `code` nor `error`, or both.
-    #[error("there must be either a code or an error")]
+    /// The response has neither `code` nor `error`, or both.
+    #[error("the response must have either `code` or `error`")]
     NoOutcome,
 }
 
 impl CallbackParams {
-    /// Reads the query of the callback address, without its question mark.
+    /// Parses the query of the callback URL, without its question mark.
     ///
     /// # Errors
-    /// [`CallbackParamsError`] if it cannot be an authorization response.
+    /// Returns [`CallbackParamsError`] if the query is not an authorization response.
     pub fn parse(query: &str) -> Result<Self, CallbackParamsError> {
         if query.len() > MAX_QUERY_BYTES {
             return Err(CallbackParamsError::TooLong);
@@ -80,19 +82,20 @@ impl CallbackParams {
         let mut issuer = None;
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // A name that is no text is none of these, and unknown parameters are ignored.
+            // A name that is not valid text is an unknown parameter, and unknown parameters are
+            // ignored.
             let Ok(name) = decode(name) else { continue };
-            let (slot, value) = match name.as_str() {
+            let (parameter, value) = match name.as_str() {
                 authorize::STATE => (&mut state, decode(value)?),
                 authorize::CODE => (&mut code, decode(value)?),
                 authorize::ERROR => (&mut error, decode(value)?),
-                // The description decides nothing: its bytes must not turn "declined" into
-                // "malformed".
+                // The description affects no decision. Invalid bytes in it must not turn a
+                // rejection into a malformed response.
                 authorize::ERROR_DESCRIPTION => (&mut description, decode_any(value)),
                 authorize::ISS => (&mut issuer, decode(value)?),
                 _ => continue,
             };
-            if slot.replace(value).is_some() {
+            if parameter.replace(value).is_some() {
                 return Err(CallbackParamsError::Duplicate);
             }
         }
@@ -113,7 +116,7 @@ impl CallbackParams {
         })
     }
 
-    /// The `state`, by which the transaction is found.
+    /// Returns the `state`, which identifies the pending authorization.
     pub fn state(&self) -> &Secret {
         &self.state
     }
@@ -125,8 +128,8 @@ impl fmt::Debug for CallbackParams {
     }
 }
 
-/// Decodes `application/x-www-form-urlencoded` text and refuses what a lenient decoder would mend:
-/// a broken escape, bytes that are no UTF-8, control characters.
+/// Decodes `application/x-www-form-urlencoded` text strictly. Rejects invalid escapes, invalid
+/// UTF-8 and control characters, which a lenient decoder would replace.
 fn decode(text: &str) -> Result<String, CallbackParamsError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -149,8 +152,8 @@ fn decode(text: &str) -> Result<String, CallbackParamsError> {
         .ok_or(CallbackParamsError::NotText)
 }
 
-/// Decodes `application/x-www-form-urlencoded` text of any bytes. What is no text, and control
-/// characters, become U+FFFD.
+/// Decodes `application/x-www-form-urlencoded` text leniently. U+FFFD replaces invalid bytes and
+/// control characters.
 fn decode_any(text: &str) -> String {
     let pair = format!("={text}");
     let mut pairs = form_urlencoded::parse(pair.as_bytes());
@@ -162,11 +165,11 @@ fn hex_digit(byte: u8) -> Option<u8> {
     u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
-/// A code from outside, fit for a log line: cut, and nothing in it but printable ASCII.
+/// Makes an untrusted text safe for a log line: at most 64 characters, all printable ASCII.
 pub(crate) fn printable(code: &str) -> String {
-    const LONGEST: usize = 64;
+    const MAX_CHARS: usize = 64;
     code.chars()
-        .take(LONGEST)
+        .take(MAX_CHARS)
         .map(|c| if c.is_ascii_graphic() { c } else { '?' })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What KYCPort answers at this moment, for whoever wants to see it: nothing cached, nothing kept.
+//! Uncached check of KYCPort's documents, for the doctor.
 
 use http::HeaderMap;
 use url::Url;
@@ -11,14 +11,14 @@ use crate::{
 
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// What was found.
+/// Result of the check.
 #[derive(Debug)]
 pub(crate) struct Checkup {
-    /// When KYCPort says that it answered, if it answered and said so.
+    /// `Date` of KYCPort's response, if present.
     pub(crate) date: Option<Timestamp>,
-    /// Whether the discovery document may be acted on.
+    /// Result of the validation of the discovery document.
     pub(crate) metadata: Result<(), ProviderError>,
-    /// How many keys may verify a token; none if it is not known where they are.
+    /// Number of usable keys. `None` if the URL of the key set is unknown.
     pub(crate) keys: Option<Result<usize, ProviderError>>,
 }
 

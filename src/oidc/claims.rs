@@ -1,4 +1,4 @@
-//! Reading claims by type, and the rules that both tokens share.
+//! Typed access to claims, and the validation rules that both kinds of token share.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -8,16 +8,16 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::refusal::{ClaimError, TokenValidationError};
+use super::validation_error::{ClaimError, TokenValidationError};
 use crate::{
     clock::Timestamp,
     secret::constant_time_eq,
     strict_json::{Json, Names as _, Object, names},
-    wire::claims,
+    wire::{claims, is_id},
 };
 
 names! {
-    /// The claims that are understood.
+    /// Claims that this crate reads.
     pub(super) enum Claim {
         Iss = claims::ISS,
         Sub = claims::SUB,
@@ -42,13 +42,10 @@ names! {
     }
 }
 
-/// The longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
-const MAX_SUBJECT_BYTES: usize = 255;
-
-/// No token is believed longer than this, whatever its `exp` says.
+/// Maximum time for which a token is accepted, even if its `exp` is later.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What both tokens must say, and when it is.
+/// Expected values that both kinds of token share, and the current time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common<'a> {
     pub(super) issuer: &'a str,
@@ -57,7 +54,7 @@ pub(super) struct Common<'a> {
     pub(super) now: Timestamp,
 }
 
-/// What both tokens said.
+/// Claims that both kinds of token share.
 pub(super) struct CommonClaims {
     pub(super) issuer: String,
     pub(super) subject: String,
@@ -65,7 +62,7 @@ pub(super) struct CommonClaims {
     pub(super) expires_at: Timestamp,
 }
 
-/// The payload while it is judged: each claim that is understood is taken out.
+/// Payload during validation. Reading a claim removes it from the payload.
 pub(super) struct Claims<'a>(Object<'a, Claim>);
 
 impl<'a> Claims<'a> {
@@ -73,14 +70,14 @@ impl<'a> Claims<'a> {
         Self(payload)
     }
 
-    /// What nobody took.
+    /// Returns the claims that were not read.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.0.rest()
     }
 
-    /// `iss`, `aud`, `azp`, `exp`, `nbf`, `iat` and `sub` (OpenID Connect Core 1.0 section
-    /// 3.1.3.7, steps 2 to 10; RFC 9068 section 4).
-    pub(super) fn judge_common(
+    /// Validates `iss`, `aud`, `azp`, `exp`, `nbf`, `iat` and `sub` (OpenID Connect Core 1.0
+    /// section 3.1.3.7, steps 2 to 10; RFC 9068 section 4).
+    pub(super) fn validate_common(
         &mut self,
         expected: &Common<'_>,
     ) -> Result<CommonClaims, TokenValidationError> {
@@ -92,30 +89,31 @@ impl<'a> Claims<'a> {
         } = *expected;
         let issuer = self.required_text(Claim::Iss)?;
         if issuer != expected.issuer {
-            return Err(refuse(Claim::Iss, ClaimError::Mismatch));
+            return Err(claim_error(Claim::Iss, ClaimError::Mismatch));
         }
-        self.judge_audience(client_id)?;
+        self.validate_audience(client_id)?;
         if let Some(party) = self.text(Claim::Azp)?
             && party != client_id
         {
-            return Err(refuse(Claim::Azp, ClaimError::Mismatch));
+            return Err(claim_error(Claim::Azp, ClaimError::Mismatch));
         }
         let expires_at = self.required_time(Claim::Exp)?;
         if now >= expires_at.saturating_add(skew) {
-            return Err(refuse(Claim::Exp, ClaimError::Past));
+            return Err(claim_error(Claim::Exp, ClaimError::Past));
         }
         if let Some(not_before) = self.time(Claim::Nbf)?
             && not_before > now.saturating_add(skew)
         {
-            return Err(refuse(Claim::Nbf, ClaimError::Future));
+            return Err(claim_error(Claim::Nbf, ClaimError::Future));
         }
         let issued_at = self.required_time(Claim::Iat)?;
         if issued_at > now.saturating_add(skew) {
-            return Err(refuse(Claim::Iat, ClaimError::Future));
+            return Err(claim_error(Claim::Iat, ClaimError::Future));
         }
         let subject = self.required_text(Claim::Sub)?;
-        if !is_subject(&subject) {
-            return Err(refuse(Claim::Sub, ClaimError::Mistyped));
+        // The subject is the person's id in the API (K33).
+        if !is_id(&subject) {
+            return Err(claim_error(Claim::Sub, ClaimError::Mistyped));
         }
         Ok(CommonClaims {
             issuer: issuer.into_owned(),
@@ -125,24 +123,24 @@ impl<'a> Claims<'a> {
         })
     }
 
-    /// The client, alone: a token for others besides is not for us (K30).
-    fn judge_audience(&mut self, client_id: &str) -> Result<(), TokenValidationError> {
+    /// Requires the client as the only audience (K30).
+    fn validate_audience(&mut self, client_id: &str) -> Result<(), TokenValidationError> {
         let matches = match self.0.take(Claim::Aud) {
-            None => return Err(refuse(Claim::Aud, ClaimError::Missing)),
+            None => return Err(claim_error(Claim::Aud, ClaimError::Missing)),
             Some(Json::Text(one)) => one == client_id,
             Some(Json::Other(Value::Array(several))) => {
                 matches!(several.as_slice(), [Value::String(one)] if one == client_id)
             }
-            Some(_) => return Err(refuse(Claim::Aud, ClaimError::Mistyped)),
+            Some(_) => return Err(claim_error(Claim::Aud, ClaimError::Mistyped)),
         };
         if matches {
             Ok(())
         } else {
-            Err(refuse(Claim::Aud, ClaimError::Mismatch))
+            Err(claim_error(Claim::Aud, ClaimError::Mismatch))
         }
     }
 
-    pub(super) fn judge_equal(
+    pub(super) fn require_equal(
         &mut self,
         claim: Claim,
         expected: &str,
@@ -150,11 +148,12 @@ impl<'a> Claims<'a> {
         if constant_time_eq(&self.required_text(claim)?, expected) {
             Ok(())
         } else {
-            Err(refuse(claim, ClaimError::Mismatch))
+            Err(claim_error(claim, ClaimError::Mismatch))
         }
     }
 
-    /// A text. `null` counts as absent: some libraries write it for a claim that has no value.
+    /// Reads a text. `null` counts as absent, because some libraries write it for a claim without a
+    /// value.
     pub(super) fn text(
         &mut self,
         claim: Claim,
@@ -162,7 +161,7 @@ impl<'a> Claims<'a> {
         match self.0.take(claim) {
             None | Some(Json::Other(Value::Null)) => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
-            Some(Json::Other(_)) => Err(refuse(claim, ClaimError::Mistyped)),
+            Some(Json::Other(_)) => Err(claim_error(claim, ClaimError::Mistyped)),
         }
     }
 
@@ -174,15 +173,15 @@ impl<'a> Claims<'a> {
         self.text(claim)?.ok_or(missing)
     }
 
-    /// Seconds from 1970 on. A fraction, which `NumericDate` allows (RFC 7519 section 2), is cut
-    /// off. `null` counts as absent.
+    /// Reads a time in seconds since 1970. A fraction, which `NumericDate` allows (RFC 7519 section
+    /// 2), is truncated. `null` counts as absent.
     pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenValidationError> {
         match self.0.take(claim) {
             None | Some(Json::Other(Value::Null)) => Ok(None),
             Some(Json::Other(value)) => whole_seconds(&value)
                 .map(|seconds| Some(Timestamp::from_unix(seconds)))
-                .ok_or(refuse(claim, ClaimError::Mistyped)),
-            Some(Json::Text(_)) => Err(refuse(claim, ClaimError::Mistyped)),
+                .ok_or(claim_error(claim, ClaimError::Mistyped)),
+            Some(Json::Text(_)) => Err(claim_error(claim, ClaimError::Mistyped)),
         }
     }
 
@@ -191,34 +190,24 @@ impl<'a> Claims<'a> {
         self.time(claim)?.ok_or(missing)
     }
 
-    /// Why a required claim has no value: it is absent, or `null`.
+    /// Returns the error for a required claim that is absent or `null`.
     fn missing(&self, claim: Claim) -> TokenValidationError {
         let problem = if self.0.contains(claim) {
             ClaimError::Mistyped
         } else {
             ClaimError::Missing
         };
-        refuse(claim, problem)
+        claim_error(claim, problem)
     }
 
-    /// A claim that informs and decides nothing about the token: of another type, it reads as
-    /// absent, which means "not known" (K31).
+    /// Reads a claim that does not affect the validation. A claim of another type counts as absent
+    /// (K31).
     pub(super) fn informative<T: DeserializeOwned>(&mut self, claim: Claim) -> Option<T> {
         match self.0.take(claim)? {
             Json::Text(text) => T::deserialize(StrDeserializer::<Unreadable>::new(&text)).ok(),
             Json::Other(value) => serde_json::from_value(value).ok(),
         }
     }
-}
-
-/// Whether the text can be a subject. The subject is the person's id at the API, so it must fit into
-/// the path of a URL: `.` and `..` would be another path, and URL parsers remove control characters.
-/// U+FFFD stands for what could not be read, which may be two different things.
-fn is_subject(text: &str) -> bool {
-    !matches!(text, "" | "." | "..")
-        && text.len() <= MAX_SUBJECT_BYTES
-        && !text
-            .contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER)
 }
 
 fn whole_seconds(value: &Value) -> Option<i64> {
@@ -229,7 +218,7 @@ fn whole_seconds(value: &Value) -> Option<i64> {
     value.as_i64().filter(|seconds| *seconds >= 0)
 }
 
-pub(super) fn refuse(claim: Claim, problem: ClaimError) -> TokenValidationError {
+pub(super) fn claim_error(claim: Claim, problem: ClaimError) -> TokenValidationError {
     TokenValidationError::Claim {
         name: claim.as_str(),
         problem,

@@ -1,4 +1,5 @@
-//! The OpenID Connect client: begin, finish, refresh, verify. The walk through the parts.
+//! OpenID Connect client, which combines the parts of this module: begin, finish, refresh and
+//! verify.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,11 +19,11 @@ use super::{
     login::{self, LoginRequest, PendingAuthorization},
     outcome::{Authenticated, LoginError, TokenSet, VerifyError},
     provider::{KeysFor, Provider, ProviderError, TokenOrigin},
-    reason::say_refused,
-    refusal::{TokenKind, TokenValidationError},
+    reason::log_rejection,
     settings::{ResponseIssuer, Settings},
     token_endpoint::TokenEndpoint,
     userinfo::{self, Userinfo, UserinfoError},
+    validation_error::{TokenKind, TokenValidationError},
 };
 use crate::{
     clock::Clock,
@@ -33,15 +34,16 @@ use crate::{
     wire::token::TokenResponse,
 };
 
-/// A refresh comes to so many requests at most: the metadata and the keys, three client secrets,
-/// and for the key of each token two fetches, one that was under way and its own.
+/// Maximum requests of one refresh: metadata and keys, three client secrets, and two key fetches
+/// per token (a running fetch and a new one).
 #[cfg(feature = "web")]
-const MOST_REQUESTS: u32 = 2 + 3 + 2 * 2;
+const MAX_REFRESH_REQUESTS: u32 = 2 + 3 + 2 * 2;
 
-/// Authorization code of a response that fits its transaction.
+/// Authorization code of a response that matches its pending authorization.
 pub(crate) struct AuthorizationCode(Secret);
 
-/// Signs people in with KYCPort, and verifies its tokens. Needs no web framework. Cheap to clone.
+/// OpenID Connect client that signs people in with KYCPort and verifies its tokens. Needs no web
+/// framework. Cheap to clone.
 #[derive(Clone)]
 pub struct OidcClient(Arc<Inner>);
 
@@ -90,44 +92,44 @@ impl OidcClient {
         }))
     }
 
-    /// The issuer that tokens must be of.
+    /// Returns the issuer that tokens must have.
     pub fn issuer(&self) -> &str {
         &self.0.settings.issuer
     }
 
-    /// The client id.
+    /// Returns the client id.
     pub fn client_id(&self) -> &str {
         &self.0.settings.client_id
     }
 
-    /// What KYCPort answers at this moment.
+    /// Fetches KYCPort's documents without the cache.
     pub(crate) async fn check_up(&self) -> Checkup {
         checkup::check_up(&self.0.http, &self.0.settings).await
     }
 
-    /// Whether KYCPort's metadata is known, asking if need be.
+    /// Returns whether KYCPort's metadata is available, and fetches it if necessary.
     #[cfg(feature = "web")]
     pub(crate) async fn is_known(&self) -> bool {
         self.0.provider.metadata().await.is_ok()
     }
 
-    /// Begins a login: the address to send the browser to, and the transaction to keep for when it
-    /// comes back.
+    /// Begins a login. Returns the URL to which the browser is sent, and the pending authorization
+    /// to keep until the browser returns.
     ///
     /// # Errors
-    /// [`ProviderError`] while the discovery document is not to be had.
+    /// Returns [`ProviderError`] while the discovery document is unavailable.
     pub async fn begin(
         &self,
         request: &LoginRequest,
     ) -> Result<(Url, PendingAuthorization), ProviderError> {
         let lifetime = self.0.settings.transaction_lifetime;
         let expires_at = self.0.clock.now().saturating_add(lifetime);
-        let transaction = PendingAuthorization::draw(request, expires_at, &mut rand::rng());
+        let transaction = PendingAuthorization::random(request, expires_at, &mut rand::rng());
         let url = self.authorization_url(request, &transaction).await?;
         Ok((url, transaction))
     }
 
-    /// Makes the URL of the authorization request for a transaction.
+    /// Builds the URL of the authorization request.
     pub(crate) async fn authorization_url(
         &self,
         request: &LoginRequest,
@@ -138,13 +140,13 @@ impl OidcClient {
             .map_err(|_| ProviderError::Transport(TransportError::Request))
     }
 
-    /// Finishes a login: judges the answer, exchanges the code, verifies the tokens.
+    /// Finishes a login: validates the response, exchanges the code and verifies the tokens.
     ///
-    /// The transaction must have been taken out of its store for good before, and must be known to
-    /// belong to the browser that came back.
+    /// Before this call, remove the pending authorization from its store permanently, and make sure
+    /// that it belongs to the browser that returned.
     ///
     /// # Errors
-    /// [`LoginError`]. Whatever it is, the transaction is spent.
+    /// Returns [`LoginError`]. After any error, the pending authorization cannot be used again.
     pub async fn finish(
         &self,
         transaction: PendingAuthorization,
@@ -154,8 +156,8 @@ impl OidcClient {
         self.redeem(transaction, code).await
     }
 
-    /// Validates an authorization response against its transaction. Nothing is sent but, if the
-    /// metadata is not known, the request for it.
+    /// Validates an authorization response against its pending authorization. Sends no request,
+    /// except for the metadata if it is not cached.
     pub(crate) async fn accept(
         &self,
         transaction: &PendingAuthorization,
@@ -211,13 +213,13 @@ impl OidcClient {
         })
     }
 
-    /// Verifies an access token (`at+jwt`) that this client's people send to this client's own API.
+    /// Verifies an access token (`at+jwt`) that users of this client send to the client's own API.
     ///
     /// # Errors
-    /// [`VerifyError::Rejected`] if the token is not believed, [`VerifyError::Provider`] if the keys
-    /// are not to be had.
+    /// Returns [`VerifyError::Rejected`] if the token is invalid, and [`VerifyError::Provider`] if
+    /// the keys are unavailable.
     pub async fn verify_access_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
-        self.verify_access_token_of(TokenOrigin::Anybody, token)
+        self.verify_access_token_of(TokenOrigin::AnyClient, token)
             .await
     }
 
@@ -230,23 +232,24 @@ impl OidcClient {
             .signed_payload(token, TokenKind::AccessToken, origin)
             .await?;
         let expected = &self.0.expected_access_token;
-        let judged = access_token::judge(&payload, expected, self.0.clock.now());
-        judged.map_err(|refusal| refused(TokenKind::AccessToken, refusal))
+        let validated = access_token::validate(&payload, expected, self.0.clock.now());
+        validated.map_err(|error| rejected(TokenKind::AccessToken, error))
     }
 
-    /// Gets new tokens for `subject` with a refresh token. Use each refresh token once: KYCPort may
-    /// rotate it.
+    /// Requests new tokens for `subject` with a refresh token. Use each refresh token once, because
+    /// KYCPort may rotate it.
     ///
     /// # Errors
-    /// [`LoginError`]; with [`ExchangeError::Rejected`](super::ExchangeError::Rejected) the person must sign in again.
+    /// Returns [`LoginError`]. After [`ExchangeError::Rejected`](super::ExchangeError::Rejected),
+    /// the person must sign in again.
     pub async fn refresh(
         &self,
         refresh_token: &Secret,
         subject: &str,
     ) -> Result<TokenSet, LoginError> {
         let provider = self.0.provider.metadata().await?;
-        // Before the old refresh token is spent: without keys the new one could not be believed,
-        // and would be lost.
+        // Fetch the keys before the old refresh token is used up. Without keys, the new tokens
+        // could not be verified and the new refresh token would be lost.
         if let KeysFor::Unavailable(error) = self
             .0
             .provider
@@ -265,25 +268,25 @@ impl OidcClient {
             }
         }
         let mut tokens = self.token_set(answer, subject).await?;
-        // RFC 6749 section 6: without a new one, the old one goes on.
+        // RFC 6749 section 6: without a new refresh token, the old one stays valid.
         tokens
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
         Ok(tokens)
     }
 
-    /// How long [`refresh`](Self::refresh) may take: every request that it can come to, one after
-    /// the other, each up to its deadline.
+    /// Returns the maximum duration of [`refresh`](Self::refresh): the deadlines of all its
+    /// possible requests, one after the other.
     #[cfg(feature = "web")]
-    pub(crate) fn longest_refresh(&self) -> Duration {
-        self.0.http.deadline().saturating_mul(MOST_REQUESTS)
+    pub(crate) fn max_refresh_duration(&self) -> Duration {
+        self.0.http.deadline().saturating_mul(MAX_REFRESH_REQUESTS)
     }
 
-    /// Asks the userinfo endpoint about `subject`, whose access token this is (K35).
+    /// Reads the userinfo endpoint with the access token of `subject` (K35).
     ///
     /// # Errors
-    /// [`UserinfoError`]; with [`UserinfoError::SubjectMismatch`] the answer is about somebody else and
-    /// is thrown away.
+    /// Returns [`UserinfoError`]. With [`UserinfoError::SubjectMismatch`], the response is about
+    /// another person and is discarded.
     pub async fn userinfo(
         &self,
         access_token: &Secret,
@@ -301,14 +304,15 @@ impl OidcClient {
         observe::call(Call::Userinfo, fetch).await
     }
 
-    /// Whether the discovery document, as far as it is known now, names a revocation endpoint.
+    /// Returns whether the cached discovery document names a revocation endpoint.
     #[cfg(feature = "web")]
     pub(crate) fn has_revocation_endpoint(&self) -> bool {
         let known = self.0.provider.metadata().now_or_never();
         matches!(known, Some(Ok(provider)) if provider.revocation_endpoint.is_some())
     }
 
-    /// Revokes a token (RFC 7009) if KYCPort has an endpoint for that. A failure is only counted.
+    /// Revokes a token (RFC 7009 section 2.1) if KYCPort has a revocation endpoint. A failure is
+    /// only counted.
     #[cfg(feature = "web")]
     pub(crate) async fn revoke(&self, kind: RevokedToken, token: &Secret) {
         let Ok(provider) = self.0.provider.metadata().await else {
@@ -328,10 +332,10 @@ impl OidcClient {
         let _ = observe::call(Call::Revoke, revoke).await;
     }
 
-    /// Whether KYCPort accepts this client secret.
-    pub(crate) async fn try_secret(&self, secret: &Secret) -> CandidateCheck {
+    /// Checks whether KYCPort accepts this client secret.
+    pub(crate) async fn check_secret(&self, secret: &Secret) -> CandidateCheck {
         match self.0.provider.metadata().await {
-            Ok(provider) => self.0.token_endpoint.try_secret(&provider, secret).await,
+            Ok(provider) => self.0.token_endpoint.check_secret(&provider, secret).await,
             Err(_) => CandidateCheck::Unreachable,
         }
     }
@@ -358,12 +362,12 @@ impl OidcClient {
         let origin = TokenOrigin::TokenEndpoint;
         let payload = match self.signed_payload(token, TokenKind::IdToken, origin).await {
             Ok(payload) => payload,
-            Err(VerifyError::Rejected(refusal)) => return Err(LoginError::IdToken(refusal)),
+            Err(VerifyError::Rejected(error)) => return Err(LoginError::IdToken(error)),
             Err(VerifyError::Provider(error)) => return Err(LoginError::Provider(error)),
         };
-        let judged = id_token::judge(&payload, expected, self.0.clock.now());
-        judged
-            .inspect_err(|refusal| say_refused(TokenKind::IdToken, refusal))
+        let validated = id_token::validate(&payload, expected, self.0.clock.now());
+        validated
+            .inspect_err(|error| log_rejection(TokenKind::IdToken, error))
             .map_err(LoginError::IdToken)
     }
 
@@ -376,7 +380,7 @@ impl OidcClient {
             self.verify_access_token_of(TokenOrigin::TokenEndpoint, &answer.access_token);
         let claims = match verified.await {
             Ok(claims) => claims,
-            Err(VerifyError::Rejected(refusal)) => return Err(LoginError::AccessToken(refusal)),
+            Err(VerifyError::Rejected(error)) => return Err(LoginError::AccessToken(error)),
             Err(VerifyError::Provider(error)) => return Err(LoginError::Provider(error)),
         };
         if claims.subject != subject {
@@ -393,7 +397,7 @@ impl OidcClient {
                 .split_ascii_whitespace()
                 .map(str::to_owned)
                 .collect(),
-            // RFC 6749 section 5.1: left out if they are those that were asked for.
+            // RFC 6749 section 5.1: `scope` is absent if it equals the requested scopes.
             None => self.0.settings.scopes.clone(),
         };
         Ok(TokenSet {
@@ -411,19 +415,19 @@ impl OidcClient {
         origin: TokenOrigin,
     ) -> Result<SignedPayload, VerifyError> {
         let unverified = Unverified::parse(token, kind, self.0.settings.algorithm_names)
-            .map_err(|refusal| refused(kind, refusal))?;
+            .map_err(|error| rejected(kind, error))?;
         match self.0.provider.keys_for(unverified.kid(), origin).await {
             KeysFor::Set(keys) => unverified
                 .signed_payload(&keys)
-                .map_err(|refusal| refused(kind, refusal)),
+                .map_err(|error| rejected(kind, error)),
             KeysFor::Unavailable(error) => Err(VerifyError::Provider(error)),
         }
     }
 }
 
-fn refused(kind: TokenKind, refusal: TokenValidationError) -> VerifyError {
-    say_refused(kind, &refusal);
-    VerifyError::Rejected(refusal)
+fn rejected(kind: TokenKind, error: TokenValidationError) -> VerifyError {
+    log_rejection(kind, &error);
+    VerifyError::Rejected(error)
 }
 
 impl fmt::Debug for OidcClient {

@@ -1,5 +1,5 @@
-//! The token request (K20): the code, or a refresh token, for tokens. What comes is taken apart
-//! here and believed nowhere before the tokens are verified.
+//! Token request (K20): exchanges a code or a refresh token for tokens. The tokens are not verified
+//! here.
 
 use std::{fmt, time::Duration};
 
@@ -22,40 +22,41 @@ use crate::{
     clock::Timestamp,
     http::{HttpClient, TransportError, retry_after},
     secret::Secret,
-    secrets::Said,
+    secrets::CredentialVerdict,
     strict_json,
     wire::token::TokenResponse,
 };
 
-/// The largest token answer that is read, in bytes.
+/// Maximum size of a token response, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// The client is not believed, and the code or the refresh token is not good (RFC 6749 section 5.2).
+/// Error code for a rejected client (RFC 6749 section 5.2).
 const INVALID_CLIENT: &str = "invalid_client";
+/// Error code for an invalid code or refresh token (RFC 6749 section 5.2).
 const INVALID_GRANT: &str = "invalid_grant";
 
-/// Why the token endpoint gave no tokens.
+/// Error of a token request.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// KYCPort could not be asked, or its answer was lost. The code may be spent: it is not sent
+    /// The request failed, or the response was lost. The code may be used up, so it is not sent
     /// again.
-    #[error("the token endpoint could not be asked: {0}")]
+    #[error("the token request failed: {0}")]
     Transport(#[from] TransportError),
-    /// KYCPort is overloaded or broken (429 or 5xx).
-    #[error("the token endpoint answered with status {status}")]
+    /// KYCPort is overloaded or unavailable (429 or 5xx).
+    #[error("the token endpoint responded with status {status}; try again later")]
     Unavailable {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
-        /// What `Retry-After` said, one hour at most.
+        /// Value of `Retry-After`. Maximum: 1 h.
         retry_after: Option<Duration>,
     },
-    /// KYCPort said no (K23, RFC 6749 section 5.2).
-    #[error("the token endpoint refused: {}", printable(code))]
+    /// KYCPort rejected the request (K23, RFC 6749 section 5.2).
+    #[error("the token endpoint rejected the request: {}", printable(code))]
     Rejected {
-        /// The code, as it came: `invalid_grant`, `invalid_client`, …
+        /// Error code with its original text, such as `invalid_grant` or `invalid_client`.
         code: String,
-        /// A text for the developer.
+        /// Description for developers.
         description: Option<String>,
     },
     /// The token endpoint responded with 403 and no error code: the client secret is wrong, or the
@@ -65,13 +66,13 @@ pub enum ExchangeError {
          the tenant is active, and that KYCPORT_CLIENT_SECRET is this client's secret"
     )]
     Forbidden,
-    /// The answer is no token answer.
-    #[error("the answer of the token endpoint is not what RFC 6749 section 5.1 says")]
+    /// The response is not a valid token response.
+    #[error("the token endpoint returned an invalid response (RFC 6749 section 5.1)")]
     InvalidResponse,
 }
 
-/// Shows the code escaped and cut, and never the text, in which an answer may repeat what it was
-/// asked.
+/// Shows the code, escaped and truncated, and never the description, which may repeat parts of the
+/// request.
 impl fmt::Debug for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,7 +86,7 @@ impl fmt::Debug for ExchangeError {
                 .field("retry_after", retry_after)
                 .finish(),
             Self::Rejected { code, .. } => f
-                .debug_struct("Refused")
+                .debug_struct("Rejected")
                 .field("code", &printable(code))
                 .finish_non_exhaustive(),
             Self::Forbidden => f.write_str("Forbidden"),
@@ -95,9 +96,10 @@ impl fmt::Debug for ExchangeError {
 }
 
 impl ExchangeError {
-    /// Whether KYCPort may have rejected the client's secret, which does not use up the code (K97).
-    /// After a 403 without an error code this is possible, so another secret is tried once.
-    pub(super) fn is_of_the_client(&self) -> bool {
+    /// Returns whether KYCPort may have rejected the client secret. Such a rejection does not use
+    /// up the code (K97). A 403 without an error code may be such a rejection, so another secret is
+    /// tried once.
+    pub(super) fn rejects_client(&self) -> bool {
         match self {
             Self::Rejected { code, .. } => code == INVALID_CLIENT,
             Self::Forbidden => true,
@@ -105,27 +107,30 @@ impl ExchangeError {
         }
     }
 
-    /// Whether the code or the refresh token is not good, or not any more.
-    pub(crate) fn is_of_the_grant(&self) -> bool {
+    /// Returns whether KYCPort rejected the code or the refresh token.
+    pub(crate) fn rejects_grant(&self) -> bool {
         matches!(self, Self::Rejected { code, .. } if code == INVALID_GRANT)
     }
 }
 
-/// What a check's answer says of the secret: there is no such code, for a client that is believed.
-pub(super) fn said(answer: &Result<TokenResponse, ExchangeError>) -> Said {
+/// Returns the meaning of a token response for the candidate secret. For a valid secret, KYCPort
+/// rejects only the invalid code.
+pub(super) fn verdict_of(answer: &Result<TokenResponse, ExchangeError>) -> CredentialVerdict {
     match answer {
-        // The secret may be good, and the tenant not active.
-        Err(ExchangeError::Forbidden) => Said::Unclear,
-        Err(error) if error.is_of_the_client() => Said::No,
-        Err(error) if error.is_of_the_grant() => Said::Yes,
+        // The secret may be valid, and the tenant inactive.
+        Err(ExchangeError::Forbidden) => CredentialVerdict::Unclear,
+        Err(error) if error.rejects_client() => CredentialVerdict::Rejected,
+        Err(error) if error.rejects_grant() => CredentialVerdict::Accepted,
         Ok(_) | Err(ExchangeError::Rejected { .. } | ExchangeError::InvalidResponse) => {
-            Said::Unclear
+            CredentialVerdict::Unclear
         }
-        Err(ExchangeError::Transport(_) | ExchangeError::Unavailable { .. }) => Said::Nothing,
+        Err(ExchangeError::Transport(_) | ExchangeError::Unavailable { .. }) => {
+            CredentialVerdict::NoResponse
+        }
     }
 }
 
-/// What is sent for tokens.
+/// Grant of a token request.
 pub(super) enum Grant<'a> {
     Code {
         code: &'a Secret,
@@ -143,7 +148,7 @@ pub(super) async fn exchange(
     now: Timestamp,
 ) -> Result<TokenResponse, ExchangeError> {
     let client = client(settings, client_secret, token_endpoint)?;
-    let adapter = Adapter {
+    let adapter = HttpAdapter {
         http: http.clone(),
         now,
     };
@@ -195,7 +200,7 @@ fn client(
     let client = TokenClient::new(ClientId::new(settings.client_id.clone()))
         .set_token_uri(TokenUrl::from_url(token_endpoint.clone()))
         .set_redirect_uri(redirect_uri)
-        // K20: in the body, not as Basic.
+        // K20: the secret is sent in the body, not with Basic authentication.
         .set_auth_type(AuthType::RequestBody);
     Ok(match client_secret {
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
@@ -203,13 +208,13 @@ fn client(
     })
 }
 
-/// The crate's one HTTP client, as `oauth2` wants it.
-struct Adapter {
+/// HttpAdapter from this crate's HTTP client to the interface of `oauth2`.
+struct HttpAdapter {
     http: HttpClient,
     now: Timestamp,
 }
 
-impl AsyncHttpClient<'_> for Adapter {
+impl AsyncHttpClient<'_> for HttpAdapter {
     type Error = ExchangeError;
     type Future = BoxFuture<'static, Result<HttpResponse, ExchangeError>>;
 
@@ -219,8 +224,8 @@ impl AsyncHttpClient<'_> for Adapter {
     }
 }
 
-/// `oauth2` loses the status and `Retry-After` of an answer that is not 200, so those are judged
-/// before it sees the answer.
+/// Sends a request and maps error statuses. `oauth2` discards the status and `Retry-After` of a
+/// response other than 200, so these are checked first.
 async fn send(
     http: &HttpClient,
     request: HttpRequest,
@@ -234,43 +239,43 @@ async fn send(
         });
     }
     let body = strict_json::readable(&answer.body);
-    // K23: whatever stands in the body, 401 is said of the client.
-    if answer.status == StatusCode::UNAUTHORIZED && !names_an_error(&body) {
+    // K23: a 401 always rejects the client, whatever the body contains.
+    if answer.status == StatusCode::UNAUTHORIZED && !has_error_code(&body) {
         return Err(ExchangeError::Rejected {
             code: INVALID_CLIENT.to_owned(),
             description: None,
         });
     }
-    if answer.status == StatusCode::FORBIDDEN && !names_an_error(&body) {
+    if answer.status == StatusCode::FORBIDDEN && !has_error_code(&body) {
         return Err(ExchangeError::Forbidden);
     }
-    // One member that cannot be read, such as an `error_description`, must not hide the others.
+    // One unreadable member, such as `error_description`, must not hide the other members.
     let mut response = HttpResponse::new(body.into_owned());
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     Ok(response)
 }
 
-fn names_an_error(body: &[u8]) -> bool {
+fn has_error_code(body: &[u8]) -> bool {
     serde_json::from_slice::<BasicErrorResponse>(body).is_ok()
 }
 
-/// Seconds or a date (RFC 9110 section 10.2.3); a date that is past says "now".
+/// Maps an error of `oauth2`.
 fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {
     match error {
         RequestTokenError::Request(error) => error,
-        RequestTokenError::ServerResponse(refusal) => ExchangeError::Rejected {
-            code: refusal.error().as_ref().to_owned(),
-            description: refusal.error_description().cloned(),
+        RequestTokenError::ServerResponse(error) => ExchangeError::Rejected {
+            code: error.error().as_ref().to_owned(),
+            description: error.error_description().cloned(),
         },
-        // Both carry the body, which may hold a token.
+        // Both errors carry the body, which may contain a token.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
             ExchangeError::InvalidResponse
         }
     }
 }
 
-/// The wire's answer in the shape that `oauth2` wants its answers in.
+/// Token response in the shape that `oauth2` requires.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "TokenResponse", into = "TokenResponse")]
 struct Answer {

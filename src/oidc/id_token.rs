@@ -1,4 +1,4 @@
-//! The ID token: what it must say (OpenID Connect Core 1.0 section 3.1.3.7), and what it said.
+//! Validation of ID tokens (OpenID Connect Core 1.0 section 3.1.3.7).
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha512};
 
 use super::{
     algorithm::AlgorithmNames,
-    claims::{Claim, Claims, Common, refuse},
+    claims::{Claim, Claims, Common, claim_error},
     jws::{SignedPayload, Unverified},
     keys::KeySet,
-    refusal::{ClaimError, TokenKind, TokenValidationError},
+    validation_error::{ClaimError, TokenKind, TokenValidationError},
 };
 use crate::{
     clock::Timestamp,
@@ -19,35 +19,36 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// How old an ID token may be when it arrives, less the skew. It is made when the code is
-/// exchanged, so minutes are generous.
+/// Maximum age of an ID token on arrival, plus the skew. KYCPort issues the token when the code is
+/// exchanged, so the real age is seconds.
 const MAX_AGE_ON_ARRIVAL: Duration = Duration::from_secs(600);
 
-/// What an ID token must say to be believed.
+/// Expected values for the validation of an ID token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExpectedIdToken {
-    /// The issuer, compared byte for byte (K2).
+    /// Expected issuer, compared byte for byte (K2).
     pub issuer: String,
-    /// The audience, alone (K30).
+    /// Expected audience. It must be the only one (K30).
     pub client_id: String,
-    /// The nonce of the authorization request; `None` only for a refreshed token, which need not
-    /// repeat it (OpenID Connect Core 1.0 section 12.2).
+    /// Nonce of the authorization request. `None` only for a refreshed token, which may omit it
+    /// (OpenID Connect Core 1.0 section 12.2).
     pub nonce: Option<Secret>,
-    /// The access token that came with it, which `at_hash`, if there, must match.
+    /// Access token of the same response. It must match `at_hash`, if present.
     pub access_token: Option<Secret>,
-    /// The longest time since the person authenticated: `auth_time` must then be there.
+    /// Maximum time since the person authenticated. If set, `auth_time` is required.
     pub max_age: Option<Duration>,
-    /// The least tier that `acr` must show (K34).
+    /// Minimum tier that `acr` must show (K34).
     pub acr: Option<KycTier>,
-    /// How far the issuer's clock and ours may be apart.
+    /// Maximum difference between the issuer's clock and this machine's clock. Default: 60 s.
     pub skew: Duration,
-    /// By which names the algorithm may be called.
+    /// Accepted names of the signature algorithm.
     pub algorithm_names: AlgorithmNames,
 }
 
 impl ExpectedIdToken {
-    /// An ID token of `issuer` for `client_id` in answer to `nonce`, with a skew of 60 s.
+    /// Creates expectations for a token of `issuer` for `client_id` with `nonce`, and a skew of 60
+    /// s.
     pub fn new(issuer: impl Into<String>, client_id: impl Into<String>, nonce: Secret) -> Self {
         Self {
             issuer: issuer.into(),
@@ -62,35 +63,35 @@ impl ExpectedIdToken {
     }
 }
 
-/// What a verified ID token said. There is no other way to get one than to verify a token.
+/// Claims of a verified ID token. Only verification creates this type.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct IdTokenClaims {
-    /// The issuer.
+    /// Issuer of the token.
     pub issuer: String,
-    /// The person, for this issuer: the `person_id` of the API (K33).
+    /// Person of the token: the `person_id` of the API (K33).
     pub subject: String,
-    /// When the token was made.
+    /// Time at which the token was issued.
     pub issued_at: Timestamp,
-    /// When it ends, 24 h from now at the latest.
+    /// Time at which the token expires, at most 24 h from now.
     pub expires_at: Timestamp,
-    /// When the person authenticated (K34).
+    /// Time at which the person authenticated (K34).
     pub auth_time: Option<Timestamp>,
-    /// The tier met (K34).
+    /// Tier that the sign-in met (K34).
     pub acr: Option<String>,
-    /// With the scope `email`. An attribute: never a key.
+    /// Email address, with the scope `email`. Do not use it as a key, because it can change.
     pub email: Option<String>,
-    /// With the scope `email`.
+    /// Whether the email address is verified, with the scope `email`.
     pub email_verified: Option<bool>,
-    /// With the scope `profile`.
+    /// Name of the person, with the scope `profile`.
     pub name: Option<String>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Verification status, with the scope `kyc`. `None` means unknown (K31).
     pub kyc_status: Option<KycStatus>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Verification tier, with the scope `kyc`. `None` means unknown (K31).
     pub kyc_tier: Option<KycTier>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Whether the AML screening found nothing, with the scope `kyc`. `None` means unknown (K31).
     pub aml_clear: Option<bool>,
-    /// The claims that have no field here.
+    /// Claims without a field in this struct.
     pub other: Map<String, Value>,
 }
 
@@ -104,10 +105,10 @@ impl fmt::Debug for IdTokenClaims {
     }
 }
 
-/// Verifies an ID token: a pure function of bytes, keys, expectations and time.
+/// Verifies an ID token. Pure function of the token, the keys, the expectations and the time.
 ///
 /// # Errors
-/// [`TokenValidationError`], for the first rule that the token breaks.
+/// Returns [`TokenValidationError`] for the first rule that the token breaks.
 pub fn verify_id_token(
     token: &str,
     keys: &KeySet,
@@ -115,17 +116,17 @@ pub fn verify_id_token(
     now: Timestamp,
 ) -> Result<IdTokenClaims, TokenValidationError> {
     let unverified = Unverified::parse(token, TokenKind::IdToken, expected.algorithm_names)?;
-    judge(&unverified.signed_payload(keys)?, expected, now)
+    validate(&unverified.signed_payload(keys)?, expected, now)
 }
 
-/// Judges the payload of a token whose signature is known to be good.
-pub(super) fn judge(
+/// Validates the payload of a token with a valid signature.
+pub(super) fn validate(
     payload: &SignedPayload,
     expected: &ExpectedIdToken,
     now: Timestamp,
 ) -> Result<IdTokenClaims, TokenValidationError> {
     let mut payload = Claims::new(payload.object()?);
-    let common = payload.judge_common(&Common {
+    let common = payload.validate_common(&Common {
         issuer: &expected.issuer,
         client_id: &expected.client_id,
         skew: expected.skew,
@@ -135,21 +136,21 @@ pub(super) fn judge(
         .saturating_sub(MAX_AGE_ON_ARRIVAL)
         .saturating_sub(expected.skew);
     if common.issued_at < oldest {
-        return Err(refuse(Claim::Iat, ClaimError::Past));
+        return Err(claim_error(Claim::Iat, ClaimError::Past));
     }
     if let Some(nonce) = &expected.nonce {
-        payload.judge_equal(Claim::Nonce, nonce.expose())?;
+        payload.require_equal(Claim::Nonce, nonce.expose())?;
     }
     if let Some(hash) = payload.text(Claim::AtHash)? {
-        judge_access_token_hash(&hash, expected.access_token.as_ref())?;
+        validate_access_token_hash(&hash, expected.access_token.as_ref())?;
     }
     let auth_time = payload.time(Claim::AuthTime)?;
     if let Some(max_age) = expected.max_age {
-        judge_auth_time(auth_time, max_age, expected.skew, now)?;
+        validate_auth_time(auth_time, max_age, expected.skew, now)?;
     }
     let acr = payload.text(Claim::Acr)?;
     if let Some(required) = &expected.acr {
-        judge_acr(acr.as_deref(), required)?;
+        validate_acr(acr.as_deref(), required)?;
     }
     Ok(IdTokenClaims {
         issuer: common.issuer,
@@ -168,9 +169,9 @@ pub(super) fn judge(
     })
 }
 
-/// The left half of the hash that the signature algorithm uses: SHA-512 for Ed25519
-/// (OpenID Connect Core 1.0 section 3.1.3.6).
-fn judge_access_token_hash(
+/// Compares `at_hash` with the left half of the access token's hash. The hash is that of the
+/// signature algorithm: SHA-512 for Ed25519 (OpenID Connect Core 1.0 section 3.1.3.6).
+fn validate_access_token_hash(
     hash: &str,
     access_token: Option<&Secret>,
 ) -> Result<(), TokenValidationError> {
@@ -184,36 +185,36 @@ fn judge_access_token_hash(
     if matches {
         Ok(())
     } else {
-        Err(refuse(Claim::AtHash, ClaimError::Mismatch))
+        Err(claim_error(Claim::AtHash, ClaimError::Mismatch))
     }
 }
 
-fn judge_auth_time(
+fn validate_auth_time(
     auth_time: Option<Timestamp>,
     max_age: Duration,
     skew: Duration,
     now: Timestamp,
 ) -> Result<(), TokenValidationError> {
     let Some(auth_time) = auth_time else {
-        return Err(refuse(Claim::AuthTime, ClaimError::Missing));
+        return Err(claim_error(Claim::AuthTime, ClaimError::Missing));
     };
     if auth_time > now.saturating_add(skew) {
-        return Err(refuse(Claim::AuthTime, ClaimError::Future));
+        return Err(claim_error(Claim::AuthTime, ClaimError::Future));
     }
     if now > auth_time.saturating_add(max_age).saturating_add(skew) {
-        return Err(refuse(Claim::AuthTime, ClaimError::Past));
+        return Err(claim_error(Claim::AuthTime, ClaimError::Past));
     }
     Ok(())
 }
 
-fn judge_acr(acr: Option<&str>, required: &KycTier) -> Result<(), TokenValidationError> {
+fn validate_acr(acr: Option<&str>, required: &KycTier) -> Result<(), TokenValidationError> {
     let Some(acr) = acr else {
-        return Err(refuse(Claim::Acr, ClaimError::Missing));
+        return Err(claim_error(Claim::Acr, ClaimError::Missing));
     };
     let Ok(met) = acr.parse::<KycTier>();
     if met.satisfies(required) {
         Ok(())
     } else {
-        Err(refuse(Claim::Acr, ClaimError::Insufficient))
+        Err(claim_error(Claim::Acr, ClaimError::Insufficient))
     }
 }

@@ -1,4 +1,4 @@
-//! Compact JWS: taking apart, and one signature (RFC 7515, RFC 8037). Says nothing about claims.
+//! Parser and signature check for compact JWS (RFC 7515, RFC 8037). It does not validate claims.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -12,27 +12,27 @@ use super::{
     algorithm::AlgorithmNames,
     claims::Claim,
     keys::KeySet,
-    refusal::{TokenKind, TokenPart, TokenValidationError},
+    validation_error::{TokenKind, TokenPart, TokenValidationError},
 };
 use crate::{
     strict_json::{self, Json, Object, names},
     wire::claims,
 };
 
-/// The longest token that is looked at, in bytes.
+/// Maximum length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// As strict as `URL_SAFE_NO_PAD`, by the processor's vector instructions where it has them.
+/// Decoder as strict as `URL_SAFE_NO_PAD`, which uses vector instructions where available.
 static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 
-/// Room for the 64 bytes of a signature, and for the two more that base64 may ask for in advance.
+/// Buffer size for the 64 bytes of a signature. The decoder may require two bytes more.
 const MAX_SIGNATURE_BYTES: usize = 66;
 
-/// What a `typ` may begin with, and mean the same without.
-const MEDIA_TYPE: &str = "application/";
+/// Optional prefix of `typ`.
+const MEDIA_TYPE_PREFIX: &str = "application/";
 
 names! {
-    /// The header parameters that are read.
+    /// Header parameters that are read.
     enum Param {
         Alg = params::ALG,
         Kid = params::KID,
@@ -56,11 +56,11 @@ mod params {
     pub(super) const CTY: &str = "cty";
 }
 
-/// Header parameters that change what is signed or how it is read; no such extension is used here.
+/// Header parameters of extensions, which change what is signed or how it is read. None is
+/// supported.
 const EXTENSIONS: [Param; 4] = [Param::Crit, Param::B64, Param::Zip, Param::Cty];
 
-/// A token taken apart, its header judged and nothing else: what it says is not yet known to be
-/// true.
+/// Parsed token with a validated header. Its payload is untrusted until the signature is verified.
 pub(super) struct Unverified<'a> {
     kid: Option<String>,
     payload: Vec<u8>,
@@ -77,12 +77,12 @@ impl<'a> Unverified<'a> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenValidationError::TooLong);
         }
-        // Base64url has no dot, so that more than three parts fail below. Only then the parts are
-        // counted.
-        Self::parse_three_parts(token, kind, names).map_err(|refusal| {
+        // Base64url has no dot, so a token with more than three parts fails below. Only then the
+        // parts are counted.
+        Self::parse_three_parts(token, kind, names).map_err(|error| {
             match token.bytes().filter(|byte| *byte == b'.').count() {
-                2 => refusal,
-                // RFC 7516 section 9 tells a JWE by its five parts.
+                2 => error,
+                // A JWE has five parts (RFC 7516 section 9).
                 4 => TokenValidationError::Encrypted,
                 _ => TokenValidationError::NotCompact,
             }
@@ -100,14 +100,14 @@ impl<'a> Unverified<'a> {
         let Some((header, payload)) = signing_input.split_once('.') else {
             return Err(TokenValidationError::NotCompact);
         };
-        // One buffer for both parts: nothing of the header is needed once it is judged.
+        // One buffer for both parts, because the header is not needed after its validation.
         let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(signing_input.len()));
         decode(header, &mut bytes)?;
         let kid = {
             let bytes = strict_json::readable(&bytes);
             let header = strict_json::object(&bytes)
                 .ok_or(TokenValidationError::NotJson(TokenPart::Header))?;
-            judge_header(header, kind, names)?
+            validate_header(header, kind, names)?
         };
         bytes.clear();
         decode(payload, &mut bytes)?;
@@ -119,12 +119,12 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// Which key the token means.
+    /// Returns the id of the key that the token names.
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The payload, which comes out no other way than through the signature.
+    /// Verifies the signature and returns the payload. There is no other access to the payload.
     pub(super) fn signed_payload(
         self,
         keys: &KeySet,
@@ -141,8 +141,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// The bytes of a payload that somebody with a believed key has signed. What nobody signed is not
-/// even read as JSON.
+/// Payload with a verified signature. An unverified payload is not even parsed as JSON.
 pub(super) struct SignedPayload(Vec<u8>);
 
 impl SignedPayload {
@@ -172,9 +171,9 @@ fn decode_signature(part: &str) -> Result<Signature, TokenValidationError> {
     }
 }
 
-/// Judges everything the header says but the key's name, which is a name and nothing more: `jwk`,
-/// `jku`, `x5c` and `x5u` are never looked at, for a token cannot vouch for its own key.
-fn judge_header(
+/// Validates the header and returns the key id. `jwk`, `jku`, `x5c` and `x5u` are ignored, because
+/// a token cannot vouch for its own key.
+fn validate_header(
     mut header: Object<'_, Param>,
     kind: TokenKind,
     names: AlgorithmNames,
@@ -194,7 +193,7 @@ fn judge_header(
         Some(Json::Text(typ)) => Some(&**typ),
         Some(_) => return Err(TokenValidationError::Type(kind)),
     };
-    if !kind.bears(typ) {
+    if !kind.accepts_typ(typ) {
         return Err(TokenValidationError::Type(kind));
     }
     match header.take(Param::Kid) {
@@ -205,15 +204,15 @@ fn judge_header(
 }
 
 impl TokenKind {
-    /// Media types compare without case, and `application/` may be left out
-    /// (RFC 7515 section 4.1.9).
-    fn bears(self, typ: Option<&str>) -> bool {
+    /// Returns whether a token of this kind may have this `typ`. Media types compare without case,
+    /// and `application/` is optional (RFC 7515 section 4.1.9).
+    fn accepts_typ(self, typ: Option<&str>) -> bool {
         let Some(typ) = typ else {
-            // RFC 9068 section 2.1 demands the type; an ID token may go without.
+            // RFC 9068 section 2.1 requires `typ`; an ID token may omit it.
             return self == Self::IdToken;
         };
-        let short = match typ.split_at_checked(MEDIA_TYPE.len()) {
-            Some((prefix, short)) if prefix.eq_ignore_ascii_case(MEDIA_TYPE) => short,
+        let short = match typ.split_at_checked(MEDIA_TYPE_PREFIX.len()) {
+            Some((prefix, short)) if prefix.eq_ignore_ascii_case(MEDIA_TYPE_PREFIX) => short,
             _ => typ,
         };
         short.eq_ignore_ascii_case(match self {

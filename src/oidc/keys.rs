@@ -1,4 +1,4 @@
-//! KYCPort's public keys: which members of a JWK Set are believed, and which one a token means.
+//! KYCPort's public keys: selection of usable keys, and lookup of a token's key.
 
 use std::{collections::HashMap, fmt};
 
@@ -6,70 +6,75 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use serde_json::Value;
 
-use super::{algorithm::AlgorithmNames, refusal::TokenValidationError};
+use super::{algorithm::AlgorithmNames, validation_error::TokenValidationError};
 use crate::{
     observe, strict_json,
     wire::jwks::{Jwk, JwkSet},
 };
 
-/// The most keys that a set may hold.
+/// Maximum number of keys in a key set.
 pub const MAX_KEYS: usize = 100;
 
-/// The keys of one JWK Set that may verify a token.
+/// Usable keys of a JWK Set.
 ///
-/// A key is believed if it is an Ed25519 key for verifying signatures (RFC 8037 section 2), of 32
-/// bytes, in canonical form, and not of small order. Any other member is passed over, as RFC 7517
-/// section 5 asks, and private members are dropped unread.
+/// A key is usable if it is an Ed25519 key for signatures (RFC 8037 section 2) with 32 bytes, in
+/// canonical form and not of small order. Other members are ignored, as RFC 7517 section 5
+/// requires. Private members are dropped without reading.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     by_kid: HashMap<String, Entry>,
-    nameless: Vec<VerifyKey>,
+    without_kid: Vec<VerifyKey>,
 }
 
 #[derive(Debug, Clone)]
 enum Entry {
     One(VerifyKey),
-    /// Two keys bear the name: neither is believed.
+    /// Two keys have the same id, so neither is used.
     Several,
 }
 
-/// Why a key set cannot be used.
+/// Error of parsing a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
-    /// Not a JSON object with an array `keys`.
-    #[error("not a JWK Set")]
+    /// The document is not a JSON object with an array `keys`.
+    #[error("the document is not a JWK Set")]
     NotAJwkSet,
-    /// More than [`MAX_KEYS`].
-    #[error("more than {MAX_KEYS} keys")]
+    /// The set has more than [`MAX_KEYS`] keys.
+    #[error("the key set has more than {MAX_KEYS} keys")]
     TooManyKeys,
-    /// Not one key that may verify a token.
-    #[error("no usable Ed25519 key")]
+    /// The set has no usable key.
+    #[error("the key set has no usable Ed25519 key")]
     NoUsableKey,
 }
 
 impl KeySet {
-    /// Reads a JWK Set.
+    /// Parses a JWK Set.
     ///
     /// # Errors
-    /// [`KeySetError`] if it is no set, too large, or holds no usable key.
+    /// Returns [`KeySetError`] if the document is not a JWK Set, is too large, or has no usable
+    /// key.
     pub fn from_json(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
-        let keys = Self::maybe_empty(json, names)?;
+        let keys = Self::from_json_allow_empty(json, names)?;
         if keys.is_empty() {
             return Err(KeySetError::NoUsableKey);
         }
         Ok(keys)
     }
 
-    /// The same, but a set without a usable key is one, too: it says that all are withdrawn.
-    pub(super) fn maybe_empty(json: &[u8], names: AlgorithmNames) -> Result<Self, KeySetError> {
+    /// Parses a JWK Set, and accepts a set without usable keys, which means that all keys are
+    /// withdrawn.
+    pub(super) fn from_json_allow_empty(
+        json: &[u8],
+        names: AlgorithmNames,
+    ) -> Result<Self, KeySetError> {
         let set: JwkSet = strict_json::document(json).ok_or(KeySetError::NotAJwkSet)?;
         if set.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
         let mut keys = Self {
             by_kid: HashMap::new(),
-            nameless: Vec::new(),
+            without_kid: Vec::new(),
         };
         for member in set.keys {
             keys.add(member, names);
@@ -77,22 +82,22 @@ impl KeySet {
         Ok(keys)
     }
 
-    /// How many keys may verify a token.
+    /// Returns the number of usable keys.
     pub fn len(&self) -> usize {
         self.all().count()
     }
 
-    /// Whether no key may verify a token.
+    /// Returns whether the set has no usable key.
     pub fn is_empty(&self) -> bool {
         self.all().next().is_none()
     }
 
-    /// Whether a key bears this name, believed or ambiguous.
-    pub(super) fn knows(&self, kid: &str) -> bool {
+    /// Returns whether the set has a key with this id, usable or ambiguous.
+    pub(super) fn contains_kid(&self, kid: &str) -> bool {
         self.by_kid.contains_key(kid)
     }
 
-    /// The key that a token with this `kid` means (OpenID Connect Core 1.0 section 10.1).
+    /// Returns the key of a token with this `kid` (OpenID Connect Core 1.0 section 10.1).
     pub(super) fn find(&self, kid: Option<&str>) -> Result<&VerifyKey, TokenValidationError> {
         let Some(kid) = kid else {
             let mut all = self.all();
@@ -112,14 +117,14 @@ impl KeySet {
         let kid = member.get("kid").and_then(Value::as_str).map(str::to_owned);
         let key = serde_json::from_value::<Jwk>(member)
             .ok()
-            .filter(|jwk| may_verify(jwk, names))
+            .filter(|jwk| is_usable(jwk, names))
             .and_then(|jwk| VerifyKey::decode(jwk.x.as_deref()?));
         let Some(key) = key else {
-            observe::key_passed_over();
+            observe::key_ignored();
             return;
         };
         match kid {
-            None => self.nameless.push(key),
+            None => self.without_kid.push(key),
             Some(kid) => {
                 self.by_kid
                     .entry(kid)
@@ -134,7 +139,7 @@ impl KeySet {
             Entry::One(key) => Some(key),
             Entry::Several => None,
         });
-        named.chain(&self.nameless)
+        named.chain(&self.without_kid)
     }
 
     fn has_ambiguous(&self) -> bool {
@@ -144,7 +149,7 @@ impl KeySet {
     }
 }
 
-fn may_verify(jwk: &Jwk, names: AlgorithmNames) -> bool {
+fn is_usable(jwk: &Jwk, names: AlgorithmNames) -> bool {
     jwk.kty == "OKP"
         && jwk.crv.as_deref() == Some("Ed25519")
         && jwk.public_key_use.as_deref().is_none_or(|it| it == "sig")
@@ -155,7 +160,7 @@ fn may_verify(jwk: &Jwk, names: AlgorithmNames) -> bool {
             .is_none_or(|ops| ops.iter().any(|op| op == "verify"))
 }
 
-/// An Ed25519 public key, canonical and not of small order.
+/// Ed25519 public key, canonical and not of small order.
 #[derive(Clone)]
 pub(super) struct VerifyKey(VerifyingKey);
 
@@ -163,15 +168,17 @@ impl VerifyKey {
     pub(super) fn decode(x: &str) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(x).ok()?.try_into().ok()?;
         let key = VerifyingKey::from_bytes(&bytes).ok()?;
-        // A second encoding of the same point is an encoding that nobody honest makes.
+        // A non-canonical encoding of a point is rejected.
         let canonical = key.to_edwards().compress().to_bytes() == bytes;
         (canonical && !key.is_weak()).then_some(Self(key))
     }
 
-    /// As strict as `verify_strict`, which would decompress R only to compare it with the eight
-    /// points of small order: the key's own order was judged when it was read, and the equation
-    /// holds only for an R in canonical form, so comparing R's bytes with the canonical encodings
-    /// of those points decides the same.
+    /// Verifies a signature as strictly as `verify_strict`.
+    ///
+    /// `verify_strict` decompresses R only to compare it with the eight points of small order. Here
+    /// the order of the key was checked on reading, and the equation holds only for an R in
+    /// canonical form. So comparing the bytes of R with the canonical encodings of these points is
+    /// equivalent.
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         !SMALL_ORDER_POINTS.contains(signature.r_bytes())
             && self.0.verify(message, signature).is_ok()
@@ -184,8 +191,8 @@ impl fmt::Debug for VerifyKey {
     }
 }
 
-/// The canonical encodings of the points whose order divides the cofactor 8: y little-endian, the
-/// sign of x in the last bit (RFC 8032 section 5.1.2).
+/// Canonical encodings of the points whose order divides the cofactor 8: y in little-endian, with
+/// the sign of x in the last bit (RFC 8032 section 5.1.2).
 const SMALL_ORDER_POINTS: [[u8; 32]; 8] = [
     [
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,

@@ -1,5 +1,5 @@
-//! Asking: the authorization request, and the transaction that its answer must fit
-//! (OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636, RFC 9700 section 2.1.1).
+//! Authorization request and pending authorization (OpenID Connect Core 1.0 section 3.1.2.1, RFC
+//! 7636, RFC 9700 section 2.1.1).
 
 use std::{fmt, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     wire::{authorize, kyc::KycTier},
 };
 
-/// What one login asks for besides the configured scopes.
+/// Options of one login, in addition to the configured scopes.
 #[derive(Debug, Clone, Default)]
 pub struct LoginRequest {
     prompt: Option<Prompt>,
@@ -31,57 +31,57 @@ pub struct LoginRequest {
     tier: Option<(KycTier, AcrRequirement)>,
 }
 
-/// How the person is to be asked (K16, K17).
+/// Interaction with the person at KYCPort (K16, K17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Prompt {
-    /// `none`: not at all; without a session at KYCPort the answer is `login_required`.
+    /// `none`: no interaction. Without a session at KYCPort, the response is `login_required`.
     None,
-    /// `login`: to authenticate again.
+    /// `login`: the person authenticates again.
     Login,
-    /// `consent`: to agree again.
+    /// `consent`: the person gives consent again.
     Consent,
 }
 
-/// What a requested tier means for the answer.
+/// Effect of a requested tier on the validation of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcrRequirement {
-    /// The tier is asked for; whoever uses the claims judges what came back.
+    /// The tier is requested. The app must check the claims of the response.
     Voluntary,
-    /// The ID token's `acr` must show it, or the login is refused.
+    /// The tier is required. If the ID token's `acr` does not show it, the login fails.
     Essential,
 }
 
 impl LoginRequest {
-    /// Asks for the configured scopes and nothing else.
+    /// Creates a request for the configured scopes, without further options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says how the person is to be asked.
+    /// Sets the interaction with the person.
     #[must_use]
     pub fn prompt(mut self, prompt: Prompt) -> Self {
         self.prompt = Some(prompt);
         self
     }
 
-    /// Demands that the person has authenticated no longer ago than this (whole seconds). The ID
-    /// token's `auth_time` must show it.
+    /// Sets the maximum time since the person authenticated, in whole seconds. The ID token's
+    /// `auth_time` must show it.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Names the person who is expected, as a help to them: what comes back may be another.
+    /// Sets a hint for the person who is expected. Another person may sign in nevertheless.
     #[must_use]
     pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
         self.login_hint = Some(Secret::new(hint));
         self
     }
 
-    /// Asks for a tier, by `acr_values` if nothing else is configured (K15).
+    /// Requests a tier, with `acr_values` by default (K15).
     #[must_use]
     pub fn tier(mut self, tier: KycTier, demand: AcrRequirement) -> Self {
         self.tier = Some((tier, demand));
@@ -89,12 +89,13 @@ impl LoginRequest {
     }
 }
 
-/// Length of the seed of a transaction, in bytes.
+/// Length of the seed of a pending authorization, in bytes.
 pub(crate) const SEED_BYTES: usize = 32;
 
-/// Pending authorization: what the response is compared with. It works once: finishing takes it.
+/// Pending authorization, with which the response is compared. It can be used once:
+/// [`finish`](super::OidcClient::finish) consumes it.
 ///
-/// A transaction holds secrets. Keep it on the server, or sealed, bound to the browser that started
+/// It contains secrets. Keep it on the server or encrypted, and bound to the browser that started
 /// the login.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PendingAuthorization {
@@ -110,18 +111,18 @@ pub struct PendingAuthorization {
 }
 
 impl PendingAuthorization {
-    /// The `state` of the response, by which the transaction is found again.
+    /// Returns the `state` of the response, which identifies the pending authorization.
     pub fn state(&self) -> &Secret {
         &self.state
     }
 
-    /// Time from which a response comes too late.
+    /// Returns the time from which a response is rejected as too late.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// Derives state, nonce and code verifier from 256 random bits. Each has 43 characters, all of
-    /// which RFC 7636 section 4.1 allows in a verifier, and none tells anything about another.
+    /// Derives state, nonce and code verifier from 256 random bits. Each has 43 characters, all
+    /// allowed in a code verifier (RFC 7636 section 4.1). None of them reveals another.
     pub(crate) fn from_seed(seed: &[u8; SEED_BYTES], expires_at: Timestamp) -> Self {
         let derive = |purpose: &str| {
             let digest = Sha256::new()
@@ -142,8 +143,8 @@ impl PendingAuthorization {
         }
     }
 
-    /// Draws a transaction for a request.
-    pub(super) fn draw(
+    /// Creates a pending authorization with random values.
+    pub(super) fn random(
         request: &LoginRequest,
         expires_at: Timestamp,
         rng: &mut impl CryptoRng,
@@ -169,7 +170,7 @@ impl fmt::Debug for PendingAuthorization {
     }
 }
 
-/// Makes the URL of the authorization request.
+/// Builds the URL of the authorization request.
 pub(super) fn authorization_url(
     settings: &Settings,
     provider: &VerifiedProvider,
@@ -183,7 +184,7 @@ pub(super) fn authorization_url(
     )
     .set_auth_uri(AuthUrl::from_url(provider.authorization_endpoint.clone()))
     .set_redirect_uri(RedirectUrl::new(settings.redirect_uri.clone())?)
-    // The configured scopes hold `openid` already.
+    // The configured scopes already include `openid`.
     .disable_openid_scope();
     let state = CsrfToken::new(transaction.state.expose().to_owned());
     let nonce = Nonce::new(transaction.nonce.expose().to_owned());
@@ -223,7 +224,7 @@ pub(super) fn authorization_url(
     Ok(url)
 }
 
-/// 256 random bits as 43 characters, all of which RFC 7636 section 4.1 allows in a verifier.
+/// Returns 256 random bits as 43 characters, all allowed in a code verifier (RFC 7636 section 4.1).
 pub(super) fn random_text(rng: &mut impl CryptoRng) -> Secret {
     let mut bytes = [0_u8; 32];
     rng.fill_bytes(&mut bytes);

@@ -1,4 +1,4 @@
-//! The discovery document: what it must say before anything is sent anywhere.
+//! Validation of the discovery document.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::{
     wire::{authorize, claims, discovery::ProviderMetadata},
 };
 
-/// Parameters that this crate sets on the authorization endpoint, and nobody else.
+/// Parameters of the authorization endpoint that only this crate may set.
 pub(crate) const RESERVED_PARAMETERS: [&str; 12] = [
     authorize::RESPONSE_TYPE,
     authorize::CLIENT_ID,
@@ -24,19 +24,20 @@ pub(crate) const RESERVED_PARAMETERS: [&str; 12] = [
     "request_uri",
 ];
 
-/// What metadata that leaves a capability out is taken to mean.
+/// Meaning of metadata that omit a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UndeclaredCapabilities {
-    /// That it lacks it, as RFC 8414 section 2 says of `code_challenge_methods_supported`.
+    /// The capability is missing, as RFC 8414 section 2 defines for
+    /// `code_challenge_methods_supported`.
     #[default]
     Reject,
-    /// That it has what KYCPort documents: `code` (K10), `S256` (K11), `EdDSA` (K22). A list that
-    /// is there must still hold it.
+    /// The provider has the capabilities that KYCPort documents: `code` (K10), `S256` (K11) and
+    /// `EdDSA` (K22). A list that is present must still contain them.
     AssumeDocumented,
 }
 
-/// What the document is judged by.
+/// Rules for the validation of the discovery document.
 #[derive(Debug, Clone)]
 pub(crate) struct MetadataPolicy {
     pub(crate) issuer: String,
@@ -45,37 +46,39 @@ pub(crate) struct MetadataPolicy {
     pub(crate) undeclared: UndeclaredCapabilities,
 }
 
-/// Metadata that may be acted on.
+/// Validated metadata.
 #[derive(Debug, Clone)]
 pub(super) struct VerifiedProvider {
     pub(super) authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Url,
     pub(super) jwks_uri: Url,
-    /// Where tokens are revoked. One that may not be used counts as absent.
+    /// URL at which tokens are revoked. A URL on a forbidden origin counts as absent.
     #[cfg(feature = "web")]
     pub(super) revocation_endpoint: Option<Url>,
-    /// Every authorization response carries `iss` (RFC 9207 section 3).
+    /// Whether every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) sends_iss: bool,
 }
 
-/// Why a discovery document is not acted on.
+/// Error of validating a discovery document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// Not JSON with the members that KYCPort documents (K1).
+    /// The document is not JSON with the members that KYCPort documents (K1).
     #[error("the discovery document is not JSON with the documented members")]
     Malformed,
-    /// `issuer` is not the configured one, byte for byte.
-    #[error("the discovery document names another issuer than the configured one")]
+    /// The `issuer` is not the configured issuer, byte for byte.
+    #[error("the issuer of the discovery document is not the configured issuer")]
     IssuerMismatch,
-    /// An endpoint is no HTTPS address, holds credentials, or is on a host that was not configured.
+    /// An endpoint is not an HTTPS URL, contains credentials, or is on a host that is not
+    /// configured.
     #[error(
-        "{0} is not an address that may be used; `allow_endpoint_origin` permits further hosts"
+        "the endpoint {0} is not allowed: it must be https, on a host of the configuration or of \
+         `allow_endpoint_origin`"
     )]
     Endpoint(&'static str),
-    /// Something that KYCPort promises is missing from a list (RFC 9700 section 4.8).
-    #[error("{0} does not list what KYCPort documents")]
+    /// A capability that KYCPort documents is missing from a list (RFC 9700 section 4.8).
+    #[error("{0} in the discovery document lacks the value that KYCPort documents")]
     Capability(&'static str),
 }
 
@@ -88,10 +91,10 @@ impl MetadataPolicy {
         }
         let authorization_endpoint =
             self.endpoint("authorization_endpoint", &metadata.authorization_endpoint)?;
-        let smuggles = authorization_endpoint
+        let has_reserved = authorization_endpoint
             .query_pairs()
             .any(|(name, _)| RESERVED_PARAMETERS.contains(&name.as_ref()));
-        if smuggles {
+        if has_reserved {
             return Err(MetadataError::Endpoint("authorization_endpoint"));
         }
         for (list, name, documented) in [
@@ -111,7 +114,7 @@ impl MetadataPolicy {
                 claims::ALG_EDDSA,
             ),
         ] {
-            self.capability(list.as_deref(), name, documented)?;
+            self.require_capability(list.as_deref(), name, documented)?;
         }
         Ok(VerifiedProvider {
             authorization_endpoint,
@@ -142,8 +145,8 @@ impl MetadataPolicy {
             .ok_or(MetadataError::Endpoint(name))
     }
 
-    /// The document is no authority on where else to send a client secret: only hosts that were
-    /// configured are spoken to.
+    /// Returns whether the host is configured. The discovery document must not redirect the client
+    /// secret to other hosts.
     fn is_allowed(&self, url: &Url) -> bool {
         let origin = Origin::of(url);
         let own = Origin::of(&self.discovery_url);
@@ -154,17 +157,17 @@ impl MetadataPolicy {
                 || origin.is_some_and(|it| self.allowed_origins.contains(&it)))
     }
 
-    fn capability(
+    fn require_capability(
         &self,
         list: Option<&[String]>,
         name: &'static str,
         documented: &str,
     ) -> Result<(), MetadataError> {
-        let has = match list {
+        let is_listed = match list {
             Some(list) => list.iter().any(|entry| entry == documented),
             None => self.undeclared == UndeclaredCapabilities::AssumeDocumented,
         };
-        if has {
+        if is_listed {
             Ok(())
         } else {
             Err(MetadataError::Capability(name))

@@ -1,8 +1,8 @@
-//! OpenID Connect without a web framework: asking apart from judging.
+//! OpenID Connect client without a web framework.
 //!
-//! [`OidcClient`] signs people in and verifies tokens, with discovery and keys cached.
-//! [`verify_id_token`] and [`verify_access_token`] are the same judges as pure functions of bytes,
-//! keys, expectations and time.
+//! [`OidcClient`] signs people in and verifies tokens. It caches the discovery document and the
+//! keys. [`verify_id_token`] and [`verify_access_token`] validate tokens with the same rules, as
+//! pure functions of the token, the keys, the expectations and the time.
 
 mod access_token;
 mod algorithm;
@@ -20,12 +20,12 @@ mod metadata;
 mod outcome;
 mod provider;
 mod reason;
-mod refusal;
 #[cfg(feature = "web")]
 mod revocation;
 mod settings;
 mod token_endpoint;
 mod userinfo;
+mod validation_error;
 
 pub use access_token::{
     AccessTokenClaims, AccessTokenProfile, ExpectedAccessToken, verify_access_token,
@@ -41,11 +41,11 @@ pub use login::{AcrRequirement, LoginRequest, PendingAuthorization, Prompt};
 pub use metadata::{MetadataError, UndeclaredCapabilities};
 pub use outcome::{Authenticated, LoginError, TokenSet, VerifyError};
 pub use provider::ProviderError;
-pub use refusal::{ClaimError, TokenKind, TokenPart, TokenValidationError};
 #[cfg(feature = "web")]
 pub(crate) use revocation::RevokedToken;
 pub use settings::ResponseIssuer;
 pub use userinfo::{Userinfo, UserinfoError};
+pub use validation_error::{ClaimError, TokenKind, TokenPart, TokenValidationError};
 
 #[cfg(feature = "web")]
 pub(crate) use callback::printable;

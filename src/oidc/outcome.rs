@@ -1,81 +1,81 @@
-//! What the client gives, and why it does not.
+//! Results and errors of the client.
 
 use super::{
     callback::AuthorizationError, exchange::ExchangeError, id_token::IdTokenClaims,
-    provider::ProviderError, refusal::TokenValidationError,
+    provider::ProviderError, validation_error::TokenValidationError,
 };
 use crate::{clock::Timestamp, secret::Secret};
 
-/// What a finished login gives.
+/// Result of a finished login.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Authenticated {
-    /// What the verified ID token said.
+    /// Claims of the verified ID token.
     pub claims: IdTokenClaims,
-    /// The tokens, for the server alone.
+    /// Tokens of the person. Keep them on the server.
     pub tokens: TokenSet,
-    /// When KYCPort was asked for the tokens, by this machine's clock: what they say is as new.
+    /// Time of the token request, by this machine's clock. The claims are as recent as this time.
     pub requested_at: Timestamp,
 }
 
-/// The tokens of one person. For the server alone: the browser must never see one.
+/// Tokens of one person. Keep them on the server: the browser must never receive them.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// The access token, verified.
+    /// Verified access token.
     pub access_token: Secret,
-    /// When the access token ends.
+    /// Time at which the access token expires.
     pub expires_at: Timestamp,
-    /// Not documented by KYCPort (K21); used if it comes.
+    /// Refresh token. KYCPort does not document it (K21); the SDK uses it if present.
     pub refresh_token: Option<Secret>,
-    /// The granted scopes.
+    /// Granted scopes.
     pub scopes: Vec<String>,
 }
 
-/// Why a login did not end in a sign-in.
+/// Error of a login.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// The answer came after the transaction's end.
-    #[error("the answer came too late")]
+    /// The response arrived after the pending authorization expired.
+    #[error("the login took too long; start the login again")]
     Expired,
-    /// The answer's `state` is not the transaction's.
-    #[error("the state is not that of the transaction")]
+    /// The `state` of the response does not match the pending authorization.
+    #[error("the `state` of the response does not match the pending authorization")]
     State,
-    /// The answer's `iss` is missing or names another issuer (RFC 9207 section 2.4).
+    /// The `iss` of the response is missing or names another issuer (RFC 9207 section 2.4).
     #[error("the authorization response is not from the configured issuer")]
     Issuer,
-    /// KYCPort said no, or the person did.
-    #[error("the authorization endpoint answered with an error: {0:?}")]
+    /// KYCPort or the person rejected the login.
+    #[error("the authorization endpoint returned an error: {0:?}")]
     Rejected(AuthorizationError),
-    /// The token endpoint gave no tokens.
+    /// The token request failed.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-    /// The token answer has no ID token (OpenID Connect Core 1.0 section 3.1.3.3).
-    #[error("the token answer has no ID token")]
+    /// The token response has no ID token (OpenID Connect Core 1.0 section 3.1.3.3).
+    #[error("the token response has no ID token")]
     NoIdToken,
-    /// The ID token is not believed.
-    #[error("the ID token is refused: {0}")]
+    /// The ID token is invalid.
+    #[error("the ID token is invalid: {0}")]
     IdToken(TokenValidationError),
-    /// The access token is not believed.
-    #[error("the access token is refused: {0}")]
+    /// The access token is invalid.
+    #[error("the access token is invalid: {0}")]
     AccessToken(TokenValidationError),
-    /// The tokens speak of two persons.
-    #[error("the tokens are of different subjects")]
+    /// The tokens have different subjects.
+    #[error("the tokens have different subjects")]
     SubjectMismatch,
-    /// Metadata or keys are not to be had.
+    /// The metadata or the keys are unavailable.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }
 
-/// Why a token could not be verified.
+/// Error of verifying a token.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The token is not believed.
+    /// The token is invalid.
     #[error(transparent)]
     Rejected(#[from] TokenValidationError),
-    /// The keys are not to be had: nothing is known of the token.
+    /// The keys are unavailable, so the token may be valid or invalid.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }

@@ -1,4 +1,4 @@
-//! What is known of the provider: its metadata and its keys, each fetched once and kept fresh.
+//! Metadata and keys of the provider, cached.
 
 use std::{
     collections::VecDeque,
@@ -18,41 +18,42 @@ use crate::{
     observe::{self, Call},
 };
 
-/// The largest discovery document or key set that is read, in bytes.
+/// Maximum size of a discovery document or key set, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Maximum number of fetches in a row for a `kid` that is not in the set, for the tokens of each
-/// [`TokenOrigin`].
+/// Maximum fetches in a row for a `kid` that is not in the key set, per [`TokenOrigin`].
 const UNKNOWN_KID_BURST: u32 = 2;
 /// Time after which one more fetch is allowed.
 const UNKNOWN_KID_COOL_DOWN: Duration = Duration::from_secs(30);
-/// Time for which a `kid` that a fetch did not find causes no other fetch.
+/// Time for which an unknown `kid` causes no further fetch.
 const UNKNOWN_KID_MEMORY: Duration = Duration::from_secs(60);
-/// Maximum number of such names that are remembered.
-const UNKNOWN_KIDS: usize = 64;
+/// Maximum number of unknown `kid` values that are remembered.
+const MAX_UNKNOWN_KIDS: usize = 64;
 
-/// Why the provider's metadata or keys are not to be had.
+/// Error of reading the provider's metadata or keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// KYCPort could not be asked.
-    #[error("KYCPort could not be asked: {0}")]
+    /// The request failed.
+    #[error("the request to KYCPort failed: {0}")]
     Transport(#[from] TransportError),
-    /// KYCPort answered with another status than 200.
-    #[error("KYCPort answered with status {0}")]
+    /// KYCPort responded with a status other than 200.
+    #[error("KYCPort responded with status {0}")]
     Status(u16),
-    /// The discovery document is not acted on.
+    /// The discovery document is invalid.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    /// The key set cannot be used.
-    #[error("the key set cannot be used: {0}")]
+    /// The key set is invalid.
+    #[error("KYCPort's key set is unusable: {0}")]
     KeySet(#[from] KeySetError),
-    /// The token's key is not in the key set, and the set was fetched too often to be fetched again
-    /// now. The token may be valid.
-    #[error("the token's key is unknown, and the key set was fetched too often to fetch it again")]
+    /// The token's key is not in the key set, and the limit for fetching the key set again is
+    /// reached. The token may be valid.
+    #[error(
+        "the token's key is unknown, and the key set was fetched too recently to fetch it again"
+    )]
     KeyBudget,
-    /// The fetch was interrupted, for instance because the runtime it ran on is gone.
-    #[error("the fetch was interrupted")]
+    /// The fetch was interrupted, for instance because its runtime has ended.
+    #[error("the fetch of KYCPort's document was interrupted; try again")]
     Interrupted,
 }
 
@@ -62,40 +63,40 @@ impl Interrupted for ProviderError {
     }
 }
 
-/// A key set for a token, or why there is none.
+/// Key set for a token, or the reason why there is none.
 pub(super) enum KeysFor {
-    /// The set to look in: it knows the `kid`, or no better set may be fetched.
+    /// Key set for the lookup. It has the `kid`, or no newer key set may be fetched.
     Set(Arc<KeySet>),
-    /// It is not known which keys the provider has now.
+    /// The provider's current keys are unknown.
     Unavailable(ProviderError),
 }
 
-/// Origin of a token. Each origin has a budget of its own for unknown keys, so that tokens of
+/// Origin of a token. Each origin has its own budget for unknown keys, so that tokens of
 /// unauthenticated clients cannot delay a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
     /// KYCPort's token endpoint.
     TokenEndpoint,
-    /// Any client, for instance by a bearer token.
-    Anybody,
+    /// Any client, for instance with a bearer token.
+    AnyClient,
 }
 
-/// Whether the keys may be fetched for a `kid` that is not in the set.
+/// Decision whether to fetch the keys for a `kid` that is not in the key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
     Fetch,
-    /// A recent fetch did not find such a key.
-    LatelyUnknown,
-    /// The budget is spent.
-    Spent,
+    /// A recent fetch did not return this key.
+    RecentlyUnknown,
+    /// The budget is used up.
+    BudgetExhausted,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Provider {
     metadata: Cached<VerifiedProvider, ProviderError>,
     keys: Cached<KeySet, ProviderError>,
-    unknown_of_token_endpoint: Arc<Mutex<UnknownKids>>,
-    unknown_of_anybody: Arc<Mutex<UnknownKids>>,
+    unknown_from_token_endpoint: Arc<Mutex<UnknownKids>>,
+    unknown_from_clients: Arc<Mutex<UnknownKids>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -126,8 +127,8 @@ impl Provider {
         Self {
             metadata,
             keys,
-            unknown_of_token_endpoint: Arc::default(),
-            unknown_of_anybody: Arc::default(),
+            unknown_from_token_endpoint: Arc::default(),
+            unknown_from_clients: Arc::default(),
             clock,
         }
     }
@@ -136,17 +137,19 @@ impl Provider {
         self.metadata.get().await
     }
 
-    /// The keys to verify a token of this `kid` with. A `kid` that is not in the set may mean that
-    /// the keys have been rotated; whoever sends tokens with made-up ones must not be able to make
-    /// us ask for each.
+    /// Returns the keys for a token with this `kid`.
+    ///
+    /// An unknown `kid` may mean that KYCPort rotated its keys, so the keys are fetched again. The
+    /// budget limits these fetches, because clients can send any number of tokens with invented
+    /// `kid` values.
     pub(super) async fn keys_for(&self, kid: Option<&str>, origin: TokenOrigin) -> KeysFor {
         let set = match self.keys.get().await {
             Ok(set) => set,
             Err(error) => return KeysFor::Unavailable(error),
         };
-        let keys = match kid.filter(|kid| !set.knows(kid)) {
+        let keys = match kid.filter(|kid| !set.contains_kid(kid)) {
             None => KeysFor::Set(set),
-            Some(kid) => self.keys_with(kid, origin, set).await,
+            Some(kid) => self.keys_for_unknown_kid(kid, origin, set).await,
         };
         match keys {
             KeysFor::Set(set) if set.is_empty() => {
@@ -156,44 +159,49 @@ impl Provider {
         }
     }
 
-    /// The keys when `kid` is not in `set`. A fetch that was under way may have begun before the
-    /// key was there, and says nothing: one that began later does.
-    async fn keys_with(&self, kid: &str, origin: TokenOrigin, mut set: Arc<KeySet>) -> KeysFor {
+    /// Returns the keys when `kid` is not in `set`. A fetch that was already running may have
+    /// started before KYCPort published the key, so a second fetch may follow.
+    async fn keys_for_unknown_kid(
+        &self,
+        kid: &str,
+        origin: TokenOrigin,
+        mut set: Arc<KeySet>,
+    ) -> KeysFor {
         for _ in 0..2 {
             let mut admission = None;
             let may_fetch = || {
-                let admitted = self.with_unknown(origin, |unknown, now| unknown.admit(kid, now));
+                let admitted = self.with_budget(origin, |unknown, now| unknown.admit(kid, now));
                 admission = Some(admitted);
                 admitted == Admission::Fetch
             };
             set = match self.keys.newer_than(&set, may_fetch).await {
-                None if admission == Some(Admission::Spent) => {
+                None if admission == Some(Admission::BudgetExhausted) => {
                     return KeysFor::Unavailable(ProviderError::KeyBudget);
                 }
                 None => return KeysFor::Set(set),
                 Some(Err(error)) => return KeysFor::Unavailable(error),
                 Some(Ok(newer)) => newer,
             };
-            if set.knows(kid) {
+            if set.contains_kid(kid) {
                 return KeysFor::Set(set);
             }
             if admission.is_some() {
                 break;
             }
         }
-        self.with_unknown(origin, |unknown, now| unknown.remember(kid, now));
+        self.with_budget(origin, |unknown, now| unknown.remember(kid, now));
         KeysFor::Set(set)
     }
 
-    fn with_unknown<R>(
+    fn with_budget<R>(
         &self,
         origin: TokenOrigin,
         act: impl FnOnce(&mut UnknownKids, Duration) -> R,
     ) -> R {
         let now = self.clock.monotonic();
         let unknown = match origin {
-            TokenOrigin::TokenEndpoint => &self.unknown_of_token_endpoint,
-            TokenOrigin::Anybody => &self.unknown_of_anybody,
+            TokenOrigin::TokenEndpoint => &self.unknown_from_token_endpoint,
+            TokenOrigin::AnyClient => &self.unknown_from_clients,
         };
         act(
             &mut unknown.lock().unwrap_or_else(PoisonError::into_inner),
@@ -226,8 +234,9 @@ async fn fetch_keys(
     if answer.status != http::StatusCode::OK {
         return Err(ProviderError::Status(answer.status.as_u16()));
     }
-    // Without a usable key it is an answer all the same, or withdrawn keys would live on as stale.
-    let keys = KeySet::maybe_empty(&answer.body, names)?;
+    // A set without usable keys is valid too. Otherwise withdrawn keys would stay in use as stale
+    // values.
+    let keys = KeySet::from_json_allow_empty(&answer.body, names)?;
     let max_age = if keys.is_empty() {
         Some(Duration::ZERO)
     } else {
@@ -239,29 +248,29 @@ async fn fetch_keys(
     })
 }
 
-/// The budget for fetches that a token's `kid` asks for.
+/// Budget for fetches because of unknown `kid` values.
 #[derive(Debug, Default)]
 struct UnknownKids {
-    /// Fetches so far that no cool-down has given back.
+    /// Fetches that no cool-down has refunded yet.
     spent: u32,
-    /// When the last one was given back or, if none was spent then, spent.
+    /// Time of the last refund or, if the budget was full, of the first fetch.
     since: Duration,
-    /// The lately unknown, with the time until which each is remembered.
-    lately: VecDeque<(String, Duration)>,
+    /// Recent unknown `kid` values, with the time until which each is remembered.
+    recent: VecDeque<(String, Duration)>,
 }
 
 impl UnknownKids {
     fn admit(&mut self, kid: &str, now: Duration) -> Admission {
-        self.lately.retain(|(_, until)| now < *until);
-        if self.lately.iter().any(|(known, _)| known == kid) {
-            return Admission::LatelyUnknown;
+        self.recent.retain(|(_, until)| now < *until);
+        if self.recent.iter().any(|(known, _)| known == kid) {
+            return Admission::RecentlyUnknown;
         }
         while self.spent > 0 && now >= self.since.saturating_add(UNKNOWN_KID_COOL_DOWN) {
             self.spent = self.spent.saturating_sub(1);
             self.since = self.since.saturating_add(UNKNOWN_KID_COOL_DOWN);
         }
         if self.spent >= UNKNOWN_KID_BURST {
-            return Admission::Spent;
+            return Admission::BudgetExhausted;
         }
         if self.spent == 0 {
             self.since = now;
@@ -271,15 +280,15 @@ impl UnknownKids {
     }
 
     fn remember(&mut self, kid: &str, now: Duration) {
-        // A name as long as a token allows is not worth keeping: the budget alone bounds those.
-        const LONGEST: usize = 256;
-        if kid.len() > LONGEST || self.lately.iter().any(|(known, _)| known == kid) {
+        // A very long `kid` is not remembered. The budget alone limits the fetches for it.
+        const MAX_KID_BYTES: usize = 256;
+        if kid.len() > MAX_KID_BYTES || self.recent.iter().any(|(known, _)| known == kid) {
             return;
         }
-        if self.lately.len() >= UNKNOWN_KIDS {
-            self.lately.pop_front();
+        if self.recent.len() >= MAX_UNKNOWN_KIDS {
+            self.recent.pop_front();
         }
-        self.lately
+        self.recent
             .push_back((kid.to_owned(), now.saturating_add(UNKNOWN_KID_MEMORY)));
     }
 }
@@ -317,7 +326,7 @@ mod tests {
         let mut unknown = UnknownKids::default();
         unknown.remember("ghost", Duration::from_secs(0));
         let mut admit = |at| unknown.admit("ghost", Duration::from_secs(at));
-        assert_eq!(admit(59), Admission::LatelyUnknown);
+        assert_eq!(admit(59), Admission::RecentlyUnknown);
         assert_eq!(admit(60), Admission::Fetch);
     }
 }

@@ -1,8 +1,8 @@
-//! What the errors of this floor are called in the log.
+//! Codes of OpenID Connect errors in logs and metrics.
 
 use super::{
     ExchangeError, LoginError, ProviderError, UserinfoError,
-    refusal::{TokenKind, TokenValidationError},
+    validation_error::{TokenKind, TokenValidationError},
 };
 use crate::observe::{self, Reason};
 
@@ -30,7 +30,7 @@ impl Reason for ExchangeError {
         }
     }
 
-    fn is_a_no(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::Forbidden)
     }
 }
@@ -64,20 +64,20 @@ impl Reason for UserinfoError {
         }
     }
 
-    fn is_a_no(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         matches!(self, Self::TokenRejected)
     }
 }
 
-/// Says that a token is not believed, and why.
-pub(super) fn say_refused(kind: TokenKind, refusal: &TokenValidationError) {
+/// Logs that a token is invalid, and the reason.
+pub(super) fn log_rejection(kind: TokenKind, error: &TokenValidationError) {
     let token = match kind {
         TokenKind::IdToken => "id_token",
         TokenKind::AccessToken => "access_token",
     };
-    let claim = match refusal {
+    let claim = match error {
         TokenValidationError::Claim { name, .. } => name,
         _ => "",
     };
-    observe::token_refused(token, refusal.code(), claim, refusal);
+    observe::token_rejected(token, error.code(), claim, error);
 }

@@ -1,4 +1,4 @@
-//! What the client needs to know.
+//! Settings of the OpenID Connect client.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use super::{
     access_token::AccessTokenProfile, algorithm::AlgorithmNames, metadata::MetadataPolicy,
 };
 
-/// What the client needs to know. [`Config`](crate::Config) makes it, valid.
+/// Settings of the OpenID Connect client, which [`Config`](crate::Config) validates.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
-    /// As configured, byte for byte: KYCPort compares it exactly (K12).
+    /// Redirect URI as configured, byte for byte. KYCPort compares it exactly (K12).
     pub(crate) redirect_uri: String,
     pub(crate) scopes: Vec<String>,
-    /// What carries a requested tier (K15).
+    /// Name of the parameter that requests a tier (K15).
     pub(crate) tier_parameter: String,
     pub(crate) extra_parameters: Vec<(String, String)>,
     pub(crate) transaction_lifetime: Duration,
@@ -25,14 +25,14 @@ pub(crate) struct Settings {
     pub(crate) metadata: MetadataPolicy,
 }
 
-/// When an authorization response must carry `iss` (RFC 9207). One that is there is always
+/// Rule for `iss` in authorization responses (RFC 9207). If `iss` is present, it is always
 /// compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResponseIssuer {
-    /// When the discovery document promises it (K5, K14).
+    /// `iss` is required if the discovery document announces it (K5, K14).
     #[default]
     AsAdvertised,
-    /// Always.
+    /// `iss` is always required.
     Required,
 }

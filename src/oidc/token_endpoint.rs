@@ -1,4 +1,4 @@
-//! The token endpoint, asked with the client secret that is in use, and with one that waits.
+//! Token endpoint client, which chooses the client secret.
 
 use std::sync::Arc;
 
@@ -34,10 +34,10 @@ impl TokenEndpoint {
             Grant::Code { .. } => Call::Code,
             Grant::Refresh(_) => Call::Refresh,
         };
-        observe::call(call, self.exchange_with_any(provider, grant)).await
+        observe::call(call, self.exchange_with_known_secrets(provider, grant)).await
     }
 
-    async fn exchange_with_any(
+    async fn exchange_with_known_secrets(
         &self,
         provider: &VerifiedProvider,
         grant: Grant<'_>,
@@ -45,9 +45,9 @@ impl TokenEndpoint {
         let secrets = &self.client_secret;
         let first = secrets.current();
         let mut answer = self.exchange_with(first.as_ref(), provider, &grant).await;
-        // What was sent is not spent while the client is not believed (K97).
+        // A request with a rejected client secret does not use up the code (K97).
         let mut tried = Vec::from_iter(first);
-        while answer.as_ref().is_err_and(ExchangeError::is_of_the_client)
+        while answer.as_ref().is_err_and(ExchangeError::rejects_client)
             && let Some(secret) = secrets.next_untried(&tried)
         {
             answer = self.exchange_with(Some(&secret), provider, &grant).await;
@@ -59,8 +59,8 @@ impl TokenEndpoint {
         answer
     }
 
-    /// Whether KYCPort accepts this client secret: asks for tokens for a code that nobody has.
-    pub(super) async fn try_secret(
+    /// Checks whether KYCPort accepts this client secret, with a token request for a random code.
+    pub(super) async fn check_secret(
         &self,
         provider: &VerifiedProvider,
         secret: &Secret,
@@ -70,11 +70,11 @@ impl TokenEndpoint {
             code: &code,
             code_verifier: &code_verifier,
         };
-        let ask = async |secret: Secret| {
+        let send = async |secret: Secret| {
             let answer = self.exchange_with(Some(&secret), provider, &grant).await;
-            exchange::said(&answer)
+            exchange::verdict_of(&answer)
         };
-        check_candidate(secret, ask).await
+        check_candidate(secret, send).await
     }
 
     async fn exchange_with(

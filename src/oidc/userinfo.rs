@@ -1,9 +1,9 @@
-//! The userinfo endpoint (K35, OpenID Connect Core 1.0 section 5.3).
+//! Userinfo endpoint (K35, OpenID Connect Core 1.0 section 5.3).
 
 use std::fmt;
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use url::Url;
@@ -14,34 +14,34 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    http::{HttpClient, TransportError},
+    http::{HttpClient, TransportError, bearer},
     secret::Secret,
     strict_json,
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// The largest answer that is read, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What the userinfo endpoint said of a person.
+/// Userinfo response about a person.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Userinfo {
-    /// The person: who was asked about.
+    /// Person of the response.
     pub subject: String,
-    /// With the scope `email`. An attribute: never a key.
+    /// Email address, with the scope `email`. Do not use it as a key, because it can change.
     pub email: Option<String>,
-    /// With the scope `email`.
+    /// Whether the email address is verified, with the scope `email`.
     pub email_verified: Option<bool>,
-    /// With the scope `profile`.
+    /// Name of the person, with the scope `profile`.
     pub name: Option<String>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Verification status, with the scope `kyc`. `None` means unknown (K31).
     pub kyc_status: Option<KycStatus>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Verification tier, with the scope `kyc`. `None` means unknown (K31).
     pub kyc_tier: Option<KycTier>,
-    /// With the scope `kyc`; `None` is "not known" (K31).
+    /// Whether the AML screening found nothing, with the scope `kyc`. `None` means unknown (K31).
     pub aml_clear: Option<bool>,
-    /// When it was asked.
+    /// Time of the request.
     pub requested_at: Timestamp,
 }
 
@@ -54,30 +54,30 @@ impl fmt::Debug for Userinfo {
     }
 }
 
-/// Why there is no userinfo.
+/// Error of a userinfo request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserinfoError {
-    /// The endpoint is not known: the discovery document is not to be had.
+    /// The endpoint is unknown, because the discovery document is unavailable.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// KYCPort could not be asked.
-    #[error("the userinfo endpoint could not be asked: {0}")]
+    /// The request failed.
+    #[error("the userinfo request failed: {0}")]
     Transport(#[from] TransportError),
-    /// KYCPort does not take the access token (RFC 6750 section 3.1).
-    #[error("the userinfo endpoint refused the access token")]
+    /// KYCPort rejected the access token (RFC 6750 section 3.1).
+    #[error("the userinfo endpoint rejected the access token")]
     TokenRejected,
-    /// Another status than 200.
-    #[error("the userinfo endpoint answered with status {status}")]
+    /// KYCPort responded with a status other than 200.
+    #[error("the userinfo endpoint responded with status {status}")]
     Status {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The answer is not a JSON object with `sub`. Signed answers were not asked for.
-    #[error("the answer is not userinfo")]
+    /// The response is not a JSON object with `sub`. Signed responses are not supported.
+    #[error("the userinfo response is not a JSON object with `sub`")]
     InvalidResponse,
-    /// The answer is about another person (OpenID Connect Core 1.0 section 5.3.2).
-    #[error("the answer is about another person")]
+    /// The response is about another person (OpenID Connect Core 1.0 section 5.3.2).
+    #[error("the userinfo response is about another person")]
     SubjectMismatch,
 }
 
@@ -88,9 +88,7 @@ pub(super) async fn fetch(
     subject: &str,
     now: Timestamp,
 ) -> Result<Userinfo, UserinfoError> {
-    let mut authorization = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
-        .map_err(|_| UserinfoError::TokenRejected)?;
-    authorization.set_sensitive(true);
+    let authorization = bearer(access_token.expose()).ok_or(UserinfoError::TokenRejected)?;
     let request = http::Request::get(endpoint.as_str())
         .header(AUTHORIZATION, authorization)
         .header(ACCEPT, "application/json")
@@ -111,21 +109,21 @@ pub(super) async fn fetch(
     }
     let body = strict_json::readable(&answer.body);
     let object = strict_json::object(&body).ok_or(UserinfoError::InvalidResponse)?;
-    let mut said = Claims::new(object);
-    let about = said
+    let mut claims = Claims::new(object);
+    let subject_claim = claims
         .required_text(Claim::Sub)
         .map_err(|_| UserinfoError::InvalidResponse)?;
-    if about != subject {
+    if subject_claim != subject {
         return Err(UserinfoError::SubjectMismatch);
     }
     Ok(Userinfo {
-        subject: about.into_owned(),
-        email: said.informative(Claim::Email),
-        email_verified: said.informative(Claim::EmailVerified),
-        name: said.informative(Claim::Name),
-        kyc_status: said.informative(Claim::KycStatus),
-        kyc_tier: said.informative(Claim::KycTier),
-        aml_clear: said.informative(Claim::AmlClear),
+        subject: subject_claim.into_owned(),
+        email: claims.informative(Claim::Email),
+        email_verified: claims.informative(Claim::EmailVerified),
+        name: claims.informative(Claim::Name),
+        kyc_status: claims.informative(Claim::KycStatus),
+        kyc_tier: claims.informative(Claim::KycTier),
+        aml_clear: claims.informative(Claim::AmlClear),
         requested_at: now,
     })
 }

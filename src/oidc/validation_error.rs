@@ -1,52 +1,52 @@
-//! Why a token was not believed.
+//! Errors of token validation.
 
-/// Why a token was not believed. Nothing of the token is in here but the name of a claim.
+/// Error of validating a token. Of the token's content, it contains only the name of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenValidationError {
-    /// Longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
+    /// The token is longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
     #[error("the token is too long")]
     TooLong,
-    /// Not three base64url parts with dots between them (RFC 7515 section 7.1).
+    /// The token does not have three base64url parts separated by dots (RFC 7515 section 7.1).
     #[error("the token is not a compact JWS")]
     NotCompact,
-    /// Five parts or an `enc` header: encrypted tokens are not accepted.
-    #[error("the token is encrypted")]
+    /// The token has five parts or an `enc` header. Encrypted tokens are not supported.
+    #[error("the token is encrypted, which is not supported")]
     Encrypted,
-    /// Header or payload is not a JSON object without duplicate names.
-    #[error("the {0} is not a JSON object without duplicate names")]
+    /// The header or the payload is not a JSON object, or contains a duplicate name.
+    #[error("the {0} is not a JSON object, or contains a duplicate name")]
     NotJson(TokenPart),
-    /// `alg` is not `EdDSA` (K22).
-    #[error("the algorithm is not EdDSA")]
+    /// The header `alg` is not `EdDSA` (K22).
+    #[error("the signature algorithm is not EdDSA")]
     Algorithm,
-    /// `typ` is not what such a token carries.
-    #[error("the type is not that of an {0}")]
+    /// The header `typ` does not match the kind of token.
+    #[error("the `typ` header does not match an {0}")]
     Type(TokenKind),
-    /// The header asks for an extension (`crit`, `b64`, `zip`, `cty`), none of which is used here
-    /// (RFC 7515 section 4.1.11).
-    #[error("the header asks for an extension")]
+    /// The header has an extension (`crit`, `b64`, `zip` or `cty`), and none is supported (RFC 7515
+    /// section 4.1.11).
+    #[error("the header has an unsupported extension")]
     Extension,
-    /// No key of that `kid` is in the key set.
-    #[error("the key is not in the key set")]
+    /// The key set has no key with this `kid`.
+    #[error("the token's key is not in the key set")]
     UnknownKey,
-    /// The token does not say which of several keys, or two keys bear the name.
-    #[error("the key is ambiguous")]
+    /// The token names no key and the set has several, or two keys have the same id.
+    #[error("the token's key is ambiguous")]
     AmbiguousKey,
-    /// The signature is not by that key over these bytes.
-    #[error("the signature does not verify")]
+    /// The signature does not match the key and the content.
+    #[error("the signature is invalid")]
     Signature,
-    /// A claim is not as it must be.
+    /// A claim is invalid.
     #[error("claim {name}: {problem}")]
     Claim {
-        /// The claim's name.
+        /// Name of the claim.
         name: &'static str,
-        /// What is wrong with it.
+        /// Reason why the claim is invalid.
         problem: ClaimError,
     },
 }
 
 impl TokenValidationError {
-    /// A stable code for logs and metrics.
+    /// Returns a stable code for logs and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -64,45 +64,45 @@ impl TokenValidationError {
     }
 }
 
-/// A part of a compact JWS.
+/// Part of a compact JWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenPart {
-    /// The protected header.
+    /// Protected header.
     Header,
-    /// The payload: the claims.
+    /// Payload with the claims.
     Payload,
 }
 
-/// The two tokens KYCPort issues (K22).
+/// Kind of token that KYCPort issues (K22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
-    /// An ID token (OpenID Connect Core 1.0 section 2).
+    /// ID token (OpenID Connect Core 1.0 section 2).
     IdToken,
-    /// An access token (RFC 9068).
+    /// Access token (RFC 9068).
     AccessToken,
 }
 
-/// What is wrong with a claim.
+/// Reason why a claim is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// It must be there and is not.
+    /// The claim is required but absent.
     #[error("missing")]
     Missing,
-    /// It is of another type than the standard says, or out of its range.
-    #[error("of the wrong type")]
+    /// The claim has the wrong type, or is out of range.
+    #[error("wrong type")]
     Mistyped,
-    /// It names something else than expected.
-    #[error("not the expected value")]
+    /// The claim does not have the expected value.
+    #[error("unexpected value")]
     Mismatch,
-    /// The time lies too far back.
-    #[error("past")]
+    /// The time is too far in the past.
+    #[error("too far in the past")]
     Past,
-    /// The time lies ahead.
+    /// The time is in the future.
     #[error("in the future")]
     Future,
-    /// Less than what was required.
-    #[error("not sufficient")]
+    /// The value is lower than required.
+    #[error("lower than required")]
     Insufficient,
 }
 

@@ -125,7 +125,7 @@ impl RotatingSecret {
         }
         state.current = state.candidate.take().map(|it| it.secret);
         drop(state);
-        observe::secret_proven(self.kind.variable());
+        observe::secret_activated(self.kind.variable());
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

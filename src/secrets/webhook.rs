@@ -166,7 +166,7 @@ impl WebhookSecrets {
         }
         state.generation = state.generation.wrapping_add(1);
         drop(state);
-        observe::secret_proven(SecretKind::WebhookSecret.variable());
+        observe::secret_activated(SecretKind::WebhookSecret.variable());
     }
 
     /// Removes all secrets but the newest, immediately and permanently. Returns how many were
@@ -180,7 +180,7 @@ impl WebhookSecrets {
         state.removed.truncate(MAX_REMOVED);
         state.generation = state.generation.wrapping_add(1);
         drop(state);
-        observe::webhook_secrets_forgotten(SecretKind::WebhookSecret.variable(), removed);
+        observe::webhook_secrets_removed(SecretKind::WebhookSecret.variable(), removed);
         removed
     }
 

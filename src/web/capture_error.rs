@@ -36,7 +36,7 @@ impl CaptureError {
 impl IntoResponse for CaptureError {
     fn into_response(self) -> Response {
         let (text, reference) = (Text::of(&self.0), random::reference());
-        observe::capture_refused(text.code, &reference);
+        observe::capture_rejected(text.code, &reference);
         let problem = ProblemJson {
             status: text.status,
             title: text.title,

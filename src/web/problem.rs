@@ -154,7 +154,7 @@ impl Problem {
         if text.status.is_server_error() {
             observe::request_failed(text.code, &reference);
         } else {
-            observe::request_refused(text.code, &reference);
+            observe::request_rejected(text.code, &reference);
         }
         let login = context.settings().login_path();
         let next = match text.next {

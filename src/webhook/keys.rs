@@ -113,7 +113,7 @@ fn derive(
         match NamedKey::new(scheme, &name, secret) {
             Ok(key) => Some(NamedKey { until, ..key }),
             Err(problem) => {
-                observe::webhook_secret_unusable(&name, &problem);
+                observe::webhook_secret_invalid(&name, &problem);
                 None
             }
         }

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     strict_json,
-    wire::{claims, webhook::EventType},
+    wire::{claims, is_id, webhook::EventType},
 };
 
-/// The longest id that is taken, of an event, a person or a case, in bytes.
-pub const MAX_ID_BYTES: usize = 255;
+/// Maximum length of the id of an event, a person or a case, in bytes.
+pub const MAX_ID_BYTES: usize = crate::wire::MAX_ID_BYTES;
 
 /// Where in the body things stand, each a list of JSON pointers (RFC 6901) of which the first that
 /// leads somewhere counts. The default is K63: below `data`, and status, tier and AML at the top
@@ -193,12 +193,6 @@ fn id(value: &Value) -> Option<String> {
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
-}
-
-fn is_id(text: &str) -> bool {
-    // U+FFFD stands for what could not be read, which may be two different things.
-    let is_odd = |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
-    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(is_odd)
 }
 
 fn is_pointer(text: &str) -> bool {

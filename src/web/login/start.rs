@@ -93,7 +93,7 @@ pub(super) async fn start(
         context.delete_cookie(name);
     }
     context.set_cookie(&started.name, &started.value, Some(started.max_age));
-    observe::login_begun(purpose);
+    observe::login_started(purpose);
     Ok(url.into())
 }
 

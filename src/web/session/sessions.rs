@@ -569,7 +569,7 @@ impl KeptSessions {
             Err(error) => Err(error),
         };
         if written.is_err() {
-            observe::use_not_written();
+            observe::use_not_recorded();
         }
     }
 }

@@ -114,7 +114,7 @@ impl AccessTokens {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            lease: oidc.longest_refresh().saturating_add(STORE_OVERHEAD),
+            lease: oidc.max_refresh_duration().saturating_add(STORE_OVERHEAD),
             oidc,
             state,
             sessions,
@@ -268,7 +268,7 @@ impl AccessTokens {
         let subject = &live.session.subject;
         match self.oidc.refresh(&expired.refresh_token, subject).await {
             Ok(tokens) => self.keep(live, expired, lease, tokens).await,
-            Err(LoginError::Exchange(error)) if error.is_of_the_grant() => {
+            Err(LoginError::Exchange(error)) if error.rejects_grant() => {
                 let elsewhere = self.refreshed_elsewhere(live, expired).await;
                 if !matches!(elsewhere, Ok(None)) {
                     self.release(live, lease).await;
@@ -326,7 +326,7 @@ impl AccessTokens {
             Written::Applied => Ok(token),
             Written::Conflict(now) if now.entries.first().is_some_and(Option::is_none) => {
                 let id = live.id.to_string();
-                observe::refreshed_in_vain(self.log_key.session(&id));
+                observe::refreshed_after_end(self.log_key.session(&id));
                 self.sessions.revoke_dropped(tokens);
                 Err(AccessTokenError::Revoked)
             }

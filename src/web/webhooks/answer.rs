@@ -185,7 +185,7 @@ impl Outcome {
         } else if self.status().is_client_error() {
             Delivered::Rejected
         } else {
-            Delivered::Taken
+            Delivered::Accepted
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     observe::{self, DeliverySpan, EventName, LogKey},
+    oidc::printable,
     web::reference::Reference,
     webhook::Event,
 };
@@ -169,20 +170,6 @@ impl Inner {
         let diagnosis = verifier.diagnose(&mismatch.headers, &mismatch.body);
         observe::signature_mismatch(&diagnosis);
     }
-}
-
-/// 64 characters at most, and none that a terminal would act on.
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(64)
-        .map(|letter| {
-            if letter.is_ascii_graphic() {
-                letter
-            } else {
-                '?'
-            }
-        })
-        .collect()
 }
 
 impl Service<Request> for WebhookReceiver {
