@@ -161,7 +161,7 @@ impl Api {
 
     /// Checks whether KYCPort accepts this key by reading the status of a person who does not
     /// exist. This has no side effects.
-    pub(crate) async fn try_key(&self, key: &Secret) -> CandidateCheck {
+    pub(crate) async fn check_key(&self, key: &Secret) -> CandidateCheck {
         let Some(url) = self.url(&["kyc", PROBE_PERSON_ID, "status"]) else {
             return CandidateCheck::Unclear;
         };

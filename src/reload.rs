@@ -54,7 +54,7 @@ pub enum RotationOutcome {
     Pending(PendingReason),
 }
 
-/// Reason why a new secret is pending.
+/// Reason reason a new secret is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PendingReason {
@@ -101,7 +101,7 @@ pub enum RotationError {
     InvalidSecret {
         /// Kind of the secret.
         kind: SecretKind,
-        /// Reason why the secret is invalid.
+        /// Reason reason the secret is invalid.
         problem: InvalidSecret,
     },
 }
@@ -114,7 +114,7 @@ pub(crate) async fn reload(
     clock: &dyn Clock,
 ) -> Result<RotationReport, RotationError> {
     // The lock is taken first, so that an older result of the provider never replaces a newer one.
-    let _turn = live.turn().await;
+    let _rotation = live.lock_rotation().await;
     let secrets = fetch_secrets(provider)
         .await
         .inspect_err(observe::secret_reload_failed)?;
@@ -130,7 +130,7 @@ pub(crate) async fn reload(
             &live.tenant_key,
             secrets.tenant_api_key.as_ref(),
             clock,
-            |key| api.try_key(key)
+            |key| api.check_key(key)
         ),
     );
     Ok(RotationReport {
@@ -167,7 +167,7 @@ where
         // The rejection was logged when it happened.
         Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
-    let why = match check {
+    let reason = match check {
         CandidateCheck::Accepted => {
             rotating.mark_accepted(secret);
             return RotationOutcome::Activated;
@@ -179,8 +179,8 @@ where
         CandidateCheck::Unreachable => PendingReason::Unreachable,
         CandidateCheck::Unclear => PendingReason::Unclear,
     };
-    observe::secret_pending(rotating.kind().variable(), why.reason());
-    RotationOutcome::Pending(why)
+    observe::secret_pending(rotating.kind().variable(), reason.reason());
+    RotationOutcome::Pending(reason)
 }
 
 fn rotate_webhook_secret(
@@ -192,7 +192,7 @@ fn rotate_webhook_secret(
         return RotationOutcome::NotProvided;
     };
     let previous = secrets.previous_webhook_secret.as_ref();
-    let why = match live.webhook.offer(newest, previous, clock.now()) {
+    let reason = match live.webhook.offer(newest, previous, clock.now()) {
         WebhookCandidacy::Unchanged => return RotationOutcome::Unchanged,
         WebhookCandidacy::Added => {
             observe::webhook_secret_added(SecretKind::WebhookSecret.variable());
@@ -200,10 +200,10 @@ fn rotate_webhook_secret(
         }
         WebhookCandidacy::AwaitingDelivery => PendingReason::NoDelivery,
         WebhookCandidacy::Removed => {
-            let why = PendingReason::Forgotten;
-            observe::secret_pending(SecretKind::WebhookSecret.variable(), why.reason());
-            why
+            let reason = PendingReason::Forgotten;
+            observe::secret_pending(SecretKind::WebhookSecret.variable(), reason.reason());
+            reason
         }
     };
-    RotationOutcome::Pending(why)
+    RotationOutcome::Pending(reason)
 }

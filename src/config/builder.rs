@@ -392,8 +392,8 @@ impl ConfigBuilder {
     /// Sets the key for the pseudonyms of people, sessions and events in logs (`KYCPORT_LOG_KEY`).
     /// Minimum: 32 bytes. Default: a random key per process.
     ///
-    /// Instances with the same key use the same pseudonyms. Without the key, nobody can tell from
-    /// the logs who a person is. See [operations](crate::guide::operations).
+    /// Instances with the same key use the same pseudonyms. Without the key, a pseudonym does not
+    /// reveal who a person is. See [operations](crate::guide::operations).
     pub fn log_key(mut self, key: impl Into<String>) -> Self {
         self.web.log_key = Some(Secret::new(key));
         self

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Maximum size of a token response, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Error code for a rejected client (RFC 6749 section 5.2).
 const INVALID_CLIENT: &str = "invalid_client";
@@ -231,7 +231,7 @@ async fn send(
     request: HttpRequest,
     now: Timestamp,
 ) -> Result<HttpResponse, ExchangeError> {
-    let answer = http.send(request, MAX_ANSWER_BYTES).await?;
+    let answer = http.send(request, MAX_RESPONSE_BYTES).await?;
     if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
         return Err(ExchangeError::Unavailable {
             status: answer.status.as_u16(),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Maximum size of a response, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Userinfo response about a person.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ pub(super) async fn fetch(
         .header(ACCEPT, "application/json")
         .body(Vec::new())
         .map_err(|_| TransportError::Request)?;
-    let answer = http.send(request, MAX_ANSWER_BYTES).await?;
+    let answer = http.send(request, MAX_RESPONSE_BYTES).await?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED => return Err(UserinfoError::TokenRejected),

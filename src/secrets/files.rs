@@ -19,6 +19,7 @@ use crate::secret::Secret;
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Provider that reads each secret from its own file.
+///
 /// The files are read again at each reload. Their contents follow the rules of the environment
 /// variables, except that a file may end in one newline.
 ///
@@ -48,6 +49,7 @@ impl SecretFiles {
     /// Reads the files in `directory` that are named like the environment variables:
     /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
     /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`.
+    ///
     /// A file that does not exist is skipped. If Kubernetes replaces the mounted files during a
     /// reload, the reload reads either the old files or the new files, never a mix.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
@@ -114,6 +116,7 @@ impl SecretProvider for SecretFiles {
 }
 
 /// Resolves the directory that holds the current files.
+///
 /// Kubernetes updates mounted secrets by replacing one symbolic link, `..data`. Resolving this link
 /// once per reload avoids a mix of old and new files.
 async fn resolve_directory(directory: &Path) -> Result<PathBuf, SecretsUnavailable> {

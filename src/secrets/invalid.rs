@@ -69,6 +69,7 @@ impl InvalidSecret {
 }
 
 /// Returns whether the text begins with the name of a variable, such as `KYCPORT_CLIENT_SECRET=`.
+///
 /// A secret may contain `=` and may end in it. So a name counts only if it is in capitals, contains
 /// an underscore, and a value follows the `=`.
 fn is_assignment(text: &str) -> bool {

@@ -14,7 +14,7 @@ pub(crate) struct LiveSecrets {
     pub(crate) tenant_key: Arc<RotatingSecret>,
     pub(crate) webhook: Arc<WebhookSecrets>,
     /// Serializes reloads. Requests never wait for this lock.
-    turns: Arc<Mutex<()>>,
+    rotation_lock: Arc<Mutex<()>>,
 }
 
 impl LiveSecrets {
@@ -28,12 +28,12 @@ impl LiveSecrets {
             client: Arc::new(RotatingSecret::new(SecretKind::ClientSecret, client)),
             tenant_key: Arc::new(RotatingSecret::new(SecretKind::TenantApiKey, tenant_key)),
             webhook: Arc::new(WebhookSecrets::new(webhook, previous_webhook)),
-            turns: Arc::default(),
+            rotation_lock: Arc::default(),
         }
     }
 
-    /// Waits until no other reload runs. The guard keeps further reloads waiting.
-    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turns.lock().await
+    /// Waits for a running reload, and returns a guard that delays the next reload.
+    pub(crate) async fn lock_rotation(&self) -> MutexGuard<'_, ()> {
+        self.rotation_lock.lock().await
     }
 }

@@ -61,6 +61,7 @@ pub struct Secrets {
     pub webhook_secret: Option<Secret>,
     /// Value of `KYCPORT_WEBHOOK_SECRET_PREVIOUS`. Accepted without a time limit while the provider
     /// returns it.
+    ///
     /// If the provider stops returning it, it stays accepted until a restart or a call of
     /// [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets).
     /// If the provider returns another value, the old value expires like a replaced webhook secret.
@@ -146,7 +147,7 @@ pub enum SecretsUnavailable {
         kind: io::ErrorKind,
     },
     /// A file does not contain a valid secret.
-    #[error("the secret in {} {problem}", path.display())]
+    #[error("{}: the secret {problem}", path.display())]
     InvalidSecret {
         /// Path of the file.
         path: PathBuf,

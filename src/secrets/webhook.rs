@@ -218,6 +218,7 @@ impl State {
 
     /// Evicts secrets above the maximum, in this order: an expired secret, the oldest unproven
     /// secret, the oldest secret.
+    ///
     /// KYCPort may sign with a proven secret until another secret is proven.
     fn evict(&mut self, now: Timestamp) {
         while self.secrets.len() > MAX_WEBHOOK_SECRETS {
