@@ -21,11 +21,11 @@ const PROVIDER_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RotationReport {
-    /// `KYCPORT_CLIENT_SECRET`.
+    /// Outcome for `KYCPORT_CLIENT_SECRET`.
     pub client_secret: RotationOutcome,
-    /// `KYCPORT_TENANT_API_KEY`.
+    /// Outcome for `KYCPORT_TENANT_API_KEY`.
     pub tenant_api_key: RotationOutcome,
-    /// `KYCPORT_WEBHOOK_SECRET`.
+    /// Outcome for `KYCPORT_WEBHOOK_SECRET`.
     pub webhook_secret: RotationOutcome,
 }
 

@@ -60,7 +60,7 @@ pub enum ExchangeError {
         description: Option<String>,
     },
     /// The token endpoint responded with 403 and no error code: the client secret is wrong, or the
-    /// tenant is not active. KYCPort does not say which.
+    /// tenant is not active. The response does not tell which.
     #[error(
         "the token endpoint responded with 403 and no error code: check in KYCPort's console that \
          the tenant is active, and that KYCPORT_CLIENT_SECRET is this client's secret"

@@ -1,48 +1,48 @@
 //! Parameter names of the authorization request and response (K10 to K17).
 
-/// `response_type`, always `code` (K10).
+/// Name of the parameter with the response type, always `code` (K10).
 pub const RESPONSE_TYPE: &str = "response_type";
-/// `client_id` (K10).
+/// Name of the parameter with the client id (K10).
 pub const CLIENT_ID: &str = "client_id";
-/// `redirect_uri` (K12).
+/// Name of the parameter with the redirect URI (K12).
 pub const REDIRECT_URI: &str = "redirect_uri";
-/// `scope`, space-separated (K13).
+/// Name of the parameter with the scopes, separated by spaces (K13).
 pub const SCOPE: &str = "scope";
-/// `state` (K10).
+/// Name of the parameter with the state (K10).
 pub const STATE: &str = "state";
-/// `nonce` (K10).
+/// Name of the parameter with the nonce (K10).
 pub const NONCE: &str = "nonce";
-/// `code_challenge` (K11).
+/// Name of the parameter with the PKCE challenge (K11).
 pub const CODE_CHALLENGE: &str = "code_challenge";
-/// `code_challenge_method`, always `S256` (K11).
+/// Name of the parameter with the PKCE method, always `S256` (K11).
 pub const CODE_CHALLENGE_METHOD: &str = "code_challenge_method";
-/// `acr_values`, which requests a tier (K15).
+/// Name of the parameter that requests a tier (K15).
 pub const ACR_VALUES: &str = "acr_values";
-/// `prompt` (K16, K17).
+/// Name of the parameter that controls the interaction with the person (K16, K17).
 pub const PROMPT: &str = "prompt";
-/// `max_age`, in seconds (K17).
+/// Name of the parameter with the maximum age of the authentication, in seconds (K17).
 pub const MAX_AGE: &str = "max_age";
-/// `id_token_hint` (K17).
+/// Name of the parameter with an earlier ID token of the expected person (K17).
 pub const ID_TOKEN_HINT: &str = "id_token_hint";
-/// `login_hint` (K17).
+/// Name of the parameter with a hint for the expected person (K17).
 pub const LOGIN_HINT: &str = "login_hint";
-/// `response_mode` (K16).
+/// Name of the parameter with the response mode (K16).
 pub const RESPONSE_MODE: &str = "response_mode";
 
-/// `code`, in the authorization response.
+/// Name of the response parameter with the authorization code.
 pub const CODE: &str = "code";
-/// `iss`, in the authorization response (K14, RFC 9207).
+/// Name of the response parameter with the issuer (K14, RFC 9207).
 pub const ISS: &str = "iss";
-/// `error`, in the authorization response (K14).
+/// Name of the response parameter with the error code (K14).
 pub const ERROR: &str = "error";
-/// `error_description`, in the authorization response (K14).
+/// Name of the response parameter with the error description (K14).
 pub const ERROR_DESCRIPTION: &str = "error_description";
 
-/// `code_verifier`, in the token request (K20).
+/// Name of the token request parameter with the PKCE verifier (K20).
 pub const CODE_VERIFIER: &str = "code_verifier";
-/// `grant_type`, in the token request (K20).
+/// Name of the token request parameter with the grant type (K20).
 pub const GRANT_TYPE: &str = "grant_type";
-/// `client_secret`, in the body of the token request (K20).
+/// Name of the token request parameter with the client secret (K20).
 pub const CLIENT_SECRET: &str = "client_secret";
-/// `refresh_token`, in a token request of that grant (RFC 6749 section 6).
+/// Name of the token request parameter with the refresh token (RFC 6749 section 6).
 pub const REFRESH_TOKEN: &str = "refresh_token";

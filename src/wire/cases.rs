@@ -1,4 +1,4 @@
-//! Verification cases (K50 to K59).
+//! Requests and responses of verification cases (K50 to K59).
 
 use std::fmt;
 
@@ -119,9 +119,9 @@ word! {
 word! {
     /// Outcome of a decision (K52).
     pub enum Outcome {
-        /// `approved`.
+        /// `approved`: the person is verified.
         Approved = "approved",
-        /// `rejected`.
+        /// `rejected`: the verification failed.
         Rejected = "rejected",
         /// `review`: a reviewer will decide.
         Review = "review",
@@ -133,11 +133,11 @@ word! {
 word! {
     /// Risk level of a decision (K52).
     pub enum RiskLevel {
-        /// `low`.
+        /// `low`: the lowest risk level.
         Low = "low",
-        /// `medium`.
+        /// `medium`: between low and high.
         Medium = "medium",
-        /// `high`.
+        /// `high`: the highest risk level.
         High = "high",
     }
     /// Level that this version does not know, with its original text. It does not count as `low`.

@@ -1,47 +1,48 @@
 //! Names of the claims and of the header parameters of KYCPort's tokens (K22, K30 to K34).
 
-/// `iss`.
+/// Name of the claim with the issuer.
 pub const ISS: &str = "iss";
-/// `sub`, the `person_id` of the API (K33).
+/// Name of the claim with the subject, which is the `person_id` of the API (K33).
 pub const SUB: &str = "sub";
-/// `aud`, the client id (K30).
+/// Name of the claim with the audience, which is the client id (K30).
 pub const AUD: &str = "aud";
-/// `azp`, the authorized party (OpenID Connect Core 1.0 section 2).
+/// Name of the claim with the authorized party (OpenID Connect Core 1.0 section 2).
 pub const AZP: &str = "azp";
-/// `exp`.
+/// Name of the claim with the expiration time.
 pub const EXP: &str = "exp";
-/// `iat`.
+/// Name of the claim with the time of issue.
 pub const IAT: &str = "iat";
-/// `nbf`.
+/// Name of the claim with the time from which the token is valid.
 pub const NBF: &str = "nbf";
-/// `jti`.
+/// Name of the claim with the id of the token.
 pub const JTI: &str = "jti";
-/// `nonce` (K30).
+/// Name of the claim with the nonce of the authorization request (K30).
 pub const NONCE: &str = "nonce";
-/// `auth_time` (K34).
+/// Name of the claim with the time of authentication (K34).
 pub const AUTH_TIME: &str = "auth_time";
-/// `acr`, the tier met (K34).
+/// Name of the claim with the tier that the sign-in met (K34).
 pub const ACR: &str = "acr";
-/// `at_hash` (K34).
+/// Name of the claim with the hash of the access token (K34).
 pub const AT_HASH: &str = "at_hash";
-/// `client_id`, in an access token (RFC 9068 section 2.2).
+/// Name of the claim with the client id, in an access token (RFC 9068 section 2.2).
 pub const CLIENT_ID: &str = "client_id";
-/// `scope`, in an access token (RFC 9068 section 2.2.3).
+/// Name of the claim with the granted scopes, in an access token (RFC 9068 section 2.2.3).
 pub const SCOPE: &str = "scope";
-/// `email`, with the scope of that name (K34).
+/// Name of the claim with the email address, with the scope `email` (K34).
 pub const EMAIL: &str = "email";
-/// `email_verified`, with the scope `email` (K34).
+/// Name of the claim that says whether the email address is verified, with the scope `email`
+/// (K34).
 pub const EMAIL_VERIFIED: &str = "email_verified";
-/// `name`, with the scope `profile` (K34).
+/// Name of the claim with the person's name, with the scope `profile` (K34).
 pub const NAME: &str = "name";
-/// `kyc_status`, with the scope `kyc` (K31).
+/// Name of the claim with the verification status, with the scope `kyc` (K31).
 pub const KYC_STATUS: &str = "kyc_status";
-/// `kyc_tier`, with the scope `kyc` (K31).
+/// Name of the claim with the verification tier, with the scope `kyc` (K31).
 pub const KYC_TIER: &str = "kyc_tier";
-/// `aml_clear`, with the scope `kyc` (K31).
+/// Name of the claim with the result of the AML screening, with the scope `kyc` (K31).
 pub const AML_CLEAR: &str = "aml_clear";
 
-/// The `typ` header of an access token (K22, RFC 9068 section 2.1).
+/// Value of the `typ` header of an access token (K22, RFC 9068 section 2.1).
 pub const TYP_ACCESS_TOKEN: &str = "at+jwt";
-/// The `alg` header of every token (K22, RFC 8037 section 3.1).
+/// Value of the `alg` header of every token (K22, RFC 8037 section 3.1).
 pub const ALG_EDDSA: &str = "EdDSA";

@@ -1,4 +1,4 @@
-//! The discovery document (K1 to K5).
+//! Contents of the discovery document (K1 to K5).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Key set (K6).
+//! Contents of the key set (K6).
 
 use serde::{Deserialize, Serialize};
 

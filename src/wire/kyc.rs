@@ -17,11 +17,11 @@ use super::word::word;
 word! {
     /// Verification status of a person (K41).
     pub enum KycStatus {
-        /// `verified`.
+        /// `verified`: the verification succeeded.
         Verified = "verified",
         /// `pending`: the verification is in progress.
         Pending = "pending",
-        /// `rejected`.
+        /// `rejected`: the verification failed.
         Rejected = "rejected",
         /// `unverified`: the person was never verified.
         Unverified = "unverified",
@@ -38,13 +38,13 @@ word! {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KycTier {
-    /// `t0`.
+    /// Tier `t0`, the lowest tier.
     T0,
-    /// `t1`.
+    /// Tier `t1`, above `t0`.
     T1,
-    /// `t2`.
+    /// Tier `t2`, above `t1`.
     T2,
-    /// `t3`.
+    /// Tier `t3`, the highest tier.
     T3,
     /// Tier that this version does not know, with its original text. It satisfies no requirement.
     Unknown(String),

@@ -1,4 +1,4 @@
-//! Webhook deliveries (K60 to K64).
+//! Headers and bodies of webhook deliveries (K60 to K64).
 
 use std::fmt;
 
@@ -60,9 +60,9 @@ pub struct EventData {
 word! {
     /// Type of an event (K63).
     pub enum EventType {
-        /// `kyc.status_changed`.
+        /// `kyc.status_changed`: a person's status changed.
         StatusChanged = "kyc.status_changed",
-        /// `verification.case.decided`.
+        /// `verification.case.decided`: a case was decided.
         CaseDecided = "verification.case.decided",
     }
     /// Type that this version does not know, with its original text.
