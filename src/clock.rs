@@ -173,8 +173,8 @@ impl TestClock {
         let (wall, monotonic) = (self.system.now(), self.system.monotonic());
         self.change(|shift| {
             if let Some(at) = shift.frozen.take() {
-                let stood = wall.0.saturating_sub(at.0.0);
-                shift.wall = shift.wall.saturating_sub(stood);
+                let frozen_for = wall.0.saturating_sub(at.0.0);
+                shift.wall = shift.wall.saturating_sub(frozen_for);
                 let shown = at.1.saturating_add(shift.monotonic);
                 shift.monotonic = shown.saturating_sub(monotonic);
             }
@@ -282,7 +282,7 @@ mod tests {
     use super::{Clock as _, TestClock, Timestamp};
 
     #[tokio::test]
-    async fn every_move_is_told_even_to_one_who_asks_later() {
+    async fn moves_report_every_change() {
         let clock = TestClock::new();
         let mut moves = clock.moves();
         let second = Duration::from_secs(1);
@@ -295,13 +295,13 @@ mod tests {
         moves.next().await;
         tokio::select! {
             biased;
-            () = moves.next() => unreachable!("nobody moved it"),
+            () = moves.next() => unreachable!("the clock did not move"),
             () = std::future::ready(()) => {}
         }
     }
 
     #[test]
-    fn a_clock_that_stands_gets_nowhere() {
+    fn a_frozen_clock_does_not_reach_a_later_time() {
         let clock = TestClock::new();
         let hour = Duration::from_secs(3600);
         let later = clock.now().saturating_add(hour);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_at_its_end_comes_back() {
+    fn a_clock_at_the_maximum_can_jump_back() {
         let clock = TestClock::new();
         let before = clock.now();
         clock.advance(Duration::MAX);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_runs_is_left_alone() {
+    fn resume_does_not_change_a_running_clock() {
         let clock = TestClock::new();
         clock.advance(Duration::from_secs(100));
         let before = clock.now();

@@ -95,13 +95,13 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_shows_no_text() {
         // case 137
         assert_eq!(format!("{:?}", Secret::new("canary")), "Secret(…)");
     }
 
     #[test]
-    fn equality_is_by_content() {
+    fn equality_compares_the_text() {
         assert_eq!(Secret::new("a"), Secret::new("a"));
         assert_ne!(Secret::new("a"), Secret::new("b"));
         assert_ne!(Secret::new("a"), Secret::new("aa"));

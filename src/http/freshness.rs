@@ -57,7 +57,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     #[test]
-    fn cache_control_is_read_as_written() {
+    fn max_age_is_parsed() {
         for (value, seconds) in [
             ("max-age=600", Some(600)),
             ("public, MAX-AGE=60, must-revalidate", Some(60)),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_counts_the_time_in_a_cache() {
+    fn date_includes_the_age() {
         let day = "Thu, 01 Jan 1970 00:01:00 GMT";
         for (value, age, seconds) in [
             (day, None, Some(60)),

@@ -50,7 +50,7 @@ mod tests {
     use super::is_transport_secure;
 
     #[test]
-    fn plain_http_reaches_loopback_alone() {
+    fn plain_http_is_allowed_for_loopback_only() {
         for (url, secure) in [
             ("https://www.kycport.com/", true),
             ("https://10.0.0.1/", true),

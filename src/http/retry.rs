@@ -327,7 +327,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
+    fn retry_after_is_parsed_in_both_forms() {
         // case 115
         let now = Timestamp::from_unix(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
         for (value, seconds) in [

@@ -179,10 +179,10 @@ mod tests {
     use super::{CallbackParams, CallbackParamsError as E};
 
     #[test]
-    fn only_an_authorization_response_is_one() {
+    fn only_authorization_responses_are_accepted() {
         // cases 32, 38, 43
         let long = format!("state=s&code={}", "c".repeat(1024 * 1024));
-        for (query, verdict) in [
+        for (query, expected) in [
             ("code=c&state=s", Ok(())),
             ("code=c&state=s&iss=https%3A%2F%2Fx", Ok(())),
             ("state=s&error=access_denied", Ok(())),
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(
                 CallbackParams::parse(query).map(drop),
-                verdict,
+                expected,
                 "{query:.60}"
             );
         }

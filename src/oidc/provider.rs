@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kid_that_a_fetch_did_not_bring_is_remembered_for_a_minute() {
+    fn an_unknown_kid_is_remembered_for_a_minute() {
         // case 11
         let mut unknown = UnknownKids::default();
         unknown.remember("ghost", Duration::from_secs(0));

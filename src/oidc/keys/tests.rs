@@ -127,7 +127,7 @@ fn rfc_8037() {
 }
 
 #[test]
-fn a_set_knows_the_names_of_its_keys_believed_or_ambiguous() {
+fn a_set_contains_the_ids_of_usable_and_ambiguous_keys() {
     // cases 10, 17: a known id causes no fetch
     let set = br#"{"keys":[
         {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
@@ -255,7 +255,7 @@ fn second_encodings() -> Vec<Point> {
 }
 
 #[test]
-fn the_table_holds_the_points_of_small_order_and_no_others() {
+fn the_table_contains_exactly_the_points_of_small_order() {
     let torsion: HashSet<Point> = EIGHT_TORSION
         .iter()
         .map(|point| point.compress().to_bytes())
@@ -264,7 +264,7 @@ fn the_table_holds_the_points_of_small_order_and_no_others() {
 }
 
 #[test]
-fn keys_of_small_order_are_no_keys_however_written() {
+fn keys_of_small_order_are_rejected_in_every_encoding() {
     // cases 21, 81
     for key in SMALL_ORDER_POINTS.into_iter().chain(second_encodings()) {
         // The library would accept it as a key.
@@ -274,7 +274,7 @@ fn keys_of_small_order_are_no_keys_however_written() {
 }
 
 #[test]
-fn a_second_encoding_of_a_good_point_is_no_key() {
+fn a_non_canonical_encoding_of_a_valid_point_is_rejected() {
     // case 21: y + p, for each y for which y + p fits into 255 bits
     let mut seen = 0;
     for y in 2..19 {
@@ -319,7 +319,7 @@ fn signature(r: &Point, s: Scalar) -> [u8; 64] {
 /// small order, in any encoding, or has a part of small order. The library's `verify` accepts those
 /// that solve the equation. Each row of the table is needed to reject them.
 #[test]
-fn every_r_of_small_order_is_refused_where_verify_alone_takes_it() {
+fn every_r_of_small_order_that_verify_accepts_is_rejected() {
     // case 81
     let a = small_scalar(3);
     for r in SMALL_ORDER_POINTS {
