@@ -34,7 +34,7 @@ use url::Url;
 #[non_exhaustive]
 pub enum TransportError {
     /// Name resolution or TCP failed, or exceeded the connect timeout. Nothing was sent.
-    #[error("cannot connect to KYCPort; check DNS, the firewall and the proxy settings")]
+    #[error("the connection failed; check DNS, the firewall and the proxy settings")]
     Connect,
     /// The TLS handshake failed. The certificate is untrusted, expired or issued for another host,
     /// or the server supports only TLS versions below 1.2. Nothing was sent.

@@ -220,7 +220,7 @@ async fn a_kycport_that_is_away_is_told_from_a_key_that_is_wrong() {
     for name in ["discovery", "tenant key"] {
         assert_eq!(verdict(&report, name), Status::Fail);
         let found = &report.check(name).unwrap().found;
-        assert!(found.contains("no connection"), "{found}");
+        assert!(found.contains("connection failed"), "{found}");
     }
     // What needs nobody is looked at all the same.
     assert_eq!(verdict(&report, "store"), Status::Warn);

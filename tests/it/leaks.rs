@@ -531,8 +531,8 @@ async fn what_is_delivered_is_not_in_the_log() {
     );
     for line in [
         "a webhook delivery was rejected",
-        "a webhook failed",
-        "is unreadable",
+        "a webhook delivery failed",
+        "is not a valid event",
         "does not match",
         "handler_panicked",
         "handler_failed",
