@@ -24,7 +24,10 @@ use crate::{
     secret::Secret,
     secrets::{CandidateCheck, CredentialVerdict, RotatingSecret, check_candidate},
     strict_json,
-    wire::{is_id, kyc::{ApiError, ErrorMessage}},
+    wire::{
+        is_id,
+        kyc::{ApiError, ErrorMessage},
+    },
 };
 
 /// Maximum size of a response, in bytes.

@@ -161,7 +161,7 @@ impl Verifier {
             Ok(claims) => claims,
             Err(VerifyError::Rejected(_)) => return Err(BearerRejection::NotBelieved),
             Err(VerifyError::Provider(error)) => {
-                observe::token_not_judged(&error);
+                observe::token_unverifiable(&error);
                 return Err(BearerRejection::KeysUnavailable);
             }
         };
