@@ -1,4 +1,4 @@
-//! The key pairs of an issuer, and the key set (K6, K22).
+//! The issuer's key pairs and its key set (K6, K22).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::SigningKey;
@@ -10,7 +10,7 @@ use crate::{
     wire::{claims, jwks::Jwk},
 };
 
-/// One key pair.
+/// An Ed25519 key pair with its `kid`.
 #[derive(Clone)]
 pub(in crate::mock) struct Key {
     pub(in crate::mock) kid: String,
@@ -19,7 +19,7 @@ pub(in crate::mock) struct Key {
 }
 
 impl Key {
-    /// A fresh pair from the system's randomness.
+    /// Generates a key pair from the system's random source.
     pub(in crate::mock) fn generate() -> Self {
         let seed = random::bytes::<32>();
         let mut der = PKCS8_ED25519.to_vec();
@@ -31,10 +31,10 @@ impl Key {
         }
     }
 
-    /// The signature of `message`, in base64url.
+    /// Signs `message` and returns the signature in base64url.
     ///
-    /// The backend is named here: jsonwebtoken's process-wide choice panics when an app brings
-    /// its other backend along.
+    /// The call names the backend. The process-wide choice of jsonwebtoken panics if an app enables
+    /// its other backend.
     pub(in crate::mock) fn sign(&self, message: &[u8]) -> String {
         (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::EdDSA, &self.private)
             .ok()
@@ -64,7 +64,7 @@ enum Stage {
     Retired,
 }
 
-/// All keys of one issuer, the latest retired ones too: tests sign with those as well.
+/// All keys of an issuer. Retired keys are kept because tests sign with them too.
 #[derive(Clone)]
 pub(in crate::mock) struct KeyRing(Vec<(Stage, Key)>);
 
@@ -79,7 +79,7 @@ impl KeyRing {
         found.map(|(_, key)| key.clone())
     }
 
-    /// The document at `jwks_uri`.
+    /// Returns the document that `jwks_uri` serves.
     pub(in crate::mock) fn document(&self) -> Value {
         json!({ "keys": self.published().map(Key::jwk).collect::<Vec<_>>() })
     }
@@ -132,7 +132,8 @@ impl KeyRing {
     }
 }
 
-/// More than any test signs with, little enough to run for days.
+/// Maximum retired keys kept. No test signs with more, and an issuer that runs for days stays
+/// small.
 const RETIRED_KEPT: usize = 64;
 
 impl Default for KeyRing {
@@ -141,8 +142,7 @@ impl Default for KeyRing {
     }
 }
 
-/// What stands before the 32 bytes of the seed in an unencrypted PKCS #8 key of Ed25519
-/// (RFC 8410 section 7).
+/// Bytes before the 32-byte seed in an unencrypted PKCS #8 Ed25519 key (RFC 8410 section 7).
 const PKCS8_ED25519: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];

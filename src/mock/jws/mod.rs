@@ -1,4 +1,4 @@
-//! Tokens before they are signed, and their signing (K22), apart from the SDK's.
+//! Draft tokens and their signing (K22). This code shares nothing with the SDK's.
 
 pub(super) mod key_ring;
 pub(super) mod tamper;
@@ -12,21 +12,21 @@ use serde_json::{Map, Value, json};
 use crate::{mock::random, wire::claims};
 use key_ring::{Key, KeyRing};
 
-/// A token just before it is signed. Whatever is changed here is what is signed and served.
+/// A token just before it is signed. The mock signs and serves the changed draft.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TokenDraft {
-    /// The JOSE header. `alg`, `typ` and `kid` are set.
+    /// The JOSE header. The mock has already set `alg`, `typ` and `kid`.
     pub header: Map<String, Value>,
-    /// The claims.
+    /// The claims of the token.
     pub claims: Map<String, Value>,
-    /// Served as the header instead of [`header`](Self::header): bytes that need not be JSON.
+    /// Bytes to serve instead of [`header`](Self::header). They need not be JSON.
     pub raw_header: Option<Vec<u8>>,
-    /// Served as the payload instead of [`claims`](Self::claims): bytes that need not be JSON.
+    /// Bytes to serve instead of [`claims`](Self::claims). They need not be JSON.
     pub raw_payload: Option<Vec<u8>>,
-    /// Who signs.
+    /// The key and the algorithm that sign the token.
     pub signing: Signing,
-    /// Applied to the finished token: extra parts, padding, white space.
+    /// Applied to the signed token, for example to add parts, padding or white space.
     pub reshape: Option<fn(String) -> String>,
 }
 
@@ -46,7 +46,7 @@ impl TokenDraft {
         }
     }
 
-    /// Signs and joins the parts (RFC 7515 section 3.1).
+    /// Signs the token and joins its parts (RFC 7515 section 3.1).
     pub(super) fn finish(self, keys: &KeyRing) -> String {
         let signing = match self.signing {
             Signing::Raw(text) => return text,
@@ -95,26 +95,26 @@ impl Debug for TokenDraft {
     }
 }
 
-/// Who signs a token, and how. The header's `alg` and `kid` are not changed by this.
+/// Key and algorithm that sign a token. They do not change `alg` and `kid` in the header.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signing {
     /// The active key.
     Active,
-    /// The key of this `kid`, published or retired; the active one if there is none.
+    /// The published or retired key with this `kid`. If there is no such key, the active key signs.
     Key(String),
-    /// A fresh key that was never published.
+    /// A new key that the issuer never publishes.
     Foreign {
-        /// Whether the header's `jwk` carries it (case 60).
+        /// Whether the header's `jwk` contains the public key (case 60).
         embed: bool,
     },
-    /// Nobody: the signature is empty (case 57).
+    /// No key: the signature is empty (case 57).
     None,
-    /// HMAC-SHA256 with the public key's bytes as the secret (case 22).
+    /// HMAC-SHA256 with the bytes of the public key as the secret (case 22).
     Hs256WithPublicKey,
-    /// The active key, with one bit of the signature turned.
+    /// The active key, and then one bit of the signature is flipped.
     Corrupt,
-    /// This very text is served as the token.
+    /// No signing: the mock serves this text as the token.
     Raw(String),
 }
 
@@ -132,7 +132,7 @@ impl Debug for Signing {
     }
 }
 
-/// A fresh `jti`.
+/// Generates a random `jti`.
 pub(super) fn jti() -> String {
     random::name("at_")
 }

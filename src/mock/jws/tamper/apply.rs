@@ -1,4 +1,4 @@
-//! What each way to bend a token does to it.
+//! The change that each `Tamper` makes to a token draft.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ impl Tamper {
         }
     }
 
-    /// Header and signature.
+    /// Changes the header and the signature.
     fn header(self, draft: &mut TokenDraft) -> bool {
         let header = &mut draft.header;
         let foreign = Signing::Foreign { embed: false };
@@ -72,7 +72,7 @@ impl Tamper {
         true
     }
 
-    /// `iss`, `aud`, `azp`, `client_id`.
+    /// Changes `iss`, `aud`, `azp` and `client_id`.
     fn identity(self, draft: &mut TokenDraft) -> bool {
         let claims = &mut draft.claims;
         let issuer = text(claims, claims::ISS);
@@ -102,7 +102,7 @@ impl Tamper {
         true
     }
 
-    /// Everything on the clock. The token's own `iat` is now.
+    /// Changes the times. The `iat` of the draft is the current time.
     fn times(self, draft: &mut TokenDraft) -> bool {
         let claims = &mut draft.claims;
         let now = claims
@@ -138,7 +138,7 @@ impl Tamper {
         true
     }
 
-    /// Who it is about, and what binds it to this login.
+    /// Changes the claims about the person and those that bind the token to this login.
     fn person(self, draft: &mut TokenDraft) -> bool {
         let claims = &mut draft.claims;
         let tier: KycTier = text(claims, claims::KYC_TIER)
@@ -179,7 +179,7 @@ impl Tamper {
         true
     }
 
-    /// The bytes, and the form as a whole.
+    /// Changes the bytes and the overall form of the token.
     fn form(self, draft: &mut TokenDraft) {
         let payload = || Value::Object(draft.claims.clone()).to_string();
         let with = |first: &str| payload().replacen('{', &format!("{{{first},"), 1);
@@ -225,7 +225,7 @@ fn text(claims: &Map<String, Value>, name: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// Sets a claim; `null` takes it out.
+/// Sets a claim. `null` removes the claim.
 fn put(claims: &mut Map<String, Value>, name: &str, value: Value) {
     if value.is_null() {
         unset(claims, name);

@@ -1,13 +1,13 @@
-//! The classic ways to bend a token, by name.
+//! Named manipulations of a token.
 
 mod apply;
 mod shape;
 
-/// Defines the enum and the list of all it has, so that neither lacks what the other has.
+/// Defines the enum and its `ALL` list from one source, so that the two cannot differ.
 macro_rules! tampers {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// A way to bend a token. Each does one thing: all else stays as it should be, and the
-        /// signature is good unless the name says otherwise.
+        /// A manipulation of a token. Each variant changes one property. The signature stays valid
+        /// unless the variant says otherwise.
         ///
         /// The numbers of cases are those of the [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,14 +17,14 @@ macro_rules! tampers {
         }
 
         impl Tamper {
-            /// Every one of them.
+            /// Lists all manipulations.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
         }
     };
 }
 
 impl Tamper {
-    /// Those that leave a good ID token: whatever reads it must accept it.
+    /// Manipulations that leave an ID token valid. Every validator must accept them.
     pub const HARMLESS: &'static [Self] = &[
         Self::AudienceArrayOfOne,
         Self::TypAbsent,
@@ -37,8 +37,8 @@ impl Tamper {
         Self::UnknownClaim,
     ];
 
-    /// Those whose verdict on an ID token hangs on what the client asked for, on its settings, or
-    /// on how many keys there are.
+    /// Manipulations of an ID token that a validator may accept or reject. The result depends on
+    /// the client's request, on its settings, or on the number of keys.
     pub const DEPENDS: &'static [Self] = &[
         Self::AlgEd25519Name,
         Self::NoKid,
@@ -55,7 +55,7 @@ impl Tamper {
         Self::NullStatus,
     ];
 
-    /// All others: an ID token bent so must be refused.
+    /// Returns all other manipulations. A validator must reject an ID token with any of them.
     pub fn attacks() -> impl Iterator<Item = Self> {
         let told =
             |tamper: &Self| Self::HARMLESS.contains(tamper) || Self::DEPENDS.contains(tamper);
@@ -67,23 +67,23 @@ impl Tamper {
 }
 
 tampers! {
-    /// `alg: none`, unsigned (case 57).
+    /// The header has `alg: none`, and the token is unsigned (case 57).
     AlgNone,
-    /// `alg: NoNe`, unsigned (case 57).
+    /// The header has `alg: NoNe`, and the token is unsigned (case 57).
     AlgNoneMixedCase,
-    /// `alg: null`, unsigned (case 57).
+    /// The header has `alg: null`, and the token is unsigned (case 57).
     AlgNull,
-    /// No `alg` (case 57).
+    /// The header has no `alg` (case 57).
     AlgAbsent,
-    /// `alg: HS256`, with the public key as the secret (cases 22, 58).
+    /// The header has `alg: HS256`, and the public key is the HMAC secret (cases 22, 58).
     Hs256WithPublicKey,
-    /// `alg: RS256` (case 58).
+    /// The header has `alg: RS256` (case 58).
     AlgRs256,
-    /// `alg: ES256` (case 58).
+    /// The header has `alg: ES256` (case 58).
     AlgEs256,
-    /// `alg: Ed25519`, the fully specified name of RFC 9864 (case 59).
+    /// The header has `alg: Ed25519`, the fully specified name of RFC 9864 (case 59).
     AlgEd25519Name,
-    /// One bit of the signature is turned (case 56).
+    /// One bit of the signature is flipped (case 56).
     BadSignature,
     /// The signature is empty (case 56).
     EmptySignature,
@@ -91,190 +91,192 @@ tampers! {
     ShortSignature,
     /// The signature is 65 bytes (case 80).
     LongSignature,
-    /// The payload was changed after signing (case 56).
+    /// The payload changes after signing (case 56).
     AlteredPayload,
-    /// The header was changed after signing (case 56).
+    /// The header changes after signing (case 56).
     AlteredHeader,
-    /// Signed with a key that was never published, under the `kid` of the active one (case 56).
+    /// An unpublished key signs, and the header has the `kid` of the active key (case 56).
     ForeignKey,
-    /// As `ForeignKey`, and the header's `jwk` carries that key (case 60).
+    /// As `ForeignKey`, and the header's `jwk` contains the unpublished key (case 60).
     ForeignKeyEmbeddedJwk,
-    /// As `ForeignKey`, and the header's `jku` points to it (case 60).
+    /// As `ForeignKey`, and the header's `jku` points to the unpublished key (case 60).
     ForeignKeyJku,
-    /// As `ForeignKey`, and the header's `x5u` points to it (case 60).
+    /// As `ForeignKey`, and the header's `x5u` points to the unpublished key (case 60).
     ForeignKeyX5u,
-    /// A `kid` that is not in the set (cases 10, 11).
+    /// The `kid` is not in the key set (cases 10, 11).
     UnknownKid,
-    /// No `kid` (case 16).
+    /// The header has no `kid` (case 16).
     NoKid,
-    /// A `kid` that is a path (case 61).
+    /// The `kid` is a file path (case 61).
     KidPath,
-    /// A `kid` that is SQL (case 61).
+    /// The `kid` contains SQL (case 61).
     KidSql,
-    /// A `kid` of 12 KiB (case 61).
+    /// The `kid` has 12 KiB (case 61).
     KidLong,
-    /// A `kid` that is a number (case 61).
+    /// The `kid` is a number (case 61).
     KidNumber,
-    /// `crit` with a name nobody knows (case 62).
+    /// `crit` lists an unknown name (case 62).
     CritHeader,
-    /// `crit` with nothing in it (case 62).
+    /// `crit` is an empty list (case 62).
     CritEmpty,
-    /// `b64: false` and `crit` with it (case 62).
+    /// The header has `b64: false` and lists it in `crit` (case 62).
     B64False,
-    /// `typ: at+jwt` (case 63).
+    /// The header has `typ: at+jwt` (case 63).
     TypAtJwt,
-    /// `typ: application/at+jwt`, which an access token may have (case 84).
+    /// The header has `typ: application/at+jwt`, which is valid for an access token (case 84).
     TypApplicationAtJwt,
-    /// `typ: JWT`: well in an ID token, not in an access token (case 84).
+    /// The header has `typ: JWT`, which is valid for an ID token but not for an access token (case
+    /// 84).
     TypJwt,
-    /// `typ: logout+jwt` (case 63).
+    /// The header has `typ: logout+jwt` (case 63).
     TypLogout,
-    /// No `typ`: well in an ID token, not in an access token (case 84).
+    /// The header has no `typ`, which is valid for an ID token but not for an access token (case
+    /// 84).
     TypAbsent,
-    /// `cty: JWT`, as of a nested token (case 79).
+    /// The header has `cty: JWT`, as for a nested token (case 79).
     NestedCty,
-    /// `zip: DEF` (case 79).
+    /// The header has `zip: DEF` (case 79).
     Zip,
-    /// The five parts of a JWE (case 79).
+    /// The token has the five parts of a JWE (case 79).
     Jwe,
-    /// Another issuer (case 64).
+    /// `iss` names another issuer (case 64).
     WrongIssuer,
-    /// The issuer with a slash more (case 64).
+    /// `iss` has an additional trailing slash (case 64).
     IssuerSlash,
-    /// The issuer in capitals (case 64).
+    /// `iss` is in upper case (case 64).
     IssuerCase,
-    /// The issuer as the beginning of another (case 65).
+    /// `iss` begins with the issuer and continues (case 65).
     IssuerPrefix,
-    /// An array with the issuer in it (case 65).
+    /// `iss` is an array that contains the issuer (case 65).
     IssuerArray,
-    /// A number (case 64).
+    /// `iss` is a number (case 64).
     IssuerNumber,
-    /// No `iss` (case 64).
+    /// The token has no `iss` (case 64).
     MissingIssuer,
-    /// Another client's id (case 66).
+    /// `aud` is the ID of another client (case 66).
     WrongAudience,
-    /// Another audience beside the right one (case 67).
+    /// `aud` lists another audience in addition to the client (case 67).
     ExtraAudience,
-    /// An array with the right one alone: this is good (case 67).
+    /// `aud` is an array that contains only the client. This is valid (case 67).
     AudienceArrayOfOne,
-    /// An empty array (case 66).
+    /// `aud` is an empty array (case 66).
     AudienceEmptyArray,
-    /// A number (case 66).
+    /// `aud` is a number (case 66).
     AudienceNumber,
-    /// The client id as the beginning of another (case 66).
+    /// `aud` begins with the client ID and continues (case 66).
     AudiencePrefix,
-    /// No `aud` (case 66).
+    /// The token has no `aud` (case 66).
     MissingAudience,
-    /// `azp` of another client (case 68).
+    /// `azp` names another client (case 68).
     ForeignAzp,
-    /// Expired an hour ago (case 69).
+    /// The token expired an hour ago (case 69).
     Expired,
-    /// No `exp` (case 69).
+    /// The token has no `exp` (case 69).
     MissingExp,
-    /// `exp` as text (case 69).
+    /// `exp` is a string (case 69).
     ExpString,
-    /// `exp` of -1 (case 69).
+    /// `exp` is -1 (case 69).
     ExpNegative,
-    /// `exp` of 1e300 (case 69).
+    /// `exp` is 1e300 (case 69).
     ExpFloat,
-    /// `exp` of the largest number of 64 bits (case 69).
+    /// `exp` is the largest 64-bit number (case 69).
     ExpHuge,
-    /// `exp` in ten years (case 69).
+    /// `exp` is ten years ahead (case 69).
     ExpFarFuture,
-    /// `nbf` in an hour (case 70).
+    /// `nbf` is an hour ahead (case 70).
     FutureNbf,
-    /// `nbf` as text (case 70).
+    /// `nbf` is a string (case 70).
     NbfString,
-    /// No `iat` (case 71).
+    /// The token has no `iat` (case 71).
     MissingIat,
-    /// `iat` in an hour (case 71).
+    /// `iat` is an hour ahead (case 71).
     FutureIat,
-    /// `iat` a year ago (case 71).
+    /// `iat` is a year ago (case 71).
     AncientIat,
-    /// `iat` as text (case 71).
+    /// `iat` is a string (case 71).
     IatString,
-    /// Another nonce (case 72).
+    /// `nonce` has another value (case 72).
     WrongNonce,
-    /// No nonce (case 72).
+    /// The token has no `nonce` (case 72).
     MissingNonce,
-    /// A nonce that is a number (case 72).
+    /// `nonce` is a number (case 72).
     NumberNonce,
-    /// No `sub` (case 73).
+    /// The token has no `sub` (case 73).
     MissingSub,
-    /// An empty `sub` (case 73).
+    /// `sub` is an empty string (case 73).
     EmptySub,
-    /// A `sub` that is a number (case 73).
+    /// `sub` is a number (case 73).
     NumberSub,
-    /// A `sub` of 256 characters (case 73).
+    /// `sub` has 256 characters (case 73).
     LongSub,
-    /// The `at_hash` of another token (case 74).
+    /// `at_hash` belongs to another access token (case 74).
     WrongAtHash,
-    /// No `at_hash`, which the code flow allows (case 74).
+    /// The token has no `at_hash`, which the code flow allows (case 74).
     MissingAtHash,
-    /// `auth_time` a week ago: bad if `max_age` was asked for (case 75).
+    /// `auth_time` is a week ago. This is invalid if the client requested `max_age` (case 75).
     StaleAuthTime,
-    /// No `auth_time`: bad if `max_age` was asked for (case 75).
+    /// The token has no `auth_time`. This is invalid if the client requested `max_age` (case 75).
     MissingAuthTime,
-    /// `acr` of `t0` (case 75).
+    /// `acr` is `t0` (case 75).
     WeakAcr,
-    /// No `acr` (case 75).
+    /// The token has no `acr` (case 75).
     MissingAcr,
-    /// `sub` twice (case 76).
+    /// The claims contain `sub` twice (case 76).
     DuplicateClaim,
-    /// `alg` twice in the header (case 76).
+    /// The header contains `alg` twice (case 76).
     DuplicateHeader,
-    /// An array instead of claims (case 76).
+    /// The payload is an array instead of an object (case 76).
     ClaimsNotObject,
-    /// Bytes that are not UTF-8 among the claims (case 76).
+    /// The payload contains bytes that are not UTF-8 (case 76).
     BadUtf8,
-    /// No JSON at all (case 76).
+    /// The payload is not JSON (case 76).
     NotJson,
-    /// Something after the claims (case 76).
+    /// The payload continues after the claims (case 76).
     TrailingData,
-    /// A claim of 4,000 arrays in each other (case 76).
+    /// One claim holds 4,000 nested arrays (case 76).
     DeepNesting,
-    /// No signature part (case 77).
+    /// The token has no signature part (case 77).
     TwoParts,
-    /// A fourth part (case 77).
+    /// The token has a fourth part (case 77).
     FourParts,
-    /// A fourth and a fifth (case 77).
+    /// The token has a fourth and a fifth part (case 77).
     FiveParts,
-    /// The JSON serialisation of RFC 7515 section 7.2 (case 77).
+    /// The token uses the JSON serialization of RFC 7515 section 7.2 (case 77).
     JsonForm,
-    /// Base64 with padding (case 77).
+    /// The base64 has padding (case 77).
     Padded,
-    /// A space at the end (case 77).
+    /// The token ends with a space (case 77).
     TrailingSpace,
-    /// A line break inside (case 77).
+    /// The token contains a line break (case 77).
     LineBreak,
     /// The unused bits of the last character are set (case 77).
     SpareBits,
-    /// A million dots (case 78).
+    /// The token is a million dots (case 78).
     ManyDots,
-    /// 20 KiB: small enough for an answer, larger than any good token (case 78).
+    /// The token has 20 KiB. That fits into a response but exceeds any valid token (case 78).
     Large,
-    /// 10 MB (case 78).
+    /// The token has 10 MB (case 78).
     Huge,
-    /// A status nobody knows: kept, satisfying nothing (K41).
+    /// `kyc_status` is unknown. The client keeps the value, but it satisfies no requirement (K41).
     UnknownStatus,
-    /// A tier nobody knows: kept, satisfying nothing (K41).
+    /// `kyc_tier` is unknown. The client keeps the value, but it satisfies no requirement (K41).
     UnknownTier,
-    /// A status of `null` (K31).
+    /// `kyc_status` is `null` (K31).
     NullStatus,
-    /// The tier as a number (K32).
+    /// `kyc_tier` is a number (K32).
     NumericTier,
-    /// The tier in capitals (K32).
+    /// `kyc_tier` is in upper case (K32).
     UpperCaseTier,
-    /// Neither status nor tier: not known (K31).
+    /// The token has neither status nor tier. The client treats both as unknown (K31).
     MissingKyc,
-    /// A claim nobody knows: to be ignored.
+    /// The token has an unknown claim, which a client ignores.
     UnknownClaim,
-    /// No `client_id`, in an access token (case 84).
+    /// The access token has no `client_id` (case 84).
     MissingClientId,
-    /// The `client_id` of another client, in an access token (case 84).
+    /// The `client_id` of the access token names another client (case 84).
     ForeignClientId,
-    /// No `jti`, in an access token (case 84).
+    /// The access token has no `jti` (case 84).
     MissingJti,
-    /// `scope` as an array, in an access token (case 85).
+    /// The `scope` of the access token is an array (case 85).
     ScopeArray,
 }

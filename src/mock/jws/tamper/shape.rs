@@ -1,11 +1,11 @@
-//! What is done to a token that is already signed.
+//! Manipulations of a token that is already signed.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::Tamper;
 
-/// The change for this tamper, if it is one of the form.
+/// Returns the function for this [`Tamper`], if it changes the signed token's form.
 pub(in crate::mock) fn of(tamper: Tamper) -> Option<fn(String) -> String> {
     Some(match tamper {
         Tamper::ShortSignature => |token| with_signature(&token, Vec::pop),
@@ -67,8 +67,11 @@ fn replaced(part: &str, from: &str, to: &str) -> String {
     URL_SAFE_NO_PAD.encode(text.replacen(from, to, 1))
 }
 
-/// 64 bytes are 86 characters, whose last has four bits to spare, all zero: the next character of
-/// the alphabet says the same to a decoder that does not look.
+/// Sets the unused bits of the signature's last character.
+///
+/// The 64 bytes of a signature take 86 characters. The last character has four unused bits, which
+/// must be zero. The next character of the alphabet decodes to the same bytes in a decoder that
+/// does not check them.
 fn spare_bits(mut token: String) -> String {
     let last = token.pop().unwrap_or('A');
     let next = match last {
