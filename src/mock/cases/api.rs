@@ -1,8 +1,8 @@
-//! Opening, reading and deciding cases (K50, K52, K54, K57, K59), in the order of K75.
+//! Opens, reads and decides cases (K50, K52, K54, K57, K59). Checks run in the order of K75.
 
 #![expect(
     clippy::result_large_err,
-    reason = "a no is an answer like any other, and there is one a request"
+    reason = "a rejection is a response like any other, and each request has at most one"
 )]
 
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -44,14 +44,14 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
         .person(&wanted.person_id)
         .filter(|person| person.id == wanted.person_id && person.is_visible_to(&tenant.id));
     if person.is_none() {
-        let why = "there is no such person, or none that this tenant sees";
+        let why = "there is no such person, or this tenant may not see the person";
         return Err(api_error::refuse(StatusCode::NOT_FOUND, why, switches));
     }
     let now = core.now();
     let mut book = core.cases();
     if let Some((known, id)) = key.as_ref().and_then(|key| book.idempotent.get(key)) {
         if known != body {
-            let why = "the Idempotency-Key was used with another body";
+            let why = "the Idempotency-Key was already used with a different body";
             let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
             return Err(api_error::refuse_as(status, code, "K59", why, switches));
         }
@@ -106,10 +106,10 @@ fn try_decide(
     let switches = &core.switches();
     let tenant = access::tenant(core, headers, switches)?;
     let CaseRecord { id, person_id, .. } = of_tenant(core, &tenant, segment, switches)?;
-    // There is nothing to say: whoever says something claims a verdict.
+    // The request carries no input. A tenant that sends members tries to set the outcome.
     let says_nothing = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
     if !says_nothing {
-        let why = "a decision is asked for without a word";
+        let why = "a decision request must have an empty body or `{}`";
         let (status, code) = (StatusCode::BAD_REQUEST, "precomputed_verdict");
         return Err(api_error::refuse_as(status, code, "K53", why, switches));
     }
@@ -123,12 +123,12 @@ fn try_decide(
     match case.status {
         CaseStatus::DocumentsReceived => {}
         CaseStatus::Opened => {
-            return Err(conflict("documents_missing", "nothing was uploaded yet"));
+            return Err(conflict("documents_missing", "no documents were uploaded yet"));
         }
         CaseStatus::Deciding => {
-            return Err(conflict("decision_pending", "a reviewer looks at it"));
+            return Err(conflict("decision_pending", "the case is under manual review"));
         }
-        _ => return Err(conflict("already_decided", "it is decided")),
+        _ => return Err(conflict("already_decided", "the case is already decided")),
     }
     let forced = book.next.pop_front();
     let decision = engine::decide(&case, &person, book.all(), forced);
@@ -139,7 +139,7 @@ fn try_decide(
     Ok(Answer::json(StatusCode::OK, json!(decision)).no_store())
 }
 
-/// What a decision leaves on the case.
+/// Stores a decision on the case.
 pub(in crate::mock) fn settle(case: &mut CaseRecord, decision: &DecisionResponse) {
     if decision.outcome == Outcome::Review {
         case.status = CaseStatus::Deciding;
@@ -149,7 +149,7 @@ pub(in crate::mock) fn settle(case: &mut CaseRecord, decision: &DecisionResponse
     }
 }
 
-/// The id of a case that can still be uploaded to.
+/// Returns the ID of a case that still accepts uploads.
 pub(super) fn open_case(
     core: &Core,
     headers: &HeaderMap,
@@ -173,11 +173,11 @@ pub(in crate::mock) fn is_open(case: &CaseRecord) -> bool {
 }
 
 pub(super) fn not_open(switches: &Switches) -> Answer {
-    let why = "the case is being decided, or was";
+    let why = "the case is under review or already decided";
     api_error::refuse_as(StatusCode::CONFLICT, "case_not_open", "K57", why, switches)
 }
 
-/// Another tenant's case is none (K54).
+/// Finds a case of this tenant. The response to another tenant's case is 404 (K54).
 fn of_tenant(
     core: &Core,
     tenant: &TenantRecord,
@@ -191,7 +191,7 @@ fn of_tenant(
 }
 
 fn not_found(switches: &Switches) -> Answer {
-    let why = "there is no such case, or it is another tenant's";
+    let why = "there is no such case, or it belongs to another tenant";
     api_error::refuse_as(
         StatusCode::NOT_FOUND,
         "case_not_found",
@@ -201,7 +201,7 @@ fn not_found(switches: &Switches) -> Answer {
     )
 }
 
-/// Two members, each once, and nothing besides (K50, K53, K75).
+/// Parses the body: exactly two members, each once (K50, K53, K75).
 fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenCase, Answer> {
     let refuse = |status, code, row, why| api_error::refuse_as(status, code, row, why, switches);
     let bad = |code, row, why| refuse(StatusCode::BAD_REQUEST, code, row, why);
@@ -214,13 +214,13 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
             status,
             code,
             "K75",
-            "the body is not said to be JSON",
+            "the Content-Type is not application/json",
         ));
     }
     let said: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(body);
-    let said = said.map_err(|_| bad("invalid_request", "K75", "the body is no JSON object"))?;
+    let said = said.map_err(|_| bad("invalid_request", "K75", "the body is not a JSON object"))?;
     if said.keys().any(|name| is_verdict(name)) {
-        let why = "the body claims what only the engine may say";
+        let why = "the body has a member that only the engine may set";
         return Err(bad("precomputed_verdict", "K53", why));
     }
     if said
@@ -230,15 +230,15 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
         return Err(bad(
             "invalid_request",
             "K75",
-            "the body has a member too many",
+            "the body has an unknown member",
         ));
     }
-    // From the bytes, for a map has forgotten what came twice.
+    // Parses the bytes again, because the map no longer shows duplicate members.
     let wanted: Result<OpenCase, _> = serde_json::from_slice(body);
-    let why = "person_id or level is missing, twice, or of another type";
+    let why = "`person_id` or `level` is missing, duplicated, or of the wrong type";
     let wanted = wanted.map_err(|_| bad("invalid_request", "K75", why))?;
     if !matches!(wanted.level, KycTier::T1 | KycTier::T2 | KycTier::T3) {
-        return Err(bad("invalid_level", "K75", "level is none of t1, t2, t3"));
+        return Err(bad("invalid_level", "K75", "`level` must be t1, t2 or t3"));
     }
     Ok(wanted)
 }

@@ -1,4 +1,4 @@
-//! What the engine decides (K52, K53), and what a tenant may not send it.
+//! The engine's decisions (K52, K53), and the fields that a tenant may not send.
 
 use std::collections::VecDeque;
 
@@ -9,10 +9,11 @@ use crate::{
     },
 };
 
-/// What forces an outcome comes in this order: the test, a word in the document, the person's name
-/// (K78).
-/// Otherwise the engine compares what it has seen: the same document or face for two persons is a
-/// fraud (1:N dedup), and a document is no face (K77).
+/// Decides a case.
+///
+/// An outcome can be forced. The first of these applies: the test, a marker in the document, the
+/// person's name (K78). Otherwise, the engine compares the uploads. It rejects a document or face
+/// that another person uploaded (1:N deduplication), and a selfie that equals the document (K77).
 pub(in crate::mock) fn decide(
     case: &CaseRecord,
     person: &PersonRecord,
@@ -50,7 +51,7 @@ pub(in crate::mock) fn decide(
     }
 }
 
-/// The reviewer's word.
+/// Returns the decision of a human reviewer.
 pub(super) fn reviewed(outcome: Outcome) -> DecisionResponse {
     DecisionResponse {
         outcome,
@@ -60,7 +61,7 @@ pub(super) fn reviewed(outcome: Outcome) -> DecisionResponse {
     }
 }
 
-/// Whether a name claims what only the engine may say (K53).
+/// Whether a member or part has a name that only the engine may set (K53).
 pub(super) fn is_verdict(name: &str) -> bool {
     let plain: String = name
         .chars()
@@ -98,7 +99,7 @@ fn magic(case: &CaseRecord) -> Option<Outcome> {
     known(outcome)
 }
 
-/// `Ada Reject` is rejected, `Ada Review` reviewed.
+/// Reads the outcome from a person's name: `Ada Reject` is rejected, `Ada Review` is reviewed.
 fn by_name(name: &str) -> Option<Outcome> {
     name.split_whitespace().find_map(|word| match word {
         "Approve" => Some(Outcome::Approved),

@@ -1,4 +1,4 @@
-//! What the engine sees of a file while it passes: no file is kept.
+//! Streaming inspection of an uploaded file. The mock keeps no file.
 
 use sha2::{Digest as _, Sha256};
 
@@ -7,21 +7,21 @@ use crate::{
     wire::cases::SELFIE,
 };
 
-/// So much of a file's begin is looked at, in bytes.
+/// Number of bytes inspected at the start of a file.
 const HEAD: usize = 64 * 1024;
-/// So much of its end.
+/// Number of bytes inspected at the end of a file.
 const TAIL: usize = 1024;
-/// What makes the engine decide in a certain way.
+/// Marker before the outcome that a document forces.
 const MAGIC: &[u8] = b"KYCPORT-MOCK:";
 
-/// What is wrong with a file (K58).
+/// Defect of an uploaded file (K58).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::mock) enum BadFile {
     Type,
     Unreadable,
 }
 
-/// Looks at a file as it comes.
+/// State of the inspection while a file arrives.
 #[derive(Default)]
 pub(in crate::mock) struct Look {
     hash: Sha256,
@@ -45,7 +45,7 @@ impl Look {
         self.size
     }
 
-    /// Judges the whole file of `part`.
+    /// Validates the complete file of `part`.
     pub(in crate::mock) fn judge(
         self,
         part: &str,
@@ -73,7 +73,7 @@ impl Look {
         })
     }
 
-    /// What it is, and whether its end is there.
+    /// Returns the media type, and whether the file is complete.
     fn kind(&self) -> Option<(&'static str, bool)> {
         let (head, tail) = (self.head.as_slice(), self.tail.as_slice());
         if head.starts_with(b"\x89PNG\r\n\x1a\n") {
@@ -96,7 +96,7 @@ impl Look {
     }
 }
 
-/// The word after the magic one.
+/// Returns the word after the marker.
 fn word(bytes: &[u8]) -> Option<String> {
     let begin = find(bytes, MAGIC)?.checked_add(MAGIC.len())?;
     let word = bytes.get(begin..)?.iter();

@@ -1,4 +1,4 @@
-//! The handle to the cases: what a test may see and force.
+//! Handle to the cases, which lets a test read them and force outcomes.
 
 pub(super) mod api;
 mod engine;
@@ -26,55 +26,58 @@ use crate::{
     },
 };
 
-/// The verification cases of a mock.
+/// Handle to the verification cases of a mock.
 ///
-/// What the engine decides can be forced in four ways, in this order: by the test
-/// ([`next_outcome`](Self::next_outcome)); by the words `KYCPORT-MOCK:rejected` (or `approved`,
-/// `review`) in the first 64 KiB or the last 1 KiB of the document, see
-/// [`samples`](crate::mock::samples); by a word `Reject`, `Review` or `Approve` in the person's name; and afterwards, when a case is in review,
-/// by the reviewer ([`review`](Self::review)) (K78).
+/// A test can force the engine's decision. The first of these applies (K78):
+/// - The test sets it with [`next_outcome`](Self::next_outcome).
+/// - The document contains `KYCPORT-MOCK:rejected` (or `approved`, `review`) in its first 64 KiB or
+///   its last 1 KiB. See [`samples`](crate::mock::samples).
+/// - The person's name contains the word `Reject`, `Review` or `Approve`.
+///
+/// If the outcome is a review, the test decides the case later as the reviewer, with
+/// [`review`](Self::review).
 #[derive(Clone)]
 pub struct Cases {
     core: Arc<Core>,
 }
 
-/// A case as it was when it was looked at.
+/// Snapshot of a case.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CaseSnapshot {
-    /// Its id.
+    /// The case ID.
     pub id: String,
-    /// Whose it is.
+    /// The ID of the person whom the case verifies.
     pub person_id: String,
-    /// The tier that the person is to reach.
+    /// The KYC tier that the case was opened for.
     pub level: KycTier,
-    /// How far it is.
+    /// The status of the case.
     pub status: CaseStatus,
-    /// What was decided, once it is.
+    /// The outcome. `None` until the case is decided.
     pub outcome: Option<Outcome>,
-    /// How much risk was seen, once it is decided.
+    /// The risk level. `None` until the case is decided.
     pub risk_level: Option<RiskLevel>,
-    /// Whether a reviewer decided, once it is.
+    /// Whether a human reviewer decided. `None` until the case is decided.
     pub human_verified: Option<bool>,
-    /// When it was opened, by the issuer's clock.
+    /// The time of opening, by the issuer's clock.
     pub opened_at: Timestamp,
-    /// The files of the last complete upload, by the part's name.
+    /// The files of the last complete upload, by part name.
     pub files: BTreeMap<String, FileSnapshot>,
-    /// Its texts.
+    /// The text parts of the last complete upload, by part name.
     pub texts: BTreeMap<String, String>,
 }
 
-/// What the engine kept of a file.
+/// Facts about an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileSnapshot {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// As it was sent.
+    /// The content type, as the client sent it.
     pub content_type: Option<String>,
-    /// As it was sent, and read by a multipart parser.
+    /// The file name that the client sent, after multipart parsing.
     pub file_name: Option<String>,
-    /// SHA-256 of the content, in hexadecimal.
+    /// The SHA-256 digest of the content, in hexadecimal.
     pub sha256: String,
 }
 
@@ -83,15 +86,17 @@ impl Cases {
         Self { core }
     }
 
-    /// The next decision has this outcome, whatever was uploaded. Called again, the one after it.
+    /// Forces the outcome of the next decision, whatever the upload contains. A further call forces
+    /// the outcome of the decision after that.
     pub fn next_outcome(&self, outcome: Outcome) {
         self.core.cases().next.push_back(outcome);
     }
 
-    /// The reviewer's word on a case that is in review.
+    /// Decides a case in review, as the reviewer.
     ///
     /// # Errors
-    /// [`MockError::NotUnderReview`] if it is not, or if the outcome is another review.
+    /// [`MockError::NotUnderReview`] if the case is not in review, or if `outcome` is another
+    /// review.
     pub fn review(&self, case_id: &str, outcome: &Outcome) -> Result<(), MockError> {
         let not_now = || MockError::NotUnderReview(case_id.to_owned());
         if *outcome == Outcome::Review {
@@ -107,12 +112,12 @@ impl Cases {
         Ok(())
     }
 
-    /// One case.
+    /// Returns the case with this ID.
     pub fn find(&self, case_id: &str) -> Option<CaseSnapshot> {
         self.core.cases().find(case_id).map(snapshot)
     }
 
-    /// A person's cases, in the order in which they were opened.
+    /// Returns the cases of a person in the order in which they were opened.
     pub fn of(&self, person: &Person) -> Vec<CaseSnapshot> {
         let all = self.all();
         all.into_iter()
@@ -120,7 +125,7 @@ impl Cases {
             .collect()
     }
 
-    /// All cases, in the order in which they were opened.
+    /// Returns all cases in the order in which they were opened.
     pub fn all(&self) -> Vec<CaseSnapshot> {
         self.core.cases().all().iter().map(snapshot).collect()
     }

@@ -1,4 +1,4 @@
-//! The body of an upload as it comes: one piece at a time, cut or held where a fault says so.
+//! Streaming body of an upload. The body arrives in pieces, and a fault can cut or hold it.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use tokio::sync::Mutex;
 
 use crate::mock::waits::latch::Latch;
 
-/// A body that is still coming.
+/// A request body that is still arriving.
 #[derive(Clone)]
 pub(in crate::mock) struct UploadBody(Arc<Mutex<Coming>>);
 
 struct Coming {
     body: BodyDataStream,
-    /// Came, and was not handed on.
+    /// Bytes that arrived but were not passed on yet.
     left: Bytes,
     seen: u64,
     cut_at: Option<u64>,
@@ -41,7 +41,7 @@ impl UploadBody {
         })))
     }
 
-    /// Says after how many bytes it breaks off, and after how many it waits.
+    /// Sets the number of bytes after which the body is cut, and the number after which it is held.
     pub(in crate::mock) async fn disturb(
         &self,
         cut_at: Option<u64>,
@@ -51,12 +51,12 @@ impl UploadBody {
         (coming.cut_at, coming.hold) = (cut_at, hold);
     }
 
-    /// Whether it got to where it breaks off.
+    /// Whether the body reached the byte at which it is cut.
     pub(super) async fn is_cut(&self) -> bool {
         self.0.lock().await.is_cut
     }
 
-    /// For a parser that takes all that is ready.
+    /// Returns the body as a stream for the multipart parser, which reads all available data.
     pub(in crate::mock) fn stream(
         &self,
     ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + use<> + 'static {
@@ -66,7 +66,8 @@ impl UploadBody {
         }))
     }
 
-    /// Reads to the end. False if it breaks off, or if there are more than `most` bytes.
+    /// Reads to the end of the body. Returns `false` if the body is cut or has more than `most`
+    /// bytes left.
     pub(super) async fn ends_within(&self, most: usize) -> bool {
         let mut room = most;
         while let Some(piece) = self.next().await {
@@ -77,7 +78,7 @@ impl UploadBody {
         true
     }
 
-    /// Reads what is left, up to `most` bytes, and forgets it.
+    /// Reads and discards the rest of the body, up to `most` bytes.
     pub(in crate::mock) async fn read_out(self, most: u64) {
         let reading = async {
             let mut coming = self.0.lock().await;
@@ -89,7 +90,7 @@ impl UploadBody {
                 }
             }
         };
-        // Whoever is slower than that goes without.
+        // A client that sends more slowly loses its connection.
         let _ = tokio::time::timeout(READ_OUT, reading).await;
     }
 
@@ -99,7 +100,7 @@ impl UploadBody {
 }
 
 impl Coming {
-    /// The next piece, which ends at the byte where something is to happen.
+    /// Returns the next piece. The piece ends at the byte where a fault applies.
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         if let Some((_, latch)) = self.hold.as_ref().filter(|(at, _)| *at <= self.seen) {
             latch.pass().await;
@@ -126,8 +127,10 @@ impl Coming {
     }
 }
 
-/// multer takes all that is ready before it hands any of it on, so a fast sender would fill the
-/// memory: here nothing is ready after each piece, until multer comes again.
+/// Limits the multipart parser to one piece at a time.
+///
+/// multer reads all available data before it returns any, so a fast sender could fill the memory.
+/// This stream reports `Pending` after each piece until multer polls again.
 struct OneAtATime<S> {
     stream: Pin<Box<S>>,
     paused: bool,
@@ -152,11 +155,11 @@ impl<S: Stream> Stream for OneAtATime<S> {
             return Poll::Pending;
         }
         let polled = self.stream.as_mut().poll_next(cx);
-        // Only what was ready is followed by a pause.
+        // Pause only after a piece that was ready.
         self.paused = polled.is_ready();
         polled
     }
 }
 
-/// So long what nobody reads any more is read out.
+/// Maximum time for discarding the rest of a body.
 const READ_OUT: Duration = Duration::from_secs(10);

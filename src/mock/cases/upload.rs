@@ -1,4 +1,4 @@
-//! An upload, read piece by piece (K51, K53, K58).
+//! Streaming multipart upload of a case's documents (K51, K53, K58).
 
 use std::sync::Arc;
 
@@ -28,19 +28,19 @@ use crate::{
     },
 };
 
-/// No upload is larger, in bytes.
+/// Maximum size of an upload, in bytes.
 pub(in crate::mock) const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
-/// No upload has more parts.
+/// Maximum number of parts of an upload.
 const MAX_PARTS: usize = 64;
-/// No text is longer, in bytes.
+/// Maximum size of a text part, in bytes.
 const MAX_TEXT: usize = 4096;
-/// So much may follow the last part, in bytes: nothing of it is looked at.
+/// Maximum number of bytes after the last part. The mock ignores their content.
 const MAX_EPILOGUE: usize = 64 * 1024;
 
-/// How an upload ends.
+/// Result of an upload.
 pub(in crate::mock) enum Uploaded {
     Answer(Answer),
-    /// The connection is to be cut.
+    /// The server must cut the connection.
     Cut,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::mock) async fn upload(
     }
 }
 
-/// Whose case it is first: only then is anything read (K47).
+/// Reads an upload. The mock checks the API key and the case before it reads the body (K47).
 async fn take(
     core: &Core,
     headers: &HeaderMap,
@@ -90,7 +90,7 @@ async fn take(
         .cloned()
         .collect();
     let mut book = core.cases();
-    // It may have been decided while this was coming.
+    // The case may have been decided while the upload arrived.
     let case = book
         .find_mut(&id)
         .filter(|case| api::is_open(case))
@@ -115,13 +115,13 @@ async fn read(
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         parts = parts.saturating_add(1);
         if parts > MAX_PARTS {
-            let why = "there are more than 64 parts";
+            let why = "the upload has more than 64 parts";
             return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let is_new = !uploads.files.contains_key(&name) && !uploads.texts.contains_key(&name);
         if !is_new {
-            let why = "a part is there twice";
+            let why = "the upload contains the same part twice";
             return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
         }
         match name.as_str() {
@@ -130,7 +130,7 @@ async fn read(
                 uploads.files.insert(name, facts);
             }
             _ if is_verdict(&name) => {
-                let why = "a part claims what only the engine may say";
+                let why = "the upload has a part that only the engine may set";
                 let status = StatusCode::BAD_REQUEST;
                 let code = "precomputed_verdict";
                 return Err(api_error::refuse_as(status, code, "K53", why, switches));
@@ -139,7 +139,7 @@ async fn read(
                 let mode = text(field, switches).await?;
                 let known = [LivenessMode::Passive, LivenessMode::Active];
                 if !known.iter().any(|it| it.as_str() == mode) {
-                    let why = "liveness_mode is neither passive nor active";
+                    let why = "`liveness_mode` must be `passive` or `active`";
                     let (status, code) = (StatusCode::BAD_REQUEST, "invalid_liveness_mode");
                     return Err(api_error::refuse_as(status, code, "K56", why, switches));
                 }
@@ -150,14 +150,14 @@ async fn read(
                 uploads.texts.insert(name, said);
             }
             _ => {
-                let why = "a part has a name that is not known";
+                let why = "the upload has a part with an unknown name";
                 return Err(refuse(StatusCode::BAD_REQUEST, "unknown_part", why));
             }
         }
     }
-    // Its last read may still wait, with the body to itself.
+    // The last read of the form may still hold the body.
     drop(form);
-    // What comes after the last part is nothing, but that it comes says that all of it came.
+    // The body is complete only if the stream ends after the last part.
     if !body.ends_within(MAX_EPILOGUE).await {
         return Err(malformed(multer::Error::IncompleteStream));
     }
@@ -168,7 +168,7 @@ async fn read(
         .map(String::as_str);
     let needs_back = matches!(kind, Some("id_card" | "driving_licence"));
     if !has(DOCUMENT) || !has(SELFIE) || (needs_back && !has(DOCUMENT_BACK)) {
-        let why = "a part is missing that this document type needs";
+        let why = "the upload lacks a part that this document type requires";
         return Err(refuse(StatusCode::BAD_REQUEST, "missing_part", why));
     }
     Ok(uploads)
@@ -189,7 +189,7 @@ async fn file(
         let Some(piece) = piece else { break };
         look.at(&piece);
         if look.size() > switches.max_upload_file_bytes {
-            let why = "a file is larger than `max_upload_file_bytes`";
+            let why = "the file is larger than `max_upload_file_bytes`";
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", why));
         }
     }
@@ -198,12 +198,12 @@ async fn file(
             BadFile::Type => refuse(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "a file is of no type that is taken there, or not of the type it is said to be",
+                "the file type is not accepted for this part, or differs from the declared type",
             ),
             BadFile::Unreadable => refuse(
                 StatusCode::BAD_REQUEST,
                 "unreadable_file",
-                "a file is empty, or its end is missing",
+                "the file is empty or incomplete",
             ),
         })
 }
@@ -217,17 +217,17 @@ async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, 
     while let Some(piece) = field
         .chunk()
         .await
-        .map_err(|_| refuse("a text broke off"))?
+        .map_err(|_| refuse("a text part is incomplete"))?
     {
         text.extend_from_slice(&piece);
         if text.len() > MAX_TEXT {
-            return Err(refuse("a text is longer than 4096 bytes"));
+            return Err(refuse("a text part is longer than 4096 bytes"));
         }
     }
-    String::from_utf8(text).map_err(|_| refuse("a text is not UTF-8"))
+    String::from_utf8(text).map_err(|_| refuse("a text part is not valid UTF-8"))
 }
 
-/// Why multer went no further.
+/// Maps an error of the multipart parser to a response.
 fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
     let (status, code, why) = match error {
         multer::Error::StreamSizeExceeded { .. } => (
@@ -238,7 +238,7 @@ fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
         _ => (
             StatusCode::BAD_REQUEST,
             "invalid_request",
-            "the body is no multipart/form-data, or broke off",
+            "the body is not multipart/form-data, or is incomplete",
         ),
     };
     api_error::refuse_as(status, code, "K79", why, switches)
