@@ -1,16 +1,16 @@
-//! A map that forgets its oldest entries, so that an issuer can run for days (K96).
+//! A map that evicts its oldest entries, so that an issuer can run for days (K96).
 
 use std::collections::{HashMap, VecDeque};
 
-/// The last [`KEPT`] entries, by a name that is never given twice.
+/// The last [`KEPT`] entries, by name. Each name is used only once.
 pub(super) struct Bounded<T> {
     entries: HashMap<String, T>,
-    /// Oldest first. Names whose entries were removed stay until their turn.
+    /// Names, oldest first. The name of a removed entry stays until its eviction turn.
     order: VecDeque<String>,
 }
 
-/// More logins than a test makes, little enough to run for days: a clock that stands still ends
-/// nothing.
+/// Maximum entries kept. A test makes fewer logins, and an issuer that runs for days stays small.
+/// Entries do not expire while the clock is frozen.
 pub(in crate::mock) const KEPT: usize = 20_000;
 
 impl<T> Bounded<T> {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_takes_no_place() {
+    fn a_removed_entry_takes_no_place() {
         let mut all = Bounded::default();
         for n in 0..KEPT {
             all.insert(n.to_string(), n);

@@ -1,4 +1,4 @@
-//! What is known of the cases (K50, K55).
+//! Stored cases (K50, K55).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -23,7 +23,7 @@ pub(in crate::mock) struct CaseRecord {
     pub(in crate::mock) decision: Option<DecisionResponse>,
 }
 
-/// What an upload brought, whole.
+/// Files and texts of a complete upload.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Uploads {
     pub(in crate::mock) files: BTreeMap<String, FileFacts>,
@@ -34,9 +34,9 @@ pub(in crate::mock) struct Uploads {
 #[derive(Default)]
 pub(in crate::mock) struct CaseBook {
     cases: VecDeque<CaseRecord>,
-    /// Of a tenant and its key: what was opened with it, and for what (K59).
+    /// By tenant and idempotency key: the request body and the ID of the case that it opened (K59).
     pub(in crate::mock) idempotent: HashMap<(String, String), (Vec<u8>, String)>,
-    /// What the next decisions are to be.
+    /// Forced outcomes of the next decisions.
     pub(in crate::mock) next: VecDeque<Outcome>,
 }
 
@@ -63,5 +63,5 @@ impl CaseBook {
     }
 }
 
-/// Enough for any test, little enough to run for days.
+/// Maximum cases kept. No test opens more, and an issuer that runs for days stays small.
 const KEPT: usize = 10_000;

@@ -1,4 +1,4 @@
-//! The claims about a person, by scope (K31, K34).
+//! Claims about a person, by scope (K31, K34).
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use crate::{
     wire::{claims, kyc::KycTier},
 };
 
-/// The scopes there are (K13).
+/// Supported scopes (K13).
 pub(in crate::mock) const SCOPES: [&str; 4] = ["openid", "email", "profile", "kyc"];
 
-/// What the granted scopes tell about the person.
+/// Returns the claims about the person that the granted scopes allow.
 pub(in crate::mock) fn about(
     person: &PersonRecord,
     scopes: &[String],
@@ -37,7 +37,7 @@ pub(in crate::mock) fn about(
     told
 }
 
-/// A number instead of a text if so switched (K32).
+/// Returns the tier as a string, or as a number if the switch for numeric tiers is on (K32).
 pub(in crate::mock) fn tier(tier: &KycTier, switches: &Switches) -> Value {
     let number = match tier {
         KycTier::T0 => 0,

@@ -1,4 +1,4 @@
-//! What is known of a client (K12, K20).
+//! Stored clients (K12, K20).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::mock::{error::MockError, here::is_here, uri};
 pub(in crate::mock) struct ClientRecord {
     pub(in crate::mock) id: String,
     pub(in crate::mock) secret: Option<String>,
-    /// One that was replaced, and is still good (K97).
+    /// Previous secret that the mock still accepts (K97).
     pub(in crate::mock) old_secret: Option<String>,
     pub(in crate::mock) name: String,
     pub(in crate::mock) tenant: String,
@@ -19,7 +19,7 @@ pub(in crate::mock) struct ClientRecord {
 }
 
 impl ClientRecord {
-    /// Byte for byte (K12).
+    /// Compares byte for byte (K12).
     pub(in crate::mock) fn has_redirect_uri(&self, uri: &str) -> bool {
         self.redirect_uris.iter().any(|known| known == uri)
     }
@@ -28,7 +28,7 @@ impl ClientRecord {
         self.secret.is_none()
     }
 
-    /// Whether this is the client's secret, in constant time.
+    /// Compares the client secret in constant time.
     pub(in crate::mock) fn has_secret(&self, secret: &str) -> bool {
         let is_it = |own: &String| own.as_bytes().ct_eq(secret.as_bytes()).into();
         let [own, old] = [&self.secret, &self.old_secret];
@@ -67,18 +67,18 @@ pub(in crate::mock) fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
         })
     };
     let Ok(parsed) = Url::parse(uri) else {
-        return refuse("it is not an absolute URI");
+        return refuse("the URI is not absolute");
     };
     match parsed.scheme() {
         "https" => {}
         "http" if is_here(&parsed) => {}
-        _ => return refuse("only HTTPS is registered, or plain http on loopback"),
+        _ => return refuse("the scheme must be https; http is allowed only for loopback hosts"),
     }
     if parsed.fragment().is_some() {
-        return refuse("a redirect URI has no fragment (RFC 6749 section 3.1.2)");
+        return refuse("a redirect URI must not have a fragment (RFC 6749 section 3.1.2)");
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return refuse("it carries a user name or a password");
+        return refuse("the URI contains a user name or a password");
     }
     if uri::parse(uri).is_none() {
         let why = "a parser would repair it: write the scheme in lower case, two slashes and the \

@@ -1,13 +1,13 @@
-//! What is known of a file of a case.
+//! Stored facts about an uploaded file.
 
-/// What is known of a file.
+/// Facts about a file of a case. The mock does not keep the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mock) struct FileFacts {
     pub(in crate::mock) size: u64,
     pub(in crate::mock) content_type: Option<String>,
     pub(in crate::mock) file_name: Option<String>,
-    /// SHA-256 of the content, in hexadecimal.
+    /// The SHA-256 digest of the content, in hexadecimal.
     pub(in crate::mock) sha256: String,
-    /// The word after the magic one, if it is there.
+    /// The outcome word after the marker, if the file contains the marker.
     pub(in crate::mock) magic: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What was handed out: codes, access tokens, refresh tokens, and the browser's session here.
+//! Issued codes, access tokens, refresh tokens and browser sessions.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::bounded::Bounded;
 use crate::{clock::Timestamp, mock::random, wire::kyc::KycTier};
 
-/// What a person allowed a client.
+/// A person's consent to a client.
 #[derive(Clone)]
 pub(in crate::mock) struct Consent {
     pub(in crate::mock) client_id: String,
@@ -18,23 +18,23 @@ pub(in crate::mock) struct Consent {
     pub(in crate::mock) scopes: Vec<String>,
     pub(in crate::mock) nonce: Option<String>,
     pub(in crate::mock) auth_time: Timestamp,
-    /// The tier the person had when they allowed it, if verified (K36).
+    /// The person's tier at the time of consent, if verified (K36).
     pub(in crate::mock) acr: Option<KycTier>,
 }
 
-/// A code, and what it is bound to (K24).
+/// An authorization code and its bindings (K24).
 #[derive(Clone)]
 pub(in crate::mock) struct Code {
     pub(in crate::mock) consent: Consent,
     pub(in crate::mock) redirect_uri: String,
     pub(in crate::mock) challenge: String,
     pub(in crate::mock) expires: Timestamp,
-    /// All that came of it, to be revoked together.
+    /// Identifies all tokens that came from one code, so that they can be revoked together.
     pub(in crate::mock) family: String,
     spent: bool,
 }
 
-/// An access token, known by its digest.
+/// An access token. The mock looks it up by its digest.
 #[derive(Clone)]
 pub(in crate::mock) struct Access {
     pub(in crate::mock) consent: Consent,
@@ -42,7 +42,7 @@ pub(in crate::mock) struct Access {
     family: String,
 }
 
-/// A refresh token, known by its digest.
+/// A refresh token. The mock looks it up by its digest.
 #[derive(Clone)]
 pub(in crate::mock) struct Refresh {
     pub(in crate::mock) consent: Consent,
@@ -51,23 +51,23 @@ pub(in crate::mock) struct Refresh {
     issued: Timestamp,
 }
 
-/// What a code or a refresh token is worth when it is presented.
+/// Result of presenting a code or a refresh token.
 pub(in crate::mock) enum Presented<T> {
     Good(T),
-    /// It was presented before; what it gave is revoked.
+    /// The code or token was used before. The mock has revoked every token issued from it.
     Again,
-    /// Never issued, issued to another client, or long forgotten.
+    /// The mock never issued this value, issued it to another client, or has forgotten it.
     Unknown,
 }
 
-/// The last 20,000 of each.
+/// The last 20,000 codes, access tokens, refresh tokens and sessions, counted separately.
 #[derive(Default)]
 pub(in crate::mock) struct Grants {
     codes: Bounded<Code>,
     access: Bounded<Access>,
     refresh: Bounded<Refresh>,
     sessions: Bounded<(String, Timestamp)>,
-    /// By person and client, the scopes that were ever allowed.
+    /// The scopes that a person ever allowed a client, by person and client.
     allowed: HashMap<(String, String), BTreeSet<String>>,
 }
 
@@ -98,14 +98,14 @@ impl Grants {
         code
     }
 
-    /// The scopes that a refresh token is for.
+    /// Returns the scopes of a refresh token.
     pub(in crate::mock) fn scopes_of_refresh(&mut self, token: &str) -> Option<Vec<String>> {
         let known = self.refresh.get_mut(&digest(token))?;
         Some(known.consent.scopes.clone())
     }
 
-    /// Spends a code. Another client's attempt does not touch it, or anyone could spoil a login
-    /// (K28).
+    /// Redeems a code. An attempt by another client leaves the code valid, because anyone could
+    /// otherwise break a login (K28).
     pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
             return Presented::Unknown;
@@ -141,7 +141,7 @@ impl Grants {
         self.access.insert(digest(token), access);
     }
 
-    /// None for a token that was never issued, or that was revoked.
+    /// Returns an access token. `None` if the mock never issued the token or has revoked it.
     pub(in crate::mock) fn access(&self, token: &str) -> Option<Access> {
         self.access.get(&digest(token)).cloned()
     }
@@ -167,7 +167,7 @@ impl Grants {
         token
     }
 
-    /// Spends a refresh token: each works once, and a second use ends its family
+    /// Redeems a refresh token. Each works once. A second use revokes all tokens of its family
     /// (K37).
     pub(in crate::mock) fn take_refresh(
         &mut self,
@@ -189,7 +189,7 @@ impl Grants {
         Presented::Good(refresh)
     }
 
-    /// Remembers who is signed in here with this browser, for `prompt=none` (K17).
+    /// Opens a browser session for the person at the issuer, for `prompt=none` (K17).
     pub(in crate::mock) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
         if prune(self.sessions.len()) {
             self.sessions.retain(|(_, since)| !forgotten(*since, now));
@@ -208,14 +208,14 @@ impl Grants {
         self.sessions.clear();
     }
 
-    /// Remembers what a person allowed a client, for `prompt=none` (K92).
+    /// Stores the person's consent to a client, for `prompt=none` (K92).
     pub(in crate::mock) fn remember_allowed(&mut self, consent: &Consent) {
         let who = (consent.person_id.clone(), consent.client_id.clone());
         let scopes = consent.scopes.iter().cloned();
         self.allowed.entry(who).or_default().extend(scopes);
     }
 
-    /// Whether the person has allowed the client all these scopes before.
+    /// Whether the person has already allowed the client all these scopes.
     pub(in crate::mock) fn has_allowed(
         &self,
         person: &str,
@@ -237,17 +237,20 @@ impl Grants {
     }
 }
 
-/// Secrets are looked up by their digest, so that the time it takes tells nothing about them.
+/// Computes the digest by which secrets are looked up. The lookup time then reveals nothing about a
+/// secret.
 fn digest(secret: &str) -> String {
     random::hex("", &Sha256::digest(secret.as_bytes()))
 }
 
-/// Looks for what is over now and then, not at every login.
+/// Whether to remove expired entries now. The mock does so every 1,024 entries instead of at every
+/// login.
 fn prune(len: usize) -> bool {
     len.is_multiple_of(1024)
 }
 
-/// A spent code is remembered for an hour, to revoke what it gave.
+/// Whether an entry can be removed. The mock keeps a redeemed code for an hour, to revoke its
+/// tokens on reuse.
 fn forgotten(expired: Timestamp, now: Timestamp) -> bool {
     now.since(expired) > REMEMBERED
 }

@@ -1,4 +1,4 @@
-//! What is put down about persons, tenants, clients, cases and logins.
+//! Stored records: persons, tenants, clients, cases and grants.
 
 mod bounded;
 pub(super) mod case;

@@ -1,22 +1,22 @@
-//! What becomes of a secret that is replaced.
+//! Handling of a replaced secret.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the old client secret or API key when it is replaced, which KYCPort does not
-/// document (K97). In JSON it is its name in `snake_case`.
+/// Validity of the old client secret or API key after a rotation. KYCPort does not document it
+/// (K97). In JSON, a variant is its name in `snake_case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OldSecret {
-    /// It ends at once.
+    /// The old secret is rejected immediately.
     Ends,
-    /// It is good beside the new one, until the next is made.
+    /// The old secret stays valid in addition to the new secret, until the next rotation.
     Stays,
 }
 
 impl OldSecret {
-    /// Puts `fresh` in the place of `current`.
+    /// Replaces `current` by `fresh`, and keeps or drops the old secret.
     pub(in crate::mock) fn replace(
         self,
         current: &mut String,

@@ -1,4 +1,4 @@
-//! What is known of a person (K31, K33, K41).
+//! Stored persons (K31, K33, K41).
 
 use std::collections::BTreeSet;
 
@@ -23,15 +23,15 @@ pub(in crate::mock) struct PersonRecord {
     pub(in crate::mock) tier: KycTier,
     pub(in crate::mock) status: KycStatus,
     pub(in crate::mock) aml_clear: Option<bool>,
-    /// When a verification ends (K48).
+    /// The time at which the verification expires (K48).
     pub(in crate::mock) expires: Option<Timestamp>,
-    /// The tenants that see this person; none for all (K46).
+    /// The tenants that can see this person. `None` if all tenants can (K46).
     pub(in crate::mock) visible_to: Option<BTreeSet<String>>,
-    /// Where tenants were last told that the person stands.
+    /// The verification state in the last event that was queued about this person.
     pub(in crate::mock) told: Standing,
 }
 
-/// What an event tells of a person (K63).
+/// The verification state that an event reports (K63).
 pub(super) type Standing = (KycStatus, KycTier, Option<bool>);
 
 impl PersonRecord {
@@ -61,13 +61,13 @@ impl PersonRecord {
         (self.status.clone(), self.tier.clone(), self.aml_clear)
     }
 
-    /// Says where the verification stands from here; an expiry was of what stood before (K48).
+    /// Sets the status and clears the expiry, which belonged to the previous verification (K48).
     pub(in crate::mock) fn settle(&mut self, status: KycStatus) {
         self.status = status;
         self.expires = None;
     }
 
-    /// What a decision does to the person (K74).
+    /// Applies the decision of a case to the person (K74).
     pub(in crate::mock) fn decided(&mut self, outcome: &Outcome, level: &KycTier, now: Timestamp) {
         let verified = self.clone().at(now).verified_tier();
         match outcome {
@@ -82,7 +82,7 @@ impl PersonRecord {
         }
     }
 
-    /// As it is at `now`: what was verified may have expired since (K48).
+    /// Returns the person as of `now`. A verification may have expired since the last change (K48).
     pub(in crate::mock) fn at(mut self, now: Timestamp) -> Self {
         let over = self.expires.is_some_and(|end| end <= now);
         if over && self.status == KycStatus::Verified {
@@ -91,7 +91,7 @@ impl PersonRecord {
         self
     }
 
-    /// The tier, if it is one that was verified and still holds.
+    /// Returns the tier if the person's verification is valid.
     pub(in crate::mock) fn verified_tier(&self) -> Option<KycTier> {
         (self.status == KycStatus::Verified).then(|| self.tier.clone())
     }
@@ -102,7 +102,7 @@ impl PersonRecord {
             .is_none_or(|tenants| tenants.contains(tenant))
     }
 
-    /// They signed in to a client of this tenant (K46).
+    /// Makes the person visible to a tenant because they signed in to one of its clients (K46).
     pub(in crate::mock) fn show_to(&mut self, tenant: &str) {
         if let Some(tenants) = &mut self.visible_to {
             tenants.insert(tenant.to_owned());
@@ -110,12 +110,12 @@ impl PersonRecord {
     }
 }
 
-/// In the order of creation, which is the order on the page.
+/// All persons, in the order of creation. The authorize page shows them in this order.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Persons(Vec<PersonRecord>);
 
 impl Persons {
-    /// By id, slug or email address.
+    /// Finds a person by ID, slug or email address.
     pub(in crate::mock) fn find(&self, hint: &str) -> Option<PersonRecord> {
         self.0
             .iter()
@@ -127,7 +127,7 @@ impl Persons {
         self.0.clone()
     }
 
-    /// That somebody was created is no event (K86).
+    /// Stores a person. The creation of a person queues no event (K86).
     pub(in crate::mock) fn put(&mut self, mut record: PersonRecord) {
         record.told = record.standing();
         match self.0.iter_mut().find(|person| person.id == record.id) {
@@ -136,7 +136,8 @@ impl Persons {
         }
     }
 
-    /// To be changed. Where they stand is changed by [`transition`](crate::mock::core::transition) alone.
+    /// Returns a person for modification. Only [`transition`](crate::mock::core::transition) may
+    /// change the verification state.
     pub(in crate::mock) fn find_mut(&mut self, id: &str) -> Option<&mut PersonRecord> {
         self.0.iter_mut().find(|person| person.id == id)
     }
@@ -145,7 +146,7 @@ impl Persons {
         self.0.iter_mut()
     }
 
-    /// When the next verification ends that holds at `now` (K48).
+    /// Returns the time of the next expiry after `now` (K48).
     pub(in crate::mock) fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.0.iter().filter_map(|person| person.expires);
         ends.filter(|end| *end > now).min()

@@ -1,10 +1,10 @@
-//! By what a tenant's deliveries are signed.
+//! Secrets that sign a tenant's webhook deliveries.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::mock::{random, switches::Switches};
 
-/// A tenant's secrets.
+/// A tenant's current and previous webhook secret.
 #[derive(Clone)]
 pub(in crate::mock) struct Secrets {
     pub(in crate::mock) current: String,
@@ -12,7 +12,7 @@ pub(in crate::mock) struct Secrets {
 }
 
 impl Secrets {
-    /// Fresh at every start.
+    /// Generates a new secret. Secrets differ at every start.
     pub(in crate::mock) fn generate() -> Self {
         Self {
             current: fresh(),
@@ -35,18 +35,18 @@ impl Secrets {
     }
 }
 
-/// What a secret of Standard Webhooks begins with.
+/// Prefix of a secret of Standard Webhooks.
 const STANDARD_PREFIX: &str = "whsec_";
 
-/// The bytes that Standard Webhooks signs with: what is base64 after `whsec_`, or the text itself, as
-/// [`Secrets::told`] encodes it.
+/// Returns the key of a Standard Webhooks signature: the decoded base64 after `whsec_`, or the text
+/// itself, as [`Secrets::told`] encodes it.
 pub(in crate::mock) fn standard_key(secret: &str) -> Vec<u8> {
     let encoded = secret.strip_prefix(STANDARD_PREFIX);
     let decoded = encoded.and_then(|it| STANDARD.decode(it).ok());
     decoded.unwrap_or_else(|| secret.as_bytes().to_vec())
 }
 
-/// A secret like those that tenants have.
+/// Generates a secret in KYCPort's format.
 pub(in crate::mock) fn fresh() -> String {
     format!("hook_{}", random::token())
 }

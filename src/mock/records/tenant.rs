@@ -1,4 +1,4 @@
-//! What is known of a tenant, and how often it asked (K40, K43).
+//! Stored tenants and their request counts (K40, K43).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::mock::random;
 pub(in crate::mock) struct TenantRecord {
     pub(in crate::mock) id: String,
     pub(in crate::mock) api_key: String,
-    /// One that was replaced, and is still good (K97).
+    /// Previous API key that the mock still accepts (K97).
     old_api_key: Option<String>,
-    /// Whether the key may read statuses; if not, 403 (K43).
+    /// Whether the API key may read statuses. If not, the response is 403 (K43).
     pub(in crate::mock) may_read_status: bool,
-    /// What its deliveries are signed with.
+    /// Secrets that sign the tenant's deliveries.
     pub(in crate::mock) webhook_secrets: Secrets,
-    /// When the running window began, and how many requests it has taken.
+    /// Start of the current rate limit window, and the number of requests in it.
     window: Option<(Duration, u32)>,
 }
 
@@ -42,8 +42,8 @@ impl TenantRecord {
         is_it(&self.api_key) || self.old_api_key.as_ref().is_some_and(is_it)
     }
 
-    /// Counts a request at `now`, on a clock that never goes back. If there were `most` in the
-    /// window already, the time until it is over.
+    /// Counts a request at `now`, on a monotonic clock. If the window already has `most` requests,
+    /// returns the time until the window ends.
     fn count(&mut self, now: Duration, (most, per): (u32, Duration)) -> Result<(), Duration> {
         let running = self
             .window
@@ -61,12 +61,12 @@ fn fresh_key() -> String {
     format!("key_{}", random::token())
 }
 
-/// By id.
+/// All tenants, by ID.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Tenants(BTreeMap<String, TenantRecord>);
 
 impl Tenants {
-    /// The tenant of this id, which comes into being if there is none.
+    /// Returns the tenant with this ID, and creates it if necessary.
     pub(in crate::mock) fn ensure(&mut self, id: &str) -> TenantRecord {
         let own = self.0.entry(id.to_owned());
         own.or_insert_with(|| TenantRecord::new(id)).clone()
@@ -80,12 +80,12 @@ impl Tenants {
         self.0.get(id).cloned()
     }
 
-    /// Whose API key this is. Each is compared in constant time.
+    /// Finds the tenant of an API key. Compares each key in constant time.
     pub(in crate::mock) fn of_key(&self, key: &str) -> Option<TenantRecord> {
         self.0.values().find(|it| it.has_key(key)).cloned()
     }
 
-    /// What deliveries to it are signed with.
+    /// Returns the secrets that sign deliveries to this tenant.
     pub(in crate::mock) fn secrets(&self, id: &str) -> Option<Secrets> {
         self.0.get(id).map(|tenant| tenant.webhook_secrets.clone())
     }

@@ -1,25 +1,26 @@
-//! How a verification at the mock ends.
+//! Result of a verification on the mock's hosted page.
 
-/// What a person does on the verification page, which someone below the requested tier is shown
-/// (K15, K19).
+/// Action of a person on the verification page. The mock shows the page to a person below the
+/// requested tier (K15, K19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verification {
-    /// Verifies: from here the person is `verified`, to the tier that was asked for.
+    /// The verification passes: the person is `verified` at the requested tier.
     Pass,
-    /// Fails: from here the person is `rejected`.
+    /// The verification fails: the person is `rejected`.
     Fail,
-    /// Hands everything in, and waits: from here the person is `pending`, until
-    /// [`Person::verify`](crate::mock::Person::verify) or [`Person::reject`](crate::mock::Person::reject).
+    /// The person submits everything and waits. The status is `pending` until
+    /// [`Person::verify`](crate::mock::Person::verify) or
+    /// [`Person::reject`](crate::mock::Person::reject).
     Pending,
-    /// Goes back without: nothing changes.
+    /// The person leaves without a verification: nothing changes.
     Skip,
 }
 
 impl Verification {
     const ALL: [Self; 4] = [Self::Pass, Self::Fail, Self::Pending, Self::Skip];
 
-    /// The value of the form's field `verification`.
+    /// Returns the value of the form field `verification`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
