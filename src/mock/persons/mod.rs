@@ -1,4 +1,4 @@
-//! Persons: who is verified how far (K31, K33, K41).
+//! Handles to persons and their verification state (K31, K33, K41).
 
 pub(super) mod status;
 
@@ -18,8 +18,7 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// A person at the mock. What is changed here shows in the next token, userinfo and status
-/// answer.
+/// A person at the mock. A change applies to the next token, userinfo response and status response.
 #[derive(Clone)]
 pub struct Person {
     core: Arc<Core>,
@@ -28,48 +27,49 @@ pub struct Person {
 }
 
 impl Person {
-    /// The `sub` of the tokens, and the `person_id` of the API (K33). It follows from the slug,
-    /// so that it is the same at every start.
+    /// Returns the person ID: `sub` in tokens and `person_id` in the API (K33).
+    ///
+    /// The ID is derived from the slug, so it is the same at every start.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The short name by which a test calls the person.
+    /// Returns the short name that the test chose for the person.
     pub fn slug(&self) -> &str {
         &self.slug
     }
 
-    /// The email address.
+    /// Returns the email address.
     pub fn email(&self) -> String {
         self.read(|person| person.email.clone())
     }
 
-    /// The full name.
+    /// Returns the full name.
     pub fn name(&self) -> String {
         self.read(|person| person.name.clone())
     }
 
-    /// The tier now.
+    /// Returns the current tier.
     pub fn tier(&self) -> KycTier {
         self.read(|person| person.tier.clone())
     }
 
-    /// The status now.
+    /// Returns the current status.
     pub fn status(&self) -> KycStatus {
         self.read(|person| person.status.clone())
     }
 
-    /// Sets the tier.
+    /// Sets the tier of the person.
     pub fn set_tier(&self, tier: KycTier) {
         self.change(|person| person.tier = tier);
     }
 
-    /// Sets the status. An [expiry](Self::expires_at) set before is forgotten.
+    /// Sets the status and clears the [expiry](Self::expires_at).
     pub fn set_status(&self, status: KycStatus) {
         self.change(|person| person.settle(status));
     }
 
-    /// Verifies the person to this tier, as when a pending verification passes.
+    /// Verifies the person at this tier, as if a pending verification passed.
     pub fn verify(&self, tier: KycTier) {
         self.change(|person| {
             person.tier = tier;
@@ -77,23 +77,24 @@ impl Person {
         });
     }
 
-    /// Rejects the person: the status becomes `rejected`, as when a pending verification fails.
+    /// Rejects the person: the status becomes `rejected`, as if a pending verification failed.
     pub fn reject(&self) {
         self.set_status(KycStatus::Rejected);
     }
 
-    /// From this moment of the issuer's clock a verified person is `expired`, in tokens, userinfo
-    /// and status alike (K48).
+    /// Sets the time at which a verified person becomes `expired`, by the issuer's clock. The new
+    /// status shows in tokens, userinfo and the status endpoint (K48).
     pub fn expires_at(&self, end: Timestamp) {
         self.change(|person| person.expires = Some(end));
     }
 
-    /// [Expires](Self::expires_at) in this time from now, whole seconds, by the issuer's clock.
+    /// Sets the [expiry](Self::expires_at) to this time from now, in whole seconds of the issuer's
+    /// clock.
     pub fn expires_in(&self, time: Duration) {
         self.expires_at(self.core.now().saturating_add(time));
     }
 
-    /// Sets `aml_clear`; with `None` the claim is absent (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
     pub fn set_aml_clear(&self, clear: Option<bool>) {
         self.change(|person| person.aml_clear = clear);
     }
@@ -144,11 +145,11 @@ impl Debug for Person {
     }
 }
 
-/// A person about to be created; [`create`](Self::create) does it.
+/// Builder of a person. Call [`create`](Self::create) to create the person.
 ///
-/// Unless told otherwise: verified, `t2`, AML clear, `slug@example.test` (verified), and named
-/// like the slug.
-#[must_use = "a person is created by `create`"]
+/// Defaults: status `verified`, tier `t2`, AML clear, email address `slug@example.test` (verified),
+/// and the slug as the name.
+#[must_use = "call `create` to create the person"]
 pub struct NewPerson {
     core: Arc<Core>,
     record: PersonRecord,
@@ -162,25 +163,25 @@ impl NewPerson {
         }
     }
 
-    /// Sets the tier.
+    /// Sets the tier of the person.
     pub fn tier(mut self, tier: KycTier) -> Self {
         self.record.tier = tier;
         self
     }
 
-    /// Sets the status.
+    /// Sets the status of the person.
     pub fn status(mut self, status: KycStatus) -> Self {
         self.record.status = status;
         self
     }
 
-    /// Sets `aml_clear`.
+    /// Sets the claim `aml_clear`.
     pub fn aml_clear(mut self, clear: bool) -> Self {
         self.record.aml_clear = Some(clear);
         self
     }
 
-    /// Leaves `aml_clear` out of every answer (K31).
+    /// Omits `aml_clear` from every token and response (K31).
     pub fn aml_unknown(mut self) -> Self {
         self.record.aml_clear = None;
         self
@@ -204,8 +205,10 @@ impl NewPerson {
         self
     }
 
-    /// Shows the person to this tenant alone: others get 404 until the person signs in to one of
-    /// their clients (K46). Called again, to this one too. Otherwise every tenant sees them.
+    /// Makes the person visible only to this tenant, instead of to every tenant. Each further call
+    /// adds a tenant.
+    ///
+    /// Other tenants get a 404 until the person signs in to one of their clients (K46).
     pub fn only_for(mut self, tenant: &Tenant) -> Self {
         let seen_by = self.record.visible_to.get_or_insert_default();
         seen_by.insert(tenant.id().to_owned());
@@ -217,7 +220,7 @@ impl NewPerson {
         self
     }
 
-    /// Creates the person; one of the same slug is overwritten.
+    /// Creates the person. A person with the same slug is replaced.
     pub fn create(self) -> Person {
         let Self { core, record } = self;
         let person = Person::new(core, &record);

@@ -1,4 +1,4 @@
-//! The status endpoint (K40, K43, K47): one person, for a tenant with its API key.
+//! Status endpoint (K40, K43, K47): a tenant reads the status of one person with its API key.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use crate::{
     wire::{claims as names, kyc::StatusResponse},
 };
 
-/// `person` is the segment of the path, as it came. Only a tenant that may ask learns whether there
-/// is such a person (K47).
+/// Answers a status request. `person` is the path segment as received. The response reveals whether
+/// the person exists only to an authorized tenant (K47).
 pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) -> Answer {
     let switches = core.switches();
     let tenant = match access::tenant(core, headers, &switches) {
@@ -29,11 +29,11 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
         let told = about(&person, &switches, switches.status_person_id);
         return Answer::json(StatusCode::OK, told).no_store();
     }
-    let why = "there is no such person, or none that this tenant sees";
+    let why = "there is no such person, or this tenant may not see the person";
     api_error::refuse(StatusCode::NOT_FOUND, why, &switches)
 }
 
-/// The answer about a person (K40). What is not known is absent (K31).
+/// Returns the status response about a person (K40). Unknown values are absent (K31).
 pub(in crate::mock) fn about(person: &PersonRecord, switches: &Switches, named: bool) -> Value {
     let mut told = json!(StatusResponse {
         kyc_status: Some(person.status.clone()),

@@ -1,8 +1,8 @@
-//! Which tenant calls the API, and whether it may (K43, K47).
+//! Authentication, authorization and rate limit of the tenant API (K43, K47).
 
 #![expect(
     clippy::result_large_err,
-    reason = "a no is an answer like any other, and there is one a request"
+    reason = "a rejection is a response like any other, and each request has at most one"
 )]
 
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// The key first, then what it may, then how often (K47); or the answer that says no.
+/// Returns the tenant of a request, or the response that rejects the request. Checks the API key
+/// first, then its permission, then the rate limit (K47).
 pub(in crate::mock) fn tenant(
     core: &Core,
     headers: &HeaderMap,
@@ -28,7 +29,7 @@ pub(in crate::mock) fn tenant(
     let refuse = |status, why| api_error::refuse(status, why, switches);
     let known = bearer(headers).and_then(|key| core.tenants().of_key(key));
     let Some(tenant) = known else {
-        let why = "there is not one Authorization header with the Bearer API key of a tenant";
+        let why = "the request needs one Authorization header with a tenant's API key as Bearer";
         return Err(refuse(StatusCode::UNAUTHORIZED, why).challenge("Bearer"));
     };
     if !tenant.may_read_status {
@@ -39,14 +40,14 @@ pub(in crate::mock) fn tenant(
         let now = core.clock.monotonic();
         let counted = core.tenants().count(&tenant.id, now, limit);
         counted.map_err(|left| {
-            let why = "the tenant asks more often than `status_rate_limit` allows";
+            let why = "the tenant exceeds the rate limit `status_rate_limit`";
             refuse(StatusCode::TOO_MANY_REQUESTS, why).with(RETRY_AFTER, &seconds(left).to_string())
         })?;
     }
     Ok(tenant)
 }
 
-/// Whole seconds, and not too early.
+/// Rounds up to whole seconds, so that a client does not retry too early.
 fn seconds(left: Duration) -> u64 {
     let started = u64::from(left.subsec_nanos() > 0);
     left.as_secs().saturating_add(started)

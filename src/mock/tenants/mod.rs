@@ -1,4 +1,4 @@
-//! Tenants: whose clients and API keys they are (K40, K43).
+//! Handles to tenants, which own clients and API keys (K40, K43).
 
 pub(super) mod access;
 
@@ -9,10 +9,11 @@ use std::{
 
 use crate::mock::{core::Core, records::old_secret::OldSecret, webhooks::Webhooks};
 
-/// A tenant at the mock: it has clients, and an API key for calls from server to server.
+/// A tenant at the mock. A tenant has clients and an API key for server-to-server calls.
 ///
-/// A tenant sees a person if the person was not created [for others
-/// alone](super::NewPerson::only_for), or since they signed in to one of its clients (K46).
+/// By default, a tenant sees every person. A person [created for other
+/// tenants](super::NewPerson::only_for) becomes visible when they sign in to one of the tenant's
+/// clients (K46).
 #[derive(Clone)]
 pub struct Tenant {
     core: Arc<Core>,
@@ -21,40 +22,41 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Its name, as [`Client::tenant`](super::Client::tenant) gives it.
+    /// Returns the tenant's name, as in [`Client::tenant`](super::Client::tenant).
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its API key when this handle was made, fresh at every start (K40).
+    /// Returns the API key at the time when this handle was created. Keys differ at every start
+    /// (K40).
     pub fn api_key(&self) -> &str {
         &self.api_key
     }
 
-    /// Replaces its API key, and gives the new one; `old` says what becomes of the one before it
-    /// (K97).
+    /// Replaces the API key and returns the new key. `old` sets whether the previous key stays
+    /// valid (K97).
     pub fn rotate_api_key(&self, old: OldSecret) -> String {
         let mut tenants = self.core.tenants();
         tenants.change(&self.id, |tenant| tenant.rotate_api_key(old));
         tenants.ensure(&self.id).api_key
     }
 
-    /// What is delivered to it.
+    /// Returns the handle to the tenant's webhook deliveries.
     pub fn webhooks(&self) -> Webhooks {
         Webhooks::new(Arc::clone(&self.core), &self.id)
     }
 
-    /// From here its key may not read statuses: 403 (K43).
+    /// Revokes the permission of the API key to read statuses. The response is then 403 (K43).
     pub fn revoke_status_right(&self) {
         self.may_read_status(false);
     }
 
-    /// Its key may read statuses again.
+    /// Grants the API key the permission to read statuses.
     pub fn grant_status_right(&self) {
         self.may_read_status(true);
     }
 
-    /// The tenant of this id, which comes into being if there is none.
+    /// Returns the tenant with this ID, and creates it if necessary.
     pub(super) fn ensure(core: Arc<Core>, id: &str) -> Self {
         let record = core.tenants().ensure(id);
         Self {
@@ -70,7 +72,7 @@ impl Tenant {
     }
 }
 
-/// Shows no key.
+/// The output contains no API key.
 impl Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant")
