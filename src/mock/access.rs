@@ -1,7 +1,7 @@
-//! Who may drive the mock, by the admin API and the console.
+//! Access control of the admin API and the console.
 //!
-//! A program on this machine may, if nothing leads other machines here: its address is loopback, it
-//! names a loopback host, and the mock's own origin is one. Everybody else shows the token.
+//! A program on this machine needs no token if its address is loopback, the `Host` header names a
+//! loopback host, and the mock's origin is loopback. Every other client must send the token.
 
 use std::net::IpAddr;
 
@@ -12,23 +12,23 @@ use url::Url;
 
 use super::here::is_here;
 
-/// What switches on the ways to drive a mock from outside, and guards them.
+/// Settings of the admin API and the console, and the token that protects them.
 pub(super) struct Access {
-    /// Whether there is a page at `/`.
+    /// Whether the console is served at `/`.
     pub(super) has_console: bool,
-    /// Whether the admin API subscribes webhook endpoints on other machines.
+    /// Whether the admin API may subscribe webhook endpoints on other machines.
     pub(super) webhooks_anywhere: bool,
     pub(super) token: String,
 }
 
 impl Access {
-    /// Whether a request from this address may drive the mock of this origin.
+    /// Whether a request may use the admin API and the console of a mock with this origin.
     pub(super) fn admits(&self, origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
         is_local(origin, peer, headers) || self.has_token(headers)
     }
 
-    /// Whether a request shows the token: as a bearer token, or as the password of Basic
-    /// authentication, which browsers ask their user for.
+    /// Whether a request carries the token. The token is a Bearer token or the Basic password that
+    /// a browser asks for.
     fn has_token(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(Ok(value)), None) = (values.next().map(|it| it.to_str()), values.next()) else {
@@ -51,7 +51,7 @@ impl Access {
     }
 }
 
-/// Whether a request comes from this machine and names it.
+/// Whether a request comes from this machine and names this machine as its host.
 fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let is_here = |url: &str| Url::parse(url).is_ok_and(|url| is_here(&url) && is_bare(&url));
@@ -59,7 +59,8 @@ fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
         (Some(Ok(host)), None) => is_here(&format!("http://{host}/")),
         _ => false,
     };
-    // Behind a proxy on this machine, everybody's address is loopback.
+    // Behind a proxy on this machine, every peer address is loopback. Therefore the origin counts
+    // too.
     peer.to_canonical().is_loopback() && names_this_machine && is_here(origin)
 }
 
@@ -76,7 +77,7 @@ mod tests {
     use super::is_local;
 
     #[test]
-    fn the_address_decides_and_not_the_host_alone() {
+    fn a_loopback_host_from_another_address_is_rejected() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("localhost:9710"));
         let own = "http://127.0.0.1:9710";

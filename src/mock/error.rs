@@ -1,43 +1,43 @@
-//! Why a mock could not be set up or changed.
+//! Errors of a mock's configuration.
 
 use std::{io, net::SocketAddr};
 
-/// Why a mock could not be set up or changed.
+/// Error of starting a mock or changing its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {
-    /// The address is reachable from other machines ([case 135](crate::guide::threats)).
+    /// The address is not loopback, so other machines could reach it ([case 135](crate::guide::threats)).
     #[error(
-        "the mock issuer signs anyone in, so it binds loopback addresses alone, not {0}; \
+        "the mock issuer logs in anyone, so it binds only loopback addresses, not {0}; \
          if it must, call `danger_bind_any`"
     )]
     NotLoopback(SocketAddr),
-    /// The address could not be bound, or the thread not be started.
+    /// The mock could not bind its address or start its thread.
     #[error("the mock issuer could not listen: {0}")]
     Listen(#[from] io::Error),
-    /// No certificate could be made, for a name that is none.
-    #[error("the mock issuer could not make its certificate: {0}")]
+    /// The mock could not create a certificate, for example because a host name is invalid.
+    #[error("the mock issuer could not create its certificate: {0}")]
     Certificate(#[source] io::Error),
     /// The redirect URI cannot be registered (K12).
     #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
     RedirectUri {
-        /// What was given.
+        /// The URI that was passed.
         uri: String,
-        /// What is wrong with it.
+        /// The rule that the URI violates.
         reason: &'static str,
     },
-    /// Webhooks are delivered over HTTP or HTTPS.
-    #[error("{0:?} is no address that webhooks could be delivered to")]
+    /// The URL of a webhook endpoint is not a valid HTTP or HTTPS URL.
+    #[error("{0:?} is not a valid HTTP or HTTPS URL of a webhook endpoint")]
     WebhookAddress(String),
-    /// Something that it was to begin with cannot be.
+    /// A setting of the initial state is invalid.
     #[error("`{setting}`: {reason}")]
     Setting {
-        /// What it is called.
+        /// The name of the setting.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The rule that the value violates.
         reason: &'static str,
     },
-    /// A reviewer has a word only on a case that is being decided (K55).
-    #[error("there is no case {0:?} that a reviewer looks at")]
+    /// The case is not under review, so a reviewer cannot decide it (K55).
+    #[error("there is no case {0:?} under review")]
     NotUnderReview(String),
 }

@@ -1,11 +1,11 @@
-//! All that another program must know of an issuer.
+//! Connection data of an issuer, for other programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mock::{core::Core, http::endpoint::Endpoint, records::client::ClientRecord};
 
-/// The environment of an app that uses this client.
+/// Returns the environment variables for an app that uses this client.
 pub(super) fn variables(
     core: &Core,
     client: &ClientRecord,
@@ -31,29 +31,29 @@ pub(super) fn variables(
     variables
 }
 
-/// All that a program must know of an issuer that it starts, secrets too.
+/// Connection data of an issuer, including its secrets, for the program that started it.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Issuer")]
 pub(super) struct Overview {
-    /// Where it is reached, without a slash at the end.
+    /// The URL at which the issuer is reached, without a trailing slash.
     pub(super) origin: String,
-    /// What its tokens name.
+    /// The issuer identifier, as in `iss`.
     pub(super) issuer: String,
     pub(super) discovery_url: String,
-    /// Where its admin API is.
+    /// The base URL of the admin API.
     pub(super) admin_url: String,
-    /// Token that the admin API asks other machines for.
+    /// Token that clients on other machines must send to the admin API.
     pub(super) admin_token: String,
-    /// The confidential client of the start.
+    /// The `client_id` of the initial confidential client.
     pub(super) client_id: String,
     pub(super) client_secret: Option<String>,
-    /// The public client of the start, of another tenant.
+    /// The `client_id` of the initial public client, which belongs to another tenant.
     pub(super) public_client_id: String,
-    /// Whose client the confidential one is.
+    /// The tenant of the initial confidential client.
     pub(super) tenant: String,
     pub(super) tenant_api_key: String,
     pub(super) webhook_secret: String,
-    /// The certificate of the authority that vouches for it, if it speaks TLS.
+    /// The mock's CA certificate in PEM, if the mock uses TLS.
     pub(super) root_pem: Option<String>,
 }
 
@@ -77,5 +77,5 @@ impl Overview {
     }
 }
 
-/// Where the admin API is, on the port of the issuer.
+/// Path of the admin API on the issuer's port.
 pub(super) const ADMIN_PATH: &str = "/__mock";

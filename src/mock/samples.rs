@@ -1,38 +1,39 @@
-//! Small pictures to upload: valid PNGs of one pixel, different for every seed, for the same picture
-//! of two persons is a fraud to the engine.
+//! Small valid PNG images to upload, one pixel each.
+//!
+//! The images of two seeds differ, because the engine rejects an image that two persons upload.
 
 use crate::{mock::http::gzip, wire::cases::Outcome};
 
-/// A document of whoever the seed stands for.
+/// Returns a document image for this seed.
 pub fn document(seed: &str) -> Vec<u8> {
     picture(&format!("document of {seed}"), 0)
 }
 
-/// The back of it.
+/// Returns the back of the document image for this seed.
 pub fn document_back(seed: &str) -> Vec<u8> {
     picture(&format!("document back of {seed}"), 0)
 }
 
-/// A selfie.
+/// Returns a selfie image for this seed.
 pub fn selfie(seed: &str) -> Vec<u8> {
     picture(&format!("selfie of {seed}"), 0)
 }
 
-/// A document that makes the engine decide so.
+/// Returns a document image that forces this outcome.
 pub fn document_that_is(outcome: &Outcome, seed: &str) -> Vec<u8> {
-    // The checksum comes next, and its first byte may be a letter: the word has to end before.
+    // The checksum follows, and its first byte may be a letter. The full stop ends the word.
     picture(&format!("document of {seed} KYCPORT-MOCK:{outcome}."), 0)
 }
 
-/// A document of this size in bytes, but for its frame of 100 to 200.
+/// Returns a document image with `bytes` bytes of padding. The image is 100 to 200 bytes larger.
 pub fn document_of_size(seed: &str, bytes: usize) -> Vec<u8> {
     picture(&format!("document of {seed}"), bytes)
 }
 
-/// Signature and `IHDR`: one pixel, 8 bits of grey (PNG, third edition, section 11.2.1).
+/// PNG signature and `IHDR` chunk: one pixel, 8-bit grey (PNG, third edition, section 11.2.1).
 const BEGIN: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55";
-/// The pixel, black.
+/// `IDAT` chunk with one black pixel.
 const PIXEL: &[u8] = b"\0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71";
 const END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
 
@@ -56,7 +57,7 @@ mod tests {
     use crate::{mock::cases::file::Look, wire::cases::Outcome};
 
     #[test]
-    fn whoever_the_seed_stands_for_the_word_is_read() {
+    fn the_marker_is_read_for_every_seed() {
         for seed in 0..500 {
             let mut look = Look::default();
             look.at(&document_that_is(&Outcome::Review, &seed.to_string()));

@@ -1,8 +1,8 @@
-//! What holds requests at a gate.
+//! Latch that holds requests at a gate.
 
 use tokio::sync::watch;
 
-/// The side of the gate that requests meet.
+/// State that a gate shares with the requests it holds.
 pub(in crate::mock) struct Latch {
     pub(in crate::mock) waiting: watch::Sender<usize>,
     pub(in crate::mock) open: watch::Sender<bool>,
@@ -15,7 +15,7 @@ impl Latch {
             return;
         }
         let _waiting = Waiting::count(&self.waiting);
-        // The sender lives as long as `self`, so there is no other end of this.
+        // `self` owns the sender, so this wait can end only with an open latch.
         let _ = open.wait_for(|open| *open).await;
     }
 }
@@ -29,7 +29,7 @@ impl Default for Latch {
     }
 }
 
-/// Counts one request while it waits; a client that goes away is counted no more.
+/// Counts one request while it waits. A disconnected client is no longer counted.
 struct Waiting<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Waiting<'a> {

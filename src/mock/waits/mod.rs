@@ -1,4 +1,4 @@
-//! What waiting takes: a pause, a latch, and how long anyone waits at most.
+//! Waiting in real time: a pause, a latch and the time limit of a wait.
 
 pub(super) mod latch;
 pub(super) mod patience;

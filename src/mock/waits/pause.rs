@@ -1,10 +1,10 @@
-//! The one way in which the mock takes real time.
+//! The only sleep in real time in the mock.
 
 use std::time::Duration;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "it acts on the real deadline of a client; no test waits for it"
+    reason = "the pause tests a client's real deadline; no test waits for the pause itself"
 )]
 pub(in crate::mock) async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
