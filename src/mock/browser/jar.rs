@@ -1,4 +1,4 @@
-//! The cookie jar (RFC 6265bis section 5), as far as a login needs it.
+//! Cookie jar (RFC 6265bis section 5), with the rules that a login needs.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use url::Url;
 
 use crate::{clock::Timestamp, mock::here::is_here};
 
-/// Cookies of all hosts. They are host-only: a `Domain` is not followed to other hosts.
+/// Cookies of all hosts. Each cookie is host-only: the jar ignores `Domain` when it selects
+/// cookies.
 #[derive(Clone, Default)]
 pub(super) struct Jar(Vec<Cookie>);
 
@@ -28,17 +29,17 @@ enum SameSite {
     Strict,
 }
 
-/// How another site's page made the browser ask.
+/// Kind of request that another site's page triggers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CrossSite {
-    /// A link or a redirect: a top-level GET, with which `Lax` cookies travel.
+    /// A top-level GET by a link or a redirect. The browser sends `Lax` cookies with it.
     Navigation,
-    /// A form post or a script.
+    /// A form post or a script's request.
     Other,
 }
 
 impl Jar {
-    /// What goes into `Cookie`, longer paths first (RFC 6265bis section 5.8.3).
+    /// Returns the cookies to send, longer paths first (RFC 6265bis section 5.8.3).
     pub(super) fn cookies(
         &self,
         url: &Url,
@@ -64,15 +65,15 @@ impl Jar {
             .collect()
     }
 
-    /// Takes a `Set-Cookie`, unless a browser would not.
+    /// Stores a `Set-Cookie` header if a browser would accept it.
     pub(super) fn store(&mut self, url: &Url, header: &str, now: Timestamp) {
-        if !breaks_its_promise(url, header) {
-            self.plant(url, header, now);
+        if !violates_cookie_rules(url, header) {
+            self.store_unchecked(url, header, now);
         }
     }
 
-    /// Takes a `Set-Cookie` whatever it says.
-    pub(super) fn plant(&mut self, url: &Url, header: &str, now: Timestamp) {
+    /// Stores a `Set-Cookie` header without any check.
+    pub(super) fn store_unchecked(&mut self, url: &Url, header: &str, now: Timestamp) {
         let Some((name, value)) = header
             .split(';')
             .next()
@@ -108,20 +109,24 @@ impl Jar {
     }
 }
 
-/// Scheme, host and port: more than a browser's jar tells apart, but in production the tenant and
-/// KYCPort are two sites, and here only their ports differ.
+/// Returns the scheme, host and port as the site.
+///
+/// A real browser ignores the port. In production, the tenant and KYCPort are two sites, but in a
+/// test they differ only in their ports.
 pub(super) fn site(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Chromium keeps and sends `Secure` cookies on plain-http loopback.
+/// Chromium stores and sends `Secure` cookies on loopback hosts over plain HTTP.
 fn is_trustworthy(url: &Url) -> bool {
     url.scheme() == "https" || is_here(url)
 }
 
-/// `Secure` from a plain address, and the prefixes of RFC 6265bis section 4.1.3: a deletion that
-/// lacks what its name promises is not taken either (case 108).
-fn breaks_its_promise(url: &Url, header: &str) -> bool {
+/// Whether a browser rejects this header because of `Secure` on an insecure URL or because of a
+/// name prefix (RFC 6265bis section 4.1.3).
+///
+/// The rules also apply to a header that deletes a cookie (case 108).
+fn violates_cookie_rules(url: &Url, header: &str) -> bool {
     let secure = attribute(header, "secure").is_some();
     let name = header.trim_start().to_ascii_lowercase();
     let host_only = attribute(header, "domain").is_none_or(str::is_empty)
@@ -131,7 +136,7 @@ fn breaks_its_promise(url: &Url, header: &str) -> bool {
         || (name.starts_with("__host-") && !(secure && host_only))
 }
 
-/// The last attribute of this name; empty for one without a value.
+/// Returns the last attribute with this name. An attribute without a value is empty.
 fn attribute<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header
         .split(';')
@@ -142,7 +147,7 @@ fn attribute<'a>(header: &'a str, name: &str) -> Option<&'a str> {
         .last()
 }
 
-/// `Max-Age` before `Expires` (RFC 6265bis section 5.6).
+/// Returns the expiry. `Max-Age` takes precedence over `Expires` (RFC 6265bis section 5.6).
 fn expiry(header: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(age) = attribute(header, "max-age").and_then(|age| age.parse::<i64>().ok()) {
         let age = u64::try_from(age).unwrap_or(0);
@@ -164,8 +169,8 @@ fn default_path(url: &Url) -> String {
     }
 }
 
-fn path_matches(own: &str, asked: &str) -> bool {
-    asked
+fn path_matches(own: &str, requested: &str) -> bool {
+    requested
         .strip_prefix(own)
         .is_some_and(|rest| rest.is_empty() || own.ends_with('/') || rest.starts_with('/'))
 }

@@ -1,4 +1,4 @@
-//! A small browser for tests: real redirects, real cookies, no scripts.
+//! A small browser for tests, with real redirects and cookies but without scripts.
 
 mod jar;
 mod page;
@@ -26,17 +26,21 @@ pub use visit::Visit;
 
 /// A browser for tests.
 ///
-/// It follows redirects itself, keeps a cookie jar for each host and port, and sends the headers
-/// that Chromium sends: `Sec-Fetch-*` always, `Origin` on posts. Another host or port counts as
-/// another site, as the tenant and KYCPort are in production. Cookies follow Chromium's rules as
-/// far as a login meets them: `Secure` ones are kept and sent on plain-http loopback, `__Host-`
-/// and `__Secure-` names must keep their promises, `SameSite` is honoured.
+/// The browser follows redirects itself and keeps a cookie jar for each host and port. It sends the
+/// headers that Chromium sends: `Sec-Fetch-*` on every request and `Origin` on posts. It treats
+/// another host or port as another site, because the tenant and KYCPort are two sites in
+/// production.
 ///
-/// A relative address is taken from the page it shows. A clone is another browser, with a copy of
-/// the cookies.
+/// Cookies follow Chromium's rules:
+/// - `Secure` cookies are stored and sent on loopback hosts over plain HTTP.
+/// - `__Host-` and `__Secure-` cookies need the attributes that their prefix requires.
+/// - `SameSite` is enforced.
+///
+/// A relative URL is resolved against the current page. A clone is a separate browser with a copy
+/// of the cookies.
 pub struct Browser {
     plain: reqwest::Client,
-    /// Made when it is needed: reading the system's certificates takes its time.
+    /// Created on first use, because reading the system's certificates takes time.
     tls: OnceLock<reqwest::Client>,
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
@@ -45,38 +49,38 @@ pub struct Browser {
 #[derive(Clone, Default)]
 struct State {
     jar: Jar,
-    /// The page it shows.
+    /// The URL of the current page.
     current: Option<Url>,
 }
 
-/// Why a browser did not get where it was sent.
+/// Error of a browser's request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrowserError {
-    /// Not an address, or a relative one before any page was shown.
-    #[error("{0:?} is not an address that this browser can go to")]
-    Address(String),
-    /// The server could not be reached, or broke off.
-    #[error("no answer: {0}")]
+    /// The URL is invalid, or relative while no page is open.
+    #[error("{0:?} is not a URL that this browser can open")]
+    InvalidUrl(String),
+    /// The server could not be reached, or the connection ended early.
+    #[error("no response: {0}")]
     Network(#[from] reqwest::Error),
-    /// More than 20 redirects in a row.
-    #[error("redirected in circles: {0:?}")]
-    Circles(Vec<String>),
-    /// An answer that was to be a redirect is none.
-    #[error("{0} is no redirect")]
-    NoRedirect(String),
+    /// The server sent more than 20 redirects in a row.
+    #[error("too many redirects: {0:?}")]
+    TooManyRedirects(Vec<String>),
+    /// The response to follow is not a redirect.
+    #[error("not a redirect: {0}")]
+    NotARedirect(String),
     /// The login did not lead to the authorize page.
     #[error("the login did not lead to the authorize page, but to {0}")]
     NoAuthorizePage(String),
 }
 
 impl Browser {
-    /// A browser with an empty jar, on the system's clock.
+    /// Creates a browser with an empty jar and the system clock.
     pub fn new() -> Self {
         Self::with_clock(SystemClock::new())
     }
 
-    /// A browser with an empty jar whose cookies age by this clock.
+    /// Creates a browser with an empty jar. Cookies expire by this clock.
     pub fn with_clock(clock: impl Clock) -> Self {
         Self {
             plain: client(|builder| builder.tls_certs_only([])),
@@ -86,8 +90,8 @@ impl Browser {
         }
     }
 
-    /// Believes the certificate authorities of this PEM text, and none of the machine's. A text
-    /// that cannot be read leaves none to believe.
+    /// Trusts only the certificate authorities in this PEM text, and not those of the system. If
+    /// the text is invalid, the browser trusts none.
     #[must_use]
     pub fn trust_only(mut self, roots_pem: &str) -> Self {
         let roots = Certificate::from_pem_bundle(roots_pem.as_bytes()).unwrap_or_default();
@@ -95,30 +99,32 @@ impl Browser {
         self
     }
 
-    /// Types an address and follows every redirect.
+    /// Opens a URL, as if a person typed it, and follows every redirect.
     ///
     /// # Errors
-    /// [`BrowserError`] if there is no answer in the end; an error status is an answer.
+    /// [`BrowserError`] if there is no final response. A response with an error status is not an
+    /// error.
     pub async fn get(&self, url: impl AsRef<str>) -> Result<Page, BrowserError> {
         self.request(Method::GET, url).send().await
     }
 
-    /// Types an address and stops at the first answer, redirect or not.
+    /// Opens a URL, as if a person typed it, and returns the first response without following
+    /// redirects.
     ///
     /// # Errors
-    /// [`BrowserError`] if there is no answer.
+    /// [`BrowserError`] if there is no response.
     pub async fn open(&self, url: impl AsRef<str>) -> Result<Page, BrowserError> {
         self.request(Method::GET, url).stay().send().await
     }
 
-    /// Follows the redirect that `page` is, one step.
+    /// Follows one redirect, from `page` to its `Location`.
     ///
     /// # Errors
-    /// [`BrowserError::NoRedirect`] if it is none.
+    /// [`BrowserError::NotARedirect`] if `page` is not a redirect.
     pub async fn follow(&self, page: &Page) -> Result<Page, BrowserError> {
         let to = page
             .location()
-            .ok_or_else(|| BrowserError::NoRedirect(page.summary()))?;
+            .ok_or_else(|| BrowserError::NotARedirect(page.summary()))?;
         self.request(Method::GET, to)
             .from(page.url())
             .stay()
@@ -126,18 +132,18 @@ impl Browser {
             .await
     }
 
-    /// Asks as a script of the page does: for JSON, from the page's own origin.
+    /// Sends a request as a script of the current page does: for JSON, from the page's own origin.
     ///
     /// # Errors
-    /// [`BrowserError`] if there is no answer.
+    /// [`BrowserError`] if there is no response.
     pub async fn fetch(&self, url: impl AsRef<str>) -> Result<Page, BrowserError> {
         self.request(Method::GET, url).fetch().send().await
     }
 
-    /// Posts a form of the page it shows, and follows.
+    /// Posts a form of the current page and follows redirects.
     ///
     /// # Errors
-    /// [`BrowserError`] if there is no answer.
+    /// [`BrowserError`] if there is no response.
     pub async fn post_form(
         &self,
         url: impl AsRef<str>,
@@ -146,17 +152,17 @@ impl Browser {
         self.request(Method::POST, url).form(fields).send().await
     }
 
-    /// Any other request, in detail.
+    /// Starts a request with any method, headers and body.
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> Visit<'_> {
         Visit::new(self, method, url.as_ref())
     }
 
-    /// The page it shows.
+    /// Returns the URL of the current page.
     pub fn current_url(&self) -> Option<Url> {
         lock(&self.state).current.clone()
     }
 
-    /// The cookies it would send to this address, as name and value.
+    /// Returns the cookies that the browser would send to this URL, as names and values.
     pub fn cookies(&self, url: impl AsRef<str>) -> Vec<(String, String)> {
         let Ok(url) = self.resolve(url.as_ref()) else {
             return Vec::new();
@@ -164,26 +170,28 @@ impl Browser {
         lock(&self.state).jar.cookies(&url, self.clock.now(), None)
     }
 
-    /// One cookie's value, for this address.
+    /// Returns the value of a cookie that the browser would send to this URL.
     pub fn cookie(&self, url: impl AsRef<str>, name: &str) -> Option<String> {
         let mut cookies = self.cookies(url).into_iter();
         cookies.find_map(|(n, value)| (n == name).then_some(value))
     }
 
-    /// Puts a cookie into the jar as if this address had set it, with any attributes:
-    /// `set_cookie(url, "name=value; Path=/")`. It obeys no rule.
+    /// Puts a cookie into the jar as if this URL had set it, with any attributes: `set_cookie(url,
+    /// "name=value; Path=/")`. The browser checks no cookie rules.
     pub fn set_cookie(&self, url: impl AsRef<str>, cookie: &str) {
         if let Ok(url) = self.resolve(url.as_ref()) {
-            lock(&self.state).jar.plant(&url, cookie, self.clock.now());
+            lock(&self.state)
+                .jar
+                .store_unchecked(&url, cookie, self.clock.now());
         }
     }
 
-    /// Forgets one cookie everywhere.
+    /// Removes the cookies with this name for all hosts.
     pub fn remove_cookie(&self, name: &str) {
         lock(&self.state).jar.remove(name);
     }
 
-    /// Forgets every cookie.
+    /// Removes every cookie.
     pub fn clear_cookies(&self) {
         lock(&self.state).jar = Jar::default();
     }
@@ -201,7 +209,7 @@ impl Browser {
             Some(base) => base.join(url),
             None => Url::parse(url),
         }
-        .map_err(|_| BrowserError::Address(url.to_owned()))
+        .map_err(|_| BrowserError::InvalidUrl(url.to_owned()))
     }
 }
 
@@ -222,7 +230,7 @@ impl Clone for Browser {
     }
 }
 
-/// Shows no cookie.
+/// The output contains no cookie.
 impl Debug for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.current_url();
@@ -236,12 +244,13 @@ fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        // A fresh connection each time: nothing is left of a server that was stopped.
+        // Each request opens a new connection, so that none to a stopped server is reused.
         .pool_max_idle_per_host(0)
-        .timeout(PATIENCE);
-    // It fails only for options that are not set here.
+        .timeout(REQUEST_TIMEOUT);
+    // Building fails only for options that are not set here.
     trust(builder).build().unwrap_or_default()
 }
 
-/// Longer than any deadline of the SDK, so that its own is the one that a test sees.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time for a request. It exceeds every deadline of the SDK, so that a test sees the SDK's
+/// own deadline.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

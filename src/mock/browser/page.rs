@@ -1,11 +1,11 @@
-//! What a browser got.
+//! Response that a browser received.
 
 use std::fmt::{self, Debug};
 
 use http::{HeaderMap, header::LOCATION};
 use url::Url;
 
-/// An answer, and the way to it.
+/// A response and the redirects that led to it.
 #[derive(Clone)]
 pub struct Page {
     pub(super) status: u16,
@@ -16,52 +16,52 @@ pub struct Page {
 }
 
 impl Page {
-    /// The status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// Where it was got, after all redirects.
+    /// Returns the final URL, after all redirects.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The headers.
+    /// Returns the response headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// A header, if it is text.
+    /// Returns a header, if the value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body; what is not UTF-8 in it is replaced.
+    /// Returns the body. Invalid UTF-8 is replaced.
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// The body as JSON; `null` if it is none.
+    /// Returns the body as JSON, or `null` if the body is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// The redirects on the way, each with its status, oldest first.
+    /// Returns the redirects that led to this page, with their status, oldest first.
     pub fn history(&self) -> &[(u16, Url)] {
         &self.history
     }
 
-    /// Where it sends the browser, if it is a redirect.
+    /// Returns the redirect target, if the response is a redirect.
     pub fn location(&self) -> Option<Url> {
         let to = self.headers.get(LOCATION)?.to_str().ok()?;
         let redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
         redirect.then(|| self.url.join(to).ok()).flatten()
     }
 
-    /// Asserts a status.
+    /// Asserts that the response has this status.
     ///
     /// # Panics
-    /// If it is another, with the way to it and what it says.
+    /// If the status differs. The message contains the redirects and the beginning of the body.
     #[track_caller]
     pub fn assert_status(&self, expected: u16) -> &Self {
         assert!(
@@ -75,7 +75,7 @@ impl Page {
     /// Asserts that the status is a success.
     ///
     /// # Panics
-    /// If it is not, with the way to it and what it says.
+    /// If the status is not 2xx. The message contains the redirects and the beginning of the body.
     #[track_caller]
     pub fn assert_ok(&self) -> &Self {
         assert!(
@@ -86,7 +86,8 @@ impl Page {
         self
     }
 
-    /// Status, path, way and the beginning of the body, without queries, for those hold codes.
+    /// Returns the status, the path, the redirects and the beginning of the body. Queries are left
+    /// out because they contain codes.
     pub(super) fn summary(&self) -> String {
         let way: Vec<_> = self
             .history
@@ -95,7 +96,7 @@ impl Page {
             .collect();
         let body: String = self.body.chars().take(400).collect();
         format!(
-            "{} at {} (by way of {way:?}): {body}",
+            "{} at {} (redirects: {way:?}): {body}",
             self.status,
             plain(&self.url)
         )

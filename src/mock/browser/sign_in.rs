@@ -1,4 +1,4 @@
-//! How a browser signs a person in at the mock.
+//! Login of a person at the mock.
 
 use http::Method;
 use url::Url;
@@ -6,13 +6,13 @@ use url::Url;
 use super::{Browser, BrowserError, Page, Visit};
 use crate::mock::{persons::Person, records::verification::Verification};
 
-/// Signing in.
+/// Login of a person, through the real redirects.
 impl Browser {
     /// Signs `person` in, through every real redirect: the app's login, the authorize page, the
-    /// callback, and the page the person lands on.
+    /// callback, and the final page.
     ///
-    /// Someone below the tier that the app asked for goes back without a verification:
-    /// [`sign_in_verifying`](Self::sign_in_verifying) says otherwise.
+    /// If the person's tier is below the requested tier, they skip the verification. To complete
+    /// the verification, call [`sign_in_verifying`](Self::sign_in_verifying).
     ///
     /// # Errors
     /// [`BrowserError::NoAuthorizePage`] if `login_url` does not lead to an authorize page of a
@@ -26,11 +26,11 @@ impl Browser {
             .await
     }
 
-    /// [Signs `person` in](Self::sign_in), with this end of the verification that someone below
-    /// the requested tier is offered. Anyone else is not asked, and nothing changes about them.
+    /// [Signs `person` in](Self::sign_in), and ends the verification that is offered below the
+    /// requested tier with this result. If the mock offers no verification, nothing changes.
     ///
     /// # Errors
-    /// As [`sign_in`](Self::sign_in).
+    /// The same as those of [`sign_in`](Self::sign_in).
     pub async fn sign_in_verifying(
         &self,
         login_url: impl AsRef<str>,
@@ -41,10 +41,10 @@ impl Browser {
         self.allow(&page, person, verification).send().await
     }
 
-    /// Goes to the authorize page and says no there.
+    /// Opens the authorize page and denies consent.
     ///
     /// # Errors
-    /// As [`sign_in`](Self::sign_in).
+    /// The same as those of [`sign_in`](Self::sign_in).
     pub async fn deny(
         &self,
         login_url: impl AsRef<str>,
@@ -55,10 +55,11 @@ impl Browser {
         self.decide(&page, &form).send().await
     }
 
-    /// All of [`sign_in`](Self::sign_in) but the callback, whose address it gives, code and all.
+    /// Runs [`sign_in`](Self::sign_in) without the callback, and returns the callback URL with its
+    /// code.
     ///
     /// # Errors
-    /// As [`sign_in`](Self::sign_in).
+    /// The same as those of [`sign_in`](Self::sign_in).
     pub async fn start_sign_in(
         &self,
         login_url: impl AsRef<str>,
@@ -68,11 +69,11 @@ impl Browser {
             .await
     }
 
-    /// All of [`sign_in_verifying`](Self::sign_in_verifying) but the callback, whose address it
-    /// gives, code and all.
+    /// Runs [`sign_in_verifying`](Self::sign_in_verifying) without the callback, and returns the
+    /// callback URL with its code.
     ///
     /// # Errors
-    /// As [`sign_in`](Self::sign_in).
+    /// The same as those of [`sign_in`](Self::sign_in).
     pub async fn start_sign_in_verifying(
         &self,
         login_url: impl AsRef<str>,
@@ -84,7 +85,7 @@ impl Browser {
         let answer = visit.stay().send().await?;
         answer
             .location()
-            .ok_or_else(|| BrowserError::NoRedirect(answer.summary()))
+            .ok_or_else(|| BrowserError::NotARedirect(answer.summary()))
     }
 
     async fn authorize_page(&self, login_url: &str) -> Result<Page, BrowserError> {

@@ -1,4 +1,4 @@
-//! One request of a browser, and the redirects it leads to.
+//! A single request of a browser and the redirects that follow.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Url, form_urlencoded};
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::mock::core::lock;
 
-/// A request in the making; [`send`](Self::send) makes it.
+/// Builder of a request. Call [`send`](Self::send) to send the request.
 #[derive(Debug)]
-#[must_use = "nothing is sent before `send`"]
+#[must_use = "call `send` to send the request"]
 pub struct Visit<'a> {
     browser: &'a Browser,
     method: Method,
     url: String,
     mode: Mode,
-    from: From,
+    from: Initiator,
     headers: HeaderMap,
     body: Option<(&'static str, String)>,
     follow: bool,
@@ -30,14 +30,14 @@ enum Mode {
     Fetch,
 }
 
-/// Who makes the browser ask.
+/// Initiator of a request.
 #[derive(Debug, Clone)]
-enum From {
-    /// The person, by typing; a form or a script of the page that is shown.
-    Natural,
-    /// A page of this origin.
+enum Initiator {
+    /// The person, by typing a URL, or a form or script of the current page.
+    CurrentPage,
+    /// A page with this origin.
     Origin(String),
-    /// A page without an origin, such as a sandboxed frame.
+    /// A page with an opaque origin, such as a sandboxed frame.
     Opaque,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Visit<'a> {
             method,
             url: url.to_owned(),
             mode: Mode::Navigate,
-            from: From::Natural,
+            from: Initiator::CurrentPage,
             headers: HeaderMap::new(),
             body: None,
             follow: true,
@@ -56,25 +56,26 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Asks as a script does: `Sec-Fetch-Mode: cors`, for JSON.
+    /// Sends the request as a script does: for JSON, with `Sec-Fetch-Mode: cors`.
     pub fn fetch(mut self) -> Self {
         self.mode = Mode::Fetch;
         self
     }
 
-    /// Asks from a page of another origin, as an attacker's page would.
+    /// Sends the request from a page of another origin, such as an attacker's page.
     pub fn from(mut self, page: &Url) -> Self {
-        self.from = From::Origin(site(page));
+        self.from = Initiator::Origin(site(page));
         self
     }
 
-    /// Asks from a page without an origin: `Origin: null`.
+    /// Sends the request from a page with an opaque origin: `Origin: null`.
     pub fn from_opaque(mut self) -> Self {
-        self.from = From::Opaque;
+        self.from = Initiator::Opaque;
         self
     }
 
-    /// Adds a header, before those of the browser; one of the same name replaces the browser's.
+    /// Adds a header. The header comes before the browser's headers and replaces one with the same
+    /// name.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -85,7 +86,7 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Sends a form.
+    /// Sends a form as the body.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
@@ -94,13 +95,13 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Sends JSON.
+    /// Sends JSON as the body.
     pub fn json(mut self, value: &serde_json::Value) -> Self {
         self.body = Some(("application/json", value.to_string()));
         self
     }
 
-    /// Stops at the first answer, redirect or not.
+    /// Returns the first response without following redirects.
     pub fn stay(mut self) -> Self {
         self.follow = false;
         self
@@ -112,18 +113,20 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Sends it, and follows redirects unless told to [`stay`](Self::stay).
+    /// Sends the request. Follows redirects unless [`stay`](Self::stay) was called.
     ///
     /// # Errors
-    /// [`BrowserError`] if there is no answer in the end.
+    /// [`BrowserError`] if there is no final response.
     pub async fn send(mut self) -> Result<Page, BrowserError> {
         let mut url = self.browser.resolve(&self.url)?;
         let initiator = self.initiator(&url);
-        let mut crossed = false;
-        for _ in 0..MOST_REDIRECTS {
-            // Once an origin on the way was another, the request stays cross-site.
-            crossed |= initiator.as_ref().is_some_and(|by| *by != site(&url));
-            let mut page = self.ask(&url, initiator.as_deref(), crossed).await?;
+        let mut is_cross_site = false;
+        for _ in 0..MAX_REDIRECTS {
+            // After a redirect through another origin, the request stays cross-site.
+            is_cross_site |= initiator.as_ref().is_some_and(|by| *by != site(&url));
+            let mut page = self
+                .exchange(&url, initiator.as_deref(), is_cross_site)
+                .await?;
             let to = page.location().filter(|_| self.follow);
             page.history.clone_from(&self.history);
             let Some(to) = to else {
@@ -140,31 +143,33 @@ impl<'a> Visit<'a> {
             url = to;
         }
         let way = self.history.iter().map(|(_, url)| url.path().to_owned());
-        Err(BrowserError::Circles(way.collect()))
+        Err(BrowserError::TooManyRedirects(way.collect()))
     }
 
-    /// The origin that makes it ask; none if the person typed the address.
+    /// Returns the origin that initiates the request. `None` if the person typed the URL.
     fn initiator(&self, url: &Url) -> Option<String> {
         match &self.from {
-            From::Origin(origin) => Some(origin.clone()),
-            From::Opaque => Some("null".to_owned()),
-            From::Natural if self.method == Method::GET && self.mode == Mode::Navigate => None,
-            From::Natural => {
+            Initiator::Origin(origin) => Some(origin.clone()),
+            Initiator::Opaque => Some("null".to_owned()),
+            Initiator::CurrentPage if self.method == Method::GET && self.mode == Mode::Navigate => {
+                None
+            }
+            Initiator::CurrentPage => {
                 let current = self.browser.current_url();
                 Some(site(current.as_ref().unwrap_or(url)))
             }
         }
     }
 
-    async fn ask(
+    async fn exchange(
         &self,
         url: &Url,
         initiator: Option<&str>,
-        crossed: bool,
+        is_cross_site: bool,
     ) -> Result<Page, BrowserError> {
         let browser = self.browser;
         let safe_navigation = self.mode == Mode::Navigate && self.method == Method::GET;
-        let cross_site = crossed.then_some(if safe_navigation {
+        let cross_site = is_cross_site.then_some(if safe_navigation {
             CrossSite::Navigation
         } else {
             CrossSite::Other
@@ -228,5 +233,5 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// As many as Chromium takes.
-const MOST_REDIRECTS: usize = 20;
+/// Maximum redirects in a row, as in Chromium.
+const MAX_REDIRECTS: usize = 20;
