@@ -135,8 +135,8 @@ const MOCK: [&str; 32] = [
 ];
 
 /// Folders of the mock in which some files refer to each other: a table and its rows, a record and
-/// its container, a response and its evaluation.
-const TOGETHER: [&str; 4] = ["admin", "console", "deliveries", "probe"];
+/// its container.
+const TOGETHER: [&str; 3] = ["admin", "console", "deliveries"];
 
 #[test]
 fn the_table_of_layers_has_no_cycle() {

@@ -8,7 +8,7 @@ fn words(report: &Report) -> BTreeSet<&'static str> {
     report
         .findings()
         .iter()
-        .map(|it| it.verdict.word())
+        .map(|it| it.verdict.label())
         .collect()
 }
 
@@ -35,7 +35,7 @@ async fn the_mock_is_as_the_contract_says() {
     assert_eq!(report.exit_code(), 0, "{report}");
     let text = report.to_string();
     assert!(
-        text.contains("match        K70  TLS 1.1 is refused"),
+        text.contains("match        K70  TLS 1.1 is rejected"),
         "{text}"
     );
 }
@@ -84,7 +84,7 @@ async fn nobody_is_no_match() {
         kyc.on(Endpoint::Status).fail(429).once(),
         kyc.on(Endpoint::LlmsTxt).hang().once(),
     ];
-    let patient = Probe::new(kyc.origin()).patience(Duration::from_secs(1));
+    let patient = Probe::new(kyc.origin()).response_timeout(Duration::from_secs(1));
     let report = patient.run().await;
     assert_eq!(report.exit_code(), 2, "{report}");
     for fault in faults {
@@ -92,9 +92,9 @@ async fn nobody_is_no_match() {
     }
     let text = report.to_string();
     for line in [
-        "not reached  K45  it says that it is up: it answered 503",
-        "not reached  K43  status refuses a key that is none: it answered 429",
-        "not reached  K71  there is guidance for assistants: no answer in time",
+        "not reached  K45  the health check succeeds: the response was 503",
+        "not reached  K43  the status endpoint rejects an unknown key: the response was 429",
+        "not reached  K71  guidance for assistants exists: no response in time",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -106,10 +106,15 @@ async fn it_is_done_in_bounded_time() {
     let kyc = MockIssuer::start().await;
     kyc.on_accept().hang().always().keep();
     let patience = Duration::from_millis(50);
-    let probe = Probe::new(kyc.origin()).patience(patience).run();
+    let probe = Probe::new(kyc.origin()).response_timeout(patience).run();
     let report = tokio::time::timeout(patience * 60, probe).await.unwrap();
     assert_eq!(report.exit_code(), 2, "{report}");
-    assert!(report.to_string().contains("no time was left"), "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains("the time for all requests ran out"),
+        "{report}"
+    );
 }
 
 // A certificate that nobody vouches for is no answer.
@@ -131,7 +136,7 @@ async fn what_differs_is_named() {
     let kyc = MockIssuer::builder().issuer("https://www.kycport.com");
     let kyc = kyc.start().await.unwrap();
     let report = verify_against(kyc.origin()).await;
-    assert_eq!(different(&report), ["K2 `issuer` is the one expected"]);
+    assert_eq!(different(&report), ["K2 `issuer` has the expected value"]);
     let expecting = || Probe::new(kyc.origin()).issuer(kyc.issuer());
     assert!(expecting().run().await.is_match());
 
@@ -163,14 +168,14 @@ async fn what_differs_is_named() {
             "K5 `grant_types_supported` in the discovery document",
             "K5 `token_endpoint_auth_methods_supported` in the discovery document",
             "K5 `authorization_response_iss_parameter_supported` in the discovery document",
-            "K6 every key is a public one of Ed25519",
-            "K6 the key set may be cached",
-            "K14 authorize without parameters is a page",
-            "K12 authorize sends nobody to an address that is not registered",
-            "K44 status says why in `error`",
-            "K54 a case asks for the same key",
-            "K18 there is a hosted page",
-            "K71 there is guidance for assistants",
+            "K6 every key is a public Ed25519 key",
+            "K6 the key set is cacheable",
+            "K14 authorize without parameters is an error page",
+            "K12 authorize does not redirect to an unregistered URI",
+            "K44 the status endpoint sends `error`",
+            "K54 the case endpoint rejects an unknown key",
+            "K18 the hosted page exists",
+            "K71 guidance for assistants exists",
         ]
     );
     let text = report.to_string();

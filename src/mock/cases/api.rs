@@ -123,10 +123,16 @@ fn try_decide(
     match case.status {
         CaseStatus::DocumentsReceived => {}
         CaseStatus::Opened => {
-            return Err(conflict("documents_missing", "no documents were uploaded yet"));
+            return Err(conflict(
+                "documents_missing",
+                "no documents were uploaded yet",
+            ));
         }
         CaseStatus::Deciding => {
-            return Err(conflict("decision_pending", "the case is under manual review"));
+            return Err(conflict(
+                "decision_pending",
+                "the case is under manual review",
+            ));
         }
         _ => return Err(conflict("already_decided", "the case is already decided")),
     }

@@ -1,56 +1,73 @@
-//! The API for whoever has no key, and what is there for everyone (K18, K43 to K47, K54, K71).
+//! Checks of the API without an API key, and of the public pages (K18, K43 to K47, K54, K71).
 
-use super::{
-    ask::Asker,
-    finding::{Finding, differs},
-};
+use super::{client::ProbeClient, difference::differs, finding::Finding};
 use crate::mock::http::endpoint::Endpoint;
 
-pub(super) async fn api(asker: &Asker) -> Vec<Finding> {
+pub(super) async fn api(client: &ProbeClient) -> Vec<Finding> {
     let status = Endpoint::Status.path().replace("{person_id}", "nobody");
-    let status = asker.at(&status);
+    let status = client.at(&status);
     let case = Endpoint::ReadCase.path().replace("{case_id}", "nothing");
-    let (wrong, bare) = (asker.get_as_nobody(&status).await, asker.get(&status).await);
-    let case = asker.get_as_nobody(&asker.at(&case)).await;
+    let (wrong, bare) = (
+        client.get_with_invalid_credential(&status).await,
+        client.get(&status).await,
+    );
+    let case = client.get_with_invalid_credential(&client.at(&case)).await;
     vec![
-        Finding::of("K43", "status refuses a key that is none", &wrong, |seen| {
-            seen.is(401)
-        }),
-        Finding::of("K44", "status says why in `error`", &wrong, |seen| {
-            seen.refuses(401, "invalid_api_key")
-        }),
-        Finding::of("K47", "status asks for the key first", &bare, |seen| {
-            seen.is(401)
-        }),
-        Finding::of("K54", "a case asks for the same key", &case, |seen| {
-            seen.refuses(401, "invalid_api_key")
-        }),
+        Finding::of(
+            "K43",
+            "the status endpoint rejects an unknown key",
+            &wrong,
+            |response| response.is(401),
+        ),
+        Finding::of(
+            "K44",
+            "the status endpoint sends `error`",
+            &wrong,
+            |response| response.refuses(401, "invalid_api_key"),
+        ),
+        Finding::of(
+            "K47",
+            "the status endpoint requires a key",
+            &bare,
+            |response| response.is(401),
+        ),
+        Finding::of(
+            "K54",
+            "the case endpoint rejects an unknown key",
+            &case,
+            |response| response.refuses(401, "invalid_api_key"),
+        ),
     ]
 }
 
-pub(super) async fn pages(asker: &Asker) -> Vec<Finding> {
-    let health = asker.get(&asker.at(Endpoint::Health.path())).await;
-    let verify = asker.get(&asker.at(Endpoint::Verify.path())).await;
-    let guidance = asker.get(&asker.at(Endpoint::LlmsTxt.path())).await;
+pub(super) async fn pages(client: &ProbeClient) -> Vec<Finding> {
+    let health = client.get(&client.at(Endpoint::Health.path())).await;
+    let verify = client.get(&client.at(Endpoint::Verify.path())).await;
+    let guidance = client.get(&client.at(Endpoint::LlmsTxt.path())).await;
     vec![
-        Finding::of("K45", "it says that it is up", &health, |seen| seen.is(200)),
-        // For whoever is not signed in it may be a login.
+        Finding::of("K45", "the health check succeeds", &health, |response| {
+            response.is(200)
+        }),
+        // Without a session, the response may be a redirect to the login.
         Finding::of(
             "K18",
-            "there is a hosted page",
+            "the hosted page exists",
             &verify,
-            |seen| match seen.status {
+            |response| match response.status {
                 200 | 302 | 303 | 307 | 401 | 403 => Ok(()),
-                _ => Err(differs("a page, or the way to one", &seen.summary())),
+                _ => Err(differs(
+                    "a page or a redirect to a page",
+                    &response.summary(),
+                )),
             },
         ),
         Finding::of(
             "K71",
-            "there is guidance for assistants",
+            "guidance for assistants exists",
             &guidance,
-            |seen| {
-                seen.is(200)?;
-                seen.has("content-type", "text/plain")
+            |response| {
+                response.is(200)?;
+                response.has("content-type", "text/plain")
             },
         ),
     ]

@@ -1,4 +1,4 @@
-//! Asking: one request at a time, nothing followed, nothing kept, and all under one deadline.
+//! HTTP requests of a probe: one at a time, without redirects or cookies, all under one deadline.
 
 use std::time::Duration;
 
@@ -8,37 +8,37 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::{Url, form_urlencoded};
 
-use super::finding::{Difference, differs};
+use super::difference::{Difference, differs};
 use crate::mock::here::is_here;
 
-/// An answer that can be judged, or why there is none.
-pub(super) type Asked = Result<Seen, String>;
+/// A response, or the reason why there is no response to judge.
+pub(super) type ProbeResult = Result<ProbeResponse, String>;
 
-/// An answer.
-pub(super) struct Seen {
+/// A response of the probed issuer.
+pub(super) struct ProbeResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
-pub(super) struct Asker {
+pub(super) struct ProbeClient {
     origin: Result<Url, &'static str>,
-    client: Result<Client, String>,
+    http: Result<Client, String>,
     deadline: Instant,
-    patience: Duration,
+    response_timeout: Duration,
 }
 
-impl Asker {
+impl ProbeClient {
     pub(super) fn new(
         origin: Result<Url, &'static str>,
         roots: Option<Vec<Certificate>>,
-        patience: Duration,
+        response_timeout: Duration,
     ) -> Self {
         let is_loopback = origin.as_ref().is_ok_and(is_here);
         let mut builder = Client::builder()
             .redirect(Policy::none())
-            .connect_timeout(patience)
-            .timeout(patience);
+            .connect_timeout(response_timeout)
+            .timeout(response_timeout);
         if is_loopback {
             builder = builder.no_proxy();
         }
@@ -48,58 +48,60 @@ impl Asker {
         let client = builder.build();
         Self {
             origin,
-            client: client.map_err(|_| "no client could be made".to_owned()),
-            deadline: after(patience.saturating_mul(ALL_TOGETHER)),
-            patience,
+            http: client.map_err(|_| "the HTTP client could not be created".to_owned()),
+            deadline: after(response_timeout.saturating_mul(TOTAL_TIME_FACTOR)),
+            response_timeout,
         }
     }
 
-    /// As an issuer would name itself; empty if it was no origin.
+    /// Returns the origin in the form of an issuer identifier. Empty if the origin is invalid.
     pub(super) fn origin(&self) -> String {
         let origin = self.origin.as_ref().map(Url::origin);
         origin.map_or_else(|_| String::new(), |origin| origin.ascii_serialization())
     }
 
     pub(super) fn url(&self) -> Result<&Url, String> {
-        self.origin.as_ref().map_err(|why| (*why).to_owned())
+        self.origin.as_ref().map_err(|reason| (*reason).to_owned())
     }
 
-    /// The address of a path there.
+    /// Returns the URL of a path at the issuer.
     pub(super) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.origin())
     }
 
-    /// When one answer that is asked for now is late.
+    /// Returns the deadline of a request that starts now.
     pub(super) fn deadline(&self) -> Instant {
-        self.deadline.min(after(self.patience))
+        self.deadline.min(after(self.response_timeout))
     }
 
-    pub(super) async fn get(&self, url: &str) -> Asked {
-        self.ask(Method::GET, url, None, None).await
+    pub(super) async fn get(&self, url: &str) -> ProbeResult {
+        self.send(Method::GET, url, None, None).await
     }
 
-    /// With a credential that is none.
-    pub(super) async fn get_as_nobody(&self, url: &str) -> Asked {
-        self.ask(Method::GET, url, Some(NO_CREDENTIAL), None).await
+    /// Sends a request with an invalid credential.
+    pub(super) async fn get_with_invalid_credential(&self, url: &str) -> ProbeResult {
+        self.send(Method::GET, url, Some(INVALID_CREDENTIAL), None)
+            .await
     }
 
-    pub(super) async fn post(&self, url: &str, form: &[(&str, &str)]) -> Asked {
+    pub(super) async fn post(&self, url: &str, form: &[(&str, &str)]) -> ProbeResult {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        self.ask(Method::POST, url, None, Some(form)).await
+        self.send(Method::POST, url, None, Some(form)).await
     }
 
-    /// Whoever answers 429 or 5xx is busy or broken, which says nothing about the contract.
-    async fn ask(
+    /// Sends a request. A 429 or 5xx response is an error, because a busy or failing server reveals
+    /// nothing about the contract.
+    async fn send(
         &self,
         method: Method,
         url: &str,
         bearer: Option<&str>,
         form: Option<String>,
-    ) -> Asked {
+    ) -> ProbeResult {
         self.url()?;
-        let client = self.client.as_ref().map_err(String::clone)?;
+        let client = self.http.as_ref().map_err(String::clone)?;
         let mut request = client.request(method, url);
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
@@ -108,22 +110,22 @@ impl Asker {
             let form_type = "application/x-www-form-urlencoded";
             request = request.header("content-type", form_type).body(form);
         }
-        let seen = timeout_at(self.deadline, read(request)).await;
-        let seen = seen.map_err(|_| "no time was left".to_owned())??;
-        if seen.status == 429 || seen.status >= 500 {
-            return Err(format!("it answered {}", seen.status));
+        let response = timeout_at(self.deadline, read(request)).await;
+        let response = response.map_err(|_| "the time for all requests ran out".to_owned())??;
+        if response.status == 429 || response.status >= 500 {
+            return Err(format!("the response was {}", response.status));
         }
-        Ok(seen)
+        Ok(response)
     }
 }
 
-impl Seen {
-    /// The body as JSON; `null` if it is none.
+impl ProbeResponse {
+    /// Returns the body as JSON, or `null` if the body is not JSON.
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// A header, empty if there is none.
+    /// Returns a header, or an empty string if the header is absent.
     pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|it| it.to_str().ok()).unwrap_or_default()
@@ -144,7 +146,7 @@ impl Seen {
         Err(differs(expected, &format!("`{}`", self.header(name))))
     }
 
-    /// A status and an `error`, which stands in that field (K23).
+    /// Checks for this status and this code in `error` (K23).
     pub(super) fn refuses(&self, status: u16, error: &str) -> Result<(), Difference> {
         self.is(status)?;
         if self.json().get("error").and_then(Value::as_str) == Some(error) {
@@ -154,7 +156,7 @@ impl Seen {
         Err(differs(expected, &self.body))
     }
 
-    /// A page and no redirect (K14).
+    /// Checks for an error page without a redirect (K14).
     pub(super) fn is_refusal_page(&self) -> Result<(), Difference> {
         if self.headers.contains_key("location") {
             let found = format!("{} to {}", self.status, self.header("location"));
@@ -164,7 +166,7 @@ impl Seen {
         self.has("content-type", "text/html")
     }
 
-    /// Status, and what kind of body.
+    /// Returns the status and the content type or the redirect target.
     pub(super) fn summary(&self) -> String {
         match self.header("location") {
             "" => format!("{} {}", self.status, self.header("content-type")),
@@ -173,43 +175,43 @@ impl Seen {
     }
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Asked {
-    let failed = |error: reqwest::Error| why(&error).to_owned();
+async fn read(request: reqwest::RequestBuilder) -> ProbeResult {
+    let failed = |error: reqwest::Error| reason(&error).to_owned();
     let mut answer = request.send().await.map_err(failed)?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(failed)? {
         body.extend_from_slice(&piece);
-        if body.len() > MOST_READ {
-            return Err("the answer is too large".to_owned());
+        if body.len() > MAX_BODY {
+            return Err("the response is too large".to_owned());
         }
     }
-    Ok(Seen {
+    Ok(ProbeResponse {
         status,
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
 
-/// In few words, without the address, which stands beside it.
-fn why(error: &reqwest::Error) -> &'static str {
+/// Returns a short reason. The report already shows the URL.
+fn reason(error: &reqwest::Error) -> &'static str {
     match error {
-        error if error.is_timeout() => "no answer in time",
-        error if error.is_connect() => "no connection, or no TLS that can be believed",
-        _ => "the connection broke off",
+        error if error.is_timeout() => "no response in time",
+        error if error.is_connect() => "no connection, or no trusted TLS certificate",
+        _ => "the connection ended early",
     }
 }
 
-/// At once, if there is no such time.
+/// Returns the time after this duration, or now if the sum overflows.
 fn after(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now)
 }
 
-/// Nobody's token and nobody's key.
-pub(super) const NO_CREDENTIAL: &str = "not-a-credential";
+/// Token and API key that no issuer accepts.
+pub(super) const INVALID_CREDENTIAL: &str = "not-a-credential";
 
-/// How often the patience for one answer goes into that for all.
-const ALL_TOGETHER: u32 = 6;
+/// Total time limit, as a multiple of the limit for one response.
+const TOTAL_TIME_FACTOR: u32 = 6;
 
-const MOST_READ: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;

@@ -1,37 +1,38 @@
-//! The discovery document and the key set (K1 to K6).
+//! Checks of the discovery document and the key set (K1 to K6).
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{
-    ask::{Asked, Asker, Seen},
-    finding::{Difference, Finding, differs, same},
+    client::{ProbeClient, ProbeResponse, ProbeResult},
+    difference::{Difference, differs, same},
+    finding::Finding,
 };
 use crate::{
     mock::{http::endpoint::Endpoint, records::claims::SCOPES},
     wire::claims,
 };
 
-/// The addresses that the document names, as far as they are on the origin itself: no other host is
-/// asked anything.
-pub(super) struct Named {
+/// URLs from the discovery document. The probe uses only those on the probed origin and sends no
+/// request to another host.
+pub(super) struct DocumentUrls {
     pub(super) authorize: Result<String, String>,
     pub(super) token: Result<String, String>,
     pub(super) userinfo: Result<String, String>,
     jwks: Result<String, String>,
 }
 
-impl Named {
-    pub(super) fn in_document(asker: &Asker, discovery: &Asked) -> Self {
-        let document = discovery.as_ref().map(Seen::json);
+impl DocumentUrls {
+    pub(super) fn from_document(client: &ProbeClient, discovery: &ProbeResult) -> Self {
+        let document = discovery.as_ref().map(ProbeResponse::json);
         let of = |name: &str| {
-            let document = document.as_ref().map_err(|why| (*why).clone())?;
+            let document = document.as_ref().map_err(|reason| (*reason).clone())?;
             let url = document.get(name).and_then(Value::as_str);
-            let inside = format!("{}/", asker.origin());
+            let inside = format!("{}/", client.origin());
             url.filter(|url| url.starts_with(&inside))
                 .map(str::to_owned)
-                .ok_or_else(|| format!("the discovery document names no `{name}` there"))
+                .ok_or_else(|| format!("the discovery document has no `{name}` on this origin"))
         };
         Self {
             authorize: of("authorization_endpoint"),
@@ -42,15 +43,27 @@ impl Named {
     }
 }
 
-pub(super) fn discovery(asker: &Asker, issuer: &str, discovery: &Asked) -> Vec<Finding> {
+pub(super) fn discovery(
+    client: &ProbeClient,
+    issuer: &str,
+    discovery: &ProbeResult,
+) -> Vec<Finding> {
     let mut findings = vec![
-        Finding::of("K1", "there is a discovery document", discovery, |seen| {
-            seen.is(200)?;
-            seen.has("content-type", "application/json")
-        }),
-        Finding::of("K2", "`issuer` is the one expected", discovery, |seen| {
-            member(seen, "issuer", issuer)
-        }),
+        Finding::of(
+            "K1",
+            "the discovery document exists",
+            discovery,
+            |response| {
+                response.is(200)?;
+                response.has("content-type", "application/json")
+            },
+        ),
+        Finding::of(
+            "K2",
+            "`issuer` has the expected value",
+            discovery,
+            |response| member(response, "issuer", issuer),
+        ),
     ];
     for (name, endpoint) in [
         ("authorization_endpoint", Endpoint::Authorize),
@@ -58,53 +71,53 @@ pub(super) fn discovery(asker: &Asker, issuer: &str, discovery: &Asked) -> Vec<F
         ("userinfo_endpoint", Endpoint::Userinfo),
         ("jwks_uri", Endpoint::Jwks),
     ] {
-        let expected = asker.at(endpoint.path());
+        let expected = client.at(endpoint.path());
         let what = format!("`{name}` in the discovery document");
-        findings.push(Finding::of("K4", what, discovery, |seen| {
-            member(seen, name, &expected)
+        findings.push(Finding::of("K4", what, discovery, |response| {
+            member(response, name, &expected)
         }));
     }
     for (name, has) in METADATA {
         let what = format!("`{name}` in the discovery document");
-        findings.push(Finding::of("K5", what, discovery, |seen| {
-            list(seen, name, has)
+        findings.push(Finding::of("K5", what, discovery, |response| {
+            list(response, name, has)
         }));
     }
     let name = "authorization_response_iss_parameter_supported";
     let what = format!("`{name}` in the discovery document");
-    findings.push(Finding::of("K5", what, discovery, |seen| {
-        let found = seen.json().get(name).map(Value::to_string);
+    findings.push(Finding::of("K5", what, discovery, |response| {
+        let found = response.json().get(name).map(Value::to_string);
         same("true", found.as_deref().unwrap_or("nothing"))
     }));
     findings
 }
 
-pub(super) async fn keys(asker: &Asker, named: &Named) -> Vec<Finding> {
-    let keys = match &named.jwks {
-        Ok(url) => asker.get(url).await,
-        Err(why) => Err(why.clone()),
+pub(super) async fn keys(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
+    let keys = match &urls.jwks {
+        Ok(url) => client.get(url).await,
+        Err(reason) => Err(reason.clone()),
     };
     vec![
         Finding::of(
             "K6",
-            "every key is a public one of Ed25519",
+            "every key is a public Ed25519 key",
             &keys,
-            |seen| {
-                seen.is(200)?;
-                let document = seen.json();
+            |response| {
+                response.is(200)?;
+                let document = response.json();
                 let keys = document.get("keys").and_then(Value::as_array);
                 let keys = keys.filter(|keys| !keys.is_empty());
-                let keys = keys.ok_or_else(|| differs("keys", &seen.body))?;
+                let keys = keys.ok_or_else(|| differs("keys", &response.body))?;
                 keys.iter().try_for_each(key)
             },
         ),
-        Finding::of("K6", "the key set may be cached", &keys, |seen| {
-            seen.has("cache-control", "max-age=")
+        Finding::of("K6", "the key set is cacheable", &keys, |response| {
+            response.has("cache-control", "max-age=")
         }),
     ]
 }
 
-/// Shows the names of what is wrong, for a key that is not public must not be shown.
+/// Checks one key. Shows only member names, because a report must not contain a private key.
 fn key(key: &Value) -> Result<(), Difference> {
     for (name, expected) in [
         ("kty", "OKP"),
@@ -133,17 +146,17 @@ fn key(key: &Value) -> Result<(), Difference> {
     Ok(())
 }
 
-fn member(seen: &Seen, name: &str, expected: &str) -> Result<(), Difference> {
-    match seen.json().get(name) {
+fn member(response: &ProbeResponse, name: &str, expected: &str) -> Result<(), Difference> {
+    match response.json().get(name) {
         Some(Value::String(found)) => same(expected, found),
         Some(other) => Err(differs(expected, &other.to_string())),
         None => Err(differs(expected, "nothing")),
     }
 }
 
-/// In any order.
-fn list(seen: &Seen, name: &str, has: &Has) -> Result<(), Difference> {
-    let document = seen.json();
+/// Checks the values of a list in any order.
+fn list(response: &ProbeResponse, name: &str, has: &Has) -> Result<(), Difference> {
+    let document = response.json();
     let found = document.get(name).and_then(Value::as_array);
     let found: BTreeSet<&str> = found
         .into_iter()
@@ -152,7 +165,7 @@ fn list(seen: &Seen, name: &str, has: &Has) -> Result<(), Difference> {
         .collect();
     let (is_it, expected) = match has {
         Has::Exactly(words) => (found == words.iter().copied().collect(), words),
-        Has::AtLeast(words) => (words.iter().all(|word| found.contains(word)), words),
+        Has::AtLeast(values) => (values.iter().all(|value| found.contains(value)), values),
     };
     if is_it {
         return Ok(());

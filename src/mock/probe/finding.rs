@@ -1,55 +1,52 @@
-//! What was found about one row.
+//! Result of one check.
 
-use super::ask::{Asked, Seen};
+use super::{
+    client::{ProbeResponse, ProbeResult},
+    difference::Difference,
+};
 
-/// One thing that was looked at, or could not be.
+/// Result of one check, or of a row that the probe could not check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The row of [the contract](crate::guide::contract), such as `K6`.
     pub row: &'static str,
-    /// What was looked at.
+    /// The checked property.
     pub what: String,
-    /// What came of it.
+    /// The result of the check.
     pub verdict: Verdict,
 }
 
-/// What came of looking.
+/// Outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is as the row says.
+    /// The issuer behaves as the row says.
     Match,
-    /// It is not.
+    /// The issuer behaves differently.
     Differs {
-        /// What the row says.
+        /// The behavior that the row requires.
         expected: String,
-        /// What is there, printable and cut.
+        /// The behavior of the issuer, without control characters and truncated.
         found: String,
     },
-    /// It was to be looked at, and nothing came that could be judged: no answer, a 429 or a 5xx.
+    /// The issuer sent no response that could be judged: no response, a 429 or a 5xx.
     NotReached(String),
-    /// It cannot be looked at by reading.
+    /// The probe cannot check this row with read-only requests.
     NotProbed(&'static str),
 }
 
-/// Why something is not as a row says.
-pub(super) struct Difference {
-    expected: String,
-    found: String,
-}
-
 impl Finding {
-    /// Judges an answer, if there is one.
+    /// Judges a response, if there is one.
     pub(super) fn of(
         row: &'static str,
         what: impl Into<String>,
-        asked: &Asked,
-        judge: impl FnOnce(&Seen) -> Result<(), Difference>,
+        result: &ProbeResult,
+        judge: impl FnOnce(&ProbeResponse) -> Result<(), Difference>,
     ) -> Self {
-        let verdict = match asked {
-            Err(why) => Verdict::NotReached(why.clone()),
-            Ok(seen) => match judge(seen) {
+        let verdict = match result {
+            Err(reason) => Verdict::NotReached(reason.clone()),
+            Ok(response) => match judge(response) {
                 Ok(()) => Verdict::Match,
                 Err(Difference { expected, found }) => Verdict::Differs { expected, found },
             },
@@ -58,21 +55,3 @@ impl Finding {
         Self { row, what, verdict }
     }
 }
-
-/// The two as they are shown; what was found may hold anything.
-pub(super) fn differs(expected: impl Into<String>, found: &str) -> Difference {
-    let printable = |c: &char| !c.is_control();
-    Difference {
-        expected: expected.into(),
-        found: found.chars().filter(printable).take(MOST_SHOWN).collect(),
-    }
-}
-
-pub(super) fn same(expected: &str, found: &str) -> Result<(), Difference> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(differs(expected, found))
-}
-
-const MOST_SHOWN: usize = 160;

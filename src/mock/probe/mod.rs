@@ -1,13 +1,14 @@
-//! A live issuer held against the contract, by reading alone.
+//! Read-only check of a live issuer against the contract.
 
 mod api;
-mod ask;
+mod client;
+mod difference;
 mod documents;
 mod finding;
+mod not_probed;
 mod protocol;
 mod report;
 mod tls;
-mod unprobed;
 
 use std::time::Duration;
 
@@ -15,16 +16,16 @@ use reqwest::Certificate;
 use url::Url;
 
 use crate::mock::http::endpoint::Endpoint;
-use ask::Asker;
+use client::ProbeClient;
 
 pub use finding::{Finding, Verdict};
 pub use report::Report;
 
-/// Holds the issuer at this origin against [the contract](crate::guide::contract).
+/// Checks the issuer at this origin against [the contract](crate::guide::contract).
 ///
-/// It only reads: documents, pages, and how requests are refused that nothing could come of. It
-/// sends no credential, follows no redirect, and is done within 30 s. A row that it could not judge
-/// is `not reached` or `not probed`, and never a match.
+/// The probe sends only requests that change nothing: for documents, for pages, and invalid
+/// requests that the issuer rejects. It sends no credential, follows no redirect and takes at most
+/// 30 s. A row that it could not judge is `not reached` or `not probed`, and never a match.
 ///
 /// ```
 /// use kycport::mock::{MockIssuer, verify_against};
@@ -40,78 +41,81 @@ pub async fn verify_against(origin: &str) -> Report {
     Probe::new(origin).run().await
 }
 
-/// [`verify_against`], with more to say.
+/// Builder of a check like [`verify_against`], with options.
 #[derive(Debug, Clone)]
-#[must_use = "a probe asks when it is `run`"]
+#[must_use = "call `run` to run the probe"]
 pub struct Probe {
     origin: String,
     issuer: Option<String>,
     roots: Option<Vec<Certificate>>,
-    patience: Duration,
+    response_timeout: Duration,
 }
 
 impl Probe {
-    /// For the issuer at this origin, such as `https://www.kycport.com`.
+    /// Creates a probe of the issuer at this origin, such as `https://www.kycport.com`.
     pub fn new(origin: &str) -> Self {
         Self {
             origin: origin.to_owned(),
             issuer: None,
             roots: None,
-            patience: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(5),
         }
     }
 
-    /// Expects this issuer in the metadata instead of the origin (K2).
+    /// Sets the issuer that the metadata must name. Default: the origin (K2).
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
-    /// Believes the certificate authorities of this PEM text, and none of the machine's. A text
-    /// that cannot be read leaves none to believe.
+    /// Trusts only the certificate authorities in this PEM text, and not those of the system. If
+    /// the text is invalid, the probe trusts none.
     pub fn trust_only(mut self, roots_pem: &str) -> Self {
         let roots = Certificate::from_pem_bundle(roots_pem.as_bytes());
         self.roots = Some(roots.unwrap_or_default());
         self
     }
 
-    /// Sets how long one answer may take; all together may take six times that. 5 s.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// Sets the maximum time for one response. Default: 5 s. All responses together may take six
+    /// times as long.
+    pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
+        self.response_timeout = response_timeout;
         self
     }
 
-    /// Asks, and says what was found. An origin that is none is not reached.
+    /// Runs the probe and returns its report. If the origin is invalid, every check is `not
+    /// reached`.
     pub async fn run(self) -> Report {
-        let asker = Asker::new(origin(&self.origin), self.roots, self.patience);
-        let issuer = self.issuer.unwrap_or_else(|| asker.origin());
-        let discovery = asker.get(&asker.at(Endpoint::Discovery.path())).await;
+        let client = ProbeClient::new(origin(&self.origin), self.roots, self.response_timeout);
+        let issuer = self.issuer.unwrap_or_else(|| client.origin());
+        let discovery = client.get(&client.at(Endpoint::Discovery.path())).await;
 
-        let mut findings = documents::discovery(&asker, &issuer, &discovery);
-        let named = documents::Named::in_document(&asker, &discovery);
-        findings.extend(documents::keys(&asker, &named).await);
-        findings.extend(protocol::authorize(&asker, &named).await);
-        findings.extend(protocol::token(&asker, &named).await);
-        findings.extend(protocol::userinfo(&asker, &named).await);
-        findings.extend(api::api(&asker).await);
-        findings.extend(api::pages(&asker).await);
-        findings.extend(tls::tls(&asker, &discovery).await);
-        findings.extend(unprobed::unprobed());
-        Report::new(asker.origin(), findings)
+        let mut findings = documents::discovery(&client, &issuer, &discovery);
+        let urls = documents::DocumentUrls::from_document(&client, &discovery);
+        findings.extend(documents::keys(&client, &urls).await);
+        findings.extend(protocol::authorize(&client, &urls).await);
+        findings.extend(protocol::token(&client, &urls).await);
+        findings.extend(protocol::userinfo(&client, &urls).await);
+        findings.extend(api::api(&client).await);
+        findings.extend(api::pages(&client).await);
+        findings.extend(tls::tls(&client, &discovery).await);
+        findings.extend(not_probed::not_probed());
+        Report::new(client.origin(), findings)
     }
 }
 
-/// Scheme, host and port, and nothing else: what stands in an address is sent, or was meant to be.
+/// Parses an origin: scheme, host and port. The probe rejects a longer URL, because its other parts
+/// may be secrets.
 fn origin(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "this is no address")?;
+    let url = Url::parse(text).map_err(|_| "the URL is invalid")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("only `https` and `http` can be probed");
+        return Err("the scheme must be `https` or `http`");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("no credential is sent: take the user name out of the address");
+        return Err("the URL must not contain a user name or password");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("an origin is meant, without a path or anything after it");
+        return Err("the URL must be an origin, without a path, query or fragment");
     }
     Ok(url)
 }

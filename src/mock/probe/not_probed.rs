@@ -1,24 +1,25 @@
-//! What cannot be looked at by reading, and why.
+//! Rows that the probe cannot check with read-only requests, and the reasons.
 
 use super::finding::{Finding, Verdict};
 
-pub(super) fn unprobed() -> impl Iterator<Item = Finding> {
-    let finding = |row, why| Finding {
+pub(super) fn not_probed() -> impl Iterator<Item = Finding> {
+    let finding = |row, reason| Finding {
         row,
-        what: "as the contract says".to_owned(),
-        verdict: Verdict::NotProbed(why),
+        what: "behaves as the contract says".to_owned(),
+        verdict: Verdict::NotProbed(reason),
     };
-    WHY.iter()
-        .flat_map(move |(why, rows)| rows.iter().map(move |row| finding(row, why)))
+    REASONS
+        .iter()
+        .flat_map(move |(reason, rows)| rows.iter().map(move |row| finding(row, reason)))
 }
 
-const WHY: &[(&str, &[&str])] = &[
+const REASONS: &[(&str, &[&str])] = &[
     (
         "needs a registered client",
         &["K10", "K11", "K13", "K15", "K16", "K20", "K29", "K97"],
     ),
     (
-        "needs a person who signs in",
+        "needs a person who logs in",
         &[
             "K17", "K19", "K21", "K22", "K24", "K28", "K30", "K31", "K32", "K33", "K34", "K36",
             "K37", "K38", "K91", "K92",
@@ -33,15 +34,15 @@ const WHY: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "needs an endpoint that is subscribed",
+        "needs a subscribed webhook endpoint",
         &[
             "K60", "K61", "K62", "K63", "K64", "K80", "K81", "K82", "K83", "K84", "K85", "K86",
             "K87",
         ],
     ),
-    ("is about a tenant's side", &["K3", "K42", "K72"]),
+    ("is about the tenant's side", &["K3", "K42", "K72"]),
     (
-        "is about the mock alone",
+        "is only about the mock",
         &["K73", "K78", "K90", "K95", "K96"],
     ),
 ];

@@ -1,125 +1,146 @@
-//! How requests are refused that nothing could come of (K14, K23 to K27, K35).
+//! Checks of how the issuer rejects invalid requests (K12, K14, K23 to K27, K35).
 
 use super::{
-    ask::{Asked, Asker, Seen},
-    documents::Named,
+    client::{ProbeClient, ProbeResponse, ProbeResult},
+    documents::DocumentUrls,
     finding::Finding,
 };
 use crate::wire::authorize as names;
 
-pub(super) async fn authorize(asker: &Asker, named: &Named) -> Vec<Finding> {
-    let bare = match &named.authorize {
-        Ok(url) => asker.get(url).await,
-        Err(why) => Err(why.clone()),
+pub(super) async fn authorize(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
+    let bare = match &urls.authorize {
+        Ok(url) => client.get(url).await,
+        Err(reason) => Err(reason.clone()),
     };
-    let elsewhere = match &named.authorize {
-        // A name that leads nowhere (RFC 6761 section 6.4).
+    let elsewhere = match &urls.authorize {
+        // The top-level domain `.invalid` never resolves (RFC 6761 section 6.4).
         Ok(url) => {
             let query = "response_type=code&scope=openid&state=s&nonce=n&client_id=not-a-client\
                          &redirect_uri=https%3A%2F%2Fnot-registered.invalid%2F";
-            asker.get(&format!("{url}?{query}")).await
+            client.get(&format!("{url}?{query}")).await
         }
-        Err(why) => Err(why.clone()),
+        Err(reason) => Err(reason.clone()),
     };
     vec![
         Finding::of(
             "K14",
-            "authorize without parameters is a page",
+            "authorize without parameters is an error page",
             &bare,
-            Seen::is_refusal_page,
+            ProbeResponse::is_refusal_page,
         ),
         Finding::of(
             "K12",
-            "authorize sends nobody to an address that is not registered",
+            "authorize does not redirect to an unregistered URI",
             &elsewhere,
-            Seen::is_refusal_page,
+            ProbeResponse::is_refusal_page,
         ),
     ]
 }
 
-pub(super) async fn token(asker: &Asker, named: &Named) -> Vec<Finding> {
-    let nonsense = post(asker, &named.token, &NONSENSE).await;
-    let twice = [&NONSENSE[..], &[(names::CODE, "another")]].concat();
-    let twice = post(asker, &named.token, &twice).await;
-    let empty = [&NONSENSE[..], &[(names::CLIENT_SECRET, "")]].concat();
-    let empty = post(asker, &named.token, &empty).await;
-    let got = match &named.token {
-        Ok(url) => asker.get(url).await,
-        Err(why) => Err(why.clone()),
+pub(super) async fn token(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
+    let nonsense = post(client, &urls.token, &UNKNOWN_CLIENT_REQUEST).await;
+    let twice = [&UNKNOWN_CLIENT_REQUEST[..], &[(names::CODE, "another")]].concat();
+    let twice = post(client, &urls.token, &twice).await;
+    let empty = [&UNKNOWN_CLIENT_REQUEST[..], &[(names::CLIENT_SECRET, "")]].concat();
+    let empty = post(client, &urls.token, &empty).await;
+    let got = match &urls.token {
+        Ok(url) => client.get(url).await,
+        Err(reason) => Err(reason.clone()),
     };
-    let without_slash = match &named.token {
-        Ok(url) => asker.post(url.trim_end_matches('/'), &NONSENSE).await,
-        Err(why) => Err(why.clone()),
+    let without_slash = match &urls.token {
+        Ok(url) => {
+            client
+                .post(url.trim_end_matches('/'), &UNKNOWN_CLIENT_REQUEST)
+                .await
+        }
+        Err(reason) => Err(reason.clone()),
     };
     vec![
         Finding::of(
             "K23",
-            "a client that is none is refused",
+            "the token endpoint rejects an unknown client",
             &nonsense,
-            |seen| seen.refuses(401, "invalid_client"),
+            |response| response.refuses(401, "invalid_client"),
         ),
-        Finding::of("K25", "what token answers is not kept", &nonsense, |seen| {
-            seen.has("cache-control", "no-store")
-        }),
+        Finding::of(
+            "K25",
+            "token responses are not cacheable",
+            &nonsense,
+            |response| response.has("cache-control", "no-store"),
+        ),
         Finding::of(
             "K26",
-            "a parameter that comes twice is refused",
+            "the token endpoint rejects a duplicate parameter",
             &twice,
-            |seen| seen.refuses(400, "invalid_request"),
+            |response| response.refuses(400, "invalid_request"),
         ),
         Finding::of(
             "K27",
-            "a parameter without a value is refused",
+            "the token endpoint rejects an empty parameter",
             &empty,
-            |seen| seen.refuses(400, "invalid_request"),
+            |response| response.refuses(400, "invalid_request"),
         ),
-        Finding::of("K4", "token answers no GET", &got, |seen| seen.is(405)),
+        Finding::of("K4", "the token endpoint rejects GET", &got, |response| {
+            response.is(405)
+        }),
         Finding::of(
             "K4",
-            "token is not there without its slash",
+            "the token endpoint requires its trailing slash",
             &without_slash,
-            |seen| seen.is(404),
+            |response| response.is(404),
         ),
     ]
 }
 
-pub(super) async fn userinfo(asker: &Asker, named: &Named) -> Vec<Finding> {
-    let (bare, nonsense) = match &named.userinfo {
-        Ok(url) => (asker.get(url).await, asker.get_as_nobody(url).await),
-        Err(why) => (Err(why.clone()), Err(why.clone())),
+pub(super) async fn userinfo(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
+    let (bare, nonsense) = match &urls.userinfo {
+        Ok(url) => (
+            client.get(url).await,
+            client.get_with_invalid_credential(url).await,
+        ),
+        Err(reason) => (Err(reason.clone()), Err(reason.clone())),
     };
     vec![
-        Finding::of("K35", "userinfo asks for a Bearer token", &bare, |seen| {
-            seen.is(401)?;
-            seen.has("www-authenticate", "Bearer")
-        }),
         Finding::of(
             "K35",
-            "userinfo refuses a token that is none",
+            "userinfo requires a Bearer token",
+            &bare,
+            |response| {
+                response.is(401)?;
+                response.has("www-authenticate", "Bearer")
+            },
+        ),
+        Finding::of(
+            "K35",
+            "userinfo rejects an invalid token",
             &nonsense,
-            |seen| {
-                seen.is(401)?;
-                seen.has("www-authenticate", "error=\"invalid_token\"")
+            |response| {
+                response.is(401)?;
+                response.has("www-authenticate", "error=\"invalid_token\"")
             },
         ),
         Finding::of(
             "K25",
-            "what userinfo answers is not kept",
+            "userinfo responses are not cacheable",
             &nonsense,
-            |seen| seen.has("cache-control", "no-store"),
+            |response| response.has("cache-control", "no-store"),
         ),
     ]
 }
 
-async fn post(asker: &Asker, url: &Result<String, String>, form: &[(&str, &str)]) -> Asked {
+async fn post(
+    client: &ProbeClient,
+    url: &Result<String, String>,
+    form: &[(&str, &str)],
+) -> ProbeResult {
     match url {
-        Ok(url) => asker.post(url, form).await,
-        Err(why) => Err(why.clone()),
+        Ok(url) => client.post(url, form).await,
+        Err(reason) => Err(reason.clone()),
     }
 }
 
-/// Complete and well-formed, and nobody's.
-const NONSENSE: [(&str, &str); 5] = [
+/// A complete and well-formed token request of an unknown client.
+const UNKNOWN_CLIENT_REQUEST: [(&str, &str); 5] = [
     (names::GRANT_TYPE, "authorization_code"),
     (names::CODE, "not-a-code"),
     (names::REDIRECT_URI, "https://not-registered.invalid/"),

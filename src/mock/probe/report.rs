@@ -1,10 +1,10 @@
-//! What a probe found, all together.
+//! Report of a probe.
 
 use std::fmt::{self, Display};
 
 use super::finding::{Finding, Verdict};
 
-/// What was found at a live issuer, row by row.
+/// Results of a probe of a live issuer, by row of the contract.
 #[derive(Debug, Clone)]
 pub struct Report {
     origin: String,
@@ -16,18 +16,20 @@ impl Report {
         Self { origin, findings }
     }
 
-    /// Everything, one or more for each row of [the contract](crate::guide::contract).
+    /// Returns all findings. Each row of [the contract](crate::guide::contract) has at least one.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Whether nothing differs and everything that was to be looked at was reached.
+    /// Whether no check differs and the probe reached everything that it checks.
     pub fn is_match(&self) -> bool {
         self.exit_code() == 0
     }
 
-    /// What a program ends with: 0 if this [is a match](Self::is_match), 1 if anything differs, 2 if
-    /// nothing does and something was not reached.
+    /// Returns the exit code for a program:
+    /// - 0 if the report [is a match](Self::is_match).
+    /// - 1 if a check differs.
+    /// - 2 if no check differs but a check was not reached.
     pub fn exit_code(&self) -> u8 {
         if self.count("differs") > 0 {
             return 1;
@@ -36,17 +38,17 @@ impl Report {
         if judged_all { 0 } else { 2 }
     }
 
-    fn count(&self, word: &str) -> usize {
-        let of_it = |finding: &&Finding| finding.verdict.word() == word;
+    fn count(&self, label: &str) -> usize {
+        let of_it = |finding: &&Finding| finding.verdict.label() == label;
         self.findings.iter().filter(of_it).count()
     }
 }
 
 impl Verdict {
-    const WORDS: [&str; 4] = ["match", "differs", "not reached", "not probed"];
+    const LABELS: [&str; 4] = ["match", "differs", "not reached", "not probed"];
 
-    /// `match`, `differs`, `not reached` or `not probed`.
-    pub const fn word(&self) -> &'static str {
+    /// Returns `match`, `differs`, `not reached` or `not probed`.
+    pub const fn label(&self) -> &'static str {
         match self {
             Self::Match => "match",
             Self::Differs { .. } => "differs",
@@ -56,23 +58,23 @@ impl Verdict {
     }
 }
 
-/// A line.
+/// Formats the finding as one line.
 impl Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { row, what, verdict } = self;
-        write!(f, "{:<11}  {row:<3}  {what}", verdict.word())?;
+        write!(f, "{:<11}  {row:<3}  {what}", verdict.label())?;
         match verdict {
             Verdict::Match => Ok(()),
             Verdict::Differs { expected, found } => {
                 write!(f, ": expected {expected}, found {found}")
             }
-            Verdict::NotReached(why) => write!(f, ": {why}"),
-            Verdict::NotProbed(why) => write!(f, ": {why}"),
+            Verdict::NotReached(reason) => write!(f, ": {reason}"),
+            Verdict::NotProbed(reason) => write!(f, ": {reason}"),
         }
     }
 }
 
-/// A line for each finding, in the order of the words, and one that counts.
+/// Formats one line for each finding, ordered by outcome, and a line with the counts.
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = match self.origin.as_str() {
@@ -80,12 +82,16 @@ impl Display for Report {
             origin => origin,
         };
         writeln!(f, "{origin} against the contract")?;
-        for word in Verdict::WORDS {
-            for finding in self.findings.iter().filter(|it| it.verdict.word() == word) {
+        for label in Verdict::LABELS {
+            for finding in self
+                .findings
+                .iter()
+                .filter(|it| it.verdict.label() == label)
+            {
                 writeln!(f, "{finding}")?;
             }
         }
-        let counts = Verdict::WORDS.map(|word| format!("{} {word}", self.count(word)));
+        let counts = Verdict::LABELS.map(|label| format!("{} {label}", self.count(label)));
         f.write_str(&counts.join(", "))
     }
 }

@@ -1,4 +1,4 @@
-//! TLS 1.2 or newer, everywhere (K70).
+//! Checks that TLS 1.2 or newer is required everywhere (K70).
 
 use std::io::ErrorKind;
 
@@ -10,58 +10,61 @@ use tokio::{
 use url::{Host, Url};
 
 use super::{
-    ask::{Asked, Asker, Seen},
-    finding::{Finding, Verdict, differs},
+    client::{ProbeClient, ProbeResponse, ProbeResult},
+    difference::differs,
+    finding::{Finding, Verdict},
 };
 use crate::mock::{here::is_here, http::endpoint::Endpoint};
 
-pub(super) async fn tls(asker: &Asker, discovery: &Asked) -> Vec<Finding> {
+pub(super) async fn tls(client: &ProbeClient, discovery: &ProbeResult) -> Vec<Finding> {
     let finding = |what: &str, verdict| Finding {
         row: "K70",
         what: what.to_owned(),
         verdict,
     };
-    let url = match asker.url() {
+    let url = match client.url() {
         Ok(url) => url,
-        Err(why) => return vec![finding("TLS is spoken", Verdict::NotReached(why))],
+        Err(reason) => return vec![finding("the issuer uses TLS", Verdict::NotReached(reason))],
     };
     if url.scheme() == "http" {
         let verdict = if is_here(url) {
-            Verdict::NotProbed("plain HTTP on loopback, where nothing leaves the machine (K73)")
+            Verdict::NotProbed("plain HTTP on loopback does not leave the machine (K73)")
         } else {
             Verdict::Differs {
                 expected: "https".to_owned(),
                 found: "plain HTTP".to_owned(),
             }
         };
-        return vec![finding("TLS is spoken", verdict)];
+        return vec![finding("the issuer uses TLS", verdict)];
     }
     let old = match discovery {
-        Ok(_) => old_hello(asker, url).await,
-        // Whoever does not speak refuses nothing.
-        Err(why) => Verdict::NotReached(why.clone()),
+        Ok(_) => tls_1_1(client, url).await,
+        // A server that does not respond has not rejected TLS 1.1.
+        Err(reason) => Verdict::NotReached(reason.clone()),
     };
     vec![
-        // The client that asked speaks nothing older.
-        Finding::of("K70", "TLS 1.2 or newer is spoken", discovery, |_| Ok(())),
-        finding("TLS 1.1 is refused", old),
-        plain(asker, url).await,
+        // The HTTP client supports no older version, so any response proves TLS 1.2 or newer.
+        Finding::of("K70", "TLS 1.2 or newer is accepted", discovery, |_| Ok(())),
+        finding("TLS 1.1 is rejected", old),
+        plain(client, url).await,
     ]
 }
 
-/// The port for plain HTTP, where there is one by custom.
-async fn plain(asker: &Asker, url: &Url) -> Finding {
-    let what = "what is asked in plain HTTP is not answered";
+/// Checks port 80, the usual port for plain HTTP.
+async fn plain(client: &ProbeClient, url: &Url) -> Finding {
+    let what = "plain HTTP is redirected or rejected";
     if url.port().is_some() {
         return Finding {
             row: "K70",
             what: what.to_owned(),
-            verdict: Verdict::NotProbed("at a port of its own nobody asks in plain HTTP"),
+            verdict: Verdict::NotProbed(
+                "no plain HTTP port is known for an issuer on a custom port",
+            ),
         };
     }
     let host = url.host_str().unwrap_or_default();
     let address = (host.trim_matches(['[', ']']), 80);
-    let knock = timeout_at(asker.deadline(), TcpStream::connect(address)).await;
+    let knock = timeout_at(client.deadline(), TcpStream::connect(address)).await;
     let is_closed = matches!(knock, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused);
     if is_closed {
         return Finding {
@@ -70,22 +73,27 @@ async fn plain(asker: &Asker, url: &Url) -> Finding {
             verdict: Verdict::Match,
         };
     }
-    let asked = asker
+    let result = client
         .get(&format!("http://{host}{}", Endpoint::Discovery.path()))
         .await;
-    Finding::of("K70", what, &asked, |seen: &Seen| match seen.status {
-        301 | 302 | 307 | 308 if seen.header("location").starts_with("https://") => Ok(()),
-        400..=499 => Ok(()),
-        _ => Err(differs(
-            "a redirect to https, or a refusal",
-            &seen.summary(),
-        )),
-    })
+    Finding::of(
+        "K70",
+        what,
+        &result,
+        |response: &ProbeResponse| match response.status {
+            301 | 302 | 307 | 308 if response.header("location").starts_with("https://") => Ok(()),
+            400..=499 => Ok(()),
+            _ => Err(differs(
+                "a redirect to https, or a rejection",
+                &response.summary(),
+            )),
+        },
+    )
 }
 
-/// Greets as TLS 1.1 does, which no client here speaks, and looks at the first record that comes
-/// back.
-async fn old_hello(asker: &Asker, url: &Url) -> Verdict {
+/// Sends a TLS 1.1 `ClientHello` and reads the first byte of the response. No TLS library here
+/// supports TLS 1.1.
+async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
     let name = match url.host() {
         Some(Host::Domain(name)) => Some(name.to_owned()),
         _ => None,
@@ -94,7 +102,7 @@ async fn old_hello(asker: &Asker, url: &Url) -> Verdict {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),
-        None => return Verdict::NotReached("there is no host".to_owned()),
+        None => return Verdict::NotReached("the URL has no host".to_owned()),
     };
     let port = url.port_or_known_default().unwrap_or(443);
     let greet = async {
@@ -103,27 +111,28 @@ async fn old_hello(asker: &Asker, url: &Url) -> Verdict {
             .write_all(&client_hello(name.as_deref()))
             .await
             .ok()?;
-        // Whoever hangs up refuses too.
+        // A closed connection is a rejection too.
         let mut first = [0];
         let came = stream.read(&mut first).await.unwrap_or(0);
         Some((came == 1).then_some(first))
     };
-    match timeout_at(asker.deadline(), greet).await {
+    match timeout_at(client.deadline(), greet).await {
         Ok(Some(Some([HANDSHAKE]))) => Verdict::Differs {
-            expected: "an alert, or nothing".to_owned(),
+            expected: "an alert or a closed connection".to_owned(),
             found: "a handshake".to_owned(),
         },
         Ok(Some(_)) => Verdict::Match,
         Ok(None) => Verdict::NotReached("no connection".to_owned()),
-        Err(_) => Verdict::NotReached("no answer in time".to_owned()),
+        Err(_) => Verdict::NotReached("no response in time".to_owned()),
     }
 }
 
-/// RFC 4346 section 7.4.1.2, with the extensions that a server of today wants to see.
+/// Builds a `ClientHello` (RFC 4346 section 7.4.1.2) with the extensions that current servers
+/// expect.
 fn client_hello(name: Option<&str>) -> Vec<u8> {
     let mut extensions = Vec::new();
     if let Some(name) = name {
-        // One name of the type `host_name` (RFC 6066 section 3).
+        // A list with one name of type `host_name` (RFC 6066 section 3).
         let entry = [&[0][..], &prefixed::<2>(name.as_bytes())].concat();
         extensions.extend([0x00, 0x00]);
         extensions.extend(prefixed::<2>(&prefixed::<2>(&entry)));
@@ -133,7 +142,7 @@ fn client_hello(name: Option<&str>) -> Vec<u8> {
     extensions.extend([0x00, 0x0b, 0, 2, 1, 0]);
     let hello = [
         &TLS_1_1[..],
-        // What it is for needs no randomness: nothing is ever agreed on.
+        // The random value is fixed, because the handshake never completes.
         &[0x4b; 32],
         &[0],
         &prefixed::<2>(&OLD_SUITES),
@@ -145,7 +154,7 @@ fn client_hello(name: Option<&str>) -> Vec<u8> {
     [&[HANDSHAKE, 3, 1][..], &prefixed::<2>(&message)].concat()
 }
 
-/// The length in `N` bytes, and the bytes.
+/// Returns the length in `N` bytes, followed by the bytes.
 fn prefixed<const N: usize>(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().to_be_bytes();
     let length = length.get(length.len().saturating_sub(N)..);
@@ -156,7 +165,7 @@ const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const TLS_1_1: [u8; 2] = [3, 2];
 
-/// AES in CBC with SHA-1, by ECDHE with either kind of key, and by RSA.
+/// AES-CBC with SHA-1, with ECDHE for either key type, and with RSA key exchange.
 const OLD_SUITES: [u8; 12] = [
     0xc0, 0x13, 0xc0, 0x14, 0xc0, 0x09, 0xc0, 0x0a, 0x00, 0x2f, 0x00, 0x35,
 ];
@@ -171,11 +180,11 @@ mod tests {
     };
     use url::Url;
 
-    use super::{super::ask::Asker, TLS_1_1, Verdict, client_hello, old_hello};
+    use super::{super::client::ProbeClient, TLS_1_1, Verdict, client_hello, tls_1_1};
 
     #[tokio::test]
-    async fn whoever_shakes_hands_with_an_old_client_differs() {
-        for (answer, word) in [(&[22][..], "differs"), (&[21], "match"), (&[], "match")] {
+    async fn accepting_tls_1_1_is_a_difference() {
+        for (answer, label) in [(&[22][..], "differs"), (&[21], "match"), (&[], "match")] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let origin = format!("https://{}", listener.local_addr().unwrap());
             let url = Url::parse(&origin).unwrap();
@@ -185,20 +194,20 @@ mod tests {
                 stream.read_exact(&mut hello).await.unwrap();
                 stream.write_all(answer).await.unwrap();
             };
-            let asker = Asker::new(Ok(url.clone()), None, Duration::from_secs(20));
-            let (verdict, ()) = tokio::join!(old_hello(&asker, &url), server);
-            assert_eq!(verdict.word(), word, "{answer:?}");
+            let client = ProbeClient::new(Ok(url.clone()), None, Duration::from_secs(20));
+            let (verdict, ()) = tokio::join!(tls_1_1(&client, &url), server);
+            assert_eq!(verdict.label(), label, "{answer:?}");
         }
         let gone = Url::parse("https://127.0.0.1:1").unwrap();
-        let asker = Asker::new(Ok(gone.clone()), None, Duration::from_secs(20));
+        let client = ProbeClient::new(Ok(gone.clone()), None, Duration::from_secs(20));
         assert!(matches!(
-            old_hello(&asker, &gone).await,
+            tls_1_1(&client, &gone).await,
             Verdict::NotReached(_)
         ));
     }
 
     #[test]
-    fn the_greeting_says_how_long_it_is() {
+    fn the_client_hello_states_its_length() {
         let hello = client_hello(Some("www.kycport.com"));
         let length = |bytes: &[u8]| {
             bytes

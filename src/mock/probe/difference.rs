@@ -1,0 +1,30 @@
+//! Difference between the expected and the actual behavior of an issuer.
+
+/// Expected and actual behavior, if they differ.
+pub(super) struct Difference {
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+/// Creates a difference for the report. Removes control characters from the untrusted text and
+/// truncates it.
+pub(super) fn differs(expected: impl Into<String>, found: &str) -> Difference {
+    let printable = |c: &char| !c.is_control();
+    Difference {
+        expected: expected.into(),
+        found: found
+            .chars()
+            .filter(printable)
+            .take(MAX_FOUND_CHARS)
+            .collect(),
+    }
+}
+
+pub(super) fn same(expected: &str, found: &str) -> Result<(), Difference> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(differs(expected, found))
+}
+
+const MAX_FOUND_CHARS: usize = 160;
