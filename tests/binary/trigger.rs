@@ -127,11 +127,11 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         ),
         (
             vec!["trigger", "keys.rotated", "--url", "http://127.0.0.1:9"],
-            "no kycport-mock answers at http://127.0.0.1:9",
+            "no kycport-mock responds at http://127.0.0.1:9",
         ),
         (
             vec!["person", "ada", "--url", "http://127.0.0.1:9"],
-            "no kycport-mock answers at http://127.0.0.1:9",
+            "no kycport-mock responds at http://127.0.0.1:9",
         ),
     ] {
         let (message, code) = failure(&arguments);

@@ -27,7 +27,7 @@ async fn sandboxes_do_not_meet() {
     ada.reject().await.unwrap();
     let other = two.find_person("ada").await.unwrap();
     let verified = (KycStatus::Verified, KycTier::T2);
-    assert_eq!(other.standing().await.unwrap(), verified);
+    assert_eq!(other.status_and_tier().await.unwrap(), verified);
     assert_eq!(
         desk.kyc.find_person("ada").unwrap().status(),
         KycStatus::Verified
@@ -97,8 +97,8 @@ async fn nobody_there_is_said_in_a_sentence() {
     let nobody = RemoteMock::connect("http://127.0.0.1:9").await.unwrap_err();
     assert_eq!(
         nobody.to_string(),
-        "no kycport-mock answers at http://127.0.0.1:9: start one with `kycport-mock`, or say \
-         where it runs"
+        "no kycport-mock responds at http://127.0.0.1:9: start one with `kycport-mock`, or correct \
+         the URL"
     );
     // A mock without the admin API is none that can be driven.
     let kyc = MockIssuer::start().await;

@@ -1,4 +1,4 @@
-//! Faults at a mock in another process.
+//! Faults of a mock in another process.
 
 use std::{
     fmt::{self, Debug},
@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     RemoteMock,
-    call::{Admin, RemoteError},
+    admin_client::{AdminClient, RemoteError},
 };
 use crate::mock::http::endpoint::Endpoint;
 
-/// Faults.
+/// Faults of endpoints.
 impl RemoteMock {
-    /// What is to go wrong at an endpoint.
+    /// Returns the builder of faults at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> RemoteOn {
         RemoteOn {
             admin: self.admin.clone(),
@@ -25,32 +25,32 @@ impl RemoteMock {
     }
 }
 
-/// What is to go wrong at one endpoint. Each method gives a [`RemoteRule`], to be finished with
-/// [`times`](RemoteRule::times) or [`always`](RemoteRule::always).
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+/// Builder of faults at one endpoint. Each method returns a [`RemoteRule`]. Install the rule with
+/// [`once`](RemoteRule::once), [`times`](RemoteRule::times) or [`always`](RemoteRule::always).
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct RemoteOn {
-    admin: Admin,
+    admin: AdminClient,
     endpoint: Endpoint,
 }
 
 impl RemoteOn {
-    /// Answers with this status.
+    /// Responds with this status.
     pub fn fail(self, status: u16) -> RemoteRule {
         self.rule(json!({ "status": status }))
     }
 
-    /// Answers late, but well, in real time.
+    /// Delays the regular response, in real time.
     pub fn delay(self, by: Duration) -> RemoteRule {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.rule(json!({ "delay_ms": by }))
     }
 
-    /// Answers with what is no JSON.
+    /// Responds with a body that is not JSON.
     pub fn garbage(self) -> RemoteRule {
         self.rule("garbage".into())
     }
 
-    /// Never answers.
+    /// Never sends a response.
     pub fn hang(self) -> RemoteRule {
         self.rule("hang".into())
     }
@@ -60,12 +60,12 @@ impl RemoteOn {
         self.rule("reset".into())
     }
 
-    /// Closes the connection without a byte.
+    /// Closes the connection without a response.
     pub fn drop_connection(self) -> RemoteRule {
         self.rule("drop_connection".into())
     }
 
-    /// Promises the real answer whole, sends half of it, and closes.
+    /// Announces the complete response, sends half of the body and closes the connection.
     pub fn truncate(self) -> RemoteRule {
         self.rule("truncate".into())
     }
@@ -87,41 +87,42 @@ impl Debug for RemoteOn {
     }
 }
 
-/// What is to go wrong, and not yet how often.
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+/// A fault that is not installed yet.
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct RemoteRule {
-    admin: Admin,
+    admin: AdminClient,
     body: Map<String, Value>,
 }
 
 impl RemoteRule {
-    /// Adds `Retry-After`, in seconds.
+    /// Adds a `Retry-After` header, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.body.insert("retry_after".to_owned(), seconds.into());
         self
     }
 
-    /// Installs it for the next request alone.
+    /// Installs the fault for the next request only.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn once(self) -> Result<RemoteFault, RemoteError> {
         self.times(1).await
     }
 
-    /// Installs it for the next `times` requests.
+    /// Installs the fault for the next `times` requests.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn times(mut self, times: u64) -> Result<RemoteFault, RemoteError> {
         self.body.insert("times".to_owned(), times.into());
         self.always().await
     }
 
-    /// Installs it until it is [removed](RemoteFault::remove), or the mock is reset or ends.
+    /// Installs the fault until it is [removed](RemoteFault::remove), or until the mock is reset or
+    /// ends.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn always(self) -> Result<RemoteFault, RemoteError> {
         let fault: FaultView = self.admin.post("/faults", &self.body).await?;
         Ok(RemoteFault {
@@ -143,26 +144,26 @@ struct FaultView {
     hits: u64,
 }
 
-/// An installed fault. It stays when this is dropped.
+/// An installed fault. Dropping this handle does not remove the fault.
 pub struct RemoteFault {
-    admin: Admin,
+    admin: AdminClient,
     id: u64,
 }
 
 impl RemoteFault {
-    /// How often it was hit.
+    /// Returns how many requests the fault affected.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn hits(&self) -> Result<u64, RemoteError> {
         let fault: FaultView = self.admin.get(&self.path()).await?;
         Ok(fault.hits)
     }
 
-    /// Ends it.
+    /// Removes the fault.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn remove(self) -> Result<(), RemoteError> {
         self.admin.delete(&self.path()).await.map(drop)
     }

@@ -1,7 +1,7 @@
-//! A mock in another process, driven from Rust.
+//! Rust client for a mock in another process.
 
-mod call;
-mod desk;
+mod admin_client;
+mod control;
 mod fault;
 mod person;
 mod sandbox;
@@ -12,25 +12,25 @@ use std::fmt::{self, Debug};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::{call::Admin, sandbox::Sandbox};
+use self::{admin_client::AdminClient, sandbox::Sandbox};
 use crate::{
     clock::TestClock,
     mock::{issuer::MockIssuer, overview::Overview},
 };
 
 #[cfg(feature = "mock-cli")]
-pub(super) use call::{Admin as RemoteAdmin, segment};
+pub(super) use admin_client::{AdminClient as RemoteAdmin, segment};
 
-pub use call::RemoteError;
+pub use admin_client::RemoteError;
 pub use fault::{RemoteFault, RemoteOn, RemoteRule};
 pub use person::{NewRemotePerson, RemotePerson};
 pub use webhooks::RemoteWebhooks;
 
-/// A mock in another process, such as `kycport-mock`: the calls of [`MockIssuer`] over its admin API,
-/// so that each is awaited and can fail.
+/// Handle to a mock in another process, such as `kycport-mock`. It offers the methods of
+/// [`MockIssuer`] over the admin API. Each method is async and can fail.
 ///
-/// It has an issuer of its own there, a sandbox, which ends when this is dropped: tests that run
-/// beside each other do not meet.
+/// By default, the handle has its own issuer, a sandbox, which ends when the handle is dropped.
+/// Parallel tests therefore do not affect each other.
 ///
 /// ```
 /// # use kycport::{KycTier, mock::{MockIssuer, RemoteMock}};
@@ -41,33 +41,35 @@ pub use webhooks::RemoteWebhooks;
 /// let kyc = RemoteMock::connect(url).await?; // or `MockIssuer::connect_from_env()`
 /// let ada = kyc.person("ada").tier(KycTier::T2).create().await?;
 /// let config = kyc.config("http://127.0.0.1:3000/auth/callback").await?.build()?;
-/// // … the app runs with `config`, and Ada signs in …
+/// // … start the app with `config` and log Ada in …
 /// ada.reject().await?;
 /// kyc.webhooks().settled().await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// What is not here, for it is code or needs the same process: `edit_…`, `mint`, `hold` and its
-/// gates, `by_hand`, `stop` and `restart`, tampers, faults of deliveries, cases, and the recorded
-/// requests themselves. The admin API has all but the first five of these.
+/// Some features of [`MockIssuer`] need the same process and are not available here: `edit_…`,
+/// `mint`, `hold` and its gates, `manual`, `stop` and `restart`. Other features are available only
+/// through the admin API: tampers, faults of deliveries, cases, and the content of recorded
+/// requests.
 pub struct RemoteMock {
-    admin: Admin,
+    admin: AdminClient,
     overview: Overview,
     clock: TestClock,
-    /// It ends with this.
+    /// The sandbox. It ends when this handle is dropped.
     sandbox: Option<Sandbox>,
 }
 
-/// How a mock in another process is found.
+/// Connection to a mock in another process.
 impl MockIssuer {
-    /// Connects to the mock that `KYCPORT_MOCK_URL` names, and opens a sandbox there. A mock on
-    /// another machine asks for its admin token, as the password of that URL.
+    /// Connects to the mock that `KYCPORT_MOCK_URL` names, and opens a sandbox. For a mock on
+    /// another machine, the URL contains the admin token as its password.
     ///
     /// # Errors
-    /// [`RemoteError`] if nothing is named, nobody answers, or no sandbox is left.
+    /// [`RemoteError`] if the variable is not set, no mock responds, or the mock has no free
+    /// sandbox.
     pub async fn connect_from_env() -> Result<RemoteMock, RemoteError> {
-        let url = std::env::var("KYCPORT_MOCK_URL").map_err(|_| RemoteError::NoUrl)?;
+        let url = std::env::var("KYCPORT_MOCK_URL").map_err(|_| RemoteError::MissingUrl)?;
         RemoteMock::connect(&url).await
     }
 }
@@ -79,30 +81,31 @@ struct Opened {
 }
 
 impl RemoteMock {
-    /// Connects to the mock at this origin, and opens a sandbox there.
+    /// Connects to the mock at this origin, and opens a sandbox.
     ///
     /// # Errors
-    /// [`RemoteError`] if nobody answers, or no sandbox is left.
+    /// [`RemoteError`] if no mock responds, or the mock has no free sandbox.
     pub async fn connect(url: &str) -> Result<Self, RemoteError> {
-        let parent = Admin::new(url, None)?;
+        let parent = AdminClient::new(url, None)?;
         let opened: Opened = parent.post("/sandboxes", &json!({})).await?;
         let sandbox = Sandbox::new(url, opened.id);
         Self::new(opened.issuer, Some(sandbox))
     }
 
-    /// Connects to the mock at this origin itself: whatever is changed, everyone there sees.
+    /// Connects to the mock at this origin without a sandbox. All clients of the mock see each
+    /// change.
     ///
     /// # Errors
-    /// [`RemoteError`] if nobody answers.
+    /// [`RemoteError`] if no mock responds.
     pub async fn connect_shared(url: &str) -> Result<Self, RemoteError> {
-        let overview: Overview = Admin::new(url, None)?.get("").await?;
+        let overview: Overview = AdminClient::new(url, None)?.get("").await?;
         Self::new(overview, None)
     }
 
     fn new(overview: Overview, sandbox: Option<Sandbox>) -> Result<Self, RemoteError> {
         Ok(Self {
-            admin: Admin::new(
-                &call::with_token(&overview.origin, &overview.admin_token),
+            admin: AdminClient::new(
+                &admin_client::with_token(&overview.origin, &overview.admin_token),
                 overview.root_pem.as_deref(),
             )?,
             overview,
@@ -111,36 +114,36 @@ impl RemoteMock {
         })
     }
 
-    /// Where it is reached, without a slash at the end.
+    /// Returns the mock's origin, without a trailing slash.
     pub fn origin(&self) -> &str {
         &self.overview.origin
     }
 
-    /// The issuer identifier.
+    /// Returns the issuer identifier.
     pub fn issuer(&self) -> &str {
         &self.overview.issuer
     }
 
-    /// Where its discovery document is.
+    /// Returns the URL of the discovery document.
     pub fn discovery_url(&self) -> &str {
         &self.overview.discovery_url
     }
 
-    /// The `client_id` of its confidential client.
+    /// Returns the `client_id` of the confidential client.
     pub fn client_id(&self) -> &str {
         &self.overview.client_id
     }
 
-    /// The clock of an app that uses [`config`](Self::config): it moves with the mock's when this
-    /// moves that, and never otherwise.
+    /// Returns the clock of an app that uses [`config`](Self::config). The clock moves only when
+    /// this handle moves the mock's clock.
     pub fn clock(&self) -> &TestClock {
         &self.clock
     }
 
-    /// Ends it now: its sandbox, if it has one.
+    /// Ends the sandbox now, if the handle has one.
     ///
     /// # Errors
-    /// [`RemoteError`] if nobody answers.
+    /// [`RemoteError`] if the mock does not respond.
     pub async fn end(mut self) -> Result<(), RemoteError> {
         match self.sandbox.take() {
             Some(sandbox) => sandbox.end().await,
@@ -148,13 +151,13 @@ impl RemoteMock {
         }
     }
 
-    /// The certificate of the authority that vouches for it, in PEM, if it speaks TLS.
+    /// Returns the mock's CA certificate in PEM, if the mock uses TLS.
     pub fn root_pem(&self) -> Option<&str> {
         self.overview.root_pem.as_deref()
     }
 }
 
-/// Shows no secret.
+/// The output contains no secret.
 impl Debug for RemoteMock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteMock")

@@ -1,4 +1,4 @@
-//! Persons at a mock in another process.
+//! Persons of a mock in another process.
 
 use std::{
     fmt::{self, Debug},
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     RemoteMock,
-    call::{Admin, RemoteError, segment},
+    admin_client::{AdminClient, RemoteError, segment},
 };
 use crate::wire::kyc::{KycStatus, KycTier};
 
@@ -22,9 +22,9 @@ struct PersonView {
     tier: KycTier,
 }
 
-/// Persons.
+/// Creation and lookup of persons.
 impl RemoteMock {
-    /// A person to create, by the short name that the test uses.
+    /// Starts the creation of a person. `slug` is a short name that the test chooses.
     pub fn person(&self, slug: &str) -> NewRemotePerson {
         let mut facts = Map::new();
         facts.insert("slug".to_owned(), slug.into());
@@ -34,10 +34,10 @@ impl RemoteMock {
         }
     }
 
-    /// A person that was created, by slug, id or email address.
+    /// Finds a person by slug, ID or email address.
     ///
     /// # Errors
-    /// [`RemoteError`] if there is none, or it could not be asked.
+    /// [`RemoteError`] if there is no such person, or the request to the mock failed.
     pub async fn find_person(&self, hint: &str) -> Result<RemotePerson, RemoteError> {
         let path = format!("/persons/{}", segment(hint));
         let person = self.admin.get(&path).await?;
@@ -45,33 +45,33 @@ impl RemoteMock {
     }
 }
 
-/// A person about to be created; [`create`](Self::create) does it.
-#[must_use = "a person is created by `create`"]
+/// Builder of a person. Call [`create`](Self::create) to create the person.
+#[must_use = "call `create` to create the person"]
 pub struct NewRemotePerson {
-    admin: Admin,
+    admin: AdminClient,
     facts: Map<String, Value>,
 }
 
 impl NewRemotePerson {
-    /// Sets the tier.
+    /// Sets the tier of the person.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "called as the mock in process is"
+        reason = "the signature is that of `MockIssuer`'s builder"
     )]
     pub fn tier(self, tier: KycTier) -> Self {
         self.with("tier", tier.as_str().into())
     }
 
-    /// Sets the status.
+    /// Sets the status of the person.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "called as the mock in process is"
+        reason = "the signature is that of `MockIssuer`'s builder"
     )]
     pub fn status(self, status: KycStatus) -> Self {
         self.with("status", json!(status))
     }
 
-    /// Sets `aml_clear`; with `None` it is left out of every answer (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
     pub fn aml_clear(self, clear: Option<bool>) -> Self {
         self.with("aml_clear", json!(clear))
     }
@@ -86,10 +86,10 @@ impl NewRemotePerson {
         self.with("name", name.into())
     }
 
-    /// Creates the person; one of the same slug is overwritten.
+    /// Creates the person. A person with the same slug is replaced.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked, or a word is none that it knows.
+    /// [`RemoteError`] if the request to the mock failed, or the mock does not know a value.
     pub async fn create(self) -> Result<RemotePerson, RemoteError> {
         let person = self.admin.post("/persons", &self.facts).await?;
         Ok(RemotePerson::new(self.admin, person))
@@ -107,85 +107,86 @@ impl Debug for NewRemotePerson {
     }
 }
 
-/// A person at a mock in another process.
+/// A person of a mock in another process.
 #[derive(Clone)]
 pub struct RemotePerson {
-    admin: Admin,
+    admin: AdminClient,
     id: String,
     slug: String,
 }
 
 impl RemotePerson {
-    /// The `sub` of the tokens.
+    /// Returns the person ID, `sub` in tokens.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The short name by which a test calls the person.
+    /// Returns the short name that the test chose for the person.
     pub fn slug(&self) -> &str {
         &self.slug
     }
 
-    /// Status and tier now.
+    /// Returns the current status and tier.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
-    pub async fn standing(&self) -> Result<(KycStatus, KycTier), RemoteError> {
+    /// [`RemoteError`] if the request to the mock failed.
+    pub async fn status_and_tier(&self) -> Result<(KycStatus, KycTier), RemoteError> {
         let person: PersonView = self.admin.get(&self.path()).await?;
         Ok((person.status, person.tier))
     }
 
-    /// Verifies the person to this tier.
+    /// Verifies the person at this tier.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn verify(&self, tier: KycTier) -> Result<(), RemoteError> {
         self.change(json!({ "status": "verified", "tier": tier }))
             .await
     }
 
-    /// Rejects the person.
+    /// Rejects the person: the status becomes `rejected`.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn reject(&self) -> Result<(), RemoteError> {
         self.set_status(KycStatus::Rejected).await
     }
 
-    /// Sets the status.
+    /// Sets the status of the person.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_status(&self, status: KycStatus) -> Result<(), RemoteError> {
         self.change(json!({ "status": status })).await
     }
 
-    /// Sets the tier.
+    /// Sets the tier of the person.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_tier(&self, tier: KycTier) -> Result<(), RemoteError> {
         self.change(json!({ "tier": tier })).await
     }
 
-    /// Sets `aml_clear`; with `None` it is left out of every answer (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_aml_clear(&self, clear: Option<bool>) -> Result<(), RemoteError> {
         self.change(json!({ "aml_clear": clear })).await
     }
 
-    /// A verified person is `expired` in this time, whole seconds, by the mock's clock (K48).
+    /// Sets the time after which a verified person becomes `expired`, in whole seconds of the
+    /// mock's clock (K48).
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn expires_in(&self, time: Duration) -> Result<(), RemoteError> {
         self.change(json!({ "expires_in_seconds": time.as_secs() }))
             .await
     }
 
-    fn new(admin: Admin, person: PersonView) -> Self {
+    fn new(admin: AdminClient, person: PersonView) -> Self {
         Self {
             admin,
             id: person.id,

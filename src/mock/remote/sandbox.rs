@@ -1,15 +1,15 @@
-//! A sandbox that ends with its holder.
+//! A sandbox that ends when its handle is dropped.
 
 use std::thread;
 
 use tokio::runtime::Builder;
 
-use super::call::{Admin, RemoteError};
+use super::admin_client::{AdminClient, RemoteError};
 
 pub(super) struct Sandbox {
-    /// The origin of the mock in which it is.
+    /// The origin of the mock that contains the sandbox.
     parent: String,
-    /// Empty once it was ended.
+    /// The sandbox ID. Empty once the sandbox has ended.
     id: String,
 }
 
@@ -28,12 +28,13 @@ impl Sandbox {
 }
 
 async fn end(parent: &str, id: &str) -> Result<(), RemoteError> {
-    let admin = Admin::new(parent, None)?;
+    let admin = AdminClient::new(parent, None)?;
     admin.delete(&format!("/sandboxes/{id}")).await.map(drop)
 }
 
 impl Drop for Sandbox {
-    /// On a thread and a runtime of its own: the test's may be about to end.
+    /// Ends the sandbox on a separate thread with its own runtime, because the test's runtime may
+    /// be shutting down.
     fn drop(&mut self) {
         if self.id.is_empty() {
             return;
@@ -41,7 +42,7 @@ impl Drop for Sandbox {
         let (parent, id) = (self.parent.clone(), std::mem::take(&mut self.id));
         let ending = thread::spawn(move || {
             if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                // It ends with its mock in any case.
+                // If the request fails, the sandbox ends with its mock.
                 let _ = runtime.block_on(end(&parent, &id));
             }
         });

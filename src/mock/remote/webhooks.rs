@@ -1,4 +1,4 @@
-//! Deliveries of a mock in another process.
+//! Webhook deliveries of a mock in another process.
 
 use std::fmt::{self, Debug};
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::{
     RemoteMock,
-    call::{Admin, RemoteError},
+    admin_client::{AdminClient, RemoteError},
 };
 
-/// Deliveries.
+/// Webhook deliveries to the app.
 impl RemoteMock {
-    /// What is delivered to the tenant of the confidential client.
+    /// Returns the handle to the deliveries for the tenant of the confidential client.
     pub fn webhooks(&self) -> RemoteWebhooks {
         RemoteWebhooks {
             admin: self.admin.clone(),
@@ -20,10 +20,10 @@ impl RemoteMock {
     }
 }
 
-/// What a mock in another process delivers to one tenant.
+/// Handle to the webhook deliveries for one tenant of a mock in another process.
 #[derive(Clone)]
 pub struct RemoteWebhooks {
-    admin: Admin,
+    admin: AdminClient,
 }
 
 #[derive(Deserialize)]
@@ -38,21 +38,21 @@ struct Secret {
 }
 
 impl RemoteWebhooks {
-    /// Delivers every event from here to this address, HTTP or HTTPS.
+    /// Subscribes this HTTP or HTTPS URL to all future events.
     ///
     /// # Errors
-    /// [`RemoteError`] if it is no such address, or the mock could not be asked.
+    /// [`RemoteError`] if the URL is invalid, or the request to the mock failed.
     pub async fn subscribe(&self, url: impl AsRef<str>) -> Result<(), RemoteError> {
         let body = json!({ "url": url.as_ref() });
         let _: Value = self.admin.post("/webhooks/endpoints", &body).await?;
         Ok(())
     }
 
-    /// Waits until nothing is under way and nothing is due.
+    /// Waits until no delivery is in progress or due.
     ///
     /// # Errors
-    /// [`RemoteError::Unsettled`] if that takes more than 30 seconds, and any other if the mock
-    /// could not be asked.
+    /// [`RemoteError::Unsettled`] if this takes more than 30 seconds. Other variants if the request
+    /// to the mock failed.
     pub async fn settled(&self) -> Result<(), RemoteError> {
         let path = "/webhooks/settled?timeout_seconds=30";
         let settled: Settled = self.admin.get(path).await?;
@@ -62,28 +62,28 @@ impl RemoteWebhooks {
         Err(RemoteError::Unsettled(settled.left.join("; ")))
     }
 
-    /// How many deliveries there were, each attempt counted.
+    /// Returns the number of deliveries. Each attempt counts.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn count(&self) -> Result<usize, RemoteError> {
         let all: Vec<Value> = self.admin.get("/webhooks/deliveries").await?;
         Ok(all.len())
     }
 
-    /// The last event that was delivered, once more.
+    /// Delivers the last delivered event again.
     ///
     /// # Errors
-    /// [`RemoteError`] if there was none, or the mock could not be asked.
+    /// [`RemoteError`] if no event was delivered, or the request to the mock failed.
     pub async fn repeat_last(&self) -> Result<(), RemoteError> {
         let _: Value = self.admin.post("/webhooks/repeat", &json!({})).await?;
         Ok(())
     }
 
-    /// Replaces the secret, and gives the new one.
+    /// Replaces the webhook secret and returns the new secret.
     ///
     /// # Errors
-    /// [`RemoteError`] if the mock could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn rotate_secret(&self) -> Result<String, RemoteError> {
         let secret: Secret = self
             .admin

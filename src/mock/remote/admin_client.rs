@@ -1,4 +1,4 @@
-//! Asking a mock in another process.
+//! HTTP client for the admin API of a mock in another process.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,71 +10,70 @@ use url::Url;
 
 use crate::mock::{http::segment::decode, overview::ADMIN_PATH};
 
-/// Why a mock in another process could not be asked.
+/// Error of a request to a mock in another process.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// Nothing says where it is.
-    #[error("`KYCPORT_MOCK_URL` is not set: start `kycport-mock`, and name its address there")]
-    NoUrl,
-    /// Nobody answers there.
-    #[error(
-        "no kycport-mock answers at {url}: start one with `kycport-mock`, or say where it runs"
-    )]
-    NobodyThere {
-        /// Where it was looked for.
+    /// The environment variable `KYCPORT_MOCK_URL` is not set.
+    #[error("`KYCPORT_MOCK_URL` is not set: start `kycport-mock` and set the variable to its URL")]
+    MissingUrl,
+    /// No server responds at the URL.
+    #[error("no kycport-mock responds at {url}: start one with `kycport-mock`, or correct the URL")]
+    Unreachable {
+        /// The URL of the mock.
         url: String,
     },
-    /// What answers there is no mock of this version.
-    #[error("what answers at {url} is no kycport-mock of this version")]
-    Stranger {
-        /// Where it was looked for.
+    /// The server at the URL is not a mock, or has another version.
+    #[error("the server at {url} is not a kycport-mock of this version")]
+    NotAMock {
+        /// The URL of the mock.
         url: String,
     },
-    /// It said no.
-    #[error("the mock said no: {message} ({status})")]
+    /// The mock rejected the request.
+    #[error("the mock rejected the request: {message} ({status})")]
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// Why.
+        /// The reason of the rejection.
         message: String,
     },
-    /// Not everything was delivered in time.
-    #[error("the deliveries did not settle: {0}")]
+    /// Some deliveries were not finished in time.
+    #[error("the deliveries were not finished in time: {0}")]
     Unsettled(String),
 }
 
-/// The admin API of one issuer.
+/// Client for the admin API of one issuer.
 #[derive(Clone)]
-pub(in crate::mock) struct Admin {
+pub(in crate::mock) struct AdminClient {
     http: Client,
-    /// Without a slash at the end.
+    /// The issuer's origin, without a trailing slash and without the token.
     origin: String,
     token: Option<String>,
 }
 
-impl Admin {
-    /// `origin` is where the issuer is, with the admin token as password if it asks for it; whose
-    /// certificate is to be trusted alone, if it speaks TLS.
+impl AdminClient {
+    /// Creates a client. `origin` is the origin of the issuer. It contains the admin token as its
+    /// password if the mock requires the token. `root_pem` is the only certificate that the client
+    /// trusts, for a mock with TLS.
     pub(in crate::mock) fn new(origin: &str, root_pem: Option<&str>) -> Result<Self, RemoteError> {
-        let (origin, token) = split(origin);
+        let (origin, token) = split_token(origin);
         let origin = origin.as_str();
-        let stranger = |_| RemoteError::Stranger {
+        let not_a_mock = |_| RemoteError::NotAMock {
             url: origin.to_owned(),
         };
-        // It is on this machine, and no proxy is.
-        let mut builder = Client::builder().no_proxy().timeout(PATIENCE);
+        // The mock usually runs on this machine, where no proxy is needed.
+        let mut builder = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT);
         builder = match root_pem {
             Some(root) => {
-                let root = Certificate::from_pem(root.as_bytes()).map_err(stranger)?;
+                let root = Certificate::from_pem(root.as_bytes()).map_err(not_a_mock)?;
                 builder.tls_certs_only([root])
             }
-            // Plain HTTP needs none, and reading the machine's takes its time.
+            // Plain HTTP needs no certificates, and reading those of the system takes time.
             None if origin.starts_with("http:") => builder.tls_certs_only([]),
             None => builder,
         };
         Ok(Self {
-            http: builder.build().map_err(stranger)?,
+            http: builder.build().map_err(not_a_mock)?,
             origin: origin.to_owned(),
             token,
         })
@@ -84,11 +83,11 @@ impl Admin {
         &self,
         path: &str,
     ) -> Result<T, RemoteError> {
-        self.ask(Method::GET, path, None::<&Value>).await
+        self.send(Method::GET, path, None::<&Value>).await
     }
 
     pub(in crate::mock) async fn delete(&self, path: &str) -> Result<Value, RemoteError> {
-        self.ask(Method::DELETE, path, None::<&Value>).await
+        self.send(Method::DELETE, path, None::<&Value>).await
     }
 
     pub(in crate::mock) async fn post<T: DeserializeOwned>(
@@ -96,7 +95,7 @@ impl Admin {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, RemoteError> {
-        self.ask(Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, Some(body)).await
     }
 
     pub(in crate::mock) async fn patch<T: DeserializeOwned>(
@@ -104,17 +103,17 @@ impl Admin {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, RemoteError> {
-        self.ask(Method::PATCH, path, Some(body)).await
+        self.send(Method::PATCH, path, Some(body)).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, RemoteError> {
         let url = || self.origin.clone();
-        let nobody = |_| RemoteError::NobodyThere { url: url() };
+        let unreachable = |_| RemoteError::Unreachable { url: url() };
         let mut request = self
             .http
             .request(method, format!("{}{ADMIN_PATH}{path}", url()));
@@ -127,26 +126,26 @@ impl Admin {
                 .header("content-type", "application/json")
                 .body(body);
         }
-        let answer = request.send().await.map_err(nobody)?;
+        let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(nobody)?;
+        let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() {
-            let stranger = |_| RemoteError::Stranger { url: url() };
-            return serde_json::from_slice(&body).map_err(stranger);
+            let not_a_mock = |_| RemoteError::NotAMock { url: url() };
+            return serde_json::from_slice(&body).map_err(not_a_mock);
         }
-        // A mock without this API says no in another way.
+        // A server without this API sends an error in another format.
         match serde_json::from_slice(&body) {
-            Ok(No { message }) => Err(RemoteError::Rejected {
+            Ok(ErrorBody { message }) => Err(RemoteError::Rejected {
                 status: status.as_u16(),
                 message,
             }),
-            Err(_) => Err(RemoteError::Stranger { url: url() }),
+            Err(_) => Err(RemoteError::NotAMock { url: url() }),
         }
     }
 }
 
-/// Takes the password out of an origin: it stands in no error.
-fn split(origin: &str) -> (String, Option<String>) {
+/// Removes the password from an origin, so that no error message contains it.
+fn split_token(origin: &str) -> (String, Option<String>) {
     let mut bare = origin.trim_end_matches('/').to_owned();
     let Ok(mut url) = Url::parse(origin) else {
         return (bare, None);
@@ -158,7 +157,7 @@ fn split(origin: &str) -> (String, Option<String>) {
     (bare, token)
 }
 
-/// The origin with this token as its password.
+/// Returns the origin with this token as its password.
 pub(super) fn with_token(origin: &str, token: &str) -> String {
     match origin.split_once("://") {
         Some((scheme, host)) => format!("{scheme}://:{}@{host}", segment(token)),
@@ -167,11 +166,11 @@ pub(super) fn with_token(origin: &str, token: &str) -> String {
 }
 
 #[derive(Deserialize)]
-struct No {
+struct ErrorBody {
     message: String,
 }
 
-/// As one segment of a path, whatever is in it.
+/// Encodes text as a single path segment.
 pub(in crate::mock) fn segment(text: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
@@ -183,5 +182,5 @@ pub(in crate::mock) fn segment(text: &str) -> String {
     })
 }
 
-/// Longer than the mock itself waits for deliveries.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Maximum time for a request. It exceeds the longest time that the mock waits for deliveries.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);

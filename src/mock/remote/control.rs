@@ -1,11 +1,11 @@
-//! Clock, keys, requests, and beginning anew.
+//! Control of the clock, the keys and the request log, and the reset.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{RemoteMock, call::RemoteError};
+use super::{RemoteMock, admin_client::RemoteError};
 use crate::{clock::Timestamp, mock::http::endpoint::Endpoint};
 
 #[derive(Deserialize)]
@@ -19,12 +19,12 @@ struct KeysView {
     published: Vec<String>,
 }
 
-/// Time, keys and counts.
+/// Time, keys and request counts.
 impl RemoteMock {
-    /// Moves the mock's clock forward, whole seconds, and [`clock`](Self::clock) with it.
+    /// Advances the mock's clock and [`clock`](Self::clock), in whole seconds.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn advance(&self, by: Duration) -> Result<(), RemoteError> {
         let body = json!({ "seconds": by.as_secs() });
         let _: Value = self.admin.post("/clock/advance", &body).await?;
@@ -32,10 +32,10 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// Stops the mock's clock, and [`clock`](Self::clock) at the same moment.
+    /// Stops the mock's clock and [`clock`](Self::clock) at the same time.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn freeze(&self) -> Result<(), RemoteError> {
         let clock: ClockView = self.admin.post("/clock/freeze", &json!({})).await?;
         self.clock().freeze();
@@ -44,52 +44,53 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// Publishes a fresh key that does not sign yet; gives the `kid`s of the set.
+    /// Publishes a new key that does not sign yet. Returns the `kid`s of the key set.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn publish_next_key(&self) -> Result<Vec<String>, RemoteError> {
         Ok(self.keys("publish_next").await?.published)
     }
 
-    /// From here the published next key signs; gives its `kid`.
+    /// Makes the next published key the signing key. Returns its `kid`.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn promote_key(&self) -> Result<String, RemoteError> {
         Ok(self.keys("promote").await?.active)
     }
 
-    /// Takes every key that signed before out of the set; gives the `kid`s that are left.
+    /// Removes all former signing keys from the key set. Returns the `kid`s that remain.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn retire_old_keys(&self) -> Result<Vec<String>, RemoteError> {
         Ok(self.keys("retire_old").await?.published)
     }
 
-    /// All three steps at once; gives the `kid` that signs from here.
+    /// Publishes a new key, makes it the signing key and removes the old keys. Returns the `kid` of
+    /// the new key.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn rotate_keys(&self) -> Result<String, RemoteError> {
         Ok(self.keys("rotate").await?.active)
     }
 
-    /// How many requests an endpoint got.
+    /// Returns the number of requests that an endpoint received.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn requests(&self, endpoint: Endpoint) -> Result<usize, RemoteError> {
         let counts: BTreeMap<String, usize> = self.admin.get("/requests/counts").await?;
         let own = counts.get(&endpoint.word()).copied();
         Ok(own.unwrap_or_default())
     }
 
-    /// Everything as it was at the start; the clocks show the machine's time.
+    /// Resets the mock to its initial state. Both clocks show the system time again.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked.
+    /// [`RemoteError`] if the request to the mock failed.
     pub async fn reset(&self) -> Result<(), RemoteError> {
         let _: Value = self.admin.post("/reset", &json!({})).await?;
         let clock: ClockView = self.admin.get("/clock").await?;
@@ -99,10 +100,11 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// The environment of an app in a third process; `redirect_uri` is registered.
+    /// Registers `redirect_uri`, and returns the environment variables for an app in another
+    /// process.
     ///
     /// # Errors
-    /// [`RemoteError`] if it could not be asked, or the URI cannot be registered.
+    /// [`RemoteError`] if the request to the mock failed, or the URI cannot be registered.
     pub async fn environment(
         &self,
         redirect_uri: &str,
