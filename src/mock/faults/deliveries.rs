@@ -1,4 +1,4 @@
-//! What can go wrong with deliveries.
+//! Faults of webhook deliveries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,11 +22,13 @@ use crate::{
     },
 };
 
-/// What is to go wrong with the events that are sent to this tenant. Each method but
-/// [`hold`](Self::hold) gives a [`Rule`], to be finished with [`once`](Rule::once),
-/// [`times`](Rule::times) or [`always`](Rule::always); it counts attempts, so that a retry comes as
-/// it should. Faults add up: [`flood`](Self::flood) with a
-/// [`WrongSecret`](DeliveryTamper::WrongSecret) is a flood of forgeries.
+/// Faults of the webhook deliveries to this tenant.
+///
+/// Each method except [`hold`](Self::hold) returns a [`Rule`]. Install the rule with
+/// [`once`](Rule::once), [`times`](Rule::times) or [`always`](Rule::always). A rule counts delivery
+/// attempts, so a redelivery after a fault of one attempt is correct. Faults can be combined:
+/// [`flood`](Self::flood) with [`WrongSecret`](DeliveryTamper::WrongSecret) sends a flood of forged
+/// deliveries.
 ///
 /// ```
 /// # use kycport::mock::{DeliveryTamper, MockIssuer};
@@ -46,18 +48,18 @@ use crate::{
 ///
 /// The numbers of cases are those of the [threats](crate::guide::threats).
 impl Webhooks {
-    /// Bends it in a known way.
+    /// Applies a named manipulation to the delivery.
     pub fn tamper(&self, tamper: DeliveryTamper) -> Rule {
         self.edit(move |draft| tamper.apply(draft))
             .named(format!("webhooks.tamper({tamper:?})"))
     }
 
-    /// Changes it in any way, just before it is signed.
+    /// Changes the delivery in any way, just before it is signed.
     pub fn edit(&self, edit: impl Fn(&mut DeliveryDraft) + Send + Sync + 'static) -> Rule {
         self.rule("edit", Effect::EditDelivery(Box::new(edit)))
     }
 
-    /// Changes its JSON, before it is signed.
+    /// Changes the JSON body, before it is signed.
     pub fn edit_json(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         let is_compact = self.is_compact();
         let edit = move |draft: &mut DeliveryDraft| {
@@ -69,19 +71,19 @@ impl Webhooks {
         self.edit(edit).named("webhooks.edit_json")
     }
 
-    /// It says that it happened this much earlier than it did (case 129).
+    /// Dates the event this much earlier (case 129).
     pub fn stale(&self, by: Duration) -> Rule {
         self.edit_json(move |event| dated(event, |at| at.saturating_sub(by)))
             .named("webhooks.stale")
     }
 
-    /// It says that it happened this much later than it did (case 129).
+    /// Dates the event this much later (case 129).
     pub fn ahead(&self, by: Duration) -> Rule {
         self.edit_json(move |event| dated(event, |at| at.saturating_add(by)))
             .named("webhooks.ahead")
     }
 
-    /// Its body is this large, by a member that is not for anybody, and signed well (case 134).
+    /// Enlarges the body to this size with an additional member. The signature is valid (case 134).
     /// Maximum: 64 MiB.
     pub fn oversized(&self, bytes: usize) -> Rule {
         let bytes = bytes.min(LARGEST_BODY);
@@ -98,50 +100,54 @@ impl Webhooks {
         .named("webhooks.oversized")
     }
 
-    /// It is sent this much later, on the issuer's clock. What comes after it overtakes it (case
+    /// Delays the delivery by this time of the issuer's clock. Later deliveries overtake it (case
     /// 132).
     pub fn delay(&self, by: Duration) -> Rule {
         self.rule("delay", Effect::DelayDelivery(by))
     }
 
-    /// It is never sent, and KYCPort takes it for sent.
+    /// Never sends the delivery. The mock records it as sent.
     pub fn lose(&self) -> Rule {
         self.course("lose", |course| course.is_lost = true)
     }
 
-    /// It is sent so many times more, one after the other (case 130). It is taken if one of them is.
+    /// Sends the delivery `times` additional times, one after the other (case 130). The delivery is
+    /// accepted if one of them is accepted.
     pub fn duplicate(&self, times: u32) -> Rule {
         self.course("duplicate", move |course| {
             course.copies = course.copies.saturating_add(times);
         })
     }
 
-    /// It is sent so many times, 64 at once (cases 130, 134). It is taken if one of them is.
+    /// Sends the delivery `times` times, up to 64 in parallel (cases 130, 134). The delivery is
+    /// accepted if one of them is accepted.
     pub fn flood(&self, times: u32) -> Rule {
         self.course("flood", move |course| {
             (course.copies, course.at_once) = (times.max(1), 64);
         })
     }
 
-    /// Its body comes byte by byte, with this real time between; plain HTTP alone (case 134). It
-    /// ends with the answer, and with [`webhook_timeout`](crate::mock::Switches::webhook_timeout).
+    /// Sends the body byte by byte, with this pause of real time between two bytes (case 134).
+    /// Plain HTTP only. Sending ends with the response, or after
+    /// [`webhook_timeout`](crate::mock::Switches::webhook_timeout).
     pub fn dribble(&self, every: Duration) -> Rule {
         self.pace("dribble", Pace::Dribble(every))
     }
 
-    /// Half of its head comes and no more; after this real time it is broken off (case 134). Plain
-    /// HTTP alone.
+    /// Sends half of the headers, waits for this real time, and closes the connection (case 134).
+    /// Plain HTTP only.
     pub fn hang_in_head(&self, time: Duration) -> Rule {
         self.pace("hang_in_head", Pace::HangInHead(time))
     }
 
-    /// Its head and half of its body come and no more; after this real time it is broken off (case
-    /// 134). Plain HTTP alone.
+    /// Sends the headers and half of the body, waits for this real time, and closes the connection
+    /// (case 134). Plain HTTP only.
     pub fn hang_in_body(&self, time: Duration) -> Rule {
         self.pace("hang_in_body", Pace::HangInBody(time))
     }
 
-    /// Holds every event from here, to be sent later and in another order (case 132).
+    /// Holds all future events, so that the test can send them later and in another order (case
+    /// 132).
     ///
     /// ```
     /// # use kycport::{KycTier, mock::MockIssuer};
@@ -155,7 +161,7 @@ impl Webhooks {
     /// ada.verify(KycTier::T3);
     /// ada.reject();
     /// held.wait_for(2).await;
-    /// held.release_reversed(); // the app hears of `verified` last
+    /// held.release_reversed(); // the app receives `verified` last
     /// kyc.webhooks().settled().await;
     /// # Ok(())
     /// # }
@@ -166,7 +172,8 @@ impl Webhooks {
         Held::new(Arc::clone(&self.core), hold, rule.optional().always())
     }
 
-    /// Asks whether bodies are compact. The rules are the core's: they do not keep it alive.
+    /// Returns a function that reports whether bodies are compact. The function holds a weak
+    /// reference, because the core owns the rules.
     fn is_compact(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let core = Arc::downgrade(&self.core);
         move || {
@@ -194,7 +201,7 @@ impl Webhooks {
     }
 }
 
-/// Moves `created_at`, in the form that it has.
+/// Changes `created_at` and keeps its format.
 fn dated(event: &mut Value, other: impl Fn(Timestamp) -> Timestamp) {
     match event.get_mut("created_at") {
         Some(Value::Number(seconds)) => {

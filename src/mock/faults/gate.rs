@@ -1,4 +1,4 @@
-//! A gate that holds requests until a test lets them through.
+//! Gate that holds requests until the test releases them.
 
 use std::{
     fmt::{self, Debug},
@@ -12,11 +12,11 @@ use crate::mock::waits::{
     patience::{PATIENCE, over},
 };
 
-/// Holds the requests of one endpoint. Dropping it lets them through.
-#[must_use = "a gate opens as soon as it is dropped: bind it"]
+/// Gate that holds the requests of one endpoint. Dropping the gate releases them.
+#[must_use = "a dropped gate releases its requests immediately: bind it to a variable"]
 pub struct Gate {
     latch: Arc<Latch>,
-    /// Its rule is gone when the gate is.
+    /// The rule of this gate. It is removed when the gate is dropped.
     fault: Fault,
 }
 
@@ -25,50 +25,49 @@ impl Gate {
         Self { latch, fault }
     }
 
-    /// Waits until `n` requests wait here at the same time.
+    /// Waits until `n` requests are held at the same time.
     ///
     /// # Panics
-    /// If they have not come in 30 seconds. That is real time, whatever clock the test runs on, so
-    /// that a test whose requests never come does not hang.
+    /// If fewer than `n` requests are held after 30 seconds. The limit is in real time, whatever
+    /// clock the test uses, so that the test does not hang.
     pub async fn wait_for(&self, n: usize) {
         self.wait_within(n, PATIENCE).await;
     }
 
-    async fn wait_within(&self, n: usize, patience: Duration) {
+    async fn wait_within(&self, n: usize, limit: Duration) {
         let mut waiting = self.latch.waiting.subscribe();
         let come = waiting.wait_for(|waiting| *waiting >= n);
         let in_time = tokio::select! {
             biased;
-            // The sender lives as long as `self`, so there is no other end of this.
+            // `self` owns the sender, so the channel cannot close here.
             _ = come => true,
-            () = over(patience) => false,
+            () = over(limit) => false,
         };
         assert!(
             in_time,
-            "the gate `{}` waited {patience:?} for {n} requests at once; {} are here, and {} have \
-             come",
+            "the gate `{}` waited {limit:?} for {n} requests; {} are held, and {} have arrived",
             self.fault.name(),
             self.waiting(),
             self.hits(),
         );
     }
 
-    /// How many requests wait here now.
+    /// Returns how many requests are held now.
     pub fn waiting(&self) -> usize {
         *self.latch.waiting.borrow()
     }
 
-    /// How many requests have come here, those that were let through too.
+    /// Returns how many requests have arrived, including those that were released.
     pub fn hits(&self) -> u64 {
         self.fault.hits()
     }
 
-    /// Lets all requests through, those that wait and those to come.
+    /// Releases all held requests and lets future requests pass.
     pub fn release(&self) {
         self.latch.open.send_replace(true);
     }
 
-    /// Holds requests again, those to come.
+    /// Holds future requests again.
     pub fn close(&self) {
         self.latch.open.send_replace(false);
     }
@@ -97,14 +96,14 @@ mod tests {
     use crate::mock::{Endpoint, MockIssuer};
 
     #[tokio::test]
-    async fn it_does_not_wait_for_ever() {
+    async fn a_wait_for_requests_ends() {
         let kyc = MockIssuer::start().await;
         let gate = kyc.on(Endpoint::Jwks).hold();
         gate.wait_for(0).await;
         let waiting = gate.wait_within(1, Duration::from_millis(20));
         let panic = AssertUnwindSafe(waiting).catch_unwind().await;
         let message = panic.err().and_then(|it| it.downcast::<String>().ok());
-        let begin = "the gate `Jwks.hold` waited 20ms for 1 requests at once; 0 are here";
+        let begin = "the gate `Jwks.hold` waited 20ms for 1 requests; 0 are held";
         assert!(
             message.as_ref().is_some_and(|text| text.starts_with(begin)),
             "{message:?}"

@@ -1,4 +1,4 @@
-//! Deliveries that a test holds until it says in which order they are sent.
+//! Held deliveries, which the test releases in an order of its choice.
 
 use std::{
     fmt::{self, Debug},
@@ -12,13 +12,13 @@ use crate::mock::{
     waits::patience::{PATIENCE, over},
 };
 
-/// Holds the events that are to be sent to a tenant, until they are released, once. Dropping it
-/// releases them in their order.
-#[must_use = "what is held is sent as soon as this is dropped: bind it"]
+/// Handle to the held deliveries of a tenant. They can be released once. Dropping the handle
+/// releases them in their original order.
+#[must_use = "a dropped handle sends the held deliveries immediately: bind it to a variable"]
 pub struct Held {
     core: Arc<Core>,
     hold: Arc<Hold>,
-    /// Its rule is gone when this is.
+    /// The rule of this handle. It is removed when the handle is dropped.
     fault: Fault,
 }
 
@@ -30,7 +30,7 @@ impl Held {
     /// Waits until `n` deliveries are held.
     ///
     /// # Panics
-    /// If they have not come in 30 seconds of real time.
+    /// If fewer than `n` deliveries are held after 30 seconds of real time.
     pub async fn wait_for(&self, n: usize) {
         let mut news = self.core.outbox().news();
         let over = over(PATIENCE);
@@ -43,39 +43,40 @@ impl Held {
             }
             let in_time = tokio::select! {
                 biased;
-                // The sender lives as long as the core.
+                // The core owns the sender, so the channel cannot close here.
                 _ = news.changed() => true,
                 () = &mut over => false,
             };
             assert!(
                 in_time,
-                "`{}` waited {PATIENCE:?} for {n} deliveries, and holds {held}",
+                "`{}` waited {PATIENCE:?} for {n} deliveries; {held} are held",
                 self.fault.name()
             );
         }
     }
 
-    /// How many are held now.
+    /// Returns how many deliveries are held now.
     pub fn waiting(&self) -> usize {
         self.core.outbox().held(&self.hold)
     }
 
-    /// Sends them in their order, and holds no more.
+    /// Sends the deliveries in their original order. Later deliveries are not held.
     pub fn release(&self) {
         self.core.outbox().release(&self.hold, |place| place);
     }
 
-    /// Sends them in the reverse of their order, and holds no more.
+    /// Sends the deliveries in reverse order. Later deliveries are not held.
     pub fn release_reversed(&self) {
         let mut outbox = self.core.outbox();
         let last = outbox.held(&self.hold).saturating_sub(1);
         outbox.release(&self.hold, |place| last.saturating_sub(place));
     }
 
-    /// Sends them in this order, and holds no more: `&[2, 0, 1]` is the third first.
+    /// Sends the deliveries in this order. `&[2, 0, 1]` sends the third delivery first. Later
+    /// deliveries are not held.
     ///
     /// # Panics
-    /// If `order` does not name each that is held once.
+    /// If `order` does not contain each held delivery exactly once.
     #[track_caller]
     pub fn release_in(&self, order: &[usize]) {
         let mut outbox = self.core.outbox();
@@ -84,7 +85,7 @@ impl Held {
         sorted.sort_unstable();
         assert!(
             sorted.iter().copied().eq(0..held),
-            "{order:?} does not name each of {held} deliveries once"
+            "{order:?} does not contain each of the {held} deliveries exactly once"
         );
         let rank = |place| order.iter().position(|it| *it == place);
         outbox.release(&self.hold, |place| rank(place).unwrap_or(place));

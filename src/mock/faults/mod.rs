@@ -1,4 +1,4 @@
-//! Faults: how often something goes wrong, and whether it did.
+//! Faults: their number of uses, and whether they were hit.
 
 mod deliveries;
 pub(super) mod gate;
@@ -20,8 +20,8 @@ use crate::mock::core::{
     rules::{Effect, Installed, Place},
 };
 
-/// What is to go wrong, and not yet how often.
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+/// A fault that is not installed yet.
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct Rule {
     core: Arc<Core>,
     name: String,
@@ -43,12 +43,13 @@ impl Rule {
         }
     }
 
-    /// Adds `Retry-After`, in seconds.
+    /// Adds a `Retry-After` header, in seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.add_header("retry-after", &seconds.to_string())
     }
 
-    /// Adds a header to the answer, or to the delivery. What cannot stand in a header is left out.
+    /// Adds a header to the response or to the delivery. A header with an invalid name or value is
+    /// left out.
     pub fn add_header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -59,29 +60,29 @@ impl Rule {
         self
     }
 
-    /// Names the fault, for the message when it was never hit.
+    /// Sets the fault's name, which the message of an unused fault contains.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// It is no failure of the test if this is never hit.
+    /// Makes the fault optional: the test does not fail if the fault is never hit.
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
     }
 
-    /// Installs it for the next request alone.
+    /// Installs the fault for the next request only.
     pub fn once(self) -> Fault {
         self.install(Some(1))
     }
 
-    /// Installs it for the next `times` requests.
+    /// Installs the fault for the next `times` requests.
     pub fn times(self, times: u64) -> Fault {
         self.install(Some(times))
     }
 
-    /// Installs it for as long as the guard lives.
+    /// Installs the fault until its guard is dropped.
     pub fn always(self) -> Fault {
         self.install(None)
     }
@@ -105,11 +106,11 @@ impl Debug for Rule {
     }
 }
 
-/// An installed fault. It is gone when this is dropped.
+/// Guard of an installed fault. Dropping the guard removes the fault.
 ///
-/// A fault that was never hit fails the test when it is dropped, with its name: a test whose fault
-/// did not happen shows nothing. [`optional`](Rule::optional) says otherwise.
-#[must_use = "a fault is gone as soon as its guard is dropped: bind it, or `keep` it"]
+/// If the fault was never hit, dropping the guard panics with the fault's name, because a test
+/// without its fault proves nothing. [`optional`](Rule::optional) turns this off.
+#[must_use = "a dropped guard removes its fault immediately: bind it to a variable, or `keep` it"]
 pub struct Fault {
     core: Arc<Core>,
     rule: Arc<Installed>,
@@ -126,15 +127,15 @@ impl Fault {
         self.rule.left()
     }
 
-    /// How often it was hit.
+    /// Returns how many requests or deliveries the fault affected.
     pub fn hits(&self) -> u64 {
         self.rule.hits()
     }
 
-    /// Asserts that it was hit.
+    /// Asserts that the fault was hit.
     ///
     /// # Panics
-    /// If it was not.
+    /// If the fault was never hit.
     #[track_caller]
     pub fn assert_hit(&self) {
         assert!(
@@ -144,15 +145,15 @@ impl Fault {
         );
     }
 
-    /// Ends it now.
+    /// Removes the fault now.
     ///
     /// # Panics
-    /// As dropping does.
+    /// If the fault was never hit and is not [optional](Rule::optional).
     pub fn remove(self) {
         drop(self);
     }
 
-    /// Leaves it installed for as long as the issuer lives, hit or not.
+    /// Keeps the fault installed until the issuer ends, whether or not it is hit.
     pub fn keep(mut self) {
         self.kept = true;
     }
@@ -164,11 +165,11 @@ impl Drop for Fault {
             return;
         }
         self.core.rules().remove(&self.rule);
-        // A test that fails already fails for its own reason.
+        // A test that is already panicking has its own reason to fail.
         assert!(
             self.hits() > 0 || self.optional || thread::panicking(),
-            "the fault `{}` was never hit; is its guard bound to a name other than `_`, and does \
-             the test get there?",
+            "the fault `{}` was never hit; bind its guard to a variable other than \
+             `_`, and check that the test sends the request",
             self.rule.name
         );
     }

@@ -1,4 +1,4 @@
-//! What can go wrong at an endpoint.
+//! Faults of an endpoint.
 
 use std::{
     fmt::{self, Debug},
@@ -19,14 +19,14 @@ use crate::mock::{
     waits::latch::Latch,
 };
 
-/// What is to go wrong at one endpoint. Each method gives a [`Rule`], to be finished with
+/// Builder of faults at one endpoint. Each method returns a [`Rule`]. Install the rule with
 /// [`once`](Rule::once), [`times`](Rule::times) or [`always`](Rule::always).
 ///
-/// A fault takes the place of the endpoint's own work, unless [`after`](Self::after) says that
-/// the work is done and only its answer lost.
+/// By default, a fault replaces the endpoint's work. With [`after`](Self::after), the endpoint does
+/// its work and only its response is lost.
 ///
 /// The numbers of cases are those of the [threats](crate::guide::threats).
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct On {
     core: Arc<Core>,
     endpoint: Endpoint,
@@ -42,25 +42,31 @@ impl On {
         }
     }
 
-    /// The endpoint does its work first: a code is spent though its answer is lost (case 51).
+    /// Applies the fault after the endpoint's work. For example, a code is redeemed although the
+    /// response is lost (case 51).
     pub fn after(mut self) -> Self {
         self.after = true;
         self
     }
 
-    /// Answers with this status and JSON: a `detail` (K23), or the endpoint's own error where it has
-    /// one: the status endpoint and those of cases for 401, 403, 404 and 429 (K43, K54), an upload
-    /// for 413 and 415 too (K58). A number that is no final status becomes 500.
+    /// Responds with this status and a JSON error body.
+    ///
+    /// The body is a `detail` (K23), or the endpoint's own error where one exists:
+    /// - The status endpoint and the case endpoints have errors for 401, 403, 404 and 429 (K43,
+    ///   K54).
+    /// - The upload endpoint also has errors for 413 and 415 (K58).
+    ///
+    /// A number that is not a final HTTP status becomes 500.
     pub fn fail(self, status: u16) -> Rule {
         let body = match api_error::code_at(self.endpoint, status) {
             Some(code) => api_error::body(code, &self.core.switches()).to_string(),
-            None => format!("{{\"detail\":\"the mock was told to answer {status}\"}}"),
+            None => format!("{{\"detail\":\"a fault of the mock set the status {status}\"}}"),
         };
         self.answer(status, "application/json", body)
             .named(format!("fail({status})"))
     }
 
-    /// Answers with anything.
+    /// Responds with this status, content type and body.
     pub fn answer(self, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Rule {
         self.breaks(
             "answer",
@@ -72,7 +78,7 @@ impl On {
         )
     }
 
-    /// Redirects, with a status such as 307 (case 47).
+    /// Redirects with this status, such as 307 (case 47).
     pub fn redirect(self, status: u16, to: &str) -> Rule {
         let breakage = Breakage::Answer {
             status: final_status(status),
@@ -82,32 +88,34 @@ impl On {
         self.breaks("redirect", breakage).add_header("location", to)
     }
 
-    /// Answers late, but well. This is real time, for the client's real deadline.
+    /// Delays the regular response by this real time, to test a client's real deadline.
     pub fn delay(self, by: Duration) -> Rule {
         self.rule("delay", Effect::Delay(by))
     }
 
-    /// Never answers.
+    /// Never sends a response.
     pub fn hang(self) -> Rule {
         self.breaks("hang", Breakage::Hang)
     }
 
-    /// Sends the beginning of the headers, and no more.
+    /// Sends the beginning of the headers and then nothing more.
     pub fn hang_headers(self) -> Rule {
         self.after().breaks("hang_headers", Breakage::HangHeaders)
     }
 
-    /// Sends the headers and one byte, and no more.
+    /// Sends the headers and one byte of the body and then nothing more.
     pub fn hang_body(self) -> Rule {
         self.breaks("hang_body", Breakage::HangBody)
     }
 
-    /// Sends the real answer, its body byte by byte with this time between.
+    /// Sends the regular response. The body arrives byte by byte, with this pause between two
+    /// bytes.
     pub fn dribble(self, every: Duration) -> Rule {
         self.after().breaks("dribble", Breakage::Dribble(every))
     }
 
-    /// The same from the first byte of the headers.
+    /// Sends the regular response byte by byte, including the headers, with this pause between two
+    /// bytes.
     pub fn dribble_headers(self, every: Duration) -> Rule {
         self.after()
             .breaks("dribble_headers", Breakage::DribbleHeaders(every))
@@ -118,46 +126,47 @@ impl On {
         self.breaks("endless_body", Breakage::Endless)
     }
 
-    /// Promises the real answer whole, sends half of it, and closes.
+    /// Announces the complete response, sends half of the body and closes the connection.
     pub fn truncate(self) -> Rule {
         self.after().breaks("truncate", Breakage::Truncate)
     }
 
-    /// Sends well-formed JSON of this many bytes.
+    /// Sends well-formed JSON of this size in bytes.
     pub fn huge(self, bytes: u64) -> Rule {
         self.breaks("huge", Breakage::Huge(bytes))
     }
 
-    /// Sends well-formed JSON that unpacks to this many bytes, about 150 times what is sent.
+    /// Sends gzip data that decompresses to well-formed JSON of this size in bytes. The compressed
+    /// data is about 150 times smaller.
     pub fn gzip_bomb(self, bytes: u64) -> Rule {
         self.breaks("gzip_bomb", Breakage::GzipBomb(bytes))
     }
 
-    /// Closes the connection without a byte.
+    /// Closes the connection without a response.
     pub fn drop_connection(self) -> Rule {
         self.breaks("drop_connection", Breakage::Drop)
     }
 
-    /// Resets the connection: the client's system says so, where after
-    /// [`drop_connection`](Self::drop_connection) it says that nothing more comes.
+    /// Resets the connection. The client's operating system reports a reset. After
+    /// [`drop_connection`](Self::drop_connection), it reports the end of the stream.
     pub fn reset(self) -> Rule {
         self.breaks("reset", Breakage::Reset)
     }
 
-    /// Adds a header to the real answer.
+    /// Adds a header to the regular response.
     pub fn add_header(self, name: &str, value: &str) -> Rule {
         self.after()
             .rule("add_header", Effect::Headers)
             .add_header(name, value)
     }
 
-    /// Changes the JSON of a successful answer.
+    /// Changes the JSON body of a successful response.
     pub fn edit(self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.after().rule("edit", Effect::EditJson(Box::new(edit)))
     }
 
-    /// Holds every request until the gate is released: tests of what happens at once need no
-    /// sleeping.
+    /// Holds every request until the gate is released, so that tests of concurrent requests need no
+    /// sleep.
     ///
     /// ```
     /// # use kycport::mock::{Endpoint, MockIssuer};
@@ -181,14 +190,18 @@ impl On {
         Gate::new(latch, rule.optional().always())
     }
 
-    /// Cuts the connection when so many bytes of the upload have come, be they all of it: nothing
-    /// of it counts. Only [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
+    /// Cuts the connection after this many bytes of the upload, even if that is the complete
+    /// upload. The endpoint discards the upload.
+    ///
+    /// Only [`UploadCase`](Endpoint::UploadCase) reads its body in pieces.
     pub fn cut_after(self, bytes: u64) -> Rule {
         self.rule("cut_after", Effect::CutAfter(bytes))
     }
 
-    /// Reads so many bytes of the upload, and the rest when the gate is released: a server that is
-    /// slow to read. Only [`UploadCase`](Endpoint::UploadCase) reads its body piece by piece.
+    /// Reads this many bytes of the upload, and the rest when the gate is released. This simulates
+    /// a server that reads slowly.
+    ///
+    /// Only [`UploadCase`](Endpoint::UploadCase) reads its body in pieces.
     pub fn hold_after(self, bytes: u64) -> Gate {
         let latch = Arc::new(Latch::default());
         let rule = self.rule("hold_after", Effect::HoldAfter(bytes, Arc::clone(&latch)));
@@ -224,7 +237,7 @@ impl Debug for On {
     }
 }
 
-/// 1xx is no answer, and what is beyond 999 is no status.
+/// A 1xx status is not a final response, and a number above 999 is not a status.
 fn final_status(status: u16) -> StatusCode {
     StatusCode::from_u16(status)
         .ok()

@@ -1,4 +1,4 @@
-//! What can go wrong with a connection before anything of it is read.
+//! Faults of a connection before the server reads from it.
 
 use std::{
     fmt::{self, Debug},
@@ -14,12 +14,13 @@ use crate::mock::{
     http::breakage::Unread,
 };
 
-/// What is to go wrong with connections as they come: nothing of them is read, so no endpoint is
-/// known yet. A client that keeps its connection opens a new one only when it must, as after
-/// [`stop`](crate::mock::MockIssuer::stop) and [`restart`](crate::mock::MockIssuer::restart).
+/// Builder of faults of new connections. The server has read nothing, so no endpoint is known yet.
 ///
-/// Each method gives a [`Rule`], to be finished with [`once`](Rule::once), [`times`](Rule::times)
-/// or [`always`](Rule::always).
+/// A client that reuses its connection opens a new connection only when necessary, for example
+/// after [`stop`](crate::mock::MockIssuer::stop) and [`restart`](crate::mock::MockIssuer::restart).
+///
+/// Each method returns a [`Rule`]. Install the rule with [`once`](Rule::once),
+/// [`times`](Rule::times) or [`always`](Rule::always).
 ///
 /// ```
 /// # use kycport::mock::{Endpoint, MockIssuer};
@@ -31,7 +32,7 @@ use crate::mock::{
 /// fault.assert_hit();
 /// # }
 /// ```
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct OnAccept(Arc<Core>);
 
 impl OnAccept {
@@ -39,17 +40,17 @@ impl OnAccept {
         Self(core)
     }
 
-    /// Closes the connection.
+    /// Closes the connection immediately.
     pub fn close(self) -> Rule {
         self.rule("close", Unread::Close)
     }
 
-    /// Resets the connection.
+    /// Resets the connection immediately.
     pub fn reset(self) -> Rule {
         self.rule("reset", Unread::Reset)
     }
 
-    /// Never reads from the connection; under TLS there is no handshake.
+    /// Never reads from the connection. With TLS, there is no handshake.
     pub fn hang(self) -> Rule {
         self.rule("hang", Unread::Hang)
     }

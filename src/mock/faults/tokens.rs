@@ -1,4 +1,4 @@
-//! Tokens that the issuer is to serve otherwise than it should.
+//! Faults of the issued tokens.
 
 use std::{
     fmt::{self, Debug},
@@ -15,7 +15,7 @@ use crate::mock::{
     persons::Person,
 };
 
-/// Bends the tokens that the token endpoint serves.
+/// Builder of faults of the tokens that the token endpoint issues.
 ///
 /// ```
 /// # use kycport::mock::{MockIssuer, Tamper};
@@ -24,11 +24,11 @@ use crate::mock::{
 /// let kyc = MockIssuer::start().await;
 /// let ada = kyc.person("ada").create();
 /// let fault = kyc.tokens_for(&ada).id_token(Tamper::WrongAudience).once();
-/// // … Ada signs in, and is refused …
+/// // … Ada logs in, and the app rejects the token …
 /// # fault.keep();
 /// # }
 /// ```
-#[must_use = "a fault is installed by `once`, `times` or `always`"]
+#[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct Tokens {
     core: Arc<Core>,
     person: Option<String>,
@@ -42,13 +42,13 @@ impl Tokens {
         }
     }
 
-    /// Bends the ID token in a known way.
+    /// Applies a named manipulation to the ID token.
     pub fn id_token(self, tamper: Tamper) -> Rule {
         self.edit_id_token(move |draft| tamper.apply(draft))
             .named(format!("id_token({tamper:?})"))
     }
 
-    /// Bends the access token in a known way.
+    /// Applies a named manipulation to the access token.
     pub fn access_token(self, tamper: Tamper) -> Rule {
         self.edit_access_token(move |draft| tamper.apply(draft))
             .named(format!("access_token({tamper:?})"))
@@ -75,7 +75,7 @@ impl Debug for Tokens {
     }
 }
 
-/// Applies what was installed for this token.
+/// Applies the installed rules to this token.
 pub(in crate::mock) fn bend(core: &Core, spot: Spot<'_>, draft: &mut TokenDraft) {
     let rules = core
         .rules()
