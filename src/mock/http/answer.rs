@@ -1,4 +1,4 @@
-//! What an endpoint answers, and why it refused.
+//! Responses of endpoints, and the reason of a rejection.
 
 use std::fmt::{self, Display};
 
@@ -13,16 +13,16 @@ use axum::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// Why the mock refused a request: the answer's `error`, the row of
-/// [the contract](crate::guide::contract) that says so, and a sentence for whoever debugs.
+/// Reason why the mock rejected a request: the error code, the row of [the
+/// contract](crate::guide::contract), and an explanation for debugging.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The code, such as `invalid_grant`.
+    /// The error code, such as `invalid_grant`.
     pub error: &'static str,
-    /// The row, such as `K24`.
+    /// The row of the contract, such as `K24`.
     pub row: &'static str,
-    /// What was wrong with the request. Never a secret.
+    /// The explanation. It never contains a secret.
     pub reason: String,
 }
 
@@ -39,13 +39,14 @@ impl Refusal {
         }
     }
 
-    /// The error object of RFC 6749 section 5.2, its code in the field of this name (K23).
+    /// Returns the error object of RFC 6749 section 5.2. `field` names the member that holds the
+    /// code (K23).
     pub(in crate::mock) fn json(&self, field: &str) -> Value {
         json!({ field: self.error, "error_description": self.to_string() })
     }
 }
 
-/// The characters of `error_description` (RFC 6749 section 5.2).
+/// Whether `error_description` may contain the character (RFC 6749 section 5.2).
 fn may_stand(c: char) -> bool {
     matches!(c, ' '..='~') && !matches!(c, '"' | '\\')
 }
@@ -56,7 +57,7 @@ impl Display for Refusal {
     }
 }
 
-/// An answer before it goes to the socket, so that it can still be edited.
+/// A response that faults can still edit before it is sent.
 pub(in crate::mock) struct Answer {
     pub(in crate::mock) status: StatusCode,
     pub(in crate::mock) headers: HeaderMap,
@@ -91,19 +92,19 @@ impl Answer {
         answer
     }
 
-    /// A JSON refusal, never cached (K23, K25).
+    /// Creates a JSON error response that is never cached (K23, K25).
     pub(in crate::mock) fn refuse(status: StatusCode, refusal: Refusal) -> Self {
         Self::refuse_in("error", status, refusal)
     }
 
-    /// The same, with the code in the field of this name.
+    /// Creates a JSON error response with the code in this member.
     pub(in crate::mock) fn refuse_in(field: &str, status: StatusCode, refusal: Refusal) -> Self {
         let mut answer = Self::json(status, refusal.json(field)).no_store();
         answer.refusal = Some(refusal);
         answer
     }
 
-    /// 303: the browser follows with GET, whatever it sent here.
+    /// Creates a 303 redirect. The browser follows with GET after any method.
     pub(in crate::mock) fn see_other(location: &str) -> Self {
         let mut answer = Self::new(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
         if let Ok(location) = HeaderValue::from_str(location) {
@@ -120,7 +121,7 @@ impl Answer {
         self.with(WWW_AUTHENTICATE, challenge)
     }
 
-    /// Adds a header. A value that cannot stand in a header is left out.
+    /// Adds a header. A header with an invalid value is left out.
     pub(in crate::mock) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);

@@ -1,4 +1,4 @@
-//! How the API says no (K43).
+//! Error responses of the tenant API (K43).
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::mock::switches::Switches;
 
-/// The answer for a status that has a code; 500 for any other.
+/// Creates the error response for a status that has a code. Any other status becomes 500.
 pub(in crate::mock) fn refuse(status: StatusCode, why: &str, switches: &Switches) -> Answer {
     let Some(code) = code(status.as_u16()) else {
         return Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({}));
@@ -19,7 +19,7 @@ pub(in crate::mock) fn refuse(status: StatusCode, why: &str, switches: &Switches
     answer
 }
 
-/// The same for what only cases answer (K54 to K59).
+/// Creates an error response with a code that only the case endpoints use (K54 to K59).
 pub(in crate::mock) fn refuse_as(
     status: StatusCode,
     code: &'static str,
@@ -32,7 +32,7 @@ pub(in crate::mock) fn refuse_as(
     answer
 }
 
-/// The code that stands for this status.
+/// Returns the error code for this status.
 pub(in crate::mock) const fn code(status: u16) -> Option<&'static str> {
     match status {
         401 => Some("invalid_api_key"),
@@ -43,7 +43,8 @@ pub(in crate::mock) const fn code(status: u16) -> Option<&'static str> {
     }
 }
 
-/// The code that this endpoint has for this status, if it is one of the API's.
+/// Returns the error code for this status at this endpoint, if the endpoint belongs to the tenant
+/// API.
 pub(in crate::mock) const fn code_at(endpoint: Endpoint, status: u16) -> Option<&'static str> {
     use Endpoint::{DecideCase, OpenCase, ReadCase, Status, UploadCase};
     match (endpoint, status) {
@@ -55,7 +56,7 @@ pub(in crate::mock) const fn code_at(endpoint: Endpoint, status: u16) -> Option<
     }
 }
 
-/// The code alone, in the field that the switches name (K23).
+/// Creates a body with only the code, in the member that the switches set (K23).
 pub(in crate::mock) fn body(code: &str, switches: &Switches) -> Value {
     let mut fields = serde_json::Map::new();
     fields.insert(switches.api_error_field.to_owned(), json!(code));

@@ -1,4 +1,4 @@
-//! Answers that no issuer should give.
+//! Broken responses that a fault sends.
 
 use std::{convert::Infallible, future::pending, io, time::Duration};
 
@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{answer::Answer, gzip::Bomb, socket::Cutter};
 use crate::mock::waits::pause::wait;
 
-/// A way to answer badly.
+/// Kind of broken response.
 pub(in crate::mock) enum Breakage {
     Answer {
         status: StatusCode,
@@ -24,15 +24,15 @@ pub(in crate::mock) enum Breakage {
         body: Bytes,
     },
     Hang,
-    /// The beginning of the real answer, less than its headers.
+    /// The beginning of the headers of the regular response.
     HangHeaders,
     HangBody,
-    /// The real answer, with this time between its bytes.
+    /// The regular response, with this pause between two bytes of the body.
     Dribble(Duration),
-    /// The same from the first byte of the headers.
+    /// The regular response, with this pause between two bytes of headers and body.
     DribbleHeaders(Duration),
     Endless,
-    /// Half of the real answer.
+    /// Half of the regular response.
     Truncate,
     Huge(u64),
     GzipBomb(u64),
@@ -40,7 +40,7 @@ pub(in crate::mock) enum Breakage {
     Reset,
 }
 
-/// A way to treat a connection of which nothing is read.
+/// Fault of a connection from which the server reads nothing.
 pub(in crate::mock) enum Unread {
     Close,
     Reset,
@@ -48,7 +48,7 @@ pub(in crate::mock) enum Unread {
 }
 
 impl Breakage {
-    /// `real` is what the endpoint would have said, if its work was done.
+    /// Sends the broken response. `real` is the regular response, if the endpoint did its work.
     pub(in crate::mock) async fn respond(&self, real: Option<Answer>, cutter: &Cutter) -> Response {
         match self {
             Self::Answer {
@@ -76,7 +76,7 @@ impl Breakage {
             Self::DribbleHeaders(every) => {
                 cutter.dribble(*every);
                 let (mut response, _) = split(real);
-                // The next answer has a connection of its own.
+                // The next request must use a new connection.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
                 response
@@ -91,7 +91,7 @@ impl Breakage {
             Self::GzipBomb(size) => {
                 let pieces =
                     stream::iter(Bomb::new(OPEN, b'a', *size, CLOSE)).then(async |piece| {
-                        // Packing takes its time, and others are served meanwhile.
+                        // Compression takes time, so other tasks run in between.
                         tokio::task::yield_now().await;
                         Ok::<_, Infallible>(Bytes::from(piece))
                     });
@@ -123,13 +123,13 @@ fn dribble(real: Option<Answer>, every: Duration) -> Response {
 
 fn truncate(real: Option<Answer>) -> Response {
     let (mut response, body) = split(real);
-    // An empty answer is promised to have a byte, or there were nothing to cut.
+    // An empty response is announced with one byte, so that there is a byte to cut.
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
     let half = body.slice(..body.len().div_euclid(2));
     let cut = stream::once(async {
-        // The half is on its way before the connection closes.
+        // The runtime sends the first half before the connection closes.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
@@ -170,8 +170,9 @@ fn filler(size: usize) -> Bytes {
 const OPEN: &[u8] = b"{\"padding\":\"";
 const CLOSE: &[u8] = b"\"}";
 
-/// A status line of HTTP/1.1 has 15 bytes at least, and the headers are longer than the rest.
+/// Less than the headers, so that the cut is within them. The status line of HTTP/1.1 alone has at
+/// least 15 bytes.
 const HALF_A_HEADER: usize = 24;
 
-/// As much as goes to the socket at once.
+/// Size of one piece that is written to the socket.
 const CHUNK: usize = 16 * 1024;

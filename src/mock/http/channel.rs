@@ -1,4 +1,4 @@
-//! A connection, plain or under TLS.
+//! A connection with or without TLS.
 
 use std::{
     future::Future,
@@ -15,11 +15,11 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
 pub(in crate::mock) enum Channel {
     Plain(TcpStream),
-    /// The handshake is made by the connection's own task, when it wants to read: a client that
-    /// never says a word is in nobody's way.
+    /// A TLS handshake in progress. The connection's own task runs it on the first read, so a
+    /// silent client blocks no other client.
     Shaking(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
-    /// The handshake failed.
+    /// The TLS handshake failed.
     Rejected,
 }
 
@@ -31,7 +31,7 @@ impl Channel {
         }
     }
 
-    /// The connection below, while there is one.
+    /// Returns the TCP connection, unless the handshake failed.
     pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => Some(stream),
@@ -44,7 +44,7 @@ impl Channel {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Open<'_>>> {
         if let Self::Shaking(accept) = self {
             let shaken = ready!(Pin::new(accept.as_mut()).poll(cx));
-            // An `Accept` that is ready may not be asked again.
+            // A completed `Accept` must not be polled again.
             *self = Self::Rejected;
             *self = Self::Tls(Box::new(shaken?));
         }

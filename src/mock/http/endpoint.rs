@@ -1,11 +1,11 @@
-//! The addresses that the mock serves (K1, K4).
+//! Endpoints that the mock serves (K1, K4).
 
 use std::fmt::{self, Display};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An endpoint of the issuer. In JSON it is its name in `snake_case`.
+/// An endpoint of the issuer. In JSON, a variant is its name in `snake_case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -39,7 +39,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Every endpoint.
+    /// Lists every endpoint.
     pub const ALL: [Self; 13] = [
         Self::Discovery,
         Self::Jwks,
@@ -56,14 +56,14 @@ impl Endpoint {
         Self::LlmsTxt,
     ];
 
-    /// Its name in JSON.
+    /// Returns the endpoint's name in JSON.
     pub(in crate::mock) fn word(self) -> String {
         let word = serde_json::to_value(self).unwrap_or_default();
         word.as_str().unwrap_or_default().to_owned()
     }
 
-    /// The path, byte for byte: one slash more or less is another address (K4). Where
-    /// an id stands, it says `{person_id}` or `{case_id}`.
+    /// Returns the path, with placeholders such as `{person_id}` and `{case_id}`. Paths match byte
+    /// for byte: a missing or additional slash leads to a 404 (K4).
     pub const fn path(self) -> &'static str {
         match self {
             Self::Discovery => "/api/oidc/.well-known/openid-configuration",
@@ -82,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    /// The methods it answers; any other is 405.
+    /// Returns the allowed methods. Any other method gets a 405.
     pub(in crate::mock) const fn methods(self) -> &'static str {
         match self {
             Self::Discovery
@@ -96,7 +96,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether a body is a form; the API's are JSON, or are read as they come.
+    /// Whether the body of a request is a form. API endpoints take JSON or a stream.
     pub(in crate::mock) const fn takes_a_form(self) -> bool {
         !matches!(
             self,
@@ -108,8 +108,8 @@ impl Endpoint {
         Self::ALL.into_iter().find(|own| own.id_in(path).is_some())
     }
 
-    /// The segment of `path` that is the id, as it came: one, and not empty. Empty for an endpoint
-    /// that names none; none if the path is not this endpoint's.
+    /// Returns the path segment that holds the ID, as received and not empty. Returns an empty
+    /// string for an endpoint without an ID, and `None` if the path does not match.
     pub(in crate::mock) fn id_in(self, path: &str) -> Option<&str> {
         let own = self.path();
         let Some((before, rest)) = own.split_once('{') else {

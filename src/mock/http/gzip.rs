@@ -1,14 +1,16 @@
-//! A small body that unpacks to a large one (RFC 1951, RFC 1952).
+//! Small gzip bodies that decompress to large ones (RFC 1951, RFC 1952).
 
-/// Packs `open`, then `fill` again and again, then `close`: `size` bytes in all, correct to the
-/// last bit, so that only a limit of its own keeps a client from unpacking it. Each item is the next
-/// piece of what is packed, so that the memory it takes does not depend on `size`.
+/// Iterator over a gzip stream that decompresses to `size` bytes.
+///
+/// The content is `open`, then `fill` repeatedly, then `close`. The stream is valid to the last
+/// bit, so a client stops decompression only by a limit of its own. Each item is one piece of
+/// compressed data, so the memory use does not depend on `size`.
 pub(super) struct Bomb {
     fill: u8,
     close: &'static [u8],
-    /// Copies of the longest match that are still to be written.
+    /// Number of maximum-length matches that are still to be written.
     copies: u64,
-    /// Bytes that were packed so far.
+    /// Number of bytes compressed so far.
     total: u64,
     bits: Bits,
     table: Vec<u32>,
@@ -87,7 +89,7 @@ impl Iterator for Bomb {
     }
 }
 
-/// Packs `bytes` as they are: correct gzip, and no smaller.
+/// Stores `bytes` uncompressed in a valid gzip stream.
 pub(in crate::mock) fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut out = HEADER.to_vec();
     for block in bytes.chunks(usize::from(u16::MAX)) {
@@ -104,7 +106,7 @@ pub(in crate::mock) fn pack(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Bits, the lowest of each byte first.
+/// Bit buffer. The lowest bit of each byte comes first.
 #[derive(Default)]
 struct Bits {
     out: Vec<u8>,
@@ -113,7 +115,7 @@ struct Bits {
 }
 
 impl Bits {
-    /// The lowest bit first.
+    /// Appends bits, the lowest bit first.
     fn push(&mut self, value: u32, count: u32) {
         for place in 0..count {
             if value.wrapping_shr(place) & 1 == 1 {
@@ -127,14 +129,14 @@ impl Bits {
         }
     }
 
-    /// A Huffman code: the highest bit first.
+    /// Appends a Huffman code, the highest bit first.
     fn push_code(&mut self, code: u32, count: u32) {
         for place in (0..count).rev() {
             self.push(code.wrapping_shr(place) & 1, 1);
         }
     }
 
-    /// A byte below 144, which all of ASCII is.
+    /// Appends a literal byte below 144. All ASCII characters are below 144.
     fn literal(&mut self, byte: u8) {
         self.push_code(u32::from(byte).saturating_add(0x30), 8);
     }
@@ -147,7 +149,7 @@ impl Bits {
     }
 }
 
-/// The checksum that gzip and PNG share.
+/// Computes the CRC-32 that gzip and PNG use.
 pub(in crate::mock) fn crc32(bytes: &[u8]) -> u32 {
     let (table, mut sum) = (crc_table(), u32::MAX);
     for &byte in bytes {
@@ -175,11 +177,11 @@ fn crc(table: &[u32], sum: &mut u32, byte: u8) {
     *sum = table.get(place).copied().unwrap_or(0) ^ (*sum >> 8);
 }
 
-/// Magic, deflate, no flags, no time, no system.
+/// Gzip header: magic number, method deflate, no flags, no time, no operating system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// The most that one code repeats.
+/// Maximum length of one match, in bytes.
 const LONGEST_MATCH: u64 = 258;
 
-/// Matches in one piece: 1.6 KiB that unpack to 258 KB.
+/// Matches in one piece: 1.6 KiB that decompress to 258 KB.
 const COPIES_AT_ONCE: u64 = 1000;

@@ -1,4 +1,4 @@
-//! The log of requests, to assert on.
+//! Log of received requests, for assertions.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{answer::Refusal, endpoint::Endpoint, params::Params};
 
-/// The requests one endpoint got up to the moment of asking.
+/// The requests that one endpoint has received so far.
 #[derive(Debug, Clone)]
 pub struct Requests {
     endpoint: Endpoint,
@@ -19,32 +19,33 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// How many there were, exactly, counted when they arrive.
+    /// Returns the number of requests, counted on arrival.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The latest of them; only the last 10,000 of all endpoints together are kept.
+    /// Returns the latest request. The log keeps the last 10,000 requests of all endpoints
+    /// together.
     pub fn last(&self) -> Option<&RecordedRequest> {
         self.records.last()
     }
 
-    /// Those that are kept, oldest first. A query or a form larger than 16 KiB is left out.
+    /// Returns the logged requests, oldest first. A query or a form larger than 16 KiB is left out.
     pub fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
         self.records.iter()
     }
 
-    /// Asserts how many there were.
+    /// Asserts the number of requests.
     ///
     /// # Panics
-    /// If there were more or fewer, with a line for each.
+    /// If the number differs. The message lists each logged request.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion for tests")]
     pub fn assert_count(&self, expected: usize) {
         if self.count != expected {
             let lines: Vec<_> = self.records.iter().map(|r| format!("\n  {r:?}")).collect();
             panic!(
-                "{} got {} requests, not {expected}:{}",
+                "{} received {} requests, not {expected}:{}",
                 self.endpoint,
                 self.count,
                 lines.concat()
@@ -53,7 +54,7 @@ impl Requests {
     }
 }
 
-/// One request, and how it was answered.
+/// A request and the status of its response.
 #[derive(Clone)]
 pub struct RecordedRequest {
     number: u64,
@@ -87,54 +88,56 @@ impl RecordedRequest {
         }
     }
 
-    /// The endpoint, if it went to one.
+    /// Returns the endpoint, if the path matches one.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.endpoint
     }
 
-    /// The names of the query's parameters and of the form's: some of the values are secrets.
+    /// Returns the parameter names of the query and of the form. Values are left out because some
+    /// are secrets.
     pub(in crate::mock) fn names(&self) -> [Vec<String>; 2] {
         [&self.query, &self.form]
             .map(|params| params.pairs().iter().map(|it| it.0.clone()).collect())
     }
 
-    /// The method.
+    /// Returns the HTTP method.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The path, without the query.
+    /// Returns the path without the query.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// A parameter of the query, if it came exactly once.
+    /// Returns a query parameter, if the request contains it exactly once.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.get(name)
     }
 
-    /// A parameter of the form, if it came exactly once.
+    /// Returns a form parameter, if the request contains it exactly once.
     pub fn form(&self, name: &str) -> Option<&str> {
         self.form.get(name)
     }
 
-    /// A header, if it is text.
+    /// Returns a header, if the value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The status it was answered with; none while it waits, or if it never got an answer.
+    /// Returns the response status. `None` while the request waits, or if it never got a response.
     pub fn status(&self) -> Option<u16> {
         self.outcome.as_ref().map(|(status, _)| *status)
     }
 
-    /// Why it was refused, if it was.
+    /// Returns why the mock rejected the request, if it did.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.outcome.as_ref()?.1.as_ref()
     }
 }
 
-/// What hyper reads are slices of the connection's buffer, and a record would keep all of it.
+/// Copies the headers. Hyper's values are slices of the connection's buffer, so a record would keep
+/// the whole buffer.
 fn copied(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
@@ -147,7 +150,7 @@ fn copied(headers: &HeaderMap) -> HeaderMap {
     copy
 }
 
-/// One line; names of parameters, never values, for some are secrets.
+/// Formats one line with the names of the parameters. Values are left out because some are secrets.
 impl Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;
@@ -158,14 +161,14 @@ impl Debug for RecordedRequest {
             }
         }
         match &self.outcome {
-            None => f.write_str(" -> no answer"),
+            None => f.write_str(" -> no response"),
             Some((status, None)) => write!(f, " -> {status}"),
             Some((status, Some(why))) => write!(f, " -> {status} {}: {why}", why.error),
         }
     }
 }
 
-/// Told of each request when it is answered.
+/// Callback that receives each request after its response.
 #[derive(Clone)]
 pub(in crate::mock) struct Watcher(Arc<dyn Fn(&RecordedRequest) + Send + Sync>);
 
@@ -185,7 +188,7 @@ impl Debug for Watcher {
     }
 }
 
-/// The last requests, and counts of all.
+/// The last requests, and the request counts of all endpoints.
 #[derive(Default)]
 pub(in crate::mock) struct Log {
     next: u64,
@@ -194,7 +197,7 @@ pub(in crate::mock) struct Log {
 }
 
 impl Log {
-    /// Notes a request when it arrives; the number is for [`finish`](Self::finish).
+    /// Records a request on arrival. Returns its number for [`finish`](Self::finish).
     pub(in crate::mock) fn begin(&mut self, mut record: RecordedRequest) -> u64 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -210,7 +213,7 @@ impl Log {
         number
     }
 
-    /// Gives the finished record, if it is still kept.
+    /// Completes a record. Returns the record, if the log still keeps it.
     pub(in crate::mock) fn finish(
         &mut self,
         number: u64,
@@ -239,12 +242,12 @@ impl Log {
         }
     }
 
-    /// Every request that is kept, those to no endpoint too.
+    /// Returns every logged request, including those that match no endpoint.
     pub(in crate::mock) fn all(&self) -> Vec<RecordedRequest> {
         self.records.iter().cloned().collect()
     }
 
-    /// How many each endpoint got.
+    /// Returns the number of requests that an endpoint received.
     pub(in crate::mock) fn count(&self, endpoint: Endpoint) -> usize {
         self.counts.get(&endpoint).copied().unwrap_or_default()
     }
@@ -255,5 +258,5 @@ impl Log {
     }
 }
 
-/// Enough to look back on, little enough to run for days.
+/// Maximum requests kept. No test needs more, and an issuer that runs for days stays small.
 const KEPT: usize = 10_000;

@@ -1,4 +1,4 @@
-//! What of HTTP is no endpoint's own: addresses, parameters, answers, connections, the log.
+//! HTTP: endpoints, parameters, responses, connections, and the request log.
 
 pub(super) mod answer;
 pub(super) mod api_error;

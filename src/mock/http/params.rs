@@ -1,8 +1,8 @@
-//! Parameters of a query or a form, each at most once.
+//! Parameters of a query or a form. Each parameter may occur once.
 
 use url::form_urlencoded;
 
-/// Parameters in the order they came.
+/// Parameters in the order of the request.
 #[derive(Debug, Clone, Default)]
 pub(in crate::mock) struct Params(Vec<(String, String)>);
 
@@ -11,7 +11,7 @@ impl Params {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// The value of a parameter that came exactly once and is not empty.
+    /// Returns the value of a parameter that occurs exactly once and is not empty.
     pub(in crate::mock) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.values(name);
         let first = values.next()?;
@@ -22,25 +22,28 @@ impl Params {
         self.values(name).next().is_some()
     }
 
-    /// What RFC 6749 section 3.1 forbids of any parameter, and what no sane one needs (K26).
+    /// Returns the first violation of RFC 6749 section 3.1 or of the mock's limits for values
+    /// (K26).
     pub(in crate::mock) fn flaw(&self) -> Option<String> {
         for (place, (name, value)) in self.0.iter().enumerate() {
             let twice = self.0.iter().skip(place).filter(|(n, _)| n == name).count() > 1;
             let name = printable(name);
             if twice {
-                return Some(format!("`{name}` came more than once"));
+                return Some(format!("`{name}` occurs more than once"));
             }
             if value.len() > MAX_VALUE {
                 return Some(format!("`{name}` is longer than {MAX_VALUE} bytes"));
             }
             if value.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
-                return Some(format!("`{name}` has control characters or is not UTF-8"));
+                return Some(format!(
+                    "`{name}` contains control characters or invalid UTF-8"
+                ));
             }
         }
         None
     }
 
-    /// The first of `names` that came without a value (K27).
+    /// Returns the first of `names` that has an empty value (K27).
     pub(in crate::mock) fn empty<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names
             .iter()
@@ -60,10 +63,11 @@ impl Params {
     }
 }
 
-/// A name that may stand in an error text.
+/// Escapes a parameter name for an error text.
 fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
-/// Longer than anything a sane relying party sends, shorter than what fills a log.
+/// Maximum size of a value in bytes. No relying party sends a longer value, and the log stays
+/// small.
 const MAX_VALUE: usize = 2048;

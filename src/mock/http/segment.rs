@@ -1,6 +1,6 @@
-//! A segment of a path (RFC 3986 section 3.3).
+//! Path segments (RFC 3986 section 3.3).
 
-/// What a segment says. None if it is not UTF-8, or an escape is broken.
+/// Decodes a segment. `None` if the result is not UTF-8 or an escape is invalid.
 pub(in crate::mock) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();

@@ -1,4 +1,4 @@
-//! Connections that a fault can cut, reset or choke.
+//! Connections that a fault can close, reset or slow down.
 
 use std::{
     future::Future,
@@ -17,7 +17,7 @@ use tokio::{
 use super::channel::Channel;
 use crate::mock::waits::pause::wait;
 
-/// Decides, from within a request, what becomes of its connection.
+/// Handle by which a request's handler controls its connection.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Cutter(Arc<Mutex<Fate>>);
 
@@ -27,29 +27,29 @@ enum Fate {
     Whole,
     Cut,
     Reset,
-    /// So many bytes are still written.
+    /// The connection writes this many bytes and then stalls.
     Chokes(usize),
-    /// One byte in this time is written.
+    /// The connection writes one byte per this duration.
     Dribbles(Duration),
 }
 
 impl Cutter {
-    /// Not a byte is written any more, and the connection ends.
+    /// Closes the connection without writing another byte.
     pub(in crate::mock) fn cut(&self) {
         *self.fate() = Fate::Cut;
     }
 
-    /// The same, and the client's system says that the connection was reset.
+    /// Resets the connection. The client's operating system reports a reset.
     pub(in crate::mock) fn reset(&self) {
         *self.fate() = Fate::Reset;
     }
 
-    /// So many bytes are written and no more, and the connection does not end.
+    /// Stalls the connection after this many bytes. The connection stays open.
     pub(super) fn choke(&self, after: usize) {
         *self.fate() = Fate::Chokes(after);
     }
 
-    /// Byte by byte is written, with this time before each.
+    /// Writes byte by byte, with this pause before each byte.
     pub(in crate::mock) fn dribble(&self, every: Duration) {
         *self.fate() = Fate::Dribbles(every);
     }
@@ -65,11 +65,11 @@ impl Cutter {
     }
 }
 
-/// A connection and what decides about it.
+/// A connection with the state that controls it.
 pub(in crate::mock) struct CuttableStream {
     channel: Channel,
     pub(in crate::mock) cutter: Cutter,
-    /// Before the next byte, while it dribbles.
+    /// The pause before the next byte, while the connection writes slowly.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -82,20 +82,20 @@ impl CuttableStream {
         }
     }
 
-    /// How many bytes may be written now.
+    /// Returns how many bytes may be written now.
     fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fate = *self.cutter.fate();
         match fate {
             Fate::Whole => Poll::Ready(Ok(usize::MAX)),
             Fate::Cut => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             Fate::Reset => {
-                // Closing is then a reset, which throws away what is still to be sent.
+                // Closing the socket now resets the connection and discards unsent data.
                 self.channel
                     .tcp()
                     .map_or(Ok(()), TcpStream::set_zero_linger)?;
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            // Nobody wakes it: it stays so until the client is gone.
+            // No waker is registered: the connection stalls until the client closes it.
             Fate::Chokes(0) => Poll::Pending,
             Fate::Chokes(left) => Poll::Ready(Ok(left)),
             Fate::Dribbles(every) => {

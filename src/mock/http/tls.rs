@@ -1,4 +1,4 @@
-//! TLS: a certificate authority of the mock's own, and the one certificate it signs.
+//! TLS: a certificate authority of the mock, and the server certificate that it signs.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -16,10 +16,10 @@ use tokio_rustls::{
     },
 };
 
-/// How TLS is to be spoken.
+/// TLS settings of a mock.
 #[derive(Debug, Clone, Default)]
 pub(in crate::mock) struct TlsPlan {
-    /// The one name in the certificate; the server's address and those of loopback otherwise.
+    /// The only name in the certificate. Default: the server's address and the loopback names.
     pub(in crate::mock) name: Option<String>,
     pub(in crate::mock) versions: TlsVersions,
 }
@@ -28,13 +28,14 @@ pub(in crate::mock) struct TlsPlan {
 pub(in crate::mock) enum TlsVersions {
     #[default]
     All,
-    /// TLS 1.2 alone.
+    /// Only TLS 1.2.
     Old,
 }
 
-/// TLS as it is spoken: with fresh keys at every start. That of the authority is forgotten.
+/// TLS configuration of a running mock. Keys are new at every start, and the authority's key is
+/// discarded after signing.
 pub(in crate::mock) struct Tls {
-    /// The authority's certificate.
+    /// The CA certificate in PEM.
     pub(in crate::mock) root_pem: String,
     pub(in crate::mock) acceptor: TlsAcceptor,
 }
@@ -58,7 +59,8 @@ impl Tls {
             TlsVersions::Old => &[&TLS12],
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // The provider is named, for another crate in the same process may have set its own.
+        // The provider is set explicitly, because another crate in the process may have installed
+        // its own.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
