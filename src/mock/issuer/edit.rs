@@ -1,4 +1,4 @@
-//! Answers that are to say otherwise than they should.
+//! Faults that edit documents and responses.
 
 use std::sync::Arc;
 
@@ -11,37 +11,40 @@ use crate::mock::{
     persons::{Person, status},
 };
 
-/// What its documents and answers say instead.
+/// Faults that edit documents and responses.
 impl MockIssuer {
-    /// Changes the discovery document.
+    /// Edits the discovery document.
     pub fn edit_discovery(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.on(Endpoint::Discovery).edit(edit)
     }
 
-    /// Changes the key set.
+    /// Edits the JSON Web Key Set.
     pub fn edit_jwks(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.on(Endpoint::Jwks).edit(edit)
     }
 
-    /// Changes a successful answer of the token endpoint.
+    /// Edits a successful response of the token endpoint.
     pub fn edit_token_response(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.on(Endpoint::Token).edit(edit)
     }
 
-    /// Changes a successful answer of userinfo.
+    /// Edits a successful response of the userinfo endpoint.
     pub fn edit_userinfo(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.on(Endpoint::Userinfo).edit(edit)
     }
 
-    /// Changes a successful answer of the status endpoint.
+    /// Edits a successful response of the status endpoint.
     pub fn edit_status(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         self.on(Endpoint::Status).edit(edit)
     }
 
-    /// Answers every status question with what is known of `person`, whoever was asked about. The
-    /// answer names them, as `person_id`: without it, nobody could tell.
+    /// Answers every status request with the status of `person`, whichever person the request
+    /// names.
+    ///
+    /// The response contains the `person_id` of `person`, so that a client can detect the mismatch.
     pub fn answer_status_of(&self, person: &Person) -> Rule {
-        // A rule that held the issuer, which holds the rule, would keep both for ever.
+        // The rule holds a weak reference. A strong reference to the core, which owns the rule,
+        // would leak both.
         let (core, id) = (Arc::downgrade(self.core()), person.id().to_owned());
         self.edit_status(move |told| {
             if let Some(core) = core.upgrade()
@@ -53,7 +56,7 @@ impl MockIssuer {
         .named("Status.answer_status_of")
     }
 
-    /// Changes the parameters that the browser carries back to the client, errors too.
+    /// Edits the parameters of an authorization response, including those of an error response.
     pub fn edit_authorization_response(
         &self,
         edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,

@@ -1,26 +1,29 @@
-//! What an app in another process must be told.
+//! Environment variables for an app in another process.
 
 use super::MockIssuer;
 use crate::mock::{oidc::client::Client, overview};
 
-/// How another process finds the mock.
+/// Environment variables for an app in another process.
 impl MockIssuer {
-    /// What an app in another process needs in its environment to use this mock: names and values,
-    /// as [`Config::from_env`](crate::Config::from_env) reads them. `redirect_uri` is registered. Of
-    /// a mock with TLS, such an app must be told the [root](MockIssuer::root_pem) too, which no
-    /// variable carries.
+    /// Registers `redirect_uri` and returns the environment variables for an app in another
+    /// process.
+    ///
+    /// [`Config::from_env`](crate::Config::from_env) reads these variables. If the mock uses TLS,
+    /// the app also needs the [CA certificate](MockIssuer::root_pem), for which there is no
+    /// variable.
     pub fn environment(&self, redirect_uri: impl Into<String>) -> Vec<(&'static str, String)> {
         self.environment_for(self.client(), redirect_uri)
     }
 
-    /// The same for another of its clients.
+    /// Returns the environment variables for another client of the issuer. See
+    /// [`environment`](Self::environment).
     pub fn environment_for(
         &self,
         client: &Client,
         redirect_uri: impl Into<String>,
     ) -> Vec<(&'static str, String)> {
         let redirect_uri = redirect_uri.into();
-        // What cannot be registered, the app's own configuration refuses too, and says why.
+        // The app's configuration rejects an invalid URI too, and reports the reason.
         let _ = client.register_redirect_uri(&redirect_uri);
         overview::variables(self.core(), client.record(), redirect_uri)
     }

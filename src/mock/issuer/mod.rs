@@ -1,4 +1,4 @@
-//! The handle to a running mock.
+//! Handle to a running mock issuer.
 
 mod edit;
 mod environment;
@@ -38,11 +38,12 @@ use crate::{
     },
 };
 
-/// A running mock issuer. It listens exactly as long as a clone of this handle lives.
+/// Handle to a running mock issuer. The issuer listens until the last clone of the handle is
+/// dropped.
 ///
-/// Two clients are there from the start, of two tenants: a confidential one
-/// ([`client`](Self::client)) and a public one ([`public_client`](Self::public_client)). Persons
-/// are created by the test.
+/// Two clients of two tenants exist from the start: a confidential client
+/// ([`client`](Self::client)) and a public client ([`public_client`](Self::public_client)). The
+/// test creates the persons.
 #[derive(Clone)]
 pub struct MockIssuer {
     inner: Arc<Inner>,
@@ -63,7 +64,7 @@ struct Inner {
 enum Listening {
     Up(Server),
     Down(Port),
-    /// Only while it changes, or when the port was lost.
+    /// The state during a change, or after the port was lost.
     Gone,
 }
 
@@ -94,34 +95,35 @@ impl MockIssuer {
         })
     }
 
-    /// The issuer identifier, in `iss` and in the metadata (K2).
+    /// Returns the issuer identifier, as in `iss` and in the metadata (K2).
     pub fn issuer(&self) -> &str {
         &self.core().issuer
     }
 
-    /// Where it is reached, without a slash at the end.
+    /// Returns the origin of the issuer, without a trailing slash.
     pub fn origin(&self) -> &str {
         &self.core().origin
     }
 
-    /// Where it listens. Browsers may know it by [another name](Self::origin).
+    /// Returns the socket address on which the issuer listens. Browsers may use [another host
+    /// name](Self::origin).
     pub fn address(&self) -> SocketAddr {
         self.inner.address
     }
 
-    /// The certificate of the authority that vouches for it, in PEM, if it speaks
+    /// Returns the mock's CA certificate in PEM, if the mock uses
     /// [TLS](super::MockIssuerBuilder::tls).
     pub fn root_pem(&self) -> Option<&str> {
         self.core().tls.as_ref().map(|tls| tls.root_pem.as_str())
     }
 
-    /// Where its discovery document is. As in production, that is not the issuer with a suffix
-    /// (K1, K2).
+    /// Returns the URL of the discovery document. As in production, this is not the issuer with a
+    /// suffix (K1, K2).
     pub fn discovery_url(&self) -> String {
         self.url(Endpoint::Discovery)
     }
 
-    /// Where its [admin API](super::MockIssuerBuilder::admin) is, if it has one.
+    /// Returns the URL of the [admin API](super::MockIssuerBuilder::admin), if it is enabled.
     pub fn admin_url(&self) -> Option<String> {
         self.inner
             .admin
@@ -129,142 +131,143 @@ impl MockIssuer {
             .map(|admin| admin.overview().admin_url)
     }
 
-    /// Token that the admin API and the console ask other machines for; none if the mock has no
-    /// [admin API](super::MockIssuerBuilder::admin).
+    /// Returns the token that clients on other machines must send to the admin API and the console.
+    /// `None` if the [admin API](super::MockIssuerBuilder::admin) is disabled.
     pub fn admin_token(&self) -> Option<&str> {
         let has_admin = self.inner.admin.is_some();
         has_admin.then_some(self.core().access.token.as_str())
     }
 
-    /// The base of the API, to which `/api/v1/…` is appended (K40).
+    /// Returns the base URL of the tenant API, without `/api/v1/…` (K40).
     pub fn api_base_url(&self) -> &str {
         self.origin()
     }
 
-    /// The address of an endpoint. That of a person's status is [`status_url`](Self::status_url).
+    /// Returns the URL of an endpoint. For the status of a person, use
+    /// [`status_url`](Self::status_url).
     pub fn url(&self, endpoint: Endpoint) -> String {
         format!("{}{}", self.origin(), endpoint.path())
     }
 
-    /// The address of a person's status, the id as one segment whatever is in it (K40).
+    /// Returns the status URL of a person. The ID is encoded as one path segment (K40).
     pub fn status_url(&self, person_id: &str) -> String {
         let id: String = form_urlencoded::byte_serialize(person_id.as_bytes()).collect();
         let id = id.replace('+', "%20");
         self.url(Endpoint::Status).replace("{person_id}", &id)
     }
 
-    /// The confidential client that is there from the start.
+    /// Returns the confidential client that exists from the start.
     pub fn client(&self) -> &Client {
         &self.inner.client
     }
 
-    /// The public client that is there from the start, of another tenant.
+    /// Returns the public client that exists from the start. It belongs to another tenant.
     pub fn public_client(&self) -> &Client {
         &self.inner.public_client
     }
 
-    /// The tenant of [`client`](Self::client).
+    /// Returns the tenant of [`client`](Self::client).
     pub fn tenant(&self) -> &Tenant {
         &self.inner.tenant
     }
 
-    /// The tenant of [`public_client`](Self::public_client).
+    /// Returns the tenant of [`public_client`](Self::public_client).
     pub fn other_tenant(&self) -> &Tenant {
         &self.inner.other_tenant
     }
 
-    /// The tenant of any client.
+    /// Returns the tenant of a client.
     pub fn tenant_of(&self, client: &Client) -> Tenant {
         Tenant::ensure(Arc::clone(self.core()), client.tenant())
     }
 
-    /// One more client, confidential unless told otherwise.
+    /// Starts the registration of another client. Default: a confidential client.
     pub fn add_client(&self, name: &str) -> NewClient {
         NewClient::new(Arc::clone(self.core()), name)
     }
 
-    /// A person to create, by the short name that the test uses.
+    /// Starts the creation of a person. `slug` is a short name that the test chooses.
     pub fn person(&self, slug: &str) -> NewPerson {
         NewPerson::new(Arc::clone(self.core()), slug)
     }
 
-    /// A person that was created, by slug, id or email address.
+    /// Finds a person by slug, ID or email address.
     pub fn find_person(&self, hint: &str) -> Option<Person> {
         let record = self.core().person(hint)?;
         Some(Person::new(Arc::clone(self.core()), &record))
     }
 
-    /// The signing keys.
+    /// Returns the handle to the signing keys.
     pub fn keys(&self) -> Keys {
         Keys::new(Arc::clone(self.core()))
     }
 
-    /// The issuer's clock; share it with the app under test.
+    /// Returns the issuer's clock. Share the clock with the app under test.
     pub fn clock(&self) -> &TestClock {
         &self.core().clock
     }
 
-    /// Changes the [`Switches`] while it runs.
+    /// Changes the [`Switches`] while the issuer runs.
     pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
         self.core().switch(change);
     }
 
-    /// The requests that one endpoint got so far.
+    /// Returns the requests that one endpoint has received so far.
     pub fn requests(&self, endpoint: Endpoint) -> Requests {
         self.core().log().requests(endpoint)
     }
 
-    /// All requests so far, oldest first, those to no endpoint too; the last 10,000.
+    /// Returns the last 10,000 requests, oldest first, including those that match no endpoint.
     pub fn all_requests(&self) -> Vec<RecordedRequest> {
         self.core().log().all()
     }
 
-    /// Empties the log of requests and sets its counts to zero.
+    /// Clears the request log and resets its counts to zero.
     pub fn forget_requests(&self) {
         self.core().log().clear();
     }
 
-    /// Ends every session that a browser has here: `prompt=none` fails from here (K17).
+    /// Ends every browser session at the issuer, so that `prompt=none` fails (K17).
     pub fn sign_everyone_out(&self) {
         self.core().grants().close_sessions();
     }
 
-    /// The verification cases, and what their decisions are to be.
+    /// Returns the handle to the verification cases and their decisions.
     pub fn cases(&self) -> Cases {
         Cases::new(Arc::clone(self.core()))
     }
 
-    /// What is delivered to the tenant of [`client`](Self::client).
+    /// Returns the handle to the webhook deliveries for the tenant of [`client`](Self::client).
     pub fn webhooks(&self) -> Webhooks {
         self.tenant().webhooks()
     }
 
-    /// What is to go wrong at an endpoint.
+    /// Returns the builder of faults at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> On {
         On::new(Arc::clone(self.core()), endpoint)
     }
 
-    /// What is to go wrong with connections, before anything of them is read.
+    /// Returns the builder of faults of new connections, before the server reads from them.
     pub fn on_accept(&self) -> OnAccept {
         OnAccept::new(Arc::clone(self.core()))
     }
 
-    /// Bends the tokens that anyone gets.
+    /// Returns the builder of faults of the tokens of all persons.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(Arc::clone(self.core()), None)
     }
 
-    /// Bends the tokens that one person gets.
+    /// Returns the builder of faults of the tokens of one person.
     pub fn tokens_for(&self, person: &Person) -> Tokens {
         Tokens::new(Arc::clone(self.core()), Some(person))
     }
 
-    /// Signs tokens without a login.
+    /// Returns a builder that signs tokens without a login.
     pub fn mint(&self) -> Mint {
         Mint::new(Arc::clone(self.core()))
     }
 
-    /// A test browser on this issuer's clock, which trusts its certificate.
+    /// Creates a test browser that uses this issuer's clock and trusts its certificate.
     pub fn browser(&self) -> Browser {
         let browser = Browser::with_clock(self.clock().clone());
         match self.root_pem() {
@@ -273,8 +276,8 @@ impl MockIssuer {
         }
     }
 
-    /// Waits for a future, from a test that is not async. What was spawned in one call, such as the
-    /// app that [`serve`](Self::serve) runs, goes on until the last handle to this issuer is gone.
+    /// Runs a future to completion, for a test that is not async. Spawned tasks, such as the app
+    /// that [`serve`](Self::serve) runs, continue until the last handle to this issuer is dropped.
     ///
     /// ```
     /// use kycport::{KycTier, mock::MockIssuer};
@@ -298,16 +301,16 @@ impl MockIssuer {
     /// ```
     ///
     /// # Panics
-    /// Within a runtime, where there is `.await`.
+    /// If the caller is within a runtime. Use `.await` there.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.inner.blocking.block_on(future)
     }
 
-    /// Takes the issuer down: every connection ends and the port refuses. Everything it knows is
-    /// kept for [`restart`](Self::restart), and so is the port.
+    /// Stops the issuer: all connections close, and the port refuses new ones. The issuer keeps its
+    /// state and its port for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// [`MockError::Listen`] if another process took the port in that moment.
+    /// [`MockError::Listen`] if another process took the port in the meantime.
     pub fn stop(&self) -> Result<(), MockError> {
         let mut state = lock(&self.inner.server);
         match std::mem::replace(&mut *state, Listening::Gone) {
@@ -317,10 +320,10 @@ impl MockIssuer {
         Ok(())
     }
 
-    /// Brings a [stopped](Self::stop) issuer back, on the same port, with all it knew.
+    /// Restarts a [stopped](Self::stop) issuer on the same port and with the same state.
     ///
     /// # Errors
-    /// [`MockError::Listen`] if the port cannot be listened on.
+    /// [`MockError::Listen`] if the issuer cannot listen on the port.
     pub fn restart(&self) -> Result<(), MockError> {
         let mut state = lock(&self.inner.server);
         match std::mem::replace(&mut *state, Listening::Gone) {
