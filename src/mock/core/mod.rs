@@ -1,4 +1,4 @@
-//! The state that all handles and the server share.
+//! State that all handles and the server share.
 
 pub(super) mod rules;
 pub(super) mod snapshot;
@@ -31,17 +31,19 @@ use crate::{
 };
 use rules::Rules;
 
-/// One issuer. Each part has its own lock, and no lock is held across I/O. None is held across
-/// another, but in this order: cases, persons, outbox. So a decision, what it does to the person and
-/// the events of both are one.
+/// State of one issuer.
+///
+/// Each part has its own lock. No lock is held across I/O. Code that needs several locks takes them
+/// in this order: cases, persons, outbox. A decision, its effect on the person and the events of
+/// both are therefore one atomic change.
 pub(super) struct Core {
     pub(super) clock: TestClock,
     pub(super) origin: String,
     pub(super) issuer: String,
-    /// None for plain HTTP.
+    /// `None` for plain HTTP.
     pub(super) tls: Option<Tls>,
     pub(super) access: Access,
-    /// Told of each request when it is answered.
+    /// Callback that receives each request after its response.
     pub(super) watcher: Option<Watcher>,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
@@ -89,12 +91,12 @@ impl Core {
         self.clock.now()
     }
 
-    /// Whether the clock still shows a moment of RFC 3339 after this time.
+    /// Whether the clock, advanced by this time, stays within the years of RFC 3339.
     pub(super) fn may_advance(&self, by: Duration) -> bool {
         self.now().saturating_add(by) <= LAST
     }
 
-    /// The switches as they stand now.
+    /// Returns the current switches.
     pub(super) fn switches(&self) -> Switches {
         lock(&self.switches).clone()
     }
@@ -115,19 +117,19 @@ impl Core {
         lock(&self.tenants)
     }
 
-    /// A person as of now, by id, slug or email address.
+    /// Returns a person as of now. `hint` is an ID, a slug or an email address.
     pub(super) fn person(&self, hint: &str) -> Option<PersonRecord> {
         let known = self.persons().find(hint)?;
         Some(known.at(self.now()))
     }
 
-    /// Everyone as of now, in the order of creation.
+    /// Returns all persons as of now, in the order of creation.
     pub(super) fn everyone(&self) -> Vec<PersonRecord> {
         let (now, all) = (self.now(), self.persons().all());
         all.into_iter().map(|person| person.at(now)).collect()
     }
 
-    /// Those who may be changed, as they were put down.
+    /// Locks the stored persons. An expiry may not be applied to them yet.
     pub(super) fn persons(&self) -> MutexGuard<'_, Persons> {
         lock(&self.persons)
     }
@@ -156,7 +158,7 @@ impl Core {
 /// The last second of the year 9999.
 const LAST: Timestamp = Timestamp::from_unix(253_402_300_799);
 
-/// A panic elsewhere, such as a failed assertion of a test, leaves the state as it was.
+/// Locks a mutex. A panic in another thread, such as a failed assertion, does not block the state.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

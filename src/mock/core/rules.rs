@@ -1,4 +1,4 @@
-//! What was installed to go wrong, and how often it still will.
+//! Installed faults and their remaining number of uses.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,7 @@ use crate::mock::{
     waits::latch::Latch,
 };
 
-/// The rules of one issuer, oldest first.
+/// Installed rules of one issuer, oldest first.
 #[derive(Default)]
 pub(in crate::mock) struct Rules(Vec<Arc<Installed>>);
 
@@ -31,9 +31,10 @@ impl Rules {
         self.0.retain(|own| !Arc::ptr_eq(own, rule));
     }
 
-    /// The one rule whose turn it is: those with a limit before those without, so that a fault
-    /// for once shows through one for always; the oldest first, so that faults come in the order
-    /// they were asked for.
+    /// Returns the one rule that applies to a hook, and counts the use.
+    ///
+    /// Rules with a limit come before rules without a limit, so that a one-time fault takes
+    /// precedence over a permanent fault. Otherwise, the oldest rule comes first.
     pub(in crate::mock) fn take(
         &mut self,
         spot: Spot<'_>,
@@ -46,7 +47,7 @@ impl Rules {
         Some(rule)
     }
 
-    /// Every rule that applies, oldest first.
+    /// Returns every rule that applies to a hook, oldest first, and counts the uses.
     pub(in crate::mock) fn take_all(
         &mut self,
         spot: Spot<'_>,
@@ -61,33 +62,33 @@ impl Rules {
     }
 }
 
-/// A point on the way of a request where rules are asked for.
+/// Point in the processing of a request at which rules apply.
 #[derive(Clone, Copy)]
 pub(in crate::mock) enum Spot<'a> {
-    /// When a connection has come, and nothing of it is read.
+    /// A new connection was accepted, and nothing was read from it.
     Accept,
-    /// Before the endpoint does its work.
+    /// The endpoint has not started its work.
     Before(Endpoint),
-    /// When its work is done.
+    /// The endpoint has finished its work.
     After(Endpoint),
-    /// When an ID token of this person is about to be signed.
+    /// The issuer is about to sign an ID token of this person.
     IdToken(&'a str),
-    /// When an access token of this person is about to be signed.
+    /// The issuer is about to sign an access token of this person.
     AccessToken(&'a str),
-    /// When an event is about to be sent to this tenant.
+    /// The issuer is about to send an event to this tenant.
     Delivery(&'a str),
 }
 
-/// Where a rule applies.
+/// Hooks at which a rule applies.
 #[derive(Clone)]
 pub(in crate::mock) enum Place {
     Accept,
     Before(Endpoint),
     After(Endpoint),
-    /// Of one person, or of anyone.
+    /// The tokens of one person. `None` for all persons.
     IdToken(Option<String>),
     AccessToken(Option<String>),
-    /// To one tenant.
+    /// The deliveries to one tenant.
     Delivery(String),
 }
 
@@ -98,11 +99,11 @@ pub(in crate::mock) enum Effect {
     Break(Breakage),
     Delay(std::time::Duration),
     Hold(Arc<Latch>),
-    /// Cuts the connection when so many bytes of the request's body have come.
+    /// Cuts the connection after this many bytes of the request body.
     CutAfter(u64),
-    /// Reads so many bytes of the request's body, and the rest when the latch opens.
+    /// Reads this many bytes of the request body, and the rest when the latch opens.
     HoldAfter(u64, Arc<Latch>),
-    /// Nothing but the rule's headers.
+    /// Adds only the rule's headers.
     Headers,
     EditJson(Edit<Value>),
     EditParams(Edit<Vec<(String, String)>>),
@@ -118,7 +119,7 @@ pub(in crate::mock) struct Installed {
     pub(in crate::mock) place: Place,
     pub(in crate::mock) effect: Effect,
     pub(in crate::mock) headers: Vec<(HeaderName, HeaderValue)>,
-    /// How often it still applies; none for always.
+    /// Remaining number of uses. `None` for no limit.
     left: Option<AtomicU64>,
     hits: AtomicU64,
 }
@@ -141,7 +142,7 @@ impl Installed {
         }
     }
 
-    /// How often it still applies; none for always.
+    /// Returns the remaining number of uses. `None` for no limit.
     pub(in crate::mock) fn left(&self) -> Option<u64> {
         self.left.as_ref().map(|left| left.load(Ordering::SeqCst))
     }
@@ -166,7 +167,8 @@ impl Installed {
             .is_none_or(|left| left.load(Ordering::SeqCst) > 0)
     }
 
-    /// Called with the rules locked, so that no two requests take the last one.
+    /// Counts one use. The caller holds the lock of the rules, so that two requests cannot share
+    /// the last use.
     fn hit(&self) {
         if let Some(left) = &self.left {
             left.store(

@@ -1,4 +1,4 @@
-//! How an issuer stood when it began, to begin anew.
+//! Snapshot of an issuer's initial state, for a reset.
 
 use super::Core;
 use crate::mock::{
@@ -8,7 +8,7 @@ use crate::mock::{
     switches::Switches,
 };
 
-/// All that a start gave: what came later is not in it.
+/// Initial state of an issuer. It contains nothing that was created after the start.
 pub(in crate::mock) struct Snapshot {
     switches: Switches,
     keys: KeyRing,
@@ -30,8 +30,8 @@ impl Snapshot {
         }
     }
 
-    /// Secrets and keys are those of the start, so that an app that runs goes on. Faults that a
-    /// guard holds stay: they are its holder's.
+    /// Restores the initial state, including its secrets and keys, so that a running app stays
+    /// connected. Faults with a guard remain installed, because the guard owns them.
     pub(in crate::mock) fn restore(&self, core: &Core) {
         core.switch(|switches| self.switches.clone_into(switches));
         self.keys.clone_into(&mut core.keys());

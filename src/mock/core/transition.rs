@@ -1,4 +1,4 @@
-//! The one way in which a person changes, and the events that come of it (K63, K86).
+//! Changes of a person's verification state, and the events that they queue (K63, K86).
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::{
     },
 };
 
-/// Changes a person. If they stand elsewhere after it, that is an event, queued before anyone else
-/// can change them: the order of a person's events is that of their changes.
+/// Changes a person. If the verification state changes, queues an event before the persons are
+/// unlocked. The events of a person are therefore in the order of the changes.
 pub(in crate::mock) fn change(core: &Core, id: &str, change: impl FnOnce(&mut PersonRecord)) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();
     if let Some(person) = persons.find_mut(id) {
-        // An expiry that nobody looked at yet came before.
+        // The verification may have expired before this change, and that event comes first.
         tell(core, person, now, &switches);
         change(person);
         tell(core, person, now, &switches);
     }
 }
 
-/// What a verification on a page does to the person, for good (K19, K91); gives the person as of
-/// then. A tenant that they allowed the login sees them from here (K46).
+/// Applies the result of the verification page to the person permanently (K19, K91). Returns the
+/// person as of now. If the person consented to a client, its tenant now sees the person (K46).
 pub(in crate::mock) fn verified_on_page(
     core: &Core,
     tenant: Option<&str>,
@@ -56,9 +56,10 @@ pub(in crate::mock) fn verified_on_page(
     core.person(&person.id).unwrap_or(person)
 }
 
-/// What a decision does to the person (K74). That it was made is an event before what it did.
+/// Applies a decision to the person (K74). The event of the decision comes before the events of its
+/// effects.
 ///
-/// Whoever decides holds the case meanwhile, so that nobody decides in between.
+/// The caller holds the lock of the cases, so that two decisions cannot overlap.
 pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();
@@ -75,7 +76,7 @@ pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome
     tell(core, person, now, &switches);
 }
 
-/// Queues an event for everyone who has expired since the last look (K48).
+/// Queues an event for every person whose verification expired since the last call (K48).
 pub(in crate::mock) fn look_for_expiries(core: &Core) {
     let (now, switches) = (core.now(), core.switches());
     for person in core.persons().iter_mut() {
@@ -85,7 +86,7 @@ pub(in crate::mock) fn look_for_expiries(core: &Core) {
     }
 }
 
-/// An event if the person stands elsewhere than was last told.
+/// Queues an event if the verification state differs from the last reported state.
 fn tell(core: &Core, person: &mut PersonRecord, now: Timestamp, switches: &Switches) {
     let as_of_now = person.clone().at(now);
     let standing = as_of_now.standing();
