@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::here::is_here;
+use super::loopback::is_loopback;
 
 /// Settings of the admin API and the console, and the token that protects them.
 pub(super) struct Access {
@@ -54,14 +54,15 @@ impl Access {
 /// Whether a request comes from this machine and names this machine as its host.
 fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
-    let is_here = |url: &str| Url::parse(url).is_ok_and(|url| is_here(&url) && is_bare(&url));
+    let is_loopback_origin =
+        |url: &str| Url::parse(url).is_ok_and(|url| is_loopback(&url) && is_bare(&url));
     let names_this_machine = match (hosts.next().map(|host| host.to_str()), hosts.next()) {
-        (Some(Ok(host)), None) => is_here(&format!("http://{host}/")),
+        (Some(Ok(host)), None) => is_loopback_origin(&format!("http://{host}/")),
         _ => false,
     };
     // Behind a proxy on this machine, every peer address is loopback. Therefore the origin counts
     // too.
-    peer.to_canonical().is_loopback() && names_this_machine && is_here(origin)
+    peer.to_canonical().is_loopback() && names_this_machine && is_loopback_origin(origin)
 }
 
 fn is_bare(url: &Url) -> bool {

@@ -54,15 +54,15 @@ fn picture(comment: &str, padding: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::document_that_is;
-    use crate::{mock::cases::file::Look, wire::cases::Outcome};
+    use crate::{mock::cases::file::FileInspector, wire::cases::Outcome};
 
     #[test]
     fn the_marker_is_read_for_every_seed() {
         for seed in 0..500 {
-            let mut look = Look::default();
-            look.at(&document_that_is(&Outcome::Review, &seed.to_string()));
-            let facts = look.judge("document", Some("image/png".to_owned()), None);
-            let word = facts.ok().and_then(|facts| facts.magic);
+            let mut inspector = FileInspector::default();
+            inspector.push(&document_that_is(&Outcome::Review, &seed.to_string()));
+            let facts = inspector.finish("document", Some("image/png".to_owned()), None);
+            let word = facts.ok().and_then(|facts| facts.marker);
             assert_eq!(word.as_deref(), Some("review"), "{seed}");
         }
     }

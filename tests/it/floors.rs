@@ -102,7 +102,7 @@ const CLIENTS: [(&str, &[&str]); 4] = [
 const MOCK: [&str; 32] = [
     "blocking",
     "error",
-    "here",
+    "loopback",
     "access",
     "random",
     "switches",

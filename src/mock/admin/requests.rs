@@ -109,7 +109,7 @@ pub(super) fn list(admin: &Admin, _: &str, which: Which) -> Result<Vec<RequestVi
 /// Every endpoint, those that got none too.
 pub(super) fn counts(admin: &Admin, _: &str, _: Nothing) -> Result<BTreeMap<String, usize>, No> {
     let log = admin.core.log();
-    let count = |endpoint: Endpoint| (endpoint.word(), log.count(endpoint));
+    let count = |endpoint: Endpoint| (endpoint.json_name(), log.count(endpoint));
     Ok(Endpoint::ALL.into_iter().map(count).collect())
 }
 

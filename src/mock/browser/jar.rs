@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::{clock::Timestamp, mock::here::is_here};
+use crate::{clock::Timestamp, mock::loopback::is_loopback};
 
 /// Cookies of all hosts. Each cookie is host-only: the jar ignores `Domain` when it selects
 /// cookies.
@@ -119,7 +119,7 @@ pub(super) fn site(url: &Url) -> String {
 
 /// Chromium stores and sends `Secure` cookies on loopback hosts over plain HTTP.
 fn is_trustworthy(url: &Url) -> bool {
-    url.scheme() == "https" || is_here(url)
+    url.scheme() == "https" || is_loopback(url)
 }
 
 /// Whether a browser rejects this header because of `Secure` on an insecure URL or because of a

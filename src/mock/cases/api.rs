@@ -28,42 +28,42 @@ use crate::{
 };
 
 pub(in crate::mock) fn open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Answer {
-    try_open(core, headers, body).unwrap_or_else(|no| no)
+    try_open(core, headers, body).unwrap_or_else(|rejection| rejection)
 }
 
 fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Answer> {
     let switches = &core.switches();
     let tenant = access::tenant(core, headers, switches)?;
-    let wanted = wanted(headers, body, switches)?;
+    let request = parse_open_case(headers, body, switches)?;
     let key = headers
         .get(IDEMPOTENCY_KEY)
         .filter(|_| switches.honour_idempotency_key)
         .and_then(|key| key.to_str().ok())
         .map(|key| (tenant.id.clone(), key.to_owned()));
     let person = core
-        .person(&wanted.person_id)
-        .filter(|person| person.id == wanted.person_id && person.is_visible_to(&tenant.id));
+        .person(&request.person_id)
+        .filter(|person| person.id == request.person_id && person.is_visible_to(&tenant.id));
     if person.is_none() {
-        let why = "there is no such person, or this tenant may not see the person";
-        return Err(api_error::refuse(StatusCode::NOT_FOUND, why, switches));
+        let reason = "there is no such person, or this tenant may not see the person";
+        return Err(api_error::refuse(StatusCode::NOT_FOUND, reason, switches));
     }
     let now = core.now();
     let mut book = core.cases();
     if let Some((known, id)) = key.as_ref().and_then(|key| book.idempotent.get(key)) {
         if known != body {
-            let why = "the Idempotency-Key was already used with a different body";
+            let reason = "the Idempotency-Key was already used with a different body";
             let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
-            return Err(api_error::refuse_as(status, code, "K59", why, switches));
+            return Err(api_error::refuse_as(status, code, "K59", reason, switches));
         }
         if let Some(case) = book.find(id) {
-            return Ok(Answer::json(StatusCode::CREATED, told(case)).no_store());
+            return Ok(Answer::json(StatusCode::CREATED, case_response(case)).no_store());
         }
     }
     let case = CaseRecord {
         id: random::name("case_"),
         tenant: tenant.id,
-        person_id: wanted.person_id,
-        level: wanted.level,
+        person_id: request.person_id,
+        level: request.level,
         status: CaseStatus::Opened,
         opened_at: now,
         uploaded: Uploads::default(),
@@ -73,7 +73,7 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
         book.idempotent
             .insert(key, (body.to_vec(), case.id.clone()));
     }
-    let answer = Answer::json(StatusCode::CREATED, told(&case)).no_store();
+    let answer = Answer::json(StatusCode::CREATED, case_response(&case)).no_store();
     book.put(case);
     Ok(answer)
 }
@@ -81,10 +81,10 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
 pub(in crate::mock) fn read(core: &Core, headers: &HeaderMap, segment: &str) -> Answer {
     let switches = &core.switches();
     let case = access::tenant(core, headers, switches)
-        .and_then(|tenant| of_tenant(core, &tenant, segment, switches));
+        .and_then(|tenant| find_case(core, &tenant, segment, switches));
     match case {
-        Ok(case) => Answer::json(StatusCode::OK, told(&case)).no_store(),
-        Err(no) => no,
+        Ok(case) => Answer::json(StatusCode::OK, case_response(&case)).no_store(),
+        Err(rejection) => rejection,
     }
 }
 
@@ -94,7 +94,7 @@ pub(in crate::mock) fn decide(
     segment: &str,
     body: &[u8],
 ) -> Answer {
-    try_decide(core, headers, segment, body).unwrap_or_else(|no| no)
+    try_decide(core, headers, segment, body).unwrap_or_else(|rejection| rejection)
 }
 
 fn try_decide(
@@ -105,19 +105,19 @@ fn try_decide(
 ) -> Result<Answer, Answer> {
     let switches = &core.switches();
     let tenant = access::tenant(core, headers, switches)?;
-    let CaseRecord { id, person_id, .. } = of_tenant(core, &tenant, segment, switches)?;
+    let CaseRecord { id, person_id, .. } = find_case(core, &tenant, segment, switches)?;
     // The request carries no input. A tenant that sends members tries to set the outcome.
-    let says_nothing = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
-    if !says_nothing {
-        let why = "a decision request must have an empty body or `{}`";
+    let is_empty = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
+    if !is_empty {
+        let reason = "a decision request must have an empty body or `{}`";
         let (status, code) = (StatusCode::BAD_REQUEST, "precomputed_verdict");
-        return Err(api_error::refuse_as(status, code, "K53", why, switches));
+        return Err(api_error::refuse_as(status, code, "K53", reason, switches));
     }
     let person = core.person(&person_id);
     let person = person.ok_or_else(|| not_found(switches))?;
     let mut book = core.cases();
     let conflict =
-        |code, why| api_error::refuse_as(StatusCode::CONFLICT, code, "K57", why, switches);
+        |code, reason| api_error::refuse_as(StatusCode::CONFLICT, code, "K57", reason, switches);
     let case = book.find(&id).cloned();
     let case = case.ok_or_else(|| not_found(switches))?;
     match case.status {
@@ -163,7 +163,7 @@ pub(super) fn open_case(
     switches: &Switches,
 ) -> Result<String, Answer> {
     let tenant = access::tenant(core, headers, switches)?;
-    let case = of_tenant(core, &tenant, segment, switches)?;
+    let case = find_case(core, &tenant, segment, switches)?;
     if is_open(&case) {
         Ok(case.id)
     } else {
@@ -179,12 +179,18 @@ pub(in crate::mock) fn is_open(case: &CaseRecord) -> bool {
 }
 
 pub(super) fn not_open(switches: &Switches) -> Answer {
-    let why = "the case is under review or already decided";
-    api_error::refuse_as(StatusCode::CONFLICT, "case_not_open", "K57", why, switches)
+    let reason = "the case is under review or already decided";
+    api_error::refuse_as(
+        StatusCode::CONFLICT,
+        "case_not_open",
+        "K57",
+        reason,
+        switches,
+    )
 }
 
 /// Finds a case of this tenant. The response to another tenant's case is 404 (K54).
-fn of_tenant(
+fn find_case(
     core: &Core,
     tenant: &TenantRecord,
     segment: &str,
@@ -197,20 +203,25 @@ fn of_tenant(
 }
 
 fn not_found(switches: &Switches) -> Answer {
-    let why = "there is no such case, or it belongs to another tenant";
+    let reason = "there is no such case, or it belongs to another tenant";
     api_error::refuse_as(
         StatusCode::NOT_FOUND,
         "case_not_found",
         "K54",
-        why,
+        reason,
         switches,
     )
 }
 
 /// Parses the body: exactly two members, each once (K50, K53, K75).
-fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenCase, Answer> {
-    let refuse = |status, code, row, why| api_error::refuse_as(status, code, row, why, switches);
-    let bad = |code, row, why| refuse(StatusCode::BAD_REQUEST, code, row, why);
+fn parse_open_case(
+    headers: &HeaderMap,
+    body: &[u8],
+    switches: &Switches,
+) -> Result<OpenCase, Answer> {
+    let refuse =
+        |status, code, row, reason| api_error::refuse_as(status, code, row, reason, switches);
+    let bad = |code, row, reason| refuse(StatusCode::BAD_REQUEST, code, row, reason);
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let media = content_type.unwrap_or_default().split(';').next();
     let is_json = media.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
@@ -223,13 +234,14 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
             "the Content-Type is not application/json",
         ));
     }
-    let said: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(body);
-    let said = said.map_err(|_| bad("invalid_request", "K75", "the body is not a JSON object"))?;
-    if said.keys().any(|name| is_verdict(name)) {
-        let why = "the body has a member that only the engine may set";
-        return Err(bad("precomputed_verdict", "K53", why));
+    let members: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(body);
+    let members =
+        members.map_err(|_| bad("invalid_request", "K75", "the body is not a JSON object"))?;
+    if members.keys().any(|name| is_verdict(name)) {
+        let reason = "the body has a member that only the engine may set";
+        return Err(bad("precomputed_verdict", "K53", reason));
     }
-    if said
+    if members
         .keys()
         .any(|name| name != "person_id" && name != "level")
     {
@@ -240,16 +252,16 @@ fn wanted(headers: &HeaderMap, body: &[u8], switches: &Switches) -> Result<OpenC
         ));
     }
     // Parses the bytes again, because the map no longer shows duplicate members.
-    let wanted: Result<OpenCase, _> = serde_json::from_slice(body);
-    let why = "`person_id` or `level` is missing, duplicated, or of the wrong type";
-    let wanted = wanted.map_err(|_| bad("invalid_request", "K75", why))?;
-    if !matches!(wanted.level, KycTier::T1 | KycTier::T2 | KycTier::T3) {
+    let request: Result<OpenCase, _> = serde_json::from_slice(body);
+    let reason = "`person_id` or `level` is missing, duplicated, or of the wrong type";
+    let request = request.map_err(|_| bad("invalid_request", "K75", reason))?;
+    if !matches!(request.level, KycTier::T1 | KycTier::T2 | KycTier::T3) {
         return Err(bad("invalid_level", "K75", "`level` must be t1, t2 or t3"));
     }
-    Ok(wanted)
+    Ok(request)
 }
 
-fn told(case: &CaseRecord) -> Value {
+fn case_response(case: &CaseRecord) -> Value {
     json!(CaseResponse {
         id: case.id.clone(),
         person_id: case.person_id.clone(),

@@ -21,7 +21,7 @@ pub(in crate::mock) fn decide(
     forced: Option<Outcome>,
 ) -> DecisionResponse {
     let outcome = forced
-        .or_else(|| magic(case))
+        .or_else(|| marker(case))
         .or_else(|| by_name(&person.name));
     let hash = |part: &str| case.uploaded.files.get(part).map(|it| &it.sha256);
     let is_no_face = hash(DOCUMENT) == hash(SELFIE);
@@ -93,8 +93,8 @@ fn same(case: &CaseRecord, other: &CaseRecord, part: &str) -> bool {
     hash(case).is_some() && hash(case) == hash(other)
 }
 
-fn magic(case: &CaseRecord) -> Option<Outcome> {
-    let word = case.uploaded.files.get(DOCUMENT)?.magic.as_deref()?;
+fn marker(case: &CaseRecord) -> Option<Outcome> {
+    let word = case.uploaded.files.get(DOCUMENT)?.marker.as_deref()?;
     let Ok(outcome) = word.parse();
     known(outcome)
 }

@@ -8,11 +8,11 @@ use crate::{
 };
 
 /// Number of bytes inspected at the start of a file.
-const HEAD: usize = 64 * 1024;
+const HEAD_BYTES: usize = 64 * 1024;
 /// Number of bytes inspected at the end of a file.
-const TAIL: usize = 1024;
+const TAIL_BYTES: usize = 1024;
 /// Marker before the outcome that a document forces.
-const MAGIC: &[u8] = b"KYCPORT-MOCK:";
+const MARKER: &[u8] = b"KYCPORT-MOCK:";
 
 /// Defect of an uploaded file (K58).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,21 +23,21 @@ pub(in crate::mock) enum BadFile {
 
 /// State of the inspection while a file arrives.
 #[derive(Default)]
-pub(in crate::mock) struct Look {
+pub(in crate::mock) struct FileInspector {
     hash: Sha256,
     size: u64,
     head: Vec<u8>,
     tail: Vec<u8>,
 }
 
-impl Look {
-    pub(in crate::mock) fn at(&mut self, piece: &[u8]) {
+impl FileInspector {
+    pub(in crate::mock) fn push(&mut self, piece: &[u8]) {
         self.hash.update(piece);
         self.size = self.size.saturating_add(piece.len() as u64);
-        let room = HEAD.saturating_sub(self.head.len());
+        let room = HEAD_BYTES.saturating_sub(self.head.len());
         self.head.extend(piece.iter().take(room));
         self.tail.extend_from_slice(piece);
-        let over = self.tail.len().saturating_sub(TAIL);
+        let over = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..over);
     }
 
@@ -46,7 +46,7 @@ impl Look {
     }
 
     /// Validates the complete file of `part`.
-    pub(in crate::mock) fn judge(
+    pub(in crate::mock) fn finish(
         self,
         part: &str,
         content_type: Option<String>,
@@ -68,7 +68,7 @@ impl Look {
             size: self.size,
             content_type,
             file_name,
-            magic: self.magic(),
+            marker: self.marker(),
             sha256: random::hex("", &self.hash.finalize()),
         })
     }
@@ -91,14 +91,14 @@ impl Look {
         }
     }
 
-    fn magic(&self) -> Option<String> {
+    fn marker(&self) -> Option<String> {
         word(&self.head).or_else(|| word(&self.tail))
     }
 }
 
 /// Returns the word after the marker.
 fn word(bytes: &[u8]) -> Option<String> {
-    let begin = find(bytes, MAGIC)?.checked_add(MAGIC.len())?;
+    let begin = find(bytes, MARKER)?.checked_add(MARKER.len())?;
     let word = bytes.get(begin..)?.iter();
     let word = word.copied().take_while(u8::is_ascii_lowercase);
     Some(word.take(16).map(char::from).collect())

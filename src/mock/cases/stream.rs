@@ -17,9 +17,9 @@ use crate::mock::waits::latch::Latch;
 
 /// A request body that is still arriving.
 #[derive(Clone)]
-pub(in crate::mock) struct UploadBody(Arc<Mutex<Coming>>);
+pub(in crate::mock) struct UploadBody(Arc<Mutex<BodyState>>);
 
-struct Coming {
+struct BodyState {
     body: BodyDataStream,
     /// Bytes that arrived but were not passed on yet.
     left: Bytes,
@@ -31,7 +31,7 @@ struct Coming {
 
 impl UploadBody {
     pub(in crate::mock) fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Coming {
+        Self(Arc::new(Mutex::new(BodyState {
             body: body.into_data_stream(),
             left: Bytes::new(),
             seen: 0,
@@ -42,7 +42,7 @@ impl UploadBody {
     }
 
     /// Sets the number of bytes after which the body is cut, and the number after which it is held.
-    pub(in crate::mock) async fn disturb(
+    pub(in crate::mock) async fn set_faults(
         &self,
         cut_at: Option<u64>,
         hold: Option<(u64, Arc<Latch>)>,
@@ -66,10 +66,10 @@ impl UploadBody {
         }))
     }
 
-    /// Reads to the end of the body. Returns `false` if the body is cut or has more than `most`
+    /// Reads to the end of the body. Returns `false` if the body is cut or has more than `max`
     /// bytes left.
-    pub(super) async fn ends_within(&self, most: usize) -> bool {
-        let mut room = most;
+    pub(super) async fn ends_within(&self, max: usize) -> bool {
+        let mut room = max;
         while let Some(piece) = self.next().await {
             let left = piece.ok().and_then(|it| room.checked_sub(it.len()));
             let Some(left) = left else { return false };
@@ -78,20 +78,20 @@ impl UploadBody {
         true
     }
 
-    /// Reads and discards the rest of the body, up to `most` bytes.
-    pub(in crate::mock) async fn read_out(self, most: u64) {
+    /// Reads and discards the rest of the body, up to `max` bytes.
+    pub(in crate::mock) async fn drain(self, max: u64) {
         let reading = async {
             let mut coming = self.0.lock().await;
             let mut seen = 0_u64;
             while let Some(Ok(piece)) = coming.body.next().await {
                 seen = seen.saturating_add(piece.len() as u64);
-                if seen > most {
+                if seen > max {
                     return;
                 }
             }
         };
         // A client that sends more slowly loses its connection.
-        let _ = tokio::time::timeout(READ_OUT, reading).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
     }
 
     async fn next(&self) -> Option<Result<Bytes, axum::Error>> {
@@ -99,7 +99,7 @@ impl UploadBody {
     }
 }
 
-impl Coming {
+impl BodyState {
     /// Returns the next piece. The piece ends at the byte where a fault applies.
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         if let Some((_, latch)) = self.hold.as_ref().filter(|(at, _)| *at <= self.seen) {
@@ -162,4 +162,4 @@ impl<S: Stream> Stream for OneAtATime<S> {
 }
 
 /// Maximum time for discarding the rest of a body.
-const READ_OUT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

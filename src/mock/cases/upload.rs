@@ -9,14 +9,14 @@ use serde_json::json;
 use super::{
     api,
     engine::is_verdict,
-    file::{BadFile, Look},
+    file::{BadFile, FileInspector},
     stream::UploadBody,
 };
 use crate::{
     mock::{
         core::{
             Core,
-            rules::{Effect, Spot},
+            rules::{Effect, Hook},
         },
         http::{answer::Answer, api_error, endpoint::Endpoint},
         records::{case::Uploads, file::FileFacts},
@@ -51,7 +51,7 @@ pub(in crate::mock) async fn upload(
     body: &UploadBody,
 ) -> Uploaded {
     let switches = core.switches();
-    let before = Spot::Before(Endpoint::UploadCase);
+    let before = Hook::Before(Endpoint::UploadCase);
     let cut = core
         .rules()
         .take(before, |effect| matches!(effect, Effect::CutAfter(_)));
@@ -66,7 +66,7 @@ pub(in crate::mock) async fn upload(
         Some(Effect::HoldAfter(bytes, latch)) => Some((*bytes, Arc::clone(latch))),
         _ => None,
     };
-    body.disturb(cut_at, hold).await;
+    body.set_faults(cut_at, hold).await;
     match take(core, headers, case, body, &switches).await {
         _ if body.is_cut().await => Uploaded::Cut,
         Ok(answer) | Err(answer) => Uploaded::Answer(answer),
@@ -105,7 +105,7 @@ async fn read(
     body: &UploadBody,
     switches: &Switches,
 ) -> Result<Uploads, Answer> {
-    let refuse = |status, code, why| api_error::refuse_as(status, code, "K58", why, switches);
+    let refuse = |status, code, reason| api_error::refuse_as(status, code, "K58", reason, switches);
     let malformed = |error| malformed(&error, switches);
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(malformed)?;
@@ -115,14 +115,14 @@ async fn read(
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         parts = parts.saturating_add(1);
         if parts > MAX_PARTS {
-            let why = "the upload has more than 64 parts";
-            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
+            let reason = "the upload has more than 64 parts";
+            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", reason));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let is_new = !uploads.files.contains_key(&name) && !uploads.texts.contains_key(&name);
         if !is_new {
-            let why = "the upload contains the same part twice";
-            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", why));
+            let reason = "the upload contains the same part twice";
+            return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", reason));
         }
         match name.as_str() {
             DOCUMENT | DOCUMENT_BACK | SELFIE => {
@@ -130,28 +130,28 @@ async fn read(
                 uploads.files.insert(name, facts);
             }
             _ if is_verdict(&name) => {
-                let why = "the upload has a part that only the engine may set";
+                let reason = "the upload has a part that only the engine may set";
                 let status = StatusCode::BAD_REQUEST;
                 let code = "precomputed_verdict";
-                return Err(api_error::refuse_as(status, code, "K53", why, switches));
+                return Err(api_error::refuse_as(status, code, "K53", reason, switches));
             }
             LIVENESS_MODE => {
                 let mode = text(field, switches).await?;
                 let known = [LivenessMode::Passive, LivenessMode::Active];
                 if !known.iter().any(|it| it.as_str() == mode) {
-                    let why = "`liveness_mode` must be `passive` or `active`";
+                    let reason = "`liveness_mode` must be `passive` or `active`";
                     let (status, code) = (StatusCode::BAD_REQUEST, "invalid_liveness_mode");
-                    return Err(api_error::refuse_as(status, code, "K56", why, switches));
+                    return Err(api_error::refuse_as(status, code, "K56", reason, switches));
                 }
                 uploads.texts.insert(name, mode);
             }
             _ if name.starts_with(APPLICANT_PREFIX) => {
-                let said = text(field, switches).await?;
-                uploads.texts.insert(name, said);
+                let value = text(field, switches).await?;
+                uploads.texts.insert(name, value);
             }
             _ => {
-                let why = "the upload has a part with an unknown name";
-                return Err(refuse(StatusCode::BAD_REQUEST, "unknown_part", why));
+                let reason = "the upload has a part with an unknown name";
+                return Err(refuse(StatusCode::BAD_REQUEST, "unknown_part", reason));
             }
         }
     }
@@ -168,8 +168,8 @@ async fn read(
         .map(String::as_str);
     let needs_back = matches!(kind, Some("id_card" | "driving_licence"));
     if !has(DOCUMENT) || !has(SELFIE) || (needs_back && !has(DOCUMENT_BACK)) {
-        let why = "the upload lacks a part that this document type requires";
-        return Err(refuse(StatusCode::BAD_REQUEST, "missing_part", why));
+        let reason = "the upload lacks a part that this document type requires";
+        return Err(refuse(StatusCode::BAD_REQUEST, "missing_part", reason));
     }
     Ok(uploads)
 }
@@ -179,21 +179,26 @@ async fn file(
     part: &str,
     switches: &Switches,
 ) -> Result<FileFacts, Answer> {
-    let refuse = |status, code, why| api_error::refuse_as(status, code, "K58", why, switches);
+    let refuse = |status, code, reason| api_error::refuse_as(status, code, "K58", reason, switches);
     let content_type = field.content_type().map(|it| it.essence_str().to_owned());
     let file_name = field.file_name().map(str::to_owned);
-    let mut look = Look::default();
+    let mut inspector = FileInspector::default();
     loop {
         let piece = field.chunk().await;
         let piece = piece.map_err(|error| malformed(&error, switches))?;
         let Some(piece) = piece else { break };
-        look.at(&piece);
-        if look.size() > switches.max_upload_file_bytes {
-            let why = "the file is larger than `max_upload_file_bytes`";
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", why));
+        inspector.push(&piece);
+        if inspector.size() > switches.max_upload_file_bytes {
+            let reason = "the file is larger than `max_upload_file_bytes`";
+            return Err(refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "file_too_large",
+                reason,
+            ));
         }
     }
-    look.judge(part, content_type, file_name)
+    inspector
+        .finish(part, content_type, file_name)
         .map_err(|bad| match bad {
             BadFile::Type => refuse(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -209,9 +214,9 @@ async fn file(
 }
 
 async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, Answer> {
-    let refuse = |why| {
+    let refuse = |reason| {
         let status = StatusCode::BAD_REQUEST;
-        api_error::refuse_as(status, "invalid_request", "K51", why, switches)
+        api_error::refuse_as(status, "invalid_request", "K51", reason, switches)
     };
     let mut text = Vec::new();
     while let Some(piece) = field
@@ -229,7 +234,7 @@ async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, 
 
 /// Maps an error of the multipart parser to a response.
 fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
-    let (status, code, why) = match error {
+    let (status, code, reason) = match error {
         multer::Error::StreamSizeExceeded { .. } => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "file_too_large",
@@ -241,5 +246,5 @@ fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
             "the body is not multipart/form-data, or is incomplete",
         ),
     };
-    api_error::refuse_as(status, code, "K79", why, switches)
+    api_error::refuse_as(status, code, "K79", reason, switches)
 }

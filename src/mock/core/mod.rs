@@ -93,7 +93,7 @@ impl Core {
 
     /// Whether the clock, advanced by this time, stays within the years of RFC 3339.
     pub(super) fn may_advance(&self, by: Duration) -> bool {
-        self.now().saturating_add(by) <= LAST
+        self.now().saturating_add(by) <= LAST_TIMESTAMP
     }
 
     /// Returns the current switches.
@@ -156,7 +156,7 @@ impl Core {
 }
 
 /// The last second of the year 9999.
-const LAST: Timestamp = Timestamp::from_unix(253_402_300_799);
+const LAST_TIMESTAMP: Timestamp = Timestamp::from_unix(253_402_300_799);
 
 /// Locks a mutex. A panic in another thread, such as a failed assertion, does not block the state.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::mock::{
     deliveries::{course::Course, draft::DeliveryDraft, hold::Hold},
     http::{
-        breakage::{Breakage, Unread},
+        broken_response::{AcceptFault, BrokenResponse},
         endpoint::Endpoint,
     },
     jws::TokenDraft,
@@ -37,10 +37,10 @@ impl Rules {
     /// precedence over a permanent fault. Otherwise, the oldest rule comes first.
     pub(in crate::mock) fn take(
         &mut self,
-        spot: Spot<'_>,
+        hook: Hook<'_>,
         wanted: impl Fn(&Effect) -> bool,
     ) -> Option<Arc<Installed>> {
-        let live = |r: &&Arc<Installed>| r.is_live() && r.spot_is(spot) && wanted(&r.effect);
+        let live = |r: &&Arc<Installed>| r.is_live() && r.applies_to(hook) && wanted(&r.effect);
         let limited = self.0.iter().filter(live).find(|rule| rule.is_limited());
         let rule = Arc::clone(limited.or_else(|| self.0.iter().find(live))?);
         rule.hit();
@@ -50,10 +50,10 @@ impl Rules {
     /// Returns every rule that applies to a hook, oldest first, and counts the uses.
     pub(in crate::mock) fn take_all(
         &mut self,
-        spot: Spot<'_>,
+        hook: Hook<'_>,
         wanted: impl Fn(&Effect) -> bool,
     ) -> Vec<Arc<Installed>> {
-        let live = |r: &&Arc<Installed>| r.is_live() && r.spot_is(spot) && wanted(&r.effect);
+        let live = |r: &&Arc<Installed>| r.is_live() && r.applies_to(hook) && wanted(&r.effect);
         let rules: Vec<_> = self.0.iter().filter(live).cloned().collect();
         for rule in &rules {
             rule.hit();
@@ -64,7 +64,7 @@ impl Rules {
 
 /// Point in the processing of a request at which rules apply.
 #[derive(Clone, Copy)]
-pub(in crate::mock) enum Spot<'a> {
+pub(in crate::mock) enum Hook<'a> {
     /// A new connection was accepted, and nothing was read from it.
     Accept,
     /// The endpoint has not started its work.
@@ -95,8 +95,8 @@ pub(in crate::mock) enum Place {
 pub(super) type Edit<T> = Box<dyn Fn(&mut T) + Send + Sync>;
 
 pub(in crate::mock) enum Effect {
-    Unread(Unread),
-    Break(Breakage),
+    Accept(AcceptFault),
+    Break(BrokenResponse),
     Delay(std::time::Duration),
     Hold(Arc<Latch>),
     /// Cuts the connection after this many bytes of the request body.
@@ -179,15 +179,15 @@ impl Installed {
         self.hits.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn spot_is(&self, spot: Spot<'_>) -> bool {
+    fn applies_to(&self, hook: Hook<'_>) -> bool {
         let same = |own: &Option<String>, id: &str| own.as_deref().is_none_or(|own| own == id);
-        match (&self.place, spot) {
-            (Place::Accept, Spot::Accept) => true,
-            (Place::Before(own), Spot::Before(endpoint))
-            | (Place::After(own), Spot::After(endpoint)) => *own == endpoint,
-            (Place::IdToken(own), Spot::IdToken(id))
-            | (Place::AccessToken(own), Spot::AccessToken(id)) => same(own, id),
-            (Place::Delivery(own), Spot::Delivery(tenant)) => own == tenant,
+        match (&self.place, hook) {
+            (Place::Accept, Hook::Accept) => true,
+            (Place::Before(own), Hook::Before(endpoint))
+            | (Place::After(own), Hook::After(endpoint)) => *own == endpoint,
+            (Place::IdToken(own), Hook::IdToken(id))
+            | (Place::AccessToken(own), Hook::AccessToken(id)) => same(own, id),
+            (Place::Delivery(own), Hook::Delivery(tenant)) => own == tenant,
             _ => false,
         }
     }

@@ -23,9 +23,9 @@ pub(in crate::mock) fn change(core: &Core, id: &str, change: impl FnOnce(&mut Pe
     let mut persons = core.persons();
     if let Some(person) = persons.find_mut(id) {
         // The verification may have expired before this change, and that event comes first.
-        tell(core, person, now, &switches);
+        queue_if_changed(core, person, now, &switches);
         change(person);
-        tell(core, person, now, &switches);
+        queue_if_changed(core, person, now, &switches);
     }
 }
 
@@ -66,14 +66,14 @@ pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome
     let Some(person) = persons.find_mut(&case.person_id) else {
         return;
     };
-    tell(core, person, now, &switches);
+    queue_if_changed(core, person, now, &switches);
     person.decided(outcome, &case.level, now);
     if *outcome != Outcome::Review {
         let event = Event::case_decided(&person.clone().at(now), &case.id, now, &switches);
         core.outbox()
             .put(&Arc::new(event), |tenant| tenant == case.tenant);
     }
-    tell(core, person, now, &switches);
+    queue_if_changed(core, person, now, &switches);
 }
 
 /// Queues an event for every person whose verification expired since the last call (K48).
@@ -81,19 +81,19 @@ pub(in crate::mock) fn look_for_expiries(core: &Core) {
     let (now, switches) = (core.now(), core.switches());
     for person in core.persons().iter_mut() {
         if person.expires.is_some() {
-            tell(core, person, now, &switches);
+            queue_if_changed(core, person, now, &switches);
         }
     }
 }
 
 /// Queues an event if the verification state differs from the last reported state.
-fn tell(core: &Core, person: &mut PersonRecord, now: Timestamp, switches: &Switches) {
+fn queue_if_changed(core: &Core, person: &mut PersonRecord, now: Timestamp, switches: &Switches) {
     let as_of_now = person.clone().at(now);
-    let standing = as_of_now.standing();
-    if person.told == standing {
+    let state = as_of_now.verification_state();
+    if person.last_reported == state {
         return;
     }
-    person.told = standing;
+    person.last_reported = state;
     let event = Event::status_changed(&as_of_now, now, switches);
     core.outbox()
         .put(&Arc::new(event), |tenant| person.is_visible_to(tenant));

@@ -9,7 +9,7 @@ use std::{
 use super::Fault;
 use crate::mock::waits::{
     latch::Latch,
-    patience::{PATIENCE, over},
+    limit::{WAIT_LIMIT, elapsed},
 };
 
 /// Gate that holds the requests of one endpoint. Dropping the gate releases them.
@@ -31,7 +31,7 @@ impl Gate {
     /// If fewer than `n` requests are held after 30 seconds. The limit is in real time, whatever
     /// clock the test uses, so that the test does not hang.
     pub async fn wait_for(&self, n: usize) {
-        self.wait_within(n, PATIENCE).await;
+        self.wait_within(n, WAIT_LIMIT).await;
     }
 
     async fn wait_within(&self, n: usize, limit: Duration) {
@@ -41,7 +41,7 @@ impl Gate {
             biased;
             // `self` owns the sender, so the channel cannot close here.
             _ = come => true,
-            () = over(limit) => false,
+            () = elapsed(limit) => false,
         };
         assert!(
             in_time,

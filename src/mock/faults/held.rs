@@ -9,7 +9,7 @@ use super::Fault;
 use crate::mock::{
     core::Core,
     deliveries::hold::Hold,
-    waits::patience::{PATIENCE, over},
+    waits::limit::{WAIT_LIMIT, elapsed},
 };
 
 /// Handle to the held deliveries of a tenant. They can be released once. Dropping the handle
@@ -33,8 +33,8 @@ impl Held {
     /// If fewer than `n` deliveries are held after 30 seconds of real time.
     pub async fn wait_for(&self, n: usize) {
         let mut news = self.core.outbox().news();
-        let over = over(PATIENCE);
-        tokio::pin!(over);
+        let limit_elapsed = elapsed(WAIT_LIMIT);
+        tokio::pin!(limit_elapsed);
         loop {
             news.mark_unchanged();
             let held = self.waiting();
@@ -45,11 +45,11 @@ impl Held {
                 biased;
                 // The core owns the sender, so the channel cannot close here.
                 _ = news.changed() => true,
-                () = &mut over => false,
+                () = &mut limit_elapsed => false,
             };
             assert!(
                 in_time,
-                "`{}` waited {PATIENCE:?} for {n} deliveries; {held} are held",
+                "`{}` waited {WAIT_LIMIT:?} for {n} deliveries; {held} are held",
                 self.fault.name()
             );
         }

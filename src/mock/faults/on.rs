@@ -15,7 +15,7 @@ use crate::mock::{
         Core,
         rules::{Effect, Place},
     },
-    http::{api_error, breakage::Breakage, endpoint::Endpoint},
+    http::{api_error, broken_response::BrokenResponse, endpoint::Endpoint},
     waits::latch::Latch,
 };
 
@@ -70,7 +70,7 @@ impl On {
     pub fn answer(self, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Rule {
         self.breaks(
             "answer",
-            Breakage::Answer {
+            BrokenResponse::Answer {
                 status: final_status(status),
                 content_type: content_type.to_owned(),
                 body: body.into().into(),
@@ -80,7 +80,7 @@ impl On {
 
     /// Redirects with this status, such as 307 (case 47).
     pub fn redirect(self, status: u16, to: &str) -> Rule {
-        let breakage = Breakage::Answer {
+        let breakage = BrokenResponse::Answer {
             status: final_status(status),
             content_type: "text/plain".to_owned(),
             body: Vec::new().into(),
@@ -95,62 +95,64 @@ impl On {
 
     /// Never sends a response.
     pub fn hang(self) -> Rule {
-        self.breaks("hang", Breakage::Hang)
+        self.breaks("hang", BrokenResponse::Hang)
     }
 
     /// Sends the beginning of the headers and then nothing more.
     pub fn hang_headers(self) -> Rule {
-        self.after().breaks("hang_headers", Breakage::HangHeaders)
+        self.after()
+            .breaks("hang_headers", BrokenResponse::HangHeaders)
     }
 
     /// Sends the headers and one byte of the body and then nothing more.
     pub fn hang_body(self) -> Rule {
-        self.breaks("hang_body", Breakage::HangBody)
+        self.breaks("hang_body", BrokenResponse::HangBody)
     }
 
     /// Sends the regular response. The body arrives byte by byte, with this pause between two
     /// bytes.
     pub fn dribble(self, every: Duration) -> Rule {
-        self.after().breaks("dribble", Breakage::Dribble(every))
+        self.after()
+            .breaks("dribble", BrokenResponse::Dribble(every))
     }
 
     /// Sends the regular response byte by byte, including the headers, with this pause between two
     /// bytes.
     pub fn dribble_headers(self, every: Duration) -> Rule {
         self.after()
-            .breaks("dribble_headers", Breakage::DribbleHeaders(every))
+            .breaks("dribble_headers", BrokenResponse::DribbleHeaders(every))
     }
 
     /// Sends a body that never ends.
     pub fn endless_body(self) -> Rule {
-        self.breaks("endless_body", Breakage::Endless)
+        self.breaks("endless_body", BrokenResponse::Endless)
     }
 
     /// Announces the complete response, sends half of the body and closes the connection.
     pub fn truncate(self) -> Rule {
-        self.after().breaks("truncate", Breakage::Truncate)
+        self.after().breaks("truncate", BrokenResponse::Truncate)
     }
 
     /// Sends well-formed JSON of this size in bytes.
     pub fn huge(self, bytes: u64) -> Rule {
-        self.breaks("huge", Breakage::Huge(bytes))
+        self.breaks("huge", BrokenResponse::Huge(bytes))
     }
 
     /// Sends gzip data that decompresses to well-formed JSON of this size in bytes. The compressed
     /// data is about 150 times smaller.
     pub fn gzip_bomb(self, bytes: u64) -> Rule {
-        self.breaks("gzip_bomb", Breakage::GzipBomb(bytes))
+        self.breaks("gzip_bomb", BrokenResponse::GzipBomb(bytes))
     }
 
     /// Closes the connection without a response.
     pub fn drop_connection(self) -> Rule {
-        self.breaks("drop_connection", Breakage::Drop)
+        self.breaks("drop_connection", BrokenResponse::Drop)
     }
 
     /// Resets the connection. The client's operating system reports a reset. After
     /// [`drop_connection`](Self::drop_connection), it reports the end of the stream.
     pub fn reset(self) -> Rule {
-        self.breaks("reset", Breakage::Reset)
+        self.breaks("reset", BrokenResponse::Reset)
     }
 
     /// Adds a header to the regular response.
@@ -216,7 +218,7 @@ impl On {
         self.after().rule("edit_authorization_response", effect)
     }
 
-    fn breaks(self, name: &str, breakage: Breakage) -> Rule {
+    fn breaks(self, name: &str, breakage: BrokenResponse) -> Rule {
         self.rule(name, Effect::Break(breakage))
     }
 

@@ -11,7 +11,7 @@ use crate::mock::{
         Core,
         rules::{Effect, Place},
     },
-    http::breakage::Unread,
+    http::broken_response::AcceptFault,
 };
 
 /// Builder of faults of new connections. The server has read nothing, so no endpoint is known yet.
@@ -42,22 +42,22 @@ impl OnAccept {
 
     /// Closes the connection immediately.
     pub fn close(self) -> Rule {
-        self.rule("close", Unread::Close)
+        self.rule("close", AcceptFault::Close)
     }
 
     /// Resets the connection immediately.
     pub fn reset(self) -> Rule {
-        self.rule("reset", Unread::Reset)
+        self.rule("reset", AcceptFault::Reset)
     }
 
     /// Never reads from the connection. With TLS, there is no handshake.
     pub fn hang(self) -> Rule {
-        self.rule("hang", Unread::Hang)
+        self.rule("hang", AcceptFault::Hang)
     }
 
-    fn rule(self, name: &str, unread: Unread) -> Rule {
+    fn rule(self, name: &str, unread: AcceptFault) -> Rule {
         let name = format!("on_accept.{name}");
-        Rule::new(self.0, name, Place::Accept, Effect::Unread(unread))
+        Rule::new(self.0, name, Place::Accept, Effect::Accept(unread))
     }
 }
 

@@ -9,7 +9,7 @@ use super::Rule;
 use crate::mock::{
     core::{
         Core,
-        rules::{Effect, Place, Spot},
+        rules::{Effect, Hook, Place},
     },
     jws::{TokenDraft, tamper::Tamper},
     persons::Person,
@@ -76,10 +76,10 @@ impl Debug for Tokens {
 }
 
 /// Applies the installed rules to this token.
-pub(in crate::mock) fn bend(core: &Core, spot: Spot<'_>, draft: &mut TokenDraft) {
+pub(in crate::mock) fn apply_rules(core: &Core, hook: Hook<'_>, draft: &mut TokenDraft) {
     let rules = core
         .rules()
-        .take_all(spot, |effect| matches!(effect, Effect::EditToken(_)));
+        .take_all(hook, |effect| matches!(effect, Effect::EditToken(_)));
     for rule in rules {
         if let Effect::EditToken(edit) = &rule.effect {
             edit(draft);

@@ -10,12 +10,12 @@ use super::{
 use crate::mock::switches::Switches;
 
 /// Creates the error response for a status that has a code. Any other status becomes 500.
-pub(in crate::mock) fn refuse(status: StatusCode, why: &str, switches: &Switches) -> Answer {
+pub(in crate::mock) fn refuse(status: StatusCode, reason: &str, switches: &Switches) -> Answer {
     let Some(code) = code(status.as_u16()) else {
         return Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({}));
     };
     let mut answer = Answer::json(status, body(code, switches)).no_store();
-    answer.refusal = Some(Refusal::new(code, "K43", why));
+    answer.refusal = Some(Refusal::new(code, "K43", reason));
     answer
 }
 
@@ -24,11 +24,11 @@ pub(in crate::mock) fn refuse_as(
     status: StatusCode,
     code: &'static str,
     row: &'static str,
-    why: &str,
+    reason: &str,
     switches: &Switches,
 ) -> Answer {
     let mut answer = Answer::json(status, body(code, switches)).no_store();
-    answer.refusal = Some(Refusal::new(code, row, why));
+    answer.refusal = Some(Refusal::new(code, row, reason));
     answer
 }
 

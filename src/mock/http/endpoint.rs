@@ -57,7 +57,7 @@ impl Endpoint {
     ];
 
     /// Returns the endpoint's name in JSON.
-    pub(in crate::mock) fn word(self) -> String {
+    pub(in crate::mock) fn json_name(self) -> String {
         let word = serde_json::to_value(self).unwrap_or_default();
         word.as_str().unwrap_or_default().to_owned()
     }

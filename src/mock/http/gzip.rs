@@ -9,7 +9,7 @@ pub(super) struct Bomb {
     fill: u8,
     close: &'static [u8],
     /// Number of maximum-length matches that are still to be written.
-    copies: u64,
+    matches: u64,
     /// Number of bytes compressed so far.
     total: u64,
     bits: Bits,
@@ -21,13 +21,13 @@ pub(super) struct Bomb {
 impl Bomb {
     pub(super) fn new(open: &[u8], fill: u8, size: u64, close: &'static [u8]) -> Self {
         let frame = open.len().saturating_add(close.len()).saturating_add(1);
-        let copies = size
+        let matches = size
             .saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX))
-            .div_euclid(LONGEST_MATCH);
+            .div_euclid(MAX_MATCH);
         let mut bomb = Self {
             fill,
             close,
-            copies,
+            matches,
             total: 0,
             bits: Bits::default(),
             table: crc_table(),
@@ -73,16 +73,16 @@ impl Iterator for Bomb {
         if self.is_over {
             return None;
         }
-        let copies = self.copies.min(COPIES_AT_ONCE);
-        for _ in 0..copies {
+        let matches = self.matches.min(MATCHES_PER_PIECE);
+        for _ in 0..matches {
             self.bits.push_code(0b1100_0101, 8); // length 258, symbol 285
             self.bits.push_code(0, 5); // distance 1
-            for _ in 0..LONGEST_MATCH {
+            for _ in 0..MAX_MATCH {
                 self.count(self.fill);
             }
         }
-        self.copies = self.copies.saturating_sub(copies);
-        if self.copies == 0 {
+        self.matches = self.matches.saturating_sub(matches);
+        if self.matches == 0 {
             self.finish();
         }
         Some(std::mem::take(&mut self.bits.out))
@@ -181,7 +181,7 @@ fn crc(table: &[u32], sum: &mut u32, byte: u8) {
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// Maximum length of one match, in bytes.
-const LONGEST_MATCH: u64 = 258;
+const MAX_MATCH: u64 = 258;
 
 /// Matches in one piece: 1.6 KiB that decompress to 258 KB.
-const COPIES_AT_ONCE: u64 = 1000;
+const MATCHES_PER_PIECE: u64 = 1000;

@@ -206,7 +206,7 @@ impl Log {
             let count = self.counts.entry(endpoint).or_default();
             *count = count.saturating_add(1);
         }
-        if self.records.len() >= KEPT {
+        if self.records.len() >= MAX_REQUESTS {
             self.records.pop_front();
         }
         self.records.push_back(record);
@@ -259,4 +259,4 @@ impl Log {
 }
 
 /// Maximum requests kept. No test needs more, and an issuer that runs for days stays small.
-const KEPT: usize = 10_000;
+const MAX_REQUESTS: usize = 10_000;

@@ -3,7 +3,7 @@
 pub(super) mod answer;
 pub(super) mod api_error;
 pub(super) mod bearer;
-pub(super) mod breakage;
+pub(super) mod broken_response;
 pub(super) mod channel;
 pub(super) mod endpoint;
 pub(super) mod gzip;

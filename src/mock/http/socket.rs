@@ -19,47 +19,47 @@ use crate::mock::waits::pause::wait;
 
 /// Handle by which a request's handler controls its connection.
 #[derive(Clone, Default)]
-pub(in crate::mock) struct Cutter(Arc<Mutex<Fate>>);
+pub(in crate::mock) struct Cutter(Arc<Mutex<WriteState>>);
 
 #[derive(Clone, Copy, Default)]
-enum Fate {
+enum WriteState {
     #[default]
-    Whole,
-    Cut,
+    Unlimited,
+    Closed,
     Reset,
     /// The connection writes this many bytes and then stalls.
-    Chokes(usize),
+    StallsAfter(usize),
     /// The connection writes one byte per this duration.
-    Dribbles(Duration),
+    ByteEvery(Duration),
 }
 
 impl Cutter {
     /// Closes the connection without writing another byte.
     pub(in crate::mock) fn cut(&self) {
-        *self.fate() = Fate::Cut;
+        *self.state() = WriteState::Closed;
     }
 
     /// Resets the connection. The client's operating system reports a reset.
     pub(in crate::mock) fn reset(&self) {
-        *self.fate() = Fate::Reset;
+        *self.state() = WriteState::Reset;
     }
 
     /// Stalls the connection after this many bytes. The connection stays open.
-    pub(super) fn choke(&self, after: usize) {
-        *self.fate() = Fate::Chokes(after);
+    pub(super) fn stall_after(&self, after: usize) {
+        *self.state() = WriteState::StallsAfter(after);
     }
 
     /// Writes byte by byte, with this pause before each byte.
     pub(in crate::mock) fn dribble(&self, every: Duration) {
-        *self.fate() = Fate::Dribbles(every);
+        *self.state() = WriteState::ByteEvery(every);
     }
 
-    fn fate(&self) -> MutexGuard<'_, Fate> {
+    fn state(&self) -> MutexGuard<'_, WriteState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wrote(&self, written: usize) {
-        if let Fate::Chokes(left) = &mut *self.fate() {
+    fn record_written(&self, written: usize) {
+        if let WriteState::StallsAfter(left) = &mut *self.state() {
             *left = left.saturating_sub(written);
         }
     }
@@ -84,11 +84,11 @@ impl CuttableStream {
 
     /// Returns how many bytes may be written now.
     fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let fate = *self.cutter.fate();
-        match fate {
-            Fate::Whole => Poll::Ready(Ok(usize::MAX)),
-            Fate::Cut => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            Fate::Reset => {
+        let state = *self.cutter.state();
+        match state {
+            WriteState::Unlimited => Poll::Ready(Ok(usize::MAX)),
+            WriteState::Closed => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            WriteState::Reset => {
                 // Closing the socket now resets the connection and discards unsent data.
                 self.channel
                     .tcp()
@@ -96,9 +96,9 @@ impl CuttableStream {
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
             // No waker is registered: the connection stalls until the client closes it.
-            Fate::Chokes(0) => Poll::Pending,
-            Fate::Chokes(left) => Poll::Ready(Ok(left)),
-            Fate::Dribbles(every) => {
+            WriteState::StallsAfter(0) => Poll::Pending,
+            WriteState::StallsAfter(left) => Poll::Ready(Ok(left)),
+            WriteState::ByteEvery(every) => {
                 let pause = self.pause.get_or_insert_with(|| Box::pin(wait(every)));
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
@@ -127,12 +127,12 @@ impl AsyncWrite for CuttableStream {
         let allowed = ready!(self.poll_allowance(cx))?.min(buf.len());
         let (now, _) = buf.split_at(allowed);
         let written = ready!(Pin::new(&mut self.channel).poll_write(cx, now))?;
-        self.cutter.wrote(written);
+        self.cutter.record_written(written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(*self.cutter.fate(), Fate::Cut | Fate::Reset) {
+        if matches!(*self.cutter.state(), WriteState::Closed | WriteState::Reset) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Pin::new(&mut self.channel).poll_flush(cx)

@@ -57,7 +57,7 @@ impl Key {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum KeyState {
     Next,
     Active,
     Old,
@@ -66,11 +66,11 @@ enum Stage {
 
 /// All keys of an issuer. Retired keys are kept because tests sign with them too.
 #[derive(Clone)]
-pub(in crate::mock) struct KeyRing(Vec<(Stage, Key)>);
+pub(in crate::mock) struct KeyRing(Vec<(KeyState, Key)>);
 
 impl KeyRing {
     pub(in crate::mock) fn active(&self) -> Key {
-        let active = self.0.iter().find(|(stage, _)| *stage == Stage::Active);
+        let active = self.0.iter().find(|(state, _)| *state == KeyState::Active);
         active.map_or_else(Key::generate, |(_, key)| key.clone())
     }
 
@@ -87,27 +87,27 @@ impl KeyRing {
     pub(in crate::mock) fn published(&self) -> impl Iterator<Item = &Key> {
         self.0
             .iter()
-            .filter(|(stage, _)| *stage != Stage::Retired)
+            .filter(|(state, _)| *state != KeyState::Retired)
             .map(|(_, key)| key)
     }
 
     pub(in crate::mock) fn publish_next(&mut self) -> String {
         let key = Key::generate();
         let kid = key.kid.clone();
-        self.0.push((Stage::Next, key));
+        self.0.push((KeyState::Next, key));
         kid
     }
 
     pub(in crate::mock) fn promote(&mut self) -> String {
-        if !self.0.iter().any(|(stage, _)| *stage == Stage::Next) {
+        if !self.0.iter().any(|(state, _)| *state == KeyState::Next) {
             self.publish_next();
         }
         let mut kid = String::new();
-        for (stage, key) in &mut self.0 {
-            match *stage {
-                Stage::Active => *stage = Stage::Old,
-                Stage::Next if kid.is_empty() => {
-                    *stage = Stage::Active;
+        for (state, key) in &mut self.0 {
+            match *state {
+                KeyState::Active => *state = KeyState::Old,
+                KeyState::Next if kid.is_empty() => {
+                    *state = KeyState::Active;
                     kid.clone_from(&key.kid);
                 }
                 _ => {}
@@ -117,15 +117,18 @@ impl KeyRing {
     }
 
     pub(in crate::mock) fn retire_old(&mut self) {
-        for (stage, _) in &mut self.0 {
-            if *stage == Stage::Old {
-                *stage = Stage::Retired;
+        for (state, _) in &mut self.0 {
+            if *state == KeyState::Old {
+                *state = KeyState::Retired;
             }
         }
-        let retired = self.0.iter().filter(|(stage, _)| *stage == Stage::Retired);
-        let mut over = retired.count().saturating_sub(RETIRED_KEPT);
-        self.0.retain(|(stage, _)| {
-            let is_over = over > 0 && *stage == Stage::Retired;
+        let retired = self
+            .0
+            .iter()
+            .filter(|(state, _)| *state == KeyState::Retired);
+        let mut over = retired.count().saturating_sub(MAX_RETIRED_KEYS);
+        self.0.retain(|(state, _)| {
+            let is_over = over > 0 && *state == KeyState::Retired;
             over = over.saturating_sub(usize::from(is_over));
             !is_over
         });
@@ -134,11 +137,11 @@ impl KeyRing {
 
 /// Maximum retired keys kept. No test signs with more, and an issuer that runs for days stays
 /// small.
-const RETIRED_KEPT: usize = 64;
+const MAX_RETIRED_KEYS: usize = 64;
 
 impl Default for KeyRing {
     fn default() -> Self {
-        Self(vec![(Stage::Active, Key::generate())])
+        Self(vec![(KeyState::Active, Key::generate())])
     }
 }
 

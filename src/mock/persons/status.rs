@@ -29,8 +29,8 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
         let told = about(&person, &switches, switches.status_person_id);
         return Answer::json(StatusCode::OK, told).no_store();
     }
-    let why = "there is no such person, or this tenant may not see the person";
-    api_error::refuse(StatusCode::NOT_FOUND, why, &switches)
+    let reason = "there is no such person, or this tenant may not see the person";
+    api_error::refuse(StatusCode::NOT_FOUND, reason, &switches)
 }
 
 /// Returns the status response about a person (K40). Unknown values are absent (K31).

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Url, form_urlencoded};
 
 use super::difference::{Difference, differs};
-use crate::mock::here::is_here;
+use crate::mock::loopback::is_loopback;
 
 /// A response, or the reason why there is no response to judge.
 pub(super) type ProbeResult = Result<ProbeResponse, String>;
@@ -34,7 +34,7 @@ impl ProbeClient {
         roots: Option<Vec<Certificate>>,
         response_timeout: Duration,
     ) -> Self {
-        let is_loopback = origin.as_ref().is_ok_and(is_here);
+        let is_loopback = origin.as_ref().is_ok_and(is_loopback);
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .connect_timeout(response_timeout)

@@ -14,7 +14,7 @@ use super::{
     difference::differs,
     finding::{Finding, Verdict},
 };
-use crate::mock::{here::is_here, http::endpoint::Endpoint};
+use crate::mock::{http::endpoint::Endpoint, loopback::is_loopback};
 
 pub(super) async fn tls(client: &ProbeClient, discovery: &ProbeResult) -> Vec<Finding> {
     let finding = |what: &str, verdict| Finding {
@@ -27,7 +27,7 @@ pub(super) async fn tls(client: &ProbeClient, discovery: &ProbeResult) -> Vec<Fi
         Err(reason) => return vec![finding("the issuer uses TLS", Verdict::NotReached(reason))],
     };
     if url.scheme() == "http" {
-        let verdict = if is_here(url) {
+        let verdict = if is_loopback(url) {
             Verdict::NotProbed("plain HTTP on loopback does not leave the machine (K73)")
         } else {
             Verdict::Differs {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// The last [`KEPT`] entries, by name. Each name is used only once.
+/// The last [`MAX_ENTRIES`] entries, by name. Each name is used only once.
 pub(super) struct Bounded<T> {
     entries: HashMap<String, T>,
     /// Names, oldest first. The name of a removed entry stays until its eviction turn.
@@ -11,11 +11,11 @@ pub(super) struct Bounded<T> {
 
 /// Maximum entries kept. A test makes fewer logins, and an issuer that runs for days stays small.
 /// Entries do not expire while the clock is frozen.
-pub(in crate::mock) const KEPT: usize = 20_000;
+pub(in crate::mock) const MAX_ENTRIES: usize = 20_000;
 
 impl<T> Bounded<T> {
     pub(in crate::mock) fn insert(&mut self, name: String, entry: T) {
-        if self.order.len() >= KEPT
+        if self.order.len() >= MAX_ENTRIES
             && let Some(oldest) = self.order.pop_front()
         {
             self.entries.remove(&oldest);
@@ -63,22 +63,22 @@ impl<T> Default for Bounded<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bounded, KEPT};
+    use super::{Bounded, MAX_ENTRIES};
 
     #[test]
     fn the_oldest_are_forgotten() {
         let mut all = Bounded::default();
-        for n in 0..KEPT + 2 {
+        for n in 0..MAX_ENTRIES + 2 {
             all.insert(n.to_string(), n);
         }
-        assert_eq!(all.len(), KEPT);
+        assert_eq!(all.len(), MAX_ENTRIES);
         assert_eq!((all.get("1"), all.get("2")), (None, Some(&2)));
     }
 
     #[test]
     fn a_removed_entry_takes_no_place() {
         let mut all = Bounded::default();
-        for n in 0..KEPT {
+        for n in 0..MAX_ENTRIES {
             all.insert(n.to_string(), n);
         }
         all.retain(|n| *n == 0);

@@ -42,7 +42,7 @@ pub(in crate::mock) struct CaseBook {
 
 impl CaseBook {
     pub(in crate::mock) fn put(&mut self, case: CaseRecord) {
-        if self.cases.len() >= KEPT
+        if self.cases.len() >= MAX_CASES
             && let Some(oldest) = self.cases.pop_front()
         {
             self.idempotent.retain(|_, (_, id)| *id != oldest.id);
@@ -64,4 +64,4 @@ impl CaseBook {
 }
 
 /// Maximum cases kept. No test opens more, and an issuer that runs for days stays small.
-const KEPT: usize = 10_000;
+const MAX_CASES: usize = 10_000;

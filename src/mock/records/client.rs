@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use crate::mock::{error::MockError, here::is_here, uri};
+use crate::mock::{error::MockError, loopback::is_loopback, uri};
 
 #[derive(Clone)]
 pub(in crate::mock) struct ClientRecord {
@@ -71,7 +71,7 @@ pub(in crate::mock) fn check_redirect_uri(uri: &str) -> Result<(), MockError> {
     };
     match parsed.scheme() {
         "https" => {}
-        "http" if is_here(&parsed) => {}
+        "http" if is_loopback(&parsed) => {}
         _ => return refuse("the scheme must be https; http is allowed only for loopback hosts"),
     }
     if parsed.fragment().is_some() {

@@ -9,5 +9,5 @@ pub(in crate::mock) struct FileFacts {
     /// The SHA-256 digest of the content, in hexadecimal.
     pub(in crate::mock) sha256: String,
     /// The outcome word after the marker, if the file contains the marker.
-    pub(in crate::mock) magic: Option<String>,
+    pub(in crate::mock) marker: Option<String>,
 }

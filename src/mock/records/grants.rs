@@ -52,10 +52,10 @@ pub(in crate::mock) struct Refresh {
 }
 
 /// Result of presenting a code or a refresh token.
-pub(in crate::mock) enum Presented<T> {
-    Good(T),
+pub(in crate::mock) enum Redemption<T> {
+    Valid(T),
     /// The code or token was used before. The mock has revoked every token issued from it.
-    Again,
+    Reused,
     /// The mock never issued this value, issued it to another client, or has forgotten it.
     Unknown,
 }
@@ -80,8 +80,8 @@ impl Grants {
         redirect_uri: String,
         challenge: String,
     ) -> String {
-        if prune(self.codes.len()) {
-            self.codes.retain(|code| !forgotten(code.expires, now));
+        if is_prune_due(self.codes.len()) {
+            self.codes.retain(|code| !can_be_removed(code.expires, now));
         }
         let code = random::token();
         self.codes.insert(
@@ -106,20 +106,20 @@ impl Grants {
 
     /// Redeems a code. An attempt by another client leaves the code valid, because anyone could
     /// otherwise break a login (K28).
-    pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Presented<Code> {
+    pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Redemption<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
-            return Presented::Unknown;
+            return Redemption::Unknown;
         };
         if known.consent.client_id != client_id {
-            return Presented::Unknown;
+            return Redemption::Unknown;
         }
         let code = known.clone();
         known.spent = true;
         if code.spent {
             self.revoke(&code.family);
-            return Presented::Again;
+            return Redemption::Reused;
         }
-        Presented::Good(code)
+        Redemption::Valid(code)
     }
 
     pub(in crate::mock) fn note_access(
@@ -130,7 +130,7 @@ impl Grants {
         family: String,
         expires: Timestamp,
     ) {
-        if prune(self.access.len()) {
+        if is_prune_due(self.access.len()) {
             self.access.retain(|access| access.expires > now);
         }
         let access = Access {
@@ -152,9 +152,10 @@ impl Grants {
         consent: Consent,
         family: String,
     ) -> String {
-        if prune(self.refresh.len()) {
-            self.refresh
-                .retain(|refresh| !forgotten(refresh.issued.saturating_add(REFRESH_FOR), now));
+        if is_prune_due(self.refresh.len()) {
+            self.refresh.retain(|refresh| {
+                !can_be_removed(refresh.issued.saturating_add(REFRESH_TOKEN_LIFETIME), now)
+            });
         }
         let token = random::token();
         let refresh = Refresh {
@@ -173,26 +174,27 @@ impl Grants {
         &mut self,
         token: &str,
         client_id: &str,
-    ) -> Presented<Refresh> {
+    ) -> Redemption<Refresh> {
         let Some(known) = self.refresh.get_mut(&digest(token)) else {
-            return Presented::Unknown;
+            return Redemption::Unknown;
         };
         if known.consent.client_id != client_id {
-            return Presented::Unknown;
+            return Redemption::Unknown;
         }
         let refresh = known.clone();
         known.spent = true;
         if refresh.spent {
             self.revoke(&refresh.family);
-            return Presented::Again;
+            return Redemption::Reused;
         }
-        Presented::Good(refresh)
+        Redemption::Valid(refresh)
     }
 
     /// Opens a browser session for the person at the issuer, for `prompt=none` (K17).
     pub(in crate::mock) fn open_session(&mut self, person_id: &str, now: Timestamp) -> String {
-        if prune(self.sessions.len()) {
-            self.sessions.retain(|(_, since)| !forgotten(*since, now));
+        if is_prune_due(self.sessions.len()) {
+            self.sessions
+                .retain(|(_, since)| !can_be_removed(*since, now));
         }
         let id = random::token();
         self.sessions
@@ -245,16 +247,16 @@ fn digest(secret: &str) -> String {
 
 /// Whether to remove expired entries now. The mock does so every 1,024 entries instead of at every
 /// login.
-fn prune(len: usize) -> bool {
+fn is_prune_due(len: usize) -> bool {
     len.is_multiple_of(1024)
 }
 
 /// Whether an entry can be removed. The mock keeps a redeemed code for an hour, to revoke its
 /// tokens on reuse.
-fn forgotten(expired: Timestamp, now: Timestamp) -> bool {
-    now.since(expired) > REMEMBERED
+fn can_be_removed(expired: Timestamp, now: Timestamp) -> bool {
+    now.since(expired) > RETENTION
 }
 
-const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+const RETENTION: Duration = Duration::from_secs(60 * 60);
 
-const REFRESH_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -28,11 +28,11 @@ pub(in crate::mock) struct PersonRecord {
     /// The tenants that can see this person. `None` if all tenants can (K46).
     pub(in crate::mock) visible_to: Option<BTreeSet<String>>,
     /// The verification state in the last event that was queued about this person.
-    pub(in crate::mock) told: Standing,
+    pub(in crate::mock) last_reported: VerificationState,
 }
 
 /// The verification state that an event reports (K63).
-pub(super) type Standing = (KycStatus, KycTier, Option<bool>);
+pub(super) type VerificationState = (KycStatus, KycTier, Option<bool>);
 
 impl PersonRecord {
     pub(in crate::mock) fn new(slug: &str) -> Self {
@@ -53,11 +53,11 @@ impl PersonRecord {
             aml_clear: Some(true),
             expires: None,
             visible_to: None,
-            told: (KycStatus::Verified, KycTier::T2, Some(true)),
+            last_reported: (KycStatus::Verified, KycTier::T2, Some(true)),
         }
     }
 
-    pub(in crate::mock) fn standing(&self) -> Standing {
+    pub(in crate::mock) fn verification_state(&self) -> VerificationState {
         (self.status.clone(), self.tier.clone(), self.aml_clear)
     }
 
@@ -129,7 +129,7 @@ impl Persons {
 
     /// Stores a person. The creation of a person queues no event (K86).
     pub(in crate::mock) fn put(&mut self, mut record: PersonRecord) {
-        record.told = record.standing();
+        record.last_reported = record.verification_state();
         match self.0.iter_mut().find(|person| person.id == record.id) {
             Some(person) => *person = record,
             None => self.0.push(record),

@@ -42,14 +42,14 @@ impl TenantRecord {
         is_it(&self.api_key) || self.old_api_key.as_ref().is_some_and(is_it)
     }
 
-    /// Counts a request at `now`, on a monotonic clock. If the window already has `most` requests,
+    /// Counts a request at `now`, on a monotonic clock. If the window already has `max` requests,
     /// returns the time until the window ends.
-    fn count(&mut self, now: Duration, (most, per): (u32, Duration)) -> Result<(), Duration> {
+    fn count(&mut self, now: Duration, (max, per): (u32, Duration)) -> Result<(), Duration> {
         let running = self
             .window
             .filter(|(since, _)| now.saturating_sub(*since) < per);
         let (since, taken) = running.unwrap_or((now, 0));
-        if taken >= most {
+        if taken >= max {
             return Err(per.saturating_sub(now.saturating_sub(since)));
         }
         self.window = Some((since, taken.saturating_add(1)));

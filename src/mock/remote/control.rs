@@ -83,7 +83,7 @@ impl RemoteMock {
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn requests(&self, endpoint: Endpoint) -> Result<usize, RemoteError> {
         let counts: BTreeMap<String, usize> = self.admin.get("/requests/counts").await?;
-        let own = counts.get(&endpoint.word()).copied();
+        let own = counts.get(&endpoint.json_name()).copied();
         Ok(own.unwrap_or_default())
     }
 

@@ -72,7 +72,7 @@ impl RemoteOn {
 
     fn rule(self, fault: Value) -> RemoteRule {
         let mut body = Map::new();
-        body.insert("endpoint".to_owned(), self.endpoint.word().into());
+        body.insert("endpoint".to_owned(), self.endpoint.json_name().into());
         body.insert("fault".to_owned(), fault);
         RemoteRule {
             admin: self.admin,

@@ -12,7 +12,7 @@ use crate::{
     mock::{
         core::{
             Core,
-            rules::{Effect, Spot},
+            rules::{Effect, Hook},
             transition,
         },
         deliveries::{
@@ -144,8 +144,8 @@ fn is_put_off(core: &Core, job: &Job) -> bool {
         Effect::HoldDelivery(hold) => !job.was_held && !hold.is_open(),
         _ => false,
     };
-    let spot = Spot::Delivery(&job.endpoint.tenant);
-    let rule = core.rules().take(spot, wanted);
+    let hook = Hook::Delivery(&job.endpoint.tenant);
+    let rule = core.rules().take(hook, wanted);
     match rule.as_ref().map(|rule| &rule.effect) {
         Some(Effect::DelayDelivery(by)) => {
             let due = core.now().saturating_add(*by);
@@ -167,8 +167,8 @@ fn bend(core: &Core, job: &Job, draft: &mut DeliveryDraft, course: &mut Course) 
     }
     let wanted =
         |effect: &Effect| matches!(effect, Effect::EditDelivery(_) | Effect::EditCourse(_));
-    let spot = Spot::Delivery(&job.endpoint.tenant);
-    let rules = core.rules().take_all(spot, wanted);
+    let hook = Hook::Delivery(&job.endpoint.tenant);
+    let rules = core.rules().take_all(hook, wanted);
     for rule in rules {
         rule.add_headers(&mut draft.headers);
         match &rule.effect {

@@ -19,7 +19,7 @@ use crate::mock::{
     console,
     core::{
         Core,
-        rules::{Effect, Spot},
+        rules::{Effect, Hook},
     },
     html,
     http::{
@@ -104,7 +104,7 @@ pub(in crate::mock) async fn serve(
     if let Some(upload) = upload {
         // Whoever is still sending would not see the answer on a connection that is closed under
         // them.
-        tokio::spawn(upload.read_out(cases::upload::MAX_UPLOAD));
+        tokio::spawn(upload.drain(cases::upload::MAX_UPLOAD));
     }
     response
 }
@@ -126,7 +126,7 @@ async fn respond(
     incoming: &Incoming,
     cutter: &Cutter,
 ) -> (Response, Option<Refusal>) {
-    let before = Spot::Before(endpoint);
+    let before = Hook::Before(endpoint);
     if let Some(broken) = disturb(core, before, None, cutter).await.0 {
         return (broken, None);
     }
@@ -144,7 +144,7 @@ async fn respond(
         _ => answer(core, endpoint, incoming),
     };
     edit(core, endpoint, &mut answer);
-    let after = Spot::After(endpoint);
+    let after = Hook::After(endpoint);
     let refusal = answer.refusal.clone();
     match disturb(core, after, Some(answer), cutter).await {
         (Some(broken), _) => (broken, refusal),
@@ -156,13 +156,13 @@ async fn respond(
 /// Gates first, then delays, then what breaks the answer.
 async fn disturb(
     core: &Core,
-    spot: Spot<'_>,
+    hook: Hook<'_>,
     mut real: Option<Answer>,
     cutter: &Cutter,
 ) -> (Option<Response>, Option<Answer>) {
     let gates = core
         .rules()
-        .take_all(spot, |effect| matches!(effect, Effect::Hold(_)));
+        .take_all(hook, |effect| matches!(effect, Effect::Hold(_)));
     for rule in gates {
         if let Effect::Hold(latch) = &rule.effect {
             latch.pass().await;
@@ -170,13 +170,13 @@ async fn disturb(
     }
     let delay = core
         .rules()
-        .take(spot, |effect| matches!(effect, Effect::Delay(_)));
+        .take(hook, |effect| matches!(effect, Effect::Delay(_)));
     if let Some(Effect::Delay(by)) = delay.as_ref().map(|rule| &rule.effect) {
         wait(*by).await;
     }
     let headers = core
         .rules()
-        .take_all(spot, |effect| matches!(effect, Effect::Headers));
+        .take_all(hook, |effect| matches!(effect, Effect::Headers));
     if let Some(answer) = &mut real {
         for rule in headers {
             rule.add_headers(&mut answer.headers);
@@ -184,7 +184,7 @@ async fn disturb(
     }
     let broken = core
         .rules()
-        .take(spot, |effect| matches!(effect, Effect::Break(_)));
+        .take(hook, |effect| matches!(effect, Effect::Break(_)));
     if let Some(rule) = broken
         && let Effect::Break(breakage) = &rule.effect
     {
@@ -200,7 +200,7 @@ fn edit(core: &Core, endpoint: Endpoint, answer: &mut Answer) {
         return;
     }
     if let AnswerBody::Json(value) = &mut answer.body {
-        let edits = core.rules().take_all(Spot::After(endpoint), |effect| {
+        let edits = core.rules().take_all(Hook::After(endpoint), |effect| {
             matches!(effect, Effect::EditJson(_))
         });
         for rule in edits {

@@ -14,10 +14,10 @@ use tokio::{
 use crate::mock::{
     core::{
         Core,
-        rules::{Effect, Spot},
+        rules::{Effect, Hook},
     },
     http::{
-        breakage::Unread,
+        broken_response::AcceptFault,
         channel::Channel,
         socket::{CuttableStream, Cutter},
     },
@@ -32,18 +32,18 @@ pub(super) struct CuttableListener {
 impl CuttableListener {
     /// The connection, unless a fault takes it.
     fn welcome(&self, stream: TcpStream) -> Option<TcpStream> {
-        let fault = self.core.rules().take(Spot::Accept, |_| true);
+        let fault = self.core.rules().take(Hook::Accept, |_| true);
         match fault.as_ref().map(|rule| &rule.effect) {
-            Some(Effect::Unread(Unread::Close)) => {
+            Some(Effect::Accept(AcceptFault::Close)) => {
                 tokio::spawn(close(stream));
                 None
             }
-            Some(Effect::Unread(Unread::Reset)) => {
+            Some(Effect::Accept(AcceptFault::Reset)) => {
                 // It is reset when it is dropped.
                 let _ = stream.set_zero_linger();
                 None
             }
-            Some(Effect::Unread(Unread::Hang)) => {
+            Some(Effect::Accept(AcceptFault::Hang)) => {
                 tokio::spawn(hold(stream));
                 None
             }

@@ -16,7 +16,7 @@ use crate::{
     mock::{
         core::Core,
         error::MockError,
-        here::is_here,
+        loopback::is_loopback,
         oidc::client::{Client, NewClient},
         persons::{NewPerson, Person},
         records::{client::check_redirect_uri, person::PersonRecord},
@@ -319,7 +319,7 @@ impl WebhookSpec {
     /// Whether its address is an HTTP or HTTPS one of another machine.
     pub(super) fn is_elsewhere(&self) -> bool {
         let url = Url::parse(&self.url).ok();
-        url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && !is_here(&url))
+        url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && !is_loopback(&url))
     }
 
     /// To the tenant that it names, or to this one.

@@ -26,22 +26,23 @@ pub(in crate::mock) fn tenant(
     headers: &HeaderMap,
     switches: &Switches,
 ) -> Result<TenantRecord, Answer> {
-    let refuse = |status, why| api_error::refuse(status, why, switches);
+    let refuse = |status, reason| api_error::refuse(status, reason, switches);
     let known = bearer(headers).and_then(|key| core.tenants().of_key(key));
     let Some(tenant) = known else {
-        let why = "the request needs one Authorization header with a tenant's API key as Bearer";
-        return Err(refuse(StatusCode::UNAUTHORIZED, why).challenge("Bearer"));
+        let reason = "the request needs one Authorization header with a tenant's API key as Bearer";
+        return Err(refuse(StatusCode::UNAUTHORIZED, reason).challenge("Bearer"));
     };
     if !tenant.may_read_status {
-        let why = "the tenant's API key may not read statuses";
-        return Err(refuse(StatusCode::FORBIDDEN, why));
+        let reason = "the tenant's API key may not read statuses";
+        return Err(refuse(StatusCode::FORBIDDEN, reason));
     }
     if let Some(limit) = switches.status_rate_limit {
         let now = core.clock.monotonic();
         let counted = core.tenants().count(&tenant.id, now, limit);
         counted.map_err(|left| {
-            let why = "the tenant exceeds the rate limit `status_rate_limit`";
-            refuse(StatusCode::TOO_MANY_REQUESTS, why).with(RETRY_AFTER, &seconds(left).to_string())
+            let reason = "the tenant exceeds the rate limit `status_rate_limit`";
+            refuse(StatusCode::TOO_MANY_REQUESTS, reason)
+                .with(RETRY_AFTER, &seconds(left).to_string())
         })?;
     }
     Ok(tenant)

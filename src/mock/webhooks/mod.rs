@@ -21,7 +21,7 @@ use crate::{
         },
         error::MockError,
         uri,
-        waits::patience::{PATIENCE, over},
+        waits::limit::{WAIT_LIMIT, elapsed},
     },
 };
 use endpoint::WebhookEndpoint;
@@ -118,7 +118,7 @@ impl Webhooks {
     /// # Panics
     /// If that takes more than 30 seconds of real time, with what is under way.
     pub async fn settled(&self) {
-        self.settled_within(PATIENCE).await;
+        self.settled_within(WAIT_LIMIT).await;
     }
 
     /// What was sent and how it was answered: of the last 10,000 to all tenants together.
@@ -191,8 +191,8 @@ impl Webhooks {
     /// What is left when the time is over, a line each.
     pub(super) async fn try_settled(&self, patience: Duration) -> Result<(), Vec<String>> {
         let mut news = self.core.outbox().news();
-        let over = over(patience);
-        tokio::pin!(over);
+        let limit_elapsed = elapsed(patience);
+        tokio::pin!(limit_elapsed);
         loop {
             news.mark_unchanged();
             transition::look_for_expiries(&self.core);
@@ -208,7 +208,7 @@ impl Webhooks {
                 biased;
                 // The sender lives as long as the core.
                 _ = news.changed() => true,
-                () = &mut over => false,
+                () = &mut limit_elapsed => false,
             };
             if !in_time {
                 return Err(self.unsettled());

@@ -57,12 +57,12 @@ impl Tamper {
 
     /// Returns all other manipulations. A validator must reject an ID token with any of them.
     pub fn attacks() -> impl Iterator<Item = Self> {
-        let told =
+        let is_listed =
             |tamper: &Self| Self::HARMLESS.contains(tamper) || Self::DEPENDS.contains(tamper);
         Self::ALL
             .iter()
             .copied()
-            .filter(move |tamper| !told(tamper))
+            .filter(move |tamper| !is_listed(tamper))
     }
 }
 

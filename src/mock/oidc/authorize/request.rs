@@ -10,7 +10,7 @@ use crate::{
     mock::{
         core::{
             Core,
-            rules::{Effect, Spot},
+            rules::{Effect, Hook},
         },
         http::{
             answer::{Answer, Refusal},
@@ -78,10 +78,10 @@ impl WayBack {
         if core.switches().iss_parameter {
             all.push((names::ISS.to_owned(), core.issuer.clone()));
         }
-        let spot = Spot::After(Endpoint::Authorize);
+        let hook = Hook::After(Endpoint::Authorize);
         let edits = core
             .rules()
-            .take_all(spot, |effect| matches!(effect, Effect::EditParams(_)));
+            .take_all(hook, |effect| matches!(effect, Effect::EditParams(_)));
         for rule in edits {
             if let Effect::EditParams(edit) = &rule.effect {
                 edit(&mut all);

@@ -10,7 +10,7 @@ use crate::{
         oidc::authorize::words,
         records::{
             client::ClientRecord,
-            grants::{Consent, Presented},
+            grants::{Consent, Redemption},
         },
     },
     wire::authorize as names,
@@ -54,11 +54,11 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
     let now = core.now();
     let presented = core.grants().take_code(sent, &client.id);
     let known = match presented {
-        Presented::Good(known) => known,
-        Presented::Again => {
+        Redemption::Valid(known) => known,
+        Redemption::Reused => {
             return invalid_grant("K24", "the code was used before; what it gave is revoked");
         }
-        Presented::Unknown => return invalid_grant("K24", "no such code of this client"),
+        Redemption::Unknown => return invalid_grant("K24", "no such code of this client"),
     };
     if known.expires <= now {
         return invalid_grant("K24", "the code has expired");
@@ -87,7 +87,7 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
     }
     let presented = core.grants().take_refresh(token, &client.id);
     match presented {
-        Presented::Good(refresh) => Ok(Granted {
+        Redemption::Valid(refresh) => Ok(Granted {
             // A refreshed ID token has no nonce (K37).
             consent: Consent {
                 nonce: None,
@@ -96,8 +96,8 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
             family: refresh.family,
             narrower: asked,
         }),
-        Presented::Again => invalid_grant("K21", "the refresh token was used before"),
-        Presented::Unknown => invalid_grant("K21", "no such refresh token of this client"),
+        Redemption::Reused => invalid_grant("K21", "the refresh token was used before"),
+        Redemption::Unknown => invalid_grant("K21", "no such refresh token of this client"),
     }
 }
 

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha512};
 use super::grant::Granted;
 use crate::{
     mock::{
-        core::{Core, rules::Spot},
-        faults::tokens::bend,
+        core::{Core, rules::Hook},
+        faults::tokens::apply_rules,
         http::answer::{Answer, Refusal},
         jws::{self, TokenDraft},
         records::{claims as told, grants::Consent, person::PersonRecord},
@@ -39,12 +39,12 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
 
     let access = access_token_claims(core, &consent);
     let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
-    bend(core, Spot::AccessToken(&person.id), &mut access);
+    apply_rules(core, Hook::AccessToken(&person.id), &mut access);
     let access = access.finish(&core.keys());
     // The hash is of the access token as it is served, so that bending one does not break both.
     let id_token = id_token_claims(core, &consent, &person, Some(&access));
     let mut id_token = TokenDraft::new("JWT", &key, id_token);
-    bend(core, Spot::IdToken(&person.id), &mut id_token);
+    apply_rules(core, Hook::IdToken(&person.id), &mut id_token);
     let id_token = id_token.finish(&core.keys());
 
     let lifetime = switches.access_token_lifetime;

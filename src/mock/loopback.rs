@@ -1,9 +1,9 @@
-//! Addresses of this machine.
+//! Loopback hosts.
 
 use url::{Host, Url};
 
-/// Whether this goes to loopback, by address or by the name `localhost`.
-pub(super) fn is_here(url: &Url) -> bool {
+/// Whether the host is a loopback address or `localhost`.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

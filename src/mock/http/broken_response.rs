@@ -17,7 +17,7 @@ use super::{answer::Answer, gzip::Bomb, socket::Cutter};
 use crate::mock::waits::pause::wait;
 
 /// Kind of broken response.
-pub(in crate::mock) enum Breakage {
+pub(in crate::mock) enum BrokenResponse {
     Answer {
         status: StatusCode,
         content_type: String,
@@ -41,13 +41,13 @@ pub(in crate::mock) enum Breakage {
 }
 
 /// Fault of a connection from which the server reads nothing.
-pub(in crate::mock) enum Unread {
+pub(in crate::mock) enum AcceptFault {
     Close,
     Reset,
     Hang,
 }
 
-impl Breakage {
+impl BrokenResponse {
     /// Sends the broken response. `real` is the regular response, if the endpoint did its work.
     pub(in crate::mock) async fn respond(&self, real: Option<Answer>, cutter: &Cutter) -> Response {
         match self {
@@ -65,7 +65,7 @@ impl Breakage {
             }
             Self::Hang => pending().await,
             Self::HangHeaders => {
-                cutter.choke(HALF_A_HEADER);
+                cutter.stall_after(HALF_A_HEADER);
                 split(real).0
             }
             Self::HangBody => {

@@ -5,20 +5,20 @@ use std::{future::pending, sync::mpsc, thread, time::Duration};
 use tokio::sync::oneshot;
 
 /// Maximum time that a test waits for an expected event.
-pub(in crate::mock) const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::mock) const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Completes after this real time. A separate thread measures the time, because a paused runtime
 /// clock would jump ahead. The thread ends when this future is dropped.
-pub(in crate::mock) async fn over(patience: Duration) {
-    let (tell, told) = oneshot::channel();
+pub(in crate::mock) async fn elapsed(limit: Duration) {
+    let (sender, receiver) = oneshot::channel();
     let (_alive, ended) = mpsc::channel::<()>();
     let counting = thread::Builder::new().spawn(move || {
-        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
             // This fails only if no test waits any more.
-            let _ = tell.send(());
+            let _ = sender.send(());
         }
     });
-    if counting.is_err() || told.await.is_err() {
+    if counting.is_err() || receiver.await.is_err() {
         // No thread measures the time, so the wait has no limit.
         pending::<()>().await;
     }
