@@ -18,7 +18,7 @@ pub enum MockError {
     /// The mock could not create a certificate, for example because a host name is invalid.
     #[error("the mock issuer could not create its certificate: {0}")]
     Certificate(#[source] io::Error),
-    /// The redirect URI cannot be registered (K12).
+    /// The redirect URI cannot be registered ([K12](crate::guide::contract)).
     #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
     RedirectUri {
         /// The URI that was passed.
@@ -37,7 +37,8 @@ pub enum MockError {
         /// The rule that the value violates.
         reason: &'static str,
     },
-    /// The case is not under review, so a reviewer cannot decide it (K55).
+    /// The case is not under review, so a reviewer cannot decide it
+    /// ([K55](crate::guide::contract)).
     #[error("there is no case {0:?} under review")]
     NotUnderReview(String),
 }

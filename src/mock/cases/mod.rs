@@ -28,7 +28,8 @@ use crate::{
 
 /// Handle to the verification cases of a mock.
 ///
-/// A test can force the engine's decision. The first of these applies (K78):
+/// A test can force the engine's decision. The first of these applies
+/// ([K78](crate::guide::contract)):
 /// - The test sets it with [`next_outcome`](Self::next_outcome).
 /// - The document contains `KYCPORT-MOCK:rejected` (or `approved`, `review`) in its first 64 KiB or
 ///   its last 1 KiB. See [`samples`](crate::mock::samples).

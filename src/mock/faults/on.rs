@@ -51,10 +51,11 @@ impl On {
 
     /// Responds with this status and a JSON error body.
     ///
-    /// The body is a `detail` (K23), or the endpoint's own error where one exists:
-    /// - The status endpoint and the case endpoints have errors for 401, 403, 404 and 429 (K43,
-    ///   K54).
-    /// - The upload endpoint also has errors for 413 and 415 (K58).
+    /// The body is a `detail` ([K23](crate::guide::contract)), or the endpoint's own error where
+    /// one exists:
+    /// - The status endpoint and the case endpoints have errors for 401, 403, 404 and 429
+    ///   ([K43](crate::guide::contract), [K54](crate::guide::contract)).
+    /// - The upload endpoint also has errors for 413 and 415 ([K58](crate::guide::contract)).
     ///
     /// A number that is not a final HTTP status becomes 500.
     pub fn fail(self, status: u16) -> Rule {

@@ -95,7 +95,8 @@ impl MockIssuer {
         })
     }
 
-    /// Returns the issuer identifier, as in `iss` and in the metadata (K2).
+    /// Returns the issuer identifier, as in `iss` and in the metadata
+    /// ([K2](crate::guide::contract)).
     pub fn issuer(&self) -> &str {
         &self.core().issuer
     }
@@ -118,7 +119,7 @@ impl MockIssuer {
     }
 
     /// Returns the URL of the discovery document. As in production, this is not the issuer with a
-    /// suffix (K1, K2).
+    /// suffix ([K1](crate::guide::contract), [K2](crate::guide::contract)).
     pub fn discovery_url(&self) -> String {
         self.url(Endpoint::Discovery)
     }
@@ -138,7 +139,7 @@ impl MockIssuer {
         has_admin.then_some(self.core().access.token.as_str())
     }
 
-    /// Returns the base URL of the tenant API, without `/api/v1/…` (K40).
+    /// Returns the base URL of the tenant API, without `/api/v1/…` ([K40](crate::guide::contract)).
     pub fn api_base_url(&self) -> &str {
         self.origin()
     }
@@ -149,7 +150,8 @@ impl MockIssuer {
         format!("{}{}", self.origin(), endpoint.path())
     }
 
-    /// Returns the status URL of a person. The ID is encoded as one path segment (K40).
+    /// Returns the status URL of a person. The ID is encoded as one path segment
+    /// ([K40](crate::guide::contract)).
     pub fn status_url(&self, person_id: &str) -> String {
         let id: String = form_urlencoded::byte_serialize(person_id.as_bytes()).collect();
         let id = id.replace('+', "%20");
@@ -227,7 +229,8 @@ impl MockIssuer {
         self.core().log().clear();
     }
 
-    /// Ends every browser session at the issuer, so that `prompt=none` fails (K17).
+    /// Ends every browser session at the issuer, so that `prompt=none` fails
+    /// ([K17](crate::guide::contract)).
     pub fn sign_everyone_out(&self) {
         self.core().grants().close_sessions();
     }

@@ -27,7 +27,8 @@ pub struct Person {
 }
 
 impl Person {
-    /// Returns the person ID: `sub` in tokens and `person_id` in the API (K33).
+    /// Returns the person ID: `sub` in tokens and `person_id` in the API
+    /// ([K33](crate::guide::contract)).
     ///
     /// The ID is derived from the slug, so it is the same at every start.
     pub fn id(&self) -> &str {
@@ -83,7 +84,7 @@ impl Person {
     }
 
     /// Sets the time at which a verified person becomes `expired`, by the issuer's clock. The new
-    /// status shows in tokens, userinfo and the status endpoint (K48).
+    /// status shows in tokens, userinfo and the status endpoint ([K48](crate::guide::contract)).
     pub fn expires_at(&self, end: Timestamp) {
         self.change(|person| person.expires = Some(end));
     }
@@ -94,7 +95,8 @@ impl Person {
         self.expires_at(self.core.now().saturating_add(time));
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent
+    /// ([K31](crate::guide::contract)).
     pub fn set_aml_clear(&self, clear: Option<bool>) {
         self.change(|person| person.aml_clear = clear);
     }
@@ -181,7 +183,7 @@ impl NewPerson {
         self
     }
 
-    /// Omits `aml_clear` from every token and response (K31).
+    /// Omits `aml_clear` from every token and response ([K31](crate::guide::contract)).
     pub fn aml_unknown(mut self) -> Self {
         self.record.aml_clear = None;
         self
@@ -208,7 +210,8 @@ impl NewPerson {
     /// Makes the person visible only to this tenant, instead of to every tenant. Each further call
     /// adds a tenant.
     ///
-    /// Other tenants get a 404 until the person signs in to one of their clients (K46).
+    /// Other tenants get a 404 until the person signs in to one of their clients
+    /// ([K46](crate::guide::contract)).
     pub fn only_for(mut self, tenant: &Tenant) -> Self {
         let seen_by = self.record.visible_to.get_or_insert_default();
         seen_by.insert(tenant.id().to_owned());

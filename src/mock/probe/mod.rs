@@ -62,7 +62,8 @@ impl Probe {
         }
     }
 
-    /// Sets the issuer that the metadata must name. Default: the origin (K2).
+    /// Sets the issuer that the metadata must name. Default: the origin
+    /// ([K2](crate::guide::contract)).
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self

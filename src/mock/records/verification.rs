@@ -1,7 +1,7 @@
 //! Result of a verification on the mock's hosted page.
 
 /// Action of a person on the verification page. The mock shows the page to a person below the
-/// requested tier (K15, K19).
+/// requested tier ([K15](crate::guide::contract), [K19](crate::guide::contract)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verification {

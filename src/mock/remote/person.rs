@@ -71,7 +71,8 @@ impl NewRemotePerson {
         self.with("status", json!(status))
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent
+    /// ([K31](crate::guide::contract)).
     pub fn aml_clear(self, clear: Option<bool>) -> Self {
         self.with("aml_clear", json!(clear))
     }
@@ -168,7 +169,8 @@ impl RemotePerson {
         self.change(json!({ "tier": tier })).await
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent (K31).
+    /// Sets the claim `aml_clear`. With `None`, the claim is absent
+    /// ([K31](crate::guide::contract)).
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -177,7 +179,7 @@ impl RemotePerson {
     }
 
     /// Sets the time after which a verified person becomes `expired`, in whole seconds of the
-    /// mock's clock (K48).
+    /// mock's clock ([K48](crate::guide::contract)).
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

@@ -13,7 +13,7 @@ use crate::mock::{core::Core, records::old_secret::OldSecret, webhooks::Webhooks
 ///
 /// By default, a tenant sees every person. A person [created for other
 /// tenants](super::NewPerson::only_for) becomes visible when they sign in to one of the tenant's
-/// clients (K46).
+/// clients ([K46](crate::guide::contract)).
 #[derive(Clone)]
 pub struct Tenant {
     core: Arc<Core>,
@@ -28,13 +28,13 @@ impl Tenant {
     }
 
     /// Returns the API key at the time when this handle was created. Keys differ at every start
-    /// (K40).
+    /// ([K40](crate::guide::contract)).
     pub fn api_key(&self) -> &str {
         &self.api_key
     }
 
     /// Replaces the API key and returns the new key. `old` sets whether the previous key stays
-    /// valid (K97).
+    /// valid ([K97](crate::guide::contract)).
     pub fn rotate_api_key(&self, old: OldSecret) -> String {
         let mut tenants = self.core.tenants();
         tenants.change(&self.id, |tenant| tenant.rotate_api_key(old));
@@ -46,7 +46,8 @@ impl Tenant {
         Webhooks::new(Arc::clone(&self.core), &self.id)
     }
 
-    /// Revokes the permission of the API key to read statuses. The response is then 403 (K43).
+    /// Revokes the permission of the API key to read statuses. The response is then 403
+    /// ([K43](crate::guide::contract)).
     pub fn revoke_status_right(&self) {
         self.may_read_status(false);
     }

@@ -257,17 +257,20 @@ tampers! {
     Large,
     /// The token has 10 MB (case 78).
     Huge,
-    /// `kyc_status` is unknown. The client keeps the value, but it satisfies no requirement (K41).
+    /// `kyc_status` is unknown. The client keeps the value, but it satisfies no requirement
+    /// ([K41](crate::guide::contract)).
     UnknownStatus,
-    /// `kyc_tier` is unknown. The client keeps the value, but it satisfies no requirement (K41).
+    /// `kyc_tier` is unknown. The client keeps the value, but it satisfies no requirement
+    /// ([K41](crate::guide::contract)).
     UnknownTier,
-    /// `kyc_status` is `null` (K31).
+    /// `kyc_status` is `null` ([K31](crate::guide::contract)).
     NullStatus,
-    /// `kyc_tier` is a number (K32).
+    /// `kyc_tier` is a number ([K32](crate::guide::contract)).
     NumericTier,
-    /// `kyc_tier` is in upper case (K32).
+    /// `kyc_tier` is in upper case ([K32](crate::guide::contract)).
     UpperCaseTier,
-    /// The token has neither status nor tier. The client treats both as unknown (K31).
+    /// The token has neither status nor tier. The client treats both as unknown
+    /// ([K31](crate::guide::contract)).
     MissingKyc,
     /// The token has an unknown claim, which a client ignores.
     UnknownClaim,
