@@ -191,7 +191,7 @@ impl Browser {
         lock(&self.state).jar.remove(name);
     }
 
-    /// Removes every cookie.
+    /// Removes every cookie from the jar.
     pub fn clear_cookies(&self) {
         lock(&self.state).jar = Jar::default();
     }

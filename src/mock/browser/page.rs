@@ -36,7 +36,7 @@ impl Page {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the body. Invalid UTF-8 is replaced.
+    /// Returns the body as text. Invalid UTF-8 is replaced.
     pub fn body(&self) -> &str {
         &self.body
     }

@@ -74,8 +74,8 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Adds a header. The header comes before the browser's headers and replaces one with the same
-    /// name.
+    /// Adds a header to the request. The header comes before the browser's own headers and replaces
+    /// a browser header of the same name.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

@@ -46,7 +46,7 @@ pub struct Cases {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CaseSnapshot {
-    /// The case ID.
+    /// The ID of the case.
     pub id: String,
     /// The ID of the person whom the case verifies.
     pub person_id: String,
@@ -54,9 +54,9 @@ pub struct CaseSnapshot {
     pub level: KycTier,
     /// The status of the case.
     pub status: CaseStatus,
-    /// The outcome. `None` until the case is decided.
+    /// The outcome of the decision. `None` until the case is decided.
     pub outcome: Option<Outcome>,
-    /// The risk level. `None` until the case is decided.
+    /// The risk level of the decision. `None` until the case is decided.
     pub risk_level: Option<RiskLevel>,
     /// Whether a human reviewer decided. `None` until the case is decided.
     pub human_verified: Option<bool>,

@@ -150,8 +150,8 @@ impl On {
         self.breaks("drop_connection", BrokenResponse::Drop)
     }
 
-    /// Resets the connection. The client's operating system reports a reset. After
-    /// [`drop_connection`](Self::drop_connection), it reports the end of the stream.
+    /// Resets the connection instead of a response. The client's operating system reports a reset.
+    /// After [`drop_connection`](Self::drop_connection), it reports the end of the stream.
     pub fn reset(self) -> Rule {
         self.breaks("reset", BrokenResponse::Reset)
     }

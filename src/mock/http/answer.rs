@@ -22,7 +22,7 @@ pub struct Refusal {
     pub error: &'static str,
     /// The row of the contract, such as `K24`.
     pub row: &'static str,
-    /// The explanation. It never contains a secret.
+    /// The explanation for debugging. It never contains a secret.
     pub reason: String,
 }
 
@@ -121,7 +121,7 @@ impl Answer {
         self.with(WWW_AUTHENTICATE, challenge)
     }
 
-    /// Adds a header. A header with an invalid value is left out.
+    /// Adds a header to the response. A header with an invalid value is left out.
     pub(in crate::mock) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);

@@ -39,7 +39,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Lists every endpoint.
+    /// List of all endpoints.
     pub const ALL: [Self; 13] = [
         Self::Discovery,
         Self::Jwks,

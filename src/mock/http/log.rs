@@ -258,5 +258,6 @@ impl Log {
     }
 }
 
-/// Maximum requests kept. No test needs more, and an issuer that runs for days stays small.
+/// Maximum number of logged requests. A test needs fewer, and the limit bounds the memory of an
+/// issuer that runs for days.
 const MAX_REQUESTS: usize = 10_000;

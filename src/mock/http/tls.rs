@@ -28,7 +28,7 @@ pub(in crate::mock) struct TlsPlan {
 pub(in crate::mock) enum TlsVersions {
     #[default]
     All,
-    /// Only TLS 1.2.
+    /// TLS 1.2 only, without TLS 1.3.
     Old,
 }
 

@@ -135,8 +135,8 @@ impl KeyRing {
     }
 }
 
-/// Maximum retired keys kept. No test signs with more, and an issuer that runs for days stays
-/// small.
+/// Maximum number of retired keys. A test uses fewer, and the limit bounds the memory of an issuer
+/// that runs for days.
 const MAX_RETIRED_KEYS: usize = 64;
 
 impl Default for KeyRing {

@@ -16,7 +16,7 @@ use key_ring::{Key, KeyRing};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TokenDraft {
-    /// The JOSE header. The mock has already set `alg`, `typ` and `kid`.
+    /// The JOSE header of the token. The mock has already set `alg`, `typ` and `kid`.
     pub header: Map<String, Value>,
     /// The claims of the token.
     pub claims: Map<String, Value>,
@@ -99,7 +99,7 @@ impl Debug for TokenDraft {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signing {
-    /// The active key.
+    /// The active key of the issuer.
     Active,
     /// The published or retired key with this `kid`. If there is no such key, the active key signs.
     Key(String),

@@ -223,7 +223,7 @@ impl NewPerson {
         self
     }
 
-    /// Creates the person. A person with the same slug is replaced.
+    /// Creates the person. If a person with the same slug exists, the new person replaces them.
     pub fn create(self) -> Person {
         let Self { core, record } = self;
         let person = Person::new(core, &record);

@@ -11,7 +11,7 @@ use super::{
 pub struct Finding {
     /// The row of [the contract](crate::guide::contract), such as `K6`.
     pub row: &'static str,
-    /// The checked property.
+    /// The property that was checked.
     pub what: String,
     /// The result of the check.
     pub verdict: Verdict,

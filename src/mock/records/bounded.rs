@@ -9,8 +9,8 @@ pub(super) struct Bounded<T> {
     order: VecDeque<String>,
 }
 
-/// Maximum entries kept. A test makes fewer logins, and an issuer that runs for days stays small.
-/// Entries do not expire while the clock is frozen.
+/// Maximum number of entries. A test makes fewer logins, and the limit bounds the memory of an
+/// issuer that runs for days. Entries do not expire while the clock is frozen.
 pub(in crate::mock) const MAX_ENTRIES: usize = 20_000;
 
 impl<T> Bounded<T> {

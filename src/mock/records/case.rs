@@ -63,5 +63,6 @@ impl CaseBook {
     }
 }
 
-/// Maximum cases kept. No test opens more, and an issuer that runs for days stays small.
+/// Maximum number of cases. A test opens fewer cases, and the limit bounds the memory of an issuer
+/// that runs for days.
 const MAX_CASES: usize = 10_000;

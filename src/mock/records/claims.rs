@@ -8,7 +8,7 @@ use crate::{
     wire::{claims, kyc::KycTier},
 };
 
-/// Supported scopes (K13).
+/// The supported scopes, as in the discovery document (K13).
 pub(in crate::mock) const SCOPES: [&str; 4] = ["openid", "email", "profile", "kyc"];
 
 /// Returns the claims about the person that the granted scopes allow.
@@ -18,23 +18,23 @@ pub(in crate::mock) fn about(
     switches: &Switches,
 ) -> Map<String, Value> {
     let granted = |scope: &str| scopes.iter().any(|s| s == scope);
-    let mut told = Map::new();
-    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    let mut values = Map::new();
+    let mut set = |name: &str, value: Value| values.insert(name.to_owned(), value);
     if granted("email") {
-        tell(claims::EMAIL, json!(person.email));
-        tell(claims::EMAIL_VERIFIED, json!(person.email_verified));
+        set(claims::EMAIL, json!(person.email));
+        set(claims::EMAIL_VERIFIED, json!(person.email_verified));
     }
     if granted("profile") {
-        tell(claims::NAME, json!(person.name));
+        set(claims::NAME, json!(person.name));
     }
     if granted("kyc") {
-        tell(claims::KYC_STATUS, json!(person.status));
-        tell(claims::KYC_TIER, tier(&person.tier, switches));
+        set(claims::KYC_STATUS, json!(person.status));
+        set(claims::KYC_TIER, tier(&person.tier, switches));
         if let Some(clear) = person.aml_clear {
-            tell(claims::AML_CLEAR, json!(clear));
+            set(claims::AML_CLEAR, json!(clear));
         }
     }
-    told
+    values
 }
 
 /// Returns the tier as a string, or as a number if the switch for numeric tiers is on (K32).

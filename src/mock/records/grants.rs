@@ -34,7 +34,7 @@ pub(in crate::mock) struct Code {
     spent: bool,
 }
 
-/// An access token. The mock looks it up by its digest.
+/// An access token that the mock issued. The mock looks up tokens by their digest.
 #[derive(Clone)]
 pub(in crate::mock) struct Access {
     pub(in crate::mock) consent: Consent,
@@ -42,7 +42,7 @@ pub(in crate::mock) struct Access {
     family: String,
 }
 
-/// A refresh token. The mock looks it up by its digest.
+/// A refresh token that the mock issued. The mock looks up tokens by their digest.
 #[derive(Clone)]
 pub(in crate::mock) struct Refresh {
     pub(in crate::mock) consent: Consent,

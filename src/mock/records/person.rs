@@ -127,7 +127,7 @@ impl Persons {
         self.0.clone()
     }
 
-    /// Stores a person. The creation of a person queues no event (K86).
+    /// Stores a person. The creation of a person does not queue an event (K86).
     pub(in crate::mock) fn put(&mut self, mut record: PersonRecord) {
         record.last_reported = record.verification_state();
         match self.0.iter_mut().find(|person| person.id == record.id) {

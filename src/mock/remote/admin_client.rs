@@ -32,7 +32,7 @@ pub enum RemoteError {
     /// The mock rejected the request.
     #[error("the mock rejected the request: {message} ({status})")]
     Rejected {
-        /// The HTTP status.
+        /// The HTTP status of the response.
         status: u16,
         /// The reason of the rejection.
         message: String,
@@ -52,9 +52,10 @@ pub(in crate::mock) struct AdminClient {
 }
 
 impl AdminClient {
-    /// Creates a client. `origin` is the origin of the issuer. It contains the admin token as its
-    /// password if the mock requires the token. `root_pem` is the only certificate that the client
-    /// trusts, for a mock with TLS.
+    /// Creates a client for the issuer at `origin`.
+    ///
+    /// If the mock requires the admin token, `origin` contains the token as its password. For a
+    /// mock with TLS, the client trusts only the certificate `root_pem`.
     pub(in crate::mock) fn new(origin: &str, root_pem: Option<&str>) -> Result<Self, RemoteError> {
         let (origin, token) = split_token(origin);
         let origin = origin.as_str();

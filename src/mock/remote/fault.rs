@@ -14,7 +14,7 @@ use super::{
 };
 use crate::mock::http::endpoint::Endpoint;
 
-/// Faults of endpoints.
+/// Faults of a mock's endpoints.
 impl RemoteMock {
     /// Returns the builder of faults at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> RemoteOn {
@@ -55,7 +55,7 @@ impl RemoteOn {
         self.rule("hang".into())
     }
 
-    /// Resets the connection.
+    /// Resets the connection instead of a response.
     pub fn reset(self) -> RemoteRule {
         self.rule("reset".into())
     }
@@ -144,7 +144,7 @@ struct FaultView {
     hits: u64,
 }
 
-/// An installed fault. Dropping this handle does not remove the fault.
+/// Handle to an installed fault. Dropping this handle does not remove the fault.
 pub struct RemoteFault {
     admin: AdminClient,
     id: u64,

@@ -56,7 +56,7 @@ pub struct RemoteMock {
     admin: AdminClient,
     overview: Overview,
     clock: TestClock,
-    /// The sandbox. It ends when this handle is dropped.
+    /// The sandbox of this handle. It ends when the handle is dropped.
     sandbox: Option<Sandbox>,
 }
 

@@ -87,7 +87,7 @@ impl NewRemotePerson {
         self.with("name", name.into())
     }
 
-    /// Creates the person. A person with the same slug is replaced.
+    /// Creates the person. If a person with the same slug exists, the new person replaces them.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed, or the mock does not know a value.

@@ -17,7 +17,7 @@ macro_rules! tampers {
         }
 
         impl Tamper {
-            /// Lists all manipulations.
+            /// List of all manipulations.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
         }
     };
