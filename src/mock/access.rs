@@ -82,12 +82,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("localhost:9710"));
         let own = "http://127.0.0.1:9710";
-        let asks = |peer: &str| is_local(own, peer.parse::<IpAddr>().unwrap(), &headers);
+        let is_admitted = |peer: &str| is_local(own, peer.parse::<IpAddr>().unwrap(), &headers);
         for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            assert!(asks(own), "{own}");
+            assert!(is_admitted(own), "{own}");
         }
         for other in ["192.0.2.7", "10.0.0.1", "::ffff:192.0.2.7", "fe80::1"] {
-            assert!(!asks(other), "{other}");
+            assert!(!is_admitted(other), "{other}");
         }
     }
 }

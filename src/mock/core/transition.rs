@@ -35,7 +35,7 @@ pub(in crate::mock) fn verified_on_page(
     core: &Core,
     tenant: Option<&str>,
     person: PersonRecord,
-    asked: &KycTier,
+    requested: &KycTier,
     verification: Verification,
 ) -> PersonRecord {
     let status = match verification {
@@ -49,7 +49,7 @@ pub(in crate::mock) fn verified_on_page(
             person.show_to(tenant);
         }
         if verification == Verification::Pass {
-            person.tier = asked.clone();
+            person.tier = requested.clone();
         }
         person.settle(status);
     });

@@ -46,11 +46,11 @@ impl MockIssuer {
         // The rule holds a weak reference. A strong reference to the core, which owns the rule,
         // would leak both.
         let (core, id) = (Arc::downgrade(self.core()), person.id().to_owned());
-        self.edit_status(move |told| {
+        self.edit_status(move |response| {
             if let Some(core) = core.upgrade()
                 && let Some(person) = core.person(&id)
             {
-                *told = status::about(&person, &core.switches(), true);
+                *response = status::about(&person, &core.switches(), true);
             }
         })
         .named("Status.answer_status_of")

@@ -26,8 +26,8 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
         .and_then(|id| core.person(&id).filter(|person| person.id == id))
         .filter(|person| person.is_visible_to(&tenant.id));
     if let Some(person) = seen {
-        let told = about(&person, &switches, switches.status_person_id);
-        return Answer::json(StatusCode::OK, told).no_store();
+        let response = about(&person, &switches, switches.status_person_id);
+        return Answer::json(StatusCode::OK, response).no_store();
     }
     let reason = "there is no such person, or this tenant may not see the person";
     api_error::refuse(StatusCode::NOT_FOUND, reason, &switches)
@@ -35,16 +35,16 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
 
 /// Returns the status response about a person (K40). Unknown values are absent (K31).
 pub(in crate::mock) fn about(person: &PersonRecord, switches: &Switches, named: bool) -> Value {
-    let mut told = json!(StatusResponse {
+    let mut response = json!(StatusResponse {
         kyc_status: Some(person.status.clone()),
         kyc_tier: Some(person.tier.clone()),
         aml_clear: person.aml_clear,
         person_id: named.then(|| json!(person.id)),
     });
-    if let Some(fields) = told.as_object_mut() {
+    if let Some(fields) = response.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
         let tier = claims::tier(&person.tier, switches);
         fields.insert(names::KYC_TIER.to_owned(), tier);
     }
-    told
+    response
 }
