@@ -48,10 +48,14 @@ pub use webhooks::RemoteWebhooks;
 /// # }
 /// ```
 ///
-/// Some features of [`MockIssuer`] need the same process and are not available here: `edit_…`,
-/// `mint`, `hold` and its gates, `manual`, `stop` and `restart`. Other features are available only
-/// through the admin API: tampers, faults of deliveries, cases, and the content of recorded
-/// requests.
+/// These features of [`MockIssuer`] need the same process and are not available here:
+/// - `edit_…` and `mint`
+/// - `hold` and its gates
+/// - deliveries that the test builds itself
+/// - `stop` and `restart`
+///
+/// These features are available only through the admin API: tampers, faults of deliveries, cases,
+/// and the content of recorded requests.
 pub struct RemoteMock {
     admin: AdminClient,
     overview: Overview,
