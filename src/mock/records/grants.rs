@@ -31,7 +31,7 @@ pub(in crate::mock) struct Code {
     pub(in crate::mock) expires: Timestamp,
     /// Identifies all tokens that came from one code, so that they can be revoked together.
     pub(in crate::mock) family: String,
-    spent: bool,
+    redeemed: bool,
 }
 
 /// An access token that the mock issued. The mock looks up tokens by their digest.
@@ -47,7 +47,7 @@ pub(in crate::mock) struct Access {
 pub(in crate::mock) struct Refresh {
     pub(in crate::mock) consent: Consent,
     pub(in crate::mock) family: String,
-    spent: bool,
+    redeemed: bool,
     issued: Timestamp,
 }
 
@@ -92,7 +92,7 @@ impl Grants {
                 challenge,
                 expires: now.saturating_add(lifetime),
                 family: random::name("family_"),
-                spent: false,
+                redeemed: false,
             },
         );
         code
@@ -114,8 +114,8 @@ impl Grants {
             return Redemption::Unknown;
         }
         let code = known.clone();
-        known.spent = true;
-        if code.spent {
+        known.redeemed = true;
+        if code.redeemed {
             self.revoke(&code.family);
             return Redemption::Reused;
         }
@@ -161,7 +161,7 @@ impl Grants {
         let refresh = Refresh {
             consent,
             family,
-            spent: false,
+            redeemed: false,
             issued: now,
         };
         self.refresh.insert(digest(&token), refresh);
@@ -182,8 +182,8 @@ impl Grants {
             return Redemption::Unknown;
         }
         let refresh = known.clone();
-        known.spent = true;
-        if refresh.spent {
+        known.redeemed = true;
+        if refresh.redeemed {
             self.revoke(&refresh.family);
             return Redemption::Reused;
         }
@@ -233,7 +233,7 @@ impl Grants {
         self.access.retain(|access| access.family != family);
         for refresh in self.refresh.values_mut() {
             if refresh.family == family {
-                refresh.spent = true;
+                refresh.redeemed = true;
             }
         }
     }
