@@ -49,7 +49,7 @@ async fn a_sandbox_ends_with_its_holder() {
     assert_eq!(desk.get("/sandboxes").await, json!([]));
     let gone = RemoteMock::connect_shared(&origin).await;
     assert!(
-        matches!(gone, Err(RemoteError::NobodyThere { .. })),
+        matches!(gone, Err(RemoteError::Unreachable { .. })),
         "{gone:?}"
     );
     let sandbox = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
@@ -104,7 +104,7 @@ async fn nobody_there_is_said_in_a_sentence() {
     let kyc = MockIssuer::start().await;
     let stranger = RemoteMock::connect(kyc.origin()).await.unwrap_err();
     assert!(
-        matches!(stranger, RemoteError::Stranger { .. }),
+        matches!(stranger, RemoteError::NotAMock { .. }),
         "{stranger:?}"
     );
 }
