@@ -1,8 +1,8 @@
-//! The mock issuer against its own contract: a lax mock would hide bugs (case 136).
+//! Tests of the mock issuer against its own contract. A lax mock would hide bugs (case 136).
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "tests may panic"
 )]
 
 #[path = "mock_own/bad_input.rs"]
@@ -44,7 +44,7 @@ mod tokens;
 #[path = "mock_own/verify.rs"]
 mod verify;
 
-// The engine, from three sides.
+// The case engine.
 #[path = "mock_own/case_desk.rs"]
 mod case_desk;
 #[path = "mock_own/case_edges.rs"]
@@ -52,7 +52,7 @@ mod case_edges;
 #[path = "mock_own/case_rules.rs"]
 mod case_rules;
 
-// Deliveries.
+// Webhook deliveries.
 #[path = "mock_own/receiver.rs"]
 mod receiver;
 #[path = "mock_own/webhook_delivery.rs"]

@@ -1,8 +1,8 @@
-//! The program `kycport-mock`, as a script in another language meets it.
+//! The program `kycport-mock`, as a script in another language uses it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "tests may panic"
 )]
 
 mod program;

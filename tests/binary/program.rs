@@ -1,4 +1,4 @@
-//! The program, run.
+//! Runs the program.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -8,15 +8,15 @@ use std::{
 
 use serde_json::Value;
 
-/// A mock that runs until this is dropped.
+/// Mock process. It runs until this value is dropped.
 pub(crate) struct Running {
     child: Child,
     out: BufReader<ChildStdout>,
-    pub(crate) said: Value,
+    pub(crate) output: Value,
 }
 
 impl Running {
-    /// On a free port, with these flags besides.
+    /// Starts the program on a free port, with these additional flags.
     pub(crate) fn start(flags: &[&str]) -> Self {
         let mut child = command(&["--bind", "127.0.0.1:0", "--print", "json"])
             .args(flags)
@@ -28,16 +28,16 @@ impl Running {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        let said = serde_json::from_str(&line).unwrap();
-        Self { child, out, said }
+        let output = serde_json::from_str(&line).unwrap();
+        Self { child, out, output }
     }
 
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.said[name].as_str().unwrap()
+        self.output[name].as_str().unwrap()
     }
 
-    /// Sends a signal, and gives what was said on stdout and stderr until it ended, and whether that
-    /// was well.
+    /// Sends a signal and waits for the end. Returns standard output, standard error, and whether
+    /// the exit status was a success.
     #[cfg(unix)]
     pub(crate) fn end_by(mut self, signal: &str) -> (String, String, bool) {
         let id = self.child.id().to_string();
@@ -46,7 +46,7 @@ impl Running {
         self.finish()
     }
 
-    /// Closes its standard input, and gives the same.
+    /// Closes standard input and waits for the end. Returns the same values as `end_by`.
     pub(crate) fn close_stdin(mut self) -> (String, String, bool) {
         drop(self.child.stdin.take());
         self.finish()
@@ -63,7 +63,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -75,25 +75,25 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
-/// What a run that failed said, and its exit code.
+/// Runs the program, which must fail. Returns its standard error and its exit code.
 pub(crate) fn failure(arguments: &[&str]) -> (String, i32) {
     let output = run(arguments);
     assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).unwrap();
-    (said, output.status.code().unwrap())
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (stderr, output.status.code().unwrap())
 }
 
-/// A file of this project.
+/// Returns the path of a file of this project.
 pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// A file that is written for one test.
+/// Writes a file for one test.
 pub(crate) fn written(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).unwrap();

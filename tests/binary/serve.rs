@@ -1,4 +1,4 @@
-//! Starting, configuring and ending it.
+//! Start, configuration and end of the program.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -16,12 +16,12 @@ async fn json(url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn its_first_line_says_all_that_a_script_must_know() {
+async fn the_first_line_has_all_values_for_a_script() {
     let mock = Running::start(&["--sample-persons"]);
     let discovery = json(mock.get("discovery_url")).await;
     assert_eq!(discovery["issuer"], mock.get("issuer"));
     let own = json(mock.get("admin_url")).await;
-    assert_eq!(own, mock.said);
+    assert_eq!(own, mock.output);
     for secret in ["client_secret", "tenant_api_key", "webhook_secret"] {
         assert!(mock.get(secret).len() > 16, "{secret}");
     }
@@ -30,7 +30,7 @@ async fn its_first_line_says_all_that_a_script_must_know() {
 }
 
 #[tokio::test]
-async fn the_sample_file_is_what_it_says() {
+async fn the_sample_file_is_valid_and_takes_effect() {
     let sample = file("examples/kycport-mock.toml");
     let mock = Running::start(&["--config", sample.to_str().unwrap()]);
     assert_eq!(mock.get("client_id"), "acme-app");
@@ -53,7 +53,7 @@ async fn the_sample_file_is_what_it_says() {
         switches["webhook_retries_seconds"],
         serde_json::json!([10, 60, 600])
     );
-    // A sandbox has the same start.
+    // A sandbox has the same initial state.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let opened = client
         .post(format!("{admin}/sandboxes"))
@@ -66,8 +66,8 @@ async fn the_sample_file_is_what_it_says() {
 }
 
 #[test]
-fn what_a_file_may_not_name_is_said_with_its_place() {
-    for (name, text, said) in [
+fn an_error_in_the_file_is_reported_with_its_position() {
+    for (name, text, needle) in [
         (
             "teir.toml",
             "[[persons]]\nslug = \"ada\"\nteir = \"t2\"\n",
@@ -108,7 +108,7 @@ fn what_a_file_may_not_name_is_said_with_its_place() {
         let path = written(name, text);
         let (message, code) =
             failure(&["--bind", "127.0.0.1:0", "--config", path.to_str().unwrap()]);
-        assert!(message.contains(said), "{name}: {message}");
+        assert!(message.contains(needle), "{name}: {message}");
         assert_eq!(code, 1);
     }
     let (message, _) = failure(&["--config", "/nowhere/at/all.toml"]);
@@ -119,7 +119,7 @@ fn what_a_file_may_not_name_is_said_with_its_place() {
 }
 
 #[test]
-fn a_person_gets_an_environment_to_paste() {
+fn the_terminal_output_has_an_environment_to_paste() {
     let mut child = command(&[
         "--bind",
         "127.0.0.1:0",
@@ -154,14 +154,14 @@ fn a_person_gets_an_environment_to_paste() {
 }
 
 #[test]
-fn what_others_can_reach_must_be_asked_for() {
+fn a_non_loopback_address_must_be_allowed() {
     let (message, code) = failure(&["--bind", "0.0.0.0:0"]);
     assert!(message.contains("add --danger-bind-any"), "{message}");
     assert_eq!(code, 1);
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_in_a_sentence() {
+fn a_port_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (message, code) = failure(&["--bind", &address]);
@@ -174,7 +174,7 @@ fn a_port_that_is_taken_is_said_in_a_sentence() {
 }
 
 #[test]
-fn flags_that_are_not_known_are_not_guessed() {
+fn unknown_flags_are_rejected() {
     let (message, code) = failure(&["--sample-person"]);
     assert!(message.contains("--sample-persons"), "{message}");
     assert_eq!(code, 2);
@@ -188,7 +188,7 @@ fn flags_that_are_not_known_are_not_guessed() {
 }
 
 #[tokio::test]
-async fn it_claims_what_it_is_told_to() {
+async fn flags_set_the_advertised_urls() {
     let mock = Running::start(&[
         "--issuer",
         "https://www.kycport.com",
@@ -207,7 +207,7 @@ async fn it_claims_what_it_is_told_to() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_it_at_once_and_well() {
+fn a_signal_ends_the_program_immediately_with_success() {
     for signal in ["-INT", "-TERM"] {
         let (_, _, is_well) = Running::start(&[]).end_by(signal);
         assert!(is_well, "{signal}");
@@ -215,7 +215,7 @@ fn a_signal_ends_it_at_once_and_well() {
 }
 
 #[test]
-fn it_does_not_outlive_the_script_that_started_it() {
+fn the_program_ends_when_its_standard_input_closes() {
     let (_, _, is_well) = Running::start(&["--until-stdin-ends"]).close_stdin();
     assert!(is_well);
 }

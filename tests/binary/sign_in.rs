@@ -1,4 +1,4 @@
-//! A whole sign-in in plain HTTP, and what is said about it.
+//! A complete login over plain HTTP, and the log output.
 
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use url::{Url, form_urlencoded};
 
 use crate::program::Running;
 
-/// The example of RFC 7636, appendix B.
+/// Example of RFC 7636, appendix B.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const BACK: &str = "http://127.0.0.1:4000/callback";
@@ -30,7 +30,7 @@ async fn post(http: &Client, url: &str, pairs: &[(&str, &str)]) -> (u16, Value) 
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_person_signs_in_and_no_line_says_a_secret() {
+async fn a_login_logs_no_secret() {
     let mock = Running::start(&["--sample-persons", "--auto-consent", "--redirect-uri", BACK]);
     let http = Client::builder()
         .no_proxy()
@@ -40,18 +40,18 @@ async fn a_person_signs_in_and_no_line_says_a_secret() {
     let discovery = http.get(mock.get("discovery_url")).send().await.unwrap();
     let at: Value = serde_json::from_str(&discovery.text().await.unwrap()).unwrap();
     let at = |name: &str| at[name].as_str().unwrap().to_owned();
-    let asked = form(&[
+    let query = form(&[
         ("response_type", "code"),
         ("client_id", mock.get("client_id")),
         ("redirect_uri", BACK),
         ("scope", "openid kyc"),
-        ("state", "a-state-nobody-guesses"),
-        ("nonce", "a-nonce-nobody-guesses"),
+        ("state", "a-random-state"),
+        ("nonce", "a-random-nonce"),
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
         ("login_hint", "ada"),
     ]);
-    let url = format!("{}?{asked}", at("authorization_endpoint"));
+    let url = format!("{}?{query}", at("authorization_endpoint"));
     let allowed = http.get(url).send().await.unwrap();
     assert_eq!(allowed.status(), 303);
     let back = Url::parse(allowed.headers()["location"].to_str().unwrap()).unwrap();
@@ -72,20 +72,20 @@ async fn a_person_signs_in_and_no_line_says_a_secret() {
     let (status, tokens) = post(&http, &at("token_endpoint"), &exchange).await;
     assert_eq!(status, 200);
     let access = tokens["access_token"].as_str().unwrap().to_owned();
-    let told = http
+    let userinfo = http
         .get(at("userinfo_endpoint"))
         .bearer_auth(&access)
         .send()
         .await
         .unwrap();
-    let told: Value = serde_json::from_str(&told.text().await.unwrap()).unwrap();
+    let userinfo: Value = serde_json::from_str(&userinfo.text().await.unwrap()).unwrap();
     assert_eq!(
-        (&told["kyc_status"], &told["kyc_tier"]),
+        (&userinfo["kyc_status"], &userinfo["kyc_tier"]),
         (&"verified".into(), &"t2".into())
     );
     // A code works once.
     assert_eq!(post(&http, &at("token_endpoint"), &exchange).await.0, 400);
-    // A name that would move the cursor of a terminal.
+    // A parameter name with a terminal escape sequence.
     let url = format!("{}?%1b%5b2J=1", at("jwks_uri"));
     http.get(url).send().await.unwrap();
 
@@ -94,12 +94,12 @@ async fn a_person_signs_in_and_no_line_says_a_secret() {
         access,
         mock.get("client_secret").to_owned(),
         VERIFIER.to_owned(),
-        "a-state-nobody-guesses".to_owned(),
-        "a-nonce-nobody-guesses".to_owned(),
+        "a-random-state".to_owned(),
+        "a-random-nonce".to_owned(),
         "login_hint=".to_owned(),
         "\u{1b}".to_owned(),
     ];
-    // With a first line for a script, requests are told on stderr.
+    // If the first line is for a script, requests are logged to standard error.
     let (out, lines, _) = mock.end_by("-INT");
     assert_eq!(out, "");
     for secret in secrets {
@@ -117,13 +117,13 @@ async fn a_person_signs_in_and_no_line_says_a_secret() {
         lines[1]
     );
     assert!(lines[1].ends_with(" -> 303"), "{}", lines[1]);
-    // Why it was refused, and by which row of the contract.
+    // The log has the reason of the rejection, and the row of the contract.
     assert!(lines[4].contains(" -> 400 invalid_grant: "), "{}", lines[4]);
     assert!(lines[4].ends_with("(K24)"), "{}", lines[4]);
 }
 
 #[tokio::test]
-async fn it_can_be_quiet() {
+async fn the_log_can_be_disabled() {
     let mock = Running::start(&["--quiet", "--until-stdin-ends"]);
     let http = Client::builder().no_proxy().build().unwrap();
     http.get(mock.get("discovery_url")).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! From the shell.
+//! The subcommand `trigger`.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ fn trigger(mock: &Running, arguments: &[&str]) -> Value {
         .env("KYCPORT_MOCK_URL", mock.get("origin"))
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {said}");
+    let message_text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {message_text}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -76,7 +76,7 @@ fn persons_are_created_and_changed() {
 }
 
 #[test]
-fn everything_else_happens_too() {
+fn every_other_event_can_be_triggered() {
     let mock = Running::start(&["--sample-persons"]);
     let published = trigger(&mock, &["trigger", "keys.published"]);
     assert_eq!(published["published"].as_array().unwrap().len(), 2);
@@ -97,14 +97,14 @@ fn everything_else_happens_too() {
     assert_ne!(secret["secret"], mock.get("webhook_secret"));
     trigger(&mock, &["trigger", "sessions.ended"]);
     let reset = trigger(&mock, &["trigger", "mock.reset"]);
-    assert_eq!(reset, mock.said);
+    assert_eq!(reset, mock.message_text);
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_a_sentence() {
+fn an_impossible_event_is_a_clear_error() {
     let mock = Running::start(&[]);
     let url = mock.get("origin");
-    for (arguments, said) in [
+    for (arguments, message_text) in [
         (
             vec!["trigger", "person.rejected", "--url", url],
             "Say --person",
@@ -135,7 +135,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         ),
     ] {
         let (message, code) = failure(&arguments);
-        assert!(message.contains(said), "{arguments:?}: {message}");
+        assert!(message.contains(message_text), "{arguments:?}: {message}");
         assert_eq!((message.lines().count(), code), (1, 1), "{message}");
     }
     let (message, code) = failure(&["trigger", "person.rejcted", "--person", "ada"]);

@@ -1,11 +1,11 @@
-// Signs in to the mock issuer with a relying party that is not ours, the certified openid-client,
-// once for each case: good tokens it must accept, and bad ones refuse.
+// Signs in to the mock issuer with the certified library openid-client, once for each case. The
+// library must accept the valid tokens and refuse the invalid tokens.
 //
 //     npm ci && node openid_client.mjs
 //
-// The environment says where: DISCOVERY_URL, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, and CASES, a
-// JSON array of { name, loginHint, expect: "accept" | "refuse", claims? }. The mock allows at once
-// what `login_hint` names a person for. One line for each case, and a closing one.
+// Environment variables: DISCOVERY_URL, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, and CASES, a JSON
+// array of { name, loginHint, expect: "accept" | "refuse", claims? }. The mock consents immediately
+// for the person in `login_hint`. The program prints a line for each case, and a final line.
 
 import * as client from 'openid-client'
 
@@ -22,8 +22,8 @@ for (const test of JSON.parse(CASES)) {
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-// The issuer is not the beginning of the discovery document's address (K2), so the library cannot
-// find it by itself.
+// The issuer is not a prefix of the URL of the discovery document (K2), so the library cannot derive
+// the URL.
 async function configuration() {
   const answer = await fetch(DISCOVERY_URL)
   const metadata = await answer.json()
@@ -32,7 +32,7 @@ async function configuration() {
     id_token_signed_response_alg: 'EdDSA',
   }
   const config = new client.Configuration(metadata, CLIENT_ID, party)
-  // Without these it takes a signature for checked that came over TLS.
+  // Without these options, the library does not verify signatures of tokens received over TLS.
   client.enableNonRepudiationChecks(config)
   return config
 }
@@ -51,7 +51,7 @@ async function verdict(test) {
   return { verdict: 'accept', why: Object.keys(claims).sort().join(' ') }
 }
 
-// As far as the callback. What fails here is no verdict, and ends the program.
+// Runs a login up to the callback. A failure here is not a verdict, and ends the program.
 async function begin(loginHint) {
   const [verifier, state, nonce] = [
     client.randomPKCECodeVerifier(),
@@ -76,7 +76,7 @@ async function begin(loginHint) {
   return { callback: url, verifier, state, nonce }
 }
 
-// The claims of the ID token, and over them those of userinfo.
+// Returns the claims of the ID token, overwritten by the claims of userinfo.
 async function finish({ callback, verifier, state, nonce }) {
   const tokens = await client.authorizationCodeGrant(config, callback, {
     pkceCodeVerifier: verifier,

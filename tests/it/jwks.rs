@@ -1,4 +1,4 @@
-//! The key set: rotation, floods, outages, and what may stand in it.
+//! Tests of the issuer's key set: rotation, floods of unknown keys, outages and invalid members.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// The mock on a clock that stands, a relying party on it, and a person.
-async fn quiet() -> (MockIssuer, RelyingParty, Person) {
+/// Starts the mock on a stopped clock, with a relying party and a person.
+async fn stopped_clock_mock() -> (MockIssuer, RelyingParty, Person) {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -40,7 +40,7 @@ fn token(kyc: &MockIssuer, person: &Person) -> String {
     kyc.mint().access_token(person, kyc.client()).sign()
 }
 
-/// A token by a key of this name, whichever key really signs.
+/// Returns an access token whose header names this `kid`. The mock's own key signs it.
 fn token_by(kyc: &MockIssuer, person: &Person, kid: &str) -> String {
     let kid = kid.to_owned();
     kyc.mint()
@@ -52,8 +52,8 @@ fn token_by(kyc: &MockIssuer, person: &Person, kid: &str) -> String {
         .sign()
 }
 
-/// A token that parses, by a key that nobody has. Its signature is no signature of anything.
-fn made_up(kid: &str) -> String {
+/// Returns a well-formed token with an unknown `kid`. Its signature is not valid under any key.
+fn unknown_key_token(kid: &str) -> String {
     let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid });
     format!(
         "{}.e30.{}",
@@ -63,14 +63,15 @@ fn made_up(kid: &str) -> String {
 }
 
 #[track_caller]
-fn assert_refused<T: std::fmt::Debug>(
+fn assert_rejected<T: std::fmt::Debug>(
     outcome: Result<T, VerifyError>,
     expected: impl Into<VerifyError>,
 ) {
     assert_eq!(outcome.map(|_| ()), Err(expected.into()));
 }
 
-/// A fetch has not brought the key, or the budget for fetches is spent.
+/// Asserts that the verdict is "unknown": the fetch did not bring the key, or the fetch budget is
+/// spent.
 #[track_caller]
 fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     let unknown: [VerifyError; 2] = [
@@ -81,7 +82,7 @@ fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     assert!(unknown.contains(&error), "{error:?}");
 }
 
-/// A round trip of another kind: what was sent before it has been seen when it is back.
+/// Makes a round trip to another endpoint. Everything sent before has then reached the mock.
 async fn settle(kyc: &MockIssuer) {
     let url = kyc.url(Endpoint::Userinfo);
     for _ in 0..3 {
@@ -90,7 +91,7 @@ async fn settle(kyc: &MockIssuer) {
 }
 
 #[tokio::test]
-async fn a_rotation_just_before_signing_costs_one_fetch() {
+async fn a_key_rotation_just_before_signing_costs_one_fetch() {
     // case 10
     let (kyc, app, ada) = stage().await;
     let login = app.url("/auth/login");
@@ -101,7 +102,7 @@ async fn a_rotation_just_before_signing_costs_one_fetch() {
         .assert_ok();
     kyc.forget_requests();
 
-    for step in ["publish", "promote", "retire", "all at once"] {
+    for step in ["publish", "promote", "retire", "all together"] {
         match step {
             "publish" => drop(kyc.keys().publish_next()),
             "promote" => drop(kyc.keys().promote()),
@@ -123,9 +124,9 @@ async fn a_rotation_just_before_signing_costs_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_rotation_between_the_authorize_page_and_the_token_is_noticed() {
+async fn a_key_rotation_between_authorization_and_token_response_is_noticed() {
     // case 10
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     sign_in(&kyc, &app, &ada).await.unwrap();
     kyc.forget_requests();
     let gate = kyc.on(Endpoint::Token).hold();
@@ -139,9 +140,9 @@ async fn a_rotation_between_the_authorize_page_and_the_token_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_thousand_validations_just_after_a_rotation_make_one_request() {
+async fn a_thousand_validations_after_a_key_rotation_make_one_request() {
     // case 12
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.keys().rotate();
     kyc.forget_requests();
@@ -160,9 +161,9 @@ async fn a_thousand_validations_just_after_a_rotation_make_one_request() {
 }
 
 #[tokio::test]
-async fn a_thousand_first_validations_make_one_request() {
+async fn a_thousand_initial_validations_make_one_request() {
     // case 12
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let token = token(&kyc, &ada);
     for verdict in join_all((0..1000).map(|_| verify(&app, &token))).await {
         verdict.unwrap();
@@ -172,12 +173,12 @@ async fn a_thousand_first_validations_make_one_request() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_began_before_the_rotation_does_not_hide_the_new_key() {
-    // case 10: the answer was made before the key was published, and read after
-    let (kyc, app, ada) = quiet().await;
+async fn a_fetch_started_before_a_rotation_does_not_hide_the_new_key() {
+    // case 10: the response was made before the key was published, and is read afterwards
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let gate = kyc.on(Endpoint::Jwks).after().hold();
-    let ghost = made_up("ghost");
+    let ghost = unknown_key_token("ghost");
     let new = async {
         gate.wait_for(1).await;
         kyc.keys().rotate();
@@ -191,15 +192,15 @@ async fn a_fetch_that_began_before_the_rotation_does_not_hide_the_new_key() {
 
     let (ghost, new) = tokio::join!(verify(&app, &ghost), new);
 
-    assert_refused(ghost, TokenValidationError::UnknownKey);
+    assert_rejected(ghost, TokenValidationError::UnknownKey);
     new.unwrap();
     verify(&app, &token(&kyc, &ada)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_keys_costs_two_requests_and_one_each_half_minute() {
+async fn a_flood_of_unknown_keys_costs_two_requests_and_one_per_half_minute() {
     // cases 11, 13
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let good = token(&kyc, &ada);
     verify(&app, &good).await.unwrap();
     kyc.forget_requests();
@@ -207,7 +208,7 @@ async fn a_flood_of_made_up_keys_costs_two_requests_and_one_each_half_minute() {
     let mut flood = async |n: u32| {
         for _ in 0..n {
             number += 1;
-            assert_unknown(verify(&app, &made_up(&number.to_string())).await);
+            assert_unknown(verify(&app, &unknown_key_token(&number.to_string())).await);
         }
     };
 
@@ -222,12 +223,14 @@ async fn a_flood_of_made_up_keys_costs_two_requests_and_one_each_half_minute() {
 }
 
 #[tokio::test]
-async fn a_flood_at_once_costs_two_requests() {
+async fn simultaneous_unknown_keys_cost_two_requests() {
     // case 11
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
-    let tokens: Vec<_> = (0..1000).map(|n| made_up(&n.to_string())).collect();
+    let tokens: Vec<_> = (0..1000)
+        .map(|n| unknown_key_token(&n.to_string()))
+        .collect();
     for verdict in join_all(tokens.iter().map(|token| verify(&app, token))).await {
         assert_unknown(verdict);
     }
@@ -236,30 +239,30 @@ async fn a_flood_at_once_costs_two_requests() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_fetch_did_not_bring_is_not_fetched_for_again_for_a_minute() {
+async fn a_missing_key_is_not_fetched_again_for_a_minute() {
     // case 11
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
-    let ghost = made_up("ghost");
+    let ghost = unknown_key_token("ghost");
     for (advance, requests) in [(0, 1), (0, 1), (31, 1), (28, 1), (1, 2)] {
         kyc.clock().advance(seconds(advance));
-        assert_refused(verify(&app, &ghost).await, TokenValidationError::UnknownKey);
+        assert_rejected(verify(&app, &ghost).await, TokenValidationError::UnknownKey);
         kyc.requests(Endpoint::Jwks).assert_count(requests);
     }
 }
 
 #[tokio::test]
-async fn an_unknown_key_while_the_keys_cannot_be_had_is_no_verdict() {
+async fn an_unknown_key_during_a_key_set_outage_is_unavailable() {
     // case 13
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let good = token(&kyc, &ada);
     verify(&app, &good).await.unwrap();
     kyc.keys().rotate();
     let new = token(&kyc, &ada);
     let fault = kyc.on(Endpoint::Jwks).fail(500).always();
     for _ in 0..100 {
-        assert_refused(verify(&app, &new).await, ProviderError::Status(500));
+        assert_rejected(verify(&app, &new).await, ProviderError::Status(500));
         verify(&app, &good).await.unwrap();
     }
     assert_eq!(fault.hits(), 1);
@@ -269,40 +272,43 @@ async fn an_unknown_key_while_the_keys_cannot_be_had_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_no_verdict_and_delays_no_sign_in() {
-    // case 13: fail closed, and no fetch beside the budget
-    let (kyc, app, ada) = quiet().await;
+async fn a_spent_fetch_budget_is_unavailable_and_delays_no_login() {
+    // case 13: fail closed, and no fetch beyond the budget
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
     for kid in ["1", "2"] {
-        assert_refused(
-            verify(&app, &made_up(kid)).await,
+        assert_rejected(
+            verify(&app, &unknown_key_token(kid)).await,
             TokenValidationError::UnknownKey,
         );
     }
-    assert_refused(verify(&app, &made_up("3")).await, ProviderError::KeyBudget);
+    assert_rejected(
+        verify(&app, &unknown_key_token("3")).await,
+        ProviderError::KeyBudget,
+    );
     kyc.keys().rotate();
     let new = token(&kyc, &ada);
-    assert_refused(verify(&app, &new).await, ProviderError::KeyBudget);
+    assert_rejected(verify(&app, &new).await, ProviderError::KeyBudget);
     kyc.requests(Endpoint::Jwks).assert_count(2);
 
-    // Tokens of the token endpoint have a budget of their own.
+    // Token verification at the token endpoint has its own budget.
     sign_in(&kyc, &app, &ada).await.unwrap();
     kyc.requests(Endpoint::Jwks).assert_count(3);
     verify(&app, &new).await.unwrap();
 
     kyc.keys().rotate();
     let newer = token(&kyc, &ada);
-    assert_refused(verify(&app, &newer).await, ProviderError::KeyBudget);
+    assert_rejected(verify(&app, &newer).await, ProviderError::KeyBudget);
     kyc.clock().advance(seconds(30));
     verify(&app, &newer).await.unwrap();
     kyc.requests(Endpoint::Jwks).assert_count(4);
 }
 
 #[tokio::test]
-async fn a_known_key_verifies_for_an_hour_while_the_keys_cannot_be_had() {
+async fn a_known_key_verifies_for_an_hour_during_a_key_set_outage() {
     // case 14
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.stop().unwrap();
     for (advance, verifies) in [
@@ -330,9 +336,9 @@ async fn a_known_key_verifies_for_an_hour_while_the_keys_cannot_be_had() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_is_refused_when_the_set_is_due() {
+async fn a_withdrawn_key_is_rejected_after_the_next_refresh() {
     // case 15
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let old = kyc.keys().active_kid();
     verify(&app, &token_by(&kyc, &ada, &old)).await.unwrap();
     kyc.keys().rotate();
@@ -341,33 +347,33 @@ async fn a_withdrawn_key_is_refused_when_the_set_is_due() {
 
     kyc.clock().advance(seconds(61));
 
-    assert_refused(
+    assert_rejected(
         verify(&app, &token_by(&kyc, &ada, &old)).await,
         TokenValidationError::UnknownKey,
     );
 }
 
 #[tokio::test]
-async fn a_set_without_keys_withdraws_them_all() {
-    // case 15: that is an answer, and no outage
-    let (kyc, app, ada) = quiet().await;
+async fn an_empty_key_set_withdraws_all_keys() {
+    // case 15: an empty set is a valid response and not an outage
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let empty = kyc.edit_jwks(|set| set["keys"] = json!([])).always();
 
     kyc.clock().advance(seconds(600));
 
     let no_key = ProviderError::from(KeySetError::NoUsableKey);
-    assert_refused(verify(&app, &token(&kyc, &ada)).await, no_key);
-    assert_refused(verify(&app, &token(&kyc, &ada)).await, no_key);
+    assert_rejected(verify(&app, &token(&kyc, &ada)).await, no_key);
+    assert_rejected(verify(&app, &token(&kyc, &ada)).await, no_key);
     drop(empty);
     kyc.clock().advance(seconds(60));
     verify(&app, &token(&kyc, &ada)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_token_that_names_no_key_means_the_only_one() {
+async fn a_token_without_kid_uses_the_only_key() {
     // case 16
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let nameless = || {
         kyc.mint()
             .access_token(&ada, kyc.client())
@@ -377,11 +383,11 @@ async fn a_token_that_names_no_key_means_the_only_one() {
     verify(&app, &nameless()).await.unwrap();
     kyc.keys().publish_next();
     let app = relying_party(&kyc);
-    assert_refused(
+    assert_rejected(
         verify(&app, &nameless()).await,
         TokenValidationError::AmbiguousKey,
     );
-    // Keys without names are no better.
+    // Keys without a `kid` are treated in the same way.
     kyc.edit_jwks(|set| {
         for key in set["keys"].as_array_mut().unwrap() {
             key.as_object_mut().unwrap().remove("kid");
@@ -390,20 +396,20 @@ async fn a_token_that_names_no_key_means_the_only_one() {
     .always()
     .keep();
     let app = relying_party(&kyc);
-    assert_refused(
+    assert_rejected(
         verify(&app, &nameless()).await,
         TokenValidationError::AmbiguousKey,
     );
-    assert_refused(
+    assert_rejected(
         verify(&app, &token(&kyc, &ada)).await,
         TokenValidationError::UnknownKey,
     );
 }
 
 #[tokio::test]
-async fn two_keys_of_one_name_are_neither_believed() {
+async fn two_keys_with_the_same_kid_are_both_rejected() {
     // case 17
-    let (kyc, _, ada) = quiet().await;
+    let (kyc, _, ada) = stopped_clock_mock().await;
     let active = kyc.keys().active_kid();
     kyc.keys().publish_next();
     kyc.keys().publish_next();
@@ -412,26 +418,26 @@ async fn two_keys_of_one_name_are_neither_believed() {
         .always()
         .keep();
     let app = relying_party(&kyc);
-    assert_refused(
+    assert_rejected(
         verify(&app, &token(&kyc, &ada)).await,
         TokenValidationError::AmbiguousKey,
     );
-    // Not even if they are the same.
+    // Identical keys are rejected too.
     kyc.edit_jwks(|set| set["keys"][1] = set["keys"][0].clone())
         .always()
         .keep();
     let app = relying_party(&kyc);
-    assert_refused(
+    assert_rejected(
         verify(&app, &token(&kyc, &ada)).await,
         TokenValidationError::AmbiguousKey,
     );
 }
 
-/// Members of a set that must not be believed, each under its name.
+/// Members that must be ignored in a key set, each with a label.
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn junk() -> Vec<(&'static str, Value)> {
+fn invalid_members() -> Vec<(&'static str, Value)> {
     let x = URL_SAFE_NO_PAD.encode([9; 32]);
-    let okp = |x: Value| json!({ "kty": "OKP", "crv": "Ed25519", "kid": "junk", "x": x });
+    let okp = |x: Value| json!({ "kty": "OKP", "crv": "Ed25519", "kid": "invalid", "x": x });
     let with = |name: &str, value: Value| {
         let mut key = okp(json!(x));
         key[name] = value;
@@ -450,22 +456,25 @@ fn junk() -> Vec<(&'static str, Value)> {
         ("a string", json!("key")),
         ("an array", json!([])),
         ("an empty object", json!({})),
-        ("no kty", json!({ "crv": "Ed25519", "kid": "junk", "x": x })),
+        (
+            "no kty",
+            json!({ "crv": "Ed25519", "kid": "invalid", "x": x }),
+        ),
         ("an unknown kty", with("kty", json!("AKP"))),
         ("kty in capitals", with("kty", json!("okp"))),
         ("kty as a number", with("kty", json!(1))),
         ("kid as a number", with("kid", json!(1))),
         (
             "RSA",
-            json!({ "kty": "RSA", "kid": "junk", "n": x, "e": "AQAB", "alg": "RS256" }),
+            json!({ "kty": "RSA", "kid": "invalid", "n": x, "e": "AQAB", "alg": "RS256" }),
         ),
         (
             "EC",
-            json!({ "kty": "EC", "crv": "P-256", "kid": "junk", "x": x, "y": x }),
+            json!({ "kty": "EC", "crv": "P-256", "kid": "invalid", "x": x, "y": x }),
         ),
         ("X25519", with("crv", json!("X25519"))),
         ("Ed448", with("crv", json!("Ed448"))),
-        ("no crv", json!({ "kty": "OKP", "kid": "junk", "x": x })),
+        ("no crv", json!({ "kty": "OKP", "kid": "invalid", "x": x })),
         // case 19
         ("use: enc", with("use", json!("enc"))),
         ("use: nothing", with("use", json!(""))),
@@ -481,7 +490,7 @@ fn junk() -> Vec<(&'static str, Value)> {
         // case 20
         (
             "no x",
-            json!({ "kty": "OKP", "crv": "Ed25519", "kid": "junk" }),
+            json!({ "kty": "OKP", "crv": "Ed25519", "kid": "invalid" }),
         ),
         ("x of 0 bytes", okp(bytes(0))),
         ("x of 31 bytes", okp(bytes(31))),
@@ -504,7 +513,7 @@ fn junk() -> Vec<(&'static str, Value)> {
             small("0000000000000000000000000000000000000000000000000000000000000000"),
         ),
         (
-            "order 4, other sign",
+            "order 4, other sign bit",
             small("0000000000000000000000000000000000000000000000000000000000000080"),
         ),
         (
@@ -512,7 +521,7 @@ fn junk() -> Vec<(&'static str, Value)> {
             small("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
         ),
         (
-            "order 8, too",
+            "order 8, second point",
             small("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
         ),
         (
@@ -520,7 +529,7 @@ fn junk() -> Vec<(&'static str, Value)> {
             small("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
         ),
         (
-            "order 1, with a sign",
+            "order 1, with a sign bit",
             small("0100000000000000000000000000000000000000000000000000000000000080"),
         ),
         (
@@ -532,26 +541,26 @@ fn junk() -> Vec<(&'static str, Value)> {
             small("f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
         ),
         (
-            "no point",
+            "not a point",
             small("0200000000000000000000000000000000000000000000000000000000000000"),
         ),
         // case 22
         (
             "oct",
-            json!({ "kty": "oct", "kid": "junk", "k": x, "alg": "HS256" }),
+            json!({ "kty": "oct", "kid": "invalid", "k": x, "alg": "HS256" }),
         ),
         (
-            "oct that says EdDSA",
-            json!({ "kty": "oct", "kid": "junk", "k": x, "x": x, "alg": "EdDSA" }),
+            "oct with alg EdDSA",
+            json!({ "kty": "oct", "kid": "invalid", "k": x, "x": x, "alg": "EdDSA" }),
         ),
     ]
 }
 
 #[tokio::test]
-async fn what_is_no_verification_key_is_passed_over_and_the_good_one_kept() {
+async fn invalid_verification_keys_are_ignored_and_the_valid_key_is_used() {
     // cases 18, 19, 20, 21, 22
-    let (kyc, _, ada) = quiet().await;
-    for (name, member) in junk() {
+    let (kyc, _, ada) = stopped_clock_mock().await;
+    for (name, member) in invalid_members() {
         for first in [true, false] {
             let put = member.clone();
             let _fault = kyc
@@ -564,29 +573,29 @@ async fn what_is_no_verification_key_is_passed_over_and_the_good_one_kept() {
             verify(&app, &token(&kyc, &ada))
                 .await
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_refused(
-                verify(&app, &made_up("junk")).await,
+            assert_rejected(
+                verify(&app, &unknown_key_token("invalid")).await,
                 TokenValidationError::UnknownKey,
             );
         }
-        // Alone it is no key set at all.
+        // A set with only invalid keys is not a key set.
         let _fault = kyc
             .edit_jwks(move |set| set["keys"] = json!([member]))
             .always();
         let app = relying_party(&kyc);
-        let outcome = verify(&app, &made_up("junk")).await;
+        let outcome = verify(&app, &unknown_key_token("invalid")).await;
         let no_key = ProviderError::from(KeySetError::NoUsableKey);
         assert_eq!(outcome.map(|_| ()), Err(no_key.into()), "{name}");
     }
 }
 
-/// A change to one key.
+/// Change to one key.
 type Edit = fn(&mut Value);
 
 #[tokio::test]
-async fn a_good_key_in_other_words_is_used() {
-    // cases 18, 19, 23: what may be left out, what may stand beside, and a private half
-    let (kyc, _, ada) = quiet().await;
+async fn a_valid_key_with_optional_members_is_used() {
+    // cases 18, 19, 23: optional members left out, additional members, and a private key
+    let (kyc, _, ada) = stopped_clock_mock().await;
     let edits: [(&str, Edit); 6] = [
         ("bare", |key| {
             for name in ["use", "alg"] {
@@ -602,10 +611,12 @@ async fn a_good_key_in_other_words_is_used() {
         ("unknown members", |key| {
             key["x5t#S256"] = json!({ "deep": [1] });
         }),
-        ("a private half", |key| {
+        ("a private key", |key| {
             key["d"] = json!("cHJpdmF0ZS1jYW5hcnk");
         }),
-        ("an odd private half", |key| key["d"] = json!([{ "a": 1 }])),
+        ("a malformed private key", |key| {
+            key["d"] = json!([{ "a": 1 }])
+        }),
     ];
     for (name, edit) in edits {
         let _fault = kyc.edit_jwks(move |set| edit(&mut set["keys"][0])).always();
@@ -613,21 +624,21 @@ async fn a_good_key_in_other_words_is_used() {
         let claims = verify(&app, &token(&kyc, &ada))
             .await
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let shown = format!("{app:?} {claims:?}");
-        assert!(!shown.contains("cHJpdmF0ZS1jYW5hcnk"), "{name}");
+        let debug_output = format!("{app:?} {claims:?}");
+        assert!(!debug_output.contains("cHJpdmF0ZS1jYW5hcnk"), "{name}");
     }
 }
 
 #[tokio::test]
-async fn the_other_name_of_the_algorithm_counts_only_if_configured() {
+async fn alg_ed25519_is_accepted_only_if_configured() {
     // cases 19, 59
-    let (kyc, _, ada) = quiet().await;
+    let (kyc, _, ada) = stopped_clock_mock().await;
     kyc.edit_jwks(|set| set["keys"][0]["alg"] = json!("Ed25519"))
         .always()
         .keep();
     let token = token(&kyc, &ada);
     let strict = relying_party(&kyc);
-    assert_refused(
+    assert_rejected(
         verify(&strict, &token).await,
         ProviderError::from(KeySetError::NoUsableKey),
     );
@@ -638,9 +649,9 @@ async fn the_other_name_of_the_algorithm_counts_only_if_configured() {
 }
 
 #[tokio::test]
-async fn a_set_that_is_too_large_is_refused() {
+async fn a_key_set_that_is_too_large_is_rejected() {
     // case 24
-    let (kyc, _, ada) = quiet().await;
+    let (kyc, _, ada) = stopped_clock_mock().await;
     let good = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
     let good = good.json()["keys"][0].clone();
     let other = URL_SAFE_NO_PAD.encode([9; 32]);
@@ -677,9 +688,9 @@ async fn a_set_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_key_set_is_unavailable_and_never_a_verdict() {
+async fn a_response_that_is_not_a_key_set_is_unavailable() {
     // cases 3, 4, 5, 6 for the keys
-    let (kyc, _, ada) = quiet().await;
+    let (kyc, _, ada) = stopped_clock_mock().await;
     let foreign = MockIssuer::start().await;
     let token = token(&kyc, &ada);
     let at = || kyc.on(Endpoint::Jwks);
@@ -750,9 +761,9 @@ async fn an_answer_that_is_no_key_set_is_unavailable_and_never_a_verdict() {
 }
 
 #[tokio::test]
-async fn a_set_that_cannot_be_read_does_not_displace_the_one_at_hand() {
+async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
     // case 14
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let _fault = kyc
         .on(Endpoint::Jwks)
@@ -763,7 +774,7 @@ async fn a_set_that_cannot_be_read_does_not_displace_the_one_at_hand() {
 }
 
 #[tokio::test]
-async fn without_keys_the_page_says_try_again() {
+async fn without_keys_the_callback_page_says_try_again() {
     // cases 13, 14: the login is refused as unavailable, not as forged
     let (kyc, app, ada) = stage().await;
     let _fault = kyc.on(Endpoint::Jwks).fail(500).always();
@@ -779,9 +790,9 @@ async fn without_keys_the_page_says_try_again() {
 }
 
 #[tokio::test]
-async fn a_short_freshness_still_caches() {
-    // one request a minute at most, however often tokens come
-    let (kyc, app, ada) = quiet().await;
+async fn a_short_max_age_still_caches() {
+    // at most one request a minute, however many tokens arrive
+    let (kyc, app, ada) = stopped_clock_mock().await;
     kyc.switch(|switches| switches.cache_max_age = Some(seconds(1)));
     for _ in 0..50 {
         verify(&app, &token(&kyc, &ada)).await.unwrap();
@@ -792,8 +803,8 @@ async fn a_short_freshness_still_caches() {
 }
 
 #[tokio::test]
-async fn keys_are_refreshed_in_the_background_before_they_are_due() {
-    let (kyc, app, ada) = quiet().await;
+async fn keys_are_refreshed_in_the_background_before_they_expire() {
+    let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.clock().advance(seconds(541));
     let gate = kyc.on(Endpoint::Jwks).hold();
@@ -809,9 +820,9 @@ async fn keys_are_refreshed_in_the_background_before_they_are_due() {
 }
 
 #[tokio::test]
-async fn the_caller_who_asks_first_may_give_up() {
+async fn cancelling_the_first_caller_does_not_cancel_the_fetch() {
     // case 140
-    let (kyc, app, ada) = quiet().await;
+    let (kyc, app, ada) = stopped_clock_mock().await;
     let gate = kyc.on(Endpoint::Jwks).hold();
     let token = token(&kyc, &ada);
     let leader = {

@@ -1,4 +1,4 @@
-//! Which keys of a JWK Set are believed, and which one a token means.
+//! Tests which keys of a JWK Set are accepted, and which key verifies a token.
 
 use kycport::oidc::{
     AlgorithmNames, KeySet, KeySetError as E, MAX_KEYS, TokenValidationError as R,
@@ -15,7 +15,7 @@ fn read_with(set: &Value, names: AlgorithmNames) -> Result<usize, E> {
     KeySet::from_json(set.to_string().as_bytes(), names).map(|keys| keys.len())
 }
 
-/// The issuer's key with `change` made to it.
+/// Returns the issuer's key after `change`.
 fn changed(change: impl FnOnce(&mut Value)) -> Value {
     let mut jwk = jwk(&key(1), KID);
     change(&mut jwk);
@@ -60,24 +60,24 @@ fn a_set_is_an_object_with_a_list_of_keys() {
 }
 
 #[test]
-fn a_hundred_keys_and_no_more() {
+fn a_key_set_has_at_most_a_hundred_keys() {
     // case 24
     let many = |n: usize| -> Vec<_> { (0..n).map(|i| jwk(&key(1), &format!("k{i}"))).collect() };
     assert_eq!(MAX_KEYS, 100);
     assert_eq!(read(&json!({"keys": many(100)})), Ok(100));
     assert_eq!(read(&json!({"keys": many(101)})), Err(E::TooManyKeys));
     assert_eq!(read(&json!({"keys": many(10_000)})), Err(E::TooManyKeys));
-    // What cannot be used counts too.
+    // Unusable keys count towards the limit.
     let mut padded = vec![json!({}); 100];
     padded.push(jwk(&key(1), KID));
     assert_eq!(read(&json!({"keys": padded})), Err(E::TooManyKeys));
 }
 
-/// A key that cannot be used is passed over, alone and beside a good one.
+/// Reads each key twice: alone, and together with a valid key. An unusable key is ignored.
 #[test]
-fn only_ed25519_keys_for_verifying_are_believed() {
+fn only_ed25519_verification_keys_are_accepted() {
     let mut table = vec![
-        ("as it is", with("alg", "EdDSA"), true),
+        ("unchanged", with("alg", "EdDSA"), true),
         ("no alg", without("alg"), true),
         ("no use", without("use"), true),
         ("no kid", without("kid"), true),
@@ -108,7 +108,7 @@ fn only_ed25519_keys_for_verifying_are_believed() {
         ("x a number", with("x", 1), false),
         // case 19
         ("use enc", with("use", "enc"), false),
-        ("use odd", with("use", "SIG"), false),
+        ("use in capitals", with("use", "SIG"), false),
         ("use a list", with("use", json!(["sig"])), false),
         ("verify", with("key_ops", json!(["verify"])), true),
         (
@@ -118,8 +118,8 @@ fn only_ed25519_keys_for_verifying_are_believed() {
         ),
         ("sign only", with("key_ops", json!(["sign"])), false),
         ("encrypt", with("key_ops", json!(["encrypt"])), false),
-        ("no operation", with("key_ops", json!([])), false),
-        ("operations no list", with("key_ops", "verify"), false),
+        ("empty key_ops", with("key_ops", json!([])), false),
+        ("key_ops not a list", with("key_ops", "verify"), false),
         ("alg Ed25519", with("alg", "Ed25519"), false),
         ("alg ES256", with("alg", "ES256"), false),
         ("alg HS256", with("alg", "HS256"), false),
@@ -130,7 +130,7 @@ fn only_ed25519_keys_for_verifying_are_believed() {
             json!({"kty": "oct", "kid": KID, "k": "c2VjcmV0", "alg": "HS256"}),
             false,
         ),
-        ("oct with our members", with("kty", "oct"), false),
+        ("oct with OKP members", with("kty", "oct"), false),
     ];
     // case 20
     for size in [0, 1, 31, 33, 72, 4096] {
@@ -147,13 +147,17 @@ fn only_ed25519_keys_for_verifying_are_believed() {
         "é".repeat(43),
     ];
     for x in bad_base64 {
-        table.push(("x not clean base64url", with("x", x), false));
+        table.push(("x not canonical base64url", with("x", x), false));
     }
-    for (name, member, believed) in table {
+    for (name, member, is_accepted) in table {
         let alone = read(&json!({"keys": [member]}));
         assert_eq!(
             alone,
-            if believed { Ok(1) } else { Err(E::NoUsableKey) },
+            if is_accepted {
+                Ok(1)
+            } else {
+                Err(E::NoUsableKey)
+            },
             "{name}"
         );
         // case 18
@@ -161,19 +165,19 @@ fn only_ed25519_keys_for_verifying_are_believed() {
         for set in [[member.clone(), good.clone()], [good, member]] {
             assert_eq!(
                 read(&json!({"keys": set})),
-                Ok(1 + usize::from(believed)),
+                Ok(1 + usize::from(is_accepted)),
                 "{name}"
             );
             let keys = keys(&set);
             let token = ID.header_set("kid", "good");
             let judged = ID.verify_with(&token, &keys, AlgorithmNames::default(), now());
-            // Signed by the other key: found, and not verified.
+            // The other key signed this token: the key is found, and verification fails.
             assert_eq!(judged, Err(R::Signature), "{name}");
         }
     }
 }
 
-/// The last character of `x` with a bit set that stands for nothing.
+/// Returns the last character of `x` with an unused trailing bit set.
 fn spare_bit(x: &str) -> char {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = x.as_bytes()[42];
@@ -182,17 +186,17 @@ fn spare_bit(x: &str) -> char {
 }
 
 #[test]
-fn a_key_may_call_its_algorithm_ed25519_only_if_configured() {
+fn alg_ed25519_in_a_key_is_accepted_only_if_configured() {
     // case 59
     let names = AlgorithmNames::EdDsaOrEd25519;
-    for (alg, believed) in [("EdDSA", true), ("Ed25519", true), ("Ed448", false)] {
+    for (alg, is_accepted) in [("EdDSA", true), ("Ed25519", true), ("Ed448", false)] {
         let set = json!({"keys": [with("alg", alg)]});
-        assert_eq!(read_with(&set, names).is_ok(), believed, "{alg}");
+        assert_eq!(read_with(&set, names).is_ok(), is_accepted, "{alg}");
     }
 }
 
 #[test]
-fn weak_and_doubly_encoded_keys_are_refused() {
+fn weak_and_non_canonical_keys_are_rejected() {
     // cases 21, 81
     let little = |low: u8, rest: u8, high: u8| {
         let mut bytes = [rest; 32];
@@ -205,19 +209,19 @@ fn weak_and_doubly_encoded_keys_are_refused() {
         0x03, 0x7a,
     ];
     for (name, x) in [
-        ("the neutral point", little(1, 0, 0)),
+        ("the identity point", little(1, 0, 0)),
         ("order 2", little(0xec, 0xff, 0x7f)),
         ("order 4", little(0, 0, 0)),
-        ("order 4, other sign", little(0, 0, 0x80)),
+        ("order 4, other sign bit", little(0, 0, 0x80)),
         ("order 8", order_eight),
-        ("neutral, sign set", little(1, 0, 0x80)),
+        ("identity, sign bit set", little(1, 0, 0x80)),
         ("y = p", little(0xed, 0xff, 0x7f)),
         ("y = p + 1", little(0xee, 0xff, 0x7f)),
-        // Of large order, but written with y + p: nobody honest writes that.
+        // The point has a large order but is encoded as y + p. No correct implementation does that.
         ("y = p + 3", little(0xf0, 0xff, 0x7f)),
         ("y = p + 4", little(0xf1, 0xff, 0x7f)),
         ("y = 2^255 - 1", little(0xff, 0xff, 0x7f)),
-        ("no point", little(2, 0, 0)),
+        ("not a point", little(2, 0, 0)),
     ] {
         assert_eq!(
             read(&json!({"keys": [with("x", b64(x))]})),
@@ -228,28 +232,38 @@ fn weak_and_doubly_encoded_keys_are_refused() {
 }
 
 #[test]
-fn a_token_means_the_key_of_its_kid() {
+fn a_token_is_verified_by_the_key_with_its_kid() {
     let a = || jwk(&key(1), "a");
     let b = || jwk(&key(2), "b");
-    let nameless = |seed| {
+    let without_kid = |seed| {
         let mut jwk = jwk(&key(seed), "");
         jwk.as_object_mut().unwrap().remove("kid");
         jwk
     };
     let table: Vec<(&str, Option<&str>, Vec<Value>, Verdict)> = vec![
         ("named", Some("a"), vec![a(), b()], Ok(())),
-        ("the other", Some("b"), vec![a(), b()], Err(R::Signature)),
+        (
+            "the other key",
+            Some("b"),
+            vec![a(), b()],
+            Err(R::Signature),
+        ),
         ("unknown", Some("c"), vec![a(), b()], Err(R::UnknownKey)),
         ("unknown, one key", Some("c"), vec![a()], Err(R::UnknownKey)),
         (
-            "named, nameless key",
+            "kid in the token, none in the key",
             Some("a"),
-            vec![nameless(1)],
+            vec![without_kid(1)],
             Err(R::UnknownKey),
         ),
         // case 16
         ("absent, one key", None, vec![a()], Ok(())),
-        ("absent, one nameless key", None, vec![nameless(1)], Ok(())),
+        (
+            "absent, one key without kid",
+            None,
+            vec![without_kid(1)],
+            Ok(()),
+        ),
         (
             "absent, two keys",
             None,
@@ -257,15 +271,15 @@ fn a_token_means_the_key_of_its_kid() {
             Err(R::AmbiguousKey),
         ),
         (
-            "absent, named and nameless",
+            "absent, one key with and one without kid",
             None,
-            vec![nameless(1), b()],
+            vec![without_kid(1), b()],
             Err(R::AmbiguousKey),
         ),
         (
-            "absent, two nameless",
+            "absent, two keys without kid",
             None,
-            vec![nameless(1), nameless(2)],
+            vec![without_kid(1), without_kid(2)],
             Err(R::AmbiguousKey),
         ),
         (
@@ -276,13 +290,13 @@ fn a_token_means_the_key_of_its_kid() {
         ),
         // case 17
         (
-            "twice, the same key",
+            "duplicate kid, same key",
             Some("a"),
             vec![a(), a(), b()],
             Err(R::AmbiguousKey),
         ),
         (
-            "twice, two keys",
+            "duplicate kid, two keys",
             Some("a"),
             vec![a(), jwk(&key(2), "a"), b()],
             Err(R::AmbiguousKey),
@@ -294,19 +308,19 @@ fn a_token_means_the_key_of_its_kid() {
             Err(R::AmbiguousKey),
         ),
         (
-            "beside the double",
+            "unique kid next to a duplicate",
             Some("b"),
             vec![jwk(&key(1), "b"), a(), a()],
             Ok(()),
         ),
         (
-            "absent, beside a double",
+            "absent, next to a duplicate",
             None,
             vec![jwk(&key(1), "b"), a(), a()],
             Err(R::AmbiguousKey),
         ),
         (
-            "twice, one for encryption",
+            "duplicate kid, one key for encryption",
             Some(KID),
             vec![jwk(&key(1), KID), with("use", "enc")],
             Ok(()),
@@ -323,20 +337,23 @@ fn a_token_means_the_key_of_its_kid() {
             assert_eq!(judged, verdict, "{name}");
         }
     }
-    // case 17: nothing but doubles is nothing
+    // case 17: a set with only duplicates has no usable key
     assert_eq!(read(&json!({"keys": [a(), a()]})), Err(E::NoUsableKey));
     assert!(!keys(&[a()]).is_empty());
 }
 
 #[test]
-fn private_members_are_dropped_and_shown_nowhere() {
+fn private_members_are_dropped_and_absent_from_debug_output() {
     // case 23
     let set = json!({"keys": [with("d", "canary")]});
     let keys = KeySet::from_json(set.to_string().as_bytes(), AlgorithmNames::default()).unwrap();
     assert_eq!(keys.len(), 1);
-    let shown = format!("{keys:?}");
-    assert!(shown.contains("VerifyKey(Ed25519)"), "{shown}");
-    assert!(!shown.contains("canary"), "{shown}");
+    let debug_output = format!("{keys:?}");
+    assert!(
+        debug_output.contains("VerifyKey(Ed25519)"),
+        "{debug_output}"
+    );
+    assert!(!debug_output.contains("canary"), "{debug_output}");
     let read: kycport::wire::jwks::Jwk = serde_json::from_value(with("d", "canary")).unwrap();
     assert!(!format!("{read:?}").contains("canary"));
 }

@@ -1,4 +1,4 @@
-//! The latest assurance of a person: known, nothing recorded, or unreadable.
+//! Tests of the latest assurance of a person: known, not recorded, or unreadable.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test]
-async fn a_known_assurance_is_used_and_shown() {
+async fn a_recorded_assurance_is_used_and_returned() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;
@@ -26,7 +26,7 @@ async fn a_known_assurance_is_used_and_shown() {
 }
 
 #[tokio::test]
-async fn if_nothing_is_recorded_nothing_is_shown_and_kycport_is_asked() {
+async fn without_a_recorded_assurance_the_guard_asks_kycport() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;
@@ -46,7 +46,7 @@ async fn if_nothing_is_recorded_nothing_is_shown_and_kycport_is_asked() {
 }
 
 #[tokio::test]
-async fn if_nothing_is_recorded_and_nothing_can_be_asked_the_person_signs_in_again() {
+async fn without_an_assurance_and_without_credentials_the_person_signs_in_again() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::None).await;
     let cookie = stage.signed_in(&app).await;
@@ -60,7 +60,7 @@ async fn if_nothing_is_recorded_and_nothing_can_be_asked_the_person_signs_in_aga
 }
 
 #[tokio::test]
-async fn an_unreadable_assurance_is_not_shown_and_kycport_is_asked() {
+async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;
@@ -72,7 +72,7 @@ async fn an_unreadable_assurance_is_not_shown_and_kycport_is_asked() {
         assert_eq!(app.ask("/guarded", &cookie).await, not_known());
         drop(fault);
         assert_eq!(stage.bodies().await, damaged);
-        // The answer replaces it, whatever it says.
+        // The new response replaces the record, whatever the response says.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
         stage.damage().await;
@@ -84,7 +84,7 @@ async fn an_unreadable_assurance_is_not_shown_and_kycport_is_asked() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_became_unreadable_admits_nobody() {
+async fn an_unreadable_rejection_admits_no_request() {
     everywhere(async |stage| {
         let app = stage.instance(Key::None).await;
         let cookie = stage.signed_in(&app).await;
@@ -93,7 +93,7 @@ async fn a_rejection_that_became_unreadable_admits_nobody() {
         assert_eq!(app.ask("/fresh", &cookie).await, rejected());
         stage.damage().await;
         let damaged = stage.bodies().await;
-        // The access token has expired, and there is no tenant key.
+        // The access token has expired, and no tenant key is configured.
         stage.pass(16 * MINUTE, &[&app]);
         for minutes in [0, 1, 9, 10, 60] {
             stage.pass(minutes * MINUTE, &[&app]);
@@ -115,7 +115,7 @@ async fn an_assurance_of_another_person_is_unreadable() {
         stage.ada.reject();
         assert_eq!(app.ask("/fresh", &cookie).await, rejected());
         let of_ada = stage.bodies().await.remove(0);
-        // Somebody who can write to the store puts Bob's record in Ada's place.
+        // An attacker with write access to the store puts Bob's record in Ada's place.
         let bob = stage.kyc.person("bob").tier(KycTier::T3).create();
         stage.signed_in_as(&app, &bob).await;
         let bodies = stage.bodies().await;
@@ -132,7 +132,7 @@ async fn an_assurance_of_another_person_is_unreadable() {
 }
 
 #[tokio::test]
-async fn members_that_a_later_release_added_are_ignored() {
+async fn members_added_by_a_later_release_are_ignored() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::Tenant).await;
     let cookie = stage.signed_in(&app).await;
@@ -181,11 +181,11 @@ async fn a_negative_result_outlives_the_longest_session() {
 }
 
 #[tokio::test]
-async fn if_the_store_fails_before_a_question_nothing_is_asked() {
+async fn if_the_store_fails_first_kycport_is_not_asked() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;
-        // The session is read, and then the store fails.
+        // The session is read. Then the store fails.
         let gate = stage.store.hold_after(Op::Read, ASSURANCE);
         let failure = async {
             gate.reached().await;
@@ -207,7 +207,7 @@ async fn if_the_store_fails_before_a_question_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_is_asked_about_by_the_next_request() {
+async fn after_an_unacknowledged_write_the_next_request_asks_kycport_again() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::Tenant).await;
     let cookie = stage.signed_in(&app).await;
@@ -222,7 +222,7 @@ async fn a_write_whose_answer_is_lost_is_asked_about_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn one_person_and_one_client_have_one_record() {
+async fn a_person_has_one_assurance_record_per_client() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let bob = stage.kyc.person("bob").tier(KycTier::T2).create();
@@ -242,7 +242,7 @@ async fn one_person_and_one_client_have_one_record() {
 }
 
 #[tokio::test]
-async fn another_client_on_the_same_store_has_records_of_its_own() {
+async fn another_client_on_the_same_store_has_separate_records() {
     everywhere(async |stage| {
         let own = stage.instance(Key::Tenant).await;
         let client = stage.kyc.add_client("another").create();
@@ -257,9 +257,9 @@ async fn another_client_on_the_same_store_has_records_of_its_own() {
     .await;
 }
 
-/// The store is read once for a request. Only a question reads it again, and writes its answer.
+/// Checks that each request reads the store once. Only a status check reads it again and writes.
 #[tokio::test]
-async fn the_latest_assurance_costs_no_operation_of_its_own() {
+async fn the_latest_assurance_costs_no_extra_store_operation() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;

@@ -1,4 +1,4 @@
-//! What must be seen nowhere: not in a log, not in an answer, not in `{:?}`.
+//! Tests that secrets and personal data appear in no log, no response and no `{:?}` output.
 
 use std::{
     io,
@@ -22,13 +22,13 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
-/// Everything that the crate says on this thread, on which a test's app runs too.
+/// Log output of this crate on the current thread, on which a test's app also runs.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub(crate) fn capture() -> (Self, DefaultGuard) {
-        keep_every_line_on();
+        keep_callsites_enabled();
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new("kycport=trace"))
@@ -45,9 +45,10 @@ impl Log {
     }
 }
 
-/// While there is but one subscriber, a line that another test's thread meets first is switched off
-/// for all. A few that stay, and see nothing, keep every line on.
-pub(crate) fn keep_every_line_on() {
+/// Keeps all log callsites enabled. With a single subscriber, a callsite that another test's thread
+/// reaches first is disabled for every thread. A few permanent subscribers that discard everything
+/// prevent this.
+pub(crate) fn keep_callsites_enabled() {
     static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
     OTHERS.get_or_init(|| {
         [(); 2].map(|()| {
@@ -81,7 +82,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Names and values of all that is secret, as far as the test has seen it.
+/// Names and values of all secrets that the test has seen so far.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
@@ -92,7 +93,7 @@ impl Secrets {
         self.0.push((name, value));
     }
 
-    /// What the store holds now: the tokens, and the key that seals logins.
+    /// Adds the secrets in the store: the tokens, and the key that seals logins.
     async fn add_stored(&mut self, stage: &Stage) {
         for keys in stage.store.records(LOGIN_KEY).await {
             self.add("login key", keys["current"]["key"].as_str().unwrap());
@@ -104,7 +105,7 @@ impl Secrets {
         }
     }
 
-    /// What KYCPort was sent so far: states, nonces, challenges, codes and verifiers.
+    /// Adds what the app has sent to KYCPort: states, nonces, challenges, codes and verifiers.
     fn add_sent(&mut self, kyc: &MockIssuer) {
         for request in kyc.requests(Endpoint::Authorize).iter() {
             for name in ["state", "nonce", "code_challenge"] {
@@ -130,7 +131,7 @@ impl Secrets {
         }
     }
 
-    /// The test has seen a secret of each kind.
+    /// Asserts that the test has seen a secret of each kind.
     fn assert_complete(&self) {
         for expected in [
             "id_token",
@@ -151,7 +152,8 @@ impl Secrets {
         }
     }
 
-    /// Nor in an answer: but for cookies being set and the way to KYCPort.
+    /// Asserts that the response contains no secret, except in `set-cookie` and in redirects to
+    /// KYCPort.
     fn assert_not_served(&self, page: &Page) {
         let place = format!("the answer of {}", page.url().path());
         self.assert_absent(&place, page.body());
@@ -179,7 +181,7 @@ fn parameter(url: &url::Url, name: &str) -> Option<String> {
 }
 
 async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
-    // As a page, and as a script of the page.
+    // Request the URL as a page, and as a script of the page.
     for mode in ["navigate", "cors"] {
         let page = browser
             .request(Method::GET, url.as_ref())
@@ -193,7 +195,7 @@ async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
 }
 
 #[tokio::test]
-async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
+async fn successful_and_failed_logins_leak_no_secret() {
     // cases 86, 137, 138
     let (log, _guard) = Log::capture();
     let stage = renewing_stage().await;
@@ -202,7 +204,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     secrets.add("client_secret", stage.kyc.client().secret().unwrap());
     secrets.add("email", stage.ada.email());
     let subject = stage.ada.id().to_owned();
-    // The ID token goes no further than the exchange.
+    // The ID token is used only in the token exchange.
     let id_tokens = Arc::new(Mutex::new(Vec::<String>::new()));
     let seen = Arc::clone(&id_tokens);
     stage
@@ -214,7 +216,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
         .always()
         .keep();
 
-    // Well.
+    // The successful login.
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login?return_to=/token");
     open(&browser, &login, &mut pages).await;
@@ -231,7 +233,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     open(&browser, stage.app.url("/token"), &mut pages).await;
     secrets.add_stored(&stage).await;
 
-    // Not well: every way in which a callback fails.
+    // The failing logins: each way in which a callback can fail.
     let faults: [fn(&MockIssuer) -> kycport::mock::Rule; 8] = [
         |kyc| kyc.on(Endpoint::Token).fail(500),
         |kyc| kyc.on(Endpoint::Token).after().drop_connection(),
@@ -258,13 +260,13 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
         let fault = fault(&stage.kyc).once();
         open(&other, &callback, &mut pages).await;
         fault.assert_hit();
-        // In a browser that did not begin it, and broken.
+        // In a browser that did not start the login, and with a malformed callback.
         open(&stage.kyc.browser(), &callback, &mut pages).await;
         open(&other, format!("{callback}&code=x"), &mut pages).await;
         open(&other, format!("{callback}%00"), &mut pages).await;
     }
 
-    // The store is down; the issuer is down.
+    // The store is down. Then the issuer is down.
     let other = stage.kyc.browser();
     let callback = other.start_sign_in(&login, &stage.ada).await.unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
@@ -279,7 +281,7 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     open(&browser, stage.app.url("/token"), &mut pages).await;
     stage.kyc.restart().unwrap();
 
-    // A refresh token that is refused.
+    // KYCPort rejects the refresh token.
     secrets.add_stored(&stage).await;
     stage
         .store
@@ -302,12 +304,12 @@ async fn flows_that_go_well_and_flows_that_do_not_show_nothing() {
     secrets.add("subject", subject);
     secrets.assert_absent("the log", &text);
     for line in ["a person signed in", "a login failed", "store"] {
-        assert!(text.contains(line), "the log was captured: {text}");
+        assert!(text.contains(line), "the log was not captured: {text}");
     }
 }
 
 #[tokio::test]
-async fn who_is_signed_in_is_all_that_a_script_learns() {
+async fn a_script_learns_only_who_is_signed_in() {
     // case 86
     let stage = renewing_stage().await;
     let browser = stage.kyc.browser();
@@ -340,7 +342,7 @@ async fn who_is_signed_in_is_all_that_a_script_learns() {
 }
 
 #[tokio::test]
-async fn what_comes_from_outside_is_tame_in_the_log() {
+async fn untrusted_input_is_escaped_in_the_log() {
     // case 138
     let (log, _guard) = Log::capture();
     let stage = stage().await;
@@ -385,7 +387,7 @@ async fn what_comes_from_outside_is_tame_in_the_log() {
 }
 
 #[tokio::test]
-async fn debug_shows_nothing_either() {
+async fn debug_output_contains_no_secret() {
     // case 137
     let stage = renewing_stage().await;
     let browser = stage.kyc.browser();
@@ -398,14 +400,14 @@ async fn debug_shows_nothing_either() {
         .tenant_api_key("canary-tenant-key")
         .webhook_secret("canary-webhook-secret")
         .store(stage.store.clone());
-    let mut shown = vec![format!("{builder:?}")];
+    let mut outputs = vec![format!("{builder:?}")];
     let config = builder.build().unwrap();
-    shown.push(format!("{config:?}"));
+    outputs.push(format!("{config:?}"));
     let party = RelyingParty::new(config).unwrap();
-    shown.push(format!("{party:?}"));
-    shown.push(format!("{:?}", party.session_layer()));
-    shown.push(format!("{:?}", party.sessions()));
-    shown.push(format!("{:?}", party.bearer_layer()));
+    outputs.push(format!("{party:?}"));
+    outputs.push(format!("{:?}", party.session_layer()));
+    outputs.push(format!("{:?}", party.sessions()));
+    outputs.push(format!("{:?}", party.bearer_layer()));
 
     let mut secrets = Secrets::default();
     secrets.add("client_secret", client.secret().unwrap());
@@ -418,12 +420,12 @@ async fn debug_shows_nothing_either() {
     secrets.add_cookies(&stage, &browser);
 
     let request = LoginRequest::new().login_hint("canary-hint");
-    shown.push(format!("{request:?}"));
+    outputs.push(format!("{request:?}"));
     let (url, transaction) = party.oidc().begin(&request).await.unwrap();
     for name in ["state", "nonce", "code_challenge"] {
         secrets.add("login", parameter(&url, name).unwrap());
     }
-    shown.push(format!("{transaction:?}"));
+    outputs.push(format!("{transaction:?}"));
     let callback = kyc
         .browser()
         .start_sign_in(url.as_str(), &stage.ada)
@@ -431,38 +433,38 @@ async fn debug_shows_nothing_either() {
         .unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
     let params = CallbackParams::parse(callback.query().unwrap()).unwrap();
-    shown.push(format!("{params:?}"));
+    outputs.push(format!("{params:?}"));
     let sign_in = party.oidc().finish(transaction, params).await.unwrap();
     secrets.add("access_token", sign_in.tokens.access_token.expose());
     let refresh_token = sign_in.tokens.refresh_token.clone().unwrap();
     secrets.add("refresh_token", refresh_token.expose());
-    shown.push(format!("{sign_in:?} {:?}", sign_in.claims));
+    outputs.push(format!("{sign_in:?} {:?}", sign_in.claims));
     let bearer = party
         .oidc()
         .verify_access_token(sign_in.tokens.access_token.expose())
         .await
         .unwrap();
-    shown.push(format!("{:?}", BearerToken(bearer)));
+    outputs.push(format!("{:?}", BearerToken(bearer)));
     let nonce = parameter(&url, "nonce").unwrap().into();
     let expected = ExpectedIdToken::new(kyc.issuer(), client.id(), nonce);
-    shown.push(format!("{expected:?}"));
+    outputs.push(format!("{expected:?}"));
     let refused = party
         .oidc()
         .refresh(&kycport::Secret::new("canary-refresh-token"), "x")
         .await
         .unwrap_err();
     secrets.add("refresh_token", "canary-refresh-token");
-    shown.push(format!("{refused:?} {refused}"));
-    shown.push(format!("{:?}", kycport::MemoryStore::default()));
+    outputs.push(format!("{refused:?} {refused}"));
+    outputs.push(format!("{:?}", kycport::MemoryStore::default()));
     assert_eq!(stage.store.records(SESSION).await.len(), 1);
 
-    for text in shown {
+    for text in outputs {
         secrets.assert_absent("Debug", &text);
     }
 }
 
 #[tokio::test]
-async fn what_is_delivered_is_not_in_the_log() {
+async fn webhook_contents_are_not_logged() {
     // cases 137, 138
     let (log, _capturing) = Log::capture();
     let kyc = MockIssuer::start().await;
@@ -527,7 +529,7 @@ async fn what_is_delivered_is_not_in_the_log() {
     secrets.assert_absent("the log", &text);
     assert!(
         !text.contains('\u{1b}'),
-        "a terminal would act on it: {text}"
+        "terminal escape sequence in the log: {text}"
     );
     for line in [
         "a webhook delivery was rejected",

@@ -1,17 +1,17 @@
-//! Logins as the browser holds them, between the click and the callback.
+//! Logins as the browser holds them, between the start and the callback.
 
 use kycport::mock::Person;
 use url::{Url, form_urlencoded};
 
 use crate::visitor::{Answer, Visitor};
 
-/// Where a login starts that leads to the vault.
+/// Path that starts a login which returns to `/vault`.
 pub(crate) const TO_THE_VAULT: &str = "/auth/login?return_to=/vault";
 
 /// Login that has started.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
-    /// The cookie as it is sent: `name=value`.
+    /// Login cookie as the browser sends it: `name=value`.
     pub(crate) cookie: String,
     authorize: Url,
 }
@@ -22,7 +22,7 @@ impl Login {
         Self::of(&visitor.get(path, cookies).await.unwrap())
     }
 
-    /// The login that this response starts.
+    /// Returns the login that this response starts.
     pub(crate) fn of(answer: &Answer) -> Self {
         assert_eq!(answer.status, 303, "{}", answer.body);
         Self {
@@ -45,14 +45,14 @@ impl Login {
         state.unwrap().1.into_owned()
     }
 
-    /// Agrees at KYCPort. Returns the path and query of the callback.
+    /// Consents at KYCPort. Returns the path and query of the callback.
     pub(crate) async fn allow(&self, visitor: &Visitor, person: &Person) -> String {
         let authorize = self.authorize.as_str();
         let callback = visitor.allow(authorize, person.id(), "skip").await;
         callback.unwrap()
     }
 
-    /// A callback for this login with these parameters.
+    /// Returns a callback URL for this login with these parameters.
     pub(crate) fn callback(&self, pairs: &[(&str, &str)]) -> String {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("state", &self.state())
@@ -62,7 +62,7 @@ impl Login {
     }
 }
 
-/// The cookies of several logins, as they are sent.
+/// Joins the cookies of several logins into one `cookie` header.
 pub(crate) fn cookies<'a>(logins: impl IntoIterator<Item = &'a Login>) -> String {
     let cookies: Vec<_> = logins.into_iter().map(|it| it.cookie.as_str()).collect();
     cookies.join("; ")

@@ -1,4 +1,4 @@
-//! Cookies of pending logins: what a login costs, how many a browser has, and how large they are.
+//! Cookies of pending logins: their store operations, their number per browser and their size.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Limits of one browser: number of logins, and bytes of all their names and values.
-const MOST: usize = 4;
-const MOST_BYTES: usize = 3 * 1024;
+/// Limits per browser: number of logins, and total bytes of the names and values of their cookies.
+const MAX_LOGINS: usize = 4;
+const MAX_BYTES: usize = 3 * 1024;
 
 fn visitor(app: &RunningApp) -> Visitor {
     Visitor::new(app.url(""))
 }
 
-/// A `return_to` of the greatest length that is kept.
+/// Returns a `return_to` of the maximum length.
 fn longest_path() -> String {
     format!("/{}", "a".repeat(511))
 }
@@ -39,7 +39,7 @@ fn size(login: &Login) -> usize {
     login.name().len() + login.value().len()
 }
 
-/// The value with another first, middle or last character.
+/// Returns the cookie with its first, middle or last character changed.
 fn tampered(login: &Login, n: usize) -> String {
     let mut value = login.value().to_owned().into_bytes();
     let place = [0, value.len() / 2, value.len() - 1][n % 3];
@@ -48,7 +48,7 @@ fn tampered(login: &Login, n: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_login_and_refused_callbacks_write_nothing() {
+async fn a_login_and_rejected_callbacks_write_nothing() {
     // cases 28, 100, 140
     let stage = stage().await;
     let visitor = visitor(&stage.app);
@@ -78,7 +78,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
                 (cookies, login.callback(&code), "unknown_login")
             }
             2 => {
-                // The cookie of another login, under the name of this one.
+                // The cookie of another login, under the name of this login.
                 let cookies = format!("{}={}", login.name(), logins[n + 1].value());
                 (cookies, login.callback(&code), "unknown_login")
             }
@@ -100,7 +100,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
         assert_eq!(answer.code(), refusal, "{n}");
         let (set, deleted) = answer.set_and_deleted();
         assert_eq!(set.len(), 0, "{n}");
-        // A login that was not opened, or that may still be completed, is not ended.
+        // A login that did not open, or that can still be completed, keeps its cookie.
         let ends_the_login = matches!(refusal, "invalid_issuer_response" | "declined");
         assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }
@@ -118,7 +118,7 @@ async fn a_login_and_refused_callbacks_write_nothing() {
 }
 
 #[tokio::test]
-async fn a_refused_callback_reads_the_store_only_for_a_session() {
+async fn a_rejected_callback_reads_the_store_only_for_a_session() {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -134,19 +134,19 @@ async fn a_refused_callback_reads_the_store_only_for_a_session() {
 }
 
 #[tokio::test]
-async fn a_fifth_login_evicts_the_oldest_wherever_it_stands() {
+async fn a_fifth_login_evicts_the_oldest_in_any_cookie_order() {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     stage.kyc.clock().freeze();
     let mut logins = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..MAX_LOGINS {
         stage.kyc.clock().advance(SECOND);
         let login = visitor.get(TO_THE_VAULT, &cookies(&logins)).await.unwrap();
         assert_eq!(login.set_and_deleted().1.len(), 0);
         logins.push(Login::of(&login));
     }
     stage.kyc.clock().advance(SECOND);
-    for turn in 0..MOST {
+    for turn in 0..MAX_LOGINS {
         let mut sent = logins.clone();
         sent.rotate_left(turn);
         let fifth = visitor.get(TO_THE_VAULT, &cookies(&sent)).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_fifth_login_evicts_the_oldest_wherever_it_stands() {
         assert_eq!(set, [Login::of(&fifth).name()]);
         assert_eq!(deleted, [logins[0].name()], "{turn}");
     }
-    // A person who goes on with the second one gets where they wanted.
+    // A person who continues with the second login reaches its page.
     let callback = logins[1].allow(&visitor, &stage.ada).await;
     let answer = visitor.get(&callback, &cookies(&logins)).await.unwrap();
     assert_eq!(answer.header("location"), Some("/vault"));
@@ -162,13 +162,13 @@ async fn a_fifth_login_evicts_the_oldest_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_does_not_open_makes_room_first() {
+async fn an_unreadable_login_cookie_is_evicted_first() {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     let other = crate::faulty_store::stage().await;
     let foreign = Login::start(&self::visitor(&other.app), TO_THE_VAULT, "").await;
     let mut logins = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..MAX_LOGINS {
         logins.push(Login::start(&visitor, TO_THE_VAULT, "").await);
     }
     let (spare, logins) = logins.split_last().unwrap();
@@ -178,7 +178,7 @@ async fn a_cookie_that_does_not_open_makes_room_first() {
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", "A".repeat(300)),
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", spare.value()),
         tampered(spare, 1),
-        // Of an app on another issuer.
+        // A cookie of an app on another issuer.
         foreign.cookie.clone(),
     ] {
         let name = odd.split_once('=').unwrap().0;
@@ -190,11 +190,11 @@ async fn a_cookie_that_does_not_open_makes_room_first() {
             assert_eq!(answer.set_and_deleted().1, [name], "{odd:.60}");
         }
     }
-    // A name that occurs twice opens nothing.
+    // A name that occurs twice is not opened.
     let twice = format!("{0}; {0}; {1}", spare.cookie, cookies(logins));
     let answer = visitor.get(TO_THE_VAULT, &twice).await.unwrap();
     assert_eq!(answer.set_and_deleted().1, [spare.name()]);
-    // Cookies of others are theirs.
+    // Cookies with other names are left alone.
     let others =
         "__Host-kycport-login-short=x; __Host-kycport-login=x; kycport-login-AAAAAAAAAAAA=x";
     let sent = format!("{others}; {}", cookies(logins));
@@ -203,8 +203,8 @@ async fn a_cookie_that_does_not_open_makes_room_first() {
 }
 
 #[tokio::test]
-async fn all_logins_of_a_browser_fit_into_three_kib() {
-    let (stage, visitor, session) = signed_in_stage().await;
+async fn login_cookies_of_a_browser_fit_into_three_kib() {
+    let (stage, visitor, session) = signed_in_app().await;
     stage.ada.set_tier(KycTier::T1);
     let long = longest_path();
     let step_up = format!("/auth/step-up?tier=t3&return_to={long}");
@@ -223,21 +223,24 @@ async fn all_logins_of_a_browser_fit_into_three_kib() {
         held.retain(|login| !deleted.iter().any(|name| name == login.name()));
         held.push(Login::of(&answer));
         let bytes: usize = held.iter().map(size).sum();
-        assert!(held.len() <= MOST && bytes <= MOST_BYTES, "{n}: {bytes}");
-        // Nothing is deleted without need.
+        assert!(
+            held.len() <= MAX_LOGINS && bytes <= MAX_BYTES,
+            "{n}: {bytes}"
+        );
+        // No login is deleted without need.
         assert!(held.len() > n.min(2), "{n}: {bytes}");
     }
     let long_ones = || held.iter().filter(|it| size(it) > 700);
     assert!(long_ones().count() < held.len());
-    // One with the long path leads there.
+    // A login with the long path returns there.
     let newest = long_ones().next_back().unwrap();
     let callback = newest.allow(&visitor, &stage.ada).await;
     let answer = visitor.get(&callback, &cookies(&held)).await.unwrap();
     assert_eq!(answer.header("location"), Some(long.as_str()));
 }
 
-/// The stage with Ada signed in, and her session cookie.
-async fn signed_in_stage() -> (Stage, Visitor, String) {
+/// Starts the test app with Ada signed in. Returns her session cookie.
+async fn signed_in_app() -> (Stage, Visitor, String) {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     let session = sign_in(&visitor, &stage.ada).await;
@@ -252,7 +255,7 @@ async fn sign_in(visitor: &Visitor, person: &Person) -> String {
 }
 
 #[tokio::test]
-async fn the_head_of_a_response_with_a_login_fits_into_four_kib() {
+async fn the_response_head_of_a_login_start_fits_into_four_kib() {
     // Proxies read a head of 4 KiB by default.
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T1).create();
@@ -268,7 +271,7 @@ async fn the_head_of_a_response_with_a_login_fits_into_four_kib() {
         let session = sign_in(&visitor, &ada).await;
         let path = format!("/auth/step-up?tier=t3&return_to={}", longest_path());
         let mut held = Vec::new();
-        for _ in 0..MOST {
+        for _ in 0..MAX_LOGINS {
             held.push(Login::start(&visitor, &path, &session).await);
         }
         let request = format!(
@@ -284,7 +287,7 @@ async fn the_head_of_a_response_with_a_login_fits_into_four_kib() {
             .lines()
             .filter_map(|line| line.strip_prefix("set-cookie: "))
             .collect();
-        // The new login, and those that it evicts.
+        // The new login, and the logins that it evicts.
         assert!(set.len() >= 2, "{set:?}");
         for cookie in set {
             assert!(cookie.len() <= 1024, "{}", cookie.len());
@@ -293,7 +296,7 @@ async fn the_head_of_a_response_with_a_login_fits_into_four_kib() {
 }
 
 #[tokio::test]
-async fn a_cookie_whose_name_occurs_twice_is_absent() {
+async fn a_cookie_sent_twice_is_ignored() {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -315,13 +318,13 @@ async fn a_cookie_whose_name_occurs_twice_is_absent() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_is_not_ascii_does_not_matter() {
+async fn a_non_ascii_cookie_of_another_app_is_ignored() {
     let stage = stage().await;
     let visitor = visitor(&stage.app);
     let odd = b"odd=\xff\xfe\x80; ";
     let head =
         |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ");
-    // It does when a login starts, and when it comes back.
+    // At the start of a login, and at the callback.
     let start = [head(TO_THE_VAULT).as_bytes(), odd, b"\r\n\r\n"].concat();
     assert!(raw(&stage.app, &start).await.starts_with("HTTP/1.1 303"));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -341,7 +344,7 @@ async fn a_neighbour_that_is_not_ascii_does_not_matter() {
 #[tokio::test]
 async fn only_a_navigation_starts_a_login() {
     // case 28
-    let (stage, _, session) = signed_in_stage().await;
+    let (stage, _, session) = signed_in_app().await;
     stage.store.forget();
     for path in [TO_THE_VAULT, "/auth/step-up?tier=t3"] {
         for (name, value, status) in [
@@ -371,13 +374,13 @@ async fn only_a_navigation_starts_a_login() {
 }
 
 #[tokio::test]
-async fn another_site_makes_nobody_sign_in_again() {
-    let (stage, _, session) = signed_in_stage().await;
+async fn another_site_cannot_force_a_new_login() {
+    let (stage, _, session) = signed_in_app().await;
     let url = stage.app.url(TO_THE_VAULT);
     for (site, cookie, is_sent) in [
         ("cross-site", session.as_str(), false),
         ("same-site", &session, false),
-        // The person asks for it, on a page of the app or in the address bar.
+        // The person starts the login on a page of the app or in the address bar.
         ("same-origin", &session, true),
         ("none", &session, true),
         ("cross-site", "other=1", true),
@@ -395,7 +398,7 @@ async fn another_site_makes_nobody_sign_in_again() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_logins_of_the_browser() {
+async fn logout_ends_the_pending_logins_of_the_browser() {
     let stage = stage().await;
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login");
@@ -410,7 +413,7 @@ async fn signing_out_ends_the_logins_of_the_browser() {
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
     let out = || browser.request(Method::POST, stage.app.url("/auth/logout"));
 
-    // Another site, or a store that is down, ends nothing.
+    // Another site, or an outage of the store, ends no login.
     let evil = Url::parse("https://evil.example/").unwrap();
     let page = out().from(&evil).stay().send().await.unwrap();
     assert_eq!(page.assert_status(403).header("set-cookie"), None);
@@ -429,7 +432,7 @@ async fn signing_out_ends_the_logins_of_the_browser() {
     }
     stage.kyc.requests(Endpoint::Token).assert_count(0);
 
-    // So it does for somebody who is not signed in.
+    // Signing out without a session also ends the logins.
     browser.start_sign_in(&login, &stage.ada).await.unwrap();
     browser.get(stage.app.url("/")).await.unwrap();
     out().form(&[]).stay().send().await.unwrap();
@@ -437,7 +440,7 @@ async fn signing_out_ends_the_logins_of_the_browser() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_posted_cannot_be_configured() {
+async fn response_mode_form_post_cannot_be_configured() {
     let kyc = MockIssuer::start().await;
     for (mode, is_good) in [
         ("query", true),

@@ -1,4 +1,5 @@
-//! Keys that seal pending logins: one in the store for all instances, or derived from session keys.
+//! Keys that seal pending logins: one key in the store for all instances, or a key derived from the
+//! session keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// An instance of the app, and the store as it sees it.
+/// Instance of the app, with its own connection to the store.
 struct Instance {
     visitor: Visitor,
     store: FaultyStore,
@@ -34,13 +35,13 @@ impl Instance {
         Login::start(&self.visitor, TO_THE_VAULT, "").await
     }
 
-    /// The status and the code of a start.
+    /// Starts a login. Returns the status and the error code.
     async fn try_to_start(&self) -> (u16, String) {
         let answer = self.visitor.get(TO_THE_VAULT, "").await.unwrap();
         (answer.status, answer.code())
     }
 
-    /// Comes back with this login. Returns where that leads, or the code of the problem.
+    /// Completes this login. Returns the redirect target, or the error code.
     async fn complete(&self, login: &Login, person: &Person) -> String {
         let callback = login.allow(&self.visitor, person).await;
         let answer = self.visitor.get(&callback, &login.cookie).await.unwrap();
@@ -50,13 +51,13 @@ impl Instance {
 }
 
 /// Instances of one app, with the same redirect URI.
-struct Stage {
+struct InstancesTest {
     kyc: MockIssuer,
     ada: Person,
     inner: MemoryStore,
 }
 
-impl Stage {
+impl InstancesTest {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
         kyc.clock().freeze();
@@ -89,7 +90,7 @@ fn unavailable() -> (u16, String) {
     (503, "store_unavailable".to_owned())
 }
 
-/// The cookie with another name of the key.
+/// Returns the cookie with another key name.
 fn with_unknown_key(login: &Login) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(login.value()).unwrap();
     let name = &mut bytes[1..9];
@@ -103,15 +104,15 @@ fn with_unknown_key(login: &Login) -> String {
 
 #[tokio::test]
 async fn instances_share_the_key_that_the_first_login_creates() {
-    let stage = Stage::new().await;
-    let (one, other) = (stage.instance().await, stage.instance().await);
+    let setup = InstancesTest::new().await;
+    let (one, other) = (setup.instance().await, setup.instance().await);
     let login = one.start().await;
     assert_eq!((one.store.count(Op::Read), one.store.writes()), (1, 1));
     let back = other.start().await;
     assert_eq!((other.store.count(Op::Read), other.store.writes()), (1, 0));
 
-    assert_eq!(other.complete(&login, &stage.ada).await, "/vault");
-    assert_eq!(one.complete(&back, &stage.ada).await, "/vault");
+    assert_eq!(other.complete(&login, &setup.ada).await, "/vault");
+    assert_eq!(one.complete(&back, &setup.ada).await, "/vault");
     assert_eq!(one.store.records(LOGIN_KEY).await.len(), 1);
     for instance in [&one, &other] {
         instance.store.forget();
@@ -123,17 +124,17 @@ async fn instances_share_the_key_that_the_first_login_creates() {
 }
 
 #[tokio::test]
-async fn simultaneous_first_logins_agree_on_one_key() {
-    everywhere_unsealed(async |stage| {
-        // Both instances see that there is none.
-        stage.store.let_meet(Op::Read, LOGIN_KEY, 2);
-        let visitor = Visitor::new(stage.app.url(""));
+async fn simultaneous_first_logins_use_the_same_key() {
+    everywhere_unsealed(async |setup| {
+        // Both instances see that the store has no key.
+        setup.store.let_meet(Op::Read, LOGIN_KEY, 2);
+        let visitor = Visitor::new(setup.app.url(""));
         let start = || Login::start(&visitor, TO_THE_VAULT, "");
         let (one, other) = tokio::join!(start(), start());
-        assert_eq!(stage.store.bodies(LOGIN_KEY).await.len(), 1);
-        // Each comes back to either instance.
+        assert_eq!(setup.store.bodies(LOGIN_KEY).await.len(), 1);
+        // Each login is completed at either instance.
         for login in [&one, &other, &start().await, &start().await] {
-            let callback = login.allow(&visitor, &stage.ada).await;
+            let callback = login.allow(&visitor, &setup.ada).await;
             let answer = visitor.get(&callback, &login.cookie).await.unwrap();
             assert_eq!(answer.header("location"), Some("/vault"), "{}", answer.body);
         }
@@ -142,22 +143,22 @@ async fn simultaneous_first_logins_agree_on_one_key() {
 }
 
 #[tokio::test]
-async fn a_key_is_replaced_after_a_week_and_earlier_logins_go_on() {
-    let stage = Stage::new().await;
-    let (one, other) = (stage.instance().await, stage.instance().await);
+async fn a_login_key_is_replaced_after_a_week_and_earlier_logins_still_complete() {
+    let setup = InstancesTest::new().await;
+    let (one, other) = (setup.instance().await, setup.instance().await);
     one.start().await;
     let name = async || {
         let records = one.store.records(LOGIN_KEY).await;
         records[0]["current"]["name"].clone()
     };
     let first = name().await;
-    // So much later, two logins start, and this instance knows the key for ten minutes.
-    stage.kyc.clock().advance(6 * DAY + 1439 * MINUTE);
+    // After this time, two logins start. This instance caches the key for ten minutes.
+    setup.kyc.clock().advance(6 * DAY + 1439 * MINUTE);
     let before = [one.start().await, other.start().await, other.start().await];
     assert_eq!(name().await, first);
-    stage.kyc.clock().advance(2 * MINUTE);
-    // Another instance, which reads the key now, replaces it.
-    let third = stage.instance().await;
+    setup.kyc.clock().advance(2 * MINUTE);
+    // Another instance reads the key now and replaces it.
+    let third = setup.instance().await;
     let after = [
         third.start().await,
         third.start().await,
@@ -172,11 +173,11 @@ async fn a_key_is_replaced_after_a_week_and_earlier_logins_go_on() {
         .into_iter()
         .zip(before.iter().zip(&after))
     {
-        assert_eq!(instance.complete(old, &stage.ada).await, "/vault");
-        assert_eq!(instance.complete(new, &stage.ada).await, "/vault");
+        assert_eq!(instance.complete(old, &setup.ada).await, "/vault");
+        assert_eq!(instance.complete(new, &setup.ada).await, "/vault");
     }
-    // The next replacement forgets the first key.
-    stage.kyc.clock().advance(7 * DAY);
+    // The next replacement removes the first key.
+    setup.kyc.clock().advance(7 * DAY);
     third.start().await;
     let records = one.store.records(LOGIN_KEY).await;
     assert_eq!(records[0]["previous"]["name"], second);
@@ -184,10 +185,10 @@ async fn a_key_is_replaced_after_a_week_and_earlier_logins_go_on() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_looked_for_once_in_five_seconds() {
+async fn an_unknown_login_key_is_looked_up_once_per_five_seconds() {
     // case 140
-    let stage = Stage::new().await;
-    let instance = stage.instance().await;
+    let setup = InstancesTest::new().await;
+    let instance = setup.instance().await;
     let login = instance.start().await;
     let forged = with_unknown_key(&login);
     let callback = login.callback(&[("code", "x")]);
@@ -203,13 +204,13 @@ async fn an_unknown_key_is_looked_for_once_in_five_seconds() {
     // The keys were read a moment ago.
     assert_eq!(ask().await, 0);
     for _ in 0..3 {
-        stage.kyc.clock().advance(5 * SECOND);
+        setup.kyc.clock().advance(5 * SECOND);
         assert_eq!(ask().await, 1);
     }
-    stage.kyc.clock().advance(4 * SECOND);
+    setup.kyc.clock().advance(4 * SECOND);
     assert_eq!(ask().await, 0);
-    // A start does not look at all.
-    stage.kyc.clock().advance(5 * SECOND);
+    // The start of a login does not read the store.
+    setup.kyc.clock().advance(5 * SECOND);
     instance.store.forget();
     let answer = instance.visitor.get(TO_THE_VAULT, &forged).await.unwrap();
     assert_eq!(answer.status, 303);
@@ -217,76 +218,76 @@ async fn an_unknown_key_is_looked_for_once_in_five_seconds() {
 }
 
 #[tokio::test]
-async fn without_the_store_a_first_login_does_not_start() {
+async fn the_first_login_does_not_start_while_the_store_is_down() {
     // case 45
-    let stage = Stage::new().await;
-    let instance = stage.instance().await;
+    let setup = InstancesTest::new().await;
+    let instance = setup.instance().await;
     instance.store.fail();
     assert_eq!(instance.try_to_start().await, unavailable());
     instance.store.heal();
     for op in [Op::Read, Op::Write] {
-        let instance = stage.instance().await;
+        let instance = setup.instance().await;
         instance.store.fail_on(op, LOGIN_KEY);
         assert_eq!(instance.try_to_start().await, unavailable());
         instance.store.heal();
         assert_eq!(instance.store.bodies(LOGIN_KEY).await.len(), 0);
     }
-    // A key whose write was not acknowledged is found by the next attempt.
+    // The write of a key was not acknowledged. The next attempt finds the key.
     instance.store.lose_answer(Op::Write, LOGIN_KEY);
     assert_eq!(instance.try_to_start().await, unavailable());
     let login = instance.start().await;
     assert_eq!(instance.store.bodies(LOGIN_KEY).await.len(), 1);
-    assert_eq!(instance.complete(&login, &stage.ada).await, "/vault");
+    assert_eq!(instance.complete(&login, &setup.ada).await, "/vault");
 }
 
 #[tokio::test]
-async fn with_a_known_key_logins_start_while_the_store_is_down() {
+async fn with_a_cached_key_logins_start_while_the_store_is_down() {
     // case 45
-    let stage = Stage::new().await;
-    let instance = stage.instance().await;
+    let setup = InstancesTest::new().await;
+    let instance = setup.instance().await;
     instance.start().await;
     instance.store.fail();
     for later in [Duration::ZERO, 11 * MINUTE, DAY, 5 * DAY] {
-        stage.kyc.clock().advance(later);
+        setup.kyc.clock().advance(later);
         let login = instance.start().await;
-        // The callback needs the store, and the login waits for it.
-        let answer = instance.complete(&login, &stage.ada).await;
+        // The callback needs the store, and the login stays pending.
+        let answer = instance.complete(&login, &setup.ada).await;
         assert_eq!(answer, "store_unavailable");
     }
     let login = instance.start().await;
     instance.store.heal();
-    assert_eq!(instance.complete(&login, &stage.ada).await, "/vault");
+    assert_eq!(instance.complete(&login, &setup.ada).await, "/vault");
     // A key that was read a week ago may have been replaced twice.
     instance.store.fail();
-    stage.kyc.clock().advance(7 * DAY);
+    setup.kyc.clock().advance(7 * DAY);
     assert_eq!(instance.try_to_start().await, unavailable());
 }
 
 #[tokio::test]
-async fn a_stored_key_that_cannot_be_read_is_not_replaced() {
-    let stage = Stage::new().await;
-    let old = stage.instance().await;
+async fn an_unreadable_stored_key_is_not_replaced() {
+    let setup = InstancesTest::new().await;
+    let old = setup.instance().await;
     let login = old.start().await;
-    let junk: &[u8] = b"\x09 of a later release";
-    old.store.replace(LOGIN_KEY, |_| junk.to_vec()).await;
-    let new = stage.instance().await;
+    let unreadable: &[u8] = b"\x09 of a later release";
+    old.store.replace(LOGIN_KEY, |_| unreadable.to_vec()).await;
+    let new = setup.instance().await;
     assert_eq!(new.try_to_start().await, unavailable());
-    assert_eq!(old.store.bodies(LOGIN_KEY).await, [junk]);
-    // An instance that knows the key goes on.
-    stage.kyc.clock().advance(9 * MINUTE);
-    assert_eq!(old.complete(&login, &stage.ada).await, "/vault");
-    stage.kyc.clock().advance(2 * MINUTE);
+    assert_eq!(old.store.bodies(LOGIN_KEY).await, [unreadable]);
+    // An instance that has the key cached continues.
+    setup.kyc.clock().advance(9 * MINUTE);
+    assert_eq!(old.complete(&login, &setup.ada).await, "/vault");
+    setup.kyc.clock().advance(2 * MINUTE);
     let login = old.start().await;
-    assert_eq!(old.complete(&login, &stage.ada).await, "/vault");
-    assert_eq!(old.store.bodies(LOGIN_KEY).await, [junk]);
+    assert_eq!(old.complete(&login, &setup.ada).await, "/vault");
+    assert_eq!(old.store.bodies(LOGIN_KEY).await, [unreadable]);
 }
 
 #[tokio::test]
-async fn with_session_keys_nothing_is_stored() {
-    let stage = Stage::new().await;
+async fn with_session_keys_no_login_key_is_stored() {
+    let setup = InstancesTest::new().await;
     let with = async |keys: &str| {
         let keys = SealingKeys::parse(keys).unwrap();
-        stage
+        setup
             .instance_with(|config| config.session_keys(keys))
             .await
     };
@@ -300,31 +301,31 @@ async fn with_session_keys_nothing_is_stored() {
     let sealed_by_next = [next.start().await, next.start().await];
     assert_eq!(next.store.operations(), 0);
 
-    // What an instance seals, the others open if they have the key.
-    assert_eq!(both.complete(&logins[0], &stage.ada).await, "/vault");
-    assert_eq!(next.complete(&logins[1], &stage.ada).await, "/vault");
-    assert_eq!(new.complete(&logins[2], &stage.ada).await, "unknown_login");
+    // Instances with the same key open each other's logins.
+    assert_eq!(both.complete(&logins[0], &setup.ada).await, "/vault");
+    assert_eq!(next.complete(&logins[1], &setup.ada).await, "/vault");
+    assert_eq!(new.complete(&logins[2], &setup.ada).await, "unknown_login");
     assert_eq!(
-        both.complete(&sealed_by_next[0], &stage.ada).await,
+        both.complete(&sealed_by_next[0], &setup.ada).await,
         "/vault"
     );
-    assert_eq!(new.complete(&sealed_by_next[1], &stage.ada).await, "/vault");
+    assert_eq!(new.complete(&sealed_by_next[1], &setup.ada).await, "/vault");
     for instance in [&old, &both, &next, &new] {
         assert_eq!(instance.store.bodies(LOGIN_KEY).await.len(), 0);
     }
-    // An instance without keys knows none of these logins.
-    let without = stage.instance().await;
+    // An instance without keys cannot open these logins.
+    let without = setup.instance().await;
     let login = next.start().await;
-    assert_eq!(without.complete(&login, &stage.ada).await, "unknown_login");
+    assert_eq!(without.complete(&login, &setup.ada).await, "unknown_login");
 }
 
 #[tokio::test]
-async fn instances_with_memories_of_their_own_share_no_login() {
-    let stage = Stage::new().await;
-    let here = stage.instance().await;
-    let own = MemoryStore::new(1000, Arc::new(stage.kyc.clock().clone()));
-    let there = stage.instance_with(|config| config.store(own)).await;
+async fn instances_with_separate_memory_stores_share_no_login() {
+    let setup = InstancesTest::new().await;
+    let here = setup.instance().await;
+    let own = MemoryStore::new(1000, Arc::new(setup.kyc.clock().clone()));
+    let there = setup.instance_with(|config| config.store(own)).await;
     let login = here.start().await;
-    assert_eq!(there.complete(&login, &stage.ada).await, "unknown_login");
-    assert_eq!(here.complete(&login, &stage.ada).await, "/vault");
+    assert_eq!(there.complete(&login, &setup.ada).await, "unknown_login");
+    assert_eq!(here.complete(&login, &setup.ada).await, "/vault");
 }

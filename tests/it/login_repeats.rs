@@ -1,4 +1,4 @@
-//! Callbacks that come more than once, out of order, or after their browser has gone away.
+//! Callbacks that arrive more than once, out of order, or after the browser has disconnected.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, set_and_deleted},
 };
 
-/// Maximum number of callbacks that wait for another of the same login.
-const MOST_WAITING: usize = 64;
-/// Maximum number of concurrent exchanges.
-const MOST_EXCHANGES: usize = 256;
+/// Maximum number of callbacks that wait for another callback of the same login.
+const MAX_WAITING: usize = 64;
+/// Maximum number of concurrent token exchanges.
+const MAX_EXCHANGES: usize = 256;
 
 async fn started(stage: &Stage) -> (Browser, Url) {
     let browser = stage.kyc.browser();
@@ -25,8 +25,8 @@ async fn started(stage: &Stage) -> (Browser, Url) {
     (browser, callback)
 }
 
-/// Waits until the store has been asked so often for the claim on a login.
-async fn until_claimed(stage: &Stage, times: usize) {
+/// Waits until the login lock has been requested this many times.
+async fn until_lock_requested(stage: &Stage, times: usize) {
     let claimed = async {
         while stage.store.count(Op::Acquire) < times {
             tokio::task::yield_now().await;
@@ -37,7 +37,7 @@ async fn until_claimed(stage: &Stage, times: usize) {
 }
 
 #[tokio::test]
-async fn tabs_come_back_in_any_order() {
+async fn tabs_complete_their_logins_in_any_order() {
     // cases 29, 97
     let stage = stage().await;
     for order in [
@@ -61,7 +61,7 @@ async fn tabs_come_back_in_any_order() {
             let page = browser.open(callback).await.unwrap();
             page.assert_status(303);
             assert_eq!(page.header("location"), Some(path.as_str()));
-            // Its own cookie is deleted, and those of the other tabs stay.
+            // The callback deletes its own cookie and keeps the cookies of the other tabs.
             let (set, deleted) = set_and_deleted(&page);
             assert_eq!((set.len(), deleted.len()), (1, 1));
             let held = browser.cookies(stage.app.url("/"));
@@ -72,12 +72,12 @@ async fn tabs_come_back_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_callback_without_its_cookie_leads_home_or_to_an_explanation() {
+async fn a_callback_without_its_cookie_redirects_or_explains() {
     // case 34
     everywhere(async |stage| {
         let (browser, callback) = started(&stage).await;
         browser.open(&callback).await.unwrap().assert_status(303);
-        // Back and forth.
+        // The person goes back and forward in the browser's history.
         for _ in 0..3 {
             stage.store.forget();
             let page = browser.open(&callback).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_callback_without_its_cookie_leads_home_or_to_an_explanation() {
 }
 
 #[tokio::test]
-async fn a_repeated_callback_waits_for_the_first_one() {
+async fn a_repeated_callback_waits_for_the_first_callback() {
     // case 35
     everywhere(async |stage| {
         for hold_at_kycport in [true, false] {
@@ -124,8 +124,8 @@ async fn a_repeated_callback_waits_for_the_first_one() {
             }
             stage.store.forget();
             let (second, third) = (open(&signed_out), open(&signed_in));
-            // Each has asked for the claim twice.
-            until_claimed(&stage, 4).await;
+            // Each callback has requested the lock twice.
+            until_lock_requested(&stage, 4).await;
             assert!(!second.is_finished() && !third.is_finished());
             if let Some(gate) = at_kycport {
                 gate.release();
@@ -135,12 +135,12 @@ async fn a_repeated_callback_waits_for_the_first_one() {
             let page = first.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0, [SESSION_COOKIE]);
-            // A service worker or a proxy may have sent both: the browser shows the second response,
-            // and the session cookie came with the first.
+            // A service worker or a proxy may have sent both requests. The browser shows the second
+            // response, and the session cookie came with the first.
             let page = second.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(page.header("set-cookie"), None);
-            // A person who is signed in goes where they wanted, in the same session.
+            // A person who is signed in is redirected to the requested page, in the same session.
             let page = third.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0.len(), 0);
@@ -158,7 +158,7 @@ async fn a_repeated_callback_waits_for_the_first_one() {
 }
 
 #[tokio::test]
-async fn a_repeated_callback_waits_for_five_seconds_and_no_longer() {
+async fn a_repeated_callback_waits_for_at_most_five_seconds() {
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
     let signed_in = browser.clone();
@@ -174,14 +174,14 @@ async fn a_repeated_callback_waits_for_five_seconds_and_no_longer() {
     second.unwrap().assert_status(400);
     let page = third.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
-    // The first one is not disturbed.
+    // The first callback is not disturbed.
     assert!(!first.is_finished());
     gate.release();
     first.await.unwrap().assert_status(303);
 }
 
 #[tokio::test]
-async fn no_more_than_64_callbacks_wait() {
+async fn at_most_64_callbacks_wait() {
     // case 140
     let stage = stage().await;
     let visitor = Visitor::new(stage.app.url(""));
@@ -196,14 +196,14 @@ async fn no_more_than_64_callbacks_wait() {
     let first = open();
     gate.wait_for(1).await;
     stage.store.forget();
-    let waiting: Vec<_> = (0..MOST_WAITING).map(|_| open()).collect();
-    until_claimed(&stage, 2 * MOST_WAITING).await;
+    let waiting: Vec<_> = (0..MAX_WAITING).map(|_| open()).collect();
+    until_lock_requested(&stage, 2 * MAX_WAITING).await;
 
-    // The claim is read once, and the callback does not wait.
+    // The lock is read once, and the callback does not wait.
     let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
     assert_eq!(one_more.code(), "finished_login");
     let still = waiting.iter().filter(|it| !it.is_finished());
-    assert_eq!(still.count(), MOST_WAITING);
+    assert_eq!(still.count(), MAX_WAITING);
 
     gate.release();
     assert_eq!(first.await.unwrap().status, 303);
@@ -214,7 +214,7 @@ async fn no_more_than_64_callbacks_wait() {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_completed_though_its_browser_goes_away() {
+async fn a_login_is_completed_although_its_browser_disconnects() {
     // cases 53, 140
     everywhere(async |stage| {
         let (browser, callback) = started(&stage).await;
@@ -225,13 +225,13 @@ async fn a_sign_in_is_completed_though_its_browser_goes_away() {
         asking.abort();
         assert!(asking.await.is_err());
         for _ in 0..5 {
-            // So that the app has noticed.
+            // Wait until the app has noticed the disconnect.
             let page = stage.kyc.browser().get(stage.app.url("/")).await;
             page.unwrap().assert_ok();
         }
         gate.release();
 
-        // The code is spent, and its session is there.
+        // The code has been redeemed, and its session exists.
         let page = browser.open(&callback).await.unwrap();
         assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
         assert_eq!(page.header("set-cookie"), None);
@@ -242,7 +242,7 @@ async fn a_sign_in_is_completed_though_its_browser_goes_away() {
 }
 
 #[tokio::test]
-async fn a_login_whose_browser_goes_away_before_the_code_is_sent_is_given_back() {
+async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
     // case 140
     everywhere(async |stage| {
         let (browser, callback) = started(&stage).await;
@@ -257,11 +257,12 @@ async fn a_login_whose_browser_goes_away_before_the_code_is_sent_is_given_back()
             let page = stage.kyc.browser().get(stage.app.url("/")).await;
             page.unwrap().assert_ok();
         }
-        // The second request finds the claim taken, and gets it when the first gives it back.
+        // The second request finds the lock taken, and gets the lock when the first request
+        // releases it.
         stage.store.forget();
         let (again, url) = (browser.clone(), callback.clone());
         let second = tokio::spawn(async move { again.open(url).await.unwrap() });
-        until_claimed(&stage, 1).await;
+        until_lock_requested(&stage, 1).await;
         gate.open();
 
         let page = second.await.unwrap();
@@ -273,10 +274,10 @@ async fn a_login_whose_browser_goes_away_before_the_code_is_sent_is_given_back()
 }
 
 #[tokio::test]
-async fn a_login_beyond_the_limit_of_exchanges_is_completed_by_a_reload() {
+async fn a_login_beyond_the_exchange_limit_is_completed_by_a_reload() {
     // case 140
     let kyc = MockIssuer::start().await;
-    // So many exchanges take their time on a machine that has much else to do.
+    // Starting this many exchanges takes a while on a busy machine.
     let minute = Duration::from_secs(60);
     let stage = stage_on(kyc, 1000, |config| {
         config.connect_timeout(minute).request_timeout(minute)
@@ -284,7 +285,7 @@ async fn a_login_beyond_the_limit_of_exchanges_is_completed_by_a_reload() {
     .await;
     let visitor = Visitor::new(stage.app.url(""));
     let mut logins = Vec::new();
-    for _ in 0..=MOST_EXCHANGES {
+    for _ in 0..=MAX_EXCHANGES {
         let login = Login::start(&visitor, TO_THE_VAULT, "").await;
         let callback = login.allow(&visitor, &stage.ada).await;
         logins.push((login, callback));
@@ -300,7 +301,7 @@ async fn a_login_beyond_the_limit_of_exchanges_is_completed_by_a_reload() {
             tokio::spawn(async move { visitor.get(&callback, &login.cookie).await.unwrap() })
         })
         .collect();
-    gate.wait_for(MOST_EXCHANGES).await;
+    gate.wait_for(MAX_EXCHANGES).await;
 
     for _ in 0..2 {
         let refused = visitor.get(last_callback, &last.cookie).await.unwrap();

@@ -1,4 +1,4 @@
-//! Signing out, and the ways back into the app.
+//! Tests of logout, and of redirects back into the app.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
 }
 
 #[tokio::test]
-async fn the_deletion_says_what_the_cookie_said() {
+async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
     // case 108
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -67,7 +67,7 @@ async fn the_deletion_says_what_the_cookie_said() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_ended_is_gone_from_the_store() {
+async fn a_revoked_session_is_deleted_from_the_store() {
     // case 109
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -85,7 +85,7 @@ async fn a_session_that_was_ended_is_gone_from_the_store() {
         assert_eq!(me(&stage, &stolen).await, 401);
         let page = stolen.open(stage.app.url("/vault")).await.unwrap();
         page.assert_status(303);
-        // Twice is as good as once.
+        // A second logout has the same result.
         let again = stolen.post_form(stage.app.url("/auth/logout"), &[]).await;
         again.unwrap().assert_ok();
     })
@@ -93,7 +93,7 @@ async fn a_session_that_was_ended_is_gone_from_the_store() {
 }
 
 #[tokio::test]
-async fn neither_an_image_nor_another_site_signs_anybody_out() {
+async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
     // case 110
     let stage = stage().await;
     let browser = signed_in(&stage).await;
@@ -120,7 +120,7 @@ async fn neither_an_image_nor_another_site_signs_anybody_out() {
         assert_eq!(page.header("set-cookie"), None);
         assert_eq!(me(&stage, &browser).await, 200);
     }
-    // Without the session cookie, which SameSite holds back, its deletion must not come either.
+    // `SameSite` withholds the session cookie. The response must then not delete the cookie.
     let page = browser
         .request(Method::POST, &url)
         .from(&evil)
@@ -134,7 +134,7 @@ async fn neither_an_image_nor_another_site_signs_anybody_out() {
 }
 
 #[tokio::test]
-async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
+async fn a_failed_logout_is_not_reported_as_done() {
     // cases 95, 108
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -153,7 +153,7 @@ async fn a_logout_that_cannot_be_done_is_not_said_to_be() {
 }
 
 #[tokio::test]
-async fn everywhere_is_heard_in_the_query_too() {
+async fn everywhere_is_also_read_from_the_query() {
     let stage = stage().await;
     for (query, form, ends_others) in [
         ("?everywhere=1", None, true),
@@ -178,7 +178,7 @@ async fn everywhere_is_heard_in_the_query_too() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_said_at_logout_leads_anywhere_else() {
+async fn no_logout_parameter_causes_an_open_redirect() {
     // case 111
     let stage = stage().await;
     let evil = "https://evil.example/";
@@ -210,7 +210,7 @@ async fn nothing_that_is_said_at_logout_leads_anywhere_else() {
 }
 
 #[tokio::test]
-async fn signing_out_needs_no_issuer() {
+async fn logout_works_while_the_issuer_is_down() {
     // case 112
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -224,7 +224,7 @@ async fn signing_out_needs_no_issuer() {
 }
 
 #[tokio::test]
-async fn a_person_comes_back_to_this_app_or_home() {
+async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
     // cases 105, 107
     let stage = stage().await;
     let browser = stage.kyc.browser();
@@ -247,10 +247,10 @@ async fn a_person_comes_back_to_this_app_or_home() {
         ("/\r\nlocation: https://evil.example", "/"),
         ("/\u{2028}", "/%E2%80%A8"),
         ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
-        // A space or an umlaut, encoded by the caller once more or not.
+        // A path with a space or an umlaut, encoded once or twice by the caller.
         ("/vault?name=Zo\u{eb} Ada", "/vault?name=Zo%C3%AB%20Ada"),
         ("/vault?name=Zo%C3%AB%20Ada", "/vault?name=Zo%C3%AB%20Ada"),
-        // The places that sign in and out lead round in circles.
+        // The login and logout endpoints would cause a redirect loop.
         ("/auth/login", "/"),
         ("/auth/login?return_to=/vault", "/"),
         ("/auth/callback?code=x&state=y", "/"),
@@ -283,7 +283,7 @@ async fn a_person_comes_back_to_this_app_or_home() {
 }
 
 #[tokio::test]
-async fn a_guarded_page_with_an_odd_address_is_no_way_out() {
+async fn a_guarded_page_with_an_unusual_path_causes_no_open_redirect() {
     // cases 105, 106
     let stage = stage().await;
     let browser = stage.kyc.browser();

@@ -1,4 +1,4 @@
-//! The crate as its users see it. One module for each area of the source.
+//! Tests of the public API. One module for each area of the source.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,11 +6,11 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test may fail loudly, its helpers too"
+    reason = "tests and their helpers may panic"
 )]
 
 mod access_token;
-#[expect(dead_code, reason = "a bench needs more of it")]
+#[expect(dead_code, reason = "a benchmark uses the rest")]
 mod app_process;
 mod assurance_clocks;
 mod assurance_order;
@@ -73,7 +73,7 @@ mod refresh;
 mod revocation;
 mod sealed;
 mod secrets;
-#[expect(dead_code, reason = "a bench needs more of it")]
+#[expect(dead_code, reason = "a benchmark uses the rest")]
 mod servers;
 mod session;
 mod sign_in;

@@ -1,13 +1,13 @@
-//! The tables of the manual's page on operations, as a test reads them.
+//! Parses the tables of the manual's page on operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = include_str!("../../src/guide/operations.md");
 
-/// A row: what stands in its cells, by the column's name.
+/// Table row: the text of each cell, by column name.
 pub(crate) type Row = BTreeMap<String, String>;
 
-/// The table below a heading, by the name in its first column.
+/// Returns the table below a heading: its rows, by the name in the first column.
 pub(crate) fn table(heading: &str) -> BTreeMap<String, Row> {
     let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -26,7 +26,7 @@ pub(crate) fn table(heading: &str) -> BTreeMap<String, Row> {
     rows
 }
 
-/// What stands in backticks in a cell.
+/// Returns the texts in backticks in a cell.
 pub(crate) fn words(cell: &str) -> BTreeSet<String> {
     let quoted = cell.split('`').skip(1).step_by(2);
     quoted.map(str::to_owned).collect()

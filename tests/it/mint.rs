@@ -1,4 +1,4 @@
-//! A token factory that makes whatever it is told to, wrong or right.
+//! Token factory for valid and invalid tokens.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ pub(crate) const ISSUER: &str = "https://www.kycport.com";
 pub(crate) const CLIENT: &str = "client-1";
 pub(crate) const NONCE: &str = "n-0S6_WzA2Mj";
 pub(crate) const KID: &str = "key-1";
-/// The time at which every token here is judged, in seconds from the epoch.
+/// Time at which the tests validate tokens, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const SKEW: i64 = 60;
 
@@ -27,7 +27,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix(NOW)
 }
 
-/// The issuer's key, or another one.
+/// Returns the key for this seed: the issuer's key, or another key.
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
@@ -37,7 +37,7 @@ pub(crate) fn jwk(key: &SigningKey, kid: &str) -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x})
 }
 
-/// The set with the issuer's one key.
+/// Key set with the issuer's one key.
 pub(crate) static KEYS: LazyLock<KeySet> = LazyLock::new(|| keys(&[jwk(&key(1), KID)]));
 
 pub(crate) fn keys(members: &[Value]) -> KeySet {
@@ -49,12 +49,12 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A compact JWS of these two texts, signed whatever they say.
+/// Signs these two texts into a compact JWS, without checking them.
 pub(crate) fn sign(header: &str, payload: &str) -> String {
     sign_parts(&b64(header), &b64(payload))
 }
 
-/// The same of two parts that are encoded already, or wrongly.
+/// Signs two parts that are already encoded, correctly or not.
 pub(crate) fn sign_parts(header: &str, payload: &str) -> String {
     sign_input(&format!("{header}.{payload}"))
 }
@@ -64,7 +64,7 @@ pub(crate) fn sign_input(input: &str) -> String {
     format!("{input}.{}", b64(signature))
 }
 
-/// `signature` in the place of the one that `token` has.
+/// Returns `token` with its signature replaced by `signature`.
 pub(crate) fn with_signature(token: &str, signature: &[u8]) -> String {
     let (input, _) = token.rsplit_once('.').unwrap();
     format!("{input}.{}", b64(signature))
@@ -76,7 +76,7 @@ pub(crate) fn signature_of(token: &str) -> [u8; 64] {
     bytes.try_into().unwrap()
 }
 
-/// One of the two tokens, with what makes a good one.
+/// Kind of token, with the contents of a valid token of that kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mint(pub(crate) TokenKind);
 
@@ -121,7 +121,7 @@ impl Mint {
         sign(&self.header().to_string(), &claims.to_string())
     }
 
-    /// With the header parameter set to `value`.
+    /// Returns a valid token with this header parameter set to `value`.
     pub(crate) fn header_set(self, name: &str, value: impl Into<Value>) -> String {
         self.with_header(|header| header[name] = value.into())
     }
@@ -130,7 +130,7 @@ impl Mint {
         self.with_header(|header| drop(header.as_object_mut().unwrap().remove(name)))
     }
 
-    /// With the claim set to `value`.
+    /// Returns a valid token with this claim set to `value`.
     pub(crate) fn set(self, name: &str, value: impl Into<Value>) -> String {
         self.with_claims(|claims| claims[name] = value.into())
     }
@@ -139,12 +139,12 @@ impl Mint {
         self.with_claims(|claims| drop(claims.as_object_mut().unwrap().remove(name)))
     }
 
-    /// With this text for the header.
+    /// Returns a token with this header text.
     pub(crate) fn raw_header(self, header: &str) -> String {
         sign(header, &self.claims().to_string())
     }
 
-    /// With this text for the payload.
+    /// Returns a token with this payload text.
     pub(crate) fn raw_payload(self, payload: &str) -> String {
         sign(&self.header().to_string(), payload)
     }
@@ -178,9 +178,9 @@ impl Mint {
         }
     }
 
-    /// A good token of exactly `length` bytes.
+    /// Returns a valid token of exactly `length` bytes.
     pub(crate) fn of_length(self, length: usize) -> String {
-        // Unpadded base64 has no length of the form 4n + 1, so the header must help.
+        // Unpadded base64 has no length of the form 4n + 1, so the header is padded too.
         (0..3)
             .filter_map(|extra| {
                 let header = format!("{}{}", self.header(), " ".repeat(extra));
@@ -206,7 +206,7 @@ pub(crate) fn access_expectation() -> ExpectedAccessToken {
     ExpectedAccessToken::new(ISSUER, CLIENT)
 }
 
-/// The refusal of a claim.
+/// Returns the rejection because of a claim.
 pub(crate) fn claim(name: &'static str, problem: ClaimError) -> Verdict {
     Err(TokenValidationError::Claim { name, problem })
 }

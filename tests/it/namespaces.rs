@@ -1,4 +1,4 @@
-//! Two relying parties on one store: what one keeps does not exist for the other.
+//! Two relying parties on one store. Each sees only its own records.
 
 use kycport::{
     KycTier, RelyingParty, RunningApp,
@@ -16,7 +16,7 @@ use crate::{
     visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie},
 };
 
-/// A relying party on the store that both share.
+/// Relying party on the shared store.
 struct Party {
     visitor: Visitor,
     person: Person,
@@ -24,13 +24,13 @@ struct Party {
     _app: RunningApp,
 }
 
-/// Both of them, who know the same person by the same subject.
-struct Stage {
+/// Both relying parties. The same person has the same subject at both.
+struct SharedStoreTest {
     one: Party,
     other: Party,
-    /// The issuer of the other.
+    /// Issuer of the other relying party.
     kyc: MockIssuer,
-    /// The issuer of the one, if that is another.
+    /// Issuer of the first relying party, if it has its own issuer.
     _issuer: Option<MockIssuer>,
     store: FaultyStore,
     is_sealed: bool,
@@ -61,7 +61,7 @@ impl Party {
         self.sign_in_with("").await
     }
 
-    /// The same in a browser that has these cookies.
+    /// Signs Ada in, in a browser that has these cookies.
     async fn sign_in_with(&self, cookies: &str) -> String {
         let login = Login::start(&self.visitor, TO_THE_VAULT, cookies).await;
         let callback = login.allow(&self.visitor, &self.person).await;
@@ -85,8 +85,8 @@ impl Party {
     }
 }
 
-/// Plays the scene with two clients of one issuer, and with two issuers, on every engine.
-async fn everywhere(scene: impl AsyncFn(&Stage)) {
+/// Runs the test with two clients of one issuer and with two issuers, on every store.
+async fn on_every_store(test_case: impl AsyncFn(&SharedStoreTest)) {
     for engine in Engine::all(&MockIssuer::start().await).await {
         let _named = Named(engine.name());
         for are_two_issuers in [false, true] {
@@ -106,7 +106,7 @@ async fn everywhere(scene: impl AsyncFn(&Stage)) {
             };
             let other = Party::new(&kyc, kyc.client(), &engine, &store).await;
             assert_eq!(one.person.id(), other.person.id());
-            let stage = Stage {
+            let setup = SharedStoreTest {
                 one,
                 other,
                 kyc,
@@ -114,98 +114,98 @@ async fn everywhere(scene: impl AsyncFn(&Stage)) {
                 store,
                 is_sealed: engine.is_sealed(),
             };
-            scene(&stage).await;
+            test_case(&setup).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_session_of_one_relying_party_is_none_at_the_other() {
-    everywhere(async |stage| {
-        let cookie = stage.one.sign_in().await;
-        assert_eq!(stage.one.me(&cookie).await, 200);
-        assert_eq!(stage.one.get("/sensitive", &cookie).await.status, 200);
-        // The same person is signed in there, too.
-        stage.other.sign_in().await;
-        stage.kyc.forget_requests();
+async fn a_session_of_one_relying_party_is_unknown_at_the_other() {
+    on_every_store(async |setup| {
+        let cookie = setup.one.sign_in().await;
+        assert_eq!(setup.one.me(&cookie).await, 200);
+        assert_eq!(setup.one.get("/sensitive", &cookie).await.status, 200);
+        // The same person is signed in at the other relying party too.
+        setup.other.sign_in().await;
+        setup.kyc.forget_requests();
         for path in ["/auth/me", "/vault", "/token", "/guarded", "/sensitive"] {
-            let answer = stage.other.get(path, &cookie).await;
+            let answer = setup.other.get(path, &cookie).await;
             assert_eq!((answer.status, answer.code().as_str()), (401, "signed_out"));
             assert_eq!(answer.set_and_deleted().0.len(), 0);
         }
-        assert_eq!(stage.other.get("/", &cookie).await.body, "signed out");
-        stage.kyc.requests(Endpoint::Status).assert_count(0);
+        assert_eq!(setup.other.get("/", &cookie).await.body, "signed out");
+        setup.kyc.requests(Endpoint::Status).assert_count(0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_login_of_one_relying_party_is_unknown_at_the_other() {
-    everywhere(async |stage| {
-        let login = Login::start(&stage.one.visitor, TO_THE_VAULT, "").await;
-        let callback = login.allow(&stage.one.visitor, &stage.one.person).await;
-        // The other one has a key for logins, too.
-        Login::start(&stage.other.visitor, TO_THE_VAULT, "").await;
-        stage.store.forget();
-        let answer = stage.other.get(&callback, &login.cookie).await;
+    on_every_store(async |setup| {
+        let login = Login::start(&setup.one.visitor, TO_THE_VAULT, "").await;
+        let callback = login.allow(&setup.one.visitor, &setup.one.person).await;
+        // The other relying party also has a login key.
+        Login::start(&setup.other.visitor, TO_THE_VAULT, "").await;
+        setup.store.forget();
+        let answer = setup.other.get(&callback, &login.cookie).await;
         assert_eq!(answer.code(), "unknown_login");
-        assert_eq!(stage.store.writes(), 0);
-        stage.kyc.requests(Endpoint::Token).assert_count(0);
-        let answer = stage.one.get(&callback, &login.cookie).await;
+        assert_eq!(setup.store.writes(), 0);
+        setup.kyc.requests(Endpoint::Token).assert_count(0);
+        let answer = setup.one.get(&callback, &login.cookie).await;
         assert_eq!(answer.header("location"), Some("/vault"));
-        if !stage.is_sealed {
-            assert_eq!(stage.store.bodies(LOGIN_KEY).await.len(), 2);
+        if !setup.is_sealed {
+            assert_eq!(setup.store.bodies(LOGIN_KEY).await.len(), 2);
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn revoking_at_one_relying_party_leaves_the_other() {
-    everywhere(async |stage| {
-        let (here, there) = (stage.one.sign_in().await, stage.other.sign_in().await);
-        let subject = stage.one.person.id();
-        for party in [&stage.one, &stage.other] {
+async fn revocation_at_one_relying_party_does_not_affect_the_other() {
+    on_every_store(async |setup| {
+        let (here, there) = (setup.one.sign_in().await, setup.other.sign_in().await);
+        let subject = setup.one.person.id();
+        for party in [&setup.one, &setup.other] {
             assert_eq!(party.sessions.list(subject).await.unwrap().len(), 1);
         }
-        stage.one.sessions.revoke_all(subject).await.unwrap();
-        assert_eq!(stage.one.me(&here).await, 401);
-        assert_eq!(stage.other.me(&there).await, 200);
-        assert_eq!(stage.one.sessions.list(subject).await, Ok(vec![]));
-        let listed = stage.other.sessions.list(subject).await.unwrap();
+        setup.one.sessions.revoke_all(subject).await.unwrap();
+        assert_eq!(setup.one.me(&here).await, 401);
+        assert_eq!(setup.other.me(&there).await, 200);
+        assert_eq!(setup.one.sessions.list(subject).await, Ok(vec![]));
+        let listed = setup.other.sessions.list(subject).await.unwrap();
         assert_eq!(listed.len(), 1);
-        // Nor does one end a session of the other by its id.
-        let ended = stage.one.sessions.revoke(subject, &listed[0].id).await;
+        // A relying party cannot revoke a session of the other relying party by its ID.
+        let ended = setup.one.sessions.revoke(subject, &listed[0].id).await;
         assert_eq!(ended, Ok(kycport::web::Revocation::NotFound));
 
-        let here = stage.one.sign_in().await;
+        let here = setup.one.sign_in().await;
         let form = [("everywhere", "1")];
-        let out = stage
+        let out = setup
             .other
             .visitor
             .post("/auth/logout", &there, &form)
             .await;
         assert_eq!(out.unwrap().status, 204);
-        assert_eq!(stage.other.me(&there).await, 401);
-        assert_eq!(stage.one.me(&here).await, 200);
+        assert_eq!(setup.other.me(&there).await, 401);
+        assert_eq!(setup.one.me(&here).await, 200);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_sign_in_during_a_revocation_elsewhere_is_not_revoked() {
-    everywhere(async |stage| {
-        let login = Login::start(&stage.one.visitor, TO_THE_VAULT, "").await;
-        let callback = login.allow(&stage.one.visitor, &stage.one.person).await;
-        let gate = stage
+async fn a_login_during_a_revocation_at_the_other_relying_party_is_kept() {
+    on_every_store(async |setup| {
+        let login = Login::start(&setup.one.visitor, TO_THE_VAULT, "").await;
+        let callback = login.allow(&setup.one.visitor, &setup.one.person).await;
+        let gate = setup
             .store
             .hold_after(crate::faulty_store::Op::Acquire, LOGIN);
-        let (visitor, cookie) = (stage.one.visitor.clone(), login.cookie.clone());
+        let (visitor, cookie) = (setup.one.visitor.clone(), login.cookie.clone());
         let under_way = tokio::spawn(async move { visitor.get(&callback, &cookie).await.unwrap() });
         gate.reached().await;
-        stage.store.heal();
-        let subject = stage.other.person.id();
-        stage.other.sessions.revoke_all(subject).await.unwrap();
+        setup.store.heal();
+        let subject = setup.other.person.id();
+        setup.other.sessions.revoke_all(subject).await.unwrap();
         gate.open();
         assert_eq!(under_way.await.unwrap().status, 303);
     })
@@ -213,39 +213,40 @@ async fn a_sign_in_during_a_revocation_elsewhere_is_not_revoked() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_one_relying_party_ends_nothing_at_the_other() {
-    everywhere(async |stage| {
-        let cookie = stage.one.sign_in().await;
+async fn a_cookie_of_one_relying_party_ends_no_session_at_the_other() {
+    on_every_store(async |setup| {
+        let cookie = setup.one.sign_in().await;
         let form = [("everywhere", "1")];
-        let out = stage
+        let out = setup
             .other
             .visitor
             .post("/auth/logout", &cookie, &form)
             .await;
         assert_eq!(out.unwrap().status, 401);
-        let out = stage.other.visitor.post("/auth/logout", &cookie, &[]).await;
+        let out = setup.other.visitor.post("/auth/logout", &cookie, &[]).await;
         assert_eq!(out.unwrap().status, 204);
-        // A sign-in replaces the session of the browser, if it is one of its own.
-        let there = stage.other.sign_in_with(&cookie).await;
-        assert_eq!(stage.other.me(&there).await, 200);
-        assert_eq!(stage.one.me(&cookie).await, 200);
+        // A login replaces the browser's session only if the session belongs to the same relying
+        // party.
+        let there = setup.other.sign_in_with(&cookie).await;
+        assert_eq!(setup.other.me(&there).await, 200);
+        assert_eq!(setup.one.me(&cookie).await, 200);
         for kind in [SESSION, TOKENS] {
-            assert_eq!(stage.store.bodies(kind).await.len(), 2, "{kind:?}");
+            assert_eq!(setup.store.bodies(kind).await.len(), 2, "{kind:?}");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_one_relying_party_learns_of_a_person_stays_there() {
-    everywhere(async |stage| {
-        let (here, there) = (stage.one.sign_in().await, stage.other.sign_in().await);
-        assert_eq!(stage.store.bodies(ASSURANCE).await.len(), 2);
-        stage.other.person.reject();
-        let answer = stage.other.get("/sensitive", &there).await;
+async fn an_assurance_of_one_relying_party_is_unknown_at_the_other() {
+    on_every_store(async |setup| {
+        let (here, there) = (setup.one.sign_in().await, setup.other.sign_in().await);
+        assert_eq!(setup.store.bodies(ASSURANCE).await.len(), 2);
+        setup.other.person.reject();
+        let answer = setup.other.get("/sensitive", &there).await;
         assert_eq!(answer.code(), "rejected");
-        assert_eq!(stage.other.kyc_status(&there).await, json!("rejected"));
-        assert_eq!(stage.one.kyc_status(&here).await, json!("verified"));
+        assert_eq!(setup.other.kyc_status(&there).await, json!("rejected"));
+        assert_eq!(setup.one.kyc_status(&here).await, json!("verified"));
     })
     .await;
 }

@@ -1,15 +1,15 @@
-//! Whatever bytes come, the answer is a verdict and not a panic.
+//! Fuzz tests: arbitrary bytes produce an error and never a panic.
 
 use kycport::oidc::{AlgorithmNames, CallbackParams, KeySet, TokenValidationError};
 use serde_json::json;
 
 use crate::mint::{ACCESS, ID, Mint, b64, jwk, key, sign_parts};
 
-/// Numbers that look random and are the same with every run (`SplitMix64`).
-struct Dice(u64);
+/// Pseudo-random numbers that are the same in every run (`SplitMix64`).
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self) -> u64 {
+impl Random {
+    fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,11 +18,11 @@ impl Dice {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % u64::try_from(end.max(1)).unwrap()).unwrap()
+        usize::try_from(self.next_u64() % u64::try_from(end.max(1)).unwrap()).unwrap()
     }
 
     fn byte(&mut self) -> u8 {
-        self.roll().to_le_bytes()[0]
+        self.next_u64().to_le_bytes()[0]
     }
 
     fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
@@ -30,24 +30,24 @@ impl Dice {
     }
 }
 
-/// `seed` with one to four small changes: a bit turned, a byte set, a piece cut, repeated or
-/// moved, a word of the grammar put in.
-fn mutated(dice: &mut Dice, seed: &[u8], words: &[&str]) -> Vec<u8> {
+/// Returns `seed` with one to four small changes: flip a bit, set a byte, cut, repeat or move a
+/// part, or insert a word of the grammar.
+fn mutated(rng: &mut Random, seed: &[u8], words: &[&str]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len());
-        let end = at + dice.below((bytes.len() - at).min(64));
-        match dice.below(7) {
-            0 if !bytes.is_empty() => bytes[at] ^= 1 << dice.below(8),
-            1 if !bytes.is_empty() => bytes[at] = dice.byte(),
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len());
+        let end = at + rng.below((bytes.len() - at).min(64));
+        match rng.below(7) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << rng.below(8),
+            1 if !bytes.is_empty() => bytes[at] = rng.byte(),
             2 => bytes.truncate(at),
             3 => drop(bytes.drain(at..end)),
             4 => {
                 let piece = bytes[at..end].to_vec();
-                let to = dice.below(bytes.len());
+                let to = rng.below(bytes.len());
                 bytes.splice(to..to, piece);
             }
-            _ => drop(bytes.splice(at..at, dice.pick(words).bytes())),
+            _ => drop(bytes.splice(at..at, rng.pick(words).bytes())),
         }
     }
     bytes
@@ -93,70 +93,70 @@ const JSON_WORDS: [&str; 24] = [
     "\u{e9}",
 ];
 
-/// Judges mutations of a good token, which differ from it and so are refused.
-fn judge_mutations(mint: Mint, seed: u64, rounds: usize) {
+/// Verifies mutations of a valid token. Each differs from the valid token and is rejected.
+fn verify_mutations(mint: Mint, seed: u64, rounds: usize) {
     let good = mint.good();
-    let mut dice = Dice(seed);
+    let mut rng = Random(seed);
     for round in 0..rounds {
-        let bytes = mutated(&mut dice, good.as_bytes(), &TOKEN_WORDS);
+        let bytes = mutated(&mut rng, good.as_bytes(), &TOKEN_WORDS);
         let token = String::from_utf8_lossy(&bytes);
         let verdict = mint.verify(&token);
         assert_eq!(verdict.is_ok(), token == good, "{round}: {token}");
     }
 }
 
-/// Judges tokens whose header or payload is mutated JSON, well signed: they may be good.
-fn judge_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
+/// Verifies correctly signed tokens whose header or payload is mutated JSON. Some may be valid.
+fn verify_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
     let (header, claims) = (mint.header().to_string(), mint.claims().to_string());
-    let mut dice = Dice(seed);
+    let mut rng = Random(seed);
     let mut refusals = std::collections::BTreeSet::new();
     for _ in 0..rounds {
         let (mut header, mut claims) = (header.clone().into_bytes(), claims.clone().into_bytes());
-        let part = dice.pick(&["header", "claims"]);
+        let part = rng.pick(&["header", "claims"]);
         let mutate = if part == "header" {
             &mut header
         } else {
             &mut claims
         };
-        *mutate = mutated(&mut dice, mutate, &JSON_WORDS);
+        *mutate = mutated(&mut rng, mutate, &JSON_WORDS);
         let token = sign_parts(&b64(header), &b64(claims));
         if let Err(refusal) = mint.verify(&token) {
             assert_ne!(refusal, TokenValidationError::Signature);
             refusals.insert(refusal.code());
         }
     }
-    // The dice reach behind the JSON reader.
+    // The mutations get past the JSON parser.
     for code in ["not_json", "algorithm", "type", "unknown_key", "claim"] {
-        assert!(refusals.contains(code), "{code} never came up");
+        assert!(refusals.contains(code), "{code} never occurred");
     }
 }
 
 #[test]
-fn mutated_id_tokens_are_refused_without_a_panic() {
+fn mutated_id_tokens_are_rejected_without_a_panic() {
     // cases 56, 76, 77, 78
-    judge_mutations(ID, 1, 45_000);
+    verify_mutations(ID, 1, 45_000);
 }
 
 #[test]
-fn mutated_access_tokens_are_refused_without_a_panic() {
+fn mutated_access_tokens_are_rejected_without_a_panic() {
     // cases 56, 76, 77, 78
-    judge_mutations(ACCESS, 2, 45_000);
+    verify_mutations(ACCESS, 2, 45_000);
 }
 
 #[test]
-fn signed_nonsense_is_judged_without_a_panic() {
+fn signed_mutations_are_verified_without_a_panic() {
     // cases 61, 69, 73, 76
-    judge_signed_mutations(ID, 3, 10_000);
-    judge_signed_mutations(ACCESS, 4, 10_000);
+    verify_signed_mutations(ID, 3, 10_000);
+    verify_signed_mutations(ACCESS, 4, 10_000);
 }
 
 #[test]
-fn mutated_key_sets_are_judged_without_a_panic() {
+fn mutated_key_sets_are_parsed_without_a_panic() {
     // cases 18, 20, 21
     let set = json!({"keys": [jwk(&key(1), "a"), jwk(&key(2), "b")]}).to_string();
-    let mut dice = Dice(5);
+    let mut rng = Random(5);
     for _ in 0..40_000 {
-        let bytes = mutated(&mut dice, set.as_bytes(), &JSON_WORDS);
+        let bytes = mutated(&mut rng, set.as_bytes(), &JSON_WORDS);
         if let Ok(keys) = KeySet::from_json(&bytes, AlgorithmNames::default()) {
             assert!((1..=3).contains(&keys.len()));
         }
@@ -164,7 +164,7 @@ fn mutated_key_sets_are_judged_without_a_panic() {
 }
 
 #[test]
-fn mutated_callbacks_are_judged_without_a_panic() {
+fn mutated_callbacks_are_parsed_without_a_panic() {
     // cases 38, 43
     let query = "code=SplxlOBeZQQYbYS6WxSbIA&state=af0ifjsldkj&iss=https%3A%2F%2Fwww.kycport.com";
     let words = [
@@ -184,9 +184,9 @@ fn mutated_callbacks_are_judged_without_a_panic() {
         "\u{e9}",
         "\u{0}",
     ];
-    let mut dice = Dice(6);
+    let mut rng = Random(6);
     for _ in 0..40_000 {
-        let bytes = mutated(&mut dice, query.as_bytes(), &words);
+        let bytes = mutated(&mut rng, query.as_bytes(), &words);
         if let Ok(params) = CallbackParams::parse(&String::from_utf8_lossy(&bytes)) {
             assert!(!params.state().expose().is_empty());
         }
@@ -194,11 +194,11 @@ fn mutated_callbacks_are_judged_without_a_panic() {
 }
 
 #[test]
-fn any_bytes_at_all_are_judged_without_a_panic() {
+fn arbitrary_bytes_are_parsed_without_a_panic() {
     // cases 76, 77
-    let mut dice = Dice(7);
+    let mut rng = Random(7);
     for _ in 0..20_000 {
-        let bytes: Vec<u8> = (0..dice.below(200)).map(|_| dice.byte()).collect();
+        let bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.byte()).collect();
         let text = String::from_utf8_lossy(&bytes);
         for mint in [ID, ACCESS] {
             assert!(mint.verify(&text).is_err());

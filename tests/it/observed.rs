@@ -1,4 +1,4 @@
-//! Everything that the crate says on this thread, as a subscriber and a recorder see it.
+//! Records the log events, spans and metrics of this crate on the current thread.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,21 +18,21 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::leaks::keep_every_line_on;
+use crate::leaks::keep_callsites_enabled;
 
-/// An event, or a span at its end.
+/// Event, or span when it closes.
 #[derive(Debug, Clone)]
-pub(crate) struct Said {
+pub(crate) struct Recorded {
     pub(crate) name: &'static str,
     pub(crate) level: String,
     pub(crate) target: &'static str,
     pub(crate) fields: BTreeSet<&'static str>,
     pub(crate) values: BTreeMap<&'static str, String>,
-    /// The reference of the spans around it.
+    /// Correlation ID of the enclosing spans.
     pub(crate) around: Option<String>,
 }
 
-impl Said {
+impl Recorded {
     pub(crate) fn value(&self, field: &str) -> &str {
         self.values.get(field).map_or("", String::as_str)
     }
@@ -52,25 +52,25 @@ impl Said {
 
 #[derive(Default)]
 struct Inner {
-    events: Vec<Said>,
-    spans: Vec<Said>,
+    events: Vec<Recorded>,
+    spans: Vec<Recorded>,
 }
 
-/// Listens on this thread until its guard goes.
+/// Recorder of this thread. It records until its guard is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Observed(Arc<Mutex<Inner>>);
 
 impl Observed {
     pub(crate) fn listen() -> (Self, DefaultGuard) {
-        keep_every_line_on();
+        keep_callsites_enabled();
         let own = Self::default();
         let subscriber = tracing_subscriber::registry().with(own.clone());
         (own, tracing::subscriber::set_default(subscriber))
     }
 
-    /// The same, as a subscriber that lets only some through.
+    /// Starts a recorder with a subscriber filter.
     pub(crate) fn listen_to(filter: &str) -> (Self, DefaultGuard) {
-        keep_every_line_on();
+        keep_callsites_enabled();
         let own = Self::default();
         let subscriber = tracing_subscriber::registry()
             .with(EnvFilter::new(filter))
@@ -78,17 +78,17 @@ impl Observed {
         (own, tracing::subscriber::set_default(subscriber))
     }
 
-    pub(crate) fn events(&self) -> Vec<Said> {
+    pub(crate) fn events(&self) -> Vec<Recorded> {
         self.with(|inner| inner.events.clone())
     }
 
-    pub(crate) fn spans(&self) -> Vec<Said> {
+    pub(crate) fn spans(&self) -> Vec<Recorded> {
         self.with(|inner| inner.spans.clone())
     }
 
-    pub(crate) fn of(&self, name: &str) -> Vec<Said> {
+    pub(crate) fn of(&self, name: &str) -> Vec<Recorded> {
         let all = self.events().into_iter().chain(self.spans());
-        all.filter(|said| said.name == name).collect()
+        all.filter(|entry| entry.name == name).collect()
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
@@ -96,8 +96,8 @@ impl Observed {
     }
 }
 
-/// The mock speaks too, and is not meant.
-fn is_meant(metadata: &Metadata<'_>) -> bool {
+/// Returns false for the events of the mock, which the tests ignore.
+fn is_recorded(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     target.starts_with("kycport")
         && !target.starts_with("kycport::mock")
@@ -109,43 +109,43 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut said = Said::new(attributes.metadata());
-        attributes.record(&mut Values(&mut said.values));
+        let mut entry = Recorded::new(attributes.metadata());
+        attributes.record(&mut Values(&mut entry.values));
         if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(said);
+            span.extensions_mut().insert(entry);
         }
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(said) = span.extensions_mut().get_mut::<Said>()
+            && let Some(entry) = span.extensions_mut().get_mut::<Recorded>()
         {
-            record.record(&mut Values(&mut said.values));
+            record.record(&mut Values(&mut entry.values));
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         if let Some(span) = context.span(&id)
-            && is_meant(span.metadata())
-            && let Some(said) = span.extensions().get::<Said>()
+            && is_recorded(span.metadata())
+            && let Some(entry) = span.extensions().get::<Recorded>()
         {
-            self.with(|inner| inner.spans.push(said.clone()));
+            self.with(|inner| inner.spans.push(entry.clone()));
         }
     }
 
     fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
-        if !is_meant(event.metadata()) {
+        if !is_recorded(event.metadata()) {
             return;
         }
-        let mut said = Said::new(event.metadata());
-        event.record(&mut Values(&mut said.values));
+        let mut entry = Recorded::new(event.metadata());
+        event.record(&mut Values(&mut entry.values));
         let mut scope = context.event_scope(event).into_iter().flatten();
-        said.around = scope.find_map(|span| {
+        entry.around = scope.find_map(|span| {
             let extensions = span.extensions();
-            let reference = extensions.get::<Said>()?.values.get("reference")?;
+            let reference = extensions.get::<Recorded>()?.values.get("reference")?;
             Some(reference.clone())
         });
-        self.with(|inner| inner.events.push(said));
+        self.with(|inner| inner.events.push(entry));
     }
 }
 

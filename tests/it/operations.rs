@@ -1,4 +1,4 @@
-//! What the manual says of lines, spans and metrics, held against what is said.
+//! Compares the log events, spans and metrics that the crate emits with the manual.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,38 +21,38 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     manual::{self, table, words},
-    observed::{Observed, Said},
+    observed::{Observed, Recorded},
     story,
     support::{serve, stage_with, tenant_app},
 };
 
 #[tokio::test]
-async fn what_is_said_is_what_the_manual_says() {
+async fn log_events_spans_and_metrics_match_the_manual() {
     // cases 137, 138
     let recorder = DebuggingRecorder::new();
     let counted = recorder.snapshotter();
     let (observed, _listening) = Observed::listen();
     let _counting = metrics::set_default_local_recorder(&recorder);
-    let story = story::told().await;
+    let story = story::run().await;
 
     let (lines, spans) = (table("Lines"), table("Spans"));
     let (events, ended) = (observed.events(), observed.spans());
-    for said in &events {
-        assert_documented(said, &lines);
+    for entry in &events {
+        assert_documented(entry, &lines);
     }
-    for said in &ended {
-        assert_documented(said, &spans);
+    for entry in &ended {
+        assert_documented(entry, &spans);
     }
-    assert_all_seen(events.iter().map(|said| said.name), &lines);
-    assert_all_seen(ended.iter().map(|said| said.name), &spans);
+    assert_all_seen(events.iter().map(|entry| entry.name), &lines);
+    assert_all_seen(ended.iter().map(|entry| entry.name), &spans);
 
-    assert_nobody_is_named(&story.canaries, &events);
-    assert_nobody_is_named(&story.canaries, &ended);
+    assert_no_canary(&story.canaries, &events);
+    assert_no_canary(&story.canaries, &ended);
     assert_counted(&counted, &story.canaries);
 }
 
 #[test]
-fn every_result_of_the_store_is_in_the_manual() {
+fn the_manual_lists_every_store_result() {
     let errors = [
         StoreError::Unreachable,
         StoreError::Timeout,
@@ -72,7 +72,7 @@ fn every_result_of_the_store_is_in_the_manual() {
 }
 
 #[tokio::test]
-async fn a_reference_leads_to_every_line_of_its_request() {
+async fn the_reference_is_in_every_log_event_of_a_request() {
     let (observed, _listening) = Observed::listen();
     let (kyc, app, ada) = stage_with(|config| config).await;
     let browser = kyc.browser();
@@ -84,14 +84,14 @@ async fn a_reference_leads_to_every_line_of_its_request() {
     let reference = page.assert_status(503).json()["reference"].clone();
     let reference = reference.as_str().unwrap();
     let [span] = &observed.of("kycport.guard")[..] else {
-        panic!("one guard judged");
+        panic!("expected one guard event");
     };
     assert_eq!(span.value("reference"), reference);
     assert_eq!(span.value("outcome"), "unknown");
     assert_eq!(span.value("tier"), "t2");
-    // In a task of its own, and all the same in the request's span.
+    // The call runs in its own task, and still belongs to the request's span.
     let [call] = &observed.of("kycport.call.rejected")[..] else {
-        panic!("one call was refused");
+        panic!("expected one rejected call");
     };
     assert_eq!(
         (call.value("call"), call.value("reason")),
@@ -99,13 +99,13 @@ async fn a_reference_leads_to_every_line_of_its_request() {
     );
     assert_eq!(call.around.as_deref(), Some(reference));
     let [failed] = &observed.of("kycport.request.failed")[..] else {
-        panic!("one request failed");
+        panic!("expected one failed request");
     };
     assert_eq!(failed.value("reference"), reference);
-    // The next request is another.
+    // The next request has another reference.
     let page = browser.fetch(app.url("/sensitive")).await.unwrap();
     assert_ne!(page.json()["reference"], reference);
-    // A route of this crate's own, and a callback that never gets as far as KYCPort.
+    // A built-in route of this crate, and a callback that does not reach KYCPort.
     let visit = browser.request(Method::GET, app.url("/auth/callback?code=x"));
     let page = visit.fetch().send().await.unwrap();
     let reference = page.assert_status(400).json()["reference"].clone();
@@ -114,13 +114,13 @@ async fn a_reference_leads_to_every_line_of_its_request() {
     assert_eq!(span.value("reference"), reference.as_str().unwrap());
     assert_eq!(span.value("outcome"), "malformed_callback");
     let [malformed] = &observed.of("kycport.login.malformed")[..] else {
-        panic!("one callback was malformed");
+        panic!("expected one malformed callback");
     };
     assert_eq!(malformed.value("reference"), span.value("reference"));
 }
 
 #[tokio::test]
-async fn instances_that_share_a_log_key_name_people_alike() {
+async fn instances_with_the_same_log_key_use_the_same_pseudonyms() {
     type More = fn(ConfigBuilder) -> ConfigBuilder;
     let (observed, _listening) = Observed::listen();
     let kyc = MockIssuer::start().await;
@@ -129,11 +129,11 @@ async fn instances_that_share_a_log_key_name_people_alike() {
         let app = serve(&kyc, more).await;
         let login = app.url("/auth/login");
         kyc.browser().sign_in(login, person).await.unwrap();
-        let said = observed.of("kycport.login.signed_in");
-        said.last().unwrap().value("person").to_owned()
+        let entry = observed.of("kycport.login.signed_in");
+        entry.last().unwrap().value("person").to_owned()
     };
-    let shared: More = |config| config.log_key("the key of these instances, and no other's");
-    let other: More = |config| config.log_key("another key, of other instances, as long as");
+    let shared: More = |config| config.log_key("the log key that these instances share");
+    let other: More = |config| config.log_key("a different log key of other instances");
     let none: More = |config| config;
 
     let name = name_at(shared, &ada).await;
@@ -143,12 +143,12 @@ async fn instances_that_share_a_log_key_name_people_alike() {
     assert_ne!(name, name_at(shared, &bob).await);
     assert_ne!(name, name_at(other, &ada).await);
     assert_ne!(name, name_at(none, &ada).await);
-    // Within one process the lines of a person are joined without a setting.
+    // Within one process, the log lines of a person share a pseudonym without any setting.
     assert_eq!(name_at(none, &ada).await, name_at(none, &ada).await);
 }
 
-/// As an app's own tracing middleware does, with fields that are called as ours are.
-async fn in_a_span_of_the_apps(request: Request, next: Next) -> Response {
+/// Middleware like the tracing middleware of an app, with field names equal to this crate's names.
+async fn app_span_middleware(request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         target: "kycport::the_apps_own",
         "request",
@@ -162,12 +162,12 @@ async fn in_a_span_of_the_apps(request: Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn a_span_of_the_apps_own_is_left_as_it_is() {
-    // Where this crate's own spans are switched off, the app's is the one around.
+async fn a_span_of_the_app_is_not_changed() {
+    // With this crate's spans disabled, the app's span is the enclosing span.
     let (observed, _listening) = Observed::listen_to("kycport::the_apps_own=trace");
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T1).create();
-    let app = kyc.serve(|config| tenant_app(config).layer(from_fn(in_a_span_of_the_apps)));
+    let app = kyc.serve(|config| tenant_app(config).layer(from_fn(app_span_middleware)));
     let app = app.await.unwrap();
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
@@ -183,27 +183,28 @@ fn assert_all_seen<'a>(seen: impl Iterator<Item = &'a str>, rows: &BTreeMap<Stri
         .keys()
         .filter(|it| !seen.contains(it.as_str()))
         .collect();
-    assert!(never.is_empty(), "never seen: {never:?}");
+    assert!(never.is_empty(), "documented, but never emitted: {never:?}");
 }
 
-fn assert_documented(said: &Said, rows: &BTreeMap<String, manual::Row>) {
-    let row = rows.get(said.name);
-    let row = row.unwrap_or_else(|| panic!("{said:?} is not in the manual"));
+fn assert_documented(entry: &Recorded, rows: &BTreeMap<String, manual::Row>) {
+    let row = rows.get(entry.name);
+    let row = row.unwrap_or_else(|| panic!("{entry:?} is not in the manual"));
     let fields = words(&row["fields"]);
-    let said_fields: BTreeSet<String> = said.fields.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(fields, said_fields, "{}", said.name);
-    assert_eq!(words(&row["target"]), [said.target.to_owned()].into());
-    // The spans are all of one level, which the page says above their table.
+    let said_fields: BTreeSet<String> =
+        entry.fields.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(fields, said_fields, "{}", entry.name);
+    assert_eq!(words(&row["target"]), [entry.target.to_owned()].into());
+    // All spans have the same level, which the page states above the table.
     let level = row.get("level").map_or("info", String::as_str);
-    assert_eq!(level, said.level, "{}", said.name);
+    assert_eq!(level, entry.level, "{}", entry.name);
 }
 
-/// Neither a secret nor a person, and nothing that a terminal or a log's reader would act on.
-fn assert_nobody_is_named(canaries: &[String], all: &[Said]) {
+/// Asserts that there is no secret, no person and no control character in the output.
+fn assert_no_canary(canaries: &[String], all: &[Recorded]) {
     assert!(canaries.len() > 30, "{}", canaries.len());
-    for said in all {
-        for (field, value) in &said.values {
-            let name = said.name;
+    for entry in all {
+        for (field, value) in &entry.values {
+            let name = entry.name;
             for canary in canaries {
                 assert!(
                     !value.contains(canary.as_str()),
@@ -233,7 +234,7 @@ fn assert_counted(counted: &Snapshotter, canaries: &[String]) {
         let row = documented.get(name);
         let row = row.unwrap_or_else(|| panic!("{name} is not in the manual"));
         assert_eq!(row["kind"] == "histogram", kind == MetricKind::Histogram);
-        assert!(help.is_some(), "{name} is not described");
+        assert!(help.is_some(), "{name} has no description");
         let labels: BTreeSet<String> = key.labels().map(|it| it.key().to_owned()).collect();
         assert_eq!(labels, words(&row["labels"]), "{name}");
         for label in key.labels() {

@@ -1,5 +1,5 @@
-//! Servers that die, stop or hang, and KYCPort with them: nobody is admitted, nobody is signed out,
-//! and nothing is reported as ended that may not be.
+//! Outages of the store servers and of KYCPort. During an outage, no request is admitted without a
+//! session, no person is signed out, and no operation is falsely reported as done.
 
 use std::time::Duration;
 
@@ -22,17 +22,20 @@ use crate::{
     visitor::SESSION_COOKIE,
 };
 
-/// Maximum duration of a request: an operation of the store has 5 s, and the first that fails
-/// decides.
-const PATIENCE: Duration = Duration::from_secs(9);
+/// Maximum duration of a request. Each store operation has 5 s, and the first failure ends the
+/// request.
+const MAX_WAIT: Duration = Duration::from_secs(9);
 
-/// A client does not tell when it is connected again.
-#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
-async fn pass(by: Duration) {
+/// Waits. A client does not report when it is connected again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test cannot set a server's clock"
+)]
+async fn wait(by: Duration) {
     tokio::time::sleep(by).await;
 }
 
-fn is_on_hold(page: &Page) {
+fn assert_retry_page(page: &Page) {
     page.assert_status(503);
     assert_eq!(page.header("set-cookie"), None);
     assert_eq!(page.header("retry-after"), Some("1"));
@@ -42,7 +45,7 @@ async fn status(browser: &Browser, url: String) -> u16 {
     browser.fetch(url).await.unwrap().status()
 }
 
-/// Configuration of a tenant's app: the URL of the store, and keys if records are sealed.
+/// Configuration of a tenant's app: the store URL, and the keys if records are sealed.
 #[derive(Clone)]
 struct Deployment {
     url: String,
@@ -63,27 +66,27 @@ impl Deployment {
     }
 }
 
-/// Two instances on a server, and people in the middle of their requests.
-struct Scene {
+/// Two instances on one server, and people with requests in progress.
+struct OutageTest {
     kyc: MockIssuer,
     app: RunningApp,
     ada: Person,
     bob: Person,
-    /// Ada's, signed in.
+    /// Ada's browser, signed in.
     browser: Browser,
     key: Option<String>,
-    /// Ada's, on the way back from KYCPort.
+    /// Ada's browser, on the way back from KYCPort.
     half_way: Browser,
     callback: String,
-    /// Bob's, who wants to leave.
+    /// Bob's browser. Bob wants to sign out.
     leaving: Browser,
-    /// Eve's, all of whose sessions were ended.
+    /// Eve's browser. All her sessions were revoked.
     ended: Browser,
     sessions: Sessions,
     party: RelyingParty,
 }
 
-impl Scene {
+impl OutageTest {
     async fn begin(deployment: &Deployment) -> Self {
         let kyc = MockIssuer::start().await;
         let app = balanced(&kyc, |config| tenant_app_of(&deployment.party(config))).await;
@@ -126,16 +129,16 @@ impl Scene {
         }
     }
 
-    /// The server does not answer.
-    async fn is_held(&self) {
-        tokio::time::timeout(PATIENCE, Box::pin(self.all_wait()))
+    /// Checks the app while the server is unreachable.
+    async fn assert_unreachable(&self) {
+        tokio::time::timeout(MAX_WAIT, Box::pin(self.assert_all_requests_wait()))
             .await
             .unwrap();
         self.kyc.requests(Endpoint::Token).assert_count(0);
         // A request without a cookie needs no server.
         let page = self.kyc.browser().get(self.app.url("/")).await.unwrap();
         assert_eq!(page.assert_ok().body(), "signed out");
-        // Nor does the start of a login: it travels in a cookie.
+        // The start of a login needs no server either: its state is in a cookie.
         let login = self.app.url("/auth/login");
         for _ in 0..2 {
             let browser = self.kyc.browser();
@@ -145,8 +148,8 @@ impl Scene {
         }
     }
 
-    /// All at once: each waits as long as it may.
-    async fn all_wait(&self) {
+    /// Sends all requests simultaneously. Each waits up to its limit.
+    async fn assert_all_requests_wait(&self) {
         let of_ada = [
             "/vault",
             "/auth/me",
@@ -154,10 +157,10 @@ impl Scene {
             "/sensitive",
             "/auth/step-up?tier=t2",
         ];
-        let mut asked: Vec<_> = of_ada.map(|path| (self.browser.clone(), path)).into();
-        asked.push((self.ended.clone(), "/vault"));
-        asked.push((self.ended.clone(), "/auth/me"));
-        let asked = asked.iter().map(|(browser, path)| {
+        let mut pending: Vec<_> = of_ada.map(|path| (self.browser.clone(), path)).into();
+        pending.push((self.ended.clone(), "/vault"));
+        pending.push((self.ended.clone(), "/auth/me"));
+        let pending = pending.iter().map(|(browser, path)| {
             let request = browser.request(Method::GET, self.app.url(path));
             request.fetch().stay().send()
         });
@@ -168,8 +171,8 @@ impl Scene {
             request.form(fields).stay().send()
         });
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        let (asked, came_back, here, everywhere, ends, end, list, readiness, report) = tokio::join!(
-            join_all(asked),
+        let (pending, came_back, here, everywhere, ends, end, list, readiness, report) = tokio::join!(
+            join_all(pending),
             self.half_way.open(&self.callback),
             here,
             everywhere,
@@ -179,27 +182,27 @@ impl Scene {
             self.party.readiness(),
             self.party.doctor(),
         );
-        for page in asked.into_iter().chain([came_back, here, everywhere]) {
-            is_on_hold(&page.unwrap());
+        for page in pending.into_iter().chain([came_back, here, everywhere]) {
+            assert_retry_page(&page.unwrap());
         }
-        assert_away(&ends);
-        assert_away(&end);
-        assert_away(&list);
+        assert_unavailable(&ends);
+        assert_unavailable(&end);
+        assert_unavailable(&list);
         assert!(!readiness.is_ready());
         let store = report.check("store").unwrap();
         assert_eq!(store.status, Status::Fail);
     }
 
-    /// It answers again, and has what it had.
-    async fn is_back(&self) {
+    /// Waits until the server answers again. The server still has its records.
+    async fn assert_reachable_again(&self) {
         let me = self.app.url("/auth/me");
         let mut page = self.browser.fetch(&me).await.unwrap();
         for _ in 0..200 {
             if page.status() == 200 {
                 break;
             }
-            is_on_hold(&page);
-            pass(Duration::from_millis(50)).await;
+            assert_retry_page(&page);
+            wait(Duration::from_millis(50)).await;
             page = self.browser.fetch(&me).await.unwrap();
         }
         page.assert_ok();
@@ -210,24 +213,24 @@ impl Scene {
         }
     }
 
-    /// Everybody gets where they wanted.
-    async fn goes_on(&self) {
-        // The code was not lost.
+    /// Checks that every person can continue.
+    async fn assert_everybody_continues(&self) {
+        // The code is still valid.
         let page = self.half_way.open(&self.callback).await.unwrap();
         page.assert_status(303);
         self.kyc.requests(Endpoint::Token).assert_count(1);
-        // Bob was not told that he was signed out; perhaps he is.
+        // The app did not report that Bob is signed out, and he may or may not be.
         self.sessions.revoke_all(self.bob.id()).await.unwrap();
         let left = status(&self.leaving, self.app.url("/auth/me")).await;
         assert_eq!(left, 401);
         assert_eq!(self.sessions.list(self.ada.id()).await.unwrap().len(), 2);
-        // The result of the last check is kept for a second.
+        // The result of the last check is cached for a second.
         let mut readiness = self.party.readiness().await;
         for _ in 0..200 {
             if readiness.is_ready() {
                 break;
             }
-            pass(Duration::from_millis(50)).await;
+            wait(Duration::from_millis(50)).await;
             readiness = self.party.readiness().await;
         }
         assert!(readiness.is_ready());
@@ -258,7 +261,7 @@ impl Scene {
     }
 }
 
-fn assert_away<T: PartialEq + std::fmt::Debug>(result: &Result<T, StoreError>) {
+fn assert_unavailable<T: PartialEq + std::fmt::Debug>(result: &Result<T, StoreError>) {
     let is_away = matches!(
         result,
         Err(StoreError::Unreachable | StoreError::Timeout | StoreError::Busy)
@@ -276,56 +279,56 @@ async fn outages(mut server: Server) {
         keys: Some(FIRST_KEY),
         ..open.clone()
     };
-    let (open, sealed) = tokio::join!(Scene::begin(&open), Scene::begin(&sealed));
+    let (open, sealed) = tokio::join!(OutageTest::begin(&open), OutageTest::begin(&sealed));
     let scenes = [&open, &sealed];
-    let all = async |of: fn(&Scene) -> futures_util::future::LocalBoxFuture<'_, ()>| {
+    let all = async |of: fn(&OutageTest) -> futures_util::future::LocalBoxFuture<'_, ()>| {
         join_all(scenes.map(of)).await;
     };
 
-    // It hangs.
+    // The server hangs.
     server.pause();
-    all(|scene| Box::pin(scene.is_held())).await;
+    all(|setup| Box::pin(setup.assert_unreachable())).await;
     server.resume();
-    all(|scene| Box::pin(scene.is_back())).await;
+    all(|setup| Box::pin(setup.assert_reachable_again())).await;
 
-    // It dies, and KYCPort with it.
+    // The server is killed, and KYCPort stops too.
     server.kill();
-    for scene in scenes {
-        scene.kyc.stop().unwrap();
+    for setup in scenes {
+        setup.kyc.stop().unwrap();
     }
-    all(|scene| Box::pin(scene.is_held())).await;
+    all(|setup| Box::pin(setup.assert_unreachable())).await;
     server.start_again();
-    // People who are signed in go on without KYCPort.
-    all(|scene| Box::pin(scene.is_back())).await;
-    for scene in scenes {
-        scene.kyc.restart().unwrap();
+    // People who are signed in continue without KYCPort.
+    all(|setup| Box::pin(setup.assert_reachable_again())).await;
+    for setup in scenes {
+        setup.kyc.restart().unwrap();
     }
-    all(|scene| Box::pin(scene.goes_on())).await;
+    all(|setup| Box::pin(setup.assert_everybody_continues())).await;
 
-    let said = log.text();
+    let log_text = log.text();
     assert!(
-        said.contains("a store operation failed"),
-        "the log was captured"
+        log_text.contains("a store operation failed"),
+        "the log was not captured"
     );
-    assert!(!said.contains('\u{1b}'), "{said}");
-    for scene in scenes {
-        let mut secrets = scene.secrets();
+    assert!(!log_text.contains('\u{1b}'), "{log_text}");
+    for setup in scenes {
+        let mut secrets = setup.secrets();
         secrets.add("the server's password", Server::PASSWORD);
         secrets.add("a key", FIRST_KEY.split_once(':').unwrap().1);
-        secrets.assert_absent("the log", &said);
-        let report = scene.party.doctor().await;
-        for shown in [
+        secrets.assert_absent("the log", &log_text);
+        let report = setup.party.doctor().await;
+        for debug_output in [
             format!("{report} {report:?}"),
-            format!("{:?} {:?}", scene.party.session_layer(), scene.sessions),
-            format!("{:?} {:?}", scene.party, scene.party.config()),
+            format!("{:?} {:?}", setup.party.session_layer(), setup.sessions),
+            format!("{:?} {:?}", setup.party, setup.party.config()),
         ] {
-            secrets.assert_absent("Debug", &shown);
+            secrets.assert_absent("Debug", &debug_output);
         }
     }
 }
 
 #[tokio::test]
-async fn a_redis_that_is_away_for_a_while_signs_nobody_out() {
+async fn a_redis_outage_signs_no_person_out() {
     // cases 45, 95, 137, 138
     if let Some(server) = Server::lasting_redis() {
         Box::pin(outages(server)).await;
@@ -333,7 +336,7 @@ async fn a_redis_that_is_away_for_a_while_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_postgres_that_is_away_for_a_while_signs_nobody_out() {
+async fn a_postgres_outage_signs_no_person_out() {
     // cases 45, 95, 137, 138
     if let Some(server) = Server::lasting_postgres() {
         Box::pin(outages(server)).await;
@@ -341,7 +344,7 @@ async fn a_postgres_that_is_away_for_a_while_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_kycport_in_trouble_signs_nobody_out() {
+async fn a_kycport_outage_signs_no_person_out() {
     // cases 8, 95, 116
     let impatient = |config: kycport::ConfigBuilder| {
         let second = Duration::from_secs(1);
@@ -365,7 +368,7 @@ async fn a_kycport_in_trouble_signs_nobody_out() {
                 for path in ["/vault", "/auth/me", "/vault", "/auth/me"] {
                     assert_eq!(asks(path).await, 200);
                 }
-                // A fresh result cannot be known, at neither instance.
+                // A fresh status is unavailable at both instances.
                 assert_eq!(asks("/sensitive").await, 503);
                 assert_eq!(asks("/sensitive").await, 503);
                 assert_eq!(browser.cookie(&login, SESSION_COOKIE), key);
@@ -378,17 +381,17 @@ async fn a_kycport_in_trouble_signs_nobody_out() {
                 let trouble = trouble.always();
                 is_signed_in().await;
                 drop(trouble);
-                // The gate that a 429 closes opens again.
+                // After a 429, the rate limit ends and requests continue.
                 stage.kyc.clock().advance(Duration::from_secs(61));
                 assert_eq!(asks("/sensitive").await, 200);
             }
             stage.kyc.stop().unwrap();
             is_signed_in().await;
-            // Both at once.
+            // KYCPort and the store fail simultaneously.
             stage.store.fail();
             for path in ["/vault", "/auth/me", "/sensitive"] {
                 let page = browser.fetch(stage.app.url(path)).await.unwrap();
-                is_on_hold(&page);
+                assert_retry_page(&page);
             }
             stage.store.heal();
             is_signed_in().await;

@@ -1,4 +1,4 @@
-//! Owners: a session key leads to the records of one person, and to no other records.
+//! Owner of a session key: the key gives access only to the records of one person.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     visitor::{SESSION_COOKIE, session_cookie},
 };
 
-/// Length of a key's random part, before the owner.
+/// Length of a key's random part, which precedes the owner.
 const RANDOM: usize = 32;
 
 async fn signed_in(stage: &Stage, person: &Person) -> Browser {
@@ -33,12 +33,12 @@ fn key_of(stage: &Stage, browser: &Browser) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(key).unwrap()
 }
 
-/// The random part of one key with the owner of another.
+/// Joins the random part of one key and the owner of another key.
 fn forged(random: &[u8], owner: &[u8]) -> Vec<u8> {
     [&random[..RANDOM], &owner[RANDOM..]].concat()
 }
 
-/// Where the records of a key's session are.
+/// Returns the record ID of a key's session.
 fn record_id(key: &[u8]) -> RecordId {
     let digest = Sha256::new()
         .chain_update(b"kycport session id\0")
@@ -47,7 +47,7 @@ fn record_id(key: &[u8]) -> RecordId {
     RecordId(*digest.first_chunk().unwrap())
 }
 
-/// A request with this key.
+/// Sends a request with this session key.
 async fn ask(stage: &Stage, method: Method, path: &str, key: &[u8]) -> Page {
     let cookie = session_cookie(&URL_SAFE_NO_PAD.encode(key));
     let browser = stage.kyc.browser();
@@ -66,13 +66,13 @@ async fn assert_signed_out(stage: &Stage, key: &[u8]) {
     assert_eq!(page.body(), "signed out");
 }
 
-/// The records of one kind, with their owners.
+/// Returns the records of one kind, with their owners.
 async fn records(stage: &Stage, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
     let of_kind = |key: &RecordKey| Kind::Record(key.family) == kind;
     stage.store.entries(of_kind).await
 }
 
-/// Writes as somebody who can write to the store.
+/// Writes like an attacker with write access to the store.
 async fn put(stage: &Stage, owner: &Owner, key: RecordKey, entry: &Entry) {
     let write = Write {
         key,
@@ -88,7 +88,7 @@ async fn put(stage: &Stage, owner: &Owner, key: RecordKey, entry: &Entry) {
 }
 
 #[tokio::test]
-async fn a_key_with_another_owner_finds_nothing_and_ends_nothing() {
+async fn a_key_with_another_owner_finds_and_ends_no_session() {
     // cases 93, 94
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
@@ -106,7 +106,7 @@ async fn a_key_with_another_owner_finds_nothing_and_ends_nothing() {
             forged(&[7; 48], &ada_key),
         ] {
             assert_signed_out(&stage, &key).await;
-            // Nor does it sign anybody out: what it names is not there.
+            // The request signs no person out, because the session that it names does not exist.
             let out = ask(&stage, Method::POST, "/auth/logout", &key).await;
             out.assert_status(204);
             let thief = stage.kyc.browser();
@@ -125,7 +125,7 @@ async fn a_key_with_another_owner_finds_nothing_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn two_sessions_of_one_person_do_not_lend_each_other_their_keys() {
+async fn two_sessions_of_one_person_have_independent_keys() {
     everywhere(async |stage| {
         let (here, there) = (
             signed_in(&stage, &stage.ada).await,
@@ -140,7 +140,7 @@ async fn two_sessions_of_one_person_do_not_lend_each_other_their_keys() {
 }
 
 #[tokio::test]
-async fn a_session_in_the_place_of_another_person_is_none() {
+async fn a_session_stored_under_another_owner_is_rejected() {
     // cases 93, 94
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
@@ -157,8 +157,7 @@ async fn a_session_in_the_place_of_another_person_is_none() {
         let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
         let eve_owner = eve_owner.unwrap().0;
 
-        // Ada's session is put where a key with Eve's owner finds it, beside Eve's fence and Eve's
-        // assurance.
+        // Ada's session is stored under Eve's owner, next to Eve's fence and Eve's assurance.
         let key = forged(&ada_key, &eve_key);
         for (_, place, entry) in &own {
             let place = RecordKey::new(place.family, record_id(&key));
@@ -173,7 +172,7 @@ async fn a_session_in_the_place_of_another_person_is_none() {
 }
 
 #[tokio::test]
-async fn the_assurance_of_another_person_is_not_borrowed() {
+async fn an_assurance_of_another_person_is_not_used() {
     // case 94
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
@@ -193,7 +192,7 @@ async fn the_assurance_of_another_person_is_not_borrowed() {
 
         put(&stage, &ada_owner, place, verified).await;
 
-        // It is unreadable, which is not "nothing recorded" and not Eve's.
+        // The assurance is unreadable. It is neither missing nor Eve's.
         assert_eq!(status().await, Value::Null);
         stage.kyc.forget_requests();
         let page = ask(&stage, Method::GET, "/guarded", &ada_key).await;

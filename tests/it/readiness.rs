@@ -1,4 +1,4 @@
-//! Readiness of an instance: whether its store works, checked at most once a second.
+//! Readiness of an instance: whether its store works. The check runs at most once per second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An app with a probe's route, over a store that can fail.
-struct Stage {
+/// App with a readiness route, on a store that can fail.
+struct ReadinessTest {
     kyc: MockIssuer,
     app: RunningApp,
     party: RelyingParty,
     store: FaultyStore,
-    /// Time of the app.
+    /// Clock of the app.
     clock: TestClock,
 }
 
-impl Stage {
+impl ReadinessTest {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
         let store = FaultyStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// Asserts what a probe is answered.
+    /// Asserts the response of the readiness probe.
     async fn assert_answer(&self, status: u16, store: &str, kycport: &str) {
         let browser = self.kyc.browser();
         let page = browser.request(Method::GET, self.app.url("/ready"));
@@ -82,7 +82,7 @@ impl Stage {
 #[tokio::test]
 async fn an_instance_is_ready_while_its_store_works() {
     // case 95
-    let stage = Stage::new().await;
+    let setup = ReadinessTest::new().await;
     for error in [
         StoreError::Unreachable,
         StoreError::Timeout,
@@ -95,114 +95,114 @@ async fn an_instance_is_ready_while_its_store_works() {
         StoreError::Damaged,
         StoreError::Failed,
     ] {
-        stage.assert_ready().await;
-        stage.store.fail_with(Op::Check, error);
-        stage.clock.advance(SECOND);
-        stage.assert_not_ready().await;
-        // It recovers by itself.
-        stage.store.heal();
-        stage.clock.advance(SECOND);
+        setup.assert_ready().await;
+        setup.store.fail_with(Op::Check, error);
+        setup.clock.advance(SECOND);
+        setup.assert_not_ready().await;
+        // The instance becomes ready again without a restart.
+        setup.store.heal();
+        setup.clock.advance(SECOND);
     }
-    stage.assert_ready().await;
+    setup.assert_ready().await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_read_only_makes_an_instance_unready() {
-    // A probe that only read would not notice.
-    let stage = Stage::new().await;
+async fn a_read_only_store_makes_an_instance_unready() {
+    // A probe that only reads would not notice.
+    let setup = ReadinessTest::new().await;
     for op in [Op::Write, Op::Revoke, Op::Acquire, Op::Settle, Op::Check] {
-        stage.store.fail_with(op, StoreError::ReadOnly);
+        setup.store.fail_with(op, StoreError::ReadOnly);
     }
-    stage.assert_not_ready().await;
-    assert!(!stage.party.readiness().await.is_ready());
+    setup.assert_not_ready().await;
+    assert!(!setup.party.readiness().await.is_ready());
 }
 
 #[tokio::test]
-async fn kycport_being_down_does_not_make_an_instance_unready() {
-    let stage = Stage::new().await;
-    stage.assert_ready().await;
-    stage.assert_ready().await;
-    stage.kyc.requests(Endpoint::Discovery).assert_count(1);
-    let hanging = Stage::over(stage.kyc.clone(), stage.store.clone()).await;
-    let fault = stage.kyc.on(Endpoint::Discovery).hang().always();
+async fn a_kycport_outage_does_not_make_an_instance_unready() {
+    let setup = ReadinessTest::new().await;
+    setup.assert_ready().await;
+    setup.assert_ready().await;
+    setup.kyc.requests(Endpoint::Discovery).assert_count(1);
+    let hanging = ReadinessTest::over(setup.kyc.clone(), setup.store.clone()).await;
+    let fault = setup.kyc.on(Endpoint::Discovery).hang().always();
     hanging.assert_answer(200, "ok", "unavailable").await;
     drop(fault);
-    let late = Stage::over(stage.kyc.clone(), stage.store.clone()).await;
-    stage.kyc.stop().unwrap();
+    let late = ReadinessTest::over(setup.kyc.clone(), setup.store.clone()).await;
+    setup.kyc.stop().unwrap();
     late.assert_answer(200, "ok", "unavailable").await;
-    // Known metadata is used for a while.
-    stage.assert_ready().await;
+    // Cached metadata is used for a while.
+    setup.assert_ready().await;
 }
 
 #[tokio::test]
-async fn any_number_of_probes_check_the_store_once_a_second() {
-    let stage = Stage::new().await;
+async fn readiness_probes_check_the_store_once_per_second() {
+    let setup = ReadinessTest::new().await;
     for _ in 0..10 {
-        stage.assert_ready().await;
-        assert!(stage.party.readiness().await.store);
+        setup.assert_ready().await;
+        assert!(setup.party.readiness().await.store);
     }
-    assert_eq!(stage.store.count(Op::Check), 1);
-    // Within the second a failure is not noticed, and neither is that it is over.
-    stage.store.fail_with(Op::Check, StoreError::ReadOnly);
-    stage
+    assert_eq!(setup.store.count(Op::Check), 1);
+    // Within the second, the cached result hides both the failure and the recovery.
+    setup.store.fail_with(Op::Check, StoreError::ReadOnly);
+    setup
         .clock
         .advance(SECOND.saturating_sub(Duration::from_millis(1)));
-    stage.assert_ready().await;
-    stage.clock.advance(Duration::from_millis(1));
-    stage.assert_not_ready().await;
-    stage.store.heal();
-    stage.assert_not_ready().await;
-    assert_eq!(stage.store.count(Op::Check), 2);
-    stage.clock.advance(SECOND);
-    stage.assert_ready().await;
-    assert_eq!(stage.store.count(Op::Check), 3);
-    assert_eq!(stage.store.operations(), 3);
+    setup.assert_ready().await;
+    setup.clock.advance(Duration::from_millis(1));
+    setup.assert_not_ready().await;
+    setup.store.heal();
+    setup.assert_not_ready().await;
+    assert_eq!(setup.store.count(Op::Check), 2);
+    setup.clock.advance(SECOND);
+    setup.assert_ready().await;
+    assert_eq!(setup.store.count(Op::Check), 3);
+    assert_eq!(setup.store.operations(), 3);
 }
 
 #[tokio::test]
-async fn the_second_is_one_of_the_monotonic_clock() {
-    let stage = Stage::new().await;
-    stage.assert_ready().await;
+async fn the_cache_of_the_readiness_check_uses_the_monotonic_clock() {
+    let setup = ReadinessTest::new().await;
+    setup.assert_ready().await;
     for seconds in [0, 4_000_000_000] {
-        stage.clock.jump_to(Timestamp::from_unix(seconds));
-        let _ = stage.party.readiness().await;
+        setup.clock.jump_to(Timestamp::from_unix(seconds));
+        let _ = setup.party.readiness().await;
     }
-    assert_eq!(stage.store.count(Op::Check), 1);
+    assert_eq!(setup.store.count(Op::Check), 1);
 }
 
 #[tokio::test]
-async fn probes_that_wait_for_a_slow_store_share_its_answer() {
-    let stage = Stage::new().await;
-    let gate = stage.store.hold_with(Op::Check);
-    let probes = (0..10).map(|_| stage.party.readiness());
+async fn probes_that_wait_for_a_slow_store_share_one_check() {
+    let setup = ReadinessTest::new().await;
+    let gate = setup.store.hold_with(Op::Check);
+    let probes = (0..10).map(|_| setup.party.readiness());
     let slowly = async {
         gate.reached().await;
-        // The check takes longer than its result is shared for.
-        stage.clock.advance(10 * SECOND);
+        // The check takes longer than its result is cached.
+        setup.clock.advance(10 * SECOND);
         gate.open();
     };
     let (probes, ()) = tokio::join!(futures_util::future::join_all(probes), slowly);
     assert!(probes.iter().all(|it| it.store));
-    assert_eq!(stage.store.count(Op::Check), 1);
+    assert_eq!(setup.store.count(Op::Check), 1);
 }
 
 #[tokio::test]
-async fn a_probe_that_gives_up_does_not_hold_up_the_next() {
-    let stage = Stage::new().await;
-    let gate = stage.store.hold_with(Op::Check);
+async fn a_cancelled_probe_does_not_block_the_next() {
+    let setup = ReadinessTest::new().await;
+    let gate = setup.store.hold_with(Op::Check);
     let first = {
-        let party = stage.party.clone();
+        let party = setup.party.clone();
         tokio::spawn(async move { party.readiness().await })
     };
     gate.reached().await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    stage.store.heal();
-    stage.assert_ready().await;
+    setup.store.heal();
+    setup.assert_ready().await;
 }
 
 #[tokio::test]
-async fn an_instance_is_ready_on_every_engine() {
+async fn an_instance_is_ready_on_every_store() {
     let kyc = MockIssuer::start().await;
     for engine in Engine::all(&kyc).await {
         let config = kyc.config("http://127.0.0.1:9/auth/callback");

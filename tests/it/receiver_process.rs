@@ -1,5 +1,5 @@
-//! A receiver that is a process of its own: it can be killed, as a machine dies, and started again.
-//! The test binary runs itself, with one test alone: the receiver.
+//! Webhook receiver in its own process, which tests can kill and restart. The test binary starts
+//! itself with a single test: the receiver.
 
 use std::{
     future::pending,
@@ -23,19 +23,19 @@ use crate::{
     desk::{SECRET, signed},
 };
 
-/// A lease is so much longer than the handler's deadline.
+/// Difference between the lease and the handler's deadline.
 const MARGIN: Duration = Duration::from_secs(2);
 const RETENTION: Duration = Duration::from_secs(97 * 3600);
 
-/// A receiver, until it is killed or dropped.
+/// Receiver process, until it is killed or dropped.
 pub(crate) struct ReceiverProcess {
     child: Child,
     url: String,
 }
 
 impl ReceiverProcess {
-    /// `holder` names this life of it, and `lease` is how long an event stays with it if it dies.
-    /// Handlers have 2 s less.
+    /// Starts the process. `holder` names this run of the process. `lease` is the time for which a
+    /// dead process still holds an event. The handlers' deadline is 2 s less.
     pub(crate) fn start(kind: Kind, port: u16, holder: &str, lease: Duration) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "receiver_process::a_receiver"])
@@ -52,7 +52,7 @@ impl ReceiverProcess {
         let own = lines
             .map(Result::unwrap)
             .find_map(|line| Some(line.split_once("RECEIVER_PORT=")?.1.to_owned()))
-            .expect("the receiver starts");
+            .expect("the receiver does not start");
         let url = format!("http://127.0.0.1:{own}/webhooks/kycport");
         Self { child, url }
     }
@@ -61,7 +61,7 @@ impl ReceiverProcess {
         &self.url
     }
 
-    /// As a machine dies (`SIGKILL`). When this returns, nothing of it runs any more.
+    /// Kills the process with `SIGKILL`. When this function returns, no thread of the process runs.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -74,8 +74,7 @@ impl Drop for ReceiverProcess {
     }
 }
 
-/// Whether the handler says that it failed when it begins with the event for the first time: for
-/// one event in five.
+/// Returns whether the handler fails on the first delivery of this event. One event in five fails.
 pub(crate) fn fails_at_first(id: &str) -> bool {
     hash(id).is_multiple_of(5)
 }
@@ -86,7 +85,7 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-/// The body of an event of now.
+/// Returns the body of an event with the current time.
 pub(crate) fn event(id: &str) -> Vec<u8> {
     let event = json!({
         "id": id, "type": "kyc.status_changed", "created_at": SystemClock::new().now().as_unix(),
@@ -95,7 +94,7 @@ pub(crate) fn event(id: &str) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-/// Delivers an event, signed.
+/// Delivers a signed event.
 pub(crate) async fn deliver(
     client: &reqwest::Client,
     url: &str,
@@ -111,7 +110,7 @@ pub(crate) async fn deliver(
 }
 
 #[test]
-#[ignore = "a process that other tests start"]
+#[ignore = "other tests start this process"]
 fn a_receiver() {
     let Ok(holder) = std::env::var("RECEIVER_HOLDER") else {
         return;
@@ -123,7 +122,7 @@ fn a_receiver() {
     let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let port = number("RECEIVER_STORE_PORT").try_into().unwrap();
     let lease = Duration::from_secs(number("RECEIVER_LEASE"));
-    // It ends with whoever started it, however that ends.
+    // The process ends with its parent, however the parent ends.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
@@ -132,7 +131,7 @@ fn a_receiver() {
     runtime.block_on(serve(kind, port, holder, lease));
 }
 
-#[expect(clippy::print_stdout, reason = "it is read by whoever started it")]
+#[expect(clippy::print_stdout, reason = "the parent process reads the output")]
 async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
     let books = Books::open(kind, port).await.unwrap();
     let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
@@ -161,7 +160,7 @@ async fn handle(books: Books, holder: String, delivery: Delivery) -> Result<(), 
     let entered = books.enter(&holder, id).await;
     if entered.attempt == 1 && fails_at_first(id) {
         books.write("leave", &holder, id).await;
-        return Err("this one fails at first");
+        return Err("fails on the first delivery");
     }
     let told = match entered.told {
         Told::StayEither if hash(id).is_multiple_of(2) => Told::StayBefore,

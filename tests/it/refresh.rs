@@ -1,4 +1,4 @@
-//! Access tokens that have run out, and their renewal.
+//! Expired access tokens, and their refresh.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Of the default deadlines.
+/// Time after which a lease with the default deadlines has ended.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(120);
 
-type Bend = fn(&Stage) -> kycport::mock::Rule;
+type ResponseFault = fn(&Stage) -> kycport::mock::Rule;
 
-async fn renewing_stage() -> Stage {
+async fn app_with_refresh_tokens() -> Stage {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     stage_on(kyc.await.unwrap(), 1000, |config| config).await
 }
 
-/// Plays the scene on every engine, where KYCPort gives refresh tokens.
-async fn renewing_everywhere(scene: impl AsyncFn(Stage)) {
+/// Runs the test on every store, with refresh tokens enabled at KYCPort.
+async fn on_every_store(test_case: impl AsyncFn(Stage)) {
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
-    everywhere_with(renewing, |app| app, scene).await;
+    everywhere_with(renewing, |app| app, test_case).await;
 }
 
 async fn signed_in(stage: &Stage) -> Browser {
@@ -45,8 +45,8 @@ async fn signed_in(stage: &Stage) -> Browser {
     browser
 }
 
-/// Signed in so long ago that the access token has run out, and nothing asked since.
-async fn signed_in_a_while(stage: &Stage) -> Browser {
+/// Signs in, and lets the access token expire without any request.
+async fn signed_in_with_expired_token(stage: &Stage) -> Browser {
     let browser = signed_in(stage).await;
     stage.kyc.clock().advance(16 * MINUTE);
     stage.kyc.forget_requests();
@@ -68,9 +68,9 @@ async fn refresh_token(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_has_run_out_is_renewed_and_a_good_one_is_not() {
+async fn an_expired_token_is_refreshed_and_a_valid_token_is_not() {
     // case 53
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let browser = signed_in(&stage).await;
     stage.kyc.forget_requests();
     token(&stage, &browser).await.assert_ok();
@@ -86,16 +86,16 @@ async fn a_token_that_has_run_out_is_renewed_and_a_good_one_is_not() {
         let last = requests.last().unwrap();
         assert_eq!(last.form("grant_type"), Some("refresh_token"));
         assert_eq!(last.form("refresh_token"), Some(before.as_str()));
-        // Rotated, and kept.
+        // KYCPort rotated the refresh token, and the app stored the new token.
         assert_ne!(refresh_token(&stage).await, before);
     }
 }
 
 #[tokio::test]
-async fn without_a_refresh_token_the_session_goes_on() {
+async fn without_a_refresh_token_the_session_continues() {
     // case 54
     let stage = stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let page = token(&stage, &browser).await;
     page.assert_status(502);
     assert!(page.body().contains("cannot be refreshed"));
@@ -104,12 +104,12 @@ async fn without_a_refresh_token_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn of_fifty_who_need_a_token_at_once_one_renews_it() {
+async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
     // case 53
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let gate = stage.kyc.on(Endpoint::Token).hold();
-    // All have seen that it has run out before any of them renews it.
+    // All requests have read the expired token before any request refreshes it.
     stage.store.let_meet(Op::Read, TOKENS, 50);
     let url = stage.app.url("/token");
     let copies: Vec<Browser> = (0..50).map(|_| browser.clone()).collect();
@@ -125,7 +125,7 @@ async fn of_fifty_who_need_a_token_at_once_one_renews_it() {
         page.unwrap().assert_ok();
     }
     stage.kyc.requests(Endpoint::Token).assert_count(1);
-    // The rotated one was kept: it works.
+    // The app stored the rotated refresh token, which works.
     stage.kyc.clock().advance(16 * MINUTE);
     token(&stage, &browser).await.assert_ok();
 }
@@ -156,10 +156,10 @@ async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their
 }
 
 #[tokio::test]
-async fn a_refused_renewal_ends_the_session() {
+async fn a_rejected_refresh_ends_the_session() {
     // case 54
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     stage
         .store
         .rewrite(TOKENS, |r| r["refresh_token"] = "revoked".into())
@@ -174,10 +174,10 @@ async fn a_refused_renewal_ends_the_session() {
 }
 
 #[tokio::test]
-async fn an_issuer_in_trouble_ends_no_session() {
+async fn an_issuer_outage_ends_no_session() {
     // case 54
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
     token(&stage, &browser).await.assert_status(502);
     fault.assert_hit();
@@ -186,10 +186,10 @@ async fn an_issuer_in_trouble_ends_no_session() {
 }
 
 #[tokio::test]
-async fn renewed_tokens_must_be_of_the_same_person_and_issuer() {
+async fn refreshed_tokens_must_have_the_same_person_and_issuer() {
     // case 52
-    let stage = renewing_stage().await;
-    let bends: [(&str, Bend); 6] = [
+    let stage = app_with_refresh_tokens().await;
+    let bends: [(&str, ResponseFault); 6] = [
         ("ID token, sub", |stage| {
             stage.kyc.tokens().edit_id_token(|draft| {
                 draft.claims.insert("sub".to_owned(), "person_other".into());
@@ -214,7 +214,7 @@ async fn renewed_tokens_must_be_of_the_same_person_and_issuer() {
         }),
     ];
     for (what, bend) in bends {
-        let browser = signed_in_a_while(&stage).await;
+        let browser = signed_in_with_expired_token(&stage).await;
         let before = stage.store.records(TOKENS).await;
         let fault = bend(&stage).once();
         let page = token(&stage, &browser).await;
@@ -236,9 +236,9 @@ async fn renewed_tokens_must_be_of_the_same_person_and_issuer() {
 }
 
 #[tokio::test]
-async fn the_tokens_of_another_person_are_nobodys_here() {
+async fn tokens_of_another_person_are_rejected() {
     // case 55
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let bob = stage.kyc.person("bob").create();
     let other = stage.kyc.browser();
     other
@@ -250,7 +250,7 @@ async fn the_tokens_of_another_person_are_nobodys_here() {
         .post_form(stage.app.url("/auth/logout"), &[])
         .await
         .unwrap();
-    let browser = signed_in_a_while(&stage).await;
+    let browser = signed_in_with_expired_token(&stage).await;
     stage
         .store
         .rewrite(TOKENS, |r| r["refresh_token"] = bobs.clone().into())
@@ -265,9 +265,9 @@ async fn the_tokens_of_another_person_are_nobodys_here() {
 }
 
 #[tokio::test]
-async fn each_of_two_who_renew_at_once_gets_their_own() {
+async fn two_simultaneous_refreshes_of_two_people_are_independent() {
     // case 55
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let bob = stage.kyc.person("bob").create();
     let ada = signed_in(&stage).await;
     let other = stage.kyc.browser();
@@ -294,10 +294,10 @@ async fn each_of_two_who_renew_at_once_gets_their_own() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_loses_no_rotated_token() {
+async fn a_disconnecting_client_loses_no_rotated_token() {
     // cases 53, 140
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let before = refresh_token(&stage).await;
     let gate = stage.kyc.on(Endpoint::Token).hold();
     let (leaving, url) = (browser.clone(), stage.app.url("/token"));
@@ -307,7 +307,7 @@ async fn a_client_that_hangs_up_loses_no_rotated_token() {
     asking.abort();
     assert!(asking.await.is_err());
     for _ in 0..5 {
-        // So that the app has noticed.
+        // Wait until the app has noticed the disconnect.
         browser.get(stage.app.url("/")).await.unwrap().assert_ok();
     }
 
@@ -323,10 +323,10 @@ async fn a_client_that_hangs_up_loses_no_rotated_token() {
 }
 
 #[tokio::test]
-async fn a_renewal_under_way_does_not_bring_a_session_back() {
+async fn a_pending_refresh_does_not_restore_a_revoked_session() {
     // case 98
-    renewing_everywhere(async |stage| {
-        let browser = signed_in_a_while(&stage).await;
+    on_every_store(async |stage| {
+        let browser = signed_in_with_expired_token(&stage).await;
         let stolen = browser.clone();
         let gate = stage.kyc.on(Endpoint::Token).hold();
         let (slow, url) = (browser.clone(), stage.app.url("/token"));
@@ -348,13 +348,14 @@ async fn a_renewal_under_way_does_not_bring_a_session_back() {
 }
 
 #[tokio::test]
-async fn of_two_instances_that_renew_at_once_one_asks_on_every_engine() {
+async fn one_of_two_instances_refreshes_on_every_store() {
     // cases 53, 97
-    renewing_everywhere(async |stage| {
-        let browser = signed_in_a_while(&stage).await;
+    on_every_store(async |stage| {
+        let browser = signed_in_with_expired_token(&stage).await;
         for round in [1, 2] {
             let gate = stage.kyc.on(Endpoint::Token).hold();
-            // Each has seen twice that it has run out: once to use it, and once to renew it.
+            // Each instance has read the expired token twice: once to use it, and once to refresh
+            // it.
             for _ in 0..2 {
                 stage.store.let_meet(Op::Read, TOKENS, 2);
             }
@@ -377,14 +378,14 @@ async fn of_two_instances_that_renew_at_once_one_asks_on_every_engine() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_is_repeated_at_once_by_the_other_instance_on_every_engine() {
+async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
     // case 54
-    renewing_everywhere(async |stage| {
-        let browser = signed_in_a_while(&stage).await;
+    on_every_store(async |stage| {
+        let browser = signed_in_with_expired_token(&stage).await;
         let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
         token(&stage, &browser).await.assert_status(502);
         fault.assert_hit();
-        // Nobody advances the clock: there is nothing to wait for.
+        // No test advances the clock: the second instance does not wait.
         token(&stage, &browser).await.assert_ok();
         stage.kyc.requests(Endpoint::Token).assert_count(2);
     })
@@ -392,22 +393,22 @@ async fn a_failed_renewal_is_repeated_at_once_by_the_other_instance_on_every_eng
 }
 
 #[tokio::test]
-async fn who_waits_goes_on_when_the_other_has_failed() {
+async fn a_waiting_instance_continues_when_the_other_has_failed() {
     // case 54
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;
-    let browser = signed_in_a_while(&stage).await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
     let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
     let (here, url) = (browser.clone(), stage.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     leased.reached().await;
     stage.store.heal();
-    // The first has failed, and has not released its lease yet.
+    // The first instance has failed, and has not released its lease yet.
     let gate = stage.store.hold(Op::Write, REFRESH_LEASE);
     leased.open();
     gate.reached().await;
-    // The second reads the tokens twice, in vain.
+    // The second instance reads the tokens twice and still finds the expired token.
     let look = stage.store.hold(Op::Read, TOKENS);
     let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
     look.reached().await;
@@ -422,13 +423,13 @@ async fn who_waits_goes_on_when_the_other_has_failed() {
 }
 
 #[tokio::test]
-async fn what_another_has_renewed_between_the_look_and_the_lease_is_not_renewed_again() {
+async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
     // case 53
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;
-    // Soon after, and so late that what the other got has expired as well.
+    // Once soon afterwards, and once so late that the other instance's token has expired too.
     for (later, requests) in [(Duration::ZERO, 1), (16 * MINUTE, 2)] {
-        let browser = signed_in_a_while(&stage).await;
+        let browser = signed_in_with_expired_token(&stage).await;
         let gate = stage.store.hold(Op::Write, REFRESH_LEASE);
         let slow = tokio::spawn(at(&stage, &other, &browser, "/token"));
         gate.reached().await;
@@ -444,12 +445,12 @@ async fn what_another_has_renewed_between_the_look_and_the_lease_is_not_renewed_
 }
 
 #[tokio::test]
-async fn the_lease_of_an_instance_that_died_runs_out() {
+async fn the_lease_of_a_killed_instance_expires() {
     // case 54
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;
-    let browser = signed_in_a_while(&stage).await;
-    // The first instance takes the lease and never releases it, as if it had died.
+    let browser = signed_in_with_expired_token(&stage).await;
+    // The first instance takes the lease and never releases it, like an instance that was killed.
     let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
     let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
     let (here, url) = (browser.clone(), stage.app.url("/token"));
@@ -481,15 +482,15 @@ async fn the_lease_of_an_instance_that_died_runs_out() {
 #[tokio::test]
 async fn a_lease_outlives_the_longest_exchange() {
     // case 53
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;
-    let browser = signed_in_a_while(&stage).await;
+    let browser = signed_in_with_expired_token(&stage).await;
     stage.kyc.clock().freeze();
     let gate = stage.kyc.on(Endpoint::Token).hold();
     let (here, url) = (browser.clone(), stage.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     gate.wait_for(1).await;
-    // To the second: nine requests to KYCPort of 10 s, and three operations of the store of 5 s.
+    // The exact bound: nine requests to KYCPort of 10 s, and three store operations of 5 s.
     stage
         .kyc
         .clock()
@@ -507,12 +508,12 @@ async fn a_lease_outlives_the_longest_exchange() {
 }
 
 #[tokio::test]
-async fn of_two_instances_whose_lease_ran_out_neither_ends_the_session() {
+async fn an_expired_lease_does_not_end_the_session() {
     // cases 55, 97
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;
-    let browser = signed_in_a_while(&stage).await;
-    // One has KYCPort's answer, and is suspended until its lease has ended.
+    let browser = signed_in_with_expired_token(&stage).await;
+    // One instance has the KYCPort response, and is suspended until its lease has ended.
     let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
     let (here, url) = (browser.clone(), stage.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
@@ -523,13 +524,13 @@ async fn of_two_instances_whose_lease_ran_out_neither_ends_the_session() {
     gate.reached().await;
     stage.store.heal();
     stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
-    // The other is refused: the refresh token is spent.
+    // KYCPort rejects the other instance's request: the refresh token has been used.
     let at_kycport = stage.kyc.on(Endpoint::Token).hold();
     let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
     at_kycport.wait_for(1).await;
     gate.open();
     first.await.unwrap().assert_ok();
-    // It has given back nothing of the other's.
+    // The suspended instance did not release the lease of the other instance.
     assert_eq!(stage.store.bodies(REFRESH_LEASE).await.len(), 1);
     at_kycport.release();
 
@@ -539,10 +540,10 @@ async fn of_two_instances_whose_lease_ran_out_neither_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_refused_renewal_ends_no_session_that_has_another_refresh_token_by_now() {
+async fn a_rejected_refresh_keeps_a_session_with_a_newer_refresh_token() {
     // cases 54, 55
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let good = refresh_token(&stage).await;
     let set = async |to: &str| {
         let set = |record: &mut serde_json::Value| record["refresh_token"] = to.into();
@@ -563,10 +564,10 @@ async fn a_refused_renewal_ends_no_session_that_has_another_refresh_token_by_now
 }
 
 #[tokio::test]
-async fn while_no_lease_can_be_had_kycport_is_not_asked() {
+async fn without_a_lease_no_refresh_request_is_sent() {
     // cases 45, 54
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     for op in [Op::Read, Op::Write] {
         stage.store.fail_on(op, REFRESH_LEASE);
         let page = token(&stage, &browser).await;
@@ -579,9 +580,9 @@ async fn while_no_lease_can_be_had_kycport_is_not_asked() {
     token(&stage, &browser).await.assert_ok();
 }
 
-/// The app without a tenant key, whose guards ask with people's own tokens.
-async fn keyless_stage() -> Stage {
-    let mut stage = renewing_stage().await;
+/// Starts the app without a tenant key. Its guards use the access tokens of the people.
+async fn app_without_tenant_key() -> Stage {
+    let mut stage = app_with_refresh_tokens().await;
     let client = stage.kyc.client();
     let app = stage.kyc.serve(|base| {
         let redirect = base.build().unwrap().redirect_uri().to_string();
@@ -598,14 +599,14 @@ async fn keyless_stage() -> Stage {
     stage
 }
 
-/// Writes or removes a lease on the refresh of the one session, as another instance does.
+/// Writes or removes a refresh lease of the only session, like another instance.
 async fn change_lease(stage: &Stage, change: Change) {
     let tokens = stage
         .store
         .entries(|key| key.family == Family::Tokens)
         .await;
     let [(owner, key, _)] = &tokens[..] else {
-        panic!("there is one session");
+        panic!("expected one session");
     };
     let write = Write {
         key: RecordKey::new(Family::RefreshLease, key.id),
@@ -617,10 +618,10 @@ async fn change_lease(stage: &Stage, change: Change) {
 }
 
 #[tokio::test]
-async fn while_another_instance_holds_the_lease_a_request_is_to_be_retried() {
+async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() {
     // case 54
-    let stage = keyless_stage().await;
-    let browser = signed_in_a_while(&stage).await;
+    let stage = app_without_tenant_key().await;
+    let browser = signed_in_with_expired_token(&stage).await;
     let lease = Change::Put {
         version: 1,
         body: "\u{1}{}".into(),
@@ -631,7 +632,7 @@ async fn while_another_instance_holds_the_lease_a_request_is_to_be_retried() {
         let first_look = stage.store.hold(Op::Read, TOKENS);
         let (here, url) = (browser.clone(), stage.app.url(path));
         let asking = tokio::spawn(async move { here.fetch(url).await.unwrap() });
-        // The first read is to use the token, the second to refresh it.
+        // The first read is for using the token, and the second for refreshing it.
         first_look.reached().await;
         stage.store.heal();
         let second_look = stage.store.hold(Op::Read, TOKENS);
@@ -666,7 +667,7 @@ async fn other_instance(stage: &Stage) -> RunningApp {
     other.await.unwrap()
 }
 
-/// The same person's request at another instance, which is another origin here.
+/// Sends the person's request to another instance, which has another origin in this test.
 fn at(
     stage: &Stage,
     other: &RunningApp,
@@ -677,7 +678,7 @@ fn at(
     let cookie = format!("__Host-kycport={}", key.unwrap());
     let (elsewhere, url) = (stage.kyc.browser(), other.url(path));
     async move {
-        let asked = elsewhere.request(Method::GET, url);
-        asked.header("cookie", &cookie).send().await.unwrap()
+        let http_request = elsewhere.request(Method::GET, url);
+        http_request.header("cookie", &cookie).send().await.unwrap()
     }
 }

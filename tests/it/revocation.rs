@@ -1,5 +1,5 @@
-//! Revocation while something else is under way: whatever the order, a revoked session does not
-//! return, and a sign-in that was claimed before the revocation creates none.
+//! Revocation during another operation. In any order, a revoked session does not return, and a
+//! login that was locked before the revocation creates no session.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Maximum number of sessions of one person.
-const MOST_SESSIONS: usize = 64;
+const MAX_SESSIONS: usize = 64;
 
 /// Records that belong to a session.
-const OF_A_SESSION: [Kind; 4] = [SESSION, ACTIVITY, TOKENS, REFRESH_LEASE];
+const SESSION_RECORDS: [Kind; 4] = [SESSION, ACTIVITY, TOKENS, REFRESH_LEASE];
 
 async fn started(stage: &Stage) -> (Browser, Url) {
     started_as(stage, &stage.ada).await
@@ -44,7 +44,7 @@ async fn signed_in(stage: &Stage) -> Browser {
     browser
 }
 
-/// A request that goes on while the test does something else. The browser gets the cookies.
+/// Sends a request in a task while the test continues. The browser gets the cookies.
 fn open(browser: &Browser, url: impl AsRef<str>) -> JoinHandle<(Page, Browser)> {
     let (browser, url) = (browser.clone(), url.as_ref().to_owned());
     tokio::spawn(async move { (browser.open(url).await.unwrap(), browser) })
@@ -55,7 +55,7 @@ async fn revoke(stage: &Stage) {
     revoked.unwrap();
 }
 
-/// What both instances say of this browser.
+/// Returns the status of this browser's session, and asserts that both instances agree.
 async fn me(stage: &Stage, browser: &Browser) -> u16 {
     browser.get(stage.app.url("/")).await.unwrap();
     let url = stage.app.url("/auth/me");
@@ -65,12 +65,12 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
     one
 }
 
-/// The browser is signed out, and no record of a session is left.
+/// Asserts that the browser is signed out and that no record of a session is left.
 async fn assert_nothing_is_left(stage: &Stage, browser: &Browser) {
     assert_eq!(me(stage, browser).await, 401);
     let vault = browser.open(stage.app.url("/vault")).await.unwrap();
     vault.assert_status(303);
-    for kind in OF_A_SESSION {
+    for kind in SESSION_RECORDS {
         assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
     }
     let listed = sessions(stage).list(stage.ada.id()).await.unwrap();
@@ -87,7 +87,7 @@ fn assert_login_revoked(page: &Page) {
     assert!(deleted[0].starts_with(LOGIN_COOKIES), "{deleted:?}");
 }
 
-/// The person can sign in again at any time.
+/// Asserts that the person can sign in again.
 async fn assert_can_sign_in(stage: &Stage) {
     let again = signed_in(stage).await;
     assert_eq!(me(stage, &again).await, 200);
@@ -96,7 +96,7 @@ async fn assert_can_sign_in(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_is_claimed_after_the_revocation_lives() {
+async fn a_login_locked_after_the_revocation_succeeds() {
     everywhere(async |stage| {
         let before = signed_in(&stage).await;
         let (browser, callback) = started(&stage).await;
@@ -104,7 +104,7 @@ async fn a_sign_in_that_is_claimed_after_the_revocation_lives() {
         browser.open(callback).await.unwrap().assert_status(303);
         assert_eq!(me(&stage, &browser).await, 200);
         assert_eq!(me(&stage, &before).await, 401);
-        // The same if the revocation comes while the claim is on its way.
+        // The result is the same if the revocation happens while the lock is being taken.
         let (browser, callback) = started(&stage).await;
         let gate = stage.store.hold(Op::Acquire, LOGIN);
         let under_way = open(&browser, &callback);
@@ -118,12 +118,12 @@ async fn a_sign_in_that_is_claimed_after_the_revocation_lives() {
     .await;
 }
 
-/// Where a sign-in stands when the sessions are revoked.
+/// Progress of a login when the sessions are revoked.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// The claim is taken.
+    /// The lock has been taken.
     Claimed,
-    /// The code is at KYCPort.
+    /// The code has been sent to KYCPort.
     Exchanging,
     /// The session is about to be written.
     Writing,
@@ -132,7 +132,7 @@ enum Moment {
 const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Exchanging, Moment::Writing];
 
 #[tokio::test]
-async fn a_sign_in_that_was_claimed_before_the_revocation_creates_no_session() {
+async fn a_login_locked_before_the_revocation_creates_no_session() {
     // case 98
     everywhere(async |stage| {
         for moment in MOMENTS {
@@ -146,7 +146,7 @@ async fn a_sign_in_that_was_claimed_before_the_revocation_creates_no_session() {
             assert_login_revoked(&page);
             assert_nothing_is_left(&stage, &browser).await;
             stage.store.heal();
-            // The code is spent, and a reload says so.
+            // The code has been redeemed. A reload reports that.
             let again = browser.open(&callback).await.unwrap();
             again.assert_status(400);
         }
@@ -155,7 +155,7 @@ async fn a_sign_in_that_was_claimed_before_the_revocation_creates_no_session() {
     .await;
 }
 
-/// Operation that waits at one moment of a sign-in.
+/// Operation that is held at one moment of a login.
 enum Held {
     Store(Arc<Gate>),
     Kycport(kycport::mock::Gate),
@@ -186,7 +186,7 @@ impl Held {
 }
 
 #[tokio::test]
-async fn a_session_that_was_just_written_is_revoked_with_the_others() {
+async fn a_session_that_was_just_written_is_revoked_too() {
     // case 98
     everywhere(async |stage| {
         for (op, kind) in [
@@ -194,7 +194,7 @@ async fn a_session_that_was_just_written_is_revoked_with_the_others() {
             (Op::List, SESSION),
             (Op::Settle, LOGIN),
         ] {
-            // Nothing is recorded of the person, so the first write creates the session.
+            // No assurance is recorded for the person, so the first write creates the session.
             let eve = stage
                 .kyc
                 .person(&format!("eve-{op:?}").to_lowercase())
@@ -207,10 +207,10 @@ async fn a_session_that_was_just_written_is_revoked_with_the_others() {
             sessions(&stage).revoke_all(eve.id()).await.unwrap();
             gate.open();
             let (page, browser) = under_way.await.unwrap();
-            // Whatever the browser was given opens nothing.
+            // The session cookie that the browser got is invalid.
             page.assert_status(303);
             assert_eq!(me(&stage, &browser).await, 401, "{op:?}");
-            for kind in OF_A_SESSION {
+            for kind in SESSION_RECORDS {
                 assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
             }
             assert_eq!(sessions(&stage).list(eve.id()).await, Ok(vec![]));
@@ -221,10 +221,10 @@ async fn a_session_that_was_just_written_is_revoked_with_the_others() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_must_write_twice_is_revoked_between() {
+async fn a_login_with_two_write_attempts_is_revoked_between_them() {
     // case 98
     everywhere(async |stage| {
-        // The latest assurance is there, so the first attempt to write meets it.
+        // An assurance is recorded, so the first attempt to write conflicts with it.
         let before = signed_in(&stage).await;
         let (browser, callback) = started(&stage).await;
         let gate = stage.store.hold_after(Op::Write, SESSION);
@@ -243,7 +243,7 @@ async fn a_sign_in_that_must_write_twice_is_revoked_between() {
 }
 
 #[tokio::test]
-async fn a_revocation_during_a_request_holds_from_the_next_one_on() {
+async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
     // case 98
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -257,7 +257,7 @@ async fn a_revocation_during_a_request_holds_from_the_next_one_on() {
         page.assert_ok();
         assert_nothing_is_left(&stage, &browser).await;
 
-        // A request whose read comes after the revocation is not served.
+        // A request that reads the session after the revocation is rejected.
         let browser = signed_in(&stage).await;
         let gate = stage.store.hold(Op::Read, SESSION);
         let under_way = open(&browser, stage.app.url("/vault"));
@@ -272,7 +272,7 @@ async fn a_revocation_during_a_request_holds_from_the_next_one_on() {
 }
 
 #[tokio::test]
-async fn a_use_that_is_being_recorded_does_not_bring_a_session_back() {
+async fn a_pending_activity_write_does_not_restore_a_revoked_session() {
     // case 98
     everywhere(async |stage| {
         for hold in [FaultyStore::hold, FaultyStore::hold_after] {
@@ -293,7 +293,7 @@ async fn a_use_that_is_being_recorded_does_not_bring_a_session_back() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_being_refreshed_do_not_come_back() {
+async fn a_pending_refresh_does_not_restore_revoked_tokens() {
     // case 98
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
@@ -318,7 +318,7 @@ async fn tokens_that_are_being_refreshed_do_not_come_back() {
                 page.assert_ok();
                 let at_kycport = stage.kyc.on(Endpoint::Token).hold();
                 let url = stage.app.url("/token");
-                // The lease and the new tokens are each in a write of their own.
+                // The lease and the new tokens are in separate writes.
                 let gate = match hold {
                     Some((hold, kind)) if kind == REFRESH_LEASE => {
                         at_kycport.release();
@@ -361,7 +361,7 @@ async fn tokens_that_are_being_refreshed_do_not_come_back() {
 }
 
 #[tokio::test]
-async fn signing_out_and_being_revoked_go_together() {
+async fn logout_and_revocation_can_be_simultaneous() {
     // cases 98, 109
     everywhere(async |stage| {
         for fields in [&[][..], &[("everywhere", "1")][..]] {
@@ -391,10 +391,10 @@ async fn signing_out_and_being_revoked_go_together() {
 }
 
 #[tokio::test]
-async fn two_simultaneous_sign_ins_live_together_and_are_revoked_together() {
+async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
     // cases 97, 98
     everywhere(async |stage| {
-        // Nothing is recorded of the person, and both are about to write.
+        // No assurance is recorded for the person, and both logins are about to write.
         let (one, one_callback) = started(&stage).await;
         let (other, other_callback) = started(&stage).await;
         let gate = stage.store.hold(Op::Write, SESSION);
@@ -417,7 +417,7 @@ async fn two_simultaneous_sign_ins_live_together_and_are_revoked_together() {
             assert_nothing_is_left(&stage, browser).await;
         }
 
-        // One is claimed before the revocation, and the other one after.
+        // One login is locked before the revocation, and the other login after it.
         let (one, one_callback) = started(&stage).await;
         let (other, other_callback) = started(&stage).await;
         let gate = stage.store.hold(Op::Write, SESSION);
@@ -437,7 +437,7 @@ async fn two_simultaneous_sign_ins_live_together_and_are_revoked_together() {
 }
 
 #[tokio::test]
-async fn a_revocation_whose_answer_is_lost_has_taken_effect_and_can_be_repeated() {
+async fn an_unacknowledged_revocation_has_taken_effect_and_can_be_repeated() {
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
         stage.store.lose_answer(Op::Revoke, SESSION);
@@ -451,7 +451,7 @@ async fn a_revocation_whose_answer_is_lost_has_taken_effect_and_can_be_repeated(
 }
 
 #[tokio::test]
-async fn a_lost_fence_signs_people_out() {
+async fn a_lost_fence_signs_the_person_out() {
     // case 98
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -461,7 +461,7 @@ async fn a_lost_fence_signs_people_out() {
         let page = browser.open(stage.app.url("/vault")).await.unwrap();
         page.assert_status(303);
         assert_eq!(sessions(&stage).list(stage.ada.id()).await, Ok(vec![]));
-        // The cookie stays: the fence may be found again.
+        // The cookie stays, because the fence may be found again.
         assert!(browser.cookie(stage.app.url("/"), SESSION_COOKIE).is_some());
         stage.store.heal();
         assert_eq!(me(&stage, &browser).await, 200);
@@ -470,13 +470,13 @@ async fn a_lost_fence_signs_people_out() {
 }
 
 #[tokio::test]
-async fn a_further_session_ends_the_oldest_one() {
+async fn a_session_beyond_the_maximum_ends_the_oldest() {
     let stage = stage().await;
     let eve = stage.kyc.person("eve").create();
     let (other, callback) = started_as(&stage, &eve).await;
     other.open(callback).await.unwrap().assert_status(303);
     let mut browsers = Vec::new();
-    for _ in 0..MOST_SESSIONS + 3 {
+    for _ in 0..MAX_SESSIONS + 3 {
         stage.kyc.clock().advance(SECOND);
         browsers.push(signed_in(&stage).await);
     }
@@ -488,22 +488,22 @@ async fn a_further_session_ends_the_oldest_one() {
         assert_eq!(me(&stage, browser).await, 200);
     }
     let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
-    assert_eq!(listed.len(), MOST_SESSIONS);
+    assert_eq!(listed.len(), MAX_SESSIONS);
     let newest_first = listed
         .windows(2)
         .all(|it| it[0].created_at >= it[1].created_at);
     assert!(newest_first);
-    assert_eq!(stage.store.bodies(SESSION).await.len(), MOST_SESSIONS + 1);
-    assert_eq!(stage.store.bodies(TOKENS).await.len(), MOST_SESSIONS + 1);
-    // Those of others are not counted.
+    assert_eq!(stage.store.bodies(SESSION).await.len(), MAX_SESSIONS + 1);
+    assert_eq!(stage.store.bodies(TOKENS).await.len(), MAX_SESSIONS + 1);
+    // Sessions of other people do not count.
     assert_eq!(me(&stage, &other).await, 200);
 }
 
 #[tokio::test]
-async fn a_list_is_complete_after_many_simultaneous_sign_ins() {
+async fn the_session_list_is_complete_after_many_simultaneous_logins() {
     everywhere(async |stage| {
         let mut logins = Vec::new();
-        for _ in 0..MOST_SESSIONS {
+        for _ in 0..MAX_SESSIONS {
             logins.push(started(&stage).await);
         }
         let open = logins.iter().map(async |(browser, callback)| {
@@ -517,13 +517,13 @@ async fn a_list_is_complete_after_many_simultaneous_sign_ins() {
                 .to_owned()
         });
         let signed_in: BTreeSet<String> = join_all(open).await.into_iter().collect();
-        assert_eq!(signed_in.len(), MOST_SESSIONS);
+        assert_eq!(signed_in.len(), MAX_SESSIONS);
         let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
         let listed: BTreeSet<String> = listed.iter().map(|it| it.id.to_string()).collect();
         assert_eq!(listed, signed_in);
         revoke(&stage).await;
         assert_nothing_is_left(&stage, &logins[0].0).await;
-        assert_eq!(me(&stage, &logins[MOST_SESSIONS - 1].0).await, 401);
+        assert_eq!(me(&stage, &logins[MAX_SESSIONS - 1].0).await, 401);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! Real servers for the tests: one Redis and one Postgres for the whole process, on free ports.
 //!
-//! Skipped, and said so, where `redis-server` or `postgres` are not installed;
-//! `KYCPORT_REQUIRE_SERVERS=1` makes that a failure.
+//! The tests print a message and skip a server that is not installed. With
+//! `KYCPORT_REQUIRE_SERVERS=1` they fail instead.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,8 +15,8 @@ use std::{
 use fred::{interfaces::ClientLike as _, types::config::ReconnectPolicy};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-/// The server runs for as long as the shell can read. Its input closes when this process ends,
-/// however it ends, so nothing is left behind.
+/// The server runs until the shell's standard input closes. The input closes when this process ends
+/// for any reason, so no server is left running.
 const UNTIL_INPUT_ENDS: &str = r#"
 pid=$!
 read _
@@ -25,7 +25,7 @@ wait "$pid"
 [ -n "$KEEP" ] || rm -rf "$dir"
 "#;
 
-/// What is kept is written down at once.
+/// With `KEEP`, Redis writes each change to disk immediately.
 const REDIS: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -34,8 +34,8 @@ redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly
     --requirepass "$PASSWORD" --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
-/// `KILL` to Postgres leaves its shared memory behind, so it is asked first, and heard if it was
-/// paused.
+/// `KILL` leaves the shared memory of Postgres behind. The script therefore sends `INT` first, and
+/// resumes a paused server so that it receives the signal.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -51,18 +51,18 @@ wait "$pid"
 [ -n "$KEEP" ] || rm -rf "$dir"
 "#;
 
-/// A server, until it is stopped or this process ends.
+/// Server process. It runs until it is stopped or this process ends.
 pub(crate) struct Server {
     watchdog: Child,
     port: u16,
     url: fn(u16) -> String,
     shell: fn() -> Option<Command>,
-    /// Where it keeps what must survive a stop.
+    /// Directory for data that must survive a stop.
     keep: Option<PathBuf>,
     disk: Disk,
 }
 
-/// Whether a commit to Postgres waits until it is on the disk.
+/// Whether a Postgres commit waits until the data is on disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Disk {
     Awaited,
@@ -85,7 +85,7 @@ enum Memory {
 }
 
 impl Server {
-    /// What Redis asks for; Postgres takes whatever is offered.
+    /// Password of Redis. Postgres accepts any password.
     pub(crate) const PASSWORD: &str = "canary-of-the-server";
 
     fn start_redis(memory: Memory) -> Option<Self> {
@@ -117,7 +117,7 @@ impl Server {
         Some(server)
     }
 
-    /// The same server, after a stop.
+    /// Starts the server again after a stop.
     pub(crate) fn start_again(&mut self) {
         self.watchdog = spawn(
             (self.shell)().unwrap(),
@@ -130,7 +130,7 @@ impl Server {
 
     fn wait_until_it_listens(&mut self) {
         for _ in 0..600 {
-            if self.takes_connections() {
+            if self.accepts_connections() {
                 return;
             }
             let ended = self.watchdog.try_wait().unwrap();
@@ -140,8 +140,9 @@ impl Server {
         panic!("the server does not listen");
     }
 
-    /// Whether it takes connections. Postgres listens some time before it admits a user.
-    fn takes_connections(&self) -> bool {
+    /// Returns whether the server accepts connections. Postgres listens for a while before it
+    /// admits a user.
+    fn accepts_connections(&self) -> bool {
         let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
         };
@@ -156,53 +157,55 @@ impl Server {
         answered.is_ok() && answer == *b"R"
     }
 
-    /// A Redis of one's own.
+    /// Starts a Redis for one test.
     pub(crate) fn redis() -> Option<Self> {
         Self::start_redis(Memory::Fleeting)
     }
 
-    /// A Postgres of one's own.
+    /// Starts a Postgres for one test.
     pub(crate) fn postgres() -> Option<Self> {
         Self::start_postgres(Memory::Fleeting, Disk::NotAwaited)
     }
 
-    /// A Redis of one's own that can be started again, with what it knew.
+    /// Starts a Redis for one test. It keeps its data across a restart.
     pub(crate) fn lasting_redis() -> Option<Self> {
         Self::start_redis(Memory::Lasting)
     }
 
-    /// A Postgres of one's own that can be started again, with what it knew.
+    /// Starts a Postgres for one test. It keeps its data across a restart.
     pub(crate) fn lasting_postgres() -> Option<Self> {
         Self::start_postgres(Memory::Lasting, Disk::NotAwaited)
     }
 
-    /// The same, and what it acknowledges is on the disk.
+    /// Starts a Postgres for one test. It keeps its data across a restart, and every commit is on
+    /// disk.
     pub(crate) fn lasting_postgres_on_disk() -> Option<Self> {
         Self::start_postgres(Memory::Lasting, Disk::Awaited)
     }
 
-    /// A Postgres of one's own, and whether it waits for the disk.
+    /// Starts a Postgres for one test, with this disk setting.
     pub(crate) fn postgres_with(disk: Disk) -> Option<Self> {
         Self::start_postgres(Memory::Fleeting, disk)
     }
 
-    /// Where it listens, on loopback.
+    /// Returns the port of the server on the loopback interface.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// URL of the server, as `KYCPORT_STORE` has it.
+    /// URL of the server, in the form of `KYCPORT_STORE`.
     pub(crate) fn url(&self) -> String {
         (self.url)(self.port)
     }
 
-    /// As the machine dies (`SIGKILL`).
+    /// Kills the server with `SIGKILL`, like a machine that fails.
     pub(crate) fn kill(&mut self) {
         self.signal("KILL");
         self.stop();
     }
 
-    /// Nothing of it runs until it is resumed; the machine's own part still takes connections.
+    /// Suspends all processes of the server until it is resumed. The kernel still accepts
+    /// connections.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
@@ -211,7 +214,8 @@ impl Server {
         self.signal("CONT");
     }
 
-    /// To each of its processes, parents first, so that none is made meanwhile.
+    /// Sends a signal to each process of the server, parents first, so that no new process is
+    /// created.
     fn signal(&self, signal: &str) {
         let mut parents = vec![self.watchdog.id()];
         while !parents.is_empty() {
@@ -219,24 +223,25 @@ impl Server {
             for process in &parents {
                 let mut kill = Command::new("sh");
                 kill.args(["-c", &format!("kill -{signal} {process}")]);
-                // One that ended meanwhile is none.
+                // A process that has ended meanwhile is not an error.
                 let _ = kill.stderr(Stdio::null()).status().unwrap();
             }
         }
     }
 
-    /// The process above all of its processes.
+    /// Returns the ID of the top process.
     pub(crate) fn process(&self) -> u32 {
         self.watchdog.id()
     }
 
-    /// Ends it, and waits for that.
+    /// Stops the server and waits until it has ended.
     pub(crate) fn stop(&mut self) {
         drop(self.watchdog.stdin.take());
         self.watchdog.wait().unwrap();
     }
 
-    /// A connected client, as the manual sets it up: it connects again, and does not wait long.
+    /// Returns a connected client with the manual's settings: it reconnects, and its timeout is
+    /// short.
     pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
         redis_pool_that(self.port, |builder| {
             builder
@@ -248,24 +253,25 @@ impl Server {
         .await
     }
 
-    /// A connected client.
+    /// Returns a connected client.
     pub(crate) async fn postgres_pool(&self) -> PgPool {
         postgres_pool(self.port, 8).await
     }
 }
 
-/// URL of a Redis of the tests.
+/// Returns the URL of a Redis server of the tests.
 pub(crate) fn redis_url(port: u16) -> String {
     format!("redis://:{}@127.0.0.1:{port}", Server::PASSWORD)
 }
 
-/// URL of a Postgres of the tests.
+/// Returns the URL of a Postgres server of the tests.
 pub(crate) fn postgres_url(port: u16) -> String {
     let password = Server::PASSWORD;
     format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres")
 }
 
-/// A connected client, which comes back when the server does, and then sends what it could not.
+/// Returns a connected client. It reconnects when the server is back, and then sends queued
+/// commands.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
     redis_pool_that(port, |_| {}).await
 }
@@ -283,7 +289,8 @@ async fn redis_pool_that(
     pool
 }
 
-/// A connected client. The server listens before it lets anybody in, so that is tried again.
+/// Returns a connected client. The server listens before it admits a user, so this function
+/// retries.
 pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
     let url = postgres_url(port);
     for _ in 0..100 {
@@ -293,7 +300,7 @@ pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
-    panic!("postgres lets nobody in");
+    panic!("Postgres admits no user");
 }
 
 impl Drop for Server {
@@ -355,19 +362,20 @@ fn postgres_shell() -> Option<Command> {
     Some(shell)
 }
 
-/// The Redis that the tests share.
+/// Returns the Redis that the tests share.
 pub(crate) fn redis() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(Server::redis).as_ref()
 }
 
-/// The Postgres that the tests share.
+/// Returns the Postgres that the tests share.
 pub(crate) fn postgres() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(Server::postgres).as_ref()
 }
 
-/// By `/proc/<pid>/stat`: after the name, which may hold anything, the state and the parent.
+/// Returns the child processes. In `/proc/<pid>/stat`, the state and the parent follow the process
+/// name, which may contain any characters.
 fn children_of(parents: &[u32]) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -385,7 +393,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Where Debian has the newest one, or where the path has one.
+/// Returns the newest version in Debian's directory, or else the version on `PATH`.
 fn postgres_bin() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
     let folders = versions.into_iter().flatten().filter_map(Result::ok);
@@ -402,12 +410,12 @@ fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Straight to stderr, which the test harness does not swallow.
+/// Writes to standard error directly, which the test harness does not capture.
 fn skip(server: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),
-        "the tests with servers are required, but there is no {server} on this machine"
+        "KYCPORT_REQUIRE_SERVERS is set, but {server} is not installed"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: no {server} on this machine").unwrap();
+    writeln!(stderr, "SKIPPED: {server} is not installed").unwrap();
 }

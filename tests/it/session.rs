@@ -1,4 +1,4 @@
-//! Signed-in sessions: their cookie, their limits, and their end.
+//! Sessions: their cookie, their limits and their end.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -40,7 +40,7 @@ async fn get_from(stage: &Stage, browser: &Browser, path: &str) -> Page {
     browser.open(stage.app.url(path)).await.unwrap()
 }
 
-/// A request of nobody's, but for this cookie header.
+/// Sends a request without a session, except for this cookie header.
 async fn with_cookie(stage: &Stage, path: &str, cookie: &str) -> Page {
     stage
         .kyc
@@ -69,7 +69,7 @@ fn attributes(set_cookie: &str) -> BTreeSet<&str> {
 }
 
 #[tokio::test]
-async fn the_cookies_say_what_they_must_and_no_more() {
+async fn cookies_have_exactly_the_required_attributes() {
     // case 90
     let stage = stage().await;
     let browser = stage.kyc.browser();
@@ -116,7 +116,7 @@ async fn the_cookies_say_what_they_must_and_no_more() {
 }
 
 #[tokio::test]
-async fn every_sign_in_has_a_new_key_and_ends_the_old_one() {
+async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
     // case 91
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -138,7 +138,7 @@ async fn every_sign_in_has_a_new_key_and_ends_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_planted_key_is_never_adopted() {
+async fn a_fixated_session_key_is_never_adopted() {
     // case 92
     everywhere(async |stage| {
         let attacker = signed_in(&stage).await;
@@ -165,7 +165,7 @@ async fn a_planted_key_is_never_adopted() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_not_a_key_is_nobodys() {
+async fn a_malformed_session_cookie_is_signed_out() {
     // case 93
     everywhere(async |stage| {
     let browser = signed_in(&stage).await;
@@ -205,7 +205,7 @@ async fn a_cookie_that_is_not_a_key_is_nobodys() {
 }
 
 #[tokio::test]
-async fn the_keys_of_other_records_open_no_session() {
+async fn keys_of_other_records_open_no_session() {
     // case 94
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -224,7 +224,7 @@ async fn the_keys_of_other_records_open_no_session() {
         for other in [
             state.clone(),
             login.clone(),
-            // With the length of a key, and with the owner of one.
+            // A value with the length of a key, and a value with an owner.
             format!("{state}{}", &key[43..]),
             login[..64].to_owned(),
             format!("{}{}", &login[..43], &key[43..]),
@@ -236,7 +236,7 @@ async fn the_keys_of_other_records_open_no_session() {
                 .await
                 .assert_status(401);
         }
-        // Nor does the session's own key finish a login.
+        // The session's own key cannot complete a login.
         let url = format!("/auth/callback?state={key}&code=x");
         stage.kyc.forget_requests();
         let signed_out = stage.kyc.browser();
@@ -250,7 +250,7 @@ async fn the_keys_of_other_records_open_no_session() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_lets_nobody_in_and_signs_nobody_out() {
+async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
     // case 95
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -276,7 +276,7 @@ async fn a_store_that_is_down_lets_nobody_in_and_signs_nobody_out() {
             assert_eq!(page.header("set-cookie"), None);
             assert!(!page.body().contains("canary"));
         }
-        // Whoever has no cookie needs no store.
+        // A request without a cookie needs no store.
         let page = stage.kyc.browser().get(stage.app.url("/")).await.unwrap();
         assert_eq!(page.body(), "signed out");
 
@@ -288,7 +288,7 @@ async fn a_store_that_is_down_lets_nobody_in_and_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_is_down() {
+async fn a_store_timeout_counts_as_an_outage() {
     // case 95
     let stage = stage().await;
     let browser = signed_in(&stage).await;
@@ -306,7 +306,7 @@ async fn a_store_that_hangs_is_down() {
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_read_is_503_whatever_the_reason() {
+async fn an_unreadable_session_is_503() {
     // case 95
     let errors = [
         StoreError::Unreachable,
@@ -335,7 +335,7 @@ async fn a_session_that_cannot_be_read_is_503_whatever_the_reason() {
 }
 
 #[tokio::test]
-async fn a_last_use_that_cannot_be_read_shortens_the_session_and_no_more() {
+async fn an_unreadable_activity_record_only_shortens_the_session() {
     // case 95
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -344,7 +344,7 @@ async fn a_last_use_that_cannot_be_read_shortens_the_session_and_no_more() {
         get_from(&stage, &browser, "/vault").await.assert_ok();
         stage.store.replace(ACTIVITY, |_| b"junk".to_vec()).await;
         me(&stage, &browser).await.assert_ok();
-        // The session counts as unused since it began.
+        // The session counts as unused since it was created.
         stage.kyc.clock().advance(10 * MINUTE);
         me(&stage, &browser).await.assert_status(401);
     })
@@ -352,7 +352,7 @@ async fn a_last_use_that_cannot_be_read_shortens_the_session_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_use_that_cannot_be_written_down_is_served() {
+async fn a_request_is_served_if_its_activity_cannot_be_recorded() {
     // case 95
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -364,7 +364,7 @@ async fn a_use_that_cannot_be_written_down_is_served() {
 }
 
 #[tokio::test]
-async fn a_route_outside_the_layer_lets_nobody_in() {
+async fn a_route_outside_the_session_layer_admits_no_request() {
     // case 95
     async fn vault(_: SignedIn) -> &'static str {
         "open"
@@ -380,7 +380,7 @@ async fn a_route_outside_the_layer_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn use_keeps_a_session_alive_and_writes_once_a_minute() {
+async fn activity_extends_a_session_and_is_written_once_a_minute() {
     // case 96
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -391,7 +391,7 @@ async fn use_keeps_a_session_alive_and_writes_once_a_minute() {
             get_from(&stage, &browser, "/vault").await.assert_ok();
         }
         assert_eq!(stage.store.writes(), 0);
-        // One operation a request.
+        // One store operation per request.
         assert_eq!(stage.store.operations(), 5);
         stage.kyc.clock().advance(Duration::from_secs(5));
         for _ in 0..10 {
@@ -413,7 +413,7 @@ async fn use_keeps_a_session_alive_and_writes_once_a_minute() {
 }
 
 #[tokio::test]
-async fn a_page_that_polls_keeps_nothing_alive() {
+async fn polling_does_not_extend_a_session() {
     // case 96
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -434,7 +434,7 @@ async fn a_page_that_polls_keeps_nothing_alive() {
 }
 
 #[tokio::test]
-async fn no_use_goes_beyond_the_absolute_limit() {
+async fn activity_does_not_extend_a_session_beyond_the_absolute_limit() {
     // case 96
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -457,7 +457,7 @@ async fn no_use_goes_beyond_the_absolute_limit() {
 }
 
 #[tokio::test]
-async fn the_limits_are_the_servers_whatever_the_store_keeps() {
+async fn session_limits_hold_if_the_store_keeps_records_longer() {
     // case 96
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -466,7 +466,7 @@ async fn the_limits_are_the_servers_whatever_the_store_keeps() {
             stage.kyc.clock().advance(24 * MINUTE);
             get_from(&stage, &browser, "/vault").await.assert_ok();
         }
-        // A store that keeps everything for longer, and a session that was used a moment ago.
+        // The store keeps every record for longer, and the session was used a moment ago.
         for kind in [SESSION, ACTIVITY] {
             stage.store.replace(kind, <[u8]>::to_vec).await;
         }
@@ -480,7 +480,7 @@ async fn the_limits_are_the_servers_whatever_the_store_keeps() {
 }
 
 #[tokio::test]
-async fn what_tabs_do_at_once_is_not_lost() {
+async fn simultaneous_requests_of_several_tabs_are_all_recorded() {
     // case 97
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -501,7 +501,7 @@ async fn what_tabs_do_at_once_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_does_not_bring_a_session_back() {
+async fn a_pending_request_does_not_restore_a_revoked_session() {
     // case 98
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -531,7 +531,7 @@ async fn a_request_under_way_does_not_bring_a_session_back() {
 }
 
 #[tokio::test]
-async fn what_was_written_stays_when_the_handler_fails() {
+async fn session_writes_are_kept_if_the_handler_fails() {
     // The layer of tower-sessions loses changes if the response is a 5xx.
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -548,7 +548,7 @@ async fn what_was_written_stays_when_the_handler_fails() {
 }
 
 #[tokio::test]
-async fn no_cache_keeps_what_names_a_person() {
+async fn responses_with_personal_data_are_not_cached() {
     // case 99
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -556,10 +556,14 @@ async fn no_cache_keeps_what_names_a_person() {
             assert_private(get_from(&stage, &browser, path).await.assert_ok());
         }
         assert_private(me(&stage, &browser).await.assert_ok());
-        // Whoever is told to sign in, too.
-        let nobody = stage.kyc.browser();
-        assert_private(get_from(&stage, &nobody, "/vault").await.assert_status(303));
-        assert_private(me(&stage, &nobody).await.assert_status(401));
+        // The redirect to sign in is not cached either.
+        let without_session = stage.kyc.browser();
+        assert_private(
+            get_from(&stage, &without_session, "/vault")
+                .await
+                .assert_status(303),
+        );
+        assert_private(me(&stage, &without_session).await.assert_status(401));
         let stale = with_cookie(&stage, "/", &format!("{COOKIE}={}", "A".repeat(64))).await;
         assert_private(stale.assert_ok());
     })
@@ -567,7 +571,7 @@ async fn no_cache_keeps_what_names_a_person() {
 }
 
 #[tokio::test]
-async fn visitors_leave_no_record() {
+async fn visitors_without_a_session_create_no_record() {
     // case 100
     everywhere(async |stage| {
         let browser = stage.kyc.browser();
@@ -588,7 +592,7 @@ async fn visitors_leave_no_record() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_not_understood_is_no_session() {
+async fn an_undecodable_record_is_not_a_session() {
     // cases 94, 95
     type Change = fn(&[u8]) -> Vec<u8>;
     let changes: [Change; 6] = [
@@ -611,7 +615,7 @@ async fn a_record_that_is_not_understood_is_no_session() {
 }
 
 #[tokio::test]
-async fn a_record_of_another_content_is_no_session() {
+async fn a_record_with_invalid_members_is_not_a_session() {
     // cases 94, 95
     type Change = fn(&mut Value);
     let changes: [Change; 6] = [
@@ -645,7 +649,7 @@ async fn is_signed_out_and_can_sign_in(stage: &Stage, browser: &Browser) {
 }
 
 #[tokio::test]
-async fn the_store_learns_no_cookie_by_its_ids() {
+async fn record_ids_do_not_reveal_session_keys() {
     // case 137
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -670,7 +674,7 @@ async fn the_store_learns_no_cookie_by_its_ids() {
 }
 
 #[tokio::test]
-async fn people_are_told_apart_by_issuer_and_subject_alone() {
+async fn a_person_is_identified_by_issuer_and_subject_only() {
     // case 83
     let kyc = MockIssuer::start().await;
     let stage = stage_on(kyc, 1000, |c| c.scopes(["openid", "email", "kyc"])).await;
@@ -689,7 +693,7 @@ async fn people_are_told_apart_by_issuer_and_subject_alone() {
     assert_eq!(other.json()["subject"], mallory.id());
     assert_ne!(ada.json()["subject"], other.json()["subject"]);
 
-    // What looks like an @ is kept as it came.
+    // An identifier that looks like an email address is kept as received.
     let odd = "ada\u{ff20}example.test";
     mallory.set_email(odd);
     let browser = stage.kyc.browser();
@@ -701,7 +705,7 @@ async fn people_are_told_apart_by_issuer_and_subject_alone() {
 }
 
 #[tokio::test]
-async fn nobody_is_null_if_the_app_wants_it_so() {
+async fn me_returns_null_without_a_session_if_configured() {
     let kyc = MockIssuer::start().await;
     let stage = stage_on(kyc, 1000, |c| c.signed_out_me(SignedOutMe::Null)).await;
     let page = me(&stage, &stage.kyc.browser()).await;
@@ -715,7 +719,7 @@ async fn nobody_is_null_if_the_app_wants_it_so() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_harms_nobody_else() {
+async fn a_panicking_handler_does_not_affect_other_requests() {
     // case 140
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -732,7 +736,7 @@ async fn a_handler_that_panics_harms_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_harms_nobody_else() {
+async fn a_disconnecting_client_does_not_affect_other_requests() {
     // case 140
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -752,7 +756,8 @@ async fn a_client_that_goes_away_harms_nobody_else() {
             get_from(&stage, &browser, "/vault").await.assert_ok();
             get_from(&stage, &browser, "/token").await.assert_ok();
         }
-        // In the middle of a callback: the code is not sent twice, and the next login works.
+        // The browser disconnects during the callback. The code is not sent twice, and the next
+        // login works.
         for held in [FaultyStore::hold, FaultyStore::hold_after] {
             stage.kyc.forget_requests();
             let callback = browser
@@ -767,7 +772,7 @@ async fn a_client_that_goes_away_harms_nobody_else() {
             assert!(asking.await.is_err());
             stage.store.heal();
             gate.open();
-            // A reload goes on.
+            // A reload continues the login.
             browser.open(callback).await.unwrap().assert_status(303);
             stage.kyc.requests(Endpoint::Token).assert_count(1);
             signed_in(&stage).await;

@@ -1,4 +1,4 @@
-//! From nothing to a signed-in session, and out again.
+//! Login, session and logout from end to end.
 
 use axum::http::Method;
 use kycport::mock::Endpoint;
@@ -6,7 +6,7 @@ use kycport::mock::Endpoint;
 use crate::support::{stage, stage_with};
 
 #[tokio::test]
-async fn a_person_signs_in_and_lands_where_they_wanted() {
+async fn a_person_signs_in_and_returns_to_the_requested_page() {
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
 
@@ -21,7 +21,7 @@ async fn a_person_signs_in_and_lands_where_they_wanted() {
 }
 
 #[tokio::test]
-async fn a_guarded_page_sends_the_person_to_sign_in_and_back() {
+async fn a_guarded_page_redirects_to_login_and_back() {
     let (kyc, app, ada) = stage().await;
 
     let page = kyc
@@ -35,7 +35,7 @@ async fn a_guarded_page_sends_the_person_to_sign_in_and_back() {
 }
 
 #[tokio::test]
-async fn me_tells_the_page_who_is_signed_in() {
+async fn me_returns_the_signed_in_person() {
     let (kyc, app, ada) = stage_with(|config| config.scopes(["openid", "email", "kyc"])).await;
     let browser = kyc.browser();
     browser
@@ -63,7 +63,7 @@ async fn me_tells_the_page_who_is_signed_in() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_for_good() {
+async fn logout_ends_the_session_permanently() {
     // cases 108, 109
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
@@ -86,7 +86,7 @@ async fn signing_out_ends_the_session_for_good() {
 }
 
 #[tokio::test]
-async fn a_warm_login_asks_kycport_once() {
+async fn a_login_with_warm_caches_sends_kycport_one_request() {
     let (kyc, app, ada) = stage().await;
     kyc.browser()
         .sign_in(app.url("/auth/login"), &ada)

@@ -1,4 +1,4 @@
-//! What goes wrong at the socket is a typed error, in time, whichever endpoint it goes wrong at.
+//! Each socket fault at each endpoint causes a typed error within the deadline.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use kycport::{
 
 use crate::direct::{come_back, relying_party_with};
 
-/// What a request may take where no answer comes.
+/// Deadline of a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// What it may take otherwise, and a test for it, on a machine that has much else to do.
+/// Deadline of any other request and of a test, on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
-/// Slow enough that no answer is whole, nor its headers, when the deadline is over.
+/// Interval between bytes. At this speed not even the headers are complete at the deadline.
 const SLOWLY: Duration = Duration::from_millis(50);
 
-const ASKED: [Endpoint; 5] = [
+const ENDPOINTS: [Endpoint; 5] = [
     Endpoint::Discovery,
     Endpoint::Jwks,
     Endpoint::Token,
@@ -27,7 +27,7 @@ const ASKED: [Endpoint; 5] = [
     Endpoint::Status,
 ];
 
-/// What whoever asks is told.
+/// Error that the caller gets.
 #[derive(Debug, PartialEq)]
 enum Failure {
     Discovery(ProviderError),
@@ -45,22 +45,22 @@ impl Failure {
             Endpoint::Token => Self::Token(ExchangeError::from(error).into()),
             Endpoint::Userinfo => Self::Userinfo(error.into()),
             Endpoint::Status => Self::Status(StatusError::Transport(error)),
-            other => panic!("nobody asks {other} here"),
+            other => panic!("no test requests {other}"),
         }
     }
 }
 
 type Break = fn(On) -> Rule;
 
-struct Stage {
+struct SocketFaultTest {
     kyc: MockIssuer,
     app: RelyingParty,
     ada: Person,
 }
 
-impl Stage {
-    /// A relying party that gives up in this time, on connections that serve one request each:
-    /// what is asked next opens another.
+impl SocketFaultTest {
+    /// Creates a relying party with this deadline. Each connection serves one request, and the next
+    /// request opens a new connection.
     async fn new(deadline: Duration) -> Self {
         let kyc = MockIssuer::start().await;
         for endpoint in [Endpoint::Discovery, Endpoint::Jwks, Endpoint::Token] {
@@ -79,13 +79,13 @@ impl Stage {
         Self { kyc, app, ada }
     }
 
-    /// Asks one endpoint while this goes wrong.
+    /// Sends one endpoint a request while this fault is active.
     async fn ask(&self, endpoint: Endpoint, fault: impl FnOnce(&MockIssuer) -> Fault) -> Failure {
         let Self { kyc, app, ada } = self;
         let oidc = app.oidc();
         let token = || kyc.mint().access_token(ada, kyc.client()).sign();
-        // What must be known before the endpoint is asked. A machine that is too slow for the
-        // deadline gets another try, when the back-off is over.
+        // Fetch metadata and keys first. A machine that is too slow for the deadline gets another
+        // attempt after the back-off.
         if endpoint != Endpoint::Discovery {
             while oidc.begin(&LoginRequest::new()).await.is_err() {
                 kyc.clock().advance(LONG * 2);
@@ -111,8 +111,8 @@ impl Stage {
                 Failure::Token(finished.unwrap_err())
             }
             (Endpoint::Userinfo, _) => {
-                let told = oidc.userinfo(&Secret::new(token()), ada.id()).await;
-                Failure::Userinfo(told.unwrap_err())
+                let outcome = oidc.userinfo(&Secret::new(token()), ada.id()).await;
+                Failure::Userinfo(outcome.unwrap_err())
             }
             _ => Failure::Status(app.status().status(ada.id()).await.unwrap_err()),
         };
@@ -124,8 +124,8 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_fault_at_the_socket_is_a_typed_error_within_the_deadline() {
-    // cases 6, 48, 51, 89, and the same of the keys and the status
+async fn a_socket_fault_is_a_typed_error_within_the_deadline() {
+    // cases 6, 48, 51, 89, and the same faults for the keys and the status
     let broken = TransportError::Broken;
     let timeout = TransportError::Timeout;
     let table: [(Break, TransportError); 8] = [
@@ -138,11 +138,11 @@ async fn a_fault_at_the_socket_is_a_typed_error_within_the_deadline() {
         (|on| on.dribble(SLOWLY), timeout),
         (|on| on.dribble_headers(SLOWLY), timeout),
     ];
-    join_all(ASKED.map(async |endpoint| {
+    join_all(ENDPOINTS.map(async |endpoint| {
         for (fault, expected) in table {
-            let stage = Stage::new(patience(expected)).await;
-            let name = format!("{:?}", fault(stage.kyc.on(endpoint)));
-            let failure = stage.ask(endpoint, |kyc| fault(kyc.on(endpoint)).always());
+            let setup = SocketFaultTest::new(deadline_for(expected)).await;
+            let name = format!("{:?}", fault(setup.kyc.on(endpoint)));
+            let failure = setup.ask(endpoint, |kyc| fault(kyc.on(endpoint)).always());
             let expected = Failure::at(endpoint, expected);
             assert_eq!(failure.await, expected, "{name}");
         }
@@ -151,22 +151,22 @@ async fn a_fault_at_the_socket_is_a_typed_error_within_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_connection_that_goes_wrong_at_once_is_a_typed_error_within_the_deadline() {
+async fn an_immediate_connection_fault_is_a_typed_error_within_the_deadline() {
     // cases 6, 48, 51, 89
     let (broken, timeout) = (TransportError::Broken, TransportError::Timeout);
-    join_all(ASKED.map(async |endpoint| {
-        let stage = Stage::new(patience(broken)).await;
-        let failure = stage.ask(endpoint, |kyc| kyc.on_accept().close().always());
+    join_all(ENDPOINTS.map(async |endpoint| {
+        let setup = SocketFaultTest::new(deadline_for(broken)).await;
+        let failure = setup.ask(endpoint, |kyc| kyc.on_accept().close().always());
         assert_eq!(failure.await, Failure::at(endpoint, broken));
 
-        let stage = Stage::new(patience(timeout)).await;
-        let failure = stage.ask(endpoint, |kyc| kyc.on_accept().hang().always());
+        let setup = SocketFaultTest::new(deadline_for(timeout)).await;
+        let failure = setup.ask(endpoint, |kyc| kyc.on_accept().hang().always());
         assert_eq!(failure.await, Failure::at(endpoint, timeout));
 
-        let stage = Stage::new(patience(broken)).await;
-        let failure = stage.ask(endpoint, |kyc| kyc.on_accept().reset().always());
+        let setup = SocketFaultTest::new(deadline_for(broken)).await;
+        let failure = setup.ask(endpoint, |kyc| kyc.on_accept().reset().always());
         let failure = failure.await;
-        // It may be reset before it is seen to be there.
+        // The connection may be reset before the client sees it.
         let either = [broken, TransportError::Connect];
         let either = either.map(|error| Failure::at(endpoint, error));
         assert!(either.contains(&failure), "{failure:?}");
@@ -175,28 +175,28 @@ async fn a_connection_that_goes_wrong_at_once_is_a_typed_error_within_the_deadli
 }
 
 #[tokio::test]
-async fn a_question_is_asked_again_when_a_connection_was_reset_and_a_code_is_not() {
+async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
     // cases 51, 116
-    let stage = Stage::new(LONG).await;
-    let app = relying_party_with(&stage.kyc, |config| {
+    let setup = SocketFaultTest::new(LONG).await;
+    let app = relying_party_with(&setup.kyc, |config| {
         config
             .max_attempts(3)
             .retry_pause(Duration::from_millis(1))
             .retry_deadline(LONG)
     });
-    let fault = stage.kyc.on(Endpoint::Status).reset().times(2);
-    app.status().status(stage.ada.id()).await.unwrap();
+    let fault = setup.kyc.on(Endpoint::Status).reset().times(2);
+    app.status().status(setup.ada.id()).await.unwrap();
     assert_eq!(fault.hits(), 2);
 
     let fault = |kyc: &MockIssuer| kyc.on(Endpoint::Token).after().reset().once();
-    let failure = stage.ask(Endpoint::Token, fault).await;
+    let failure = setup.ask(Endpoint::Token, fault).await;
     let expected = Failure::at(Endpoint::Token, TransportError::Broken);
     assert_eq!(failure, expected);
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
-/// Only what must end by the deadline has a short one.
-fn patience(expected: TransportError) -> Duration {
+/// Returns a short deadline only for the errors that must occur at the deadline.
+fn deadline_for(expected: TransportError) -> Duration {
     match expected {
         TransportError::Timeout => DEADLINE,
         _ => LONG,

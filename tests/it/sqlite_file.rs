@@ -1,11 +1,11 @@
-//! Files for the store in SQLite.
+//! Files for the SQLite store.
 
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// SQLite file in a folder of its own. Both are removed when this is dropped.
+/// SQLite file in its own directory. Dropping this value removes both.
 #[derive(Debug)]
 pub(crate) struct SqliteFile(PathBuf);
 
@@ -23,7 +23,7 @@ impl SqliteFile {
         self.0.join("kycport.db")
     }
 
-    /// URL of the file, as `KYCPORT_STORE` has it.
+    /// URL of the file, in the form of `KYCPORT_STORE`.
     pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.path().display())
     }

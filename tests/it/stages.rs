@@ -1,5 +1,5 @@
-//! The stage on every engine: two instances of the app over one store that can break, and no two
-//! requests in a row meet the same one.
+//! Test app on every store: two instances on one store that can fail. A browser's consecutive
+//! requests alternate between the instances.
 
 use std::io::Write as _;
 
@@ -15,38 +15,38 @@ use crate::{
     support::tenant_app_of,
 };
 
-/// Plays the scene on every engine that is installed here, open and sealed.
-pub(crate) async fn everywhere(scene: impl AsyncFn(Stage)) {
-    everywhere_with(|mock| mock, |config| config, scene).await;
+/// Runs the test on every store that is installed on this machine, unsealed and sealed.
+pub(crate) async fn everywhere(test_case: impl AsyncFn(Stage)) {
+    everywhere_with(|mock| mock, |config| config, test_case).await;
 }
 
-/// The same, with more said to the mock and to the app.
+/// Runs the test on every store, with further settings of the mock and of the app.
 pub(crate) async fn everywhere_with(
     mock: impl Fn(MockIssuerBuilder) -> MockIssuerBuilder,
     app: impl Fn(ConfigBuilder) -> ConfigBuilder,
-    scene: impl AsyncFn(Stage),
+    test_case: impl AsyncFn(Stage),
 ) {
     let engines = Engine::all(&MockIssuer::start().await).await;
     for engine in engines {
         let kyc = mock(MockIssuer::builder()).start().await.unwrap();
         let engine = engine.aging_with(&kyc);
         let _named = Named(engine.name());
-        scene(stage_on_engine(kyc, &engine, &app).await).await;
+        test_case(stage_on_engine(kyc, &engine, &app).await).await;
     }
 }
 
-/// Plays the scene on every engine that is installed here, unsealed: for tests that change what is
-/// inside the stored records.
-pub(crate) async fn everywhere_unsealed(scene: impl AsyncFn(Stage)) {
+/// Runs the test unsealed on every store that is installed on this machine. For tests that modify
+/// stored records.
+pub(crate) async fn everywhere_unsealed(test_case: impl AsyncFn(Stage)) {
     everywhere(async |stage| {
         if !stage.engine.ends_with("sealed") {
-            scene(stage).await;
+            test_case(stage).await;
         }
     })
     .await;
 }
 
-/// Administration of sessions by another instance on the same store.
+/// Returns the session administration of another instance on the same store.
 pub(crate) fn sessions(stage: &Stage) -> Sessions {
     let config = stage.kyc.config("http://127.0.0.1:9/auth/callback");
     let mut config = config.store(stage.store.clone());
@@ -78,13 +78,13 @@ pub(crate) async fn stage_on_engine(
     }
 }
 
-/// Says on which engine it was, if the test fails there.
+/// Prints the store's name if the test fails there.
 pub(crate) struct Named(pub(crate) &'static str);
 
 impl Drop for Named {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = writeln!(std::io::stderr(), "this was on: {}", self.0);
+            let _ = writeln!(std::io::stderr(), "failed on: {}", self.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The status client alone: no axum, no session.
+//! Tests of the status client alone, without axum and sessions.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn mock() -> (MockIssuer, Person) {
     (kyc, ada)
 }
 
-/// Pauses so short that nobody waits for them.
+/// Creates a client whose pauses are too short to slow down a test.
 fn client(kyc: &MockIssuer) -> RelyingParty {
     client_within(kyc, Duration::from_secs(20))
 }
@@ -32,37 +32,37 @@ fn client_within(kyc: &MockIssuer, total: Duration) -> RelyingParty {
     RelyingParty::new(config.build().unwrap()).unwrap()
 }
 
-fn asked(kyc: &MockIssuer) -> usize {
+fn status_requests(kyc: &MockIssuer) -> usize {
     kyc.requests(Endpoint::Status).count()
 }
 
 #[tokio::test]
-async fn it_says_what_kycport_says_and_when() {
+async fn the_result_has_kycports_status_and_the_request_time() {
     let (kyc, ada) = mock().await;
     kyc.clock().freeze();
     let party = client(&kyc);
     for number in [false, true] {
         kyc.switch(|switches| switches.tier_as_number = number);
-        let said = party.status().status(ada.id()).await.unwrap();
-        assert_eq!(said.kyc_status, Some(KycStatus::Verified));
-        assert_eq!(said.kyc_tier, Some(KycTier::T2));
-        assert_eq!(said.aml_clear, Some(true));
-        assert_eq!(said.checked_at, kyc.clock().now());
-        assert_eq!(said.source, AssuranceSource::Status);
+        let assurance = party.status().status(ada.id()).await.unwrap();
+        assert_eq!(assurance.kyc_status, Some(KycStatus::Verified));
+        assert_eq!(assurance.kyc_tier, Some(KycTier::T2));
+        assert_eq!(assurance.aml_clear, Some(true));
+        assert_eq!(assurance.checked_at, kyc.clock().now());
+        assert_eq!(assurance.source, AssuranceSource::Status);
     }
-    // As old as the question, not as the answer.
+    // `checked_at` is the time of the request, not of the response.
     let before = kyc.clock().now();
     let gate = kyc.on(Endpoint::Status).hold();
-    let (said, ()) = tokio::join!(party.status().status(ada.id()), async {
+    let (assurance, ()) = tokio::join!(party.status().status(ada.id()), async {
         gate.wait_for(1).await;
         kyc.clock().advance(Duration::from_secs(5));
         gate.release();
     });
-    assert_eq!(said.unwrap().checked_at, before);
+    assert_eq!(assurance.unwrap().checked_at, before);
 }
 
 #[tokio::test]
-async fn a_refusal_is_typed_kept_and_not_asked_again() {
+async fn a_rejection_is_typed_and_cached() {
     // case 114; K43
     let (kyc, ada) = mock().await;
     let refused = |error: StatusError| match error {
@@ -79,14 +79,14 @@ async fn a_refusal_is_typed_kept_and_not_asked_again() {
     assert_eq!(refused(error), (401, Some("invalid_api_key".to_owned())));
     let party = client(&kyc);
     let hidden = kyc.person("eve").only_for(kyc.other_tenant()).create();
-    for nobody in ["nobody", hidden.id()] {
-        let error = party.status().status(nobody).await.unwrap_err();
+    for unknown in ["unknown", hidden.id()] {
+        let error = party.status().status(unknown).await.unwrap_err();
         assert_eq!(refused(error), (404, Some("person_not_found".to_owned())));
     }
     kyc.tenant().revoke_status_right();
     let error = party.status().status(ada.id()).await.unwrap_err();
     assert_eq!(refused(error), (403, Some("forbidden".to_owned())));
-    assert_eq!(asked(&kyc), 4);
+    assert_eq!(status_requests(&kyc), 4);
 
     for (body, code) in [
         (r#"{"error":"brand_new"}"#, Some("brand_new")),
@@ -99,11 +99,11 @@ async fn a_refusal_is_typed_kept_and_not_asked_again() {
         let error = party.status().status(ada.id()).await.unwrap_err();
         assert_eq!(refused(error), (403, code.map(str::to_owned)));
     }
-    assert_eq!(asked(&kyc), 8);
+    assert_eq!(status_requests(&kyc), 8);
 }
 
 #[tokio::test]
-async fn the_key_is_shown_nowhere() {
+async fn the_tenant_key_is_in_no_error_and_no_debug_output() {
     // case 114
     let (kyc, ada) = mock().await;
     let key = kyc.tenant().api_key().to_owned();
@@ -114,14 +114,14 @@ async fn the_key_is_shown_nowhere() {
         .answer(403, "application/json", echo)
         .always();
     let error = party.status().status(ada.id()).await.unwrap_err();
-    for shown in [
+    for debug_output in [
         format!("{party:?}"),
         format!("{:?}", party.status()),
         format!("{:?}", party.config()),
         format!("{error:?}"),
         error.to_string(),
     ] {
-        assert!(!shown.contains(&key), "{shown}");
+        assert!(!debug_output.contains(&key), "{debug_output}");
     }
     let sent = kyc.requests(Endpoint::Status);
     let sent = sent.last().unwrap();
@@ -130,7 +130,7 @@ async fn the_key_is_shown_nowhere() {
         Some(&*format!("Bearer {key}"))
     );
     assert_eq!(sent.method(), "GET");
-    // Without one nobody is asked.
+    // Without a key, no request is sent.
     let client = kyc.client();
     let keyless = Config::builder(client.id(), REDIRECT)
         .client_secret(client.secret().unwrap())
@@ -140,11 +140,11 @@ async fn the_key_is_shown_nowhere() {
     assert!(!keyless.status().is_configured());
     let error = keyless.status().status(ada.id()).await;
     assert_eq!(error, Err(StatusError::NoTenantKey));
-    assert_eq!(asked(&kyc), 1);
+    assert_eq!(status_requests(&kyc), 1);
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured_in_both_forms_up_to_what_a_call_may_take() {
+async fn retry_after_is_honoured_in_both_forms_up_to_the_call_limit() {
     // case 115
     let (kyc, ada) = mock().await;
     kyc.clock().freeze();
@@ -165,9 +165,9 @@ async fn retry_after_is_honoured_in_both_forms_up_to_what_a_call_may_take() {
             let error = party.status().status(ada.id()).await.unwrap_err();
             let retry_after = Duration::from_secs(seconds);
             assert_eq!(error, StatusError::RateLimited { retry_after }, "{header}");
-            assert_eq!(asked(&kyc), 1, "{status} {header}");
+            assert_eq!(status_requests(&kyc), 1, "{status} {header}");
         }
-        // A 429 is for all: whoever comes next is told at once.
+        // A 429 applies to all callers: the next caller gets the error immediately.
         let party = client(&kyc);
         let fault = kyc.on(Endpoint::Status).fail(429);
         let fault = fault.add_header("retry-after", header).once();
@@ -176,7 +176,7 @@ async fn retry_after_is_honoured_in_both_forms_up_to_what_a_call_may_take() {
         kyc.forget_requests();
         let error = party.status().status(ada.id()).await.unwrap_err();
         assert!(matches!(error, StatusError::RateLimited { .. }));
-        assert_eq!(asked(&kyc), 0, "{header}");
+        assert_eq!(status_requests(&kyc), 0, "{header}");
         kyc.clock().advance(Duration::from_secs(seconds));
         party.status().status(ada.id()).await.unwrap();
         kyc.clock().jump_to(Timestamp::from_unix(784_111_777));
@@ -184,7 +184,7 @@ async fn retry_after_is_honoured_in_both_forms_up_to_what_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn a_retry_after_that_says_nothing_is_a_pause_like_any_other() {
+async fn an_invalid_retry_after_causes_a_normal_back_off() {
     // case 115
     let (kyc, ada) = mock().await;
     for header in [
@@ -199,14 +199,14 @@ async fn a_retry_after_that_says_nothing_is_a_pause_like_any_other() {
         kyc.forget_requests();
         let fault = kyc.on(Endpoint::Status).fail(429);
         let _fault = fault.add_header("retry-after", header).times(2);
-        let said = party.status().status(ada.id()).await;
-        assert!(said.is_ok(), "{header:?}: {said:?}");
-        assert_eq!(asked(&kyc), 3, "{header:?}");
+        let assurance = party.status().status(ada.id()).await;
+        assert!(assurance.is_ok(), "{header:?}: {assurance:?}");
+        assert_eq!(status_requests(&kyc), 3, "{header:?}");
     }
 }
 
 #[tokio::test]
-async fn only_what_may_help_is_asked_again_and_three_times_at_most() {
+async fn transient_errors_are_retried_at_most_three_times() {
     // case 116; K44
     let (kyc, ada) = mock().await;
     let unavailable = |status| StatusError::Unavailable { status };
@@ -224,7 +224,7 @@ async fn only_what_may_help_is_asked_again_and_three_times_at_most() {
         let fault = kyc.on(Endpoint::Status).fail(status).always();
         let error = party.status().status(ada.id()).await.unwrap_err();
         assert_eq!(error, unavailable(status));
-        assert_eq!(asked(&kyc), times, "{status}");
+        assert_eq!(status_requests(&kyc), times, "{status}");
         drop(fault);
         if times == 3 {
             let _fault = kyc.on(Endpoint::Status).fail(status).times(2);
@@ -236,7 +236,7 @@ async fn only_what_may_help_is_asked_again_and_three_times_at_most() {
 type Break = fn(On) -> Fault;
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_that_says_how() {
+async fn an_unreadable_response_is_a_descriptive_error() {
     // cases 117, 120
     let (kyc, ada) = mock().await;
     let table: [(Break, &str, usize); 12] = [
@@ -291,7 +291,7 @@ async fn what_cannot_be_read_is_an_error_that_says_how() {
         let _fault = break_it(kyc.on(Endpoint::Status));
         let error = party.status().status(ada.id()).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
-        assert_eq!(asked(&kyc), times, "{error}");
+        assert_eq!(status_requests(&kyc), times, "{error}");
     }
     kyc.stop().unwrap();
     let error = client(&kyc).status().status(ada.id()).await.unwrap_err();
@@ -299,7 +299,7 @@ async fn what_cannot_be_read_is_an_error_that_says_how() {
 }
 
 #[tokio::test]
-async fn a_call_ends_when_its_time_is_over() {
+async fn a_call_ends_at_its_deadline() {
     let (kyc, ada) = mock().await;
     let total = Duration::from_millis(200);
     for break_it in [On::hang as fn(On) -> _, On::hang_body, |on: On| {
@@ -315,7 +315,7 @@ async fn a_call_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_missing_or_unknown_word_is_never_verified() {
+async fn a_missing_or_unknown_value_is_never_verified() {
     // case 117
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
@@ -335,14 +335,14 @@ async fn a_missing_or_unknown_word_is_never_verified() {
     ] {
         let on = kyc.on(Endpoint::Status);
         let _fault = on.answer(200, "application/json", body).always();
-        let said = party.status().status(ada.id()).await.unwrap();
-        assert!(!said.is_known(), "{body}");
-        assert!(!said.is_verified_at(&KycTier::T0), "{body}");
+        let assurance = party.status().status(ada.id()).await.unwrap();
+        assert!(!assurance.is_known(), "{body}");
+        assert!(!assurance.is_verified_at(&KycTier::T0), "{body}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_about_somebody_else_is_thrown_away() {
+async fn a_response_about_another_person_is_rejected() {
     // case 118
     let (kyc, ada) = mock().await;
     let eve = kyc.person("eve").tier(KycTier::T3).create();
@@ -360,7 +360,7 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
         serde_json::json!([ada.id()]),
         serde_json::json!(format!("{} ", ada.id())),
     ] {
-        let edit = kyc.edit_status(move |told| told["person_id"] = other.clone());
+        let edit = kyc.edit_status(move |rate_limited| rate_limited["person_id"] = other.clone());
         let _fault = edit.always();
         let error = party.status().status(ada.id()).await;
         assert_eq!(error, Err(StatusError::SubjectMismatch));
@@ -389,7 +389,7 @@ async fn a_response_without_a_person_is_accepted_unless_the_setting_requires_one
 }
 
 #[tokio::test]
-async fn an_id_is_one_segment_or_is_not_sent() {
+async fn a_person_id_must_be_one_path_segment() {
     // case 119
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
@@ -422,7 +422,7 @@ async fn an_id_is_one_segment_or_is_not_sent() {
     }
     kyc.forget_requests();
     let too_long = "a".repeat(256);
-    // What an address cannot hold would be left out of it, and somebody else be asked about.
+    // A URL library would drop these characters, and the request would name another person.
     let broken = format!("{}\n", ada.id());
     let tabbed = format!("{}\t{}", &ada.id()[..9], &ada.id()[9..]);
     for id in [
@@ -435,7 +435,7 @@ async fn an_id_is_one_segment_or_is_not_sent() {
 }
 
 #[tokio::test]
-async fn the_key_goes_to_one_host_and_nowhere_else() {
+async fn the_tenant_key_is_sent_to_one_host_only() {
     // case 120
     let (kyc, ada) = mock().await;
     let (elsewhere, _) = mock().await;
@@ -446,7 +446,7 @@ async fn the_key_goes_to_one_host_and_nowhere_else() {
         let error = party.status().status(ada.id()).await.unwrap_err();
         assert!(matches!(error, StatusError::Transport(_)), "{error}");
     }
-    assert_eq!(asked(&kyc), 5);
+    assert_eq!(status_requests(&kyc), 5);
     assert_eq!(elsewhere.all_requests().len(), 0);
 
     for base in [
@@ -462,7 +462,7 @@ async fn the_key_goes_to_one_host_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_429_nobody_asks_before_it_is_over() {
+async fn after_a_429_no_request_is_sent_before_retry_after() {
     // case 116
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
@@ -476,7 +476,7 @@ async fn after_a_429_nobody_asks_before_it_is_over() {
     gate.wait_for(20).await;
     let closed_at = kyc.clock().monotonic();
     gate.release();
-    // All twenty have been told, and none of them may have begun again.
+    // All twenty calls have received the 429 before any of them retries.
     while kyc
         .requests(Endpoint::Status)
         .iter()
@@ -487,21 +487,22 @@ async fn after_a_429_nobody_asks_before_it_is_over() {
         tokio::task::yield_now().await;
     }
     gate.close();
-    // The budget is for ten: the others are told when to come back, and so it is known here.
-    let mut told = 0;
-    while told < 10 {
+    // The retry budget is ten. The other calls return `RateLimited`, which shows that they got the
+    // 429.
+    let mut rate_limited = 0;
+    while rate_limited < 10 {
         match first.next().await.unwrap().unwrap() {
-            Err(StatusError::RateLimited { .. }) => told += 1,
+            Err(StatusError::RateLimited { .. }) => rate_limited += 1,
             other => panic!("{other:?}"),
         }
     }
-    // Whoever comes now was never told, and waits all the same.
+    // These new calls have not received a 429, and still wait.
     let then: Vec<_> = (0..80).map(|_| call()).collect();
     gate.wait_for(1).await;
     let waited = kyc.clock().monotonic().saturating_sub(closed_at);
     assert!(
         waited >= Duration::from_secs(2),
-        "asked again after {waited:?}"
+        "requested again after {waited:?}"
     );
     gate.release();
     fault.assert_hit();
@@ -511,13 +512,13 @@ async fn after_a_429_nobody_asks_before_it_is_over() {
     for call in then {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(asked(&kyc), 20 + 10 + 80);
+    assert_eq!(status_requests(&kyc), 20 + 10 + 80);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_is_not_fed() {
-    // case 116. The bound: a call sends one request, and all calls together send one retry for
-    // each tenth of the budget (100, so ten) and one more for each ten successes.
+async fn retries_are_limited_by_a_shared_budget() {
+    // case 116. The bound: each call sends one request. All calls together send one retry for each
+    // tenth of the budget (100, so ten retries), and one more for each ten successes.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let wave = async |calls: usize| {
@@ -531,7 +532,7 @@ async fn a_storm_is_not_fed() {
             .into_iter()
             .filter(|it| *it.as_ref().unwrap())
             .count();
-        (good, asked(&kyc))
+        (good, status_requests(&kyc))
     };
     {
         let _storm = kyc.on(Endpoint::Status).fail(503).always();
@@ -540,14 +541,14 @@ async fn a_storm_is_not_fed() {
         assert_eq!(sent, 510);
         assert_eq!(wave(200).await, (0, 200));
     }
-    // It is over: fifty successes give five retries back.
+    // The failure is over: fifty successes add five retries to the budget.
     assert_eq!(wave(50).await, (50, 50));
     let _storm = kyc.on(Endpoint::Status).fail(503).always();
     assert_eq!(wave(100).await, (0, 105));
 }
 
 #[tokio::test]
-async fn many_people_are_asked_about_a_few_at_a_time() {
+async fn a_bulk_request_has_limited_concurrency() {
     let (kyc, _) = mock().await;
     let party = client(&kyc);
     let people: Vec<_> = (0..500)
@@ -562,10 +563,10 @@ async fn many_people_are_asked_about_a_few_at_a_time() {
             for _ in 0..200 {
                 tokio::task::yield_now().await;
             }
-            assert_eq!((gate.waiting(), asked(&kyc)), (waiting, waiting));
+            assert_eq!((gate.waiting(), status_requests(&kyc)), (waiting, waiting));
             gate.release();
         });
-        assert_eq!(asked(&kyc), 500);
+        assert_eq!(status_requests(&kyc), 500);
         answers.sort_by(|one, other| one.0.cmp(&other.0));
         let mut ids = people.clone();
         ids.sort();
@@ -577,7 +578,7 @@ async fn many_people_are_asked_about_a_few_at_a_time() {
 }
 
 #[tokio::test]
-async fn who_stops_reading_stops_asking() {
+async fn dropping_the_stream_stops_the_requests() {
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let people = std::iter::repeat(ada.id().to_owned());
@@ -591,19 +592,19 @@ async fn who_stops_reading_stops_asking() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
-    // Nothing is left of it in the way of others either.
+    // The cancelled requests do not block other requests.
     party.status().status(ada.id()).await.unwrap();
-    // Ten that were read, four that were on their way, and this one.
-    let sent = asked(&kyc);
+    // Ten requests that were read, four in flight, and this request.
+    let sent = status_requests(&kyc);
     assert!(sent <= 15, "{sent}");
 }
 
 #[tokio::test]
-async fn who_gives_up_is_in_nobodys_way() {
+async fn a_cancelled_call_does_not_block_other_calls() {
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let gate = kyc.on(Endpoint::Status).hold();
-    // More than there are turns.
+    // More requests than the concurrency limit.
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let (status, id) = (party.status().clone(), ada.id().to_owned());

@@ -1,4 +1,4 @@
-//! Being verified further, and coming back.
+//! Step-up: verification at a higher tier, and the return to the app.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use crate::{
 
 const COOKIE: &str = "__Host-kycport";
 
-struct Stage {
+struct StepUpTest {
     kyc: MockIssuer,
     app: RunningApp,
     ada: Person,
     browser: Browser,
 }
 
-/// Ada is verified at t1 and signed in.
-async fn stage() -> Stage {
+/// Creates a test in which Ada is verified at t1 and signed in.
+async fn setup() -> StepUpTest {
     let (kyc, app, ada) = stage_with(|config| config).await;
     ada.set_tier(KycTier::T1);
     let browser = kyc.browser();
     let login = app.url("/auth/login");
     browser.sign_in(login, &ada).await.unwrap().assert_ok();
     kyc.forget_requests();
-    Stage {
+    StepUpTest {
         kyc,
         app,
         ada,
@@ -39,7 +39,7 @@ async fn stage() -> Stage {
     }
 }
 
-impl Stage {
+impl StepUpTest {
     fn key(&self) -> Option<String> {
         self.browser.cookie(self.app.url("/"), COOKIE)
     }
@@ -55,8 +55,8 @@ impl Stage {
         went.unwrap()
     }
 
-    /// A callback that is ready to be walked into.
-    async fn half_way(&self, who: &Person, end: Verification) -> String {
+    /// Runs a step-up up to the callback. Returns the URL of the callback.
+    async fn pending_callback(&self, who: &Person, end: Verification) -> String {
         let url = self.app.url("/guarded");
         let browser = &self.browser;
         let callback = browser.start_sign_in_verifying(url, who, end).await;
@@ -64,7 +64,7 @@ impl Stage {
     }
 }
 
-/// The response deletes the cookie of its login, and leaves the session cookie as it is.
+/// Asserts that the response deletes the login cookie and leaves the session cookie unchanged.
 fn assert_deletes_the_login_only(page: &Page) {
     let (set, deleted) = set_and_deleted(page);
     assert_eq!(set.len(), 0, "{set:?}");
@@ -76,8 +76,8 @@ fn paths(page: &Page) -> Vec<&str> {
     page.history().iter().map(|(_, url)| url.path()).collect()
 }
 
-/// The way through KYCPort and back, which nobody walks twice by themselves.
-const ROUND: [&str; 5] = [
+/// Redirects of one complete step-up, which never repeat without the person's action.
+const STEP_UP_PATHS: [&str; 5] = [
     "/guarded",
     "/auth/step-up",
     "/authorize",
@@ -86,59 +86,62 @@ const ROUND: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn who_is_not_verified_far_enough_is_and_lands_where_they_wanted() {
+async fn a_step_up_raises_the_tier_and_returns_to_the_requested_page() {
     // K15, K42
-    let stage = stage().await;
-    let old = stage.browser.clone();
-    let before = stage.key();
+    let setup = setup().await;
+    let old = setup.browser.clone();
+    let before = setup.key();
 
-    let page = stage.verify("/guarded?a=1", Verification::Pass).await;
+    let page = setup.verify("/guarded?a=1", Verification::Pass).await;
 
     assert_eq!(page.assert_ok().json()["kyc_tier"], "t2");
-    assert_eq!(page.url().as_str(), stage.app.url("/guarded?a=1"));
-    assert_eq!(paths(&page), ROUND);
-    let asked = stage.kyc.requests(Endpoint::Authorize);
-    assert_eq!(asked.last().unwrap().query("acr_values"), Some("t2"));
-    // A new session id, and the old one is nobody's.
-    assert_ne!(stage.key(), before);
-    assert_eq!(stage.whoami(&old).await, None);
+    assert_eq!(page.url().as_str(), setup.app.url("/guarded?a=1"));
+    assert_eq!(paths(&page), STEP_UP_PATHS);
+    let authorize_requests = setup.kyc.requests(Endpoint::Authorize);
     assert_eq!(
-        stage.whoami(&stage.browser).await.as_deref(),
-        Some(stage.ada.id())
+        authorize_requests.last().unwrap().query("acr_values"),
+        Some("t2")
+    );
+    // The session ID is new, and the old ID is invalid.
+    assert_ne!(setup.key(), before);
+    assert_eq!(setup.whoami(&old).await, None);
+    assert_eq!(
+        setup.whoami(&setup.browser).await.as_deref(),
+        Some(setup.ada.id())
     );
 }
 
 #[tokio::test]
-async fn who_still_falls_short_is_told_so_once_and_not_sent_round() {
+async fn an_insufficient_step_up_shows_a_page_and_does_not_loop() {
     for (end, status, code) in [
         (Verification::Fail, KycStatus::Rejected, "rejected"),
         (Verification::Skip, KycStatus::Verified, "tier_too_low"),
         (Verification::Skip, KycStatus::Expired, "expired"),
         (Verification::Skip, KycStatus::Unverified, "unverified"),
     ] {
-        let stage = stage().await;
+        let setup = setup().await;
         if end == Verification::Skip {
-            stage.ada.set_status(status);
+            setup.ada.set_status(status);
         }
-        let page = stage.verify("/guarded?a=1", end).await;
+        let page = setup.verify("/guarded?a=1", end).await;
         page.assert_status(401);
         assert_eq!(page.url().path(), "/auth/callback", "{code}");
-        assert_eq!(paths(&page), &ROUND[..4], "{code}");
+        assert_eq!(paths(&page), &STEP_UP_PATHS[..4], "{code}");
         let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded%3Fa%3D1\"";
         assert!(page.body().contains(way_on), "{}", page.body());
         assert!(page.body().contains(">Continue with KYCPort</a>"));
-        // Still who they are, and still not let in.
-        let home = stage.browser.get(stage.app.url("/")).await.unwrap();
-        assert_eq!(home.body(), format!("signed in as {}", stage.ada.id()));
-        let fetch = stage
+        // The person is still signed in, and still not admitted.
+        let home = setup.browser.get(setup.app.url("/")).await.unwrap();
+        assert_eq!(home.body(), format!("signed in as {}", setup.ada.id()));
+        let fetch = setup
             .browser
-            .fetch(stage.app.url("/guarded"))
+            .fetch(setup.app.url("/guarded"))
             .await
             .unwrap();
         assert_eq!(fetch.assert_status(401).json()["code"], code);
 
-        // The button is a further attempt.
-        let page = stage
+        // The button starts another attempt.
+        let page = setup
             .verify(
                 "/auth/step-up?tier=t2&return_to=/guarded",
                 Verification::Pass,
@@ -149,56 +152,56 @@ async fn who_still_falls_short_is_told_so_once_and_not_sent_round() {
 }
 
 #[tokio::test]
-async fn who_is_pending_waits_on_the_page_they_wanted_and_goes_on_from_there() {
-    let stage = stage().await;
-    let page = stage.verify("/guarded", Verification::Pending).await;
+async fn a_pending_person_waits_on_the_requested_page() {
+    let setup = setup().await;
+    let page = setup.verify("/guarded", Verification::Pending).await;
     page.assert_status(403);
-    assert_eq!(page.url().as_str(), stage.app.url("/guarded"));
-    assert_eq!(paths(&page), ROUND);
+    assert_eq!(page.url().as_str(), setup.app.url("/guarded"));
+    assert_eq!(paths(&page), STEP_UP_PATHS);
     assert!(page.body().contains("href=\"/guarded\">Check again</a>"));
 
-    let reload = async || stage.browser.open(stage.app.url("/guarded")).await.unwrap();
+    let reload = async || setup.browser.open(setup.app.url("/guarded")).await.unwrap();
     reload().await.assert_status(403);
-    stage.ada.verify(KycTier::T2);
-    stage.kyc.clock().advance(Duration::from_secs(10));
+    setup.ada.verify(KycTier::T2);
+    setup.kyc.clock().advance(Duration::from_secs(10));
     reload().await.assert_ok();
 
-    // Or it turns the other way.
-    stage.ada.set_status(KycStatus::Pending);
-    stage.kyc.clock().advance(Duration::from_secs(601));
+    // The verification is rejected.
+    setup.ada.set_status(KycStatus::Pending);
+    setup.kyc.clock().advance(Duration::from_secs(601));
     reload().await.assert_status(403);
-    stage.ada.reject();
-    stage.kyc.clock().advance(Duration::from_secs(10));
+    setup.ada.reject();
+    setup.kyc.clock().advance(Duration::from_secs(10));
     let page = reload().await;
     assert_eq!(page.location().unwrap().path(), "/auth/step-up");
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_never_taken_for_what_came_back() {
+async fn the_requested_tier_is_never_taken_as_the_result() {
     // K15, K36; case 75
-    let stage = stage().await;
-    let tokens = stage.kyc.tokens_for(&stage.ada);
+    let setup = setup().await;
+    let tokens = setup.kyc.tokens_for(&setup.ada);
     let _fault = tokens
         .edit_id_token(|draft| {
             draft.claims.insert("acr".to_owned(), json!("t2"));
         })
         .always();
-    let page = stage.verify("/guarded", Verification::Skip).await;
+    let page = setup.verify("/guarded", Verification::Skip).await;
     page.assert_status(401);
     assert!(page.body().contains("Continue with KYCPort"));
-    let fetch = stage
+    let fetch = setup
         .browser
-        .fetch(stage.app.url("/guarded"))
+        .fetch(setup.app.url("/guarded"))
         .await
         .unwrap();
     assert_eq!(fetch.assert_status(401).json()["code"], "tier_too_low");
 }
 
 #[tokio::test]
-async fn a_token_that_says_nothing_leaves_it_to_the_status_endpoint() {
-    let stage = stage().await;
-    let silence = |stage: &Stage| {
-        let tokens = stage.kyc.tokens_for(&stage.ada);
+async fn an_id_token_without_a_tier_causes_a_status_request() {
+    let setup = setup().await;
+    let no_values = |setup: &StepUpTest| {
+        let tokens = setup.kyc.tokens_for(&setup.ada);
         tokens
             .edit_id_token(|draft| {
                 draft.claims.remove("kyc_status");
@@ -206,13 +209,14 @@ async fn a_token_that_says_nothing_leaves_it_to_the_status_endpoint() {
             })
             .always()
     };
-    let _fault = silence(&stage);
-    let page = stage.verify("/guarded", Verification::Skip).await;
+    let _fault = no_values(&setup);
+    let page = setup.verify("/guarded", Verification::Skip).await;
     page.assert_status(401);
-    // And if that is silent too, it is not known: no way on, and no way in.
+    // If the status endpoint also has no value, the tier is unknown: the request is not admitted,
+    // and the page offers no next step.
     {
-        let _fault = stage.kyc.on(Endpoint::Status).fail(403).always();
-        let page = stage
+        let _fault = setup.kyc.on(Endpoint::Status).fail(403).always();
+        let page = setup
             .verify(
                 "/auth/step-up?tier=t2&return_to=/guarded",
                 Verification::Pass,
@@ -221,103 +225,103 @@ async fn a_token_that_says_nothing_leaves_it_to_the_status_endpoint() {
         page.assert_status(503);
         assert!(!page.body().contains("Continue with KYCPort"));
     }
-    stage.kyc.clock().advance(Duration::from_secs(10));
-    let page = stage.browser.get(stage.app.url("/guarded")).await.unwrap();
+    setup.kyc.clock().advance(Duration::from_secs(10));
+    let page = setup.browser.get(setup.app.url("/guarded")).await.unwrap();
     assert_eq!(page.assert_ok().json()["source"], "status");
 }
 
 #[tokio::test]
-async fn somebody_else_who_signs_in_half_way_changes_nothing() {
+async fn a_step_up_completed_by_another_person_changes_nothing() {
     // case 83
-    let stage = stage().await;
-    // The same address, and as far verified as could be wished.
-    let eve = stage.kyc.person("eve").tier(KycTier::T3);
-    let eve = eve.email(&stage.ada.email()).create();
-    let before = stage.key();
+    let setup = setup().await;
+    // Eve has the same email address and a higher tier.
+    let eve = setup.kyc.person("eve").tier(KycTier::T3);
+    let eve = eve.email(&setup.ada.email()).create();
+    let before = setup.key();
     for path in ["/guarded", "/auth/step-up?tier=t2&return_to=/guarded"] {
-        let url = stage.app.url(path);
-        let page = stage.browser.sign_in(url, &eve).await.unwrap();
+        let url = setup.app.url(path);
+        let page = setup.browser.sign_in(url, &eve).await.unwrap();
         page.assert_status(403);
         assert!(page.body().contains("somebody else"), "{}", page.body());
         assert_deletes_the_login_only(&page);
-        assert_eq!(stage.key(), before);
+        assert_eq!(setup.key(), before);
         assert_eq!(
-            stage.whoami(&stage.browser).await.as_deref(),
-            Some(stage.ada.id())
+            setup.whoami(&setup.browser).await.as_deref(),
+            Some(setup.ada.id())
         );
     }
-    let callback = stage.half_way(&eve, Verification::Skip).await;
-    let visit = stage.browser.request(Method::GET, &callback);
+    let callback = setup.pending_callback(&eve, Verification::Skip).await;
+    let visit = setup.browser.request(Method::GET, &callback);
     let visit = visit.header("sec-fetch-mode", "cors").stay();
     let fetch = visit.send().await.unwrap();
     assert_eq!(fetch.json()["code"], "subject_mismatch");
-    // What was learnt of Eve is not Ada's.
-    let fetch = stage
+    // Eve's assurance is not recorded for Ada.
+    let fetch = setup
         .browser
-        .fetch(stage.app.url("/guarded"))
+        .fetch(setup.app.url("/guarded"))
         .await
         .unwrap();
     fetch.assert_status(401);
 }
 
 #[tokio::test]
-async fn a_session_that_changed_hands_meanwhile_is_not_taken_over() {
-    let stage = stage().await;
-    let eve = stage.kyc.person("eve").create();
-    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
+async fn a_step_up_does_not_replace_the_session_of_another_person() {
+    let setup = setup().await;
+    let eve = setup.kyc.person("eve").create();
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
     // In another tab.
-    let login = stage.app.url("/auth/login");
-    stage.browser.sign_in(login, &eve).await.unwrap();
-    let before = stage.key();
+    let login = setup.app.url("/auth/login");
+    setup.browser.sign_in(login, &eve).await.unwrap();
+    let before = setup.key();
 
-    let page = stage.browser.open(&callback).await.unwrap();
+    let page = setup.browser.open(&callback).await.unwrap();
 
     page.assert_status(403);
-    assert_eq!(stage.key(), before);
+    assert_eq!(setup.key(), before);
     assert_eq!(
-        stage.whoami(&stage.browser).await.as_deref(),
+        setup.whoami(&setup.browser).await.as_deref(),
         Some(eve.id())
     );
 }
 
 #[tokio::test]
-async fn a_callback_is_walked_into_once_and_in_its_own_browser() {
-    let stage = stage().await;
-    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
-    let thief = stage.kyc.browser();
+async fn a_step_up_callback_works_once_and_only_in_its_browser() {
+    let setup = setup().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    let thief = setup.kyc.browser();
     let page = thief.open(&callback).await.unwrap();
     page.assert_status(400);
-    assert_eq!(stage.whoami(&thief).await, None);
+    assert_eq!(setup.whoami(&thief).await, None);
 
-    stage.browser.get(&callback).await.unwrap().assert_ok();
-    let key = stage.key();
-    // The back button: nothing is done twice, and the person is not held up.
-    let again = stage.browser.get(&callback).await.unwrap();
+    setup.browser.get(&callback).await.unwrap().assert_ok();
+    let key = setup.key();
+    // The back button: no step is repeated, and the person can continue.
+    let again = setup.browser.get(&callback).await.unwrap();
     assert_eq!(again.assert_ok().url().path(), "/");
-    assert_eq!(stage.key(), key);
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    assert_eq!(setup.key(), key);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_signs_in_first() {
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
-    let url = stage.app.url("/auth/step-up?tier=t2&return_to=/guarded");
+async fn a_step_up_without_a_session_starts_a_login() {
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
+    let url = setup.app.url("/auth/step-up?tier=t2&return_to=/guarded");
     let page = browser.open(url).await.unwrap();
     page.assert_status(303);
     let to = page.location().unwrap();
     assert_eq!(to.path(), "/auth/login");
     assert_eq!(to.query(), Some("return_to=%2Fguarded"));
-    // Whose session has ended is not signed in either.
-    stage.kyc.clock().advance(Duration::from_secs(31 * 60));
-    let url = stage.app.url("/auth/step-up?tier=t2");
-    let page = stage.browser.open(url).await.unwrap();
+    // A person whose session has ended is not signed in either.
+    setup.kyc.clock().advance(Duration::from_secs(31 * 60));
+    let url = setup.app.url("/auth/step-up?tier=t2");
+    let page = setup.browser.open(url).await.unwrap();
     assert_eq!(page.location().unwrap().path(), "/auth/login");
 }
 
 #[tokio::test]
-async fn the_tier_is_given_once_and_known() {
-    let stage = stage().await;
+async fn a_step_up_needs_exactly_one_known_tier() {
+    let setup = setup().await;
     for query in [
         "",
         "?tier=",
@@ -331,20 +335,20 @@ async fn the_tier_is_given_once_and_known() {
         "?Tier=t2",
         "?tier=%ff",
     ] {
-        for browser in [&stage.browser, &stage.kyc.browser()] {
-            let url = stage.app.url(&format!("/auth/step-up{query}"));
+        for browser in [&setup.browser, &setup.kyc.browser()] {
+            let url = setup.app.url(&format!("/auth/step-up{query}"));
             browser.open(&url).await.unwrap().assert_status(400);
             let fetch = browser.fetch(&url).await.unwrap();
             assert_eq!(fetch.assert_status(400).json()["code"], "unknown_tier");
         }
     }
-    stage.kyc.requests(Endpoint::Authorize).assert_count(0);
+    setup.kyc.requests(Endpoint::Authorize).assert_count(0);
 }
 
 #[tokio::test]
-async fn a_step_up_leads_back_into_this_app_and_nowhere_else() {
+async fn a_step_up_returns_only_to_this_app() {
     // cases 105, 107
-    let stage = stage().await;
+    let setup = setup().await;
     for return_to in [
         "https%3A%2F%2Fevil.example%2F",
         "%2F%2Fevil.example",
@@ -355,11 +359,11 @@ async fn a_step_up_leads_back_into_this_app_and_nowhere_else() {
         "javascript%3Aalert(1)",
     ] {
         let path = format!("/auth/step-up?tier=t2&return_to={return_to}");
-        let page = stage.verify(&path, Verification::Pass).await;
-        assert_eq!(page.url().as_str(), stage.app.url("/"), "{return_to}");
-        // Nor does the page that says what is missing.
-        stage.ada.set_tier(KycTier::T1);
-        let page = stage.verify(&path, Verification::Skip).await;
+        let page = setup.verify(&path, Verification::Pass).await;
+        assert_eq!(page.url().as_str(), setup.app.url("/"), "{return_to}");
+        // The page that states the missing tier causes no open redirect either.
+        setup.ada.set_tier(KycTier::T1);
+        let page = setup.verify(&path, Verification::Skip).await;
         page.assert_status(401);
         let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2F\"";
         assert!(page.body().contains(way_on), "{return_to}");
@@ -367,115 +371,115 @@ async fn a_step_up_leads_back_into_this_app_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_step_up_is_not_fetched_ahead_nor_by_another_method() {
-    let stage = stage().await;
-    let url = stage.app.url("/auth/step-up?tier=t2&return_to=/guarded");
+async fn a_step_up_rejects_prefetches_and_other_methods() {
+    let setup = setup().await;
+    let url = setup.app.url("/auth/step-up?tier=t2&return_to=/guarded");
     for (name, value) in [
         ("sec-purpose", "prefetch"),
         ("sec-purpose", "prefetch;prerender"),
         ("purpose", "prefetch"),
     ] {
-        let visit = stage.browser.request(Method::GET, &url);
+        let visit = setup.browser.request(Method::GET, &url);
         let page = visit.header(name, value).stay().send().await.unwrap();
         page.assert_status(403);
         assert_eq!(page.location(), None);
     }
     for method in [Method::HEAD, Method::POST, Method::PUT] {
-        let visit = stage.browser.request(method, &url);
+        let visit = setup.browser.request(method, &url);
         visit.stay().send().await.unwrap().assert_status(405);
     }
-    stage.kyc.requests(Endpoint::Authorize).assert_count(0);
+    setup.kyc.requests(Endpoint::Authorize).assert_count(0);
 }
 
 #[tokio::test]
-async fn a_form_that_was_refused_is_not_sent_again() {
-    let stage = stage().await;
-    let url = stage.app.url("/sensitive");
-    stage.browser.get(stage.app.url("/")).await.unwrap();
-    let post = || stage.browser.request(Method::POST, &url);
+async fn a_rejected_form_is_not_resubmitted() {
+    let setup = setup().await;
+    let url = setup.app.url("/sensitive");
+    setup.browser.get(setup.app.url("/")).await.unwrap();
+    let post = || setup.browser.request(Method::POST, &url);
     let refused = post().form(&[("amount", "7")]).stay().send().await.unwrap();
     refused.assert_status(303);
     let way_on = refused.location().unwrap();
     assert_eq!(way_on.query(), Some("tier=t2&return_to=%2F"));
-    // The same for a script.
+    // The same applies to a request of a script.
     let fetch = post().fetch().json(&json!({})).send().await.unwrap();
     let body = fetch.assert_status(401).json();
     assert_eq!(body["step_up_url"], "/auth/step-up?tier=t2&return_to=%2F");
 
-    let page = stage
+    let page = setup
         .browser
-        .sign_in_verifying(way_on, &stage.ada, Verification::Pass)
+        .sign_in_verifying(way_on, &setup.ada, Verification::Pass)
         .await
         .unwrap();
 
-    assert_eq!(page.assert_ok().url().as_str(), stage.app.url("/"));
-    // And now the page may send it itself.
+    assert_eq!(page.assert_ok().url().as_str(), setup.app.url("/"));
+    // Now the page can send the form itself.
     let done = post().form(&[("amount", "7")]).send().await.unwrap();
     done.assert_ok();
 }
 
 #[tokio::test]
-async fn who_declines_on_the_way_stays_who_they_were() {
-    let stage = stage().await;
-    let before = stage.key();
-    let url = stage.app.url("/guarded");
-    let page = stage.browser.deny(url, &stage.ada).await.unwrap();
+async fn a_declined_step_up_keeps_the_session() {
+    let setup = setup().await;
+    let before = setup.key();
+    let url = setup.app.url("/guarded");
+    let page = setup.browser.deny(url, &setup.ada).await.unwrap();
     page.assert_status(403);
-    assert_eq!(stage.key(), before);
+    assert_eq!(setup.key(), before);
     assert_eq!(
-        stage.whoami(&stage.browser).await.as_deref(),
-        Some(stage.ada.id())
+        setup.whoami(&setup.browser).await.as_deref(),
+        Some(setup.ada.id())
     );
 }
 
 #[tokio::test]
-async fn a_step_up_ends_when_its_person_signs_out() {
-    let stage = stage().await;
-    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
-    stage.browser.get(stage.app.url("/")).await.unwrap();
-    let out = stage.app.url("/auth/logout");
-    stage.browser.post_form(out, &[]).await.unwrap();
+async fn a_step_up_ends_at_logout() {
+    let setup = setup().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    setup.browser.get(setup.app.url("/")).await.unwrap();
+    let out = setup.app.url("/auth/logout");
+    setup.browser.post_form(out, &[]).await.unwrap();
 
-    let page = stage.browser.get(&callback).await.unwrap();
+    let page = setup.browser.get(&callback).await.unwrap();
 
     page.assert_status(400);
-    assert_eq!(stage.whoami(&stage.browser).await, None);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(setup.whoami(&setup.browser).await, None);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
-async fn a_step_up_outlives_the_session_it_began_with() {
-    let stage = stage().await;
-    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
-    // As after a sign-out in another browser.
-    stage.browser.remove_cookie(COOKIE);
-    // It was Ada who left, and Ada who agreed at KYCPort.
-    let page = stage.browser.get(&callback).await.unwrap();
+async fn a_step_up_outlives_its_initial_session() {
+    let setup = setup().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    // The session ends as after a logout in another browser.
+    setup.browser.remove_cookie(COOKIE);
+    // Ada signed out, and Ada consented at KYCPort.
+    let page = setup.browser.get(&callback).await.unwrap();
     assert_eq!(page.assert_ok().url().path(), "/guarded");
-    let now = stage.whoami(&stage.browser).await;
-    assert_eq!(now.as_deref(), Some(stage.ada.id()));
+    let now = setup.whoami(&setup.browser).await;
+    assert_eq!(now.as_deref(), Some(setup.ada.id()));
 }
 
 #[tokio::test]
-async fn kycport_down_is_503_and_not_a_way_in() {
-    let stage = stage().await;
-    let fresh = serve(&stage.kyc, |config: ConfigBuilder| config).await;
-    let browser = stage.kyc.browser();
+async fn a_kycport_outage_during_a_step_up_is_503() {
+    let setup = setup().await;
+    let fresh = serve(&setup.kyc, |config: ConfigBuilder| config).await;
+    let browser = setup.kyc.browser();
     let login = fresh.url("/auth/login");
-    browser.sign_in(login, &stage.ada).await.unwrap();
-    let callback = stage.half_way(&stage.ada, Verification::Pass).await;
-    stage.kyc.stop().unwrap();
-    let page = stage.browser.open(&callback).await.unwrap();
+    browser.sign_in(login, &setup.ada).await.unwrap();
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    setup.kyc.stop().unwrap();
+    let page = setup.browser.open(&callback).await.unwrap();
     page.assert_status(503);
     assert_eq!(set_and_deleted(&page).0.len(), 0);
     assert_eq!(
-        stage.whoami(&stage.browser).await.as_deref(),
-        Some(stage.ada.id())
+        setup.whoami(&setup.browser).await.as_deref(),
+        Some(setup.ada.id())
     );
 }
 
 #[tokio::test]
-async fn the_parameter_may_have_another_name() {
+async fn the_tier_parameter_can_be_renamed() {
     // K15
     let (kyc, app, ada) = stage_with(|config| config.tier_parameter("kyc_tier_requested")).await;
     kyc.switch(|switches| "kyc_tier_requested".clone_into(&mut switches.tier_parameter));
@@ -487,12 +491,12 @@ async fn the_parameter_may_have_another_name() {
         .await
         .unwrap();
     assert_eq!(page.assert_ok().url().path(), "/guarded");
-    let asked = kyc.requests(Endpoint::Authorize);
-    let asked = asked.last().unwrap();
-    assert_eq!(asked.query("kyc_tier_requested"), Some("t2"));
-    assert_eq!(asked.query("acr_values"), None);
+    let authorize_requests = kyc.requests(Endpoint::Authorize);
+    let authorize_requests = authorize_requests.last().unwrap();
+    assert_eq!(authorize_requests.query("kyc_tier_requested"), Some("t2"));
+    assert_eq!(authorize_requests.query("acr_values"), None);
 
-    // Where the two sides differ nobody is verified, and nobody is let in.
+    // If the two sides use different names, no person is verified, and no request is admitted.
     kyc.switch(|switches| "acr_values".clone_into(&mut switches.tier_parameter));
     ada.set_tier(KycTier::T1);
     let page = browser
@@ -507,10 +511,10 @@ async fn the_parameter_may_have_another_name() {
 }
 
 #[tokio::test]
-async fn aml_that_is_not_clear_ends_the_way_and_does_not_loop() {
-    let stage = stage().await;
-    stage.ada.set_aml_clear(Some(false));
-    let page = stage.verify("/sensitive", Verification::Pass).await;
+async fn aml_not_clear_does_not_cause_a_step_up_loop() {
+    let setup = setup().await;
+    setup.ada.set_aml_clear(Some(false));
+    let page = setup.verify("/sensitive", Verification::Pass).await;
     page.assert_status(403);
     assert_eq!(page.url().path(), "/sensitive");
     assert_eq!(page.history().len(), 5);

@@ -1,8 +1,9 @@
-//! What is stored is read by the next release, and by the one before it, while both run.
+//! Format versions of stored records. During a roll-out, the previous release and the next release
+//! read the same records.
 //!
 //! `stored/v1.json` and `stored/v1_sealed.json` are frozen: the records of a person who signed in,
-//! and the cookies of their browser, as form 1 and form 2 were first written. When a form changes,
-//! they stay, and get a neighbour.
+//! and the cookies of their browser, in the first release's format 1 and format 2. A new format
+//! version gets an additional file, and these files stay.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -32,23 +33,24 @@ use crate::{
 const V1: &str = include_str!("stored/v1.json");
 const V1_SEALED: &str = include_str!("stored/v1_sealed.json");
 
-/// Issuer and client of the fixtures. They are part of every key.
+/// Issuer and client of the fixtures. Both are part of every key.
 const ISSUER: &str = "https://issuer.example";
 const CLIENT: &str = "client-of-the-first-form";
 
-/// Time at which the fixtures were written, in seconds.
+/// Time at which the fixtures were written, in seconds since the Unix epoch.
 const THEN: i64 = 1_790_000_000;
 
-/// A browser that signed in and started a login, and what the store held by then.
+/// Cookies of a browser that signed in and started a login, and the contents of the store at that
+/// time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fixture {
-    /// In milliseconds.
+    /// Time in milliseconds since the Unix epoch.
     now: i64,
     namespace: String,
     owner: String,
     session_cookie: String,
     login_cookie: (String, String),
-    /// What the authorization request of the started login said.
+    /// Parameters of the authorization request of the started login.
     authorize: BTreeMap<String, String>,
     records: Vec<Stored>,
 }
@@ -57,10 +59,10 @@ struct Fixture {
 struct Stored {
     family: String,
     id: String,
-    /// A body that is not sealed, with its form byte as the first character.
+    /// Unsealed body, with the format byte as the first character.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// A sealed body.
+    /// Sealed body.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
@@ -70,13 +72,13 @@ impl Stored {
         match (&self.text, &self.base64) {
             (Some(text), None) => text.clone().into_bytes(),
             (None, Some(base64)) => STANDARD.decode(base64).unwrap(),
-            _ => panic!("a body is text or base64"),
+            _ => panic!("a body must be text or base64"),
         }
     }
 }
 
-/// An app of this release on the issuer and the client of the fixtures.
-struct Today {
+/// App of this release, with the issuer and the client of the fixtures.
+struct CurrentApp {
     kyc: MockIssuer,
     ada: Person,
     app: String,
@@ -84,7 +86,7 @@ struct Today {
     browser: Browser,
 }
 
-impl Today {
+impl CurrentApp {
     async fn start(then: Timestamp, keys: Option<&str>) -> Self {
         let clock = TestClock::new();
         clock.freeze();
@@ -135,7 +137,7 @@ impl Today {
         self.page(path).await.status()
     }
 
-    /// Starts a login, and returns where the browser is sent.
+    /// Starts a login. Returns the URL of the redirect.
     async fn start_login(&self) -> Url {
         let login = self.url("/auth/login?return_to=/vault");
         let page = self.browser.request(Method::GET, login).stay().send().await;
@@ -150,14 +152,14 @@ fn sealed_with(config: ConfigBuilder, keys: Option<&str>) -> ConfigBuilder {
     }
 }
 
-/// An app of this release over what an earlier one wrote.
-struct Old {
-    today: Today,
+/// App of this release on records of an earlier release.
+struct AppOnOldRecords {
+    today: CurrentApp,
     fixture: Fixture,
 }
 
-impl Old {
-    /// Form 1, changed before it is stored.
+impl AppOnOldRecords {
+    /// Stores format 1 records after `change`.
     async fn changed(change: impl Fn(Family, &mut Value)) -> Self {
         Self::with_bodies(V1, None, |family, body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();
@@ -177,7 +179,7 @@ impl Old {
         change: impl Fn(Family, &[u8]) -> Vec<u8>,
     ) -> Self {
         let fixture: Fixture = serde_json::from_str(text).unwrap();
-        let today = Today::start(Timestamp::from_unix_millis(fixture.now), keys).await;
+        let today = CurrentApp::start(Timestamp::from_unix_millis(fixture.now), keys).await;
         for stored in &fixture.records {
             let family = family(&stored.family);
             let key = RecordKey::new(family, RecordId(bytes(&stored.id)));
@@ -217,7 +219,7 @@ impl Old {
         &self.fixture.authorize["state"]
     }
 
-    /// Path of a callback for the old login, with a code that KYCPort does not know.
+    /// Returns the path of a callback for the old login, with a code that KYCPort does not know.
     fn callback(&self) -> String {
         let state = self.state();
         let issuer = url::form_urlencoded::byte_serialize(ISSUER.as_bytes());
@@ -225,8 +227,8 @@ impl Old {
         format!("/auth/callback?code=x&state={state}&iss={issuer}")
     }
 
-    /// The old login as KYCPort sees it, and back. Returns the callback's status.
-    async fn come_back(&self) -> u16 {
+    /// Completes the old login at KYCPort. Returns the callback's status.
+    async fn complete_login(&self) -> u16 {
         let other = self.today.kyc.browser();
         let login = other.request(Method::GET, self.today.url("/auth/login"));
         let mut authorize = login.stay().send().await.unwrap().location().unwrap();
@@ -247,7 +249,7 @@ impl Old {
         page.status()
     }
 
-    /// Whether everything in the store and in the browser is understood.
+    /// Asserts that the app reads every record and every cookie.
     async fn assert_is_read(&self) {
         let today = &self.today;
         let me = today.page("/auth/me").await.assert_ok().json();
@@ -257,7 +259,7 @@ impl Old {
         today.kyc.requests(Endpoint::Status).assert_count(0);
         today.kyc.requests(Endpoint::Userinfo).assert_count(0);
         assert_eq!(today.status("/token").await, 200);
-        assert_eq!(self.come_back().await, 303);
+        assert_eq!(self.complete_login().await, 303);
         today.kyc.requests(Endpoint::Token).assert_count(1);
     }
 }
@@ -274,23 +276,23 @@ fn bytes(text: &str) -> [u8; 16] {
         .unwrap()
 }
 
-/// Writes a fixture, as this release stores it, into the file that `KYCPORT_FIXTURE` names; sealed
-/// if `KYCPORT_FIXTURE_SEALED` is set.
+/// Writes a fixture in this release's format into the file named by `KYCPORT_FIXTURE`. With
+/// `KYCPORT_FIXTURE_SEALED` the fixture is sealed.
 #[tokio::test]
-#[ignore = "for a new version of a form"]
+#[ignore = "writes a fixture for a new format version"]
 async fn write_a_fixture() {
     let Some(file) = std::env::var_os("KYCPORT_FIXTURE") else {
         return;
     };
     let sealed = std::env::var_os("KYCPORT_FIXTURE_SEALED").is_some();
     let then = Timestamp::from_unix(THEN);
-    let today = Today::start(then, sealed.then_some(FIRST_KEY)).await;
+    let today = CurrentApp::start(then, sealed.then_some(FIRST_KEY)).await;
     let fixture = fixture_of(&today, sealed).await;
     std::fs::write(file, serde_json::to_string_pretty(&fixture).unwrap()).unwrap();
 }
 
-/// Signs in, uses the session, starts a login, and collects what there is then.
-async fn fixture_of(today: &Today, sealed: bool) -> Fixture {
+/// Signs in, uses the session and starts a login. Returns the resulting records and cookies.
+async fn fixture_of(today: &CurrentApp, sealed: bool) -> Fixture {
     let browser = &today.browser;
     let login = today.url("/auth/login");
     browser
@@ -329,29 +331,29 @@ async fn fixture_of(today: &Today, sealed: bool) -> Fixture {
 }
 
 #[tokio::test]
-async fn the_first_forms_are_read() {
-    let old = Old::as_written(V1, None).await;
+async fn the_first_formats_are_read() {
+    let old = AppOnOldRecords::as_written(V1, None).await;
     let me = old.today.page("/auth/me").await.json();
     assert_eq!(me["claims"]["email"], "ada@example.test");
     assert_eq!(me["claims"]["name"], "Ada Example");
     old.assert_is_read().await;
-    let sealed = Old::as_written(V1_SEALED, Some(FIRST_KEY)).await;
+    let sealed = AppOnOldRecords::as_written(V1_SEALED, Some(FIRST_KEY)).await;
     sealed.assert_is_read().await;
-    // Without the key nothing of it is read.
-    let open = Old::as_written(V1_SEALED, None).await;
+    // Without the key, no record is read.
+    let open = AppOnOldRecords::as_written(V1_SEALED, None).await;
     assert_eq!(open.today.status("/auth/me").await, 401);
-    assert_eq!(open.come_back().await, 400);
+    assert_eq!(open.complete_login().await, 400);
 }
 
 #[tokio::test]
-async fn a_session_is_idle_since_its_recorded_activity() {
+async fn the_idle_time_starts_at_the_recorded_activity() {
     for (text, keys) in [(V1, None), (V1_SEALED, Some(FIRST_KEY))] {
-        let old = Old::as_written(text, keys).await;
+        let old = AppOnOldRecords::as_written(text, keys).await;
         let me = old.today.page("/auth/me").await.json();
         let ends = &me["session"]["idle_expires_at"];
         let half_an_hour = 30 * 60;
         assert_eq!(*ends, old.fixture.now / 1000 + half_an_hour, "{me}");
-        // A fixture is not used within the minute after its last use.
+        // The fixture's session was last used less than a minute ago, so no activity is written.
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
         assert_eq!(old.today.status("/vault").await, 200);
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
@@ -359,7 +361,7 @@ async fn a_session_is_idle_since_its_recorded_activity() {
     }
 }
 
-/// Names and types of the members of a value.
+/// Returns the names and types of the members of a value.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -375,8 +377,8 @@ fn shape(value: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn this_release_writes_the_first_forms() {
-    let today = Today::start(Timestamp::from_unix(THEN), None).await;
+async fn this_release_writes_the_first_formats() {
+    let today = CurrentApp::start(Timestamp::from_unix(THEN), None).await;
     let now = fixture_of(&today, false).await;
     let then: Fixture = serde_json::from_str(V1).unwrap();
     assert_eq!(now.namespace, then.namespace);
@@ -394,11 +396,11 @@ async fn this_release_writes_the_first_forms() {
         assert_eq!(shape(&now_value), shape(&then_value), "{}", now.family);
     }
 
-    let today = Today::start(Timestamp::from_unix(THEN), Some(FIRST_KEY)).await;
+    let today = CurrentApp::start(Timestamp::from_unix(THEN), Some(FIRST_KEY)).await;
     let now = fixture_of(&today, true).await;
     let then: Fixture = serde_json::from_str(V1_SEALED).unwrap();
     assert_eq!(now.login_cookie.1.len(), then.login_cookie.1.len());
-    // The login keys come from the session keys: there is no record of them.
+    // The login keys come from the session keys, so no record contains them.
     let families = |fixture: &Fixture| {
         let names = fixture.records.iter().map(|it| it.family.clone());
         names.collect::<Vec<_>>()
@@ -416,8 +418,8 @@ async fn this_release_writes_the_first_forms() {
 }
 
 #[tokio::test]
-async fn members_of_a_newer_release_are_ignored() {
-    let old = Old::changed(|_, value| {
+async fn members_added_by_a_newer_release_are_ignored() {
+    let old = AppOnOldRecords::changed(|_, value| {
         value["more"] = json!({ "of": ["a", "newer", "release"] });
         for part in ["assurance", "current", "previous"] {
             if let Some(part) = value.get_mut(part).and_then(Value::as_object_mut) {
@@ -430,8 +432,8 @@ async fn members_of_a_newer_release_are_ignored() {
 }
 
 #[tokio::test]
-async fn members_that_an_older_release_left_out_are_not_needed() {
-    let old = Old::changed(|family, value| {
+async fn members_missing_in_an_older_release_are_optional() {
+    let old = AppOnOldRecords::changed(|family, value| {
         let members = value.as_object_mut().unwrap();
         let left_out: &[&str] = match family {
             Family::Session => &["email", "email_verified", "name", "auth_time"],
@@ -445,8 +447,8 @@ async fn members_that_an_older_release_left_out_are_not_needed() {
     old.assert_is_read().await;
 }
 
-/// A body of a form that is yet to come.
-fn of_a_newer_form(_: Family, body: &[u8]) -> Vec<u8> {
+/// Returns a body with a future format version.
+fn in_a_newer_format(_: Family, body: &[u8]) -> Vec<u8> {
     [&[3], &body[1..]].concat()
 }
 
@@ -461,9 +463,9 @@ async fn bodies(store: &FaultyStore) -> Vec<Vec<Vec<u8>>> {
 }
 
 #[tokio::test]
-async fn records_of_a_newer_form_are_unreadable_and_are_left_alone() {
+async fn records_of_a_newer_format_are_unreadable_and_kept() {
     let (log, _guard) = Log::capture();
-    let old = Old::with_bodies(V1, None, of_a_newer_form).await;
+    let old = AppOnOldRecords::with_bodies(V1, None, in_a_newer_format).await;
     let today = &old.today;
     let before = bodies(&today.store).await;
     for _ in 0..3 {
@@ -478,34 +480,34 @@ async fn records_of_a_newer_form_are_unreadable_and_are_left_alone() {
     assert_eq!(bodies(&today.store).await, before);
     assert_eq!(today.store.writes(), 0);
     today.kyc.requests(Endpoint::Token).assert_count(0);
-    let said = log.text();
+    let log_text = log.text();
     for kind in ["session", "login_key"] {
-        let lines = said.lines().filter(|line| {
+        let lines = log_text.lines().filter(|line| {
             line.contains("cannot be read")
                 && line.contains(&format!("kind=\"{kind}\""))
                 && line.contains("reason=\"not_understood\"")
         });
-        assert_eq!(lines.count(), 1, "{kind}: {said}");
+        assert_eq!(lines.count(), 1, "{kind}: {log_text}");
     }
 }
 
 #[tokio::test]
-async fn an_assurance_of_a_newer_form_is_unknown_and_not_nothing() {
+async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
     let of_the_assurance = |family: Family, body: &[u8]| match family {
-        Family::Assurance => of_a_newer_form(family, body),
+        Family::Assurance => in_a_newer_format(family, body),
         _ => body.to_vec(),
     };
-    let old = Old::with_bodies(V1, None, of_the_assurance).await;
+    let old = AppOnOldRecords::with_bodies(V1, None, of_the_assurance).await;
     let today = &old.today;
     let before = today.store.bodies(ASSURANCE).await;
     let me = today.page("/auth/me").await.assert_ok().json();
     assert_eq!(me["assurance"]["kyc_status"], Value::Null);
-    // While KYCPort does not answer, nobody is admitted and the record stays.
+    // While KYCPort does not respond, no request is admitted and the record stays.
     let down = today.kyc.on(Endpoint::Status).fail(500).always();
     assert_eq!(today.status("/guarded").await, 503);
     drop(down);
-    // Nor does an ID token replace it.
-    assert_eq!(old.come_back().await, 303);
+    // An ID token does not replace the record either.
+    assert_eq!(old.complete_login().await, 303);
     assert_eq!(today.store.bodies(ASSURANCE).await, before);
     today.kyc.forget_requests();
     today.ada.reject();
@@ -515,12 +517,12 @@ async fn an_assurance_of_a_newer_form_is_unknown_and_not_nothing() {
 }
 
 #[tokio::test]
-async fn activity_and_tokens_of_a_newer_form_do_not_end_a_session() {
+async fn activity_and_tokens_of_a_newer_format_do_not_end_a_session() {
     let beside_the_session = |family: Family, body: &[u8]| match family {
-        Family::Activity | Family::Tokens => of_a_newer_form(family, body),
+        Family::Activity | Family::Tokens => in_a_newer_format(family, body),
         _ => body.to_vec(),
     };
-    let old = Old::with_bodies(V1, None, beside_the_session).await;
+    let old = AppOnOldRecords::with_bodies(V1, None, beside_the_session).await;
     let today = &old.today;
     assert_eq!(today.status("/vault").await, 200);
     assert_eq!(today.status("/guarded").await, 200);
@@ -531,8 +533,8 @@ async fn activity_and_tokens_of_a_newer_form_do_not_end_a_session() {
 }
 
 #[tokio::test]
-async fn a_login_with_a_result_of_a_newer_form_is_completed() {
-    let old = Old::as_written(V1, None).await;
+async fn a_login_with_a_result_of_a_newer_format_is_completed() {
+    let old = AppOnOldRecords::as_written(V1, None).await;
     let today = &old.today;
     let namespace = bytes(&old.fixture.namespace);
     let state = old.state().as_bytes();
@@ -546,8 +548,8 @@ async fn a_login_with_a_result_of_a_newer_form_is_completed() {
         keep_for: minute,
     };
     assert_eq!(today.store.settle(&login, token, done).await, Ok(true));
-    // The session of the fixture is there: the browser goes on, and no code is sent.
-    assert_eq!(old.come_back().await, 303);
+    // The fixture's session exists: the browser is redirected, and no code is sent.
+    assert_eq!(old.complete_login().await, 303);
     today.kyc.requests(Endpoint::Token).assert_count(0);
     today.store.remove(SESSION).await;
     let repeated = today.page(&old.callback()).await;
@@ -555,10 +557,10 @@ async fn a_login_with_a_result_of_a_newer_form_is_completed() {
 }
 
 #[tokio::test]
-async fn a_later_end_of_all_sessions_ends_an_old_one() {
+async fn revoking_all_sessions_revokes_a_session_of_an_older_release() {
     // case 98
     for (text, keys) in [(V1, None), (V1_SEALED, Some(FIRST_KEY))] {
-        let old = Old::as_written(text, keys).await;
+        let old = AppOnOldRecords::as_written(text, keys).await;
         let owner = Owner {
             namespace: bytes(&old.fixture.namespace),
             id: bytes(&old.fixture.owner),
@@ -566,7 +568,7 @@ async fn a_later_end_of_all_sessions_ends_an_old_one() {
         assert_eq!(old.today.status("/vault").await, 200);
         let hour = Duration::from_secs(3600);
         old.today.store.revoke(&owner, &[], hour).await.unwrap();
-        // Nothing was deleted: the fence alone ends it.
+        // No record was deleted. The fence alone revokes the session.
         assert_eq!(old.today.store.bodies(SESSION).await.len(), 1);
         assert_eq!(old.today.status("/auth/me").await, 401);
     }

@@ -1,5 +1,5 @@
-//! Everything that happens to an app, once: what goes well, what is refused, and what is down. For
-//! whoever holds what is said of it against the manual.
+//! Scenario that causes each documented log event, span and metric once: success, rejection and
+//! outage. The test of the operations page compares the output with the manual.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -52,12 +52,12 @@ pub(crate) struct Story {
     pub(crate) bob: Person,
     pub(crate) store: FaultyStore,
     desk: Desk,
-    /// What no line may hold, as far as it is known.
+    /// Values that must not appear in the log, collected during the scenario.
     pub(crate) canaries: Vec<String>,
 }
 
-/// Tells all of it.
-pub(crate) async fn told() -> Story {
+/// Runs the whole scenario.
+pub(crate) async fn run() -> Story {
     let mut story = begin().await;
     story.without_keys().await;
     story.logins().await;
@@ -214,13 +214,13 @@ impl Story {
 
     async fn logins(&mut self) {
         let ada = self.ada.clone();
-        // Well, and once more by a reload.
+        // A successful login, and a reload of its callback.
         let browser = self.kyc.browser();
         let callback = self.callback(&browser).await;
         browser.open(&callback).await.unwrap();
         browser.open(&callback).await.unwrap();
         self.signed_in(&ada).await;
-        // In another browser, of a login that nobody began, and nothing like an answer.
+        // In another browser, for a login that was never started, and with malformed parameters.
         let callback = self.callback(&browser).await;
         self.kyc.browser().open(&callback).await.unwrap();
         self.open(
@@ -234,7 +234,7 @@ impl Story {
             .request(Method::GET, self.login())
             .header("sec-purpose", "prefetch");
         prefetch.send().await.unwrap();
-        // KYCPort's answers, bent.
+        // Modified KYCPort responses.
         for tamper in [Tamper::ForeignKey, Tamper::Expired, Tamper::WrongNonce] {
             let fault = self.kyc.tokens().id_token(tamper).once();
             browser.sign_in(self.login(), &ada).await.unwrap();
@@ -280,7 +280,7 @@ impl Story {
         sessions.revoke_all(ada.id()).await.unwrap();
         self.open(&browser, "/vault").await;
 
-        // The store fails, here and there and everywhere.
+        // The store fails at each kind of operation.
         let browser = self.signed_in(&ada).await;
         self.kyc.clock().advance(2 * MINUTE);
         self.open(&browser, "/vault").await;
@@ -314,7 +314,7 @@ impl Story {
         self.kyc.clock().advance(16 * MINUTE);
         self.open(&renewed, "/token").await;
         let browser = self.signed_in(&ada).await;
-        // A release that is newer than this one has written the sessions.
+        // A newer release has written the sessions.
         self.store
             .replace(SESSION, |_| b"\x09canary-form".to_vec())
             .await;
@@ -348,7 +348,7 @@ impl Story {
         self.open(&other, "/auth/step-up?tier=t2").await;
         other.sign_in(self.app.url("/guarded"), &bob).await.unwrap();
         self.canaries.push("canary-tier".to_owned());
-        // KYCPort is not well: once, for long, and then it asks to be left alone.
+        // KYCPort fails once, then for longer, and then rate-limits the app.
         let fault = self.kyc.on(Endpoint::Status).fail(500).once();
         self.open(&browser, "/sensitive").await;
         drop(fault);
@@ -377,7 +377,7 @@ impl Story {
         drop(fault);
         cases.get("canary-case").await.unwrap_err();
         self.canaries.extend([case.id, "canary-case".to_owned()]);
-        // A browser's, with a verdict of its own, and without its pictures.
+        // A browser upload with its own verdict, and an upload without files.
         let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
         let browser = self.signed_in(&ada).await;
         let part = |bytes: Vec<u8>, name: &'static str| {
@@ -435,7 +435,7 @@ impl Story {
         }
         self.canaries
             .extend(["canary-body", "canary-data"].map(str::to_owned));
-        // A receiver on its own, and a store that is full of events.
+        // A stand-alone receiver, and a store that is full of events.
         let verifier = WebhookVerifier::builder().secret("current", Secret::new(webhooks.secret()));
         let receiver = WebhookReceiver::builder(verifier.build().unwrap(), async |_| {
             Ok::<(), std::io::Error>(())
@@ -465,7 +465,7 @@ impl Story {
         self.kyc.clock().advance(MINUTE);
     }
 
-    /// Userinfo is asked, with tokens that cannot be refreshed, by an app without a store.
+    /// An app without a store requests userinfo, with tokens that cannot be refreshed.
     async fn people_without_a_tenant_key(&mut self) {
         let kyc = MockIssuer::start().await;
         let ada = kyc.person("ada").tier(KycTier::T2).create();
@@ -523,12 +523,12 @@ impl Story {
         for path in ["/outside", "/unguarded", "/unlayered"] {
             self.open(&browser, path).await;
         }
-        self.engines().await;
+        self.stores().await;
     }
 
-    /// Engines that do not answer, or not with what was written.
-    async fn engines(&mut self) {
-        // Nothing listens on this port.
+    /// Stores that do not respond, or that return other data than was written.
+    async fn stores(&mut self) {
+        // No server listens on this port.
         let server = "postgres://canary-user:canary-password@127.0.0.1:9/canary-database";
         let postgres = PostgresStore::open(server).unwrap();
         let config = || self.kyc.config("http://127.0.0.1:9/auth/callback");
@@ -549,7 +549,7 @@ impl Story {
     }
 }
 
-/// Sessions of a foreign store, which cannot be decoded.
+/// Third-party session store whose records cannot be decoded.
 #[derive(Clone)]
 struct DamagedSessions(tower_sessions::MemoryStore);
 

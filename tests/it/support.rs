@@ -1,4 +1,4 @@
-//! The tenant's app that the tests run.
+//! App of a tenant, as the tests run it.
 
 use std::sync::{
     Arc,
@@ -17,13 +17,13 @@ use kycport::{
     web::Assured,
 };
 
-/// An app with what the tests need.
+/// Creates an app with the routes that the tests need.
 pub(crate) fn tenant_app(config: ConfigBuilder) -> Router {
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     tenant_app_of(&kycport)
 }
 
-/// The same, of a relying party of the test's own.
+/// Creates the app with the test's own relying party.
 pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
     let api = Router::new()
         .route("/api/me", get(bearer))
@@ -55,12 +55,12 @@ pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
         .merge(api)
 }
 
-/// The mock, the app on it, and a person who is t2.
+/// Starts the mock and the app, with a person verified at t2.
 pub(crate) async fn stage() -> (MockIssuer, RunningApp, Person) {
     stage_with(|config| config).await
 }
 
-/// The same, with more said to the configuration.
+/// Starts the mock and the app, with further settings.
 pub(crate) async fn stage_with(
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> (MockIssuer, RunningApp, Person) {
@@ -70,7 +70,7 @@ pub(crate) async fn stage_with(
     (kyc, app, ada)
 }
 
-/// A further instance of the app, with a store of its own.
+/// Starts a further instance of the app, with its own store.
 pub(crate) async fn serve(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
@@ -89,7 +89,7 @@ async fn vault(person: SignedIn) -> String {
     format!("the vault of {}", person.subject())
 }
 
-/// How often the handler ran, whoever asked.
+/// Number of calls of the handler.
 #[derive(Clone, Default)]
 struct Withdrawals(Arc<AtomicUsize>);
 
@@ -102,7 +102,7 @@ async fn withdrawals(Extension(count): Extension<Withdrawals>) -> String {
     count.0.load(Ordering::SeqCst).to_string()
 }
 
-/// A handler that means well and caches what it must not.
+/// Handler that wrongly allows caching.
 async fn cached(person: SignedIn) -> impl IntoResponse {
     (
         [(CACHE_CONTROL, "public, max-age=3600")],
@@ -111,10 +111,10 @@ async fn cached(person: SignedIn) -> impl IntoResponse {
 }
 
 async fn panics(_: SignedIn) -> StatusCode {
-    panic!("a handler of the tenant's is broken")
+    panic!("this handler panics")
 }
 
-/// Only the length: the token itself is for the server.
+/// Returns only the token's length. The token itself stays on the server.
 async fn access_token(person: SignedIn) -> Result<String, (StatusCode, String)> {
     match person.access_token().await {
         Ok(token) => Ok(token.expose().len().to_string()),
@@ -134,7 +134,8 @@ async fn bearer(BearerToken(token): BearerToken) -> Json<Vec<String>> {
     Json(token.scopes)
 }
 
-/// Sends these very bytes to the app, and gives what comes back until it closes.
+/// Sends these bytes to the app and returns everything that is received until the connection
+/// closes.
 pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");

@@ -1,4 +1,4 @@
-//! TLS: one root is trusted, and the right host spoken to.
+//! TLS: trusted root certificates, and verification of the host name.
 
 use std::{net::TcpStream, process::Command, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/callback";
 
-/// What a request may take where no answer comes.
+/// Deadline of a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn mock(how: impl FnOnce(MockIssuerBuilder) -> MockIssuerBuilder) -> MockIssuer {
@@ -27,8 +27,8 @@ pub(crate) async fn begin(app: &RelyingParty) -> Result<(), ProviderError> {
     app.oidc().begin(&LoginRequest::new()).await.map(|_| ())
 }
 
-/// A relying party for this issuer, told everything but whom to trust.
-fn untold(kyc: &MockIssuer) -> RelyingParty {
+/// Creates a relying party for this issuer, without the mock's root certificate.
+fn without_root(kyc: &MockIssuer) -> RelyingParty {
     let config = Config::builder(kyc.client().id(), REDIRECT_URI)
         .issuer(kyc.issuer())
         .discovery_url(kyc.discovery_url())
@@ -54,7 +54,7 @@ async fn a_person_signs_in_over_tls() {
         page.assert_ok().body(),
         format!("the vault of {}", ada.id())
     );
-    // The guard asks the status endpoint, under TLS too.
+    // The guard sends its status request over TLS too.
     browser
         .get(app.url("/sensitive"))
         .await
@@ -73,7 +73,7 @@ async fn a_person_signs_in_over_tls() {
 }
 
 #[tokio::test]
-async fn every_name_of_this_machine_is_in_the_certificate() {
+async fn the_certificate_has_every_loopback_name() {
     // K90
     let kyc = mock(MockIssuerBuilder::tls).await;
     let by_name = kyc.discovery_url().replace("127.0.0.1", "localhost");
@@ -85,13 +85,13 @@ async fn every_name_of_this_machine_is_in_the_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_known_vouches_for_is_refused_and_told_nothing() {
+async fn a_server_with_an_untrusted_certificate_is_rejected_and_sent_nothing() {
     // case 120
     let kyc = mock(MockIssuerBuilder::tls).await;
     let other = mock(MockIssuerBuilder::tls).await;
     let other_root = other.root_pem().unwrap();
     for app in [
-        untold(&kyc),
+        without_root(&kyc),
         relying_party_with(&kyc, |config| config.trust_only(other_root)),
     ] {
         assert_eq!(begin(&app).await, Err(TransportError::Tls.into()));
@@ -99,16 +99,16 @@ async fn a_server_that_nobody_known_vouches_for_is_refused_and_told_nothing() {
         assert_eq!(status, Err(StatusError::Transport(TransportError::Tls)));
     }
     assert_eq!(kyc.all_requests().len(), 0);
-    assert!(untold_browser_fails(&kyc).await);
+    assert!(browser_without_root_fails(&kyc).await);
 }
 
-async fn untold_browser_fails(kyc: &MockIssuer) -> bool {
+async fn browser_without_root_fails(kyc: &MockIssuer) -> bool {
     let browser = kycport::mock::Browser::new();
     browser.fetch(kyc.discovery_url()).await.is_err()
 }
 
 #[tokio::test]
-async fn the_certificate_of_another_host_is_refused() {
+async fn a_certificate_of_another_host_is_rejected() {
     // case 120
     for name in ["other.test", "127.0.0.2", "*.test"] {
         let kyc = mock(|builder| builder.tls_for(name)).await;
@@ -121,7 +121,7 @@ async fn the_certificate_of_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn any_of_several_roots_will_do() {
+async fn any_configured_root_is_trusted() {
     let kyc = mock(MockIssuerBuilder::tls).await;
     let other = mock(MockIssuerBuilder::tls).await;
     let roots = format!("{}{}", other.root_pem().unwrap(), kyc.root_pem().unwrap());
@@ -130,11 +130,12 @@ async fn any_of_several_roots_will_do() {
     sign_in(&kyc, &app, &ada).await.unwrap();
 }
 
-/// The machine's roots and its proxy are told by the environment, so this takes another process.
+/// The environment sets the machine's root certificates and its proxy, so this test needs another
+/// process.
 #[test]
-fn the_machines_roots_count_unless_others_are_named_and_its_proxy_not_for_this_machine() {
+fn system_roots_are_used_by_default_and_the_proxy_is_not_used_for_loopback() {
     let kyc = MockIssuer::builder().tls().start_blocking().unwrap();
-    // The port is this mock's alone, while it runs.
+    // While the mock runs, no other process uses its port.
     let (_, port) = kyc.origin().rsplit_once(':').unwrap();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = folder.join(format!("tls-root-{port}.pem"));
@@ -148,12 +149,15 @@ fn the_machines_roots_count_unless_others_are_named_and_its_proxy_not_for_this_m
         .envs(kyc.environment(REDIRECT_URI))
         .output();
     std::fs::remove_file(&root).unwrap();
-    let said = String::from_utf8(other.unwrap().stdout).unwrap();
-    assert!(said.contains("test result: ok. 1 passed"), "{said}");
+    let suite_output = String::from_utf8(other.unwrap().stdout).unwrap();
+    assert!(
+        suite_output.contains("test result: ok. 1 passed"),
+        "{suite_output}"
+    );
 }
 
 #[tokio::test]
-#[ignore = "the test above runs it, in a process of its own"]
+#[ignore = "the test above runs this test in another process"]
 async fn as_another_process_sees_it() {
     let config = || Config::builder_from_env().unwrap();
     let app = RelyingParty::new(config().build().unwrap()).unwrap();
@@ -166,7 +170,7 @@ async fn as_another_process_sees_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_a_typed_error_in_time() {
+async fn a_failed_tls_handshake_is_a_typed_error_within_the_deadline() {
     // case 6, at the handshake
     let kyc = mock(MockIssuerBuilder::tls).await;
     let long = Duration::from_secs(30);
@@ -190,7 +194,7 @@ async fn what_is_no_tls_is_a_typed_error_in_time() {
 }
 
 #[tokio::test]
-async fn faults_at_the_socket_work_under_tls() {
+async fn socket_faults_work_with_tls() {
     let kyc = mock(MockIssuerBuilder::tls).await;
     let at = || kyc.on(Endpoint::Discovery);
     for (fault, expected) in [
@@ -217,7 +221,7 @@ async fn faults_at_the_socket_work_under_tls() {
 }
 
 #[tokio::test]
-async fn whoever_never_says_a_word_is_in_nobodys_way() {
+async fn a_silent_tls_client_does_not_block_other_clients() {
     let kyc = mock(MockIssuerBuilder::tls).await;
     let address = kyc.origin().replace("https://", "");
     let silent = TcpStream::connect(address).unwrap();
@@ -230,12 +234,12 @@ async fn whoever_never_says_a_word_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_root_that_is_none_is_refused_by_name() {
+fn an_invalid_root_certificate_is_rejected_by_name() {
     let kyc = MockIssuer::builder().tls().start_blocking().unwrap();
     let root = kyc.root_pem().unwrap();
     let begin = "-----BEGIN CERTIFICATE-----";
     let end = "-----END CERTIFICATE-----";
-    for (pem, told) in [
+    for (pem, message) in [
         (String::new(), "no certificate"),
         ("root.pem".to_owned(), "no certificate"),
         (root.replace(end, ""), "no certificate"),
@@ -249,6 +253,6 @@ fn a_root_that_is_none_is_refused_by_name() {
         let config = Config::builder("client", REDIRECT_URI).trust_only(pem);
         let error = config.build().unwrap_err();
         assert_eq!(error.setting(), "trust_only");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which TLS is spoken, shown by servers that speak another: by hand, byte by byte.
+//! TLS versions. Hand-written servers speak other versions, byte by byte.
 
 use std::{
     io::{Read as _, Write as _},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn tls_1_2_is_spoken() {
+async fn tls_1_2_is_supported() {
     // K70
     let kyc = mock(MockIssuerBuilder::tls_1_2).await;
     let app = relying_party(&kyc);
@@ -30,8 +30,8 @@ async fn tls_1_2_is_spoken() {
 }
 
 #[tokio::test]
-async fn nothing_older_than_tls_1_2_is_offered_or_spoken() {
-    // K70: TLS 1.1, whether the server insists on it or says that it has nothing else
+async fn versions_older_than_tls_1_2_are_neither_offered_nor_accepted() {
+    // K70: TLS 1.1, with a server that selects it or that rejects every newer version
     for answer in [server_hello_of_tls_1_1(), PROTOCOL_VERSION.to_vec()] {
         let (url, server) = old_server(answer);
         let kyc = mock(MockIssuerBuilder::tls).await;
@@ -41,13 +41,13 @@ async fn nothing_older_than_tls_1_2_is_offered_or_spoken() {
 
         let (offered, after) = server.join().unwrap();
         assert_eq!(offered, [TLS_1_3, TLS_1_2]);
-        // An alert, or nothing: never a handshake that goes on.
+        // The client sends an alert or nothing. It never continues the handshake.
         assert!(after.first().is_none_or(|it| *it == ALERT), "{after:?}");
     }
 }
 
 #[tokio::test]
-async fn what_tls_refuses_is_not_asked_again_and_was_not_done() {
+async fn a_tls_failure_is_not_retried_and_counts_as_not_applied() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));
@@ -72,7 +72,7 @@ async fn what_tls_refuses_is_not_asked_again_and_was_not_done() {
     let status = app.status().status("ada").await;
     assert_eq!(status, Err(StatusError::Transport(refused)));
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    // Not "perhaps it was opened": nothing was sent.
+    // The outcome is known: no request was sent.
     let case = app.cases().open("ada", &KycTier::T2).await.unwrap_err();
     assert!(
         matches!(case, CaseError::Transport(it) if it == refused),
@@ -98,7 +98,7 @@ const TLS_1_3: [u8; 2] = [3, 4];
 /// An alert record: fatal, `protocol_version` (RFC 4346 section 7.2).
 const PROTOCOL_VERSION: [u8; 7] = [ALERT, 3, 2, 0, 2, 2, 70];
 
-/// RFC 4346 section 7.4.1.3, byte by byte: its version, 32 bytes of randomness, no session,
+/// Returns a `ServerHello` by RFC 4346 section 7.4.1.3: version, 32 random bytes, no session ID,
 /// `TLS_RSA_WITH_AES_128_CBC_SHA`, no compression.
 fn server_hello_of_tls_1_1() -> Vec<u8> {
     let mut hello = TLS_1_1.to_vec();
@@ -110,11 +110,12 @@ fn server_hello_of_tls_1_1() -> Vec<u8> {
     record
 }
 
-/// The versions that a client offered, and what it said when it had the answer.
-type Heard = (Vec<[u8; 2]>, Vec<u8>);
+/// Versions that a client offered, and the bytes that the client sent after the response.
+type Received = (Vec<[u8; 2]>, Vec<u8>);
 
-/// A server of one connection: it reads the `ClientHello`, answers with these bytes, and reads on.
-fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Heard>) {
+/// Starts a server for one connection: it reads the `ClientHello`, responds with these bytes, and
+/// reads on.
+fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
@@ -126,17 +127,17 @@ fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Heard>) {
         socket.read_exact(&mut hello).unwrap();
         socket.write_all(&answer).unwrap();
         let mut after = Vec::new();
-        // A client that resets the connection has said enough.
+        // A client may also reset the connection.
         let _ = socket.read_to_end(&mut after);
         (offered(&hello), after)
     });
     (url, server)
 }
 
-/// What stands in the extension `supported_versions` of a `ClientHello` (RFC 8446 sections 4.1.2
-/// and 4.2.1).
+/// Returns the extension `supported_versions` of a `ClientHello` (RFC 8446 sections 4.1.2 and
+/// 4.2.1).
 fn offered(hello: &[u8]) -> Vec<[u8; 2]> {
-    // Type and length, version, randomness.
+    // Type and length, version, random bytes.
     let after_session = skip(&hello[4 + 2 + 32..], 1);
     let after_ciphers = skip(after_session, 2);
     let mut extensions = &skip(after_ciphers, 1)[2..];
@@ -150,7 +151,7 @@ fn offered(hello: &[u8]) -> Vec<[u8; 2]> {
     Vec::new()
 }
 
-/// What follows a vector whose length takes so many bytes.
+/// Returns the bytes after a vector whose length field has `length_bytes` bytes.
 fn skip(bytes: &[u8], length_bytes: usize) -> &[u8] {
     let (length, rest) = bytes.split_at(length_bytes);
     let length = length

@@ -1,4 +1,4 @@
-//! What is asked of the token endpoint, and what its answers may be.
+//! Requests to the token endpoint, and its responses.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{
     support::{stage, stage_with, tenant_app},
 };
 
-/// Something that must never be seen again.
+/// Text that must not appear in any error.
 const CANARY: &str = "canary-in-the-body-0123456789";
 
 fn assert_silent(error: &LoginError) {
-    for shown in [
+    for error_text in [
         format!("{error}"),
         format!("{error:?}"),
         format!("{error:#?}"),
     ] {
-        assert!(!shown.contains(CANARY), "{shown}");
+        assert!(!error_text.contains(CANARY), "{error_text}");
     }
 }
 
-/// A login while this goes wrong, and how often the token endpoint was asked.
+/// Runs a login with this fault. Asserts the number of token requests.
 async fn fails(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError {
     let ada = kyc.person("ada").create();
     kyc.forget_requests();
@@ -52,10 +52,10 @@ async fn a_confidential_client_sends_exactly_what_is_documented() {
     let requests = kyc.requests(Endpoint::Token);
     requests.assert_count(1);
     let request = requests.last().unwrap();
-    // One line of method, path and the names of all parameters; the mock refuses those that come
-    // twice.
-    let shown = format!("{request:?}");
-    let (line, names) = shown.split_once(" form:").unwrap();
+    // The path, the method and the names of all parameters. The mock rejects a parameter that
+    // occurs twice.
+    let error_text = format!("{request:?}");
+    let (line, names) = error_text.split_once(" form:").unwrap();
     assert_eq!(line, "POST /api/oidc/token/");
     let (names, status) = names.split_once(" -> ").unwrap();
     let mut names: Vec<_> = names.split(',').collect();
@@ -112,7 +112,7 @@ async fn a_public_client_sends_no_secret() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_nothing_is_sent_again() {
+async fn a_redirect_is_not_followed_and_the_code_is_not_resent() {
     // case 47
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
@@ -130,7 +130,7 @@ async fn a_redirect_is_not_followed_and_nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_a_typed_error_and_never_shown() {
+async fn an_invalid_response_is_a_typed_error_without_its_body() {
     // case 48
     let kyc = MockIssuer::start().await;
     let at = || kyc.on(Endpoint::Token);
@@ -215,7 +215,7 @@ async fn an_answer_that_is_none_is_a_typed_error_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_good_answer_of_another_type_is_not_read() {
+async fn a_valid_response_with_another_content_type_is_rejected() {
     // case 48
     let kyc = MockIssuer::start().await;
     for content_type in ["text/html", "text/plain; charset=utf-8", "application/jwt"] {
@@ -234,7 +234,7 @@ async fn a_good_answer_of_another_type_is_not_read() {
     }
 }
 
-/// A login with the token answer changed.
+/// Runs a login with a modified token response.
 async fn edited(
     edit: impl Fn(&mut Value) + Send + Sync + 'static,
 ) -> Result<Authenticated, LoginError> {
@@ -245,7 +245,7 @@ async fn edited(
 }
 
 #[tokio::test]
-async fn without_an_id_token_nobody_is_signed_in() {
+async fn a_response_without_an_id_token_is_rejected() {
     // case 48
     for edit in [
         |answer: &mut Value| drop(answer.as_object_mut().unwrap().remove("id_token")),
@@ -262,7 +262,7 @@ async fn without_an_id_token_nobody_is_signed_in() {
 }
 
 #[tokio::test]
-async fn only_bearer_tokens_are_taken_in_any_case() {
+async fn token_type_must_be_bearer_in_any_case() {
     // case 49
     for good in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         edited(move |answer| answer["token_type"] = json!(good))
@@ -279,11 +279,11 @@ async fn only_bearer_tokens_are_taken_in_any_case() {
         json!(1),
         json!(["Bearer"]),
     ] {
-        let shown = bad.to_string();
+        let error_text = bad.to_string();
         let error = edited(move |answer| answer["token_type"] = bad.clone())
             .await
             .unwrap_err();
-        assert_eq!(error, ExchangeError::InvalidResponse.into(), "{shown}");
+        assert_eq!(error, ExchangeError::InvalidResponse.into(), "{error_text}");
     }
     let error = edited(|answer| drop(answer.as_object_mut().unwrap().remove("token_type")))
         .await
@@ -292,7 +292,7 @@ async fn only_bearer_tokens_are_taken_in_any_case() {
 }
 
 #[tokio::test]
-async fn an_odd_lifetime_never_outlives_the_token() {
+async fn an_invalid_expires_in_never_outlives_the_token() {
     // case 50: the access token itself says 900 s
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
@@ -334,8 +334,8 @@ async fn an_odd_lifetime_never_outlives_the_token() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_no_half_session_and_sends_no_code_again() {
-    // case 51: the code is spent, and its answer never comes, or not whole
+async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
+    // case 51: the code has been redeemed, and its response is lost or incomplete
     let moment = Duration::from_millis(500);
     let (kyc, app, ada) =
         stage_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
@@ -370,7 +370,7 @@ async fn a_lost_answer_leaves_no_half_session_and_sends_no_code_again() {
             .unwrap()
             .assert_status(401);
         drop(fault);
-        // Nor is it sent when the page is loaded again.
+        // A reload of the page does not send the code either.
         let again = browser.get(page.url()).await.unwrap();
         assert!(again.status() >= 400, "{name}");
         browser
@@ -383,7 +383,7 @@ async fn a_lost_answer_leaves_no_half_session_and_sends_no_code_again() {
 }
 
 #[tokio::test]
-async fn a_timeout_is_typed() {
+async fn a_timeout_is_a_typed_error() {
     // case 51
     let kyc = MockIssuer::start().await;
     let at = || kyc.on(Endpoint::Token).after();
@@ -396,13 +396,13 @@ async fn a_timeout_is_typed() {
         let error = fails(&kyc, &app, rule.always()).await;
         assert_eq!(error, ExchangeError::from(TransportError::Timeout).into());
     }
-    // The issuer goes away between the authorize page and the callback.
+    // The issuer stops between the authorization page and the callback.
     let app = relying_party(&kyc);
     let ada = kyc.person("ada").create();
     let (transaction, params) = come_back(&kyc, &app, &ada, &LoginRequest::new()).await;
     kyc.stop().unwrap();
     let error = app.oidc().finish(transaction, params).await.unwrap_err();
-    // A connection from before may notice first.
+    // An older connection may notice the failure first.
     let lost = [TransportError::Connect, TransportError::Broken];
     assert!(
         lost.iter()
@@ -412,7 +412,7 @@ async fn a_timeout_is_typed() {
 }
 
 #[tokio::test]
-async fn retry_after_reaches_the_caller_and_the_page() {
+async fn retry_after_is_returned_to_the_caller_and_shown_on_the_page() {
     let (kyc, app, ada) = stage().await;
     let direct = relying_party(&kyc);
     for status in [429, 503] {
@@ -459,7 +459,7 @@ async fn retry_after_may_be_a_date() {
     kyc.clock().freeze();
     let app = relying_party(&kyc);
     let now = kycport::Clock::now(kyc.clock()).as_unix();
-    // A date has whole seconds.
+    // An HTTP date has whole seconds.
     kyc.clock().jump_to(kycport::Timestamp::from_unix(now));
     for (ahead, expected) in [(90, 90), (0, 0), (-3600, 0), (1_000_000, 3600)] {
         let at = std::time::UNIX_EPOCH + Duration::from_secs((now + ahead).try_into().unwrap());
@@ -477,7 +477,7 @@ async fn retry_after_may_be_a_date() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_its_code_and_hides_its_text() {
+async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
     // K23
     let kyc = MockIssuer::start().await;
     for (status, code) in [
@@ -500,7 +500,7 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         };
         assert_eq!(error, refused.into());
     }
-    // A description that cannot be read does not hide the code.
+    // An unreadable description does not hide the code.
     let app = relying_party(&kyc);
     let body = r#"{"error":"invalid_grant","error_description":"x\ud83d"}"#;
     let fault = kyc
@@ -512,7 +512,7 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         matches!(&error, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{error:?}"
     );
-    // Without a code a 403 has a remedy of its own (K23).
+    // A 403 without an error code has its own remedy (K23).
     for body in [json!({ "detail": CANARY }).to_string(), String::new()] {
         let app = relying_party(&kyc);
         let fault = kyc
@@ -523,7 +523,7 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         assert_eq!(error, ExchangeError::Forbidden.into());
         assert!(error.to_string().contains("KYCPORT_CLIENT_SECRET"));
     }
-    // A code that would forge a line of the log.
+    // An error code that would forge a log line.
     let app = relying_party(&kyc);
     let body = json!({ "error": "x\r\n\u{1b}[31mforged", "error_description": CANARY });
     let fault = kyc
@@ -531,18 +531,21 @@ async fn a_refusal_keeps_its_code_and_hides_its_text() {
         .answer(400, "application/json", body.to_string())
         .always();
     let error = fails(&kyc, &app, fault).await;
-    for shown in [error.to_string(), format!("{error:?}")] {
-        assert!(!shown.contains(['\r', '\n', '\u{1b}']), "{shown:?}");
-        assert!(!shown.contains("\\u{1b}"), "{shown:?}");
+    for error_text in [error.to_string(), format!("{error:?}")] {
+        assert!(
+            !error_text.contains(['\r', '\n', '\u{1b}']),
+            "{error_text:?}"
+        );
+        assert!(!error_text.contains("\\u{1b}"), "{error_text:?}");
     }
 }
 
 #[tokio::test]
-async fn real_refusals_of_a_strict_issuer_are_typed() {
+async fn rejections_of_the_strict_mock_are_typed() {
     // K20, K24
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
-    // Twice the same code: the issuer says no to the second.
+    // The same code twice: the issuer rejects the second request.
     let app = relying_party(&kyc);
     let (transaction, params) = come_back(&kyc, &app, &ada, &LoginRequest::new()).await;
     app.oidc()
@@ -554,7 +557,7 @@ async fn real_refusals_of_a_strict_issuer_are_typed() {
         matches!(&again, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{again:?}"
     );
-    // Another client's secret.
+    // The secret of another client.
     let wrong =
         crate::direct::relying_party_with(&kyc, |config| config.client_secret("wrong-secret"));
     let error = sign_in(&kyc, &wrong, &ada).await.unwrap_err();
@@ -563,7 +566,7 @@ async fn real_refusals_of_a_strict_issuer_are_typed() {
         "{error:?}"
     );
     assert!(!format!("{error:?}{error}").contains("wrong-secret"));
-    // The page says whose fault it is.
+    // The page states the cause.
     let page_app = kyc
         .serve(|config| tenant_app(config.client_secret("wrong-secret")))
         .await

@@ -1,4 +1,4 @@
-//! What userinfo says is said of the person, or not believed.
+//! Userinfo requests: the response must be about the requested person.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-struct Stage {
+struct UserinfoTest {
     kyc: MockIssuer,
     party: RelyingParty,
     ada: Person,
 }
 
-async fn stage() -> Stage {
+async fn setup() -> UserinfoTest {
     let kyc = MockIssuer::start().await;
     let config = kyc.config("http://127.0.0.1:1/auth/callback");
     let config = config
@@ -23,10 +23,10 @@ async fn stage() -> Stage {
         .request_timeout(Duration::from_secs(3));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let ada = kyc.person("ada").create();
-    Stage { kyc, party, ada }
+    UserinfoTest { kyc, party, ada }
 }
 
-impl Stage {
+impl UserinfoTest {
     async fn ask(&self) -> Result<Userinfo, UserinfoError> {
         let mint = self.kyc.mint();
         let token = mint.access_token(&self.ada, self.kyc.client()).sign();
@@ -36,25 +36,25 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn it_says_who_and_how_well() {
+async fn userinfo_returns_the_person_and_their_status() {
     // K31, K35
-    let stage = stage().await;
-    let said = stage.ask().await.unwrap();
-    assert_eq!(said.subject, stage.ada.id());
-    assert_eq!(said.kyc_status, Some(KycStatus::Verified));
-    assert_eq!(said.kyc_tier, Some(KycTier::T2));
-    assert!(!format!("{said:?}").contains(stage.ada.id()));
-    let sent = stage.kyc.requests(Endpoint::Userinfo);
+    let setup = setup().await;
+    let info = setup.ask().await.unwrap();
+    assert_eq!(info.subject, setup.ada.id());
+    assert_eq!(info.kyc_status, Some(KycStatus::Verified));
+    assert_eq!(info.kyc_tier, Some(KycTier::T2));
+    assert!(!format!("{info:?}").contains(setup.ada.id()));
+    let sent = setup.kyc.requests(Endpoint::Userinfo);
     let sent = sent.last().unwrap();
     assert!(sent.header("authorization").unwrap().starts_with("Bearer "));
     assert_eq!(sent.header("accept"), Some("application/json"));
 }
 
 #[tokio::test]
-async fn an_answer_about_somebody_else_is_thrown_away() {
+async fn a_response_about_another_person_is_rejected() {
     // case 88; OpenID Connect Core 1.0 section 5.3.2
-    let stage = stage().await;
-    let id = stage.ada.id().to_owned();
+    let setup = setup().await;
+    let id = setup.ada.id().to_owned();
     for sub in [
         "person_other".to_owned(),
         format!("{id} "),
@@ -62,31 +62,31 @@ async fn an_answer_about_somebody_else_is_thrown_away() {
         id[..id.len() - 1].to_owned(),
         String::new(),
     ] {
-        let edit = stage
+        let edit = setup
             .kyc
-            .edit_userinfo(move |said| said["sub"] = json!(sub));
+            .edit_userinfo(move |info| info["sub"] = json!(sub));
         let _fault = edit.always();
         assert_eq!(
-            stage.ask().await.unwrap_err(),
+            setup.ask().await.unwrap_err(),
             UserinfoError::SubjectMismatch
         );
     }
     let edits: [fn(&mut Value); 3] = [
-        |said| drop(said.as_object_mut().unwrap().remove("sub")),
-        |said| said["sub"] = Value::Null,
-        |said| said["sub"] = json!(7),
+        |info| drop(info.as_object_mut().unwrap().remove("sub")),
+        |info| info["sub"] = Value::Null,
+        |info| info["sub"] = json!(7),
     ];
     for edit in edits {
-        let _fault = stage.kyc.edit_userinfo(edit).always();
+        let _fault = setup.kyc.edit_userinfo(edit).always();
         assert_eq!(
-            stage.ask().await.unwrap_err(),
+            setup.ask().await.unwrap_err(),
             UserinfoError::InvalidResponse
         );
     }
 }
 
 #[tokio::test]
-async fn what_is_no_userinfo_is_an_error() {
+async fn a_response_that_is_not_userinfo_is_an_error() {
     // case 89
     type Break = fn(On) -> Fault;
     let table: [(Break, &str); 18] = [
@@ -133,62 +133,62 @@ async fn what_is_no_userinfo_is_an_error() {
         (|on| on.truncate().always(), "closed"),
         (|on| on.drop_connection().always(), "closed"),
     ];
-    let stage = stage().await;
+    let setup = setup().await;
     for (break_it, says) in table {
-        let _fault = break_it(stage.kyc.on(Endpoint::Userinfo));
-        let error = stage.ask().await.unwrap_err();
+        let _fault = break_it(setup.kyc.on(Endpoint::Userinfo));
+        let error = setup.ask().await.unwrap_err();
         assert!(error.to_string().contains(says), "{says}: {error}");
-        let shown = format!("{error:?} {error}");
-        assert!(!shown.contains("ey"), "a token in {shown}");
+        let error_text = format!("{error:?} {error}");
+        assert!(!error_text.contains("ey"), "a token in {error_text}");
     }
-    stage.ask().await.unwrap();
+    setup.ask().await.unwrap();
 }
 
 #[tokio::test]
-async fn the_token_goes_to_one_host_and_nowhere_else() {
+async fn the_access_token_is_sent_to_one_host_only() {
     // case 89
-    let stage = stage().await;
+    let setup = setup().await;
     let elsewhere = MockIssuer::start().await;
     for status in [301, 302, 303, 307, 308] {
-        let on = stage.kyc.on(Endpoint::Userinfo);
+        let on = setup.kyc.on(Endpoint::Userinfo);
         let to = elsewhere.url(Endpoint::Userinfo);
         let _fault = on.redirect(status, &to).always();
-        stage.ask().await.unwrap_err();
+        setup.ask().await.unwrap_err();
     }
     assert_eq!(elsewhere.all_requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_word_of_another_type_is_not_known() {
-    let stage = stage().await;
+async fn a_value_of_another_type_is_unknown() {
+    let setup = setup().await;
     for (name, value) in [
         ("kyc_status", json!(true)),
         ("kyc_status", json!(["verified"])),
         ("kyc_tier", json!(-1)),
         ("kyc_tier", json!({})),
     ] {
-        let edit = stage
+        let edit = setup
             .kyc
-            .edit_userinfo(move |said| said[name] = value.clone());
+            .edit_userinfo(move |info| info[name] = value.clone());
         let _fault = edit.always();
-        let said = stage.ask().await.unwrap();
-        assert!(said.kyc_status.is_none() || said.kyc_tier.is_none());
+        let info = setup.ask().await.unwrap();
+        assert!(info.kyc_status.is_none() || info.kyc_tier.is_none());
     }
 }
 
 #[tokio::test]
-async fn an_endpoint_that_hangs_is_given_up_on() {
-    let stage = stage().await;
-    let config = stage.kyc.config("http://127.0.0.1:1/auth/callback");
+async fn a_hanging_userinfo_endpoint_times_out() {
+    let setup = setup().await;
+    let config = setup.kyc.config("http://127.0.0.1:1/auth/callback");
     let config = config
         .connect_timeout(Duration::from_secs(3))
         .request_timeout(Duration::from_millis(500));
-    let hasty = Stage {
+    let impatient = UserinfoTest {
         party: RelyingParty::new(config.build().unwrap()).unwrap(),
-        ..stage
+        ..setup
     };
-    hasty.ask().await.unwrap();
-    let _fault = hasty.kyc.on(Endpoint::Userinfo).hang_body().always();
-    let error = hasty.ask().await.unwrap_err();
+    impatient.ask().await.unwrap();
+    let _fault = impatient.kyc.on(Endpoint::Userinfo).hang_body().always();
+    let error = impatient.ask().await.unwrap_err();
     assert!(error.to_string().contains("timed out"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! A browser that shows each step: what is asked, with which cookies, and what comes back.
+//! HTTP client that makes each step of a browser visible: each request, its cookies and its
+//! response.
 
 use axum::http::{HeaderMap, header};
 use kycport::mock::Page;
@@ -7,17 +8,17 @@ use url::{Position, Url, form_urlencoded};
 /// Name of the session cookie.
 pub(crate) const SESSION_COOKIE: &str = "__Host-kycport";
 
-/// What the names of the cookies of pending logins begin with.
+/// Prefix of the names of login cookies.
 pub(crate) const LOGIN_COOKIES: &str = "__Host-kycport-login-";
 
-/// Asks an app, and the issuer.
+/// Client for an app and its issuer.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     http: reqwest::Client,
     app: String,
 }
 
-/// What came back.
+/// Response of the app.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,7 +31,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The value that a cookie is given; empty if it is deleted.
+    /// Returns the value that a cookie is set to, which is empty if the cookie is deleted.
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         let all = self.headers.get_all(header::SET_COOKIE).iter();
         all.filter_map(|line| {
@@ -40,7 +41,7 @@ impl Answer {
         .next_back()
     }
 
-    /// The cookie of the login that this response starts, as it is sent: `name=value`.
+    /// Returns the login cookie that this response sets, as the browser sends it: `name=value`.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         let all = self.headers.get_all(header::SET_COOKIE).iter();
         all.filter_map(|line| {
@@ -51,12 +52,12 @@ impl Answer {
         .next_back()
     }
 
-    /// The names of the cookies that are set, and of those that are deleted.
+    /// Returns the names of the cookies that are set, and of the cookies that are deleted.
     pub(crate) fn set_and_deleted(&self) -> (Vec<String>, Vec<String>) {
         by_headers(&self.headers)
     }
 
-    /// The code of a problem.
+    /// Returns the error code of the problem.
     pub(crate) fn code(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         body["code"].as_str().unwrap_or_default().to_owned()
@@ -64,7 +65,7 @@ impl Answer {
 }
 
 impl Visitor {
-    /// `app` is an origin.
+    /// Creates a client. `app` is an origin.
     pub(crate) fn new(app: impl Into<String>) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -77,13 +78,13 @@ impl Visitor {
         }
     }
 
-    /// As a script of the app's page asks.
+    /// Sends a GET request like a script of the app's page.
     pub(crate) async fn get(&self, path: &str, cookies: &str) -> reqwest::Result<Answer> {
         let url = format!("{}{path}", self.app);
         answer(self.same_origin(self.http.get(url), cookies)).await
     }
 
-    /// As a form of the app's page does.
+    /// Sends a POST request like a form of the app's page.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -95,7 +96,7 @@ impl Visitor {
         answer(with_form(request, form)).await
     }
 
-    /// Any bytes, from elsewhere.
+    /// Sends any bytes as a request from another site.
     pub(crate) async fn deliver(
         &self,
         path: &str,
@@ -106,8 +107,8 @@ impl Visitor {
         answer(self.http.post(url).headers(headers).body(body)).await
     }
 
-    /// Allows a login on the authorize page, and gives the path and query of the callback; none if
-    /// the issuer is not there or says no.
+    /// Consents on the authorization page. Returns the path and query of the callback, or `None` if
+    /// the issuer does not respond or rejects the request.
     pub(crate) async fn allow(
         &self,
         authorize: &str,
@@ -141,7 +142,7 @@ impl Visitor {
     }
 }
 
-/// The names of the cookies that a page sets, and of those that it deletes.
+/// Returns the names of the cookies that a page sets, and of the cookies that it deletes.
 pub(crate) fn set_and_deleted(page: &Page) -> (Vec<String>, Vec<String>) {
     by_headers(page.headers())
 }
@@ -158,7 +159,7 @@ fn by_headers(headers: &HeaderMap) -> (Vec<String>, Vec<String>) {
     (names(set), names(deleted))
 }
 
-/// A cookie as it is sent.
+/// Returns the session cookie as the browser sends it.
 pub(crate) fn session_cookie(key: &str) -> String {
     format!("{SESSION_COOKIE}={key}")
 }

@@ -1,5 +1,5 @@
-//! Thousands of events, two receivers, one of which dies in the middle: what takes effect how
-//! often. `KYCPORT_EVENTS=10000` says how many.
+//! Delivers thousands of events to two receivers, one of which is killed halfway, and counts their
+//! effects. `KYCPORT_EVENTS=10000` sets the number of events.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,28 +21,29 @@ use crate::{
     servers::Server,
 };
 
-/// Enough to see every way, in a suite that has much else to do.
+/// Default number of events. It covers every case and keeps the suite fast.
 const EVENTS: usize = 1_000;
-/// So many deliveries are on their way at once.
+/// Number of concurrent deliveries.
 const SENDERS: usize = 32;
 const SEED: u64 = 1;
-/// Handlers have so much time that a machine with more to do stops none: who is stopped leaves no
-/// line in the books. And what died with a receiver is free again before all the rest is done.
+/// Lease of an event. It gives the handlers enough time on a busy machine, because a handler that
+/// times out writes no line. The events of a killed receiver become free before the test ends.
 const LEASE: Duration = Duration::from_secs(12);
 
 fn events() -> usize {
-    let said = std::env::var("KYCPORT_EVENTS").ok();
-    said.map_or(EVENTS, |said| said.parse().unwrap())
+    let variable = std::env::var("KYCPORT_EVENTS").ok();
+    variable.map_or(EVENTS, |variable| variable.parse().unwrap())
 }
 
 fn id(n: usize) -> String {
     format!("evt_{n}")
 }
 
-/// KYCPort: each event once to three times, in any order; everything but 2xx again.
+/// KYCPort: delivers each event one to three times, in any order, and redelivers after any status
+/// except 2xx.
 struct Deliverer {
     client: reqwest::Client,
-    /// Where the receivers are, of which one moves.
+    /// URLs of the receivers. One of them changes.
     urls: Mutex<[String; 2]>,
     broken: AtomicUsize,
     answers: Mutex<HashMap<(u16, String), usize>>,
@@ -62,19 +63,19 @@ impl Deliverer {
 
     async fn deliver_all(&self, deliveries: Vec<(usize, usize)>) {
         let deliveries = stream::iter(deliveries);
-        let each = |(event, to)| self.deliver_until_taken(event, to);
+        let each = |(event, to)| self.deliver_until_accepted(event, to);
         deliveries.for_each_concurrent(SENDERS, each).await;
     }
 
-    async fn deliver_until_taken(&self, event: usize, first: usize) {
+    async fn deliver_until_accepted(&self, event: usize, first: usize) {
         for to in first.. {
             let url = self.urls.lock().unwrap()[to % 2].clone();
             match deliver(&self.client, &url, &id(event)).await {
                 Ok(response) => {
                     let answer = answer(response).await;
-                    let taken = answer.0 == 200;
+                    let accepted = answer.0 == 200;
                     *self.answers.lock().unwrap().entry(answer).or_default() += 1;
-                    if taken {
+                    if accepted {
                         break;
                     }
                 }
@@ -88,12 +89,12 @@ impl Deliverer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "so does KYCPort")]
+#[expect(clippy::disallowed_methods, reason = "KYCPort waits too")]
 async fn back_off() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
-/// The event and the first receiver of each delivery.
+/// Returns the event and the first receiver of each delivery.
 fn deliveries() -> Vec<(usize, usize)> {
     let mut dice = StdRng::seed_from_u64(SEED);
     let mut deliveries = Vec::new();
@@ -106,7 +107,7 @@ fn deliveries() -> Vec<(usize, usize)> {
     deliveries
 }
 
-/// Lets it all happen, and gives back the books.
+/// Delivers all events. Returns the log of the handlers.
 async fn run(kind: Kind, server: &Server) -> Option<Books> {
     let books = Books::open(kind, server.port()).await?;
     books.make().await;
@@ -139,8 +140,8 @@ async fn run(kind: Kind, server: &Server) -> Option<Books> {
     Some(books)
 }
 
-/// Of two at the same event the first must be dead.
-fn never_two_at_once(lines: &[Line]) {
+/// Asserts that two receivers handle the same event only if the first one is dead.
+fn assert_no_concurrent_handlers(lines: &[Line]) {
     let mut dead = HashSet::new();
     let mut inside: HashMap<&str, &str> = HashMap::new();
     for line in lines {
@@ -163,7 +164,7 @@ fn never_two_at_once(lines: &[Line]) {
     assert!(inside.values().all(|it| dead.contains(it)), "{inside:?}");
 }
 
-/// By whom each event took effect.
+/// Groups the effects by event. Returns the receivers that caused them.
 fn by_event(effects: &[(String, String)]) -> HashMap<&str, Vec<&str>> {
     let mut by_event: HashMap<&str, Vec<&str>> = HashMap::new();
     for (id, holder) in effects {
@@ -172,7 +173,7 @@ fn by_event(effects: &[(String, String)]) -> HashMap<&str, Vec<&str>> {
     by_event
 }
 
-fn everybody_worked(lines: &[Line]) {
+fn assert_every_receiver_handled_events(lines: &[Line]) {
     let holders: HashSet<_> = lines.iter().map(|line| line.holder.as_str()).collect();
     assert_eq!(holders, HashSet::from(["a.1", "b.1", "b.2"]));
     let mut tries: HashMap<&str, usize> = HashMap::new();
@@ -186,7 +187,7 @@ fn everybody_worked(lines: &[Line]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_thousands_of_events_none_is_lost_in_redis() {
+async fn thousands_of_events_are_all_handled_with_redis() {
     // cases 130, 131
     let Some(server) = Server::redis() else {
         return;
@@ -195,15 +196,15 @@ async fn of_thousands_of_events_none_is_lost_in_redis() {
         return;
     };
     let lines = books.lines().await;
-    everybody_worked(&lines);
-    never_two_at_once(&lines);
+    assert_every_receiver_handled_events(&lines);
+    assert_no_concurrent_handlers(&lines);
     let effects = books.effects().await;
     let effects = by_event(&effects);
     assert_eq!(effects.len(), events());
     let mut twice = 0;
     for (id, holders) in effects {
         if holders.len() > 1 {
-            // It died between the effect and the memory of it.
+            // The receiver was killed between the effect and its acknowledgement.
             assert_eq!((holders.len(), holders[0]), (2, "b.1"), "{id}");
             twice += 1;
         }
@@ -212,7 +213,7 @@ async fn of_thousands_of_events_none_is_lost_in_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_thousands_of_events_each_takes_effect_exactly_once_in_postgres() {
+async fn thousands_of_events_take_effect_exactly_once_with_postgres() {
     // cases 130, 131
     let Some(server) = Server::postgres() else {
         return;
@@ -221,8 +222,8 @@ async fn of_thousands_of_events_each_takes_effect_exactly_once_in_postgres() {
         return;
     };
     let lines = books.lines().await;
-    everybody_worked(&lines);
-    never_two_at_once(&lines);
+    assert_every_receiver_handled_events(&lines);
+    assert_no_concurrent_handlers(&lines);
     let effects = books.effects().await;
     assert_eq!(effects.len(), events());
     assert_eq!(by_event(&effects).len(), events());

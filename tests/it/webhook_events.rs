@@ -1,4 +1,4 @@
-//! What verified bytes say.
+//! Parsing of verified webhook payloads.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,7 +12,7 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-/// These bytes as KYCPort's.
+/// Returns these bytes as a payload verified with KYCPort's secret.
 fn verified(body: &[u8]) -> VerifiedPayload {
     let secret = Secret::new("a secret that is long enough");
     let verifier = WebhookVerifier::builder()
@@ -53,7 +53,7 @@ fn without(object: &str, name: &str) -> Value {
 }
 
 #[test]
-fn a_status_change_says_whose_and_what() {
+fn a_status_change_has_its_person_and_status() {
     let event = read(&status_changed()).unwrap();
     assert_eq!(event.id, "evt_1");
     assert_eq!(event.created_at, Timestamp::from_unix(1_767_323_045));
@@ -71,7 +71,7 @@ fn a_status_change_says_whose_and_what() {
 }
 
 #[test]
-fn a_decided_case_says_whose_and_which() {
+fn a_decided_case_has_its_person_and_case() {
     let mut body = with("/type", json!("verification.case.decided"));
     let decided = |case_id: Option<&str>| EventKind::CaseDecided {
         person_id: "canary-person".to_owned(),
@@ -85,7 +85,7 @@ fn a_decided_case_says_whose_and_which() {
 }
 
 #[test]
-fn an_event_of_another_type_is_kept_as_it_came() {
+fn an_event_of_an_unknown_type_is_kept_unchanged() {
     let mut body =
         json!({"id": 7, "type": "tenant.Renamed", "created_at": 1_700_000_000, "x": [1]});
     let event = read(&body).unwrap();
@@ -106,7 +106,7 @@ fn an_event_of_another_type_is_kept_as_it_came() {
 }
 
 #[test]
-fn the_words_of_the_wire_are_what_the_reader_reads() {
+fn every_wire_value_is_parsed() {
     let body = EventBody {
         id: "evt_1".to_owned(),
         event_type: EventType::StatusChanged,
@@ -127,8 +127,8 @@ fn the_words_of_the_wire_are_what_the_reader_reads() {
 }
 
 #[test]
-fn what_is_no_event_is_told_by_what_is_wrong() {
-    // case 129: a time that is absent or text; and ids that no store could hold.
+fn an_invalid_event_has_an_error_for_its_field() {
+    // case 129: a time that is missing or a text; and IDs that no store can hold
     for (body, refusal) in [
         (without("", "id"), EventParseError::Id),
         (with("/id", json!(null)), EventParseError::Id),
@@ -174,7 +174,7 @@ fn what_is_no_event_is_told_by_what_is_wrong() {
 }
 
 #[test]
-fn what_is_missing_or_not_understood_is_never_verified() {
+fn a_missing_or_unknown_status_is_never_verified() {
     for body in [
         without("/data", "kyc_status"),
         with("/data/kyc_status", json!(null)),
@@ -182,26 +182,27 @@ fn what_is_missing_or_not_understood_is_never_verified() {
         with("/data/kyc_status", json!({"verified": true})),
     ] {
         let EventKind::StatusChanged { kyc_status, .. } = read(&body).unwrap().kind else {
-            panic!("another kind");
+            panic!("unexpected event kind");
         };
         assert_eq!(kyc_status, None, "{body}");
     }
-    let odd = with("/data/kyc_status", json!("blessed"));
-    let EventKind::StatusChanged { kyc_status, .. } = read(&odd).unwrap().kind else {
-        panic!("another kind");
+    let unknown_status_event = with("/data/kyc_status", json!("unknown_status"));
+    let EventKind::StatusChanged { kyc_status, .. } = read(&unknown_status_event).unwrap().kind
+    else {
+        panic!("unexpected event kind");
     };
     assert_eq!(kyc_status, Some(KycStatus::Unknown("blessed".to_owned())));
     // K32
     let number = with("/data/kyc_tier", json!(2));
     let EventKind::StatusChanged { kyc_tier, .. } = read(&number).unwrap().kind else {
-        panic!("another kind");
+        panic!("unexpected event kind");
     };
     assert_eq!(kyc_tier, Some(KycTier::T2));
 }
 
 #[test]
-fn things_are_looked_for_where_the_pointers_say() {
-    // K63: at the top level too.
+fn fields_are_read_at_the_configured_paths() {
+    // K63: at the top level too
     let flat = json!({
         "id": "evt_1", "type": "kyc.status_changed", "created_at": 1_700_000_000,
         "data": {"person_id": "p"}, "kyc_status": "rejected", "kyc_tier": "t1",
@@ -212,7 +213,7 @@ fn things_are_looked_for_where_the_pointers_say() {
         ..
     } = read(&flat).unwrap().kind
     else {
-        panic!("another kind");
+        panic!("unexpected event kind");
     };
     assert_eq!(
         (kyc_status, kyc_tier),
@@ -239,7 +240,7 @@ fn things_are_looked_for_where_the_pointers_say() {
 }
 
 #[test]
-fn the_key_is_the_events_own_id_and_fits_any_store() {
+fn the_event_key_is_derived_from_the_event_id_and_fits_any_store() {
     // case 130
     let first = read(&status_changed()).unwrap();
     let again = read(&with("/data/kyc_status", json!("rejected"))).unwrap();
@@ -254,14 +255,14 @@ fn the_key_is_the_events_own_id_and_fits_any_store() {
 }
 
 #[test]
-fn debug_shows_nothing_of_the_person() {
+fn debug_output_contains_no_personal_data() {
     // case 137
     let mut unknown = status_changed();
     unknown["type"] = json!("kyc.other");
     for body in [status_changed(), unknown] {
         let event = read(&body).unwrap();
-        let shown = format!("{event:?} {:#?} {:?}", event.kind, event.key());
-        assert!(!shown.contains("canary"), "{shown}");
-        assert!(!shown.contains("evt_1"), "{shown}");
+        let debug_output = format!("{event:?} {:#?} {:?}", event.kind, event.key());
+        assert!(!debug_output.contains("canary"), "{debug_output}");
+        assert!(!debug_output.contains("evt_1"), "{debug_output}");
     }
 }

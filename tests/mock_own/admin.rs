@@ -1,41 +1,42 @@
-//! The admin API as a whole: who may ask, how it says no, and what its document says.
+//! The admin API as a whole: access control, error responses and its OpenAPI document.
 
 use kycport::mock::{MockIssuer, RemoteMock};
 use serde_json::{Value, json};
 
-use crate::admin_desk::{AdminDesk, answer, with};
+use crate::admin_desk::{AdminClient, answer, with};
 
 #[tokio::test]
-async fn it_is_not_there_unless_asked_for() {
-    let desk = AdminDesk::with(MockIssuer::start().await);
-    let (status, _) = answer(desk.request("GET", "")).await;
+async fn the_admin_api_is_off_by_default() {
+    let admin = AdminClient::with(MockIssuer::start().await);
+    let (status, _) = answer(admin.request("GET", "")).await;
     assert_eq!(status, 404);
-    assert_eq!(desk.kyc.admin_url(), None);
-    assert_eq!(desk.kyc.all_requests().len(), 1);
+    assert_eq!(admin.kyc.admin_url(), None);
+    assert_eq!(admin.kyc.all_requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_begins_like_it_is_the_issuers() {
-    let desk = AdminDesk::new().await;
-    let (status, _) = answer(desk.request("GET", "s/persons")).await;
-    assert_eq!((status, desk.kyc.all_requests().len()), (404, 1));
+async fn a_path_with_the_prefix_of_the_admin_api_belongs_to_the_issuer() {
+    let admin = AdminClient::new().await;
+    let (status, _) = answer(admin.request("GET", "s/persons")).await;
+    assert_eq!((status, admin.kyc.all_requests().len()), (404, 1));
 }
 
 #[tokio::test]
-async fn only_this_machine_is_answered() {
-    let desk = AdminDesk::new().await;
-    let (_, port) = desk.kyc.origin().rsplit_once(':').unwrap();
+async fn only_loopback_hosts_are_accepted() {
+    let admin = AdminClient::new().await;
+    let (_, port) = admin.kyc.origin().rsplit_once(':').unwrap();
     for host in ["127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST", "[::1]"] {
         for host in [
             host.to_owned(),
             format!("{host}:{port}"),
             format!("{host}:1"),
         ] {
-            let request = desk.request("GET", "").header("host", &host);
+            let request = admin.request("GET", "").header("host", &host);
             assert_eq!(answer(request).await.0, 200, "{host}");
         }
     }
-    // What a page of another name, pointed here, sends (DNS rebinding).
+    // A page of another host name that resolves to this machine sends such requests (DNS
+    // rebinding).
     for host in [
         "evil.test",
         "localhost.evil.test",
@@ -46,10 +47,10 @@ async fn only_this_machine_is_answered() {
         "",
         "a b",
     ] {
-        let request = desk.request("GET", "").header("host", host);
-        let (status, no) = answer(request).await;
+        let request = admin.request("GET", "").header("host", host);
+        let (status, error) = answer(request).await;
         assert_eq!(
-            (status, &no["error"]),
+            (status, &error["error"]),
             (403, &json!("foreign_host")),
             "{host}"
         );
@@ -57,22 +58,22 @@ async fn only_this_machine_is_answered() {
 }
 
 #[tokio::test]
-async fn behind_a_public_url_everybody_shows_the_token() {
+async fn with_a_public_url_every_client_needs_the_admin_token() {
     let builder = MockIssuer::builder().admin().admin_token("let-me-in");
     let builder = builder.public_origin("http://kyc.test:9710");
-    let desk = AdminDesk::with(builder.start().await.unwrap());
-    assert_eq!(desk.kyc.origin(), "http://kyc.test:9710");
-    assert_eq!(desk.kyc.admin_token(), Some("let-me-in"));
-    // Reached by its own address, for nobody knows that name here. A proxy that sends `localhost`
-    // as `Host` makes others look like this machine.
-    let origin = format!("http://127.0.0.1:{}", listening_port(&desk.kyc));
+    let admin = AdminClient::with(builder.start().await.unwrap());
+    assert_eq!(admin.kyc.origin(), "http://kyc.test:9710");
+    assert_eq!(admin.kyc.admin_token(), Some("let-me-in"));
+    // The test connects to the IP address, because the public name does not resolve here. A proxy
+    // that sends `localhost` as `Host` makes remote clients look local.
+    let origin = format!("http://127.0.0.1:{}", listening_port(&admin.kyc));
     let get = |path: &str, host: &'static str| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         client.get(format!("{origin}{path}")).header("host", host)
     };
     for host in ["kyc.test:9710", "localhost", "127.0.0.1", "other.test"] {
-        let (status, no) = answer(get("/__mock", host)).await;
-        assert_eq!((status, &no["error"]), (403, &json!("foreign_host")));
+        let (status, error) = answer(get("/__mock", host)).await;
+        assert_eq!((status, &error["error"]), (403, &json!("foreign_host")));
         for wrong in ["", "let-me-i", "let-me-inn"] {
             let request = get("/__mock", host).bearer_auth(wrong);
             assert_eq!(answer(request).await.0, 403, "{wrong}");
@@ -80,7 +81,7 @@ async fn behind_a_public_url_everybody_shows_the_token() {
         let request = get("/__mock", host).bearer_auth("let-me-in");
         let (_, overview) = answer(request).await;
         assert_eq!(overview["admin_url"], "http://kyc.test:9710/__mock");
-        // The console is another way to do the same.
+        // The console accepts the same token.
         let closed = get("/", host).send().await.unwrap();
         assert_eq!(closed.status(), 401);
         let challenge = &closed.headers()["www-authenticate"];
@@ -88,7 +89,7 @@ async fn behind_a_public_url_everybody_shows_the_token() {
         let request = get("/", host).basic_auth("anyone", Some("let-me-in"));
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
-    // From Rust, the URL carries it.
+    // In Rust, the URL carries the token.
     let with_token = origin.replace("http://", "http://:let-me-in@");
     let remote = RemoteMock::connect(&with_token).await.unwrap();
     remote.person("ada").create().await.unwrap();
@@ -98,8 +99,8 @@ async fn behind_a_public_url_everybody_shows_the_token() {
 }
 
 #[tokio::test]
-async fn another_machine_is_not_believed_its_host() {
-    // An address of this machine that others reach too. Without a network there is none.
+async fn a_remote_client_with_a_local_host_header_is_rejected() {
+    // An address of this machine that other machines can reach. Without a network, there is none.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     if probe.connect("192.0.2.1:9").is_err() {
         return;
@@ -127,28 +128,32 @@ async fn another_machine_is_not_believed_its_host() {
 }
 
 #[tokio::test]
-async fn webhooks_leave_this_machine_only_if_allowed() {
+async fn webhooks_to_other_machines_must_be_enabled() {
     let there = json!({ "url": "http://192.0.2.1/hooks" });
-    let desk = AdminDesk::new().await;
-    let no = desk.no("POST", "/webhooks/endpoints", &there).await;
-    assert_eq!((no.0, no.1.as_str()), (403, "foreign_webhook"));
-    assert!(no.2.contains("--danger-webhooks-anywhere"), "{}", no.2);
+    let admin = AdminClient::new().await;
+    let error = admin.rejection("POST", "/webhooks/endpoints", &there).await;
+    assert_eq!((error.0, error.1.as_str()), (403, "foreign_webhook"));
+    assert!(
+        error.2.contains("--danger-webhooks-anywhere"),
+        "{}",
+        error.2
+    );
     let builder = MockIssuer::builder().admin().danger_webhooks_anywhere();
-    let desk = AdminDesk::with(builder.start().await.unwrap());
-    desk.post("/webhooks/endpoints", &there).await;
+    let admin = AdminClient::with(builder.start().await.unwrap());
+    admin.post("/webhooks/endpoints", &there).await;
 }
 
-/// Where it listens, whatever it says of itself.
+/// Returns the listening port, whatever the public URL is.
 fn listening_port(kyc: &MockIssuer) -> u16 {
     kyc.address().port()
 }
 
 #[tokio::test]
-async fn no_page_of_another_site_drives_it() {
-    let desk = AdminDesk::new().await;
-    let own = desk.kyc.origin().to_owned();
+async fn a_cross_site_request_is_rejected() {
+    let admin = AdminClient::new().await;
+    let own = admin.kyc.origin().to_owned();
     let person = json!({ "slug": "eve" });
-    let create = || with(desk.request("POST", "/persons"), &person);
+    let create = || with(admin.request("POST", "/persons"), &person);
     for origin in [
         "http://evil.test",
         "http://127.0.0.1:1",
@@ -156,95 +161,109 @@ async fn no_page_of_another_site_drives_it() {
         "",
         "http://evil.test:80",
     ] {
-        let (status, no) = answer(create().header("origin", origin)).await;
+        let (status, error) = answer(create().header("origin", origin)).await;
         assert_eq!(
-            (status, &no["error"]),
+            (status, &error["error"]),
             (403, &json!("foreign_origin")),
             "{origin}"
         );
     }
     for site in ["cross-site", "same-site"] {
-        let request = desk.request("GET", "").header("sec-fetch-site", site);
+        let request = admin.request("GET", "").header("sec-fetch-site", site);
         assert_eq!(answer(request).await.0, 403, "{site}");
     }
-    assert!(desk.kyc.find_person("eve").is_none());
-    // The mock's own pages may.
+    assert!(admin.kyc.find_person("eve").is_none());
+    // The mock's own pages have access.
     let request = create().header("origin", &own);
     let request = request.header("sec-fetch-site", "same-origin");
     assert_eq!(answer(request).await.0, 201);
-    let typed = desk.request("GET", "").header("sec-fetch-site", "none");
+    let typed = admin.request("GET", "").header("sec-fetch-site", "none");
     assert_eq!(answer(typed).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_no_has_one_shape() {
-    let desk = AdminDesk::new().await;
+async fn all_errors_have_the_same_format() {
+    let admin = AdminClient::new().await;
     let none = Value::Null;
-    let no = desk.no("GET", "/nothing", &none).await;
-    assert_eq!((no.0, no.1.as_str()), (404, "not_found"));
-    let no = desk.no("GET", "/persons/nobody", &none).await;
+    let error = admin.rejection("GET", "/nothing", &none).await;
+    assert_eq!((error.0, error.1.as_str()), (404, "not_found"));
+    let error = admin.rejection("GET", "/persons/unknown", &none).await;
     assert_eq!(
-        no,
+        error,
         (
             404,
             "not_found".into(),
             "there is no such person here".into()
         )
     );
-    assert_eq!(desk.no("GET", "/persons/%ff", &none).await.0, 404);
-    let no = desk.no("PUT", "/persons", &none).await;
-    assert_eq!((no.0, no.1.as_str()), (405, "method_not_allowed"));
-    let put = desk.request("PUT", "/persons").send().await.unwrap();
+    assert_eq!(admin.rejection("GET", "/persons/%ff", &none).await.0, 404);
+    let error = admin.rejection("PUT", "/persons", &none).await;
+    assert_eq!((error.0, error.1.as_str()), (405, "method_not_allowed"));
+    let put = admin.request("PUT", "/persons").send().await.unwrap();
     assert_eq!(put.headers()["allow"], "GET, POST");
-    // What is not known is named, with what is.
-    let no = desk
-        .no("POST", "/persons", &json!({ "slug": "a", "teir": "t2" }))
+    // The message names the unknown field and the known fields.
+    let error = admin
+        .rejection("POST", "/persons", &json!({ "slug": "a", "teir": "t2" }))
         .await;
-    assert_eq!(no.0, 400);
+    assert_eq!(error.0, 400);
     assert!(
-        no.2.starts_with("unknown field `teir`, expected one of `slug`"),
+        error
+            .2
+            .starts_with("unknown field `teir`, expected one of `slug`"),
         "{}",
-        no.2
+        error.2
     );
-    let no = desk
-        .no("POST", "/persons", &json!({ "slug": "a", "tier": "t9" }))
+    let error = admin
+        .rejection("POST", "/persons", &json!({ "slug": "a", "tier": "t9" }))
         .await;
     assert!(
-        no.2.contains("unknown variant `t9`, expected one of `t0`"),
+        error
+            .2
+            .contains("unknown variant `t9`, expected one of `t0`"),
         "{}",
-        no.2
+        error.2
     );
-    assert_eq!(desk.no("POST", "/persons", &json!({})).await.0, 400);
+    assert_eq!(admin.rejection("POST", "/persons", &json!({})).await.0, 400);
     assert_eq!(
-        desk.no("POST", "/persons", &json!({ "slug": "" })).await.0,
+        admin
+            .rejection("POST", "/persons", &json!({ "slug": "" }))
+            .await
+            .0,
         400
     );
-    assert_eq!(desk.no("POST", "/persons", &json!([])).await.0, 400);
+    assert_eq!(admin.rejection("POST", "/persons", &json!([])).await.0, 400);
     assert_eq!(
-        desk.no("GET", "/requests?endpiont=jwks", &none).await.0,
-        400
-    );
-    assert_eq!(
-        desk.no("GET", "/requests?endpoint=jwks&endpoint=jwks", &none)
+        admin
+            .rejection("GET", "/requests?endpiont=jwks", &none)
             .await
             .0,
         400
     );
     assert_eq!(
-        desk.no("POST", "/reset", &json!({ "all": true })).await.0,
+        admin
+            .rejection("GET", "/requests?endpoint=jwks&endpoint=jwks", &none)
+            .await
+            .0,
         400
     );
-    let broken = desk
+    assert_eq!(
+        admin
+            .rejection("POST", "/reset", &json!({ "all": true }))
+            .await
+            .0,
+        400
+    );
+    let broken = admin
         .request("POST", "/persons")
         .header("content-type", "application/json");
     assert_eq!(answer(broken.body("{\"slug\":")).await.0, 400);
-    // A form needs no leave to be sent across sites; JSON does.
+    // A page of another site may send a form without CORS, but not JSON.
     for kind in [
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/jsonx",
     ] {
-        let request = desk
+        let request = admin
             .request("POST", "/persons")
             .header("content-type", kind);
         assert_eq!(
@@ -253,17 +272,17 @@ async fn a_no_has_one_shape() {
             "{kind}"
         );
     }
-    let untyped = desk.request("POST", "/persons").body("{\"slug\":\"a\"}");
+    let untyped = admin.request("POST", "/persons").body("{\"slug\":\"a\"}");
     assert_eq!(answer(untyped).await.0, 415);
     let large = json!({ "slug": "a".repeat(1024 * 1024) });
-    assert_eq!(desk.no("POST", "/persons", &large).await.0, 413);
-    assert!(desk.kyc.find_person("a").is_none());
+    assert_eq!(admin.rejection("POST", "/persons", &large).await.0, 413);
+    assert!(admin.kyc.find_person("a").is_none());
 }
 
 #[tokio::test]
-async fn its_document_and_what_it_serves_are_the_same() {
-    let desk = AdminDesk::new().await;
-    let document = desk.get("/openapi.json").await;
+async fn the_openapi_document_matches_the_served_api() {
+    let admin = AdminClient::new().await;
+    let document = admin.get("/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -276,13 +295,13 @@ async fn its_document_and_what_it_serves_are_the_same() {
         };
         for method in methods {
             let operation = &operations[method.to_lowercase()];
-            // A body that nothing takes, so that nothing is done.
+            // An invalid body, so that no request has an effect.
             let request = if matches!(method, "GET" | "DELETE") {
-                desk.request(method, &format!("{below}?nobody-knows-this"))
+                admin.request(method, &format!("{below}?unknown-field"))
             } else {
                 with(
-                    desk.request(method, &below),
-                    &json!({ "nobody-knows-this": 1 }),
+                    admin.request(method, &below),
+                    &json!({ "unknown-field": 1 }),
                 )
             };
             let (status, body) = answer(request).await;
@@ -304,7 +323,7 @@ async fn its_document_and_what_it_serves_are_the_same() {
         let name = reference.strip_prefix("#/components/schemas/").unwrap();
         assert!(schemas.contains_key(name), "{reference}");
     }
-    // The parameters of a path are said, and those of a query.
+    // The document describes the parameters of paths and of queries.
     let person = &paths["/__mock/persons/{person}"]["get"]["parameters"][0];
     assert_eq!(
         (&person["name"], &person["in"]),
@@ -329,19 +348,19 @@ fn references(value: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn it_leaves_no_trace_in_the_log() {
-    let desk = AdminDesk::new().await;
-    desk.get("/persons").await;
-    desk.no("GET", "/nothing", &Value::Null).await;
-    assert!(desk.kyc.all_requests().is_empty());
+async fn admin_requests_are_not_in_the_request_log() {
+    let admin = AdminClient::new().await;
+    admin.get("/persons").await;
+    admin.rejection("GET", "/nothing", &Value::Null).await;
+    assert!(admin.kyc.all_requests().is_empty());
 }
 
 #[tokio::test]
-async fn it_is_there_again_after_a_restart() {
-    let desk = AdminDesk::new().await;
+async fn the_admin_api_and_its_faults_survive_a_restart() {
+    let admin = AdminClient::new().await;
     let fault = json!({ "endpoint": "jwks", "fault": "reset" });
-    desk.post("/faults", &fault).await;
-    desk.kyc.stop().unwrap();
-    desk.kyc.restart().unwrap();
-    assert_eq!(desk.get("/faults").await[0]["name"], "Jwks.reset");
+    admin.post("/faults", &fault).await;
+    admin.kyc.stop().unwrap();
+    admin.kyc.restart().unwrap();
+    assert_eq!(admin.get("/faults").await[0]["name"], "Jwks.reset");
 }

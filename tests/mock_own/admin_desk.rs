@@ -1,15 +1,15 @@
-//! An admin API, asked as a script in another language asks it.
+//! Client of the admin API. It sends plain HTTP requests, like a script in another language.
 
 use kycport::mock::MockIssuer;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-pub(crate) struct AdminDesk {
+pub(crate) struct AdminClient {
     pub(crate) kyc: MockIssuer,
     http: Client,
 }
 
-impl AdminDesk {
+impl AdminClient {
     pub(crate) async fn new() -> Self {
         Self::with(MockIssuer::builder().admin().start().await.unwrap())
     }
@@ -17,7 +17,7 @@ impl AdminDesk {
     pub(crate) fn with(kyc: MockIssuer) -> Self {
         Self {
             kyc,
-            // A fresh connection each time: nothing is left of a server that was stopped.
+            // Opens a connection per request, so that no connection to a stopped server is reused.
             http: Client::builder()
                 .no_proxy()
                 .pool_max_idle_per_host(0)
@@ -44,7 +44,7 @@ impl AdminDesk {
         good(with(self.request("POST", path), body)).await
     }
 
-    /// Without a body.
+    /// Sends a POST request without a body.
     pub(crate) async fn step(&self, path: &str) -> Value {
         good(self.request("POST", path)).await
     }
@@ -53,8 +53,13 @@ impl AdminDesk {
         good(with(self.request("PATCH", path), body)).await
     }
 
-    /// Status, code and message of a no.
-    pub(crate) async fn no(&self, method: &str, path: &str, body: &Value) -> (u16, String, String) {
+    /// Sends a request that must fail. Returns the status, the error code and the message.
+    pub(crate) async fn rejection(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, String, String) {
         let request = self.request(method, path);
         let request = if body.is_null() {
             request
@@ -79,7 +84,7 @@ pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.text().await.unwrap();
-    let json = serde_json::from_str(&body).unwrap_or_else(|_| json!({ "no JSON": body }));
+    let json = serde_json::from_str(&body).unwrap_or_else(|_| json!({ "not JSON": body }));
     (status, json)
 }
 

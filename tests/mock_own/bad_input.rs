@@ -1,4 +1,4 @@
-//! Sends every row of the table of bad inputs (case 136). The table is documentation.
+//! Sends each row of the table of bad inputs (case 136). The table is documentation.
 
 use std::time::Duration;
 
@@ -6,27 +6,30 @@ use http::Method;
 use kycport::mock::{Endpoint, Page};
 use serde_json::json;
 
-use crate::support::{BACK, CHALLENGE, Desk, pairs, query, set, without};
+use crate::support::{BACK, CHALLENGE, TestIssuer, pairs, query, set, without};
 
 const TABLE: &str = include_str!("bad_input.md");
 
-/// A redirect URI that the client has besides, and the other client has not.
+/// Redirect URI that only the client under test has registered.
 const OWN_BACK: &str = "https://only.acme.test/callback";
 
-struct Refused<'a> {
+struct Row<'a> {
     to: &'a str,
-    bends: Vec<&'a str>,
+    changes: Vec<&'a str>,
     answer: &'a str,
     error: &'a str,
     row: &'a str,
 }
 
-fn rows() -> Vec<Refused<'static>> {
-    let lines = TABLE.lines().filter(|line| line.starts_with("| "));
+fn rows() -> Vec<Row<'static>> {
+    // The first table explains the notation and has two columns.
+    let lines = TABLE
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 4);
     let cells = lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim));
-    let rows = cells.map(|mut cells| Refused {
+    let rows = cells.map(|mut cells| Row {
         to: cells.next().unwrap(),
-        bends: cells
+        changes: cells
             .next()
             .unwrap()
             .split('`')
@@ -37,10 +40,10 @@ fn rows() -> Vec<Refused<'static>> {
         error: cells.next().unwrap(),
         row: cells.next().unwrap(),
     });
-    rows.filter(|row| row.to != "to").collect()
+    rows.filter(|row| row.to != "endpoint").collect()
 }
 
-/// A request in parts, good until it is bent.
+/// Request in parts. It is valid until a change of the table is applied.
 struct Request {
     method: Method,
     path: String,
@@ -51,32 +54,32 @@ struct Request {
 
 // case 136
 #[tokio::test]
-async fn every_row_is_refused_as_it_says() {
+async fn every_bad_request_of_the_table_is_rejected() {
     let rows = rows();
     assert!(rows.len() > 150, "{}", rows.len());
     for row in rows {
-        let what = format!("{} with {:?}", row.to, row.bends);
-        let bench = Bench::new().await;
-        let mut request = bench.good(row.to);
-        for bend in &row.bends {
-            bench.bend(row.to, &mut request, bend).await;
+        let what = format!("{} with {:?}", row.to, row.changes);
+        let setup = BadInputTest::new().await;
+        let mut request = setup.good(row.to);
+        for edit in &row.changes {
+            setup.edit(row.to, &mut request, edit).await;
         }
-        let page = bench.send(request).await;
+        let page = setup.send(request).await;
         let (status, is_page) = match row.answer.strip_suffix(" page") {
             Some(status) => (status, true),
             None => (row.answer, false),
         };
         assert_eq!(page.status().to_string(), status, "{what}: {}", page.body());
-        let log = bench.desk.kyc.all_requests();
+        let log = setup.issuer.kyc.all_requests();
         let refusal = log.last().unwrap().refusal();
-        let refusal = refusal.unwrap_or_else(|| panic!("{what}: no refusal"));
+        let refusal = refusal.unwrap_or_else(|| panic!("{what}: no rejection"));
         assert_eq!((refusal.error, refusal.row), (row.error, row.row), "{what}");
         assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
         if is_page {
             assert!(page.body().starts_with("<!doctype html>"), "{what}");
             assert_eq!(page.location(), None, "{what}");
         } else if status == "303" {
-            goes_back(&page, &row, &what);
+            assert_error_redirect(&page, &row, &what);
         } else {
             assert_eq!(page.json()["error"], row.error, "{what}");
             let challenged = page.header("www-authenticate").is_some();
@@ -85,22 +88,22 @@ async fn every_row_is_refused_as_it_says() {
     }
 }
 
-/// Back to the client, with everything that belongs there and no code.
-fn goes_back(page: &Page, row: &Refused<'_>, what: &str) {
+/// Asserts that the error is sent to the client's redirect URI, with `state`, `iss` and no code.
+fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     let to = page.location().unwrap();
     assert!(to.as_str().starts_with(&format!("{BACK}?")), "{what}");
     let of = |name| query(&to, name);
     assert_eq!(of("error").as_deref(), Some(row.error), "{what}");
     assert!(of("error_description").unwrap().contains(row.row), "{what}");
     assert!(of("iss").is_some() && of("code").is_none(), "{what}");
-    if !row.bends.concat().contains("state") {
+    if !row.changes.concat().contains("state") {
         assert_eq!(of("state").as_deref(), Some("the state"), "{what}");
     }
 }
 
-// case 136: were a good request refused too, the table would show nothing.
+// case 136: the unmodified requests must succeed, or the table would prove nothing.
 #[tokio::test]
-async fn what_is_not_bent_is_answered() {
+async fn unmodified_requests_succeed() {
     for (to, status) in [
         ("authorize", 200),
         ("token", 200),
@@ -108,59 +111,59 @@ async fn what_is_not_bent_is_answered() {
         ("status", 200),
         ("case", 200),
     ] {
-        let bench = Bench::new().await;
-        let page = bench.send(bench.good(to)).await;
+        let setup = BadInputTest::new().await;
+        let page = setup.send(setup.good(to)).await;
         assert_eq!(page.status(), status, "{to}: {}", page.body());
     }
 }
 
-/// A mock, and everything that a request could hold.
-struct Bench {
-    desk: Desk,
+/// Mock, and every value that a row can refer to.
+struct BadInputTest {
+    issuer: TestIssuer,
     code: String,
     access_token: String,
     id_token: String,
-    /// Whom only the first tenant sees, and a case about them.
+    /// Person whom only the first tenant sees, and a case about that person.
     person: String,
     case: String,
 }
 
-impl Bench {
+impl BadInputTest {
     async fn new() -> Self {
-        let desk = Desk::new().await;
-        desk.kyc.client().register_redirect_uri(OWN_BACK).unwrap();
-        let tenant = desk.kyc.tenant();
-        let bob = desk.kyc.person("bob").only_for(tenant).create();
-        let tokens = desk.tokens().await.json();
+        let issuer = TestIssuer::new().await;
+        issuer.kyc.client().register_redirect_uri(OWN_BACK).unwrap();
+        let tenant = issuer.kyc.tenant();
+        let bob = issuer.kyc.person("bob").only_for(tenant).create();
+        let tokens = issuer.tokens().await.json();
         let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
-        let visit = desk
+        let visit = issuer
             .browser
-            .request(Method::POST, desk.kyc.url(Endpoint::OpenCase))
+            .request(Method::POST, issuer.kyc.url(Endpoint::OpenCase))
             .header("authorization", &format!("Bearer {}", tenant.api_key()))
             .json(&json!({ "person_id": bob.id(), "level": "t2" }));
         let case = visit.fetch().send().await.unwrap().json()["id"].clone();
-        // Nobody is signed in with this browser: `prompt=none` needs one that is.
-        let code = desk.code().await;
-        desk.browser.clear_cookies();
+        // `prompt=none` needs a browser session, and this browser has none.
+        let code = issuer.code().await;
+        issuer.browser.clear_cookies();
         Self {
             code,
             access_token: token("access_token"),
             id_token: token("id_token"),
             person: bob.id().to_owned(),
             case: case.as_str().unwrap().to_owned(),
-            desk,
+            issuer,
         }
     }
 
     fn good(&self, to: &str) -> Request {
-        let kyc = &self.desk.kyc;
+        let kyc = &self.issuer.kyc;
         let endpoint = match to {
             "authorize" => Endpoint::Authorize,
             "token" => Endpoint::Token,
             "userinfo" => Endpoint::Userinfo,
             "status" => Endpoint::Status,
             other => {
-                assert_eq!(other, "case", "no place to send to");
+                assert_eq!(other, "case", "unknown endpoint");
                 Endpoint::ReadCase
             }
         };
@@ -173,10 +176,10 @@ impl Bench {
             headers: Vec::new(),
         };
         match endpoint {
-            Endpoint::Authorize => request.query = self.desk.request(),
+            Endpoint::Authorize => request.query = self.issuer.request(),
             Endpoint::Token => {
                 request.method = Method::POST;
-                request.form = self.desk.exchange(&self.code);
+                request.form = self.issuer.exchange(&self.code);
             }
             Endpoint::Userinfo => request.headers = bearer(&self.access_token),
             _ => request.headers = bearer(kyc.tenant().api_key()),
@@ -184,44 +187,44 @@ impl Bench {
         request
     }
 
-    async fn bend(&self, to: &str, request: &mut Request, bend: &str) {
-        if let Some(method) = bend.strip_prefix("method ") {
+    async fn edit(&self, to: &str, request: &mut Request, edit: &str) {
+        if let Some(method) = edit.strip_prefix("method ") {
             request.method = method.parse().unwrap();
             return;
         }
-        if let Some(path) = bend.strip_prefix("path ") {
+        if let Some(path) = edit.strip_prefix("path ") {
             path.clone_into(&mut request.path);
             return;
         }
-        if bend == "query gone" {
+        if edit == "query removed" {
             request.query.clear();
             return;
         }
-        if let Some(added) = bend.strip_prefix('?') {
+        if let Some(added) = edit.strip_prefix('?') {
             let (name, value) = added.split_once('=').unwrap();
             let value = self.fill(value).await;
             request.query.push((name.to_owned(), value));
             return;
         }
-        if let Some((name, value)) = bend.split_once(": ") {
+        if let Some((name, value)) = edit.split_once(": ") {
             let value = self.fill(value).await;
-            bend_one(&mut request.headers, name, &value);
+            change_one(&mut request.headers, name, &value);
             return;
         }
         let params = match to {
             "token" => &mut request.form,
             _ => &mut request.query,
         };
-        if let Some((name, value)) = bend.split_once('=') {
+        if let Some((name, value)) = edit.split_once('=') {
             let value = self.fill(value).await;
-            bend_one(params, name, &value);
+            change_one(params, name, &value);
             return;
         }
-        let (name, how) = bend.split_once(' ').unwrap();
-        bend_one(params, name, how);
+        let (name, how) = edit.split_once(' ').unwrap();
+        change_one(params, name, how);
     }
 
-    /// What stands between `<` and `>`.
+    /// Replaces a `<…>` placeholder by its value.
     async fn fill(&self, value: &str) -> String {
         let (before, rest) = value.split_once('<').unwrap_or((value, ""));
         let Some((name, after)) = rest.split_once('>') else {
@@ -231,7 +234,7 @@ impl Bench {
     }
 
     async fn value(&self, name: &str) -> String {
-        let (desk, kyc) = (&self.desk, &self.desk.kyc);
+        let (issuer, kyc) = (&self.issuer, &self.issuer.kyc);
         match name {
             "NUL" => "\0".to_owned(),
             "challenge" => CHALLENGE.to_owned(),
@@ -240,15 +243,15 @@ impl Bench {
             "other key" => kyc.other_tenant().api_key().to_owned(),
             "access token" => self.access_token.clone(),
             "ID token" => self.id_token.clone(),
-            "another client's code" => desk.code_for(kyc.public_client()).await,
+            "another client's code" => issuer.code_for(kyc.public_client()).await,
             "used code" => {
-                desk.token(&desk.exchange(&self.code)).await.assert_ok();
+                issuer.token(&issuer.exchange(&self.code)).await.assert_ok();
                 self.code.clone()
             }
             "revoked access token" => {
-                let form = desk.exchange(&self.code);
-                let tokens = desk.token(&form).await.json();
-                desk.token(&form).await.assert_status(400);
+                let form = issuer.exchange(&self.code);
+                let tokens = issuer.token(&form).await.json();
+                issuer.token(&form).await.assert_status(400);
                 tokens["access_token"].as_str().unwrap().to_owned()
             }
             "late code" => {
@@ -273,12 +276,12 @@ impl Bench {
     }
 
     async fn send(&self, request: Request) -> Page {
-        let url = format!("{}{}", self.desk.kyc.origin(), request.path);
+        let url = format!("{}{}", self.issuer.kyc.origin(), request.path);
         let mut url = url::Url::parse(&url).unwrap();
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let mut visit = self.desk.browser.request(request.method, url);
+        let mut visit = self.issuer.browser.request(request.method, url);
         let form: Vec<_> = request.form.iter().map(|(n, v)| (&**n, &**v)).collect();
         if !form.is_empty() {
             visit = visit.form(&form);
@@ -294,8 +297,8 @@ fn bearer(token: &str) -> Vec<(String, String)> {
     pairs(&[("Authorization", &format!("Bearer {token}"))])
 }
 
-/// Bends one parameter or header; any word but these is its new value.
-fn bend_one(list: &mut Vec<(String, String)>, name: &str, how: &str) {
+/// Changes one parameter or header. A word other than these is the new value.
+fn change_one(list: &mut Vec<(String, String)>, name: &str, how: &str) {
     let has = list.iter().any(|(own, _)| own == name);
     match how {
         "absent" => *list = without(std::mem::take(list), name),

@@ -1,21 +1,22 @@
-//! The authorize page, and the browser that uses it.
+//! The authorization page, and the mock's browser.
 
 use http::Method;
 use kycport::mock::{Endpoint, MockIssuer};
 use url::Url;
 
-use crate::support::{BACK, Desk, and, query, set};
+use crate::support::{BACK, TestIssuer, and, query, set};
 
 #[tokio::test]
-async fn the_page_needs_no_script_and_is_never_kept_or_framed() {
-    let desk = Desk::new().await;
-    desk.kyc
+async fn the_authorization_page_needs_no_script_and_is_never_cached_or_framed() {
+    let issuer = TestIssuer::new().await;
+    issuer
+        .kyc
         .person("eve")
         .name("<script>alert(\"Eve\")</script>")
         .create();
-    let page = desk
+    let page = issuer
         .browser
-        .get(desk.authorize_url(&desk.request()))
+        .get(issuer.authorize_url(&issuer.request()))
         .await
         .unwrap();
     page.assert_ok();
@@ -33,29 +34,34 @@ async fn the_page_needs_no_script_and_is_never_kept_or_framed() {
 }
 
 #[tokio::test]
-async fn a_hint_chooses_beforehand_and_consents_if_so_switched() {
-    let desk = Desk::new().await;
-    let bob = desk.kyc.person("bob").create();
+async fn a_login_hint_preselects_the_person_and_can_consent_automatically() {
+    let issuer = TestIssuer::new().await;
+    let bob = issuer.kyc.person("bob").create();
     for hint in ["bob", bob.id(), "bob@example.test"] {
-        let url = desk.authorize_url(&and(desk.request(), "login_hint", hint));
-        desk.kyc.switch(|switches| switches.auto_consent = false);
-        let page = desk.browser.open(&url).await.unwrap();
+        let url = issuer.authorize_url(&and(issuer.request(), "login_hint", hint));
+        issuer.kyc.switch(|switches| switches.auto_consent = false);
+        let page = issuer.browser.open(&url).await.unwrap();
         let chosen = format!("value=\"{}\" required checked", bob.id());
         assert!(page.assert_ok().body().contains(&chosen), "{hint}");
-        desk.kyc.switch(|switches| switches.auto_consent = true);
-        let to = desk.browser.open(&url).await.unwrap().location().unwrap();
+        issuer.kyc.switch(|switches| switches.auto_consent = true);
+        let to = issuer.browser.open(&url).await.unwrap().location().unwrap();
         assert!(query(&to, "code").is_some(), "{hint}");
     }
-    let nobody = desk.authorize_url(&and(desk.request(), "login_hint", "nobody"));
-    desk.browser.open(nobody).await.unwrap().assert_status(200);
+    let unknown_hint = issuer.authorize_url(&and(issuer.request(), "login_hint", "nobody"));
+    issuer
+        .browser
+        .open(unknown_hint)
+        .await
+        .unwrap()
+        .assert_status(200);
 }
 
 #[tokio::test]
-async fn a_browser_that_was_here_needs_no_page_with_prompt_none() {
-    let desk = Desk::new().await;
-    desk.code().await;
-    let silent = desk.authorize_url(&and(desk.request(), "prompt", "none"));
-    let to = desk
+async fn prompt_none_succeeds_in_a_browser_with_a_session() {
+    let issuer = TestIssuer::new().await;
+    issuer.code().await;
+    let silent = issuer.authorize_url(&and(issuer.request(), "prompt", "none"));
+    let to = issuer
         .browser
         .open(&silent)
         .await
@@ -63,8 +69,8 @@ async fn a_browser_that_was_here_needs_no_page_with_prompt_none() {
         .location()
         .unwrap();
     assert!(query(&to, "code").is_some());
-    // Another browser was not here.
-    let to = desk
+    // Another browser has no session.
+    let to = issuer
         .kyc
         .browser()
         .open(&silent)
@@ -73,16 +79,23 @@ async fn a_browser_that_was_here_needs_no_page_with_prompt_none() {
         .location()
         .unwrap();
     assert_eq!(query(&to, "error").as_deref(), Some("login_required"));
-    // This one was, but too long ago.
-    desk.kyc.clock().advance(std::time::Duration::from_secs(61));
-    let aged = and(and(desk.request(), "prompt", "none"), "max_age", "60");
-    let to = desk.browser.open(desk.authorize_url(&aged)).await.unwrap();
+    // This browser has a session, but the login is too old.
+    issuer
+        .kyc
+        .clock()
+        .advance(std::time::Duration::from_secs(61));
+    let aged = and(and(issuer.request(), "prompt", "none"), "max_age", "60");
+    let to = issuer
+        .browser
+        .open(issuer.authorize_url(&aged))
+        .await
+        .unwrap();
     assert_eq!(
         query(&to.location().unwrap(), "error").as_deref(),
         Some("login_required")
     );
-    desk.kyc.sign_everyone_out();
-    let to = desk
+    issuer.kyc.sign_everyone_out();
+    let to = issuer
         .browser
         .open(&silent)
         .await
@@ -93,16 +106,20 @@ async fn a_browser_that_was_here_needs_no_page_with_prompt_none() {
 }
 
 #[tokio::test]
-async fn it_sends_what_chromium_sends() {
-    let desk = Desk::new().await;
-    let login = desk.authorize_url(&desk.request());
-    desk.browser.start_sign_in(&login, &desk.ada).await.unwrap();
-    let requests = desk.kyc.requests(Endpoint::Authorize);
+async fn the_browser_sends_the_headers_of_chromium() {
+    let issuer = TestIssuer::new().await;
+    let login = issuer.authorize_url(&issuer.request());
+    issuer
+        .browser
+        .start_sign_in(&login, &issuer.ada)
+        .await
+        .unwrap();
+    let requests = issuer.kyc.requests(Endpoint::Authorize);
     let sent: Vec<_> = requests
         .iter()
         .map(|r| ["sec-fetch-site", "sec-fetch-mode", "origin"].map(|name| r.header(name)))
         .collect();
-    let origin = Some(desk.kyc.origin());
+    let origin = Some(issuer.kyc.origin());
     assert_eq!(
         sent,
         [
@@ -111,20 +128,20 @@ async fn it_sends_what_chromium_sends() {
         ]
     );
     let evil = Url::parse("https://evil.test/").unwrap();
-    let visit = desk.browser.request(Method::POST, &login).from(&evil);
+    let visit = issuer.browser.request(Method::POST, &login).from(&evil);
     visit.send().await.unwrap();
-    let requests = desk.kyc.requests(Endpoint::Authorize);
+    let requests = issuer.kyc.requests(Endpoint::Authorize);
     let last = requests.last().unwrap();
     assert_eq!(last.header("sec-fetch-site"), Some("cross-site"));
     assert_eq!(last.header("origin"), Some("https://evil.test"));
 }
 
 #[tokio::test]
-async fn its_jar_keeps_cookies_as_chromium_does() {
+async fn the_cookie_jar_follows_chromium() {
     let kyc = MockIssuer::start().await;
     let url = kyc.discovery_url();
     let browser = kyc.browser();
-    for (cookie, kept) in [
+    for (cookie, is_kept) in [
         ("a=1", true),
         ("b=1; Secure; Path=/", true),
         ("__Host-c=1; Secure; Path=/", true),
@@ -143,7 +160,7 @@ async fn its_jar_keeps_cookies_as_chromium_does() {
         browser.fetch(&url).await.unwrap();
         fault.assert_hit();
         let name = cookie.split('=').next().unwrap();
-        assert_eq!(browser.cookie(&url, name).is_some(), kept, "{cookie}");
+        assert_eq!(browser.cookie(&url, name).is_some(), is_kept, "{cookie}");
     }
     // A deletion needs the attributes that the name requires, too (case 108).
     for (header, left) in [
@@ -164,7 +181,7 @@ async fn its_jar_keeps_cookies_as_chromium_does() {
 }
 
 #[tokio::test]
-async fn a_cookie_stays_at_home_when_its_same_site_says_so() {
+async fn same_site_cookies_are_not_sent_cross_site() {
     let kyc = MockIssuer::start().await;
     let (url, browser) = (kyc.discovery_url(), kyc.browser());
     for cookie in [
@@ -199,38 +216,42 @@ async fn a_cookie_stays_at_home_when_its_same_site_says_so() {
 }
 
 #[tokio::test]
-async fn a_login_elsewhere_is_no_authorize_page() {
-    let desk = Desk::new().await;
-    let failure = desk
+async fn a_page_other_than_the_authorization_page_is_an_error() {
+    let issuer = TestIssuer::new().await;
+    let failure = issuer
         .browser
-        .sign_in(desk.kyc.discovery_url(), &desk.ada)
+        .sign_in(issuer.kyc.discovery_url(), &issuer.ada)
         .await;
     assert!(failure.unwrap_err().to_string().contains("authorize page"));
-    let unregistered = set(desk.request(), "redirect_uri", "https://evil.test/");
-    let login = desk.authorize_url(&unregistered);
-    let failure = desk.browser.sign_in(login, &desk.ada).await.unwrap_err();
+    let unregistered = set(issuer.request(), "redirect_uri", "https://evil.test/");
+    let login = issuer.authorize_url(&unregistered);
+    let failure = issuer
+        .browser
+        .sign_in(login, &issuer.ada)
+        .await
+        .unwrap_err();
     assert!(failure.to_string().contains("400"), "{failure}");
     assert!(!format!("{failure:?}").contains(BACK));
 }
 
 // case 137
 #[tokio::test]
-async fn what_is_shown_for_debugging_has_no_secret() {
-    let desk = Desk::new().await;
-    let code = desk.code().await;
-    let page = desk.token(&desk.exchange(&code)).await;
-    let secret = desk.kyc.client().secret().unwrap();
+async fn debug_output_contains_no_secret() {
+    let issuer = TestIssuer::new().await;
+    let code = issuer.code().await;
+    let page = issuer.token(&issuer.exchange(&code)).await;
+    let secret = issuer.kyc.client().secret().unwrap();
     let token = page.json()["access_token"].as_str().unwrap().to_owned();
-    let shown = format!(
+    let debug_output = format!(
         "{:?} {:?} {:?} {page:?} {:?} {:?}",
-        desk.kyc,
-        desk.kyc.client(),
-        desk.browser,
-        desk.kyc.requests(Endpoint::Token),
-        desk.kyc.requests(Endpoint::Authorize),
+        issuer.kyc,
+        issuer.kyc.client(),
+        issuer.browser,
+        issuer.kyc.requests(Endpoint::Token),
+        issuer.kyc.requests(Endpoint::Authorize),
     );
     for hidden in [secret, &code, &token, crate::support::VERIFIER] {
-        assert!(!shown.contains(hidden), "{hidden} in {shown}");
+        assert!(!debug_output.contains(hidden), "{hidden} in {debug_output}");
     }
-    assert!(shown.contains("POST /api/oidc/token/"));
+    assert!(debug_output.contains("POST /api/oidc/token/"));
 }

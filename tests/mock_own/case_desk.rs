@@ -1,4 +1,4 @@
-//! What the tests of the engine's edges share: a case, and requests byte for byte.
+//! Shared by the tests of the case engine: a case, and requests byte by byte.
 
 use kycport::{
     KycStatus, KycTier,
@@ -14,13 +14,13 @@ use tokio::{
 pub(crate) const CASES: &str = "/api/v1/verification/cases/";
 pub(crate) const MULTIPART: &str = "multipart/form-data; boundary=b";
 
-pub(crate) struct CaseDesk {
+pub(crate) struct CaseClient {
     pub(crate) kyc: MockIssuer,
     pub(crate) ada: Person,
     http: reqwest::Client,
 }
 
-impl CaseDesk {
+impl CaseClient {
     pub(crate) async fn new() -> Self {
         Self::with(MockIssuer::start().await)
     }
@@ -46,9 +46,9 @@ impl CaseDesk {
     pub(crate) async fn open_as(&self, tenant: &Tenant, person: &Person) -> String {
         let body = json!({ "person_id": person.id(), "level": "t2" });
         let request = self.request("POST", CASES, tenant);
-        let (status, told) = request.body("application/json", body.to_string()).await;
+        let (status, received) = request.body("application/json", body.to_string()).await;
         assert_eq!(status, 201);
-        told["id"].as_str().unwrap().to_owned()
+        received["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn open(&self, person: &Person) -> String {
@@ -91,7 +91,7 @@ impl CaseDesk {
         assert_eq!(found, (CaseStatus::Opened, 0, 0), "{why}");
     }
 
-    /// An upload of which the head says that it has `length` bytes; nothing of them is sent.
+    /// Starts an upload with this content length. Sends no byte of the body.
     pub(crate) async fn begin_upload(&self, case: &str, length: usize) -> TcpStream {
         let address = self.kyc.origin().strip_prefix("http://").unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -121,7 +121,7 @@ impl Request {
         Self(request).send().await
     }
 
-    /// The status and the JSON; `null` for what is no JSON.
+    /// Sends the request. Returns the status and the JSON body, or `null` if the body is not JSON.
     pub(crate) async fn send(self) -> (u16, Value) {
         let answer = self.0.send().await.unwrap();
         let status = answer.status().as_u16();
@@ -130,7 +130,7 @@ impl Request {
     }
 }
 
-/// A part's name, its content type (none for a text), and what is in it.
+/// Name of a part, its content type (empty for a text), and its content.
 pub(crate) type Part = (&'static str, &'static str, Vec<u8>);
 
 pub(crate) fn form(parts: &[Part]) -> Vec<u8> {
@@ -155,19 +155,19 @@ pub(crate) fn pictures(seed: &str) -> [Part; 2] {
     [("document", "image/png", samples::document(seed)), selfie]
 }
 
-pub(crate) fn no(error: &str) -> Value {
+pub(crate) fn error_body(error: &str) -> Value {
     json!({ "error": error })
 }
 
-/// What comes until the end of an answer with this text in it, or of the connection.
+/// Reads until a response with this text has ended, or until the connection is closed.
 pub(crate) async fn answer(socket: &mut TcpStream, end: &str) -> String {
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let mut piece = [0; 4096];
-    while !String::from_utf8_lossy(&told).contains(end) {
+    while !String::from_utf8_lossy(&received).contains(end) {
         match socket.read(&mut piece).await {
             Ok(0) | Err(_) => break,
-            Ok(read) => told.extend(piece.iter().take(read)),
+            Ok(read) => received.extend(piece.iter().take(read)),
         }
     }
-    String::from_utf8(told).unwrap()
+    String::from_utf8(received).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The case engine, asked in plain HTTP: what it refuses, and what it sees.
+//! The case engine over plain HTTP: rejected requests, and checks of uploads.
 
 use http::Method;
 use kycport::{
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 const CASES: &str = "/api/v1/verification/cases/";
 
-struct Desk {
+struct CaseApi {
     kyc: MockIssuer,
     ada: Person,
 }
 
-impl Desk {
+impl CaseApi {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
         let ada = unverified(&kyc, "ada");
@@ -95,11 +95,11 @@ fn pictures(seed: &str) -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn opening_refuses_what_a_buggy_tenant_sends() {
-    let desk = Desk::new().await;
-    let id = desk.ada.id();
-    let other = desk.kyc.person("hidden");
-    let other = other.only_for(desk.kyc.other_tenant()).create();
+async fn an_invalid_request_opens_no_case() {
+    let api = CaseApi::new().await;
+    let id = api.ada.id();
+    let other = api.kyc.person("hidden");
+    let other = other.only_for(api.kyc.other_tenant()).create();
     for (body, status, error, row) in [
         (
             json!({ "person_id": id, "level": "t9" }),
@@ -152,30 +152,30 @@ async fn opening_refuses_what_a_buggy_tenant_sends() {
             "K43",
         ),
     ] {
-        let page = desk.post(CASES, &body).await;
+        let page = api.post(CASES, &body).await;
         assert_eq!(
             (page.status(), page.json()),
             (status, json!({ "error": error })),
             "{body}"
         );
-        let log = desk.kyc.requests(Endpoint::OpenCase);
+        let log = api.kyc.requests(Endpoint::OpenCase);
         assert_eq!(log.last().unwrap().refusal().unwrap().row, row);
     }
     let good = json!({ "person_id": id, "level": "t2" });
-    let page = desk.post_as("wrong", CASES, &good).await;
+    let page = api.post_as("wrong", CASES, &good).await;
     assert_eq!(
         (page.status(), page.json()),
         (401, json!({ "error": "invalid_api_key" }))
     );
-    let page = desk.post("/api/v1/verification/cases", &good).await;
+    let page = api.post("/api/v1/verification/cases", &good).await;
     assert_eq!(page.status(), 404);
-    assert!(desk.kyc.cases().all().is_empty());
+    assert!(api.kyc.cases().all().is_empty());
 }
 
 #[tokio::test]
-async fn an_upload_is_looked_at() {
-    let desk = Desk::new().await;
-    let case = desk.open(&desk.ada).await;
+async fn an_upload_is_validated() {
+    let api = CaseApi::new().await;
+    let case = api.open(&api.ada).await;
     let png = || samples::document("ada");
     let (document, selfie) = (("document", "image/png", png()), pictures("ada").remove(1));
     let with = |part| vec![document.clone(), selfie.clone(), part];
@@ -232,9 +232,9 @@ async fn an_upload_is_looked_at() {
         (with(text("extra", "x")), 400, "unknown_part"),
         (with(document.clone()), 400, "invalid_request"),
     ] {
-        let (answered, told) = desk.upload(&case, &parts).await;
-        assert_eq!((answered, told), (status, json!({ "error": error })));
-        let now = desk.kyc.cases().find(&case).unwrap();
+        let (answered, response) = api.upload(&case, &parts).await;
+        assert_eq!((answered, response), (status, json!({ "error": error })));
+        let now = api.kyc.cases().find(&case).unwrap();
         assert_eq!((now.status, now.files.len()), (CaseStatus::Opened, 0));
     }
     for (content_type, body) in [
@@ -245,20 +245,23 @@ async fn an_upload_is_looked_at() {
             "--b\r\ncontent-disposition: form-data; name=\"document\"\r\n\r\nx",
         ),
     ] {
-        let (status, told) = desk.upload_raw(&case, content_type, body.into()).await;
-        assert_eq!((status, told), (400, json!({ "error": "invalid_request" })));
+        let (status, response) = api.upload_raw(&case, content_type, body.into()).await;
+        assert_eq!(
+            (status, response),
+            (400, json!({ "error": "invalid_request" }))
+        );
     }
     let pdf = instead("application/pdf", b"%PDF-1.7\nand so on\n%%EOF\n".to_vec());
-    assert_eq!(desk.upload(&case, &pdf).await.0, 200);
+    assert_eq!(api.upload(&case, &pdf).await.0, 200);
 }
 
 #[tokio::test]
-async fn the_last_complete_upload_is_the_one_that_counts_and_it_counts_whole() {
-    let desk = Desk::new().await;
-    let case = desk.open(&desk.ada).await;
-    let gate = desk.kyc.on(Endpoint::UploadCase).hold_after(1);
+async fn the_last_complete_upload_replaces_the_previous_one() {
+    let api = CaseApi::new().await;
+    let case = api.open(&api.ada).await;
+    let gate = api.kyc.on(Endpoint::UploadCase).hold_after(1);
     let (first, mut second) = (pictures("ada"), pictures("ada again"));
-    // So large that it does not come at once.
+    // The upload is large enough to arrive in several pieces.
     let padding = (
         "document",
         "image/png",
@@ -266,31 +269,31 @@ async fn the_last_complete_upload_is_the_one_that_counts_and_it_counts_whole() {
     );
     let slow = vec![padding, first[1].clone()];
     second.push(("applicant_given_name", "", b"Ada".to_vec()));
-    let (slow, ()) = tokio::join!(desk.upload(&case, &slow), async {
+    let (slow, ()) = tokio::join!(api.upload(&case, &slow), async {
         gate.wait_for(1).await;
         gate.release();
-        assert_eq!(desk.upload(&case, &second).await.0, 200);
+        assert_eq!(api.upload(&case, &second).await.0, 200);
     });
     assert_eq!(slow.0, 200);
-    let now = desk.kyc.cases().find(&case).unwrap();
+    let now = api.kyc.cases().find(&case).unwrap();
     let is_first = now.files["document"].size > 1 << 20;
     assert_eq!(now.texts.is_empty(), is_first);
 }
 
 #[tokio::test]
-async fn outcomes_are_forced_in_four_ways_and_otherwise_seen() {
-    let desk = Desk::new().await;
-    let kyc = &desk.kyc;
+async fn outcomes_can_be_forced_in_four_ways() {
+    let api = CaseApi::new().await;
+    let kyc = &api.kyc;
     let outcome_of = async |slug: &str, name: &str, document: Vec<u8>| {
         let person = kyc.person(slug).name(name).status(KycStatus::Unverified);
         let person = person.tier(KycTier::T0).create();
-        let case = desk.open(&person).await;
+        let case = api.open(&person).await;
         let parts = [
             ("document", "image/png", document),
             pictures(slug).remove(1),
         ];
-        assert_eq!(desk.upload(&case, &parts).await.0, 200);
-        let outcome = desk.decide(&case).await.json()["outcome"].clone();
+        assert_eq!(api.upload(&case, &parts).await.0, 200);
+        let outcome = api.decide(&case).await.json()["outcome"].clone();
         (case, outcome, person)
     };
     let (_, outcome, bob) = outcome_of("bob", "Bob", samples::document("bob")).await;
@@ -298,7 +301,7 @@ async fn outcomes_are_forced_in_four_ways_and_otherwise_seen() {
         (outcome, bob.status(), bob.tier()),
         (json!("approved"), KycStatus::Verified, KycTier::T2)
     );
-    // Bob's document, for somebody else.
+    // Bob's document, uploaded for another person.
     let (_, outcome, eve) = outcome_of("eve", "Eve", samples::document("bob")).await;
     assert_eq!(
         (outcome, eve.status()),
@@ -323,30 +326,33 @@ async fn outcomes_are_forced_in_four_ways_and_otherwise_seen() {
 
 #[tokio::test]
 async fn a_case_is_decided_once() {
-    let desk = Desk::new().await;
-    let case = desk.open(&desk.ada).await;
+    let api = CaseApi::new().await;
+    let case = api.open(&api.ada).await;
     assert_eq!(
-        desk.decide(&case).await.json(),
+        api.decide(&case).await.json(),
         json!({ "error": "documents_missing" })
     );
-    desk.upload(&case, &pictures("ada")).await;
+    api.upload(&case, &pictures("ada")).await;
     let path = format!("{CASES}{case}/decide/");
     let verdict = json!({ "outcome": "approved" });
-    let claimed = desk.post(&path, &verdict).await;
+    let claimed = api.post(&path, &verdict).await;
     assert_eq!(
         (claimed.status(), claimed.json()),
         (400, json!({ "error": "precomputed_verdict" }))
     );
-    let other = desk.kyc.other_tenant();
-    let foreign = desk.post_as(other.api_key(), &path, &json!({})).await;
+    let other = api.kyc.other_tenant();
+    let foreign = api.post_as(other.api_key(), &path, &json!({})).await;
     assert_eq!(
         (foreign.status(), foreign.json()),
         (404, json!({ "error": "case_not_found" }))
     );
-    let (one, two) = tokio::join!(desk.decide(&case), desk.decide(&case));
+    let (one, two) = tokio::join!(api.decide(&case), api.decide(&case));
     let mut statuses = [one.status(), two.status()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
-    let (status, told) = desk.upload(&case, &pictures("ada")).await;
-    assert_eq!((status, told), (409, json!({ "error": "case_not_open" })));
+    let (status, response) = api.upload(&case, &pictures("ada")).await;
+    assert_eq!(
+        (status, response),
+        (409, json!({ "error": "case_not_open" }))
+    );
 }

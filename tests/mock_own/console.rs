@@ -1,4 +1,4 @@
-//! The console at `/`: who may see it, who may press its buttons, and what they do.
+//! The console at `/`: access control, its buttons and their effects.
 
 use std::time::Duration;
 
@@ -19,31 +19,31 @@ fn client() -> Client {
     Client::builder().redirect(Policy::none()).build().unwrap()
 }
 
-async fn look(kyc: &MockIssuer) -> String {
+async fn get_console(kyc: &MockIssuer) -> String {
     let answer = client().get(kyc.origin()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     answer.text().await.unwrap()
 }
 
-async fn press(kyc: &MockIssuer, fields: &[(&str, &str)]) -> Response {
+async fn send_form(kyc: &MockIssuer, fields: &[(&str, &str)]) -> Response {
     let request = client().post(kyc.origin()).header("origin", kyc.origin());
     request.form(fields).send().await.unwrap()
 }
 
 #[tokio::test]
-async fn it_is_not_there_unless_it_was_asked_for() {
+async fn the_console_is_off_by_default() {
     // case 135
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let answer = client().get(kyc.origin()).send().await.unwrap();
     assert_eq!(answer.status(), 404);
-    let answer = press(&kyc, &[("act", "reject"), ("person", ada.id())]).await;
+    let answer = send_form(&kyc, &[("act", "reject"), ("person", ada.id())]).await;
     assert_eq!(answer.status(), 404);
     assert_eq!(ada.status(), KycStatus::Verified);
 }
 
 #[tokio::test]
-async fn it_shows_how_things_stand_and_no_secret() {
+async fn the_console_shows_the_state_and_no_secret() {
     let (kyc, _) = console().await;
     kyc.person("eve")
         .name("<script>alert('x')</script>")
@@ -55,8 +55,8 @@ async fn it_shows_how_things_stand_and_no_secret() {
     let url = format!("{}?code=canary-code", kyc.url(Endpoint::Userinfo));
     client().get(url).send().await.unwrap();
 
-    let page = look(&kyc).await;
-    for shown in [
+    let page = get_console(&kyc).await;
+    for expected_text in [
         "ada@example.test",
         "&lt;script&gt;alert(&#39;x&#39;)",
         "kyc.status_changed",
@@ -64,7 +64,7 @@ async fn it_shows_how_things_stand_and_no_secret() {
         "K35",
         kyc.issuer(),
     ] {
-        assert!(page.contains(shown), "{shown}");
+        assert!(page.contains(expected_text), "{expected_text}");
     }
     let secrets = [
         "canary-code".to_owned(),
@@ -76,13 +76,13 @@ async fn it_shows_how_things_stand_and_no_secret() {
     for secret in secrets {
         assert!(!page.contains(&secret), "{secret}");
     }
-    // It is no part of what an app asks.
+    // Console requests are not in the request log of the app.
     assert_eq!(kyc.all_requests().len(), 1);
 }
 
 #[tokio::test]
-async fn only_its_own_page_presses_its_buttons() {
-    // cases 101, 102, 135: a page elsewhere, or a name that is rebound to this machine
+async fn only_the_console_itself_may_send_its_forms() {
+    // cases 101, 102, 135: a page of another site, or a host name that resolves to this machine
     let (kyc, ada) = console().await;
     let reject = [("act", "reject"), ("person", ada.id())];
     let foreign = "https://evil.example";
@@ -102,7 +102,7 @@ async fn only_its_own_page_presses_its_buttons() {
                 it.header(*name, *value)
             });
         let answer = request.form(&reject).send().await.unwrap();
-        // Under another name it asks for the admin token, which no page has.
+        // Under another host name, the console requires the admin token, which no page has.
         let is_rebound = headers.iter().any(|(name, _)| *name == "host");
         let expected = if is_rebound { 401 } else { 403 };
         assert_eq!(answer.status(), expected, "{headers:?}");
@@ -113,14 +113,14 @@ async fn only_its_own_page_presses_its_buttons() {
     let by_name = kyc.origin().replace("127.0.0.1", "localhost");
     assert_eq!(client().get(by_name).send().await.unwrap().status(), 200);
 
-    let answer = press(&kyc, &reject).await;
+    let answer = send_form(&kyc, &reject).await;
     assert_eq!(answer.status(), 303);
     assert_eq!(answer.headers()["location"], "/");
     assert_eq!(ada.status(), KycStatus::Rejected);
 }
 
 #[tokio::test]
-async fn a_form_of_a_page_that_hides_its_origin_is_its_own() {
+async fn a_form_with_a_null_origin_of_the_same_site_is_accepted() {
     let (kyc, ada) = console().await;
     let request = client()
         .post(kyc.origin())
@@ -133,7 +133,7 @@ async fn a_form_of_a_page_that_hides_its_origin_is_its_own() {
 }
 
 #[tokio::test]
-async fn its_tables_are_named_and_reached_by_keyboard() {
+async fn the_tables_have_names_and_are_reachable_by_keyboard() {
     let (kyc, ada) = console().await;
     let app = kyc.serve(|_| axum::Router::new()).await.unwrap();
     kyc.webhooks().subscribe(app.url("/hooks"));
@@ -155,7 +155,7 @@ async fn its_tables_are_named_and_reached_by_keyboard() {
 }
 
 #[tokio::test]
-async fn each_button_does_what_it_says() {
+async fn each_button_has_its_effect() {
     let (kyc, ada) = console().await;
     let id = ("person", ada.id());
     for (act, status) in [
@@ -163,18 +163,18 @@ async fn each_button_does_what_it_says() {
         ("reject", KycStatus::Rejected),
         ("expire", KycStatus::Expired),
     ] {
-        press(&kyc, &[("act", act), id]).await;
+        send_form(&kyc, &[("act", act), id]).await;
         assert_eq!(ada.status(), status);
     }
-    press(&kyc, &[("act", "verify"), id, ("tier", "t3")]).await;
+    send_form(&kyc, &[("act", "verify"), id, ("tier", "t3")]).await;
     assert_eq!(
         (ada.status(), ada.tier()),
         (KycStatus::Verified, KycTier::T3)
     );
-    press(&kyc, &[("act", "aml"), id]).await;
-    assert!(look(&kyc).await.contains("AML clear"));
+    send_form(&kyc, &[("act", "aml"), id]).await;
+    assert!(get_console(&kyc).await.contains("AML clear"));
 
-    press(
+    send_form(
         &kyc,
         &[("act", "create"), ("slug", "grace"), ("tier", "t0")],
     )
@@ -183,14 +183,14 @@ async fn each_button_does_what_it_says() {
     assert_eq!(grace.status(), KycStatus::Unverified);
 
     let kid = kyc.keys().active_kid();
-    press(&kyc, &[("act", "rotate")]).await;
+    send_form(&kyc, &[("act", "rotate")]).await;
     assert_ne!(kyc.keys().active_kid(), kid);
 
     kyc.clock().freeze();
     let before: Timestamp = kyc.clock().now();
-    press(&kyc, &[("act", "clock"), ("hours", "24")]).await;
+    send_form(&kyc, &[("act", "clock"), ("hours", "24")]).await;
     assert_eq!(kyc.clock().now().since(before), Duration::from_secs(86_400));
-    // What no button of it sends.
+    // Values that no button sends.
     for fields in [
         &[("act", "verify"), id, ("tier", "t9")][..],
         &[("act", "verify"), ("person", "nobody"), ("tier", "t1")],
@@ -202,14 +202,14 @@ async fn each_button_does_what_it_says() {
         &[("act", "unheard-of")],
         &[],
     ] {
-        let answer = press(&kyc, fields).await;
+        let answer = send_form(&kyc, fields).await;
         assert_eq!(answer.status(), 400, "{fields:?}");
     }
     assert_eq!(kyc.clock().now().since(before), Duration::from_secs(86_400));
 }
 
 #[tokio::test]
-async fn the_reviewer_sits_there_and_a_delivery_is_repeated_from_there() {
+async fn a_case_is_reviewed_and_a_delivery_repeated_in_the_console() {
     let (kyc, ada) = console().await;
     let app = kyc.serve(|_| axum::Router::new().fallback(|| async {}));
     let app = app.await.unwrap();
@@ -222,8 +222,8 @@ async fn the_reviewer_sits_there_and_a_delivery_is_repeated_from_there() {
     party.cases().upload(&case, upload).await.unwrap();
     kyc.cases().next_outcome(Outcome::Review);
     party.cases().decide(&case).await.unwrap();
-    assert!(look(&kyc).await.contains("Approve"));
-    press(
+    assert!(get_console(&kyc).await.contains("Approve"));
+    send_form(
         &kyc,
         &[("act", "review"), ("case", &case), ("outcome", "rejected")],
     )
@@ -234,7 +234,7 @@ async fn the_reviewer_sits_there_and_a_delivery_is_repeated_from_there() {
     let before = kyc.webhooks().deliveries();
     let id = before.last().unwrap().event_id();
     let tenant = kyc.tenant().id();
-    press(
+    send_form(
         &kyc,
         &[("act", "repeat"), ("tenant", tenant), ("delivery", id)],
     )

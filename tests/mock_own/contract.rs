@@ -1,5 +1,5 @@
-//! The contract is a page of the crate: what cites it cites a row that is there, and what it says
-//! of the server's side is cited.
+//! Checks the contract page: every cited row exists, and every row about the server is cited by the
+//! mock or by a test.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is known of KYCPort from outside. Rows that this crate added besides are in the page alone.
+/// Rows with public facts about KYCPort. The page has further rows that this crate has added.
 const GIVEN: &[(u32, u32)] = &[
     (1, 6),
     (10, 18),
@@ -19,59 +19,59 @@ const GIVEN: &[(u32, u32)] = &[
     (70, 72),
 ];
 
-/// Rows of which no mock can be held to anything.
+/// Rows that a mock cannot implement.
 const NOT_THE_SERVERS: &[(&str, &str)] = &[
-    ("K3", "about a tenant's setting: the mock has one host"),
+    ("K3", "about a tenant's setting; the mock has one host"),
     ("K72", "advice to tenants"),
 ];
 
 #[test]
-fn every_row_that_was_given_is_in_the_page_once() {
+fn every_known_row_is_on_the_page_once() {
     let rows = rows();
     for id in GIVEN.iter().flat_map(|(from, to)| *from..=*to) {
         let id = format!("K{id}");
         assert!(rows.contains(&id), "{id} is not in the page");
     }
     let once: BTreeSet<_> = rows.iter().collect();
-    assert_eq!(once.len(), rows.len(), "a row stands twice: {rows:?}");
+    assert_eq!(once.len(), rows.len(), "duplicate row: {rows:?}");
 }
 
 #[test]
-fn every_row_says_where_it_is_from_and_what_is_assumed_says_why() {
+fn every_row_has_a_source_and_every_assumption_a_reason() {
     for line in page().lines().filter(|line| line.starts_with("| K")) {
         let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
         let (id, from, fact) = (cells.next(), cells.next().unwrap(), cells.next().unwrap());
         let id = id.unwrap();
         let known = from.split(' ').all(|it| ["D", "L", "O", "A"].contains(&it));
-        assert!(known, "{id} is from {from:?}");
+        assert!(known, "{id} has an unknown source: {from:?}");
         let given = GIVEN
             .iter()
             .flat_map(|(from, to)| *from..=*to)
             .any(|own| format!("K{own}") == id);
-        assert!(given || fact.contains("Reason: "), "{id} says no reason");
+        assert!(given || fact.contains("Reason: "), "{id} has no reason");
     }
 }
 
 #[test]
-fn every_row_that_is_cited_is_there() {
+fn every_cited_row_exists() {
     let rows: BTreeSet<_> = rows().into_iter().collect();
-    for (id, files) in cited(&["src", "tests", "examples", "benches"]) {
+    for (id, files) in citations(&["src", "tests", "examples", "benches"]) {
         assert!(
             rows.contains(&id),
-            "{id} is no row, and is cited in {files:?}"
+            "{id} is not a row, but is cited in {files:?}"
         );
     }
 }
 
 #[test]
 fn every_row_about_the_server_is_cited_by_the_mock_or_by_a_test() {
-    let cited = cited(&["src/mock", "tests"]);
+    let citations = citations(&["src/mock", "tests"]);
     for id in rows() {
         let excepted = NOT_THE_SERVERS.iter().any(|(own, _)| *own == id);
-        let files = cited.get(&id);
+        let files = citations.get(&id);
         assert!(
             files.is_some() != excepted,
-            "{id} is cited in {files:?}, and is excepted: {excepted}"
+            "{id} is cited in {files:?}, exception: {excepted}"
         );
     }
 }
@@ -87,9 +87,9 @@ fn rows() -> Vec<String> {
     ids.map(|(number, _)| format!("K{number}")).collect()
 }
 
-/// By row, the files that name it. This one, the page itself and the list of what a probe cannot
-/// look at do not count.
-fn cited(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
+/// Returns the files that cite each row. This file, the page itself, and the list of rows that a
+/// probe cannot check do not count.
+fn citations(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let mut left: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(path) = left.pop() {
@@ -115,7 +115,7 @@ fn cited(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
     found
 }
 
-/// Every word that is a `K` and digits.
+/// Returns each word that is a `K` followed by digits.
 fn ids(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let is_id = |word: &&str| {

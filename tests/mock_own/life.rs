@@ -1,4 +1,4 @@
-//! Starting, stopping, and where it listens.
+//! Start, stop and listening addresses of the mock.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
@@ -9,11 +9,11 @@ use kycport::{
 };
 use tokio::net::TcpListener;
 
-use crate::support::Desk;
+use crate::support::TestIssuer;
 
 // case 135
 #[tokio::test]
-async fn it_listens_on_loopback_unless_it_is_told_otherwise_by_name() {
+async fn the_mock_listens_on_loopback_by_default() {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let refused = MockIssuer::builder().bind(everywhere).start().await;
     assert!(
@@ -32,7 +32,7 @@ async fn it_listens_on_loopback_unless_it_is_told_otherwise_by_name() {
 
 // case 135
 #[tokio::test]
-async fn every_start_has_keys_and_secrets_of_its_own() {
+async fn every_start_has_new_keys_and_secrets() {
     let (one, two) = (MockIssuer::start().await, MockIssuer::start().await);
     let document = async |kyc: &MockIssuer| {
         let page = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
@@ -45,7 +45,7 @@ async fn every_start_has_keys_and_secrets_of_its_own() {
 }
 
 #[tokio::test]
-async fn it_listens_as_long_as_a_handle_lives() {
+async fn the_mock_listens_until_its_last_handle_is_dropped() {
     let kyc = MockIssuer::start().await;
     let (url, browser, other) = (kyc.discovery_url(), kyc.browser(), kyc.clone());
     drop(kyc);
@@ -55,7 +55,7 @@ async fn it_listens_as_long_as_a_handle_lives() {
 }
 
 #[tokio::test]
-async fn a_stopped_issuer_refuses_and_comes_back_as_it_was() {
+async fn a_stopped_issuer_rejects_connections_and_restarts_unchanged() {
     let kyc = MockIssuer::start().await;
     let (url, kid) = (kyc.discovery_url(), kyc.keys().active_kid());
     for _ in 0..3 {
@@ -71,7 +71,7 @@ async fn a_stopped_issuer_refuses_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn it_serves_a_test_that_blocks() {
+fn the_mock_serves_a_blocking_test() {
     let kyc = MockIssuer::start_blocking();
     let address = kyc.origin().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -83,26 +83,26 @@ fn it_serves_a_test_that_blocks() {
 }
 
 #[test]
-fn a_test_that_blocks_waits_without_a_runtime_of_its_own() {
+fn a_blocking_test_needs_no_runtime() {
     let kyc = MockIssuer::start_blocking();
-    let desk = Desk::with(kyc.clone());
+    let issuer = TestIssuer::with(kyc.clone());
     let receiver = kyc.block_on(async {
-        // What is spawned in one call goes on in the next.
+        // A task that is spawned in one call continues in the next call.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().route("/hooks", post(async || StatusCode::OK));
         tokio::spawn(async { axum::serve(listener, app).await });
         format!("http://{address}/hooks")
     });
-    let tokens = kyc.block_on(desk.tokens());
+    let tokens = kyc.block_on(issuer.tokens());
     assert!(tokens.assert_ok().json()["id_token"].is_string());
     kyc.webhooks().subscribe(receiver);
-    desk.ada.reject();
+    issuer.ada.reject();
     kyc.block_on(kyc.webhooks().settled());
     kyc.webhooks().deliveries().assert_count(1);
-    // Whoever holds the last handle in a future lets it go there.
+    // The last handle may be dropped inside a future.
     let (browser, url) = (kyc.browser(), kyc.discovery_url());
-    drop(desk);
+    drop(issuer);
     kyc.clone().block_on(async move { drop(kyc) });
     let other = MockIssuer::start_blocking();
     assert!(other.block_on(browser.get(url)).is_err());
@@ -110,23 +110,23 @@ fn a_test_that_blocks_waits_without_a_runtime_of_its_own() {
 
 #[tokio::test]
 #[should_panic(expected = "use `.await`")]
-async fn a_test_that_has_a_runtime_is_told_so() {
+async fn block_on_inside_a_runtime_panics_with_an_explanation() {
     MockIssuer::start().await.block_on(async {});
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn it_serves_a_runtime_of_one_thread() {
-    two_at_once().await;
+async fn the_mock_works_on_a_single_threaded_runtime() {
+    two_issuers_are_independent().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_serves_a_runtime_of_many_threads() {
-    two_at_once().await;
+async fn the_mock_works_on_a_multi_threaded_runtime() {
+    two_issuers_are_independent().await;
 }
 
-/// Two issuers in one process know nothing of each other.
-async fn two_at_once() {
-    let (one, two) = (Desk::new().await, Desk::new().await);
+/// Two issuers in one process are independent.
+async fn two_issuers_are_independent() {
+    let (one, two) = (TestIssuer::new().await, TestIssuer::new().await);
     let (first, second) = tokio::join!(one.tokens(), two.tokens());
     let token = |page: &Page| page.json()["access_token"].as_str().unwrap().to_owned();
     let (first, second) = (token(&first), token(&second));
@@ -139,7 +139,7 @@ async fn two_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_of_them_live_side_by_side() {
+async fn many_issuers_run_in_one_process() {
     let many: Vec<_> = (0..50).map(|_| MockIssuer::start_blocking()).collect();
     for kyc in &many {
         let page = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();

@@ -1,26 +1,33 @@
-//! What the guidance for coding assistants says is true, literally.
+//! Checks that the guidance for coding assistants is correct as written.
 
 use http::Method;
 use kycport::mock::Endpoint;
 
-use crate::support::{BACK, CHALLENGE, Desk, VERIFIER, query};
+use crate::support::{BACK, CHALLENGE, TestIssuer, VERIFIER, query};
 
 // K71
 #[tokio::test]
-async fn the_guidance_can_be_copied_and_works() {
-    let desk = Desk::new().await;
-    let page = desk.browser.fetch(desk.kyc.url(Endpoint::LlmsTxt)).await;
+async fn the_examples_of_the_guidance_work() {
+    let issuer = TestIssuer::new().await;
+    let page = issuer
+        .browser
+        .fetch(issuer.kyc.url(Endpoint::LlmsTxt))
+        .await;
     let page = page.unwrap();
     page.assert_ok();
     assert_eq!(
         page.header("content-type"),
         Some("text/plain; charset=utf-8")
     );
-    let (client, key) = (desk.kyc.client(), desk.kyc.tenant().api_key());
-    for secret in [key, client.secret().unwrap(), &desk.kyc.webhooks().secret()] {
+    let (client, key) = (issuer.kyc.client(), issuer.kyc.tenant().api_key());
+    for secret in [
+        key,
+        client.secret().unwrap(),
+        &issuer.kyc.webhooks().secret(),
+    ] {
         assert!(!page.body().contains(secret));
     }
-    // What stands in braces is JSON; a name that nobody filled in is not.
+    // Text in braces is JSON. An unreplaced placeholder name is not.
     for opened in page.body().split('{').skip(1) {
         assert!(opened.starts_with('"'), "{opened}");
     }
@@ -31,14 +38,14 @@ async fn the_guidance_can_be_copied_and_works() {
         ("YOUR_CLIENT_ID", client.id()),
         ("YOUR_CLIENT_SECRET", client.secret().unwrap()),
         ("YOUR_TENANT_API_KEY", key),
-        ("PERSON_ID", desk.ada.id()),
+        ("PERSON_ID", issuer.ada.id()),
         ("=CHALLENGE", &format!("={CHALLENGE}")),
         ("=VERIFIER", &format!("={VERIFIER}")),
     ] {
         text = text.replace(placeholder, value);
     }
     let line = |path: &str| {
-        let url = format!("{}{path}", desk.kyc.origin());
+        let url = format!("{}{path}", issuer.kyc.origin());
         let found = text.lines().find(|line| {
             let line = line.trim_start();
             line.starts_with(&format!("curl {url}")) || line.starts_with(&url)
@@ -53,13 +60,18 @@ async fn the_guidance_can_be_copied_and_works() {
             .to_owned()
     };
 
-    desk.browser
+    issuer
+        .browser
         .fetch(address(&line(Endpoint::Discovery.path())))
         .await
         .unwrap()
         .assert_ok();
     let login = line(Endpoint::Authorize.path()).replace("YOUR_REDIRECT_URI", &back);
-    let to = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
+    let to = issuer
+        .browser
+        .start_sign_in(login, &issuer.ada)
+        .await
+        .unwrap();
     let code = query(&to, "code").unwrap();
 
     let exchange = line(Endpoint::Token.path())
@@ -71,7 +83,7 @@ async fn the_guidance_can_be_copied_and_works() {
         .map(|pair| pair.split_once('=').unwrap())
         .collect();
     let url = address(&exchange);
-    let tokens = desk.browser.post_form(url, &form).await.unwrap().json();
+    let tokens = issuer.browser.post_form(url, &form).await.unwrap().json();
 
     let access_token = tokens["access_token"].as_str().unwrap();
     for (path, placeholder) in [
@@ -81,19 +93,22 @@ async fn the_guidance_can_be_copied_and_works() {
         let ask = line(path).replace(placeholder, access_token);
         let header = ask.split('"').nth(1).unwrap();
         let (name, value) = header.split_once(": ").unwrap();
-        let visit = desk.browser.request(Method::GET, address(&ask)).fetch();
-        let told = visit.header(name, value).send().await.unwrap();
-        assert_eq!(told.json()["kyc_status"], "verified", "{path}");
+        let visit = issuer.browser.request(Method::GET, address(&ask)).fetch();
+        let response = visit.header(name, value).send().await.unwrap();
+        assert_eq!(response.json()["kyc_status"], "verified", "{path}");
     }
 }
 
-// K71: every address in it is one of this mock's.
+// K71: every URL in the guidance belongs to this mock.
 #[tokio::test]
-async fn the_guidance_names_addresses_that_are_there() {
-    let desk = Desk::new().await;
-    let page = desk.browser.fetch(desk.kyc.url(Endpoint::LlmsTxt)).await;
+async fn the_urls_of_the_guidance_exist() {
+    let issuer = TestIssuer::new().await;
+    let page = issuer
+        .browser
+        .fetch(issuer.kyc.url(Endpoint::LlmsTxt))
+        .await;
     let page = page.unwrap();
-    let origin = desk.kyc.origin();
+    let origin = issuer.kyc.origin();
     let mut paths = Vec::new();
     for (at, _) in page.body().match_indices("http") {
         let rest = &page.body()[at..];
@@ -109,7 +124,7 @@ async fn the_guidance_names_addresses_that_are_there() {
         let path = endpoint.path().replace("{person_id}", "PERSON_ID");
         let path = path.replace("{case_id}", "CASE_ID");
         let named = paths.contains(&path);
-        // Found through discovery, or of no use to a tenant's code, or where this text is.
+        // These endpoints are found through discovery, are not for tenants, or serve this text.
         let unnamed = [
             Endpoint::Jwks,
             Endpoint::ReadCase,
@@ -120,7 +135,7 @@ async fn the_guidance_names_addresses_that_are_there() {
     }
     for path in paths.iter().filter(|path| !path.is_empty()) {
         let url = format!("{origin}{path}");
-        let visit = desk.browser.request(Method::GET, url).stay();
+        let visit = issuer.browser.request(Method::GET, url).stay();
         let status = visit.send().await.unwrap().status();
         assert_ne!(status, 404, "{path}");
     }

@@ -1,4 +1,5 @@
-//! A live issuer held against the contract: the mock, the mock gone wrong, and nobody.
+//! Tests of the probe, which compares a live issuer with the contract: the mock, a faulty mock, and
+//! an unreachable issuer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,7 @@ fn words(report: &Report) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// Row and what was looked at, for everything that differs.
+/// Returns the row and the check of every difference.
 fn different(report: &Report) -> Vec<String> {
     let differs = |verdict: &Verdict| matches!(verdict, Verdict::Differs { .. });
     let findings = report.findings().iter();
@@ -23,7 +24,7 @@ fn different(report: &Report) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_mock_is_as_the_contract_says() {
+async fn the_mock_matches_the_contract() {
     let kyc = MockIssuer::start().await;
     let report = verify_against(kyc.origin()).await;
     assert_eq!(report.exit_code(), 0, "{report}");
@@ -40,9 +41,9 @@ async fn the_mock_is_as_the_contract_says() {
     );
 }
 
-// Every row is looked at, or it is said why not.
+// Every row is checked, or has a reason why not.
 #[tokio::test]
-async fn no_row_is_left_out() {
+async fn every_row_is_probed_or_has_a_reason() {
     let report = verify_against("http://127.0.0.1:1").await;
     let page = include_str!("../../src/guide/contract.md");
     let lines = page.lines().filter_map(|line| line.strip_prefix("| K"));
@@ -58,12 +59,12 @@ async fn no_row_is_left_out() {
         (!yes.is_empty(), !not.is_empty())
     };
     for row in findings.map(|it| it.row).filter(|row| *row != "K70") {
-        assert_ne!(probed(row), (true, true), "{row} is both");
+        assert_ne!(probed(row), (true, true), "{row} is probed and excepted");
     }
 }
 
 #[tokio::test]
-async fn nobody_is_no_match() {
+async fn an_unreachable_issuer_is_not_a_match() {
     let kyc = MockIssuer::start().await;
     kyc.stop().unwrap();
     let report = verify_against(kyc.origin()).await;
@@ -78,7 +79,7 @@ async fn nobody_is_no_match() {
     );
     kyc.restart().unwrap();
 
-    // One that is there, and busy, broken or slow.
+    // A server that exists, but is busy, broken or slow.
     let faults = [
         kyc.on(Endpoint::Health).fail(503).once(),
         kyc.on(Endpoint::Status).fail(429).once(),
@@ -100,9 +101,9 @@ async fn nobody_is_no_match() {
     }
 }
 
-// One that takes every connection and says nothing is given up before long.
+// A server that accepts connections and sends nothing is soon given up.
 #[tokio::test]
-async fn it_is_done_in_bounded_time() {
+async fn the_probe_ends_in_bounded_time() {
     let kyc = MockIssuer::start().await;
     kyc.on_accept().hang().always().keep();
     let patience = Duration::from_millis(50);
@@ -117,9 +118,9 @@ async fn it_is_done_in_bounded_time() {
     );
 }
 
-// A certificate that nobody vouches for is no answer.
+// A server with an untrusted certificate counts as not reached.
 #[tokio::test]
-async fn it_believes_no_certificate_of_a_stranger() {
+async fn an_untrusted_certificate_is_rejected() {
     let kyc = MockIssuer::builder().tls().start().await.unwrap();
     let other = MockIssuer::builder().tls().start().await.unwrap();
     let probe = Probe::new(kyc.origin()).trust_only(other.root_pem().unwrap());
@@ -132,7 +133,7 @@ async fn it_believes_no_certificate_of_a_stranger() {
 }
 
 #[tokio::test]
-async fn what_differs_is_named() {
+async fn differences_are_listed() {
     let kyc = MockIssuer::builder().issuer("https://www.kycport.com");
     let kyc = kyc.start().await.unwrap();
     let report = verify_against(kyc.origin()).await;
@@ -179,7 +180,7 @@ async fn what_differs_is_named() {
         ]
     );
     let text = report.to_string();
-    // What is elsewhere is not asked, and no key is shown.
+    // A URL on another host is not requested, and no key is shown.
     assert!(text.contains("not reached  K23"), "{text}");
     assert!(
         text.contains("expected no `d`, found a private key"),
@@ -195,9 +196,9 @@ async fn what_differs_is_named() {
     }
 }
 
-// A document that names another host's addresses sends nobody there.
+// URLs on another host in the discovery document are not requested.
 #[tokio::test]
-async fn no_other_host_is_asked_anything() {
+async fn no_request_is_sent_to_another_host() {
     let (kyc, other) = (MockIssuer::start().await, MockIssuer::start().await);
     let elsewhere = other.origin().to_owned();
     let edit = kyc.edit_discovery(move |it| {
@@ -217,9 +218,9 @@ async fn no_other_host_is_asked_anything() {
     assert!(other.all_requests().is_empty());
 }
 
-// It reads, and has nothing to lose.
+// The probe only reads, and needs no credentials.
 #[tokio::test]
-async fn it_sends_no_credential_and_changes_nothing() {
+async fn the_probe_sends_no_credential_and_changes_nothing() {
     let kyc = MockIssuer::start().await;
     verify_against(kyc.origin()).await;
     let requests = kyc.all_requests();

@@ -1,4 +1,5 @@
-//! A tenant's endpoint that notes what comes, byte for byte, and answers as it is told.
+//! Webhook endpoint of a tenant. It records each request byte by byte and returns the configured
+//! responses.
 
 use std::{
     collections::VecDeque,
@@ -16,14 +17,14 @@ use tokio::sync::{oneshot, watch};
 
 #[derive(Clone, Default)]
 struct Shared {
-    got: Arc<Mutex<Vec<Got>>>,
+    got: Arc<Mutex<Vec<ReceivedDelivery>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     count: Arc<watch::Sender<usize>>,
 }
 
 enum Answer {
     Now(Response),
-    /// When this is told, or its sender gone.
+    /// Responds when the sender sends or is dropped.
     Held(oneshot::Receiver<()>),
 }
 
@@ -32,9 +33,9 @@ pub(crate) struct Receiver {
     shared: Shared,
 }
 
-/// One delivery as it came.
+/// Received delivery.
 #[derive(Clone)]
-pub(crate) struct Got {
+pub(crate) struct ReceivedDelivery {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
@@ -54,7 +55,7 @@ impl Receiver {
         format!("http://{}/webhooks/kycport", self.address)
     }
 
-    /// Answers the next ones with these; all others with 204.
+    /// Sets the statuses of the next responses. All later responses are 204.
     pub(crate) fn answer(&self, statuses: &[u16]) {
         for status in statuses {
             self.answer_with(*status, &[]);
@@ -71,7 +72,7 @@ impl Receiver {
         self.shared.answers.lock().unwrap().push_back(answer);
     }
 
-    /// Answers the next one when what this gives is dropped.
+    /// Holds the next response until the returned sender is dropped.
     pub(crate) fn hold(&self) -> oneshot::Sender<()> {
         let (open, held) = oneshot::channel();
         let answer = Answer::Held(held);
@@ -79,31 +80,31 @@ impl Receiver {
         open
     }
 
-    /// Waits until so many have come in all.
+    /// Waits until this many deliveries have been received in total.
     pub(crate) async fn wait_for(&self, n: usize) {
         let mut count = self.shared.count.subscribe();
         count.wait_for(|count| *count >= n).await.unwrap();
     }
 
-    pub(crate) fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<ReceivedDelivery> {
         self.shared.got.lock().unwrap().clone()
     }
 
-    /// What came since this was asked last.
-    pub(crate) fn take(&self) -> Vec<Got> {
+    /// Returns the deliveries since the last call.
+    pub(crate) fn take(&self) -> Vec<ReceivedDelivery> {
         std::mem::take(&mut self.shared.got.lock().unwrap())
     }
 }
 
-/// A mock whose clock stands, a person, and an endpoint.
-pub(crate) struct Post {
+/// Mock with a frozen clock, a person, and a webhook endpoint.
+pub(crate) struct WebhookTest {
     pub(crate) kyc: MockIssuer,
     pub(crate) ada: Person,
     pub(crate) hooks: Webhooks,
     pub(crate) receiver: Receiver,
 }
 
-impl Post {
+impl WebhookTest {
     pub(crate) async fn new() -> Self {
         Self::with(MockIssuer::start().await).await
     }
@@ -121,11 +122,11 @@ impl Post {
         }
     }
 
-    /// What came of all that happened since this was asked last.
-    pub(crate) async fn told(&self) -> Vec<String> {
+    /// Returns the events since the last call.
+    pub(crate) async fn events(&self) -> Vec<String> {
         self.hooks.settled().await;
         let got = self.receiver.take();
-        got.iter().map(|it| it.told(&self.hooks)).collect()
+        got.iter().map(|it| it.summary(&self.hooks)).collect()
     }
 
     pub(crate) async fn advance(&self, seconds: u64) {
@@ -136,7 +137,11 @@ impl Post {
 
 async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let body = body.to_vec();
-    shared.got.lock().unwrap().push(Got { headers, body });
+    shared
+        .got
+        .lock()
+        .unwrap()
+        .push(ReceivedDelivery { headers, body });
     shared
         .count
         .send_modify(|count| *count = count.saturating_add(1));
@@ -152,7 +157,7 @@ async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     Response::builder().status(204).body(none).unwrap()
 }
 
-impl Got {
+impl ReceivedDelivery {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -161,20 +166,20 @@ impl Got {
         self.headers[name].to_str().unwrap()
     }
 
-    /// Whether the header has the signature of the body by this secret, and nothing else.
+    /// Returns whether the header has only the signature of the body with this secret.
     pub(crate) fn is_signed(&self, secret: &str) -> bool {
         let values: Vec<_> = self.headers.get_all("x-kycport-signature").iter().collect();
         values == [&signature(secret, &self.body)]
     }
 
-    /// The id, with the signature checked.
+    /// Checks the signature. Returns the event ID.
     pub(crate) fn id(&self, hooks: &Webhooks) -> String {
         assert!(self.is_signed(&hooks.secret()), "{:?}", self.headers);
         self.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Type, status and tier, with the signature checked.
-    pub(crate) fn told(&self, hooks: &Webhooks) -> String {
+    /// Checks the signature. Returns the type, the status and the tier.
+    pub(crate) fn summary(&self, hooks: &Webhooks) -> String {
         assert!(self.is_signed(&hooks.secret()), "{:?}", self.headers);
         let json = self.json();
         let text = |it: &serde_json::Value| it.as_str().unwrap_or("-").to_owned();
@@ -184,7 +189,7 @@ impl Got {
     }
 }
 
-/// By another library than the mock's.
+/// Computes the signature with another library than the mock.
 pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);

@@ -1,4 +1,4 @@
-//! Issuers of their own in the same process, and a mock elsewhere driven from Rust.
+//! Sandboxes: separate issuers in the same process, and a remote mock that is driven from Rust.
 
 use std::time::Duration;
 
@@ -9,72 +9,75 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-use crate::{admin_desk::AdminDesk, receiver::Receiver};
+use crate::{admin_desk::AdminClient, receiver::Receiver};
 
-async fn running() -> AdminDesk {
+async fn running() -> AdminClient {
     let builder = MockIssuer::builder().admin().with_sample_persons();
-    AdminDesk::with(builder.start().await.unwrap())
+    AdminClient::with(builder.start().await.unwrap())
 }
 
 #[tokio::test]
-async fn sandboxes_do_not_meet() {
-    let desk = running().await;
-    let one = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
-    let two = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
+async fn sandboxes_are_independent() {
+    let admin = running().await;
+    let one = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
+    let two = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     assert_ne!(one.origin(), two.origin());
-    // The same start, and from there on apart.
+    // Both sandboxes have the same initial state, and then change independently.
     let ada = one.find_person("ada").await.unwrap();
     ada.reject().await.unwrap();
     let other = two.find_person("ada").await.unwrap();
     let verified = (KycStatus::Verified, KycTier::T2);
     assert_eq!(other.status_and_tier().await.unwrap(), verified);
     assert_eq!(
-        desk.kyc.find_person("ada").unwrap().status(),
+        admin.kyc.find_person("ada").unwrap().status(),
         KycStatus::Verified
     );
     let kid = one.rotate_keys().await.unwrap();
     assert_ne!(kid, two.rotate_keys().await.unwrap());
     one.advance(Duration::from_secs(3600)).await.unwrap();
     assert!(one.clock().now().since(two.clock().now()) > Duration::from_secs(3500));
-    assert!(desk.kyc.clock().now().since(two.clock().now()) < Duration::from_secs(60));
+    assert!(admin.kyc.clock().now().since(two.clock().now()) < Duration::from_secs(60));
 }
 
 #[tokio::test]
-async fn a_sandbox_ends_with_its_holder() {
-    let desk = running().await;
-    let sandbox = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
+async fn a_sandbox_ends_when_its_handle_is_dropped() {
+    let admin = running().await;
+    let sandbox = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     let origin = sandbox.origin().to_owned();
-    assert_eq!(desk.get("/sandboxes").await[0]["issuer"]["origin"], origin);
+    assert_eq!(admin.get("/sandboxes").await[0]["issuer"]["origin"], origin);
     drop(sandbox);
-    assert_eq!(desk.get("/sandboxes").await, json!([]));
-    let gone = RemoteMock::connect_shared(&origin).await;
+    assert_eq!(admin.get("/sandboxes").await, json!([]));
+    let result = RemoteMock::connect_shared(&origin).await;
     assert!(
-        matches!(gone, Err(RemoteError::Unreachable { .. })),
-        "{gone:?}"
+        matches!(result, Err(RemoteError::Unreachable { .. })),
+        "{result:?}"
     );
-    let sandbox = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
+    let sandbox = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     sandbox.end().await.unwrap();
-    assert_eq!(desk.get("/sandboxes").await, json!([]));
+    assert_eq!(admin.get("/sandboxes").await, json!([]));
     assert_eq!(
-        desk.no("DELETE", "/sandboxes/none", &Value::Null).await.0,
+        admin
+            .rejection("DELETE", "/sandboxes/none", &Value::Null)
+            .await
+            .0,
         404
     );
 }
 
 #[tokio::test]
 async fn sandboxes_end_with_the_issuer() {
-    let desk = running().await;
-    let opened = desk.step("/sandboxes").await;
+    let admin = running().await;
+    let opened = admin.step("/sandboxes").await;
     let origin = opened["issuer"]["origin"].as_str().unwrap();
     RemoteMock::connect_shared(origin).await.unwrap();
-    drop(desk);
+    drop(admin);
     assert!(RemoteMock::connect_shared(origin).await.is_err());
 }
 
 #[tokio::test]
-async fn a_sandbox_has_none() {
-    let desk = running().await;
-    let opened = desk.step("/sandboxes").await;
+async fn a_sandbox_has_no_sandboxes() {
+    let admin = running().await;
+    let opened = admin.step("/sandboxes").await;
     let nested = RemoteMock::connect(opened["issuer"]["origin"].as_str().unwrap()).await;
     assert!(
         matches!(nested, Err(RemoteError::Rejected { status: 409, .. })),
@@ -83,24 +86,24 @@ async fn a_sandbox_has_none() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_sandboxes_at_most() {
-    let desk = running().await;
+async fn the_number_of_sandboxes_is_limited() {
+    let admin = running().await;
     for _ in 0..256 {
-        desk.step("/sandboxes").await;
+        admin.step("/sandboxes").await;
     }
-    let no = desk.no("POST", "/sandboxes", &Value::Null).await;
-    assert_eq!((no.0, no.1.as_str()), (409, "conflict"));
+    let error = admin.rejection("POST", "/sandboxes", &Value::Null).await;
+    assert_eq!((error.0, error.1.as_str()), (409, "conflict"));
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_in_a_sentence() {
-    let nobody = RemoteMock::connect("http://127.0.0.1:9").await.unwrap_err();
+async fn connecting_without_a_mock_is_a_clear_error() {
+    let error = RemoteMock::connect("http://127.0.0.1:9").await.unwrap_err();
     assert_eq!(
-        nobody.to_string(),
+        error.to_string(),
         "no kycport-mock responds at http://127.0.0.1:9: start one with `kycport-mock`, or correct \
          the URL"
     );
-    // A mock without the admin API is none that can be driven.
+    // A mock without the admin API cannot be driven.
     let kyc = MockIssuer::start().await;
     let stranger = RemoteMock::connect(kyc.origin()).await.unwrap_err();
     assert!(
@@ -110,9 +113,9 @@ async fn nobody_there_is_said_in_a_sentence() {
 }
 
 #[tokio::test]
-async fn an_app_runs_on_a_mock_elsewhere() {
-    let desk = running().await;
-    let kyc = RemoteMock::connect(desk.kyc.origin()).await.unwrap();
+async fn an_app_runs_on_a_remote_mock() {
+    let admin = running().await;
+    let kyc = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap();
@@ -133,8 +136,8 @@ async fn an_app_runs_on_a_mock_elsewhere() {
         .create()
         .await
         .unwrap();
-    // A browser of the main issuer, for nothing ties it to that.
-    let browser = desk.kyc.browser();
+    // A browser of the main issuer. It is not tied to that issuer.
+    let browser = admin.kyc.browser();
     let form = [("person", grace.id()), ("decision", "allow")];
     let page = browser.open(&format!("{app}/")).await.unwrap();
     let page = browser.follow(&page).await.unwrap();
@@ -148,9 +151,11 @@ async fn an_app_runs_on_a_mock_elsewhere() {
 }
 
 #[tokio::test]
-async fn the_verbs_are_the_mocks() {
-    let desk = running().await;
-    let kyc = RemoteMock::connect_shared(desk.kyc.origin()).await.unwrap();
+async fn the_remote_mock_has_the_methods_of_the_mock() {
+    let admin = running().await;
+    let kyc = RemoteMock::connect_shared(admin.kyc.origin())
+        .await
+        .unwrap();
     let receiver = Receiver::start().await;
     kyc.webhooks().subscribe(receiver.url()).await.unwrap();
     let bob = kyc
@@ -162,7 +167,7 @@ async fn the_verbs_are_the_mocks() {
         .create()
         .await
         .unwrap();
-    let own = desk.kyc.find_person(bob.slug()).unwrap();
+    let own = admin.kyc.find_person(bob.slug()).unwrap();
     assert_eq!((own.id(), own.name()), (bob.id(), "Bob".to_owned()));
     bob.verify(KycTier::T3).await.unwrap();
     assert_eq!(
@@ -173,9 +178,9 @@ async fn the_verbs_are_the_mocks() {
     bob.set_aml_clear(Some(false)).await.unwrap();
     bob.expires_in(Duration::from_secs(60)).await.unwrap();
     kyc.freeze().await.unwrap();
-    assert_eq!(kyc.clock().now(), desk.kyc.clock().now());
+    assert_eq!(kyc.clock().now(), admin.kyc.clock().now());
     kyc.advance(Duration::from_secs(61)).await.unwrap();
-    assert_eq!(kyc.clock().now(), desk.kyc.clock().now());
+    assert_eq!(kyc.clock().now(), admin.kyc.clock().now());
     kyc.webhooks().settled().await.unwrap();
     assert_eq!(own.status(), KycStatus::Expired);
     assert_eq!(receiver.take().len(), 4);
@@ -184,7 +189,7 @@ async fn the_verbs_are_the_mocks() {
     kyc.webhooks().settled().await.unwrap();
     assert_eq!(receiver.take().len(), 1);
     let secret = kyc.webhooks().rotate_secret().await.unwrap();
-    assert_eq!(secret, desk.kyc.webhooks().secret());
+    assert_eq!(secret, admin.kyc.webhooks().secret());
 
     let fault = kyc
         .on(Endpoint::Jwks)
@@ -193,8 +198,8 @@ async fn the_verbs_are_the_mocks() {
         .times(1)
         .await
         .unwrap();
-    let url = desk.kyc.url(Endpoint::Jwks);
-    assert_eq!(desk.kyc.browser().fetch(&url).await.unwrap().status(), 503);
+    let url = admin.kyc.url(Endpoint::Jwks);
+    assert_eq!(admin.kyc.browser().fetch(&url).await.unwrap().status(), 503);
     assert_eq!(fault.hits().await.unwrap(), 1);
     fault.remove().await.unwrap();
     for rule in [
@@ -203,17 +208,17 @@ async fn the_verbs_are_the_mocks() {
         kyc.on(Endpoint::Jwks).drop_connection(),
     ] {
         rule.once().await.unwrap();
-        assert!(desk.kyc.browser().fetch(&url).await.is_err());
+        assert!(admin.kyc.browser().fetch(&url).await.is_err());
     }
     assert_eq!(kyc.publish_next_key().await.unwrap().len(), 2);
     assert_eq!(
         kyc.promote_key().await.unwrap(),
-        desk.kyc.keys().active_kid()
+        admin.kyc.keys().active_kid()
     );
     assert_eq!(kyc.retire_old_keys().await.unwrap().len(), 1);
     kyc.reset().await.unwrap();
-    assert!(desk.kyc.find_person("bob").is_none());
-    // What a mock would not take is said as it says it.
+    assert!(admin.kyc.find_person("bob").is_none());
+    // A rejection of the remote mock has the message of a local mock.
     let odd = kyc
         .person("x")
         .status(KycStatus::Unknown("odd".into()))

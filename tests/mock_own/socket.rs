@@ -1,4 +1,4 @@
-//! Faults at the socket, as a client sees them that has nothing but a socket.
+//! Socket faults, as a client with a plain TCP socket observes them.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Nothing comes for so long, where something would.
+/// Time after which the test assumes that no more data arrives.
 const A_WHILE: Duration = Duration::from_millis(100);
 
 async fn connect(kyc: &MockIssuer) -> io::Result<TcpStream> {
@@ -20,7 +20,7 @@ async fn connect(kyc: &MockIssuer) -> io::Result<TcpStream> {
     TcpStream::connect(address).await
 }
 
-/// Asks for the discovery document, and nothing more on this connection.
+/// Requests the discovery document, with no further request on the connection.
 async fn ask(kyc: &MockIssuer) -> io::Result<TcpStream> {
     ask_with(kyc, "connection: close\r\n").await
 }
@@ -34,13 +34,13 @@ async fn ask_with(kyc: &MockIssuer, headers: &str) -> io::Result<TcpStream> {
 }
 
 async fn all(mut socket: TcpStream) -> io::Result<Vec<u8>> {
-    let mut said = Vec::new();
-    socket.read_to_end(&mut said).await?;
-    Ok(said)
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).await?;
+    Ok(received)
 }
 
 #[tokio::test]
-async fn a_dropped_connection_ends_and_a_reset_one_is_said_to_be_reset() {
+async fn a_dropped_connection_ends_and_a_reset_connection_is_an_error() {
     let kyc = MockIssuer::start().await;
     let fault = kyc.on(Endpoint::Discovery).drop_connection().once();
     assert_eq!(all(ask(&kyc).await.unwrap()).await.unwrap(), b"");
@@ -56,20 +56,20 @@ async fn a_dropped_connection_ends_and_a_reset_one_is_said_to_be_reset() {
 }
 
 #[tokio::test]
-async fn headers_begin_and_never_end() {
+async fn headers_can_hang() {
     let kyc = MockIssuer::start().await;
     let fault = kyc.on(Endpoint::Discovery).hang_headers().once();
     let mut socket = ask(&kyc).await.unwrap();
-    let mut said = [0; 24];
-    socket.read_exact(&mut said).await.unwrap();
-    assert!(said.starts_with(b"HTTP/1.1 200 OK\r\n"), "{said:?}");
+    let mut received = [0; 24];
+    socket.read_exact(&mut received).await.unwrap();
+    assert!(received.starts_with(b"HTTP/1.1 200 OK\r\n"), "{received:?}");
     let more = tokio::time::timeout(A_WHILE, socket.read_u8()).await;
     assert!(more.is_err(), "{more:?}");
     fault.assert_hit();
 }
 
 #[tokio::test]
-async fn a_dribbled_answer_is_whole_and_the_last_of_its_connection() {
+async fn a_slow_response_is_complete_and_closes_its_connection() {
     let kyc = MockIssuer::start().await;
     let plain = all(ask(&kyc).await.unwrap()).await.unwrap();
     let fault = kyc
@@ -84,7 +84,8 @@ async fn a_dribbled_answer_is_whole_and_the_last_of_its_connection() {
     assert_eq!(body(&dribbled), body(&plain));
     fault.assert_hit();
 
-    // The status line alone takes longer than this client has; a body would not be waited for.
+    // The status line alone takes longer than the client's timeout. The client never waits for the
+    // body.
     let _fault = kyc
         .on(Endpoint::Discovery)
         .dribble_headers(Duration::from_millis(50))
@@ -95,7 +96,7 @@ async fn a_dribbled_answer_is_whole_and_the_last_of_its_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_goes_wrong_before_anything_is_read() {
+async fn a_connection_can_fail_before_the_request_is_read() {
     let kyc = MockIssuer::start().await;
     let fault = kyc.on_accept().close().times(2);
     for _ in 0..2 {
@@ -104,7 +105,7 @@ async fn a_connection_goes_wrong_before_anything_is_read() {
     assert_eq!(fault.hits(), 2);
 
     let fault = kyc.on_accept().reset().once();
-    // It may be reset before it is seen to be there.
+    // The connection may be reset before the client sees it.
     let socket = connect(&kyc).await;
     let error = match socket {
         Ok(socket) => all(socket).await.unwrap_err(),
@@ -118,13 +119,13 @@ async fn a_connection_goes_wrong_before_anything_is_read() {
     assert!(waiting.is_err(), "{waiting:?}");
     fault.assert_hit();
 
-    // Whoever comes after them is served, and none of them was a request.
+    // The next connections are served, and no failed connection counts as a request.
     kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     assert_eq!(kyc.all_requests().len(), 1);
 }
 
 #[test]
-fn a_fault_of_a_connection_that_was_never_hit_fails_with_its_name() {
+fn an_unused_connection_fault_fails_the_test_with_its_name() {
     let kyc = MockIssuer::start_blocking();
     let rules: [fn(&MockIssuer) -> Rule; 2] = [
         |kyc| kyc.on_accept().close(),
@@ -139,12 +140,12 @@ fn a_fault_of_a_connection_that_was_never_hit_fails_with_its_name() {
 }
 
 #[test]
-fn a_test_that_fails_already_fails_for_its_own_reason() {
+fn a_failing_test_is_not_masked_by_an_unused_fault() {
     let kyc = MockIssuer::start_blocking();
     let failure = catch_unwind(AssertUnwindSafe(|| {
         let _fault = kyc.on(Endpoint::Token).reset().once();
-        panic!("its own reason");
+        panic!("another reason");
     }));
     let failure = failure.unwrap_err();
-    assert_eq!(failure.downcast_ref::<&str>(), Some(&"its own reason"));
+    assert_eq!(failure.downcast_ref::<&str>(), Some(&"another reason"));
 }

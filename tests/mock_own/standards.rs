@@ -1,4 +1,4 @@
-//! What OpenID Connect, OAuth 2 and HTTP require of the issuer beyond the table of bad inputs.
+//! Requirements of OpenID Connect, OAuth 2.0 and HTTP beyond the table of bad inputs.
 
 use std::io::{Read as _, Write as _};
 
@@ -8,108 +8,114 @@ use kycport::{
     mock::{Endpoint, MockIssuer},
 };
 
-use crate::support::{Desk, and, pairs, payload, query, set};
+use crate::support::{TestIssuer, and, pairs, payload, query, set};
 
 /// OpenID Connect Core 1.0 section 3.1.2.1.
 #[tokio::test]
-async fn a_request_comes_as_a_form_too() {
-    let desk = Desk::new().await;
-    let form = desk.request();
+async fn an_authorization_request_can_be_sent_as_a_form() {
+    let issuer = TestIssuer::new().await;
+    let form = issuer.request();
     let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let post = |form: &[(&str, &str)]| {
-        let visit = desk
+        let visit = issuer
             .browser
-            .request(Method::POST, desk.kyc.url(Endpoint::Authorize));
+            .request(Method::POST, issuer.kyc.url(Endpoint::Authorize));
         visit.form(form).send()
     };
     let page = post(&form).await.unwrap();
     page.assert_status(200);
     assert!(page.body().contains("ada@example.test"));
-    // The page is at the address of the same request.
-    let (login, ada) = (page.url().clone(), &desk.ada);
+    // The page's URL contains the same request.
+    let (login, ada) = (page.url().clone(), &issuer.ada);
     assert_eq!(query(&login, "state").as_deref(), Some("the state"));
-    let callback = desk.browser.start_sign_in(login, ada).await.unwrap();
+    let callback = issuer.browser.start_sign_in(login, ada).await.unwrap();
     assert!(query(&callback, "code").is_some());
-    // What is wrong with it is said as ever.
+    // Errors are sent in the same way.
     let twice = [&form[..], &[("nonce", "other")]].concat();
-    let visit = desk
+    let visit = issuer
         .browser
-        .request(Method::POST, desk.kyc.url(Endpoint::Authorize));
+        .request(Method::POST, issuer.kyc.url(Endpoint::Authorize));
     let page = visit.form(&twice).stay().send().await.unwrap();
-    let page = desk.browser.open(page.location().unwrap()).await.unwrap();
+    let page = issuer.browser.open(page.location().unwrap()).await.unwrap();
     let error = query(&page.location().unwrap(), "error");
     assert_eq!(error.as_deref(), Some("invalid_request"));
 }
 
-/// OpenID Connect Core 1.0 section 3.1.2.1: `prompt=none` with an `id_token_hint` of somebody else
+/// OpenID Connect Core 1.0 section 3.1.2.1: `prompt=none` with an `id_token_hint` of another person
 /// is an error.
 #[tokio::test]
-async fn a_hint_at_another_person_is_no_silent_login() {
-    let desk = Desk::new().await;
-    let grace = desk.kyc.person("grace").create();
-    desk.code().await;
-    let client = desk.kyc.client();
-    let token = |person| desk.kyc.mint().id_token(person, client, "n").sign();
+async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
+    let issuer = TestIssuer::new().await;
+    let grace = issuer.kyc.person("grace").create();
+    issuer.code().await;
+    let client = issuer.kyc.client();
+    let token = |person| issuer.kyc.mint().id_token(person, client, "n").sign();
     let silently = async |hint: &str| {
-        let request = and(desk.request(), "prompt", "none");
+        let request = and(issuer.request(), "prompt", "none");
         let request = and(request, "id_token_hint", hint);
-        let page = desk.browser.open(desk.authorize_url(&request)).await;
+        let page = issuer.browser.open(issuer.authorize_url(&request)).await;
         let to = page.unwrap().location().unwrap();
         query(&to, "error").unwrap_or_else(|| "none".to_owned())
     };
-    let own = token(&desk.ada);
+    let own = token(&issuer.ada);
     assert_eq!(silently(&own).await, "none");
     assert_eq!(silently(&token(&grace)).await, "login_required");
     let forged = own.split_at(own.len() - 8).0.to_owned() + "AAAAAAAA";
     for hint in [forged.as_str(), "", "a.b.c", "no token"] {
         assert_eq!(silently(hint).await, "invalid_request", "{hint}");
     }
-    // It may have expired, and its key may be an old one.
-    desk.kyc
+    // The hint may have expired, and its key may be retired.
+    issuer
+        .kyc
         .clock()
         .advance(std::time::Duration::from_secs(3600));
     assert_eq!(silently(&own).await, "none");
 }
 
-/// Without a hint, the first person was preselected: Enter during a step-up ended in their account.
+/// Otherwise the first person would be preselected, and Enter during a step-up would sign in to
+/// that person's account.
 #[tokio::test]
 async fn the_page_preselects_the_person_who_is_signed_in() {
-    let desk = Desk::new().await;
-    let grace = desk.kyc.person("grace").tier(KycTier::T1).create();
-    let login = desk.authorize_url(&set(desk.request(), "scope", "openid kyc"));
-    let page = desk.browser.open(&login).await.unwrap();
+    let issuer = TestIssuer::new().await;
+    let grace = issuer.kyc.person("grace").tier(KycTier::T1).create();
+    let login = issuer.authorize_url(&set(issuer.request(), "scope", "openid kyc"));
+    let page = issuer.browser.open(&login).await.unwrap();
     assert!(page.body().contains("<h1>Sign in to "), "{}", page.body());
-    desk.browser.start_sign_in(&login, &grace).await.unwrap();
+    issuer.browser.start_sign_in(&login, &grace).await.unwrap();
 
-    let step_up = desk.authorize_url(&and(desk.request(), "acr_values", "t2"));
-    let page = desk.browser.open(&step_up).await.unwrap();
+    let step_up = issuer.authorize_url(&and(issuer.request(), "acr_values", "t2"));
+    let page = issuer.browser.open(&step_up).await.unwrap();
     let checked = |id: &str| {
         let radio = format!("value=\"{id}\" required checked>");
         page.body().contains(&radio)
     };
     assert!(
-        checked(grace.id()) && !checked(desk.ada.id()),
+        checked(grace.id()) && !checked(issuer.ada.id()),
         "{}",
         page.body()
     );
     assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
-    // A hint says more.
-    let hinted = and(desk.request(), "login_hint", "ada");
-    let page = desk
+    // A `login_hint` takes precedence.
+    let hinted = and(issuer.request(), "login_hint", "ada");
+    let page = issuer
         .browser
-        .open(desk.authorize_url(&hinted))
+        .open(issuer.authorize_url(&hinted))
         .await
         .unwrap();
-    let radio = format!("value=\"{}\" required checked>", desk.ada.id());
+    let radio = format!("value=\"{}\" required checked>", issuer.ada.id());
     assert!(page.body().contains(&radio));
 }
 
-/// OpenID Connect Discovery 1.0 section 3: what is left out stands for its default.
+/// OpenID Connect Discovery 1.0 section 3: an omitted member has its default value.
 #[tokio::test]
-async fn the_metadata_is_true() {
+async fn the_metadata_matches_the_endpoints() {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true);
-    let desk = Desk::with(kyc.start().await.unwrap());
-    let page = desk.browser.fetch(desk.kyc.discovery_url()).await.unwrap();
+    let issuer = TestIssuer::with(kyc.start().await.unwrap());
+    let page = issuer
+        .browser
+        .fetch(issuer.kyc.discovery_url())
+        .await
+        .unwrap();
     let metadata = page.json();
     assert_eq!(metadata["request_uri_parameter_supported"], false);
     assert_eq!(
@@ -119,7 +125,7 @@ async fn the_metadata_is_true() {
     let lists =
         |member: &str, word: &str| metadata[member].as_array().unwrap().contains(&word.into());
     assert!(lists("scopes_supported", "offline_access"));
-    let tokens = desk.tokens().await.json();
+    let tokens = issuer.tokens().await.json();
     let claims = payload(tokens["id_token"].as_str().unwrap());
     for claim in claims.as_object().unwrap().keys() {
         assert!(lists("claims_supported", claim), "{claim}");
@@ -130,21 +136,25 @@ async fn the_metadata_is_true() {
 #[tokio::test]
 async fn a_refresh_narrows_the_scope_and_never_widens_it() {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true);
-    let desk = Desk::with(kyc.start().await.unwrap());
-    let login = desk.authorize_url(&set(desk.request(), "scope", "openid email kyc"));
-    let callback = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
-    let exchange = desk.exchange(&query(&callback, "code").unwrap());
-    let first = desk.token(&exchange).await;
+    let issuer = TestIssuer::with(kyc.start().await.unwrap());
+    let login = issuer.authorize_url(&set(issuer.request(), "scope", "openid email kyc"));
+    let callback = issuer
+        .browser
+        .start_sign_in(login, &issuer.ada)
+        .await
+        .unwrap();
+    let exchange = issuer.exchange(&query(&callback, "code").unwrap());
+    let first = issuer.token(&exchange).await;
     assert_eq!(first.header("pragma"), Some("no-cache"));
     let refresh = async |token: &serde_json::Value, scope: &str| {
         let form = pairs(&[
             ("grant_type", "refresh_token"),
             ("refresh_token", token.as_str().unwrap()),
             ("scope", scope),
-            ("client_id", desk.kyc.client().id()),
-            ("client_secret", desk.kyc.client().secret().unwrap()),
+            ("client_id", issuer.kyc.client().id()),
+            ("client_secret", issuer.kyc.client().secret().unwrap()),
         ]);
-        desk.token(&form).await.json()
+        issuer.token(&form).await.json()
     };
     let token = &first.json()["refresh_token"];
     let wider = refresh(token, "openid email kyc profile").await;
@@ -156,20 +166,24 @@ async fn a_refresh_narrows_the_scope_and_never_widens_it() {
     assert_eq!(claims["scope"], "openid email");
     let claims = payload(narrower["id_token"].as_str().unwrap());
     assert!(claims.get("kyc_tier").is_none() && claims.get("acr").is_none());
-    // The refresh token is for as much as before.
+    // The refresh token keeps the full scope.
     let whole = refresh(&narrower["refresh_token"], "openid email kyc").await;
     let claims = payload(whole["id_token"].as_str().unwrap());
     assert_eq!(claims["acr"], "t2");
 }
 
 #[tokio::test]
-async fn the_tier_is_told_with_its_scope_alone() {
-    let desk = Desk::new().await;
+async fn the_tier_is_returned_only_with_its_scope() {
+    let issuer = TestIssuer::new().await;
     for (scope, acr) in [("openid email", None), ("openid kyc", Some("t2"))] {
-        let login = desk.authorize_url(&set(desk.request(), "scope", scope));
-        let callback = desk.browser.start_sign_in(login, &desk.ada).await.unwrap();
-        let exchange = desk.exchange(&query(&callback, "code").unwrap());
-        let tokens = desk.token(&exchange).await.json();
+        let login = issuer.authorize_url(&set(issuer.request(), "scope", scope));
+        let callback = issuer
+            .browser
+            .start_sign_in(login, &issuer.ada)
+            .await
+            .unwrap();
+        let exchange = issuer.exchange(&query(&callback, "code").unwrap());
+        let tokens = issuer.token(&exchange).await.json();
         let claims = payload(tokens["id_token"].as_str().unwrap());
         assert_eq!(claims.get("acr").and_then(|it| it.as_str()), acr, "{scope}");
     }
@@ -177,13 +191,13 @@ async fn the_tier_is_told_with_its_scope_alone() {
 
 /// RFC 6749 section 5.2.
 #[tokio::test]
-async fn an_error_is_described_in_the_characters_it_may_have() {
-    let desk = Desk::new().await;
+async fn an_error_description_has_only_allowed_characters() {
+    let issuer = TestIssuer::new().await;
     for name in ["zoë", "a\"b", "a\\b", "𝄞"] {
-        let request = and(and(desk.request(), name, "1"), name, "2");
-        let page = desk
+        let request = and(and(issuer.request(), name, "1"), name, "2");
+        let page = issuer
             .browser
-            .open(desk.authorize_url(&request))
+            .open(issuer.authorize_url(&request))
             .await
             .unwrap();
         let text = query(&page.location().unwrap(), "error_description").unwrap();

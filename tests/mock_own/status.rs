@@ -1,4 +1,4 @@
-//! The status endpoint, its tenants and their limits.
+//! The status endpoint, its tenants and their rate limits.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Desk, payload, set};
+use crate::support::{TestIssuer, payload, set};
 
 async fn ask(kyc: &MockIssuer, url: &str, authorization: &[&str]) -> Page {
     let browser = kyc.browser();
@@ -25,75 +25,87 @@ async fn status(kyc: &MockIssuer, tenant: &Tenant, person_id: &str) -> Page {
     ask(kyc, &kyc.status_url(person_id), &[&bearer]).await
 }
 
-fn told(page: &Page) -> (u16, Value) {
+fn status_and_json(page: &Page) -> (u16, Value) {
     (page.status(), page.json())
 }
 
 // K40, K43
 #[tokio::test]
-async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
-    let desk = Desk::new().await;
-    let kyc = &desk.kyc;
+async fn only_a_tenant_with_its_key_reads_a_status() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
     let key = kyc.tenant().api_key();
     let bearer = format!("Bearer {key}");
     let (own, twice) = ([bearer.as_str()], [bearer.as_str(); 2]);
     let bare = [key];
-    let id = desk.ada.id();
+    let id = issuer.ada.id();
     let good = format!("/api/v1/kyc/{id}/status/");
     let escaped = format!("/api/v1/kyc/%70{}/status/", &id[1..]);
     let person = || json!({ "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true });
-    let no = |error: &str| json!({ "error": error });
+    let error_body = |error: &str| json!({ "error": error });
     let why = "no such address; paths end in a slash (K4)";
     let missing = json!({ "error": "not_found", "error_description": why });
     let table: Vec<(&str, &str, &[&str], u16, Value)> = vec![
         ("good", &good, &own, 200, person()),
         ("an escaped letter", &escaped, &own, 200, person()),
-        ("no key", &good, &[], 401, no("invalid_api_key")),
+        ("no key", &good, &[], 401, error_body("invalid_api_key")),
         (
             "an empty key",
             &good,
             &["Bearer "],
             401,
-            no("invalid_api_key"),
+            error_body("invalid_api_key"),
         ),
-        ("no scheme", &good, &bare, 401, no("invalid_api_key")),
+        (
+            "no scheme",
+            &good,
+            &bare,
+            401,
+            error_body("invalid_api_key"),
+        ),
         (
             "another scheme",
             &good,
             &["Basic YTpi"],
             401,
-            no("invalid_api_key"),
+            error_body("invalid_api_key"),
         ),
         (
-            "nobody's key",
+            "unknown key",
             &good,
             &["Bearer key_nobody"],
             401,
-            no("invalid_api_key"),
+            error_body("invalid_api_key"),
         ),
-        ("two headers", &good, &twice, 401, no("invalid_api_key")),
         (
-            "the slug is no id",
+            "two headers",
+            &good,
+            &twice,
+            401,
+            error_body("invalid_api_key"),
+        ),
+        (
+            "a slug instead of an ID",
             "/api/v1/kyc/ada/status/",
             &own,
             404,
-            no("person_not_found"),
+            error_body("person_not_found"),
         ),
         (
-            "an escaped slash stays inside",
+            "an escaped slash",
             "/api/v1/kyc/a%2Fb/status/",
             &own,
             404,
-            no("person_not_found"),
+            error_body("person_not_found"),
         ),
         (
             "a broken escape",
             "/api/v1/kyc/%ff/status/",
             &own,
             404,
-            no("person_not_found"),
+            error_body("person_not_found"),
         ),
-        // Not this endpoint: a page, no code.
+        // Any other path returns a page without an error code.
         (
             "no slash",
             good.trim_end_matches('/'),
@@ -101,7 +113,13 @@ async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
             404,
             missing.clone(),
         ),
-        ("nobody", "/api/v1/kyc//status/", &own, 404, missing.clone()),
+        (
+            "an empty ID",
+            "/api/v1/kyc//status/",
+            &own,
+            404,
+            missing.clone(),
+        ),
         (
             "two segments",
             "/api/v1/kyc/a/b/status/",
@@ -112,7 +130,7 @@ async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
     ];
     for (what, path, authorization, code, body) in table {
         let page = ask(kyc, &format!("{}{path}", kyc.origin()), authorization).await;
-        assert_eq!(told(&page), (code, body), "{what}");
+        assert_eq!(status_and_json(&page), (code, body), "{what}");
         assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
         assert_eq!(
             page.header("www-authenticate").is_some(),
@@ -122,7 +140,7 @@ async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
     }
     kyc.requests(Endpoint::Status).assert_count(11);
     for method in [Method::POST, Method::PUT, Method::DELETE] {
-        let visit = desk.browser.request(method, kyc.status_url(id));
+        let visit = issuer.browser.request(method, kyc.status_url(id));
         let page = visit.header("authorization", &bearer).send().await.unwrap();
         assert_eq!(page.status(), 405);
         assert_eq!(page.header("allow"), Some("GET, HEAD"));
@@ -132,44 +150,51 @@ async fn it_tells_a_tenant_with_its_key_and_nobody_else() {
     let head = visit.header("authorization", &bearer).send().await.unwrap();
     assert_eq!((head.status(), head.body()), (200, ""));
     assert!(!format!("{:?}", kyc.tenant()).contains(key));
-    let health = desk.browser.fetch(kyc.url(Endpoint::Health)).await.unwrap();
-    assert_eq!(told(&health), (200, json!({ "status": "ok" })));
+    let health = issuer
+        .browser
+        .fetch(kyc.url(Endpoint::Health))
+        .await
+        .unwrap();
+    assert_eq!(status_and_json(&health), (200, json!({ "status": "ok" })));
 }
 
 // K46
 #[tokio::test]
-async fn a_tenant_sees_whom_it_was_shown_or_who_came_to_it() {
-    let desk = Desk::new().await;
-    let kyc = &desk.kyc;
+async fn a_tenant_sees_its_own_persons_and_persons_who_signed_in() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
     let (acme, globex) = (kyc.tenant(), kyc.other_tenant());
     assert_ne!((acme.id(), acme.api_key()), (globex.id(), globex.api_key()));
     let bob = kyc.person("bob").only_for(acme).create();
     let seen = async |tenant| status(kyc, tenant, bob.id()).await.status();
     assert_eq!((seen(acme).await, seen(globex).await), (200, 404));
-    status(kyc, globex, desk.ada.id()).await.assert_ok();
+    status(kyc, globex, issuer.ada.id()).await.assert_ok();
 
-    let request = set(desk.request(), "client_id", kyc.public_client().id());
-    let login = desk.authorize_url(&request);
-    desk.browser.deny(&login, &bob).await.unwrap_err();
+    let request = set(issuer.request(), "client_id", kyc.public_client().id());
+    let login = issuer.authorize_url(&request);
+    issuer.browser.deny(&login, &bob).await.unwrap_err();
     assert_eq!(seen(globex).await, 404);
-    desk.browser.start_sign_in(&login, &bob).await.unwrap();
+    issuer.browser.start_sign_in(&login, &bob).await.unwrap();
     assert_eq!(seen(globex).await, 200);
 
     let third = kyc.tenant_of(&kyc.add_client("Initech").create());
     assert_eq!(seen(&third).await, 404);
     third.revoke_status_right();
     let refused = status(kyc, &third, bob.id()).await;
-    assert_eq!(told(&refused), (403, json!({ "error": "forbidden" })));
+    assert_eq!(
+        status_and_json(&refused),
+        (403, json!({ "error": "forbidden" }))
+    );
     third.grant_status_right();
     assert_eq!(seen(&third).await, 404);
 }
 
 // K43, K47
 #[tokio::test]
-async fn it_limits_each_tenant_on_the_issuers_clock() {
-    let desk = Desk::new().await;
-    let kyc = &desk.kyc;
-    let id = desk.ada.id();
+async fn each_tenant_is_rate_limited_by_the_issuers_clock() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
+    let id = issuer.ada.id();
     kyc.clock().freeze();
     kyc.switch(|switches| switches.status_rate_limit = Some((2, Duration::from_secs(10))));
     let ask = async |tenant| status(kyc, tenant, id).await;
@@ -178,7 +203,10 @@ async fn it_limits_each_tenant_on_the_issuers_clock() {
     }
     kyc.clock().advance(Duration::from_millis(7500));
     let refused = ask(kyc.tenant()).await;
-    assert_eq!(told(&refused), (429, json!({ "error": "rate_limited" })));
+    assert_eq!(
+        status_and_json(&refused),
+        (429, json!({ "error": "rate_limited" }))
+    );
     assert_eq!(refused.header("retry-after"), Some("3"));
     ask(kyc.other_tenant()).await.assert_ok();
     kyc.clock().advance(Duration::from_secs(3));
@@ -186,26 +214,29 @@ async fn it_limits_each_tenant_on_the_issuers_clock() {
 
     let fault = kyc.on(Endpoint::Status).fail(429).retry_after(2).once();
     let refused = ask(kyc.tenant()).await;
-    assert_eq!(told(&refused), (429, json!({ "error": "rate_limited" })));
+    assert_eq!(
+        status_and_json(&refused),
+        (429, json!({ "error": "rate_limited" }))
+    );
     assert_eq!(refused.header("retry-after"), Some("2"));
     fault.assert_hit();
 }
 
 #[tokio::test]
-async fn it_lies_when_told() {
-    let desk = Desk::new().await;
-    let kyc = &desk.kyc;
+async fn responses_can_be_edited() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
     let bob = kyc.person("bob").tier(KycTier::T3).aml_unknown().create();
-    let ask = async || status(kyc, kyc.tenant(), desk.ada.id()).await;
+    let ask = async || status(kyc, kyc.tenant(), issuer.ada.id()).await;
 
     let other = kyc.answer_status_of(&bob).once();
     let bobs = json!({ "kyc_status": "verified", "kyc_tier": "t3", "person_id": bob.id() });
-    assert_eq!(told(&ask().await), (200, bobs));
-    let unknown = kyc.edit_status(|told| told["kyc_status"] = "under_the_sea".into());
+    assert_eq!(status_and_json(&ask().await), (200, bobs));
+    let unknown = kyc.edit_status(|body| body["kyc_status"] = "under_the_sea".into());
     let unknown = unknown.once();
     assert_eq!(ask().await.json()["kyc_status"], "under_the_sea");
-    let missing = kyc.edit_status(|told| *told = json!({})).once();
-    assert_eq!(told(&ask().await), (200, json!({})));
+    let missing = kyc.edit_status(|body| *body = json!({})).once();
+    assert_eq!(status_and_json(&ask().await), (200, json!({})));
     let html = kyc
         .on(Endpoint::Status)
         .answer(200, "text/html", "<h1>Oops</h1>");
@@ -221,19 +252,19 @@ async fn it_lies_when_told() {
     });
     let page = ask().await;
     assert_eq!(page.json()["kyc_tier"], 2);
-    assert_eq!(page.json()["person_id"], desk.ada.id());
-    let nobody = status(kyc, kyc.tenant(), "nobody at/all?").await;
+    assert_eq!(page.json()["person_id"], issuer.ada.id());
+    let unknown_person = status(kyc, kyc.tenant(), "unknown person/?").await;
     assert_eq!(
-        told(&nobody),
+        status_and_json(&unknown_person),
         (404, json!({ "detail": "person_not_found" }))
     );
 }
 
 // K33, K41, K48
 #[tokio::test]
-async fn a_change_shows_at_once_and_an_expiry_on_the_issuers_clock() {
-    let desk = Desk::new().await;
-    let (kyc, ada) = (&desk.kyc, &desk.ada);
+async fn a_change_is_visible_immediately_and_an_expiry_by_the_issuers_clock() {
+    let issuer = TestIssuer::new().await;
+    let (kyc, ada) = (&issuer.kyc, &issuer.ada);
     kyc.clock().freeze();
     let now = async || status(kyc, kyc.tenant(), ada.id()).await.json()["kyc_status"].clone();
     ada.set_status(KycStatus::Pending);
@@ -247,14 +278,14 @@ async fn a_change_shows_at_once_and_an_expiry_on_the_issuers_clock() {
     ada.expires_in(Duration::from_secs(120));
     kyc.clock().advance(Duration::from_secs(119));
     assert_eq!(now().await, "verified");
-    let tokens = desk.tokens().await.json();
+    let tokens = issuer.tokens().await.json();
     kyc.clock().advance(Duration::from_secs(1));
     assert_eq!(now().await, "expired");
     assert_eq!(ada.status(), KycStatus::Expired);
     let access_token = tokens["access_token"].as_str().unwrap();
-    let userinfo = desk.userinfo(access_token).await.json();
+    let userinfo = issuer.userinfo(access_token).await.json();
     assert_eq!(userinfo["kyc_status"], "expired");
-    let tokens = desk.tokens().await.json();
+    let tokens = issuer.tokens().await.json();
     let claims = payload(tokens["id_token"].as_str().unwrap());
     assert_eq!(claims["kyc_status"], "expired");
     ada.verify(KycTier::T2);

@@ -1,16 +1,16 @@
-//! Rules that take more than one request to see (case 136). The table of bad requests is
+//! Rules that need more than one request to test (case 136). The table of bad requests is
 //! `bad_input.md`.
 
 use http::Method;
 use kycport::mock::Endpoint;
 
-use crate::support::{Desk, query, set, without};
+use crate::support::{TestIssuer, query, set, without};
 
 // case 136
 #[tokio::test]
-async fn a_post_to_authorize_says_who_and_whether() {
-    let desk = Desk::new().await;
-    let url = desk.authorize_url(&desk.request());
+async fn a_post_to_authorize_needs_one_person_and_one_decision() {
+    let issuer = TestIssuer::new().await;
+    let url = issuer.authorize_url(&issuer.request());
     for (form, reason) in [
         (&[("decision", "allow")][..], "person"),
         (&[("person", "nobody"), ("decision", "allow")], "person"),
@@ -21,12 +21,16 @@ async fn a_post_to_authorize_says_who_and_whether() {
         ),
         (&[], "decision"),
     ] {
-        let page = desk.browser.post_form(&url, form).await.unwrap();
+        let page = issuer.browser.post_form(&url, form).await.unwrap();
         assert_eq!(page.status(), 400, "{form:?}");
         assert!(page.body().contains(reason), "{form:?}");
     }
     let form = [("person", "ada"), ("decision", "deny")];
-    let visit = desk.browser.request(Method::POST, &url).form(&form).stay();
+    let visit = issuer
+        .browser
+        .request(Method::POST, &url)
+        .form(&form)
+        .stay();
     let to = visit.send().await.unwrap().location().unwrap();
     assert_eq!(query(&to, "error").as_deref(), Some("access_denied"));
     assert_eq!(query(&to, "state").as_deref(), Some("the state"));
@@ -34,66 +38,69 @@ async fn a_post_to_authorize_says_who_and_whether() {
 
 // case 136
 #[tokio::test]
-async fn a_client_authenticates_in_the_body_alone() {
-    let desk = Desk::new().await;
-    let url = desk.kyc.url(Endpoint::Token);
-    let form = without(desk.exchange(&desk.code().await), "client_secret");
+async fn a_client_authenticates_only_in_the_body() {
+    let issuer = TestIssuer::new().await;
+    let url = issuer.kyc.url(Endpoint::Token);
+    let form = without(issuer.exchange(&issuer.code().await), "client_secret");
     let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let basic = {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let client = desk.kyc.client();
+        let client = issuer.kyc.client();
         let pair = format!("{}:{}", client.id(), client.secret().unwrap());
         format!("Basic {}", STANDARD.encode(pair))
     };
     let ask = || {
-        let visit = desk.browser.request(Method::POST, &url).form(&form);
+        let visit = issuer.browser.request(Method::POST, &url).form(&form);
         visit.header("authorization", &basic).send()
     };
     let page = ask().await.unwrap();
     assert_eq!(page.status(), 401);
     assert_eq!(page.json()["error"], "invalid_client");
     assert!(page.header("www-authenticate").is_some());
-    desk.kyc.switch(|switches| switches.accept_basic = true);
+    issuer.kyc.switch(|switches| switches.accept_basic = true);
     ask().await.unwrap().assert_ok();
 }
 
 // case 136
 #[tokio::test]
-async fn a_public_client_has_no_secret_and_gets_no_code_of_another() {
-    let desk = Desk::new().await;
-    let public = desk.kyc.public_client();
+async fn a_public_client_has_no_secret_and_cannot_redeem_the_code_of_another_client() {
+    let issuer = TestIssuer::new().await;
+    let public = issuer.kyc.public_client();
     assert_eq!(public.secret(), None);
-    let own = desk.exchange(&desk.code_for(public).await);
+    let own = issuer.exchange(&issuer.code_for(public).await);
     let own = set(own, "client_id", public.id());
-    let page = desk.token(&own).await;
+    let page = issuer.token(&own).await;
     assert_eq!(page.json()["error"], "invalid_client");
-    desk.token(&without(own, "client_secret")).await.assert_ok();
+    issuer
+        .token(&without(own, "client_secret"))
+        .await
+        .assert_ok();
 
-    let foreign = desk.code().await;
-    let form = without(desk.exchange(&foreign), "client_secret");
-    let page = desk.token(&set(form, "client_id", public.id())).await;
+    let foreign = issuer.code().await;
+    let form = without(issuer.exchange(&foreign), "client_secret");
+    let page = issuer.token(&set(form, "client_id", public.id())).await;
     assert_eq!(page.json()["error"], "invalid_grant");
-    // The attempt of another client does not spoil the login.
-    desk.token(&desk.exchange(&foreign)).await.assert_ok();
+    // The attempt of another client does not invalidate the code.
+    issuer.token(&issuer.exchange(&foreign)).await.assert_ok();
 }
 
 // case 136
 #[tokio::test]
-async fn a_code_works_once_and_its_second_use_revokes_what_it_gave() {
-    let desk = Desk::new().await;
-    let form = desk.exchange(&desk.code().await);
-    let first = desk.token(&form).await;
+async fn a_code_works_once_and_its_second_use_revokes_its_tokens() {
+    let issuer = TestIssuer::new().await;
+    let form = issuer.exchange(&issuer.code().await);
+    let first = issuer.token(&form).await;
     let access = first.json()["access_token"].as_str().unwrap().to_owned();
-    desk.userinfo(&access).await.assert_ok();
-    let second = desk.token(&form).await;
+    issuer.userinfo(&access).await.assert_ok();
+    let second = issuer.token(&form).await;
     assert_eq!(
         (second.status(), &second.json()["error"]),
         (400, &"invalid_grant".into())
     );
-    let told = desk.userinfo(&access).await;
-    assert_eq!(told.status(), 401);
+    let info = issuer.userinfo(&access).await;
+    assert_eq!(info.status(), 401);
     assert!(
-        told.header("www-authenticate")
+        info.header("www-authenticate")
             .unwrap()
             .contains("invalid_token")
     );
@@ -101,16 +108,17 @@ async fn a_code_works_once_and_its_second_use_revokes_what_it_gave() {
 
 // case 136
 #[tokio::test]
-async fn a_code_lives_for_sixty_seconds() {
-    let desk = Desk::new().await;
-    desk.kyc.clock().freeze();
+async fn a_code_is_valid_for_sixty_seconds() {
+    let issuer = TestIssuer::new().await;
+    issuer.kyc.clock().freeze();
     for (seconds, status) in [(59, 200), (60, 400)] {
-        let form = desk.exchange(&desk.code().await);
-        desk.kyc
+        let form = issuer.exchange(&issuer.code().await);
+        issuer
+            .kyc
             .clock()
             .advance(std::time::Duration::from_secs(seconds));
         assert_eq!(
-            desk.token(&form).await.status(),
+            issuer.token(&form).await.status(),
             status,
             "after {seconds} s"
         );
@@ -119,9 +127,9 @@ async fn a_code_lives_for_sixty_seconds() {
 
 // case 136
 #[tokio::test]
-async fn each_address_answers_its_methods_and_no_other() {
-    let desk = Desk::new().await;
-    let origin = desk.kyc.origin().to_owned();
+async fn each_endpoint_accepts_only_its_methods() {
+    let issuer = TestIssuer::new().await;
+    let origin = issuer.kyc.origin().to_owned();
     for (method, path, status) in [
         (Method::GET, "/api/oidc/token/", 405),
         (Method::PUT, "/api/oidc/token/", 405),
@@ -139,20 +147,20 @@ async fn each_address_answers_its_methods_and_no_other() {
         (Method::GET, "/api/oidc/userinfo/", 401),
         (Method::GET, "/api/oidc/userinfo/?access_token=x", 400),
     ] {
-        let visit = desk
+        let visit = issuer
             .browser
             .request(method.clone(), format!("{origin}{path}"));
         let page = visit.send().await.unwrap();
         assert_eq!(page.status(), status, "{method} {path}");
     }
     let huge = "x".repeat(2 * 1024 * 1024);
-    let page = desk.token(&[("code".to_owned(), huge)]).await;
+    let page = issuer.token(&[("code".to_owned(), huge)]).await;
     assert_eq!(page.status(), 413);
 }
 
 #[tokio::test]
-async fn only_an_https_or_loopback_address_is_registered() {
-    let desk = Desk::new().await;
+async fn only_https_and_loopback_redirect_uris_are_registered() {
+    let issuer = TestIssuer::new().await;
     for (uri, taken) in [
         ("https://app.example.test/cb?a=b", true),
         ("http://127.0.0.1:3000/cb", true),
@@ -165,7 +173,7 @@ async fn only_an_https_or_loopback_address_is_registered() {
         ("/cb", false),
         ("javascript:alert(1)", false),
     ] {
-        let result = desk.kyc.client().register_redirect_uri(uri);
+        let result = issuer.kyc.client().register_redirect_uri(uri);
         assert_eq!(result.is_ok(), taken, "{uri}");
     }
 }

@@ -1,23 +1,23 @@
-//! What the tests of the mock share.
+//! Shared by the tests of the mock.
 
 use kycport::mock::{Browser, Client, Endpoint, MockIssuer, Page, Person};
 use url::Url;
 
-/// The example of RFC 7636, appendix B.
+/// Example of RFC 7636, appendix B.
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-/// The callback of a relying party that is not there: the browser stops before it.
+/// Redirect URI of a relying party that does not exist. The browser does not follow the redirect.
 pub(crate) const BACK: &str = "https://app.example.test/callback";
 
-/// A mock, its confidential client, a person and a browser.
-pub(crate) struct Desk {
+/// Mock, its confidential client, a person and a browser.
+pub(crate) struct TestIssuer {
     pub(crate) kyc: MockIssuer,
     pub(crate) ada: Person,
     pub(crate) browser: Browser,
 }
 
-impl Desk {
+impl TestIssuer {
     pub(crate) async fn new() -> Self {
         Self::with(MockIssuer::start().await)
     }
@@ -30,7 +30,7 @@ impl Desk {
         Self { kyc, ada, browser }
     }
 
-    /// A good authorization request.
+    /// Returns a valid authorization request.
     pub(crate) fn request(&self) -> Vec<(String, String)> {
         pairs(&[
             ("response_type", "code"),
@@ -49,7 +49,7 @@ impl Desk {
         Url::parse_with_params(&url, params).unwrap()
     }
 
-    /// A fresh code of the confidential client.
+    /// Returns a new code of the confidential client.
     pub(crate) async fn code(&self) -> String {
         self.code_for(self.kyc.client()).await
     }
@@ -61,7 +61,7 @@ impl Desk {
         query(&callback, "code").unwrap()
     }
 
-    /// A good token request.
+    /// Returns a valid token request.
     pub(crate) fn exchange(&self, code: &str) -> Vec<(String, String)> {
         pairs(&[
             ("grant_type", "authorization_code"),
@@ -79,7 +79,7 @@ impl Desk {
         self.browser.post_form(url, &form).await.unwrap()
     }
 
-    /// A whole login; the token endpoint's answer.
+    /// Runs a complete login. Returns the response of the token endpoint.
     pub(crate) async fn tokens(&self) -> Page {
         let code = self.code().await;
         self.token(&self.exchange(&code)).await
@@ -101,7 +101,7 @@ pub(crate) fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(own).collect()
 }
 
-/// The same with another value; an empty name for none at all.
+/// Replaces the value of each parameter with this name.
 pub(crate) fn set(
     mut list: Vec<(String, String)>,
     name: &str,
@@ -134,7 +134,7 @@ pub(crate) fn query(url: &Url, name: &str) -> Option<String> {
     pairs.find_map(|(own, value)| (own == name).then(|| value.into_owned()))
 }
 
-/// The payload of a token, unchecked.
+/// Returns the payload of a token, without verification.
 pub(crate) fn payload(token: &str) -> serde_json::Value {
     part(token, 1)
 }

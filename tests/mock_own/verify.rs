@@ -1,4 +1,4 @@
-//! The requested tier on the authorize page, and the verification offered below it.
+//! The requested tier on the authorization page, and the verification offered there.
 
 use kycport::{
     KycStatus, KycTier,
@@ -7,10 +7,10 @@ use kycport::{
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Desk, and, payload, query};
+use crate::support::{TestIssuer, and, payload, query};
 
-impl Desk {
-    /// Where a login goes that asks for these tiers.
+impl TestIssuer {
+    /// Returns the URL of a login that requests these tiers.
     fn asking(&self, tiers: &str) -> Url {
         self.authorize_url(&and(self.request(), "acr_values", tiers))
     }
@@ -20,7 +20,7 @@ impl Desk {
         visit.stay().send().await.unwrap()
     }
 
-    /// The claims of the ID token that a code gives.
+    /// Returns the claims of the ID token that the callback's code is exchanged for.
     async fn claims(&self, callback: &Url) -> Value {
         let code = query(callback, "code").unwrap();
         let tokens = self.token(&self.exchange(&code)).await.json();
@@ -30,41 +30,41 @@ impl Desk {
 
 // K15, K19, K36
 #[tokio::test]
-async fn a_person_below_the_requested_tier_verifies_or_does_not() {
+async fn a_person_below_the_requested_tier_can_verify() {
     use KycStatus::{Expired, Pending, Rejected, Unverified, Verified};
     use KycTier::{T0, T1, T2, T3};
     use Verification::{Fail, Pass, Skip};
-    let desk = Desk::new().await;
+    let issuer = TestIssuer::new().await;
     let waits = Verification::Pending;
-    for (status, tier, asked, verification, then, reaches, acr) in [
-        // Not asked, or high enough already: whatever the form says changes nothing.
+    for (status, tier, requested_tiers, verification, then, reaches, acr) in [
+        // No tier requested, or a tier that is high enough: the form changes nothing.
         (Verified, T1, "", Fail, Verified, T1, Some("t1")),
         (Verified, T2, "t2", Fail, Verified, T2, Some("t2")),
         (Verified, T3, "t2", Pass, Verified, T3, Some("t3")),
         (Verified, T2, "t3 t2", Fail, Verified, T2, Some("t2")),
         (Verified, T1, "t9 T2 gold", Fail, Verified, T1, Some("t1")),
-        // Below.
+        // The tier is too low.
         (Verified, T1, "t2", Pass, Verified, T2, Some("t2")),
         (Verified, T1, "t9 t3", Pass, Verified, T3, Some("t3")),
         (Verified, T1, "t2", Fail, Rejected, T1, None),
         (Verified, T1, "t2", waits, Pending, T1, None),
         (Verified, T1, "t2", Skip, Verified, T1, Some("t1")),
-        // High enough, but it does not count.
+        // The tier is high enough, but the status does not count.
         (Expired, T2, "t2", Pass, Verified, T2, Some("t2")),
         (Rejected, T3, "t1", Pass, Verified, T1, Some("t1")),
         (Unverified, T0, "t0", Pass, Verified, T0, Some("t0")),
         (Pending, T2, "t2", Skip, Pending, T2, None),
     ] {
-        let what = format!("{status} {tier}, asked for {asked:?}, {verification:?}");
-        let person = desk.kyc.person("eve").tier(tier).status(status).create();
-        let login = desk.asking(asked);
-        let callback = desk
+        let what = format!("{status} {tier}, requested {requested_tiers:?}, {verification:?}");
+        let person = issuer.kyc.person("eve").tier(tier).status(status).create();
+        let login = issuer.asking(requested_tiers);
+        let callback = issuer
             .browser
             .start_sign_in_verifying(&login, &person, verification)
             .await
             .unwrap();
         assert_eq!((person.status(), person.tier()), (then, reaches), "{what}");
-        let claims = desk.claims(&callback).await;
+        let claims = issuer.claims(&callback).await;
         assert_eq!(claims["acr"].as_str(), acr, "{what}");
         assert_eq!(claims["kyc_status"], person.status().as_str(), "{what}");
         assert_eq!(claims["kyc_tier"], person.tier().as_str(), "{what}");
@@ -73,12 +73,12 @@ async fn a_person_below_the_requested_tier_verifies_or_does_not() {
 
 // K19
 #[tokio::test]
-async fn the_verification_page_stands_where_the_first_one_stood() {
-    let desk = Desk::new().await;
-    let eve = desk.kyc.person("eve").tier(KycTier::T1).create();
-    let login = desk.asking("t2");
+async fn the_verification_page_has_the_url_of_the_first_page() {
+    let issuer = TestIssuer::new().await;
+    let eve = issuer.kyc.person("eve").tier(KycTier::T1).create();
+    let login = issuer.asking("t2");
     let allow = [("person", "eve"), ("decision", "allow")];
-    let page = desk.post(&login, &allow).await;
+    let page = issuer.post(&login, &allow).await;
     page.assert_ok();
     assert_eq!(page.url(), &login);
     assert_eq!(page.header("cache-control"), Some("no-store"));
@@ -96,43 +96,49 @@ async fn the_verification_page_stands_where_the_first_one_stood() {
     );
 
     let strange = [allow[0], allow[1], ("verification", "bribe")];
-    desk.post(&login, &strange).await.assert_status(400);
-    let requests = desk.kyc.requests(Endpoint::Authorize);
+    issuer.post(&login, &strange).await.assert_status(400);
+    let requests = issuer.kyc.requests(Endpoint::Authorize);
     assert_eq!(requests.last().unwrap().refusal().unwrap().row, "K19");
 
     let pass = [allow[0], allow[1], ("verification", "pass")];
-    let to = desk.post(&login, &pass).await.location().unwrap();
-    assert_eq!(desk.claims(&to).await["kyc_tier"], "t2");
-    // Who reaches the tier now is not asked again.
-    let to = desk.post(&login, &allow).await.location().unwrap();
+    let to = issuer.post(&login, &pass).await.location().unwrap();
+    assert_eq!(issuer.claims(&to).await["kyc_tier"], "t2");
+    // A person who has reached the tier is not asked again.
+    let to = issuer.post(&login, &allow).await.location().unwrap();
     assert!(query(&to, "code").is_some());
 }
 
 // K17, K19
 #[tokio::test]
-async fn nobody_verifies_where_there_is_no_page() {
-    let desk = Desk::new().await;
-    let eve = desk.kyc.person("eve").tier(KycTier::T1).create();
-    desk.kyc.switch(|switches| switches.auto_consent = true);
+async fn without_a_page_no_verification_takes_place() {
+    let issuer = TestIssuer::new().await;
+    let eve = issuer.kyc.person("eve").tier(KycTier::T1).create();
+    issuer.kyc.switch(|switches| switches.auto_consent = true);
     for (name, value) in [("login_hint", "eve"), ("prompt", "none")] {
-        let request = and(desk.request(), "acr_values", "t2");
-        let login = desk.authorize_url(&and(request, name, value));
-        let to = desk.browser.open(login).await.unwrap().location().unwrap();
-        assert_eq!(desk.claims(&to).await["acr"], "t1", "{name}");
+        let request = and(issuer.request(), "acr_values", "t2");
+        let login = issuer.authorize_url(&and(request, name, value));
+        let to = issuer
+            .browser
+            .open(login)
+            .await
+            .unwrap()
+            .location()
+            .unwrap();
+        assert_eq!(issuer.claims(&to).await["acr"], "t1", "{name}");
     }
     assert_eq!(eve.tier(), KycTier::T1);
 }
 
 // K15
 #[tokio::test]
-async fn another_parameter_can_carry_the_tier() {
+async fn the_tier_parameter_can_be_renamed() {
     let builder = MockIssuer::builder().tier_parameter("kyc_level");
-    let desk = Desk::with(builder.start().await.unwrap());
-    desk.kyc.person("eve").tier(KycTier::T1).create();
+    let issuer = TestIssuer::with(builder.start().await.unwrap());
+    issuer.kyc.person("eve").tier(KycTier::T1).create();
     let allow = [("person", "eve"), ("decision", "allow")];
     for (name, shows_it) in [("kyc_level", true), ("acr_values", false)] {
-        let login = desk.authorize_url(&and(desk.request(), name, "t2"));
-        let page = desk.post(&login, &allow).await;
+        let login = issuer.authorize_url(&and(issuer.request(), name, "t2"));
+        let page = issuer.post(&login, &allow).await;
         assert_eq!(page.status() == 200, shows_it, "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries: taken, failed, and sent again (K62, K64, K84, K85).
+//! Webhook deliveries: acceptance, failure and retries (K62, K64, K84, K85).
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use kycport::{
     mock::{DeliveryOutcome, MockIssuer},
 };
 
-use crate::receiver::{Post, Receiver};
+use crate::receiver::{Receiver, WebhookTest};
 
 #[tokio::test]
-async fn a_failed_delivery_comes_again_with_the_same_body_on_the_clock() {
-    let post = Post::new().await;
-    let start = post.kyc.clock().now();
-    post.receiver.answer(&[500; 5]);
-    post.ada.reject();
-    post.hooks.settled().await;
-    assert_eq!((post.receiver.got().len(), post.hooks.pending()), (1, 1));
+async fn a_failed_delivery_is_retried_with_the_same_body_by_the_clock() {
+    let setup = WebhookTest::new().await;
+    let start = setup.kyc.clock().now();
+    setup.receiver.answer(&[500; 5]);
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    assert_eq!((setup.receiver.got().len(), setup.hooks.pending()), (1, 1));
     let in_10_s = start.saturating_add(Duration::from_secs(10));
-    assert_eq!(post.hooks.next_attempt_at(), Some(in_10_s));
-    let old = post.hooks.secret();
+    assert_eq!(setup.hooks.next_attempt_at(), Some(in_10_s));
+    let old = setup.hooks.secret();
     for (pause, attempts) in [
         (9, 1),
         (1, 2),
@@ -30,19 +30,19 @@ async fn a_failed_delivery_comes_again_with_the_same_body_on_the_clock() {
         (21600, 6),
     ] {
         if attempts == 5 {
-            post.hooks.rotate_secret();
+            setup.hooks.rotate_secret();
         }
-        post.advance(pause).await;
-        assert_eq!(post.receiver.got().len(), attempts, "{pause}");
+        setup.advance(pause).await;
+        assert_eq!(setup.receiver.got().len(), attempts, "{pause}");
     }
-    assert_eq!(post.hooks.pending(), 0);
-    assert_eq!(post.hooks.next_attempt_at(), None);
-    let got = post.receiver.take();
+    assert_eq!(setup.hooks.pending(), 0);
+    assert_eq!(setup.hooks.next_attempt_at(), None);
+    let got = setup.receiver.take();
     assert!(got.iter().all(|it| it.body == got[0].body));
     let by_old: Vec<_> = got.iter().map(|it| it.is_signed(&old)).collect();
     assert_eq!(by_old, [true, true, true, true, false, false]);
-    assert!(got[5].is_signed(&post.hooks.secret()));
-    let deliveries = post.hooks.deliveries();
+    assert!(got[5].is_signed(&setup.hooks.secret()));
+    let deliveries = setup.hooks.deliveries();
     let attempts: Vec<_> = deliveries
         .iter()
         .map(|it| (it.attempt(), it.status()))
@@ -53,26 +53,26 @@ async fn a_failed_delivery_comes_again_with_the_same_body_on_the_clock() {
 }
 
 #[tokio::test]
-async fn one_that_fails_does_not_hold_up_the_next() {
-    let post = Post::new().await;
-    post.receiver.answer(&[500]);
+async fn a_failed_delivery_does_not_block_the_next() {
+    let setup = WebhookTest::new().await;
+    setup.receiver.answer(&[500]);
     for tier in [KycTier::T1, KycTier::T2, KycTier::T3] {
-        post.ada.set_tier(tier);
+        setup.ada.set_tier(tier);
     }
-    post.hooks.settled().await;
-    post.advance(10).await;
-    let got = post.receiver.take();
+    setup.hooks.settled().await;
+    setup.advance(10).await;
+    let got = setup.receiver.take();
     let tiers: Vec<_> = got
         .iter()
         .map(|it| it.json()["data"]["kyc_tier"].clone())
         .collect();
     assert_eq!(tiers, ["t1", "t2", "t3", "t1"]);
-    post.hooks.deliveries().assert_delivered();
+    setup.hooks.deliveries().assert_delivered();
 }
 
 #[tokio::test]
-async fn what_is_no_2xx_is_a_failure_and_a_redirect_is_not_followed() {
-    let post = Post::new().await;
+async fn a_status_other_than_2xx_is_a_failure_and_redirects_are_not_followed() {
+    let setup = WebhookTest::new().await;
     let elsewhere = Receiver::start().await;
     for (status, is_taken) in [
         (200, true),
@@ -91,25 +91,26 @@ async fn what_is_no_2xx_is_a_failure_and_a_redirect_is_not_followed() {
         (503, false),
     ] {
         let location = elsewhere.url();
-        post.receiver
+        setup
+            .receiver
             .answer_with(status, &[("location", &location)]);
-        post.hooks.emit("any.thing", serde_json::json!({}));
-        post.hooks.settled().await;
-        let deliveries = post.hooks.deliveries();
+        setup.hooks.emit("any.thing", serde_json::json!({}));
+        setup.hooks.settled().await;
+        let deliveries = setup.hooks.deliveries();
         let last = deliveries.last().unwrap();
         assert_eq!(last.outcome(), DeliveryOutcome::Answered(status));
         assert_eq!(last.outcome().is_well(), is_taken, "{status}");
-        assert_eq!(post.hooks.pending(), usize::from(!is_taken), "{status}");
-        post.advance(10).await;
-        assert_eq!(post.hooks.pending(), 0);
+        assert_eq!(setup.hooks.pending(), usize::from(!is_taken), "{status}");
+        setup.advance(10).await;
+        assert_eq!(setup.hooks.pending(), 0);
     }
     assert!(elsewhere.got().is_empty());
 }
 
 #[tokio::test]
-async fn retry_after_puts_the_next_attempt_off_and_never_brings_it_nearer() {
-    let post = Post::new().await;
-    for (status, asked, seconds) in [
+async fn retry_after_can_only_delay_the_next_attempt() {
+    let setup = WebhookTest::new().await;
+    for (status, retry_after, seconds) in [
         (503, "30", 30),
         (429, "11", 11),
         (409, "3", 10),
@@ -120,33 +121,39 @@ async fn retry_after_puts_the_next_attempt_off_and_never_brings_it_nearer() {
         (503, "-1", 10),
         (503, "99999999999999999999", 10),
     ] {
-        post.receiver.answer_with(status, &[("retry-after", asked)]);
-        post.hooks.emit("any.thing", serde_json::json!({}));
-        post.hooks.settled().await;
-        let due = post
+        setup
+            .receiver
+            .answer_with(status, &[("retry-after", retry_after)]);
+        setup.hooks.emit("any.thing", serde_json::json!({}));
+        setup.hooks.settled().await;
+        let due = setup
             .kyc
             .clock()
             .now()
             .saturating_add(Duration::from_secs(seconds));
-        assert_eq!(post.hooks.next_attempt_at(), Some(due), "{status} {asked}");
-        post.advance(seconds).await;
-        assert_eq!(post.hooks.pending(), 0);
+        assert_eq!(
+            setup.hooks.next_attempt_at(),
+            Some(due),
+            "{status} {retry_after}"
+        );
+        setup.advance(seconds).await;
+        assert_eq!(setup.hooks.pending(), 0);
     }
 }
 
 #[tokio::test]
-async fn it_is_given_up_in_the_end() {
-    let post = Post::new().await;
-    post.receiver.answer(&[500; 20]);
-    post.ada.reject();
-    post.hooks.settled().await;
-    let began = post.kyc.clock().now();
-    while let Some(at) = post.hooks.next_attempt_at() {
-        post.kyc.clock().jump_to(at);
-        post.hooks.settled().await;
+async fn a_delivery_is_given_up_after_its_last_attempt() {
+    let setup = WebhookTest::new().await;
+    setup.receiver.answer(&[500; 20]);
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    let began = setup.kyc.clock().now();
+    while let Some(at) = setup.hooks.next_attempt_at() {
+        setup.kyc.clock().jump_to(at);
+        setup.hooks.settled().await;
     }
-    assert_eq!(post.receiver.take().len(), 9);
-    let hours = post
+    assert_eq!(setup.receiver.take().len(), 9);
+    let hours = setup
         .kyc
         .clock()
         .now()
@@ -155,55 +162,56 @@ async fn it_is_given_up_in_the_end() {
         .div_euclid(3600);
     // Within the 96 h of K83.
     assert_eq!(hours, 79);
-    assert_eq!(post.hooks.pending(), 0);
+    assert_eq!(setup.hooks.pending(), 0);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_not_there_or_says_nothing_is_asked_again() {
-    let post = Post::new().await;
-    post.kyc
+async fn an_unreachable_or_silent_endpoint_is_retried() {
+    let setup = WebhookTest::new().await;
+    setup
+        .kyc
         .switch(|it| it.webhook_timeout = Duration::from_millis(200));
-    let silent = post.receiver.hold();
-    post.ada.reject();
-    post.hooks.settled().await;
+    let silent = setup.receiver.hold();
+    setup.ada.reject();
+    setup.hooks.settled().await;
     drop(silent);
-    let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
-    post.hooks.subscribe(format!("http://{address}/"));
-    post.ada.verify(KycTier::T2);
-    post.hooks.settled().await;
-    let deliveries = post.hooks.deliveries();
+    let closed_listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = closed_listener.local_addr().unwrap();
+    drop(closed_listener);
+    setup.hooks.subscribe(format!("http://{address}/"));
+    setup.ada.verify(KycTier::T2);
+    setup.hooks.settled().await;
+    let deliveries = setup.hooks.deliveries();
     let mut outcomes: Vec<_> = deliveries
         .iter()
         .map(|it| format!("{:?}", it.outcome()))
         .collect();
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["Answered(204)", "NoConnection", "TimedOut"]);
-    assert_eq!(post.hooks.pending(), 2);
+    assert_eq!(setup.hooks.pending(), 2);
 }
 
 #[tokio::test]
-async fn nothing_is_lost_while_the_issuer_is_down() {
-    let post = Post::new().await;
-    let held = post.receiver.hold();
-    post.ada.set_tier(KycTier::T1);
-    post.receiver.wait_for(1).await;
-    // One is under way, one waits, and one comes to be meanwhile.
-    post.ada.set_tier(KycTier::T2);
-    post.kyc.stop().unwrap();
+async fn no_delivery_is_lost_while_the_issuer_is_down() {
+    let setup = WebhookTest::new().await;
+    let held = setup.receiver.hold();
+    setup.ada.set_tier(KycTier::T1);
+    setup.receiver.wait_for(1).await;
+    // One delivery is in flight, one waits, and one is created during the outage.
+    setup.ada.set_tier(KycTier::T2);
+    setup.kyc.stop().unwrap();
     drop(held);
-    post.ada.set_tier(KycTier::T3);
-    assert_eq!(post.receiver.take().len(), 1);
-    assert_eq!(post.hooks.pending(), 3);
-    post.kyc.restart().unwrap();
-    let told = post.told().await;
+    setup.ada.set_tier(KycTier::T3);
+    assert_eq!(setup.receiver.take().len(), 1);
+    assert_eq!(setup.hooks.pending(), 3);
+    setup.kyc.restart().unwrap();
+    let events = setup.events().await;
     let expected = ["t1", "t2", "t3"].map(|tier| format!("kyc.status_changed verified {tier}"));
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
 }
 
 #[tokio::test]
-async fn a_clock_that_runs_brings_retries_by_itself() {
+async fn with_a_running_clock_retries_happen_automatically() {
     let kyc = MockIssuer::start().await;
     kyc.switch(|it| it.webhook_retries = vec![Duration::from_millis(20); 3]);
     let receiver = Receiver::start().await;
@@ -217,52 +225,56 @@ async fn a_clock_that_runs_brings_retries_by_itself() {
         .deliveries()
         .assert_count(3)
         .assert_delivered();
-    // And an expiry, without anyone who looks.
+    // An expiry is delivered too, without any request.
     ada.verify(KycTier::T2);
     ada.expires_in(Duration::from_millis(20));
     receiver.wait_for(5).await;
-    let told = receiver.take().pop().unwrap().told(&kyc.webhooks());
-    assert_eq!(told, "kyc.status_changed expired t2");
+    let events = receiver.take().pop().unwrap().summary(&kyc.webhooks());
+    assert_eq!(events, "kyc.status_changed expired t2");
 }
 
 #[tokio::test]
-async fn issuers_in_one_process_do_not_hear_of_each_other() {
-    let posts = [Post::new().await, Post::new().await, Post::new().await];
-    for post in &posts {
-        post.ada.reject();
+async fn issuers_in_one_process_have_separate_deliveries() {
+    let setups = [
+        WebhookTest::new().await,
+        WebhookTest::new().await,
+        WebhookTest::new().await,
+    ];
+    for setup in &setups {
+        setup.ada.reject();
     }
-    for post in &posts {
-        assert_eq!(post.told().await.len(), 1);
-        post.hooks.deliveries().assert_count(1);
+    for setup in &setups {
+        assert_eq!(setup.events().await.len(), 1);
+        setup.hooks.deliveries().assert_count(1);
     }
 }
 
 #[tokio::test]
-async fn many_events_arrive_once_each_in_their_order() {
-    let post = Post::new().await;
+async fn many_events_arrive_once_and_in_order() {
+    let setup = WebhookTest::new().await;
     for round in 0..200 {
         let tier = if round % 2 == 0 {
             KycTier::T1
         } else {
             KycTier::T2
         };
-        post.ada.set_tier(tier);
+        setup.ada.set_tier(tier);
     }
-    post.hooks.settled().await;
-    let got = post.receiver.take();
-    let tiers: Vec<_> = got.iter().map(|it| it.told(&post.hooks)).collect();
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
+    let tiers: Vec<_> = got.iter().map(|it| it.summary(&setup.hooks)).collect();
     assert_eq!(tiers.len(), 200);
     assert!(tiers.windows(2).all(|two| two[0] != two[1]));
-    let ids: std::collections::BTreeSet<_> = got.iter().map(|it| it.id(&post.hooks)).collect();
+    let ids: std::collections::BTreeSet<_> = got.iter().map(|it| it.id(&setup.hooks)).collect();
     assert_eq!(ids.len(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_changes_a_person_at_once_with_others_is_told_of_in_that_order() {
-    let post = Post::new().await;
+async fn simultaneous_changes_of_a_person_are_delivered_in_order() {
+    let setup = WebhookTest::new().await;
     std::thread::scope(|scope| {
         for start in 0..4 {
-            let ada = &post.ada;
+            let ada = &setup.ada;
             scope.spawn(move || {
                 let tiers = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
                 for tier in tiers.iter().cycle().skip(start).take(100) {
@@ -271,27 +283,27 @@ async fn whoever_changes_a_person_at_once_with_others_is_told_of_in_that_order()
             });
         }
     });
-    let told = post.told().await;
-    assert!(told.windows(2).all(|two| two[0] != two[1]));
-    let last = format!("kyc.status_changed verified {}", post.ada.tier());
-    assert_eq!(told.last(), Some(&last));
+    let events = setup.events().await;
+    assert!(events.windows(2).all(|two| two[0] != two[1]));
+    let last = format!("kyc.status_changed verified {}", setup.ada.tier());
+    assert_eq!(events.last(), Some(&last));
 }
 
 #[tokio::test]
-async fn what_it_shows_has_no_secret() {
-    let post = Post::new().await;
-    post.ada.reject();
-    post.hooks.settled().await;
-    let shown = format!(
+async fn debug_output_contains_no_secret() {
+    let setup = WebhookTest::new().await;
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    let debug_output = format!(
         "{:?} {:?} {:?} {:?}",
-        post.hooks,
-        post.kyc.tenant(),
-        post.hooks.deliveries(),
-        post.hooks.by_hand("canary").header("x-canary", "canary"),
+        setup.hooks,
+        setup.kyc.tenant(),
+        setup.hooks.deliveries(),
+        setup.hooks.by_hand("canary").header("x-canary", "canary"),
     );
-    assert!(!shown.contains(&post.hooks.secret()));
+    assert!(!debug_output.contains(&setup.hooks.secret()));
     assert!(
-        !shown.contains("canary") && !shown.contains("rejected"),
-        "{shown}"
+        !debug_output.contains("canary") && !debug_output.contains("rejected"),
+        "{debug_output}"
     );
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with deliveries, on demand.
+//! Faults of webhook deliveries.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,11 +16,11 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::receiver::{Got, Post};
+use crate::receiver::{ReceivedDelivery, WebhookTest};
 
-impl Post {
-    /// What the SDK makes of a delivery: whether the signature is good, and whether an event is read.
-    fn judged(&self, got: &Got) -> (bool, bool) {
+impl WebhookTest {
+    /// Returns whether the SDK accepts the signature, and whether it parses the event.
+    fn sdk_verdict(&self, got: &ReceivedDelivery) -> (bool, bool) {
         let verifier = WebhookVerifier::builder()
             .secret("mock", Secret::new(self.hooks.secret()))
             .clock(Arc::new(self.kyc.clock().clone()))
@@ -34,7 +34,7 @@ impl Post {
         (verified.is_ok(), read.is_some_and(|it| it.is_ok()))
     }
 
-    async fn one(&self) -> Got {
+    async fn one(&self) -> ReceivedDelivery {
         let tier = if self.ada.tier() == KycTier::T1 {
             KycTier::T2
         } else {
@@ -50,8 +50,8 @@ impl Post {
 
 // cases 126, 127
 #[tokio::test]
-async fn each_tamper_does_one_thing_and_the_next_attempt_is_good() {
-    let post = Post::new().await;
+async fn each_tamper_has_one_effect_and_the_next_attempt_is_valid() {
+    let setup = WebhookTest::new().await;
     let all = [
         (DeliveryTamper::FORGED, (false, false)),
         (DeliveryTamper::UNREADABLE, (true, false)),
@@ -60,14 +60,14 @@ async fn each_tamper_does_one_thing_and_the_next_attempt_is_good() {
     ];
     for (tampers, verdict) in all {
         for &tamper in tampers {
-            let fault = post.hooks.tamper(tamper).once();
-            post.receiver.answer(&[400]);
-            let bent = post.one().await;
+            let fault = setup.hooks.tamper(tamper).once();
+            setup.receiver.answer(&[400]);
+            let bent = setup.one().await;
             fault.assert_hit();
-            assert_eq!(post.judged(&bent), verdict, "{tamper:?}");
-            post.advance(10).await;
-            let good = post.receiver.take().remove(0);
-            assert_eq!(post.judged(&good), (true, true), "{tamper:?}");
+            assert_eq!(setup.sdk_verdict(&bent), verdict, "{tamper:?}");
+            setup.advance(10).await;
+            let good = setup.receiver.take().remove(0);
+            assert_eq!(setup.sdk_verdict(&good), (true, true), "{tamper:?}");
             assert!(
                 bent.body != good.body || bent.headers != good.headers,
                 "{tamper:?}"
@@ -78,21 +78,21 @@ async fn each_tamper_does_one_thing_and_the_next_attempt_is_good() {
 }
 
 #[tokio::test]
-async fn what_was_changed_after_signing_is_signed_as_it_was() {
-    let post = Post::new().await;
+async fn a_change_after_signing_keeps_the_original_signature() {
+    let setup = WebhookTest::new().await;
     for tamper in [
         DeliveryTamper::AlteredByte,
         DeliveryTamper::Reserialised,
         DeliveryTamper::TrailingNewline,
         DeliveryTamper::Gzip,
     ] {
-        let fault = post.hooks.tamper(tamper).once();
-        post.receiver.answer(&[401]);
-        let bent = post.one().await;
+        let fault = setup.hooks.tamper(tamper).once();
+        setup.receiver.answer(&[401]);
+        let bent = setup.one().await;
         fault.assert_hit();
-        post.advance(10).await;
-        let good = post.receiver.take().remove(0);
-        let header = |got: &Got| got.header("x-kycport-signature").to_owned();
+        setup.advance(10).await;
+        let good = setup.receiver.take().remove(0);
+        let header = |got: &ReceivedDelivery| got.header("x-kycport-signature").to_owned();
         assert_eq!(header(&bent), header(&good), "{tamper:?}");
         if tamper == DeliveryTamper::Reserialised {
             assert_eq!(bent.json(), good.json());
@@ -104,7 +104,7 @@ async fn what_was_changed_after_signing_is_signed_as_it_was() {
     }
 }
 
-/// By a foreign program, where there is one.
+/// Decompresses the body with an independent program, if it is installed.
 fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
     use std::{
         io::Write as _,
@@ -120,68 +120,68 @@ fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
 
 // case 133
 #[tokio::test]
-async fn the_secret_of_before_still_signs_if_it_is_told_to() {
-    let post = Post::new().await;
-    let old = post.hooks.secret();
-    post.hooks.rotate_secret();
-    let fault = post.hooks.tamper(DeliveryTamper::PreviousSecret).once();
-    let got = post.one().await;
+async fn the_previous_secret_can_still_sign() {
+    let setup = WebhookTest::new().await;
+    let old = setup.hooks.secret();
+    setup.hooks.rotate_secret();
+    let fault = setup.hooks.tamper(DeliveryTamper::PreviousSecret).once();
+    let got = setup.one().await;
     fault.assert_hit();
     assert!(got.is_signed(&old));
 }
 
 #[tokio::test]
-async fn anything_can_be_changed_before_it_is_signed() {
-    let post = Post::new().await;
-    let fault = post.hooks.edit(|draft| {
+async fn a_delivery_can_be_edited_before_signing() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.edit(|draft| {
         draft
             .headers
             .insert("x-more", http::HeaderValue::from_static("yes"));
         draft.signing = DeliverySigning::Nobody;
     });
     let fault = fault.add_header("x-and", "more").once();
-    let got = post.one().await;
+    let got = setup.one().await;
     fault.assert_hit();
     assert_eq!((got.header("x-more"), got.header("x-and")), ("yes", "more"));
     assert!(got.headers.get("x-kycport-signature").is_none());
 
-    let fault = post
+    let fault = setup
         .hooks
         .edit_json(|event| event["data"]["kyc_status"] = "gold".into());
     let fault = fault.once();
-    let got = post.one().await;
+    let got = setup.one().await;
     fault.assert_hit();
     assert_eq!(got.json()["data"]["kyc_status"], "gold");
-    assert!(got.is_signed(&post.hooks.secret()));
+    assert!(got.is_signed(&setup.hooks.secret()));
 }
 
 #[tokio::test]
-async fn an_edit_that_panics_loses_its_delivery_and_no_other() {
-    let post = Post::new().await;
-    let fault = post.hooks.edit(|_| panic!("as a test may")).once();
-    post.ada.set_tier(KycTier::T1);
-    post.ada.set_tier(KycTier::T3);
-    assert_eq!(post.told().await, ["kyc.status_changed verified t3"]);
+async fn a_panicking_edit_loses_only_its_own_delivery() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.edit(|_| panic!("panic in an edit")).once();
+    setup.ada.set_tier(KycTier::T1);
+    setup.ada.set_tier(KycTier::T3);
+    assert_eq!(setup.events().await, ["kyc.status_changed verified t3"]);
     fault.assert_hit();
-    assert_eq!(post.hooks.pending(), 0);
+    assert_eq!(setup.hooks.pending(), 0);
 }
 
 // case 129
 #[tokio::test]
-async fn its_time_can_be_another_in_either_form() {
-    let post = Post::new().await;
+async fn the_timestamp_can_be_changed_in_both_formats() {
+    let setup = WebhookTest::new().await;
     let hour = Duration::from_secs(3600);
-    let now = post.kyc.clock().now().as_unix();
+    let now = setup.kyc.clock().now().as_unix();
     for is_number in [false, true] {
-        post.kyc.switch(|it| it.webhook_unix_time = is_number);
+        setup.kyc.switch(|it| it.webhook_unix_time = is_number);
         for (rule, expected) in [
-            (post.hooks.stale(hour), now - 3600),
-            (post.hooks.ahead(hour), now + 3600),
+            (setup.hooks.stale(hour), now - 3600),
+            (setup.hooks.ahead(hour), now + 3600),
         ] {
             let fault = rule.once();
-            let got = post.one().await;
+            let got = setup.one().await;
             fault.assert_hit();
-            assert!(got.is_signed(&post.hooks.secret()));
+            assert!(got.is_signed(&setup.hooks.secret()));
             let json = got.json();
             let seconds = match &json["created_at"] {
                 serde_json::Value::Number(seconds) => seconds.as_i64().unwrap(),
@@ -192,7 +192,7 @@ async fn its_time_can_be_another_in_either_form() {
     }
 }
 
-/// Seconds since 1970 of an RFC 3339 moment in UTC, by the SDK's reader.
+/// Parses an RFC 3339 time in UTC with the SDK. Returns seconds since the Unix epoch.
 fn seconds_of(text: &str) -> i64 {
     let body = format!(r#"{{"id":"e","type":"t","created_at":"{text}"}}"#);
     let secret = Secret::new("0123456789abcdef");
@@ -212,53 +212,53 @@ fn seconds_of(text: &str) -> i64 {
 
 // case 134
 #[tokio::test]
-async fn it_can_be_as_large_as_one_likes() {
-    let post = Post::new().await;
+async fn a_delivery_can_have_any_size() {
+    let setup = WebhookTest::new().await;
     for size in [1000, 1_048_576, 1_048_577] {
-        let fault = post.hooks.oversized(size).once();
-        let got = post.one().await;
+        let fault = setup.hooks.oversized(size).once();
+        let got = setup.one().await;
         fault.assert_hit();
         assert_eq!(got.body.len(), size);
-        assert!(got.is_signed(&post.hooks.secret()));
-        assert_eq!(post.judged(&got).0, size <= 1_048_576);
+        assert!(got.is_signed(&setup.hooks.secret()));
+        assert_eq!(setup.sdk_verdict(&got).0, size <= 1_048_576);
     }
 }
 
 // case 132
 #[tokio::test]
-async fn a_late_one_is_overtaken() {
-    let post = Post::new().await;
-    let fault = post.hooks.delay(Duration::from_secs(30)).once();
-    post.ada.set_tier(KycTier::T1);
-    post.ada.set_tier(KycTier::T3);
+async fn a_late_delivery_is_overtaken() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.delay(Duration::from_secs(30)).once();
+    setup.ada.set_tier(KycTier::T1);
+    setup.ada.set_tier(KycTier::T3);
     let line = |tier| format!("kyc.status_changed verified {tier}");
-    assert_eq!(post.told().await, [line("t3")]);
+    assert_eq!(setup.events().await, [line("t3")]);
     fault.assert_hit();
-    post.advance(29).await;
-    assert!(post.told().await.is_empty());
-    post.advance(1).await;
-    assert_eq!(post.told().await, [line("t1")]);
-    // It was late, and not sent before: this was its first attempt.
-    assert_eq!(post.hooks.deliveries().last().unwrap().attempt(), 1);
+    setup.advance(29).await;
+    assert!(setup.events().await.is_empty());
+    setup.advance(1).await;
+    assert_eq!(setup.events().await, [line("t1")]);
+    // The delivery was late, and not sent before: this was its first attempt.
+    assert_eq!(setup.hooks.deliveries().last().unwrap().attempt(), 1);
 }
 
 #[tokio::test]
-async fn every_attempt_can_be_late() {
-    let post = Post::new().await;
-    let fault = post.hooks.delay(Duration::from_secs(5)).always();
-    post.receiver.answer(&[500]);
-    post.ada.reject();
+async fn every_attempt_can_be_delayed() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.delay(Duration::from_secs(5)).always();
+    setup.receiver.answer(&[500]);
+    setup.ada.reject();
     for (pause, got) in [(0, 0), (4, 0), (1, 1), (10, 1), (5, 2)] {
-        post.advance(pause).await;
-        assert_eq!(post.receiver.got().len(), got);
+        setup.advance(pause).await;
+        assert_eq!(setup.receiver.got().len(), got);
     }
     assert_eq!(fault.hits(), 2);
 }
 
 // case 132
 #[tokio::test]
-async fn what_is_held_is_sent_in_any_order() {
-    let post = Post::new().await;
+async fn held_deliveries_can_be_sent_in_any_order() {
+    let setup = WebhookTest::new().await;
     let tiers = [KycTier::T0, KycTier::T1, KycTier::T3];
     for (how, expected) in [
         ("as it was", ["t0", "t1", "t3"]),
@@ -266,15 +266,15 @@ async fn what_is_held_is_sent_in_any_order() {
         ("reversed", ["t3", "t1", "t0"]),
         ("any", ["t3", "t0", "t1"]),
     ] {
-        post.ada.set_tier(KycTier::T2);
-        post.told().await;
-        let held = post.hooks.hold();
+        setup.ada.set_tier(KycTier::T2);
+        setup.events().await;
+        let held = setup.hooks.hold();
         for tier in tiers.clone() {
-            post.ada.set_tier(tier);
+            setup.ada.set_tier(tier);
         }
         held.wait_for(3).await;
-        // What is held is not waited for.
-        assert!(post.told().await.is_empty());
+        // The sender does not wait for a held delivery.
+        assert!(setup.events().await.is_empty());
         assert_eq!(held.waiting(), 3);
         let held = match how {
             "dropped" => {
@@ -296,100 +296,105 @@ async fn what_is_held_is_sent_in_any_order() {
                 Some(held)
             }
         };
-        let told = post.told().await;
+        let events = setup.events().await;
         let tier = |line: &String| line.rsplit(' ').next().unwrap().to_owned();
-        assert_eq!(told.iter().map(tier).collect::<Vec<_>>(), expected, "{how}");
-        // Once it is open it holds no more.
-        post.ada.set_tier(KycTier::T1);
-        post.ada.set_tier(KycTier::T2);
-        assert!(!post.told().await.is_empty());
+        assert_eq!(
+            events.iter().map(tier).collect::<Vec<_>>(),
+            expected,
+            "{how}"
+        );
+        // An open gate holds no more deliveries.
+        setup.ada.set_tier(KycTier::T1);
+        setup.ada.set_tier(KycTier::T2);
+        assert!(!setup.events().await.is_empty());
         drop(held);
     }
 }
 
 #[tokio::test]
-async fn a_lost_one_counts_as_sent() {
-    let post = Post::new().await;
-    let fault = post.hooks.lose().once();
-    post.ada.reject();
-    post.hooks.settled().await;
+async fn a_lost_delivery_counts_as_sent() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.lose().once();
+    setup.ada.reject();
+    setup.hooks.settled().await;
     fault.assert_hit();
-    post.advance(24 * 3600).await;
-    assert!(post.receiver.got().is_empty());
-    let deliveries = post.hooks.deliveries();
+    setup.advance(24 * 3600).await;
+    assert!(setup.receiver.got().is_empty());
+    let deliveries = setup.hooks.deliveries();
     assert_eq!(deliveries.last().unwrap().outcome(), DeliveryOutcome::Lost);
     deliveries.assert_count(1);
 }
 
 // case 130
 #[tokio::test]
-async fn a_duplicate_is_the_same_byte_for_byte() {
-    let post = Post::new().await;
-    let fault = post.hooks.duplicate(2).once();
-    // One that is taken is enough.
-    post.receiver.answer(&[500, 204, 409]);
-    post.ada.reject();
-    post.hooks.settled().await;
+async fn a_duplicate_is_identical_byte_for_byte() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.duplicate(2).once();
+    // One accepted duplicate is sufficient.
+    setup.receiver.answer(&[500, 204, 409]);
+    setup.ada.reject();
+    setup.hooks.settled().await;
     fault.assert_hit();
-    let got = post.receiver.take();
+    let got = setup.receiver.take();
     assert_eq!(got.len(), 3);
     assert!(
         got.iter()
-            .all(|it| it.body == got[0].body && it.is_signed(&post.hooks.secret()))
+            .all(|it| it.body == got[0].body && it.is_signed(&setup.hooks.secret()))
     );
-    post.hooks.deliveries().assert_count(3).assert_delivered();
-    assert_eq!(post.hooks.pending(), 0);
+    setup.hooks.deliveries().assert_count(3).assert_delivered();
+    assert_eq!(setup.hooks.pending(), 0);
 }
 
 // case 134
 #[tokio::test]
-async fn a_flood_comes_at_once_and_may_be_forged() {
-    let post = Post::new().await;
-    let flood = post.hooks.flood(40).once();
-    let forged = post.hooks.tamper(DeliveryTamper::WrongSecret).once();
-    // They are there together: the first is answered when the last has come.
-    let held: Vec<_> = (0..40).map(|_| post.receiver.hold()).collect();
-    post.ada.reject();
-    post.receiver.wait_for(40).await;
+async fn a_flood_arrives_simultaneously_and_can_be_forged() {
+    let setup = WebhookTest::new().await;
+    let flood = setup.hooks.flood(40).once();
+    let forged = setup.hooks.tamper(DeliveryTamper::WrongSecret).once();
+    // The deliveries are simultaneous: the first gets its response after the last has arrived.
+    let held: Vec<_> = (0..40).map(|_| setup.receiver.hold()).collect();
+    setup.ada.reject();
+    setup.receiver.wait_for(40).await;
     drop(held);
-    post.hooks.settled().await;
+    setup.hooks.settled().await;
     flood.assert_hit();
     forged.assert_hit();
-    let got = post.receiver.take();
+    let got = setup.receiver.take();
     assert_eq!(got.len(), 40);
     assert!(
         got.iter()
-            .all(|it| it.body == got[0].body && !it.is_signed(&post.hooks.secret()))
+            .all(|it| it.body == got[0].body && !it.is_signed(&setup.hooks.secret()))
     );
-    post.hooks.deliveries().assert_count(40);
+    setup.hooks.deliveries().assert_count(40);
 }
 
 // case 134
 #[tokio::test]
-async fn a_slow_one_arrives_whole_in_the_end() {
-    let post = Post::new().await;
-    let fault = post.hooks.dribble(Duration::from_micros(100)).once();
-    post.ada.reject();
-    post.hooks.settled().await;
+async fn a_slow_delivery_arrives_completely() {
+    let setup = WebhookTest::new().await;
+    let fault = setup.hooks.dribble(Duration::from_micros(100)).once();
+    setup.ada.reject();
+    setup.hooks.settled().await;
     fault.assert_hit();
-    let got = post.receiver.take();
-    assert_eq!(post.judged(&got[0]), (true, true));
+    let got = setup.receiver.take();
+    assert_eq!(setup.sdk_verdict(&got[0]), (true, true));
     assert_eq!(got[0].header("content-type"), "application/json");
-    post.hooks.deliveries().assert_count(1).assert_delivered();
-    // It does not outlast the deadline.
-    post.kyc
+    setup.hooks.deliveries().assert_count(1).assert_delivered();
+    // The delivery ends at its deadline.
+    setup
+        .kyc
         .switch(|it| it.webhook_timeout = Duration::from_millis(50));
-    let fault = post.hooks.dribble(Duration::from_millis(10)).once();
-    post.ada.verify(KycTier::T2);
-    post.hooks.settled().await;
+    let fault = setup.hooks.dribble(Duration::from_millis(10)).once();
+    setup.ada.verify(KycTier::T2);
+    setup.hooks.settled().await;
     fault.assert_hit();
-    let outcome = post.hooks.deliveries().last().unwrap().outcome();
+    let outcome = setup.hooks.deliveries().last().unwrap().outcome();
     assert_eq!(outcome, DeliveryOutcome::TimedOut);
 }
 
 // case 134
 #[tokio::test]
-async fn one_that_hangs_ends_with_its_time_or_with_an_answer() {
+async fn a_hanging_delivery_ends_at_its_deadline_or_with_a_response() {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -414,7 +419,7 @@ async fn one_that_hangs_ends_with_its_time_or_with_an_answer() {
                 let answer = b"HTTP/1.1 408 Too slow\r\n\r\n";
                 stream.write_all(answer).await.unwrap();
             }
-            // It is broken off, and nothing more came.
+            // The delivery is cut off, and no more bytes were sent.
             let rest = stream.read_to_end(&mut Vec::new()).await;
             assert_eq!(rest.unwrap_or_default(), 0);
             String::from_utf8(came).unwrap()
@@ -436,7 +441,7 @@ async fn one_that_hangs_ends_with_its_time_or_with_an_answer() {
 }
 
 #[test]
-fn a_fault_that_was_never_hit_fails_the_test_with_its_name() {
+fn an_unused_webhook_fault_fails_the_test_with_its_name() {
     let kyc = MockIssuer::start_blocking();
     let fault = kyc.webhooks().tamper(DeliveryTamper::Gzip).once();
     let failure = catch_unwind(AssertUnwindSafe(|| drop(fault))).unwrap_err();
@@ -447,16 +452,16 @@ fn a_fault_that_was_never_hit_fails_the_test_with_its_name() {
 }
 
 #[tokio::test]
-async fn a_fault_is_of_one_tenant_and_not_of_what_is_made_by_hand() {
-    let post = Post::new().await;
-    let other = post.kyc.other_tenant().webhooks();
+async fn a_fault_affects_one_tenant_and_no_manual_delivery() {
+    let setup = WebhookTest::new().await;
+    let other = setup.kyc.other_tenant().webhooks();
     let fault = other.tamper(DeliveryTamper::Unsigned).optional().always();
-    let lost = post.hooks.lose().optional().always();
-    post.hooks.by_hand("{}").signed().send();
-    post.hooks.settled().await;
-    assert_eq!(post.receiver.take().len(), 1);
+    let lost = setup.hooks.lose().optional().always();
+    setup.hooks.by_hand("{}").signed().send();
+    setup.hooks.settled().await;
+    assert_eq!(setup.receiver.take().len(), 1);
     assert_eq!(lost.hits(), 0);
     lost.remove();
-    assert!(post.one().await.is_signed(&post.hooks.secret()));
+    assert!(setup.one().await.is_signed(&setup.hooks.secret()));
     assert_eq!(fault.hits(), 0);
 }

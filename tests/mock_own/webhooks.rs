@@ -1,4 +1,4 @@
-//! Events come of what happens, and are delivered until they are taken (K60 to K64, K84 to K87).
+//! Events are created by changes, and delivered until they are accepted (K60 to K64, K84 to K87).
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,29 +12,30 @@ use kycport::{
 use serde_json::json;
 
 use crate::{
-    receiver::{Post, Receiver, signature},
-    support::Desk,
+    receiver::{Receiver, WebhookTest, signature},
+    support::TestIssuer,
 };
 
 const CHANGED: &str = "kyc.status_changed";
 const DECIDED: &str = "verification.case.decided";
 
 #[tokio::test]
-async fn an_event_looks_as_the_contract_says() {
-    let post = Post::new().await;
-    post.kyc
+async fn an_event_matches_the_contract() {
+    let setup = WebhookTest::new().await;
+    setup
+        .kyc
         .clock()
         .jump_to(Timestamp::from_unix_millis(1_700_000_000_123));
-    post.ada.reject();
-    post.hooks.settled().await;
-    let got = post.receiver.take();
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
     let json = got[0].json();
     let expected = json!({
         "id": json["id"],
         "type": CHANGED,
         "created_at": "2023-11-14T22:13:20.123Z",
         "data": {
-            "person_id": post.ada.id(),
+            "person_id": setup.ada.id(),
             "kyc_status": "rejected",
             "kyc_tier": "t2",
             "aml_clear": true,
@@ -43,41 +44,41 @@ async fn an_event_looks_as_the_contract_says() {
     assert_eq!(json, expected);
     assert!(json["id"].as_str().unwrap().starts_with("evt_"));
     assert_eq!(got[0].header("content-type"), "application/json");
-    assert!(got[0].is_signed(&post.hooks.secret()));
+    assert!(got[0].is_signed(&setup.hooks.secret()));
     assert_eq!(got.len(), 1);
 
-    // The SDK reads it as it reads KYCPort's.
+    // The SDK parses the event like an event of KYCPort.
     let verifier = WebhookVerifier::builder()
-        .secret("mock", Secret::new(post.hooks.secret()))
-        .clock(Arc::new(post.kyc.clock().clone()))
+        .secret("mock", Secret::new(setup.hooks.secret()))
+        .clock(Arc::new(setup.kyc.clock().clone()))
         .build()
         .unwrap();
     let body = got[0].body.clone().into();
     let verified = verifier.verify(&got[0].headers, body).unwrap();
     let event = EventReader::default().read(&verified).unwrap();
-    assert_eq!(event.created_at, post.kyc.clock().now());
-    assert_eq!(event.person_id(), Some(post.ada.id()));
+    assert_eq!(event.created_at, setup.kyc.clock().now());
+    assert_eq!(event.person_id(), Some(setup.ada.id()));
 }
 
 #[tokio::test]
-async fn what_changes_is_told_in_its_order_and_what_does_not_is_not() {
-    let post = Post::new().await;
-    post.ada.reject();
-    post.ada.reject();
-    post.ada.set_name("Ada Byron");
-    post.ada.set_email("ada@example.test");
-    post.ada.set_status(KycStatus::Pending);
-    post.ada.verify(KycTier::T3);
-    post.ada.set_tier(KycTier::T1);
-    post.ada.set_tier(KycTier::T1);
-    post.ada.set_aml_clear(Some(false));
-    post.ada.set_aml_clear(None);
-    // To be created is nothing that happened to a person.
-    let bob = post.kyc.person("bob").status(KycStatus::Rejected);
+async fn every_change_causes_one_event_in_order() {
+    let setup = WebhookTest::new().await;
+    setup.ada.reject();
+    setup.ada.reject();
+    setup.ada.set_name("Ada Byron");
+    setup.ada.set_email("ada@example.test");
+    setup.ada.set_status(KycStatus::Pending);
+    setup.ada.verify(KycTier::T3);
+    setup.ada.set_tier(KycTier::T1);
+    setup.ada.set_tier(KycTier::T1);
+    setup.ada.set_aml_clear(Some(false));
+    setup.ada.set_aml_clear(None);
+    // The creation of a person causes no event.
+    let bob = setup.kyc.person("bob").status(KycStatus::Rejected);
     bob.create().set_name("Robert");
-    post.hooks.settled().await;
-    let got = post.receiver.take();
-    let told: Vec<_> = got.iter().map(|it| it.told(&post.hooks)).collect();
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
+    let events: Vec<_> = got.iter().map(|it| it.summary(&setup.hooks)).collect();
     let expected = [
         "rejected t2",
         "pending t2",
@@ -86,67 +87,67 @@ async fn what_changes_is_told_in_its_order_and_what_does_not_is_not() {
         "verified t1",
         "verified t1",
     ];
-    assert_eq!(told, expected.map(|it| format!("{CHANGED} {it}")));
+    assert_eq!(events, expected.map(|it| format!("{CHANGED} {it}")));
     assert_eq!(got[4].json()["data"]["aml_clear"], false);
     assert!(got[5].json()["data"].get("aml_clear").is_none());
-    let deliveries = post.hooks.deliveries();
+    let deliveries = setup.hooks.deliveries();
     deliveries.assert_count(6).assert_delivered();
-    assert_eq!(deliveries.about(post.ada.id()).count(), 6);
+    assert_eq!(deliveries.about(setup.ada.id()).count(), 6);
 }
 
 #[tokio::test]
-async fn an_expiry_is_told_once_when_the_clock_gets_there() {
-    let post = Post::new().await;
-    post.ada.expires_in(Duration::from_secs(60));
-    assert!(post.told().await.is_empty());
-    post.advance(59).await;
-    assert!(post.told().await.is_empty());
-    post.advance(1).await;
-    post.advance(1).await;
-    assert_eq!(post.told().await, [format!("{CHANGED} expired t2")]);
-    // Nobody looked, and the next change comes after it all the same.
-    post.ada.verify(KycTier::T2);
-    post.ada.expires_in(Duration::from_secs(60));
-    post.kyc.clock().advance(Duration::from_secs(60));
-    post.ada.reject();
+async fn an_expiry_causes_one_event_at_its_time() {
+    let setup = WebhookTest::new().await;
+    setup.ada.expires_in(Duration::from_secs(60));
+    assert!(setup.events().await.is_empty());
+    setup.advance(59).await;
+    assert!(setup.events().await.is_empty());
+    setup.advance(1).await;
+    setup.advance(1).await;
+    assert_eq!(setup.events().await, [format!("{CHANGED} expired t2")]);
+    // The expiry precedes the next change, although no request came between.
+    setup.ada.verify(KycTier::T2);
+    setup.ada.expires_in(Duration::from_secs(60));
+    setup.kyc.clock().advance(Duration::from_secs(60));
+    setup.ada.reject();
     let expected = ["verified t2", "expired t2", "rejected t2"];
     assert_eq!(
-        post.told().await,
+        setup.events().await,
         expected.map(|it| format!("{CHANGED} {it}"))
     );
 }
 
 #[tokio::test]
-async fn whoever_verifies_on_the_page_is_told_of_to_the_tenant_that_sent_them() {
-    for (verification, told) in [
+async fn a_verification_on_the_page_causes_an_event_for_its_tenant() {
+    for (verification, events) in [
         (Verification::Pass, vec!["verified t2"]),
         (Verification::Fail, vec!["rejected t1"]),
         (Verification::Pending, vec!["pending t1"]),
         (Verification::Skip, vec![]),
     ] {
-        let desk = Desk::new().await;
+        let issuer = TestIssuer::new().await;
         let receiver = Receiver::start().await;
-        desk.kyc.webhooks().subscribe(receiver.url());
-        // Nobody but another tenant sees her until she signs in.
-        let eve = desk.kyc.person("eve").tier(KycTier::T1);
-        let eve = eve.only_for(desk.kyc.other_tenant()).create();
-        let request = crate::support::and(desk.request(), "acr_values", "t2");
-        let login = desk.authorize_url(&request);
-        let browser = &desk.browser;
+        issuer.kyc.webhooks().subscribe(receiver.url());
+        // Only another tenant sees Eve before she signs in.
+        let eve = issuer.kyc.person("eve").tier(KycTier::T1);
+        let eve = eve.only_for(issuer.kyc.other_tenant()).create();
+        let request = crate::support::and(issuer.request(), "acr_values", "t2");
+        let login = issuer.authorize_url(&request);
+        let browser = &issuer.browser;
         browser
             .start_sign_in_verifying(login, &eve, verification)
             .await
             .unwrap();
-        desk.kyc.webhooks().settled().await;
+        issuer.kyc.webhooks().settled().await;
         let got = receiver.take();
-        let hooks = desk.kyc.webhooks();
-        let lines: Vec<_> = got.iter().map(|it| it.told(&hooks)).collect();
-        let told: Vec<_> = told.iter().map(|it| format!("{CHANGED} {it}")).collect();
-        assert_eq!(lines, told, "{verification:?}");
+        let hooks = issuer.kyc.webhooks();
+        let lines: Vec<_> = got.iter().map(|it| it.summary(&hooks)).collect();
+        let events: Vec<_> = events.iter().map(|it| format!("{CHANGED} {it}")).collect();
+        assert_eq!(lines, events, "{verification:?}");
     }
 }
 
-/// A case of this person's, opened and uploaded to by hand.
+/// Opens a case for this person and uploads files, over plain HTTP.
 async fn case(kyc: &MockIssuer, person_id: &str, document: Vec<u8>) -> String {
     let cases = format!("{}/api/v1/verification/cases/", kyc.origin());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -183,145 +184,149 @@ async fn case(kyc: &MockIssuer, person_id: &str, document: Vec<u8>) -> String {
 }
 
 #[tokio::test]
-async fn a_decision_is_told_to_its_tenant_and_what_it_does_to_all() {
-    let post = Post::new().await;
-    let (other, elsewhere) = (post.kyc.other_tenant().webhooks(), Receiver::start().await);
+async fn a_decision_is_delivered_to_its_tenant_and_the_change_to_all() {
+    let setup = WebhookTest::new().await;
+    let (other, elsewhere) = (setup.kyc.other_tenant().webhooks(), Receiver::start().await);
     other.subscribe(elsewhere.url());
-    let told = async || {
+    let events = async || {
         other.settled().await;
         let got = elsewhere.take();
-        got.iter().map(|it| it.told(&other)).collect::<Vec<_>>()
+        got.iter().map(|it| it.summary(&other)).collect::<Vec<_>>()
     };
 
-    // Approved, and nothing changes: she was verified to t2.
-    let id = case(&post.kyc, post.ada.id(), samples::document("ada")).await;
-    post.hooks.settled().await;
-    let got = post.receiver.take();
-    assert_eq!(got[0].told(&post.hooks), format!("{DECIDED} verified t2"));
+    // The case is approved and no status changes: Eve was already verified to t2.
+    let id = case(&setup.kyc, setup.ada.id(), samples::document("ada")).await;
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
+    assert_eq!(
+        got[0].summary(&setup.hooks),
+        format!("{DECIDED} verified t2")
+    );
     assert_eq!(got[0].json()["data"]["case_id"], *id);
     assert_eq!(got.len(), 1);
-    assert!(told().await.is_empty());
+    assert!(events().await.is_empty());
 
-    // Rejected: the decision, then what it does.
+    // The case is rejected: first the decision event, then the status event.
     let document = samples::document_that_is(&Outcome::Rejected, "ada");
-    case(&post.kyc, post.ada.id(), document).await;
+    case(&setup.kyc, setup.ada.id(), document).await;
     let changed = format!("{CHANGED} rejected t2");
     let expected = [format!("{DECIDED} rejected t2"), changed.clone()];
-    assert_eq!(post.told().await, expected);
-    assert_eq!(told().await, [changed]);
+    assert_eq!(setup.events().await, expected);
+    assert_eq!(events().await, [changed]);
 
-    // A review decides nothing until the reviewer does.
+    // A case in review has no decision until the reviewer decides.
     let document = samples::document_that_is(&Outcome::Review, "ada");
-    let id = case(&post.kyc, post.ada.id(), document).await;
-    assert_eq!(post.told().await, [format!("{CHANGED} pending t2")]);
-    post.kyc.cases().review(&id, &Outcome::Approved).unwrap();
+    let id = case(&setup.kyc, setup.ada.id(), document).await;
+    assert_eq!(setup.events().await, [format!("{CHANGED} pending t2")]);
+    setup.kyc.cases().review(&id, &Outcome::Approved).unwrap();
     let changed = format!("{CHANGED} verified t2");
     assert_eq!(
-        post.told().await,
+        setup.events().await,
         [format!("{DECIDED} verified t2"), changed.clone()]
     );
-    assert_eq!(told().await, [format!("{CHANGED} pending t2"), changed]);
+    assert_eq!(events().await, [format!("{CHANGED} pending t2"), changed]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_reviewer_gets_between_a_decision_and_what_it_does() {
-    let post = Post::new().await;
+async fn a_review_waits_for_the_decision_and_its_status_change() {
+    let setup = WebhookTest::new().await;
     for round in 0..10 {
-        let bob = post.kyc.person(&format!("bob{round}"));
+        let bob = setup.kyc.person(&format!("bob{round}"));
         let bob = bob.status(KycStatus::Unverified).create();
         let document = samples::document_that_is(&Outcome::Review, bob.slug());
-        let (cases, id) = (post.kyc.cases(), bob.id().to_owned());
+        let (cases, id) = (setup.kyc.cases(), bob.id().to_owned());
         let reviewer = std::thread::spawn(move || {
-            // As soon as there is something to say.
+            // The reviewer rejects the case as soon as the case can be reviewed.
             let is_rejected = |case: &str| cases.review(case, &Outcome::Rejected).is_ok();
             let of_bob = || cases.all().into_iter().find(|case| case.person_id == id);
             (0..10_000_000).any(|_| of_bob().is_some_and(|case| is_rejected(&case.id)))
         });
-        case(&post.kyc, bob.id(), document).await;
+        case(&setup.kyc, bob.id(), document).await;
         assert!(reviewer.join().unwrap());
         assert_eq!(bob.status(), KycStatus::Rejected);
     }
 }
 
 #[tokio::test]
-async fn tenants_hear_of_whom_they_see_and_each_under_its_own_secret() {
-    let post = Post::new().await;
-    let (other, elsewhere) = (post.kyc.other_tenant().webhooks(), Receiver::start().await);
+async fn tenants_get_events_of_visible_persons_with_their_own_secret() {
+    let setup = WebhookTest::new().await;
+    let (other, elsewhere) = (setup.kyc.other_tenant().webhooks(), Receiver::start().await);
     other.subscribe(elsewhere.url());
-    assert_ne!(post.hooks.secret(), other.secret());
-    let bob = post.kyc.person("bob").only_for(post.kyc.other_tenant());
+    assert_ne!(setup.hooks.secret(), other.secret());
+    let bob = setup.kyc.person("bob").only_for(setup.kyc.other_tenant());
     bob.create().reject();
-    post.ada.reject();
+    setup.ada.reject();
     other.settled().await;
     let got = elsewhere.take();
     assert!(got.iter().all(|it| it.is_signed(&other.secret())));
     assert_eq!(got.len(), 2);
-    let told = post.told().await;
-    assert_eq!(told.len(), 1);
-    // Each has its own list.
-    post.hooks.deliveries().assert_count(1);
+    let events = setup.events().await;
+    assert_eq!(events.len(), 1);
+    // Each tenant has its own list.
+    setup.hooks.deliveries().assert_count(1);
     other.deliveries().assert_count(2);
     other.forget_deliveries();
     other.deliveries().assert_count(0);
-    post.hooks.deliveries().assert_count(1);
+    setup.hooks.deliveries().assert_count(1);
 }
 
 #[tokio::test]
-async fn an_endpoint_gets_what_it_asked_for_while_it_asks() {
-    let post = Post::new().await;
+async fn an_endpoint_gets_its_event_types_while_it_is_active() {
+    let setup = WebhookTest::new().await;
     let (cases, late) = (Receiver::start().await, Receiver::start().await);
-    post.hooks
+    setup
+        .hooks
         .subscribe_to(&["verification.case.decided"], cases.url());
-    post.ada.reject();
-    case(&post.kyc, post.ada.id(), samples::document("ada")).await;
-    let endpoint = post.hooks.subscribe(late.url());
-    post.ada.set_tier(KycTier::T1);
+    setup.ada.reject();
+    case(&setup.kyc, setup.ada.id(), samples::document("ada")).await;
+    let endpoint = setup.hooks.subscribe(late.url());
+    setup.ada.set_tier(KycTier::T1);
     endpoint.pause();
-    post.ada.set_tier(KycTier::T3);
-    post.hooks.settled().await;
+    setup.ada.set_tier(KycTier::T3);
+    setup.hooks.settled().await;
     let types = |receiver: &Receiver| {
         let got = receiver.take();
         got.iter()
-            .map(|it| it.told(&post.hooks))
+            .map(|it| it.summary(&setup.hooks))
             .collect::<Vec<_>>()
     };
     assert_eq!(types(&cases), ["verification.case.decided verified t2"]);
     assert!(types(&late).len() <= 1, "it was paused");
-    assert_eq!(post.told().await.len(), 5);
+    assert_eq!(setup.events().await.len(), 5);
     endpoint.resume();
-    post.hooks.settled().await;
+    setup.hooks.settled().await;
     assert_eq!(
         types(&late).last().unwrap(),
         &format!("{CHANGED} verified t3")
     );
     endpoint.unsubscribe();
-    post.ada.reject();
-    post.hooks.settled().await;
+    setup.ada.reject();
+    setup.hooks.settled().await;
     assert!(types(&late).is_empty());
-    assert_eq!(post.hooks.pending(), 0);
+    assert_eq!(setup.hooks.pending(), 0);
 }
 
 // K61, K63, K80, K81
 #[tokio::test]
-async fn what_is_assumed_can_be_switched() {
-    let post = Post::new().await;
-    post.kyc.switch(|it| {
+async fn assumed_formats_can_be_switched() {
+    let setup = WebhookTest::new().await;
+    setup.kyc.switch(|it| {
         it.webhook_flat_body = true;
         it.webhook_unix_time = true;
         it.tier_as_number = true;
         it.webhook_header = "x-webhook-signature".to_owned();
         it.webhook_prefix = false;
     });
-    post.ada.reject();
-    post.hooks.settled().await;
-    let got = post.receiver.take();
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
     let json = got[0].json();
     assert_eq!(json["kyc_status"], "rejected");
     assert_eq!(json["kyc_tier"], 2);
-    assert_eq!(json["person_id"], post.ada.id());
-    assert_eq!(json["created_at"], post.kyc.clock().now().as_unix());
+    assert_eq!(json["person_id"], setup.ada.id());
+    assert_eq!(json["created_at"], setup.kyc.clock().now().as_unix());
     assert!(json.get("data").is_none());
-    let signature = signature(&post.hooks.secret(), &got[0].body);
+    let signature = signature(&setup.hooks.secret(), &got[0].body);
     let digits = signature.strip_prefix("sha256=").unwrap();
     assert_eq!(got[0].header("x-webhook-signature"), digits);
     assert!(got[0].headers.get("x-kycport-signature").is_none());
@@ -329,22 +334,22 @@ async fn what_is_assumed_can_be_switched() {
 
 // case 133
 #[tokio::test]
-async fn a_secret_is_replaced_with_both_for_a_while() {
-    let post = Post::new().await;
-    let old = post.hooks.secret();
-    let new = post.hooks.rotate_secret();
+async fn during_a_rotation_both_secrets_sign() {
+    let setup = WebhookTest::new().await;
+    let old = setup.hooks.secret();
+    let new = setup.hooks.rotate_secret();
     assert_ne!(old, new);
-    assert_eq!(post.hooks.secret(), new);
+    assert_eq!(setup.hooks.secret(), new);
     for how in [
         DeliverySignatures::BothInOneHeader,
         DeliverySignatures::BothInTwoHeaders,
         DeliverySignatures::Current,
     ] {
-        post.kyc.switch(|it| it.webhook_signatures = how);
-        post.ada.set_tier(KycTier::T1);
-        post.ada.set_tier(KycTier::T2);
-        post.hooks.settled().await;
-        for got in post.receiver.take() {
+        setup.kyc.switch(|it| it.webhook_signatures = how);
+        setup.ada.set_tier(KycTier::T1);
+        setup.ada.set_tier(KycTier::T2);
+        setup.hooks.settled().await;
+        for got in setup.receiver.take() {
             let of = |secret: &str| signature(secret, &got.body);
             let values: Vec<_> = got.headers.get_all("x-kycport-signature").iter().collect();
             match how {
@@ -356,11 +361,11 @@ async fn a_secret_is_replaced_with_both_for_a_while() {
             }
         }
     }
-    post.hooks.deliveries().assert_count(6);
+    setup.hooks.deliveries().assert_count(6);
 }
 
 #[tokio::test]
-async fn an_app_is_set_up_with_the_secret() {
+async fn the_configuration_of_an_app_has_the_secret() {
     let kyc = MockIssuer::start().await;
     let back = "http://127.0.0.1:3000/auth/callback";
     let config = kyc.config(back).build().unwrap();
@@ -379,20 +384,21 @@ async fn an_app_is_set_up_with_the_secret() {
 }
 
 #[tokio::test]
-async fn anything_can_be_sent_by_hand() {
-    let post = Post::new().await;
-    let data = json!({ "person_id": post.ada.id(), "of": "later" });
-    let id = post.hooks.emit("wallet.opened", data.clone());
-    post.hooks.by_hand(b"\xff".to_vec()).send();
-    post.hooks
+async fn any_event_can_be_sent_manually() {
+    let setup = WebhookTest::new().await;
+    let data = json!({ "person_id": setup.ada.id(), "of": "later" });
+    let id = setup.hooks.emit("wallet.opened", data.clone());
+    setup.hooks.by_hand(b"\xff".to_vec()).send();
+    setup
+        .hooks
         .by_hand("[]")
         .signed()
         .header("content-type", "text/plain")
         .send();
-    post.receiver.answer(&[204, 500, 500]);
-    post.hooks.settled().await;
-    let got = post.receiver.take();
-    assert_eq!(got[0].id(&post.hooks), id);
+    setup.receiver.answer(&[204, 500, 500]);
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
+    assert_eq!(got[0].id(&setup.hooks), id);
     assert_eq!(
         (&got[0].json()["type"], &got[0].json()["data"]),
         (&json!("wallet.opened"), &data)
@@ -400,38 +406,38 @@ async fn anything_can_be_sent_by_hand() {
     assert_eq!(got[1].body, b"\xff");
     assert!(got[1].headers.get("x-kycport-signature").is_none());
     assert_eq!(got[2].header("content-type"), "text/plain");
-    assert!(got[2].is_signed(&post.hooks.secret()));
-    // What is sent by hand is sent once.
-    assert_eq!(post.hooks.pending(), 0);
-    let deliveries = post.hooks.deliveries();
+    assert!(got[2].is_signed(&setup.hooks.secret()));
+    // A manual delivery is sent once.
+    assert_eq!(setup.hooks.pending(), 0);
+    let deliveries = setup.hooks.deliveries();
     assert_eq!(deliveries.of_type("wallet.opened").count(), 1);
-    // An old one comes late.
-    post.hooks.repeat(deliveries.iter().next().unwrap());
-    post.hooks.settled().await;
-    assert_eq!(post.receiver.take()[0].body, got[0].body);
+    // An old event is delivered late.
+    setup.hooks.repeat(deliveries.iter().next().unwrap());
+    setup.hooks.settled().await;
+    assert_eq!(setup.receiver.take()[0].body, got[0].body);
 }
 
-/// A receiver that verifies the signature over JSON that it wrote itself fails, as at KYCPort.
+/// A receiver that verifies the signature over reserialised JSON fails, as with KYCPort.
 #[tokio::test]
-async fn the_body_has_the_form_that_django_writes() {
-    let post = Post::new().await;
+async fn the_body_has_the_json_format_of_django() {
+    let setup = WebhookTest::new().await;
     let data = json!({ "name": "Zoë 𝄞", "all": [1, 2] });
-    post.hooks.emit("kyc.other", data.clone());
-    post.hooks.settled().await;
-    let got = post.receiver.got().pop().unwrap();
+    setup.hooks.emit("kyc.other", data.clone());
+    setup.hooks.settled().await;
+    let got = setup.receiver.got().pop().unwrap();
     let body = String::from_utf8(got.body.clone()).unwrap();
     let part = r#""data": {"all": [1, 2], "name": "Zo\u00eb \ud834\udd1e"}"#;
     assert!(body.contains(part), "{body}");
     assert_eq!(got.json()["data"], data);
-    assert!(got.is_signed(&post.hooks.secret()));
+    assert!(got.is_signed(&setup.hooks.secret()));
     assert_ne!(got.json().to_string(), body);
 
-    post.kyc.switch(|it| it.webhook_compact_json = true);
-    post.hooks.emit("kyc.other", data);
-    post.hooks.settled().await;
-    let got = post.receiver.got().pop().unwrap();
+    setup.kyc.switch(|it| it.webhook_compact_json = true);
+    setup.hooks.emit("kyc.other", data);
+    setup.hooks.settled().await;
+    let got = setup.receiver.got().pop().unwrap();
     assert_eq!(got.json().to_string().as_bytes(), got.body);
-    assert!(got.is_signed(&post.hooks.secret()));
+    assert!(got.is_signed(&setup.hooks.secret()));
 }
 
 /// Standard Webhooks 1.0: the signed moment is that of the attempt, and the id that of the event.

@@ -1,9 +1,9 @@
-//! What a tenant does at KYCPort, written once and run against any issuer: the mock, or the one
-//! that the environment names. `target.rs` says how.
+//! Scenarios of a tenant at KYCPort. They run against the mock, or against the issuer that the
+//! environment names. See `target.rs`.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "tests may panic"
 )]
 
 mod target;
@@ -20,25 +20,25 @@ use kycport::{
 use target::Target;
 use tokio::sync::mpsc;
 
-/// 43 unreserved characters that no challenge was made of.
+/// 43 unreserved characters that match no challenge.
 const WRONG_VERIFIER: &str = "wrong-wrong-wrong-wrong-wrong-wrong-wrong-0";
 
 // K1, K2, K10
 #[tokio::test]
-async fn a_login_begins() {
+async fn a_login_starts() {
     let target = Target::new().await;
     let app = target.relying_party();
     let (url, _) = app.oidc().begin(&LoginRequest::new()).await.unwrap();
-    let said: Vec<_> = url.query_pairs().collect();
-    assert!(said.contains(&("code_challenge_method".into(), "S256".into())));
+    let text: Vec<_> = url.query_pairs().collect();
+    assert!(text.contains(&("code_challenge_method".into(), "S256".into())));
 }
 
 // K20 to K22, K30, K31, K35
 #[tokio::test]
-async fn a_person_signs_in_and_userinfo_says_the_same() {
+async fn the_id_token_and_userinfo_of_a_login_agree() {
     let target = Target::new().await;
     let Some(ada) = target.somebody() else {
-        return target::skip("signing in needs a person who does what a test says");
+        return target::skip("a login needs a controllable person");
     };
     let app = target.relying_party();
     let (url, transaction) = app.oidc().begin(&LoginRequest::new()).await.unwrap();
@@ -49,14 +49,14 @@ async fn a_person_signs_in_and_userinfo_says_the_same() {
     assert_eq!(signed_in.claims.kyc_status, Some(KycStatus::Verified));
 
     let token = &signed_in.tokens.access_token;
-    let told = app.oidc().userinfo(token, ada.id()).await.unwrap();
-    assert_eq!(told.kyc_status, signed_in.claims.kyc_status);
-    assert_eq!(told.kyc_tier, signed_in.claims.kyc_tier);
+    let response = app.oidc().userinfo(token, ada.id()).await.unwrap();
+    assert_eq!(response.kyc_status, signed_in.claims.kyc_status);
+    assert_eq!(response.kyc_tier, signed_in.claims.kyc_tier);
 }
 
 // K35
 #[tokio::test]
-async fn userinfo_says_nothing_to_a_token_that_is_none() {
+async fn userinfo_rejects_an_invalid_access_token() {
     let target = Target::new().await;
     let app = target.relying_party();
     let token = Secret::new("not-a-token");
@@ -66,21 +66,21 @@ async fn userinfo_says_nothing_to_a_token_that_is_none() {
 
 // K24
 #[tokio::test]
-async fn a_code_that_was_never_issued_gives_nothing() {
+async fn an_unknown_code_is_rejected() {
     let target = Target::new().await;
-    let (status, told) = target.exchange("never-issued", WRONG_VERIFIER).await;
-    assert_eq!((status, &told["error"]), (400, &"invalid_grant".into()));
+    let (status, response) = target.exchange("never-issued", WRONG_VERIFIER).await;
+    assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
 // K11
 #[tokio::test]
-async fn a_wrong_verifier_gives_nothing() {
+async fn a_wrong_verifier_is_rejected() {
     let target = Target::new().await;
     let Some((code, _)) = target.code().await else {
-        return target::skip("a code needs a person who does what a test says");
+        return target::skip("a code needs a controllable person");
     };
-    let (status, told) = target.exchange(&code, WRONG_VERIFIER).await;
-    assert_eq!((status, &told["error"]), (400, &"invalid_grant".into()));
+    let (status, response) = target.exchange(&code, WRONG_VERIFIER).await;
+    assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
 // K24
@@ -88,13 +88,13 @@ async fn a_wrong_verifier_gives_nothing() {
 async fn a_code_works_once() {
     let target = Target::new().await;
     let Some((code, verifier)) = target.code().await else {
-        return target::skip("a code needs a person who does what a test says");
+        return target::skip("a code needs a controllable person");
     };
-    let (status, told) = target.exchange(&code, verifier).await;
+    let (status, response) = target.exchange(&code, verifier).await;
     assert_eq!(status, 200);
-    assert!(told["id_token"].is_string() && told["access_token"].is_string());
-    let (status, told) = target.exchange(&code, verifier).await;
-    assert_eq!((status, &told["error"]), (400, &"invalid_grant".into()));
+    assert!(response["id_token"].is_string() && response["access_token"].is_string());
+    let (status, response) = target.exchange(&code, verifier).await;
+    assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
 // K40, K41
@@ -105,24 +105,25 @@ async fn a_tenant_reads_a_status() {
         return target::skip("a status needs KYCPORT_SCENARIO_PERSON");
     };
     let app = target.relying_party();
-    let told = app.status().status(person).await.unwrap();
+    let response = app.status().status(person).await.unwrap();
     let known = |status: &KycStatus| !matches!(status, KycStatus::Unknown(_));
-    assert!(told.kyc_status.is_some_and(|it| known(&it)));
+    assert!(response.kyc_status.is_some_and(|it| known(&it)));
     assert!(
-        told.kyc_tier
+        response
+            .kyc_tier
             .is_some_and(|it| !matches!(it, KycTier::Unknown(_)))
     );
 }
 
 // K43
 #[tokio::test]
-async fn a_status_is_refused_with_a_code() {
+async fn a_rejected_status_request_has_an_error_code() {
     let target = Target::new().await;
     let Some(key) = target.api_key() else {
         return target::skip("a status needs KYCPORT_TENANT_API_KEY");
     };
     for (key, person, says) in [
-        (key, "nobody-whom-anybody-knows", (404, "person_not_found")),
+        (key, "unknown-person", (404, "person_not_found")),
         ("not-a-key", "anybody", (401, "invalid_api_key")),
     ] {
         let app = target.relying_party_with(|config| config.tenant_api_key(key));
@@ -136,7 +137,7 @@ async fn a_status_is_refused_with_a_code() {
 
 // K50 to K55
 #[tokio::test]
-async fn a_case_goes_from_its_opening_to_a_decision() {
+async fn a_case_is_opened_and_decided() {
     let target = Target::new().await;
     let Some(person) = target.person_id().filter(|_| target.may_open_cases()) else {
         return target::skip("cases need KYCPORT_SCENARIO_CASES=open and KYCPORT_SCENARIO_PERSON");
@@ -167,17 +168,17 @@ async fn a_case_goes_from_its_opening_to_a_decision() {
 
 // K60 to K63
 #[tokio::test]
-async fn what_happens_to_a_person_is_delivered() {
+async fn a_change_of_a_person_is_delivered() {
     let target = Target::new().await;
     let Some((kyc, ada)) = target.mock() else {
         return target::skip("a delivery needs an endpoint that the issuer reaches");
     };
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut response) = mpsc::unbounded_channel();
     let app = kyc.serve(|config| {
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let handler = move |delivery: Delivery| {
             let stands = delivery.assurance().and_then(|it| it.kyc_status.clone());
-            let sent = tell.send((delivery.event().event_type().to_string(), stands));
+            let sent = sender.send((delivery.event().event_type().to_string(), stands));
             async { sent.map_err(std::io::Error::other) }
         };
         let receiver = kycport.webhooks(handler).build().unwrap();
@@ -187,14 +188,14 @@ async fn what_happens_to_a_person_is_delivered() {
     kyc.webhooks().subscribe(app.url("/hooks"));
     ada.reject();
     kyc.webhooks().settled().await;
-    let (kind, stands) = told.recv().await.unwrap();
+    let (kind, stands) = response.recv().await.unwrap();
     assert_eq!(kind, "kyc.status_changed");
     assert_eq!(stands, Some(KycStatus::Rejected));
 }
 
-/// The suite, in another process, against a mock that it knows by its environment alone.
+/// Runs the suite in another process, against a mock that is configured by the environment only.
 #[test]
-fn another_issuer_is_only_an_environment_away() {
+fn the_environment_selects_another_issuer() {
     if target::is_named() {
         return;
     }
@@ -207,9 +208,9 @@ fn another_issuer_is_only_an_environment_away() {
         .env("KYCPORT_SCENARIO_CASES", "open")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&suite.stdout) + String::from_utf8_lossy(&suite.stderr);
-    assert!(suite.status.success(), "{said}");
-    // What needs a person under control, and no more.
-    assert_eq!(said.matches("SKIPPED").count(), 4, "{said}");
+    let text = String::from_utf8_lossy(&suite.stdout) + String::from_utf8_lossy(&suite.stderr);
+    assert!(suite.status.success(), "{text}");
+    // Only the scenarios that need a controllable person are skipped.
+    assert_eq!(text.matches("SKIPPED").count(), 4, "{text}");
     assert!(kyc.requests(kycport::mock::Endpoint::DecideCase).count() > 0);
 }

@@ -1,10 +1,10 @@
-//! Which issuer the scenarios run against.
+//! Issuer of the scenarios.
 //!
-//! The mock, unless `KYCPORT_SCENARIOS=environment`: then the one that an app's own variables name
-//! (`KYCPORT_CLIENT_ID`, `KYCPORT_CLIENT_SECRET`, `KYCPORT_REDIRECT_URI`, …). Besides there are
-//! `KYCPORT_SCENARIO_PERSON`, a `person_id` that the tenant sees, and `KYCPORT_SCENARIO_CASES=open`,
-//! which lets a case be opened and decided for that person. What needs a person who does as a test
-//! says is skipped there, and says so.
+//! The scenarios run against the mock, or with `KYCPORT_SCENARIOS=environment` against the issuer
+//! in an app's own variables (`KYCPORT_CLIENT_ID`, `KYCPORT_CLIENT_SECRET`, `KYCPORT_REDIRECT_URI`,
+//! …). Two more variables exist. `KYCPORT_SCENARIO_PERSON` is a `person_id` that the tenant sees.
+//! `KYCPORT_SCENARIO_CASES=open` allows a case to be opened and decided for that person. With the
+//! environment, scenarios that need a controllable person print a message and are skipped.
 
 use std::{env, io::Write as _};
 
@@ -17,11 +17,11 @@ use url::Url;
 
 pub(crate) const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/callback";
 
-/// The example of RFC 7636, appendix B.
+/// Example of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// An issuer, as a tenant sees it.
+/// Issuer from a tenant's point of view.
 pub(crate) struct Target {
     config: ConfigBuilder,
     discovery_url: String,
@@ -31,11 +31,11 @@ pub(crate) struct Target {
     api_key: Option<String>,
     person_id: Option<String>,
     may_open_cases: bool,
-    /// The issuer itself and somebody there, where they do as a test says.
+    /// The mock and a person, if the issuer is the mock.
     mock: Option<(MockIssuer, Person)>,
 }
 
-/// Somebody who does as a test says.
+/// Person whom the test controls.
 pub(crate) struct Somebody<'a> {
     kyc: &'a MockIssuer,
     person: &'a Person,
@@ -98,7 +98,7 @@ impl Target {
         self.api_key.as_deref()
     }
 
-    /// Whose status may be asked for; the tenant has a key then.
+    /// Returns the person whose status may be requested. The tenant then has an API key.
     pub(crate) fn person_id(&self) -> Option<&str> {
         self.person_id.as_deref().filter(|_| self.api_key.is_some())
     }
@@ -116,7 +116,7 @@ impl Target {
         Some(Somebody { kyc, person })
     }
 
-    /// A fresh code, and the verifier that fits it.
+    /// Returns a new code and its verifier.
     pub(crate) async fn code(&self) -> Option<(String, &'static str)> {
         let somebody = self.somebody()?;
         let url = self.endpoint("authorization_endpoint").await;
@@ -136,7 +136,7 @@ impl Target {
         Some((code.unwrap().1.into_owned(), VERIFIER))
     }
 
-    /// What the token endpoint says to a code, with this client's own secret.
+    /// Sends a code to the token endpoint, with this client's own secret.
     pub(crate) async fn exchange(&self, code: &str, verifier: &str) -> (u16, Value) {
         let mut form = vec![
             ("grant_type", "authorization_code"),
@@ -154,7 +154,7 @@ impl Target {
         (answer.status().as_u16(), json(answer).await)
     }
 
-    /// Where the discovery document says that it is (K1).
+    /// Returns the URL of an endpoint in the discovery document (K1).
     async fn endpoint(&self, name: &str) -> String {
         let answer = reqwest::get(&self.discovery_url).await.unwrap();
         json(answer).await[name].as_str().unwrap().to_owned()
@@ -166,19 +166,19 @@ impl Somebody<'_> {
         self.person.id()
     }
 
-    /// Allows the login, and comes back as far as the callback.
+    /// Consents to the login. Returns the URL of the callback.
     pub(crate) async fn comes_back_from(&self, login: &Url) -> Url {
         let browser = self.kyc.browser();
         browser.start_sign_in(login, self.person).await.unwrap()
     }
 }
 
-/// Whether the environment names the issuer.
+/// Returns whether the environment names the issuer.
 pub(crate) fn is_named() -> bool {
     env::var("KYCPORT_SCENARIOS").is_ok_and(|it| it == "environment")
 }
 
-/// Straight to stderr, which the test harness does not swallow.
+/// Writes to standard error directly, which the test harness does not capture.
 pub(crate) fn skip(why: &str) {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "SKIPPED: {why}").unwrap();
