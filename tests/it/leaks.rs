@@ -167,7 +167,7 @@ impl Secrets {
     }
 }
 
-async fn renewing_stage() -> Stage {
+async fn app_with_refresh_tokens() -> Stage {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let scopes = ["openid", "email", "profile", "kyc"];
     stage_on(kyc.await.unwrap(), 1000, |config| config.scopes(scopes)).await
@@ -198,7 +198,7 @@ async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
 async fn successful_and_failed_logins_leak_no_secret() {
     // cases 86, 137, 138
     let (log, _guard) = Log::capture();
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let mut secrets = Secrets::default();
     let mut pages = Vec::new();
     secrets.add("client_secret", stage.kyc.client().secret().unwrap());
@@ -311,7 +311,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
 #[tokio::test]
 async fn a_script_learns_only_who_is_signed_in() {
     // case 86
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login?return_to=/vault");
     browser.sign_in(&login, &stage.ada).await.unwrap();
@@ -389,7 +389,7 @@ async fn untrusted_input_is_escaped_in_the_log() {
 #[tokio::test]
 async fn debug_output_contains_no_secret() {
     // case 137
-    let stage = renewing_stage().await;
+    let stage = app_with_refresh_tokens().await;
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login");
     browser.sign_in(&login, &stage.ada).await.unwrap();

@@ -508,7 +508,7 @@ async fn a_lease_outlives_the_longest_exchange() {
 }
 
 #[tokio::test]
-async fn an_expired_lease_does_not_end_the_session() {
+async fn an_expired_refresh_lease_does_not_end_the_session() {
     // cases 55, 97
     let stage = app_with_refresh_tokens().await;
     let other = other_instance(&stage).await;

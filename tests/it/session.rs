@@ -480,7 +480,7 @@ async fn session_limits_hold_if_the_store_keeps_records_longer() {
 }
 
 #[tokio::test]
-async fn simultaneous_requests_of_several_tabs_are_all_recorded() {
+async fn simultaneous_requests_of_several_tabs_refresh_the_token_once() {
     // case 97
     everywhere(async |stage| {
         let browser = signed_in(&stage).await;
@@ -531,7 +531,7 @@ async fn a_pending_request_does_not_restore_a_revoked_session() {
 }
 
 #[tokio::test]
-async fn session_writes_are_kept_if_the_handler_fails() {
+async fn activity_is_recorded_if_the_handler_fails() {
     // The layer of tower-sessions loses changes if the response is a 5xx.
     everywhere(async |stage| {
         stage.kyc.clock().freeze();
@@ -608,7 +608,7 @@ async fn an_undecodable_record_is_not_a_session() {
             let browser = signed_in(&stage).await;
             me(&stage, &browser).await.assert_ok();
             stage.store.replace(SESSION, change).await;
-            is_signed_out_and_can_sign_in(&stage, &browser).await;
+            assert_signed_out_and_can_sign_in(&stage, &browser).await;
         }
     })
     .await;
@@ -631,13 +631,13 @@ async fn a_record_with_invalid_members_is_not_a_session() {
             let browser = signed_in(&stage).await;
             me(&stage, &browser).await.assert_ok();
             stage.store.rewrite(SESSION, change).await;
-            is_signed_out_and_can_sign_in(&stage, &browser).await;
+            assert_signed_out_and_can_sign_in(&stage, &browser).await;
         }
     })
     .await;
 }
 
-async fn is_signed_out_and_can_sign_in(stage: &Stage, browser: &Browser) {
+async fn assert_signed_out_and_can_sign_in(stage: &Stage, browser: &Browser) {
     me(stage, browser).await.assert_status(401);
     let page = get_from(stage, browser, "/").await;
     assert_eq!(page.body(), "signed out");

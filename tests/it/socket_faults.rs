@@ -15,9 +15,9 @@ use crate::direct::{come_back, relying_party_with};
 /// Deadline of a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Deadline of any other request and of a test, on a busy machine.
-const LONG: Duration = Duration::from_secs(30);
+const LONG_DEADLINE: Duration = Duration::from_secs(30);
 /// Interval between bytes. At this speed not even the headers are complete at the deadline.
-const SLOWLY: Duration = Duration::from_millis(50);
+const BYTE_INTERVAL: Duration = Duration::from_millis(50);
 
 const ENDPOINTS: [Endpoint; 5] = [
     Endpoint::Discovery,
@@ -50,7 +50,7 @@ impl Failure {
     }
 }
 
-type Break = fn(On) -> Rule;
+type MakeFault = fn(On) -> Rule;
 
 struct SocketFaultTest {
     kyc: MockIssuer,
@@ -69,11 +69,11 @@ impl SocketFaultTest {
         }
         let app = relying_party_with(&kyc, |config| {
             config
-                .connect_timeout(LONG)
+                .connect_timeout(LONG_DEADLINE)
                 .request_timeout(deadline)
                 .max_attempts(1)
                 .retry_pause(Duration::from_millis(1))
-                .retry_deadline(LONG)
+                .retry_deadline(LONG_DEADLINE)
         });
         let ada = kyc.person("ada").create();
         Self { kyc, app, ada }
@@ -88,7 +88,7 @@ impl SocketFaultTest {
         // attempt after the back-off.
         if endpoint != Endpoint::Discovery {
             while oidc.begin(&LoginRequest::new()).await.is_err() {
-                kyc.clock().advance(LONG * 2);
+                kyc.clock().advance(LONG_DEADLINE * 2);
             }
         }
         let begun = match endpoint {
@@ -117,7 +117,7 @@ impl SocketFaultTest {
             _ => Failure::Status(app.status().status(ada.id()).await.unwrap_err()),
         };
         let took = kyc.clock().monotonic().saturating_sub(began);
-        assert!(took < LONG, "{endpoint}: {took:?}");
+        assert!(took < LONG_DEADLINE, "{endpoint}: {took:?}");
         fault.assert_hit();
         failure
     }
@@ -128,15 +128,15 @@ async fn a_socket_fault_is_a_typed_error_within_the_deadline() {
     // cases 6, 48, 51, 89, and the same faults for the keys and the status
     let broken = TransportError::Broken;
     let timeout = TransportError::Timeout;
-    let table: [(Break, TransportError); 8] = [
+    let table: [(MakeFault, TransportError); 8] = [
         (On::reset, broken),
         (On::drop_connection, broken),
         (On::truncate, broken),
         (On::hang, timeout),
         (On::hang_headers, timeout),
         (On::hang_body, timeout),
-        (|on| on.dribble(SLOWLY), timeout),
-        (|on| on.dribble_headers(SLOWLY), timeout),
+        (|on| on.dribble(BYTE_INTERVAL), timeout),
+        (|on| on.dribble_headers(BYTE_INTERVAL), timeout),
     ];
     join_all(ENDPOINTS.map(async |endpoint| {
         for (fault, expected) in table {
@@ -177,12 +177,12 @@ async fn an_immediate_connection_fault_is_a_typed_error_within_the_deadline() {
 #[tokio::test]
 async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
     // cases 51, 116
-    let setup = SocketFaultTest::new(LONG).await;
+    let setup = SocketFaultTest::new(LONG_DEADLINE).await;
     let app = relying_party_with(&setup.kyc, |config| {
         config
             .max_attempts(3)
             .retry_pause(Duration::from_millis(1))
-            .retry_deadline(LONG)
+            .retry_deadline(LONG_DEADLINE)
     });
     let fault = setup.kyc.on(Endpoint::Status).reset().times(2);
     app.status().status(setup.ada.id()).await.unwrap();
@@ -199,6 +199,6 @@ async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
 fn deadline_for(expected: TransportError) -> Duration {
     match expected {
         TransportError::Timeout => DEADLINE,
-        _ => LONG,
+        _ => LONG_DEADLINE,
     }
 }

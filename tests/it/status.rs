@@ -62,7 +62,7 @@ async fn the_result_has_kycports_status_and_the_request_time() {
 }
 
 #[tokio::test]
-async fn a_rejection_is_typed_and_cached() {
+async fn a_rejection_is_typed_and_not_retried() {
     // case 114; K43
     let (kyc, ada) = mock().await;
     let refused = |error: StatusError| match error {
@@ -233,13 +233,13 @@ async fn transient_errors_are_retried_at_most_three_times() {
     }
 }
 
-type Break = fn(On) -> Fault;
+type MakeFault = fn(On) -> Fault;
 
 #[tokio::test]
 async fn an_unreadable_response_is_a_descriptive_error() {
     // cases 117, 120
     let (kyc, ada) = mock().await;
-    let table: [(Break, &str, usize); 12] = [
+    let table: [(MakeFault, &str, usize); 12] = [
         (|on| on.drop_connection().always(), "closed", 3),
         (|on| on.truncate().always(), "closed", 3),
         (|on| on.huge(1 << 20).always(), "larger than 65536", 1),

@@ -38,7 +38,7 @@ const ISSUER: &str = "https://issuer.example";
 const CLIENT: &str = "client-of-the-first-form";
 
 /// Time at which the fixtures were written, in seconds since the Unix epoch.
-const THEN: i64 = 1_790_000_000;
+const FIXTURE_TIME: i64 = 1_790_000_000;
 
 /// Cookies of a browser that signed in and started a login, and the contents of the store at that
 /// time.
@@ -285,7 +285,7 @@ async fn write_a_fixture() {
         return;
     };
     let sealed = std::env::var_os("KYCPORT_FIXTURE_SEALED").is_some();
-    let then = Timestamp::from_unix(THEN);
+    let then = Timestamp::from_unix(FIXTURE_TIME);
     let today = CurrentApp::start(then, sealed.then_some(FIRST_KEY)).await;
     let fixture = fixture_of(&today, sealed).await;
     std::fs::write(file, serde_json::to_string_pretty(&fixture).unwrap()).unwrap();
@@ -378,7 +378,7 @@ fn shape(value: &Value) -> Value {
 
 #[tokio::test]
 async fn this_release_writes_the_first_formats() {
-    let today = CurrentApp::start(Timestamp::from_unix(THEN), None).await;
+    let today = CurrentApp::start(Timestamp::from_unix(FIXTURE_TIME), None).await;
     let now = fixture_of(&today, false).await;
     let then: Fixture = serde_json::from_str(V1).unwrap();
     assert_eq!(now.namespace, then.namespace);
@@ -396,7 +396,7 @@ async fn this_release_writes_the_first_formats() {
         assert_eq!(shape(&now_value), shape(&then_value), "{}", now.family);
     }
 
-    let today = CurrentApp::start(Timestamp::from_unix(THEN), Some(FIRST_KEY)).await;
+    let today = CurrentApp::start(Timestamp::from_unix(FIXTURE_TIME), Some(FIRST_KEY)).await;
     let now = fixture_of(&today, true).await;
     let then: Fixture = serde_json::from_str(V1_SEALED).unwrap();
     assert_eq!(now.login_cookie.1.len(), then.login_cookie.1.len());

@@ -494,7 +494,7 @@ impl Story {
     async fn secrets_that_change(&mut self) {
         const OLD: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==";
         const NEW: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldw==";
-        const UNFIT: &str = "canary: this is no base64, is it?";
+        const INVALID: &str = "canary: this is no base64, is it?";
         let stage = secrets::Stage::with(|config| config.webhook_secret(OLD)).await;
         let verifier = stage.party.webhook_verifier().build().unwrap();
         let other = stage.party.webhook_verifier();
@@ -509,7 +509,7 @@ impl Story {
         stage
             .reload(Secrets::new().client_secret("canary-client-secret"))
             .await;
-        stage.reload(names().webhook_secret(UNFIT)).await;
+        stage.reload(names().webhook_secret(INVALID)).await;
         other.secret_names();
         stage.party.remove_previous_webhook_secrets();
         stage.vault.fails();

@@ -141,7 +141,11 @@ fn system_roots_are_used_by_default_and_the_proxy_is_not_used_for_loopback() {
     let root = folder.join(format!("tls-root-{port}.pem"));
     std::fs::write(&root, kyc.root_pem().unwrap()).unwrap();
     let other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "tls::as_another_process_sees_it"])
+        .args([
+            "--exact",
+            "--ignored",
+            "tls::tls_with_roots_and_proxy_of_the_environment",
+        ])
         .env("SSL_CERT_FILE", &root)
         .env("HTTPS_PROXY", "http://127.0.0.1:9")
         .env_remove("NO_PROXY")
@@ -158,7 +162,7 @@ fn system_roots_are_used_by_default_and_the_proxy_is_not_used_for_loopback() {
 
 #[tokio::test]
 #[ignore = "the test above runs this test in another process"]
-async fn as_another_process_sees_it() {
+async fn tls_with_roots_and_proxy_of_the_environment() {
     let config = || Config::builder_from_env().unwrap();
     let app = RelyingParty::new(config().build().unwrap()).unwrap();
     assert_eq!(begin(&app).await, Ok(()));

@@ -17,7 +17,7 @@ use crate::{
 /// Text that must not appear in any error.
 const CANARY: &str = "canary-in-the-body-0123456789";
 
-fn assert_silent(error: &LoginError) {
+fn assert_no_canary(error: &LoginError) {
     for error_text in [
         format!("{error}"),
         format!("{error:?}"),
@@ -28,12 +28,12 @@ fn assert_silent(error: &LoginError) {
 }
 
 /// Runs a login with this fault. Asserts the number of token requests.
-async fn fails(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError {
+async fn login_error(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError {
     let ada = kyc.person("ada").create();
     kyc.forget_requests();
     let error = sign_in(kyc, app, &ada).await.unwrap_err();
     kyc.requests(Endpoint::Token).assert_count(1);
-    assert_silent(&error);
+    assert_no_canary(&error);
     drop(fault);
     error
 }
@@ -121,7 +121,7 @@ async fn a_redirect_is_not_followed_and_the_code_is_not_resent() {
             let app = relying_party(&kyc);
             let fault = kyc.on(Endpoint::Token).redirect(status, &to).always();
             assert_eq!(
-                fails(&kyc, &app, fault).await,
+                login_error(&kyc, &app, fault).await,
                 ExchangeError::from(TransportError::Redirect { status }).into()
             );
         }
@@ -209,7 +209,7 @@ async fn an_invalid_response_is_a_typed_error_without_its_body() {
     for (rule, expected) in table {
         let app = relying_party(&kyc);
         let name = format!("{rule:?}");
-        let error = fails(&kyc, &app, rule.always()).await;
+        let error = login_error(&kyc, &app, rule.always()).await;
         assert_eq!(error, expected.into(), "{name}");
     }
 }
@@ -225,7 +225,7 @@ async fn a_valid_response_with_another_content_type_is_rejected() {
             .on(Endpoint::Token)
             .answer(200, content_type, body.to_string())
             .always();
-        let error = fails(&kyc, &app, fault).await;
+        let error = login_error(&kyc, &app, fault).await;
         assert_eq!(
             error,
             ExchangeError::InvalidResponse.into(),
@@ -393,7 +393,7 @@ async fn a_timeout_is_a_typed_error() {
         at().dribble(Duration::from_millis(20)),
     ] {
         let app = hasty(&kyc);
-        let error = fails(&kyc, &app, rule.always()).await;
+        let error = login_error(&kyc, &app, rule.always()).await;
         assert_eq!(error, ExchangeError::from(TransportError::Timeout).into());
     }
     // The issuer stops between the authorization page and the callback.
@@ -472,7 +472,7 @@ async fn retry_after_may_be_a_date() {
             status: 503,
             retry_after: Some(Duration::from_secs(expected)),
         };
-        assert_eq!(fails(&kyc, &app, fault).await, unavailable.into());
+        assert_eq!(login_error(&kyc, &app, fault).await, unavailable.into());
     }
 }
 
@@ -493,7 +493,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
             .on(Endpoint::Token)
             .answer(status, "application/json", body.to_string())
             .always();
-        let error = fails(&kyc, &app, fault).await;
+        let error = login_error(&kyc, &app, fault).await;
         let refused = ExchangeError::Rejected {
             code: code.to_owned(),
             description: Some(CANARY.to_owned()),
@@ -507,7 +507,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         .on(Endpoint::Token)
         .answer(400, "application/json", body)
         .always();
-    let error = fails(&kyc, &app, fault).await;
+    let error = login_error(&kyc, &app, fault).await;
     assert!(
         matches!(&error, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{error:?}"
@@ -519,7 +519,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
             .on(Endpoint::Token)
             .answer(403, "application/json", body)
             .always();
-        let error = fails(&kyc, &app, fault).await;
+        let error = login_error(&kyc, &app, fault).await;
         assert_eq!(error, ExchangeError::Forbidden.into());
         assert!(error.to_string().contains("KYCPORT_CLIENT_SECRET"));
     }
@@ -530,7 +530,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         .on(Endpoint::Token)
         .answer(400, "application/json", body.to_string())
         .always();
-    let error = fails(&kyc, &app, fault).await;
+    let error = login_error(&kyc, &app, fault).await;
     for error_text in [error.to_string(), format!("{error:?}")] {
         assert!(
             !error_text.contains(['\r', '\n', '\u{1b}']),

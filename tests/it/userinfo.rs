@@ -88,8 +88,8 @@ async fn a_response_about_another_person_is_rejected() {
 #[tokio::test]
 async fn a_response_that_is_not_userinfo_is_an_error() {
     // case 89
-    type Break = fn(On) -> Fault;
-    let table: [(Break, &str); 18] = [
+    type MakeFault = fn(On) -> Fault;
+    let table: [(MakeFault, &str); 18] = [
         (|on| on.fail(401).always(), "rejected the access token"),
         (|on| on.fail(403).always(), "status 403"),
         (|on| on.fail(500).always(), "status 500"),

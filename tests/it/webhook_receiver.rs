@@ -91,7 +91,7 @@ async fn serve(
     kyc.serve(app).await.unwrap()
 }
 
-fn quick(deadline: Duration) -> DeliveryPolicy {
+fn short_deadline(deadline: Duration) -> DeliveryPolicy {
     DeliveryPolicy {
         handler_timeout: deadline,
         ..DeliveryPolicy::default()
@@ -424,7 +424,8 @@ async fn one_of_two_instances_handles_an_event() {
 #[tokio::test]
 async fn a_failed_event_is_handled_again() {
     // cases 131, 140
-    let setup = ReceiverTest::with(|it| it.policy(quick(Duration::from_millis(300)))).await;
+    let setup =
+        ReceiverTest::with(|it| it.policy(short_deadline(Duration::from_millis(300)))).await;
     for (act, code) in [
         (Act::Fail, "handler_failed"),
         (Act::Panic, "handler_panicked"),

@@ -11,7 +11,7 @@ use crate::support::{BACK, CHALLENGE, TestIssuer, pairs, query, set, without};
 const TABLE: &str = include_str!("bad_input.md");
 
 /// Redirect URI that only the client under test has registered.
-const OWN_BACK: &str = "https://only.acme.test/callback";
+const OWN_REDIRECT_URI: &str = "https://only.acme.test/callback";
 
 struct Row<'a> {
     to: &'a str,
@@ -131,7 +131,11 @@ struct BadInputTest {
 impl BadInputTest {
     async fn new() -> Self {
         let issuer = TestIssuer::new().await;
-        issuer.kyc.client().register_redirect_uri(OWN_BACK).unwrap();
+        issuer
+            .kyc
+            .client()
+            .register_redirect_uri(OWN_REDIRECT_URI)
+            .unwrap();
         let tenant = issuer.kyc.tenant();
         let bob = issuer.kyc.person("bob").only_for(tenant).create();
         let tokens = issuer.tokens().await.json();

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Rows with public facts about KYCPort. The page has further rows that this crate has added.
-const GIVEN: &[(u32, u32)] = &[
+const KNOWN_ROWS: &[(u32, u32)] = &[
     (1, 6),
     (10, 18),
     (20, 25),
@@ -20,7 +20,7 @@ const GIVEN: &[(u32, u32)] = &[
 ];
 
 /// Rows that a mock cannot implement.
-const NOT_THE_SERVERS: &[(&str, &str)] = &[
+const EXCEPTED_ROWS: &[(&str, &str)] = &[
     ("K3", "about a tenant's setting; the mock has one host"),
     ("K72", "advice to tenants"),
 ];
@@ -28,7 +28,7 @@ const NOT_THE_SERVERS: &[(&str, &str)] = &[
 #[test]
 fn every_known_row_is_on_the_page_once() {
     let rows = rows();
-    for id in GIVEN.iter().flat_map(|(from, to)| *from..=*to) {
+    for id in KNOWN_ROWS.iter().flat_map(|(from, to)| *from..=*to) {
         let id = format!("K{id}");
         assert!(rows.contains(&id), "{id} is not in the page");
     }
@@ -44,7 +44,7 @@ fn every_row_has_a_source_and_every_assumption_a_reason() {
         let id = id.unwrap();
         let known = from.split(' ').all(|it| ["D", "L", "O", "A"].contains(&it));
         assert!(known, "{id} has an unknown source: {from:?}");
-        let given = GIVEN
+        let given = KNOWN_ROWS
             .iter()
             .flat_map(|(from, to)| *from..=*to)
             .any(|own| format!("K{own}") == id);
@@ -67,7 +67,7 @@ fn every_cited_row_exists() {
 fn every_row_about_the_server_is_cited_by_the_mock_or_by_a_test() {
     let citations = citations(&["src/mock", "tests"]);
     for id in rows() {
-        let excepted = NOT_THE_SERVERS.iter().any(|(own, _)| *own == id);
+        let excepted = EXCEPTED_ROWS.iter().any(|(own, _)| *own == id);
         let files = citations.get(&id);
         assert!(
             files.is_some() != excepted,

@@ -207,7 +207,7 @@ async fn every_document_can_be_edited() {
 }
 
 #[tokio::test]
-async fn every_tamper_modifies_only_the_tokens_of_its_client_and_person() {
+async fn every_tamper_changes_a_token_of_its_person_only() {
     let issuer = TestIssuer::new().await;
     let client = issuer.kyc.client();
     let mint = issuer.kyc.mint();
@@ -217,14 +217,17 @@ async fn every_tamper_modifies_only_the_tokens_of_its_client_and_person() {
             .id_token(&issuer.ada, client, "n")
             .for_access_token("token");
         let access_token = mint.access_token(&issuer.ada, client);
-        let bent = [
+        let tampered = [
             (id_token.clone().tamper(tamper).sign(), id_token.sign()),
             (
                 access_token.clone().tamper(tamper).sign(),
                 access_token.sign(),
             ),
         ];
-        assert!(bent.iter().any(|(bent, good)| bent != good), "{tamper:?}");
+        assert!(
+            tampered.iter().any(|(tampered, good)| tampered != good),
+            "{tamper:?}"
+        );
     }
     let bob = issuer.kyc.person("bob").create();
     let for_bob = issuer

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Time after which the test assumes that no more data arrives.
-const A_WHILE: Duration = Duration::from_millis(100);
+const SILENCE: Duration = Duration::from_millis(100);
 
 async fn connect(kyc: &MockIssuer) -> io::Result<TcpStream> {
     let (_, address) = kyc.origin().split_once("://").unwrap();
@@ -63,7 +63,7 @@ async fn headers_can_hang() {
     let mut received = [0; 24];
     socket.read_exact(&mut received).await.unwrap();
     assert!(received.starts_with(b"HTTP/1.1 200 OK\r\n"), "{received:?}");
-    let more = tokio::time::timeout(A_WHILE, socket.read_u8()).await;
+    let more = tokio::time::timeout(SILENCE, socket.read_u8()).await;
     assert!(more.is_err(), "{more:?}");
     fault.assert_hit();
 }
@@ -115,7 +115,7 @@ async fn a_connection_can_fail_before_the_request_is_read() {
     fault.assert_hit();
 
     let fault = kyc.on_accept().hang().once();
-    let waiting = tokio::time::timeout(A_WHILE, all(ask(&kyc).await.unwrap())).await;
+    let waiting = tokio::time::timeout(SILENCE, all(ask(&kyc).await.unwrap())).await;
     assert!(waiting.is_err(), "{waiting:?}");
     fault.assert_hit();
 

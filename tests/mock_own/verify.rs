@@ -11,7 +11,7 @@ use crate::support::{TestIssuer, and, payload, query};
 
 impl TestIssuer {
     /// Returns the URL of a login that requests these tiers.
-    fn asking(&self, tiers: &str) -> Url {
+    fn login_with_tiers(&self, tiers: &str) -> Url {
         self.authorize_url(&and(self.request(), "acr_values", tiers))
     }
 
@@ -57,7 +57,7 @@ async fn a_person_below_the_requested_tier_can_verify() {
     ] {
         let what = format!("{status} {tier}, requested {requested_tiers:?}, {verification:?}");
         let person = issuer.kyc.person("eve").tier(tier).status(status).create();
-        let login = issuer.asking(requested_tiers);
+        let login = issuer.login_with_tiers(requested_tiers);
         let callback = issuer
             .browser
             .start_sign_in_verifying(&login, &person, verification)
@@ -76,7 +76,7 @@ async fn a_person_below_the_requested_tier_can_verify() {
 async fn the_verification_page_has_the_url_of_the_first_page() {
     let issuer = TestIssuer::new().await;
     let eve = issuer.kyc.person("eve").tier(KycTier::T1).create();
-    let login = issuer.asking("t2");
+    let login = issuer.login_with_tiers("t2");
     let allow = [("person", "eve"), ("decision", "allow")];
     let page = issuer.post(&login, &allow).await;
     page.assert_ok();

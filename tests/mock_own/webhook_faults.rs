@@ -62,14 +62,14 @@ async fn each_tamper_has_one_effect_and_the_next_attempt_is_valid() {
         for &tamper in tampers {
             let fault = setup.hooks.tamper(tamper).once();
             setup.receiver.answer(&[400]);
-            let bent = setup.one().await;
+            let tampered = setup.one().await;
             fault.assert_hit();
-            assert_eq!(setup.sdk_verdict(&bent), verdict, "{tamper:?}");
+            assert_eq!(setup.sdk_verdict(&tampered), verdict, "{tamper:?}");
             setup.advance(10).await;
             let good = setup.receiver.take().remove(0);
             assert_eq!(setup.sdk_verdict(&good), (true, true), "{tamper:?}");
             assert!(
-                bent.body != good.body || bent.headers != good.headers,
+                tampered.body != good.body || tampered.headers != good.headers,
                 "{tamper:?}"
             );
         }
@@ -88,18 +88,18 @@ async fn a_change_after_signing_keeps_the_original_signature() {
     ] {
         let fault = setup.hooks.tamper(tamper).once();
         setup.receiver.answer(&[401]);
-        let bent = setup.one().await;
+        let tampered = setup.one().await;
         fault.assert_hit();
         setup.advance(10).await;
         let good = setup.receiver.take().remove(0);
         let header = |got: &ReceivedDelivery| got.header("x-kycport-signature").to_owned();
-        assert_eq!(header(&bent), header(&good), "{tamper:?}");
+        assert_eq!(header(&tampered), header(&good), "{tamper:?}");
         if tamper == DeliveryTamper::Reserialised {
-            assert_eq!(bent.json(), good.json());
+            assert_eq!(tampered.json(), good.json());
         }
         if tamper == DeliveryTamper::Gzip {
-            assert_eq!(bent.header("content-encoding"), "gzip");
-            assert_eq!(unpacked(&bent.body), Some(good.body));
+            assert_eq!(tampered.header("content-encoding"), "gzip");
+            assert_eq!(unpacked(&tampered.body), Some(good.body));
         }
     }
 }

@@ -37,12 +37,12 @@ async fn a_login_starts() {
 #[tokio::test]
 async fn the_id_token_and_userinfo_of_a_login_agree() {
     let target = Target::new().await;
-    let Some(ada) = target.somebody() else {
+    let Some(ada) = target.controlled_person() else {
         return target::skip("a login needs a controllable person");
     };
     let app = target.relying_party();
     let (url, transaction) = app.oidc().begin(&LoginRequest::new()).await.unwrap();
-    let callback = ada.comes_back_from(&url).await;
+    let callback = ada.complete_login(&url).await;
     let params = CallbackParams::parse(callback.query().unwrap()).unwrap();
     let signed_in = app.oidc().finish(transaction, params).await.unwrap();
     assert_eq!(signed_in.claims.subject, ada.id());
@@ -196,7 +196,7 @@ async fn a_change_of_a_person_is_delivered() {
 /// Runs the suite in another process, against a mock that is configured by the environment only.
 #[test]
 fn the_environment_selects_another_issuer() {
-    if target::is_named() {
+    if target::uses_environment() {
         return;
     }
     let kyc = kycport::mock::MockIssuer::start_blocking();

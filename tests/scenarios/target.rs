@@ -36,14 +36,14 @@ pub(crate) struct Target {
 }
 
 /// Person whom the test controls.
-pub(crate) struct Somebody<'a> {
+pub(crate) struct ControlledPerson<'a> {
     kyc: &'a MockIssuer,
     person: &'a Person,
 }
 
 impl Target {
     pub(crate) async fn new() -> Self {
-        if is_named() {
+        if uses_environment() {
             Self::of_environment()
         } else {
             Self::of_mock(MockIssuer::start().await)
@@ -111,14 +111,14 @@ impl Target {
         self.mock.as_ref()
     }
 
-    pub(crate) fn somebody(&self) -> Option<Somebody<'_>> {
+    pub(crate) fn controlled_person(&self) -> Option<ControlledPerson<'_>> {
         let (kyc, person) = self.mock.as_ref()?;
-        Some(Somebody { kyc, person })
+        Some(ControlledPerson { kyc, person })
     }
 
     /// Returns a new code and its verifier.
     pub(crate) async fn code(&self) -> Option<(String, &'static str)> {
-        let somebody = self.somebody()?;
+        let controlled_person = self.controlled_person()?;
         let url = self.endpoint("authorization_endpoint").await;
         let request = [
             ("response_type", "code"),
@@ -131,7 +131,7 @@ impl Target {
             ("code_challenge_method", "S256"),
         ];
         let url = Url::parse_with_params(&url, request).unwrap();
-        let callback = somebody.comes_back_from(&url).await;
+        let callback = controlled_person.complete_login(&url).await;
         let code = callback.query_pairs().find(|(name, _)| name == "code");
         Some((code.unwrap().1.into_owned(), VERIFIER))
     }
@@ -161,20 +161,20 @@ impl Target {
     }
 }
 
-impl Somebody<'_> {
+impl ControlledPerson<'_> {
     pub(crate) fn id(&self) -> &str {
         self.person.id()
     }
 
     /// Consents to the login. Returns the URL of the callback.
-    pub(crate) async fn comes_back_from(&self, login: &Url) -> Url {
+    pub(crate) async fn complete_login(&self, login: &Url) -> Url {
         let browser = self.kyc.browser();
         browser.start_sign_in(login, self.person).await.unwrap()
     }
 }
 
 /// Returns whether the environment names the issuer.
-pub(crate) fn is_named() -> bool {
+pub(crate) fn uses_environment() -> bool {
     env::var("KYCPORT_SCENARIOS").is_ok_and(|it| it == "environment")
 }
 
