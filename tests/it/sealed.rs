@@ -95,7 +95,7 @@ impl SealingTest {
 }
 
 /// Runs the test on every store that is installed on this machine.
-async fn everywhere(setup: impl AsyncFn(SealingTest)) {
+async fn on_every_store(setup: impl AsyncFn(SealingTest)) {
     let engines = Engine::all(&MockIssuer::start().await).await;
     for engine in engines.iter().filter(|engine| !engine.is_sealed()) {
         let kyc = MockIssuer::start().await;
@@ -138,7 +138,7 @@ async fn status(app: &RunningApp, browser: &Browser, path: &str) -> u16 {
 #[tokio::test]
 async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
     // case 137
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.instance(FIRST).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
         setup.kyc.clock().advance(Duration::from_secs(61));
@@ -185,7 +185,7 @@ async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
 #[tokio::test]
 async fn a_dump_of_an_unsealed_store_contains_tokens_and_personal_data() {
     // This shows that the test above searches the right place.
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.unsealed().await;
         setup.signed_in(&app, &setup.ada).await;
         let dump = setup.dump().await;
@@ -198,7 +198,7 @@ async fn a_dump_of_an_unsealed_store_contains_tokens_and_personal_data() {
 
 #[tokio::test]
 async fn two_sealed_records_of_the_same_content_differ() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         setup.kyc.clock().freeze();
         let app = setup.instance(FIRST).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
@@ -243,7 +243,7 @@ const TAMPERINGS: [(&str, Tampering); 11] = [
 #[tokio::test]
 async fn a_modified_session_record_is_rejected() {
     // cases 93, 94
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.instance(&format!("{FIRST} {SECOND}")).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
         for (what, tampering) in TAMPERINGS {
@@ -261,7 +261,7 @@ async fn a_modified_session_record_is_rejected() {
 
 #[tokio::test]
 async fn a_modified_assurance_record_is_unknown() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.instance(&format!("{FIRST} {SECOND}")).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
         for (what, tampering) in TAMPERINGS {
@@ -285,7 +285,7 @@ async fn a_modified_assurance_record_is_unknown() {
 
 #[tokio::test]
 async fn modified_token_and_activity_records_count_as_missing() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.instance(&format!("{FIRST} {SECOND}")).await;
         for (what, tampering) in TAMPERINGS {
             let browser = setup.signed_in(&app, &setup.ada).await;
@@ -304,7 +304,7 @@ async fn modified_token_and_activity_records_count_as_missing() {
 #[tokio::test]
 async fn a_record_moved_to_another_key_does_not_open() {
     // case 94
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let app = setup.instance(FIRST).await;
         let eve = setup.kyc.person("eve").tier(KycTier::T0).create();
         setup.kyc.clock().freeze();
@@ -346,7 +346,7 @@ async fn a_record_moved_to_another_key_does_not_open() {
 
 #[tokio::test]
 async fn without_a_migration_sealed_and_unsealed_sessions_are_not_read() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let (open, sealed) = (setup.unsealed().await, setup.instance(FIRST).await);
         let browser = setup.signed_in(&open, &setup.ada).await;
         assert_eq!(status(&open, &browser, "/auth/me").await, 200);
@@ -369,7 +369,7 @@ async fn without_a_migration_sealed_and_unsealed_sessions_are_not_read() {
 
 #[tokio::test]
 async fn sealing_can_be_enabled_while_sessions_exist() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let open = setup.unsealed().await;
         let lenient = |keys: &str| SealingKeys::parse(keys).unwrap().also_read_unsealed();
         let rolling = setup
@@ -412,7 +412,7 @@ async fn sealing_can_be_enabled_while_sessions_exist() {
 
 #[tokio::test]
 async fn a_sealing_key_is_replaced_in_two_deployments() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let both_old = setup.instance(&format!("{FIRST} {SECOND}")).await;
         let both_new = setup.instance(&format!("{SECOND} {FIRST}")).await;
 
@@ -447,7 +447,7 @@ async fn a_sealing_key_is_replaced_in_two_deployments() {
 
 #[tokio::test]
 async fn a_login_completes_while_a_sealing_key_is_replaced() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let rings = [format!("{FIRST} {SECOND}"), format!("{SECOND} {FIRST}")];
         let started = AtomicUsize::new(0);
         let app = balanced(&setup.kyc, |config| {
@@ -473,7 +473,7 @@ async fn a_login_completes_while_a_sealing_key_is_replaced() {
 
 #[tokio::test]
 async fn a_login_sealed_with_a_removed_key_must_be_started_again() {
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
         let browser = setup.kyc.browser();
         let login = old.url("/auth/login");
@@ -496,7 +496,7 @@ async fn a_login_sealed_with_a_removed_key_must_be_started_again() {
 #[tokio::test]
 async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
     // case 94
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
         let new = setup.instance(SECOND).await;
         let browser = setup.signed_in(&old, &setup.ada).await;
@@ -531,7 +531,7 @@ async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
 #[tokio::test]
 async fn revoking_all_sessions_needs_no_key() {
     // case 94
-    everywhere(async |setup| {
+    on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
         let new = setup.instance(&format!("{SECOND} {FIRST}")).await;
         let only_new = setup.instance(SECOND).await;

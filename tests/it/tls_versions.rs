@@ -1,4 +1,4 @@
-//! TLS versions. Hand-written servers speak other versions, byte by byte.
+//! TLS versions. The test servers send hand-written handshakes of other versions.
 
 use std::{
     io::{Read as _, Write as _},

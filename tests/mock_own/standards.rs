@@ -72,8 +72,8 @@ async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
     assert_eq!(silently(&own).await, "none");
 }
 
-/// Otherwise the first person would be preselected, and Enter during a step-up would sign in to
-/// that person's account.
+/// Without this rule, the first person would be preselected: a person who presses Enter during a
+/// step-up would sign in to the account of another person.
 #[tokio::test]
 async fn the_page_preselects_the_person_who_is_signed_in() {
     let issuer = TestIssuer::new().await;
