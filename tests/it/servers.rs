@@ -34,8 +34,8 @@ redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly
     --requirepass "$PASSWORD" --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
-/// `KILL` leaves the shared memory of Postgres behind. The script therefore sends `INT` first, and
-/// resumes a paused server so that it receives the signal.
+/// `KILL` leaves the shared memory of Postgres behind, so the script sends `QUIT`. It sends `CONT`
+/// first, so that a suspended server handles the signal.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
