@@ -9,8 +9,8 @@ fn trigger(mock: &Running, arguments: &[&str]) -> Value {
         .env("KYCPORT_MOCK_URL", mock.get("origin"))
         .output()
         .unwrap();
-    let message_text = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {message_text}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -97,14 +97,14 @@ fn every_other_event_can_be_triggered() {
     assert_ne!(secret["secret"], mock.get("webhook_secret"));
     trigger(&mock, &["trigger", "sessions.ended"]);
     let reset = trigger(&mock, &["trigger", "mock.reset"]);
-    assert_eq!(reset, mock.message_text);
+    assert_eq!(reset, mock.output);
 }
 
 #[test]
 fn an_impossible_event_is_a_clear_error() {
     let mock = Running::start(&[]);
     let url = mock.get("origin");
-    for (arguments, message_text) in [
+    for (arguments, expected_message) in [
         (
             vec!["trigger", "person.rejected", "--url", url],
             "Say --person",
@@ -135,7 +135,10 @@ fn an_impossible_event_is_a_clear_error() {
         ),
     ] {
         let (message, code) = failure(&arguments);
-        assert!(message.contains(message_text), "{arguments:?}: {message}");
+        assert!(
+            message.contains(expected_message),
+            "{arguments:?}: {message}"
+        );
         assert_eq!((message.lines().count(), code), (1, 1), "{message}");
     }
     let (message, code) = failure(&["trigger", "person.rejcted", "--person", "ada"]);
