@@ -1,4 +1,4 @@
-//! What an access token alone must say.
+//! Validation of the claims of an access token.
 
 use kycport::{
     Timestamp,
@@ -14,22 +14,22 @@ use crate::mint::{ACCESS, CLIENT, ISSUER, KEYS, NOW, Verdict, access_expectation
 
 type Row = (&'static str, String, Verdict);
 
-fn judge(expected: &ExpectedAccessToken, rows: Vec<Row>) {
+fn check_table(expected: &ExpectedAccessToken, rows: Vec<Row>) {
     for (name, token, verdict) in rows {
         let judged = verify_access_token(&token, &KEYS, expected, now()).map(drop);
         assert_eq!(judged, verdict, "{name}");
     }
 }
 
-fn believed(token: &str) -> AccessTokenClaims {
+fn accepted(token: &str) -> AccessTokenClaims {
     verify_access_token(token, &KEYS, &access_expectation(), now()).unwrap()
 }
 
 #[test]
-fn the_type_says_that_it_is_an_access_token() {
+fn the_type_must_be_at_jwt() {
     // case 84
     let wrong = || Err(R::Type(TokenKind::AccessToken));
-    judge(
+    check_table(
         &access_expectation(),
         vec![
             ("at+jwt", ACCESS.header_set("typ", "at+jwt"), Ok(())),
@@ -58,7 +58,7 @@ fn the_type_says_that_it_is_an_access_token() {
             ),
             ("more", ACCESS.header_set("typ", "cat+jwt"), wrong()),
             (
-                "a prefix as long",
+                "another prefix of the same length",
                 ACCESS.header_set("typ", "applicationxat+jwt"),
                 wrong(),
             ),
@@ -79,9 +79,9 @@ fn the_type_says_that_it_is_an_access_token() {
 }
 
 #[test]
-fn client_and_id_are_judged_if_there() {
+fn client_id_and_jti_are_validated_if_present() {
     // case 84
-    judge(
+    check_table(
         &access_expectation(),
         vec![
             ("no client_id", ACCESS.without("client_id"), Ok(())),
@@ -97,25 +97,29 @@ fn client_and_id_are_judged_if_there() {
                 claim("client_id", Mismatch),
             ),
             (
-                "odd client",
+                "client of the wrong type",
                 ACCESS.set("client_id", json!([CLIENT])),
                 claim("client_id", Mistyped),
             ),
             ("client null", ACCESS.set("client_id", Value::Null), Ok(())),
             ("empty jti", ACCESS.set("jti", ""), claim("jti", Mistyped)),
-            ("odd jti", ACCESS.set("jti", 1), claim("jti", Mistyped)),
+            (
+                "jti of the wrong type",
+                ACCESS.set("jti", 1),
+                claim("jti", Mistyped),
+            ),
             ("jti null", ACCESS.set("jti", Value::Null), Ok(())),
         ],
     );
 }
 
 #[test]
-fn client_and_id_are_required_by_option() {
+fn client_id_and_jti_can_be_made_mandatory() {
     // case 84
     let mut expected = access_expectation();
     assert_eq!(expected.profile, AccessTokenProfile::Documented);
     expected.profile = AccessTokenProfile::Rfc9068;
-    judge(
+    check_table(
         &expected,
         vec![
             ("both", ACCESS.good(), Ok(())),
@@ -141,17 +145,17 @@ fn client_and_id_are_required_by_option() {
 }
 
 #[test]
-fn it_may_be_old_as_long_as_it_lasts() {
-    judge(
+fn an_old_iat_is_accepted_until_expiry() {
+    check_table(
         &access_expectation(),
-        vec![("made long ago", ACCESS.set("iat", 0), Ok(()))],
+        vec![("issued long ago", ACCESS.set("iat", 0), Ok(()))],
     );
 }
 
 #[test]
-fn the_scope_is_one_text() {
+fn the_scope_must_be_a_string() {
     // case 85
-    judge(
+    check_table(
         &access_expectation(),
         vec![
             ("absent", ACCESS.without("scope"), Ok(())),
@@ -173,7 +177,7 @@ fn the_scope_is_one_text() {
 }
 
 #[test]
-fn a_scope_is_granted_as_a_whole_word_or_not_at_all() {
+fn a_scope_matches_whole_words_only() {
     // case 85
     for (scope, asked, granted) in [
         ("openid kyc", "kyc", true),
@@ -191,15 +195,15 @@ fn a_scope_is_granted_as_a_whole_word_or_not_at_all() {
         ("openid\u{a0}kyc", "kyc", false),
         ("", "kyc", false),
     ] {
-        let claims = believed(&ACCESS.set("scope", scope));
+        let claims = accepted(&ACCESS.set("scope", scope));
         assert_eq!(claims.has_scope(asked), granted, "{scope:?} {asked:?}");
     }
-    assert!(!believed(&ACCESS.without("scope")).has_scope("kyc"));
+    assert!(!accepted(&ACCESS.without("scope")).has_scope("kyc"));
 }
 
 #[test]
-fn what_it_said_is_what_comes_out() {
-    let claims = believed(&ACCESS.with_claims(|claims| {
+fn all_claims_are_returned_as_received() {
+    let claims = accepted(&ACCESS.with_claims(|claims| {
         claims["tenant"] = json!("t");
         claims["iat"] = json!(NOW - 9);
     }));
@@ -210,30 +214,34 @@ fn what_it_said_is_what_comes_out() {
     assert_eq!(claims.jti.as_deref(), Some("j-1"));
     assert_eq!(claims.scopes, ["openid", "kyc"]);
     assert_eq!(Value::Object(claims.other), json!({"tenant": "t"}));
-    assert_eq!(believed(&ACCESS.without("jti")).jti, None);
+    assert_eq!(accepted(&ACCESS.without("jti")).jti, None);
 }
 
 #[test]
-fn the_skew_is_the_one_configured() {
+fn the_configured_clock_skew_applies() {
     // case 82
     let mut expected = access_expectation();
     assert_eq!(expected.skew.as_secs(), 60);
     expected.skew = std::time::Duration::from_secs(600);
-    judge(
+    check_table(
         &expected,
-        vec![("ten minutes past", ACCESS.set("exp", NOW - 599), Ok(()))],
+        vec![(
+            "expired ten minutes ago",
+            ACCESS.set("exp", NOW - 599),
+            Ok(()),
+        )],
     );
 }
 
 #[test]
-fn debug_shows_no_person() {
+fn debug_output_contains_no_personal_data() {
     // case 137
     let token = ACCESS.with_claims(|claims| {
         claims["sub"] = json!("canary-sub");
         claims["jti"] = json!("canary-jti");
         claims["extra"] = json!("canary-extra");
     });
-    let shown = format!("{:?}", believed(&token));
+    let shown = format!("{:?}", accepted(&token));
     assert!(shown.contains("openid"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
 }

@@ -1,5 +1,6 @@
-//! An instance of an app that is a process of its own: it can be killed, as a machine dies, started
-//! again, and measured. The binary runs itself; the environment of the process configures the app.
+//! An instance of an app in its own process. A test can kill the process with
+//! `SIGKILL`, restart it, and measure it. The process runs the test binary;
+//! environment variables configure the app.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -23,18 +24,18 @@ use kycport::{
 };
 use tokio::net::TcpListener;
 
-/// Header of every response of the app.
+/// Response header that names the instance.
 pub(crate) const MARK: &str = "x-instance";
 
-/// URL of a store in memory.
+/// URL of an in-memory store.
 pub(crate) const MEMORY: &str = "memory:";
 
-/// Capacity of a store in memory: more than a bench ever signs in.
+/// Capacity of an in-memory store in records. No benchmark creates more.
 const CAPACITY: usize = 2_000_000;
 
 const KEYS: &str = "process:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// Whether an app seals what it stores.
+/// Whether an app encrypts its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sealing {
     Open,
@@ -44,25 +45,25 @@ pub(crate) enum Sealing {
 /// Configuration of an app.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
-    /// URL of the store.
+    /// Store URL.
     pub(crate) store: String,
     pub(crate) sealing: Sealing,
-    /// Variables that the issuer gives its apps.
+    /// Environment variables for an app of this issuer.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Lifetime of sessions, if not the default.
+    /// Lifetime of sessions. `None`: the default.
     pub(crate) session_lifetime: Option<Duration>,
-    /// Arguments with which this binary becomes the app.
+    /// Command-line arguments that make this binary run the app.
     pub(crate) arguments: &'static [&'static str],
 }
 
-/// An app, until it is killed or dropped.
+/// A running app. Dropping this value kills the process.
 pub(crate) struct AppProcess {
     child: Child,
     port: u16,
 }
 
 impl AppProcess {
-    /// Starts an app. It starts whether or not its store can be reached.
+    /// Starts an app. An unreachable store does not prevent the start.
     pub(crate) fn start(wish: &Wish) -> Self {
         let mut command = this_binary();
         command
@@ -99,12 +100,12 @@ impl AppProcess {
         self.child.id()
     }
 
-    /// Whether it ended by itself.
+    /// Returns whether the process has exited by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Kills it, as a machine dies (`SIGKILL`). When this returns, nothing of it runs any more.
+    /// Kills the process with `SIGKILL` and waits until it has exited.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -117,7 +118,8 @@ impl Drop for AppProcess {
     }
 }
 
-/// The command that runs this binary once more, without stores and keys of its environment.
+/// Returns a command that runs this binary again. Variables for stores and keys
+/// are removed from its environment.
 pub(crate) fn this_binary() -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -126,8 +128,8 @@ pub(crate) fn this_binary() -> Command {
     command
 }
 
-/// Whether this process was started to be an app. If so, it has been one for as long as it was
-/// needed.
+/// Returns whether this process was started as an app. If so, the app has run
+/// and stopped before this function returns.
 pub(crate) fn was_asked_for() -> bool {
     if std::env::var_os("APP").is_none() {
         return false;
@@ -136,7 +138,7 @@ pub(crate) fn was_asked_for() -> bool {
     true
 }
 
-/// Serves an app until the process that started this one ends, however it ends.
+/// Serves an app until the parent process exits for any reason.
 pub(crate) fn run(app: impl Future<Output = Router>) {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
@@ -159,8 +161,9 @@ async fn serve(app: Router) {
     axum::serve(listener, marked).await.unwrap();
 }
 
-/// A tenant's app. The environment says where it stores everything, except that a store in memory
-/// has room for a bench and tells its size. The cookie has the name that it has on the mock.
+/// Builds the app from the environment. An in-memory store gets the capacity
+/// that a benchmark needs, and reports its size. The session cookie has the
+/// same name as on the mock.
 fn app() -> Router {
     let clock = TestClock::new();
     let mut config = Config::builder_from_env()
@@ -204,7 +207,7 @@ fn records(store: &MemoryStore) -> usize {
     Family::ALL.map(|family| store.count(family)).iter().sum()
 }
 
-/// Ends all sessions of a person, as a page for support does.
+/// Revokes all sessions of a person, as a support page would.
 async fn revoke_all(
     State(sessions): State<Sessions>,
     Path(subject): Path<String>,

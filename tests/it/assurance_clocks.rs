@@ -1,4 +1,5 @@
-//! Instances whose clocks disagree: no clock decides which of two results is newer.
+//! Instances with different clocks. The order of two results never depends on a
+//! clock.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use kycport::{KycTier, mock::Endpoint};
 
 use crate::assurance_stage::{Instance, Key, MINUTE, Stage, everywhere, rejected};
 
-/// How far the clock of the second instance is ahead, in milliseconds.
+/// Offsets of the second instance's clock, in milliseconds.
 const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
 
-/// Asserts that nobody is admitted, now and whenever it is asked later, and that the record stays
-/// as it is.
+/// Asserts that the guards reject the person, that later requests are rejected
+/// too, and that the record does not change.
 async fn assert_kept_out_for_long(stage: &Stage, instances: [&Instance; 2], cookie: &str) {
     let before = stage.bodies().await;
     for seconds in [0, 1, 59, 60, 480, 1, 600, 3600] {
@@ -23,11 +24,12 @@ async fn assert_kept_out_for_long(stage: &Stage, instances: [&Instance; 2], cook
 }
 
 #[tokio::test]
-async fn a_rejection_that_one_instance_heard_is_applied_at_the_other_without_a_source() {
-    // No tenant key, and the access token has expired: nothing can be asked.
+async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_source() {
+    // No source is left: there is no tenant key, and the access token has
+    // expired.
     for ahead in AHEAD {
-        for heard_by_first in [true, false] {
-            let what = format!("{ahead} ms ahead, heard by the first: {heard_by_first}");
+        for received_by_first in [true, false] {
+            let what = format!("{ahead} ms ahead, received by the first: {received_by_first}");
             let stage = Stage::new().await;
             let one = stage.instance(Key::None).await;
             let two = stage.instance_at(Key::None, ahead).await;
@@ -35,7 +37,7 @@ async fn a_rejection_that_one_instance_heard_is_applied_at_the_other_without_a_s
             one.assert_admits(&cookie).await;
             stage.pass(16 * MINUTE, &[&one, &two]);
             stage.ada.reject();
-            let hears = if heard_by_first { &one } else { &two };
+            let hears = if received_by_first { &one } else { &two };
             assert_eq!(stage.deliver(hears, "evt_1", "rejected").await, 200);
             for instance in [&one, &two] {
                 let answer = instance.ask("/guarded", &cookie).await;
@@ -49,7 +51,7 @@ async fn a_rejection_that_one_instance_heard_is_applied_at_the_other_without_a_s
 }
 
 #[tokio::test]
-async fn a_rejection_that_a_guard_heard_is_not_undone_by_another_clock() {
+async fn a_rejection_read_by_a_guard_is_not_replaced_because_of_another_clock() {
     for ahead in AHEAD {
         let stage = Stage::new().await;
         let one = stage.instance(Key::None).await;
@@ -57,7 +59,7 @@ async fn a_rejection_that_a_guard_heard_is_not_undone_by_another_clock() {
         let cookie = stage.signed_in(&one).await;
         stage.ada.reject();
         assert_eq!(one.ask("/fresh", &cookie).await, rejected(), "{ahead}");
-        // Userinfo does not answer any more, and then there is nothing to ask it with.
+        // Userinfo fails from now on, and no other source is configured.
         let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
         two.assert_keeps_out(&cookie).await;
         assert_eq!(two.me(&cookie).await, "rejected", "{ahead}");
@@ -68,7 +70,7 @@ async fn a_rejection_that_a_guard_heard_is_not_undone_by_another_clock() {
 }
 
 #[tokio::test]
-async fn a_rejection_replaces_a_positive_result_from_the_future() {
+async fn a_rejection_replaces_a_positive_result_with_a_future_timestamp() {
     everywhere(async |stage| {
         for ahead in [-60_000, 60_000] {
             stage.ada.verify(KycTier::T2);
@@ -79,7 +81,7 @@ async fn a_rejection_replaces_a_positive_result_from_the_future() {
             two.assert_admits(&cookie).await;
             stage.ada.reject();
             assert_eq!(one.ask("/fresh", &cookie).await.1, "rejected");
-            // From here KYCPort does not answer.
+            // From here the status endpoint fails.
             let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
             for instance in [&one, &two] {
                 assert_eq!(instance.me(&cookie).await, "rejected", "{ahead}");
@@ -94,7 +96,7 @@ async fn a_rejection_replaces_a_positive_result_from_the_future() {
 }
 
 #[tokio::test]
-async fn a_positive_result_replaces_a_rejection_from_the_future() {
+async fn a_positive_result_replaces_a_rejection_with_a_future_timestamp() {
     for ahead in AHEAD {
         let stage = Stage::new().await;
         let one = stage.instance(Key::Tenant).await;
@@ -111,16 +113,18 @@ async fn a_positive_result_replaces_a_rejection_from_the_future() {
 }
 
 #[tokio::test]
-async fn a_positive_result_from_the_future_is_too_old_to_act_on() {
+async fn a_positive_result_with_a_future_timestamp_counts_as_stale() {
     let stage = Stage::new().await;
     let ahead = stage.instance_at(Key::None, 60_000).await;
     let one = stage.instance(Key::None).await;
     let cookie = stage.signed_in(&ahead).await;
     ahead.assert_admits(&cookie).await;
-    // This instance cannot tell how old the result is, and asks.
+    // This instance cannot determine the age of the result, so it calls
+    // KYCPort.
     one.assert_admits(&cookie).await;
     stage.kyc.requests(Endpoint::Userinfo).assert_count(1);
-    // The instance that is ahead records its own time again.
+    // The instance whose clock is ahead records a timestamp in the future
+    // again.
     ahead.assert_admits_fresh(&cookie).await;
     let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
     assert_eq!(one.ask("/guarded", &cookie).await.0, 503);

@@ -1,4 +1,5 @@
-//! Which of two results stays: what was read before KYCPort was asked decides, and no clock.
+//! Which of two concurrent results is stored. The record that an instance read
+//! before its request to KYCPort decides. Clocks do not.
 
 use kycport::{Clock as _, KycTier, mock::Endpoint};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
         assert_eq!(app.me(&cookie).await, "rejected");
         assert_eq!(app.ask("/guarded", &cookie).await, not_known());
         drop(fault);
-        // The status endpoint decides.
+        // The result of the status endpoint replaces the record.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
     })
@@ -59,10 +60,10 @@ async fn a_positive_id_token_does_not_replace_an_unreadable_record() {
 }
 
 #[tokio::test]
-async fn a_rejection_during_a_sign_in_is_not_replaced_by_its_id_token() {
+async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
-        // The ID token says "verified"; the session is about to be written.
+        // The ID token says "verified". The session write is held back.
         let gate = stage.store.hold(Op::Write, SESSION);
         let news = async {
             gate.reached().await;
@@ -157,14 +158,14 @@ async fn a_negative_id_token_replaces_every_record() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         stage.ada.reject();
-        // Nothing is recorded yet.
+        // No result is stored yet.
         let cookie = stage.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
         // An unreadable record.
         stage.damage().await;
         let cookie = stage.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
-        // A positive one, which another session has been using.
+        // A positive record, created through another session.
         stage.ada.verify(KycTier::T2);
         app.assert_admits_fresh(&cookie).await;
         stage.ada.reject();
@@ -181,7 +182,7 @@ async fn an_id_token_without_a_status_leaves_the_record_as_it_is() {
     let app = stage.instance(Key::Tenant).await;
     let before = stage.signed_in(&app).await;
     let bodies = stage.bodies().await;
-    // Without the scope `kyc` the ID token says nothing of the verification.
+    // Without the scope `kyc` the ID token carries no verification status.
     let silent = stage.instance_with_scopes(&["openid"]).await;
     let cookie = stage.signed_in(&silent).await;
     assert_eq!(stage.bodies().await, bodies);
@@ -190,13 +191,14 @@ async fn an_id_token_without_a_status_leaves_the_record_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_positive_answer_that_met_a_newer_rejection_is_asked_again() {
+async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_again() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
-        // Another instance, which believes events because it has nobody to ask.
+        // This instance applies events without confirmation, because it has no
+        // tenant key.
         let other = stage.instance(Key::None).await;
         let cookie = stage.signed_in(&app).await;
-        // KYCPort has said "verified", and the answer is on its way.
+        // KYCPort has answered "verified", and the response is delayed.
         let gate = stage.kyc.on(Endpoint::Status).after().hold();
         let news = async {
             gate.wait_for(1).await;
@@ -214,7 +216,7 @@ async fn a_positive_answer_that_met_a_newer_rejection_is_asked_again() {
 }
 
 #[tokio::test]
-async fn the_second_answer_counts_if_it_is_positive_again() {
+async fn a_second_positive_response_replaces_the_rejection() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::Tenant).await;
     let other = stage.instance(Key::None).await;
@@ -222,7 +224,7 @@ async fn the_second_answer_counts_if_it_is_positive_again() {
     let gate = stage.kyc.on(Endpoint::Status).after().hold();
     let news = async {
         gate.wait_for(1).await;
-        // An event that is out of date: the person is verified.
+        // The event is outdated: the person is verified.
         assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
         gate.release();
     };
@@ -232,13 +234,14 @@ async fn the_second_answer_counts_if_it_is_positive_again() {
 }
 
 #[tokio::test]
-async fn kycport_is_asked_three_times_at_most() {
+async fn the_status_is_requested_three_times_at_most() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::Tenant).await;
     let cookie = stage.signed_in(&app).await;
     let gate = stage.store.hold(Op::Write, ASSURANCE);
     let news = async {
-        // A rejection is recorded between each answer and its write.
+        // A rejection is stored after each response and before the write of its
+        // result.
         for _ in 0..3 {
             gate.reached().await;
             record(&stage, "rejected").await;
@@ -252,7 +255,7 @@ async fn kycport_is_asked_three_times_at_most() {
 }
 
 #[tokio::test]
-async fn a_negative_answer_is_recorded_whatever_was_recorded_meanwhile() {
+async fn a_negative_response_replaces_every_concurrent_record() {
     let stage = Stage::new().await;
     let app = stage.instance(Key::Tenant).await;
     let cookie = stage.signed_in(&app).await;
@@ -270,14 +273,14 @@ async fn a_negative_answer_is_recorded_whatever_was_recorded_meanwhile() {
 }
 
 #[tokio::test]
-async fn what_simultaneous_events_say_is_combined() {
+async fn concurrent_events_are_merged() {
     everywhere(async |stage| {
         let (one, two) = (
             stage.instance(Key::None).await,
             stage.instance(Key::None).await,
         );
         let cookie = stage.signed_in(&one).await;
-        // Both instances have read the positive result before either of them writes.
+        // Both instances read the positive result before either of them writes.
         stage.store.let_meet(Op::Read, ASSURANCE, 2);
         let (tier, clear) = (json!("t1"), json!(false));
         let (lower, suspicious) = tokio::join!(
@@ -294,13 +297,14 @@ async fn what_simultaneous_events_say_is_combined() {
 }
 
 #[tokio::test]
-async fn a_result_that_another_instance_recorded_meanwhile_is_an_answer() {
+async fn a_result_stored_by_another_instance_meanwhile_is_used() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let other = stage.instance(Key::Tenant).await;
         let cookie = stage.signed_in(&app).await;
         stage.pass(11 * MINUTE, &[&app, &other]);
-        // The request has read a result that is too old, and another one is recorded.
+        // The request has read a stale result. Another instance then stores a
+        // new result.
         let gate = stage.store.hold_after(Op::Read, ASSURANCE);
         let news = async {
             gate.reached().await;
@@ -315,7 +319,7 @@ async fn a_result_that_another_instance_recorded_meanwhile_is_an_answer() {
 }
 
 #[tokio::test]
-async fn what_an_event_said_meanwhile_is_not_an_answer() {
+async fn a_result_from_a_concurrent_event_is_not_used_as_a_response() {
     everywhere(async |stage| {
         let app = stage.instance(Key::Tenant).await;
         let other = stage.instance(Key::None).await;
@@ -325,7 +329,7 @@ async fn what_an_event_said_meanwhile_is_not_an_answer() {
         let news = async {
             gate.reached().await;
             stage.store.heal();
-            // The event is out of date: the person is verified.
+            // The event is outdated: the person is verified.
             assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
             gate.open();
         };
@@ -337,7 +341,7 @@ async fn what_an_event_said_meanwhile_is_not_an_answer() {
 }
 
 #[tokio::test]
-async fn what_an_event_leaves_of_a_positive_result_is_as_old_as_that_result() {
+async fn an_event_does_not_renew_the_timestamp_of_a_positive_result() {
     everywhere(async |stage| {
         let app = stage.instance(Key::None).await;
         let cookie = stage.signed_in(&app).await;
@@ -349,7 +353,7 @@ async fn what_an_event_leaves_of_a_positive_result_is_as_old_as_that_result() {
         app.assert_admits(&cookie).await;
         stage.pass(2 * MINUTE, &[&app]);
         assert_eq!(app.ask("/guarded", &cookie).await, not_known());
-        // A negative result is as new as the event.
+        // A negative result has the timestamp of the event.
         assert_eq!(stage.deliver(&app, "evt_2", "pending").await, 200);
         let known = app.get("/known", &cookie).await;
         let known: Value = serde_json::from_str(&known.body).unwrap();
@@ -365,14 +369,14 @@ async fn what_an_event_leaves_of_a_positive_result_is_as_old_as_that_result() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_tells_nothing_does_not_make_an_old_result_new() {
+async fn a_login_without_a_status_does_not_renew_an_old_result() {
     everywhere(async |stage| {
         let app = stage.instance_with_scopes(&["openid"]).await;
         let cookie = stage.signed_in(&app).await;
         app.assert_admits(&cookie).await;
         stage.pass(11 * MINUTE, &[&app]);
         let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
-        // The step-up is evaluated by the session that it has just created.
+        // The new session evaluates the result of the step-up.
         assert_eq!(stage.stepped_up(&app).await, 503);
         drop(fault);
         assert_eq!(stage.stepped_up(&app).await, 200);

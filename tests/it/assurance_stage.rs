@@ -1,5 +1,5 @@
-//! Instances of an app over one store, each with a clock of its own, and a person who is verified at
-//! t2.
+//! Several instances of an app with one store and a clock each, and a person
+//! who is verified at t2.
 
 use std::{
     sync::{
@@ -34,11 +34,11 @@ pub(crate) struct Stage {
     engine: Engine,
 }
 
-/// What an instance asks KYCPort with.
+/// Credential with which an instance reads the status from KYCPort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
     Tenant,
-    /// The access tokens of the people, which live for 15 minutes.
+    /// The access token of each person. Its lifetime is 15 minutes.
     None,
 }
 
@@ -50,16 +50,16 @@ pub(crate) struct Instance {
     admitted: Arc<AtomicUsize>,
 }
 
-/// Plays the scene on every engine that is installed here, unsealed and sealed.
-pub(crate) async fn everywhere(scene: impl AsyncFn(Stage)) {
+/// Runs the test on every installed engine, with and without encryption.
+pub(crate) async fn everywhere(test: impl AsyncFn(Stage)) {
     for engine in Engine::all(&MockIssuer::start().await).await {
         let _named = Named(engine.name());
-        scene(Stage::on(&engine).await).await;
+        test(Stage::on(&engine).await).await;
     }
 }
 
 impl Stage {
-    /// In memory, unsealed.
+    /// Creates the test environment on an unencrypted in-memory store.
     pub(crate) async fn new() -> Self {
         let engine = Engine::memory(&MockIssuer::start().await);
         Self::on(&engine).await
@@ -77,12 +77,12 @@ impl Stage {
         }
     }
 
-    /// An instance with KYCPort's time.
+    /// Starts an instance whose clock equals KYCPort's.
     pub(crate) async fn instance(&self, key: Key) -> Instance {
         self.instance_at(key, 0).await
     }
 
-    /// An instance whose clock is ahead of KYCPort's, or behind it.
+    /// Starts an instance whose clock differs from KYCPort's by `ahead_millis`.
     pub(crate) async fn instance_at(&self, key: Key, ahead_millis: i64) -> Instance {
         let clock = if ahead_millis == 0 {
             self.kyc.clock().clone()
@@ -100,14 +100,14 @@ impl Stage {
         self.instance_with(clock, config).await
     }
 
-    /// An instance that asks for these scopes only.
+    /// Starts an instance that requests only these scopes.
     pub(crate) async fn instance_with_scopes(&self, scopes: &[&str]) -> Instance {
         let clock = self.kyc.clock().clone();
         let config = |config: ConfigBuilder| config.scopes(scopes.iter().copied());
         self.instance_with(clock, config).await
     }
 
-    /// An instance of another relying party of the same tenant.
+    /// Starts an instance of another relying party of the same tenant.
     pub(crate) async fn instance_of(&self, client: &Client) -> Instance {
         let clock = self.kyc.clock().clone();
         let config = |config: ConfigBuilder| {
@@ -166,7 +166,8 @@ impl Stage {
             .cookie_name("kycport")
     }
 
-    /// Signs Ada in at an instance. Returns the session cookie, which is good at every instance.
+    /// Signs Ada in at an instance. Returns the session cookie, which every
+    /// instance accepts.
     pub(crate) async fn signed_in(&self, instance: &Instance) -> String {
         self.signed_in_as(instance, &self.ada).await
     }
@@ -179,8 +180,8 @@ impl Stage {
         session_cookie(&key.unwrap())
     }
 
-    /// Signs Ada in at an instance, and sends her through a step-up to t2. Returns the status of the
-    /// page where it ends.
+    /// Signs Ada in at an instance and performs a step-up to t2. Returns the
+    /// status of the final page.
     pub(crate) async fn stepped_up(&self, instance: &Instance) -> u16 {
         let browser = self.kyc.browser();
         let login = instance.app.url("/auth/login");
@@ -190,7 +191,8 @@ impl Stage {
         page.status()
     }
 
-    /// Delivers an event of now about Ada to an instance. Returns the status of the response.
+    /// Delivers an event about Ada with the current time to an instance.
+    /// Returns the response status.
     pub(crate) async fn deliver(&self, instance: &Instance, id: &str, status: &str) -> u16 {
         let event = event(&self.kyc, id, &self.ada, status);
         self.post(instance, &event).await
@@ -208,7 +210,7 @@ impl Stage {
         self.post(instance, &event).await
     }
 
-    /// Delivers an event that says that Ada is verified, but for one member.
+    /// Delivers an event with the status `verified` and one changed member.
     pub(crate) async fn deliver_data(
         &self,
         instance: &Instance,
@@ -226,7 +228,7 @@ impl Stage {
         answer(deliver(&url, event).await).await.0
     }
 
-    /// Lets time pass at KYCPort and at these instances.
+    /// Advances the clocks of KYCPort and of these instances.
     pub(crate) fn pass(&self, by: Duration, instances: &[&Instance]) {
         self.kyc.clock().advance(by);
         let kycport = self.kyc.clock().now();
@@ -249,7 +251,7 @@ impl Stage {
         self.store.bodies(ASSURANCE).await
     }
 
-    /// Number of questions to the status endpoint.
+    /// Returns the number of requests to the status endpoint.
     pub(crate) fn asked(&self) -> usize {
         self.kyc.requests(Endpoint::Status).count()
     }
@@ -266,7 +268,7 @@ impl Instance {
         (answer.status, answer.code())
     }
 
-    /// The status of the verification that `/auth/me` shows.
+    /// Returns the verification status in the response of `/auth/me`.
     pub(crate) async fn me(&self, cookie: &str) -> Value {
         let answer = self.get("/auth/me", cookie).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -274,7 +276,7 @@ impl Instance {
         me["assurance"]["kyc_status"].clone()
     }
 
-    /// The status of the verification that a handler sees.
+    /// Returns the verification status that a handler receives.
     pub(crate) async fn known(&self, cookie: &str) -> Value {
         let answer = self.get("/known", cookie).await;
         let known: Value = serde_json::from_str(&answer.body).unwrap();
@@ -286,7 +288,8 @@ impl Instance {
         self.assert_admits_at("/guarded", cookie).await;
     }
 
-    /// Asserts that a guard that asks for each request admits the person.
+    /// Asserts that a guard that calls KYCPort on each request admits the
+    /// person.
     pub(crate) async fn assert_admits_fresh(&self, cookie: &str) {
         self.assert_admits_at("/fresh", cookie).await;
     }
@@ -297,7 +300,8 @@ impl Instance {
         assert_eq!(self.admitted.swap(0, Ordering::SeqCst), 1);
     }
 
-    /// Asserts that no guard admits the person, and that nothing shows them as verified.
+    /// Asserts that every guard rejects the person, and that no response shows
+    /// the person as verified.
     pub(crate) async fn assert_keeps_out(&self, cookie: &str) {
         for path in ["/guarded", "/fresh", "/guarded"] {
             let answer = self.get(path, cookie).await;
@@ -310,17 +314,18 @@ impl Instance {
     }
 }
 
-/// What a script is answered if the person is rejected.
+/// Status and problem code for a script if the person is rejected.
 pub(crate) fn rejected() -> (u16, String) {
     (401, "rejected".to_owned())
 }
 
-/// What a script is answered if the verification cannot be known.
+/// Status and problem code for a script if the status is unknown.
 pub(crate) fn not_known() -> (u16, String) {
     (503, "unknown".to_owned())
 }
 
-/// The status of the verification in the only record, which must not be sealed.
+/// Returns the verification status in the only record, which must be
+/// unencrypted.
 pub(crate) async fn recorded(stage: &Stage) -> Value {
     let records = stage.store.records(ASSURANCE).await;
     assert_eq!(records.len(), 1);

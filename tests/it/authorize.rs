@@ -1,4 +1,4 @@
-//! The way to KYCPort: what a login asks for, and what it leaves here.
+//! Authorization requests: their parameters, and the state that a login stores.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ fn is_256_bits(text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_login_has_secrets_of_its_own_and_a_challenge_that_hides_one() {
+async fn every_login_has_its_own_state_nonce_and_pkce_challenge() {
     // cases 25, 26
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
@@ -60,7 +60,7 @@ async fn every_login_has_secrets_of_its_own_and_a_challenge_that_hides_one() {
 }
 
 #[tokio::test]
-async fn no_setting_weakens_what_a_login_asks_for() {
+async fn no_setting_weakens_the_authorization_request() {
     // cases 26, 27
     let kyc = MockIssuer::start().await;
     for name in [
@@ -81,7 +81,7 @@ async fn no_setting_weakens_what_a_login_asks_for() {
 }
 
 #[tokio::test]
-async fn a_link_to_the_login_says_where_to_return_and_nothing_else() {
+async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
     // case 27
     let (kyc, app, _) = stage().await;
     let injected = "/auth/login?redirect_uri=https%3A%2F%2Fevil.example&scope=admin&state=x&nonce=x\
@@ -94,7 +94,7 @@ async fn a_link_to_the_login_says_where_to_return_and_nothing_else() {
     let to = page.location().unwrap();
     let pairs: Vec<_> = to.query_pairs().collect();
     let query: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(query.len(), pairs.len(), "no parameter stands twice");
+    assert_eq!(query.len(), pairs.len(), "no parameter is repeated");
     assert_eq!(
         query.keys().map(AsRef::as_ref).collect::<Vec<&str>>(),
         [
@@ -116,7 +116,7 @@ async fn a_link_to_the_login_says_where_to_return_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn two_places_to_return_to_are_none() {
+async fn a_repeated_return_to_is_ignored() {
     // case 27
     let (kyc, app, ada) = stage().await;
     let page = kyc
@@ -131,7 +131,7 @@ async fn two_places_to_return_to_are_none() {
 }
 
 #[tokio::test]
-async fn no_header_moves_the_redirect_uri() {
+async fn no_request_header_changes_the_redirect_uri() {
     // case 30
     let (kyc, app, _) = stage().await;
     for (name, value) in [
@@ -174,7 +174,7 @@ async fn no_header_moves_the_redirect_uri() {
 }
 
 #[tokio::test]
-async fn a_fifth_pending_login_pushes_out_the_first_of_that_browser_alone() {
+async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
     // cases 28, 100
     everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
         let (browser, other) = (kyc.browser(), kyc.browser());
@@ -206,7 +206,7 @@ async fn a_fifth_pending_login_pushes_out_the_first_of_that_browser_alone() {
 }
 
 #[tokio::test]
-async fn the_tabs_of_one_browser_each_get_where_they_wanted() {
+async fn parallel_tabs_each_return_to_their_own_page() {
     // cases 29, 97
     everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
         let browser = kyc.browser();
@@ -226,7 +226,7 @@ async fn the_tabs_of_one_browser_each_get_where_they_wanted() {
 }
 
 #[tokio::test]
-async fn a_flood_of_logins_writes_nothing_and_signs_nobody_out() {
+async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
     // cases 28, 100
     let faulty_store::Stage {
         kyc,
@@ -237,7 +237,7 @@ async fn a_flood_of_logins_writes_nothing_and_signs_nobody_out() {
     } = stage_on(MockIssuer::start().await, 60, |config| config).await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
-    // Used last 25 minutes ago, 5 minutes before it would be too long.
+    // The session was last used 25 minutes ago. It ends after 30 idle minutes.
     kyc.clock().advance(25 * MINUTE);
     browser.get(app.url("/vault")).await.unwrap().assert_ok();
     kyc.clock().advance(25 * MINUTE);
@@ -259,7 +259,7 @@ async fn a_flood_of_logins_writes_nothing_and_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_browser_that_fetches_ahead_begins_no_login() {
+async fn a_prefetch_starts_no_login() {
     // case 28
     let faulty_store::Stage {
         kyc, app, store, ..
@@ -286,7 +286,7 @@ async fn a_browser_that_fetches_ahead_begins_no_login() {
 }
 
 #[tokio::test]
-async fn head_begins_nothing_and_ends_nothing() {
+async fn a_head_request_starts_and_completes_no_login() {
     // case 43
     let faulty_store::Stage {
         kyc,
@@ -312,7 +312,7 @@ async fn head_begins_nothing_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn another_site_can_begin_a_login_and_no_more() {
+async fn another_site_can_only_start_a_login() {
     // case 31
     let faulty_store::Stage {
         kyc,
@@ -341,7 +341,7 @@ async fn another_site_can_begin_a_login_and_no_more() {
     let me = browser.fetch(app.url("/auth/me")).await.unwrap();
     me.assert_status(401);
 
-    // Nor does it touch who is signed in.
+    // The forged login does not change who is signed in.
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     let session = browser.cookie(app.url("/"), SESSION_COOKIE);
     browser
@@ -358,7 +358,7 @@ async fn another_site_can_begin_a_login_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_login_without_its_store_is_not_begun() {
+async fn a_login_is_not_started_while_the_store_is_down() {
     // case 45
     let faulty_store::Stage {
         kyc, app, store, ..

@@ -1,5 +1,5 @@
-//! Every way to bend a token that the mock knows, served to the running app: nobody is signed in
-//! by one, and the client says which rule it broke.
+//! Every malformed token of the mock, served to the running app. Each is
+//! rejected, and the client reports the violated rule.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::{
 
 use ClaimError::{Future, Insufficient, Mismatch, Missing, Mistyped, Past};
 
-/// What an answer with one bent token comes to.
+/// Expected result of a token response with one malformed token.
 #[derive(Debug, Clone, PartialEq)]
 enum Verdict {
     /// The person is signed in.
     Fine,
-    /// The token is refused.
+    /// The token is rejected.
     Rejected(TokenValidationError),
-    /// The whole answer is too large to read.
+    /// The response exceeds the size limit.
     TooLarge,
 }
 
@@ -36,7 +36,8 @@ fn claim(name: &'static str, problem: ClaimError) -> Verdict {
     Rejected(TokenValidationError::Claim { name, problem })
 }
 
-/// What both tokens are judged by (cases 56 to 80); `None` where they differ.
+/// Expected result for ID token and access token alike (cases 56 to 80). `None`
+/// where the two differ.
 #[expect(
     clippy::match_same_arms,
     reason = "a table, by the numbers of the cases"
@@ -96,7 +97,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         T::Expired => claim("exp", Past),
         T::MissingExp => claim("exp", Missing),
         T::ExpString | T::ExpNegative | T::ExpFloat | T::ExpHuge => claim("exp", Mistyped),
-        T::ExpFarFuture => Fine, // cut to a day: see below
+        T::ExpFarFuture => Fine, // limited to a day, see `a_far_future_exp_is_limited_to_a_day`
         // cases 70, 71
         T::FutureNbf => claim("nbf", Future),
         T::NbfString => claim("nbf", Mistyped),
@@ -128,7 +129,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
     })
 }
 
-/// What is to come of an ID token bent so, by default.
+/// Expected result for an ID token under the default settings.
 fn id_token(tamper: Tamper) -> Verdict {
     use Tamper as T;
     if let Some(verdict) = common(tamper, TokenKind::IdToken) {
@@ -145,7 +146,8 @@ fn id_token(tamper: Tamper) -> Verdict {
         T::NumberNonce => claim("nonce", Mistyped),
         // case 74
         T::WrongAtHash => claim("at_hash", Mismatch),
-        // Not asked for, not in an ID token, or informative.
+        // Claims that were not requested, that belong to an access token, or
+        // that are informative.
         T::TypJwt
         | T::TypAbsent
         | T::MissingAtHash
@@ -163,11 +165,11 @@ fn id_token(tamper: Tamper) -> Verdict {
         | T::ForeignClientId
         | T::MissingJti
         | T::ScopeArray => Fine,
-        other => panic!("{other:?} has no verdict here"),
+        other => panic!("{other:?} has no expected result"),
     }
 }
 
-/// What is to come of an access token bent so, by default.
+/// Expected result for an access token under the default settings.
 #[expect(
     clippy::match_same_arms,
     reason = "a table, by the numbers of the cases"
@@ -184,9 +186,9 @@ fn access_token(tamper: Tamper) -> Verdict {
         T::ForeignClientId => claim("client_id", Mismatch),
         // case 85
         T::ScopeArray => claim("scope", Mistyped),
-        // It may be as old as its lifetime allows.
+        // An access token is valid until it expires, however old it is.
         T::AncientIat => Fine,
-        // Claims of an ID token, which say nothing here.
+        // Claims of an ID token have no meaning here.
         T::WrongNonce
         | T::MissingNonce
         | T::NumberNonce
@@ -202,12 +204,13 @@ fn access_token(tamper: Tamper) -> Verdict {
         | T::NumericTier
         | T::UpperCaseTier
         | T::MissingKyc => Fine,
-        other => panic!("{other:?} has no verdict here"),
+        other => panic!("{other:?} has no expected result"),
     }
 }
 
-/// Gives the budget for unknown keys back: a token is not judged while it is spent.
-fn let_budget_recover(kyc: &MockIssuer, tamper: Tamper) {
+/// Restores the request budget for unknown keys. No token is validated while
+/// the budget is exhausted.
+fn restore_key_budget(kyc: &MockIssuer, tamper: Tamper) {
     if matches!(
         tamper,
         Tamper::UnknownKid | Tamper::KidPath | Tamper::KidSql
@@ -216,8 +219,9 @@ fn let_budget_recover(kyc: &MockIssuer, tamper: Tamper) {
     }
 }
 
-/// What a bent `sub` does besides: the two tokens no longer speak of one person. That is judged
-/// last, so a token refused for itself is refused as that.
+/// Result of a tampered `sub`. The subjects of the two tokens then differ,
+/// which is checked last: a token that violates another rule is rejected for
+/// that rule.
 fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
     match (outcome, kind) {
         (Ok(()), _) => Fine,
@@ -234,13 +238,13 @@ fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
 }
 
 #[tokio::test]
-async fn the_client_names_the_rule_that_a_bent_token_breaks() {
+async fn a_malformed_token_is_rejected_with_the_violated_rule() {
     // cases 56 to 79, 84, 85
     let (kyc, _, ada) = stage().await;
     let app = relying_party(&kyc);
     for &tamper in Tamper::ALL {
-        let_budget_recover(&kyc, tamper);
-        // What is bent without effect would show nothing: `optional` is not said.
+        restore_key_budget(&kyc, tamper);
+        // A fault without effect would prove nothing, so `optional` is not set.
         let fault = kyc.tokens().id_token(tamper).once();
         let outcome = sign_in(&kyc, &app, &ada).await.map(|_| ());
         drop(fault);
@@ -269,12 +273,12 @@ async fn the_client_names_the_rule_that_a_bent_token_breaks() {
 }
 
 #[tokio::test]
-async fn nobody_is_signed_in_by_a_bent_token() {
+async fn a_malformed_token_signs_nobody_in() {
     // cases 56 to 79, 84, 85, in the running app
     let (kyc, app, ada) = stage().await;
     for &tamper in Tamper::ALL {
         for kind in [TokenKind::IdToken, TokenKind::AccessToken] {
-            let_budget_recover(&kyc, tamper);
+            restore_key_budget(&kyc, tamper);
             let (fault, verdict) = match kind {
                 TokenKind::IdToken => (kyc.tokens_for(&ada).id_token(tamper), id_token(tamper)),
                 TokenKind::AccessToken => (
@@ -306,16 +310,16 @@ async fn nobody_is_signed_in_by_a_bent_token() {
             assert_eq!(cookie.is_some(), signed_in, "{kind} {tamper:?}");
             assert!(
                 !page.body().contains("eyJ"),
-                "no token is shown: {tamper:?}"
+                "the page contains no token: {tamper:?}"
             );
         }
     }
-    // No key was ever looked for where a token said.
+    // The client never fetched keys from a location that a token named.
     kyc.requests(Endpoint::Userinfo).assert_count(0);
 }
 
 #[tokio::test]
-async fn a_bent_token_leaves_the_session_that_is_there_alone() {
+async fn a_malformed_token_does_not_end_the_current_session() {
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
     browser
@@ -337,7 +341,7 @@ async fn a_bent_token_leaves_the_session_that_is_there_alone() {
 }
 
 #[tokio::test]
-async fn a_far_future_end_is_cut_to_a_day() {
+async fn a_far_future_exp_is_limited_to_a_day() {
     // case 69
     let (kyc, _, ada) = stage().await;
     kyc.clock().freeze();
@@ -356,7 +360,7 @@ async fn a_far_future_end_is_cut_to_a_day() {
 }
 
 #[tokio::test]
-async fn what_is_odd_and_right_signs_in_and_means_what_it_says() {
+async fn unusual_but_valid_tokens_are_accepted() {
     // K31, K32, K41
     let (kyc, app, _) = stage().await;
     for (tamper, status, tier, verified) in [
@@ -375,12 +379,13 @@ async fn what_is_odd_and_right_signs_in_and_means_what_it_says() {
             false,
         ),
         (Tamper::UnknownTier, Some("verified"), Some("t9"), false),
-        // Without a status nothing is recorded, and the tier means nothing.
+        // Without a status nothing is recorded, and the tier has no meaning.
         (Tamper::NullStatus, None, None, false),
         (Tamper::MissingKyc, None, None, false),
         (Tamper::UnknownClaim, Some("verified"), Some("t2"), true),
     ] {
-        // A person of their own: a positive ID token replaces no negative result.
+        // A separate person for each case: a positive ID token does not replace
+        // a negative result.
         let slug = format!("{tamper:?}").to_lowercase();
         let ada = kyc.person(&slug).tier(KycTier::T2).create();
         let _fault = kyc.tokens().id_token(tamper).once();
@@ -402,7 +407,7 @@ async fn what_is_odd_and_right_signs_in_and_means_what_it_says() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_demanded() {
+async fn requested_acr_and_max_age_are_enforced() {
     // case 75
     let (kyc, _, ada) = stage().await;
     let app = relying_party(&kyc);
@@ -427,7 +432,7 @@ async fn what_was_asked_for_is_demanded() {
 }
 
 #[tokio::test]
-async fn settings_widen_or_narrow_what_is_believed() {
+async fn settings_change_which_tokens_are_accepted() {
     // cases 59, 84
     let (kyc, _, ada) = stage().await;
     let both = relying_party_with(&kyc, |config| {
@@ -452,7 +457,7 @@ async fn settings_widen_or_narrow_what_is_believed() {
 }
 
 #[tokio::test]
-async fn tokens_of_two_persons_are_nobodys() {
+async fn tokens_with_different_subjects_are_rejected() {
     // cases 55, 118
     let (kyc, app, ada) = stage().await;
     let direct = relying_party(&kyc);
@@ -477,14 +482,15 @@ async fn tokens_of_two_persons_are_nobodys() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_place_of_the_other_is_refused() {
-    // cases 63, 84: both are signed by the right key for the right client
+async fn exchanged_token_types_are_rejected() {
+    // cases 63, 84: both tokens are signed with the right key for the right
+    // client
     let (kyc, _, ada) = stage().await;
     let app = relying_party(&kyc);
     let _fault = kyc
         .edit_token_response(|answer| answer["access_token"] = answer["id_token"].clone())
         .once();
-    // The hash of the access token is what notices first.
+    // `at_hash` is checked before the type.
     let error = sign_in(&kyc, &app, &ada).await.unwrap_err();
     assert_eq!(
         typed(Err(error), TokenKind::IdToken),

@@ -1,4 +1,4 @@
-//! Access tokens at the tenant's own API, and tokens where they do not belong.
+//! Access tokens at the tenant's own API, and tokens in the wrong place.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn access_token(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_judged_as_rfc_6750_says() {
+async fn bearer_errors_follow_rfc_6750() {
     // cases 84, 85
     let stage = stage().await;
     let good = format!("Bearer {}", access_token(&stage));
@@ -72,7 +72,7 @@ async fn a_token_is_judged_as_rfc_6750_says() {
 }
 
 #[tokio::test]
-async fn without_keys_nothing_is_said_of_a_token() {
+async fn without_keys_the_response_is_503() {
     // case 95
     let stage = stage().await;
     let good = format!("Bearer {}", access_token(&stage));
@@ -84,7 +84,7 @@ async fn without_keys_nothing_is_said_of_a_token() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_for_unknown_keys_is_a_503() {
+async fn an_exhausted_key_budget_gets_503() {
     // case 13
     let stage = stage().await;
     let good = access_token(&stage);
@@ -179,7 +179,7 @@ async fn what_the_store_cannot_say_of_a_token_is_a_503() {
 }
 
 #[tokio::test]
-async fn a_token_and_a_name_in_a_header_sign_nobody_in() {
+async fn identity_headers_sign_nobody_in() {
     // case 87
     let stage = stage().await;
     let good = format!("Bearer {}", access_token(&stage));
@@ -202,7 +202,7 @@ async fn a_token_and_a_name_in_a_header_sign_nobody_in() {
             assert_eq!(page.status(), 401, "{name} {path}");
         }
     }
-    // Nor does a session open the API.
+    // A session cookie does not authenticate API requests.
     let browser = stage.kyc.browser();
     browser
         .sign_in(stage.app.url("/auth/login"), &stage.ada)

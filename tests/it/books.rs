@@ -1,4 +1,5 @@
-//! What the handlers of several processes write down on the server that they share, in its order.
+//! Log of webhook handlers that run in several processes. It is stored, in
+//! order, on a server that all processes share.
 
 use std::sync::Arc;
 
@@ -12,22 +13,22 @@ use sqlx::PgPool;
 
 use crate::{engines, servers};
 
-/// On which server.
+/// Server that stores the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Redis,
     Postgres,
 }
 
-/// What a handler is told by the test.
+/// Instruction of the test to a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     GoOn,
-    /// Hang when the effect is not there yet, or not committed.
+    /// Block before the effect, or before its commit.
     StayBefore,
-    /// Hang when it is, and the receiver has not remembered it.
+    /// Block after the effect, before the receiver records the event as done.
     StayAfter,
-    /// One or the other, as the event has it.
+    /// Block before or after the effect, as the event says.
     StayEither,
 }
 
@@ -50,19 +51,19 @@ impl Told {
     }
 }
 
-/// What a handler learns when it begins.
+/// State that a handler reads when it starts.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    /// 1 for the first that ever began with the event.
+    /// Number of this attempt to handle the event, from 1.
     pub(crate) attempt: i64,
     pub(crate) told: Told,
 }
 
-/// Who did what, with which event.
+/// Log entry: the process, its step, and the event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) what: String,
-    /// One life of a process.
+    /// Identifier of one run of a process.
     pub(crate) holder: String,
     pub(crate) id: String,
 }
@@ -104,7 +105,7 @@ impl Books {
         })
     }
 
-    /// The store of the receivers, on the same server.
+    /// Returns the receivers' store on the same server.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Redis(_, store) => Arc::clone(store),
@@ -112,7 +113,7 @@ impl Books {
         }
     }
 
-    /// The tables, on a server that has none.
+    /// Creates the tables. Redis needs none.
     pub(crate) async fn make(&self) {
         if let Self::Postgres(pool, store) = self {
             store.migrate().await.unwrap();
@@ -120,7 +121,8 @@ impl Books {
         }
     }
 
-    /// From now on each handler of this holder learns it when it begins.
+    /// Sets the instruction that each later handler of this holder reads when
+    /// it starts.
     pub(crate) async fn tell(&self, holder: &str, told: Told) {
         let told = told.word();
         match self {
@@ -165,8 +167,9 @@ impl Books {
         }
     }
 
-    /// The effect of an event. In Postgres it is there if, and only if, the event is done.
-    /// `uncommitted` runs before that is so.
+    /// Applies the effect of an event. In Postgres the effect is committed
+    /// together with the completion of the event. `uncommitted` runs before the
+    /// commit.
     pub(crate) async fn take_effect(
         &self,
         holder: &str,
@@ -186,7 +189,7 @@ impl Books {
                 insert.await.unwrap();
                 let settled = delivery.lease().complete_in(store, &mut *transaction).await;
                 if settled != Ok(SettleOutcome::Applied) {
-                    return Err("another has it");
+                    return Err("another handler holds the event");
                 }
                 uncommitted.await;
                 transaction.commit().await.unwrap();
@@ -195,7 +198,7 @@ impl Books {
         Ok(())
     }
 
-    /// All that was written down.
+    /// Returns all log entries in order.
     pub(crate) async fn lines(&self) -> Vec<Line> {
         match self {
             Self::Redis(pool, _) => {
@@ -212,7 +215,7 @@ impl Books {
         }
     }
 
-    /// Each effect: of which event, and by whom.
+    /// Returns each effect as event id and holder.
     pub(crate) async fn effects(&self) -> Vec<(String, String)> {
         match self {
             Self::Redis(..) => {
@@ -227,7 +230,7 @@ impl Books {
         }
     }
 
-    /// Waits until handlers hang in each of these ways.
+    /// Waits until handlers are blocked in each of these states.
     pub(crate) async fn until(&self, ways: &[&str]) {
         loop {
             let lines = self.lines().await;

@@ -1,11 +1,11 @@
-//! The example `sign_in` in a real browser.
+//! Tests of the example `sign_in` in Chromium.
 
 use fantoccini::{Client, Locator};
 
 use crate::driven::{Driven, Stage, choose, click, text, wait_for};
 
 #[tokio::test]
-async fn a_person_signs_in_through_both_pages_and_the_browser_holds_one_cookie() {
+async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -25,7 +25,7 @@ async fn a_person_signs_in_through_both_pages_and_the_browser_holds_one_cookie()
     assert_storage_is_empty(page).await;
     assert_cookie_is_strict(page).await;
 
-    // A second tab, while a first one is half-way.
+    // A second tab, while the login in the first tab is pending.
     page.goto(&format!("{}auth/login", stage.home))
         .await
         .unwrap();
@@ -45,7 +45,8 @@ async fn a_person_signs_in_through_both_pages_and_the_browser_holds_one_cookie()
     wait_for(page, "#sign-out").await;
     assert_eq!(text(page, "h1").await, "Welcome, Ada Lovelace");
 
-    // Signed out in one is signed out in both, and back does not bring it back.
+    // A sign-out in one tab applies to both, and the back button does not undo
+    // the sign-out.
     click(page, "#sign-out").await;
     wait_for(page, "#sign-in").await;
     assert!(
@@ -66,7 +67,7 @@ async fn a_person_signs_in_through_both_pages_and_the_browser_holds_one_cookie()
 }
 
 #[tokio::test]
-async fn a_form_of_somebody_who_was_signed_out_leads_to_kycport() {
+async fn a_form_sent_after_a_sign_out_redirects_to_kycport() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -85,7 +86,7 @@ async fn a_form_of_somebody_who_was_signed_out_leads_to_kycport() {
 }
 
 #[tokio::test]
-async fn a_page_that_sends_no_referrer_signs_out() {
+async fn a_page_without_referrer_can_sign_out() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -106,7 +107,7 @@ async fn a_page_that_sends_no_referrer_signs_out() {
 }
 
 #[tokio::test]
-async fn a_person_who_declines_is_told_what_to_do_next() {
+async fn a_declined_login_shows_the_next_step() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -125,7 +126,7 @@ async fn a_person_who_declines_is_told_what_to_do_next() {
 }
 
 #[tokio::test]
-async fn who_is_not_verified_far_enough_is_verified_and_lands_in_the_vault() {
+async fn a_person_below_the_tier_is_verified_and_returns_to_the_vault() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -155,12 +156,13 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#vault[data-is=open]").await;
     let vault = page.window().await.unwrap();
-    // What this very document saw, and no reload brought.
+    // Records that this document changed without a reload.
     let watch = "new MutationObserver(() => { window.saw = true; }) \
                  .observe(document.getElementById('vault'), { attributes: true });";
     page.execute(watch, Vec::new()).await.unwrap();
 
-    // In a tab of its own: nothing but the webhook tells the one that is open.
+    // The second tab rejects the person. Only the webhook informs the first
+    // tab.
     click(page, "#reject").await;
     page.switch_to_window(vault).await.unwrap();
     wait_for(page, "#vault[data-is=locked]").await;
@@ -169,14 +171,14 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
     assert_eq!(saw, true);
     assert_eq!(text(page, "#locked h1").await, "The vault is locked");
     assert_eq!(path_of(page).await, "/vault");
-    // To go in again is to be verified again, at KYCPort.
+    // To open the vault again, the person must be verified again at KYCPort.
     page.refresh().await.unwrap();
     wait_for(page, "button[value=allow]").await;
     stage.close().await;
 }
 
 #[tokio::test]
-async fn who_is_rejected_is_told_so_once_and_does_not_go_round() {
+async fn a_rejected_person_sees_the_result_and_is_not_redirected_in_a_loop() {
     let Some(stage) = Stage::open("sign_in").await else {
         return;
     };
@@ -197,7 +199,7 @@ async fn who_is_rejected_is_told_so_once_and_does_not_go_round() {
 }
 
 #[tokio::test]
-async fn who_is_pending_waits_on_a_page_and_checks_again() {
+async fn the_pending_page_continues_when_the_person_checks_again() {
     let Some(browser) = Driven::open().await else {
         return;
     };
@@ -219,7 +221,7 @@ async fn who_is_pending_waits_on_a_page_and_checks_again() {
     kyc.clock().advance(std::time::Duration::from_secs(10));
     click(page, "nav a.first").await;
 
-    // The route answers with JSON, which Chromium shows in a `pre`.
+    // The route returns JSON. Chromium shows JSON in a `pre` element.
     wait_for(page, "pre").await;
     assert!(text(page, "pre").await.contains("\"kyc_tier\":\"t2\""));
     browser.close().await;
@@ -257,14 +259,14 @@ async fn the_buttons_of_the_mocks_console_work() {
 }
 
 #[tokio::test]
-async fn a_person_sees_their_devices_and_ends_them() {
+async fn a_person_lists_and_revokes_their_sessions() {
     // case 108
     let Some(stage) = Stage::open("instances").await else {
         return;
     };
     let page = &stage.page;
     for devices in 1..=2 {
-        // As another device would: without the cookie of the first.
+        // Simulates another device: the first session cookie is removed.
         page.delete_all_cookies().await.unwrap();
         page.goto(&stage.home).await.unwrap();
         click(page, "#sign-in").await;
@@ -273,7 +275,7 @@ async fn a_person_sees_their_devices_and_ends_them() {
         assert_eq!(count(page, "li").await, devices);
     }
     click(page, ".end").await;
-    // The answer is the same page, with one row less.
+    // The response is the same page with one row less.
     wait_for(page, "li:only-child").await;
     assert_eq!(count(page, ".end").await, 0);
     click(page, "#everywhere").await;
@@ -301,19 +303,23 @@ async fn assert_cookie_is_strict(page: &Client) {
         Some("Lax".to_owned())
     );
     assert_eq!(cookie.path(), Some("/"));
-    assert_eq!(cookie.value().len(), 64, "a key and nothing else");
+    assert_eq!(
+        cookie.value().len(),
+        64,
+        "the cookie holds only the session key"
+    );
     let cookies = page.get_all_cookies().await.unwrap();
     for cookie in &cookies {
         assert_eq!(cookie.http_only(), Some(true), "{}", cookie.name());
     }
-    // The cookie of the login was deleted when the login was completed.
+    // The completed login deleted its cookie.
     let of_the_app = cookies
         .iter()
         .filter(|it| it.name().starts_with("__Host-kycport"));
     assert_eq!(of_the_app.count(), 1);
 }
 
-/// On KYCPort's page: who, and then how the verification ends.
+/// Chooses a person on KYCPort's page, then the outcome of the verification.
 async fn verify(page: &Client, name: &str, outcome: &str) {
     choose(page, name).await;
     click(page, &format!("button[value={outcome}]")).await;

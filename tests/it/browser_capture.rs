@@ -1,4 +1,5 @@
-//! The example `host_your_own_capture` in a real browser: real files, in real file inputs.
+//! Tests of the example `host_your_own_capture` in Chromium, with real files in
+//! real file inputs.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
     assert_eq!(status_of(page, "/vault").await, 401);
     let before = session(page).await;
 
-    // A first try is rejected, and the session knows it.
+    // The first attempt is rejected, and the session reflects the rejection.
     send(page, &files.document(&Outcome::Rejected), &files.selfie()).await;
     wait_for(page, "#said[data-is=rejected]").await;
     assert_eq!(
@@ -34,7 +35,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
     assert_eq!(assurance(page).await["kyc_status"], "rejected");
     assert_eq!(status_of(page, "/vault").await, 401);
 
-    // Another is approved: the vault is open, without signing in anew.
+    // The second attempt is approved. The vault opens without a new login.
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
     wait_for(page, "#vault[data-is=open]").await;
     wait_for(page, "#said[data-is=approved]").await;
@@ -52,7 +53,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
 }
 
 #[tokio::test]
-async fn a_case_for_a_reviewer_is_waited_for_on_the_page() {
+async fn the_page_waits_for_the_decision_of_a_reviewer() {
     let Some(stage) = Stage::open("host_your_own_capture").await else {
         return;
     };
@@ -72,7 +73,7 @@ async fn a_case_for_a_reviewer_is_waited_for_on_the_page() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_said_in_words_and_the_next_try_counts() {
+async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
     // cases 121, 123
     let Some(stage) = Stage::open("host_your_own_capture").await else {
         return;
@@ -114,7 +115,7 @@ async fn what_cannot_be_sent_is_said_in_words_and_the_next_try_counts() {
         assert_eq!(assurance(page).await["kyc_status"], "unverified");
     }
 
-    // Who has signed out in another tab is told so, and what to do.
+    // A person who has signed out in another tab is asked to sign in again.
     let sign_out = "return fetch('/auth/logout', { method: 'POST' }).then((it) => it.status)";
     page.execute(sign_out, vec![]).await.unwrap();
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
@@ -129,7 +130,7 @@ async fn what_cannot_be_sent_is_said_in_words_and_the_next_try_counts() {
 }
 
 #[tokio::test]
-async fn the_pages_own_pictures_do_as_they_say() {
+async fn the_sample_pictures_lead_to_their_outcomes() {
     let Some(stage) = Stage::open("host_your_own_capture").await else {
         return;
     };
@@ -142,7 +143,7 @@ async fn the_pages_own_pictures_do_as_they_say() {
     ] {
         wait_for(page, &format!("[data-sample={sample}]:enabled")).await;
         click(page, &format!("[data-sample={sample}]")).await;
-        // The selfie is put in last, and what was there before it is taken out.
+        // Choosing a selfie last replaces the one chosen before.
         wait_for(page, "#send:focus").await;
         click(page, "#send").await;
         wait_for(page, comes).await;
@@ -160,7 +161,7 @@ async fn sign_in(stage: &Stage) {
     wait_for(&stage.page, "#capture").await;
 }
 
-/// Chooses the files, and sends them.
+/// Chooses the files and submits the form.
 async fn send(page: &Client, document: &Path, selfie: &Path) {
     wait_for(page, "#send:enabled").await;
     for (name, file) in [("document", document), ("selfie", selfie)] {
@@ -171,7 +172,8 @@ async fn send(page: &Client, document: &Path, selfie: &Path) {
     click(page, "#send").await;
 }
 
-/// What the session knows, as the page's script would ask it.
+/// Returns the verification status of the session, as the page's script would
+/// read it.
 async fn assurance(page: &Client) -> Value {
     let script = "return fetch('/auth/me').then((it) => it.json())";
     page.execute(script, vec![]).await.unwrap()["assurance"].clone()
@@ -187,7 +189,7 @@ async fn session(page: &Client) -> String {
     cookie.value().to_owned()
 }
 
-/// Files on this machine, for as long as this lives.
+/// Files on this machine. They are deleted on drop.
 struct Files {
     folder: PathBuf,
 }
@@ -219,7 +221,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What is left in a folder for temporary files harms nobody.
+        // A leftover in the directory for temporary files does no harm.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,4 +1,5 @@
-//! Headers of requests into which others write, and headers that every response needs.
+//! Request headers with foreign content, and the headers that every response
+//! needs.
 
 use axum::http::Method;
 use url::Url;
@@ -9,7 +10,7 @@ use crate::{
     visitor::{SESSION_COOKIE, session_cookie},
 };
 
-/// The session cookie of a person who is signed in, as it is sent.
+/// Returns the `Cookie` header of a signed-in person.
 async fn signed_in(stage: &Stage) -> String {
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login");
@@ -18,7 +19,7 @@ async fn signed_in(stage: &Stage) -> String {
     session_cookie(&key)
 }
 
-/// The head of the response to a request with these headers and no others.
+/// Sends a request with only these headers. Returns the head of the response.
 async fn head_of(stage: &Stage, line: &str, headers: &[(&str, &[u8])]) -> String {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
@@ -40,7 +41,7 @@ fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
+async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let stage = stage().await;
     let session = signed_in(&stage).await;
     for odd in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff\xfe"] {
@@ -50,13 +51,13 @@ async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
         ] {
             let head = head_of(&stage, "GET /auth/me", &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 200, "{head}");
-            // What changes something is guarded as before, and signs out.
+            // A state-changing request is still protected, and it signs out.
             let post = "POST /auth/logout";
             let head = head_of(&stage, post, &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 403, "{head}");
         }
     }
-    // A page is known as one, and a person comes back to it.
+    // A page request is recognised, and the login returns to the page.
     let headers = [
         ("accept", &b"text/html, x/\xff"[..]),
         ("cookie", b"name=Zo\xeb"),
@@ -64,12 +65,13 @@ async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
     let head = head_of(&stage, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // So do they where the address itself is not ASCII, which browsers encode and programs do not.
+    // The same holds for a path that is not ASCII. Browsers encode such a path;
+    // other programs may not.
     let headers = [("accept", &b"text/html"[..])];
     let head = head_of(&stage, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A form of a page whose address is not ASCII leads back there.
+    // A form on a page whose URL is not ASCII returns to that page.
     let referer = [stage.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
     let headers = [
         ("accept", &b"text/html"[..]),
@@ -79,21 +81,21 @@ async fn a_neighbour_that_is_not_ascii_signs_nobody_out() {
     let head = head_of(&stage, "POST /withdraw", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A page that is loaded ahead starts no login.
+    // A prefetch starts no login.
     let purpose = [("sec-purpose", &b"prefetch;\xff"[..])];
     let head = head_of(&stage, "GET /auth/login", &purpose).await;
     assert_eq!(status(&head), 403, "{head}");
 }
 
 #[tokio::test]
-async fn a_person_is_redirected_and_a_script_is_told() {
+async fn a_navigation_is_redirected_and_a_script_gets_401() {
     let stage = stage().await;
     for (mode, accept, redirected) in [
         (None, "text/html", true),
         (None, "application/xml, Text/HTML;q=0.9", true),
         (None, "*/*", false),
         (Some("navigate"), "*/*", true),
-        // A service worker that repeats a navigation with changes.
+        // A service worker that repeats a navigation with changed headers.
         (Some("same-origin"), "text/html,*/*;q=0.8", true),
         (Some("same-origin"), "TEXT/html", true),
         (Some("same-origin"), "application/json", false),
@@ -105,8 +107,8 @@ async fn a_person_is_redirected_and_a_script_is_told() {
         let head = head_of(&stage, "GET /vault", &headers).await;
         let expected = if redirected { 303 } else { 401 };
         assert_eq!(status(&head), expected, "{mode:?} {accept}");
-        // The worker is redirected to the login, too, and gives that to the browser. A script is
-        // not.
+        // A service worker is redirected to the login and passes the redirect
+        // to the browser. A script is not redirected.
         headers.push(("sec-fetch-dest", b"empty"));
         let head = head_of(&stage, "GET /auth/login", &headers).await;
         let expected = if redirected && mode == Some("same-origin") {
@@ -119,7 +121,7 @@ async fn a_person_is_redirected_and_a_script_is_told() {
 }
 
 #[tokio::test]
-async fn a_405_says_what_is_allowed_and_a_401_has_a_challenge() {
+async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
     let stage = stage().await;
     for (path, allowed) in [
         ("/auth/login", "get"),
@@ -141,7 +143,7 @@ async fn a_405_says_what_is_allowed_and_a_401_has_a_challenge() {
             assert_eq!(value(&head, "set-cookie"), None, "{line}");
         }
     }
-    // Somebody who types the address sees a page, with a way home.
+    // A person who opens the address sees a page with a link to the home page.
     let browser = stage.kyc.browser();
     let page = browser.open(stage.app.url("/auth/logout")).await.unwrap();
     page.assert_status(405);
@@ -155,7 +157,7 @@ async fn a_405_says_what_is_allowed_and_a_401_has_a_challenge() {
 }
 
 #[tokio::test]
-async fn json_is_nothing_else_and_for_no_other_site() {
+async fn json_responses_forbid_sniffing_and_cross_origin_reads() {
     let stage = stage().await;
     let session = signed_in(&stage).await;
     let evil = Url::parse("https://evil.example/").unwrap();

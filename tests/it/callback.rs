@@ -1,4 +1,4 @@
-//! The way back from KYCPort.
+//! Authorization responses at the callback.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
 };
 
-/// A browser that comes back from KYCPort with this address.
+/// Starts a login. Returns the browser and the callback URL to which KYCPort
+/// redirects it.
 async fn started(stage: &Stage) -> (Browser, Url) {
     let browser = stage.kyc.browser();
     let login = stage.app.url("/auth/login?return_to=/vault");
@@ -35,7 +36,7 @@ fn with(url: &Url, pairs: &[(&str, &str)]) -> Url {
     url
 }
 
-/// The status, and the code of the problem.
+/// Returns the status and the problem code.
 async fn code_of(browser: &Browser, url: &Url) -> (u16, String) {
     let page = browser
         .request(Method::GET, url)
@@ -53,7 +54,8 @@ fn assert_leaves_nothing_behind(page: &Page) {
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
 }
 
-/// The response ends the login, and leaves the session cookie as it is.
+/// Asserts that the response ends the login and does not change the session
+/// cookie.
 fn assert_ends_the_login_only(page: &Page) {
     let (set, deleted) = set_and_deleted(page);
     assert_eq!(set.len(), 0, "{set:?}");
@@ -62,7 +64,7 @@ fn assert_ends_the_login_only(page: &Page) {
 }
 
 #[tokio::test]
-async fn what_is_no_authorization_response_is_refused_and_costs_the_login_nothing() {
+async fn an_invalid_authorization_response_does_not_consume_the_login() {
     // cases 32, 38, 43
     let stage = stage().await;
     let (browser, genuine) = started(&stage).await;
@@ -104,7 +106,7 @@ async fn what_is_no_authorization_response_is_refused_and_costs_the_login_nothin
 }
 
 #[tokio::test]
-async fn raw_bytes_and_endless_addresses_are_no_server_error() {
+async fn raw_bytes_and_long_urls_cause_no_server_error() {
     // case 43
     let stage = stage().await;
     let mut odd = b"GET /auth/callback?state=s&code=\xff\xfe HTTP/1.1\r\nhost: x\r\n".to_vec();
@@ -119,7 +121,7 @@ async fn raw_bytes_and_endless_addresses_are_no_server_error() {
 }
 
 #[tokio::test]
-async fn a_posted_answer_is_not_read() {
+async fn a_form_post_response_is_rejected() {
     // case 43
     let stage = stage().await;
     let (browser, genuine) = started(&stage).await;
@@ -139,7 +141,7 @@ async fn a_posted_answer_is_not_read() {
 }
 
 #[tokio::test]
-async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
+async fn another_browser_can_neither_complete_nor_consume_a_login() {
     // cases 33, 44
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
@@ -162,7 +164,7 @@ async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
         assert_eq!(page.header("set-cookie"), None);
         assert_leaves_nothing_behind(&page);
     }
-    // A person who is signed in stays who they are.
+    // A signed-in person keeps their session.
     let page = signed_in.open(&callback).await.unwrap();
     page.assert_status(303);
     assert_eq!(page.header("location"), Some("/"));
@@ -179,19 +181,19 @@ async fn another_browser_cannot_finish_a_login_nor_spoil_it() {
 }
 
 #[tokio::test]
-async fn going_back_or_reloading_goes_on_and_exchanges_nothing() {
+async fn a_repeated_callback_redirects_without_a_second_exchange() {
     // case 34
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
     browser.get(&callback).await.unwrap().assert_ok();
     let session = browser.cookie(stage.app.url("/"), SESSION_COOKIE);
 
-    // Right away, and after the time in which the login had to end.
+    // Immediately, and after the maximum lifetime of a login.
     for wait in [0, 11 * 60] {
         stage.kyc.clock().advance(Duration::from_secs(wait));
         let again = browser.open(&callback).await.unwrap();
         again.assert_status(303);
-        // Where the person wanted to go was in the cookie that is gone.
+        // The login cookie held the page to return to. The cookie is deleted.
         assert_eq!(again.header("location"), Some("/"));
         assert_eq!(again.header("set-cookie"), None);
     }
@@ -206,7 +208,7 @@ async fn going_back_or_reloading_goes_on_and_exchanges_nothing() {
 }
 
 #[tokio::test]
-async fn a_replay_by_somebody_who_is_not_signed_in_is_told_so() {
+async fn a_replayed_callback_without_a_session_gets_an_error_page() {
     // case 34
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
@@ -221,7 +223,8 @@ async fn a_replay_by_somebody_who_is_not_signed_in_is_told_so() {
     for (who, code) in [(&browser, "unknown_login"), (&thief, "unknown_login")] {
         assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
     }
-    // With the cookie of the login, as if its deletion had not arrived: the person goes on, and is not signed in.
+    // The login cookie is sent as if its deletion had not arrived. The browser
+    // is redirected, and the person is not signed in.
     let page = before.open(&callback).await.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
     assert_eq!(page.header("set-cookie"), None);
@@ -229,19 +232,19 @@ async fn a_replay_by_somebody_who_is_not_signed_in_is_told_so() {
 }
 
 #[tokio::test]
-async fn of_identical_callbacks_at_once_one_exchanges() {
+async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
     // case 35
     for n in [2, 50] {
         let stage = stage().await;
         let (browser, callback) = started(&stage).await;
-        // All have asked for the login before any of them exchanges the code.
+        // All requests read the login before any of them exchanges the code.
         stage.store.let_meet(Op::Acquire, LOGIN, n);
         let copies: Vec<Browser> = (0..n).map(|_| browser.clone()).collect();
 
         let pages = join_all(copies.iter().map(|copy| copy.open(&callback))).await;
 
         let pages: Vec<Page> = pages.into_iter().map(Result::unwrap).collect();
-        // Whichever response the browser shows, the person goes on.
+        // The person can continue from every response.
         for page in &pages {
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
         }
@@ -253,10 +256,11 @@ async fn of_identical_callbacks_at_once_one_exchanges() {
 }
 
 #[tokio::test]
-async fn a_code_that_could_not_be_sent_is_sent_by_a_reload() {
+async fn a_reload_exchanges_a_code_that_was_never_sent() {
     // case 36
     let stage = stage().await;
-    // No connection is left on which the code could be sent before it is seen to be closed.
+    // Closes all connections, so that the client cannot send the code on a
+    // connection that is already closed.
     let close = stage.kyc.on(Endpoint::Discovery);
     let close = close.add_header("connection", "close");
     close.always().keep();
@@ -279,7 +283,7 @@ async fn a_code_that_could_not_be_sent_is_sent_by_a_reload() {
 }
 
 #[tokio::test]
-async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
+async fn a_code_is_never_sent_twice() {
     // cases 36, 51
     type Break = fn(&MockIssuer) -> kycport::mock::Rule;
     let breaks: [(Break, u16); 6] = [
@@ -316,7 +320,7 @@ async fn a_code_that_was_sent_is_not_sent_again_whatever_came_back() {
 
 /// Any client can start logins and send invented codes.
 #[tokio::test]
-async fn a_code_that_kycport_rejected_is_remembered_for_a_minute() {
+async fn a_rejected_code_is_remembered_for_a_minute() {
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
     let pairs: Vec<_> = callback.query_pairs().into_owned().collect();
@@ -340,7 +344,7 @@ async fn a_code_that_kycport_rejected_is_remembered_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_login_that_took_too_long_is_begun_again() {
+async fn an_expired_login_is_rejected() {
     // case 37
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
@@ -355,7 +359,7 @@ async fn a_login_that_took_too_long_is_begun_again() {
     assert_ends_the_login_only(&page);
     stage.kyc.requests(Endpoint::Token).assert_count(0);
 
-    // Long after, nothing is known of it.
+    // After ten more minutes, the login is unknown.
     stage.kyc.clock().advance(Duration::from_secs(600));
     browser.open(&callback).await.unwrap().assert_status(400);
     stage.kyc.requests(Endpoint::Token).assert_count(0);
@@ -363,7 +367,7 @@ async fn a_login_that_took_too_long_is_begun_again() {
 }
 
 #[tokio::test]
-async fn a_login_is_good_until_the_last_second() {
+async fn a_login_is_valid_until_its_last_second() {
     // case 37
     let stage = stage().await;
     stage
@@ -376,7 +380,7 @@ async fn a_login_is_good_until_the_last_second() {
 }
 
 #[tokio::test]
-async fn declining_is_told_as_such() {
+async fn access_denied_shows_that_the_person_declined() {
     // case 39
     let stage = stage().await;
     let browser = stage.kyc.browser();
@@ -392,7 +396,7 @@ async fn declining_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_description_of_odd_bytes_does_not_hide_the_error() {
+async fn an_invalid_error_description_does_not_hide_the_error() {
     let stage = stage().await;
     for odd in [
         "error_description=x%0D%0Ay",
@@ -412,7 +416,7 @@ async fn a_description_of_odd_bytes_does_not_hide_the_error() {
 }
 
 #[tokio::test]
-async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
+async fn the_error_page_contains_no_text_of_the_error() {
     // cases 39, 138
     let stage = stage().await;
     for (error, status, code) in [
@@ -452,7 +456,7 @@ async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
             assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
             assert_leaves_nothing_behind(&page);
 
-            // The error has used the login up.
+            // The error response has completed the login.
             let again = browser.open(&genuine).await.unwrap();
             again.assert_status(400);
         }
@@ -461,7 +465,7 @@ async fn an_error_becomes_a_page_that_shows_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_forged_error_costs_the_victim_nothing() {
+async fn a_forged_error_does_not_consume_the_login() {
     // case 40
     let stage = stage().await;
     let (victim, genuine) = started(&stage).await;
@@ -488,7 +492,7 @@ async fn a_forged_error_costs_the_victim_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_issuer_is_not_redeemed() {
+async fn a_code_of_another_issuer_is_not_exchanged() {
     // cases 41, 42
     let stage = stage().await;
     let issuer = stage.kyc.issuer().to_owned();
@@ -523,7 +527,7 @@ async fn an_answer_of_another_issuer_is_not_redeemed() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_promises_its_name_and_does_not_give_it_is_not_believed() {
+async fn a_response_without_the_promised_iss_is_rejected() {
     // case 42
     let stage = stage().await;
     stage.kyc.switch(|switches| switches.iss_parameter = false);
@@ -537,7 +541,7 @@ async fn an_issuer_that_promises_its_name_and_does_not_give_it_is_not_believed()
 }
 
 #[tokio::test]
-async fn the_issuers_name_is_demanded_when_promised_or_configured() {
+async fn iss_is_mandatory_when_advertised_or_configured() {
     // case 42
     for (required, status) in [(false, 303), (true, 502)] {
         let kyc = MockIssuer::builder()
@@ -563,13 +567,13 @@ async fn the_issuers_name_is_demanded_when_promised_or_configured() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_down_the_code_is_kept_for_later() {
+async fn during_a_store_outage_the_code_is_not_consumed() {
     // case 45
     type Break = fn(&Stage);
     let stage = stage().await;
     let breaks: [Break; 2] = [
         |stage| stage.store.fail_on(Op::Acquire, LOGIN),
-        // The claim was taken, and the answer is lost.
+        // The lease was acquired, and the response of the store is lost.
         |stage| stage.store.lose_answer(Op::Acquire, LOGIN),
     ];
     for fault in breaks {
@@ -590,7 +594,7 @@ async fn while_the_store_is_down_the_code_is_kept_for_later() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_all_down_answers_503_and_keeps_the_code() {
+async fn a_complete_store_outage_gets_503_and_keeps_the_code() {
     // case 45
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
@@ -603,14 +607,15 @@ async fn a_store_that_is_all_down_answers_503_and_keeps_the_code() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_settled_is_used_once_all_the_same() {
+async fn a_login_that_cannot_be_settled_is_not_reused() {
     // cases 35, 45
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
     let before = browser.clone();
     stage.store.fail_on(Op::Settle, LOGIN);
     browser.open(&callback).await.unwrap().assert_status(303);
-    // The claim stays taken: it is waited for in vain, and then the login counts as used.
+    // The lease stays acquired. The second request waits for it until the
+    // limit, and then the login counts as used.
     assert_eq!(
         code_of(&before, &callback).await,
         (400, "finished_login".to_owned())
@@ -619,7 +624,7 @@ async fn a_login_that_cannot_be_settled_is_used_once_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_kept_is_none() {
+async fn a_session_that_cannot_be_stored_is_not_created() {
     // cases 45, 95
     for kind in [SESSION, TOKENS] {
         let stage = stage().await;
@@ -640,7 +645,7 @@ async fn a_session_that_cannot_be_kept_is_none() {
 }
 
 #[tokio::test]
-async fn the_answer_leaves_neither_code_nor_state_behind() {
+async fn the_response_exposes_neither_code_nor_state() {
     // case 46
     let stage = stage().await;
     let (browser, callback) = started(&stage).await;
