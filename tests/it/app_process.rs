@@ -44,7 +44,7 @@ pub(crate) enum Sealing {
 
 /// Configuration of an app.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct AppSpec {
     /// Store URL.
     pub(crate) store: String,
     pub(crate) sealing: Sealing,
@@ -64,17 +64,17 @@ pub(crate) struct AppProcess {
 
 impl AppProcess {
     /// Starts an app. An unreachable store does not prevent the start.
-    pub(crate) fn start(wish: &Wish) -> Self {
+    pub(crate) fn start(spec: &AppSpec) -> Self {
         let mut command = this_binary();
         command
-            .args(wish.arguments)
+            .args(spec.arguments)
             .env("APP", "1")
-            .env("KYCPORT_STORE", &wish.store)
-            .envs(wish.environment.iter().map(|(name, value)| (name, value)));
-        if wish.sealing == Sealing::Sealed {
+            .env("KYCPORT_STORE", &spec.store)
+            .envs(spec.environment.iter().map(|(name, value)| (name, value)));
+        if spec.sealing == Sealing::Sealed {
             command.env("KYCPORT_SESSION_KEYS", KEYS);
         }
-        if let Some(lifetime) = wish.session_lifetime {
+        if let Some(lifetime) = spec.session_lifetime {
             command.env("APP_SESSION_LIFETIME", lifetime.as_secs().to_string());
         }
         Self::spawn(command)
@@ -130,7 +130,7 @@ pub(crate) fn this_binary() -> Command {
 
 /// Returns whether this process was started as an app. If so, the app has run
 /// and stopped before this function returns.
-pub(crate) fn was_asked_for() -> bool {
+pub(crate) fn ran_as_app() -> bool {
     if std::env::var_os("APP").is_none() {
         return false;
     }

@@ -2,11 +2,11 @@
 
 use fantoccini::{Client, Locator};
 
-use crate::driven::{Driven, Stage, choose, click, text, wait_for};
+use crate::driven::{BrowserTest, Driven, choose, click, text, wait_for};
 
 #[tokio::test]
 async fn after_a_login_the_browser_holds_only_the_session_cookie() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -68,7 +68,7 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
 
 #[tokio::test]
 async fn a_form_sent_after_a_sign_out_redirects_to_kycport() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -87,7 +87,7 @@ async fn a_form_sent_after_a_sign_out_redirects_to_kycport() {
 
 #[tokio::test]
 async fn a_page_without_referrer_can_sign_out() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -108,7 +108,7 @@ async fn a_page_without_referrer_can_sign_out() {
 
 #[tokio::test]
 async fn a_declined_login_shows_the_next_step() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -127,7 +127,7 @@ async fn a_declined_login_shows_the_next_step() {
 
 #[tokio::test]
 async fn a_person_below_the_tier_is_verified_and_returns_to_the_vault() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -148,7 +148,7 @@ async fn a_person_below_the_tier_is_verified_and_returns_to_the_vault() {
 
 #[tokio::test]
 async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -179,7 +179,7 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
 
 #[tokio::test]
 async fn a_rejected_person_sees_the_result_and_is_not_redirected_in_a_loop() {
-    let Some(stage) = Stage::open("sign_in").await else {
+    let Some(stage) = BrowserTest::open("sign_in").await else {
         return;
     };
     let page = &stage.page;
@@ -261,7 +261,7 @@ async fn the_buttons_of_the_mocks_console_work() {
 #[tokio::test]
 async fn a_person_lists_and_revokes_their_sessions() {
     // case 108
-    let Some(stage) = Stage::open("instances").await else {
+    let Some(stage) = BrowserTest::open("instances").await else {
         return;
     };
     let page = &stage.page;

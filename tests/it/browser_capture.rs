@@ -10,11 +10,11 @@ use fantoccini::{Client, Locator};
 use kycport::{cases::Outcome, mock::samples};
 use serde_json::{Value, json};
 
-use crate::driven::{Stage, choose, click, text, wait_for};
+use crate::driven::{BrowserTest, choose, click, text, wait_for};
 
 #[tokio::test]
 async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
-    let Some(stage) = Stage::open("host_your_own_capture").await else {
+    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
     let page = &stage.page;
@@ -54,7 +54,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
 
 #[tokio::test]
 async fn the_page_waits_for_the_decision_of_a_reviewer() {
-    let Some(stage) = Stage::open("host_your_own_capture").await else {
+    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
     let page = &stage.page;
@@ -75,13 +75,13 @@ async fn the_page_waits_for_the_decision_of_a_reviewer() {
 #[tokio::test]
 async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
     // cases 121, 123
-    let Some(stage) = Stage::open("host_your_own_capture").await else {
+    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
     let page = &stage.page;
     let files = Files::new();
     sign_in(&stage).await;
-    let said = async || {
+    let detail_of_problem = async || {
         wait_for(page, "#said[data-is=problem]").await;
         let detail = text(page, "#said-detail").await;
         page.execute("delete document.getElementById('said').dataset.is", vec![])
@@ -110,7 +110,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
         ),
     ] {
         send(page, &document, &files.selfie()).await;
-        assert_eq!(said().await, detail);
+        assert_eq!(detail_of_problem().await, detail);
         wait_for(page, "label[data-is=problem] [name=document]").await;
         assert_eq!(assurance(page).await["kyc_status"], "unverified");
     }
@@ -119,7 +119,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
     let sign_out = "return fetch('/auth/logout', { method: 'POST' }).then((it) => it.status)";
     page.execute(sign_out, vec![]).await.unwrap();
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
-    assert_eq!(said().await, "Sign in and try again. Sign in");
+    assert_eq!(detail_of_problem().await, "Sign in and try again. Sign in");
     click(page, "#said-detail a").await;
     choose(page, "Rosalind Franklin").await;
     wait_for(page, "#capture").await;
@@ -131,7 +131,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
 
 #[tokio::test]
 async fn the_sample_pictures_lead_to_their_outcomes() {
-    let Some(stage) = Stage::open("host_your_own_capture").await else {
+    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
     let page = &stage.page;
@@ -154,7 +154,7 @@ async fn the_sample_pictures_lead_to_their_outcomes() {
     stage.close().await;
 }
 
-async fn sign_in(stage: &Stage) {
+async fn sign_in(stage: &BrowserTest) {
     stage.page.goto(&stage.home).await.unwrap();
     click(&stage.page, "#sign-in").await;
     choose(&stage.page, "Rosalind Franklin").await;

@@ -1,4 +1,4 @@
-//! A browser's upload, through the app and on to the mock; and what a decision does to a session.
+//! Uploads of a browser through the app to the mock, and the effect of a decision on a session.
 
 use std::{io, time::Duration};
 
@@ -18,7 +18,7 @@ use kycport::{
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-struct Stage {
+struct CaptureTest {
     kyc: MockIssuer,
     app: RunningApp,
     party: RelyingParty,
@@ -27,7 +27,7 @@ struct Stage {
     case: Case,
 }
 
-impl Stage {
+impl CaptureTest {
     async fn new() -> Self {
         Self::with(|config| config).await
     }
@@ -83,7 +83,8 @@ impl Stage {
         format!("/upload/{}", self.case.id)
     }
 
-    /// As the page's script would send it: with the session cookie, from the same origin.
+    /// Sends a form as the page's script would: with the session cookie and from the same
+    /// origin.
     async fn send(&self, form: Form) -> (u16, Value) {
         let boundary = form.boundary().to_owned();
         let body = reqwest::Body::wrap_stream(form.into_stream());
@@ -173,7 +174,7 @@ fn good() -> Form {
 #[tokio::test]
 async fn texts_and_names_as_browsers_send_them_are_accepted() {
     // case 123
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let form = Form::new()
         .text("liveness_mode", "Active")
         .text("applicant_address", "1 Main St\r\n\r\n  Springfield\r\n")
@@ -182,17 +183,17 @@ async fn texts_and_names_as_browsers_send_them_are_accepted() {
             file(samples::document("ada"), "Dr. Smith passport"),
         )
         .part("selfie", file(samples::selfie("ada"), "scan 12.03.2024"));
-    let (status, told) = stage.send(form).await;
-    assert_eq!(status, 200, "{told}");
+    let (status, body) = stage.send(form).await;
+    assert_eq!(status, 200, "{body}");
     let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
     assert_eq!(kept.texts["liveness_mode"], "active");
     assert_eq!(kept.texts["applicant_address"], "1 Main St, Springfield");
 }
 
 #[tokio::test]
-async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
+async fn the_client_determines_names_and_media_types_itself() {
     // case 123
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let form = good()
         .text("outcome", "approved")
         .text("applicant_risk_level", "low")
@@ -205,15 +206,15 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
             file(samples::document_back("ada"), "the back.png"),
         )
         .percent_encode_noop();
-    let (status, told) = stage.send(form).await;
-    assert_eq!(status, 200, "{told}");
+    let (status, body) = stage.send(form).await;
+    assert_eq!(status, 200, "{body}");
     assert_eq!(
-        told["dropped"],
+        body["dropped"],
         json!([
             "outcome",
             "applicant_risk_level",
             "csrf",
-            // For a log, and for whoever reads it on a terminal.
+            // The values are stored for logs and for people who read them on a terminal.
             "\\u{202e}".to_owned() + &"x".repeat(63),
         ])
     );
@@ -221,7 +222,7 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
     assert_eq!(kept.status, CaseStatus::DocumentsReceived);
     assert_eq!(kept.texts.len(), 2);
     assert_eq!(kept.texts["applicant_given_name"], "Ada");
-    // What the person's machine calls a file stays there.
+    // The app does not pass on the name of the file on the person's machine.
     assert_eq!(
         kept.files["document"].file_name.as_deref(),
         Some("document.png")
@@ -237,9 +238,9 @@ async fn what_the_browser_sends_is_handed_on_without_its_verdicts() {
 }
 
 #[tokio::test]
-async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
+async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
     // cases 121, 123, 125
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let selfie = || file(samples::selfie("ada"), "me.png");
     let large = || samples::document_of_size("ada", 20 << 20);
     let with = |document: Part| {
@@ -285,23 +286,23 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
             "upload_too_large",
         ),
     ] {
-        let (answered, told) = stage.send(form).await;
+        let (answered, body) = stage.send(form).await;
         assert_eq!(
-            (answered, told["code"].as_str()),
+            (answered, body["code"].as_str()),
             (status, Some(code)),
-            "{told}"
+            "{body}"
         );
         if code == "invalid_field" {
-            let field = told["part"].as_str().unwrap();
+            let field = body["part"].as_str().unwrap();
             assert!(["liveness_mode", "applicant_Name", "applicant_name"].contains(&field));
         }
         assert_eq!(stage.status(), CaseStatus::Opened, "{code}");
     }
     let multipart = "multipart/form-data; boundary=b";
     let part = "--b\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\nx\r\n";
-    let (answered, told) = stage.send_raw(multipart, part.repeat(10_000)).await;
+    let (answered, body) = stage.send_raw(multipart, part.repeat(10_000)).await;
     assert_eq!(
-        (answered, told["code"].as_str()),
+        (answered, body["code"].as_str()),
         (413, Some("too_many_parts"))
     );
     let endless_head = vec![b'x'; 1 << 20];
@@ -318,8 +319,8 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
         ),
         (multipart, endless_head),
     ] {
-        let (answered, told) = stage.send_raw(content_type, body).await;
-        assert_eq!(answered, 400, "{content_type}: {told}");
+        let (answered, body) = stage.send_raw(content_type, body).await;
+        assert_eq!(answered, 400, "{content_type}: {body}");
         assert_eq!(stage.status(), CaseStatus::Opened);
     }
     let (answered, _) = stage.send(good()).await;
@@ -327,8 +328,8 @@ async fn what_is_no_upload_is_told_so_and_leaves_the_case_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_no_is_said_in_words_to_whoever_sent_it() {
-    let stage = Stage::new().await;
+async fn a_rejected_file_is_explained_in_the_response() {
+    let stage = CaptureTest::new().await;
     let form = |document: Part| {
         Form::new()
             .part("document", document)
@@ -348,86 +349,86 @@ async fn a_no_is_said_in_words_to_whoever_sent_it() {
             "The document is larger than 20 MiB.",
         ),
     ] {
-        let (_, told) = stage.send(form(document)).await;
+        let (_, body) = stage.send(form(document)).await;
         assert_eq!(
-            (&told["part"], &told["detail"]),
+            (&body["part"], &body["detail"]),
             (&json!("document"), &json!(detail))
         );
     }
     let back = file(samples::document_back("ada"), "a.pdf");
-    let (_, told) = stage.send(good().part("document_back", back)).await;
-    assert_eq!(told["part"], "document_back");
+    let (_, body) = stage.send(good().part("document_back", back)).await;
+    assert_eq!(body["part"], "document_back");
     let back = "The back of the document is image/png";
-    assert!(told["detail"].as_str().unwrap().starts_with(back), "{told}");
+    assert!(body["detail"].as_str().unwrap().starts_with(back), "{body}");
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_state_is_told_to_the_browser() {
+async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
     // case 124
-    let stage = Stage::new().await;
-    let told = |page: &Page| (page.status(), page.json()["code"].clone());
+    let stage = CaptureTest::new().await;
+    let status_and_code = |page: &Page| (page.status(), page.json()["code"].clone());
     let conflict = |code: &str| (409, json!(code));
-    assert_eq!(told(&stage.decide().await), conflict("documents_missing"));
-    // The same twice, and two at once, are one upload.
+    assert_eq!(status_and_code(&stage.decide().await), conflict("documents_missing"));
+    // The same upload twice in parallel counts as one upload.
     let (first, second) = tokio::join!(stage.send(good()), stage.send(good()));
     assert_eq!((first.0, second.0), (200, 200));
     assert_eq!(stage.kyc.cases().all().len(), 1);
     stage.kyc.cases().next_outcome(Outcome::Review);
     assert_eq!(stage.decide().await.body(), "review");
-    assert_eq!(told(&stage.decide().await), conflict("decision_pending"));
+    assert_eq!(status_and_code(&stage.decide().await), conflict("decision_pending"));
     let (status, no) = stage.send(good()).await;
     assert_eq!((status, no["code"].clone()), conflict("case_not_open"));
     let cases = stage.kyc.cases();
     cases.review(&stage.case.id, &Outcome::Approved).unwrap();
-    assert_eq!(told(&stage.decide().await), conflict("already_decided"));
+    assert_eq!(status_and_code(&stage.decide().await), conflict("already_decided"));
 }
 
 #[tokio::test]
-async fn an_input_in_which_nothing_was_chosen_is_not_there() {
-    let stage = Stage::new().await;
+async fn an_empty_file_input_counts_as_absent() {
+    let stage = CaptureTest::new().await;
     let nothing = || {
         file(Vec::new(), "")
             .mime_str("application/octet-stream")
             .unwrap()
     };
-    let (status, told) = stage.send(good().part("document_back", nothing())).await;
-    assert_eq!((status, &told["dropped"]), (200, &json!([])));
+    let (status, body) = stage.send(good().part("document_back", nothing())).await;
+    assert_eq!((status, &body["dropped"]), (200, &json!([])));
     let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
     assert!(!kept.files.contains_key("document_back"));
     let form = Form::new()
         .part("document", document())
         .part("selfie", nothing());
-    let (status, told) = stage.send(form).await;
+    let (status, body) = stage.send(form).await;
     assert_eq!(
-        (status, &told["code"], &told["part"]),
+        (status, &body["code"], &body["part"]),
         (400, &json!("part_missing"), &json!("selfie"))
     );
 }
 
 #[tokio::test]
-async fn nobody_uploads_to_somebody_elses_case() {
+async fn an_upload_to_another_persons_case_is_rejected() {
     // case 124
-    let mut stage = Stage::new().await;
+    let mut stage = CaptureTest::new().await;
     let bob = stage.kyc.person("bob").create();
     let cases = stage.party.cases();
     stage.case = cases.open(bob.id(), &KycTier::T2).await.unwrap();
     stage.kyc.forget_requests();
-    let (status, told) = stage.send(good()).await;
+    let (status, body) = stage.send(good()).await;
     assert_eq!(
-        (status, told["code"].as_str()),
+        (status, body["code"].as_str()),
         (404, Some("case_not_found"))
     );
-    // Not a byte of it went out.
+    // The client sent nothing to KYCPort.
     stage.kyc.requests(Endpoint::UploadCase).assert_count(0);
     stage.case.id = "case_of_nobody".to_owned();
     let (status, again) = stage.send(good()).await;
-    assert_eq!((status, &again["code"]), (404, &told["code"]));
+    assert_eq!((status, &again["code"]), (404, &body["code"]));
 }
 
 #[tokio::test]
-async fn kycports_no_reaches_a_browser_that_is_still_sending() {
+async fn an_error_of_kycport_reaches_a_browser_that_is_still_sending() {
     // cases 121, 122
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let large = || {
         let document = file(samples::document_of_size("ada", 19 << 20), "a.png");
         Form::new()
@@ -437,33 +438,33 @@ async fn kycports_no_reaches_a_browser_that_is_still_sending() {
     stage
         .kyc
         .switch(|switches| switches.max_upload_file_bytes = 1 << 20);
-    let (status, told) = stage.send(large()).await;
+    let (status, body) = stage.send(large()).await;
     assert_eq!(
-        (status, told["code"].as_str()),
+        (status, body["code"].as_str()),
         (502, Some("kycport_rejected"))
     );
     let limit = 20 << 20;
     let set = |switches: &mut kycport::mock::Switches| switches.max_upload_file_bytes = limit;
     stage.kyc.switch(set);
     let fault = stage.kyc.on(Endpoint::UploadCase).cut_after(1 << 20).once();
-    let (status, told) = stage.send(large()).await;
+    let (status, body) = stage.send(large()).await;
     assert_eq!(
-        (status, told["code"].as_str()),
+        (status, body["code"].as_str()),
         (504, Some("outcome_unknown"))
     );
     drop(fault);
     let _fault = stage.kyc.on(Endpoint::ReadCase).fail(500).times(3);
-    let (status, told) = stage.send(large()).await;
+    let (status, body) = stage.send(large()).await;
     assert_eq!(
-        (status, told["code"].as_str()),
+        (status, body["code"].as_str()),
         (503, Some("kycport_unavailable"))
     );
 }
 
 #[tokio::test]
-async fn a_no_is_seen_by_whoever_sends_all_before_it_listens() {
+async fn a_client_that_reads_only_after_sending_gets_the_error() {
     // case 121
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let part =
         "--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.gif\"\r\n\r\n";
     let body = [part.as_bytes(), b"GIF89a", &vec![b'.'; 32 << 20]].concat();
@@ -552,9 +553,9 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
 }
 
 #[tokio::test]
-async fn a_browser_that_goes_away_takes_its_upload_with_it() {
+async fn a_disconnected_browser_cancels_its_upload() {
     // case 122
-    let stage = Stage::new().await;
+    let stage = CaptureTest::new().await;
     let size = 3 << 20;
     let document = samples::document_of_size("ada", size);
     let head =
@@ -580,8 +581,8 @@ async fn a_browser_that_goes_away_takes_its_upload_with_it() {
 }
 
 #[tokio::test]
-async fn a_decision_is_felt_by_the_live_session_at_once() {
-    let stage = Stage::new().await;
+async fn a_decision_updates_the_active_session_immediately() {
+    let stage = CaptureTest::new().await;
     let before = stage.get("/guarded").await;
     assert_ne!(before.status(), 200);
     let (status, _) = stage.send(good()).await;
@@ -602,22 +603,22 @@ async fn a_decision_is_felt_by_the_live_session_at_once() {
         .wait_until_decided(&stage.case.id, Duration::from_secs(30))
         .await
         .unwrap();
-    let felt = stage.get("/assurance").await.json();
+    let assurance = stage.get("/assurance").await.json();
     assert_eq!(
-        (&felt["kyc_status"], &felt["kyc_tier"]),
+        (&assurance["kyc_status"], &assurance["kyc_tier"]),
         (&json!("verified"), &json!("t2"))
     );
     assert_eq!(stage.get("/guarded").await.status(), 200);
 }
 
 #[tokio::test]
-async fn bad_news_is_felt_even_if_the_status_cannot_be_asked_and_good_news_is_not() {
+async fn only_a_negative_decision_applies_without_the_status_endpoint() {
     for (outcome, status, guarded) in [
         (Outcome::Rejected, "rejected", 503),
         (Outcome::Review, "pending", 503),
         (Outcome::Approved, "verified", 200),
     ] {
-        let stage = Stage::new().await;
+        let stage = CaptureTest::new().await;
         stage.ada.verify(KycTier::T2);
         assert_eq!(stage.get("/guarded").await.status(), 200);
         let (sent, _) = stage.send(good()).await;
@@ -625,9 +626,9 @@ async fn bad_news_is_felt_even_if_the_status_cannot_be_asked_and_good_news_is_no
         let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
         stage.kyc.cases().next_outcome(outcome.clone());
         stage.party.cases().decide(&stage.case.id).await.unwrap();
-        let felt = stage.get("/assurance").await.json();
-        assert_eq!(felt["kyc_status"], status, "{outcome}");
-        // Whoever is not known to be verified is asked about, and there is no answer.
+        let assurance = stage.get("/assurance").await.json();
+        assert_eq!(assurance["kyc_status"], status, "{outcome}");
+        // A guard requests the status of a person who is not verified, and the request fails.
         assert_eq!(stage.get("/guarded").await.status(), guarded, "{outcome}");
     }
 }

@@ -1,4 +1,4 @@
-//! What KYCPort may answer to the case client instead of doing what it is told.
+//! Error responses of KYCPort to the case client.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use kycport::{
 use serde_json::json;
 
 const REDIRECT: &str = "http://127.0.0.1:1/auth/callback";
-const DEEDS: [Endpoint; 3] = [
+const MUTATIONS: [Endpoint; 3] = [
     Endpoint::OpenCase,
     Endpoint::UploadCase,
     Endpoint::DecideCase,
 ];
 
-/// A case of Ada's that can be decided, and a client that has asked nothing yet.
+/// Creates a case of Ada's that is ready for a decision. The request log is empty.
 async fn stage() -> (MockIssuer, Person, String) {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
@@ -48,7 +48,7 @@ fn upload() -> Upload {
     )
 }
 
-/// Calls what ends at `endpoint`, which goes wrong.
+/// Calls the operation of `endpoint` and returns its error.
 async fn fail(party: &RelyingParty, endpoint: Endpoint, person: &Person, case: &str) -> CaseError {
     let cases = party.cases();
     match endpoint {
@@ -60,11 +60,11 @@ async fn fail(party: &RelyingParty, endpoint: Endpoint, person: &Person, case: &
 }
 
 #[tokio::test]
-async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
+async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
     // case 114
     let (kyc, ada, case) = stage().await;
     let key = kyc.tenant().api_key().to_owned();
-    for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+    for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
         for status in [401, 403] {
             let party = client(&kyc);
             kyc.forget_requests();
@@ -75,14 +75,14 @@ async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
                 .always();
             let error = fail(&party, endpoint, &ada, &case).await;
             let CaseError::Rejected {
-                status: said,
+                status: received,
                 code: Some(code),
                 ..
             } = &error
             else {
                 panic!("{endpoint}: {error:?}");
             };
-            assert_eq!((*said, code.as_str()), (status, "brand_new"));
+            assert_eq!((*received, code.as_str()), (status, "brand_new"));
             kyc.requests(endpoint).assert_count(1);
             let shown = format!("{error} {error:?} {:?}", party.cases());
             assert!(!shown.contains(&key), "{shown}");
@@ -95,7 +95,7 @@ async fn whoever_is_not_let_in_is_told_so_once_and_the_key_is_not() {
         .discovery_url(kyc.discovery_url());
     let keyless = RelyingParty::new(keyless.build().unwrap()).unwrap();
     kyc.forget_requests();
-    for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+    for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
         let error = fail(&keyless, endpoint, &ada, &case).await;
         assert_eq!(error, CaseError::NoTenantKey, "{endpoint}");
         kyc.requests(endpoint).assert_count(0);
@@ -181,9 +181,9 @@ async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
 }
 
 #[tokio::test]
-async fn a_limit_stops_all_calls_until_it_is_over_and_no_deed_is_sent_again() {
+async fn a_rate_limit_pauses_all_calls_and_no_mutation_is_repeated() {
     // cases 115, 116
-    for limited in DEEDS {
+    for limited in MUTATIONS {
         let (kyc, ada, case) = stage().await;
         kyc.clock().freeze();
         let party = client(&kyc);
@@ -194,7 +194,7 @@ async fn a_limit_stops_all_calls_until_it_is_over_and_no_deed_is_sent_again() {
         assert_eq!(error, CaseError::RateLimited { retry_after }, "{limited}");
         kyc.requests(limited).assert_count(1);
         kyc.forget_requests();
-        for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+        for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
             let error = fail(&party, endpoint, &ada, &case).await;
             assert!(matches!(error, CaseError::RateLimited { .. }), "{error:?}");
             kyc.requests(endpoint).assert_count(0);
@@ -205,21 +205,21 @@ async fn a_limit_stops_all_calls_until_it_is_over_and_no_deed_is_sent_again() {
 }
 
 #[tokio::test]
-async fn overloaded_and_come_later_is_no_word_on_whether_it_was_done() {
-    // cases 115, 122: a proxy on the way may say so of what has been done.
-    for deed in DEEDS {
+async fn a_503_with_retry_after_means_that_the_outcome_is_unknown() {
+    // cases 115, 122: a proxy may return 503 although the operation succeeded.
+    for mutation in MUTATIONS {
         let (kyc, ada, case) = stage().await;
-        let fault = kyc.on(deed).after().fail(503);
+        let fault = kyc.on(mutation).after().fail(503);
         let _fault = fault.add_header("retry-after", "1").always();
-        let error = fail(&client(&kyc), deed, &ada, &case).await;
+        let error = fail(&client(&kyc), mutation, &ada, &case).await;
         let unknown = OutcomeUnknownCause::Status { status: 503 };
-        assert_eq!(error, CaseError::OutcomeUnknown(unknown), "{deed}");
-        kyc.requests(deed).assert_count(1);
+        assert_eq!(error, CaseError::OutcomeUnknown(unknown), "{mutation}");
+        kyc.requests(mutation).assert_count(1);
     }
 }
 
 #[tokio::test]
-async fn a_case_is_read_three_times_at_most_and_nowhere_else() {
+async fn a_read_is_retried_twice_and_follows_no_redirect() {
     // cases 116, 120
     let (kyc, ada, case) = stage().await;
     let party = client(&kyc);
@@ -240,7 +240,7 @@ async fn a_case_is_read_three_times_at_most_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_case_opened_with_a_key_may_have_been_whenever_no_answer_says_so() {
+async fn without_a_response_the_outcome_of_open_once_is_unknown() {
     // case 122
     let (kyc, ada, _) = stage().await;
     let party = client(&kyc);
@@ -266,7 +266,7 @@ async fn a_case_opened_with_a_key_may_have_been_whenever_no_answer_says_so() {
 }
 
 #[tokio::test]
-async fn a_case_is_decided_when_it_says_that_it_is_and_what() {
+async fn a_case_is_decided_only_with_a_final_status_and_outcome() {
     // case 117
     let (kyc, _, case) = stage().await;
     let party = client(&kyc);
@@ -293,7 +293,7 @@ async fn a_case_is_decided_when_it_says_that_it_is_and_what() {
 }
 
 #[tokio::test]
-async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
+async fn waiting_returns_the_last_read_case_if_later_reads_fail() {
     let (kyc, ada, case) = stage().await;
     let ms = Duration::from_millis;
     let config = kyc
@@ -316,7 +316,7 @@ async fn what_was_seen_last_is_told_even_if_later_looks_fail() {
     seen.assert_hit();
     fault.assert_hit();
     let WaitOutcome::StillPending(seen) = waited.unwrap() else {
-        panic!("nobody decided");
+        panic!("the case is still undecided");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);
 }

@@ -1,4 +1,4 @@
-//! The case client alone: no axum, no session.
+//! The case client without axum and without a session.
 
 use std::{
     io,
@@ -54,7 +54,7 @@ fn upload_of(seed: &str) -> Upload {
     )
 }
 
-/// A case that can be decided.
+/// Opens a case and uploads its files.
 async fn ready(party: &RelyingParty, person: &Person) -> Case {
     let cases = party.cases();
     let case = cases.open(person.id(), &KycTier::T2).await.unwrap();
@@ -123,7 +123,7 @@ async fn three_calls_verify_a_person() {
     );
     assert_eq!(kept.texts["applicant_given_name"], "Åda \"the first\"");
     assert_eq!(kept.texts["liveness_mode"], "active");
-    // Not a byte more or less was said than was sent: the length was known beforehand.
+    // The content length was known before sending, and exactly that many bytes were sent.
     let request = kyc.requests(Endpoint::UploadCase);
     assert!(request.last().unwrap().header("content-length").is_some());
     let decision = cases.decide(&case.id).await.unwrap();
@@ -139,7 +139,7 @@ async fn three_calls_verify_a_person() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_machine_and_a_factory_are_streamed() {
+async fn files_and_factories_are_streamed() {
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let path = std::env::temp_dir().join(format!("kycport-{}.png", case.id));
@@ -164,14 +164,14 @@ async fn a_file_of_the_machine_and_a_factory_are_streamed() {
         kept.files["document"].file_name.as_deref(),
         Some("document.png")
     );
-    // The length of one is not known, so that of the whole is not.
+    // The length of one part is unknown, so the length of the whole body is unknown.
     let request = kyc.requests(Endpoint::UploadCase);
     assert_eq!(request.last().unwrap().header("content-length"), None);
     std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test]
-async fn what_kycport_would_refuse_is_not_sent() {
+async fn an_upload_that_kycport_would_reject_is_not_sent() {
     // cases 121, 123
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
@@ -238,7 +238,7 @@ async fn what_kycport_would_refuse_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_on_the_way_is_never_half_an_upload() {
+async fn a_file_that_changes_while_sending_fails_the_upload() {
     // case 121
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_file_that_changes_on_the_way_is_never_half_an_upload() {
 }
 
 #[tokio::test]
-async fn what_does_something_is_sent_once_and_never_blindly_again() {
+async fn a_mutation_is_sent_only_once() {
     // cases 122, 124
     type Break = fn(On) -> Fault;
     let table: [(Break, CaseError); 8] = [
@@ -332,12 +332,12 @@ async fn what_does_something_is_sent_once_and_never_blindly_again() {
 }
 
 #[tokio::test]
-async fn nothing_was_done_if_nobody_was_there() {
+async fn a_failed_connection_is_retried_and_reported_as_not_applied() {
     // case 122
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     kyc.stop().unwrap();
-    // One that holds no connection from before, which might have broken under way.
+    // A new client holds no old connection that could break during the request.
     let party = client(&kyc);
     let opened = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&opened);
@@ -353,7 +353,7 @@ async fn nothing_was_done_if_nobody_was_there() {
     let upload = Upload::new(file, CaptureFile::bytes(samples::selfie("ada")));
     let error = party.cases().upload(&case.id, upload).await.unwrap_err();
     assert_eq!(error, CaseError::Transport(TransportError::Connect));
-    // Once for each attempt: that is the retry that can do no harm.
+    // The file is opened once for each attempt. Repeating a failed connection is safe.
     assert_eq!(opened.load(Ordering::SeqCst), 3);
     let error = party
         .cases()
@@ -364,7 +364,7 @@ async fn nothing_was_done_if_nobody_was_there() {
 }
 
 #[tokio::test]
-async fn a_connection_cut_anywhere_leaves_the_case_as_it_was() {
+async fn an_upload_cut_at_any_byte_does_not_change_the_case() {
     // case 122
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
@@ -377,7 +377,7 @@ async fn a_connection_cut_anywhere_leaves_the_case_as_it_was() {
         );
         let error = party.cases().upload(&case.id, upload).await.unwrap_err();
         assert!(matches!(error, CaseError::OutcomeUnknown(_)), "{error:?}");
-        // How to go on: read it, and see that it is as it was.
+        // After the error, reading the case shows that it is unchanged.
         let now = party.cases().get(&case.id).await.unwrap();
         assert_eq!(now.status, CaseStatus::Opened);
     }
@@ -389,7 +389,7 @@ async fn a_connection_cut_anywhere_leaves_the_case_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_early_no_is_heard_while_sending() {
+async fn an_early_error_response_is_read_while_sending() {
     // case 121
     let (kyc, _, ada) = mock().await;
     let config = kyc.config(REDIRECT).max_upload_file_bytes(100 << 20);
@@ -405,7 +405,7 @@ async fn an_early_no_is_heard_while_sending() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_waited_for_up_to_the_deadline() {
+async fn a_slow_reader_is_tolerated_until_the_deadline() {
     let (kyc, _, ada) = mock().await;
     let large = || {
         Upload::new(
@@ -433,14 +433,14 @@ async fn a_slow_reader_is_waited_for_up_to_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_state_is_said_so() {
+async fn a_conflict_with_the_state_of_a_case_is_reported() {
     // case 124
     let (kyc, party, ada) = mock().await;
     let cases = party.cases();
     let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
     let error = cases.decide(&case.id).await.unwrap_err();
     assert_eq!(code(&error), (409, "documents_missing"));
-    // The same upload twice is one.
+    // A repeated upload of the same files counts once.
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.decide(&case.id).await.unwrap();
@@ -457,7 +457,7 @@ async fn what_does_not_fit_the_state_is_said_so() {
             CaseError::Id
         );
     }
-    // A path of its own is one segment, and so nobody's.
+    // A case id that contains a path is encoded as one segment, and no case has that id.
     let error = cases.get("../../kyc/x").await.unwrap_err();
     assert_eq!(code(&error), (404, "case_not_found"));
     let bob = kyc.person("bob").create();
@@ -472,7 +472,7 @@ async fn what_does_not_fit_the_state_is_said_so() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_case_is_not_taken() {
+async fn a_response_about_another_case_is_rejected() {
     // case 118
     let (kyc, party, ada) = mock().await;
     let case = ready(&party, &ada).await;
@@ -484,7 +484,7 @@ async fn an_answer_about_another_case_is_not_taken() {
         party.cases().get(&case.id).await.unwrap_err(),
         CaseError::CaseMismatch
     );
-    // And so nothing is decided.
+    // The decision is not accepted.
     assert_eq!(
         party.cases().decide(&case.id).await.unwrap_err(),
         CaseError::CaseMismatch
@@ -504,7 +504,7 @@ async fn an_answer_about_another_case_is_not_taken() {
 }
 
 #[tokio::test]
-async fn words_that_are_not_known_are_kept_and_are_no_approval() {
+async fn unknown_values_are_preserved_and_never_mean_approval() {
     let (kyc, party, ada) = mock().await;
     let case = ready(&party, &ada).await;
     let _fault = kyc
@@ -529,7 +529,7 @@ async fn words_that_are_not_known_are_kept_and_are_no_approval() {
 }
 
 #[tokio::test]
-async fn a_key_opens_one_case_where_it_is_heeded() {
+async fn an_idempotency_key_opens_one_case() {
     // case 124
     let (kyc, party, ada) = mock().await;
     kyc.switch(|switches| switches.honour_idempotency_key = true);
@@ -565,7 +565,7 @@ async fn a_key_opens_one_case_where_it_is_heeded() {
 }
 
 #[tokio::test]
-async fn a_decision_is_waited_for_and_can_be_given_up() {
+async fn waiting_for_a_decision_ends_with_the_decision_or_the_time_limit() {
     let (kyc, party, ada) = mock().await;
     let cases = party.cases();
     let case = ready(&party, &ada).await;
@@ -579,28 +579,28 @@ async fn a_decision_is_waited_for_and_can_be_given_up() {
         .wait_until_decided(&case.id, Duration::from_millis(50))
         .await;
     let WaitOutcome::StillPending(seen) = waited.unwrap() else {
-        panic!("nobody decided");
+        panic!("the case is still undecided");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);
     kyc.forget_requests();
-    let patience = Duration::from_secs(30);
-    let (waited, ()) = tokio::join!(cases.wait_until_decided(&case.id, patience), async {
+    let limit = Duration::from_secs(30);
+    let (waited, ()) = tokio::join!(cases.wait_until_decided(&case.id, limit), async {
         kyc.cases().review(&case.id, &Outcome::Approved).unwrap();
     });
     let WaitOutcome::Decided(_, decision) = waited.unwrap() else {
-        panic!("it is decided");
+        panic!("the case is undecided");
     };
     assert!(decision.is_approved());
     assert_eq!(decision.human_verified, Some(true));
     let error = cases
-        .wait_until_decided("nobody's", patience)
+        .wait_until_decided("nobody's", limit)
         .await
         .unwrap_err();
     assert_eq!(code(&error), (404, "case_not_found"));
 }
 
 #[tokio::test]
-async fn whoever_waits_looks_at_once_when_told() {
+async fn poll_now_wakes_a_waiting_caller() {
     let (kyc, _, ada) = mock().await;
     let hour = Duration::from_secs(3600);
     let config = kyc
@@ -614,7 +614,7 @@ async fn whoever_waits_looks_at_once_when_told() {
     let gate = kyc.on(Endpoint::ReadCase).hold();
     let waiting = party.cases().wait_until_decided(&case.id, hour);
     let (waited, ()) = tokio::join!(waiting, async {
-        // It looks, and sees nothing yet; what is said from here on is not lost on it.
+        // The first read finds no decision. A `poll_now` during this read is not lost.
         gate.wait_for(1).await;
         party.cases().poll_now("another");
         party.cases().poll_now(&case.id);
@@ -627,7 +627,7 @@ async fn whoever_waits_looks_at_once_when_told() {
 }
 
 #[tokio::test]
-async fn nothing_personal_is_shown() {
+async fn logs_and_debug_output_contain_no_personal_data() {
     // case 137
     let (_kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
@@ -647,7 +647,7 @@ async fn nothing_personal_is_shown() {
 }
 
 #[test]
-fn debug_shows_neither_a_person_nor_what_was_decided() {
+fn debug_output_of_a_case_shows_no_person_and_no_decision() {
     let wire = json!({
         "id": "case_canary", "person_id": "person_canary", "level": "t2", "status": "decided",
         "decision": {"outcome": "rejected", "risk_level": "high", "automation_tier": "canary"},

@@ -1,4 +1,4 @@
-//! Requests that another site makes a browser send.
+//! Cross-site request forgery: requests that another site makes a browser send.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ async fn signed_in(stage: &Stage) -> (Browser, String) {
     (browser, format!("{COOKIE}={key}"))
 }
 
-/// The status of a request with these headers and no others, and the whole answer.
+/// Sends a request with only these headers. Returns the status and the whole response.
 async fn send(stage: &Stage, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
@@ -44,7 +44,7 @@ async fn withdrawals(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn only_the_apps_own_pages_change_anything() {
+async fn only_same_origin_requests_change_state() {
     // cases 101, 102
     let stage = stage().await;
     let (_, cookie) = signed_in(&stage).await;
@@ -110,7 +110,7 @@ async fn only_the_apps_own_pages_change_anything() {
 }
 
 #[tokio::test]
-async fn every_unsafe_method_is_guarded_on_every_route() {
+async fn every_unsafe_method_is_protected_on_every_route() {
     // cases 101, 103
     let stage = stage().await;
     let (_, cookie) = signed_in(&stage).await;
@@ -130,7 +130,7 @@ async fn every_unsafe_method_is_guarded_on_every_route() {
         let (status, _) = send(&stage, line, &bad).await;
         assert_eq!(status, 403, "{line}");
     }
-    // Reading is free.
+    // Safe methods need no same-origin request.
     for line in ["GET /vault", "HEAD /vault"] {
         let (status, _) = send(&stage, line, &bad).await;
         assert_eq!(status, 200, "{line}");
@@ -140,7 +140,7 @@ async fn every_unsafe_method_is_guarded_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_malformed_session_cookie_is_no_way_around() {
+async fn a_malformed_session_cookie_does_not_bypass_the_check() {
     // case 101
     let stage = stage().await;
     let (_, cookie) = signed_in(&stage).await;
@@ -154,7 +154,7 @@ async fn a_malformed_session_cookie_is_no_way_around() {
 }
 
 #[tokio::test]
-async fn who_bears_no_cookie_is_not_asked_where_from() {
+async fn requests_without_a_session_cookie_are_not_checked() {
     // case 101
     let stage = stage().await;
     for headers in [
@@ -169,7 +169,7 @@ async fn who_bears_no_cookie_is_not_asked_where_from() {
 }
 
 #[tokio::test]
-async fn a_form_and_a_script_of_another_page_are_refused_in_a_browser() {
+async fn forms_and_scripts_of_another_site_are_rejected() {
     // cases 101, 102
     let stage = stage().await;
     let (browser, cookie) = signed_in(&stage).await;
@@ -180,7 +180,7 @@ async fn a_form_and_a_script_of_another_page_are_refused_in_a_browser() {
         browser.request(Method::POST, &url).from_opaque().form(&[]),
         browser.request(Method::POST, &url).from(&evil).fetch(),
     ] {
-        // As in a browser without SameSite: the cookie travels.
+        // Simulates a browser without SameSite: the cookie is sent.
         let page = forced.header("cookie", &cookie).stay().send().await;
         page.unwrap().assert_status(403);
     }
@@ -190,7 +190,7 @@ async fn a_form_and_a_script_of_another_page_are_refused_in_a_browser() {
 }
 
 #[tokio::test]
-async fn no_other_origin_may_ever_read() {
+async fn responses_never_allow_cross_origin_reads() {
     // case 104
     let stage = stage().await;
     let (_, cookie) = signed_in(&stage).await;

@@ -1,5 +1,5 @@
-//! A tenant that receives webhooks: what its handler does is told beforehand, and what it saw can
-//! be asked.
+//! Webhook handler of a test tenant. The test sets the handler's behaviour and reads the events
+//! that the handler received.
 
 use std::{
     collections::VecDeque,
@@ -20,17 +20,17 @@ use tokio::sync::watch;
 
 pub(crate) const SECRET: &str = "a webhook secret of the tests";
 
-/// What the handler does with one delivery.
+/// Behaviour of the handler for one delivery.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Fail,
     Panic,
     Hang,
-    /// Goes on when the test says so.
+    /// Waits until the test sends `true`.
     Wait(watch::Receiver<bool>),
 }
 
-/// What the handler was handed.
+/// Event as the handler received it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) id: String,
@@ -50,31 +50,31 @@ struct Inner {
 }
 
 impl Desk {
-    /// What the next delivery meets that no act waits for yet.
+    /// Sets the behaviour for the next delivery without one.
     pub(crate) fn next(&self, act: Act) {
         self.lock().acts.push_back(act);
     }
 
-    /// The next delivery waits until this says `true`.
+    /// Makes the next delivery wait until `true` is sent.
     pub(crate) fn waits(&self) -> watch::Sender<bool> {
         let (go, wait) = watch::channel(false);
         self.next(Act::Wait(wait));
         go
     }
 
-    /// Returns when the handler has begun so often.
+    /// Waits until the handler has started this number of times.
     pub(crate) async fn until_begun(&self, times: usize) {
         while self.begun().len() < times {
             tokio::task::yield_now().await;
         }
     }
 
-    /// What the handler began with, in order.
+    /// Returns the events that the handler started with, in order.
     pub(crate) fn begun(&self) -> Vec<Seen> {
         self.lock().begun.clone()
     }
 
-    /// The ids of the events that took effect, in order.
+    /// Returns the ids of the events that took effect, in order.
     pub(crate) fn effects(&self) -> Vec<String> {
         self.lock().effects.clone()
     }
@@ -109,7 +109,7 @@ impl Desk {
     }
 }
 
-/// An event as KYCPort writes it, of now.
+/// Returns an event in KYCPort's format with the current time.
 pub(crate) fn event(kyc: &MockIssuer, id: &str, person: &Person, status: &str) -> Value {
     event_at(kyc.clock().now().as_unix(), id, person, status)
 }
@@ -123,12 +123,12 @@ pub(crate) fn event_at(at: i64, id: &str, person: &Person, status: &str) -> Valu
     })
 }
 
-/// The headers that sign these bytes.
+/// Returns the headers that sign these bytes.
 pub(crate) fn signed(body: &[u8]) -> HeaderMap {
     HeaderMap::from_iter([sign_test_delivery(&Secret::new(SECRET), body)])
 }
 
-/// Delivers these bytes, signed.
+/// Signs and delivers an event.
 pub(crate) async fn deliver(url: &str, body: &Value) -> Response {
     let body = body.to_string().into_bytes();
     post(url, signed(&body), body).await
@@ -139,7 +139,7 @@ pub(crate) async fn post(url: &str, headers: HeaderMap, body: Vec<u8>) -> Respon
     request.send().await.unwrap()
 }
 
-/// The status and the code of an answer.
+/// Returns the status and the code of a response.
 pub(crate) async fn answer(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body = response.text().await.unwrap();

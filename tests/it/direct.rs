@@ -1,4 +1,4 @@
-//! The client without axum, on the mock: for what a page would hide.
+//! The OpenID client without axum, for details that a page would hide.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use url::Url;
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/callback";
 
-/// A relying party on this mock's confidential client.
+/// Returns a relying party for the mock's confidential client.
 pub(crate) fn relying_party(kyc: &MockIssuer) -> RelyingParty {
     relying_party_with(kyc, |config| config)
 }
 
-/// The same, with more said to the configuration.
+/// Returns a relying party with further settings.
 pub(crate) fn relying_party_with(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
@@ -24,7 +24,7 @@ pub(crate) fn relying_party_with(
     RelyingParty::new(more(kyc.config(REDIRECT_URI)).build().unwrap()).unwrap()
 }
 
-/// The same, which gives up after a moment.
+/// Returns a relying party with timeouts of 300 ms.
 pub(crate) fn hasty(kyc: &MockIssuer) -> RelyingParty {
     let moment = Duration::from_millis(300);
     relying_party_with(kyc, |config| {
@@ -32,7 +32,7 @@ pub(crate) fn hasty(kyc: &MockIssuer) -> RelyingParty {
     })
 }
 
-/// A login as far as the callback.
+/// Performs a login up to the callback.
 pub(crate) async fn come_back(
     kyc: &MockIssuer,
     app: &RelyingParty,
@@ -44,7 +44,7 @@ pub(crate) async fn come_back(
     (transaction, params(&callback))
 }
 
-/// A whole login.
+/// Performs a complete login.
 pub(crate) async fn sign_in(
     kyc: &MockIssuer,
     app: &RelyingParty,
@@ -53,7 +53,7 @@ pub(crate) async fn sign_in(
     sign_in_with(kyc, app, person, &LoginRequest::new()).await
 }
 
-/// A whole login that asks for more.
+/// Performs a complete login with these request parameters.
 pub(crate) async fn sign_in_with(
     kyc: &MockIssuer,
     app: &RelyingParty,

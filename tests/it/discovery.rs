@@ -1,4 +1,4 @@
-//! What the discovery document may say, and what becomes of one that cannot be had.
+//! The discovery document: accepted content, caching, and unavailable issuers.
 
 use std::{
     fmt,
@@ -29,7 +29,7 @@ use crate::{
     support::{serve, stage, stage_with},
 };
 
-/// Longer than any back-off.
+/// A duration longer than any back-off.
 const PAST_ANY_BACK_OFF: Duration = Duration::from_secs(31);
 
 async fn begin(app: &RelyingParty) -> Result<(), ProviderError> {
@@ -40,7 +40,7 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A round trip of another kind: what was sent before it has been seen when it is back.
+/// Makes another round trip. When it completes, every earlier request has been seen.
 async fn settle(kyc: &MockIssuer) {
     let url = kyc.url(Endpoint::Userinfo);
     for _ in 0..3 {
@@ -49,7 +49,7 @@ async fn settle(kyc: &MockIssuer) {
 }
 
 #[tokio::test]
-async fn a_document_of_another_issuer_is_refused_and_not_kept() {
+async fn a_document_of_another_issuer_is_rejected_and_not_cached() {
     // case 1
     let (kyc, _, ada) = stage().await;
     let own = kyc.issuer().to_owned();
@@ -92,7 +92,7 @@ async fn a_document_of_another_issuer_is_refused_and_not_kept() {
 }
 
 #[tokio::test]
-async fn an_endpoint_elsewhere_is_never_asked() {
+async fn an_endpoint_on_another_host_is_never_called() {
     // case 2
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
@@ -140,7 +140,7 @@ async fn an_endpoint_elsewhere_is_never_asked() {
                 Err(MetadataError::Endpoint(endpoint).into()),
                 "{endpoint} {address:?}"
             );
-            // Nor do the keys come from there.
+            // The keys are not fetched from there either.
             assert!(app.oidc().verify_access_token("a.b.c").await.is_err());
         }
     }
@@ -151,7 +151,7 @@ async fn an_endpoint_elsewhere_is_never_asked() {
 }
 
 #[tokio::test]
-async fn a_query_that_answers_for_the_client_is_refused() {
+async fn an_authorization_endpoint_with_protocol_parameters_is_rejected() {
     // case 2
     let kyc = MockIssuer::start().await;
     let authorize = kyc.url(Endpoint::Authorize);
@@ -179,7 +179,7 @@ async fn a_query_that_answers_for_the_client_is_refused() {
 }
 
 #[tokio::test]
-async fn a_further_host_is_asked_if_it_was_configured() {
+async fn a_configured_further_host_is_called() {
     // case 2
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
@@ -194,7 +194,7 @@ async fn a_further_host_is_asked_if_it_was_configured() {
     });
 
     begin(&app).await.unwrap();
-    // The other host's keys are not this issuer's.
+    // The other host's keys are not keys of this issuer.
     assert!(app.oidc().verify_access_token(&token).await.is_err());
 
     assert!(foreign.requests(Endpoint::Jwks).count() > 0);
@@ -223,7 +223,7 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn only_status_200_is_a_document() {
+async fn only_a_200_response_is_accepted() {
     // case 4
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
@@ -238,7 +238,7 @@ async fn only_status_200_is_a_document() {
 }
 
 #[tokio::test]
-async fn what_is_no_discovery_document_is_a_typed_error() {
+async fn an_invalid_discovery_document_gives_a_typed_error() {
     // case 4
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
@@ -334,22 +334,23 @@ async fn what_is_no_discovery_document_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_passed_over_however_odd() {
-    // case 4: a deep member that nobody reads costs neither the document nor the stack
+async fn an_unknown_deeply_nested_member_is_ignored() {
+    // case 4: an unknown deeply nested member neither invalidates the document nor exhausts the
+    // stack
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let nest = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-    let odd = good.body().replacen('{', &format!("{{\"a\":{nest},"), 1);
+    let unusual = good.body().replacen('{', &format!("{{\"a\":{nest},"), 1);
     let _fault = kyc
         .on(Endpoint::Discovery)
-        .answer(200, "text/plain", odd)
+        .answer(200, "text/plain", unusual)
         .always();
     begin(&relying_party(&kyc)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_document_is_read_whatever_its_unimportant_members_say() {
-    // cases 4, 18: a byte order mark, a lone surrogate, and lists that decide nothing
+async fn unused_members_of_a_document_are_ignored() {
+    // cases 4, 18: a byte order mark, a lone surrogate, and lists without effect
     let (kyc, _, ada) = stage().await;
     let discovery = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let mut document = discovery.json();
@@ -363,15 +364,15 @@ async fn a_document_is_read_whatever_its_unimportant_members_say() {
     ] {
         document[list] = json!([null, 1]);
     }
-    let odd = |json: String| json.replacen('{', "\u{feff}{\"odd\":\"\\ud83d\",", 1);
+    let unusual = |json: String| json.replacen('{', "\u{feff}{\"unusual\":\"\\ud83d\",", 1);
     let _discovery = kyc
         .on(Endpoint::Discovery)
-        .answer(200, "application/json", odd(document.to_string()))
+        .answer(200, "application/json", unusual(document.to_string()))
         .always();
     let keys = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
     let _keys = kyc
         .on(Endpoint::Jwks)
-        .answer(200, "application/json", odd(keys.body().to_owned()))
+        .answer(200, "application/json", unusual(keys.body().to_owned()))
         .always();
     sign_in(&kyc, &relying_party(&kyc), &ada).await.unwrap();
 }
@@ -383,8 +384,8 @@ fn with(document: &Value, member: &str, value: &Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_read_as_far_as_the_cap() {
-    // case 5: long before the deadline, whatever comes
+async fn a_body_is_read_up_to_the_size_limit() {
+    // case 5: the client stops at the limit, long before the deadline
     const CAP: usize = 64 * 1024;
     let kyc = MockIssuer::start().await;
     let too_large = Err(TransportError::TooLarge { limit: CAP }.into());
@@ -426,7 +427,7 @@ async fn a_body_is_read_as_far_as_the_cap() {
 }
 
 #[tokio::test]
-async fn one_deadline_covers_the_whole_answer() {
+async fn one_deadline_covers_the_whole_response() {
     // case 6
     let kyc = MockIssuer::start().await;
     let timeout = Err(TransportError::Timeout.into());
@@ -441,7 +442,7 @@ async fn one_deadline_covers_the_whole_answer() {
         let fault = fault.always();
         assert_eq!(begin(&app).await, timeout, "{fault:?}");
     }
-    // One header byte after the other.
+    // Sends the header one byte at a time.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -463,7 +464,7 @@ async fn one_deadline_covers_the_whole_answer() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_a_typed_error() {
+async fn a_broken_connection_gives_a_typed_error() {
     // case 4
     let kyc = MockIssuer::start().await;
     let broken = Err(TransportError::Broken.into());
@@ -481,7 +482,7 @@ async fn a_connection_that_breaks_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn an_app_starts_without_its_issuer_and_signs_in_when_it_is_back() {
+async fn an_app_starts_without_its_issuer_and_recovers() {
     // case 7
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
@@ -506,7 +507,7 @@ async fn an_app_starts_without_its_issuer_and_signs_in_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_is_asked_ever_less_often() {
+async fn requests_to_an_unavailable_issuer_back_off() {
     // case 7
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
@@ -527,7 +528,7 @@ async fn an_issuer_that_is_down_is_asked_ever_less_often() {
     }
     drop(fault);
     begin(&app).await.unwrap();
-    // A success forgets the failures.
+    // A success resets the back-off.
     kyc.clock().advance(seconds(2 * 3600));
     let fault = kyc.on(Endpoint::Discovery).fail(503).always();
     assert!(begin(&app).await.is_err());
@@ -537,7 +538,7 @@ async fn an_issuer_that_is_down_is_asked_ever_less_often() {
 }
 
 #[tokio::test]
-async fn sessions_outlive_the_issuer_and_metadata_goes_stale_for_an_hour() {
+async fn during_an_issuer_outage_sessions_work_and_metadata_is_used_for_another_hour() {
     // case 8
     let day = seconds(24 * 3600);
     let (kyc, app, ada) =
@@ -567,7 +568,7 @@ async fn sessions_outlive_the_issuer_and_metadata_goes_stale_for_an_hour() {
 }
 
 #[tokio::test]
-async fn a_provider_that_lacks_a_capability_is_not_used() {
+async fn a_provider_without_a_necessary_capability_is_rejected() {
     // case 9
     let kyc = MockIssuer::start().await;
     for (list, documented, others) in [
@@ -616,7 +617,7 @@ async fn a_provider_that_lacks_a_capability_is_not_used() {
 }
 
 #[tokio::test]
-async fn cache_control_counts_between_a_minute_and_an_hour() {
+async fn cache_control_is_limited_to_between_a_minute_and_an_hour() {
     for (says, fresh) in [
         (Some(0), 60),
         (Some(1), 60),
@@ -632,14 +633,14 @@ async fn cache_control_counts_between_a_minute_and_an_hour() {
         kyc.switch(|switches| switches.cache_max_age = says.map(seconds));
         let app = relying_party(&kyc);
         begin(&app).await.unwrap();
-        // Half of it: nowhere near its end.
+        // Half of the lifetime has passed, far from its end.
         kyc.clock().advance(seconds(fresh / 2));
         for _ in 0..5 {
             begin(&app).await.unwrap();
         }
         settle(&kyc).await;
         kyc.requests(Endpoint::Discovery).assert_count(1);
-        // Past its end it is not used without asking.
+        // After its lifetime, the document is fetched again before use.
         kyc.clock().advance(seconds(fresh - fresh / 2));
         let _fault = kyc.on(Endpoint::Discovery).fail(500).always();
         begin(&app).await.unwrap();
@@ -648,7 +649,7 @@ async fn cache_control_counts_between_a_minute_and_an_hour() {
 }
 
 #[tokio::test]
-async fn no_store_is_kept_for_a_minute() {
+async fn a_no_store_document_is_cached_for_a_minute() {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     kyc.switch(|switches| switches.cache_max_age = None);
@@ -667,7 +668,7 @@ async fn no_store_is_kept_for_a_minute() {
 }
 
 #[tokio::test]
-async fn the_last_minute_refreshes_in_the_background() {
+async fn a_document_is_refreshed_in_the_background_in_its_last_minute() {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -679,7 +680,7 @@ async fn the_last_minute_refreshes_in_the_background() {
     kyc.clock().advance(seconds(1));
     let gate = kyc.on(Endpoint::Discovery).hold();
 
-    // The gate is shut, and nobody waits for it.
+    // The gate is closed, and no login waits for it.
     for _ in 0..100 {
         begin(&app).await.unwrap();
     }
@@ -687,14 +688,14 @@ async fn the_last_minute_refreshes_in_the_background() {
     gate.wait_for(1).await;
     assert_eq!(gate.hits(), 1);
     gate.release();
-    // Past the old document's end: only the new one can answer without a further request.
+    // The old document has expired. Only the new document can answer without a further request.
     kyc.clock().advance(seconds(61));
     begin(&app).await.unwrap();
     kyc.requests(Endpoint::Discovery).assert_count(2);
 }
 
 #[tokio::test]
-async fn a_background_refresh_that_fails_backs_off_and_harms_nobody() {
+async fn a_failed_background_refresh_backs_off_and_fails_no_login() {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -709,7 +710,7 @@ async fn a_background_refresh_that_fails_backs_off_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_thousand_first_logins_make_one_request() {
+async fn a_thousand_simultaneous_first_logins_share_one_request() {
     let kyc = MockIssuer::start().await;
     let app = relying_party(&kyc);
     let gate = kyc.on(Endpoint::Discovery).hold();
@@ -726,7 +727,7 @@ async fn a_thousand_first_logins_make_one_request() {
 }
 
 #[tokio::test]
-async fn a_thousand_first_logins_that_fail_make_one_request() {
+async fn a_thousand_failing_first_logins_share_one_request() {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -737,7 +738,7 @@ async fn a_thousand_first_logins_that_fail_make_one_request() {
 }
 
 #[tokio::test]
-async fn the_first_to_ask_may_give_up_and_the_others_go_on() {
+async fn a_cancelled_first_caller_does_not_cancel_the_shared_fetch() {
     // case 140
     let kyc = MockIssuer::start().await;
     let app = relying_party(&kyc);
@@ -762,7 +763,7 @@ async fn the_first_to_ask_may_give_up_and_the_others_go_on() {
 }
 
 #[test]
-fn a_runtime_that_ends_in_the_middle_of_a_fetch_does_not_wedge_the_next() {
+fn a_runtime_that_ends_during_a_fetch_does_not_block_later_fetches() {
     // case 140
     let kyc = MockIssuer::start_blocking();
     let app = relying_party(&kyc);
@@ -776,7 +777,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_fetch_does_not_wedge_the_next() {
     let first = runtime();
     first.block_on(async {
         tokio::select! {
-            _ = begin(&app) => panic!("the gate is shut"),
+            _ = begin(&app) => panic!("the login completed although the gate is closed"),
             () = gate.wait_for(1) => {}
         }
     });
@@ -787,14 +788,14 @@ fn a_runtime_that_ends_in_the_middle_of_a_fetch_does_not_wedge_the_next() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_fails_its_caller_and_nobody_else() {
-    // case 140: the fetch is dropped before it ran at all
+fn a_runtime_that_has_ended_fails_only_its_own_caller() {
+    // case 140: the fetch task is dropped before it runs
     let kyc = MockIssuer::start_blocking();
     let app = relying_party(&kyc);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let handle = runtime.handle().clone();
     drop(runtime);
-    let (tell, told) = mpsc::channel();
+    let (tell, result) = mpsc::channel();
     let late = app.clone();
     thread::spawn(move || {
         let _inside = handle.enter();
@@ -802,26 +803,28 @@ fn a_runtime_that_has_ended_fails_its_caller_and_nobody_else() {
         tell.send(login).unwrap();
     });
 
-    let login = told.recv_timeout(seconds(20)).expect("it is stuck");
+    let login = result
+        .recv_timeout(seconds(20))
+        .expect("the login does not return");
 
     assert_eq!(login, Poll::Ready(Err(ProviderError::Interrupted)));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(begin(&app)).unwrap();
 }
 
-/// Panics when it is told to.
-struct Treacherous {
+/// Clock that panics while `armed` is set.
+struct PanickingClock {
     clock: TestClock,
     armed: Arc<AtomicBool>,
 }
 
-impl fmt::Debug for Treacherous {
+impl fmt::Debug for PanickingClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Treacherous")
+        f.write_str("PanickingClock")
     }
 }
 
-impl Clock for Treacherous {
+impl Clock for PanickingClock {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -833,11 +836,11 @@ impl Clock for Treacherous {
 }
 
 #[tokio::test]
-async fn a_panic_on_the_way_does_not_wedge_the_next() {
+async fn a_panic_during_a_fetch_does_not_block_later_fetches() {
     // case 140
     let kyc = MockIssuer::start().await;
     let armed = Arc::new(AtomicBool::new(false));
-    let clock = Treacherous {
+    let clock = PanickingClock {
         clock: kyc.clock().clone(),
         armed: Arc::clone(&armed),
     };
@@ -850,7 +853,7 @@ async fn a_panic_on_the_way_does_not_wedge_the_next() {
     gate.wait_for(1).await;
     armed.store(true, Ordering::SeqCst);
     gate.release();
-    // It panics in the fetch's own task, and then in the caller's.
+    // The clock panics in the fetch task and then in the caller's task.
     assert!(login.await.is_err());
     armed.store(false, Ordering::SeqCst);
 

@@ -1,4 +1,4 @@
-//! The doctor, with each thing broken in turn.
+//! Checks of the doctor. Each test breaks one thing.
 
 use std::{
     sync::{Arc, Mutex},
@@ -33,23 +33,23 @@ async fn examined(config: ConfigBuilder) -> Report {
     kycport.doctor().await
 }
 
-fn verdict(report: &Report, name: &str) -> Status {
+fn status(report: &Report, name: &str) -> Status {
     report.check(name).unwrap().status
 }
 
 #[tokio::test]
-async fn what_is_well_is_said_to_be() {
+async fn a_working_setup_is_reported_as_healthy() {
     let kyc = MockIssuer::start().await;
     let report = examined(kyc.config(CALLBACK)).await;
-    let verdicts: Vec<_> = report
+    let statuses: Vec<_> = report
         .checks()
         .iter()
         .map(|it| (it.name, it.status))
         .collect();
     assert_eq!(
-        verdicts,
+        statuses,
         [
-            // The app is on this machine.
+            // The app runs on localhost.
             ("redirect URI", Status::Warn),
             ("client", Status::NotChecked),
             ("cookies", Status::Warn),
@@ -59,28 +59,28 @@ async fn what_is_well_is_said_to_be() {
             ("clock", Status::Ok),
             ("tenant key", Status::Ok),
             ("webhook secret", Status::Ok),
-            // It is in memory.
+            // The store is in memory.
             ("store", Status::Warn),
         ],
         "{report}"
     );
     assert!(report.is_healthy());
     assert_eq!(report.worst(), Status::Warn);
-    // It asked what it says, once, and about nobody.
+    // The doctor sent each request once and sent none about a person.
     kyc.requests(Endpoint::Discovery).assert_count(1);
     kyc.requests(Endpoint::Jwks).assert_count(1);
     kyc.requests(Endpoint::Status).assert_count(1);
     kyc.requests(Endpoint::Token).assert_count(0);
 }
 
-/// The date of an answer that is `seconds` away from the app's clock.
+/// Returns the date of a response that differs from the app's clock by `seconds`.
 fn date(kyc: &MockIssuer, seconds: i64) -> String {
     let unix = kyc.clock().now().as_unix() + seconds;
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(unix.unsigned_abs());
     httpdate::fmt_http_date(time)
 }
 
-/// What is broken, how, and what is said of it.
+/// What is broken, how, and the expected check results.
 type Broken = (
     &'static str,
     fn(&MockIssuer) -> Rule,
@@ -89,7 +89,7 @@ type Broken = (
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
-async fn each_thing_that_is_broken_at_kycport_is_named() {
+async fn every_broken_part_of_kycport_is_reported() {
     use Status::{Fail, NotChecked, Ok, Warn};
     let table: [Broken; 14] = [
         (
@@ -112,7 +112,7 @@ async fn each_thing_that_is_broken_at_kycport_is_named() {
             &[("discovery", Fail)],
         ),
         (
-            "discovery is a page",
+            "discovery is an HTML page",
             |kyc| {
                 kyc.on(Endpoint::Discovery)
                     .answer(200, "text/html", "<p>hello")
@@ -167,7 +167,7 @@ async fn each_thing_that_is_broken_at_kycport_is_named() {
             &[("clock", NotChecked)],
         ),
         (
-            "the key may not",
+            "the key lacks permission",
             |kyc| kyc.on(Endpoint::Status).fail(403),
             &[("tenant key", Fail), ("discovery", Ok)],
         ),
@@ -180,7 +180,7 @@ async fn each_thing_that_is_broken_at_kycport_is_named() {
             &[("tenant key", Fail)],
         ),
         (
-            "too much",
+            "rate limited",
             |kyc| kyc.on(Endpoint::Status).fail(429).retry_after(600),
             &[("tenant key", Warn)],
         ),
@@ -195,39 +195,35 @@ async fn each_thing_that_is_broken_at_kycport_is_named() {
         let fault = broken(&kyc).always();
         let report = examined(kyc.config(CALLBACK)).await;
         for (name, verdict_) in expected {
-            assert_eq!(
-                verdict(&report, name),
-                *verdict_,
-                "{what}: {name}\n{report}"
-            );
+            assert_eq!(status(&report, name), *verdict_, "{what}: {name}\n{report}");
         }
-        let fails = expected.iter().any(|(_, verdict)| *verdict == Fail);
+        let fails = expected.iter().any(|(_, status)| *status == Fail);
         assert_eq!(report.is_healthy(), !fails, "{what}\n{report}");
         drop(fault);
     }
 }
 
 #[tokio::test]
-async fn a_kycport_that_is_away_is_told_from_a_key_that_is_wrong() {
+async fn an_unreachable_kycport_is_distinguished_from_a_wrong_key() {
     let kyc = MockIssuer::start().await;
     let report = examined(kyc.config(CALLBACK).tenant_api_key("canary-key")).await;
-    assert_eq!(verdict(&report, "tenant key"), Status::Fail);
+    assert_eq!(status(&report, "tenant key"), Status::Fail);
     assert!(report.check("tenant key").unwrap().found.contains("401"));
     assert!(!format!("{report}{report:?}").contains("canary"));
 
     kyc.stop().unwrap();
     let report = examined(kyc.config(CALLBACK)).await;
     for name in ["discovery", "tenant key"] {
-        assert_eq!(verdict(&report, name), Status::Fail);
+        assert_eq!(status(&report, name), Status::Fail);
         let found = &report.check(name).unwrap().found;
         assert!(found.contains("connection failed"), "{found}");
     }
-    // What needs nobody is looked at all the same.
-    assert_eq!(verdict(&report, "store"), Status::Warn);
+    // Checks that need no connection still run.
+    assert_eq!(status(&report, "store"), Status::Warn);
 }
 
 #[tokio::test]
-async fn settings_are_looked_at() {
+async fn settings_are_checked() {
     let kyc = MockIssuer::start().await;
     let of = |redirect_uri: &str| {
         Config::builder("canary-client", redirect_uri)
@@ -243,7 +239,7 @@ async fn settings_are_looked_at() {
         ("tenant key", Status::NotChecked),
         ("webhook secret", Status::NotChecked),
     ] {
-        assert_eq!(verdict(&report, name), expected, "{report}");
+        assert_eq!(status(&report, name), expected, "{report}");
     }
     kyc.requests(Endpoint::Status).assert_count(0);
 
@@ -252,15 +248,15 @@ async fn settings_are_looked_at() {
         .client_secret("canary-secret")
         .webhook_secret("canary");
     let report = examined(rewritten).await;
-    assert_eq!(verdict(&report, "redirect URI"), Status::Warn);
-    assert_eq!(verdict(&report, "webhook secret"), Status::Fail);
+    assert_eq!(status(&report, "redirect URI"), Status::Warn);
+    assert_eq!(status(&report, "webhook secret"), Status::Fail);
     let text = format!("{report}{report:?}").replace("canary-client", "");
     assert!(!text.contains("canary"), "{text}");
     assert!(!report.is_healthy());
 }
 
 #[tokio::test]
-async fn secrets_are_looked_at_as_they_are_after_a_reload() {
+async fn secrets_are_checked_after_a_reload() {
     let kyc = MockIssuer::start().await;
     let secrets = Arc::new(Mutex::new(Secrets::new()));
     let own = Arc::clone(&secrets);
@@ -273,35 +269,35 @@ async fn secrets_are_looked_at_as_they_are_after_a_reload() {
             async move { Ok::<_, ()>(secrets) }
         });
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-    let says = async |client: &str, webhook: &str| {
+    let assert_found = async |client: &str, webhook: &str| {
         kycport.reload_secrets().await.unwrap();
         let report = kycport.doctor().await;
-        for (name, said) in [("client", client), ("webhook secret", webhook)] {
+        for (name, expected) in [("client", client), ("webhook secret", webhook)] {
             let found = &report.check(name).unwrap().found;
-            assert!(found.ends_with(said), "{said}: {found}");
+            assert!(found.ends_with(expected), "{expected}: {found}");
         }
     };
-    says("public client", "no webhook secret is configured").await;
+    assert_found("public client", "no webhook secret is configured").await;
     *secrets.lock().unwrap() = Secrets::new()
         .client_secret("a secret that KYCPort does not know")
         .webhook_secret("the webhook secret of old");
-    says("not proven yet", "configured: current").await;
+    assert_found("not proven yet", "configured: current").await;
     let new = kycport::Secret::new("the webhook secret that is new");
     *secrets.lock().unwrap() = Secrets::new()
         .client_secret(kyc.client().secret().unwrap())
         .webhook_secret(new.expose());
-    says("with a secret", "configured: current, previous").await;
-    // What has left is named no more.
+    assert_found("with a secret", "configured: current, previous").await;
+    // The expired secret is no longer listed.
     let verifier = kycport.webhook_verifier().build().unwrap();
     let headers = HeaderMap::from_iter([sign_test_delivery(&new, b"{}")]);
     let body = Bytes::from_static(b"{}");
     verifier.verify(&headers, body).unwrap();
     kyc.clock().advance(Duration::from_secs(96 * 3600));
-    says("with a secret", "configured: current").await;
+    assert_found("with a secret", "configured: current").await;
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_a_report() {
+async fn a_report_contains_no_secret() {
     // case 137
     let kyc = MockIssuer::start().await;
     let variables = kyc.environment(CALLBACK);
@@ -316,15 +312,15 @@ async fn nothing_secret_is_in_a_report() {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_is_right_for_one_instance() {
+async fn an_in_memory_store_gives_a_warning() {
     let kyc = MockIssuer::start().await;
     let named = kyc.config(CALLBACK).store(MemoryStore::default());
     for config in [kyc.config(CALLBACK), named] {
         let report = examined(config).await;
-        let line = report.check("store").unwrap();
-        assert_eq!(line.status, Status::Warn, "{report}");
-        assert!(line.found.starts_with("memory: "), "{report}");
-        assert!(line.remedy.unwrap().contains("KYCPORT_STORE"), "{report}");
+        let check = report.check("store").unwrap();
+        assert_eq!(check.status, Status::Warn, "{report}");
+        assert!(check.found.starts_with("memory: "), "{report}");
+        assert!(check.remedy.unwrap().contains("KYCPORT_STORE"), "{report}");
         assert!(report.is_healthy());
     }
 }
@@ -341,14 +337,14 @@ async fn every_engine_is_checked() {
         };
         let report = examined(engine.configure_over(kyc.config(CALLBACK), store.clone())).await;
         let name = engine.name();
-        assert_eq!(verdict(&report, "store"), expected, "{name}: {report}");
+        assert_eq!(status(&report, "store"), expected, "{name}: {report}");
         assert_eq!(store.count(Op::Check), 1, "{name}");
         assert_eq!(store.operations(), 1, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_named_with_its_remedy() {
+async fn a_failing_store_is_reported_with_a_remedy() {
     // case 95
     let kyc = MockIssuer::start().await;
     let store = FaultyStore::over(MemoryStore::default());
@@ -370,18 +366,18 @@ async fn a_store_that_fails_is_named_with_its_remedy() {
         store.heal();
         store.fail_with(Op::Check, error);
         let report = kycport.doctor().await;
-        let line = report.check("store").unwrap();
-        assert_eq!(line.status, Status::Fail, "{report}");
-        assert_eq!(line.found, format!("memory: {error}"));
-        let remedy = line.remedy.unwrap();
+        let check = report.check("store").unwrap();
+        assert_eq!(check.status, Status::Fail, "{report}");
+        assert_eq!(check.found, format!("memory: {error}"));
+        let remedy = check.remedy.unwrap();
         assert!(remedy.contains(word), "{error}: {remedy}");
         assert!(!report.is_healthy());
         remedies.push(remedy);
     }
     remedies.dedup();
     assert_eq!(remedies.len(), 8, "{remedies:?}");
-    // Each report is of its own moment.
+    // Every report reads the current state.
     store.heal();
     let report = kycport.doctor().await;
-    assert_eq!(verdict(&report, "store"), Status::Warn, "{report}");
+    assert_eq!(status(&report, "store"), Status::Warn, "{report}");
 }

@@ -1,7 +1,7 @@
 //! Headless Chromium, driven by WebDriver.
 //!
-//! Skipped, and said so, where `chromium` and `chromedriver` are not installed;
-//! `KYCPORT_REQUIRE_BROWSER=1` makes that a failure.
+//! The tests are skipped with a message if `chromium` and `chromedriver` are not installed.
+//! With `KYCPORT_REQUIRE_BROWSER=1` they fail instead.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -51,7 +51,7 @@ pub(crate) async fn wait_for(page: &Client, css: &str) {
     }
 }
 
-/// A browser, and what drives it. The processes end with it.
+/// Browser and its WebDriver. Both processes are killed on drop.
 pub(crate) struct Driven {
     pub(crate) page: Client,
     _driver: Process,
@@ -94,15 +94,15 @@ impl Driven {
     }
 }
 
-/// An example, and a browser on it.
-pub(crate) struct Stage {
+/// Running example and a browser that shows it.
+pub(crate) struct BrowserTest {
     pub(crate) page: Client,
     pub(crate) home: String,
     browser: Driven,
     _example: Process,
 }
 
-impl Stage {
+impl BrowserTest {
     pub(crate) async fn open(name: &str) -> Option<Self> {
         let Some(example) = example(name) else {
             skip("the example is not built (`cargo test` builds it, `cargo test --test it` not)");
@@ -128,14 +128,14 @@ impl Stage {
     }
 }
 
-/// Straight to stderr, which the test harness does not swallow.
+/// Writes to stderr directly, because the test harness captures `eprintln!`.
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_BROWSER").is_none(),
         "the browser test is required, but {reason}"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: the browser test, for {reason}").unwrap();
+    writeln!(stderr, "SKIPPED: the browser test: {reason}").unwrap();
 }
 
 fn is_installed(tool: &str) -> bool {
@@ -143,7 +143,7 @@ fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// `target/debug/examples/{name}`, beside the folder of this test.
+/// Returns `target/debug/examples/{name}`, next to the directory of this test binary.
 fn example(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     let examples = test.parent().and_then(Path::parent)?.join("examples");
@@ -153,20 +153,20 @@ fn example(name: &str) -> Option<PathBuf> {
 
 struct Process {
     child: Child,
-    /// Kept open: a process that prints into a closed pipe ends.
+    /// Kept open: a process that writes to a closed pipe exits.
     _output: BufReader<ChildStdout>,
 }
 
 impl Process {
-    /// Starts it, and reads what it prints up to the line with `sign`. One that chooses a port may
-    /// find it taken a moment later, and ends: it is started again.
+    /// Starts a process and reads its output up to the line with `sign`. A process whose chosen
+    /// port was taken meanwhile exits, and is started again.
     fn start(command: &mut Command, sign: &str) -> (Self, String) {
         for _ in 0..5 {
             if let Some(started) = Self::try_start(command, sign) {
                 return started;
             }
         }
-        panic!("{command:?} ends without saying {sign:?}");
+        panic!("{command:?} exited without printing {sign:?}");
     }
 
     fn try_start(command: &mut Command, sign: &str) -> Option<(Self, String)> {
@@ -195,7 +195,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Gone already is as good as killed.
+        // A process that has exited already needs no kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,6 @@
-//! A load balancer, as nginx is set up: each request goes to the instance whose turn it is, and to
-//! the other one if the first could not be connected to. Only a `GET` is sent twice if it was.
+//! Load balancer with the behaviour of nginx. Requests go to the instances in turn. If an
+//! instance refuses the connection, the request goes to the other instance. Only a `GET` is
+//! repeated after a connection broke.
 
 use std::sync::{
     Arc, Mutex,
@@ -21,14 +22,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::app_process::MARK;
 
-/// An answer of the balancer's own bears it.
+/// Header of responses that the balancer itself produced.
 pub(crate) const OWN: &str = "x-balancer";
-/// An answer to a request that another instance may have begun with bears it.
+/// Header of responses to a request that another instance may have processed before.
 pub(crate) const SECOND: &str = "x-second";
 
 const MAX_BODY: usize = 1 << 20;
 
-/// Cheap to clone.
+/// Load balancer. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Balancer(Arc<Inner>);
 
@@ -39,18 +40,18 @@ struct Inner {
     broken_off: AtomicUsize,
 }
 
-/// Where an instance is.
+/// Address and state of an instance.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     port: u16,
-    /// It has so many predecessors.
+    /// Number of processes that ran at this place before.
     life: usize,
     is_dying: bool,
 }
 
 enum Sent {
     Answered(Response),
-    /// It cannot have arrived.
+    /// The request cannot have arrived.
     Rejected,
     BrokenOff,
 }
@@ -74,12 +75,12 @@ impl Balancer {
         })
     }
 
-    /// From here on this instance may break off.
+    /// Marks an instance as about to be killed. Broken connections to it are expected.
     pub(crate) fn expects_death(&self, at: usize) {
         self.0.places[at].lock().unwrap().is_dying = true;
     }
 
-    /// The instance is there now.
+    /// Sets the port of the instance that replaces a killed one.
     pub(crate) fn is_at(&self, at: usize, port: u16) {
         let mut place = self.0.places[at].lock().unwrap();
         *place = Place {
@@ -89,7 +90,7 @@ impl Balancer {
         };
     }
 
-    /// How often an instance broke off that was not to die.
+    /// Returns how often an instance broke a connection without being killed.
     pub(crate) fn broken_off(&self) -> usize {
         self.0.broken_off.load(Ordering::SeqCst)
     }
@@ -133,7 +134,7 @@ impl Balancer {
             Err(_) => return self.broke_off(at, place),
         };
         if !answer.headers().contains_key(MARK) {
-            // Somebody else has the port of the dead.
+            // Another process uses the port of the killed instance.
             return Sent::Rejected;
         }
         let (head, body) = answer.into_parts();

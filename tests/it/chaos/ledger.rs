@@ -1,4 +1,4 @@
-//! What the clients saw, and what they must not see.
+//! Statistics of a run, and the violations that its clients observed.
 
 use std::{
     collections::BTreeMap,
@@ -11,26 +11,26 @@ use crate::visitor::{Answer, SESSION_COOKIE};
 
 use super::balancer::OWN;
 
-/// So many violations are told in full.
-const MOST_TOLD: usize = 20;
+/// Maximum number of violations that are reported with their text.
+const MAX_REPORTED: usize = 20;
 
-/// What there is a count of.
+/// Counted occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Count {
     LoginsBegun,
     LoginsFinished,
-    /// Begun again, because an instance, the store or the issuer went away in between.
+    /// Logins restarted because an instance, the store or the issuer failed.
     LoginsLost,
     StepUps,
     SignedOut,
     EndedAll,
     Rejected,
-    /// Signed-in requests that were let in.
-    LetIn,
-    /// Signed-out, rejected and not verified ones that were not.
-    TurnedAway,
+    /// Requests with a session that were admitted.
+    Admitted,
+    /// Requests rejected because the person was signed out, rejected or not verified.
+    Denied,
     Unavailable,
-    /// Of the balancer, when an instance died with a request.
+    /// 502 responses of the balancer after an instance was killed.
     BadGateway,
     Kills,
     StoreOutages,
@@ -44,19 +44,19 @@ pub(crate) struct Ledger(Mutex<Inner>);
 struct Inner {
     counts: BTreeMap<Count, usize>,
     statuses: BTreeMap<u16, usize>,
-    /// Of answers to signed-in requests that were let in, or turned away.
+    /// Durations of requests with a session that were admitted.
     times: Vec<Duration>,
     violations: Vec<String>,
     violated: usize,
     waits: [Wait; 2],
 }
 
-/// For whom a first success is waited.
+/// Event after which the time to the first admitted request is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// An instance was killed.
     Kill,
-    /// The store listens again.
+    /// The store accepts connections again.
     Store,
 }
 
@@ -78,18 +78,18 @@ impl Ledger {
     pub(crate) fn violation(&self, what: impl Into<String>) {
         let mut inner = self.lock();
         inner.violated += 1;
-        if inner.violations.len() < MOST_TOLD {
+        if inner.violations.len() < MAX_REPORTED {
             inner.violations.push(what.into());
         }
     }
 
-    /// From here on a first success is waited for.
+    /// Starts measuring the time to the next admitted request.
     pub(crate) fn waits(&self, after: After, now: Instant) {
         self.lock().waits[after as usize].since = Some(now);
     }
 
-    /// A signed-in request that began at `began` was let in.
-    pub(crate) fn let_in(&self, began: Instant, now: Instant) {
+    /// Records an admitted request that began at `began`.
+    pub(crate) fn admitted(&self, began: Instant, now: Instant) {
         let mut inner = self.lock();
         inner.times.push(now - began);
         for wait in &mut inner.waits {
@@ -100,7 +100,8 @@ impl Ledger {
         }
     }
 
-    /// Notes any answer. Whether it was one that any request may get: `what` says which.
+    /// Records a response. Reports a violation if no request may get such a response; `what`
+    /// names the request.
     pub(crate) fn answered(&self, what: &str, answer: &Answer) {
         *self.lock().statuses.entry(answer.status).or_default() += 1;
         if answer.header(OWN).is_some() {
@@ -113,7 +114,7 @@ impl Ledger {
                     self.violation(format!("{what}: 503 without Retry-After"));
                 }
                 if answer.cookie(SESSION_COOKIE).is_some() {
-                    self.violation(format!("{what}: 503 touches the cookie"));
+                    self.violation(format!("{what}: 503 changes the cookie"));
                 }
             }
             500.. => self.violation(format!("{what}: {} {}", answer.status, answer.code())),
@@ -142,7 +143,7 @@ impl Ledger {
     }
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) counts: BTreeMap<Count, usize>,
@@ -159,7 +160,7 @@ impl Report {
         self.counts.get(&count).copied().unwrap_or_default()
     }
 
-    /// A row has a name and what this run has there.
+    /// Returns the rows of the report as name and value.
     pub(crate) fn rows(&self) -> Vec<(String, String)> {
         let number = |name: &str, count: Count| (name.to_owned(), self.of(count).to_string());
         let time = |name: &str, time: Duration| (name.to_owned(), Millis(time).to_string());
@@ -168,17 +169,17 @@ impl Report {
                 "requests answered".to_owned(),
                 self.statuses.values().sum::<usize>().to_string(),
             ),
-            number("logins begun", Count::LoginsBegun),
-            number("logins finished", Count::LoginsFinished),
-            number("logins begun again", Count::LoginsLost),
+            number("logins started", Count::LoginsBegun),
+            number("logins completed", Count::LoginsFinished),
+            number("logins restarted", Count::LoginsLost),
             number("step-ups", Count::StepUps),
             number("sessions signed out", Count::SignedOut),
-            number("people whose sessions were all ended", Count::EndedAll),
+            number("people whose sessions were all revoked", Count::EndedAll),
             number("people rejected by a webhook", Count::Rejected),
-            number("signed-in requests let in", Count::LetIn),
-            number("requests turned away, as they must be", Count::TurnedAway),
+            number("requests admitted with a session", Count::Admitted),
+            number("requests correctly rejected", Count::Denied),
             number("503 with `Retry-After`", Count::Unavailable),
-            number("502 of the balancer", Count::BadGateway),
+            number("502 from the balancer", Count::BadGateway),
         ];
         for (status, times) in &self.statuses {
             if *status >= 500 && ![502, 503].contains(status) {
@@ -189,11 +190,20 @@ impl Report {
             number("instances killed", Count::Kills),
             number("store killed or locked", Count::StoreOutages),
             number("KYCPort down, slow, 429", Count::IssuerOutages),
-            time("a request let in, median", self.times[0]),
-            time("a request let in, 99 of 100", self.times[1]),
-            time("a request let in, longest", self.times[2]),
-            time("first let in after a kill, longest", self.after_kill),
-            time("first let in after the store is back", self.after_store),
+            time("duration of an admitted request, median", self.times[0]),
+            time(
+                "duration of an admitted request, 99th percentile",
+                self.times[1],
+            ),
+            time("duration of an admitted request, maximum", self.times[2]),
+            time(
+                "time to the first admitted request after a kill, maximum",
+                self.after_kill,
+            ),
+            time(
+                "time to the first admitted request after a store outage",
+                self.after_store,
+            ),
             (
                 "**violations**".to_owned(),
                 format!("**{}**", self.violated),

@@ -1,18 +1,19 @@
-//! Two instances of an app behind a load balancer, people with it, and everything that dies: the
-//! instances, the store that they share, KYCPort. The clients know what they may see:
+//! Fault injection with two instances of an app behind a load balancer. Simulated users use the
+//! app while the instances, their shared store and KYCPort fail. The clients report each
+//! violation of these rules:
 //!
-//! - nobody is admitted after an acknowledged sign-out, end of all sessions, or rejection;
-//! - no session that was acknowledged is lost;
-//! - nobody sees another person's response;
-//! - an instance answers no 5xx but 503, and that with `Retry-After` and without touching the
-//!   cookie; no instance breaks a connection or ends that was not killed;
-//! - an instance starts while its store is away.
+//! - After an acknowledged sign-out, revocation or rejection, the person is not admitted.
+//! - An acknowledged session is not lost.
+//! - A response never shows another person.
+//! - 503 is the only 5xx status. It has `Retry-After` and does not change the cookie.
+//! - An instance that was not killed neither breaks a connection nor exits.
+//! - An instance starts while its store is unavailable.
 
 mod balancer;
-mod havoc;
+mod faults;
 mod ledger;
-mod people;
 mod shared;
+mod users;
 
 use std::{
     sync::{
@@ -27,57 +28,57 @@ use tokio::net::TcpListener;
 
 use self::{
     balancer::Balancer,
-    people::{Citizen, End, Town},
     shared::Shared,
+    users::{End, Scenario, User},
 };
 use crate::{
-    app_process::{Sealing, Wish},
+    app_process::{AppSpec, Sealing},
     visitor::Visitor,
 };
 
 pub(crate) use ledger::{Count, Report};
-pub(crate) use shared::Kept;
+pub(crate) use shared::StoreEngine;
 
-/// Number of people who stay for the whole run, with two browsers each.
+/// Number of users who stay for the whole run, with two browsers each.
 const RESIDENTS: usize = 6;
-/// Number of people who come and go at any time.
-const PASSERS_BY: usize = 8;
+/// Number of short-lived users at any time.
+const SHORT_LIVED_USERS: usize = 8;
 
-/// Plan of a run.
+/// Parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    pub(crate) kept: Kept,
+    pub(crate) engine: StoreEngine,
     pub(crate) sealing: Sealing,
     pub(crate) length: Duration,
-    /// Arguments with which this binary becomes an instance.
+    /// Command-line arguments that make this binary run an instance.
     pub(crate) arguments: &'static [&'static str],
 }
 
-/// Runs; `None` if the server is not installed here.
+/// Runs the scenario. Returns `None` if the server is not installed.
 pub(crate) async fn run(plan: Plan) -> Option<Report> {
-    let shared = Shared::start(plan.kept)?;
+    let shared = Shared::start(plan.engine)?;
     let kyc = MockIssuer::start().await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let wish = Wish {
+    let spec = AppSpec {
         store: shared.url(),
         sealing: plan.sealing,
         environment: kyc.environment(format!("{origin}/auth/callback")),
         session_lifetime: None,
         arguments: plan.arguments,
     };
-    let town = Arc::new(Town::new(kyc, Visitor::new(origin)));
+    let scenario = Arc::new(Scenario::new(kyc, Visitor::new(origin)));
     let balancer = Balancer::new();
     let proxy = balancer.serve(listener);
-    let first = havoc::start(&wish).await;
-    let second = havoc::start(&wish).await;
+    let first = faults::start(&spec).await;
+    let second = faults::start(&spec).await;
     balancer.is_at(0, first.port());
     balancer.is_at(1, second.port());
 
     let mut residents = Vec::new();
     for n in 0..RESIDENTS {
         let slug = format!("resident-{n}");
-        let resident = Citizen::new(Arc::clone(&town), &slug, KycTier::T2);
+        let resident = User::new(Arc::clone(&scenario), &slug, KycTier::T2);
         resident.signs_in().await;
         resident.signs_in().await;
         residents.push(resident);
@@ -87,79 +88,88 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
         let stay = async move { resident.keeps_looking(&AtomicBool::new(false)).await };
         tasks.push(tokio::spawn(stay));
     }
-    let born = Arc::new(AtomicUsize::new(0));
-    for _ in 0..PASSERS_BY {
-        tasks.push(tokio::spawn(come_and_go(
-            Arc::clone(&town),
-            Arc::clone(&born),
+    let created = Arc::new(AtomicUsize::new(0));
+    for _ in 0..SHORT_LIVED_USERS {
+        tasks.push(tokio::spawn(run_short_lived_users(
+            Arc::clone(&scenario),
+            Arc::clone(&created),
         )));
     }
-    let deaths = havoc::of_instances(Arc::clone(&town), balancer.clone(), wish, [first, second]);
-    let deaths = tokio::spawn(deaths);
+    let kills = faults::of_instances(
+        Arc::clone(&scenario),
+        balancer.clone(),
+        spec,
+        [first, second],
+    );
+    let kills = tokio::spawn(kills);
 
     let part = plan.length / 12;
     pass(part * 2).await;
-    havoc::of_issuer(&town, part / 2).await;
+    faults::of_issuer(&scenario, part / 2).await;
     pass(part * 2 + part / 2).await;
-    let shared = shared.goes_away(&town, part / 2).await;
+    let shared = shared.goes_away(&scenario, part / 2).await;
     pass(part * 5 + part / 2).await;
     for resident in &residents {
         resident.is_still_there().await;
     }
-    town.end();
+    scenario.end();
     for task in tasks {
         task.await.unwrap();
     }
-    let apps = deaths.await.unwrap();
+    let apps = kills.await.unwrap();
     proxy.abort();
     drop(apps);
     drop(shared);
     for _ in 0..balancer.broken_off() {
-        town.ledger.violation("an instance broke off");
+        scenario.ledger.violation("an instance broke a connection");
     }
-    Some(town.ledger.report())
+    Some(scenario.ledger.report())
 }
 
-/// People live one after the other, each with another end.
-async fn come_and_go(town: Arc<Town>, born: Arc<AtomicUsize>) {
-    while !town.is_over() {
-        let number = born.fetch_add(1, Ordering::SeqCst);
+/// Simulates one user after the other. Their accounts end in different ways.
+async fn run_short_lived_users(scenario: Arc<Scenario>, created: Arc<AtomicUsize>) {
+    while !scenario.is_over() {
+        let number = created.fetch_add(1, Ordering::SeqCst);
         let tier = if number.is_multiple_of(3) {
             KycTier::T1
         } else {
             KycTier::T2
         };
         let end = End::ALL[number % End::ALL.len()];
-        let citizen = Citizen::new(Arc::clone(&town), &format!("person-{number}"), tier.clone());
-        live(&citizen, tier == KycTier::T1, end).await;
+        let user = User::new(
+            Arc::clone(&scenario),
+            &format!("person-{number}"),
+            tier.clone(),
+        );
+        run_user(&user, tier == KycTier::T1, end).await;
     }
 }
 
-async fn live(citizen: &Arc<Citizen>, is_below: bool, end: End) {
-    citizen.signs_in().await;
-    citizen.signs_in().await;
+async fn run_user(user: &Arc<User>, is_below: bool, end: End) {
+    user.signs_in().await;
+    user.signs_in().await;
     let enough = AtomicBool::new(false);
-    let story = async {
+    let actions = async {
         pass(Duration::from_millis(100)).await;
         if is_below {
-            citizen.steps_up().await;
-            citizen.looks_around().await;
+            user.steps_up().await;
+            user.looks_around().await;
         }
-        citizen.ends(end).await;
-        // A person who was signed out may come back, with another session.
-        citizen.looks_around().await;
+        user.ends(end).await;
+        // After a sign-out, the user may sign in again with a new session.
+        user.looks_around().await;
         if !matches!(end, End::Rejected) {
-            citizen.signs_in().await;
+            user.signs_in().await;
         }
         for _ in 0..3 {
-            citizen.looks_around().await;
+            user.looks_around().await;
         }
         enough.store(true, Ordering::SeqCst);
     };
-    tokio::join!(story, citizen.keeps_looking(&enough));
+    tokio::join!(actions, user.keeps_looking(&enough));
 }
 
-/// The processes have clocks of their own.
+/// Waits in real time, because the processes have their own clocks.
 #[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
 pub(crate) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;

@@ -7,32 +7,33 @@ use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use super::{
     ledger::{After, Count},
     pass,
-    people::Town,
+    users::Scenario,
 };
 use crate::{servers::Server, sqlite_file::SqliteFile};
 
 /// Engine of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum StoreEngine {
     Redis,
     Postgres,
-    /// One file, which both instances open.
+    /// A single file that both instances open.
     Sqlite,
 }
 
-/// The store, until it is dropped.
+/// Shared store. It is removed on drop.
 pub(crate) enum Shared {
     Server(Server),
     File(SqliteFile),
 }
 
 impl Shared {
-    /// Starts the server; `None` if it is not installed here. What it acknowledges is on the disk.
-    pub(crate) fn start(kept: Kept) -> Option<Self> {
-        match kept {
-            Kept::Redis => Server::lasting_redis().map(Self::Server),
-            Kept::Postgres => Server::lasting_postgres_on_disk().map(Self::Server),
-            Kept::Sqlite => Some(Self::File(SqliteFile::new())),
+    /// Starts the server. Returns `None` if the server is not installed. Acknowledged writes
+    /// are on disk.
+    pub(crate) fn start(engine: StoreEngine) -> Option<Self> {
+        match engine {
+            StoreEngine::Redis => Server::lasting_redis().map(Self::Server),
+            StoreEngine::Postgres => Server::lasting_postgres_on_disk().map(Self::Server),
+            StoreEngine::Sqlite => Some(Self::File(SqliteFile::new())),
         }
     }
 
@@ -43,10 +44,10 @@ impl Shared {
         }
     }
 
-    /// Takes the store away for some time: a server is killed and started again, and a file is
+    /// Makes the store unavailable for some time. A server is killed and restarted; a file is
     /// locked for writes.
     #[expect(clippy::disallowed_methods, reason = "it measures real time")]
-    pub(crate) async fn goes_away(self, town: &Town, away: Duration) -> Self {
+    pub(crate) async fn goes_away(self, scenario: &Scenario, away: Duration) -> Self {
         let back = match self {
             Self::Server(server) => Self::Server(killed(server, away).await),
             Self::File(file) => {
@@ -54,8 +55,8 @@ impl Shared {
                 Self::File(file)
             }
         };
-        town.ledger.waits(After::Store, Instant::now());
-        town.ledger.count(Count::StoreOutages);
+        scenario.ledger.waits(After::Store, Instant::now());
+        scenario.ledger.count(Count::StoreOutages);
         back
     }
 }

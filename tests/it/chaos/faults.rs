@@ -1,4 +1,4 @@
-//! Faults: instances die and are started again, and KYCPort is down, slow, and answers 429.
+//! Injected faults. Instances are killed and restarted; KYCPort is down, slow, or answers 429.
 
 use std::{
     sync::Arc,
@@ -11,27 +11,27 @@ use super::{
     balancer::Balancer,
     ledger::{After, Count},
     pass,
-    people::Town,
+    users::Scenario,
 };
-use crate::app_process::{AppProcess, Wish};
+use crate::app_process::{AppProcess, AppSpec};
 
-/// Interval between two looks at the instances.
+/// Interval between two checks of the instances.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Starts an instance. Its store may be away.
-pub(crate) async fn start(wish: &Wish) -> AppProcess {
-    let wish = wish.clone();
-    let started = tokio::task::spawn_blocking(move || AppProcess::start(&wish));
+/// Starts an instance. Its store may be unavailable.
+pub(crate) async fn start(spec: &AppSpec) -> AppProcess {
+    let spec = spec.clone();
+    let started = tokio::task::spawn_blocking(move || AppProcess::start(&spec));
     started.await.unwrap()
 }
 
-/// Kills the instances in turn, and starts them again, until the town is over. Returns those that
-/// live: requests under way still get their responses.
+/// Kills and restarts the instances in turn until the scenario ends. Returns the running
+/// instances, because pending requests still need their responses.
 #[expect(clippy::disallowed_methods, reason = "it measures real time")]
 pub(crate) async fn of_instances(
-    town: Arc<Town>,
+    scenario: Arc<Scenario>,
     balancer: Balancer,
-    wish: Wish,
+    spec: AppSpec,
     apps: [AppProcess; 2],
 ) -> Vec<AppProcess> {
     let mut apps = Vec::from(apps);
@@ -40,32 +40,32 @@ pub(crate) async fn of_instances(
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if apps.iter_mut().any(AppProcess::has_ended) {
-                town.ledger.violation("an instance ended by itself");
+                scenario.ledger.violation("an instance ended by itself");
             }
             pass(WATCH).await;
-            if town.is_over() {
+            if scenario.is_over() {
                 return apps;
             }
         }
         let at = n % 2;
         balancer.expects_death(at);
-        town.ledger.waits(After::Kill, Instant::now());
+        scenario.ledger.waits(After::Kill, Instant::now());
         apps[at].kill();
-        town.ledger.count(Count::Kills);
-        let app = start(&wish).await;
+        scenario.ledger.count(Count::Kills);
+        let app = start(&spec).await;
         balancer.is_at(at, app.port());
         apps[at] = app;
     }
     apps
 }
 
-/// KYCPort is down, then slow, then answers 429, for `each` in turn.
-pub(crate) async fn of_issuer(town: &Town, each: Duration) {
-    let kyc = &town.kyc;
+/// Makes KYCPort unreachable, then slow, then rate-limited, for the duration `each` in turn.
+pub(crate) async fn of_issuer(scenario: &Scenario, each: Duration) {
+    let kyc = &scenario.kyc;
     kyc.stop().unwrap();
     pass(each).await;
     kyc.restart().unwrap();
-    town.ledger.count(Count::IssuerOutages);
+    scenario.ledger.count(Count::IssuerOutages);
 
     let slow = [Endpoint::Token, Endpoint::Status, Endpoint::Jwks].map(|endpoint| {
         let slow = kyc.on(endpoint).delay(Duration::from_millis(500));
@@ -73,7 +73,7 @@ pub(crate) async fn of_issuer(town: &Town, each: Duration) {
     });
     pass(each).await;
     drop(slow);
-    town.ledger.count(Count::IssuerOutages);
+    scenario.ledger.count(Count::IssuerOutages);
 
     let limited = [Endpoint::Token, Endpoint::Status].map(|endpoint| {
         let limited = kyc.on(endpoint).fail(429).retry_after(1);
@@ -81,5 +81,5 @@ pub(crate) async fn of_issuer(town: &Town, each: Duration) {
     });
     pass(each).await;
     drop(limited);
-    town.ledger.count(Count::IssuerOutages);
+    scenario.ledger.count(Count::IssuerOutages);
 }

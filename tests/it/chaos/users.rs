@@ -1,5 +1,5 @@
-//! People with an app: they sign in, use it, are verified further, sign out, are signed out by
-//! support and rejected by KYCPort, and know of each answer whether it is one that they may get.
+//! Simulated users. They sign in, use the app, step up, sign out, are signed out by support,
+//! and are rejected by KYCPort. For each response they check whether it is allowed.
 
 use std::{
     sync::{
@@ -24,18 +24,18 @@ use super::{
 };
 use crate::visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie};
 
-/// Between two attempts at the same.
+/// Pause between two attempts of the same request.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What everybody has in common.
-pub(crate) struct Town {
+/// State that all users share.
+pub(crate) struct Scenario {
     pub(crate) kyc: MockIssuer,
     pub(crate) visitor: Visitor,
     pub(crate) ledger: Ledger,
     is_over: AtomicBool,
 }
 
-impl Town {
+impl Scenario {
     pub(crate) fn new(kyc: MockIssuer, visitor: Visitor) -> Self {
         Self {
             kyc,
@@ -53,7 +53,8 @@ impl Town {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// A request that no answer of the balancer's comes to is a violation: it is never killed.
+    /// Records a response. A request without a response is a violation, because the balancer is
+    /// never killed.
     async fn answered(&self, what: &str, answer: reqwest::Result<Answer>) -> Option<Answer> {
         match answer {
             Ok(answer) => {
@@ -62,7 +63,8 @@ impl Town {
             }
             Err(error) => {
                 let error = error.without_url();
-                self.ledger.violation(format!("{what}: no answer: {error}"));
+                self.ledger
+                    .violation(format!("{what}: no response: {error}"));
                 pass(PAUSE).await;
                 None
             }
@@ -70,8 +72,8 @@ impl Town {
     }
 }
 
-/// Flags that are raised and never lowered. Raised before what may have been done is begun, and
-/// after what was done is acknowledged.
+/// Flag that is never lowered. `may_be_*` flags are raised before an action starts, `is_*`
+/// flags after the app acknowledged the action.
 #[derive(Default)]
 struct Flag(AtomicBool);
 
@@ -85,18 +87,18 @@ impl Flag {
     }
 }
 
-/// A session that the app has acknowledged.
+/// Session that the app has acknowledged.
 struct Session {
     cookie: String,
-    /// It may have ended.
+    /// The session may have ended.
     may_be_over: Flag,
-    /// It has, and that was acknowledged.
+    /// The end of the session was acknowledged.
     is_over: Flag,
 }
 
-/// A person, and what was done to them.
-pub(crate) struct Citizen {
-    town: Arc<Town>,
+/// Simulated user and the actions that affected them.
+pub(crate) struct User {
+    scenario: Arc<Scenario>,
     person: Person,
     sessions: Mutex<Vec<Arc<Session>>>,
     may_be_verified: Flag,
@@ -105,7 +107,7 @@ pub(crate) struct Citizen {
     is_rejected: Flag,
 }
 
-/// How a person's time with the app ends.
+/// Way in which a user's sessions end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     SignsOut,
@@ -123,13 +125,13 @@ impl End {
     ];
 }
 
-impl Citizen {
-    /// Somebody new.
-    pub(crate) fn new(town: Arc<Town>, slug: &str, tier: KycTier) -> Arc<Self> {
+impl User {
+    /// Creates a new person at the mock.
+    pub(crate) fn new(scenario: Arc<Scenario>, slug: &str, tier: KycTier) -> Arc<Self> {
         let is_t2 = tier == KycTier::T2;
         let own = Self {
-            person: town.kyc.person(slug).tier(tier).create(),
-            town,
+            person: scenario.kyc.person(slug).tier(tier).create(),
+            scenario,
             sessions: Mutex::default(),
             may_be_verified: Flag::default(),
             is_verified: Flag::default(),
@@ -144,21 +146,21 @@ impl Citizen {
     }
 
     fn violation(&self, what: &str) {
-        let told = format!("{}: {what}", self.person.slug());
-        self.town.ledger.violation(told);
+        let message = format!("{}: {what}", self.person.slug());
+        self.scenario.ledger.violation(message);
     }
 
     fn count(&self, what: Count) {
-        self.town.ledger.count(what);
+        self.scenario.ledger.count(what);
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {
         self.sessions.lock().unwrap().clone()
     }
 
-    /// Signs in with another browser, however often that must be begun.
+    /// Signs in with another browser. Repeats the login until it succeeds.
     pub(crate) async fn signs_in(&self) {
-        while !self.town.is_over() {
+        while !self.scenario.is_over() {
             if self
                 .login("/auth/login?return_to=/hello", None, "skip")
                 .await
@@ -169,11 +171,11 @@ impl Citizen {
         }
     }
 
-    /// Is verified further at KYCPort, in the browser that is signed in longest.
+    /// Performs a step-up in the browser with the oldest session.
     pub(crate) async fn steps_up(&self) {
         let path = "/auth/step-up?tier=t2&return_to=/hello";
         self.may_be_verified.raise();
-        while !self.town.is_over() {
+        while !self.scenario.is_over() {
             let old = self.sessions().first().cloned();
             if self.login(path, old, "pass").await {
                 self.is_verified.raise();
@@ -184,13 +186,13 @@ impl Citizen {
         }
     }
 
-    /// One attempt. True when the app has acknowledged the session.
+    /// Makes one attempt. Returns true if the app acknowledged the session.
     async fn login(&self, path: &str, old: Option<Arc<Session>>, verification: &str) -> bool {
-        let (town, ledger) = (&self.town, &self.town.ledger);
+        let (scenario, ledger) = (&self.scenario, &self.scenario.ledger);
         let own = old.as_ref().map(|old| old.cookie.clone());
         let own = own.unwrap_or_default();
-        let begun = town.visitor.get(path, &own).await;
-        let Some(begun) = town.answered("login", begun).await else {
+        let begun = scenario.visitor.get(path, &own).await;
+        let Some(begun) = scenario.answered("login", begun).await else {
             return false;
         };
         let sent_to = match begun.status {
@@ -201,20 +203,22 @@ impl Citizen {
                 return false;
             }
         };
-        if !sent_to.starts_with(town.kyc.origin()) {
-            // A step-up of somebody who is signed out begins with signing in.
+        if !sent_to.starts_with(scenario.kyc.origin()) {
+            // A step-up without a session starts with a login.
             let is_signed_out = old.is_some_and(|old| old.may_be_over.is_up());
             if !is_signed_out {
                 self.violation("a step-up was sent to sign in");
             }
-            // Somebody else's problem: the browser starts over.
+            // The login belongs to another state: the browser starts over.
             return self.starts_over().await;
         }
         self.count(Count::LoginsBegun);
         let started = begun.login_cookie().unwrap_or_default();
         let cookies = format!("{own}; {started}");
         let cookies = cookies.trim_start_matches("; ");
-        let allowed = town.visitor.allow(sent_to, self.person.id(), verification);
+        let allowed = scenario
+            .visitor
+            .allow(sent_to, self.person.id(), verification);
         let Some(callback) = allowed.await else {
             self.count(Count::LoginsLost);
             return false;
@@ -224,8 +228,8 @@ impl Citizen {
         }
         let mut may_have_arrived = false;
         loop {
-            let back = town.visitor.get(&callback, cookies).await;
-            let Some(back) = town.answered("callback", back).await else {
+            let back = scenario.visitor.get(&callback, cookies).await;
+            let Some(back) = scenario.answered("callback", back).await else {
                 return false;
             };
             may_have_arrived |= back.header(SECOND).is_some();
@@ -237,18 +241,19 @@ impl Citizen {
                     self.is_signed_in(key);
                     return true;
                 }
-                // What is on hold is on hold, and the same may work in a moment.
-                (502 | 503, _) if !town.is_over() => {
+                // The failure is temporary. The same request may succeed in a moment.
+                (502 | 503, _) if !scenario.is_over() => {
                     may_have_arrived = true;
                     pass(PAUSE).await;
                 }
-                // The code went with whoever died, or with an issuer that did not answer.
+                // The code was lost with a killed instance or with an issuer that did not
+                // answer.
                 (303 | 400, None) if may_have_arrived => {
                     self.count(Count::LoginsLost);
                     return false;
                 }
                 _ => {
-                    if !town.is_over() {
+                    if !scenario.is_over() {
                         self.violation(&format!("callback: {} {}", back.status, back.code()));
                     }
                     ledger.count(Count::LoginsLost);
@@ -258,7 +263,7 @@ impl Citizen {
         }
     }
 
-    /// A browser whose session went with a step-up that did not come to its end signs in anew.
+    /// Signs in again with a browser whose session ended in an incomplete step-up.
     async fn starts_over(&self) -> bool {
         self.sessions.lock().unwrap().remove(0);
         Box::pin(self.login("/auth/login?return_to=/hello", None, "skip")).await;
@@ -272,11 +277,11 @@ impl Citizen {
             may_be_over: Flag::default(),
             is_over: Flag::default(),
         };
-        // The newest is the first.
+        // The newest session comes first.
         self.sessions.lock().unwrap().insert(0, Arc::new(session));
     }
 
-    /// Every browser asks for every page.
+    /// Requests every page from every browser.
     pub(crate) async fn looks_around(&self) {
         for session in self.sessions() {
             for path in ["/auth/me", "/hello", "/guarded", "/sensitive"] {
@@ -285,15 +290,16 @@ impl Citizen {
         }
     }
 
-    /// Looks around again and again, until told that it is enough.
+    /// Repeats `looks_around` until `enough` is set or the scenario ends.
     pub(crate) async fn keeps_looking(&self, enough: &AtomicBool) {
-        while !enough.load(Ordering::SeqCst) && !self.town.is_over() {
+        while !enough.load(Ordering::SeqCst) && !self.scenario.is_over() {
             self.looks_around().await;
             pass(Duration::from_millis(20)).await;
         }
     }
 
-    /// Whether every session is there when it is over, waiting for what is on hold.
+    /// Asserts at the end of the run that every session still exists. Waits for temporary
+    /// failures to pass.
     pub(crate) async fn is_still_there(&self) {
         for session in self.sessions() {
             let mut status = 503;
@@ -305,7 +311,7 @@ impl Citizen {
                 pass(PAUSE).await;
             }
             if status != 200 {
-                self.violation(&format!("did not come back: {status}"));
+                self.violation(&format!("the session is not available again: {status}"));
             }
         }
     }
@@ -317,38 +323,38 @@ impl Citizen {
         let was_rejected = self.is_rejected.is_up();
         let was_verified = self.is_verified.is_up();
         let began = Instant::now();
-        let answer = self.town.visitor.get(path, &session.cookie).await;
+        let answer = self.scenario.visitor.get(path, &session.cookie).await;
         let now = Instant::now();
-        let Some(answer) = self.town.answered(path, answer).await else {
+        let Some(answer) = self.scenario.answered(path, answer).await else {
             return 0;
         };
         match (answer.status, answer.code().as_str()) {
             (200, _) => {
-                self.count(Count::LetIn);
-                self.town.ledger.let_in(began, now);
+                self.count(Count::Admitted);
+                self.scenario.ledger.admitted(began, now);
                 if !answer.body.contains(self.person.id()) {
-                    self.violation(&format!("{path}: somebody else's"));
+                    self.violation(&format!("{path}: another person's page"));
                 }
                 if was_over {
-                    self.violation(&format!("{path}: let in after the end"));
+                    self.violation(&format!("{path}: admitted after the session ended"));
                 }
                 if is_guarded && was_rejected {
-                    self.violation(&format!("{path}: let in after the rejection"));
+                    self.violation(&format!("{path}: admitted after the rejection"));
                 }
                 if is_guarded && !self.may_be_verified.is_up() {
-                    self.violation(&format!("{path}: let in below the tier"));
+                    self.violation(&format!("{path}: admitted below the tier"));
                 }
             }
             (401, "signed_out") => {
-                self.count(Count::TurnedAway);
+                self.count(Count::Denied);
                 if !session.may_be_over.is_up() {
                     self.violation(&format!("{path}: a session was lost"));
                 }
             }
             (401 | 403, _) if is_guarded => {
-                self.count(Count::TurnedAway);
+                self.count(Count::Denied);
                 if was_verified && !self.may_be_rejected.is_up() {
-                    self.violation(&format!("{path}: turned away, {}", answer.code()));
+                    self.violation(&format!("{path}: rejected, {}", answer.code()));
                 }
             }
             (502 | 503, _) => {}
@@ -357,7 +363,7 @@ impl Citizen {
         answer.status
     }
 
-    /// Does what ends it, until it is acknowledged.
+    /// Ends the user's sessions. Repeats the request until the app acknowledges it.
     pub(crate) async fn ends(&self, how: End) {
         match how {
             End::SignsOut => self.signs_out().await,
@@ -415,18 +421,18 @@ impl Citizen {
         self.count(Count::EndedAll);
     }
 
-    /// Posts until it is acknowledged; false if the town ended before.
+    /// Repeats a POST until the app acknowledges it. Returns false if the scenario ends first.
     async fn until_done(&self, path: &str, cookies: &str, form: &[(&str, &str)]) -> bool {
         let mut attempts = 0;
-        while !self.town.is_over() {
+        while !self.scenario.is_over() {
             attempts += 1;
-            let answer = self.town.visitor.post(path, cookies, form).await;
-            let Some(answer) = self.town.answered(path, answer).await else {
+            let answer = self.scenario.visitor.post(path, cookies, form).await;
+            let Some(answer) = self.scenario.answered(path, answer).await else {
                 continue;
             };
             match (answer.status, answer.code().as_str()) {
                 (204 | 303, _) => return true,
-                // An earlier attempt did it, as far as it can be told from here.
+                // An earlier attempt may have succeeded. The client cannot tell.
                 (401, "signed_out") if attempts > 1 => return false,
                 (502 | 503, _) => pass(PAUSE).await,
                 (status, code) => {
@@ -441,22 +447,22 @@ impl Citizen {
     async fn is_rejected(&self) {
         self.may_be_rejected.raise();
         self.person.reject();
-        let now = self.town.kyc.clock().now().as_unix();
+        let now = self.scenario.kyc.clock().now().as_unix();
         let body = json!({
             "id": format!("evt_{}", self.person.id()), "type": "kyc.status_changed",
             "created_at": now,
             "data": {"person_id": self.person.id(), "kyc_status": "rejected"},
         });
         let body = body.to_string().into_bytes();
-        let secret = Secret::new(self.town.kyc.webhooks().secret());
-        while !self.town.is_over() {
+        let secret = Secret::new(self.scenario.kyc.webhooks().secret());
+        while !self.scenario.is_over() {
             let headers = HeaderMap::from_iter([sign_test_delivery(&secret, &body)]);
             let answer = self
-                .town
+                .scenario
                 .visitor
                 .deliver("/webhooks/kycport", headers, body.clone())
                 .await;
-            let Some(answer) = self.town.answered("webhook", answer).await else {
+            let Some(answer) = self.scenario.answered("webhook", answer).await else {
                 continue;
             };
             match answer.status {
@@ -464,7 +470,7 @@ impl Citizen {
                     self.is_rejected.raise();
                     return self.count(Count::Rejected);
                 }
-                // In flight with an instance that died, until its lease ends.
+                // An instance that was killed still holds the event, until its lease expires.
                 409 | 503 => {}
                 502 if answer.header(OWN).is_some() => {}
                 status => return self.violation(&format!("webhook: {status} {}", answer.code())),
