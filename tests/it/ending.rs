@@ -50,7 +50,7 @@ async fn log_out(stage: &Stage, browser: &Browser, fields: &[(&str, &str)]) -> P
 }
 
 #[tokio::test]
-async fn everywhere_is_everywhere_and_nobody_else() {
+async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
     // case 109
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").create();
@@ -68,14 +68,14 @@ async fn everywhere_is_everywhere_and_nobody_else() {
             page.assert_status(303);
         }
         assert_eq!(me(&stage, &other).await, 200);
-        // Whoever signs in anew is in, as often as it is done.
+        // A new login creates a working session, however often all sessions were revoked.
         for _ in 0..2 {
             let again = signed_in(&stage).await;
-            let beside = signed_in(&stage).await;
+            let second = signed_in(&stage).await;
             assert_eq!(me(&stage, &again).await, 200);
             sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
             assert_eq!(me(&stage, &again).await, 401);
-            assert_eq!(me(&stage, &beside).await, 401);
+            assert_eq!(me(&stage, &second).await, 401);
             assert_eq!(me(&stage, &there).await, 401);
         }
     })
@@ -83,7 +83,7 @@ async fn everywhere_is_everywhere_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_form_says_how_far() {
+async fn the_form_field_everywhere_selects_the_scope_of_a_sign_out() {
     let stage = stage().await;
     for (fields, everywhere) in [
         (&[][..], false),
@@ -106,7 +106,7 @@ async fn a_form_says_how_far() {
 }
 
 #[tokio::test]
-async fn a_form_that_cannot_be_read_ends_nothing() {
+async fn an_invalid_sign_out_form_ends_no_session() {
     let stage = stage().await;
     let browser = signed_in(&stage).await;
     let url = stage.app.url("/auth/logout");
@@ -129,7 +129,7 @@ async fn a_form_that_cannot_be_read_ends_nothing() {
 }
 
 #[tokio::test]
-async fn everywhere_is_not_said_where_it_was_not_done() {
+async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
     // cases 95, 108
     everywhere(async |stage| {
         let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
@@ -150,7 +150,7 @@ async fn everywhere_is_not_said_where_it_was_not_done() {
         assert_eq!(handle.list("x").await, Err(StoreError::Unreachable));
         stage.store.heal();
 
-        // Signed out, nobody knows whose sessions the others are.
+        // Without a session, the app cannot tell whose sessions to revoke.
         let page = log_out(&stage, &stage.kyc.browser(), &[("everywhere", "1")]).await;
         page.assert_status(401);
         let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
@@ -161,7 +161,7 @@ async fn everywhere_is_not_said_where_it_was_not_done() {
 }
 
 #[tokio::test]
-async fn while_the_store_cannot_be_read_nobody_is_signed_in_or_out() {
+async fn during_a_store_outage_requests_and_logins_get_503() {
     // case 95
     everywhere(async |stage| {
         let before = signed_in(&stage).await;
@@ -183,7 +183,7 @@ async fn while_the_store_cannot_be_read_nobody_is_signed_in_or_out() {
 }
 
 #[tokio::test]
-async fn no_request_under_way_outruns_the_end() {
+async fn a_pending_request_does_not_revive_a_revoked_session() {
     // case 98
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
@@ -192,7 +192,7 @@ async fn no_request_under_way_outruns_the_end() {
         async |stage| {
             for (op, kind) in [(Op::Write, ACTIVITY), (Op::Write, TOKENS)] {
                 for end in [End::One, End::All] {
-                    outrun(&stage, op, kind, end).await;
+                    revoke_during_write(&stage, op, kind, end).await;
                 }
             }
         },
@@ -206,11 +206,13 @@ enum End {
     All,
 }
 
-/// A request that writes down its use, or its new tokens, while one session is ended, or all are.
-async fn outrun(stage: &Stage, op: Op, kind: Kind, end: End) {
+/// Revokes one session or all sessions while a request is about to store its activity or its
+/// new tokens.
+async fn revoke_during_write(stage: &Stage, op: Op, kind: Kind, end: End) {
     let browser = signed_in(stage).await;
     let id = id(stage, &browser).await;
-    // The token has run out; the session was used a while ago.
+    // The access token has expired, and the last use of the session is old enough to be
+    // updated.
     stage.kyc.clock().advance(16 * MINUTE);
     let gate = stage.store.hold(op, kind);
     let (copy, url) = (browser.clone(), stage.app.url("/token"));
@@ -228,9 +230,9 @@ async fn outrun(stage: &Stage, op: Op, kind: Kind, end: End) {
     gate.open();
     under_way.await.unwrap();
 
-    // Nothing was written: the session is not there any more.
+    // Nothing was written, because the session no longer exists.
     assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
-    // Both instances agree that nobody is signed in.
+    // Both instances treat the browser as signed out.
     for _ in 0..2 {
         assert_eq!(me(stage, &browser).await, 401, "{kind:?}");
         let page = browser.open(stage.app.url("/token")).await.unwrap();
@@ -240,7 +242,7 @@ async fn outrun(stage: &Stage, op: Op, kind: Kind, end: End) {
 }
 
 #[tokio::test]
-async fn one_session_is_ended_by_its_name() {
+async fn a_session_is_revoked_by_its_id() {
     // case 109
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").create();
@@ -249,7 +251,7 @@ async fn one_session_is_ended_by_its_name() {
         let (id, other) = (id(&stage, &here).await, id(&stage, &there).await);
         assert_ne!(id, other);
 
-        // Nobody ends what is somebody else's.
+        // A person cannot revoke another person's session.
         let foreign = handle.revoke(eve.id(), &id).await;
         assert_eq!(foreign, Ok(Revocation::NotFound));
         assert_eq!(me(&stage, &here).await, 200);
@@ -275,7 +277,7 @@ async fn one_session_is_ended_by_its_name() {
 }
 
 #[tokio::test]
-async fn the_name_of_a_session_opens_nothing() {
+async fn a_session_id_does_not_authenticate() {
     // case 94
     let stage = stage().await;
     let browser = signed_in(&stage).await;
@@ -283,12 +285,12 @@ async fn the_name_of_a_session_opens_nothing() {
     let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
     assert!(!key.contains(&id.to_string()));
     for planted in [id.to_string(), format!("{id}{}", &key[22..])] {
-        let thief = stage.kyc.browser();
+        let attacker = stage.kyc.browser();
         let plant = format!("{COOKIE}={planted}; Path=/; Secure");
-        thief.set_cookie(stage.app.url("/"), &plant);
-        assert_eq!(me(&stage, &thief).await, 401);
+        attacker.set_cookie(stage.app.url("/"), &plant);
+        assert_eq!(me(&stage, &attacker).await, 401);
     }
-    // A handler is told the same name.
+    // A handler receives the same session id.
     let store = stage.store.clone();
     let named = stage.kyc.serve(|config| {
         let kycport = RelyingParty::new(config.store(store).build().unwrap()).unwrap();
@@ -307,7 +309,7 @@ async fn the_name_of_a_session_opens_nothing() {
         .header("cookie", &format!("{COOKIE}={key}"))
         .send();
     assert_eq!(page.await.unwrap().body(), id.to_string());
-    // And what a handler says of a store that does not work is what the layer would.
+    // A handler that returns a store error produces the same response as the session layer.
     let page = browser.open(named.url("/unavailable")).await.unwrap();
     page.assert_status(503);
     assert_eq!(page.json()["code"], "store_unavailable");
@@ -315,7 +317,7 @@ async fn the_name_of_a_session_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_person_sees_their_sessions() {
+async fn a_person_can_list_their_sessions() {
     everywhere(async |stage| {
         let eve = stage.kyc.person("eve").create();
         let handle = sessions(&stage);
@@ -333,7 +335,8 @@ async fn a_person_sees_their_sessions() {
         let ids: Vec<_> = listed.iter().map(|one| one.id).collect();
         let (first_id, second_id) = (id(&stage, &first).await, id(&stage, &second).await);
         assert_eq!(ids, [second_id, first_id]);
-        // Looking at /auth/me is no use; the vault was opened four minutes after the first began.
+        // `/auth/me` does not count as a use. The vault was opened four minutes after the first
+        // session began.
         let used = listed.iter().map(|one| one.last_used.since(one.created_at));
         let used: Vec<_> = used.collect();
         assert_eq!(used, [Duration::ZERO, 4 * MINUTE]);
@@ -346,7 +349,7 @@ async fn a_person_sees_their_sessions() {
         assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
         assert_eq!(handle.list(eve.id()).await.unwrap().len(), 1);
 
-        // A list that cannot be read keeps nobody from signing in.
+        // A login succeeds although the list of sessions cannot be read.
         stage.store.fail_on(Op::List, SESSION);
         let unlisted = signed_in(&stage).await;
         assert_eq!(me(&stage, &unlisted).await, 200);
@@ -371,7 +374,7 @@ async fn a_revocation_outlasts_every_session() {
     sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
     stage.kyc.clock().advance(29 * DAY);
     assert_eq!(me(&stage, &before).await, 401);
-    // A person who has signed in since stays signed in.
+    // A session created after the revocation stays valid.
     let after = signed_in(&stage).await;
     stage.kyc.clock().advance(20 * DAY);
     assert_eq!(me(&stage, &after).await, 200);
@@ -381,7 +384,7 @@ async fn a_revocation_outlasts_every_session() {
 }
 
 #[tokio::test]
-async fn a_flood_of_logins_takes_no_room_of_sessions() {
+async fn pending_logins_use_no_session_capacity() {
     // case 140
     let kyc = MockIssuer::start().await;
     let stage = stage_on(kyc, 2, |config| config).await;
@@ -396,7 +399,7 @@ async fn a_flood_of_logins_takes_no_room_of_sessions() {
 }
 
 #[tokio::test]
-async fn instances_feel_it_alike() {
+async fn a_sign_out_everywhere_applies_at_all_instances() {
     // case 99
     let stage = stage().await;
     let browser = signed_in(&stage).await;
@@ -415,7 +418,7 @@ async fn instances_feel_it_alike() {
 }
 
 #[tokio::test]
-async fn a_use_that_is_written_down_after_a_sign_out_is_no_failure_of_the_store() {
+async fn an_activity_update_after_a_sign_out_is_not_logged_as_a_store_failure() {
     everywhere(async |stage| {
         let (observed, _listening) = Observed::listen();
         let browser = signed_in(&stage).await;
@@ -437,7 +440,7 @@ async fn a_use_that_is_written_down_after_a_sign_out_is_no_failure_of_the_store(
 }
 
 #[tokio::test]
-async fn a_rejection_ends_sessions_though_kycport_refuses_to_say_more() {
+async fn a_rejection_event_revokes_sessions_although_the_status_request_is_rejected() {
     for status in [401, 403, 404] {
         let kyc = MockIssuer::start().await;
         let app = kyc.serve(move |config| {
@@ -466,7 +469,7 @@ async fn a_rejection_ends_sessions_though_kycport_refuses_to_say_more() {
             page.unwrap().status()
         };
         let url = app.url("/webhooks/kycport");
-        // What KYCPort does say goes before the event.
+        // KYCPort's status has precedence over the event.
         let old = event(&kyc, "evt_1", &ada, "rejected");
         assert_eq!(answer(deliver(&url, &old).await).await.0, 200);
         assert_eq!(me().await, 200);

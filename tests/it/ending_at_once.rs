@@ -1,4 +1,5 @@
-//! Revoking sessions while others revoke them, create them, or seal with other keys: on every engine.
+//! Concurrent revocations on every engine: together with other revocations, with logins, and
+//! with different encryption keys.
 
 use axum::{Router, http::Method};
 use futures_util::future::join_all;
@@ -24,8 +25,8 @@ async fn signed_in(kyc: &MockIssuer, app: &RunningApp, person: &Person) -> Brows
     browser
 }
 
-/// What both instances say of who is there: the same.
-async fn me(app: &RunningApp, browser: &Browser) -> u16 {
+/// Asserts that both instances return the same status for `/auth/me`, and returns it.
+async fn me_at_both_instances(app: &RunningApp, browser: &Browser) -> u16 {
     let url = app.url("/auth/me");
     let one = browser.fetch(&url).await.unwrap().status();
     let other = browser.fetch(&url).await.unwrap().status();
@@ -34,7 +35,7 @@ async fn me(app: &RunningApp, browser: &Browser) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_that_began_before_the_end_is_alive() {
+async fn every_session_created_before_a_revocation_is_invalid() {
     // case 98
     for engine in Engine::all(&MockIssuer::start().await).await {
         let kyc = MockIssuer::start().await;
@@ -44,12 +45,12 @@ async fn no_session_that_began_before_the_end_is_alive() {
         let handles = [engine.sessions(&kyc), engine.sessions(&kyc)];
         for round in 0..3 {
             let place = format!("{}, round {round}", engine.name());
-            crowd(&kyc, &app, &ada, &handles, &place).await;
+            revoke_during_logins(&kyc, &app, &ada, &handles, &place).await;
         }
     }
 }
 
-async fn crowd(
+async fn revoke_during_logins(
     kyc: &MockIssuer,
     app: &RunningApp,
     ada: &Person,
@@ -65,28 +66,29 @@ async fn crowd(
         .zip(begun)
         .map(|(browser, callback)| async {
             let page = browser.open(callback.unwrap()).await.unwrap();
-            // Claimed after the last revocation, or before.
+            // The session is created before or after the last revocation.
             if page.status() != 303 {
                 page.assert_status(401);
                 assert!(page.body().contains("signed out everywhere"), "{place}");
             }
         });
-    // Two end all at once, while these begin.
+    // Two handles revoke all sessions while these logins complete.
     let end = handles.each_ref().map(|handle| handle.revoke_all(ada.id()));
     let (ended, _) = tokio::join!(join_all(end), join_all(begin));
     assert_eq!(ended, [Ok(()), Ok(())], "{place}");
     let after = join_all((0..2).map(|_| signed_in(kyc, app, ada))).await;
 
     for browser in &before {
-        assert_eq!(me(app, browser).await, 401, "{place}");
+        assert_eq!(me_at_both_instances(app, browser).await, 401, "{place}");
     }
     for browser in &after {
-        assert_eq!(me(app, browser).await, 200, "{place}");
+        assert_eq!(me_at_both_instances(app, browser).await, 200, "{place}");
     }
-    // These began before or after, and it is settled which.
+    // Each of these sessions was created before or after the revocation; all instances agree
+    // which.
     let mut alive = after.len();
     for browser in &meanwhile {
-        match me(app, browser).await {
+        match me_at_both_instances(app, browser).await {
             200 => alive += 1,
             other => assert_eq!(other, 401, "{place}"),
         }
@@ -95,12 +97,12 @@ async fn crowd(
     assert!(listed.len() <= alive, "{place}");
     handles[1].revoke_all(ada.id()).await.unwrap();
     for browser in before.iter().chain(&meanwhile).chain(&after) {
-        assert_eq!(me(app, browser).await, 401, "{place}");
+        assert_eq!(me_at_both_instances(app, browser).await, 401, "{place}");
     }
     assert_eq!(handles[0].list(ada.id()).await, Ok(vec![]), "{place}");
 }
 
-/// What `app` makes of the session that a browser has at `home`.
+/// Returns the status of `/auth/me` at `app` with the session cookie from `home`.
 async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser) -> u16 {
     let key = browser.cookie(home.url("/"), COOKIE).unwrap();
     let request = browser.request(Method::GET, app.url("/auth/me"));
@@ -109,16 +111,16 @@ async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser) -> u16 
 }
 
 #[tokio::test]
-async fn a_revocation_holds_whatever_keys_the_instances_have() {
+async fn a_revocation_applies_to_instances_with_different_keys() {
     // case 94
     for engine in Engine::all(&MockIssuer::start().await).await {
         if engine.is_sealed() {
-            outlived_key(&engine).await;
+            revoke_with_an_older_primary_key(&engine).await;
         }
     }
 }
 
-async fn outlived_key(engine: &Engine) {
+async fn revoke_with_an_older_primary_key(engine: &Engine) {
     let kyc = MockIssuer::start().await;
     let engine = engine.aging_with(&kyc);
     let ada = kyc.person("ada").tier(KycTier::T2).create();
@@ -152,17 +154,17 @@ async fn outlived_key(engine: &Engine) {
 }
 
 #[tokio::test]
-async fn a_sealed_record_does_not_open_in_another_place() {
+async fn an_encrypted_record_copied_to_another_key_is_rejected() {
     // cases 93, 94
     for engine in Engine::all(&MockIssuer::start().await).await {
         if engine.is_sealed() {
-            moved(&engine).await;
+            copy_records_between_sessions(&engine).await;
         }
     }
 }
 
-/// Somebody who can write to the store puts Ada's records in the place of Eve's.
-async fn moved(engine: &Engine) {
+/// Simulates an attacker with write access to the store who copies Ada's records over Eve's.
+async fn copy_records_between_sessions(engine: &Engine) {
     let kyc = MockIssuer::start().await;
     let engine = engine.aging_with(&kyc);
     let store = engine.faulty_store();
@@ -200,12 +202,12 @@ async fn moved(engine: &Engine) {
     }
 }
 
-/// The handler of the manual.
+/// The handler from the manual.
 async fn end_if_rejected(sessions: Sessions, delivery: Delivery) -> Result<(), StoreError> {
-    let rejected = delivery
+    let is_rejected = delivery
         .assurance()
         .is_some_and(|it| it.kyc_status == Some(KycStatus::Rejected));
-    if let (true, Some(person)) = (rejected, delivery.event().person_id()) {
+    if let (true, Some(person)) = (is_rejected, delivery.event().person_id()) {
         sessions.revoke_all(person).await?;
     }
     Ok(())
@@ -221,15 +223,15 @@ fn instance(engine: &Engine, store: &FaultyStore, config: ConfigBuilder) -> Rout
 }
 
 #[tokio::test]
-async fn who_is_rejected_is_signed_out_by_the_handler_of_the_event() {
+async fn the_handler_of_a_rejection_event_revokes_all_sessions() {
     // case 131
     for engine in Engine::all(&MockIssuer::start().await).await {
         let kyc = MockIssuer::start().await;
-        rejected(&kyc, &engine.aging_with(&kyc)).await;
+        assert_rejection_revokes(&kyc, &engine.aging_with(&kyc)).await;
     }
 }
 
-async fn rejected(kyc: &MockIssuer, engine: &Engine) {
+async fn assert_rejection_revokes(kyc: &MockIssuer, engine: &Engine) {
     let store = engine.faulty_store();
     let app = balanced(kyc, |config| instance(engine, &store, config)).await;
     kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
@@ -239,14 +241,14 @@ async fn rejected(kyc: &MockIssuer, engine: &Engine) {
     let other = signed_in(kyc, &app, &eve).await;
     let place = engine.name();
 
-    // The store does not take the end: that is no "handled", and the event comes again.
+    // The store fails the revocation. The handler fails, so KYCPort redelivers the event.
     kyc.clock().advance(std::time::Duration::from_secs(1));
     store.fail_on(Op::Revoke, SESSION);
     ada.reject();
     kyc.webhooks().settled().await;
     let deliveries = kyc.webhooks().deliveries();
     assert_eq!(deliveries.last().unwrap().status(), Some(500), "{place}");
-    assert_eq!(me(&app, &here).await, 200, "{place}");
+    assert_eq!(me_at_both_instances(&app, &here).await, 200, "{place}");
     store.heal();
     kyc.clock()
         .jump_to(kyc.webhooks().next_attempt_at().unwrap());
@@ -254,15 +256,16 @@ async fn rejected(kyc: &MockIssuer, engine: &Engine) {
     let deliveries = kyc.webhooks().deliveries();
     assert_eq!(deliveries.last().unwrap().status(), Some(200), "{place}");
     for browser in [&here, &there] {
-        assert_eq!(me(&app, browser).await, 401, "{place}");
+        assert_eq!(me_at_both_instances(&app, browser).await, 401, "{place}");
     }
-    assert_eq!(me(&app, &other).await, 200, "{place}");
+    assert_eq!(me_at_both_instances(&app, &other).await, 200, "{place}");
 
-    // Who signs in anew is in, and no further; the same event again ends nothing.
+    // A later login creates a session, but the person stays rejected. A repeated delivery
+    // revokes nothing.
     let again = signed_in(kyc, &app, &ada).await;
     kyc.webhooks().repeat(deliveries.last().unwrap());
     kyc.webhooks().settled().await;
-    assert_eq!(me(&app, &again).await, 200, "{place}");
+    assert_eq!(me_at_both_instances(&app, &again).await, 200, "{place}");
     let page = again.fetch(app.url("/guarded")).await.unwrap();
     assert_eq!(page.json()["code"], "rejected", "{place}");
 }

@@ -1,4 +1,4 @@
-//! What instances of one app share, on each engine there is.
+//! Storage engines that the instances of an app share.
 
 use std::sync::{
     Arc,
@@ -19,19 +19,20 @@ use crate::{faulty_store::FaultyStore, servers, sqlite_file::SqliteFile, support
 pub(crate) const FIRST_KEY: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const SECOND_KEY: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
-/// Where the instances of an app keep everything.
+/// Storage engine with its settings.
 #[derive(Clone)]
 pub(crate) struct Engine {
     name: &'static str,
     store: Arc<dyn Store>,
-    /// The file of SQLite, which is removed with the last engine on it.
+    /// SQLite file. It is deleted with the last engine that uses it.
     file: Option<Arc<SqliteFile>>,
-    /// The keys that records are sealed with, if they are.
+    /// Keys that encrypt the records. `None`: the records are not encrypted.
     sealing: Option<String>,
 }
 
 impl Engine {
-    /// Every engine that is installed here, each unsealed and sealed, with connections of its own.
+    /// Returns every installed engine without and with encryption. Each has its own
+    /// connections.
     pub(crate) async fn all(kyc: &MockIssuer) -> Vec<Self> {
         let mut all = vec![Self::memory(kyc)];
         all.push(Self::sqlite().await);
@@ -47,7 +48,7 @@ impl Engine {
         Self::on("memory", store)
     }
 
-    /// The same for another mock: memory ages with the clock of its own.
+    /// Returns this engine for another mock. An in-memory store uses that mock's clock.
     pub(crate) fn aging_with(&self, kyc: &MockIssuer) -> Self {
         let mut own = self.clone();
         if own.name.starts_with("memory") {
@@ -75,7 +76,7 @@ impl Engine {
         Some(Self::on("postgres", store.unwrap()))
     }
 
-    /// A store of the test's own.
+    /// Returns an engine for a store that the test supplies.
     pub(crate) fn on(name: &'static str, store: impl Store) -> Self {
         Self {
             name,
@@ -85,12 +86,12 @@ impl Engine {
         }
     }
 
-    /// The same store, where records are sealed.
+    /// Returns this engine with encrypted records.
     pub(crate) fn sealed(&self) -> Self {
         self.sealed_with(FIRST_KEY)
     }
 
-    /// The same, with keys of the test's own.
+    /// Returns this engine with records encrypted by these keys.
     pub(crate) fn sealed_with(&self, keys: &str) -> Self {
         Self {
             name: match self.name {
@@ -110,12 +111,12 @@ impl Engine {
         self.sealing.is_some()
     }
 
-    /// Keeps everything of an app here, as a tenant would configure it.
+    /// Configures an app to use this engine, as a tenant would.
     pub(crate) fn configure(&self, config: ConfigBuilder) -> ConfigBuilder {
         self.configure_over(config, Arc::clone(&self.store))
     }
 
-    /// The same, through a store with switches.
+    /// Configures an app to use this engine's settings and another store.
     pub(crate) fn configure_over(&self, config: ConfigBuilder, store: impl Store) -> ConfigBuilder {
         let config = config.store(store);
         match &self.sealing {
@@ -124,19 +125,20 @@ impl Engine {
         }
     }
 
-    /// The store, with switches.
+    /// Returns this engine's store, wrapped in one whose faults the test controls.
     pub(crate) fn faulty_store(&self) -> FaultyStore {
         FaultyStore::over(Arc::clone(&self.store))
     }
 
-    /// What support has: an instance that serves nobody.
+    /// Returns the session administration of an instance that serves no requests, as a support
+    /// tool has.
     pub(crate) fn sessions(&self, kyc: &MockIssuer) -> Sessions {
         let config = self.configure(kyc.config("http://127.0.0.1:9/auth/callback"));
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         kycport.sessions()
     }
 
-    /// An instance of an app that keeps everything here.
+    /// Starts an instance of an app on this engine.
     pub(crate) fn instance(&self, config: ConfigBuilder) -> Router {
         let config = self.configure(config).build().unwrap();
         let kycport = RelyingParty::new(config).unwrap();
@@ -149,18 +151,18 @@ impl Engine {
     }
 }
 
-/// A store in the Redis on this port.
+/// Returns a store in the Redis on this port.
 pub(crate) async fn redis_store(port: u16) -> Option<Arc<dyn Store>> {
     let store = RedisStore::connect(&servers::redis_url(port)).await;
     Some(Arc::new(store.unwrap()))
 }
 
-/// A store in Postgres, on connections of the test's own. It has no tables yet.
+/// Returns a Postgres store on the test's own connections. The tables do not exist yet.
 pub(crate) fn postgres_store(pool: sqlx::PgPool) -> PostgresStore {
     PostgresStore::new(pool)
 }
 
-/// Two instances of an app behind a load balancer. No two requests in a row meet the same one.
+/// Serves two instances behind a load balancer. Consecutive requests go to different instances.
 pub(crate) async fn balanced(
     kyc: &MockIssuer,
     instance: impl Fn(ConfigBuilder) -> Router,

@@ -23,15 +23,15 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) const RETENTION: Duration = Duration::from_secs(97 * 3600);
 
-/// Number of simultaneous callers.
-const CROWD: usize = 100;
+/// Number of concurrent callers.
+const CONCURRENT_CALLERS: usize = 100;
 
-/// An event that no other test has.
+/// Returns an event key that no other test uses.
 pub(crate) fn unique() -> EventKey {
     EventKey::of(&format!("{:?}", LeaseToken::random().0))
 }
 
-/// Begins with an event that is free.
+/// Begins handling an event. Panics unless the event was free.
 pub(crate) async fn acquire(log: &EventLog, event: &EventKey) -> EventLease {
     match log.begin(event, LEASE, RETENTION).await.unwrap() {
         BeginOutcome::Acquired(lease) => lease,
@@ -44,7 +44,7 @@ pub(crate) async fn assert_done(log: &EventLog, event: &EventKey) {
     assert_eq!(begun, Ok(BeginOutcome::Done));
 }
 
-/// Asserts that another caller has the event. Returns for how long at most.
+/// Asserts that another caller holds the event. Returns the remaining time of the lease.
 pub(crate) async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
     match log.begin(event, LEASE, RETENTION).await.unwrap() {
         BeginOutcome::InFlight(left) => left,
@@ -52,13 +52,13 @@ pub(crate) async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
     }
 }
 
-/// An engine, and the time that its clock shows.
-struct Stage {
+/// Engine and the mock whose clock the in-memory engine uses.
+struct EventLogTest {
     store: FaultyStore,
     kyc: MockIssuer,
 }
 
-impl Stage {
+impl EventLogTest {
     fn log(&self) -> EventLog {
         EventLog::new(self.store.clone(), "orders")
     }
@@ -77,16 +77,16 @@ impl Stage {
     }
 }
 
-/// Plays the scene on every engine that is installed here.
-async fn everywhere(scene: impl AsyncFn(Stage)) {
+/// Runs the test on every installed engine.
+async fn everywhere(test: impl AsyncFn(EventLogTest)) {
     let kyc = MockIssuer::start().await;
     for engine in Engine::all(&kyc).await {
         let _named = Named(engine.name());
-        let stage = Stage {
+        let stage = EventLogTest {
             store: engine.faulty_store(),
             kyc: kyc.clone(),
         };
-        scene(stage).await;
+        test(stage).await;
     }
 }
 
@@ -103,9 +103,9 @@ async fn an_event_is_done_after_its_completion() {
         assert!(left <= LEASE && left > LEASE / 2, "{left:?}");
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&log, &event).await;
-        // Completing again changes nothing.
+        // Completing again has no effect.
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
-        // What is done cannot be given back.
+        // A completed event cannot be released.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_done(&log, &event).await;
         // Other events are free.
@@ -124,7 +124,7 @@ async fn an_event_that_is_released_is_acquired_again() {
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Applied));
         let second = acquire(&log, &event).await;
         assert_ne!(lease, second);
-        // The first lease settles nothing any more.
+        // The first lease is no longer valid.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
         in_flight(&log, &event).await;
@@ -147,11 +147,12 @@ async fn a_released_event_is_not_completed() {
     .await;
 }
 
-/// Of many simultaneous callers, each in a task of its own, one handles the event.
+/// Asserts that exactly one of many concurrent callers handles the event. Each caller runs in
+/// its own task.
 async fn assert_one_effect(log: EventLog) {
     let event = unique();
     let effects = Arc::new(AtomicUsize::new(0));
-    let deliveries = (0..CROWD).map(|_| {
+    let deliveries = (0..CONCURRENT_CALLERS).map(|_| {
         let (log, event, effects) = (log.clone(), event.clone(), Arc::clone(&effects));
         tokio::spawn(async move {
             let begun = log.begin(&event, LEASE, RETENTION).await.unwrap();
@@ -170,13 +171,13 @@ async fn assert_one_effect(log: EventLog) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_hundred_simultaneous_deliveries_one_takes_effect() {
+async fn one_of_a_hundred_simultaneous_deliveries_takes_effect() {
     // case 130
     everywhere(async |stage| assert_one_effect(stage.log()).await).await;
 }
 
 #[tokio::test]
-async fn receivers_of_one_name_share_events_and_others_do_not() {
+async fn only_receivers_with_the_same_name_share_events() {
     // case 130
     everywhere(async |stage| {
         let (one, same) = (stage.log(), stage.log());
@@ -185,7 +186,7 @@ async fn receivers_of_one_name_share_events_and_others_do_not() {
         let lease = acquire(&one, &event).await;
         in_flight(&same, &event).await;
         let at_other = acquire(&other, &event).await;
-        // A lease belongs to the event, whichever instance settles it.
+        // Any instance can settle the lease of an event.
         assert_eq!(same.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&one, &event).await;
         in_flight(&other, &event).await;
@@ -197,7 +198,7 @@ async fn receivers_of_one_name_share_events_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ends_leaves_the_event_to_the_next_attempt() {
+async fn an_event_is_free_again_after_its_lease_expires() {
     // case 131
     everywhere(async |stage| {
         let (log, event) = (stage.log(), unique());
@@ -218,7 +219,7 @@ async fn a_lease_that_ends_leaves_the_event_to_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn an_event_that_nobody_else_has_is_completed_late() {
+async fn an_event_can_be_completed_after_its_lease_expired() {
     // case 131
     everywhere(async |stage| {
         let (log, event) = (stage.log(), unique());
@@ -228,7 +229,7 @@ async fn an_event_that_nobody_else_has_is_completed_late() {
             panic!("{begun:?}");
         };
         stage.pass(4 * short).await;
-        // It cannot be given back any more, because it is free.
+        // The expired lease cannot be released, because the event is already free.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&log, &event).await;
@@ -254,14 +255,14 @@ async fn a_completed_event_is_forgotten_after_its_retention() {
 }
 
 #[tokio::test]
-async fn an_operation_whose_answer_is_lost_can_be_repeated() {
+async fn an_operation_with_a_lost_response_can_be_repeated() {
     // case 131
     everywhere(async |stage| {
         let (log, event) = (stage.log(), unique());
         stage.store.lose_answer(Op::Acquire, EVENT);
         let lost = log.begin(&event, LEASE, RETENTION).await;
         assert_eq!(lost, Err(StoreError::Timeout));
-        // The event stays acquired until the lease ends: its token is lost.
+        // The event stays in flight until the lease expires, because the lease token is lost.
         in_flight(&log, &event).await;
         let event = unique();
         let lease = acquire(&log, &event).await;
@@ -279,7 +280,7 @@ async fn an_operation_whose_answer_is_lost_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_begins_and_settles_nothing() {
+async fn a_store_failure_is_returned_and_changes_nothing() {
     // case 131
     everywhere(async |stage| {
         let (log, event) = (stage.log(), unique());

@@ -1,4 +1,4 @@
-//! The event log over the store in memory, on a clock that the test moves.
+//! The event log on an in-memory store with a test clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ fn memory() -> (EventLog, TestClock) {
 }
 
 #[tokio::test]
-async fn names_and_events_are_not_confused_with_each_other() {
+async fn receivers_with_different_names_have_separate_events() {
     let (one, _) = memory();
     let store = MemoryStore::default();
     let logs = ["a", "ab", ""].map(|name| EventLog::new(store.clone(), name));
@@ -31,7 +31,7 @@ async fn names_and_events_are_not_confused_with_each_other() {
 }
 
 #[tokio::test]
-async fn the_lease_and_the_retention_are_exact_on_a_test_clock() {
+async fn leases_and_retention_end_exactly_on_time() {
     let (log, clock) = memory();
     clock.freeze();
     let event = unique();
@@ -47,15 +47,15 @@ async fn the_lease_and_the_retention_are_exact_on_a_test_clock() {
     assert_done(&log, &event).await;
     clock.advance(second);
     let lease = acquire(&log, &event).await;
-    // A completion is accepted for an hour after the end of the lease.
+    // A completion is accepted until one hour after the end of the lease.
     clock.advance(LEASE + Duration::from_secs(3600));
     assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
     acquire(&log, &event).await;
 }
 
-/// Real time: the limit of an operation is 5 s.
+/// Takes 5 s of real time, the time limit of an operation.
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_given_up() {
+async fn a_store_that_does_not_respond_times_out() {
     let (_, clock) = memory();
     let store = FaultyStore::over(MemoryStore::new(10, Arc::new(clock)));
     let log = EventLog::new(store.clone(), "orders");
@@ -73,7 +73,7 @@ async fn a_store_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
+async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     // cases 130, 131
     let clock = TestClock::new();
     clock.freeze();
@@ -83,7 +83,7 @@ async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
     let lease = acquire(&log, &done).await;
     assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
     acquire(&log, &held).await;
-    // The rest of the memory: leases that end later, and one that ends now.
+    // Fills the remaining capacity with leases: one expires now, the others later.
     let mut events = 2;
     for n in 0_u128.. {
         let key = LeaseKey {
@@ -108,10 +108,10 @@ async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
     let new = unique();
     let full = Err(StoreError::Full);
     assert_eq!(log.begin(&new, LEASE, RETENTION).await, full);
-    // What is known stays known, and what is held can be settled.
+    // Known events remain known, and current leases can be settled.
     assert_done(&log, &done).await;
     in_flight(&log, &held).await;
-    // Logins have room of their own.
+    // Logins have a separate capacity.
     let login = LeaseKey {
         namespace: [1; 16],
         family: LeaseFamily::Login,
@@ -119,7 +119,7 @@ async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
     };
     let acquired = store.acquire(&login, LeaseToken([1; 16]), LEASE).await;
     assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
-    // An event makes room when nothing about it can be settled any more.
+    // An event is evicted when its lease can no longer be settled.
     clock.advance(Duration::from_secs(3602));
     acquire(&log, &new).await;
     assert_eq!(log.begin(&unique(), LEASE, RETENTION).await, full);
@@ -127,7 +127,7 @@ async fn a_full_memory_refuses_new_events_instead_of_forgetting_others() {
 }
 
 #[tokio::test]
-async fn setting_the_clock_back_forgets_nothing_that_is_done() {
+async fn setting_the_clock_back_keeps_completed_events() {
     let (log, clock) = memory();
     let event = unique();
     let lease = acquire(&log, &event).await;

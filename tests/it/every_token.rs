@@ -1,4 +1,4 @@
-//! The rules that both tokens share, each tried on both.
+//! Validation rules that ID tokens and access tokens share. Each rule is tested on both.
 
 use kycport::{
     Timestamp,
@@ -19,8 +19,8 @@ use crate::mint::{
 
 type Row = (&'static str, String, Verdict);
 
-/// Judges every row of the table that `rows` makes for each token.
-fn judge(rows: impl Fn(Mint) -> Vec<Row>) {
+/// Verifies each row of the table that `rows` creates, for both token types.
+fn check_table(rows: impl Fn(Mint) -> Vec<Row>) {
     for mint in [ID, ACCESS] {
         for (name, token, verdict) in rows(mint) {
             assert_eq!(mint.verify(&token), verdict, "{}: {name}", mint.0);
@@ -28,14 +28,14 @@ fn judge(rows: impl Fn(Mint) -> Vec<Row>) {
     }
 }
 
-/// `token` with the part `index` replaced by what `change` makes of it. The signature stays.
+/// Returns `token` with part `index` changed by `change`. The signature is not recomputed.
 fn altered(token: &str, index: usize, change: impl FnOnce(&str) -> String) -> String {
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     parts[index] = change(&parts[index]);
     parts.join(".")
 }
 
-/// The part with its bit `bit` turned over, decoded and encoded again.
+/// Returns the part with one bit inverted.
 fn bit_flipped(part: &str, bit: usize) -> String {
     let mut bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap();
     bytes[bit / 8] ^= 1 << (bit % 8);
@@ -43,12 +43,12 @@ fn bit_flipped(part: &str, bit: usize) -> String {
 }
 
 #[test]
-fn a_good_token_is_good() {
-    judge(|mint| vec![("as it is", mint.good(), Ok(()))]);
+fn a_valid_token_is_accepted() {
+    check_table(|mint| vec![("unchanged", mint.good(), Ok(()))]);
 }
 
 #[test]
-fn not_one_bit_may_change() {
+fn a_token_with_one_inverted_bit_is_rejected() {
     // case 56
     for mint in [ID, ACCESS] {
         let good = mint.good();
@@ -63,14 +63,14 @@ fn not_one_bit_may_change() {
 }
 
 #[test]
-fn the_signature_is_over_these_bytes_by_that_key() {
+fn only_the_issuers_signature_over_these_bytes_is_accepted() {
     let other_key = |mint: Mint| {
         let good = mint.good();
         let (input, _) = good.rsplit_once('.').unwrap();
         let signature = ed25519_dalek::Signer::sign(&key(2), input.as_bytes());
         with_signature(&good, &signature.to_bytes())
     };
-    judge(|mint| {
+    check_table(|mint| {
         let good = mint.good();
         let other = mint.set("sub", "person-2");
         let signature = signature_of(&good);
@@ -93,7 +93,7 @@ fn the_signature_is_over_these_bytes_by_that_key() {
                 Err(R::Signature),
             ),
             (
-                "same header, otherwise written",
+                "same header, different encoding",
                 altered(&good, 0, |_| b64(format!("{} ", mint.header()))),
                 Err(R::Signature),
             ),
@@ -134,7 +134,7 @@ fn the_signature_is_over_these_bytes_by_that_key() {
                 Err(R::Signature),
             ),
             (
-                "nothing but zeros",
+                "all zeros",
                 with_signature(&good, &[0; 64]),
                 Err(R::Signature),
             ),
@@ -154,7 +154,7 @@ fn power_of_two(exponent: usize) -> [u8; 32] {
     number
 }
 
-/// The signature with `number` added to its S.
+/// Returns the signature with `number` added to its S.
 fn plus(mut signature: [u8; 64], number: &[u8; 32]) -> [u8; 64] {
     let mut carry = 0;
     for (byte, add) in signature[32..].iter_mut().zip(number) {
@@ -166,8 +166,8 @@ fn plus(mut signature: [u8; 64], number: &[u8; 32]) -> [u8; 64] {
 }
 
 #[test]
-fn the_algorithm_is_eddsa_and_no_other() {
-    judge(|mint| {
+fn only_the_algorithm_eddsa_is_accepted() {
+    check_table(|mint| {
         let mut rows = vec![
             // case 57
             ("absent", mint.header_without("alg"), Err(R::Algorithm)),
@@ -214,7 +214,7 @@ fn the_algorithm_is_eddsa_and_no_other() {
 }
 
 #[test]
-fn ed25519_is_a_name_for_it_only_if_configured() {
+fn the_algorithm_name_ed25519_is_accepted_only_if_configured() {
     // case 59
     let names = AlgorithmNames::EdDsaOrEd25519;
     for mint in [ID, ACCESS] {
@@ -234,7 +234,7 @@ fn ed25519_is_a_name_for_it_only_if_configured() {
 }
 
 #[test]
-fn a_token_does_not_bring_its_own_key() {
+fn keys_in_the_token_header_are_ignored() {
     // case 60
     let attacker = key(2);
     for (name, value) in [
@@ -244,7 +244,8 @@ fn a_token_does_not_bring_its_own_key() {
         ("x5c", json!(["MIIB"])),
     ] {
         for mint in [ID, ACCESS] {
-            // Not looked at: with the issuer's signature it stands, with the attacker's it falls.
+            // The header is ignored. The issuer's signature is accepted, and the attacker's
+            // signature is rejected.
             let token = mint.header_set(name, value.clone());
             assert_eq!(mint.verify(&token), Ok(()), "{name}");
             let (input, _) = token.rsplit_once('.').unwrap();
@@ -256,8 +257,8 @@ fn a_token_does_not_bring_its_own_key() {
 }
 
 #[test]
-fn the_kid_is_a_name_to_look_up_and_nothing_else() {
-    judge(|mint| {
+fn the_kid_only_selects_a_known_key() {
+    check_table(|mint| {
         let mut rows = vec![
             ("a number", mint.header_set("kid", 1), Err(R::UnknownKey)),
             (
@@ -307,8 +308,8 @@ fn the_kid_is_a_name_to_look_up_and_nothing_else() {
 }
 
 #[test]
-fn extensions_and_encryption_are_refused_unread() {
-    judge(|mint| {
+fn extensions_and_encrypted_tokens_are_rejected() {
+    check_table(|mint| {
         vec![
             // case 62
             (
@@ -366,9 +367,9 @@ fn good_input(mint: Mint) -> String {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn only_json_objects_without_duplicate_names() {
+fn duplicate_names_and_invalid_json_are_rejected() {
     let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-    judge(|mint| {
+    check_table(|mint| {
         let header = mint.header().to_string();
         let claims = mint.claims().to_string();
         let reopened = |json: &str, more: &str| format!("{},{more}}}", &json[..json.len() - 1]);
@@ -378,57 +379,57 @@ fn only_json_objects_without_duplicate_names() {
         vec![
             // case 76
             (
-                "alg twice",
+                "duplicate alg",
                 mint.raw_header(&reopened(&header, r#""alg":"EdDSA""#)),
                 Err(R::NotJson(Header)),
             ),
             (
-                "unknown header twice",
+                "duplicate unknown header",
                 mint.raw_header(&reopened(&header, r#""a":1,"a":1"#)),
                 Err(R::NotJson(Header)),
             ),
             (
-                "kid twice, once escaped",
+                "duplicate kid, one of them escaped",
                 mint.raw_header(&reopened(&header, r#""\u006bid":"key-1""#)),
                 Err(R::NotJson(Header)),
             ),
             (
-                "iss twice",
+                "duplicate iss",
                 mint.raw_payload(&reopened(&claims, &format!(r#""iss":"{ISSUER}""#))),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "unknown claim twice",
+                "duplicate unknown claim",
                 mint.raw_payload(&reopened(&claims, r#""a":1,"a":2"#)),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "twice within a claim",
+                "duplicate name within a claim",
                 mint.raw_payload(&reopened(&claims, r#""a":{"b":1,"b":2}"#)),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "header bad UTF-8",
+                "invalid UTF-8 in the header",
                 in_header(b"{\"alg\":\"EdDSA\",\"a\":\"\xff\"}"),
                 Err(R::NotJson(Header)),
             ),
             (
-                "payload bad UTF-8",
+                "invalid UTF-8 in the payload",
                 in_payload(b"{\"iss\":\"\xc0\x80\"}"),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "nested deep",
+                "deeply nested payload",
                 mint.raw_payload(&reopened(&claims, &format!(r#""a":{deep}"#))),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "header nested deep",
+                "deeply nested header",
                 mint.raw_header(&reopened(&header, &format!(r#""a":{deep}"#))),
                 Err(R::NotJson(Header)),
             ),
             (
-                "a number beyond all",
+                "a number out of range",
                 mint.raw_payload(&reopened(&claims, r#""a":1e999"#)),
                 Err(R::NotJson(Payload)),
             ),
@@ -438,12 +439,12 @@ fn only_json_objects_without_duplicate_names() {
                 Err(R::NotJson(Payload)),
             ),
             (
-                "something after it",
+                "trailing data",
                 mint.raw_payload(&format!("{claims}{{}}")),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "a lone surrogate in a claim that decides nothing",
+                "a lone surrogate in an unused claim",
                 mint.raw_payload(&reopened(&claims, r#""name":"Ada \ud83d""#)),
                 Ok(()),
             ),
@@ -453,16 +454,16 @@ fn only_json_objects_without_duplicate_names() {
                 Ok(()),
             ),
             (
-                "a claim twice after a lone surrogate",
+                "duplicate claim after a lone surrogate",
                 mint.raw_payload(&reopened(&claims, r#""a":"\ud800","a":1"#)),
                 Err(R::NotJson(Payload)),
             ),
             (
-                "a list around it",
+                "wrapped in a list",
                 mint.raw_payload(&format!("[{claims}]")),
                 Err(R::NotJson(Payload)),
             ),
-            // No extension: white space and odd names are JSON.
+            // These are valid JSON: white space and unknown names.
             (
                 "white space",
                 mint.raw_payload(&format!(" {claims}\n")),
@@ -478,9 +479,9 @@ fn only_json_objects_without_duplicate_names() {
 }
 
 #[test]
-fn only_an_object_says_anything() {
+fn header_and_payload_must_be_json_objects() {
     // case 76
-    judge(|mint| {
+    check_table(|mint| {
         let mut rows = Vec::new();
         for text in ["", "null", "1", "\"text\"", "[]", "{", "{}{}", "{'a':1}"] {
             rows.push(("payload", mint.raw_payload(text), Err(R::NotJson(Payload))));
@@ -491,17 +492,17 @@ fn only_an_object_says_anything() {
 }
 
 #[test]
-fn only_three_parts_of_clean_base64url() {
+fn a_token_must_have_three_parts_of_canonical_base64url() {
     let json_form = |token: &str| {
         let mut parts = token.split('.');
         let mut next = || parts.next().unwrap();
         json!({"protected": next(), "payload": next(), "signature": next()}).to_string()
     };
-    judge(|mint| {
+    check_table(|mint| {
         let good = mint.good();
         let parts = || good.split('.');
         let (header, claims) = (mint.header().to_string(), mint.claims().to_string());
-        // Lengths that leave spare bits in the last character.
+        // Lengths that leave unused bits in the last character.
         let long = |text: &str| format!("{text:0$}", text.len().next_multiple_of(3) + 1);
         let whole = format!("{header:0$}", header.len().next_multiple_of(3));
         let (header, claims) = (b64(long(&header)), b64(long(&claims)));
@@ -537,7 +538,7 @@ fn only_three_parts_of_clean_base64url() {
             ("space after", format!("{good} "), Err(R::NotCompact)),
             ("line end after", format!("{good}\n"), Err(R::NotCompact)),
             (
-                "detached payload: what nobody signed is not read",
+                "detached payload",
                 altered(&good, 1, |_| String::new()),
                 Err(R::Signature),
             ),
@@ -570,7 +571,7 @@ fn only_three_parts_of_clean_base64url() {
                 Err(R::NotCompact),
             ),
             (
-                "one character over",
+                "one excess character",
                 sign_parts(&format!("{}A", b64(whole)), &claims),
                 Err(R::NotCompact),
             ),
@@ -586,14 +587,14 @@ fn only_three_parts_of_clean_base64url() {
 }
 
 #[test]
-fn no_token_is_longer_than_the_limit() {
-    judge(|mint| {
+fn a_token_over_the_size_limit_is_rejected() {
+    check_table(|mint| {
         vec![
             // case 78
             ("dots", ".".repeat(MAX_TOKEN_BYTES), Err(R::NotCompact)),
             ("a million dots", ".".repeat(1_000_000), Err(R::TooLong)),
             ("ten megabytes", "A".repeat(10 << 20), Err(R::TooLong)),
-            ("as long as may be", mint.of_length(MAX_TOKEN_BYTES), Ok(())),
+            ("maximum length", mint.of_length(MAX_TOKEN_BYTES), Ok(())),
             (
                 "one byte too long",
                 mint.of_length(MAX_TOKEN_BYTES + 1),
@@ -604,8 +605,8 @@ fn no_token_is_longer_than_the_limit() {
 }
 
 #[test]
-fn the_issuer_is_ours_to_the_byte() {
-    judge(|mint| {
+fn the_issuer_must_match_exactly() {
+    check_table(|mint| {
         let mut rows = vec![
             // case 64
             ("absent", mint.without("iss"), claim("iss", Missing)),
@@ -613,7 +614,7 @@ fn the_issuer_is_ours_to_the_byte() {
             ("a number", mint.set("iss", 7), claim("iss", Mistyped)),
             // case 65
             (
-                "a list with ours",
+                "a list with the issuer",
                 mint.set("iss", json!([ISSUER])),
                 claim("iss", Mistyped),
             ),
@@ -641,8 +642,8 @@ fn the_issuer_is_ours_to_the_byte() {
 }
 
 #[test]
-fn the_audience_is_us_alone() {
-    judge(|mint| {
+fn the_client_must_be_the_only_audience() {
+    check_table(|mint| {
         vec![
             // cases 66, 85
             ("absent", mint.without("aud"), claim("aud", Missing)),
@@ -659,27 +660,31 @@ fn the_audience_is_us_alone() {
                 claim("aud", Mismatch),
             ),
             (
-                "a part of ours",
+                "a prefix of the client id",
                 mint.set("aud", "client"),
                 claim("aud", Mismatch),
             ),
             (
-                "more than ours",
+                "the client id with a suffix",
                 mint.set("aud", "client-11"),
                 claim("aud", Mismatch),
             ),
             (
-                "otherwise cased",
+                "different case",
                 mint.set("aud", "Client-1"),
                 claim("aud", Mismatch),
             ),
             (
-                "several in one",
+                "several in one string",
                 mint.set("aud", "client-1 client-2"),
                 claim("aud", Mismatch),
             ),
             // case 67
-            ("a list of ours", mint.set("aud", json!([CLIENT])), Ok(())),
+            (
+                "a list with the client id",
+                mint.set("aud", json!([CLIENT])),
+                Ok(()),
+            ),
             (
                 "an empty list",
                 mint.set("aud", json!([])),
@@ -691,17 +696,17 @@ fn the_audience_is_us_alone() {
                 claim("aud", Mismatch),
             ),
             (
-                "another besides",
+                "a second audience after",
                 mint.set("aud", json!([CLIENT, "client-2"])),
                 claim("aud", Mismatch),
             ),
             (
-                "another before",
+                "a second audience before",
                 mint.set("aud", json!(["client-2", CLIENT])),
                 claim("aud", Mismatch),
             ),
             (
-                "ours twice",
+                "the client id twice",
                 mint.set("aud", json!([CLIENT, CLIENT])),
                 claim("aud", Mismatch),
             ),
@@ -720,9 +725,9 @@ fn the_audience_is_us_alone() {
 }
 
 #[test]
-fn the_authorized_party_is_us_if_it_is_named() {
+fn azp_must_be_the_client_if_present() {
     // case 68
-    judge(|mint| {
+    check_table(|mint| {
         vec![
             ("us", mint.set("azp", CLIENT), Ok(())),
             (
@@ -742,9 +747,9 @@ fn the_authorized_party_is_us_if_it_is_named() {
 }
 
 #[test]
-fn the_subject_is_there_and_of_a_size() {
+fn the_subject_must_be_present_and_of_valid_length() {
     // case 73
-    judge(|mint| {
+    check_table(|mint| {
         vec![
             ("absent", mint.without("sub"), claim("sub", Missing)),
             ("null", mint.set("sub", Value::Null), claim("sub", Mistyped)),
@@ -767,7 +772,8 @@ fn the_subject_is_there_and_of_a_size() {
                 mint.set("sub", "é".repeat(128)),
                 claim("sub", Mistyped),
             ),
-            // A path of a URL cannot carry these, so that no status could ever be read.
+            // A URL path cannot contain these subjects, so their status could never be
+            // requested.
             ("a dot", mint.set("sub", "."), claim("sub", Mistyped)),
             ("two dots", mint.set("sub", ".."), claim("sub", Mistyped)),
             ("three dots", mint.set("sub", "..."), Ok(())),
@@ -784,22 +790,22 @@ fn the_subject_is_there_and_of_a_size() {
 }
 
 #[test]
-fn the_times_fit_within_the_skew_to_the_second() {
-    judge(|mint| {
+fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
+    check_table(|mint| {
         let mut rows = vec![
             // cases 69, 82
             (
-                "exp: one second left of the skew",
+                "exp: one second before the end of the skew",
                 mint.set("exp", NOW - SKEW + 1),
                 Ok(()),
             ),
             (
-                "exp: the skew is over",
+                "exp: at the end of the skew",
                 mint.set("exp", NOW - SKEW),
                 claim("exp", Past),
             ),
             (
-                "exp: over for a second",
+                "exp: one second after the end of the skew",
                 mint.set("exp", NOW - SKEW - 1),
                 claim("exp", Past),
             ),
@@ -813,9 +819,13 @@ fn the_times_fit_within_the_skew_to_the_second() {
             ("exp: the end of time", mint.set("exp", i64::MAX), Ok(())),
             // cases 70, 82
             ("nbf: now", mint.set("nbf", NOW), Ok(())),
-            ("nbf: the skew ahead", mint.set("nbf", NOW + SKEW), Ok(())),
             (
-                "nbf: a second more",
+                "nbf: exactly the skew ahead",
+                mint.set("nbf", NOW + SKEW),
+                Ok(()),
+            ),
+            (
+                "nbf: one second more than the skew",
                 mint.set("nbf", NOW + SKEW + 1),
                 claim("nbf", Future),
             ),
@@ -830,9 +840,13 @@ fn the_times_fit_within_the_skew_to_the_second() {
                 claim("nbf", Future),
             ),
             // cases 71, 82
-            ("iat: the skew ahead", mint.set("iat", NOW + SKEW), Ok(())),
             (
-                "iat: a second more",
+                "iat: exactly the skew ahead",
+                mint.set("iat", NOW + SKEW),
+                Ok(()),
+            ),
+            (
+                "iat: one second more than the skew",
                 mint.set("iat", NOW + SKEW + 1),
                 claim("iat", Future),
             ),
@@ -841,7 +855,11 @@ fn the_times_fit_within_the_skew_to_the_second() {
                 mint.set("iat", NOW + 600),
                 claim("iat", Future),
             ),
-            ("iat: the skew past", mint.set("iat", NOW - SKEW), Ok(())),
+            (
+                "iat: exactly the skew ago",
+                mint.set("iat", NOW - SKEW),
+                Ok(()),
+            ),
             ("iat: absent", mint.without("iat"), claim("iat", Missing)),
         ];
         for name in ["exp", "nbf", "iat"] {
@@ -871,7 +889,7 @@ fn the_times_fit_within_the_skew_to_the_second() {
             rows.push((name, mint.set(name, Value::Null), null));
         }
         rows.push((
-            "exp: a fraction, and the skew is over",
+            "exp: a fraction after the end of the skew",
             mint.set("exp", json!(1_799_999_940.0)),
             claim("exp", Past),
         ));
@@ -880,7 +898,7 @@ fn the_times_fit_within_the_skew_to_the_second() {
 }
 
 #[test]
-fn no_clock_makes_it_panic() {
+fn extreme_clocks_cause_no_panic() {
     // case 82: the clock jumps
     for mint in [ID, ACCESS] {
         let verdict = |at| mint.verify_at(&mint.good(), Timestamp::from_unix(at));
@@ -893,7 +911,7 @@ fn no_clock_makes_it_panic() {
             assert_eq!(verdict(early), claim("iat", Future));
         }
         assert_eq!(verdict(i64::MAX), claim("exp", Past));
-        // At the end of time nothing is left, not even for a token that lasts for ever.
+        // At the maximum time no token is valid, not even a token without end.
         let for_ever = mint.set("exp", i64::MAX);
         let end = Timestamp::from_unix(i64::MAX);
         assert_eq!(mint.verify_at(&for_ever, end), claim("exp", Past));
@@ -901,7 +919,7 @@ fn no_clock_makes_it_panic() {
 }
 
 #[test]
-fn each_token_is_refused_where_the_other_is_wanted() {
+fn id_tokens_and_access_tokens_are_not_interchangeable() {
     // cases 63, 84
     assert_eq!(ID.verify(&ACCESS.good()), Err(R::Type(TokenKind::IdToken)));
     assert_eq!(
@@ -911,7 +929,7 @@ fn each_token_is_refused_where_the_other_is_wanted() {
 }
 
 #[test]
-fn a_refusal_tells_its_code_and_nothing_of_the_token() {
+fn an_error_has_a_code_and_contains_nothing_of_the_token() {
     // case 137
     let refused = [
         (R::TooLong, "too_long"),
@@ -925,13 +943,13 @@ fn a_refusal_tells_its_code_and_nothing_of_the_token() {
         (R::AmbiguousKey, "ambiguous_key"),
         (R::Signature, "signature"),
     ];
-    for (refusal, code) in refused {
-        assert_eq!(refusal.code(), code);
+    for (error, code) in refused {
+        assert_eq!(error.code(), code);
     }
     let canary = ID.set("iss", "canary");
-    let refusal = ID.verify(&canary).unwrap_err();
-    assert_eq!(refusal.code(), "claim");
-    assert_eq!(refusal.to_string(), "claim iss: unexpected value");
+    let error = ID.verify(&canary).unwrap_err();
+    assert_eq!(error.code(), "claim");
+    assert_eq!(error.to_string(), "claim iss: unexpected value");
     assert_eq!(
         R::NotJson(Payload).to_string(),
         "the payload is not a JSON object, or contains a duplicate name"
@@ -940,5 +958,5 @@ fn a_refusal_tells_its_code_and_nothing_of_the_token() {
         R::Type(TokenKind::AccessToken).to_string(),
         "the `typ` header does not match an access token"
     );
-    assert!(!format!("{refusal:?}").contains("canary"));
+    assert!(!format!("{error:?}").contains("canary"));
 }

@@ -1,5 +1,5 @@
-//! Lifetimes: every record and every lease ends by itself. That engines remove what has expired is
-//! tested with the engines.
+//! Lifetimes of records and leases. Each engine's own tests cover the removal of expired
+//! records.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Longest lifetime of each kind.
-const KEPT: [(Kind, u64); 8] = [
+/// Maximum lifetime of each kind.
+const MAX_LIFETIMES: [(Kind, u64); 8] = [
     (SESSION, 12 * HOUR),
     (ACTIVITY, 12 * HOUR),
     (TOKENS, 12 * HOUR),
@@ -30,7 +30,7 @@ const KEPT: [(Kind, u64); 8] = [
 ];
 
 #[tokio::test]
-async fn every_record_has_a_lifetime_and_ends_with_what_it_serves() {
+async fn every_record_expires_with_its_session_or_login() {
     // case 100
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
@@ -38,9 +38,9 @@ async fn every_record_has_a_lifetime_and_ends_with_what_it_serves() {
         |config| config,
         async |stage| {
             use_everything(&stage).await;
-            for (kind, longest) in KEPT {
+            for (kind, longest) in MAX_LIFETIMES {
                 if stage.engine.ends_with("sealed") && kind == LOGIN_KEY {
-                    // Session keys seal logins; no key is stored.
+                    // Session keys encrypt pending logins, so no login key is stored.
                     assert!(stage.store.lifetimes(kind).is_empty());
                     continue;
                 }
@@ -72,7 +72,7 @@ async fn use_everything(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn the_lifetime_of_a_session_never_ends_before_the_session() {
+async fn a_session_record_lasts_at_least_as_long_as_its_session() {
     // case 100
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let stage = stage_on(kyc.await.unwrap(), 1000, |config| {
@@ -86,7 +86,7 @@ async fn the_lifetime_of_a_session_never_ends_before_the_session() {
     assert_eq!(stage.store.lifetimes(SESSION), [absolute]);
     assert_eq!(stage.store.lifetimes(TOKENS)[0], absolute);
     for lifetime in stage.store.lifetimes(ACTIVITY) {
-        // What is left of the session at the time of the use.
+        // Time until the absolute end of the session when it is used.
         assert!(lifetime + Duration::from_secs(20 * MINUTE) > absolute);
         assert!(lifetime <= absolute);
     }

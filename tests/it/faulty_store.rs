@@ -1,4 +1,4 @@
-//! Store that fails when a test tells it to, and counts its operations.
+//! Store that fails when a test requests it, and that counts its operations.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -44,7 +44,7 @@ const ALL: [Op; 7] = [
     Op::Check,
 ];
 
-/// What an operation is about.
+/// Kind of record or lease that an operation concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Record(Family),
@@ -60,7 +60,7 @@ pub(crate) const LOGIN_KEY: Kind = Kind::Record(Family::LoginKey);
 pub(crate) const LOGIN: Kind = Kind::Lease(LeaseFamily::Login);
 pub(crate) const EVENT: Kind = Kind::Lease(LeaseFamily::Event);
 
-/// Store with switches. Clones share everything.
+/// Store whose faults the test controls. Clones share all state.
 #[derive(Clone)]
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
@@ -82,14 +82,14 @@ struct Rule {
     op: Op,
     kind: Option<Kind>,
     fault: Fault,
-    /// How often the rule still applies.
+    /// Number of further operations that the rule applies to.
     times: usize,
 }
 
 #[derive(Clone)]
 enum Fault {
     Fail(StoreError),
-    /// The operation is done, and its answer is lost.
+    /// The operation is performed, and its response is lost.
     LoseAnswer,
     Hang,
     HoldBefore(Arc<Gate>),
@@ -97,7 +97,7 @@ enum Fault {
     Meet(Arc<Barrier>),
 }
 
-/// Operations wait here until the test lets them go.
+/// Gate that operations wait at until the test opens it.
 #[derive(Debug)]
 pub(crate) struct Gate {
     arrived: Semaphore,
@@ -105,19 +105,19 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Waits until an operation stands before the gate, for 20 s at most.
+    /// Waits until an operation has reached the gate, at most 20 s.
     pub(crate) async fn reached(&self) {
         let limit = Duration::from_secs(20);
         let arrived = tokio::time::timeout(limit, self.arrived.acquire()).await;
         arrived.unwrap().unwrap().forget();
     }
 
-    /// Lets one operation go.
+    /// Lets one operation pass.
     pub(crate) fn let_one(&self) {
         self.open.add_permits(1);
     }
 
-    /// Lets all operations go, now and later.
+    /// Opens the gate for all current and later operations.
     pub(crate) fn open(&self) {
         self.open.add_permits(1000);
     }
@@ -136,42 +136,42 @@ impl FaultyStore {
         }
     }
 
-    /// Every operation fails.
+    /// Makes every operation fail.
     pub(crate) fn fail(&self) {
         for op in ALL {
             self.add(op, None, Fault::Fail(StoreError::Unreachable), usize::MAX);
         }
     }
 
-    /// One operation fails with this error.
+    /// Makes one operation fail with this error.
     pub(crate) fn fail_with(&self, op: Op, error: StoreError) {
         self.add(op, None, Fault::Fail(error), usize::MAX);
     }
 
-    /// One operation on one kind fails.
+    /// Makes one operation on one kind fail.
     pub(crate) fn fail_on(&self, op: Op, kind: Kind) {
         self.fail_times(op, kind, usize::MAX);
     }
 
-    /// The next `times` operations on one kind fail.
+    /// Makes the next `times` operations on one kind fail.
     pub(crate) fn fail_times(&self, op: Op, kind: Kind, times: usize) {
         let fault = Fault::Fail(StoreError::Unreachable);
         self.add(op, Some(kind), fault, times);
     }
 
-    /// The next operation on one kind is done, and its answer is lost.
+    /// Performs the next operation on one kind and loses its response.
     pub(crate) fn lose_answer(&self, op: Op, kind: Kind) {
         self.add(op, Some(kind), Fault::LoseAnswer, 1);
     }
 
-    /// No operation ever ends.
+    /// Makes every operation hang.
     pub(crate) fn hang(&self) {
         for op in ALL {
             self.add(op, None, Fault::Hang, usize::MAX);
         }
     }
 
-    /// One operation on one kind waits before it is done.
+    /// Makes one operation on one kind wait before it is performed.
     pub(crate) fn hold(&self, op: Op, kind: Kind) -> Arc<Gate> {
         let gate = gate();
         let fault = Fault::HoldBefore(Arc::clone(&gate));
@@ -179,14 +179,14 @@ impl FaultyStore {
         gate
     }
 
-    /// One operation waits before it is done.
+    /// Makes one operation wait before it is performed.
     pub(crate) fn hold_with(&self, op: Op) -> Arc<Gate> {
         let gate = gate();
         self.add(op, None, Fault::HoldBefore(Arc::clone(&gate)), usize::MAX);
         gate
     }
 
-    /// One operation on one kind waits after it is done, before its answer.
+    /// Makes one operation on one kind wait after it is performed and before its response.
     pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
         let gate = gate();
         let fault = Fault::HoldAfter(Arc::clone(&gate));
@@ -194,35 +194,36 @@ impl FaultyStore {
         gate
     }
 
-    /// The next `n` operations on one kind are done, and none is answered before all are done.
+    /// Performs the next `n` operations on one kind, and responds to none before all are
+    /// performed.
     pub(crate) fn let_meet(&self, op: Op, kind: Kind, n: usize) {
         let fault = Fault::Meet(Arc::new(Barrier::new(n)));
         self.add(op, Some(kind), fault, n);
     }
 
-    /// No fence is found any more, as after an engine has lost its last writes.
+    /// Hides all fences, as after an engine lost its last writes.
     pub(crate) fn lose_fences(&self) {
         self.lock().fences_are_lost = true;
     }
 
-    /// Everything works again.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         let mut state = self.lock();
         state.rules.clear();
         state.fences_are_lost = false;
     }
 
-    /// Number of operations of this kind since the last [`forget`](Self::forget).
+    /// Returns the number of operations of this kind since the last [`forget`](Self::forget).
     pub(crate) fn count(&self, op: Op) -> usize {
         self.lock().counts.get(&op).copied().unwrap_or_default()
     }
 
-    /// Number of all operations since the last [`forget`](Self::forget).
+    /// Returns the number of all operations since the last [`forget`](Self::forget).
     pub(crate) fn operations(&self) -> usize {
         self.lock().counts.values().sum()
     }
 
-    /// Number of operations that change something.
+    /// Returns the number of operations that change the store.
     pub(crate) fn writes(&self) -> usize {
         [Op::Write, Op::Revoke, Op::Acquire, Op::Settle]
             .map(|op| self.count(op))
@@ -234,19 +235,19 @@ impl FaultyStore {
         self.lock().counts.clear();
     }
 
-    /// Number of live records of those that were written through this store.
+    /// Returns the number of live records among those written through this store.
     pub(crate) async fn len(&self) -> usize {
         self.entries(|_| true).await.len()
     }
 
-    /// The lifetimes with which records and leases of this kind were written.
+    /// Returns the lifetimes with which records and leases of this kind were written.
     pub(crate) fn lifetimes(&self, kind: Kind) -> Vec<Duration> {
         let state = self.lock();
         let of_kind = state.lifetimes.iter().filter(|(own, _)| *own == kind);
         of_kind.map(|(_, lifetime)| *lifetime).collect()
     }
 
-    /// Number of different leases that were asked for.
+    /// Returns the number of different leases that callers tried to acquire.
     pub(crate) fn leases(&self, family: LeaseFamily) -> usize {
         let state = self.lock();
         state
@@ -256,7 +257,7 @@ impl FaultyStore {
             .count()
     }
 
-    /// The live records of this kind, as JSON. They must not be sealed.
+    /// Returns the live records of this kind as JSON. The records must not be encrypted.
     pub(crate) async fn records(&self, kind: Kind) -> Vec<Value> {
         let found = self.entries(|key| Kind::Record(key.family) == kind).await;
         let bodies = found.iter().map(|(_, _, entry)| &entry.body[1..]);
@@ -265,7 +266,7 @@ impl FaultyStore {
             .collect()
     }
 
-    /// The stored bytes of the live records of this kind.
+    /// Returns the stored bytes of the live records of this kind.
     pub(crate) async fn bodies(&self, kind: Kind) -> Vec<Vec<u8>> {
         let found = self.entries(|key| Kind::Record(key.family) == kind).await;
         found
@@ -274,7 +275,7 @@ impl FaultyStore {
             .collect()
     }
 
-    /// Changes the JSON of the records of this kind behind the app's back.
+    /// Changes the JSON of the stored records of this kind without the app.
     pub(crate) async fn rewrite(&self, kind: Kind, change: impl Fn(&mut Value)) {
         self.replace(kind, |body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();
@@ -284,7 +285,7 @@ impl FaultyStore {
         .await;
     }
 
-    /// Changes the stored bytes of the records of this kind behind the app's back.
+    /// Changes the stored bytes of the records of this kind without the app.
     pub(crate) async fn replace(&self, kind: Kind, change: impl Fn(&[u8]) -> Vec<u8>) {
         for (owner, key, entry) in self.entries(|key| Kind::Record(key.family) == kind).await {
             let write = Write {
@@ -301,7 +302,7 @@ impl FaultyStore {
         }
     }
 
-    /// Removes the records of this kind behind the app's back.
+    /// Removes the stored records of this kind without the app.
     pub(crate) async fn remove(&self, kind: Kind) {
         for (owner, key, _) in self.entries(|key| Kind::Record(key.family) == kind).await {
             let write = Write {
@@ -313,7 +314,7 @@ impl FaultyStore {
         }
     }
 
-    /// The live records that were written through this store.
+    /// Returns the live records that were written through this store.
     pub(crate) async fn entries(
         &self,
         is_wanted: impl Fn(&RecordKey) -> bool,
@@ -345,7 +346,7 @@ impl FaultyStore {
         });
     }
 
-    /// Counts an operation, and performs it under the first rule that fits.
+    /// Counts an operation, and performs it under the first rule that matches.
     async fn perform<T>(
         &self,
         op: Op,
@@ -405,7 +406,8 @@ impl Store for FaultyStore {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
         let kinds: Vec<_> = keys.iter().map(|key| Kind::Record(key.family)).collect();
         async move {
-            // Nothing is read before a gate is passed: an engine may read when it is called.
+            // The read starts only after the gate, because an engine may read as soon as it is
+            // called.
             let read = async move { self.inner.read(owner, keys).await }.boxed();
             let mut snapshot = self.perform(Op::Read, &kinds, read).await?;
             if self.lock().fences_are_lost {
@@ -422,7 +424,7 @@ impl Store for FaultyStore {
         writes: &'a [Write],
         admitted_at: Option<Mark>,
     ) -> StoreFuture<'a, Written> {
-        // A batch is about what it puts or requires, and about its first record.
+        // The kinds of a batch are those of its writes, its requirements, and its first record.
         let mut kinds = Vec::new();
         for (index, write) in writes.iter().enumerate() {
             if index == 0 || write.change != Change::Delete {
@@ -527,13 +529,13 @@ impl Debug for FaultyStore {
     }
 }
 
-/// The mock, the app on it over a store that can fail, and a person who is t2.
+/// Mock, an app over a store whose faults the test controls, and a person verified at t2.
 pub(crate) struct Stage {
     pub(crate) kyc: MockIssuer,
     pub(crate) app: RunningApp,
     pub(crate) ada: Person,
     pub(crate) store: FaultyStore,
-    /// What the store stands on.
+    /// Name of the underlying engine.
     pub(crate) engine: &'static str,
 }
 
@@ -541,7 +543,8 @@ pub(crate) async fn stage() -> Stage {
     stage_on(MockIssuer::start().await, 100_000, |config| config).await
 }
 
-/// The same on a mock of the test's own, with a store of so many sessions.
+/// Creates the environment on a mock of the test's own. The store has room for this number of
+/// sessions.
 pub(crate) async fn stage_on(
     kyc: MockIssuer,
     capacity: usize,

@@ -1,4 +1,4 @@
-//! Layers of the source: dependencies point downwards, and files have no import cycles.
+//! Layers of the source. Dependencies point downwards, and files have no import cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The layers, the lowest first, each with the layers that it may use. A type that `lib.rs`
-/// re-exports counts as its layer's.
+/// Layers from lowest to highest, each with the layers that it may use. A type that `lib.rs`
+/// re-exports belongs to its own layer.
 const LAYERS: [(&str, &[&str]); 23] = [
     ("wire", &[]),
     ("clock", &[]),
@@ -85,11 +85,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ),
     ("testing", &["config", "mock"]),
     ("guide", &[]),
-    // It contains a `main` only.
+    // The binary contains only a `main`.
     ("bin", &[]),
 ];
 
-/// Clients of storage engines, each with the folders of `store` that may use it.
+/// Client libraries of storage engines, each with the directories of `store` that may use it.
 const CLIENTS: [(&str, &[&str]); 4] = [
     ("tower_sessions", &["tower"]),
     ("redis", &["redis"]),
@@ -97,8 +97,7 @@ const CLIENTS: [(&str, &[&str]); 4] = [
     ("fred", &[]),
 ];
 
-/// The folders of the mock and the files beside them, the lowest first: each may use those before
-/// it.
+/// Directories and files of the mock from lowest to highest. Each may use the ones before it.
 const MOCK: [&str; 32] = [
     "blocking",
     "error",
@@ -134,8 +133,7 @@ const MOCK: [&str; 32] = [
     "cli",
 ];
 
-/// Folders of the mock in which some files refer to each other: a table and its rows, a record and
-/// its container.
+/// Directories of the mock in which files may refer to each other.
 const TOGETHER: [&str; 3] = ["admin", "console", "deliveries"];
 
 #[test]
@@ -164,7 +162,7 @@ fn dependencies_point_downwards() {
 }
 
 #[test]
-fn the_table_of_layers_says_no_more_than_is_used() {
+fn the_table_of_layers_lists_only_used_dependencies() {
     for (layer, may_use) in LAYERS {
         let files = files_of(layer);
         let used: BTreeSet<_> = files.iter().flat_map(|file| used(file)).collect();
@@ -198,7 +196,7 @@ fn no_layer_has_a_cycle() {
 }
 
 #[test]
-fn in_the_mock_dependencies_point_downwards() {
+fn dependencies_in_the_mock_point_downwards() {
     for (place, name) in MOCK.iter().enumerate() {
         for file in files_of(&format!("mock/{name}")) {
             for target in used(&file).iter().filter_map(|path| below(path, &["mock"])) {
@@ -229,7 +227,7 @@ fn no_folder_of_the_mock_has_a_cycle() {
 }
 
 #[test]
-fn only_an_engine_uses_the_client_of_its_server() {
+fn only_an_engine_uses_its_client_library() {
     for (layer, _) in LAYERS {
         for file in files_of(layer) {
             let code = code(&file);
@@ -237,9 +235,9 @@ fn only_an_engine_uses_the_client_of_its_server() {
                 let is_allowed = folders
                     .iter()
                     .any(|folder| file.starts_with(source().join("store").join(folder)));
-                let uses = code
-                    .match_indices(&format!("{client}::"))
-                    .any(|(at, _)| !code[..at].ends_with(|c: char| c == ':' || is_of_a_name(c)));
+                let uses = code.match_indices(&format!("{client}::")).any(|(at, _)| {
+                    !code[..at].ends_with(|c: char| c == ':' || is_identifier_char(c))
+                });
                 assert!(is_allowed || !uses, "{} uses {client}", file.display());
             }
         }
@@ -260,7 +258,7 @@ fn only_one_layer_logs() {
         "metrics::",
     ];
     for (layer, _) in LAYERS {
-        // The mock and what uses it are for tests.
+        // The mock and its users exist for tests only.
         if ["observe", "mock", "testing"].contains(&layer) {
             continue;
         }
@@ -272,13 +270,15 @@ fn only_one_layer_logs() {
     }
 }
 
-/// A word such as `web/login/start` on the page on architecture is a file or a folder of the source.
+/// Every word such as `web/login/start` on the architecture page must be a file or a directory
+/// of the source.
 #[test]
-fn the_page_on_architecture_names_files_that_exist() {
+fn files_named_on_the_architecture_page_exist() {
     let page = include_str!("../../src/guide/architecture.md");
     let mut paths = 0;
     for word in page.split('`').skip(1).step_by(2) {
-        let is_path = word.contains('/') && word.chars().all(|it| it == '/' || is_of_a_name(it));
+        let is_path =
+            word.contains('/') && word.chars().all(|it| it == '/' || is_identifier_char(it));
         if !is_path {
             continue;
         }
@@ -313,7 +313,7 @@ fn files_of(layer: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The code of a file, without comments and without its tests.
+/// Returns the code of a file without comments and tests.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
     text.split("#[cfg(test)]")
@@ -325,7 +325,8 @@ fn code(file: &Path) -> String {
         .join("\n")
 }
 
-/// Asserts that the modules right below a folder have no cycle, and those of its folders neither.
+/// Asserts that neither the modules directly below a directory nor those of its subdirectories
+/// have a cycle.
 fn no_cycle_below(folder: &[&str]) {
     no_cycle(folder, |_| true);
     let path = folder
@@ -338,8 +339,8 @@ fn no_cycle_below(folder: &[&str]) {
     }
 }
 
-/// Asserts that the modules right below a folder have no cycle: a module that uses none of the
-/// others is taken away, until none is left.
+/// Asserts that the modules directly below a directory have no cycle. Repeatedly removes the
+/// modules that use none of the others, until none is left.
 fn no_cycle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
     let path = folder
         .iter()
@@ -367,7 +368,7 @@ fn no_cycle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
     }
 }
 
-/// The modules right below a folder, by file or by folder.
+/// Returns the modules directly below a directory, as files or directories.
 fn modules_in(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -378,7 +379,8 @@ fn modules_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The paths that a file of this crate names, in `use` and elsewhere, from the crate's root.
+/// Returns the paths of this crate that a file mentions in `use` and elsewhere, from the crate
+/// root.
 fn used(file: &Path) -> BTreeSet<Vec<String>> {
     let here = file.strip_prefix(source()).unwrap().with_extension("");
     let mut here: Vec<String> = here
@@ -391,9 +393,9 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
     let mut end = 0;
     for (at, _) in code.match_indices("::") {
         let begin = code[..at]
-            .rfind(|c| !is_of_a_name(c))
+            .rfind(|c| !is_identifier_char(c))
             .map_or(0, |it| it + 1);
-        // This path is part of the tree before.
+        // The path belongs to the preceding tree.
         if begin < end || !["crate", "super"].contains(&&code[begin..at]) {
             continue;
         }
@@ -415,7 +417,7 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// A path, with all of its branches.
+/// Returns a path with all of its branches.
 fn tree(code: &str) -> &str {
     let mut depth = 0;
     let end = code.find(|c| {
@@ -427,12 +429,12 @@ fn tree(code: &str) -> &str {
             }
             _ => {}
         }
-        depth == 0 && c != ':' && !is_of_a_name(c)
+        depth == 0 && c != ':' && !is_identifier_char(c)
     });
     &code[..end.unwrap_or(code.len())]
 }
 
-/// Each path of a tree on its own.
+/// Returns each path of a tree separately.
 fn branches(tree: &str) -> Vec<String> {
     let Some((stem, group)) = tree.split_once('{') else {
         return vec![tree.trim().to_owned()];
@@ -450,18 +452,19 @@ fn branches(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// The module right below a folder that a path leads to.
+/// Returns the module directly below a directory that a path leads to.
 fn below<'a>(path: &'a [String], folder: &[&str]) -> Option<&'a str> {
     let (above, rest) = path.split_at_checked(folder.len())?;
     (above == folder).then_some(rest.first()?.as_str())
 }
 
-/// The module of this name. `crate::Secret` and the like are types that `lib.rs` re-exports.
+/// Returns the module of this name. `None` for `crate::Secret` and other types that `lib.rs`
+/// re-exports.
 fn module(name: &str) -> Option<&str> {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         .then_some(name)
 }
 
-fn is_of_a_name(c: char) -> bool {
+fn is_identifier_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }

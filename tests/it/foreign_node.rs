@@ -1,8 +1,9 @@
-//! The mock as a certified relying party sees it: `openid-client` on Node, over TLS, without a line
-//! of ours. It signs in with good tokens, and the mock's bad ones are bad to it too.
+//! Interoperability of the mock with a certified relying party: `openid-client` on Node, over
+//! TLS, without any code of this crate. It signs in with the mock's valid tokens and rejects
+//! its malformed ones.
 //!
-//! Skipped, and said so, where `node` or the packages of `tests/foreign` are not installed;
-//! `KYCPORT_REQUIRE_NODE=1` makes that a failure.
+//! The tests are skipped with a message if `node` or the packages of `tests/foreign` are not
+//! installed. With `KYCPORT_REQUIRE_NODE=1` they fail instead.
 
 use std::{
     fs,
@@ -17,28 +18,28 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-/// The callback of an app that is not there: the program stops before it.
+/// Callback of an app that does not exist. The program stops before the callback.
 const REDIRECT_URI: &str = "https://app.example.test/callback";
 
-/// Attacks that it lets pass: it asks less than this crate does. Its verdicts are its own, and stand
-/// here so that a change of either side is seen.
+/// Malformed tokens that `openid-client` accepts, because it checks less than this crate. The
+/// list is explicit so that a change of either side is noticed.
 const TOLERATED: &[Tamper] = &[
-    // What kind of token it is, and what else the header says.
+    // Token type and other header parameters.
     Tamper::TypAtJwt,
     Tamper::TypLogout,
     Tamper::NestedCty,
     Tamper::Zip,
-    // For whom, when one audience is named.
+    // Audience and authorized party, if one audience is the client.
     Tamper::ForeignAzp,
-    // How long it is good, and since when.
+    // Lifetime.
     Tamper::ExpFloat,
     Tamper::ExpHuge,
     Tamper::ExpFarFuture,
     Tamper::FutureIat,
     Tamper::AncientIat,
-    // Which access token it came with, in the code flow.
+    // Hash of the access token, which the code flow does not need.
     Tamper::WrongAtHash,
-    // How its text is written, and how much there is.
+    // Encoding and size.
     Tamper::DuplicateClaim,
     Tamper::DuplicateHeader,
     Tamper::BadUtf8,
@@ -51,20 +52,20 @@ const TOLERATED: &[Tamper] = &[
 ];
 
 #[test]
-fn openid_client_signs_in_to_the_mock_and_refuses_its_bad_tokens() {
+fn openid_client_signs_in_to_the_mock_and_rejects_malformed_tokens() {
     if let Err(missing) = tools() {
         return skip(&missing);
     }
     let kyc = mock();
-    let mut cases = vec![good(&kyc)];
+    let mut cases = vec![valid(&kyc)];
     let mut faults = Vec::new();
     for &tamper in Tamper::HARMLESS {
-        faults.push(bent(&kyc, tamper, "accept", &mut cases));
+        faults.push(malformed(&kyc, tamper, "accept", &mut cases));
     }
     for tamper in Tamper::attacks() {
         let tolerated = TOLERATED.contains(&tamper);
         let expected = if tolerated { "accept" } else { "refuse" };
-        faults.push(bent(&kyc, tamper, expected, &mut cases));
+        faults.push(malformed(&kyc, tamper, expected, &mut cases));
     }
     assert_all_pass(&kyc, &cases);
     for fault in faults {
@@ -73,13 +74,13 @@ fn openid_client_signs_in_to_the_mock_and_refuses_its_bad_tokens() {
 }
 
 #[test]
-fn openid_client_refuses_what_is_bad_beside_the_tokens() {
+fn openid_client_rejects_malformed_responses() {
     if let Err(missing) = tools() {
         return skip(&missing);
     }
     let kyc = mock();
     let case = |name, expect| json!({ "name": name, "loginHint": "ada", "expect": expect });
-    assert_all_pass(&kyc, &[case("good", "accept")]);
+    assert_all_pass(&kyc, &[case("valid", "accept")]);
     let edits: [(&str, Rule); 5] = [
         (
             "no iss in the callback",
@@ -87,18 +88,18 @@ fn openid_client_refuses_what_is_bad_beside_the_tokens() {
         ),
         (
             "another iss in the callback",
-            kyc.edit_authorization_response(|all| bend(all, "iss")),
+            kyc.edit_authorization_response(|all| tamper_with(all, "iss")),
         ),
         (
             "another state in the callback",
-            kyc.edit_authorization_response(|all| bend(all, "state")),
+            kyc.edit_authorization_response(|all| tamper_with(all, "state")),
         ),
         (
-            "a token type nobody knows",
+            "an unknown token type",
             kyc.edit_token_response(|json| json["token_type"] = "mac".into()),
         ),
         (
-            "userinfo of somebody else",
+            "userinfo of another person",
             kyc.edit_userinfo(|json| json["sub"] = "somebody else".into()),
         ),
     ];
@@ -109,7 +110,7 @@ fn openid_client_refuses_what_is_bad_beside_the_tokens() {
     }
 }
 
-fn bend(parameters: &mut [(String, String)], which: &str) {
+fn tamper_with(parameters: &mut [(String, String)], which: &str) {
     for (name, value) in parameters {
         if name == which {
             value.push('x');
@@ -135,8 +136,8 @@ fn assert_all_pass(kyc: &MockIssuer, cases: &[Value]) {
     assert_eq!(closing, format!("{} passed, 0 failed", cases.len()));
 }
 
-/// A person whose token is as it should be, and what it must say.
-fn good(kyc: &MockIssuer) -> Value {
+/// Returns a case with a valid token and the claims it must have.
+fn valid(kyc: &MockIssuer) -> Value {
     let grace = kyc
         .person("grace")
         .status(KycStatus::Verified)
@@ -159,8 +160,8 @@ fn good(kyc: &MockIssuer) -> Value {
     })
 }
 
-/// A person whose every token is bent in one way.
-fn bent(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) -> Fault {
+/// Returns a case in which every token is malformed in one way.
+fn malformed(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) -> Fault {
     let name = format!("{tamper:?}");
     let person = kyc.person(&name.to_lowercase()).create();
     cases.push(json!({ "name": name, "loginHint": person.id(), "expect": expect }));
@@ -168,7 +169,7 @@ fn bent(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) 
 }
 
 fn run(kyc: &MockIssuer, cases: &Value) -> Output {
-    // The port is this mock's alone, while it runs.
+    // The port belongs to this mock while it runs.
     let (_, port) = kyc.origin().rsplit_once(':').unwrap();
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("foreign-root-{port}.pem"));
     fs::write(&root, kyc.root_pem().unwrap()).unwrap();
@@ -186,7 +187,7 @@ fn run(kyc: &MockIssuer, cases: &Value) -> Output {
     output.unwrap()
 }
 
-/// What is missing, if something is.
+/// Returns the missing tool, if any.
 fn tools() -> Result<(), String> {
     let version = Command::new("node").arg("--version").output();
     let version = version
@@ -208,12 +209,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign")
 }
 
-/// Straight to stderr, which the test harness does not swallow.
+/// Writes to stderr directly, because the test harness captures `eprintln!`.
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_NODE").is_none(),
         "the foreign relying party is required, but {reason}"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: the foreign relying party, for {reason}").unwrap();
+    writeln!(stderr, "SKIPPED: the foreign relying party: {reason}").unwrap();
 }

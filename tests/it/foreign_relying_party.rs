@@ -1,5 +1,5 @@
-//! The mock as another relying party sees it: the `openidconnect` crate, without a line of ours.
-//! What it accepts, a wrong rule of ours cannot have made acceptable.
+//! Interoperability of the mock with another relying party: the `openidconnect` crate, without
+//! any code of this crate. An error in this crate's own rules cannot make these tests pass.
 
 use kycport::{KycStatus, KycTier, mock::MockIssuer};
 use openidconnect::{

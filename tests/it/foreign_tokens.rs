@@ -1,4 +1,4 @@
-//! Tokens made by other people's libraries, frozen beside the scripts that made them.
+//! Tokens created by other libraries, stored next to the scripts that created them.
 
 use kycport::{
     Secret, Timestamp,
@@ -25,12 +25,12 @@ struct Sample {
     name: String,
     kind: String,
     token: String,
-    /// `ok`, or the code of the refusal.
+    /// `ok`, or the code of the error.
     verdict: String,
 }
 
-/// Judges every token of the fixture and tells how many were accepted and how many were refused.
-fn judge(json: &str) -> (usize, usize) {
+/// Verifies every token of the fixture. Returns the numbers of accepted and rejected tokens.
+fn verify_all(json: &str) -> (usize, usize) {
     let fixture: Fixture = serde_json::from_str(json).unwrap();
     let jwks = fixture.jwks.to_string();
     let keys = KeySet::from_json(jwks.as_bytes(), AlgorithmNames::default()).unwrap();
@@ -44,7 +44,7 @@ fn judge(json: &str) -> (usize, usize) {
         let judged = match token.kind.as_str() {
             "id" => verify_id_token(&token.token, &keys, &id, now).map(|it| it.subject),
             "access" => verify_access_token(&token.token, &keys, &access, now).map(|it| it.subject),
-            other => panic!("{other} is no kind"),
+            other => panic!("{other} is not a token kind"),
         };
         let verdict = judged
             .as_ref()
@@ -63,15 +63,15 @@ fn judge(json: &str) -> (usize, usize) {
 }
 
 #[test]
-fn tokens_by_joserfc() {
+fn tokens_of_joserfc_get_the_expected_results() {
     // cases 16, 22, 56 to 60, 62 to 64, 67, 69, 72, 79, 84
-    let counts = judge(include_str!("../fixtures/joserfc.json"));
+    let counts = verify_all(include_str!("../fixtures/joserfc.json"));
     assert_eq!(counts, (5, 19));
 }
 
 #[test]
-fn tokens_by_jose() {
+fn tokens_of_jose_get_the_expected_results() {
     // cases 16, 22, 56 to 60, 62, 63, 71, 73, 74, 76, 79, 84, 85
-    let counts = judge(include_str!("../fixtures/jose.json"));
+    let counts = verify_all(include_str!("../fixtures/jose.json"));
     assert_eq!(counts, (4, 22));
 }

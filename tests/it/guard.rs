@@ -1,4 +1,4 @@
-//! The requirement on a route, through the running app.
+//! Guards on routes of the running app.
 
 use std::{
     sync::{
@@ -22,20 +22,20 @@ use crate::{
     support::stage,
 };
 
-/// The mock, and an app that counts how often a guarded handler ran.
-struct Stage {
+/// Mock, and an app that counts the calls of a guarded handler.
+struct GuardTest {
     kyc: MockIssuer,
     app: RunningApp,
     ran: Arc<AtomicUsize>,
-    /// The app itself, for many simultaneous requests without sockets.
+    /// The app as a service, for many concurrent requests without sockets.
     router: Router,
     store: FaultyStore,
 }
 
-/// How an app's configuration differs from what the mock offers.
-type More = fn(ConfigBuilder) -> ConfigBuilder;
+/// Change to the configuration that the mock provides.
+type Configure = fn(ConfigBuilder) -> ConfigBuilder;
 
-impl Stage {
+impl GuardTest {
     async fn new(more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
         let kyc = MockIssuer::start().await;
         Self::on(kyc, more).await
@@ -47,7 +47,7 @@ impl Stage {
         Self::over(store, kyc, more).await
     }
 
-    /// The app over a store of the test's own.
+    /// Serves the app over a store that the test supplies.
     async fn over(
         store: FaultyStore,
         kyc: MockIssuer,
@@ -122,7 +122,7 @@ async fn handler(
     Json(assurance)
 }
 
-/// The ID token says nothing of the verification, so that the cache stays cold.
+/// Omits the scope `kyc`, so that the ID token carries no status and the cache stays empty.
 fn cold(config: ConfigBuilder) -> ConfigBuilder {
     config.scopes(["openid"])
 }
@@ -134,7 +134,7 @@ fn once(config: ConfigBuilder) -> ConfigBuilder {
         .retry_deadline(Duration::from_secs(5))
 }
 
-/// Nobody to ask but userinfo: no tenant key.
+/// Omits the tenant key, so that userinfo is the only source.
 fn keyless(kyc: &MockIssuer) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder + use<> {
     let client = kyc.client();
     let (id, secret) = (client.id().to_owned(), client.secret().unwrap().to_owned());
@@ -159,8 +159,8 @@ fn assert_step_up(page: &Page, path: &str) {
     assert_eq!(query, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
 }
 
-/// 503, for a page and for a script: nobody is let in, and nobody is sent round.
-fn assert_not_known(page: &Page, what: &str) {
+/// Asserts a 503 for page and script alike, without redirect or challenge.
+fn assert_unavailable(page: &Page, what: &str) {
     assert_eq!(page.status(), 503, "{what}: {}", page.body());
     assert_eq!(page.location(), None, "{what}");
     assert_eq!(page.header("www-authenticate"), None, "{what}");
@@ -178,7 +178,7 @@ fn assert_waits(page: &Page, path: &str) {
 const CHALLENGE: &str = "Bearer error=\"insufficient_user_authentication\", acr_values=\"t2\"";
 
 #[tokio::test]
-async fn who_is_verified_far_enough_passes_without_a_question() {
+async fn a_verified_person_is_admitted_without_a_status_request() {
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
 
@@ -190,7 +190,7 @@ async fn who_is_verified_far_enough_passes_without_a_question() {
 }
 
 #[tokio::test]
-async fn a_sensitive_action_asks_at_this_very_moment() {
+async fn a_fresh_guard_requests_the_status_on_every_request() {
     let (kyc, app, ada) = stage().await;
     let browser = kyc.browser();
     browser
@@ -206,7 +206,7 @@ async fn a_sensitive_action_asks_at_this_very_moment() {
     answer.assert_status(401);
     assert_eq!(answer.json()["code"], "rejected");
     kyc.requests(Endpoint::Status).assert_count(2);
-    // What one route has learnt is felt on the other.
+    // The result of one route applies on the other route.
     browser
         .fetch(app.url("/guarded"))
         .await
@@ -214,11 +214,10 @@ async fn a_sensitive_action_asks_at_this_very_moment() {
         .assert_status(401);
 }
 
-/// What is done to a person who was verified at t2, the route they ask for, and the code that they
-/// get.
-type Fall = (fn(&Person), &'static str, &'static str);
+/// Change to a person who was verified at t2, the requested route, and the expected code.
+type Demotion = (fn(&Person), &'static str, &'static str);
 
-const FALLS: [Fall; 10] = [
+const DEMOTIONS: [Demotion; 10] = [
     (|p| p.set_tier(KycTier::T1), "/guarded", "tier_too_low"),
     (|p| p.set_tier(KycTier::T0), "/guarded", "tier_too_low"),
     (|p| p.set_status(KycStatus::Pending), "/guarded", "pending"),
@@ -243,76 +242,82 @@ const FALLS: [Fall; 10] = [
     ),
 ];
 
-async fn assert_falls(stage: &Stage, browser: &Browser, (path, code): (&str, &str), what: &str) {
+async fn assert_demotion(
+    stage: &GuardTest,
+    browser: &Browser,
+    (path, code): (&str, &str),
+    what: &str,
+) {
     let page = stage.page(browser, path).await;
     let fetch = stage.fetch(browser, path).await;
     assert_eq!(fetch.json()["code"], code, "{what}: {}", fetch.body());
-    let way_on = fetch.json()["step_up_url"].as_str().map(str::to_owned);
+    let step_up_url = fetch.json()["step_up_url"].as_str().map(str::to_owned);
     match code {
         "unknown" => {
-            assert_not_known(&page, what);
-            assert_not_known(&fetch, what);
-            assert_eq!(way_on, None, "{what}");
+            assert_unavailable(&page, what);
+            assert_unavailable(&fetch, what);
+            assert_eq!(step_up_url, None, "{what}");
         }
         "pending" => {
             page.assert_status(403);
             fetch.assert_status(403);
             assert_waits(&page, path);
             assert_eq!(fetch.header("retry-after"), Some("30"));
-            assert_eq!(way_on, None, "{what}");
+            assert_eq!(step_up_url, None, "{what}");
         }
         "aml_not_clear" => {
             page.assert_status(403);
             fetch.assert_status(403);
-            assert!(!page.body().contains("/auth/"), "{what}: no loop");
+            assert!(!page.body().contains("/auth/"), "{what}: redirect loop");
             assert_eq!(fetch.header("www-authenticate"), None);
-            assert_eq!(way_on, None, "{what}");
+            assert_eq!(step_up_url, None, "{what}");
         }
         _ => {
             assert_step_up(&page, path);
             fetch.assert_status(401);
             assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE), "{what}");
-            // Not to the address of the script's request, which is no page.
+            // The step-up does not return to the URL of the script's request, because it is not
+            // a page.
             let home = "/auth/step-up?tier=t2&return_to=%2F".to_owned();
-            assert_eq!(way_on, Some(home), "{what}");
+            assert_eq!(step_up_url, Some(home), "{what}");
         }
     }
-    assert_eq!(stage.ran(), 0, "{what}: the handler ran");
+    assert_eq!(stage.ran(), 0, "{what}: the handler was called");
 }
 
 #[tokio::test]
-async fn every_shortfall_has_its_own_answer_cold_warm_and_stale() {
+async fn every_unmet_requirement_gets_its_own_response() {
     // case 117
     let kyc = MockIssuer::start().await;
-    let warm = Stage::on(kyc, |config| config).await;
-    let cold = Stage::on(warm.kyc.clone(), cold).await;
-    for (number, (fall, path, code)) in FALLS.into_iter().enumerate() {
+    let warm = GuardTest::on(kyc, |config| config).await;
+    let cold = GuardTest::on(warm.kyc.clone(), cold).await;
+    for (number, (demote, path, code)) in DEMOTIONS.into_iter().enumerate() {
         let person = warm.kyc.person(&format!("p{number}")).create();
         let (unknown, good) = (cold.signed_in(&person).await, warm.signed_in(&person).await);
-        fall(&person);
+        demote(&person);
         let bad = warm.kyc.browser();
 
-        // Good news that is not old is acted on without a question.
+        // A recent positive result is used without a request to KYCPort.
         for page in [warm.page(&good, path).await, warm.fetch(&good, path).await] {
             page.assert_ok();
         }
         assert_eq!((warm.ran(), warm.asked()), (2, 0), "{code}");
         warm.ran.store(0, Ordering::SeqCst);
 
-        assert_falls(&cold, &unknown, (path, code), &format!("{code} cold")).await;
+        assert_demotion(&cold, &unknown, (path, code), &format!("{code} cold")).await;
         warm.kyc.clock().advance(Duration::from_secs(601));
         warm.kyc.forget_requests();
-        assert_falls(&warm, &good, (path, code), &format!("{code} stale")).await;
-        assert!(warm.asked() > 0, "{code}: KYCPort was not asked");
+        assert_demotion(&warm, &good, (path, code), &format!("{code} stale")).await;
+        assert!(warm.asked() > 0, "{code}: no status request");
         let login = warm.app.url("/auth/login");
         bad.sign_in(login, &person).await.unwrap().assert_ok();
-        assert_falls(&warm, &bad, (path, code), &format!("{code} known")).await;
+        assert_demotion(&warm, &bad, (path, code), &format!("{code} known")).await;
     }
 }
 
 #[tokio::test]
-async fn good_news_is_acted_on_for_ten_minutes_and_no_longer() {
-    let stage = Stage::new(|config| config).await;
+async fn a_positive_result_is_used_for_ten_minutes() {
+    let stage = GuardTest::new(|config| config).await;
     stage.kyc.clock().freeze();
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
@@ -323,15 +328,15 @@ async fn good_news_is_acted_on_for_ten_minutes_and_no_longer() {
     let page = stage.page(&browser, "/guarded").await;
     assert_eq!(page.assert_ok().json()["source"], "status");
     assert_eq!(stage.asked(), 1);
-    // And what was heard is good for as long again.
+    // The new result is used for another ten minutes.
     stage.kyc.clock().advance(Duration::from_secs(600));
     stage.page(&browser, "/guarded").await.assert_ok();
     assert_eq!(stage.asked(), 1);
 }
 
 #[tokio::test]
-async fn a_requirement_may_want_newer_news() {
-    let stage = Stage::new(|config| config).await;
+async fn max_age_limits_the_age_of_the_result() {
+    let stage = GuardTest::new(|config| config).await;
     stage.kyc.clock().freeze();
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
@@ -351,9 +356,9 @@ async fn a_requirement_may_want_newer_news() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_this_request_is_new_however_long_the_answer_took() {
-    // Or a slow KYCPort would send everybody round and round.
-    let stage = Stage::new(|config| config).await;
+async fn a_slow_status_response_counts_as_fresh_for_its_request() {
+    // Otherwise a slow KYCPort would cause an endless redirect loop.
+    let stage = GuardTest::new(|config| config).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     stage.kyc.clock().advance(Duration::from_secs(120));
@@ -370,13 +375,13 @@ async fn what_was_asked_for_this_request_is_new_however_long_the_answer_took() {
 
 type Break = fn(On) -> Fault;
 
-/// Everything KYCPort may answer but what is true of the person.
+/// Every failure of the status endpoint.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
-    fn lie(on: On, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
+    fn edit_response(on: On, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
         on.edit(edit).always()
     }
-    fn says(on: On, body: &str) -> Fault {
+    fn respond(on: On, body: &str) -> Fault {
         on.answer(200, "application/json", body).always()
     }
     vec![
@@ -410,13 +415,13 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
             |on| on.redirect(302, "https://www.kycport.com/").always(),
             None,
         ),
-        ("empty", |on| says(on, "{}"), None),
-        ("null", |on| says(on, "null"), None),
-        ("array", |on| says(on, r#"["verified","t3",true]"#), None),
+        ("empty", |on| respond(on, "{}"), None),
+        ("null", |on| respond(on, "null"), None),
+        ("array", |on| respond(on, r#"["verified","t3",true]"#), None),
         (
             "twice",
             |on| {
-                says(
+                respond(
                     on,
                     r#"{"kyc_status":"rejected","kyc_status":"verified","kyc_tier":"t2","aml_clear":true}"#,
                 )
@@ -426,7 +431,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
         (
             "no status",
             |on| {
-                lie(on, |it| {
+                edit_response(on, |it| {
                     drop(it.as_object_mut().unwrap().remove("kyc_status"));
                 })
             },
@@ -435,7 +440,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
         (
             "no tier",
             |on| {
-                lie(on, |it| {
+                edit_response(on, |it| {
                     drop(it.as_object_mut().unwrap().remove("kyc_tier"));
                 })
             },
@@ -443,47 +448,47 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
         ),
         (
             "null status",
-            |on| lie(on, |it| it["kyc_status"] = Value::Null),
+            |on| edit_response(on, |it| it["kyc_status"] = Value::Null),
             None,
         ),
         (
             "null tier",
-            |on| lie(on, |it| it["kyc_tier"] = Value::Null),
+            |on| edit_response(on, |it| it["kyc_tier"] = Value::Null),
             None,
         ),
         (
             "status of another type",
-            |on| lie(on, |it| it["kyc_status"] = json!(true)),
+            |on| edit_response(on, |it| it["kyc_status"] = json!(true)),
             None,
         ),
         (
             "unknown status",
-            |on| lie(on, |it| it["kyc_status"] = json!("ok")),
+            |on| edit_response(on, |it| it["kyc_status"] = json!("ok")),
             None,
         ),
         (
             "unknown tier",
-            |on| lie(on, |it| it["kyc_tier"] = json!("t10")),
+            |on| edit_response(on, |it| it["kyc_tier"] = json!("t10")),
             None,
         ),
         (
             "tier beyond",
-            |on| lie(on, |it| it["kyc_tier"] = json!(4)),
+            |on| edit_response(on, |it| it["kyc_tier"] = json!(4)),
             None,
         ),
         (
             "another person",
-            |on| lie(on, |it| it["person_id"] = json!("person_other")),
+            |on| edit_response(on, |it| it["person_id"] = json!("person_other")),
             None,
         ),
     ]
 }
 
 #[tokio::test]
-async fn what_cannot_be_known_is_503_and_lets_nobody_on() {
+async fn an_unknown_status_gets_503_and_admits_nobody() {
     // cases 95, 114 to 118
-    let warm = Stage::new(once).await;
-    let cold = Stage::on(warm.kyc.clone(), |config| once(cold(config))).await;
+    let warm = GuardTest::new(once).await;
+    let cold = GuardTest::on(warm.kyc.clone(), |config| once(cold(config))).await;
     let ada = warm.kyc.person("ada").create();
     let unknown = cold.signed_in(&ada).await;
     let stale = warm.signed_in(&ada).await;
@@ -496,67 +501,67 @@ async fn what_cannot_be_known_is_503_and_lets_nobody_on() {
             let before = fault.hits();
             let page = stage.page(browser, "/guarded").await;
             assert!(fault.hits() > before, "{what}: not asked");
-            assert_not_known(&page, &what);
+            assert_unavailable(&page, &what);
             let fetch = stage.fetch(browser, "/guarded").await;
-            assert_not_known(&fetch, &what);
+            assert_unavailable(&fetch, &what);
             assert_eq!(fetch.json()["code"], "unknown", "{what}");
             assert_eq!(fetch.json().get("step_up_url"), None, "{what}");
             if let Some(seconds) = retry_after {
                 assert_eq!(page.header("retry-after"), Some(seconds), "{what}");
             }
-            assert_eq!(stage.ran(), 0, "{what}: the handler ran");
+            assert_eq!(stage.ran(), 0, "{what}: the handler was called");
         }
         clock.advance(Duration::from_secs(retry_after.map_or(10, |_| 60)));
     }
-    // And it is not for ever.
+    // The failure is temporary.
     cold.page(&unknown, "/guarded").await.assert_ok();
     warm.page(&stale, "/guarded").await.assert_ok();
 }
 
 #[tokio::test]
-async fn who_is_known_well_enough_does_not_feel_that_kycport_is_broken() {
-    let stage = Stage::new(once).await;
+async fn a_cached_result_is_used_while_kycport_fails() {
+    let stage = GuardTest::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     stage.kyc.stop().unwrap();
     stage.page(&browser, "/guarded").await.assert_ok();
     stage.fetch(&browser, "/aml").await.assert_ok();
     assert_eq!(stage.asked(), 0);
-    // But what asks now, or wants newer, does.
+    // Routes that need a newer result do not use the cached one.
     for path in ["/fresh", "/instant"] {
-        assert_not_known(&stage.page(&browser, path).await, path);
-        assert_not_known(&stage.fetch(&browser, path).await, path);
+        assert_unavailable(&stage.page(&browser, path).await, path);
+        assert_unavailable(&stage.fetch(&browser, path).await, path);
     }
     stage.kyc.clock().advance(Duration::from_secs(601));
-    assert_not_known(&stage.page(&browser, "/guarded").await, "down");
+    assert_unavailable(&stage.page(&browser, "/guarded").await, "down");
     assert_eq!(stage.ran(), 2);
     stage.kyc.restart().unwrap();
     stage.page(&browser, "/fresh").await.assert_ok();
 }
 
 #[tokio::test]
-async fn a_kycport_that_hangs_is_given_up_on() {
-    let hasty: More = |config| {
+async fn a_hanging_status_request_times_out_with_503() {
+    let hasty: Configure = |config| {
         cold(config)
             .max_attempts(2)
             .retry_pause(Duration::from_millis(1))
             .retry_deadline(Duration::from_millis(300))
     };
-    let stage = Stage::new(hasty).await;
+    let stage = GuardTest::new(hasty).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     for break_it in [On::hang as fn(On) -> _, On::hang_body] {
         let _fault = break_it(stage.kyc.on(Endpoint::Status)).always();
-        assert_not_known(&stage.page(&browser, "/guarded").await, "page");
-        assert_not_known(&stage.fetch(&browser, "/fresh").await, "fetch");
+        assert_unavailable(&stage.page(&browser, "/guarded").await, "page");
+        assert_unavailable(&stage.fetch(&browser, "/fresh").await, "fetch");
     }
     assert_eq!(stage.ran(), 0);
 }
 
 #[tokio::test]
-async fn an_unknown_status_never_falls_through() {
-    // case 117: any unknown word, from any source.
-    let warm = Stage::new(|config| config).await;
+async fn unknown_status_and_tier_values_admit_nobody() {
+    // case 117: unknown values from any source.
+    let warm = GuardTest::new(|config| config).await;
     for (number, word) in [
         "approved",
         "ok",
@@ -575,24 +580,24 @@ async fn an_unknown_status_never_falls_through() {
             .status(KycStatus::Unknown(word.into()))
             .create();
         let browser = warm.signed_in(&person).await;
-        assert_not_known(&warm.page(&browser, "/guarded").await, word);
+        assert_unavailable(&warm.page(&browser, "/guarded").await, word);
         person.set_status(KycStatus::Verified);
         person.set_tier(KycTier::Unknown(word.into()));
-        assert_not_known(&warm.fetch(&browser, "/fresh").await, word);
+        assert_unavailable(&warm.fetch(&browser, "/fresh").await, word);
     }
     assert_eq!(warm.ran(), 0);
 }
 
 #[tokio::test]
-async fn an_older_answer_that_comes_later_does_not_bring_back_old_good_news() {
-    let stage = Stage::new(|config| config).await;
+async fn a_delayed_older_response_does_not_replace_a_newer_rejection() {
+    let stage = GuardTest::new(|config| config).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     let (slow, other) = (browser.clone(), stage.kyc.browser());
     stage.kyc.clock().advance(Duration::from_secs(601));
     let gate = stage.kyc.on(Endpoint::Status).after().hold();
     let (page, ()) = tokio::join!(stage.page(&slow, "/guarded"), async {
-        gate.wait_for(1).await; // "verified" is on its way
+        gate.wait_for(1).await; // "verified" has been sent
         ada.reject();
         stage.kyc.clock().advance(Duration::from_secs(1));
         let login = stage.app.url("/auth/login");
@@ -605,27 +610,27 @@ async fn an_older_answer_that_comes_later_does_not_bring_back_old_good_news() {
 }
 
 #[tokio::test]
-async fn who_is_rejected_is_not_let_in_by_what_a_sign_in_said_earlier() {
-    let stage = Stage::new(once).await;
+async fn an_earlier_id_token_does_not_admit_a_rejected_person() {
+    let stage = GuardTest::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     stage.page(&browser, "/guarded").await.assert_ok();
     ada.reject();
     stage.fetch(&browser, "/fresh").await.assert_status(401);
     stage.kyc.clock().advance(Duration::from_secs(10));
-    // From here KYCPort is silent. The session's own ID token said "verified" a moment ago.
+    // From here KYCPort is down. The session's ID token said "verified" shortly before.
     stage.kyc.stop().unwrap();
-    assert_not_known(&stage.page(&browser, "/guarded").await, "silent");
+    assert_unavailable(&stage.page(&browser, "/guarded").await, "silent");
     assert_eq!(stage.ran(), 1);
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_does_not_make_old_news_new() {
-    let stage = Stage::new(|config| config).await;
+async fn setting_the_clock_back_does_not_make_an_old_result_fresh() {
+    let stage = GuardTest::new(|config| config).await;
     let clock = stage.kyc.clock();
     let ada = stage.kyc.person("ada").create();
     let real = clock.now();
-    // The clock is a year ahead while Ada signs in, and then a time server sets it right.
+    // The clock is an hour ahead while Ada signs in, and is then corrected.
     clock.jump_to(real.saturating_add(Duration::from_secs(3600)));
     let browser = stage.signed_in(&ada).await;
     ada.reject();
@@ -642,14 +647,14 @@ async fn a_clock_that_is_set_back_does_not_make_old_news_new() {
 }
 
 #[tokio::test]
-async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
+async fn without_a_tenant_key_the_guard_uses_userinfo() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = Stage::on(kyc, keyless).await;
+    let stage = GuardTest::on(kyc, keyless).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
 
-    // The ID token is new.
+    // The ID token is recent.
     let page = stage.page(&browser, "/guarded").await;
     assert_eq!(page.assert_ok().json()["source"], "id_token");
     let page = stage.page(&browser, "/fresh").await;
@@ -662,12 +667,12 @@ async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
     stage.page(&browser, "/guarded").await.assert_ok();
     let ran = stage.ran();
 
-    // Broken is not "no source".
+    // A failing source is not a missing source.
     {
         let _fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
-        assert_not_known(&stage.page(&browser, "/fresh").await, "500");
+        assert_unavailable(&stage.page(&browser, "/fresh").await, "500");
     }
-    // The access token has run out, the ID token is as old, and there is no refresh token.
+    // The access token has expired, the ID token is as old, and there is no refresh token.
     stage.kyc.clock().advance(Duration::from_secs(15 * 60));
     stage.kyc.forget_requests();
     for path in ["/guarded", "/fresh", "/minute", "/aml"] {
@@ -679,7 +684,7 @@ async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
     stage.kyc.requests(Endpoint::Userinfo).assert_count(0);
     assert_eq!(stage.ran(), ran);
 
-    // The step-up brings a new one, and the way back.
+    // The step-up brings a new token and returns to the page.
     let page = browser
         .sign_in(stage.app.url("/fresh"), &ada)
         .await
@@ -689,33 +694,33 @@ async fn without_a_tenant_key_userinfo_is_asked_with_the_persons_own_token() {
 }
 
 #[tokio::test]
-async fn without_a_source_nobody_is_let_in_on_a_token_that_says_nothing() {
+async fn without_a_source_an_id_token_without_status_admits_nobody() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = Stage::on(kyc, |config| cold(keyless(config))).await;
+    let stage = GuardTest::on(kyc, |config| cold(keyless(config))).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
-    assert_not_known(&stage.page(&browser, "/guarded").await, "no scope");
-    assert_not_known(&stage.fetch(&browser, "/fresh").await, "no scope");
+    assert_unavailable(&stage.page(&browser, "/guarded").await, "no scope");
+    assert_unavailable(&stage.fetch(&browser, "/fresh").await, "no scope");
     assert_eq!(stage.ran(), 0);
 }
 
 #[tokio::test]
-async fn a_token_that_userinfo_never_takes_sends_nobody_in_circles() {
+async fn a_fresh_token_rejected_by_userinfo_gets_503_instead_of_a_redirect_loop() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = Stage::on(kyc, keyless).await;
+    let stage = GuardTest::on(kyc, keyless).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     let _fault = stage.kyc.on(Endpoint::Userinfo).fail(401).always();
-    // It was given out a moment ago: another one would fare no better.
-    assert_not_known(&stage.page(&browser, "/fresh").await, "refused");
+    // The token was issued a moment ago, so a new token would be rejected as well.
+    assert_unavailable(&stage.page(&browser, "/fresh").await, "refused");
     assert_eq!(stage.ran(), 0);
 }
 
 #[tokio::test]
-async fn answers_that_the_store_does_not_take_cost_questions_and_admit_nobody_else() {
-    let stage = Stage::new(once).await;
+async fn a_result_that_cannot_be_stored_is_requested_again() {
+    let stage = GuardTest::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     stage.kyc.clock().advance(Duration::from_secs(601));
@@ -727,13 +732,13 @@ async fn answers_that_the_store_does_not_take_cost_questions_and_admit_nobody_el
     ada.reject();
     stage.fetch(&browser, "/guarded").await.assert_status(401);
     stage.kyc.stop().unwrap();
-    assert_not_known(&stage.page(&browser, "/guarded").await, "down");
+    assert_unavailable(&stage.page(&browser, "/guarded").await, "down");
     assert_eq!(stage.ran(), 3);
 }
 
 #[tokio::test]
-async fn an_assurance_that_the_store_has_lost_costs_a_question() {
-    let stage = Stage::new(once).await;
+async fn a_lost_result_is_requested_again() {
+    let stage = GuardTest::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let eve = stage.kyc.person("eve").create();
     let (of_ada, of_eve) = (stage.signed_in(&ada).await, stage.signed_in(&eve).await);
@@ -750,17 +755,17 @@ async fn an_assurance_that_the_store_has_lost_costs_a_question() {
     assert_eq!(stage.ran(), 4);
     stage.store.remove(ASSURANCE).await;
     stage.kyc.stop().unwrap();
-    assert_not_known(&stage.page(&of_ada, "/guarded").await, "lost and down");
+    assert_unavailable(&stage.page(&of_ada, "/guarded").await, "lost and down");
     assert_eq!(stage.ran(), 4);
 }
 
 #[tokio::test]
 async fn instances_share_the_latest_assurance() {
-    let one = Stage::new(|config| config).await;
-    let two = Stage::over(one.store.clone(), one.kyc.clone(), cold).await;
+    let one = GuardTest::new(|config| config).await;
+    let two = GuardTest::over(one.store.clone(), one.kyc.clone(), cold).await;
     let ada = one.kyc.person("ada").create();
     let (first, second) = (one.signed_in(&ada).await, two.signed_in(&ada).await);
-    // The second sign-in told nothing of the verification. The first one did, at the other instance.
+    // The second login brought no status. The first login, at the other instance, did.
     two.page(&second, "/guarded").await.assert_ok();
     assert_eq!(two.asked(), 0);
     ada.reject();
@@ -770,10 +775,10 @@ async fn instances_share_the_latest_assurance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_at_once_ask_once() {
+async fn a_thousand_simultaneous_requests_share_one_status_request() {
     use axum::{body::Body, http::Request};
     use tower_service::Service as _;
-    let stage = Stage::new(cold).await;
+    let stage = GuardTest::new(cold).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
@@ -795,8 +800,8 @@ async fn a_thousand_at_once_ask_once() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_now_is_not_given_an_answer_from_before() {
-    let stage = Stage::new(cold).await;
+async fn a_fresh_guard_does_not_use_a_status_request_that_began_earlier() {
+    let stage = GuardTest::new(cold).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     let gate = stage.kyc.on(Endpoint::Status).after().hold();
@@ -809,7 +814,8 @@ async fn whoever_asks_for_now_is_not_given_an_answer_from_before() {
             stage.fetch(&late, "/fresh").await
         },
         async {
-            // Let go when the late one is there, or it would not have to wait.
+            // The gate opens only after the late request has started. Otherwise the late
+            // request would not have to wait.
             gate.wait_for(1).await;
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
@@ -823,8 +829,8 @@ async fn whoever_asks_for_now_is_not_given_an_answer_from_before() {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_out_is_asked_nothing_about() {
-    let stage = Stage::new(|config| config).await;
+async fn no_status_is_requested_without_a_session() {
+    let stage = GuardTest::new(|config| config).await;
     let browser = stage.kyc.browser();
     for path in ["/guarded", "/fresh"] {
         let page = stage.page(&browser, path).await;
@@ -832,15 +838,15 @@ async fn whoever_is_signed_out_is_asked_nothing_about() {
         assert_eq!(page.location().unwrap().path(), "/auth/login");
         let fetch = stage.fetch(&browser, path).await;
         assert_eq!(fetch.assert_status(401).json()["code"], "signed_out");
-        // No tier is asked for.
+        // The challenge names no tier.
         assert_eq!(fetch.header("www-authenticate"), Some("Cookie"));
     }
     assert_eq!((stage.asked(), stage.ran()), (0, 0));
 }
 
 #[tokio::test]
-async fn the_page_that_waits_has_no_timer_and_does_not_keep_the_session_alive() {
-    let stage = Stage::new(|config| config).await;
+async fn the_pending_page_has_no_timer_and_does_not_extend_the_session() {
+    let stage = GuardTest::new(|config| config).await;
     let ada = stage.kyc.person("ada").status(KycStatus::Pending).create();
     let browser = stage.signed_in(&ada).await;
     for _ in 0..5 {
@@ -853,7 +859,7 @@ async fn the_page_that_waits_has_no_timer_and_does_not_keep_the_session_alive() 
     ada.verify(KycTier::T2);
     stage.page(&browser, "/guarded").await.assert_ok();
 
-    // Going on was a use; waiting is none.
+    // A successful request counts as a use. The waiting page does not.
     ada.set_status(KycStatus::Pending);
     stage.kyc.clock().advance(Duration::from_secs(29 * 60));
     stage.page(&browser, "/guarded").await.assert_status(403);
@@ -863,10 +869,10 @@ async fn the_page_that_waits_has_no_timer_and_does_not_keep_the_session_alive() 
 }
 
 #[tokio::test]
-async fn who_gives_up_first_takes_nobody_along() {
+async fn a_cancelled_request_does_not_cancel_the_shared_status_request() {
     use axum::{body::Body, http::Request};
     use tower_service::Service as _;
-    let stage = Stage::new(cold).await;
+    let stage = GuardTest::new(cold).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;
     let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
@@ -888,7 +894,7 @@ async fn who_gives_up_first_takes_nobody_along() {
 }
 
 #[tokio::test]
-async fn a_script_and_a_form_come_back_to_the_page_they_were_on() {
+async fn scripts_and_forms_return_to_their_page_after_a_step_up() {
     let (kyc, app, _) = crate::support::stage().await;
     let grace = kyc.person("grace").tier(KycTier::T1).create();
     let browser = kyc.browser();
@@ -903,7 +909,7 @@ async fn a_script_and_a_form_come_back_to_the_page_they_were_on() {
         ("//evil.example/shop".to_owned(), "%2F"),
         (String::new(), "%2F"),
     ] {
-        let way_on = format!("/auth/step-up?tier=t2&return_to={return_to}");
+        let step_up_url = format!("/auth/step-up?tier=t2&return_to={return_to}");
         let script = browser
             .request(Method::GET, app.url("/guarded"))
             .fetch()
@@ -911,7 +917,7 @@ async fn a_script_and_a_form_come_back_to_the_page_they_were_on() {
             .send()
             .await
             .unwrap();
-        assert_eq!(script.json()["step_up_url"], way_on, "{referer}");
+        assert_eq!(script.json()["step_up_url"], step_up_url, "{referer}");
         let form = browser
             .request(Method::POST, app.url("/sensitive"))
             .form(&[])
@@ -920,6 +926,10 @@ async fn a_script_and_a_form_come_back_to_the_page_they_were_on() {
             .send()
             .await
             .unwrap();
-        assert_eq!(form.header("location"), Some(way_on.as_str()), "{referer}");
+        assert_eq!(
+            form.header("location"),
+            Some(step_up_url.as_str()),
+            "{referer}"
+        );
     }
 }

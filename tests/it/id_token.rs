@@ -1,4 +1,4 @@
-//! What an ID token alone must say.
+//! Validation of the claims of an ID token.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::mint::{
 
 type Row = (&'static str, String, Verdict);
 
-fn judge(expected: &ExpectedIdToken, rows: Vec<Row>) {
+fn check_table(expected: &ExpectedIdToken, rows: Vec<Row>) {
     for (name, token, verdict) in rows {
-        let judged = verify_id_token(&token, &KEYS, expected, now()).map(drop);
-        assert_eq!(judged, verdict, "{name}");
+        let result = verify_id_token(&token, &KEYS, expected, now()).map(drop);
+        assert_eq!(result, verdict, "{name}");
     }
 }
 
-fn believed(token: &str) -> IdTokenClaims {
+fn accepted(token: &str) -> IdTokenClaims {
     verify_id_token(token, &KEYS, &id_expectation(), now()).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn believed(token: &str) -> IdTokenClaims {
 fn the_type_is_jwt_or_absent() {
     // case 63
     let wrong = || Err(R::Type(TokenKind::IdToken));
-    judge(
+    check_table(
         &id_expectation(),
         vec![
             ("absent", ID.header_without("typ"), Ok(())),
@@ -67,7 +67,7 @@ fn the_type_is_jwt_or_absent() {
             ),
             ("another prefix", ID.header_set("typ", "text/jwt"), wrong()),
             (
-                "a prefix as long",
+                "another prefix of the same length",
                 ID.header_set("typ", "multipart---jwt"),
                 wrong(),
             ),
@@ -79,9 +79,9 @@ fn the_type_is_jwt_or_absent() {
 }
 
 #[test]
-fn the_nonce_is_that_of_this_login() {
+fn the_nonce_must_match_the_login() {
     // case 72
-    judge(
+    check_table(
         &id_expectation(),
         vec![
             ("absent", ID.without("nonce"), claim("nonce", Missing)),
@@ -102,17 +102,17 @@ fn the_nonce_is_that_of_this_login() {
             ),
             ("empty", ID.set("nonce", ""), claim("nonce", Mismatch)),
             (
-                "a part of it",
+                "a prefix of the nonce",
                 ID.set("nonce", "n-0S6_WzA2M"),
                 claim("nonce", Mismatch),
             ),
             (
-                "more than it",
+                "the nonce with a suffix",
                 ID.set("nonce", "n-0S6_WzA2Mjj"),
                 claim("nonce", Mismatch),
             ),
             (
-                "otherwise cased",
+                "different case",
                 ID.set("nonce", "N-0S6_WzA2Mj"),
                 claim("nonce", Mismatch),
             ),
@@ -121,11 +121,11 @@ fn the_nonce_is_that_of_this_login() {
 }
 
 #[test]
-fn a_refreshed_token_may_go_without_a_nonce() {
+fn a_refreshed_token_needs_no_nonce() {
     // case 72
     let mut expected = id_expectation();
     expected.nonce = None;
-    judge(
+    check_table(
         &expected,
         vec![
             ("absent", ID.without("nonce"), Ok(())),
@@ -135,15 +135,15 @@ fn a_refreshed_token_may_go_without_a_nonce() {
 }
 
 #[test]
-fn it_was_made_just_now() {
+fn iat_must_be_recent() {
     // case 71
     const OLDEST: i64 = NOW - 600 - SKEW;
-    judge(
+    check_table(
         &id_expectation(),
         vec![
-            ("as old as may be", ID.set("iat", OLDEST), Ok(())),
+            ("maximum age", ID.set("iat", OLDEST), Ok(())),
             (
-                "a second older",
+                "one second older",
                 ID.set("iat", OLDEST - 1),
                 claim("iat", Past),
             ),
@@ -152,13 +152,14 @@ fn it_was_made_just_now() {
     );
 }
 
-/// The `at_hash` of `token`: the left half of its SHA-512, as Ed25519 signs with SHA-512.
+/// Returns the `at_hash` of `token`: the left half of its SHA-512, because Ed25519 uses
+/// SHA-512.
 fn at_hash(token: &str) -> String {
     b64(&Sha512::digest(token)[..32])
 }
 
 #[test]
-fn the_access_token_hash_fits_the_access_token() {
+fn at_hash_must_match_the_access_token() {
     // case 74
     const TOKEN: &str = "an.access.token";
     let good = at_hash(TOKEN);
@@ -168,7 +169,7 @@ fn the_access_token_hash_fits_the_access_token() {
     let mut expected = id_expectation();
     expected.access_token = Some(Secret::new(TOKEN));
     let wrong = || claim("at_hash", Mismatch);
-    judge(
+    check_table(
         &expected,
         vec![
             ("absent", ID.good(), Ok(())),
@@ -188,8 +189,8 @@ fn the_access_token_hash_fits_the_access_token() {
             ("a number", ID.set("at_hash", 1), claim("at_hash", Mistyped)),
         ],
     );
-    // Without an access token there is nothing that it could fit.
-    judge(
+    // Without an access token there is nothing to compare with.
+    check_table(
         &id_expectation(),
         vec![
             ("unused", ID.set("at_hash", "whatever"), Ok(())),
@@ -203,13 +204,13 @@ fn the_access_token_hash_fits_the_access_token() {
 }
 
 #[test]
-fn the_person_authenticated_lately_if_that_is_asked() {
+fn auth_time_must_respect_max_age() {
     // cases 75, 82
     const MAX_AGE: i64 = 300;
     let mut expected = id_expectation();
     expected.max_age = Some(Duration::from_secs(300));
     let at = |seconds: i64| ID.set("auth_time", seconds);
-    judge(
+    check_table(
         &expected,
         vec![
             ("absent", ID.good(), claim("auth_time", Missing)),
@@ -219,15 +220,15 @@ fn the_person_authenticated_lately_if_that_is_asked() {
                 claim("auth_time", Missing),
             ),
             ("now", at(NOW), Ok(())),
-            ("the skew ahead", at(NOW + SKEW), Ok(())),
+            ("exactly the skew ahead", at(NOW + SKEW), Ok(())),
             (
-                "a second more",
+                "one second more",
                 at(NOW + SKEW + 1),
                 claim("auth_time", Future),
             ),
-            ("just in time", at(NOW - MAX_AGE - SKEW), Ok(())),
+            ("maximum age", at(NOW - MAX_AGE - SKEW), Ok(())),
             (
-                "a second late",
+                "one second older",
                 at(NOW - MAX_AGE - SKEW - 1),
                 claim("auth_time", Past),
             ),
@@ -236,9 +237,9 @@ fn the_person_authenticated_lately_if_that_is_asked() {
         ],
     );
     expected.max_age = Some(Duration::MAX);
-    judge(&expected, vec![("no age is too old", at(0), Ok(()))]);
-    // Nobody asked: it informs, but it is a time or it is refused.
-    judge(
+    check_table(&expected, vec![("no age is too old", at(0), Ok(()))]);
+    // `max_age` was not requested. The claim is informative, but it must be a valid time.
+    check_table(
         &id_expectation(),
         vec![
             ("old", at(0), Ok(())),
@@ -256,27 +257,27 @@ fn the_person_authenticated_lately_if_that_is_asked() {
 }
 
 #[test]
-fn the_tier_met_is_enough_if_one_is_asked() {
+fn acr_must_meet_the_requested_tier() {
     // case 75
     let mut expected = id_expectation();
     expected.acr = Some(KycTier::T2);
     let acr = |text: &str| ID.set("acr", text);
-    judge(
+    check_table(
         &expected,
         vec![
             ("absent", ID.good(), claim("acr", Missing)),
             ("below", acr("t1"), claim("acr", Insufficient)),
             ("enough", acr("t2"), Ok(())),
             ("upper case", acr("T2"), Ok(())),
-            ("more than enough", acr("t3"), Ok(())),
+            ("a higher tier", acr("t3"), Ok(())),
             ("unknown", acr("t4"), claim("acr", Insufficient)),
             ("empty", acr(""), claim("acr", Insufficient)),
             (
-                "of another world",
+                "of another scheme",
                 acr("urn:mace:incommon:iap:silver"),
                 claim("acr", Insufficient),
             ),
-            ("two at once", acr("t2 t3"), claim("acr", Insufficient)),
+            ("two values", acr("t2 t3"), claim("acr", Insufficient)),
             ("a number", ID.set("acr", 2), claim("acr", Mistyped)),
             ("null", ID.set("acr", Value::Null), claim("acr", Missing)),
             (
@@ -286,29 +287,33 @@ fn the_tier_met_is_enough_if_one_is_asked() {
             ),
         ],
     );
-    // Nobody asked.
-    judge(
+    // No tier was requested.
+    check_table(
         &id_expectation(),
         vec![
             ("below", acr("t0"), Ok(())),
             ("null", ID.set("acr", Value::Null), Ok(())),
         ],
     );
-    // What is asked for and not known is met by nobody.
+    // An unknown requested tier is never met.
     expected.acr = Some(KycTier::Unknown("t9".to_owned()));
-    judge(
+    check_table(
         &expected,
-        vec![("unknown asked", acr("t9"), claim("acr", Insufficient))],
+        vec![(
+            "unknown tier requested",
+            acr("t9"),
+            claim("acr", Insufficient),
+        )],
     );
 }
 
 #[test]
-fn the_skew_is_the_one_configured() {
+fn the_configured_clock_skew_applies() {
     // case 82
     let mut expected = id_expectation();
     assert_eq!(expected.skew, Duration::from_secs(60));
     expected.skew = Duration::ZERO;
-    judge(
+    check_table(
         &expected,
         vec![
             ("exp", ID.set("exp", NOW), claim("exp", Past)),
@@ -317,13 +322,13 @@ fn the_skew_is_the_one_configured() {
             ("iat old", ID.set("iat", NOW - 601), claim("iat", Past)),
         ],
     );
-    // An absurd one overflows nowhere.
+    // An extreme skew causes no overflow.
     expected.skew = Duration::MAX;
-    judge(&expected, vec![("exp", ID.set("exp", 0), Ok(()))]);
+    check_table(&expected, vec![("exp", ID.set("exp", 0), Ok(()))]);
 }
 
 #[test]
-fn what_it_said_is_what_comes_out() {
+fn all_claims_are_returned_as_received() {
     let token = ID.with_claims(|claims| {
         claims["auth_time"] = json!(NOW - 5);
         claims["acr"] = json!("t2");
@@ -337,7 +342,7 @@ fn what_it_said_is_what_comes_out() {
         claims["azp"] = json!(CLIENT);
         claims["locale"] = json!("en");
     });
-    let claims = believed(&token);
+    let claims = accepted(&token);
     assert_eq!(claims.issuer, ISSUER);
     assert_eq!(claims.subject, "person-1");
     assert_eq!(claims.issued_at, now());
@@ -354,7 +359,7 @@ fn what_it_said_is_what_comes_out() {
 }
 
 #[test]
-fn what_it_did_not_say_clearly_is_not_known() {
+fn missing_and_mistyped_kyc_claims_are_unknown() {
     let token = ID.with_claims(|claims| {
         claims["email"] = json!(["ann@example.com"]);
         claims["email_verified"] = json!("true");
@@ -363,7 +368,7 @@ fn what_it_did_not_say_clearly_is_not_known() {
         claims["kyc_tier"] = json!({"tier": "t3"});
         claims["aml_clear"] = json!("yes");
     });
-    let claims = believed(&token);
+    let claims = accepted(&token);
     assert_eq!(claims.email, None);
     assert_eq!(claims.email_verified, None);
     assert_eq!(claims.name, None);
@@ -373,7 +378,7 @@ fn what_it_did_not_say_clearly_is_not_known() {
 }
 
 #[test]
-fn no_token_is_believed_longer_than_a_day() {
+fn exp_is_limited_to_a_day() {
     // case 69
     const DAY: i64 = 24 * 3600;
     for (exp, ends) in [
@@ -383,7 +388,7 @@ fn no_token_is_believed_longer_than_a_day() {
         (i64::MAX, NOW + DAY),
     ] {
         let ends = Timestamp::from_unix(ends);
-        assert_eq!(believed(&ID.set("exp", exp)).expires_at, ends);
+        assert_eq!(accepted(&ID.set("exp", exp)).expires_at, ends);
         let access = crate::mint::ACCESS.set("exp", exp);
         let access =
             kycport::oidc::verify_access_token(&access, &KEYS, &access_expectation(), now());
@@ -392,24 +397,24 @@ fn no_token_is_believed_longer_than_a_day() {
 }
 
 #[test]
-fn a_person_is_the_subject_and_nothing_else() {
+fn only_the_subject_identifies_a_person() {
     // cases 73, 83
     let email = "ann@example.com";
     let person = |sub: &str, email: &str| {
-        let claims = believed(&ID.with_claims(|claims| {
+        let claims = accepted(&ID.with_claims(|claims| {
             claims["sub"] = json!(sub);
             claims["email"] = json!(email);
         }));
         (claims.issuer, claims.subject)
     };
-    // The same address, another subject: another person.
+    // Same email address, different subject: different person.
     assert_ne!(person("person-1", email), person("person-2", email));
-    // Another address, the same subject: the same person.
+    // Different email address, same subject: same person.
     assert_eq!(
         person("person-1", email),
         person("person-1", "ann\u{ff20}example.com")
     );
-    // A subject is bytes: neither case, nor spaces, nor Unicode's equalities are taken away.
+    // Subjects are compared as bytes, without folding case, white space or Unicode equivalents.
     for sub in ["Person-1", "person-1 ", " person-1", "p\u{435}rson-1"] {
         assert_eq!(person(sub, email).1, sub);
     }
@@ -417,14 +422,14 @@ fn a_person_is_the_subject_and_nothing_else() {
 }
 
 #[test]
-fn debug_shows_no_person() {
+fn debug_output_contains_no_personal_data() {
     // case 137
     let token = ID.with_claims(|claims| {
         claims["sub"] = json!("canary-sub");
         claims["email"] = json!("canary@example.com");
         claims["extra"] = json!("canary-extra");
     });
-    let shown = format!("{:?}", believed(&token));
+    let shown = format!("{:?}", accepted(&token));
     assert!(shown.contains(ISSUER), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
     assert!(!format!("{:?}", id_expectation()).contains(crate::mint::NONCE));

@@ -1,5 +1,4 @@
-//! Two instances behind a load balancer: no two requests in a row meet the same one, and nobody
-//! notices.
+//! Two instances behind a load balancer. Consecutive requests go to different instances.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::engines::{Engine, balanced};
 const COOKIE: &str = "__Host-kycport";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What each of the instances answers.
+/// Returns the responses of both instances.
 async fn both(browser: &Browser, url: &str) -> [Page; 2] {
     let one = browser.fetch(url).await.unwrap();
     [one, browser.fetch(url).await.unwrap()]
@@ -24,21 +23,21 @@ async fn statuses(browser: &Browser, url: &str) -> [u16; 2] {
     both(browser, url).await.map(|page| page.status())
 }
 
-/// Where the person stands, as far as each instance knows without asking.
-async fn felt(browser: &Browser, app: &RunningApp) -> [Value; 2] {
+/// Returns the verification status that each instance knows without a request to KYCPort.
+async fn known_status(browser: &Browser, app: &RunningApp) -> [Value; 2] {
     let pages = both(browser, &app.url("/auth/me")).await;
     pages.map(|page| page.assert_ok().json()["assurance"]["kyc_status"].clone())
 }
 
-/// A person's whole life with an app.
-async fn story(kyc: MockIssuer, engine: &Engine) {
+/// Runs through a person's sessions: login, step-up, rejection, use, and sign-out.
+async fn run_through(kyc: MockIssuer, engine: &Engine) {
     let app = balanced(&kyc, |config| engine.instance(config)).await;
     kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
     let ada = kyc.person("ada").tier(KycTier::T1).create();
     let browser = kyc.browser();
     let me = app.url("/auth/me");
 
-    // Signing in.
+    // Login.
     let login = app.url("/auth/login?return_to=/vault");
     let page = browser.sign_in(login, &ada).await.unwrap();
     assert_eq!(
@@ -48,7 +47,7 @@ async fn story(kyc: MockIssuer, engine: &Engine) {
     assert_eq!(statuses(&browser, &me).await, [200, 200]);
     assert_eq!(statuses(&browser, &app.url("/token")).await, [200, 200]);
 
-    // A step-up, after which the old key is nobody's.
+    // Step-up. The old session key becomes invalid.
     let old = browser.clone();
     let guarded = app.url("/guarded");
     for page in both(&browser, &guarded).await {
@@ -61,25 +60,25 @@ async fn story(kyc: MockIssuer, engine: &Engine) {
     assert_eq!(statuses(&browser, &guarded).await, [200, 200]);
     assert_eq!(statuses(&old, &me).await, [401, 401]);
 
-    // An event, which one of them receives and both feel.
+    // Webhook event. One instance receives it, and it applies at both.
     kyc.clock().advance(Duration::from_secs(1));
     kyc.forget_requests();
     ada.reject();
     kyc.webhooks().settled().await;
     kyc.requests(Endpoint::Status).assert_count(1);
-    assert_eq!(felt(&browser, &app).await, ["rejected", "rejected"]);
+    assert_eq!(known_status(&browser, &app).await, ["rejected", "rejected"]);
     kyc.requests(Endpoint::Status).assert_count(1);
     for status in statuses(&browser, &guarded).await {
         assert_ne!(status, 200);
     }
 
-    // A use that one has seen keeps the session alive for the other.
+    // A use at one instance extends the session at both.
     for _ in 0..4 {
         kyc.clock().advance(20 * MINUTE);
         browser.open(app.url("/vault")).await.unwrap().assert_ok();
     }
 
-    // Two tabs.
+    // Logins in two tabs.
     let mut callbacks = Vec::new();
     for _ in 0..2 {
         let begun = browser.start_sign_in(app.url("/auth/login"), &ada).await;
@@ -89,7 +88,7 @@ async fn story(kyc: MockIssuer, engine: &Engine) {
         browser.open(callback).await.unwrap().assert_status(303);
     }
 
-    // Signing out, for good.
+    // Sign-out.
     browser.get(app.url("/")).await.unwrap();
     let stolen = browser.clone();
     assert_eq!(statuses(&stolen, &me).await, [200, 200]);
@@ -102,28 +101,28 @@ async fn story(kyc: MockIssuer, engine: &Engine) {
 }
 
 #[tokio::test]
-async fn two_instances_on_one_memory() {
+async fn two_instances_share_an_in_memory_store() {
     let kyc = MockIssuer::start().await;
     let engine = Engine::memory(&kyc);
-    story(kyc, &engine).await;
+    run_through(kyc, &engine).await;
     let kyc = MockIssuer::start().await;
     let engine = Engine::memory(&kyc).sealed();
-    story(kyc, &engine).await;
+    run_through(kyc, &engine).await;
 }
 
-async fn open_and_sealed(engine: Option<Engine>) {
+async fn unencrypted_and_encrypted(engine: Option<Engine>) {
     if let Some(engine) = engine {
-        story(MockIssuer::start().await, &engine).await;
-        story(MockIssuer::start().await, &engine.sealed()).await;
+        run_through(MockIssuer::start().await, &engine).await;
+        run_through(MockIssuer::start().await, &engine.sealed()).await;
     }
 }
 
 #[tokio::test]
-async fn two_instances_on_one_redis() {
-    open_and_sealed(Engine::redis().await).await;
+async fn two_instances_share_a_redis() {
+    unencrypted_and_encrypted(Engine::redis().await).await;
 }
 
 #[tokio::test]
-async fn two_instances_on_one_postgres() {
-    open_and_sealed(Engine::postgres().await).await;
+async fn two_instances_share_a_postgres() {
+    unencrypted_and_encrypted(Engine::postgres().await).await;
 }

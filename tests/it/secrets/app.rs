@@ -1,4 +1,4 @@
-//! The whole story in an app: people sign in and guards ask while everything is replaced at once.
+//! Rotation of all secrets while people sign in and guards request the status.
 
 use futures_util::future::join_all;
 use kycport::{
@@ -11,7 +11,7 @@ use super::Vault;
 use crate::support::tenant_app_of;
 
 #[tokio::test]
-async fn nobody_at_the_app_notices_a_rotation() {
+async fn a_rotation_fails_no_login_and_no_guarded_request() {
     // K97
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T2).create();
@@ -20,8 +20,8 @@ async fn nobody_at_the_app_notices_a_rotation() {
     let app = kyc
         .serve(|config| {
             let config = config.secrets(move || {
-                let said = own.say();
-                async move { said }
+                let secrets = own.say();
+                async move { secrets }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
             party = Some(kycport.clone());
@@ -35,15 +35,16 @@ async fn nobody_at_the_app_notices_a_rotation() {
             .client_secret(kyc.client().rotate_secret(old).unwrap())
             .tenant_api_key(kyc.tenant().rotate_api_key(old));
         vault.holds(new);
-        // The trial finds nobody at home, so it is people's own requests that must tell.
+        // The check of the new secret fails, so the first real requests must detect the
+        // rotation.
         let busy = kyc.on(Endpoint::Token).fail(503).once();
         let report = party.reload_secrets().await.unwrap();
         busy.assert_hit();
-        let waits = RotationOutcome::Pending(PendingReason::Unreachable);
-        assert_eq!(report.client_secret, waits);
+        let pending = RotationOutcome::Pending(PendingReason::Unreachable);
+        assert_eq!(report.client_secret, pending);
         let people = (0..4).map(async |_| {
             let browser = kyc.browser();
-            // A guard that asks the status endpoint for this very request.
+            // The guard of this route requests the status on every request.
             let page = browser.sign_in(app.url("/sensitive"), &ada).await.unwrap();
             page.assert_ok();
         });

@@ -1,4 +1,4 @@
-//! The client secret is replaced.
+//! Rotation of the client secret.
 
 use futures_util::future::join_all;
 use kycport::{
@@ -27,7 +27,7 @@ impl Stage {
         Secrets::new().client_secret(self.client().rotate_secret(old).unwrap())
     }
 
-    /// Which secret was sent last.
+    /// Returns the secret of the last token request.
     fn sent(&self) -> Option<String> {
         let requests = self.kyc.requests(Endpoint::Token);
         let last = requests.last().unwrap();
@@ -36,7 +36,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn with_overlap_the_new_one_is_proven_and_serves() {
+async fn a_new_secret_is_checked_and_activated_while_the_old_one_is_valid() {
     let stage = Stage::new().await;
     let new = stage.rotate(OldSecret::Stays);
     let report = stage.reload(new.clone()).await;
@@ -44,7 +44,7 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
     assert_eq!(report.tenant_api_key, RotationOutcome::NotProvided);
     assert_eq!(report.webhook_secret, RotationOutcome::NotProvided);
     assert!(report.is_settled());
-    // The new one, and one that nobody has.
+    // One request with the new secret, and one with a random secret.
     assert_eq!(stage.asked(Endpoint::Token), 2);
 
     stage.sign_in().await.unwrap();
@@ -59,7 +59,7 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
 }
 
 #[tokio::test]
-async fn where_the_old_one_ends_at_once_a_waiting_one_loses_no_login() {
+async fn a_pending_secret_is_activated_when_the_old_one_is_rejected() {
     // K97
     let stage = Stage::new().await;
     let request = LoginRequest::new();
@@ -86,11 +86,11 @@ async fn where_the_old_one_ends_at_once_a_waiting_one_loses_no_login() {
     }
     stage.asked(Endpoint::Token);
     stage.sign_in().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Token), 1, "the new one is in use");
+    assert_eq!(stage.asked(Endpoint::Token), 1, "the new secret is in use");
 }
 
 #[tokio::test]
-async fn what_began_with_the_old_one_goes_on_with_what_came_meanwhile() {
+async fn a_login_that_began_with_the_old_secret_completes_with_the_new_one() {
     let stage = Stage::new().await;
     let request = LoginRequest::new();
     let (transaction, params) = come_back(&stage.kyc, &stage.party, &stage.ada, &request).await;
@@ -111,8 +111,8 @@ async fn what_began_with_the_old_one_goes_on_with_what_came_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_outlives_the_rotation() {
-    // K97: the refresh token is not spent by the secret that is refused.
+async fn a_refresh_token_remains_valid_after_a_rotation() {
+    // K97: the request with the rejected secret does not consume the refresh token.
     let stage = Stage::new().await;
     stage
         .kyc
@@ -127,7 +127,7 @@ async fn a_refresh_token_outlives_the_rotation() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_never_replaces_the_old_one() {
+async fn a_wrong_secret_never_replaces_the_current_one() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
     let report = stage.reload(wrong).await;
@@ -139,7 +139,7 @@ async fn a_wrong_one_never_replaces_the_old_one() {
     stage.sign_in().await.unwrap();
     assert_eq!(stage.asked(Endpoint::Token), 1);
 
-    // Even if the old one is refused for once.
+    // A single rejection of the old secret does not activate the wrong one.
     for body in [INVALID_CLIENT, "<html>", r#"{"detail":"no such client"}"#] {
         let refused = stage.kyc.on(Endpoint::Token);
         let refused = refused.answer(401, "application/json", body).once();
@@ -156,10 +156,10 @@ async fn a_wrong_one_never_replaces_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_refused_one_serves_when_kycport_knows_it_and_the_old_one_is_dead() {
+async fn a_rejected_secret_is_activated_once_kycport_accepts_it() {
     let stage = Stage::new().await;
     let new = stage.rotate(OldSecret::Stays);
-    // As if the file were there before KYCPort knows of it.
+    // Simulates a secret that is deployed before KYCPort knows it.
     let early = stage.kyc.on(Endpoint::Token);
     let early = early.answer(401, "application/json", INVALID_CLIENT).once();
     let report = stage.reload(new).await;
@@ -178,7 +178,7 @@ async fn a_refused_one_serves_when_kycport_knows_it_and_the_old_one_is_dead() {
 }
 
 #[tokio::test]
-async fn no_other_refusal_makes_it_try_another() {
+async fn only_invalid_client_makes_the_client_try_the_pending_secret() {
     let stage = Stage::new().await;
     let new = stage.rotate(OldSecret::Stays);
     let _fault = stage.kyc.on(Endpoint::Token).fail(503).once();
@@ -191,10 +191,10 @@ async fn no_other_refusal_makes_it_try_another() {
 }
 
 #[tokio::test]
-async fn an_answer_that_any_secret_would_get_proves_nothing() {
+async fn an_inconclusive_response_does_not_activate_a_secret() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
-    let says = |status, body: &str| {
+    let respond = |status, body: &str| {
         let on = stage.kyc.on(Endpoint::Token);
         on.answer(status, "application/json", body).always()
     };
@@ -204,7 +204,7 @@ async fn an_answer_that_any_secret_would_get_proves_nothing() {
         (404, "<html>"),
         (200, "{}"),
     ] {
-        let fault = says(status, body);
+        let fault = respond(status, body);
         let report = stage.reload(wrong.clone()).await;
         assert_eq!(
             report.client_secret,
@@ -219,7 +219,7 @@ async fn an_answer_that_any_secret_would_get_proves_nothing() {
         RotationOutcome::Pending(PendingReason::Rejected)
     );
     stage.sign_in().await.unwrap();
-    // It is not asked about again so soon.
+    // The check is not repeated immediately.
     stage.asked(Endpoint::Token);
     let report = stage.reload(wrong).await;
     assert_eq!(
@@ -230,7 +230,7 @@ async fn an_answer_that_any_secret_would_get_proves_nothing() {
 }
 
 #[tokio::test]
-async fn while_kycport_is_down_the_old_one_stays_and_a_later_reload_proves_the_new() {
+async fn during_an_outage_the_old_secret_stays_until_a_later_reload() {
     let stage = Stage::new().await;
     let new = stage.rotate(OldSecret::Stays);
     stage.kyc.stop().unwrap();
@@ -240,7 +240,7 @@ async fn while_kycport_is_down_the_old_one_stays_and_a_later_reload_proves_the_n
         RotationOutcome::Pending(PendingReason::Unreachable)
     );
     stage.kyc.restart().unwrap();
-    // What is backed off is asked again then.
+    // The back-off has ended.
     stage
         .kyc
         .clock()
@@ -254,7 +254,7 @@ async fn while_kycport_is_down_the_old_one_stays_and_a_later_reload_proves_the_n
 }
 
 #[tokio::test]
-async fn who_goes_back_to_the_old_one_has_no_candidate_any_more() {
+async fn reloading_the_current_secret_drops_the_pending_one() {
     let stage = Stage::new().await;
     let old = Secrets::new().client_secret(stage.client().secret().unwrap());
     let new = stage.rotate(OldSecret::Stays);

@@ -15,7 +15,7 @@ const KEY: &str = "KYCPORT_TENANT_API_KEY";
 const WEBHOOK: &str = "KYCPORT_WEBHOOK_SECRET";
 const PREVIOUS: &str = "KYCPORT_WEBHOOK_SECRET_PREVIOUS";
 
-/// A directory of the test's own, which goes with it.
+/// Temporary directory that is deleted on drop.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -47,7 +47,7 @@ fn is(secret: Option<&Secret>, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_directory_is_read_anew_and_what_is_not_there_is_left_out() {
+async fn a_directory_is_read_again_and_missing_files_are_skipped() {
     let mounted = Mounted::new("directory");
     let files = SecretFiles::in_directory(&mounted.0);
     assert_eq!(files.secrets().await, Ok(kycport::secrets::Secrets::new()));
@@ -69,7 +69,7 @@ async fn a_directory_is_read_anew_and_what_is_not_there_is_left_out() {
 }
 
 #[tokio::test]
-async fn what_is_no_secret_is_refused_with_the_files_name() {
+async fn an_invalid_secret_is_rejected_with_the_name_of_its_file() {
     let mounted = Mounted::new("flaws");
     let large = vec![b'x'; 64 * 1024 + 1];
     let flaws: [(&[u8], InvalidSecret); 12] = [
@@ -105,7 +105,7 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
             assert_eq!(error, SecretsUnavailable::InvalidSecret { path, problem });
         }
     }
-    // These are secrets.
+    // These are valid secrets.
     for text in ["\"half", "c2VjcmV0==", "AB_CD==", "a=b", "lower_case=x"] {
         mounted.write(CLIENT, text);
         let secrets = SecretFiles::new().client_secret(&path).secrets().await;
@@ -123,7 +123,7 @@ async fn what_is_no_secret_is_refused_with_the_files_name() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_named_must_be_there_and_so_must_a_directory() {
+async fn a_configured_file_or_directory_must_exist() {
     let mounted = Mounted::new("missing");
     let kind = io::ErrorKind::NotFound;
     let path = mounted.path("nowhere");
@@ -139,7 +139,7 @@ async fn a_file_that_is_named_must_be_there_and_so_must_a_directory() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_kubernetes_swaps_as_one_is_read_as_one() {
+async fn a_kubernetes_secret_volume_is_read_atomically() {
     use std::os::unix::fs::symlink;
 
     let mounted = Mounted::new("kubernetes");
@@ -148,7 +148,7 @@ async fn what_kubernetes_swaps_as_one_is_read_as_one() {
         mounted.write(&format!("{version}/{CLIENT}"), format!("secret {text}"));
         mounted.write(&format!("{version}/{KEY}"), format!("key {text}"));
     }
-    // One name leads to the old files and one to the new, as while they are swapped.
+    // One link leads to the old version and one to the new version, as during the swap.
     symlink(format!("..1/{CLIENT}"), mounted.path(CLIENT)).unwrap();
     symlink(format!("..data/{KEY}"), mounted.path(KEY)).unwrap();
     symlink("..2", mounted.path("..data")).unwrap();

@@ -1,5 +1,5 @@
-//! Secrets change while the app runs: what works is never replaced by what does not, and nobody's
-//! login is lost.
+//! Rotation of secrets while the app runs. A working secret is never replaced by one that does
+//! not work, and no login fails.
 
 mod app;
 mod client_secret;
@@ -25,10 +25,10 @@ use kycport::{
 
 use crate::direct::relying_party_with;
 
-/// What a provider's error may hold, and nobody may see.
+/// Text in a provider's error that must never be shown.
 pub(crate) const CANARY: &str = "canary-in-the-error-of-a-provider";
 
-/// A secret store of the tenant's.
+/// Secret store of the tenant.
 #[derive(Clone, Default)]
 pub(crate) struct Vault {
     holds: Arc<Mutex<Option<Secrets>>>,
@@ -48,7 +48,7 @@ impl Vault {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn say(&self) -> Result<Secrets, &'static str> {
+    fn read(&self) -> Result<Secrets, &'static str> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.holds.lock().unwrap().clone().ok_or(CANARY)
     }
@@ -78,8 +78,8 @@ impl Stage {
                 .retry_pause(Duration::from_millis(1))
                 .retry_deadline(limit);
             more(config.secrets(move || {
-                let said = own.say();
-                async move { said }
+                let secrets = own.read();
+                async move { secrets }
             }))
         });
         Self {
@@ -90,13 +90,13 @@ impl Stage {
         }
     }
 
-    /// What a reload comes to when the vault holds this.
+    /// Stores these secrets in the vault and returns the result of a reload.
     pub(crate) async fn reload(&self, secrets: Secrets) -> RotationReport {
         self.vault.holds(secrets);
         self.party.reload_secrets().await.unwrap()
     }
 
-    /// How often this was asked since it was looked at last.
+    /// Returns the number of requests to an endpoint since the last call.
     pub(crate) fn asked(&self, endpoint: Endpoint) -> usize {
         let asked = self.kyc.requests(endpoint).count();
         self.kyc.forget_requests();

@@ -1,4 +1,4 @@
-//! What a provider may do wrong, and several reloads at once.
+//! Failures of a secrets provider, and concurrent reloads.
 
 use futures_util::poll;
 use kycport::{
@@ -11,14 +11,14 @@ use super::Stage;
 use crate::direct::{relying_party, sign_in};
 
 #[tokio::test]
-async fn without_a_provider_there_is_nothing_to_reload() {
+async fn a_reload_without_a_provider_is_an_error() {
     let kyc = kycport::mock::MockIssuer::start().await;
     let error = relying_party(&kyc).reload_secrets().await.unwrap_err();
     assert_eq!(error, RotationError::NoProvider);
 }
 
 #[tokio::test]
-async fn one_that_fails_changes_nothing() {
+async fn a_failing_provider_changes_nothing() {
     let stage = Stage::new().await;
     stage.vault.fails();
     let error = stage.party.reload_secrets().await.unwrap_err();
@@ -27,7 +27,7 @@ async fn one_that_fails_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_hangs_does_not_keep_the_next_reload_waiting_for_ever() {
+async fn a_hanging_provider_times_out_for_every_waiting_reload() {
     let config = kycport::Config::builder("client", "https://app.example.test/auth/callback")
         .secrets(std::future::pending::<Result<Secrets, ()>>);
     let party = kycport::RelyingParty::new(config.build().unwrap()).unwrap();
@@ -37,7 +37,7 @@ async fn one_that_hangs_does_not_keep_the_next_reload_waiting_for_ever() {
 }
 
 #[tokio::test]
-async fn a_flaw_in_one_secret_changes_none() {
+async fn one_invalid_secret_prevents_the_whole_rotation() {
     let stage = Stage::new().await;
     let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     let good = Secrets::new().client_secret(new);
@@ -83,7 +83,7 @@ async fn a_flaw_in_one_secret_changes_none() {
 }
 
 #[tokio::test]
-async fn reloads_take_turns() {
+async fn concurrent_reloads_run_one_after_the_other() {
     let stage = Stage::new().await;
     let rotate = || stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     let (new, newer) = (rotate(), rotate());
@@ -96,7 +96,7 @@ async fn reloads_take_turns() {
             .holds(Secrets::new().client_secret(newer.clone()));
         let mut second = Box::pin(stage.party.reload_secrets());
         assert!(poll!(&mut second).is_pending());
-        assert_eq!(stage.vault.asked(), 1, "the first is still under way");
+        assert_eq!(stage.vault.asked(), 1, "the second reload started early");
         gate.release();
         second.await
     });
@@ -109,7 +109,7 @@ async fn reloads_take_turns() {
 }
 
 #[tokio::test]
-async fn one_that_is_given_up_lets_the_next_have_its_turn() {
+async fn a_cancelled_reload_does_not_block_the_next() {
     let stage = Stage::new().await;
     let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     stage.vault.holds(Secrets::new().client_secret(new));
@@ -117,7 +117,7 @@ async fn one_that_is_given_up_lets_the_next_have_its_turn() {
     tokio::select! {
         biased;
         () = gate.wait_for(1) => {}
-        _ = stage.party.reload_secrets() => panic!("it is held"),
+        _ = stage.party.reload_secrets() => panic!("the reload completed although the gate is closed"),
     }
     gate.release();
     let report = stage.party.reload_secrets().await.unwrap();

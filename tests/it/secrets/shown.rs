@@ -1,4 +1,4 @@
-//! Nothing of a secret is shown, whatever happens to it.
+//! Logs, errors and debug output of secret rotation contain no secret.
 
 use kycport::{
     mock::{Endpoint, OldSecret},
@@ -9,7 +9,7 @@ use super::{CANARY, Stage};
 use crate::{direct::sign_in, leaks::Log};
 
 #[tokio::test]
-async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
+async fn logs_errors_and_debug_output_contain_no_secret() {
     // cases 137, 138
     let (log, _guard) = Log::capture();
     let stage = Stage::new().await;
@@ -47,7 +47,7 @@ async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
     shown.push(format!("{verifier:?}"));
 
     let log = log.text();
-    for told in [
+    for expected in [
         "KYCPORT_CLIENT_SECRET",
         "KYCPORT_TENANT_API_KEY",
         "KYCPORT_WEBHOOK_SECRET",
@@ -57,7 +57,7 @@ async fn logs_errors_and_debug_name_the_kind_and_what_happened() {
         "were removed",
         "reloading the secrets failed",
     ] {
-        assert!(log.contains(told), "{told} is not in {log}");
+        assert!(log.contains(expected), "{expected} is not in {log}");
     }
     shown.push(log);
     let secrets = [

@@ -1,4 +1,4 @@
-//! The tenant's API key is replaced.
+//! Rotation of the tenant API key.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Stage {
         self.party.status().status(self.ada.id()).await.map(drop)
     }
 
-    /// The new key is known here, and could not be tried.
-    async fn waiting(&self, new: Secrets) {
+    /// Reloads a new key whose check fails, so that the key is pending.
+    async fn reload_as_pending(&self, new: Secrets) {
         let fault = self.kyc.on(Endpoint::Status).fail(503).once();
         let report = self.reload(new).await;
         fault.assert_hit();
@@ -36,14 +36,14 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn with_overlap_the_new_one_is_proven_and_serves() {
+async fn a_new_key_is_checked_and_activated_while_the_old_one_is_valid() {
     let stage = Stage::new().await;
     let new = stage.rotate_key(OldSecret::Stays);
     assert_eq!(
         stage.reload(new.clone()).await.tenant_api_key,
         RotationOutcome::Activated
     );
-    // The old one ends only now.
+    // A second rotation invalidates the old key.
     stage.rotate_key(OldSecret::Stays);
     stage.asked(Endpoint::Status);
     stage.status().await.unwrap();
@@ -56,11 +56,11 @@ async fn with_overlap_the_new_one_is_proven_and_serves() {
 }
 
 #[tokio::test]
-async fn where_the_old_one_ends_at_once_no_call_is_lost() {
+async fn a_pending_key_is_activated_when_the_old_one_is_rejected() {
     // K97
     let stage = Stage::new().await;
     let new = stage.rotate_key(OldSecret::Ends);
-    stage.waiting(new).await;
+    stage.reload_as_pending(new).await;
     let (statuses, case) = tokio::join!(
         join_all((0..8).map(|_| stage.status())),
         stage.party.cases().open(stage.ada.id(), &KycTier::T2),
@@ -69,16 +69,16 @@ async fn where_the_old_one_ends_at_once_no_call_is_lost() {
     case.unwrap();
     stage.asked(Endpoint::Status);
     stage.status().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Status), 1, "the new one is in use");
+    assert_eq!(stage.asked(Endpoint::Status), 1, "the new key is in use");
 }
 
 #[tokio::test]
-async fn an_upload_is_made_again_with_the_new_one() {
+async fn an_upload_is_repeated_with_the_new_key() {
     let stage = Stage::new().await;
     let cases = stage.party.cases();
     let case = cases.open(stage.ada.id(), &KycTier::T2).await.unwrap();
     let new = stage.rotate_key(OldSecret::Ends);
-    stage.waiting(new).await;
+    stage.reload_as_pending(new).await;
     let upload = Upload::new(
         CaptureFile::bytes(samples::document("ada")),
         CaptureFile::bytes(samples::selfie("ada")),
@@ -88,7 +88,7 @@ async fn an_upload_is_made_again_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_never_replaces_the_old_one() {
+async fn a_wrong_key_never_replaces_the_current_one() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
     let report = stage.reload(wrong).await;
@@ -110,7 +110,7 @@ async fn a_wrong_one_never_replaces_the_old_one() {
 }
 
 #[tokio::test]
-async fn one_without_the_right_to_read_is_not_good() {
+async fn a_key_without_permission_is_not_activated() {
     // K47
     let stage = Stage::new().await;
     let new = stage.rotate_key(OldSecret::Stays);
@@ -120,14 +120,14 @@ async fn one_without_the_right_to_read_is_not_good() {
         report.tenant_api_key,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    // 403 is said of the right, and another key is not tried for it.
+    // 403 concerns the permission, so the pending key is not tried.
     stage.asked(Endpoint::Status);
     stage.status().await.unwrap_err();
     assert_eq!(stage.asked(Endpoint::Status), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_any_key_would_get_proves_nothing() {
+async fn an_inconclusive_response_does_not_activate_a_key() {
     let stage = Stage::new().await;
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
     for status in [404, 400] {
@@ -142,7 +142,7 @@ async fn an_answer_that_any_key_would_get_proves_nothing() {
 }
 
 #[tokio::test]
-async fn too_many_questions_prove_nothing_either() {
+async fn a_rate_limited_check_does_not_activate_a_key() {
     let stage = Stage::new().await;
     let new = stage.rotate_key(OldSecret::Stays);
     let _fault = stage
@@ -159,12 +159,12 @@ async fn too_many_questions_prove_nothing_either() {
 }
 
 #[tokio::test]
-async fn what_a_trial_is_told_stops_no_live_question() {
-    let patient = Duration::from_millis(1);
+async fn a_rate_limited_check_does_not_pause_status_requests() {
+    let pause = Duration::from_millis(1);
     let stage = Stage::with(|config| {
         config
             .max_attempts(3)
-            .retry_pause(patient)
+            .retry_pause(pause)
             .retry_deadline(Duration::from_secs(10))
     })
     .await;
@@ -172,26 +172,26 @@ async fn what_a_trial_is_told_stops_no_live_question() {
     let on = stage.kyc.on(Endpoint::Status);
     let _fault = on.fail(429).retry_after(3600).once();
     let report = stage.reload(new.clone()).await;
-    let waits = RotationOutcome::Pending(PendingReason::Unreachable);
-    assert_eq!(report.tenant_api_key, waits);
+    let pending = RotationOutcome::Pending(PendingReason::Unreachable);
+    assert_eq!(report.tenant_api_key, pending);
     assert_eq!(stage.status().await, Ok(()));
     stage.asked(Endpoint::Status);
-    // Trials heed it.
-    assert_eq!(stage.reload(new.clone()).await.tenant_api_key, waits);
+    // Checks of a key respect the rate limit.
+    assert_eq!(stage.reload(new.clone()).await.tenant_api_key, pending);
     assert_eq!(stage.asked(Endpoint::Status), 0);
     stage.kyc.clock().advance(Duration::from_secs(3600));
     let fault = stage.kyc.on(Endpoint::Status).fail(503).always();
-    assert_eq!(stage.reload(new).await.tenant_api_key, waits);
+    assert_eq!(stage.reload(new).await.tenant_api_key, pending);
     drop(fault);
-    assert_eq!(stage.asked(Endpoint::Status), 1, "a trial is sent once");
+    assert_eq!(stage.asked(Endpoint::Status), 1, "a check is sent once");
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_tried_at_every_tick() {
+async fn checks_of_a_rejected_key_back_off() {
     let stage = Stage::new().await;
     stage.kyc.clock().freeze();
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
-    let mut trials = Vec::new();
+    let mut checks = Vec::new();
     for minute in 0..=130 {
         let report = stage.reload(wrong.clone()).await;
         assert_eq!(
@@ -199,12 +199,12 @@ async fn what_is_refused_is_not_tried_at_every_tick() {
             RotationOutcome::Pending(PendingReason::Rejected)
         );
         if stage.asked(Endpoint::Status) > 0 {
-            trials.push(minute);
+            checks.push(minute);
         }
         stage.kyc.clock().advance(Duration::from_secs(60));
     }
-    assert_eq!(trials, [0, 1, 3, 7, 15, 31, 63, 123]);
-    // Another is tried at once.
+    assert_eq!(checks, [0, 1, 3, 7, 15, 31, 63, 123]);
+    // A different key is checked immediately.
     let new = stage.rotate_key(OldSecret::Stays);
     assert_eq!(
         stage.reload(new).await.tenant_api_key,
@@ -213,7 +213,7 @@ async fn what_is_refused_is_not_tried_at_every_tick() {
 }
 
 #[tokio::test]
-async fn one_that_was_not_there_at_the_start_serves_once_it_is_proven() {
+async fn a_key_added_after_the_start_is_activated() {
     let kyc = kycport::mock::MockIssuer::start().await;
     let key = kyc.tenant().api_key().to_owned();
     let ada = kyc.person("ada").tier(KycTier::T2).create();

@@ -1,4 +1,5 @@
-//! The webhook secret is replaced: old and new are believed, until the new one is proven and longer.
+//! Rotation of the webhook secret. Old and new secrets are accepted until the new secret has
+//! signed a delivery, and for a further period.
 
 use std::time::Duration;
 
@@ -30,34 +31,34 @@ async fn stage() -> (Stage, WebhookVerifier) {
     (stage, verifier)
 }
 
-const NOBODY: &str = "nobody";
+const NO_SECRET: &str = "no secret";
 
-/// By which secret a delivery that this one signed is believed.
-fn by(verifier: &WebhookVerifier, secret: &str) -> String {
+/// Returns the name of the secret that verifies a delivery signed with `secret`.
+fn verified_by(verifier: &WebhookVerifier, secret: &str) -> String {
     let body = Bytes::from_static(b"{}");
     let headers = HeaderMap::from_iter([sign_test_delivery(&Secret::new(secret), &body)]);
     match verifier.verify(&headers, body) {
         Ok(verified) => verified.secret_name().to_owned(),
         Err(refused) => {
             assert_eq!(refused, SignatureError::Mismatch);
-            NOBODY.to_owned()
+            NO_SECRET.to_owned()
         }
     }
 }
 
 #[tokio::test]
-async fn before_the_proof_both_are_believed_however_long_it_takes() {
+async fn old_and_new_secrets_are_accepted_until_the_new_one_signs() {
     let (stage, verifier) = stage().await;
-    assert_eq!(by(&verifier, NEW), NOBODY);
+    assert_eq!(verified_by(&verifier, NEW), NO_SECRET);
     let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
         report.webhook_secret,
         RotationOutcome::Pending(PendingReason::NoDelivery)
     );
-    // No reload could prove it.
+    // A reload cannot confirm a webhook secret.
     assert!(report.is_settled());
     stage.kyc.clock().advance(1000 * HOUR);
-    assert_eq!(by(&verifier, OLD), "previous");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
     assert_eq!(verifier.secret_names(), ["current", "previous"]);
     let again = stage.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
@@ -67,98 +68,98 @@ async fn before_the_proof_both_are_believed_however_long_it_takes() {
 }
 
 #[tokio::test]
-async fn after_the_proof_the_old_one_is_believed_for_as_long_as_kycport_may_send_it() {
+async fn the_old_secret_is_accepted_for_96_hours_after_the_new_one_signs() {
     // K83
     let (stage, verifier) = stage().await;
     stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, NEW), "current");
     let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(report.webhook_secret, RotationOutcome::Unchanged);
     stage
         .kyc
         .clock()
         .advance(95 * HOUR + Duration::from_secs(3599));
-    assert_eq!(by(&verifier, OLD), "previous");
-    // A further delivery does not put it off.
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
+    // A further delivery does not extend the period.
+    assert_eq!(verified_by(&verifier, NEW), "current");
     stage.kyc.clock().advance(Duration::from_secs(1));
-    assert_eq!(by(&verifier, OLD), NOBODY);
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verifier.secret_names(), ["current"]);
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, NEW), "current");
 }
 
 #[tokio::test]
-async fn what_is_signed_with_the_old_one_proves_nothing() {
+async fn a_delivery_signed_with_the_old_secret_starts_no_removal() {
     let (stage, verifier) = stage().await;
     stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(by(&verifier, OLD), "previous");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
     stage.kyc.clock().advance(97 * HOUR);
-    assert_eq!(by(&verifier, OLD), "previous");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
 }
 
 #[tokio::test]
-async fn a_further_one_does_not_keep_what_is_leaving() {
+async fn a_further_rotation_does_not_extend_the_old_secrets_period() {
     let (stage, verifier) = stage().await;
     stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, NEW), "current");
     stage.kyc.clock().advance(95 * HOUR);
     stage.reload(Secrets::new().webhook_secret(NEWER)).await;
-    assert_eq!(by(&verifier, OLD), "previous-2");
+    assert_eq!(verified_by(&verifier, OLD), "previous-2");
     stage.kyc.clock().advance(HOUR);
-    assert_eq!(by(&verifier, OLD), NOBODY);
-    assert_eq!(by(&verifier, NEW), "previous");
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
+    assert_eq!(verified_by(&verifier, NEW), "previous");
 }
 
 #[tokio::test]
-async fn a_previous_one_is_believed_for_as_long_as_it_is_named() {
+async fn a_configured_previous_secret_is_accepted_without_time_limit() {
     let (stage, verifier) = stage().await;
     let both = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(OLD);
     stage.reload(both.clone()).await;
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, NEW), "current");
     stage.kyc.clock().advance(1000 * HOUR);
-    assert_eq!(by(&verifier, OLD), "previous");
-    // Left out, it stays; replaced, it leaves.
+    assert_eq!(verified_by(&verifier, OLD), "previous");
+    // An omitted previous secret stays. A replaced one is removed.
     stage.reload(Secrets::new().webhook_secret(NEW)).await;
     stage.kyc.clock().advance(1000 * HOUR);
-    assert_eq!(by(&verifier, OLD), "previous");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
     let other = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(NEWER);
     stage.reload(other).await;
-    assert_eq!(by(&verifier, OLD), "previous-2");
+    assert_eq!(verified_by(&verifier, OLD), "previous-2");
     stage.kyc.clock().advance(96 * HOUR);
-    assert_eq!(by(&verifier, OLD), NOBODY);
-    assert_eq!(by(&verifier, NEWER), "previous");
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
+    assert_eq!(verified_by(&verifier, NEWER), "previous");
 }
 
 #[tokio::test]
-async fn a_leaked_one_is_forgotten_at_once_and_for_good() {
+async fn a_removed_previous_secret_is_rejected_immediately_and_permanently() {
     let (stage, verifier) = stage().await;
     let both = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(OLD);
     stage.reload(both.clone()).await;
-    assert_eq!(by(&verifier, OLD), "previous");
+    assert_eq!(verified_by(&verifier, OLD), "previous");
     assert_eq!(stage.party.remove_previous_webhook_secrets(), 1);
-    assert_eq!(by(&verifier, OLD), NOBODY);
-    // The vault may name it still.
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
+    // The vault may still contain the removed secret.
     stage.reload(both).await;
-    assert_eq!(by(&verifier, OLD), NOBODY);
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     let back = stage.reload(Secrets::new().webhook_secret(OLD)).await;
     assert_eq!(
         back.webhook_secret,
         RotationOutcome::Pending(PendingReason::Forgotten)
     );
-    assert_eq!(by(&verifier, OLD), NOBODY);
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
+    assert_eq!(verified_by(&verifier, NEW), "current");
     assert_eq!(stage.party.remove_previous_webhook_secrets(), 0);
-    assert_eq!(by(&verifier, NEW), "current");
+    assert_eq!(verified_by(&verifier, NEW), "current");
 }
 
 #[tokio::test]
-async fn no_more_than_eight_are_believed() {
+async fn at_most_eight_secrets_are_accepted() {
     let (stage, verifier) = stage().await;
     let new = |n| format!("{NEW} {n}");
     let reload = async |n| stage.reload(Secrets::new().webhook_secret(new(n))).await;
@@ -166,31 +167,31 @@ async fn no_more_than_eight_are_believed() {
         reload(n).await;
     }
     assert_eq!(verifier.secret_names().len(), 8);
-    // What works stays, for KYCPort has signed with none of the others.
-    assert_eq!(by(&verifier, OLD), "previous-7");
-    assert_eq!(by(&verifier, &new(13)), NOBODY);
-    // One that is not the newest, and has signed, stays as well.
-    assert_eq!(by(&verifier, &new(14)), "previous-6");
+    // A secret that has signed deliveries stays. The newer secrets have signed none.
+    assert_eq!(verified_by(&verifier, OLD), "previous-7");
+    assert_eq!(verified_by(&verifier, &new(13)), NO_SECRET);
+    // The same holds for a secret that is not the newest.
+    assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
     for n in 21..=40 {
         reload(n).await;
     }
-    assert_eq!(by(&verifier, OLD), "previous-7");
-    assert_eq!(by(&verifier, &new(14)), "previous-6");
-    assert_eq!(by(&verifier, &new(34)), NOBODY);
-    // What is over makes room before what is not proven.
-    assert_eq!(by(&verifier, &new(40)), "current");
+    assert_eq!(verified_by(&verifier, OLD), "previous-7");
+    assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
+    assert_eq!(verified_by(&verifier, &new(34)), NO_SECRET);
+    // A secret whose period has ended is evicted before one that has signed nothing.
+    assert_eq!(verified_by(&verifier, &new(40)), "current");
     stage.kyc.clock().advance(96 * HOUR);
     assert_eq!(verifier.secret_names(), ["current"]);
     for n in 41..=48 {
         reload(n).await;
     }
-    assert_eq!(by(&verifier, &new(40)), "previous-7");
-    assert_eq!(by(&verifier, &new(42)), "previous-6");
-    assert_eq!(by(&verifier, &new(41)), NOBODY);
+    assert_eq!(verified_by(&verifier, &new(40)), "previous-7");
+    assert_eq!(verified_by(&verifier, &new(42)), "previous-6");
+    assert_eq!(verified_by(&verifier, &new(41)), NO_SECRET);
 }
 
 #[tokio::test]
-async fn what_works_still_does_when_it_comes_back() {
+async fn returning_to_a_secret_that_has_signed_keeps_it_accepted() {
     let (stage, verifier) = stage().await;
     let back = stage.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
@@ -202,27 +203,27 @@ async fn what_works_still_does_when_it_comes_back() {
         let secret = format!("{NEWER} {n}");
         stage.reload(Secrets::new().webhook_secret(secret)).await;
     }
-    assert_eq!(by(&verifier, OLD), "previous-7");
-    assert_eq!(by(&verifier, NEW), NOBODY);
+    assert_eq!(verified_by(&verifier, OLD), "previous-7");
+    assert_eq!(verified_by(&verifier, NEW), NO_SECRET);
 }
 
 #[tokio::test]
-async fn of_those_that_have_all_signed_the_oldest_goes() {
+async fn among_secrets_that_have_signed_the_oldest_is_evicted() {
     let (stage, verifier) = stage().await;
     for n in 1..=8 {
         let secret = format!("{NEW} {n}");
         let both = Secrets::new().webhook_secret(&secret);
         stage.reload(both.previous_webhook_secret(NEWER)).await;
-        assert_eq!(by(&verifier, &secret), "current");
+        assert_eq!(verified_by(&verifier, &secret), "current");
     }
-    // The one that is named stays, though it has signed nothing.
-    assert_eq!(by(&verifier, NEWER), "previous");
-    assert_eq!(by(&verifier, OLD), NOBODY);
-    assert_eq!(by(&verifier, &format!("{NEW} 2")), "previous-7");
+    // The configured previous secret stays, although it has signed nothing.
+    assert_eq!(verified_by(&verifier, NEWER), "previous");
+    assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
+    assert_eq!(verified_by(&verifier, &format!("{NEW} 2")), "previous-7");
 }
 
 #[tokio::test]
-async fn one_that_the_scheme_cannot_use_leaves_the_others() {
+async fn a_secret_invalid_for_the_scheme_does_not_replace_the_others() {
     let stage =
         Stage::with(|config| config.webhook_secret("whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==")).await;
     let verifier = stage.party.webhook_verifier();
@@ -235,7 +236,7 @@ async fn one_that_the_scheme_cannot_use_leaves_the_others() {
 }
 
 #[test]
-fn without_one_there_is_no_verifier() {
+fn a_verifier_without_a_secret_is_an_error() {
     let config = kycport::Config::builder("client", "https://app.example.test/auth/callback");
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let none = party.webhook_verifier().build();
@@ -243,7 +244,7 @@ fn without_one_there_is_no_verifier() {
 }
 
 #[tokio::test]
-async fn a_receiver_goes_on_while_kycport_rotates() {
+async fn a_receiver_accepts_deliveries_during_a_rotation() {
     let kyc = MockIssuer::start().await;
     let (desk, vault) = (Desk::default(), Vault::default());
     let (own_desk, own_vault) = (desk.clone(), vault.clone());
@@ -251,8 +252,8 @@ async fn a_receiver_goes_on_while_kycport_rotates() {
     let app = kyc
         .serve(|config| {
             let config = config.secrets(move || {
-                let said = own_vault.say();
-                async move { said }
+                let secrets = own_vault.say();
+                async move { secrets }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
             let webhooks = kycport.webhooks(move |delivery| own_desk.clone().handle(delivery));
@@ -267,7 +268,8 @@ async fn a_receiver_goes_on_while_kycport_rotates() {
     ada.reject();
     hooks.settled().await;
 
-    // Deployed before KYCPort signs with it: the old one is believed on.
+    // The new secret is deployed before KYCPort signs with it. The old secret is still
+    // accepted.
     let new = hooks.rotate_secret();
     vault.holds(Secrets::new().webhook_secret(new));
     party.reload_secrets().await.unwrap();
