@@ -1,4 +1,4 @@
-//! Debug output without stored content: a body or a result can hold tokens.
+//! Debug output without stored content, because a body or a result can contain tokens.
 
 use std::fmt::{Debug, Formatter, Result};
 

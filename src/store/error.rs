@@ -1,9 +1,10 @@
-//! Why a store operation failed.
+//! Errors of store operations.
 
-/// The store did not do what it was asked.
+/// Failed store operation.
 ///
-/// Whether an operation took effect is unknown after an error. Nothing that the engine said is in
-/// here, because an engine's text can hold addresses and keys; the log has the engine's code.
+/// After an error, it is unknown whether the operation took effect. The error contains no text of
+/// the engine, because such a text can contain addresses and keys. The log contains the engine's
+/// error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -13,13 +14,15 @@ pub enum StoreError {
     /// The engine did not answer within 5 s.
     #[error("the store did not answer in time")]
     Timeout,
-    /// The engine refuses the user or the password, or the user lacks a right.
-    #[error("the store refuses access: check the user, the password and its rights")]
+    /// The engine rejects the user name or password, or the user lacks a permission.
+    #[error(
+        "access to the store was denied: check the user name, the password and the permissions"
+    )]
     AccessDenied,
-    /// The engine takes no writes, for instance because it is a replica.
+    /// The engine rejects writes, for example because it is a replica.
     #[error("the store is read-only: check that it is the primary")]
     ReadOnly,
-    /// There is no room, in memory or on the disk.
+    /// The memory or the disk is full.
     #[error("the store is full")]
     Full,
     /// The engine has no free connection or is locked by another process.
@@ -28,11 +31,11 @@ pub enum StoreError {
     /// The engine is starting or loading its data.
     #[error("the store is starting")]
     Starting,
-    /// The tables are missing, or of a version that this release does not know.
-    #[error("the store has no tables of this version: run its migration")]
+    /// The tables are missing, or have a version that this release does not know.
+    #[error("the store's tables are missing or have an unsupported version: run the migration")]
     Schema,
-    /// What is stored is damaged, or not what was written.
-    #[error("the store is damaged, or returns what was not written")]
+    /// Stored data is damaged or was not written by this crate.
+    #[error("the store returned damaged or foreign data")]
     Damaged,
     /// Any other failure.
     #[error("the store failed")]
@@ -40,7 +43,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Short code for logs and metrics.
+    /// Returns a short code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",

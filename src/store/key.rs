@@ -1,4 +1,4 @@
-//! Where a record is: namespaces, owners, families and ids.
+//! Keys of records: namespaces, owners, families and ids.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Family {
     RefreshLease = 4,
     /// Latest assurance of a person.
     Assurance = 5,
-    /// Key that seals pending logins, one per namespace.
+    /// Key that encrypts pending logins. There is one per namespace.
     LoginKey = 6,
     /// Record that a check writes, reads and removes.
     Check = 7,
@@ -43,17 +43,17 @@ impl Family {
         Self::Revocation,
     ];
 
-    /// The number in stored keys.
+    /// Returns the number used in stored keys.
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The family of a number, if it is one.
+    /// Returns the family with this number, or `None`.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.number() == number)
     }
 
-    /// Short name for logs and metrics.
+    /// Returns a short name for logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -81,13 +81,13 @@ pub enum LeaseFamily {
 }
 
 impl LeaseFamily {
-    /// The number in stored keys.
+    /// Returns the number used in stored keys.
     pub const fn number(self) -> u8 {
         self as u8
     }
 }
 
-/// Whose a record is: a person within the namespace of one issuer and one client. An all-zero `id`
+/// Owner of records: a person within the namespace of one issuer and one client. An all-zero `id`
 /// stands for the namespace itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
@@ -98,7 +98,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of records that belong to the namespace as a whole.
+    /// Returns the owner of records that belong to the whole namespace.
     pub const fn namespace(namespace: [u8; PART]) -> Self {
         Self {
             namespace,
@@ -106,7 +106,7 @@ impl Owner {
         }
     }
 
-    /// Namespace and id in one, for engines with a single key column.
+    /// Returns namespace and id concatenated, for engines with a single key column.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         let (namespace, id) = bytes.split_at_mut(PART);
@@ -127,7 +127,7 @@ impl fmt::Debug for Owner {
 pub struct RecordId(pub [u8; PART]);
 
 impl RecordId {
-    /// The id of a record of which an owner has one.
+    /// Id of a record that exists once per owner and family.
     pub const ONLY: Self = Self([0; PART]);
 }
 
@@ -147,12 +147,12 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// Names a record.
+    /// Creates the key of a record.
     pub const fn new(family: Family, id: RecordId) -> Self {
         Self { family, id }
     }
 
-    /// Names the one record of its family.
+    /// Creates the key of the only record of its family.
     pub const fn only(family: Family) -> Self {
         Self::new(family, RecordId::ONLY)
     }
@@ -170,8 +170,9 @@ pub struct LeaseKey {
 }
 
 impl LeaseKey {
-    /// Key of the lease on something with a name. The id is the first half of a SHA-256 over the
-    /// parts, each with its length, so that no two lists of parts meet.
+    /// Creates the key of a lease from the parts of a name. The id is the first half of a SHA-256
+    /// hash over the parts. Each part is preceded by its length, so different lists of parts give
+    /// different ids.
     pub fn of(namespace: [u8; PART], family: LeaseFamily, parts: &[&[u8]]) -> Self {
         Self {
             namespace,
@@ -189,13 +190,13 @@ impl fmt::Debug for LeaseKey {
     }
 }
 
-/// Proof of holding a lease: 128 random bits that the caller draws. The token fences: whoever was
-/// replaced by another token settles nothing.
+/// Proof of holding a lease: 128 random bits chosen by the caller. The token is a fencing token: a
+/// holder that was replaced cannot settle the lease.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseToken(pub [u8; PART]);
 
 impl LeaseToken {
-    /// Draws a new token.
+    /// Creates a random token.
     pub fn random() -> Self {
         let mut bytes = [0; PART];
         rand::rng().fill_bytes(&mut bytes);
@@ -209,7 +210,8 @@ impl fmt::Debug for LeaseToken {
     }
 }
 
-/// First 128 bits of a SHA-256 over a label and some parts, each preceded by its length.
+/// Returns the first 128 bits of a SHA-256 hash over a label and some parts, each preceded by its
+/// length.
 pub(crate) fn digest(label: &str, parts: &[&[u8]]) -> [u8; PART] {
     let mut hash = Sha256::new();
     for part in std::iter::once(&label.as_bytes()).chain(parts) {

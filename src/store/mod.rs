@@ -1,8 +1,8 @@
-//! Storage: everything the crate keeps, behind one trait.
+//! Storage of all data of the crate behind one trait.
 //!
-//! A [`Store`] keeps opaque bytes. It knows where a record is, when it expires and under which
-//! condition it may be replaced, and nothing else. Serialization, sealing and all rules about
-//! sessions, logins and events are built above it, once, so that every engine behaves alike.
+//! A [`Store`] holds opaque bytes. It knows only the key of a record, its expiry, and the condition
+//! under which it may be replaced. Serialization, encryption and all rules about sessions, logins
+//! and events are implemented once, above the store, so that all engines behave alike.
 //!
 //! | engine | feature | for |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | `PostgresStore` | `postgres` | any number of instances |
 //! | `TowerSessionsStore` | `web` | sessions in a `tower_sessions` store that an app already has, everything else in a second store |
 //!
-//! An engine of your own implements [`Store`] and must pass [`conformance`].
+//! A custom engine implements [`Store`] and must pass [`conformance`].
 
 #[cfg(feature = "test-util")]
 pub mod conformance;
@@ -69,13 +69,14 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// Value of a namespace's revocation counter.
 ///
-/// A login claim reads the counter, and the session of that login carries the value. Revoking the
-/// sessions of an owner raises the counter and stores the new value as the owner's fence. A session
-/// whose mark is lower than the fence is revoked. No clock is compared.
+/// A login reads the counter when it acquires its lease, and the session of that login carries the
+/// value. Revoking the sessions of an owner raises the counter and stores the new value as the
+/// owner's fence. A session whose mark is lower than the fence is revoked. The comparison uses no
+/// clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
-/// Record as stored.
+/// Stored record.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Version that the writer chose for this body.
@@ -87,17 +88,17 @@ pub struct Entry {
 /// Consistent view of some records of one owner, read from the primary in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The owner's fence. `None` if the fence was never written or has been lost: every session of
+    /// The owner's fence. `None` if the fence was never written or has been lost. Every session of
     /// the owner is invalid then.
     pub fence: Option<Mark>,
-    /// The records in the order in which they were requested. An expired record is `None`.
+    /// The records in the order of the request. An expired record is `None`.
     pub entries: Vec<Option<Entry>>,
 }
 
 /// Condition that must hold before a write is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Always applies.
+    /// The write always applies.
     Any,
     /// There is no live record at this key.
     Absent,
@@ -110,17 +111,17 @@ pub enum Condition {
 /// Effect of a write on one record.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Stores a body, replacing an earlier one.
+    /// Stores a body. An earlier body is replaced.
     Put {
-        /// Version of the new body: a random number that the caller chooses, so that a repeated
-        /// write recognises its own result.
+        /// Version of the new body: a random number chosen by the caller. With it, a repeated write
+        /// recognises its own result.
         version: u64,
         /// Opaque content.
         body: Bytes,
-        /// Lifetime of the record, on the engine's clock, to the millisecond.
+        /// Lifetime of the record on the engine's clock, exact to the millisecond.
         keep_for: Duration,
     },
-    /// Removes the record. Removing an absent record is no error.
+    /// Removes the record. Removing an absent record is not an error.
     Delete,
     /// Changes nothing: the write only checks its condition.
     Keep,
@@ -129,11 +130,11 @@ pub enum Change {
 /// Conditional change of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// The record.
+    /// Key of the record.
     pub key: RecordKey,
-    /// What must hold.
+    /// Condition for the write.
     pub condition: Condition,
-    /// What happens to the record.
+    /// Change of the record.
     pub change: Change,
 }
 
@@ -141,12 +142,12 @@ pub struct Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Written {
-    /// All conditions held and all changes were made.
+    /// All conditions held, and all changes were applied.
     Applied,
-    /// A condition did not hold and nothing was changed. The snapshot has one entry per write, in
-    /// the same order, as they stood when the conditions were evaluated.
+    /// A condition did not hold, and nothing was changed. The snapshot has one entry per write, in
+    /// the same order, with the state at the time of the evaluation.
     Conflict(Snapshot),
-    /// The owner's fence is higher than the mark that the write named. Nothing was changed.
+    /// The owner's fence is higher than the mark of the write. Nothing was changed.
     Fenced,
 }
 
@@ -154,34 +155,34 @@ pub enum Written {
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Acquired {
-    /// The caller holds the lease. Also the result if the same token acquires it once more.
+    /// The caller holds the lease. The same token receives this result again.
     Granted {
-        /// Value of the namespace's revocation counter, read no later than the lease was taken.
+        /// Value of the namespace's revocation counter, read before or when the lease was acquired.
         mark: Mark,
     },
-    /// Another token holds the lease, for this long at most.
+    /// Another token holds the lease, at most for this time.
     Held(Duration),
-    /// The work was completed, with this result.
+    /// The work was completed with this result.
     Done(Bytes),
 }
 
-/// What [`Store::settle`] does with a lease.
+/// Action of [`Store::settle`] on a lease.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// Records that the work is done, with a result, for as long as given.
+    /// Records that the work is done.
     Done {
         /// Opaque result that later calls of [`Store::acquire`] receive.
         result: Bytes,
-        /// How long the result is kept, on the engine's clock.
+        /// Lifetime of the result on the engine's clock.
         keep_for: Duration,
     },
-    /// Gives the lease back, so that the next caller acquires it.
+    /// Releases the lease, so that the next caller can acquire it.
     Release,
-    /// Lets the lease end after this time from now.
+    /// Replaces the end of the lease by this time from now.
     Extend(Duration),
 }
 
-/// What an engine guarantees. The crate reads it at start; it never guesses it from a type's name.
+/// Guarantees of an engine. The crate reads them at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Properties {
@@ -194,7 +195,7 @@ pub struct Properties {
 }
 
 impl Properties {
-    /// Describes an engine.
+    /// Creates the description of an engine.
     pub fn new(name: &'static str, shared: bool, durable: bool) -> Self {
         Self {
             name,
@@ -206,23 +207,24 @@ impl Properties {
 
 /// Storage engine.
 ///
-/// Every operation is atomic on its own. An operation that fails may or may not have taken effect;
-/// all operations can be repeated, because versions and tokens are chosen by the caller: a repeated
-/// write meets its own version, a repeated [`acquire`](Self::acquire) its own token.
+/// Every operation is atomic. A failed operation may or may not have taken effect. All operations
+/// can be repeated, because the caller chooses versions and tokens: a repeated write conflicts with
+/// its own version, and a repeated [`acquire`](Self::acquire) finds its own token.
 ///
-/// Cancellation: dropping a future leaves the operation applied or not applied, never half applied.
+/// Cancellation safety: if a future is dropped, the operation was applied or not applied, never
+/// partly applied.
 ///
-/// Lifetimes run on the engine's clock. A record whose lifetime is over reads as absent at once,
-/// whether or not it has been removed.
+/// Lifetimes run on the engine's clock. An expired record immediately reads as absent, even if it
+/// has not been removed yet.
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Reads some records of one owner, and the owner's fence, as one snapshot from the primary.
+    /// Reads records of one owner and the owner's fence as one snapshot from the primary.
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot>;
 
-    /// Changes some records of one owner: all of them, or none. Each key occurs once.
+    /// Changes records of one owner, all or none. Each key must occur once.
     ///
-    /// With `admitted_at`, the write is refused as [`Written::Fenced`] if the owner's fence is
-    /// higher. Otherwise it stores the fence 0 if there is none, and keeps the fence at least as
-    /// long as the longest-lived record of this write.
+    /// With `admitted_at`, the write is rejected as [`Written::Fenced`] if the owner's fence is
+    /// higher. Otherwise the write stores the fence 0 if there is no fence, and keeps the fence at
+    /// least as long as the longest-lived record of this write.
     fn write<'a>(
         &'a self,
         owner: &'a Owner,
@@ -230,12 +232,13 @@ pub trait Store: Debug + Send + Sync + 'static {
         admitted_at: Option<Mark>,
     ) -> StoreFuture<'a, Written>;
 
-    /// Raises the counter of the namespace, then stores its value as the owner's fence and deletes
-    /// the owner's records of `families`, the latter two in one step.
+    /// Revokes records of an owner. Raises the counter of the namespace, then stores its value as
+    /// the owner's fence and deletes the owner's records of `families`. Storing the fence and
+    /// deleting the records is one step.
     ///
-    /// When this returns, no session with a mark from before the call is alive, and none can be
-    /// created. The engine acknowledges as durably as it can be asked to. The fence is kept for at
-    /// least `keep_fence_for`.
+    /// When this method returns, no session with an earlier mark exists, and no such session can be
+    /// created. The engine acknowledges with the highest durability that it offers. The fence is
+    /// kept for at least `keep_fence_for`.
     fn revoke<'a>(
         &'a self,
         owner: &'a Owner,
@@ -243,8 +246,8 @@ pub trait Store: Debug + Send + Sync + 'static {
         keep_fence_for: Duration,
     ) -> StoreFuture<'a, Mark>;
 
-    /// Lists the live records of one family of one owner by ascending id, beginning behind `after`.
-    /// The list is complete: a page shorter than `limit` is the last.
+    /// Lists the live records of one family of one owner by ascending id, starting after `after`.
+    /// The list is complete: a page shorter than `limit` is the last one.
     fn list<'a>(
         &'a self,
         owner: &'a Owner,
@@ -253,9 +256,9 @@ pub trait Store: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>>;
 
-    /// Takes a lease, unless another token holds it or the work is done. Of any number of
-    /// simultaneous callers with different tokens one is granted the lease. A lease whose time is
-    /// over is free.
+    /// Acquires a lease, unless another token holds the lease or the work is done. Exactly one of
+    /// many simultaneous callers with different tokens is granted the lease. An expired lease is
+    /// free.
     fn acquire<'a>(
         &'a self,
         key: &'a LeaseKey,
@@ -263,11 +266,15 @@ pub trait Store: Debug + Send + Sync + 'static {
         length: Duration,
     ) -> StoreFuture<'a, Acquired>;
 
-    /// Settles a lease. Returns `false` if the token does not hold the lease any more; nothing is
-    /// changed then. [`Settlement::Done`] may be repeated with the same token, which replaces the
-    /// result and its lifetime. It may come after the lease has ended, if no other token has acquired
-    /// the lease since and it ended within the last hour; not after the same token has released the
-    /// lease, nor after the result has expired.
+    /// Settles a lease. Returns `false`, without a change, if the token does not hold the lease.
+    ///
+    /// [`Settlement::Done`] can be repeated with the same token, which replaces the result and its
+    /// lifetime. It is accepted after the end of the lease if:
+    ///
+    /// - no other token has acquired the lease since,
+    /// - the lease ended within the last hour,
+    /// - the same token has not released the lease, and
+    /// - the result has not expired.
     fn settle<'a>(
         &'a self,
         key: &'a LeaseKey,
@@ -275,15 +282,15 @@ pub trait Store: Debug + Send + Sync + 'static {
         settlement: Settlement,
     ) -> StoreFuture<'a, bool>;
 
-    /// Removes at most `limit` expired records in one bounded step, and returns how many. Engines
-    /// that expire records themselves return 0.
+    /// Removes at most `limit` expired records in one bounded step, and returns their number.
+    /// Engines that remove expired records themselves return 0.
     fn sweep(&self, limit: usize) -> StoreFuture<'_, usize>;
 
-    /// Writes a record and reads it back, to tell an engine that works from one that is read-only,
-    /// full or damaged. For readiness probes and the doctor.
+    /// Writes a record and reads it back. The check detects an engine that is read-only, full or
+    /// damaged. It serves readiness probes and the doctor.
     fn check(&self) -> StoreFuture<'_, ()>;
 
-    /// What this engine guarantees.
+    /// Returns the guarantees of this engine.
     fn properties(&self) -> Properties;
 }
 
@@ -352,11 +359,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// Store that can settle a lease inside a transaction of the caller's own, on a connection of type
-/// `C`.
+/// Store that can settle a lease inside a transaction of the caller, on a connection of type `C`.
 pub trait SettleIn<C: ?Sized>: Store {
-    /// Settles a lease as [`Store::settle`] does, but within the transaction of `connection`: the
-    /// settlement takes effect when that commits.
+    /// Settles a lease as [`Store::settle`] does, but within the transaction of `connection`. The
+    /// settlement takes effect when the transaction commits.
     fn settle_in<'a>(
         &'a self,
         connection: &'a mut C,
@@ -366,7 +372,7 @@ pub trait SettleIn<C: ?Sized>: Store {
     ) -> StoreFuture<'a, bool>;
 }
 
-/// Awaits a store operation for at most 5 s, and counts how it ended.
+/// Awaits a store operation for at most 5 s, and counts its outcome.
 pub(crate) async fn within_deadline<T>(
     operation: StoreOperation,
     answer: impl Future<Output = Result<T, StoreError>>,

@@ -1,14 +1,14 @@
-//! Stores by URL, as `KYCPORT_STORE` names them.
+//! Store selection by URL, as in `KYCPORT_STORE`.
 
 use std::{borrow::Cow, sync::Arc};
 
 use super::{MemoryStore, Store};
 use crate::clock::Clock;
 
-/// Maximum number of sessions of a store in memory that is named by URL.
+/// Maximum number of sessions of an in-memory store selected by URL.
 const MEMORY_SESSIONS: usize = 100_000;
 
-/// Schemes and what they need: the cargo feature, if any.
+/// Schemes, with the cargo feature that each needs.
 const SCHEMES: [(&str, Option<&str>); 8] = [
     ("memory", None),
     ("sqlite", Some("sqlite")),
@@ -20,7 +20,7 @@ const SCHEMES: [(&str, Option<&str>); 8] = [
     ("postgresql", Some("postgres")),
 ];
 
-/// URL that names no store. The message never contains the URL, which can hold a password.
+/// Invalid store URL. The message never contains the URL, which can contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}. {remedy}")]
 pub struct InvalidStoreUrl {
@@ -36,18 +36,18 @@ impl InvalidStoreUrl {
         }
     }
 
-    /// What is wrong.
+    /// Returns the problem with the URL.
     pub fn problem(&self) -> Cow<'static, str> {
         self.problem.clone()
     }
 
-    /// What to do.
+    /// Returns the suggested remedy.
     pub fn remedy(&self) -> Cow<'static, str> {
         self.remedy.clone()
     }
 }
 
-/// Makes the store that a URL names. Nothing is connected: engines connect at first use.
+/// Creates the store that a URL names. No connection is made: engines connect at first use.
 pub(crate) fn from_url(
     text: &str,
     clock: Arc<dyn Clock>,
@@ -84,7 +84,7 @@ fn opened<S: Store, E: std::fmt::Display>(
     }
 }
 
-/// Tells a scheme whose feature is off from one that does not exist.
+/// Distinguishes a scheme whose feature is disabled from an unknown scheme.
 fn unknown(scheme: &str) -> InvalidStoreUrl {
     let known = SCHEMES.iter().find(|(known, _)| *known == scheme);
     match known.and_then(|(_, feature)| *feature) {

@@ -18,7 +18,7 @@ pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     repeated_writes(store).await
 }
 
-/// What is at a key before a write.
+/// State of a key before a write.
 #[derive(Clone, Copy)]
 enum State {
     Absent,
@@ -26,11 +26,11 @@ enum State {
     Other,
 }
 
-/// Makes a condition from the version that it may name.
+/// Creates a condition for a version.
 type Make = fn(u64) -> Condition;
 
 async fn any(store: &dyn Store) -> Result<(), Violation> {
-    let rule = Rule::new(store, "Any always applies");
+    let rule = Rule::new(store, "Any always holds");
     for state in [State::Absent, State::Named, State::Other] {
         every_change(rule, |_| Condition::Any, state, true).await?;
     }
@@ -38,19 +38,19 @@ async fn any(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn absent(store: &dyn Store) -> Result<(), Violation> {
-    let rule = Rule::new(store, "Absent applies exactly if there is no live record");
+    let rule = Rule::new(store, "Absent holds if and only if there is no live record");
     every_change(rule, |_| Condition::Absent, State::Absent, true).await?;
     every_change(rule, |_| Condition::Absent, State::Named, false).await
 }
 
 async fn present(store: &dyn Store) -> Result<(), Violation> {
-    let rule = Rule::new(store, "Present applies exactly if there is a live record");
+    let rule = Rule::new(store, "Present holds if and only if there is a live record");
     every_change(rule, |_| Condition::Present, State::Absent, false).await?;
     every_change(rule, |_| Condition::Present, State::Named, true).await
 }
 
 async fn version(store: &dyn Store) -> Result<(), Violation> {
-    let text = "Version applies exactly if there is a live record of this version";
+    let text = "Version holds if and only if there is a live record of this version";
     let rule = Rule::new(store, text);
     every_change(rule, Condition::Version, State::Absent, false).await?;
     every_change(rule, Condition::Version, State::Other, false).await?;
@@ -131,9 +131,9 @@ async fn keep_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
     rule.lacks(&owner, &[absent.key]).await
 }
 
-/// Three writes, of which each in turn has a condition that does not hold.
+/// Three writes. In each round the condition of a different write does not hold.
 async fn all_or_nothing(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write of which one condition does not hold changes nothing";
+    let text = "a write changes nothing if one of its conditions does not hold";
     let rule = Rule::new(store, text);
     for failing in 0..3 {
         for change in [Change::Keep, Change::Delete] {
@@ -234,9 +234,9 @@ async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A caller that got no answer writes the same once more.
+/// A caller that received no response repeats its write.
 async fn repeated_writes(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a repeated write meets its own version";
+    let text = "a repeated write conflicts with its own version";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let first = Sample::new(Family::Session);
     let create = [first.put(Condition::Absent)];

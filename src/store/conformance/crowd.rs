@@ -17,11 +17,11 @@ use crate::store::{
     StoreFuture, Write, Written,
 };
 
-/// Simultaneous callers of one lease.
+/// Number of simultaneous callers of one lease.
 const CROWD: usize = 64;
-/// Simultaneous callers of one record.
+/// Number of simultaneous callers of one record.
 const WRITERS: usize = 16;
-/// How often two writers meet.
+/// Number of rounds in which two writers meet.
 const MEETINGS: usize = 15;
 
 /// One operation of a rule.
@@ -29,9 +29,9 @@ pub(super) type Job<T> = Box<dyn FnOnce(&dyn Store) -> StoreFuture<'_, T> + Send
 
 /// Simultaneous callers of a store.
 pub(super) enum Callers<'a> {
-    /// All operations are polled by the future of the suite.
+    /// The future of the suite polls all operations.
     Joined(&'a dyn Store),
-    /// Each operation runs in a task of its own.
+    /// Each operation runs in its own task.
     Spawned(Arc<dyn Store>),
 }
 
@@ -56,7 +56,7 @@ impl Callers<'_> {
                     let store = Arc::clone(store);
                     tokio::spawn(async move { job(&*store).await })
                 });
-                // Begins all of them before it waits for the first.
+                // Spawns all tasks before the first is awaited.
                 let tasks: Vec<_> = tasks.collect();
                 let ended = try_join_all(tasks).await;
                 let ended = ended.map_err(|_| violation(text, "an operation that panicked"))?;
@@ -67,7 +67,7 @@ impl Callers<'_> {
     }
 }
 
-/// Writes as one operation.
+/// Returns a write as one operation.
 pub(super) fn write(owner: Owner, writes: Vec<Write>, mark: Option<Mark>) -> Job<Written> {
     Box::new(move |store| Box::pin(async move { store.write(&owner, &writes, mark).await }))
 }
@@ -90,7 +90,7 @@ pub(super) async fn check(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn one_is_granted(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of many simultaneous callers, one is granted the lease";
+    let text = "exactly one of many simultaneous callers is granted the lease";
     for family in [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job] {
         let key = random_lease(family);
         let tokens: Vec<_> = (0..CROWD).map(|_| LeaseToken::random()).collect();
@@ -102,7 +102,7 @@ async fn one_is_granted(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn one_after_the_end(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of many simultaneous callers, one is granted a lease that has ended";
+    let text = "exactly one of many simultaneous callers is granted an expired lease";
     let (rule, key) = (callers.rule(text), random_lease(LeaseFamily::Event));
     for _ in 0..3 {
         let token = LeaseToken::random();
@@ -117,7 +117,7 @@ async fn one_after_the_end(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Requires that exactly one token was granted the lease and the others met it as held.
+/// Requires that exactly one token was granted the lease, and that the others received `Held`.
 async fn one_of(
     rule: Rule<'_>,
     key: &LeaseKey,
@@ -135,7 +135,7 @@ async fn one_of(
     let &[winner] = &granted[..] else {
         return Err(rule.violation(format_args!("{} granted", granted.len())));
     };
-    // The winner holds it, and not only was told so.
+    // The winner must actually hold the lease.
     let extend = Settlement::Extend(LONG);
     rule.settles(key, winner, extend, true).await?;
     rule.is_held(key, LONG).await?;
@@ -143,7 +143,7 @@ async fn one_of(
 }
 
 async fn the_same_token(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "simultaneous calls with the same token are all granted";
+    let text = "simultaneous calls with the same token are all granted the lease";
     let (key, token) = (random_lease(LeaseFamily::Login), LeaseToken::random());
     let jobs = (0..WRITERS).map(|_| acquire(key, token));
     for result in callers.all(text, jobs).await? {
@@ -168,7 +168,7 @@ async fn done_for_all(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn one_replaces(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of many simultaneous writers of one version, one replaces it";
+    let text = "exactly one of many simultaneous writers replaces a version";
     let (rule, owner) = (callers.rule(text), random_owner());
     let mut current = Sample::new(Family::Assurance);
     rule.stores(&owner, &[&current]).await?;
@@ -180,7 +180,7 @@ async fn one_replaces(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn one_creates(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of many simultaneous creators of one record, one creates it";
+    let text = "exactly one of many simultaneous creators of a record succeeds";
     let mut owner = random_owner();
     for _ in 0..MEETINGS {
         owner.id = random();
@@ -190,8 +190,8 @@ async fn one_creates(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Lets many write one record, requires that one did and that the others were told, and returns
-/// what that one wrote.
+/// Runs many writers of one record. Requires that one write was applied and that the others
+/// conflicted. Returns the applied write.
 async fn one_writes(
     callers: &Callers<'_>,
     text: &'static str,
@@ -226,7 +226,7 @@ async fn one_writes(
 }
 
 async fn one_deletes(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of many simultaneous deletions of one record, one is applied";
+    let text = "exactly one of many simultaneous deletions of a record is applied";
     let (rule, owner) = (callers.rule(text), random_owner());
     for _ in 0..MEETINGS {
         let sample = Sample::new(Family::Session);
@@ -269,11 +269,11 @@ async fn every_mark_is_different(callers: &Callers<'_>) -> Result<(), Violation>
     Ok(())
 }
 
-/// Two writers that each require what the other deletes. A store that does not lock what a
-/// [`Change::Keep`](crate::store::Change::Keep) requires lets both through.
+/// Two writers that each require the record that the other deletes. A store that does not lock the
+/// record of a [`Change::Keep`](crate::store::Change::Keep) applies both.
 async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
     let text =
-        "of two simultaneous writes that each require what the other deletes, one is applied";
+        "exactly one of two simultaneous writes is applied if each requires what the other deletes";
     let (rule, owner) = (callers.rule(text), random_owner());
     for _ in 0..MEETINGS {
         let (a, b) = (Sample::new(Family::Session), Sample::new(Family::Tokens));
@@ -295,11 +295,10 @@ async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Writers of the same records in different orders, which deadlock in a store that locks in the
-/// order of the writes.
+/// Writers of the same records in different orders. They deadlock in a store that locks records in
+/// the order of the writes.
 async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text =
-        "simultaneous writes of the same records in different orders do not block each other";
+    let text = "simultaneous writes of the same records in different orders do not deadlock";
     let (rule, owner) = (callers.rule(text), random_owner());
     let keys: Vec<_> = (0..6).map(|_| Sample::new(Family::Session).key).collect();
     for _ in 0..MEETINGS {
@@ -317,7 +316,7 @@ async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
         for written in callers.all(text, jobs).await? {
             rule.holds(written == Written::Applied, show_written(&written))?;
         }
-        // All records are of the same writer.
+        // All records must come from the same writer.
         let snapshot = rule.read(&owner, &keys).await?;
         let is_whole = |batch: &Vec<Sample>| {
             batch.iter().all(|sample| {

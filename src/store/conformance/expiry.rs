@@ -11,9 +11,9 @@ use super::{
 };
 use crate::store::{Condition, Family, Mark, RecordId, RecordKey, Store, Write};
 
-/// Less than a second, so that an engine that counts whole seconds shows.
+/// Less than a second, to detect an engine that counts whole seconds.
 const SUBSECOND: Duration = Duration::from_millis(900);
-/// How often a rule tries what a pause of the machine can spoil.
+/// Number of attempts of a rule that a pause of the machine can disturb.
 const ATTEMPTS: usize = 5;
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
@@ -28,7 +28,7 @@ pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a
     ]
 }
 
-/// Checks that wait for longer than the others.
+/// Checks that need a longer wait.
 pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
     vec![
         Box::pin(replaced_lifetimes(store, pacer)),
@@ -37,7 +37,7 @@ pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<C
 }
 
 async fn subsecond_lifetime(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a record lives for its lifetime, even if that is less than a second";
+    let text = "a record exists for its full lifetime, even if that is less than a second";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mut outcome = Ok(());
     for _ in 0..ATTEMPTS {
@@ -52,7 +52,7 @@ async fn subsecond_lifetime(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn no_lifetime(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a record of no lifetime is absent";
+    let text = "a record with lifetime zero is absent";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let sample = Sample::new(Family::Session);
     for before in [false, true] {
@@ -86,7 +86,7 @@ async fn expired_is_absent(store: &dyn Store, pacer: &Pacer) -> Result<(), Viola
 }
 
 async fn expired_conditions(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an expired record satisfies Any and Absent, and no other condition";
+    let text = "an expired record satisfies only the conditions Any and Absent";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let samples: Vec<_> = (0..12).map(|_| Sample::new(Family::Session)).collect();
     let stored: Vec<_> = samples.iter().collect();
@@ -139,7 +139,7 @@ async fn expired_in_conflicts(store: &dyn Store, pacer: &Pacer) -> Result<(), Vi
 }
 
 async fn expired_in_lists(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an expired record is in no list";
+    let text = "an expired record does not appear in a list";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let (gone, lives) = (Sample::new(Family::Session), Sample::new(Family::Session));
     rule.stores(&owner, &[&lives]).await?;
@@ -150,7 +150,7 @@ async fn expired_in_lists(store: &dyn Store, pacer: &Pacer) -> Result<(), Violat
 }
 
 async fn expired_at_full_pages(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a page of a list is full if more live records follow, whatever has expired";
+    let text = "a page of a list is full if more live records follow, even if records have expired";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let samples: Vec<_> = (0..20_u8)
         .map(|it| Sample::at(RecordKey::new(Family::Session, RecordId([it; 16]))))
@@ -175,7 +175,7 @@ async fn expired_at_full_pages(store: &dyn Store, pacer: &Pacer) -> Result<(), V
 }
 
 async fn replaced_lifetimes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a put gives the record a new lifetime, longer or shorter";
+    let text = "a put replaces the lifetime of the record";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let (longer, shorter) = (Sample::new(Family::Session), Sample::new(Family::Session));
     rule.stores_for(&owner, &[&longer], MEDIUM).await?;

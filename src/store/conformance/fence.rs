@@ -8,7 +8,7 @@ use crate::store::{
     Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, RecordKey, Store, Written,
 };
 
-/// What a revocation deletes.
+/// Families that a revocation deletes.
 const REVOKED: [Family; 4] = [
     Family::Session,
     Family::Activity,
@@ -40,7 +40,7 @@ async fn without_a_mark(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn first_fence(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write with a mark stores the fence 0 if there is none";
+    let text = "a write with a mark stores the fence 0 if there is no fence";
     let rule = Rule::new(store, text);
     for mark in [Mark(0), Mark(1), Mark(u64::from(u32::MAX))] {
         let owner = random_owner();
@@ -66,7 +66,7 @@ async fn fence_after_a_conflict(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn comparison(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write is fenced exactly if the fence is higher than its mark";
+    let text = "a write is fenced if and only if the fence is higher than its mark";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let Mark(fence) = rule.revoke(&owner, &REVOKED, LONG).await?;
     let sample = Sample::new(Family::Session);
@@ -86,7 +86,7 @@ async fn comparison(store: &dyn Store) -> Result<(), Violation> {
             rule.has(&owner, &[&sample]).await?;
         }
     }
-    // A write that names no mark asks for no comparison.
+    // Without a mark, the write is not compared with the fence.
     rule.stores(&owner, &[&Sample::at(sample.key)]).await
 }
 
@@ -110,7 +110,7 @@ async fn fenced_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn fenced_before_conflict(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write with too low a mark is fenced, even if it would conflict";
+    let text = "a write whose mark is too low is fenced even if it would conflict";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let _ = rule.revoke(&owner, &REVOKED, LONG).await?;
     let writes = [Sample::new(Family::Session).put(Condition::Present)];
@@ -119,7 +119,7 @@ async fn fenced_before_conflict(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn fence_is_kept(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write leaves an existing fence as it is";
+    let text = "a write does not change an existing fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mark = rule.revoke(&owner, &REVOKED, LONG).await?;
     let later = Mark(mark.0.saturating_add(5));
@@ -136,7 +136,7 @@ async fn fence_is_kept(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn revoked_families(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a revocation deletes the named families, and no others";
+    let text = "a revocation deletes the given families and no others";
     let rule = Rule::new(store, text);
     for families in [&REVOKED[..], &[Family::Tokens], &[], &Family::ALL] {
         let owner = random_owner();
@@ -171,7 +171,7 @@ async fn revocation_of_nothing(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a revocation's mark exceeds all marks that the namespace gave before";
+    let text = "a revocation's mark exceeds all earlier marks of the namespace";
     let rule = Rule::new(store, text);
     let (namespace, mut highest) = (random(), None);
     for _ in 0..4 {
@@ -195,7 +195,7 @@ async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A sign-in: its claim reads the mark, a revocation follows, and then it creates the session.
+/// A login: the lease reads the mark, a revocation follows, and then the login creates the session.
 async fn old_marks(store: &dyn Store) -> Result<(), Violation> {
     let text = "a mark from before a revocation is fenced, and a mark from after it is not";
     let (rule, owner) = (Rule::new(store, text), random_owner());

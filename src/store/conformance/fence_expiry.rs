@@ -1,4 +1,4 @@
-//! Rules about how long a fence is kept.
+//! Rules about the lifetime of a fence.
 
 use super::{
     Violation,
@@ -36,7 +36,7 @@ async fn longest_of_a_write(store: &dyn Store, pacer: &Pacer) -> Result<(), Viol
 }
 
 async fn later_writes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a later write prolongs a fence if it must, and never shortens it";
+    let text = "a later write extends the lifetime of a fence if necessary and never shortens it";
     let rule = Rule::new(store, text);
     let (shortened, prolonged) = (random_owner(), random_owner());
     let (first, second) = (Sample::new(Family::Session), Sample::new(Family::Session));
@@ -54,7 +54,7 @@ async fn later_writes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation>
 }
 
 async fn without_records(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a fence stays when the owner's records go";
+    let text = "a fence outlives the owner's records";
     let rule = Rule::new(store, text);
     let owner = random_owner();
     let mark = rule.revoke(&owner, &Family::ALL, LONG).await?;
@@ -73,7 +73,8 @@ async fn without_records(store: &dyn Store, pacer: &Pacer) -> Result<(), Violati
 }
 
 async fn revocations(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a revocation keeps its fence for the time given, and longer for living records";
+    let text =
+        "a revocation keeps its fence for the given time, and longer if live records need it";
     let rule = Rule::new(store, text);
     let (alone, guarded) = (random_owner(), random_owner());
     let first = rule.revoke(&alone, &Family::ALL, LONG).await?;
@@ -92,7 +93,7 @@ async fn revocations(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> 
 }
 
 async fn writes_after_a_revocation(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an old mark is fenced for as long as the revocation keeps its fence";
+    let text = "an old mark is fenced while the revocation keeps its fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mark = rule.revoke(&owner, &Family::ALL, LONG).await?;
     let session = Sample::new(Family::Session);

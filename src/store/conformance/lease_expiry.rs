@@ -1,4 +1,4 @@
-//! Rules about leases that end.
+//! Rules about expired leases.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a
     ]
 }
 
-/// Checks that wait for longer than the others.
+/// Checks that need a longer wait.
 pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
     vec![
         Box::pin(extension(store, pacer)),
@@ -32,7 +32,7 @@ pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<C
 }
 
 async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a lease that has ended is free, and its next holder has it for the whole time";
+    let text = "an expired lease is free, and its next holder has it for the full length";
     let rule = Rule::new(store, text);
     let families = [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job];
     let leases = families.map(|family| (random_lease(family), LeaseToken::random()));
@@ -48,7 +48,7 @@ async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation
     for (key, _) in &leases {
         rule.is_held(key, LONG).await?;
     }
-    // The first holder may have it again, too.
+    // The first holder can also acquire the lease again.
     let (key, token) = (random_lease(LeaseFamily::Job), LeaseToken::random());
     rule.grants(&key, token, SHORT).await?;
     pacer.pass(AFTER_SHORT).await;
@@ -57,7 +57,7 @@ async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation
 }
 
 async fn replaced_holder(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a holder that was replaced settles nothing";
+    let text = "a holder that was replaced cannot settle the lease";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let (first, second) = (LeaseToken::random(), LeaseToken::random());
     let settlements = || {
@@ -83,7 +83,7 @@ async fn replaced_holder(store: &dyn Store, pacer: &Pacer) -> Result<(), Violati
 }
 
 async fn late_completion(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a holder that was not replaced completes the work after its lease";
+    let text = "a holder that was not replaced can complete the work after its lease has expired";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let token = LeaseToken::random();
     rule.grants(&key, token, SHORT).await?;
@@ -95,7 +95,7 @@ async fn late_completion(store: &dyn Store, pacer: &Pacer) -> Result<(), Violati
 }
 
 async fn late_others(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "a lease that has ended is neither released nor extended";
+    let text = "an expired lease can be neither released nor extended";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     let token = LeaseToken::random();
     rule.grants(&key, token, SHORT).await?;
@@ -108,7 +108,7 @@ async fn late_others(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> 
 }
 
 async fn extension(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an extension replaces the end of a lease, with a later or an earlier end";
+    let text = "an extension replaces the end of a lease by a later or an earlier one";
     let rule = Rule::new(store, text);
     let (longer, shorter) = (
         random_lease(LeaseFamily::Job),
@@ -131,7 +131,7 @@ async fn extension(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
 }
 
 async fn forgotten(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "completed work is remembered for the time given, whatever the lease was";
+    let text = "completed work is remembered for the given time, regardless of the lease";
     let rule = Rule::new(store, text);
     let (soon, later) = (
         random_lease(LeaseFamily::Event),
@@ -155,7 +155,7 @@ async fn forgotten(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
 }
 
 async fn no_length(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a lease of no length is free";
+    let text = "a lease of zero length is free";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     rule.grants(&key, LeaseToken::random(), Duration::ZERO)
         .await?;

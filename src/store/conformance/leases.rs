@@ -1,4 +1,4 @@
-//! Rules about leases that do not end by themselves.
+//! Rules about leases that do not expire during the check.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn granted_and_held(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a lease is granted to one token, and held for others for what is left of it";
+    let text =
+        "a lease is granted to one token, and other tokens receive Held with the remaining time";
     let rule = Rule::new(store, text);
     for family in [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job] {
         let key = random_lease(family);
@@ -71,7 +72,7 @@ async fn released(store: &dyn Store) -> Result<(), Violation> {
     rule.is_held(&key, LONG).await
 }
 
-/// What a token that does not hold the lease may try.
+/// Settlements that a token without the lease may try.
 fn settlements() -> [Settlement; 3] {
     [
         Settlement::Release,
@@ -81,7 +82,7 @@ fn settlements() -> [Settlement; 3] {
 }
 
 async fn other_tokens(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a token that does not hold the lease settles nothing";
+    let text = "a token that does not hold the lease cannot settle it";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let (holder, other) = (LeaseToken::random(), LeaseToken::random());
     let result = Bytes::from_static(b"holder");
@@ -99,7 +100,7 @@ async fn other_tokens(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn unknown_leases(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a lease that was never granted is not settled";
+    let text = "a lease that was never granted cannot be settled";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     for settlement in settlements() {
         let token = LeaseToken::random();
@@ -142,7 +143,7 @@ async fn results(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn completion_is_final(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a completion may be repeated by its token, and is not taken back";
+    let text = "the holder can repeat a completion but not undo it";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let (token, result) = (LeaseToken::random(), Bytes::from_static(b"result"));
     rule.grants(&key, token, LONG).await?;
@@ -158,7 +159,7 @@ async fn completion_is_final(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn extended(store: &dyn Store) -> Result<(), Violation> {
-    let text = "an extended lease ends after the new time from now";
+    let text = "an extended lease ends the new length from now";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     let (token, longer) = (LeaseToken::random(), LONG.saturating_mul(3));
     rule.grants(&key, token, LONG).await?;
@@ -174,7 +175,7 @@ async fn extended(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn marks(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a lease that is granted again carries the mark of that time, or an earlier mark";
+    let text = "a lease that is granted again carries the current mark or an earlier one";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mut key = random_lease(LeaseFamily::Login);
     key.namespace = owner.namespace;
@@ -182,14 +183,14 @@ async fn marks(store: &dyn Store) -> Result<(), Violation> {
     let first = rule.grants(&key, token, LONG).await?;
     let revoked = rule.revoke(&owner, &[Family::Session], LONG).await?;
     let second = rule.grants(&key, token, LONG).await?;
-    // Others may raise the counter meanwhile, so that the mark may be higher than `revoked`.
+    // Other callers may raise the counter meanwhile, so the mark may be higher than `revoked`.
     let later = rule.revoke(&owner, &[Family::Session], LONG).await?;
     let is_in_order = first <= second && second < later && revoked < later;
     rule.holds(is_in_order, "a mark out of order")
 }
 
 async fn longest_durations(store: &dyn Store) -> Result<(), Violation> {
-    let text = "the longest durations do not overflow";
+    let text = "maximum durations do not overflow";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let (key, token) = (random_lease(LeaseFamily::Event), LeaseToken::random());
     let result = Bytes::from_static(b"result");
@@ -224,7 +225,7 @@ async fn longest_durations(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn apart(store: &dyn Store) -> Result<(), Violation> {
-    let text = "leases of different namespaces, families and ids are apart";
+    let text = "leases of different namespaces, families and ids are separate";
     let rule = Rule::new(store, text);
     let key = lease_in(random(), LeaseFamily::Login);
     let others = [

@@ -25,7 +25,7 @@ async fn pages(store: &dyn Store) -> Result<(), Violation> {
     samples.sort_by_key(|it| it.key.id);
     for limit in [1, 7, RECORDS.saturating_sub(1), RECORDS, 100, usize::MAX] {
         let mut listed = Vec::new();
-        // One page more than needed, which may be empty.
+        // One page more than needed. The last page may be empty.
         for _ in 0..=RECORDS {
             let after = listed.last().map(|(id, _): &(RecordId, Entry)| *id);
             let page = rule.list(&owner, Family::Session, after, limit).await?;
@@ -42,7 +42,7 @@ async fn pages(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn unknown_positions(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a list begins behind an id, whether or not that has a record";
+    let text = "a list starts after an id even if no record has that id";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let id = |first: u8| RecordId([first; 16]);
     let samples = [2, 4, 0x80].map(|it| Sample::at(RecordKey::new(Family::Session, id(it))));
@@ -66,7 +66,7 @@ async fn unknown_positions(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn only_its_own(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a list has records of the named owner and family only";
+    let text = "a list contains only records of the given owner and family";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let sample = Sample::new(Family::Session);
     let others = [
@@ -95,7 +95,7 @@ async fn only_its_own(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn changes(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a list shows every change that was made before it";
+    let text = "a list reflects every earlier change";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mut samples = samples();
     let stored: Vec<_> = samples.iter().collect();
@@ -120,7 +120,7 @@ async fn changes(store: &dyn Store) -> Result<(), Violation> {
     matches(rule, &listed, &[])
 }
 
-/// Samples of random ids, and of ids that a wrong order or a wrong end would show.
+/// Samples with random ids, and with ids that reveal a wrong order or a wrong end.
 fn samples() -> Vec<Sample> {
     let special = [[0; 16], [0x7f; 16], [0x80; 16], [0xff; 16]];
     let ids = special.into_iter().chain(std::iter::repeat_with(random));

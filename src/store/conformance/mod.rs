@@ -1,7 +1,7 @@
 //! Conformance suite for implementations of [`Store`]: [`check`] and [`check_in_parallel`].
 //!
 //! The suite uses random namespaces and owners. It can run on a store that holds other data, and
-//! several suites can run on one store in parallel. It leaves its records to expire.
+//! several suites can run on one store in parallel. The records of the suite expire by themselves.
 
 mod conditions;
 mod crowd;
@@ -26,27 +26,27 @@ use super::Store;
 use crowd::Callers;
 use pacer::{Check, Pacer};
 
-/// Difference between what [`Store`] promises and what a store did.
+/// Violation of a rule of [`Store`] by an implementation.
 ///
-/// It contains no bodies and no keys.
+/// The error contains no bodies and no keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule}: found {found}")]
 #[non_exhaustive]
 pub struct Violation {
-    /// What a store must do.
+    /// Rule that the store must follow.
     pub rule: &'static str,
-    /// What the store did instead.
+    /// Observed behaviour.
     pub found: String,
 }
 
 /// Checks every rule on `store`.
 ///
-/// `pass` lets time pass for the store. For a store on a [`TestClock`](crate::TestClock), it
-/// advances the clock; for a store on a clock of its own, it sleeps. The rules wait together, so
-/// that the suite takes a few seconds on such a store.
+/// `pass` lets time pass for the store. For a store with a [`TestClock`](crate::TestClock), `pass`
+/// advances the clock; for a store with its own clock, `pass` sleeps. The rules wait together, so
+/// the suite takes a few seconds on such a store.
 ///
-/// The calls of one future are interleaved, but never simultaneous in a store that answers without
-/// waiting. Run [`check_in_parallel`] too.
+/// The suite runs in one future. In a store that answers without waiting, its calls are interleaved
+/// but never simultaneous. Run [`check_in_parallel`] too.
 ///
 /// # Errors
 /// The first [`Violation`], in the order of the rules.
@@ -69,17 +69,17 @@ pub async fn check(store: &dyn Store, pass: impl AsyncFn(Duration)) -> Result<()
     checks.extend(fence_expiry::checks(store, &pacer));
     checks.extend(lease_expiry::checks(store, &pacer));
     pacer.run(checks, &pass).await?;
-    // A long wait hides a lifetime that is a little too long.
+    // A long wait would hide a lifetime that is slightly too long.
     let mut checks = expiry::longer_checks(store, &pacer);
     checks.extend(lease_expiry::longer_checks(store, &pacer));
     pacer.run(checks, &pass).await?;
-    // The other rules sweep, too, and would leave nothing to remove.
+    // The other rules also sweep, and would leave nothing to remove.
     pacer.run(sweep::checks(store, &pacer), &pass).await?;
     check_callers(&Callers::Joined(store)).await
 }
 
-/// Checks the rules about simultaneous callers, with each caller in a task of its own. Call it on a
-/// multi-threaded Tokio runtime, so that the callers run on several threads.
+/// Checks the rules about simultaneous callers. Each caller runs in its own task. Call this
+/// function on a multi-threaded Tokio runtime, so that the callers run on several threads.
 ///
 /// # Errors
 /// The first [`Violation`].

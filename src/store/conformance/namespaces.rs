@@ -1,4 +1,4 @@
-//! Rules about owners and namespaces, which must not see each other.
+//! Rules about the separation of owners and namespaces.
 
 use super::{
     Violation,
@@ -37,7 +37,7 @@ async fn namespaces(store: &dyn Store) -> Result<(), Violation> {
         id: owner.namespace,
     };
     apart(rule, &random_owner(), &swapped).await?;
-    // Keys that are put together without a boundary meet.
+    // Keys that are concatenated without separators collide.
     let mut shifted = owner;
     shifted.namespace.rotate_left(1);
     shifted.id.rotate_left(1);
@@ -45,7 +45,7 @@ async fn namespaces(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn the_namespace_itself(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a namespace's own records are apart from those of its owners";
+    let text = "a namespace's own records are separate from those of its owners";
     let rule = Rule::new(store, text);
     let owner = random_owner();
     apart(rule, &owner, &Owner::namespace(owner.namespace)).await?;
@@ -53,7 +53,7 @@ async fn the_namespace_itself(store: &dyn Store) -> Result<(), Violation> {
     apart(rule, &Owner::namespace(owner.namespace), &owner).await
 }
 
-/// Uses the same record keys for two owners.
+/// Requires that two owners with the same record keys do not see each other's records.
 async fn apart(rule: Rule<'_>, first: &Owner, second: &Owner) -> Result<(), Violation> {
     let theirs = Family::ALL.map(Sample::new);
     let keys = theirs.each_ref().map(|it| it.key);

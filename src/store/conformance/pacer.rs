@@ -1,4 +1,4 @@
-//! Lets time pass for many rules together.
+//! Shared waits of many rules.
 
 use std::{
     future::Future,
@@ -14,12 +14,12 @@ use super::Violation;
 /// Check of one rule.
 pub(super) type Check<'a> = BoxFuture<'a, Result<(), Violation>>;
 
-/// Lets time pass when every rule waits for it or has ended, for as long as the most patient rule
-/// asks. So the rules share their waits, and no rule sees time pass between two of its operations.
+/// Lets time pass once every rule is waiting or has ended, for the longest time that a rule needs.
+/// The rules share their waits, and no time passes between two operations of a rule.
 pub(super) struct Pacer {
     state: Mutex<State>,
     changed: Notify,
-    /// Number of times that time has passed.
+    /// Number of completed waits.
     rounds: watch::Sender<u64>,
 }
 
@@ -30,7 +30,7 @@ struct State {
     longest: Duration,
 }
 
-/// Rule that runs.
+/// Guard that counts a rule as running.
 struct Running<'a>(&'a Pacer);
 
 impl Pacer {
@@ -43,13 +43,13 @@ impl Pacer {
     }
 
     /// Runs all checks, and lets time pass with `pass` between their steps. Returns the violation
-    /// of the first of them that has one.
+    /// of the first check that has one.
     pub(super) async fn run(
         &self,
         checks: Vec<Check<'_>>,
         pass: &impl AsyncFn(Duration),
     ) -> Result<(), Violation> {
-        // All run before the first waits.
+        // Starts all checks before the first waits.
         let checks: Vec<_> = checks.into_iter().map(|it| self.running(it)).collect();
         let driver = std::pin::pin!(self.drive(pass));
         match select(join_all(checks), driver).await {
@@ -67,7 +67,7 @@ impl Pacer {
             state.longest = state.longest.max(by);
         }
         self.changed.notify_one();
-        // The sender lives as long as the pacer.
+        // The sender lives at least as long as the pacer.
         let _ = rounds.changed().await;
     }
 
@@ -84,7 +84,7 @@ impl Pacer {
         }
     }
 
-    /// Lets time pass whenever no rule runs any more. Does not end.
+    /// Lets time pass whenever no rule is running. Never returns.
     async fn drive(&self, pass: &impl AsyncFn(Duration)) {
         loop {
             self.changed.notified().await;
@@ -96,7 +96,7 @@ impl Pacer {
         }
     }
 
-    /// The time that must pass, if every rule waits.
+    /// Returns the time that must pass, if every rule is waiting.
     fn due(&self) -> Option<Duration> {
         let mut state = self.lock();
         if state.waiting == 0 || state.waiting < state.running {

@@ -1,4 +1,4 @@
-//! Rules about revocations that meet writes and reads of the same owner.
+//! Rules about revocations that run concurrently with writes and reads of the same owner.
 
 use super::{
     Violation,
@@ -11,9 +11,9 @@ use crate::store::{
     StoreError, Written,
 };
 
-/// How often a revocation meets the others.
+/// Number of rounds.
 const ROUNDS: usize = 40;
-/// What a revocation deletes.
+/// Families that a revocation deletes.
 const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
 pub(super) fn checks<'a>(callers: &'a Callers<'a>) -> Vec<Check<'a>> {
@@ -27,14 +27,14 @@ pub(super) fn checks<'a>(callers: &'a Callers<'a>) -> Vec<Check<'a>> {
     ]
 }
 
-/// What an operation of a race returned.
+/// Result of an operation of a race.
 enum Outcome {
     Written(Written),
     Revoked(Mark),
     Read(Snapshot),
 }
 
-/// Puts the revocation at another place each round, so that it begins first, last and between.
+/// Moves the revocation to a different position in each round: first, last, or between.
 fn arrange(jobs: Vec<Job<Outcome>>, owner: Owner, round: usize) -> Vec<Job<Outcome>> {
     let mut jobs = jobs;
     let positions = jobs.len().saturating_add(1);
@@ -65,7 +65,7 @@ fn read(owner: Owner, keys: Vec<RecordKey>) -> Job<Outcome> {
     })
 }
 
-/// A session that carries its mark as its body.
+/// Session whose body is its mark.
 fn session_of(mark: Mark) -> Sample {
     let key = Sample::new(Family::Session).key;
     Sample::of(key, mark.0.to_be_bytes().to_vec().into())
@@ -76,9 +76,9 @@ fn mark_of(snapshot: &Snapshot) -> Option<Mark> {
     Some(Mark(u64::from_be_bytes(body.try_into().ok()?)))
 }
 
-/// Sign-ins that were claimed before a revocation create sessions during it.
+/// Logins that acquired their lease before a revocation create their sessions during it.
 async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "no session of a mark from before a revocation is there after it";
+    let text = "no session with a mark from before a revocation exists after it";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
@@ -111,9 +111,9 @@ async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Sign-ins that claim and create during a revocation.
+/// Logins that acquire their lease and create their session during a revocation.
 async fn sign_ins(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "a session that was created during a revocation has a mark of at least its fence";
+    let text = "a session created during a revocation has a mark that is not below the fence";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
@@ -134,7 +134,7 @@ fn sign_in(owner: Owner, key: RecordKey) -> Job<Outcome> {
         let claim = lease_in(owner.namespace, LeaseFamily::Login);
         let granted = store.acquire(&claim, LeaseToken::random(), LONG).await?;
         let Acquired::Granted { mark } = granted else {
-            // No other caller has this random key.
+            // No other caller knows this random key.
             return Ok(Outcome::Written(Written::Fenced));
         };
         let session = Sample::of(key, mark.0.to_be_bytes().to_vec().into());
@@ -156,7 +156,7 @@ fn is_valid_or_absent(rule: Rule<'_>, snapshot: &Snapshot) -> Result<(), Violati
 
 /// Requests that update a session, without a mark, while it is revoked.
 async fn updates(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "an update during a revocation does not bring a session back";
+    let text = "an update during a revocation does not restore a session";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
@@ -179,9 +179,10 @@ async fn updates(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Refreshes that write tokens on the condition that the session is there.
+/// Token refreshes that write on the condition that the session exists.
 async fn guarded_writes(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "a write that requires a session leaves nothing behind if that is being revoked";
+    let text =
+        "a write that requires a session stores nothing if the session is revoked concurrently";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
@@ -205,7 +206,7 @@ async fn guarded_writes(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Reads see the fence and the deletion together.
+/// Reads that must see the fence and the deletion together.
 async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "no read during a revocation sees a session below the fence";
     let (rule, mut owner) = (callers.rule(text), random_owner());
@@ -239,7 +240,7 @@ async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn two_revocations(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "of simultaneous revocations of one owner, the highest mark is the fence";
+    let text = "the fence is the highest mark of simultaneous revocations of one owner";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for _ in 0..ROUNDS {
         owner.id = random();

@@ -121,7 +121,7 @@ async fn ids(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn families(store: &dyn Store) -> Result<(), Violation> {
-    let text = "records of different families are apart, even with the same id";
+    let text = "records of different families are separate, even with the same id";
     let (rule, owner, id) = (Rule::new(store, text), random_owner(), RecordId(random()));
     let samples = Family::ALL.map(|family| Sample::at(RecordKey::new(family, id)));
     for sample in &samples {
@@ -201,7 +201,7 @@ async fn many_at_a_time(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn readiness(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a check of a store that works succeeds and leaves nothing behind";
+    let text = "a check of a working store succeeds and leaves no record";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let sample = Sample::new(Family::Check);
     rule.stores(&owner, &[&sample]).await?;

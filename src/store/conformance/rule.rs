@@ -1,4 +1,4 @@
-//! What the rules are written with: a rule on a store, and sample records.
+//! Building blocks of the rules: a rule on a store, and sample records.
 
 use std::{fmt::Display, time::Duration};
 
@@ -11,18 +11,18 @@ use crate::store::{
     RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, Write, Written,
 };
 
-/// Lifetime of what must outlive the suite.
+/// Lifetime of records that must outlive the suite.
 pub(super) const LONG: Duration = Duration::from_secs(600);
-/// Lifetime of what a rule lets expire.
+/// Lifetime of records that a rule lets expire.
 pub(super) const SHORT: Duration = Duration::from_millis(150);
-/// Time after which what lives for [`SHORT`] has expired.
+/// Time after which a record with lifetime [`SHORT`] has expired.
 pub(super) const AFTER_SHORT: Duration = Duration::from_millis(155);
-/// Lifetime of what a rule changes before it ends: long enough for a slow machine.
+/// Lifetime of records that a rule changes before they expire. Long enough for a slow machine.
 pub(super) const MEDIUM: Duration = Duration::from_secs(2);
-/// Time after which what lives for [`MEDIUM`] has expired.
+/// Time after which a record with lifetime [`MEDIUM`] has expired.
 pub(super) const AFTER_MEDIUM: Duration = Duration::from_millis(2005);
 
-/// Rule that is being checked on a store. Errors of the store violate the rule.
+/// Rule that is checked on a store. An error of the store violates the rule.
 #[derive(Clone, Copy)]
 pub(super) struct Rule<'a> {
     store: &'a dyn Store,
@@ -119,7 +119,7 @@ impl<'a> Rule<'a> {
         self.ok(self.store.check().await)
     }
 
-    /// Writes, and requires that all was applied.
+    /// Performs writes and requires that all were applied.
     pub(super) async fn applies(
         &self,
         owner: &Owner,
@@ -130,7 +130,7 @@ impl<'a> Rule<'a> {
         self.holds(written == Written::Applied, show_written(&written))
     }
 
-    /// Writes, and requires a conflict.
+    /// Performs writes and requires a conflict.
     pub(super) async fn conflicts(
         &self,
         owner: &Owner,
@@ -167,7 +167,7 @@ impl<'a> Rule<'a> {
         self.applies(owner, &puts, None).await
     }
 
-    /// Requires that an entry is the sample's, or absent.
+    /// Requires that an entry equals the sample, or is absent if the sample is `None`.
     pub(super) fn is(
         &self,
         found: Option<&Entry>,
@@ -197,14 +197,14 @@ impl<'a> Rule<'a> {
         Ok(())
     }
 
-    /// Requires that the store has these records.
+    /// Requires that the store contains these records.
     pub(super) async fn has(&self, owner: &Owner, samples: &[&Sample]) -> Result<(), Violation> {
         let keys: Vec<_> = samples.iter().map(|it| it.key).collect();
         let samples: Vec<_> = samples.iter().copied().map(Some).collect();
         self.are(&self.read(owner, &keys).await?, &samples)
     }
 
-    /// Requires that the store has no records at these keys.
+    /// Requires that the store contains no records at these keys.
     pub(super) async fn lacks(&self, owner: &Owner, keys: &[RecordKey]) -> Result<(), Violation> {
         self.are(&self.read(owner, keys).await?, &vec![None; keys.len()])
     }
@@ -229,14 +229,14 @@ impl<'a> Rule<'a> {
         self.holds(fits, show_acquired(&found))
     }
 
-    /// Requires that another token finds the work done.
+    /// Requires that another token receives `Done` with this result.
     pub(super) async fn is_done(&self, key: &LeaseKey, result: &Bytes) -> Result<(), Violation> {
         let found = self.acquire(key, LeaseToken::random(), LONG).await?;
         let fits = matches!(&found, Acquired::Done(it) if it == result);
         self.holds(fits, show_acquired(&found))
     }
 
-    /// Settles, and requires that this had an effect, or none.
+    /// Settles a lease, and requires that this had the expected effect.
     pub(super) async fn settles(
         &self,
         key: &LeaseKey,
@@ -260,7 +260,7 @@ pub(super) fn violation(rule: &'static str, found: impl Display) -> Violation {
     }
 }
 
-/// Describes a result without bodies.
+/// Describes a result of a write without bodies.
 pub(super) fn show_written(written: &Written) -> &'static str {
     match written {
         Written::Applied => "Applied",
@@ -269,7 +269,7 @@ pub(super) fn show_written(written: &Written) -> &'static str {
     }
 }
 
-/// Describes a result without the result of the work.
+/// Describes a result of an acquisition without the result of the work.
 pub(super) fn show_acquired(acquired: &Acquired) -> String {
     match acquired {
         Acquired::Granted { .. } => "Granted".to_owned(),
@@ -294,17 +294,17 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Makes a sample of a random id, version and body.
+    /// Creates a sample with a random id, version and body.
     pub(super) fn new(family: Family) -> Self {
         Self::at(RecordKey::new(family, RecordId(random())))
     }
 
-    /// Makes a sample of a random version and body.
+    /// Creates a sample with a random version and body.
     pub(super) fn at(key: RecordKey) -> Self {
         Self::of(key, Bytes::copy_from_slice(&random::<40>()))
     }
 
-    /// Makes a sample of a random version.
+    /// Creates a sample with a random version.
     pub(super) fn of(key: RecordKey, body: Bytes) -> Self {
         Self {
             key,
@@ -313,7 +313,7 @@ impl Sample {
         }
     }
 
-    /// A write that stores the sample until after the suite.
+    /// Returns a write that stores the sample until after the suite.
     pub(super) fn put(&self, condition: Condition) -> Write {
         self.put_for(condition, LONG)
     }
@@ -364,7 +364,7 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Random owner in a random namespace.
+/// Returns a random owner in a random namespace.
 pub(super) fn random_owner() -> Owner {
     Owner {
         namespace: random(),

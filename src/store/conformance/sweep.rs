@@ -7,7 +7,7 @@ use super::{
 };
 use crate::store::{Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, Store};
 
-/// Maximum number of sweeps of a rule. A shared store may have more to remove.
+/// Maximum number of sweeps per rule. A shared store may contain more expired records.
 const SWEEPS: usize = 50;
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
@@ -54,7 +54,7 @@ async fn limit(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     rule.is_done(&finished, &result).await
 }
 
-/// Removes all that has expired, within bounds.
+/// Removes all expired records, within [`SWEEPS`] sweeps.
 pub(super) async fn sweep_all(rule: Rule<'_>) -> Result<(), Violation> {
     for _ in 0..SWEEPS {
         if rule.sweep(100).await? == 0 {

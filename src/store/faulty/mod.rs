@@ -1,4 +1,4 @@
-//! Store with faults, for tests: [`FaultyStore`].
+//! Test store with injected faults: [`FaultyStore`].
 
 mod pause;
 mod target;
@@ -18,21 +18,21 @@ pub use target::{Counts, Operation, Target};
 use pause::Gate;
 use target::Call;
 
-/// Where a fault acts on an operation.
+/// Point in an operation at which a fault takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum When {
     /// Before the operation takes effect.
     Before,
     /// After the operation has taken effect, before the caller receives the result. A failure here
-    /// is a lost answer.
+    /// simulates a lost response.
     After,
 }
 
-/// Store that fails, hangs and pauses when a test tells it to, and counts what it was asked.
+/// Test store that fails, hangs or pauses on request and counts its calls.
 ///
-/// It wraps another store. Clones share faults, counts and records. Faults act in the order in
-/// which they were added. An operation meets the faults of a point that are there when it arrives
-/// at the point.
+/// A `FaultyStore` wraps another store. Clones share faults, counts and records. Faults take effect
+/// in the order in which they were added. An operation is subject to the faults that exist when it
+/// reaches their point.
 ///
 /// ```
 /// use kycport::store::{
@@ -74,7 +74,7 @@ struct Fault {
     target: Target,
     when: When,
     effect: Effect,
-    /// How many operations it concerns from now on. `None`: all.
+    /// Number of operations that the fault still affects. `None`: all.
     left: Option<usize>,
 }
 
@@ -85,12 +85,12 @@ enum Effect {
 }
 
 impl FaultyStore {
-    /// Wraps a store.
+    /// Creates a store without faults over another store.
     pub fn new(inner: impl Store) -> Self {
         Self::wrap(Arc::new(inner))
     }
 
-    /// Wraps a shared store.
+    /// Creates a store without faults over a shared store.
     pub fn wrap(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
@@ -98,17 +98,17 @@ impl FaultyStore {
         }
     }
 
-    /// The store without faults.
+    /// Returns the wrapped store, which has no faults.
     pub fn inner(&self) -> &Arc<dyn Store> {
         &self.inner
     }
 
-    /// Lets all operations of a target fail, until [`repair`](Self::repair).
+    /// Makes all operations of a target fail, until [`repair`](Self::repair).
     pub fn fail(&self, target: impl Into<Target>, when: When, error: StoreError) {
         self.add(target.into(), when, Effect::Fail(error), None);
     }
 
-    /// Lets the next `count` operations of a target fail.
+    /// Makes the next `count` operations of a target fail.
     pub fn fail_next(
         &self,
         count: usize,
@@ -119,17 +119,17 @@ impl FaultyStore {
         self.add(target.into(), when, Effect::Fail(error), Some(count));
     }
 
-    /// Lets the next operation of a target wait. Others pass.
+    /// Makes the next operation of a target wait. Later operations pass.
     pub fn pause(&self, target: impl Into<Target>, when: When) -> PausePoint {
         self.wait_at(target.into(), when, Some(1))
     }
 
-    /// Lets all operations of a target wait until the point is resumed.
+    /// Makes all operations of a target wait until the point is resumed.
     pub fn hang(&self, target: impl Into<Target>, when: When) -> PausePoint {
         self.wait_at(target.into(), when, None)
     }
 
-    /// Removes all faults, and resumes all operations that wait.
+    /// Removes all faults, and resumes all waiting operations.
     pub fn repair(&self) {
         for fault in self.lock().faults.drain(..) {
             if let Effect::Wait(gate) = fault.effect {
@@ -138,12 +138,12 @@ impl FaultyStore {
         }
     }
 
-    /// What the store was asked so far, or since [`reset_counts`](Self::reset_counts).
+    /// Returns the calls since the start or the last [`reset_counts`](Self::reset_counts).
     pub fn counts(&self) -> Counts {
         self.lock().counts.clone()
     }
 
-    /// Begins to count again.
+    /// Sets all counts to zero.
     pub fn reset_counts(&self) {
         self.lock().counts = Counts::default();
     }
@@ -167,7 +167,7 @@ impl FaultyStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation with the faults around it.
+    /// Runs an operation with its faults.
     async fn run<'a, T>(
         &'a self,
         call: Call,
@@ -175,13 +175,13 @@ impl FaultyStore {
     ) -> Result<T, StoreError> {
         self.lock().counts.add(call.clone());
         self.meet(&call, When::Before).await?;
-        // A store may begin when it is called, not when it is polled.
+        // A store may start the operation when it is called, not only when it is polled.
         let result = operation(&*self.inner).await;
         self.meet(&call, When::After).await?;
         result
     }
 
-    /// Meets the faults at one point of an operation.
+    /// Applies the faults at one point of an operation.
     async fn meet(&self, call: &Call, when: When) -> Result<(), StoreError> {
         let effects = self.lock().take(call, when);
         for effect in effects {
@@ -195,7 +195,8 @@ impl FaultyStore {
 }
 
 impl State {
-    /// The effects on a call, up to the first failure: an operation that fails meets no more.
+    /// Returns the effects on a call, up to the first failure. Later faults do not apply to a
+    /// failed operation.
     fn take(&mut self, call: &Call, when: When) -> Vec<Effect> {
         self.faults.retain(Fault::is_active);
         let mut effects = Vec::new();
@@ -292,7 +293,7 @@ impl Store for FaultyStore {
         Box::pin(self.run(Call::new(Operation::Check), move |it| it.check()))
     }
 
-    /// What the wrapped store guarantees.
+    /// Returns the guarantees of the wrapped store.
     fn properties(&self) -> Properties {
         self.inner.properties()
     }

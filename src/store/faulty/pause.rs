@@ -1,10 +1,10 @@
-//! Points at which operations wait.
+//! Pause points of operations.
 
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
-/// Point at which operations wait until [`resume`](Self::resume) is called. Made by
+/// Point at which operations wait until [`resume`](Self::resume) is called. Created by
 /// [`FaultyStore::pause`](super::FaultyStore::pause) and
 /// [`FaultyStore::hang`](super::FaultyStore::hang).
 ///
@@ -15,7 +15,7 @@ pub struct PausePoint {
     gate: Arc<Gate>,
 }
 
-/// What a pause point shares with the operations that wait at it.
+/// State that a pause point shares with its waiting operations.
 #[derive(Debug)]
 pub(super) struct Gate {
     arrivals: Semaphore,
@@ -27,10 +27,10 @@ impl PausePoint {
         Self { gate }
     }
 
-    /// Waits until an operation has arrived. Each arrival ends one call, so that `n` calls wait for
-    /// `n` operations.
+    /// Waits until an operation has reached the point. Each call waits for one further operation,
+    /// so that `n` calls wait for `n` operations.
     ///
-    /// Cancellation safe: a call that is dropped consumes no arrival.
+    /// Cancellation safety: a dropped call consumes no arrival.
     pub async fn reached(&self) {
         // The semaphore is never closed.
         if let Ok(arrival) = self.gate.arrivals.acquire().await {
@@ -38,7 +38,7 @@ impl PausePoint {
         }
     }
 
-    /// Lets the operations that wait go on. Later operations do not wait at this point.
+    /// Resumes the waiting operations. Later operations do not wait at this point.
     pub fn resume(self) {
         self.gate.open();
     }
@@ -66,11 +66,11 @@ impl Gate {
         *self.is_open.borrow()
     }
 
-    /// Arrives, and waits until the gate is open.
+    /// Signals the arrival, and waits until the gate is open.
     pub(super) async fn pass(&self) {
         let mut is_open = self.is_open.subscribe();
         self.arrivals.add_permits(1);
-        // The sender lives as long as this gate.
+        // The sender lives at least as long as this gate.
         let _ = is_open.wait_for(|it| *it).await;
     }
 }

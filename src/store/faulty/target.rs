@@ -1,4 +1,4 @@
-//! Which operations a fault concerns.
+//! Selection of the operations that a fault affects.
 
 use crate::store::{Family, LeaseFamily};
 
@@ -25,8 +25,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// These operations, as far as they name a record of `family`. A revocation names the families
-    /// that it deletes.
+    /// Restricts the operation to calls that name a record of `family`. A revocation names the
+    /// families that it deletes.
     pub const fn of(self, family: Family) -> Target {
         Target {
             operation: Some(self),
@@ -34,7 +34,7 @@ impl Operation {
         }
     }
 
-    /// These operations, as far as they name a lease of `family`.
+    /// Restricts the operation to calls that name a lease of `family`.
     pub const fn of_lease(self, family: LeaseFamily) -> Target {
         Target {
             operation: Some(self),
@@ -57,7 +57,7 @@ impl Target {
         kind: None,
     };
 
-    /// All operations that name a record of `family`.
+    /// Selects all operations that name a record of `family`.
     pub const fn family(family: Family) -> Self {
         Self {
             operation: None,
@@ -65,7 +65,7 @@ impl Target {
         }
     }
 
-    /// All operations that name a lease of `family`.
+    /// Selects all operations that name a lease of `family`.
     pub const fn lease_family(family: LeaseFamily) -> Self {
         Self {
             operation: None,
@@ -88,14 +88,14 @@ impl From<Operation> for Target {
     }
 }
 
-/// What a call names.
+/// Family that a call names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Record(Family),
     Lease(LeaseFamily),
 }
 
-/// Operation that was called, with the families that it names.
+/// Called operation with the families that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
     operation: Operation,
@@ -128,21 +128,21 @@ impl Call {
     }
 }
 
-/// Calls of a [`FaultyStore`](super::FaultyStore) so far.
+/// Calls of a [`FaultyStore`](super::FaultyStore).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     calls: Vec<Call>,
 }
 
 impl Counts {
-    /// Number of calls. Calls that failed or were cancelled count, too.
+    /// Returns the number of calls. Failed and cancelled calls are included.
     pub fn of(&self, target: impl Into<Target>) -> usize {
         let target = target.into();
         let calls = self.calls.iter();
         calls.filter(|call| target.includes(call)).count()
     }
 
-    /// The operations in the order of the calls.
+    /// Returns the operations in the order of the calls.
     pub fn operations(&self) -> Vec<Operation> {
         self.calls.iter().map(|call| call.operation).collect()
     }

@@ -1,4 +1,4 @@
-//! Leases of a store in memory.
+//! Leases of an in-memory store.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,11 +13,12 @@ use crate::{
     store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
 };
 
-/// Maximum number of login claims. A further claim evicts the one that ends first.
+/// Maximum number of login leases. A further lease evicts the one that ends first.
 const LOGIN_CLAIMS: usize = 20_000;
-/// Maximum number of remembered events, and of jobs. Events beyond are refused, not forgotten.
+/// Maximum number of events, and of jobs. At the limit, new events are rejected; known events are
+/// kept.
 const EVENTS: usize = 100_000;
-/// How long a lease that has ended may still be completed by its holder.
+/// Time after the end of a lease in which its holder may still complete the work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 
 /// Leases of all namespaces.
@@ -32,7 +33,7 @@ pub(super) struct Leases {
 struct Lease {
     token: LeaseToken,
     state: LeaseState,
-    /// When the record of this lease is removed.
+    /// Time at which the record of this lease is removed.
     expires_at: Moment,
 }
 
@@ -97,7 +98,7 @@ impl Leases {
         }
     }
 
-    /// Removes at most `limit` expired leases and results, and returns how many.
+    /// Removes at most `limit` expired leases and results, and returns their number.
     pub(super) fn remove_expired(&mut self, now: Moment, limit: usize) -> usize {
         let mut removed = 0_usize;
         for family in [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job] {
@@ -124,8 +125,9 @@ impl Leases {
         }
     }
 
-    /// Makes room for a new lease. Losing a login claim is harmless, because KYCPort accepts a code
-    /// once. Losing an event means that it is handled again, so a new event is refused instead.
+    /// Makes room for a new lease. Evicting a login lease is harmless, because KYCPort accepts a
+    /// code only once. Evicting an event would cause it to be handled again, so a new event is
+    /// rejected instead.
     fn make_room(&mut self, key: &LeaseKey, now: Moment) -> Result<(), StoreError> {
         if self.by_key.contains_key(key) {
             return Ok(());
@@ -143,7 +145,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Removes the lease of a family that expires first, if it has expired by `by` or `by` is
+    /// Removes the lease of a family that expires first, if it expires by `by` or if `by` is
     /// `None`.
     fn remove_first(&mut self, family: LeaseFamily, by: Option<Moment>) -> bool {
         let expiries = self.expiries(family);
@@ -158,7 +160,7 @@ impl Leases {
         true
     }
 
-    /// When the leases of a family are removed, and which.
+    /// Returns the leases of a family with the times of their removal.
     fn expiries(&mut self, family: LeaseFamily) -> &mut BTreeSet<(Moment, LeaseKey)> {
         match family {
             LeaseFamily::Login => &mut self.logins,

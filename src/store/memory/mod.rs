@@ -1,4 +1,4 @@
-//! Store in memory, for one process.
+//! In-memory store for one process.
 
 mod leases;
 mod records;
@@ -22,20 +22,20 @@ use records::{Capacity, Kept, Records};
 
 /// Default maximum number of sessions.
 const DEFAULT_SESSIONS: usize = 100_000;
-/// Maximum number of expired records that one write removes, so that no write waits for all that
-/// expired in the same minute.
+/// Maximum number of expired records that one write removes. The limit keeps a write fast when many
+/// records expired in the same minute.
 const REMOVED_PER_WRITE: usize = 100;
 
-/// Time on the monotonic clock in microseconds. Lifetimes do not follow changes of the wall clock.
+/// Time on the monotonic clock in microseconds. Changes of the wall clock do not affect lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64);
 
-/// Store in memory: for development, for tests, and for a service of one process that may sign
-/// everybody out when it restarts. Clones share the same records.
+/// In-memory store for development, tests, and services of one process in which a restart may sign
+/// everybody out. Clones share the same records.
 ///
-/// Each family of records has its own capacity, so that none evicts another. When a family is full,
-/// the record that expires first makes room. Events are the exception: a remembered event is never
-/// evicted, and a new one is refused as [`StoreError::Full`].
+/// Each family of records has its own capacity, so that no family evicts records of another. When a
+/// family is full, the record that expires first is evicted. Events are the exception: an event is
+/// never evicted, and a new event is rejected with [`StoreError::Full`].
 #[derive(Clone)]
 pub struct MemoryStore {
     inner: Arc<Inner>,
@@ -51,13 +51,14 @@ struct Inner {
 struct State {
     records: Records,
     leases: Leases,
-    /// Revocation counters of the namespaces.
+    /// Revocation counter of each namespace.
     counters: HashMap<[u8; 16], u64>,
 }
 
 impl MemoryStore {
-    /// Makes a store of at most `max_sessions` sessions (at least one) that ages with the monotonic
-    /// time of `clock`. Default: 100,000 sessions and the machine's clock.
+    /// Creates a store for at most `max_sessions` sessions (minimum: 1). Lifetimes run on the
+    /// monotonic time of `clock`. The [`Default`] store has 100,000 sessions and the machine's
+    /// clock.
     pub fn new(max_sessions: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -68,7 +69,8 @@ impl MemoryStore {
         }
     }
 
-    /// Number of records of a family, including expired ones that have not been removed yet.
+    /// Returns the number of records of a family. Expired records that have not been removed yet
+    /// are included.
     pub fn count(&self, family: Family) -> usize {
         self.lock().records.count(family)
     }
@@ -82,8 +84,8 @@ impl MemoryStore {
         Moment::START.plus(self.inner.clock.monotonic())
     }
 
-    /// Locks the state, reads the clock, and removes some of what has expired. The clock is read
-    /// under the lock, so that changes are made in the order of their times.
+    /// Locks the state, reads the clock, and removes some expired records. The clock is read under
+    /// the lock, so that the order of the changes is the order of their times.
     fn change(&self) -> (MutexGuard<'_, State>, Moment) {
         let mut state = self.lock();
         let now = self.now();
@@ -139,7 +141,7 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            // An evicted fence is stored again: otherwise the next write would find the fence 0.
+            // Stores an evicted fence again. Otherwise the next write would store the fence 0.
             let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }
@@ -199,7 +201,7 @@ impl Moment {
         Self(self.0.saturating_add(micros))
     }
 
-    /// Time from `now` until this moment.
+    /// Returns the time from `now` until this moment.
     fn after(self, now: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
@@ -279,7 +281,7 @@ impl Default for MemoryStore {
     }
 }
 
-/// Shows no record.
+/// Shows no records.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")

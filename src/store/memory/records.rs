@@ -1,11 +1,11 @@
-//! Records and fences of a store in memory.
+//! Records and fences of an in-memory store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Moment;
 use crate::store::{Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot};
 
-/// Number of [`Slot`]s.
+/// Number of variants of [`Slot`].
 const SLOTS: usize = 9;
 
 /// Records of all owners.
@@ -13,13 +13,13 @@ const SLOTS: usize = 9;
 pub(super) struct Records {
     owners: HashMap<Owner, Owned>,
     expiries: [BTreeSet<(Moment, Owner, RecordId)>; SLOTS],
-    /// No record expires before this moment. `None` if none expires.
+    /// Time before which no record expires. `None`: no record expires.
     next_expiry: Option<Moment>,
-    /// Highest fence of each namespace that was evicted while it was needed.
+    /// Highest fence of each namespace that was evicted before it expired.
     evicted_fences: HashMap<[u8; 16], Mark>,
 }
 
-/// What has a capacity of its own.
+/// Group of entries with its own capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     Fence,
@@ -52,7 +52,8 @@ pub(super) struct Kept {
 }
 
 impl Capacity {
-    /// A fence outlives the sessions that it guards, so there may be more of them.
+    /// Creates the capacities for a number of sessions. A fence outlives its sessions, so more
+    /// fences are allowed.
     pub(super) fn of(max_sessions: usize) -> Self {
         Self {
             records: max_sessions,
@@ -76,13 +77,13 @@ impl Slot {
 }
 
 impl Records {
-    /// Number of records of a family.
+    /// Returns the number of records of a family.
     pub(super) fn count(&self, family: Family) -> usize {
         self.expiries_of(Slot::Record(family))
             .map_or(0, BTreeSet::len)
     }
 
-    /// The live record at a key.
+    /// Returns the live record at a key.
     pub(super) fn live(&self, owner: &Owner, key: RecordKey, now: Moment) -> Option<&Entry> {
         self.owners.get(owner)?.live(key, now)
     }
@@ -91,8 +92,8 @@ impl Records {
         self.owners.get(owner)?.live_fence(now)
     }
 
-    /// The highest fence that any owner of the namespace has lost too early. A mark below it may
-    /// have been revoked.
+    /// Returns the highest fence of the namespace that was evicted early. A session with a lower
+    /// mark may have been revoked.
     pub(super) fn evicted_fence(&self, owner: &Owner) -> Option<Mark> {
         self.evicted_fences.get(&owner.namespace).copied()
     }
@@ -136,7 +137,7 @@ impl Records {
             .collect()
     }
 
-    /// Stores a record. If the family is full, the record that expires first makes room.
+    /// Stores a record. If the family is full, the record that expires first is evicted.
     pub(super) fn insert(&mut self, owner: &Owner, key: RecordKey, kept: Kept, capacity: Capacity) {
         self.remove(owner, key);
         let slot = Slot::Record(key.family);
@@ -179,7 +180,7 @@ impl Records {
         }
     }
 
-    /// Sets the fence, and keeps it as long as it is kept already, or longer.
+    /// Sets the fence. Its lifetime is never shortened.
     pub(super) fn set_fence(
         &mut self,
         owner: &Owner,
@@ -201,14 +202,14 @@ impl Records {
         if fences > capacity.fences
             && let Some((owner, fence)) = self.remove_first_fence()
         {
-            // Without its fence, the owner's sessions are dead. A sign-in that was claimed before
-            // the revocation must not create another.
+            // Without its fence, the owner's sessions are invalid. A login whose lease is older
+            // than the revocation must not create another session.
             let lowest = self.evicted_fences.entry(owner.namespace).or_insert(fence);
             *lowest = fence.max(*lowest);
         }
     }
 
-    /// Removes at most `limit` expired records, and returns how many.
+    /// Removes at most `limit` expired records, and returns their number.
     pub(super) fn remove_expired(&mut self, now: Moment, limit: usize) -> usize {
         let mut removed = 0_usize;
         if self.next_expiry.is_none_or(|next| now < next) {
@@ -269,7 +270,7 @@ impl Records {
 }
 
 impl Slot {
-    /// Place in [`Records::expiries`].
+    /// Returns the index into [`Records::expiries`].
     fn index(self) -> usize {
         match self {
             Self::Fence => 0,

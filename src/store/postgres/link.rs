@@ -1,4 +1,4 @@
-//! Connections to the database: those of this store, or those of the app's pool.
+//! Connections to the database, either the store's own or from the app's pool.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,23 +18,24 @@ use crate::store::{
 
 /// Default maximum number of connections.
 pub(super) const MAX_CONNECTIONS: usize = 10;
-/// Time after which a connection is tested before it is used again: a firewall may have dropped it.
+/// Idle time after which a connection is tested before reuse, because a firewall may have dropped
+/// it.
 const TESTED_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of that test.
+/// Time limit of the test.
 const TEST_LIMIT: Duration = Duration::from_secs(1);
 
-/// Where connections come from.
+/// Source of connections.
 pub(super) enum Link {
     Own(Box<Own>),
     Pool(PgPool),
 }
 
-/// Connections that this store makes.
+/// Connections opened by this store.
 pub(super) struct Own {
-    /// With settings that only a server takes, and no pooler.
+    /// Options that a server accepts and a pooler does not.
     direct: PgConnectOptions,
     plain: PgConnectOptions,
-    /// Whether a pooler is between here and the server.
+    /// Whether a pooler is known to be between the store and the server.
     is_pooled: AtomicBool,
     connections: Connections<PgConnection>,
 }
@@ -53,12 +54,12 @@ impl Link {
             .to_owned();
         let plain = options
             .application_name(&name)
-            // A pooler takes no such setting, and there are no floats here.
+            // A pooler does not accept this setting, and the store uses no floats.
             .extra_float_digits(None)
             .disable_statement_logging();
         let direct = plain.clone().options([
             ("kycport.direct", "1"),
-            // The space of a value is escaped.
+            // The space within the value must be escaped.
             ("default_transaction_isolation", "read\\ committed"),
         ]);
         Self::Own(Box::new(Own {
@@ -80,19 +81,19 @@ impl Link {
         }
     }
 
-    /// Whether a connection is known to lead through a pooler.
+    /// Returns whether a connection is known to lead through a pooler.
     pub(super) fn is_pooled(&self) -> bool {
         matches!(self, Self::Own(own) if own.is_pooled.load(Ordering::Relaxed))
     }
 
-    /// Closes all connections that are not in use.
+    /// Closes all idle connections.
     pub(super) fn close_idle(&self) {
         if let Self::Own(own) = self {
             own.connections.close_idle();
         }
     }
 
-    /// Closes the connections that have not been used for `limit`.
+    /// Closes connections that have been idle for `limit`.
     pub(super) fn close_unused_for(&self, limit: Duration) {
         if let Self::Own(own) = self {
             own.connections.close_unused_for(limit);
@@ -130,7 +131,7 @@ impl Own {
         Ok(connection)
     }
 
-    /// Finds out what the connection leads to: a server keeps the setting that a pooler ignores.
+    /// Detects a pooler: a server keeps the setting that a pooler ignores.
     async fn examined(&self, mut connection: PgConnection) -> Result<PgConnection, Failure> {
         let question = "SELECT pg_catalog.current_setting('kycport.direct', true), \
                         pg_catalog.pg_is_in_recovery()";
@@ -146,7 +147,7 @@ impl Own {
     }
 }
 
-/// Whether a connection was refused because of its settings.
+/// Returns whether a connection was rejected because of its settings.
 fn is_of_pooler(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     matches!(code.as_deref(), Some("08P01" | "0A000"))
@@ -160,7 +161,7 @@ impl Held<'_> {
         }
     }
 
-    /// Gives the connection back. Without this, a connection of this store is closed.
+    /// Returns the connection for reuse. Otherwise the store's own connection is closed on drop.
     pub(super) fn give_back(self) {
         if let Self::Own(place, connection) = self {
             place.give_back(connection);

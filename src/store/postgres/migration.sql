@@ -1,6 +1,6 @@
--- Tables and functions of kycport's store, version 1.
--- This may be run again at any time, also by several instances simultaneously. It must run as one
--- transaction, as one call of a driver does.
+-- Tables and functions of kycport's store, version 1. The script can be run again at any time, also
+-- by several instances simultaneously. It must run in one transaction, for example as one call of a
+-- driver.
 SELECT pg_catalog.pg_advisory_xact_lock(7741028836094127);
 
 CREATE TABLE IF NOT EXISTS public.kycport_schema (
@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS public.kycport_leases (
     token bytea NOT NULL,
     -- End of the lease. Null if the work is done.
     held_until timestamptz,
-    -- When the row is removed.
+    -- Time at which the row is removed.
     expires_at timestamptz NOT NULL,
     result bytea NOT NULL
 );
 CREATE INDEX IF NOT EXISTS kycport_leases_expires_at ON public.kycport_leases (expires_at);
 
--- Each statement of a function sees what was committed before that statement, but only at the
--- isolation level READ COMMITTED. That is what makes "wait for the lock, then look" correct.
+-- At the isolation level READ COMMITTED, each statement of a function sees everything that was
+-- committed before the statement. "Wait for the lock, then read" is correct only at this level.
 CREATE OR REPLACE FUNCTION public.kycport_require_read_committed_1() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -66,7 +66,7 @@ DECLARE
     last_end timestamptz;
 BEGIN
     PERFORM public.kycport_require_read_committed_1();
-    -- A session that was deleted must stay deleted.
+    -- A deleted session must stay deleted.
     IF 2 = ANY (changes) THEN
         PERFORM public.kycport_commit_durably_1();
     END IF;
@@ -124,8 +124,8 @@ BEGIN
 END;
 $$;
 
--- Raises the counter, stores it as the owner's fence, and deletes the records between the bounds.
--- The fence is what revokes; the deletion only tidies.
+-- Raises the counter, stores its value as the owner's fence, and deletes the records between the
+-- bounds. The fence alone revokes; the deletion only saves space.
 CREATE OR REPLACE FUNCTION public.kycport_revoke_1(
     owner_number bigint, fence_key bytea, lower_bounds bytea[], upper_bounds bytea[],
     lifetime bigint
@@ -153,7 +153,8 @@ BEGIN
 END;
 $$;
 
--- Lets the commit of the transaction wait for the disk, where a role or a database is set not to.
+-- Makes the commit of the transaction wait for the disk, even where a role or database disables
+-- that.
 CREATE OR REPLACE FUNCTION public.kycport_commit_durably_1() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -163,8 +164,8 @@ BEGIN
 END;
 $$;
 
--- Outcomes: 0 granted, with the mark; 1 held, with the milliseconds that are left; 2 done.
--- The row is locked for a long time only while a handler completes the lease in its own transaction.
+-- Outcomes: 0 granted, with the mark; 1 held, with the remaining milliseconds; 2 done. The row is
+-- locked for a long time only while a handler completes the lease in its own transaction.
 CREATE OR REPLACE FUNCTION public.kycport_acquire_1(
     lease_key bytea, lease_token bytea, length bigint, late bigint
 ) RETURNS TABLE (outcome bigint, number bigint, found_result bytea)
@@ -191,8 +192,8 @@ BEGIN
         END IF;
         SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key;
         moment := clock_timestamp();
-        -- Only a lease that the caller may take is locked. A caller that finds a completed or held
-        -- lease neither waits for other callers nor makes them wait.
+        -- Locks the lease only if the caller may take it. A caller that finds a completed or held
+        -- lease neither waits for other callers nor blocks them.
         may_take := coalesce(lease.expires_at <= moment OR lease.held_until <= moment
             OR (lease.token = lease_token AND lease.held_until IS NOT NULL), false);
         IF may_take THEN
@@ -200,7 +201,7 @@ BEGIN
                 PERFORM set_config('lock_timeout', '300ms', true);
                 SELECT * INTO lease FROM public.kycport_leases WHERE key = lease_key FOR UPDATE;
             EXCEPTION WHEN lock_not_available THEN
-                -- Another caller takes it, or settles it in a transaction.
+                -- Another caller is taking the lease or settling it in a transaction.
                 RETURN QUERY SELECT 1::bigint, greatest(1000, ceil(extract(epoch FROM
                     lease.held_until - moment) * 1000)::bigint), NULL::bytea;
                 RETURN;

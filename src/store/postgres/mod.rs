@@ -28,28 +28,28 @@ use super::{
 
 /// Name of the store in the log.
 const NAME: &str = "postgres store";
-/// Maximum number of reading statements that are on their way.
+/// Maximum number of concurrent read statements.
 const READ_STATEMENTS: usize = 2;
 /// Number of expired rows that one statement removes.
 const SWEEP_STEP: usize = 100;
-/// Maximum number of such statements at a time.
+/// Maximum number of such statements per sweep.
 const SWEEP_STEPS: usize = 20;
-/// Time after which a connection that is not used is closed.
+/// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
 /// Store in a Postgres database, for any number of instances. Clones share the same connections.
 ///
-/// [`connect`](Self::connect) and [`open`](Self::open) make at most 10 connections of their own;
-/// [`new`](Self::new) uses those of an [`sqlx`] 0.8 pool. Connections of the store's own cost the app
-/// less than half of the time per operation, because sqlx's pool tests each connection that it takes
-/// and each that it gets back.
+/// [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections;
+/// [`new`](Self::new) uses an [`sqlx`] 0.8 pool. The store's own connections take the app less than
+/// half of the time per operation, because sqlx's pool tests each connection before and after its
+/// use.
 ///
 /// # Tables
 /// `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence `kycport_marks` and some
 /// functions, all in the schema `public` unless [`schema`](Self::schema) or the URL parameter
-/// `schema` names another one. The search path does not matter. `connect` and `open` create what is
-/// missing; [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION) are for apps that create it
-/// themselves. A role that may not create tables needs, once they exist:
+/// `schema` names another one. The search path has no effect. `connect` and `open` create missing
+/// tables; [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION) are for apps that create
+/// the tables themselves. Once the tables exist, a role without permission to create tables needs:
 ///
 /// ```sql
 /// GRANT USAGE ON SCHEMA public TO app;
@@ -59,21 +59,21 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// ```
 ///
 /// # Behaviour
-/// Each operation is one statement and one round trip. An operation that takes longer than 5 s fails
-/// as [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation, a deletion and the
-/// settlement of a lease wait until the server has written them to its disk, whatever
-/// `synchronous_commit` is set to. An instance removes expired rows every minute, and additionally
-/// after some writes.
+/// Each operation is one statement and one round trip. An operation that takes longer than 5 s
+/// fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation, a
+/// deletion and the settlement of a lease wait until the server has written them to its disk,
+/// regardless of `synchronous_commit`. An instance removes expired rows every minute, and
+/// additionally after some writes.
 ///
-/// The store must be connected to the primary: connections of its own refuse a server in recovery
-/// as [`StoreError::ReadOnly`].
+/// The store must be connected to the primary. Its own connections reject a server in recovery with
+/// [`StoreError::ReadOnly`].
 ///
 /// # PgBouncer
-/// A pooler in transaction mode works. The store's own connections recognise it. With an sqlx pool,
-/// the store recognises it by the first error, for instance that a prepared statement does not exist;
-/// set `statement_cache_capacity(0)` on that pool if other statements of the app use it. Each
-/// operation is then a transaction with four round trips, because the statement must be prepared on
-/// the server that executes it.
+/// A pooler in transaction mode works. The store's own connections detect the pooler. With an sqlx
+/// pool, the store detects the pooler at the first error, for example a missing prepared statement.
+/// Set `statement_cache_capacity(0)` on that pool if the app sends other statements through it.
+/// Each operation is then a transaction with four round trips, because the statement must be
+/// prepared on the server that executes it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -93,36 +93,35 @@ struct Inner {
     sender: Arc<Sender>,
     statements: Statements,
     schema: Schema,
-    /// Whether missing tables are created when the store is first used.
+    /// Whether missing tables are created at the first use of the store.
     creates_tables: bool,
     tables: OnceCell<()>,
     reads: Reads,
     upkeep: Upkeep,
 }
 
-/// [`PostgresStore::connect`] failed.
+/// Error of [`PostgresStore::connect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresConnectError {
-    /// The URL cannot be used.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] InvalidPostgresUrl),
-    /// The database does not answer, or the tables cannot be used or created.
+    /// The database does not answer, or its tables cannot be used or created.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl PostgresStore {
-    /// Statements that create the tables in the schema `public`, for apps that run migrations of
-    /// their own. They can be executed again, and by several instances simultaneously, if they are
-    /// executed as one transaction.
+    /// Statements that create the tables in the schema `public`, for apps that run their own
+    /// migrations. The statements can be executed repeatedly, also by several instances
+    /// simultaneously, if each execution is one transaction.
     pub const MIGRATION: &str = schema::MIGRATION;
 
-    /// Connects to `postgres://user:password@host:port/database` and creates the tables that are
-    /// missing.
+    /// Connects to `postgres://user:password@host:port/database` and creates missing tables.
     ///
-    /// The URL takes the parameters of libpq that sqlx knows, such as `sslmode` and `sslrootcert`,
-    /// and `schema`.
+    /// The URL accepts `schema` and the libpq parameters that sqlx supports, such as `sslmode` and
+    /// `sslrootcert`.
     ///
     /// # Errors
     /// [`PostgresConnectError`].
@@ -132,8 +131,8 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Makes a store that connects when it is first used, and creates the tables that are missing
-    /// then. This does no I/O and works outside a Tokio runtime.
+    /// Creates a store that connects at its first use and then creates missing tables. This
+    /// function does no I/O and works outside a Tokio runtime.
     ///
     /// # Errors
     /// [`InvalidPostgresUrl`].
@@ -143,8 +142,8 @@ impl PostgresStore {
         Ok(Self::of(Sender::new(link).into(), schema, true))
     }
 
-    /// Makes a store on the connections of an app. Call [`migrate`](Self::migrate) before its first
-    /// use, or create the tables by a migration of the app.
+    /// Creates a store on the app's connection pool. Call [`migrate`](Self::migrate) before its
+    /// first use, or create the tables in a migration of the app.
     pub fn new(pool: PgPool) -> Self {
         let sender = Sender::new(Link::Pool(pool));
         Self::of(sender.into(), Schema::PUBLIC, false)
@@ -164,10 +163,10 @@ impl PostgresStore {
         }
     }
 
-    /// Uses the tables in another schema. Default: `public`.
+    /// Sets the schema of the tables. Default: `public`.
     ///
-    /// A store that [`connect`](Self::connect) has returned has already created its tables: name the
-    /// schema in the URL instead, as `?schema=name`.
+    /// [`connect`](Self::connect) creates the tables before it returns. For `connect`, name the
+    /// schema in the URL: `?schema=name`.
     ///
     /// # Errors
     /// [`InvalidPostgresUrl::Schema`].
@@ -177,19 +176,19 @@ impl PostgresStore {
         Ok(Self::of(sender, schema, self.inner.creates_tables))
     }
 
-    /// Creates the tables that are missing, and the schema. Several instances may do so
+    /// Creates the missing tables and the schema. Several instances may call this method
     /// simultaneously.
     ///
     /// # Errors
-    /// [`StoreError`]. [`StoreError::Schema`] if a newer release has changed the tables in a way that
-    /// this one does not know.
+    /// [`StoreError`]. [`StoreError::Schema`] if a newer release has changed the tables
+    /// incompatibly.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         in_time(NAME, self.inner.prepare(true)).await
     }
 }
 
 impl Inner {
-    /// Makes sure, once, that the tables are those that this release knows.
+    /// Checks once that this release supports the tables.
     async fn ready(self: &Arc<Self>) -> Result<(), Failure> {
         if self.tables.initialized() {
             return Ok(());
@@ -259,14 +258,14 @@ impl Tidy for Inner {
     }
 }
 
-/// Shows nothing of the connection.
+/// Shows no connection settings.
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore").finish_non_exhaustive()
     }
 }
 
-/// The key, the version and the body of a record, from these columns.
+/// Reads the key, the version and the body of a record from these columns.
 fn record(row: &PgRow, [key, version, body]: [usize; 3]) -> Result<(Key, Entry), Failure> {
     let key: &[u8] = row.try_get(key)?;
     let key = key.try_into().map_err(|_| Failure::damaged())?;

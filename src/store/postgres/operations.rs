@@ -1,4 +1,4 @@
-//! The operations of [`Store`].
+//! Operations of [`Store`] in Postgres.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::store::{
 };
 
 impl Answer {
-    /// The only number of the only row.
+    /// Returns the number in the only column of the only row.
     pub(super) fn number(&self) -> Result<i64, Failure> {
         let row = self.rows.first().ok_or_else(Failure::damaged)?;
         Ok(row.try_get(0)?)
@@ -136,7 +136,7 @@ impl Inner {
     ) -> Result<bool, Failure> {
         let values = || settle_values(key, token, settlement);
         let answer = self.sender.send(&self.statements.settle, values).await?;
-        // If the answer to a release was lost, the lease is gone when it is repeated.
+        // A release whose response was lost is repeated. The lease is already gone then.
         let is_released = answer.is_repeated && *settlement == Settlement::Release;
         Ok(answer.number()? == 1 || is_released)
     }
@@ -296,7 +296,7 @@ impl Store for PostgresStore {
             .await?;
             write_and_read_back(self).await
         };
-        // The operations log what fails.
+        // The operations of the check log their own failures.
         let check = timeout(DEADLINE, check);
         check
             .map(|it| it.unwrap_or(Err(StoreError::Timeout)))

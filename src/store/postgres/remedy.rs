@@ -1,18 +1,18 @@
-//! What may help after a failure of Postgres.
+//! Reactions to a failure of Postgres.
 
-/// What may help after a failure, and what becomes of the connection.
+/// Reaction to a failure, and the fate of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Nothing. The connection works.
+    /// The statement is not repeated. The connection is kept.
     Keep,
-    /// Nothing. The connection is not used again.
+    /// The statement is not repeated. The connection is closed.
     Close,
-    /// The same statement once more on the same connection.
+    /// Repeat the statement on the same connection.
     Repeat,
-    /// The same statement once more on a new connection: this one was broken.
+    /// Repeat the statement on a new connection, because this one is broken.
     Reconnect,
-    /// The same statement once more in a transaction, without a name: a pooler sends what belongs
-    /// together to different servers, or the isolation level is another one.
+    /// Repeat the statement unnamed and in a transaction. Either a pooler distributes related
+    /// messages over several servers, or the isolation level is wrong.
     Unname,
 }
 
@@ -28,15 +28,15 @@ impl Remedy {
 
     fn by_code(code: &str) -> Self {
         match code {
-            // A prepared statement is not there, is there already, or is another one: a pooler. The
-            // last is raised by the functions of this store: another isolation level.
+            // A prepared statement is missing, exists already, or is a different one: the signs of
+            // a pooler. KP001 is raised by the functions of this store for a wrong isolation level.
             "26000" | "42P05" | "08P01" | "22P03" | "KP001" => Self::Unname,
-            // The server ended the session, or the statement was prepared before its tables were
-            // migrated.
+            // The server ended the session, or the statement was prepared before a migration of its
+            // tables.
             "57P01" | "57P02" | "57P05" | "25P03" | "0A000" => Self::Reconnect,
-            // Another transaction was faster.
+            // Another transaction won the conflict.
             "40001" | "40P01" => Self::Repeat,
-            // The server has become a replica, perhaps: a new connection may lead to the primary.
+            // The server may have become a replica. A new connection may lead to the primary.
             "25006" | "57P03" | "53300" => Self::Close,
             _ if code.starts_with("08") => Self::Reconnect,
             _ if code.starts_with("28") => Self::Close,

@@ -1,4 +1,4 @@
-//! Creation of the tables, and their version.
+//! Creation and version of the tables.
 
 use sqlx::{Executor as _, Row as _};
 
@@ -11,7 +11,7 @@ use crate::store::{StoreError, sql::Failure};
 
 /// Creates the tables in the schema `public`.
 pub(super) const MIGRATION: &str = include_str!("migration.sql");
-/// Version of the tables that this release creates and knows.
+/// Version of the tables that this release creates and supports.
 const VERSION: i64 = 1;
 
 /// State of the tables.
@@ -19,16 +19,17 @@ const VERSION: i64 = 1;
 pub(super) enum Tables {
     Missing,
     Known,
-    /// A newer release has changed them in a way that this one does not know.
+    /// A newer release has changed the tables incompatibly.
     Newer,
 }
 
-/// Statements that create the tables in a schema, and the schema itself if it is missing.
+/// Returns the statements that create the tables in a schema, and the schema itself if it is
+/// missing.
 pub(super) fn migration(schema: &Schema) -> String {
     if *schema == Schema::PUBLIC {
         return MIGRATION.to_owned();
     }
-    // The right to create a schema is needed only if it is missing.
+    // The permission to create a schema is needed only if the schema is missing.
     let name = schema.name();
     let creation = format!(
         "DO $$ BEGIN\n\
@@ -38,15 +39,14 @@ pub(super) fn migration(schema: &Schema) -> String {
          END $$;\n"
     );
     let migration = schema.qualify(MIGRATION);
-    // The creation comes behind the lock, which is the first statement.
+    // The schema is created after the first statement, which takes the lock.
     match migration.split_once(";\n") {
         Some((lock, tables)) => format!("{lock};\n{creation}{tables}"),
         None => migration,
     }
 }
 
-/// Creates the tables that are missing: several statements at a time, which the server executes as
-/// one transaction.
+/// Creates missing tables. The server executes all statements as one transaction.
 pub(super) async fn create(link: &Link, schema: &Schema) -> Result<(), Failure> {
     let mut held = link.connection().await?;
     held.connection().execute(&*migration(schema)).await?;
@@ -54,7 +54,7 @@ pub(super) async fn create(link: &Link, schema: &Schema) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Finds out whether this release can use the tables.
+/// Determines whether this release can use the tables.
 pub(super) async fn state(sender: &Sender, statements: &Statements) -> Result<Tables, Failure> {
     let answer = sender.send(&statements.version, Values::default).await;
     let rows = match answer {

@@ -1,4 +1,4 @@
-//! Statements, and how they reach the server.
+//! SQL statements, and sending them to the server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,8 +17,8 @@ use crate::store::sql::Failure;
 /// Maximum number of attempts at one statement.
 const ATTEMPTS: usize = 3;
 
-/// Statement in two texts. The second differs by a space: sqlx remembers for each connection under
-/// which name it has prepared a text, and a text that was never prepared has no name.
+/// Statement in two texts that differ by a space. For each connection, sqlx remembers the name of
+/// each prepared text. The second text is never prepared, so it has no name.
 pub(super) struct Statement {
     named: String,
     unnamed: String,
@@ -31,13 +31,13 @@ impl Statement {
         Self { named, unnamed }
     }
 
-    /// The text that is never prepared under a name.
+    /// Returns the text that is never prepared under a name.
     pub(super) fn unnamed(&self) -> &str {
         &self.unnamed
     }
 }
 
-/// All statements, for the tables of one schema.
+/// All statements for the tables of one schema.
 pub(super) struct Statements {
     pub(super) read: Statement,
     pub(super) list: Statement,
@@ -68,8 +68,8 @@ impl Statements {
             revoke: statement("SELECT public.kycport_revoke_1($1, $2, $3, $4, $5)"),
             acquire: statement("SELECT * FROM public.kycport_acquire_1($1, $2, $3, $4)"),
             settle: statement("SELECT public.kycport_settle_1($1, $2, $3, $4, $5, $6)"),
-            // Rows that another transaction is at are skipped. The time is the statement's: an index
-            // cannot be searched for a clock that moves on.
+            // Rows locked by another transaction are skipped. `statement_timestamp()` is constant
+            // during the statement, so the index can be searched.
             sweep: statement(
                 "WITH records AS (DELETE FROM public.kycport_records WHERE key = ANY (ARRAY( \
                      SELECT key FROM public.kycport_records \
@@ -113,17 +113,18 @@ impl Values {
     }
 }
 
-/// Answer to a statement.
+/// Result of a statement.
 pub(super) struct Answer {
     pub(super) rows: Vec<PgRow>,
-    /// Whether the statement was sent before, and may have taken effect then.
+    /// Whether the statement was sent before and may have taken effect then.
     pub(super) is_repeated: bool,
 }
 
-/// Sends statements, and repeats them if that helps. Every statement of this store can be repeated.
+/// Sender of statements. It repeats a statement if that may help. All statements of this store can
+/// be repeated.
 pub(super) struct Sender {
     pub(super) link: Link,
-    /// Whether statements are sent without a name, each in a transaction.
+    /// Whether statements are sent unnamed and in a transaction each.
     is_unnamed: AtomicBool,
 }
 
@@ -135,7 +136,7 @@ impl Sender {
         }
     }
 
-    /// Sends a statement. `values` makes its values for each attempt.
+    /// Sends a statement. `values` creates the values for each attempt.
     pub(super) async fn send(
         &self,
         statement: &Statement,
@@ -188,7 +189,8 @@ impl Sender {
     }
 }
 
-/// A pooler keeps a transaction on one server, so a statement is still there when it is executed.
+/// Sends a statement in a transaction. A pooler keeps a transaction on one server, so the prepared
+/// statement exists when it is executed.
 async fn unnamed(
     connection: &mut PgConnection,
     statement: &Statement,

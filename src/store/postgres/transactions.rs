@@ -1,4 +1,4 @@
-//! What an app does in a transaction of its own.
+//! Settlement of leases in a transaction of the app.
 
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
@@ -11,15 +11,16 @@ use crate::store::{
 };
 
 impl PostgresStore {
-    /// Settles a lease in a transaction of the app, as [`Store::settle`](crate::store::Store::settle)
-    /// does: the work is done when the transaction commits, together with what else it wrote.
+    /// Settles a lease in a transaction of the app, as
+    /// [`Store::settle`](crate::store::Store::settle) does: the work is done when the transaction
+    /// commits, together with its other writes.
     ///
     /// On `false`, another token holds the lease: roll the transaction back. Until the transaction
-    /// ends, another caller that acquires the lease finds it held. The connection must be one to the
-    /// database of this store; [`is_database_of`](Self::is_database_of) tells.
+    /// ends, another caller that acquires the lease finds it held. The connection must lead to the
+    /// database of this store. [`is_database_of`](Self::is_database_of) checks this.
     ///
     /// # Errors
-    /// [`StoreError`]. Postgres refuses every further statement of the transaction: roll it back.
+    /// [`StoreError`]. Postgres rejects every further statement of the transaction: roll it back.
     pub async fn settle_in(
         &self,
         connection: &mut PgConnection,
@@ -29,7 +30,8 @@ impl PostgresStore {
     ) -> Result<bool, StoreError> {
         in_time(NAME, async {
             let arguments = settle_values(key, token, &settlement).finish()?;
-            // A name would remain on the server, which is another client's next if this is a pooler.
+            // A named statement would remain on the server. Behind a pooler, the next client would
+            // find it there.
             let statement = self.inner.statements.settle.unnamed();
             let query = sqlx::query_with(statement, arguments).persistent(false);
             let rows = connection.fetch_all(query).await?;
@@ -42,10 +44,11 @@ impl PostgresStore {
         .await
     }
 
-    /// Whether a connection is one to the database of this store.
+    /// Returns whether a connection leads to the database of this store.
     ///
-    /// The store takes an advisory lock with a random number, and the connection tries to take it,
-    /// too: such locks belong to one database of one server. This needs no rights.
+    /// The store takes an advisory lock with a random number, and the connection tries to take the
+    /// same lock. An advisory lock belongs to one database of one server. No permissions are
+    /// needed.
     ///
     /// # Errors
     /// [`StoreError`].

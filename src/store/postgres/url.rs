@@ -1,11 +1,11 @@
-//! The URL of a Postgres database.
+//! URLs of Postgres databases.
 
 use std::borrow::Cow;
 
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-/// URL that names no database, or a schema that cannot be used. It shows nothing of the URL.
+/// Invalid URL or schema name. The error contains nothing of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPostgresUrl {
@@ -15,15 +15,15 @@ pub enum InvalidPostgresUrl {
     )]
     Malformed,
     /// The scheme is neither `postgres` nor `postgresql`.
-    #[error("the URL of the store has none of the schemes postgres and postgresql")]
+    #[error("the scheme of the store's URL must be postgres or postgresql")]
     Scheme,
-    /// The URL has a parameter or a fragment that has no meaning here.
+    /// The URL has an unknown parameter or a fragment.
     #[error(
         "the URL of the store has an unknown parameter: schema, sslmode, sslrootcert, sslcert, \
          sslkey, application_name, options and those of the address exist"
     )]
     Parameter,
-    /// The name of the schema is empty, longer than 63 bytes, or has other characters than ASCII
+    /// The schema name is empty, is longer than 63 bytes, or contains characters other than ASCII
     /// letters, digits, `_` and `-`.
     #[error(
         "the schema of the store must be named with 1 to 63 ASCII letters, digits, underscores \
@@ -32,15 +32,15 @@ pub enum InvalidPostgresUrl {
     Schema,
 }
 
-/// Schema of the tables, as an identifier in quotation marks.
+/// Schema of the tables, as a quoted identifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Schema(Cow<'static, str>);
 
 impl Schema {
     pub(super) const PUBLIC: Self = Self(Cow::Borrowed("public"));
 
-    /// Checks a name. Only characters are admitted that need no escape, in an identifier or in a
-    /// string literal.
+    /// Checks a schema name. Only characters that need no escape are accepted, in an identifier or
+    /// a string literal.
     pub(super) fn new(name: &str) -> Result<Self, InvalidPostgresUrl> {
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
         if name.is_empty() || name.len() > 63 || !name.bytes().all(is_plain) {
@@ -49,18 +49,18 @@ impl Schema {
         Ok(Self(Cow::Owned(name.to_owned())))
     }
 
-    /// The name, without quotation marks.
+    /// Returns the name without quotation marks.
     pub(super) fn name(&self) -> &str {
         &self.0
     }
 
-    /// Puts this schema in the place of `public` in a statement.
+    /// Replaces `public` in a statement by this schema.
     pub(super) fn qualify(&self, sql: &str) -> String {
         sql.replace("public.", &format!("\"{}\".", self.0))
     }
 }
 
-/// Reads a URL. The schema is no parameter that sqlx knows.
+/// Parses a URL. sqlx does not know the parameter `schema`.
 pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Schema), InvalidPostgresUrl> {
     let mut url = Url::parse(text).map_err(|_| InvalidPostgresUrl::Malformed)?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Schema), InvalidPos
         match &*name {
             "schema" => schema = Schema::new(&value)?,
             name if is_known(name) => others.push((name.to_owned(), value.into_owned())),
-            // sqlx would write its value to the log.
+            // sqlx would write the value to the log.
             _ => return Err(InvalidPostgresUrl::Parameter),
         }
     }

@@ -1,9 +1,9 @@
--- Takes a lease, unless another token holds it or the work is done.
+-- Acquires a lease, unless another token holds the lease or the work is done.
 --
 -- KEYS[1]: the lease: its state (h held, d done), the token, the end, the result. ARGV[1]: token.
--- ARGV[2]: length in milliseconds. ARGV[3]: how long a lease that has ended is remembered, in
+-- ARGV[2]: length in milliseconds. ARGV[3]: time for which an expired lease is remembered, in
 -- milliseconds. Replies {0} if granted, {1, milliseconds} if held, {2, result} if done, and {3} if
--- what is stored is not what this script writes.
+-- the stored data was not written by this script.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stored = redis.call('GET', KEYS[1])

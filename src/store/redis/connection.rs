@@ -1,4 +1,4 @@
-//! Connections to Redis: one for all operations, replaced when it does not work any more.
+//! Connection to Redis. All operations share one connection, which is replaced when it fails.
 
 use std::{
     io,
@@ -28,28 +28,28 @@ use super::{
     tls::{Tls, ensure_provider},
 };
 
-/// Maximum time in which a connection is established. Less than an operation may take.
+/// Time limit for establishing a connection. It is shorter than the time limit of an operation.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Maximum time in which a connection to one node of a cluster is established, and in which a node
-/// answers. A silent node delays the others for this long when the cluster is looked up.
+/// Time limit for connecting to one node of a cluster, and for a response of a node. A silent node
+/// delays the discovery of the cluster by this time.
 pub(super) const NODE: Duration = Duration::from_millis(1500);
-/// Maximum time in which the nodes of a cluster are looked up and connected.
+/// Time limit for discovering and connecting the nodes of a cluster.
 const CONNECT_CLUSTER: Duration = Duration::from_secs(4);
-/// Time after a failed attempt to connect in which no other is made.
+/// Pause after a failed connection attempt.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Minimum age of a connection that is replaced although it works.
+/// Minimum age of a working connection before it is replaced.
 const REPLACED_AFTER: Duration = Duration::from_millis(250);
-/// Number of commands that wait in the queue of a connection before a caller waits.
+/// Number of commands in the queue of a connection before further callers wait.
 const QUEUE: usize = 1024;
 
-/// Where the server is.
+/// Address of the server.
 pub(super) enum Endpoint {
-    /// Server at an address, by a connection of this crate.
+    /// Server at an address, connected by this crate.
     Server {
         info: Box<ConnectionInfo>,
         tls: OnceLock<Tls>,
     },
-    /// Server of a client of the app that has certificates of its own.
+    /// Server of the app's client, which has its own certificates.
     Client(Box<Client>),
     /// Cluster.
     Cluster(Box<ClusterClient>),
@@ -75,7 +75,7 @@ impl Endpoint {
 
     async fn connect(&self) -> Result<Link, Failure> {
         let config = AsyncConnectionConfig::new()
-            // The store has a deadline of its own for each operation.
+            // The store has its own deadline for each operation.
             .set_response_timeout(None)
             .set_connection_timeout(Some(CONNECT))
             .set_pipeline_buffer_size(QUEUE);
@@ -108,7 +108,7 @@ impl Endpoint {
 trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
-/// Opens a stream to the server, with TLS if the address says so.
+/// Opens a stream to the server, with TLS if the address requires it.
 async fn open(info: &ConnectionInfo, tls: &OnceLock<Tls>) -> Result<Pin<Box<dyn Stream>>, Failure> {
     match info.addr() {
         ConnectionAddr::Tcp(host, port) => Ok(Box::pin(open_tcp(host, *port).await?)),
@@ -123,7 +123,7 @@ async fn open(info: &ConnectionInfo, tls: &OnceLock<Tls>) -> Result<Pin<Box<dyn 
     }
 }
 
-/// Reads the settings of TLS once.
+/// Loads the TLS settings once.
 async fn settings(tls: &OnceLock<Tls>) -> Result<Tls, Failure> {
     if let Some(tls) = tls.get() {
         return Ok(tls.clone());
@@ -136,7 +136,7 @@ async fn settings(tls: &OnceLock<Tls>) -> Result<Tls, Failure> {
 async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
     // Resolves the name, and tries its addresses in turn.
     let stream = TcpStream::connect((host, port)).await?;
-    // A command waits for no others.
+    // Commands are sent without waiting for further ones.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -164,8 +164,8 @@ impl Link {
         }
     }
 
-    /// Takes a connection if it leads to a primary. Where the role cannot be asked for, because the
-    /// user may not or there is a proxy, the first write tells.
+    /// Accepts a connection only if it leads to a primary. The role may be unknown, because the
+    /// user lacks the permission or a proxy is in between. Then the first write detects a replica.
     async fn server(
         connection: MultiplexedConnection,
         driver: Option<AbortHandle>,
@@ -226,7 +226,7 @@ fn is_replica(role: &[Value]) -> bool {
         Some(Value::SimpleString(name)) => name.as_bytes(),
         _ => return false,
     };
-    // A sentinel is no server of data at all; its first answer to a command on a key tells.
+    // A sentinel is not a data server. Its response to the first command on a key reveals that.
     name == b"slave"
 }
 
@@ -237,14 +237,15 @@ fn checked(reply: Value) -> Result<Value, Failure> {
     }
 }
 
-/// Current connection of a store. It connects at first use, and again after a failure.
+/// Current connection of a store. The store connects at its first use and after a failure.
 #[derive(Clone)]
 pub(super) struct Connector(Arc<Inner>);
 
 struct Inner {
     endpoint: Arc<Endpoint>,
     current: Mutex<Option<Arc<Link>>>,
-    /// Lets one caller at a time connect. Holds when and how the last attempt failed.
+    /// Ensures that one caller at a time connects. Holds the time and the error of the last failed
+    /// attempt.
     connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
 }
 
@@ -257,7 +258,7 @@ impl Connector {
         }))
     }
 
-    /// Makes a connector of another connection to the same server.
+    /// Creates a connector with another connection to the same server.
     pub(super) fn another(&self) -> Self {
         Self::new(Arc::clone(&self.0.endpoint))
     }
@@ -270,7 +271,7 @@ impl Connector {
         }
     }
 
-    /// Draws the consequence of a failure for the connection on which it happened.
+    /// Handles a failure on a connection: keeps or replaces the connection.
     pub(super) fn note(&self, link: &Arc<Link>, failure: &Failure) {
         match failure.connection {
             Fate::Kept => {}
@@ -279,7 +280,7 @@ impl Connector {
         }
     }
 
-    /// Replaces the connection on which an operation was not answered for `time`.
+    /// Replaces the connection if an operation received no response within `time`.
     pub(super) fn note_silence(&self, time: Duration) {
         if let Some(link) = self.0.current()
             && link.since.elapsed() >= time
@@ -302,7 +303,7 @@ impl Inner {
 
     fn set(&self, link: Option<Arc<Link>>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was there is dropped after the lock.
+        // The previous connection is dropped after the lock is released.
         let before = std::mem::replace(&mut *current, link);
         drop(current);
         drop(before);
@@ -310,7 +311,7 @@ impl Inner {
 
     async fn connect(&self) -> Result<Arc<Link>, Failure> {
         let mut last = self.connecting.lock().await;
-        // Another caller connected or failed meanwhile.
+        // Another caller has connected or failed meanwhile.
         if let Some(link) = self.current() {
             return Ok(link);
         }
@@ -344,8 +345,8 @@ impl Inner {
         }
     }
 
-    /// Replaces a connection. Operations in flight on it go on. A cluster keeps it until there is a
-    /// new one, because its other nodes may work.
+    /// Replaces a connection. Pending operations on it continue. For a cluster, the connection is
+    /// kept until a new one exists, because its other nodes may work.
     fn replace(self: &Arc<Self>, link: &Arc<Link>) {
         let is_current = self.current().is_some_and(|it| Arc::ptr_eq(&it, link));
         if !is_current {

@@ -1,5 +1,5 @@
--- Reads or raises the revocation counter of a namespace. A counter that was lost begins at the
--- server's time in milliseconds, which is above all values that it had before.
+-- Reads or raises the revocation counter of a namespace. A lost counter restarts at the server's
+-- time in milliseconds, which is above all earlier values.
 --
 -- KEYS[1]: the counter. ARGV[1]: 1 to raise it, 0 to read it. ARGV[2]: lowest value. Replies the
 -- value.
@@ -12,8 +12,8 @@ local value = counter or now
 if ARGV[1] == '1' then value = math.max(value + 1, now) end
 value = math.max(value, tonumber(ARGV[2]))
 if value ~= counter then
-    -- A server that is full executes no script that begins with a command that needs memory.
-    -- Sessions can be revoked on a full server.
+    -- A full server executes no script whose first command needs memory. The DEL comes first, so
+    -- that sessions can be revoked on a full server.
     if ARGV[1] == '1' then redis.call('DEL', KEYS[1]) end
     redis.call('SET', KEYS[1], string.format('%.0f', value))
 end

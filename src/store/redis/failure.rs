@@ -1,4 +1,4 @@
-//! What a failure of Redis means for the caller, and for the connection.
+//! Mapping of Redis failures to errors and to the fate of the connection.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use redis::{ErrorKind, RedisError, ServerError};
 
 use crate::store::StoreError;
 
-/// Longest error code of the server that is logged.
+/// Maximum length of a logged error code of the server.
 const LONGEST_CODE: usize = 24;
-/// Codes that older servers put into the text of a script's failure.
+/// Error codes that older servers include in the text of a script's failure.
 const CODES_IN_SCRIPTS: [&str; 7] = [
     "WRONGTYPE",
     "OOM",
@@ -23,20 +23,20 @@ const CODES_IN_SCRIPTS: [&str; 7] = [
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// The server's code or a short name, for the log. Never the server's text.
+    /// Error code of the server or a short name, for the log. Never the server's text.
     pub(super) code: Cow<'static, str>,
     pub(super) connection: Fate,
 }
 
-/// What becomes of the connection after a failure.
+/// Fate of the connection after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It works.
+    /// The connection works and is kept.
     Kept,
-    /// It works, but leads to a server that does not serve this client. The next operation resolves
+    /// The connection works, but its server does not serve this client. The next operation resolves
     /// the address again.
     Replaced,
-    /// It is broken. An operation that is not harmful may be repeated on a new connection.
+    /// The connection is broken. A harmless operation may be repeated on a new connection.
     Broken,
 }
 
@@ -49,12 +49,12 @@ impl Failure {
         }
     }
 
-    /// The server answered with what these scripts and commands do not answer.
+    /// The server returned a reply that the scripts and commands never produce.
     pub(super) fn damaged() -> Self {
         Self::new(StoreError::Damaged, "damaged", Fate::Kept)
     }
 
-    /// The operation took longer than it may.
+    /// The operation exceeded its time limit.
     pub(super) fn timeout() -> Self {
         Self::new(StoreError::Timeout, "timeout", Fate::Replaced)
     }
@@ -69,17 +69,17 @@ impl Failure {
         Self::new(StoreError::ReadOnly, "replica", Fate::Replaced)
     }
 
-    /// Fewer replicas acknowledged a revocation than demanded.
+    /// Fewer replicas acknowledged a revocation than configured.
     pub(super) fn not_replicated() -> Self {
         Self::new(StoreError::Failed, "not_replicated", Fate::Kept)
     }
 
-    /// The certificates of the machine cannot be used.
+    /// The certificates of the machine cannot be loaded.
     pub(super) fn certificates() -> Self {
         Self::new(StoreError::Unreachable, "certificates", Fate::Broken)
     }
 
-    /// The script is not cached by the server, so nothing was executed.
+    /// Returns whether the server did not know the script, so that nothing was executed.
     pub(super) fn is_unknown_script(&self) -> bool {
         self.code == "NOSCRIPT"
     }
@@ -130,7 +130,8 @@ impl From<RedisError> for Failure {
     }
 }
 
-/// The client of a cluster tells only by its text why it reached none of the first nodes.
+/// Maps a failure to reach the first nodes of a cluster. The cluster client describes the cause
+/// only in its text.
 fn unreachable(error: &RedisError) -> Failure {
     let text = error.detail().unwrap_or_default();
     let is_refused = ["AuthenticationFailed", "NOAUTH", "WRONGPASS"]
@@ -140,7 +141,7 @@ fn unreachable(error: &RedisError) -> Failure {
         let code = "authentication_failed";
         Failure::new(StoreError::AccessDenied, code, Fate::Replaced)
     } else if error.is_timeout() {
-        // A node of a cluster was silent. The client tried again for as long as it was let.
+        // A node of the cluster was silent. The client retried until its time limit.
         Failure::new(StoreError::Timeout, "timeout", Fate::Broken)
     } else {
         Failure::new(StoreError::Unreachable, "io", Fate::Broken)
@@ -170,7 +171,7 @@ fn by_code(code: &str) -> Failure {
     Failure::new(error, code, connection)
 }
 
-/// The code that is meant by an error without one.
+/// Finds the error code that corresponds to a text without a code.
 fn code_in(text: &str) -> &'static str {
     if text.starts_with("max number of clients reached") {
         return "MAXCLIENTS";

@@ -1,4 +1,4 @@
-//! Keys, fields and arguments as they are sent.
+//! Keys, fields and arguments in Redis commands.
 
 use std::{io::Write as _, time::Duration};
 
@@ -6,15 +6,15 @@ use redis::{Cmd, RedisWrite, ToRedisArgs};
 
 use crate::store::{LeaseKey, Owner, RecordKey};
 
-/// Longest lifetime: 100 years. It keeps all sums exact in the numbers of a script.
+/// Maximum lifetime in milliseconds: 100 years. It keeps all sums exact in a script's numbers.
 const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
-/// Length of a field: the family and the id.
+/// Length of a field name: family and id.
 pub(super) const FIELD: usize = 17;
 /// Field of the fence.
 pub(super) const FENCE: &[u8] = b"f";
 
-/// Key of the hash of one owner, or of what belongs to a namespace. The part in braces decides the
-/// slot in a cluster.
+/// Key of an owner's hash, or of a value of a namespace. In a cluster, the part in braces
+/// determines the slot.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
     prefix: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// The hash with the fence and all records of an owner.
+    /// Returns the key of the hash with the fence and all records of an owner.
     pub(super) fn owner(prefix: &'a str, owner: &'a Owner) -> Self {
         Self {
             prefix,
@@ -32,7 +32,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The revocation counter of a namespace.
+    /// Returns the key of the revocation counter of a namespace.
     pub(super) fn counter(prefix: &'a str, namespace: &'a [u8; 16]) -> Self {
         Self {
             prefix,
@@ -41,7 +41,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// A lease. `family` is the number of its family.
+    /// Returns the key of a lease. `family` is the number of its family.
     pub(super) fn lease(prefix: &'a str, key: &'a LeaseKey, family: &'a [u8; 1]) -> Self {
         Self {
             prefix,
@@ -50,7 +50,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Maximum length in bytes.
+    /// Returns the maximum length in bytes.
     fn len(&self) -> usize {
         let hex = self.parts.iter().map(|it| it.len().saturating_mul(2));
         hex.sum::<usize>()
@@ -66,7 +66,7 @@ impl ToRedisArgs for Key<'_> {
         let _ = writer.write_all(self.prefix.as_bytes());
         let _ = writer.write_all(b"{");
         for part in self.parts {
-            // A part has 16 bytes at most.
+            // A part has at most 16 bytes.
             let mut hex = [0; 32];
             let hex = base16ct::lower::encode(part, &mut hex).unwrap_or_default();
             let _ = writer.write_all(hex);
@@ -76,7 +76,7 @@ impl ToRedisArgs for Key<'_> {
     }
 }
 
-/// Field of a record in the owner's hash.
+/// Returns the field of a record in the owner's hash.
 pub(super) fn field(key: &RecordKey) -> [u8; FIELD] {
     let mut field = [key.family.number(); FIELD];
     let (_, id) = field.split_at_mut(1);
@@ -84,13 +84,13 @@ pub(super) fn field(key: &RecordKey) -> [u8; FIELD] {
     field
 }
 
-/// Whole milliseconds, rounded up, 100 years at most.
+/// Converts a duration to whole milliseconds, rounded up, at most 100 years.
 pub(super) fn millis(duration: Duration) -> u64 {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(LONGEST).min(LONGEST)
 }
 
-/// Command that reads the fence and some fields of an owner.
+/// Returns the command that reads the fence and some fields of an owner.
 pub(super) fn read(key: Key<'_>, fields: &[RecordKey]) -> Cmd {
     let size = fields.len().saturating_mul(FIELD);
     let size = size.saturating_add(key.len()).saturating_add(8);

@@ -29,14 +29,14 @@ use super::{
 };
 use crate::observe;
 
-/// Maximum time that an operation takes.
+/// Time limit of an operation.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What all keys begin with by default.
+/// Default prefix of all keys.
 const DEFAULT_PREFIX: &str = "kycport:";
-/// Maximum number of times that the client of a cluster follows redirections and waits for one
-/// operation. The deadline usually comes first.
+/// Maximum number of redirections and retries of the cluster client for one operation. The deadline
+/// usually comes first.
 const CLUSTER_RETRIES: u32 = 32;
-/// Bounds of the time that the client of a cluster waits between two attempts, in milliseconds.
+/// Minimum and maximum pause of the cluster client between two attempts, in milliseconds.
 const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 
 /// Store in Redis 5 or newer or in Valkey, on one server or on a cluster, for any number of
@@ -48,46 +48,49 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// |---|---|
 /// | `redis://user:password@host:port/database` | one server. Default: port 6379, database 0 |
 /// | `rediss://…` | one server, by TLS |
-/// | `redis+cluster://user:password@host:port?node=host2:port2` | a cluster. Further nodes are optional, and are asked for the others if the first is not reachable |
+/// | `redis+cluster://user:password@host:port?node=host2:port2` | a cluster. Further nodes are optional. They are used for discovery if the first is unreachable |
 /// | `rediss+cluster://…` | a cluster, by TLS |
 ///
-/// TLS uses rustls with aws-lc-rs and the root certificates of the machine. For certificates of
-/// your own, make a client and pass it to [`with_client`](Self::with_client). For these clients and
-/// for clusters, the store installs aws-lc-rs as the provider of the process when it connects, if
-/// no provider is installed.
+/// TLS uses rustls with aws-lc-rs and the root certificates of the machine. For your own
+/// certificates, create a client and pass it to [`with_client`](Self::with_client). For such
+/// clients and for clusters, the store installs aws-lc-rs as the process's default provider when it
+/// connects, if no provider is installed.
 ///
 /// # Operations
 ///
 /// Each operation is one round trip and atomic on the server; [`revoke`](Store::revoke) and
-/// [`acquire`](Store::acquire) are two. Lifetimes run on the server's clock. An operation fails as
-/// [`StoreError::Timeout`] after 5 s. The store connects at first use, waits 3 s for a connection,
-/// and connects again by itself after a failure. It resolves the host name each time, and accepts
-/// only a primary. It replaces a connection on which an operation was not answered in time, or on
-/// which the server was read-only, loading its data or refused access.
+/// [`acquire`](Store::acquire) are two. Lifetimes run on the server's clock. An operation fails
+/// with [`StoreError::Timeout`] after 5 s. The store connects at its first use, waits at most 3 s
+/// for a connection, and reconnects after a failure. For each connection, the store resolves the
+/// host name and accepts only a primary. The store replaces a connection if an operation timed out,
+/// or if the server was read-only, was loading its data or denied access.
 ///
-/// All operations share one connection, to each node in a cluster. Operations never wait for a
-/// script that blocks, and replies come in the order of the requests.
+/// All operations share one connection, or one per node of a cluster. No script blocks, and replies
+/// arrive in the order of the requests.
 ///
-/// Cancellation: an operation whose future is dropped is not sent, or is executed as a whole.
+/// Cancellation safety: if its future is dropped, an operation is either not sent or executed
+/// completely.
 ///
-/// # What Redis must be
+/// # Requirements for the server
 ///
-/// The owner of a session has one hash, which holds the fence, the sessions and their tokens. An
-/// eviction policy such as `allkeys-lru` evicts all of it together: the person signs in again. It
-/// also evicts events that were handled, which are handled again if KYCPort redelivers them, and
-/// fences, so that a sign-in that was under way during a revocation can create a session. Set
-/// `noeviction`. On a full server with `noeviction`, writes fail as
-/// [`StoreError::Full`], and revocations succeed.
+/// Set the eviction policy `noeviction`. On a full server with `noeviction`, writes fail with
+/// [`StoreError::Full`], and revocations succeed. Another policy, such as `allkeys-lru`, has these
+/// effects:
 ///
-/// Redis acknowledges before it writes to the disk, by default, and before replicas have the write.
-/// A server that restarts or fails over can return sessions that were revoked in the last moments.
-/// See [`wait_for_replicas`](Self::wait_for_replicas), and use `appendfsync always` where that
-/// matters.
+/// - Each owner has one hash with the fence, the sessions and their tokens. The policy evicts the
+///   whole hash, so the person must sign in again.
+/// - The policy evicts completed events. If KYCPort redelivers such an event, it is handled again.
+/// - The policy evicts fences. A login that is in progress during a revocation can then create a
+///   session.
 ///
-/// The user needs the rights `+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl
+/// By default, Redis acknowledges a write before the write is on disk or on replicas. After a
+/// restart or failover, sessions that were revoked shortly before can be valid again. To prevent
+/// this, use [`wait_for_replicas`](Self::wait_for_replicas) and `appendfsync always`.
+///
+/// The user needs the permissions `+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl
 /// +pexpireat +time` on `~kycport:*`, and `+wait` with
-/// [`wait_for_replicas`](Self::wait_for_replicas). The right `+role` is recommended: without it the
-/// store notices only at the first write that a server is no primary.
+/// [`wait_for_replicas`](Self::wait_for_replicas). The permission `+role` is recommended. Without
+/// it, the store detects a replica only at the first write.
 #[derive(Clone)]
 pub struct RedisStore {
     prefix: Arc<str>,
@@ -95,20 +98,20 @@ pub struct RedisStore {
     replicas: Option<Replicas>,
 }
 
-/// How replicas acknowledge revocations.
+/// Acknowledgement of revocations by replicas.
 #[derive(Clone)]
 struct Replicas {
     count: u32,
-    /// Connection of its own, because the server answers nothing else on a connection that waits.
+    /// Separate connection, because a connection that waits for replicas answers nothing else.
     connector: Connector,
 }
 
 impl RedisStore {
-    /// Connects to the server or the cluster of a URL, and reads from it.
+    /// Connects to the server or the cluster of a URL, and performs a read.
     ///
     /// # Errors
-    /// Why the server cannot be used. An invalid URL is [`StoreError::Unreachable`]; use
-    /// [`open`](Self::open) to learn what is wrong with it.
+    /// [`StoreError`] if the server cannot be used. An invalid URL gives
+    /// [`StoreError::Unreachable`]; [`open`](Self::open) returns the cause.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let store = Self::open(url).map_err(|error| {
             observe::backend_unavailable("redis", error.code());
@@ -118,11 +121,11 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Makes a store for the server or the cluster of a URL. It does no I/O, and can be called
-    /// outside a Tokio runtime. The store connects when it is first used.
+    /// Creates a store for the server or the cluster of a URL. This function does no I/O and can be
+    /// called outside a Tokio runtime. The store connects at its first use.
     ///
     /// # Errors
-    /// What is wrong with the URL.
+    /// [`InvalidRedisUrl`].
     pub fn open(url: &str) -> Result<Self, InvalidRedisUrl> {
         match url::parse(url)? {
             Parsed::Server(info) => Ok(Self::new(Endpoint::server(*info))),
@@ -130,15 +133,15 @@ impl RedisStore {
         }
     }
 
-    /// Makes a store for the server of a client of the app, for instance with certificates of its
-    /// own. It does no I/O.
+    /// Creates a store for the server of the app's own client, for example with its own
+    /// certificates. This function does no I/O.
     pub fn with_client(client: &Client) -> Self {
         Self::new(Endpoint::server(client.get_connection_info().clone()))
     }
 
-    /// Makes a store for the cluster of a client of the app, for instance with certificates of its
-    /// own. It does no I/O. The client must not read from replicas, and its overall response
-    /// timeout should be `None`, because the store has a deadline of its own.
+    /// Creates a store for the cluster of the app's own client, for example with its own
+    /// certificates. This function does no I/O. The client must not read from replicas. Its overall
+    /// response timeout should be `None`, because the store has its own deadline.
     pub fn with_cluster_client(client: ClusterClient) -> Self {
         Self::new(Endpoint::Cluster(Box::new(client)))
     }
@@ -151,7 +154,7 @@ impl RedisStore {
         }
     }
 
-    /// Sets what all keys begin with. Default: `kycport:`. Apps of one issuer and one client that
+    /// Sets the prefix of all keys. Default: `kycport:`. Apps of one issuer and one client that
     /// share a server share their sessions, unless their prefixes differ.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
@@ -159,11 +162,11 @@ impl RedisStore {
         self
     }
 
-    /// Lets each revocation, and each write that only deletes, such as a sign-out, wait until this
-    /// many replicas have it. Default: 0.
+    /// Sets the number of replicas that must acknowledge a revocation. Default: 0.
     ///
-    /// If fewer acknowledge it within 1 s, the operation fails as [`StoreError::Failed`]. It has
-    /// taken effect on the primary then. These operations use a connection of their own.
+    /// The setting also applies to writes that only delete, such as a sign-out. If fewer replicas
+    /// acknowledge within 1 s, the operation fails with [`StoreError::Failed`], although it has
+    /// taken effect on the primary. These operations use a separate connection.
     #[must_use]
     pub fn wait_for_replicas(mut self, count: u32) -> Self {
         self.replicas = (count > 0).then(|| Replicas {
@@ -173,7 +176,7 @@ impl RedisStore {
         self
     }
 
-    /// Bounds an operation by the deadline, and logs a failure.
+    /// Applies the deadline to an operation, and logs a failure.
     fn bounded<'a, T: 'a>(
         &'a self,
         operation: impl Future<Output = Result<T, Failure>> + Send + 'a,
@@ -260,7 +263,7 @@ impl Store for RedisStore {
     }
 
     fn sweep(&self, _limit: usize) -> StoreFuture<'_, usize> {
-        // Redis removes a hash when its last record has expired.
+        // Redis removes a hash when its last record expires.
         Box::pin(std::future::ready(Ok(0)))
     }
 

@@ -1,4 +1,4 @@
-//! Operations of the store as commands and scripts.
+//! Store operations as Redis commands and scripts.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::store::{
     RecordKey, Settlement, Snapshot, Write, Written,
 };
 
-/// Maximum time in which replicas acknowledge a revocation.
+/// Time limit for the acknowledgement of a revocation by replicas.
 const REPLICATED_WITHIN: Duration = Duration::from_secs(1);
-/// How long a lease that has ended may still be completed by its holder.
+/// Time after the end of a lease in which its holder may still complete the work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record of a check.
 const CHECK: Duration = Duration::from_secs(60);
@@ -51,12 +51,12 @@ impl RedisStore {
         Ok(list)
     }
 
-    /// Reads, and returns the reply and the server's time. A read is harmless, so it is repeated
-    /// once if the connection breaks.
+    /// Executes a read, and returns the reply and the server's time. A read is harmless, so it is
+    /// repeated once if the connection breaks.
     async fn fetch(&self, command: Cmd) -> Result<(Value, u64), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
-        // The command on a key comes first: a node of a cluster that is taking over a slot accepts
-        // only the first command after a redirection.
+        // The command with a key comes first, because a cluster node that is importing a slot
+        // accepts only the first command after a redirection.
         pipeline.add_command(command).cmd("TIME");
         let replies = match self.fetch_once(&pipeline).await {
             Err(failure) if failure.connection == Fate::Broken => self.fetch_once(&pipeline).await,
@@ -84,7 +84,7 @@ impl RedisStore {
         reply.inspect_err(|failure| self.connector.note(&link, failure))
     }
 
-    /// Runs a script, and waits until as many replicas have the write as are configured.
+    /// Runs a script, and waits for the configured number of replicas.
     async fn run_on_replicas(
         &self,
         script: &Script,
@@ -116,7 +116,7 @@ impl RedisStore {
                 append(command, write);
             }
         };
-        // A write that only deletes ends a session, and that session must not return.
+        // A write that only deletes ends a session, and the session must not come back.
         let only_deletes = writes.iter().all(|it| it.change == Change::Delete);
         let reply = if only_deletes {
             self.run_on_replicas(&script::WRITE, key, &fill).await?
@@ -127,7 +127,7 @@ impl RedisStore {
         match tag {
             0 => Ok(Written::Applied),
             1 => {
-                // The script has removed what has ended.
+                // The script has removed expired records.
                 let values = Value::Array(rest.collect());
                 let snapshot = reply::snapshot(values, writes.len(), 0)?;
                 Ok(Written::Conflict(snapshot))
@@ -141,8 +141,8 @@ impl RedisStore {
         }
     }
 
-    /// Raises a counter that is below a fence, because a server that failed over lost its last
-    /// value. Otherwise nobody with that fence could sign in.
+    /// Raises a counter that is below a fence. A server can lose the last counter values in a
+    /// failover, and without this step a person with such a fence could not sign in.
     async fn raise_counter(&self, namespace: &[u8; 16], fence: u64) -> Result<(), Failure> {
         let key = Key::counter(&self.prefix, namespace);
         let fill = |command: &mut Cmd| {
@@ -182,7 +182,7 @@ impl RedisStore {
         token: LeaseToken,
         length: Duration,
     ) -> Result<Acquired, Failure> {
-        // The counter comes first: a revocation after it has a higher mark.
+        // The counter is read first: a later revocation then has a higher mark.
         let counter = Key::counter(&self.prefix, &key.namespace);
         let fill = |command: &mut Cmd| {
             command.arg(0).arg(0);
@@ -236,7 +236,7 @@ impl RedisStore {
         }
     }
 
-    /// Reads what is not there.
+    /// Reads a record that does not exist.
     pub(super) async fn try_to_read(&self) -> Result<(), Failure> {
         let owner = random_owner();
         self.read_now(&owner, &[]).await?;

@@ -1,4 +1,4 @@
-//! Reading replies. What does not fit is damaged, never absent.
+//! Parsing of replies. An invalid reply counts as damaged, never as absent.
 
 use bytes::{Buf as _, Bytes};
 use redis::Value;
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::store::{Entry, Family, Mark, RecordId, Snapshot};
 
-/// Length of the version and of the end in front of a body.
+/// Length of the version and the expiry in front of a body.
 const HEAD: usize = 16;
 
-/// Milliseconds of the server since the epoch, out of a reply to `TIME`.
+/// Parses a reply to `TIME` to milliseconds since the epoch.
 pub(super) fn time(reply: Option<Value>) -> Result<u64, Failure> {
     let Some(Value::Array(parts)) = reply else {
         return Err(Failure::damaged());
@@ -25,7 +25,8 @@ pub(super) fn time(reply: Option<Value>) -> Result<u64, Failure> {
     Ok(millis.saturating_add(rest))
 }
 
-/// Snapshot out of the fence and `count` records. What has ended at `now` is absent.
+/// Parses a snapshot from the fence and `count` records. A record that has expired at `now` is
+/// absent.
 pub(super) fn snapshot(reply: Value, count: usize, now: u64) -> Result<Snapshot, Failure> {
     let Value::Array(values) = reply else {
         return Err(Failure::damaged());
@@ -63,7 +64,7 @@ fn entry(value: Value, now: u64) -> Result<Option<Entry>, Failure> {
     Ok((now < ends_at).then_some(Entry { version, body }))
 }
 
-/// Live records of a family, out of all fields of a hash, by ascending id.
+/// Returns the live records of a family by ascending id, from all fields of a hash.
 pub(super) fn list(
     reply: Value,
     family: Family,
@@ -98,7 +99,7 @@ fn id_in(field: &[u8], family: Family) -> Option<RecordId> {
     is_of_family.then_some(RecordId(id.try_into().ok()?))
 }
 
-/// Fields and values, which the newer protocol sends as a map.
+/// Returns fields and values. RESP3 sends them as a map.
 fn pairs(reply: Value) -> Result<Vec<(Value, Value)>, Failure> {
     match reply {
         Value::Map(pairs) => Ok(pairs),
@@ -114,7 +115,7 @@ fn pairs(reply: Value) -> Result<Vec<(Value, Value)>, Failure> {
     }
 }
 
-/// Number that was sent as such or in decimal digits.
+/// Parses an integer reply or a decimal string.
 pub(super) fn number(value: &Value) -> Result<u64, Failure> {
     let number = match value {
         Value::Int(number) => u64::try_from(*number).ok(),
@@ -131,7 +132,7 @@ fn digits_of(digits: &[u8]) -> Option<u64> {
     digits.parse().ok().filter(|_| are_digits)
 }
 
-/// Reply of a script that begins with a number, and the rest.
+/// Splits the reply of a script into its leading number and the rest.
 pub(super) fn tagged(reply: Value) -> Result<(u64, std::vec::IntoIter<Value>), Failure> {
     let Value::Array(values) = reply else {
         return Err(Failure::damaged());

@@ -1,7 +1,8 @@
 -- Stores a fence and deletes the owner's records of some families, and those that have expired.
 --
--- KEYS[1]: the owner's hash. ARGV[1]: the new fence. ARGV[2]: how long it is kept, in milliseconds.
--- ARGV[3]: the families, one byte each. Replies the fence, which is never lower than before.
+-- KEYS[1]: the owner's hash. ARGV[1]: the new fence. ARGV[2]: lifetime of the fence, in
+-- milliseconds. ARGV[3]: the families, one byte each. Replies the fence, which is never lower than
+-- before.
 local key, fence = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -19,8 +20,8 @@ for i = 1, #all, 2 do
     end
 end
 
--- The removal comes first, because a server that is full executes no script that begins with a
--- command that needs memory. Sessions can be revoked on a full server.
+-- A full server executes no script whose first command needs memory. The removal comes first, so
+-- that sessions can be revoked on a full server.
 gone[#gone + 1] = 'f'
 for i = 1, #gone, 1000 do
     redis.call('HDEL', key, unpack(gone, i, math.min(i + 999, #gone)))

@@ -1,4 +1,4 @@
-//! Scripts that the server executes in one step.
+//! Lua scripts that the server executes atomically.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -6,9 +6,9 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::{connection::Link, failure::Failure, key::Key, reply};
 
-/// Capacity of a call for other things than bodies.
+/// Capacity for the arguments of a call except bodies.
 const ARGUMENTS: usize = 32;
-/// Capacity in bytes of a call for other things than bodies.
+/// Capacity in bytes for the arguments of a call except bodies.
 const SIZE: usize = 512;
 
 pub(super) static WRITE: LazyLock<Script> = script(|| Script::new(include_str!("write.lua")));
@@ -21,13 +21,13 @@ const fn script(new: fn() -> Script) -> LazyLock<Script> {
     LazyLock::new(new)
 }
 
-/// Script, and the hash by which the server knows it.
+/// Script and its hash on the server.
 pub(super) struct Script {
     code: &'static str,
     hash: String,
 }
 
-/// Appends the arguments of a call.
+/// Function that appends the arguments of a call.
 type Fill<'a> = &'a (dyn Fn(&mut Cmd) + Sync);
 
 impl Script {
@@ -44,7 +44,7 @@ impl Script {
         fill: Fill<'_>,
     ) -> Result<Value, Failure> {
         match link.command(&self.by_hash(key, fill)).await {
-            // The server was restarted, failed over or flushed its scripts. Nothing was executed.
+            // The server was restarted, failed over, or flushed its scripts. Nothing was executed.
             Err(failure) if failure.is_unknown_script() => {
                 link.command(&self.by_code(key, fill)).await
             }
@@ -52,8 +52,8 @@ impl Script {
         }
     }
 
-    /// Executes the script on one key, then waits until `replicas` have all writes of the
-    /// connection, for `limit` at most.
+    /// Executes the script on one key, then waits at most `limit` until `replicas` have all writes
+    /// of the connection.
     pub(super) async fn run_on_replicas(
         &self,
         link: &Link,

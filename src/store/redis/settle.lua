@@ -1,9 +1,9 @@
 -- Settles a lease.
 --
 -- KEYS[1]: the lease, as in acquire.lua. ARGV[1]: token. ARGV[2]: d done, r release, e extend.
--- ARGV[3]: how long the result is kept, or the new length, in milliseconds. ARGV[4]: how long a
--- lease that has ended is remembered, in milliseconds. ARGV[5]: result. Replies 1 if settled, 0 if
--- the token does not hold the lease, and 3 if what is stored is not what these scripts write.
+-- ARGV[3]: lifetime of the result, or the new length, in milliseconds. ARGV[4]: time for which an
+-- expired lease is remembered, in milliseconds. ARGV[5]: result. Replies 1 if settled, 0 if the
+-- token does not hold the lease, and 3 if the stored data was not written by these scripts.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stored = redis.call('GET', KEYS[1])

@@ -1,4 +1,4 @@
-//! TLS to Redis, by rustls and aws-lc-rs, with the root certificates of the machine.
+//! TLS to Redis with rustls, aws-lc-rs and the root certificates of the machine.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use tokio_rustls::{
 
 use super::failure::Failure;
 
-/// Settings of all TLS connections of one store.
+/// TLS settings of one store.
 ///
-/// The provider is named, so that nothing depends on what the app installed for its process.
+/// The settings name the provider explicitly, so the process's default provider has no effect.
 #[derive(Clone)]
 pub(super) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Reads the root certificates of the machine. Blocks on the file system.
+    /// Loads the root certificates of the machine. Blocks on the file system.
     pub(super) fn load() -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
-        // A certificate that cannot be read does not spoil the others.
+        // An unreadable certificate does not prevent the use of the others.
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
@@ -51,12 +51,12 @@ impl Tls {
     }
 }
 
-/// Makes sure that redis-rs finds a provider when it makes a TLS connection itself, which it does
-/// to a cluster and with a client of the app. Without one, rustls panics if the app is built with
-/// several providers. A provider that the app has installed stays.
+/// Ensures that redis-rs finds a default provider when it opens a TLS connection itself, to a
+/// cluster or with the app's client. Without one, rustls panics if several providers are compiled
+/// in. An already installed provider is kept.
 pub(super) fn ensure_provider() {
     if CryptoProvider::get_default().is_none() {
-        // Fails if another thread was faster, which is as good.
+        // Fails if another thread has installed a provider meanwhile, which is equally good.
         let _ = aws_lc_rs::default_provider().install_default();
     }
 }

@@ -1,25 +1,24 @@
-//! The URL of a Redis.
+//! URLs of Redis servers and clusters.
 
 use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 use url::Url;
 
-/// URL that names no Redis. It shows nothing of the URL.
+/// Invalid Redis URL. The error contains nothing of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRedisUrl {
-    /// The text is not a URL with a host, or has a port, a database number or an escape that is
-    /// none.
+    /// The text is not a URL with a host, or its port, database number or escape is invalid.
     #[error("the URL of the store is malformed: expected redis://user:password@host:port/database")]
     Malformed,
-    /// The scheme is none of `redis`, `rediss`, `redis+cluster` and `rediss+cluster`.
+    /// The scheme is not `redis`, `rediss`, `redis+cluster` or `rediss+cluster`.
     #[error(
         "the URL of the store has none of the schemes redis, rediss, redis+cluster and \
          rediss+cluster"
     )]
     Scheme,
-    /// The URL has a parameter or a fragment that has no meaning here.
+    /// The URL has an unknown parameter or a fragment.
     #[error(
-        "the URL of the store has an unknown parameter: only node=host:port of a cluster exists"
+        "the URL of the store has an unknown parameter: the only one is node=host:port for a cluster"
     )]
     Parameter,
     /// A cluster has one database, number 0.
@@ -28,7 +27,7 @@ pub enum InvalidRedisUrl {
 }
 
 impl InvalidRedisUrl {
-    /// Short code for logs.
+    /// Returns a short code for logs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Malformed => "url_malformed",
@@ -39,15 +38,15 @@ impl InvalidRedisUrl {
     }
 }
 
-/// What a URL names.
+/// Content of a URL.
 #[derive(Debug)]
 pub(super) enum Parsed {
     Server(Box<ConnectionInfo>),
-    /// Nodes of a cluster, one at least.
+    /// Nodes of a cluster, at least one.
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// Reads `redis[s][+cluster]://[user][:password]@host[:port][/database][?node=host:port]…`.
+/// Parses `redis[s][+cluster]://[user][:password]@host[:port][/database][?node=host:port]…`.
 pub(super) fn parse(text: &str) -> Result<Parsed, InvalidRedisUrl> {
     let (scheme, rest) = text.split_once("://").ok_or(InvalidRedisUrl::Malformed)?;
     let (scheme, is_cluster) = match scheme {
@@ -98,7 +97,7 @@ fn connection(url: Url) -> Result<ConnectionInfo, InvalidRedisUrl> {
     let info = url.into_connection_info();
     let info = info.map_err(|_| InvalidRedisUrl::Malformed)?;
     let settings = info.redis_settings().clone();
-    // The answers of the older protocol have one form each.
+    // In RESP2, each reply has only one form.
     let settings = settings.set_protocol(ProtocolVersion::RESP2);
     Ok(info.set_redis_settings(settings))
 }

@@ -4,8 +4,8 @@
 -- write: field, condition (* any, a absent, p present, v and a version), change (k keep, d delete,
 -- or the lifetime in milliseconds), version, body.
 --
--- Replies {0} if applied, {1, fence, value...} if a condition does not hold, {2, fence} if
--- fenced, and {3} if what is stored is not what this script writes.
+-- Replies {0} if applied, {1, fence, value...} if a condition does not hold, {2, fence} if fenced,
+-- and {3} if the stored data was not written by this script.
 local key, admitted = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -75,7 +75,7 @@ if admitted then
     end
 end
 
--- The hash expires with the last of its records: its end is only ever moved into the future.
+-- The hash expires with the last of its records. Its expiry is only ever extended.
 local left = redis.call('PTTL', key)
 if #put > 0 then redis.call('HSET', key, unpack(put)) end
 for i = 1, #gone, 1000 do

@@ -1,4 +1,4 @@
-//! The check of an engine that works.
+//! Health check of an engine.
 
 use bytes::Bytes;
 use rand::RngExt as _;

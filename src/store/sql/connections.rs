@@ -1,8 +1,8 @@
-//! A small pool of connections.
+//! Small connection pool.
 //!
-//! sqlx's own pool sends a ping over each connection that is given back, from a task that it spawns,
-//! and another one over each that is taken. This pool does neither: it costs the app less than half
-//! of the time per read. A connection is only given back after an answer was read completely.
+//! sqlx's own pool pings each connection when it is returned, from a spawned task, and again when
+//! it is taken. This pool does not ping, and a read takes the app less than half of the time. A
+//! connection is returned only after a complete response.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::BUSY_LIMIT;
 
-/// Connections that are not in use, and how many may exist.
+/// Idle connections, and the maximum number of connections.
 pub(crate) struct Connections<C> {
     permits: Semaphore,
     idle: Mutex<Vec<Idle<C>>>,
@@ -27,8 +27,8 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// Right to use one connection. The connection that was used is closed, unless it is
-/// [given back](Place::give_back).
+/// Permission to use one connection. The used connection is closed unless it is
+/// [returned](Place::give_back).
 pub(crate) struct Place<'a, C> {
     connections: &'a Connections<C>,
     _permit: SemaphorePermit<'a>,
@@ -42,7 +42,7 @@ impl<C> Connections<C> {
         }
     }
 
-    /// Waits until a connection may be used. `None` if all are in use for too long.
+    /// Waits until a connection may be used. Returns `None` after the time limit.
     pub(crate) async fn place(&self) -> Option<Place<'_, C>> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
@@ -57,13 +57,13 @@ impl<C> Connections<C> {
         })
     }
 
-    /// Closes all connections that are not in use.
+    /// Closes all idle connections.
     pub(crate) fn close_idle(&self) {
         let closed = std::mem::take(&mut *self.lock());
         drop(closed);
     }
 
-    /// Closes the connections that have not been used for `limit`.
+    /// Closes the connections that have been idle for `limit`.
     pub(crate) fn close_unused_for(&self, limit: Duration) {
         let mut closed = Vec::new();
         let mut idle = self.lock();
@@ -83,13 +83,13 @@ impl<C> Connections<C> {
 }
 
 impl<C> Place<'_, C> {
-    /// Takes the connection that was used last, and how long ago that was.
+    /// Takes the most recently used connection. Also returns its idle time.
     pub(crate) fn reuse(&self) -> Option<(C, Duration)> {
         let idle = self.connections.lock().pop()?;
         Some((idle.connection, idle.since.elapsed()))
     }
 
-    /// Gives back a connection on which no answer is outstanding.
+    /// Returns a connection without an outstanding response to the pool.
     pub(crate) fn give_back(self, connection: C) {
         let since = Instant::now();
         self.connections.lock().push(Idle { connection, since });

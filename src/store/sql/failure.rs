@@ -8,11 +8,11 @@ use tokio::time::timeout;
 use super::DEADLINE;
 use crate::{observe, store::StoreError};
 
-/// Failed operation: what the caller learns, and the engine's code for the log.
+/// Failed operation: the error for the caller, and the engine's code for the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) error: StoreError,
-    /// Never the engine's text, which may hold addresses and values.
+    /// Code of the engine. Never the engine's text, which may contain addresses and values.
     pub(crate) code: Cow<'static, str>,
 }
 
@@ -24,12 +24,12 @@ impl Failure {
         }
     }
 
-    /// A row is none that this store has written.
+    /// A row was not written by this store.
     pub(crate) fn damaged() -> Self {
         Self::new(StoreError::Damaged, "decode")
     }
 
-    /// All connections are in use, and stay so.
+    /// All connections stayed in use until the time limit.
     pub(crate) fn no_connection() -> Self {
         Self::new(StoreError::Busy, "no_connection")
     }
@@ -69,12 +69,12 @@ fn of_engine(error: &dyn DatabaseError) -> Failure {
         let code: i32 = code.unwrap_or_default();
         return Failure::new(of_result_code(code, error.message()), code.to_string());
     }
-    // Without a feature of an engine there is no such error.
+    // No engine feature is enabled, so there is no such error.
     let _ = error;
     Failure::new(StoreError::Failed, "other")
 }
 
-/// By the `SQLSTATE` of Postgres: five characters, of which the first two are the class.
+/// Maps a Postgres `SQLSTATE`: five characters, of which the first two are the class.
 #[cfg(feature = "postgres")]
 fn of_sqlstate(code: &str) -> StoreError {
     match code {
@@ -85,8 +85,8 @@ fn of_sqlstate(code: &str) -> StoreError {
         "53300" | "55P03" | "40001" | "40P01" => StoreError::Busy,
         "57014" => StoreError::Timeout,
         "57P03" => StoreError::Starting,
-        // The server ended the session; or there is a pooler between, for which a prepared statement
-        // is not there, is there already, or is another one.
+        // The server ended the session. Or a pooler is in between, and a prepared statement is
+        // missing, exists already, or is a different one.
         "57P01" | "57P02" | "57P05" | "25P03" | "26000" | "42P05" => StoreError::Unreachable,
         "XX001" | "XX002" => StoreError::Damaged,
         _ if code.starts_with("08") => StoreError::Unreachable,
@@ -95,13 +95,13 @@ fn of_sqlstate(code: &str) -> StoreError {
     }
 }
 
-/// By the result code of SQLite, of which the lowest byte is the primary code.
+/// Maps a result code of SQLite. Its lowest byte is the primary code.
 #[cfg(feature = "sqlite")]
 fn of_result_code(code: i32, message: &str) -> StoreError {
     /// `SQLITE_IOERR_CORRUPTFS`
     const CORRUPT_FILE_SYSTEM: i32 = 8458;
     match code & 0xff {
-        // The general code, which says only in its text that there is no such table.
+        // SQLite reports a missing table with its general code, and only the text says so.
         1 if message.starts_with("no such ") => StoreError::Schema,
         3 | 23 => StoreError::AccessDenied,
         5 | 6 | 15 => StoreError::Busy,
@@ -114,7 +114,7 @@ fn of_result_code(code: i32, message: &str) -> StoreError {
     }
 }
 
-/// Limits the time of an operation, and logs the code of its failure.
+/// Limits the duration of an operation, and logs the code of its failure.
 pub(crate) async fn in_time<T>(
     store: &'static str,
     operation: impl Future<Output = Result<T, Failure>>,

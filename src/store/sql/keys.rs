@@ -1,10 +1,10 @@
-//! Keys of rows: owner, family and id in one, so that the rows of an owner are neighbours.
+//! Keys of rows. Owner, family and id are concatenated, so that the rows of an owner are adjacent.
 
 use crate::store::{Family, LeaseKey, Owner, RecordId, RecordKey};
 
 /// Length of an owner in a key.
 const OWNER: usize = 32;
-/// Number in the place of a family in the key of an owner's fence. No family has it.
+/// Number in place of the family in the key of an owner's fence. No family has this number.
 const FENCE: u8 = 0;
 
 /// Key of a record's row.
@@ -48,7 +48,7 @@ pub(crate) fn family_bounds(owner: &Owner, family: Family) -> [[u8; OWNER + 1]; 
     [number, number.saturating_add(1)].map(|number| family_prefix(owner, number))
 }
 
-/// Builds the key behind which a list begins.
+/// Builds the key after which a list starts.
 pub(crate) fn list_start(owner: &Owner, family: Family, after: Option<RecordId>) -> Vec<u8> {
     match after {
         Some(id) => row_key(owner, family.number(), id).to_vec(),
@@ -65,8 +65,8 @@ pub(crate) fn lease_key(key: &LeaseKey) -> [u8; 33] {
     family_prefix(&owner, key.family.number())
 }
 
-/// Number of an owner for the engine's locks. Two owners may share a number: they wait for each
-/// other then.
+/// Returns the number of an owner for the engine's locks. Two owners may share a number and then
+/// wait for each other.
 #[cfg(feature = "postgres")]
 pub(crate) fn owner_number(owner: &Owner) -> i64 {
     let half = |part: &[u8; 16]| {

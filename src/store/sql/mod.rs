@@ -1,4 +1,4 @@
-//! What the stores in Postgres and SQLite have in common.
+//! Common code of the stores in Postgres and SQLite.
 
 mod check;
 mod connections;
@@ -24,11 +24,12 @@ pub(super) use upkeep::{Tidy, Upkeep};
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Maximum wait for a free connection, or for a lock.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(4);
-/// How long a lease that has ended may still be completed by its holder.
+/// Time after the end of a lease in which its holder may still complete the work.
 pub(super) const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record that a check writes.
 const CHECK_LIFETIME: Duration = Duration::from_secs(60);
-/// Longest lifetime: ten years, in milliseconds. A longer one would overflow some engine's dates.
+/// Maximum lifetime in milliseconds: ten years. A longer lifetime would overflow some engine's
+/// dates.
 const LONGEST: i64 = 10 * 365 * 24 * 3600 * 1000;
 
 /// Converts a lifetime to whole milliseconds.
@@ -36,7 +37,7 @@ pub(super) fn millis(lifetime: Duration) -> i64 {
     i64::try_from(lifetime.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
 }
 
-/// Converts the milliseconds that are left of a lease.
+/// Converts the remaining milliseconds of a lease.
 pub(super) fn left(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }

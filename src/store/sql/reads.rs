@@ -1,9 +1,8 @@
-//! Reads of several requests in one statement.
+//! Batching of reads from several requests into one statement.
 //!
-//! A statement costs far more than the rows that it returns. While a few statements are on their
-//! way, further reads wait, and the next statement reads for all of them. With 32 clients, a read
-//! costs the app less than half of what it costs alone. A read that meets no other is sent
-//! immediately.
+//! A statement costs far more than its rows. While a few statements are in flight, further reads
+//! wait, and the next statement serves all of them. With 32 clients, a read takes less than half of
+//! the time of a separate statement. Without concurrent reads, a read is sent immediately.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,18 +15,18 @@ use crate::store::{Owner, RecordKey, Snapshot, StoreError};
 /// Maximum number of keys in one statement.
 const MAX_KEYS: usize = 512;
 
-/// Engine that reads for several requests.
+/// Engine that can read for several requests.
 pub(crate) trait Fetch: Send + Sync + 'static {
-    /// Reads that wait.
+    /// Returns the waiting reads.
     fn reads(&self) -> &Reads;
 
     /// Fetches live rows by their keys, as one snapshot.
     fn fetch<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Records, Failure>>;
 }
 
-/// Reads that wait for a statement.
+/// Queue of reads that wait for a statement.
 pub(crate) struct Reads {
-    /// One permit for each statement that may be on its way.
+    /// One permit for each statement that may be in flight.
     statements: Arc<Semaphore>,
     waiting: Mutex<Vec<Waiting>>,
 }
@@ -68,16 +67,16 @@ pub(crate) async fn read<T: Fetch>(
         waiting.len() == 1
     };
     if is_first {
-        // A task of its own, because the others must not depend on this request, which may be
-        // cancelled.
+        // The statement runs in its own task, because this request may be cancelled and others
+        // depend on the statement.
         tokio::spawn(Next(Some(Arc::clone(store))).send());
     }
     let stopped = |_| Err(Failure::new(StoreError::Unreachable, "stopped"));
     result.await.unwrap_or_else(stopped)
 }
 
-/// The next statement. If it is dropped before it is sent, as at the end of a runtime, the reads that
-/// wait for it fail, and do not keep later ones from being sent.
+/// Next statement. If it is dropped before it is sent, for example at the end of a runtime, its
+/// reads fail and later reads are still sent.
 struct Next<T: Fetch>(Option<Arc<T>>);
 
 impl<T: Fetch> Next<T> {

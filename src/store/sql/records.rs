@@ -1,4 +1,4 @@
-//! Records that an engine has found, and what they mean together.
+//! Rows found by an engine, and the snapshot that they form.
 
 use bytes::Bytes;
 
@@ -23,7 +23,7 @@ impl Records {
         self.0.get(found).map(|(_, entry)| entry)
     }
 
-    /// Picks the records of one owner. The first key is that of the owner's fence.
+    /// Builds the snapshot of one owner. The first key is that of the owner's fence.
     pub(crate) fn snapshot(&self, keys: &[Key]) -> Snapshot {
         let (fence, keys) = match keys.split_first() {
             Some((fence, keys)) => (self.find(fence), keys),
@@ -44,8 +44,8 @@ pub(crate) fn entry(version: i64, body: &[u8]) -> Entry {
     }
 }
 
-/// Whether a conflict is with the result of the same write, sent before: the answer was lost on the
-/// way. Versions are random, so only this write can have stored them.
+/// Returns whether a conflict is with the result of an earlier attempt of the same write whose
+/// response was lost. Versions are random, so only this write can have stored them.
 pub(crate) fn is_own_result(writes: &[Write], found: &Snapshot) -> bool {
     let mut stored = false;
     for (write, entry) in writes.iter().zip(&found.entries) {

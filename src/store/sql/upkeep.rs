@@ -1,4 +1,4 @@
-//! Removal of what has expired, without a request that waits for it.
+//! Removal of expired records in the background.
 
 use std::{
     sync::{
@@ -17,17 +17,17 @@ use tokio::{
 
 /// Time between two removals of expired records.
 const PERIOD: Duration = Duration::from_secs(60);
-/// One of so many writes removes expired records, too: of a busy store, more expires in a minute than
-/// one removal takes.
+/// Number of writes after which expired records are also removed. In a busy store, more records
+/// expire in a minute than one removal covers.
 const WRITES_PER_REMOVAL: u32 = 64;
 
 /// Store that needs upkeep.
 pub(crate) trait Tidy: Send + Sync + 'static {
-    /// Removes expired records in bounded steps, and closes connections that are not used.
+    /// Removes expired records in bounded steps, and closes idle connections.
     fn tidy(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Upkeep of one store. The task ends when the store is dropped.
+/// Background task of one store. The task ends when the store is dropped.
 #[derive(Default)]
 pub(crate) struct Upkeep {
     writes: AtomicU32,
@@ -35,7 +35,8 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the task, unless it runs. It ended if the runtime that it was started on has ended.
+    /// Starts the task unless it is running. The task ends with the runtime on which it was
+    /// started.
     pub(crate) fn ensure<T: Tidy>(&self, store: &Arc<T>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -43,7 +44,7 @@ impl Upkeep {
         }
     }
 
-    /// Counts a write.
+    /// Counts a write, and starts a removal after every [`WRITES_PER_REMOVAL`] writes.
     pub(crate) fn wrote<T: Tidy>(&self, store: &Arc<T>) {
         self.ensure(store);
         let count = self.writes.fetch_add(1, Ordering::Relaxed);
@@ -54,7 +55,8 @@ impl Upkeep {
     }
 }
 
-/// Several instances that were started together do not remove at the same moment.
+/// Runs the task. A random delay keeps instances that were started together from removing records
+/// at the same moment.
 async fn run<T: Tidy>(store: Weak<T>) {
     let share = rand::rng().random_range(0.0..1.0);
     let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The file itself: who may read it, and what it lies on.
+//! Permissions and file system of the database file.
 
 use std::{
     io::ErrorKind,
@@ -7,8 +7,8 @@ use std::{
 
 use crate::store::{StoreError, sql::Failure};
 
-/// File systems of other machines, on which the memory that SQLite shares between processes is not
-/// shared. FUSE has further ones, but also local ones.
+/// Network file systems. SQLite's shared memory does not work across machines. FUSE has both local
+/// and network file systems and is not listed.
 const NETWORK: [&str; 14] = [
     "afs",
     "ceph",
@@ -26,8 +26,8 @@ const NETWORK: [&str; 14] = [
     "smbfs",
 ];
 
-/// Creates the file if there is none, so that only its owner reads it. SQLite gives the same rights
-/// to the files that it puts beside it.
+/// Creates the file if it is missing, readable by its owner only. SQLite gives the same permissions
+/// to its `-wal` and `-shm` files.
 pub(super) async fn create(path: &Path) -> Result<(), Failure> {
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -51,12 +51,12 @@ fn by_kind(kind: ErrorKind) -> StoreError {
     }
 }
 
-/// Finds out why SQLite cannot open the file, which it does not say.
+/// Determines why SQLite cannot open the file. SQLite does not report the cause.
 pub(super) async fn explain(path: &Path, failure: Failure) -> Failure {
     let opened = tokio::fs::OpenOptions::new().write(true).open(path).await;
     match opened {
         Err(error) => Failure::new(by_kind(error.kind()), failure.code),
-        // The files beside it are missing and cannot be created, or this is none.
+        // The `-wal` or `-shm` file is missing and cannot be created, or the path is not a file.
         Ok(file) => match file.metadata().await {
             Ok(file) if file.is_file() => Failure::new(StoreError::ReadOnly, failure.code),
             _ => failure,
@@ -64,7 +64,7 @@ pub(super) async fn explain(path: &Path, failure: Failure) -> Failure {
     }
 }
 
-/// Refuses a network file system, where the system tells.
+/// Rejects a network file system, if the system reports it.
 pub(super) async fn require_local(path: &Path) -> Result<(), Failure> {
     let Ok(path) = tokio::fs::canonicalize(path).await else {
         return Ok(());
@@ -78,7 +78,8 @@ pub(super) async fn require_local(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// By lines of `device directory type options`. Of mounts on the same directory, the last counts.
+/// Evaluates lines of the form `device directory type options`. If several file systems are mounted
+/// on a directory, the last one counts.
 fn is_on_network(mounts: &str, path: &Path) -> bool {
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
@@ -89,7 +90,7 @@ fn is_on_network(mounts: &str, path: &Path) -> bool {
     nearest.is_some_and(|(_, kind)| NETWORK.contains(&kind))
 }
 
-/// Blanks and backslashes are written as octal numbers.
+/// Decodes octal escapes of spaces and backslashes.
 fn unescape(directory: &str) -> PathBuf {
     let directory = directory.replace("\\040", " ").replace("\\011", "\t");
     directory

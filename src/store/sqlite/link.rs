@@ -1,4 +1,4 @@
-//! Connections to the file: one that writes, and some that read.
+//! Connections to the file: one for writing, and some for reading.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,11 +17,11 @@ use crate::store::{
     sql::{BUSY_LIMIT, Connections, Failure, Place},
 };
 
-/// Maximum number of connections that read: one for what requests read, and one for lists.
+/// Maximum number of reading connections: one for the reads of requests, and one for lists.
 const READERS: usize = 2;
-/// Number of rows that a connection's thread hands over before it waits.
+/// Number of rows that a connection's thread buffers before it waits.
 const ROW_BUFFER: usize = 4096;
-/// Time between two attempts to open a file that another process is just creating.
+/// Pause between two attempts to open a file that another process is creating.
 const OPENING_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Link {
@@ -32,7 +32,7 @@ pub(super) struct Link {
     readers: Connections<SqliteConnection>,
 }
 
-/// Connection that reads.
+/// Reading connection.
 pub(super) struct Reader<'a> {
     place: Place<'a, SqliteConnection>,
     pub(super) connection: SqliteConnection,
@@ -55,9 +55,9 @@ impl Link {
         let writing = reading
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            // Otherwise a loss of power takes the last commits with it.
+            // Without this setting, a power failure loses the last commits.
             .synchronous(SqliteSynchronous::Full)
-            // Otherwise what was deleted stays in the file.
+            // Without this setting, deleted data stays in the file.
             .pragma("secure_delete", "ON");
         Self {
             path,
@@ -82,8 +82,8 @@ impl Link {
         Ok(Reader { place, connection })
     }
 
-    /// Begins a transaction, and waits for the write lock. A transaction that took the lock later
-    /// would fail whenever another process has written in between.
+    /// Begins a transaction, and waits for the write lock. A transaction that acquires the lock
+    /// later fails if another process has written in between.
     pub(super) async fn writer(&self) -> Result<Writer<'_>, Failure> {
         let place = self.writer.place().await;
         let place = place.ok_or_else(Failure::no_connection)?;
@@ -103,14 +103,14 @@ impl Link {
         }
     }
 
-    /// Closes the connections that have not been used for `limit`.
+    /// Closes the connections that have been idle for `limit`.
     pub(super) fn close_unused_for(&self, limit: Duration) {
         self.writer.close_unused_for(limit);
         self.readers.close_unused_for(limit);
     }
 }
 
-/// SQLite does not wait for a process that changes the mode of the journal.
+/// Opens a connection. SQLite does not wait for a process that changes the journal mode.
 #[expect(
     clippy::disallowed_methods,
     reason = "there is nothing else to wait for; the operation's time limit ends it"

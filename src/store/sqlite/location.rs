@@ -1,25 +1,25 @@
-//! Where the file is.
+//! Location of the file.
 
 use std::path::PathBuf;
 
-/// Location that names no file. It shows nothing of the location.
+/// Invalid location. The error contains nothing of the location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSqliteLocation {
-    /// The location is empty, or a URL that has no path or a malformed escape.
+    /// The location is empty, or is a URL without a path or with an invalid escape.
     #[error(
         "the location of the store is malformed: expected a path, or sqlite:///path/to/file.db"
     )]
     Malformed,
-    /// The URL has a parameter or a fragment. There are none here.
-    #[error("the URL of the store has a parameter, and there are none for SQLite")]
+    /// The URL has a parameter or a fragment. Neither is supported.
+    #[error("the URL of the store has a parameter: SQLite URLs have no parameters")]
     Parameter,
-    /// A database in memory belongs to one connection.
-    #[error("the store cannot be a SQLite database in memory: use the memory store")]
+    /// The location is an in-memory database, which belongs to one connection.
+    #[error("in-memory SQLite databases are not supported: use the memory store")]
     Memory,
 }
 
-/// Reads a path, or a URL: `sqlite:///absolute/path`, `sqlite://relative/path` or
+/// Parses a path, or a URL: `sqlite:///absolute/path`, `sqlite://relative/path` or
 /// `sqlite:relative/path`.
 pub(super) fn parse(location: &str) -> Result<PathBuf, InvalidSqliteLocation> {
     let path = match location.strip_prefix("sqlite:") {
@@ -35,7 +35,7 @@ pub(super) fn parse(location: &str) -> Result<PathBuf, InvalidSqliteLocation> {
         return Err(InvalidSqliteLocation::Memory);
     }
     let is_directory = path.ends_with(['/', '\\']);
-    // SQLite reads the first as a URL of its own, with parameters.
+    // SQLite would interpret `file:` as its own URL with parameters.
     if path.is_empty() || is_directory || path.starts_with("file:") || path.contains('\0') {
         return Err(InvalidSqliteLocation::Malformed);
     }

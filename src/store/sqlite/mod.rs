@@ -24,34 +24,35 @@ use super::{
 
 /// Name of the store in the log.
 const NAME: &str = "sqlite store";
-/// Version of the tables that this release creates and knows.
+/// Version of the tables that this release creates and supports.
 const VERSION: i64 = 1;
-/// Maximum number of reading statements that are on their way.
+/// Maximum number of concurrent read statements.
 const READ_STATEMENTS: usize = 1;
 /// Number of expired rows that one transaction removes.
 const SWEEP_STEP: usize = 100;
-/// Maximum number of such transactions at a time.
+/// Maximum number of such transactions per sweep.
 const SWEEP_STEPS: usize = 20;
-/// Time after which a connection that is not used is closed.
+/// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
-/// Store in an SQLite file, for one host: one or a few processes whose users stay signed in across a
-/// restart. Clones share the same connections.
+/// Store in an SQLite file, for one or a few processes on one host. Sessions survive a restart.
+/// Clones share the same connections.
 ///
-/// The store creates the file, readable by its owner only, and the tables in it:
-/// `kycport_records`, `kycport_leases`, `kycport_counter` and `kycport_schema`. The file may be the
-/// database of the app, which [`settle_in`](Self::settle_in) needs. The store sets it to WAL mode,
-/// which puts the files `-wal` and `-shm` beside it: back up a running store with SQLite's `.backup`
-/// or `VACUUM INTO`, not by copying the file.
+/// The store creates the file, readable by its owner only, and the tables in it: `kycport_records`,
+/// `kycport_leases`, `kycport_counter` and `kycport_schema`. The file may be the database of the
+/// app, which [`settle_in`](Self::settle_in) needs. The store sets the file to WAL mode, which adds
+/// the files `-wal` and `-shm`. Back up a running store with SQLite's `.backup` or `VACUUM INTO`,
+/// not by copying the file.
 ///
-/// A commit waits for the disk. What is deleted is overwritten with zeros in the file; the `-wal`
-/// file has it until SQLite writes there again. An operation that takes longer than 5 s fails as
-/// [`StoreError::Timeout`]; if another process holds the write lock for 4 s, as
-/// [`StoreError::Busy`]. Lifetimes run on the machine's clock. Expired records are removed every
-/// minute, and additionally after some writes.
+/// A commit waits for the disk. Deleted data is overwritten with zeros in the file; the `-wal` file
+/// contains it until SQLite reuses that space. An operation that takes longer than 5 s fails with
+/// [`StoreError::Timeout`]. If another process holds the write lock for 4 s, the operation fails
+/// with [`StoreError::Busy`]. Lifetimes run on the machine's clock. Expired records are removed
+/// every minute, and additionally after some writes.
 ///
-/// SQLite shares memory between the processes of one host. The store refuses the network file systems
-/// that Linux names, as [`StoreError::Failed`]. Do not use it on others either.
+/// SQLite shares memory between the processes of one host. On Linux, the store rejects known
+/// network file systems with [`StoreError::Failed`]. Do not use the store on any network file
+/// system.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,11 +76,11 @@ struct Inner {
     upkeep: Upkeep,
 }
 
-/// [`SqliteStore::connect`] failed.
+/// Error of [`SqliteStore::connect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteConnectError {
-    /// The location cannot be used.
+    /// The location is invalid.
     #[error(transparent)]
     Location(#[from] InvalidSqliteLocation),
     /// The file or its tables cannot be used or created.
@@ -88,12 +89,12 @@ pub enum SqliteConnectError {
 }
 
 impl SqliteStore {
-    /// Statements that create the tables, for an app that runs its own migrations. Running them
-    /// again changes nothing.
+    /// Statements that create the tables, for apps that run their own migrations. Running the
+    /// statements again changes nothing.
     pub const MIGRATION: &str = TABLES;
 
-    /// Opens a file, given as a path or as `sqlite:///path/to/file.db`, and creates what is missing:
-    /// the file, but not its directory, and the tables.
+    /// Opens a file, given as a path or as `sqlite:///path/to/file.db`. Creates the file and the
+    /// tables if they are missing, but not the directory.
     ///
     /// # Errors
     /// [`SqliteConnectError`].
@@ -103,8 +104,8 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Makes a store that opens the file when it is first used, and creates what is missing then.
-    /// This does no I/O and works outside a Tokio runtime.
+    /// Creates a store that opens the file at its first use. The file and the tables are then
+    /// created if they are missing. This function does no I/O and works outside a Tokio runtime.
     ///
     /// # Errors
     /// [`InvalidSqliteLocation`].
@@ -121,13 +122,13 @@ impl SqliteStore {
         })
     }
 
-    /// Settles a lease in a transaction of the app, as [`Store::settle`](super::Store::settle) does:
-    /// the work is done when the transaction commits, together with what else it wrote.
+    /// Settles a lease in a transaction of the app, as [`Store::settle`](super::Store::settle)
+    /// does: the work is done when the transaction commits, together with its other writes.
     ///
-    /// On `false`, another token holds the lease: roll the transaction back. The connection must be
-    /// one to the file of this store; [`is_database_of`](Self::is_database_of) tells. Begin the
-    /// transaction with `BEGIN IMMEDIATE`, and keep it short: no other connection writes to the file
-    /// until it ends.
+    /// On `false`, another token holds the lease: roll the transaction back. The connection must
+    /// lead to the file of this store. [`is_database_of`](Self::is_database_of) checks this. Begin
+    /// the transaction with `BEGIN IMMEDIATE`, and keep it short: no other connection writes to the
+    /// file until it ends.
     ///
     /// # Errors
     /// [`StoreError`]: roll the transaction back.
@@ -145,7 +146,7 @@ impl SqliteStore {
         .await
     }
 
-    /// Whether a connection is one to the file of this store.
+    /// Returns whether a connection leads to the file of this store.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -178,7 +179,7 @@ impl SettleIn<SqliteConnection> for SqliteStore {
 }
 
 impl Inner {
-    /// Makes sure, once, that the tables are there and are those that this release knows.
+    /// Checks once that the tables exist and that this release supports them.
     async fn ready(self: &Arc<Self>) -> Result<(), Failure> {
         if self.tables.initialized() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The operations of [`Store`].
+//! Operations of [`Store`] in SQLite.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ impl Inner {
         Ok(listed)
     }
 
-    /// Looks before it waits for the write lock, which a handler that completes the lease in its own
-    /// transaction may hold.
+    /// Reads the lease before it waits for the write lock. A handler that completes the lease in
+    /// its own transaction may hold that lock.
     async fn acquire(
         &self,
         key: &LeaseKey,
@@ -211,7 +211,7 @@ impl Store for SqliteStore {
             .await?;
             write_and_read_back(self).await
         };
-        // The operations log what fails.
+        // The operations of the check log their own failures.
         let check = timeout(DEADLINE, check);
         check
             .map(|it| it.unwrap_or(Err(StoreError::Timeout)))

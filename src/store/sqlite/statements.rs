@@ -1,4 +1,4 @@
-//! Statements, on a connection that the caller has.
+//! SQL statements on a given connection.
 
 use bytes::Bytes;
 use sqlx::{Executor as _, Row as _, SqliteConnection, query, sqlite::SqliteRow};
@@ -15,10 +15,11 @@ use crate::{
     },
 };
 
-/// Tables of version 1. The file may have tables of the app, too.
+/// Statements that create the tables, version 1. The file may also contain tables of the app.
 pub(super) const TABLES: &str = include_str!("tables.sql");
 
-/// Largest power of two of keys in one statement: there is one statement for each of them.
+/// Maximum number of keys in one statement. There is one statement for each power of two up to this
+/// number.
 const MAX_KEYS: usize = 512;
 
 const PUT: &str = "
@@ -50,7 +51,7 @@ const SWEEP_LEASES: &str = "
 DELETE FROM kycport_leases WHERE key IN (
     SELECT key FROM kycport_leases WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
 
-/// The time on the machine's clock, in milliseconds. All processes that share a file share it.
+/// Returns the machine's time in milliseconds. All processes that share a file share this clock.
 pub(super) fn now() -> i64 {
     SystemClock::new().now().as_unix_millis()
 }
@@ -65,7 +66,7 @@ impl FetchStatements {
         Self(counts.map(fetch_statement).collect())
     }
 
-    /// The shortest statement for so many keys, and the number of its keys.
+    /// Returns the shortest statement for this number of keys, and its capacity.
     fn get(&self, keys: usize) -> Option<(&str, usize)> {
         let count = keys.checked_next_power_of_two()?;
         let statement = self.0.get(usize::try_from(count.trailing_zeros()).ok()?)?;
@@ -73,7 +74,8 @@ impl FetchStatements {
     }
 }
 
-/// Each row names its key by its number, which is shorter.
+/// Builds a statement that returns each row with the number of its key, which is shorter than the
+/// key.
 fn fetch_statement(count: usize) -> String {
     let wanted: Vec<_> = (0..count).map(|number| format!("({number}, ?)")).collect();
     format!(
@@ -85,7 +87,7 @@ fn fetch_statement(count: usize) -> String {
     )
 }
 
-/// Fetches live rows by their keys. They are one snapshot if they are one statement, or if the
+/// Fetches live rows by their keys. The rows are one snapshot if one statement suffices or if the
 /// connection is in a transaction.
 pub(super) async fn fetch(
     connection: &mut SqliteConnection,
@@ -110,7 +112,7 @@ pub(super) async fn fetch(
     Records::collect(found.into_iter().map(Ok))
 }
 
-/// Whether all conditions of a write hold.
+/// Returns whether all conditions of a write hold.
 pub(super) fn holds(writes: &[Write], found: &Snapshot) -> bool {
     let mut pairs = writes.iter().zip(&found.entries);
     pairs.all(|(write, entry)| match write.condition {
@@ -121,7 +123,7 @@ pub(super) fn holds(writes: &[Write], found: &Snapshot) -> bool {
     })
 }
 
-/// Makes the changes of a write, and returns when the longest-lived record of them ends.
+/// Applies the changes of a write. Returns the latest expiry among its records.
 pub(super) async fn change(
     connection: &mut SqliteConnection,
     owner: &Owner,
@@ -153,7 +155,7 @@ pub(super) async fn change(
     Ok(last_end)
 }
 
-/// Stores a fence. It is kept as long as before, or longer.
+/// Stores a fence. Its lifetime is never shortened.
 pub(super) async fn put_fence(
     connection: &mut SqliteConnection,
     owner: &Owner,
@@ -216,7 +218,7 @@ pub(super) async fn list(
     rows.collect()
 }
 
-/// Finds out who has a lease. `None` if the token may have it.
+/// Determines who holds a lease. Returns `None` if the token may acquire it.
 pub(super) async fn lease(
     connection: &mut SqliteConnection,
     key: &LeaseKey,
@@ -283,7 +285,7 @@ pub(super) async fn settle(
     Ok(connection.execute(statement).await?.rows_affected() == 1)
 }
 
-/// Removes expired rows, and returns how many.
+/// Removes expired rows, and returns their number.
 pub(super) async fn sweep(
     connection: &mut SqliteConnection,
     limit: usize,

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS kycport_records (
     key BLOB PRIMARY KEY,
     -- Version that the writer chose; the mark of a fence.
     version INTEGER NOT NULL,
-    -- Milliseconds since 1970.
+    -- Time in milliseconds since 1970.
     expires_at INTEGER NOT NULL,
     body BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS kycport_leases (
     token BLOB NOT NULL,
     -- End of the lease. Null if the work is done.
     held_until INTEGER,
-    -- When the row is removed.
+    -- Time at which the row is removed.
     expires_at INTEGER NOT NULL,
     result BLOB NOT NULL
 ) WITHOUT ROWID;

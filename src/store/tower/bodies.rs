@@ -22,16 +22,17 @@ use crate::{
 
 /// Maximum duration of one operation of the tower-sessions store.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-/// Maximum duration of removing bodies that are no longer reachable.
+/// Maximum duration of removing unreachable bodies.
 const REMOVAL_DEADLINE: Duration = Duration::from_secs(2);
 /// Maximum number of concurrent operations on behalf of one call.
 pub(super) const CONCURRENCY: usize = 8;
-/// How much longer a body is kept than its index entry. The index decides when a session ends. The
-/// clocks of this process and of the tower-sessions store may differ by this much.
+/// Additional lifetime of a body beyond that of its index entry. The index entry determines the end
+/// of a session. The clocks of this process and of the tower-sessions store may differ by this
+/// time.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Maximum lifetime of a body: 100 years. The dates of stores end.
+/// Maximum lifetime of a body: 100 years. The dates of some stores have a limit.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// The member of a record's data that holds the body.
+/// Member of a record's data that contains the body.
 const MEMBER: &str = "kycport";
 
 /// Body that is about to be stored.
@@ -56,11 +57,11 @@ impl Bodies {
         }
     }
 
-    /// Stores a body. Its id is derived from its content, so a record that has the id already is
-    /// the same body from an earlier attempt, and is written over.
+    /// Stores a body. Its id is derived from its content. An existing record with this id is
+    /// therefore the same body from an earlier attempt, and is overwritten.
     ///
-    /// `create` comes first, because `save` only updates on some stores. Stores differ in what they
-    /// do about an id that is taken: some fail, some create the record under another id.
+    /// `create` comes first, because `save` only updates on some stores. Stores handle an existing
+    /// id differently: some fail, some create the record under another id.
     pub(super) async fn store(&self, new: &NewBody) -> Result<(), StoreError> {
         let wanted = new.at.id;
         let mut record = self.record(wanted, &new.body, new.keep_for)?;
@@ -85,8 +86,8 @@ impl Bodies {
         saved.map_err(|error| code(&error))
     }
 
-    /// Loads a body. A record that cannot be decoded, or holds something else than was written, is
-    /// damaged and not absent.
+    /// Loads a body. A record that cannot be decoded, or whose content differs from the written
+    /// body, is damaged and not absent.
     pub(super) async fn load(&self, at: &BodyRef) -> Result<Option<Bytes>, StoreError> {
         let Some(record) = self.load_record(at.id).await? else {
             return Ok(None);
@@ -98,10 +99,10 @@ impl Bodies {
         body.map(Some).ok_or(StoreError::Damaged)
     }
 
-    /// Removes bodies that are no longer reachable. What cannot be removed in time expires.
+    /// Removes unreachable bodies. Bodies that cannot be removed in time expire.
     pub(super) async fn remove(&self, bodies: impl IntoIterator<Item = BodyRef>) {
         let deletions = stream::iter(bodies).for_each_concurrent(CONCURRENCY, |at| async move {
-            // Nothing reaches the body any more, and it expires.
+            // The body is unreachable and expires.
             let _ = self.delete(at.id).await;
         });
         let _ = tokio::time::timeout(REMOVAL_DEADLINE, deletions).await;
@@ -143,7 +144,7 @@ impl Bodies {
     fn record(&self, id: Id, body: &[u8], keep_for: Duration) -> Result<Record, StoreError> {
         let keep_for = keep_for.saturating_add(MARGIN).min(MAX_LIFETIME);
         let expires_at = self.clock.now().saturating_add(keep_for);
-        // Stores keep whole seconds. The body must not expire before its index entry.
+        // Stores round to whole seconds. The body must not expire before its index entry.
         let seconds = expires_at.as_unix().saturating_add(1);
         let expiry_date =
             OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| StoreError::Failed)?;
@@ -160,7 +161,7 @@ fn open(record: &Record) -> Option<Bytes> {
     BASE64.decode(text).ok().map(Bytes::from)
 }
 
-/// Runs one operation of the tower-sessions store for 5 s at most.
+/// Runs one operation of the tower-sessions store for at most 5 s.
 async fn bounded<T>(
     run: impl Future<Output = session_store::Result<T>>,
 ) -> Result<session_store::Result<T>, StoreError> {
@@ -169,7 +170,8 @@ async fn bounded<T>(
         .map_err(|_| StoreError::Timeout)
 }
 
-/// The store's text is not read: it differs between stores and can hold addresses and keys.
+/// Maps an error without its text. The texts differ between stores and can contain addresses and
+/// keys.
 fn code(error: &Error) -> StoreError {
     match error {
         Error::Decode(_) => StoreError::Damaged,

@@ -1,4 +1,5 @@
-//! Index entries: what the second store knows of a session whose body is elsewhere.
+//! Index entries. The second store holds an index entry for each session whose body is in the
+//! tower-sessions store.
 
 use std::array;
 
@@ -8,15 +9,15 @@ use tower_sessions::session::Id;
 
 use super::super::{Entry, Owner, RecordKey};
 
-/// First bytes of an index entry: a name and the version of the form.
+/// First bytes of an index entry: a name and the format version.
 const HEAD: [u8; 4] = *b"kts1";
-/// Label of the hash that names a body.
+/// Label of the hash that identifies a body.
 const LABEL: &[u8] = b"kycport session body";
 
-/// Name of a body in the tower-sessions store, and proof of its content.
+/// Identifier of a body in the tower-sessions store, with a digest of its content.
 ///
-/// The id is derived from the place, the version and the content. Each write of a session has a
-/// body of its own, so that a write whose condition does not hold leaves the live body untouched.
+/// The id is derived from the key, the version and the content. Each write of a session creates a
+/// new body, so a write whose condition does not hold does not change the live body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyRef {
     pub(super) id: Id,
@@ -24,13 +25,13 @@ pub(super) struct BodyRef {
 }
 
 impl BodyRef {
-    /// Names a body that is about to be written.
+    /// Creates the identifier of a body that is about to be written.
     pub(super) fn of_body(owner: &Owner, key: RecordKey, version: u64, body: &[u8]) -> Self {
         Self::new(owner, key, version, Sha256::digest(body).into())
     }
 
-    /// Reads an index entry. `None` if the entry is not one, for instance because it was written
-    /// before the second store became a second store, or by a newer version.
+    /// Parses an index entry. Returns `None` for other content, for example a record written before
+    /// the second store was used as one, or by a newer version.
     pub(super) fn of_entry(owner: &Owner, key: RecordKey, entry: &Entry) -> Option<Self> {
         let digest = entry.body.strip_prefix(&HEAD)?.try_into().ok()?;
         Some(Self::new(owner, key, entry.version, digest))
@@ -54,14 +55,14 @@ impl BodyRef {
         }
     }
 
-    /// The body of the index entry.
+    /// Returns the body of the index entry.
     pub(super) fn to_bytes(self) -> Bytes {
         let mut bytes = HEAD.into_iter().chain(self.digest);
         let bytes: [u8; 36] = array::from_fn(|_| bytes.next().unwrap_or_default());
         Bytes::copy_from_slice(&bytes)
     }
 
-    /// Whether a body is the one that was written.
+    /// Returns whether a body is the written one.
     pub(super) fn is_of(&self, body: &[u8]) -> bool {
         self.digest == *Sha256::digest(body)
     }

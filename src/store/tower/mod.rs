@@ -1,4 +1,4 @@
-//! Sessions in a store of tower-sessions, and everything else in a second store.
+//! Sessions in a tower-sessions store, and everything else in a second store.
 
 mod bodies;
 mod index;
@@ -16,10 +16,10 @@ use super::{
     Settlement, Snapshot, Store, StoreFuture, Write, Written,
 };
 
-/// Store that keeps sessions in a [`tower_sessions::SessionStore`] that an app already has.
+/// Store that saves sessions in an existing [`tower_sessions::SessionStore`] of the app.
 ///
-/// A tower-sessions store has no conditional write, no batch and no list. So the adapter takes a
-/// second store, which provides the atomic operations:
+/// A tower-sessions store has no conditional write, no batch and no list. The adapter therefore
+/// needs a second store for the atomic operations:
 ///
 /// | where | what |
 /// |---|---|
@@ -27,7 +27,6 @@ use super::{
 /// | second store | an index entry for each session with a digest of its content; all other records, fences, leases and counters |
 ///
 /// With the feature `postgres`, both stores can be in one database:
-///
 #[cfg_attr(feature = "postgres", doc = "```no_run")]
 #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,18 +42,18 @@ use super::{
 /// ```
 ///
 /// # Guarantees
-/// The second store decides. A session exists if the second store has its index entry and the
-/// tower-sessions store has its content:
+/// The second store is authoritative. A session exists if the second store has its index entry and
+/// the tower-sessions store has its content:
 ///
 /// - The content is written first, then the index entry and the fence in one step. Content without
 ///   an index entry is unreachable.
 /// - An index entry without content reads as absent.
-/// - Content that cannot be decoded, or does not match the digest, is
-///   [`StoreError::Damaged`](super::StoreError::Damaged), never absent and never used: it can only
-///   come from damage or from a foreign write.
+/// - Content that cannot be decoded, or does not match the digest, gives
+///   [`StoreError::Damaged`](super::StoreError::Damaged). It is never used and never counts as
+///   absent.
 /// - An error or a timeout of the tower-sessions store is an error, never absent.
-/// - Revoking changes the second store first. From then on the sessions are gone, whatever the
-///   tower-sessions store holds.
+/// - A revocation changes the second store first. From then on the sessions are invalid,
+///   regardless of the tower-sessions store.
 ///
 /// # Limits
 /// Compared with one store for everything, the adapter does not provide:
@@ -64,8 +63,8 @@ use super::{
 ///   read once more.
 /// - **One snapshot over both stores.** The second store's part is a snapshot, and a session's
 ///   content is the one that this snapshot names.
-/// - **Deletion in one step.** The content of ended sessions is deleted afterwards, within 2 s. What
-///   cannot be deleted is unreachable and expires.
+/// - **Deletion in one step.** The content of ended sessions is deleted afterwards, within 2 s.
+///   Content that cannot be deleted is unreachable and expires.
 /// - **Expiry in the tower-sessions store.** The index entry expires to the millisecond on the
 ///   second store's clock. The content's expiry is at least 60 s later, in whole seconds, on the
 ///   clocks of the app and of the tower-sessions store. Run the deletion task of the tower-sessions
@@ -80,8 +79,7 @@ pub struct TowerSessionsStore {
     atomic: Arc<dyn Store>,
 }
 
-/// Error of [`TowerSessionsStore::new`]: other processes do not see the records of the second
-/// store.
+/// Error of [`TowerSessionsStore::new`]: the second store is not shared between processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the second store ({name}) exists in this process only, so other processes would know neither \
@@ -93,11 +91,11 @@ pub struct UnsharedStore {
 }
 
 impl TowerSessionsStore {
-    /// Combines a tower-sessions store with a second store, which provides the atomic operations.
+    /// Creates an adapter over a tower-sessions store and a second store for the atomic operations.
     ///
     /// # Errors
-    /// [`UnsharedStore`] if the second store is not shared between processes. Sessions in the first
-    /// may be, and a revocation must reach all of them.
+    /// [`UnsharedStore`] if the second store is not shared between processes. The tower-sessions
+    /// store may be shared, and a revocation must reach all sessions.
     pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {
         let properties = atomic.properties();
         if properties.shared {
@@ -109,10 +107,10 @@ impl TowerSessionsStore {
         }
     }
 
-    /// Combines a tower-sessions store with a second store that may be unshared, such as
-    /// [`MemoryStore`](super::MemoryStore). Only for an app of one process: a second process would
-    /// know neither its sessions nor what was revoked. All sessions end when the second store loses
-    /// its records.
+    /// Creates an adapter whose second store may be unshared, such as
+    /// [`MemoryStore`](super::MemoryStore). Use this only for an app of one process. A second
+    /// process would see neither its sessions nor its revocations. All sessions end when the second
+    /// store loses its records.
     pub fn danger_unshared(sessions: impl SessionStore, atomic: impl Store) -> Self {
         Self {
             bodies: Bodies::new(sessions),
@@ -186,15 +184,15 @@ impl Store for TowerSessionsStore {
         both.map(|result| result.map(|_| ())).boxed()
     }
 
-    /// The guarantees of the second store. Whether the tower-sessions store is shared and durable
-    /// cannot be known; its records are unusable without the second store.
+    /// Returns the guarantees of the second store. It is unknown whether the tower-sessions store
+    /// is shared and durable, and its records are unusable without the second store.
     fn properties(&self) -> Properties {
         let properties = self.atomic.properties();
         Properties::new("tower-sessions", properties.shared, properties.durable)
     }
 }
 
-/// Shows no record: the `Debug` of a tower-sessions store may show all sessions.
+/// Shows no record, because the `Debug` output of a tower-sessions store may contain all sessions.
 impl fmt::Debug for TowerSessionsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TowerSessionsStore")

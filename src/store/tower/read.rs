@@ -1,4 +1,4 @@
-//! Reading from both stores.
+//! Reads from both stores.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::timeout;
@@ -10,7 +10,7 @@ use super::{
     index::BodyRef,
 };
 
-/// Maximum number of reads of an index that changes between the reads.
+/// Maximum number of attempts to read an index that changes concurrently.
 const ATTEMPTS: usize = 4;
 
 /// Index entry whose body is missing.
@@ -32,8 +32,9 @@ impl TowerSessionsStore {
             .map_err(|_| StoreError::Timeout)?
     }
 
-    /// A body may be missing because another caller replaced or deleted the session after this one
-    /// had read the index. So a missing body counts as absent only if the index still names it.
+    /// Reads until index and bodies agree. A body may be missing because another caller replaced or
+    /// deleted the session after the index was read. A missing body counts as absent only if the
+    /// index still names it.
     async fn read_attempts(
         &self,
         owner: &Owner,
@@ -51,7 +52,7 @@ impl TowerSessionsStore {
         Err(StoreError::Busy)
     }
 
-    /// Replaces index entries by sessions. An index entry without a body becomes absent, and is
+    /// Replaces index entries by sessions. An index entry without a body becomes absent and is
     /// reported.
     pub(super) async fn with_bodies(
         &self,
@@ -66,7 +67,7 @@ impl TowerSessionsStore {
             let at = BodyRef::of_entry(owner, *key, entry);
             Some((position, entry.version, at))
         });
-        // Collected, because the entries change below.
+        // Collected first, because the entries change below.
         let named: Vec<_> = named.collect();
         let loads = named.into_iter().map(|(position, version, at)| async move {
             let body = match at {
@@ -102,8 +103,8 @@ impl TowerSessionsStore {
             .map_err(|_| StoreError::Timeout)?
     }
 
-    /// Reads pages of the index until there are `limit` sessions with a body: a short list tells
-    /// the caller that it is the last.
+    /// Reads pages of the index until `limit` sessions with a body are found, because a short list
+    /// means that it is the last one.
     async fn list_pages(
         &self,
         owner: &Owner,

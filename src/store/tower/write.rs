@@ -1,4 +1,4 @@
-//! Changing both stores.
+//! Writes to both stores.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use super::{
     read::Dangling,
 };
 
-/// Maximum number of attempts while the sessions of a write are replaced by other callers.
+/// Maximum number of attempts while other callers replace the sessions of a write.
 const ATTEMPTS: usize = 3;
-/// Maximum number of bodies that one revocation deletes. The others expire.
+/// Maximum number of bodies that one revocation deletes. Further bodies expire.
 const REVOKED_BODIES: usize = 256;
-/// Maximum time that a revocation waits for the names of the bodies to delete.
+/// Maximum time that a revocation waits for the identifiers of the bodies to delete.
 const NAMING_DEADLINE: Duration = Duration::from_secs(1);
 
-/// A write as it goes to the second store, and the bodies that go to the first.
+/// Write for the second store, with the bodies for the tower-sessions store.
 struct Plan {
     writes: Vec<Write>,
     bodies: Vec<NewBody>,
-    /// Sessions whose earlier body may have to be deleted.
+    /// Sessions whose previous body may have to be deleted.
     replaced: Vec<RecordKey>,
 }
 
@@ -59,8 +59,8 @@ impl Plan {
         plan
     }
 
-    /// The writes of an attempt. A session without a body is absent, but its index entry is not: to
-    /// put a session in its place, the attempt replaces that very entry.
+    /// Returns the writes of an attempt. A session without a body is absent, but its index entry
+    /// exists. To create a session at this key, the attempt replaces exactly that index entry.
     fn attempt(&self, dangling: &[Dangling]) -> Vec<Write> {
         let mut writes = self.writes.clone();
         for it in dangling {
@@ -73,7 +73,7 @@ impl Plan {
         writes
     }
 
-    /// The new bodies, except those that an index entry names.
+    /// Returns the new bodies, except those that an index entry names.
     fn bodies_except(&self, named: &[BodyRef]) -> Vec<BodyRef> {
         let bodies = self.bodies.iter().map(|new| new.at);
         bodies.filter(|at| !named.contains(at)).collect()
@@ -88,8 +88,8 @@ impl TowerSessionsStore {
         admitted_at: Option<Mark>,
     ) -> Result<Written, StoreError> {
         let plan = Plan::new(owner, writes);
-        // After an error the index entry may have been written nevertheless. The session then reads
-        // as absent, and repeating the write restores the body, which has the same id.
+        // After an error, the index entry may nevertheless have been written. The session then
+        // reads as absent. Repeating the write restores the body, which has the same id.
         let mut garbage = plan.bodies_except(&[]);
         let write = self.write_plan(owner, &plan, admitted_at, &mut garbage);
         let result = timeout(DEADLINE, write).await;
@@ -97,7 +97,8 @@ impl TowerSessionsStore {
         result.map_err(|_| StoreError::Timeout)?
     }
 
-    /// Writes, and keeps `garbage` up to date: the bodies to delete if the write ends here.
+    /// Performs the write, and updates `garbage`: the bodies to delete if the write ends at this
+    /// point.
     async fn write_plan(
         &self,
         owner: &Owner,
@@ -105,7 +106,7 @@ impl TowerSessionsStore {
         admitted_at: Option<Mark>,
         garbage: &mut Vec<BodyRef>,
     ) -> Result<Written, StoreError> {
-        // A batch changes a session or two.
+        // A batch changes only one or two sessions.
         let bodies = plan.bodies.iter().map(|new| self.bodies.store(new));
         let replaced = self.named(owner, &plan.replaced);
         let (_, replaced) = future::try_join(future::try_join_all(bodies), replaced).await?;
@@ -125,7 +126,7 @@ impl TowerSessionsStore {
                 Written::Fenced => return Ok(Written::Fenced),
                 Written::Conflict(snapshot) => snapshot,
             };
-            // A repeated write meets its own index entry, which names its own body.
+            // A repeated write conflicts with its own index entry, which names its own body.
             let entries = keys.iter().zip(&conflict.entries);
             let named: Vec<_> = entries
                 .filter_map(|(key, entry)| BodyRef::of_entry(owner, *key, entry.as_ref()?))
@@ -140,7 +141,7 @@ impl TowerSessionsStore {
         }
     }
 
-    /// The bodies that the index names for some sessions.
+    /// Returns the bodies that the index names for some sessions.
     async fn named(&self, owner: &Owner, keys: &[RecordKey]) -> Result<Vec<BodyRef>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -154,8 +155,8 @@ impl TowerSessionsStore {
         Ok(named.collect())
     }
 
-    /// Revokes in the second store, then deletes the bodies. Their names are read before, because
-    /// the revocation deletes the index. Whether the names can be read does not matter to the
+    /// Revokes in the second store, then deletes the bodies. Their identifiers are read before the
+    /// revocation, because it deletes the index. A failure to read them does not affect the
     /// revocation.
     pub(super) async fn revoke_both(
         &self,

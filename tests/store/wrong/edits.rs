@@ -232,7 +232,7 @@ async fn faults_of_records_are_found() {
     let version = "a version is any 64 bits, and is stored exactly";
     let order = "a read returns one entry per key, in the order of the keys";
     let id = "an id is any 16 bytes";
-    let families = "records of different families are apart, even with the same id";
+    let families = "records of different families are separate, even with the same id";
     let removal = "a delete removes the record, and deleting an absent record is applied";
     #[rustfmt::skip]
     let cases: [Case; 10] = [
@@ -252,9 +252,9 @@ async fn faults_of_records_are_found() {
 
 #[tokio::test]
 async fn faults_of_conditions_are_found() {
-    let absent = "Absent applies exactly if there is no live record";
-    let present = "Present applies exactly if there is a live record";
-    let version = "Version applies exactly if there is a live record of this version";
+    let absent = "Absent holds if and only if there is no live record";
+    let present = "Present holds if and only if there is a live record";
+    let version = "Version holds if and only if there is a live record of this version";
     let entries = "a conflict has one entry per write, in the order of the writes";
     let fence = "a conflict carries the owner's fence";
     #[rustfmt::skip]
@@ -274,11 +274,12 @@ async fn faults_of_conditions_are_found() {
 #[tokio::test]
 async fn faults_of_fences_are_found() {
     let none = "a write without a mark stores no fence";
-    let first = "a write with a mark stores the fence 0 if there is none";
-    let fenced = "a write is fenced exactly if the fence is higher than its mark";
-    let revoked = "a revocation deletes the named families, and no others";
-    let marks = "a revocation's mark exceeds all marks that the namespace gave before";
-    let kept = "a revocation keeps its fence for the time given, and longer for living records";
+    let first = "a write with a mark stores the fence 0 if there is no fence";
+    let fenced = "a write is fenced if and only if the fence is higher than its mark";
+    let revoked = "a revocation deletes the given families and no others";
+    let marks = "a revocation's mark exceeds all earlier marks of the namespace";
+    let kept =
+        "a revocation keeps its fence for the given time, and longer if live records need it";
     #[rustfmt::skip]
     let cases: [Case; 10] = [
         ("every write stores a fence", Edits { admitted_at: |it| *it = it.or(Some(Mark(u64::MAX))), ..NONE }, none),
@@ -299,7 +300,7 @@ async fn faults_of_fences_are_found() {
 async fn mixed_owners_and_namespaces_are_found() {
     let owners = "an owner does not see the records and the fence of another owner";
     let namespaces = "a namespace does not see the records and the fence of another namespace";
-    let leases = "leases of different namespaces, families and ids are apart";
+    let leases = "leases of different namespaces, families and ids are separate";
     #[rustfmt::skip]
     let cases: [Case; 4] = [
         ("owners are ignored", Edits { owner: |it| it.id = [0; 16], ..NONE }, owners),
@@ -327,9 +328,9 @@ async fn faults_of_lists_are_found() {
 #[tokio::test]
 async fn faults_of_lifetimes_are_found() {
     let expired = "an expired record is absent, to the millisecond, before and after a sweep";
-    let subsecond = "a record lives for its lifetime, even if that is less than a second";
-    let none = "a record of no lifetime is absent";
-    let longest = "the longest durations do not overflow";
+    let subsecond = "a record exists for its full lifetime, even if that is less than a second";
+    let none = "a record with lifetime zero is absent";
+    let longest = "maximum durations do not overflow";
     let sweep = "a sweep removes no more records than its limit, and no live records";
     #[rustfmt::skip]
     let cases: [Case; 6] = [
@@ -345,14 +346,15 @@ async fn faults_of_lifetimes_are_found() {
 
 #[tokio::test]
 async fn faults_of_leases_are_found() {
-    let granted = "a lease is granted to one token, and held for others for what is left of it";
-    let unknown = "a lease that was never granted is not settled";
+    let granted =
+        "a lease is granted to one token, and other tokens receive Held with the remaining time";
+    let unknown = "a lease that was never granted cannot be settled";
     let done = "completed work is done for every token, with its result";
     let result = "a result is stored byte for byte";
     let released = "a released lease is free";
-    let extended = "an extended lease ends after the new time from now";
-    let free = "a lease that has ended is free, and its next holder has it for the whole time";
-    let forgotten = "completed work is remembered for the time given, whatever the lease was";
+    let extended = "an extended lease ends the new length from now";
+    let free = "an expired lease is free, and its next holder has it for the full length";
+    let forgotten = "completed work is remembered for the given time, regardless of the lease";
     #[rustfmt::skip]
     let cases: [Case; 12] = [
         ("a lease is granted twice", Edits { acquired: |it| if let Acquired::Held(_) = it { *it = Acquired::Granted { mark: Mark(0) } }, ..NONE }, granted),

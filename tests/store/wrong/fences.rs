@@ -72,13 +72,13 @@ impl Mutant for Overwrites {
 
 #[tokio::test]
 async fn a_first_fence_other_than_0_is_found() {
-    let rule = "a write with a mark stores the fence 0 if there is none";
+    let rule = "a write with a mark stores the fence 0 if there is no fence";
     violates(Overwrites::with(|mark| mark), rule).await;
 }
 
 #[tokio::test]
 async fn a_fence_that_a_write_resets_is_found() {
-    let rule = "a write leaves an existing fence as it is";
+    let rule = "a write does not change an existing fence";
     violates(Overwrites::with(|_| Mark(0)), rule).await;
 }
 
@@ -172,7 +172,7 @@ impl Mutant for ConflictFirst {
 
 #[tokio::test]
 async fn conditions_before_the_fence_are_found() {
-    let rule = "a write with too low a mark is fenced, even if it would conflict";
+    let rule = "a write whose mark is too low is fenced even if it would conflict";
     violates(ConflictFirst, rule).await;
 }
 
@@ -327,7 +327,7 @@ async fn a_fence_as_long_as_the_last_record_is_found() {
 async fn a_shortened_fence_is_found() {
     let clock = TestClock::new();
     let mutant = FenceTimes::new(&clock, |_, ends| *ends.iter().max().unwrap());
-    let rule = "a later write prolongs a fence if it must, and never shortens it";
+    let rule = "a later write extends the lifetime of a fence if necessary and never shortens it";
     violates_with(mutant, &clock, rule).await;
 }
 
@@ -337,6 +337,6 @@ async fn a_fence_that_is_not_prolonged_is_found() {
     let mutant = FenceTimes::new(&clock, |before, ends| {
         before.unwrap_or(*ends.iter().max().unwrap())
     });
-    let rule = "a later write prolongs a fence if it must, and never shortens it";
+    let rule = "a later write extends the lifetime of a fence if necessary and never shortens it";
     violates_with(mutant, &clock, rule).await;
 }

@@ -68,7 +68,7 @@ impl Mutant for GrantsTwice {
 
 #[tokio::test]
 async fn a_lease_that_is_granted_twice_in_a_crowd_is_found() {
-    let rule = "of many simultaneous callers, one is granted the lease";
+    let rule = "exactly one of many simultaneous callers is granted the lease";
     violates(GrantsTwice::default(), rule).await;
 }
 
@@ -79,7 +79,7 @@ async fn a_lease_that_is_granted_twice_to_callers_on_threads_is_found() {
         mutant: GrantsTwice::default(),
     };
     let violation = conformance::check_in_parallel(Arc::new(store)).await;
-    let rule = "of many simultaneous callers, one is granted the lease";
+    let rule = "exactly one of many simultaneous callers is granted the lease";
     assert_eq!(violation.unwrap_err().rule, rule);
 }
 
@@ -146,7 +146,7 @@ impl Mutant for AnyToken {
 
 #[tokio::test]
 async fn a_settlement_by_another_token_is_found() {
-    let rule = "a token that does not hold the lease settles nothing";
+    let rule = "a token that does not hold the lease cannot settle it";
     violates(AnyToken::default(), rule).await;
 }
 
@@ -192,7 +192,7 @@ impl Mutant for Replaced {
 
 #[tokio::test]
 async fn a_settlement_by_a_replaced_holder_is_found() {
-    let rule = "a holder that was replaced settles nothing";
+    let rule = "a holder that was replaced cannot settle the lease";
     violates(Replaced::default(), rule).await;
 }
 
@@ -218,7 +218,7 @@ impl Mutant for DoneOnce {
 
 #[tokio::test]
 async fn a_completion_that_cannot_be_repeated_is_found() {
-    let rule = "a completion may be repeated by its token, and is not taken back";
+    let rule = "the holder can repeat a completion but not undo it";
     violates(DoneOnce::default(), rule).await;
 }
 
@@ -253,7 +253,7 @@ impl Mutant for TakesBack {
 
 #[tokio::test]
 async fn a_completion_that_is_taken_back_is_found() {
-    let rule = "a completion may be repeated by its token, and is not taken back";
+    let rule = "the holder can repeat a completion but not undo it";
     violates(TakesBack, rule).await;
 }
 
@@ -321,13 +321,13 @@ impl Mutant for Ends {
 #[tokio::test]
 async fn a_late_completion_that_is_refused_is_found() {
     let clock = TestClock::new();
-    let rule = "a holder that was not replaced completes the work after its lease";
+    let rule = "a holder that was not replaced can complete the work after its lease has expired";
     violates_with(Ends::new(&clock, Late::Rejected), &clock, rule).await;
 }
 
 #[tokio::test]
 async fn an_extension_of_an_ended_lease_is_found() {
     let clock = TestClock::new();
-    let rule = "a lease that has ended is neither released nor extended";
+    let rule = "an expired lease can be neither released nor extended";
     violates_with(Ends::new(&clock, Late::Extends), &clock, rule).await;
 }

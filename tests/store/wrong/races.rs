@@ -56,21 +56,21 @@ impl Mutant for Unlocked {
 
 #[tokio::test]
 async fn a_version_that_is_compared_before_the_write_is_found() {
-    let rule = "of many simultaneous writers of one version, one replaces it";
+    let rule = "exactly one of many simultaneous writers replaces a version";
     let separate = |write: &Write| matches!(write.condition, Condition::Version(_));
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
 async fn an_absence_that_is_looked_up_before_the_write_is_found() {
-    let rule = "of many simultaneous creators of one record, one creates it";
+    let rule = "exactly one of many simultaneous creators of a record succeeds";
     let separate = |write: &Write| write.condition == Condition::Absent;
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
 async fn a_deletion_that_is_decided_before_the_write_is_found() {
-    let rule = "of many simultaneous deletions of one record, one is applied";
+    let rule = "exactly one of many simultaneous deletions of a record is applied";
     let separate = |write: &Write| write.change == Change::Delete;
     violates(Unlocked { separate }, rule).await;
 }
@@ -78,14 +78,14 @@ async fn a_deletion_that_is_decided_before_the_write_is_found() {
 #[tokio::test]
 async fn a_required_record_that_is_not_locked_is_found() {
     let rule =
-        "of two simultaneous writes that each require what the other deletes, one is applied";
+        "exactly one of two simultaneous writes is applied if each requires what the other deletes";
     let separate = |write: &Write| write.change == Change::Keep;
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
 async fn an_update_that_brings_a_session_back_is_found() {
-    let rule = "an update during a revocation does not bring a session back";
+    let rule = "an update during a revocation does not restore a session";
     let separate = |write: &Write| {
         write.condition == Condition::Present && matches!(write.change, Change::Put { .. })
     };
@@ -120,8 +120,7 @@ impl Mutant for Interleaved {
 
 #[tokio::test]
 async fn batches_that_mix_are_found() {
-    let rule =
-        "simultaneous writes of the same records in different orders do not block each other";
+    let rule = "simultaneous writes of the same records in different orders do not deadlock";
     violates(Interleaved, rule).await;
 }
 
@@ -168,7 +167,7 @@ impl Mutant for TwoSteps {
 
 #[tokio::test]
 async fn a_session_that_is_created_between_deletion_and_fence_is_found() {
-    let rule = "no session of a mark from before a revocation is there after it";
+    let rule = "no session with a mark from before a revocation exists after it";
     violates(TwoSteps(First::Deletion), rule).await;
 }
 
@@ -218,6 +217,6 @@ impl Mutant for LastFence {
 
 #[tokio::test]
 async fn a_fence_that_goes_back_is_found() {
-    let rule = "of simultaneous revocations of one owner, the highest mark is the fence";
+    let rule = "the fence is the highest mark of simultaneous revocations of one owner";
     violates(LastFence::default(), rule).await;
 }

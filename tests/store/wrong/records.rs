@@ -37,7 +37,7 @@ impl Mutant for HalfABatch {
 
 #[tokio::test]
 async fn half_of_a_batch_is_found() {
-    let rule = "a write of which one condition does not hold changes nothing";
+    let rule = "a write changes nothing if one of its conditions does not hold";
     violates(HalfABatch, rule).await;
 }
 
@@ -69,7 +69,7 @@ impl Mutant for OneByOne {
 
 #[tokio::test]
 async fn writes_one_by_one_are_found() {
-    let rule = "a write of which one condition does not hold changes nothing";
+    let rule = "a write changes nothing if one of its conditions does not hold";
     violates(OneByOne, rule).await;
 }
 
@@ -160,7 +160,7 @@ impl Mutant for LostPosition {
 
 #[tokio::test]
 async fn a_lost_position_is_found() {
-    let rule = "a list begins behind an id, whether or not that has a record";
+    let rule = "a list starts after an id even if no record has that id";
     violates(LostPosition, rule).await;
 }
 
@@ -258,18 +258,22 @@ impl Mutant for Undead {
 
 #[tokio::test]
 async fn expired_records_in_a_list_are_found() {
-    violates(Undead::new(Uses::Lists), "an expired record is in no list").await;
+    violates(
+        Undead::new(Uses::Lists),
+        "an expired record does not appear in a list",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn pages_that_are_short_because_of_expired_records_are_found() {
-    let rule = "a page of a list is full if more live records follow, whatever has expired";
+    let rule = "a page of a list is full if more live records follow, even if records have expired";
     violates(Undead::new(Uses::ShortPages), rule).await;
 }
 
 #[tokio::test]
 async fn expired_records_in_a_conflict_are_found() {
-    let rule = "an expired record satisfies Any and Absent, and no other condition";
+    let rule = "an expired record satisfies only the conditions Any and Absent";
     violates(Undead::new(Uses::Conflicts), rule).await;
 }
 
