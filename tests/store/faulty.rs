@@ -1,4 +1,4 @@
-//! The store with faults.
+//! Tests of the store with injected faults.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,7 +53,7 @@ fn spawn_write(store: &FaultyStore, family: Family) -> JoinHandle<Result<Written
     tokio::spawn(async move { write(&store, &[family]).await })
 }
 
-/// Calls every operation once, and returns their errors.
+/// Calls every operation once, and returns the errors.
 async fn every_operation(store: &dyn Store) -> Vec<Option<StoreError>> {
     let token = LeaseToken([4; 16]);
     let (release, families) = (Settlement::Release, [Family::Session]);
@@ -81,7 +81,7 @@ const OPERATIONS: [Operation; 8] = [
 ];
 
 #[tokio::test]
-async fn without_faults_it_conforms() {
+async fn a_faulty_store_without_faults_conforms() {
     let clock = kycport::TestClock::new();
     let store = FaultyStore::new(MemoryStore::new(10_000, Arc::new(clock.clone())));
     let pass = async |by| clock.advance(by);
@@ -129,7 +129,7 @@ async fn a_failure_before_the_operation_leaves_no_effect() {
 }
 
 #[tokio::test]
-async fn a_failure_after_the_operation_is_a_lost_answer() {
+async fn a_failure_after_the_operation_simulates_a_lost_response() {
     let store = store();
     store.fail_next(1, Operation::Write, When::After, DOWN);
     assert_eq!(write(&store, &[Family::Session]).await, Err(DOWN));
@@ -141,7 +141,7 @@ async fn a_failure_after_the_operation_is_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn a_fault_concerns_the_operations_that_name_its_family() {
+async fn a_fault_of_a_family_affects_operations_that_name_the_family() {
     let store = store();
     let target = Operation::Write.of(Family::Tokens);
     store.fail(target, When::Before, DOWN);
@@ -162,7 +162,7 @@ async fn a_fault_concerns_the_operations_that_name_its_family() {
 }
 
 #[tokio::test]
-async fn a_fault_concerns_the_leases_of_its_family() {
+async fn a_fault_of_a_lease_family_affects_leases_of_the_family() {
     let store = store();
     let target = Operation::Acquire.of_lease(LeaseFamily::Login);
     store.fail(target, When::Before, DOWN);
@@ -183,7 +183,7 @@ async fn a_fault_concerns_the_leases_of_its_family() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_of_a_lease_is_met_by_the_same_token() {
+async fn after_a_lost_response_the_same_token_acquires_the_lease_again() {
     let store = store();
     store.fail_next(1, Operation::Acquire, When::After, DOWN);
     let token = LeaseToken::random();
@@ -195,7 +195,7 @@ async fn a_lost_answer_of_a_lease_is_met_by_the_same_token() {
 }
 
 #[tokio::test]
-async fn an_operation_waits_at_a_point_before_its_effect() {
+async fn a_pause_before_the_operation_delays_its_effect() {
     let store = store();
     let point = store.pause(Operation::Write, When::Before);
     let waiting = spawn_write(&store, Family::Session);
@@ -211,7 +211,7 @@ async fn an_operation_waits_at_a_point_before_its_effect() {
 }
 
 #[tokio::test]
-async fn an_operation_waits_at_a_point_after_its_effect() {
+async fn a_pause_after_the_operation_delays_its_result_only() {
     let store = store();
     let point = store.pause(Operation::Write.of(Family::Session), When::After);
     let waiting = spawn_write(&store, Family::Session);
@@ -223,7 +223,7 @@ async fn an_operation_waits_at_a_point_after_its_effect() {
 }
 
 #[tokio::test]
-async fn a_read_that_waits_before_its_effect_sees_later_writes() {
+async fn a_read_paused_before_the_operation_sees_later_writes() {
     let store = store();
     let point = store.pause(Operation::Read, When::Before);
     let reader = store.clone();
@@ -258,7 +258,7 @@ async fn all_operations_hang_until_they_are_resumed() {
 }
 
 #[tokio::test]
-async fn a_repair_and_a_dropped_point_resume_what_waits() {
+async fn a_repair_and_a_dropped_point_resume_waiting_operations() {
     let store = store();
     let point = store.hang(Operation::Write, When::Before);
     let waiting = spawn_write(&store, Family::Session);
@@ -274,7 +274,7 @@ async fn a_repair_and_a_dropped_point_resume_what_waits() {
 }
 
 #[tokio::test]
-async fn a_cancelled_operation_leaves_the_point_to_others() {
+async fn a_cancelled_operation_does_not_block_a_pause_point() {
     let store = store();
     let point = store.hang(Operation::Write, When::Before);
     let waiting = spawn_write(&store, Family::Session);
@@ -289,7 +289,7 @@ async fn a_cancelled_operation_leaves_the_point_to_others() {
 }
 
 #[tokio::test]
-async fn faults_act_in_the_order_in_which_they_were_added() {
+async fn faults_apply_in_the_order_in_which_they_were_added() {
     let store = store();
     store.fail_next(1, Operation::Write, When::Before, StoreError::Busy);
     store.fail_next(1, Target::ALL, When::Before, StoreError::Full);
@@ -327,7 +327,7 @@ async fn calls_are_counted_by_operation_and_family() {
 }
 
 #[tokio::test]
-async fn the_conformance_suite_names_the_rule_in_which_the_store_failed() {
+async fn the_conformance_suite_reports_the_rule_in_which_the_store_failed() {
     let store = store();
     let target = Operation::Revoke;
     store.fail(target, When::Before, StoreError::ReadOnly);

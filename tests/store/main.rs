@@ -1,4 +1,4 @@
-//! The engines of the store, on real servers.
+//! Tests of the storage engines on real servers.
 
 #![expect(
     clippy::unwrap_used,

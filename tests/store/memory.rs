@@ -1,4 +1,4 @@
-//! The store in memory.
+//! Tests of the in-memory store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ fn store() -> (MemoryStore, TestClock) {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+async fn the_memory_store_conforms() {
     let (store, clock) = store();
     let pass = async |by| clock.advance(by);
     conformance::check(&store, pass).await.unwrap();
 }
 
 #[tokio::test]
-async fn it_conforms_with_a_frozen_clock() {
+async fn the_memory_store_conforms_with_a_frozen_clock() {
     let (store, clock) = store();
     clock.freeze();
     let pass = async |by| clock.advance(by);
@@ -32,7 +32,7 @@ async fn it_conforms_with_a_frozen_clock() {
 }
 
 #[tokio::test]
-async fn it_conforms_on_the_clock_of_the_machine() {
+async fn the_memory_store_conforms_on_the_machines_clock() {
     let store = MemoryStore::default();
     #[expect(
         clippy::disallowed_methods,
@@ -43,7 +43,7 @@ async fn it_conforms_on_the_clock_of_the_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_with_callers_on_several_threads() {
+async fn the_memory_store_conforms_with_callers_on_several_threads() {
     let (store, _) = store();
     for _ in 0..20 {
         let store = Arc::new(store.clone());
@@ -52,7 +52,7 @@ async fn it_conforms_with_callers_on_several_threads() {
 }
 
 #[test]
-fn it_is_neither_shared_nor_durable() {
+fn the_memory_store_is_neither_shared_nor_durable() {
     let properties = MemoryStore::default().properties();
     assert!(!properties.shared && !properties.durable);
 }
@@ -106,7 +106,7 @@ async fn a_full_family_evicts_the_record_that_expires_first_and_no_other_family(
 }
 
 #[tokio::test]
-async fn a_mark_stays_fenced_after_the_fence_was_evicted() {
+async fn an_old_mark_is_fenced_after_its_fence_was_evicted() {
     let clock = TestClock::new();
     let store = MemoryStore::new(1, Arc::new(clock));
     for (id, minutes) in [(1, 1), (2, 9), (3, 9)] {
@@ -127,7 +127,7 @@ async fn a_mark_stays_fenced_after_the_fence_was_evicted() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_wall_clock_ends_no_lifetime() {
+async fn changes_of_the_wall_clock_do_not_affect_lifetimes() {
     let (store, clock) = store();
     clock.freeze();
     let session = [put(Family::Session, 1, MINUTE)];
@@ -143,7 +143,7 @@ async fn a_change_of_the_wall_clock_ends_no_lifetime() {
 }
 
 #[tokio::test]
-async fn expired_events_make_room_even_behind_many_expired_records() {
+async fn expired_events_make_room_despite_many_expired_records() {
     let (store, clock) = store();
     clock.freeze();
     let lease = || LeaseKey {
@@ -169,7 +169,7 @@ async fn expired_events_make_room_even_behind_many_expired_records() {
 }
 
 #[tokio::test]
-async fn debug_shows_no_record() {
+async fn debug_output_contains_no_record() {
     let (store, _) = store();
     let session = [put(Family::Session, 1, MINUTE)];
     let written = store.write(&OWNER, &session, None).await;

@@ -1,4 +1,4 @@
-//! The store in Postgres.
+//! Tests of the Postgres store.
 
 mod faults;
 mod lost_answers;
@@ -18,7 +18,7 @@ use crate::samples::{self, LONG, create, has, pass, put_for, random_owner, rando
 use support::{database, server};
 
 #[tokio::test]
-async fn it_conforms() {
+async fn the_postgres_store_conforms() {
     let Some(server) = server() else { return };
     let store = PostgresStore::connect(&database(server).await)
         .await
@@ -27,7 +27,7 @@ async fn it_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_with_callers_on_several_threads() {
+async fn the_postgres_store_conforms_with_callers_on_several_threads() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -37,7 +37,7 @@ async fn it_conforms_with_callers_on_several_threads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_on_the_pool_of_an_app() {
+async fn the_postgres_store_conforms_on_the_pool_of_an_app() {
     let Some(server) = server() else { return };
     let pool = PgPool::connect(&database(server).await).await.unwrap();
     let store = PostgresStore::new(pool);
@@ -48,9 +48,10 @@ async fn it_conforms_on_the_pool_of_an_app() {
         .unwrap();
 }
 
-/// At a stricter level, a statement does not see what was committed while it waited for a lock.
+/// At a stricter isolation level, a statement does not see changes that were committed while it
+/// waited for a lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_where_transactions_are_serializable_by_default() {
+async fn the_postgres_store_conforms_if_serializable_is_the_default() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let admin = PgPool::connect(&url).await.unwrap();
@@ -68,7 +69,7 @@ async fn it_conforms_where_transactions_are_serializable_by_default() {
 }
 
 #[test]
-fn a_store_is_opened_outside_a_runtime_and_used_in_several() {
+fn a_store_opened_outside_a_runtime_works_in_several_runtimes() {
     let Some(server) = server() else { return };
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let url = runtime().block_on(database(server));
@@ -94,7 +95,7 @@ async fn a_lost_fence_is_reported_as_none() {
 }
 
 #[tokio::test]
-async fn reads_that_are_cancelled_do_no_harm() {
+async fn cancelled_reads_do_not_affect_others() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -121,7 +122,7 @@ async fn reads_that_are_cancelled_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_sweep_does_not_wait_for_a_row_that_is_in_use() {
+async fn a_sweep_skips_locked_rows() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -132,7 +133,7 @@ async fn a_sweep_does_not_wait_for_a_row_that_is_in_use() {
         .collect();
     let _ = store.write(&owner, &writes, None).await.unwrap();
 
-    // The row is locked before it expires, because the store removes expired rows by itself, too.
+    // The row is locked before it expires, because the store also removes expired rows by itself.
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let lock = "SELECT key FROM kycport_records LIMIT 1 FOR UPDATE";
@@ -183,7 +184,7 @@ async fn a_sweep_finds_expired_rows_by_an_index() {
 }
 
 #[tokio::test]
-async fn it_is_shared_and_durable_and_its_check_succeeds() {
+async fn the_postgres_store_is_shared_and_durable_and_passes_its_check() {
     let Some(server) = server() else { return };
     let store = PostgresStore::connect(&database(server).await)
         .await
@@ -195,7 +196,7 @@ async fn it_is_shared_and_durable_and_its_check_succeeds() {
 }
 
 #[tokio::test]
-async fn a_mark_of_a_claim_is_lower_than_that_of_a_later_revocation() {
+async fn the_mark_of_a_login_is_lower_than_that_of_a_later_revocation() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let (one, other) = (

@@ -8,12 +8,12 @@ use kycport::store::{
     RecordKey, Settlement, Store, StoreError, Write, Written,
 };
 
-/// Lifetime of what must outlive a test.
+/// Lifetime of records that must outlive a test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
-/// What a revocation deletes.
+/// Families that a revocation deletes.
 pub(crate) const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
-/// 16 random bytes.
+/// Returns 16 random bytes.
 pub(crate) fn random() -> [u8; 16] {
     LeaseToken::random().0
 }
@@ -54,7 +54,7 @@ pub(crate) fn put_for(key: RecordKey, condition: Condition, keep_for: Duration) 
     }
 }
 
-/// Lets time pass on an engine's own clock.
+/// Lets time pass on the engine's own clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "the store runs on a clock that a test cannot move"
@@ -63,7 +63,7 @@ pub(crate) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;
 }
 
-/// Creates a session of an owner, as a sign-in does.
+/// Creates a session of an owner, as a login does.
 pub(crate) async fn create(store: &dyn Store, owner: &Owner) -> RecordKey {
     let key = random_session();
     let writes = [put(key, Condition::Absent)];
@@ -72,13 +72,13 @@ pub(crate) async fn create(store: &dyn Store, owner: &Owner) -> RecordKey {
     key
 }
 
-/// Whether a record is there.
+/// Returns whether a record exists.
 pub(crate) async fn has(store: &dyn Store, owner: &Owner, key: RecordKey) -> bool {
     let snapshot = store.read(owner, &[key]).await.unwrap();
     snapshot.entries[0].is_some()
 }
 
-/// Result of a write and of a read.
+/// Returns the results of a write and of a read.
 pub(crate) async fn write_and_read(
     store: &dyn Store,
 ) -> (Result<(), StoreError>, Option<StoreError>) {
@@ -89,8 +89,8 @@ pub(crate) async fn write_and_read(
     (written.map(|_| ()), read.err())
 }
 
-/// Uses each operation of a store once. For a way to an engine that has passed the conformance suite
-/// by another way.
+/// Performs each operation of a store once. Used for a further way to connect to an engine that
+/// passes the conformance suite otherwise.
 pub(crate) async fn every_operation_works(store: &dyn Store) {
     let owner = random_owner();
     let key = create(store, &owner).await;

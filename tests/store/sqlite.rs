@@ -1,4 +1,4 @@
-//! The store in an SQLite file.
+//! Tests of the SQLite store.
 
 mod damage;
 mod directory;
@@ -17,14 +17,14 @@ use crate::samples::{LONG, create, has, pass, random_event, random_owner, write_
 use directory::Directory;
 
 #[tokio::test]
-async fn it_conforms() {
+async fn the_sqlite_store_conforms() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     conformance::check(&store, pass).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_with_callers_on_several_threads() {
+async fn the_sqlite_store_conforms_with_callers_on_several_threads() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     conformance::check_in_parallel(Arc::new(store))
@@ -33,7 +33,7 @@ async fn it_conforms_with_callers_on_several_threads() {
 }
 
 #[test]
-fn a_store_is_opened_outside_a_runtime_and_used_in_several() {
+fn a_store_opened_outside_a_runtime_works_in_several_runtimes() {
     let directory = Directory::new();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let store = SqliteStore::open(&format!("sqlite://{}", directory.file())).unwrap();
@@ -44,7 +44,7 @@ fn a_store_is_opened_outside_a_runtime_and_used_in_several() {
 }
 
 #[tokio::test]
-async fn records_survive_the_store() {
+async fn records_survive_a_restart() {
     let directory = Directory::new();
     let owner = random_owner();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
@@ -59,7 +59,7 @@ async fn records_survive_the_store() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_the_owner_may_read_the_files() {
+async fn the_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let directory = Directory::new();
@@ -105,7 +105,7 @@ async fn a_commit_waits_for_the_disk() {
 }
 
 #[tokio::test]
-async fn tables_of_an_unknown_version_are_not_used() {
+async fn tables_of_an_unknown_version_are_rejected() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     let mut connection = directory.connection().await;
@@ -124,7 +124,7 @@ async fn tables_of_an_unknown_version_are_not_used() {
 }
 
 #[tokio::test]
-async fn tables_that_are_dropped_are_named_as_the_cause() {
+async fn dropped_tables_are_reported_as_a_schema_error() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     let mut connection = directory.connection().await;
@@ -135,7 +135,7 @@ async fn tables_that_are_dropped_are_named_as_the_cause() {
 }
 
 #[tokio::test]
-async fn the_tables_of_an_app_stay_as_they_are() {
+async fn the_apps_own_tables_are_not_changed() {
     let directory = Directory::new();
     let url = format!("sqlite://{}?mode=rwc", directory.file());
     let mut app = SqliteConnection::connect(&url).await.unwrap();

@@ -1,4 +1,4 @@
-//! The model on the engines that run on a clock of their own.
+//! Comparison of engines with their own clock with the model.
 
 use kycport::store::{
     MemoryStore, PostgresStore, RedisStore, SqliteStore, Store, TowerSessionsStore,
@@ -8,7 +8,7 @@ use tower_sessions::MemoryStore as TowerStore;
 use super::{Time, run, seeds};
 use crate::servers;
 
-/// Number of sequences on each engine.
+/// Number of random sequences per engine.
 const SEQUENCES: u64 = 4;
 
 async fn check(store: &dyn Store) {
@@ -18,7 +18,7 @@ async fn check(store: &dyn Store) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_does_what_the_model_does() {
+async fn redis_matches_the_model() {
     let Some(server) = servers::redis() else {
         return;
     };
@@ -26,7 +26,7 @@ async fn redis_does_what_the_model_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_does_what_the_model_does() {
+async fn postgres_matches_the_model() {
     let Some(server) = servers::postgres() else {
         return;
     };
@@ -34,7 +34,7 @@ async fn postgres_does_what_the_model_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_does_what_the_model_does() {
+async fn sqlite_matches_the_model() {
     let name = format!("kycport-model-{}", std::process::id());
     let folder = std::env::temp_dir().join(name);
     std::fs::create_dir(&folder).unwrap();
@@ -46,7 +46,7 @@ async fn sqlite_does_what_the_model_does() {
 }
 
 #[tokio::test]
-async fn the_adapter_does_what_the_model_does() {
+async fn the_tower_sessions_adapter_matches_the_model() {
     let second = MemoryStore::default();
     let store = TowerSessionsStore::danger_unshared(TowerStore::default(), second);
     check(&store).await;

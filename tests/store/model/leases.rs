@@ -1,4 +1,4 @@
-//! Model of leases.
+//! Reference model of leases.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ enum State {
     },
 }
 
-/// What the store must answer to an acquisition.
+/// Expected result of an acquisition.
 #[derive(Debug)]
 pub(super) enum Expected {
     Granted,
@@ -60,8 +60,8 @@ impl Leases {
         Expected::Granted
     }
 
-    /// What `settle` returns for [`Settlement::Done`](kycport::store::Settlement::Done). `None` if
-    /// the promises leave that open.
+    /// Returns the expected result of `settle` with
+    /// [`Settlement::Done`](kycport::store::Settlement::Done). `None` if the contract allows both.
     pub(super) fn done(
         &mut self,
         key: &LeaseKey,
@@ -75,9 +75,10 @@ impl Leases {
         };
         let end = now.saturating_add(keep_for);
         match &lease.state {
-            // A holder whose lease has ended was not replaced.
+            // The holder of the expired lease was not replaced.
             State::HeldUntil(_) => {}
-            // Whether a repetition keeps the result longer is open.
+            // The contract does not specify whether a repetition extends the lifetime of the
+            // result.
             State::Done {
                 result: before,
                 at,
@@ -125,7 +126,7 @@ impl Lease {
         matches!(self.state, State::HeldUntil(until) if now < until)
     }
 
-    /// Time until the end of a lease that is held.
+    /// Returns the remaining time of a held lease.
     pub(super) fn left(&self, now: Ticks) -> Ticks {
         match self.state {
             State::HeldUntil(until) => until.saturating_sub(now),

@@ -1,7 +1,7 @@
-//! Random sequences of operations, compared with a reference model.
+//! Comparison of stores with a reference model on random sequences of operations.
 //!
-//! [`run`] runs a sequence on any store. A failure names the seed, and
-//! `KYCPORT_MODEL_SEED=<seed>` runs that sequence alone.
+//! [`run`] runs a sequence on any store. A failure reports the seed. `KYCPORT_MODEL_SEED=<seed>`
+//! runs only that sequence.
 
 mod engines;
 mod leases;
@@ -18,29 +18,29 @@ use kycport::{
 
 use runner::Runner;
 
-/// How time passes for a store.
+/// Source of time for a store.
 #[derive(Debug, Clone)]
 pub(crate) enum Time {
-    /// With a clock that the runner freezes and advances. All lifetimes are exact.
+    /// A clock that the runner freezes and advances. All lifetimes are exact.
     Exact(TestClock),
-    /// By itself. The runner lets short lifetimes end at most `waits` times in a sequence, and
-    /// sleeps for [`REAL_WAIT`] each time. With 0, nothing expires.
+    /// Real time. The runner lets short lifetimes end at most `waits` times per sequence, and
+    /// sleeps for [`REAL_WAIT`] each time. With 0, no record expires.
     Real {
         /// Maximum number of waits.
         waits: usize,
     },
 }
 
-/// What the runner sleeps in [`Time::Real`].
+/// Duration of one wait in [`Time::Real`].
 pub(crate) const REAL_WAIT: Duration = Duration::from_millis(60);
 
-/// Number of operations of a sequence.
+/// Number of operations in a sequence.
 pub(crate) const STEPS: usize = 250;
 
-/// Runs one random sequence of operations on a store, in namespaces of its own.
+/// Runs one random sequence of operations on a store, in its own namespaces.
 ///
 /// # Panics
-/// If the store does something else than the model.
+/// If the store differs from the model.
 pub(crate) async fn run(store: &dyn Store, seed: u64, time: Time) {
     if let Time::Exact(clock) = &time {
         clock.freeze();
@@ -51,7 +51,7 @@ pub(crate) async fn run(store: &dyn Store, seed: u64, time: Time) {
     }
 }
 
-/// The seeds of a test: the one of the environment, or the numbers from 1.
+/// Returns the seeds of a test: the one from the environment, or the numbers from 1.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("KYCPORT_MODEL_SEED") {
         Ok(seed) => vec![seed.parse().expect("the seed should be a number")],
@@ -60,7 +60,7 @@ pub(crate) fn seeds(count: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn the_memory_store_does_what_the_model_does() {
+async fn the_memory_store_matches_the_model() {
     for seed in seeds(400) {
         let clock = TestClock::new();
         let store = MemoryStore::new(10_000, Arc::new(clock.clone()));
@@ -69,7 +69,7 @@ async fn the_memory_store_does_what_the_model_does() {
 }
 
 #[tokio::test]
-async fn sequences_on_one_store_do_not_disturb_each_other() {
+async fn parallel_sequences_on_one_store_do_not_interfere() {
     let clock = TestClock::new();
     let store = MemoryStore::new(10_000, Arc::new(clock.clone()));
     for seed in seeds(50) {
@@ -78,7 +78,7 @@ async fn sequences_on_one_store_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn the_memory_store_does_what_the_model_does_in_real_time() {
+async fn the_memory_store_matches_the_model_in_real_time() {
     let store = MemoryStore::default();
     for seed in seeds(5) {
         run(&store, seed, Time::Real { waits: 2 }).await;

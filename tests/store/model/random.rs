@@ -1,11 +1,11 @@
-//! Numbers that follow from a seed.
+//! Pseudorandom numbers from a seed.
 
 /// Xorshift generator (xorshift64*).
 pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn of(seed: u64) -> Self {
-        // The state must not be 0, and neighbouring seeds must differ in more than a few bits.
+        // The state must not be 0, and adjacent seeds must differ in many bits.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -16,13 +16,13 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap();
         usize::try_from((self.next() >> 33) % end).unwrap()
     }
 
-    /// True `percent` times of a hundred.
+    /// Returns true with a probability of `percent` per cent.
     pub(super) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! Model of records and fences.
+//! Reference model of records and fences.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ pub(super) struct Records {
     fences: HashMap<Owner, Fence>,
 }
 
-/// A fence that the store must keep until a moment, and may keep longer.
+/// Fence that the store must keep until a time and may keep longer.
 struct Fence {
     mark: Mark,
     until: Ticks,
@@ -31,7 +31,7 @@ impl Records {
         self.fences.get(&owner).map(|fence| fence.mark)
     }
 
-    /// Whether the store may have dropped the fence.
+    /// Returns whether the store may have dropped the fence.
     pub(super) fn is_fence_due(&self, owner: Owner, now: Ticks) -> bool {
         let fence = self.fences.get(&owner);
         fence.is_some_and(|fence| fence.until <= now)
@@ -72,7 +72,7 @@ impl Records {
         .collect()
     }
 
-    /// Writes, with lifetimes that `ticks` translates.
+    /// Performs a write. `ticks` converts lifetimes.
     pub(super) fn write(
         &mut self,
         owner: Owner,

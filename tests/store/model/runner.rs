@@ -1,4 +1,4 @@
-//! Draws operations, and compares the store with the model.
+//! Runner that draws random operations and compares the store with the model.
 
 use std::{collections::HashMap, fmt::Debug, time::Duration};
 
@@ -27,9 +27,9 @@ const TOKENS: [LeaseToken; 3] = [
     LeaseToken([2; 16]),
     LeaseToken([3; 16]),
 ];
-/// Lifetime of what expires in real time: less than [`REAL_WAIT`].
+/// Lifetime of records that expire in real time. Shorter than [`REAL_WAIT`].
 const SHORT: Duration = Duration::from_millis(50);
-/// Lifetime of what does not expire in real time.
+/// Lifetime of records that do not expire in real time.
 const LONG: Duration = Duration::from_secs(600);
 
 pub(super) struct Runner<'a> {
@@ -42,7 +42,7 @@ pub(super) struct Runner<'a> {
     records: Records,
     leases: Leases,
     namespaces: [[u8; 16]; 2],
-    /// The last revocation's mark, and the highest mark of each namespace.
+    /// Mark of the last revocation and highest mark of each namespace.
     marks: HashMap<[u8; 16], (Mark, Mark)>,
 }
 
@@ -57,7 +57,8 @@ impl<'a> Runner<'a> {
             now: 0,
             records: Records::default(),
             leases: Leases::default(),
-            // Not from the seed: another sequence may run on the same store.
+            // The namespaces do not depend on the seed, because another sequence may run on the
+            // same store.
             namespaces: [LeaseToken::random().0, LeaseToken::random().0],
             marks: HashMap::new(),
         }
@@ -237,8 +238,8 @@ impl<'a> Runner<'a> {
             Time::Real { waits: 0 } => {}
             Time::Real { waits } => {
                 *waits -= 1;
-                // What is short is written here and ends here, so that nothing depends on how fast
-                // the machine is.
+                // Short-lived records are written and expire within this step, so that the speed of
+                // the machine has no effect.
                 self.write(true).await;
                 self.acquire(true).await;
                 #[expect(
@@ -251,7 +252,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// An owner whose fence the model knows.
+    /// Returns an owner whose fence the model knows.
     async fn owner(&mut self) -> Owner {
         let owner = Owner {
             namespace: self.random.of_these(&self.namespaces.clone()),
@@ -301,7 +302,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// No mark, or one around the owner's fence.
+    /// Returns no mark, or a mark near the owner's fence.
     fn mark(&mut self, owner: Owner) -> Option<Mark> {
         let marks = self.marks.get(&owner.namespace);
         let highest = marks.map_or(Mark(0), |(_, highest)| *highest);
@@ -339,7 +340,7 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// Time of the model that a lifetime takes.
+/// Converts a lifetime to the time of the model.
 fn ticks(time: &Time, duration: Duration) -> Ticks {
     match time {
         Time::Exact(_) => u64::try_from(duration.as_millis()).unwrap(),

@@ -1,4 +1,4 @@
-//! Servers that refuse, are slow, or go away.
+//! Servers that reject statements, are slow, or go away.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_read_only_database_is_read() {
+async fn a_read_only_database_serves_reads() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_pool_without_a_free_connection_means_busy() {
 }
 
 #[tokio::test]
-async fn refused_credentials_mean_access_denied() {
+async fn wrong_credentials_mean_access_denied() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let stranger = url.replacen("postgres@", "canary:canary@", 1);
@@ -120,7 +120,7 @@ async fn refused_credentials_mean_access_denied() {
 }
 
 #[tokio::test]
-async fn sessions_that_the_server_ends_are_replaced() {
+async fn connections_ended_by_the_server_are_replaced() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let admin = url.rsplit_once('/').unwrap().0.to_owned() + "/postgres";
@@ -135,7 +135,7 @@ async fn sessions_that_the_server_ends_are_replaced() {
     ] {
         let owner = random_owner();
         for _ in 0..2 {
-            // Several connections.
+            // The writes use several connections.
             let writes = (0..5).map(|_| create(&store, &owner));
             let keys = futures_util::future::join_all(writes).await;
             execute(&admin, &end).await;
@@ -147,7 +147,7 @@ async fn sessions_that_the_server_ends_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_write_whose_session_is_ended_is_repeated() {
+async fn a_write_whose_connection_is_ended_is_repeated() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -179,7 +179,7 @@ fn url_of(server: &Server) -> String {
     format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())
 }
 
-/// The server listens before it lets clients in.
+/// The server listens before it accepts logins.
 async fn wait_until_it_works(store: &PostgresStore) {
     loop {
         let error = match write_and_read(store).await {
@@ -193,7 +193,7 @@ async fn wait_until_it_works(store: &PostgresStore) {
 }
 
 #[tokio::test]
-async fn a_store_works_again_when_its_server_does() {
+async fn a_store_recovers_with_its_server() {
     let Some(mut server) = Server::lasting_postgres() else {
         return;
     };
@@ -217,7 +217,7 @@ async fn a_store_works_again_when_its_server_does() {
 }
 
 #[tokio::test]
-async fn a_replica_is_not_read() {
+async fn a_replica_is_rejected_until_it_is_promoted() {
     let Some(mut server) = Server::lasting_postgres() else {
         return;
     };
@@ -241,13 +241,13 @@ async fn a_replica_is_not_read() {
         }
         tokio::task::yield_now().await;
     }
-    // Until it is promoted.
+    // The replica rejects writes until it is promoted.
     execute(&url, "SELECT pg_promote()").await;
     assert_eq!(write_and_read(&store).await, (Ok(()), None));
 }
 
 #[tokio::test]
-async fn an_address_where_nothing_listens_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let store = PostgresStore::open("postgres://user:canary@127.0.0.1:1/none").unwrap();
     let gone = StoreError::Unreachable;
     assert_eq!(write_and_read(&store).await, (Err(gone), Some(gone)));

@@ -1,4 +1,4 @@
-//! Answers that are lost between the server and the store.
+//! Responses that are lost between the server and the store.
 
 use std::sync::{
     Arc,
@@ -17,7 +17,7 @@ use tokio::{
 use super::support::{database, server};
 use crate::samples::{LONG, REVOKED, create, has, put, random_event, random_owner, random_session};
 
-/// Proxy that loses answers: the server has done what it was asked, and the connection breaks.
+/// Proxy that loses responses: the server has executed the statement, and the connection breaks.
 struct Proxy {
     port: u16,
     lost: Arc<AtomicU32>,
@@ -39,7 +39,7 @@ impl Proxy {
         Self { port, lost }
     }
 
-    /// Loses the next answers, so many of them.
+    /// Loses this number of responses from now on.
     fn lose(&self, answers: u32) {
         self.lost.store(answers, Ordering::SeqCst);
     }
@@ -69,8 +69,8 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, lost: Arc<AtomicU
     }
 }
 
-/// A store behind a proxy, with one connection on which each statement is prepared.
-async fn scene() -> Option<(PostgresStore, Proxy)> {
+/// Creates a store behind a proxy, with one connection on which each statement is prepared.
+async fn setup() -> Option<(PostgresStore, Proxy)> {
     let url = database(server()?).await;
     let proxy = Proxy::to(server()?.port()).await;
     let database = url.rsplit_once('/').unwrap().1;
@@ -88,8 +88,8 @@ async fn scene() -> Option<(PostgresStore, Proxy)> {
 }
 
 #[tokio::test]
-async fn a_read_is_repeated() {
-    let Some((store, proxy)) = scene().await else {
+async fn a_read_with_a_lost_response_is_repeated() {
+    let Some((store, proxy)) = setup().await else {
         return;
     };
     let owner = random_owner();
@@ -99,8 +99,8 @@ async fn a_read_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_write_knows_its_own_result() {
-    let Some((store, proxy)) = scene().await else {
+async fn a_repeated_write_recognises_its_own_result() {
+    let Some((store, proxy)) = setup().await else {
         return;
     };
     let owner = random_owner();
@@ -109,14 +109,14 @@ async fn a_write_knows_its_own_result() {
     let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
     assert_eq!(written, Written::Applied);
     assert!(has(&store, &owner, writes[0].key).await);
-    // Without a lost answer, it is a conflict.
+    // Without a lost response, the second write conflicts.
     let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
     assert!(matches!(written, Written::Conflict(_)), "{written:?}");
 }
 
 #[tokio::test]
 async fn the_result_of_another_write_is_a_conflict() {
-    let Some((store, proxy)) = scene().await else {
+    let Some((store, proxy)) = setup().await else {
         return;
     };
     let owner = random_owner();
@@ -128,8 +128,8 @@ async fn the_result_of_another_write_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_repeated() {
-    let Some((store, proxy)) = scene().await else {
+async fn a_revocation_with_a_lost_response_is_repeated() {
+    let Some((store, proxy)) = setup().await else {
         return;
     };
     let owner = random_owner();
@@ -142,8 +142,8 @@ async fn a_revocation_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_lease_is_acquired_and_settled_by_its_token() {
-    let Some((store, proxy)) = scene().await else {
+async fn a_lease_with_a_lost_response_is_acquired_and_settled_by_its_token() {
+    let Some((store, proxy)) = setup().await else {
         return;
     };
     let (event, token) = (random_event(), LeaseToken::random());

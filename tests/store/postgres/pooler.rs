@@ -1,4 +1,4 @@
-//! `PgBouncer` in transaction mode, which gives each transaction another server connection.
+//! `PgBouncer` in transaction mode, where each transaction may use another server connection.
 
 use std::{
     io::Write as _,
@@ -18,7 +18,7 @@ use crate::{
     servers::Server,
 };
 
-/// It ends when its input does, as at the end of this process.
+/// Script that ends the pooler when its input closes, as at the end of this process.
 const SCRIPT: &str = r#"
 "$PGBOUNCER" -q "$DIR/pgbouncer.ini" >"$DIR/log" 2>&1 &
 pid=$!
@@ -53,7 +53,7 @@ impl Pooler {
         );
         std::fs::write(dir.join("pgbouncer.ini"), settings).unwrap();
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        // It does not run as root.
+        // PgBouncer does not run as root.
         let mut shell = if root {
             let chown = Command::new("chown")
                 .arg("-R")
@@ -89,7 +89,7 @@ impl Pooler {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("the pooler does not listen");
+        panic!("the pooler does not accept connections");
     }
 
     fn url(&self, direct: &str) -> String {
@@ -129,9 +129,9 @@ async fn conforms(store: PostgresStore) {
         .unwrap();
 }
 
-/// The pooler refuses startup parameters that it does not know.
+/// The pooler rejects startup parameters that it does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_store_conforms_behind_a_pooler_that_refuses_its_settings() {
+async fn a_store_conforms_behind_a_pooler_that_rejects_its_settings() {
     let Some(server) = server() else { return };
     let Some(pooler) = Pooler::start(server, "") else {
         return;
@@ -163,7 +163,7 @@ async fn a_store_conforms_on_the_pool_of_an_app_behind_a_pooler() {
     conforms(store).await;
 }
 
-/// Statements of an app and of other instances, under the same names on the same servers.
+/// An app and other instances use the same statement names on the same servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn statements_of_other_clients_of_the_pooler_are_not_executed() {
     let Some(server) = server() else { return };

@@ -1,5 +1,6 @@
-//! Revocations that meet writes, in every order. A lock on the table stops the first operation while
-//! it holds the owner's lock, so that the second one waits for it.
+//! Revocations that run concurrently with writes, in every order. A lock on the table blocks the
+//! first operation while it holds the owner's lock, so that the second operation waits for the
+//! first.
 
 use kycport::store::{
     Change, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, PostgresStore, RecordKey,
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::support::{database, server, wait_for_lock};
 use crate::samples::{LONG, REVOKED, create, has, put, random, random_owner, random_session};
 
-struct Scene {
+struct RaceTest {
     store: PostgresStore,
     owner: Owner,
     url: String,
@@ -19,7 +20,7 @@ struct Scene {
 
 type Outcome<T> = JoinHandle<Result<T, StoreError>>;
 
-impl Scene {
+impl RaceTest {
     async fn new() -> Option<Self> {
         let url = database(server()?).await;
         Some(Self {
@@ -39,8 +40,8 @@ impl Scene {
         tokio::spawn(async move { store.write(&owner, &[write], admitted_at).await })
     }
 
-    /// The mark that a login of this moment would carry.
-    async fn claim(&self) -> Mark {
+    /// Returns the mark that a login would carry now.
+    async fn current_mark(&self) -> Mark {
         let key = LeaseKey {
             namespace: self.owner.namespace,
             family: LeaseFamily::Login,
@@ -62,7 +63,7 @@ impl Scene {
         has(&self.store, &self.owner, key).await
     }
 
-    /// Starts the first operation, then the second, and lets them go on when both wait.
+    /// Starts the first operation, then the second, and unblocks them when both wait.
     async fn in_order<A, B>(
         &self,
         first: impl FnOnce() -> Outcome<A>,
@@ -88,119 +89,119 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_revocation_deletes_what_was_created_while_it_waited() {
-    let Some(scene) = Scene::new().await else {
+async fn a_revocation_deletes_a_session_created_while_it_waited() {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let mark = scene.claim().await;
+    let mark = race.current_mark().await;
     let key = random_session();
     let create = put(key, Condition::Absent);
-    let (written, revoked) = scene
-        .in_order(|| scene.write(create, Some(mark)), || scene.revoke())
+    let (written, revoked) = race
+        .in_order(|| race.write(create, Some(mark)), || race.revoke())
         .await;
     assert_eq!(written, Written::Applied);
     assert!(revoked > mark);
-    assert!(!scene.has(key).await);
-    assert_eq!(scene.fence().await, Some(revoked));
+    assert!(!race.has(key).await);
+    assert_eq!(race.fence().await, Some(revoked));
 }
 
 #[tokio::test]
 async fn a_creation_that_waited_for_a_revocation_is_fenced() {
-    let Some(scene) = Scene::new().await else {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let mark = scene.claim().await;
+    let mark = race.current_mark().await;
     let key = random_session();
     let create = put(key, Condition::Absent);
-    let (revoked, written) = scene
-        .in_order(|| scene.revoke(), || scene.write(create, Some(mark)))
+    let (revoked, written) = race
+        .in_order(|| race.revoke(), || race.write(create, Some(mark)))
         .await;
     assert_eq!(written, Written::Fenced);
-    assert!(!scene.has(key).await);
-    assert_eq!(scene.fence().await, Some(revoked));
+    assert!(!race.has(key).await);
+    assert_eq!(race.fence().await, Some(revoked));
 }
 
 #[tokio::test]
-async fn an_update_that_waited_for_a_revocation_revives_nothing() {
-    let Some(scene) = Scene::new().await else {
+async fn an_update_that_waited_for_a_revocation_restores_nothing() {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let key = create(&scene.store, &scene.owner).await;
+    let key = create(&race.store, &race.owner).await;
     let update = put(key, Condition::Present);
-    let (_, written) = scene
-        .in_order(|| scene.revoke(), || scene.write(update, None))
+    let (_, written) = race
+        .in_order(|| race.revoke(), || race.write(update, None))
         .await;
     let Written::Conflict(found) = written else {
         panic!("{written:?}");
     };
     assert!(found.entries[0].is_none());
-    assert!(!scene.has(key).await);
+    assert!(!race.has(key).await);
 }
 
 #[tokio::test]
-async fn a_revocation_deletes_what_was_updated_while_it_waited() {
-    let Some(scene) = Scene::new().await else {
+async fn a_revocation_deletes_a_session_updated_while_it_waited() {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let key = create(&scene.store, &scene.owner).await;
+    let key = create(&race.store, &race.owner).await;
     let update = put(key, Condition::Present);
-    let (written, _) = scene
-        .in_order(|| scene.write(update, None), || scene.revoke())
+    let (written, _) = race
+        .in_order(|| race.write(update, None), || race.revoke())
         .await;
     assert_eq!(written, Written::Applied);
-    assert!(!scene.has(key).await);
+    assert!(!race.has(key).await);
 }
 
 #[tokio::test]
 async fn the_fence_is_the_higher_mark_of_two_revocations() {
-    let Some(scene) = Scene::new().await else {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let key = create(&scene.store, &scene.owner).await;
-    let (first, second) = scene.in_order(|| scene.revoke(), || scene.revoke()).await;
+    let key = create(&race.store, &race.owner).await;
+    let (first, second) = race.in_order(|| race.revoke(), || race.revoke()).await;
     assert_ne!(first, second);
-    assert_eq!(scene.fence().await, Some(first.max(second)));
-    assert!(!scene.has(key).await);
+    assert_eq!(race.fence().await, Some(first.max(second)));
+    assert!(!race.has(key).await);
 }
 
-/// It began when the revocation had begun, so its person has signed in after it.
+/// The login acquires its lease after the revocation has begun, so it counts as later.
 #[tokio::test]
-async fn a_login_that_is_claimed_during_a_revocation_is_not_fenced_by_it() {
-    let Some(scene) = Scene::new().await else {
+async fn a_login_that_begins_during_a_revocation_is_not_fenced() {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
-    let mut blocker = PgConnection::connect(&scene.url).await.unwrap();
-    let mut watcher = PgConnection::connect(&scene.url).await.unwrap();
+    let mut blocker = PgConnection::connect(&race.url).await.unwrap();
+    let mut watcher = PgConnection::connect(&race.url).await.unwrap();
     let mut transaction = blocker.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE kycport_records IN SHARE MODE")
         .execute(&mut *transaction)
         .await
         .unwrap();
-    let revocation = scene.revoke();
+    let revocation = race.revoke();
     wait_for_lock(&mut watcher, "relation", 1).await;
-    let mark = scene.claim().await;
+    let mark = race.current_mark().await;
     transaction.commit().await.unwrap();
     let revoked = revocation.await.unwrap().unwrap();
     assert!(mark >= revoked);
     let key = random_session();
     let create = put(key, Condition::Absent);
-    let written = scene.write(create, Some(mark)).await.unwrap().unwrap();
+    let written = race.write(create, Some(mark)).await.unwrap().unwrap();
     assert_eq!(written, Written::Applied);
-    assert!(scene.has(key).await);
+    assert!(race.has(key).await);
 }
 
 #[tokio::test]
 async fn one_of_two_creations_at_the_same_key_conflicts() {
-    let Some(scene) = Scene::new().await else {
+    let Some(race) = RaceTest::new().await else {
         return;
     };
     let key = random_session();
     let [one, other] = [(); 2].map(|()| put(key, Condition::Absent));
     let Change::Put { version, .. } = one.change else {
-        panic!("no put");
+        panic!("not a put");
     };
-    let (first, second) = scene
-        .in_order(|| scene.write(one, None), || scene.write(other, None))
+    let (first, second) = race
+        .in_order(|| race.write(one, None), || race.write(other, None))
         .await;
     assert_eq!(first, Written::Applied);
     let Written::Conflict(found) = second else {

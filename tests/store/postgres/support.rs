@@ -16,7 +16,7 @@ pub(super) async fn database(server: &Server) -> String {
     let admin = server.postgres_pool().await;
     let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let create = format!("CREATE DATABASE {name}");
-    // Another test may be copying the template.
+    // Another test may be copying the template database at the same time.
     while sqlx::raw_sql(&create).execute(&admin).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -31,7 +31,7 @@ pub(super) async fn execute(url: &str, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// Creates a role that may log in, and returns its URL of the database.
+/// Creates a role with the permission to log in, and returns its database URL and its name.
 pub(super) async fn role(url: &str, options: &str) -> (String, String) {
     let database = url.rsplit_once('/').unwrap().1;
     let name = format!("role_{database}");
@@ -39,7 +39,7 @@ pub(super) async fn role(url: &str, options: &str) -> (String, String) {
     (url.replacen("postgres@", &format!("{name}@"), 1), name)
 }
 
-/// Waits until so many sessions of a database wait for a lock of this type.
+/// Waits until this number of database sessions wait for a lock of this type.
 pub(super) async fn wait_for_lock(connection: &mut PgConnection, kind: &str, count: i64) {
     let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
                    WHERE NOT granted AND locktype = $1 AND datname = current_database()";

@@ -30,7 +30,7 @@ async fn several_instances_create_the_tables_simultaneously() {
 }
 
 #[tokio::test]
-async fn the_migration_can_be_executed_again() {
+async fn the_migration_can_be_repeated() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     execute(&url, PostgresStore::MIGRATION).await;
@@ -42,7 +42,7 @@ async fn the_migration_can_be_executed_again() {
 }
 
 #[tokio::test]
-async fn the_search_path_does_not_matter() {
+async fn the_search_path_has_no_effect() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let name = url.rsplit_once('/').unwrap().1;
@@ -61,7 +61,7 @@ async fn the_search_path_does_not_matter() {
 }
 
 #[tokio::test]
-async fn stores_in_different_schemas_are_different_stores() {
+async fn stores_in_different_schemas_are_independent() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let public = PostgresStore::connect(&url).await.unwrap();
@@ -80,7 +80,7 @@ async fn stores_in_different_schemas_are_different_stores() {
 }
 
 #[tokio::test]
-async fn missing_tables_are_named_as_the_cause() {
+async fn missing_tables_are_reported_as_a_schema_error() {
     let Some(server) = server() else { return };
     let pool = PgPool::connect(&database(server).await).await.unwrap();
     let store = PostgresStore::new(pool);
@@ -93,11 +93,11 @@ async fn missing_tables_are_named_as_the_cause() {
 }
 
 #[tokio::test]
-async fn tables_of_an_unknown_version_are_not_used() {
+async fn tables_of_an_unknown_version_are_rejected() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
-    // A newer release that this one can live with.
+    // A newer release that this release is compatible with.
     execute(&url, "UPDATE kycport_schema SET version = 2").await;
     PostgresStore::connect(&url).await.unwrap();
 
@@ -120,9 +120,9 @@ async fn tables_of_an_unknown_version_are_not_used() {
     assert_eq!(version, 2);
 }
 
-/// The rights that the documentation of the store names.
+/// The permissions listed in the documentation of the store.
 #[tokio::test]
-async fn a_role_without_the_right_to_create_tables_uses_existing_ones() {
+async fn a_role_without_permission_to_create_tables_can_use_existing_ones() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let (theirs, name) = role(&url, "").await;

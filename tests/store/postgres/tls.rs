@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::support::execute;
 use crate::servers::Server;
 
-/// Writes a file into the server's data directory, readable by the server only.
+/// Returns SQL that writes a file into the server's data directory, readable only by the server.
 fn file(name: &str, content: &str) -> String {
     format!(
         "DO $do$ BEGIN EXECUTE format('COPY (SELECT %L) TO PROGRAM %L', $pem${}$pem$, \
@@ -18,11 +18,11 @@ fn file(name: &str, content: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_mode_of_the_url_decides_what_is_verified() {
+async fn sslmode_in_the_url_selects_the_verification() {
     let Some(server) = Server::postgres() else {
         return;
     };
-    // It listens before it lets clients in.
+    // The server listens before it accepts logins.
     server.postgres_pool().await.close().await;
     let plain = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port());
     let key = KeyPair::generate().unwrap();
@@ -45,7 +45,7 @@ async fn the_mode_of_the_url_decides_what_is_verified() {
 
     execute(&plain, "ALTER SYSTEM SET ssl = on").await;
     execute(&plain, "SELECT pg_reload_conf()").await;
-    // The server reads its settings a moment later.
+    // The server reloads its settings with a delay.
     while PostgresStore::connect(&required).await.is_err() {
         tokio::task::yield_now().await;
     }

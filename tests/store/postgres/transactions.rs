@@ -1,4 +1,4 @@
-//! Leases that are settled in a transaction of the app.
+//! Settlement of leases in a transaction of the app.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ fn done() -> Settlement {
     }
 }
 
-/// A store with a lease, and a connection of an app to the same database.
-async fn scene() -> Option<(PostgresStore, PgConnection, LeaseKey, LeaseToken)> {
+/// Creates a store with a lease, and an app's connection to the same database.
+async fn setup() -> Option<(PostgresStore, PgConnection, LeaseKey, LeaseToken)> {
     let url = database(server()?).await;
     let store = PostgresStore::connect(&url).await.unwrap();
     let connection = PgConnection::connect(&url).await.unwrap();
@@ -38,7 +38,7 @@ async fn acquire(store: &PostgresStore, key: &LeaseKey) -> Acquired {
 
 #[tokio::test]
 async fn work_is_done_when_the_transaction_commits() {
-    let Some((store, mut connection, key, token)) = scene().await else {
+    let Some((store, mut connection, key, token)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();
@@ -46,13 +46,13 @@ async fn work_is_done_when_the_transaction_commits() {
     assert!(settled.await.unwrap());
     transaction.commit().await.unwrap();
     assert_eq!(acquire(&store, &key).await, Acquired::Done(RESULT));
-    // The receiver settles once more.
+    // The webhook receiver settles the lease again.
     assert!(store.settle(&key, token, done()).await.unwrap());
 }
 
 #[tokio::test]
 async fn work_is_not_done_when_the_transaction_rolls_back() {
-    let Some((store, mut connection, key, token)) = scene().await else {
+    let Some((store, mut connection, key, token)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();
@@ -64,8 +64,8 @@ async fn work_is_not_done_when_the_transaction_rolls_back() {
 }
 
 #[tokio::test]
-async fn a_lease_is_held_until_the_transaction_ends() {
-    let Some((store, mut connection, key, token)) = scene().await else {
+async fn a_lease_settled_in_a_transaction_is_held_until_its_end() {
+    let Some((store, mut connection, key, token)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();
@@ -73,17 +73,18 @@ async fn a_lease_is_held_until_the_transaction_ends() {
         let settled = store.settle_in(&mut transaction, &key, token, settlement);
         let _ = settled.await.unwrap();
         let Acquired::Held(left) = acquire(&store, &key).await else {
-            panic!("it is not held");
+            panic!("the lease is not held");
         };
         assert!(!left.is_zero() && left <= LONG);
     }
     transaction.commit().await.unwrap();
 }
 
-/// A handler that takes longer than its lease completes it nevertheless, and none begins meanwhile.
+/// A handler that runs longer than its lease can still complete it, and no other handler starts
+/// meanwhile.
 #[tokio::test]
-async fn a_lease_that_has_ended_is_held_while_it_is_completed() {
-    let Some((store, mut connection, ..)) = scene().await else {
+async fn an_expired_lease_is_held_while_it_is_completed() {
+    let Some((store, mut connection, ..)) = setup().await else {
         return;
     };
     let (key, token) = (random_event(), LeaseToken::random());
@@ -97,8 +98,8 @@ async fn a_lease_that_has_ended_is_held_while_it_is_completed() {
 }
 
 #[tokio::test]
-async fn another_token_settles_nothing() {
-    let Some((store, mut connection, key, _)) = scene().await else {
+async fn another_token_cannot_settle_the_lease() {
+    let Some((store, mut connection, key, _)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();
@@ -111,7 +112,7 @@ async fn another_token_settles_nothing() {
 
 #[tokio::test]
 async fn a_failed_transaction_is_an_error() {
-    let Some((store, mut connection, key, token)) = scene().await else {
+    let Some((store, mut connection, key, token)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();
@@ -123,7 +124,7 @@ async fn a_failed_transaction_is_an_error() {
 
 #[tokio::test]
 async fn the_database_of_the_store_is_recognised() {
-    let Some((store, mut connection, ..)) = scene().await else {
+    let Some((store, mut connection, ..)) = setup().await else {
         return;
     };
     assert!(store.is_database_of(&mut connection).await.unwrap());
@@ -139,7 +140,7 @@ async fn the_database_of_the_store_is_recognised() {
 
 #[tokio::test]
 async fn a_commit_waits_for_the_disk() {
-    let Some((store, mut connection, key, token)) = scene().await else {
+    let Some((store, mut connection, key, token)) = setup().await else {
         return;
     };
     let mut transaction = connection.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! The store in a Redis Cluster.
+//! Tests of the store in a Redis Cluster.
 
 use std::{
     sync::{
@@ -16,12 +16,12 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     conformance::pass,
-    nodes::{Cluster, neighbour, slot, wait_until},
+    nodes::{Cluster, owner_in_same_slot, slot, wait_until},
     samples::{MINUTE, REVOKED, create, eventually, hash_of, login, owner, session},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_conforms() {
+async fn the_redis_store_conforms_on_a_cluster() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
@@ -35,7 +35,7 @@ async fn it_conforms() {
     }
 }
 
-/// Requests of one person, again and again: each must see the session.
+/// Repeats the requests of one person. Each request must see the session.
 async fn use_session(
     store: RedisStore,
     owner: Owner,
@@ -55,13 +55,13 @@ async fn use_session(
     }
 }
 
-/// What happens at each step of a migration, beside the requests.
+/// Signs in and out at each step of a migration, concurrently with the requests.
 async fn sign_in_and_out(store: &RedisStore, signed_in: &[(Owner, RecordKey)]) {
     for (owner, key) in signed_in {
         let snapshot = store.read(owner, &[*key]).await.unwrap();
         assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(Mark(0)));
     }
-    let (owner, key) = (neighbour(&signed_in[0].0), session());
+    let (owner, key) = (owner_in_same_slot(&signed_in[0].0), session());
     let lease = login(owner.namespace);
     let granted = store.acquire(&lease, LeaseToken::random(), MINUTE).await;
     let Ok(Acquired::Granted { mark }) = granted else {
@@ -79,7 +79,7 @@ async fn sign_in_and_out(store: &RedisStore, signed_in: &[(Owner, RecordKey)]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_signed_out_while_a_slot_migrates() {
+async fn sessions_survive_the_migration_of_a_slot() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
@@ -87,7 +87,7 @@ async fn nobody_is_signed_out_while_a_slot_migrates() {
     let first = Cluster::owner_on(0);
     let mut signed_in = vec![(first, session())];
     for _ in 0..4 {
-        signed_in.push((neighbour(&first), session()));
+        signed_in.push((owner_in_same_slot(&first), session()));
     }
     for (owner, key) in &signed_in {
         assert_eq!(
@@ -139,7 +139,7 @@ async fn nobody_is_signed_out_while_a_slot_migrates() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_goes_on_after_a_failover_and_flushed_scripts() {
+async fn the_store_recovers_from_a_failover_and_flushed_scripts() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -184,7 +184,7 @@ async fn it_goes_on_after_a_failover_and_flushed_scripts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_node_disturbs_no_other_and_is_used_again() {
+async fn a_dead_node_does_not_affect_others_and_recovers() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -213,7 +213,7 @@ async fn a_dead_node_disturbs_no_other_and_is_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_node_disturbs_no_other_and_is_used_again() {
+async fn a_silent_node_does_not_affect_others_and_recovers() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
@@ -247,7 +247,7 @@ async fn a_silent_node_disturbs_no_other_and_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_not_there_is_unreachable() {
+async fn a_cluster_without_nodes_is_unreachable() {
     let port = super::server::free_port();
     let url = format!("redis+cluster://127.0.0.1:{port}");
     let store = RedisStore::open(&url).unwrap();

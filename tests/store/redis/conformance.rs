@@ -1,4 +1,4 @@
-//! The conformance suite, on a server.
+//! Conformance suite on a Redis server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,13 @@ use kycport::store::{RedisStore, Store as _, conformance};
 
 use super::server::Server;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Redis ages with the machine's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "Redis uses the machine's clock")]
 pub(super) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_conforms() {
+async fn the_redis_store_conforms() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -24,7 +21,7 @@ async fn it_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_conforms_with_callers_on_several_threads() {
+async fn the_redis_store_conforms_with_callers_on_several_threads() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -35,7 +32,7 @@ async fn it_conforms_with_callers_on_several_threads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_conforms_with_the_newer_protocol_and_another_prefix() {
+async fn the_redis_store_conforms_with_resp3_and_another_prefix() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -48,7 +45,7 @@ async fn it_conforms_with_the_newer_protocol_and_another_prefix() {
 }
 
 #[tokio::test]
-async fn everything_that_is_stored_expires() {
+async fn every_stored_key_expires() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -65,7 +62,7 @@ async fn everything_that_is_stored_expires() {
 }
 
 #[test]
-fn it_is_shared_and_durable() {
+fn the_redis_store_is_shared_and_durable() {
     let store = RedisStore::open("redis://localhost").unwrap();
     let properties = store.properties();
     assert!(properties.shared && properties.durable);

@@ -1,4 +1,4 @@
-//! What was lost, and what others wrote.
+//! Lost values, and values written by others.
 
 use kycport::store::{
     Acquired, Change, Condition, LeaseToken, Mark, RedisStore, Settlement, Store as _, StoreError,
@@ -10,7 +10,7 @@ use super::{
     server::Server,
 };
 
-async fn claim(store: &RedisStore, namespace: [u8; 16]) -> Mark {
+async fn current_mark(store: &RedisStore, namespace: [u8; 16]) -> Mark {
     let key = login(namespace);
     match store.acquire(&key, LeaseToken::random(), MINUTE).await {
         Ok(Acquired::Granted { mark }) => mark,
@@ -34,14 +34,14 @@ async fn a_lost_fence_reads_as_none() {
 }
 
 #[tokio::test]
-async fn a_lost_counter_goes_on_above_all_marks() {
+async fn a_lost_counter_restarts_above_all_earlier_marks() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let (store, owner) = (server.store(), owner());
     let (name, mut highest) = (counter_of(&owner.namespace), Mark(0));
     for _ in 0..3 {
-        let claimed = claim(&store, owner.namespace).await;
+        let claimed = current_mark(&store, owner.namespace).await;
         assert!(claimed >= highest);
         assert_eq!(server.command::<i64>(&["DEL", &name]), 1);
         let revoked = store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
@@ -51,21 +51,21 @@ async fn a_lost_counter_goes_on_above_all_marks() {
     }
 }
 
-/// A server that fails over can lose the last values of the counter and keep a fence.
+/// In a failover, a server can lose the last values of the counter and keep a fence.
 #[tokio::test]
-async fn a_counter_below_a_fence_rises_with_the_next_sign_in() {
+async fn a_counter_below_a_fence_is_raised_at_the_next_login() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let (store, owner, key) = (server.store(), owner(), session());
-    let before = claim(&store, owner.namespace).await;
+    let before = current_mark(&store, owner.namespace).await;
     let fence = store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
     let name = counter_of(&owner.namespace);
     server.command::<()>(&["SET", &name, &before.0.to_string()]);
-    let low = claim(&store, owner.namespace).await;
+    let low = current_mark(&store, owner.namespace).await;
     assert_eq!(low, before);
     assert_eq!(create(&store, &owner, key, low).await, Ok(Written::Fenced));
-    let mark = claim(&store, owner.namespace).await;
+    let mark = current_mark(&store, owner.namespace).await;
     assert_eq!(mark, fence);
     assert_eq!(
         create(&store, &owner, key, mark).await,
@@ -101,7 +101,7 @@ async fn a_key_of_the_wrong_type_is_damaged_and_not_absent() {
     let other = login(owner.namespace);
     let acquired = store.acquire(&other, token, MINUTE).await;
     assert_eq!(acquired, Err(damaged));
-    // The connection works.
+    // The connection still works.
     store.check().await.unwrap();
 }
 
@@ -137,7 +137,7 @@ async fn a_damaged_record_is_damaged_until_it_is_overwritten() {
 }
 
 #[tokio::test]
-async fn a_damaged_fence_lets_nobody_in_until_the_next_revocation() {
+async fn a_damaged_fence_invalidates_sessions_until_the_next_revocation() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -173,7 +173,7 @@ async fn a_damaged_lease_is_damaged_and_not_free() {
 }
 
 #[tokio::test]
-async fn a_write_that_stores_nothing_leaves_nothing_behind() {
+async fn a_write_without_changes_creates_no_key() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -191,7 +191,7 @@ async fn a_write_that_stores_nothing_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_sign_in_and_a_revocation_remove_what_has_expired() {
+async fn logins_and_revocations_remove_expired_records() {
     let Some(server) = Server::start(&[]) else {
         return;
     };

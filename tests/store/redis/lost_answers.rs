@@ -1,4 +1,4 @@
-//! Operations whose answer is lost, and that are repeated.
+//! Repetition of operations whose response was lost.
 
 use kycport::store::{
     Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, RedisStore, Settlement,
@@ -11,7 +11,7 @@ use super::{
     server::Server,
 };
 
-/// Connects, and lets the server load the scripts, so that the next reply is that of the test.
+/// Connects, and makes the server load the scripts, so that the next reply belongs to the test.
 async fn ready(store: &RedisStore) {
     let owner = owner();
     let lease = login(owner.namespace);
@@ -22,7 +22,7 @@ async fn ready(store: &RedisStore) {
 }
 
 #[tokio::test]
-async fn a_repeated_write_meets_its_own_version() {
+async fn a_repeated_write_conflicts_with_its_own_version() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -48,7 +48,7 @@ async fn a_repeated_acquisition_is_granted() {
     };
     let proxy = Proxy::start(server.port()).await;
     let (store, key, token) = (proxy.store(), login(random()), LeaseToken::random());
-    // The first reply is the counter's.
+    // The first reply is that of the counter.
     for number in [1, 2] {
         ready(&store).await;
         proxy.lose_reply(number);
@@ -62,7 +62,7 @@ async fn a_repeated_acquisition_is_granted() {
 }
 
 #[tokio::test]
-async fn a_completion_is_repeated() {
+async fn a_completion_can_be_repeated() {
     let Some(server) = Server::start(&[]) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! The store in Redis.
+//! Tests of the Redis store.
 
 mod cluster;
 mod conformance;

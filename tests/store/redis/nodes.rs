@@ -1,4 +1,4 @@
-//! A Redis Cluster of the tests' own.
+//! Redis Cluster started by the tests.
 
 use kycport::store::{Owner, RedisStore};
 
@@ -8,8 +8,8 @@ use super::{
 };
 
 const SLOTS: u16 = 16_384;
-/// All nodes agree within this many tenths of a second.
-const PATIENCE: usize = 600;
+/// Maximum wait for the agreement of all nodes, in tenths of a second.
+const WAIT_TENTHS: usize = 600;
 
 /// Cluster of three nodes.
 pub(crate) struct Cluster {
@@ -85,12 +85,12 @@ impl Cluster {
         self.nodes[node].command(&["CLUSTER", "MYID"])
     }
 
-    /// The node whose slots include the owner's.
+    /// Returns the node that serves the owner's slot.
     pub(crate) fn node_of(owner: &Owner) -> usize {
         usize::from(slot(&hash_of(owner)) / SLOTS.div_ceil(3))
     }
 
-    /// An owner on a node.
+    /// Returns an owner whose slot is on a node.
     pub(crate) fn owner_on(node: usize) -> Owner {
         loop {
             let owner = super::samples::owner();
@@ -111,17 +111,17 @@ fn node() -> Option<Server> {
 }
 
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..PATIENCE {
+    for _ in 0..WAIT_TENTHS {
         if is_so() {
             return;
         }
         pause();
     }
-    panic!("{what} did not come about");
+    panic!("timed out waiting for {what}");
 }
 
-/// Another owner in the same slot.
-pub(crate) fn neighbour(owner: &Owner) -> Owner {
+/// Returns another owner in the same slot.
+pub(crate) fn owner_in_same_slot(owner: &Owner) -> Owner {
     let mut other = *owner;
     let own = slot(&hash_of(owner));
     loop {
@@ -132,7 +132,7 @@ pub(crate) fn neighbour(owner: &Owner) -> Owner {
     }
 }
 
-/// The slot of a key, by what is in braces.
+/// Returns the slot of a key, computed from the part in braces.
 pub(crate) fn slot(key: &str) -> u16 {
     let (_, rest) = key.split_once('{').unwrap();
     let (tag, _) = rest.split_once('}').unwrap();

@@ -1,4 +1,4 @@
-//! Servers that do not answer.
+//! Servers that do not respond.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 #[test]
-fn a_store_is_opened_outside_a_runtime_and_without_a_server() {
+fn a_store_can_be_opened_outside_a_runtime_and_without_a_server() {
     let port = free_port();
     let store = RedisStore::open(&format!("redis://127.0.0.1:{port}")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -26,7 +26,7 @@ fn a_store_is_opened_outside_a_runtime_and_without_a_server() {
 }
 
 #[test]
-fn a_store_is_used_in_one_runtime_after_another() {
+fn a_store_works_in_successive_runtimes() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -55,7 +55,7 @@ async fn a_store_without_a_server_is_unreachable() {
 }
 
 #[test]
-fn nothing_shows_the_password() {
+fn errors_and_debug_output_contain_no_password() {
     let store = RedisStore::open("rediss://user:canary@host/1").unwrap();
     let shown = format!("{store:?}");
     assert!(!shown.contains("canary") && !shown.contains("user:") && !shown.contains("host"));
@@ -65,7 +65,7 @@ fn nothing_shows_the_password() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_costs_no_operation() {
+async fn a_closed_connection_is_replaced_without_a_failed_operation() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -74,13 +74,13 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_operation() {
         let written = create(&store, &owner, session(), Mark(0)).await;
         assert_eq!(written, Ok(Written::Applied));
         server.disconnect_all();
-        // Lets the task of the connection notice.
+        // Gives the connection's task time to notice.
         super::conformance::pass(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_was_killed_is_used_again_with_its_data() {
+async fn the_store_recovers_after_the_server_was_killed_and_restarted() {
     let Some(mut server) = Server::durable(&[]) else {
         return;
     };
@@ -105,7 +105,7 @@ async fn a_server_that_was_killed_is_used_again_with_its_data() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_server_times_out_and_is_used_again() {
+async fn a_silent_server_times_out_and_recovers() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -121,7 +121,7 @@ async fn a_silent_server_times_out_and_is_used_again() {
         let store = store.clone();
         reads.spawn(async move { store.read(&owner, &[key]).await });
     }
-    // What is written meanwhile may be executed when the server goes on.
+    // A write made during the silence may be executed when the server resumes.
     let late = session();
     let written = create(&store, &owner, late, Mark(0)).await;
     assert_eq!(written, Err(StoreError::Timeout));
@@ -131,7 +131,7 @@ async fn a_silent_server_times_out_and_is_used_again() {
     let passed = start.elapsed();
     let expected = Duration::from_millis(4900)..Duration::from_secs(7);
     assert!(expected.contains(&passed), "{passed:?}");
-    // The silent connection was left, and no new one is answered.
+    // The silent connection was closed, and a new one receives no response.
     let read = store.read(&owner, &[key]).await;
     assert_eq!(read, Err(StoreError::Unreachable));
 
@@ -145,7 +145,7 @@ async fn a_silent_server_times_out_and_is_used_again() {
 
 /// The server is silent for less than the deadline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operations_outlast_a_short_silence() {
+async fn operations_survive_a_short_silence() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -168,7 +168,7 @@ async fn operations_outlast_a_short_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_operation_disturbs_no_other() {
+async fn a_dropped_operation_does_not_affect_others() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -182,8 +182,8 @@ async fn a_dropped_operation_disturbs_no_other() {
         let write = [put(session(), kycport::store::Condition::Absent)];
         let cut = tokio::time::timeout(patience, store.write(&owner, &write, None)).await;
         dropped += usize::from(cut.is_err());
-        let neighbour = super::samples::owner();
-        let snapshot = store.read(&neighbour, &[key]).await.unwrap();
+        let other = super::samples::owner();
+        let snapshot = store.read(&other, &[key]).await.unwrap();
         assert_eq!(snapshot.entries, [None]);
         let snapshot = store.read(&owner, &[key]).await.unwrap();
         assert!(snapshot.entries[0].is_some());
@@ -191,9 +191,9 @@ async fn a_dropped_operation_disturbs_no_other() {
     assert!(dropped > 0);
 }
 
-/// The caller that connects for all gives up.
+/// The caller that connects on behalf of all is cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_connecting_operation_lets_the_next_connect() {
+async fn after_a_dropped_connection_attempt_the_next_operation_connects() {
     let Some(server) = Server::start(&[]) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Proxy in front of a server that loses replies and holds requests back.
+//! Proxy in front of a server that loses replies and delays requests.
 
 use std::{
     io,
@@ -18,16 +18,16 @@ use tokio::{
     sync::watch,
 };
 
-/// Proxy of one server. The replies are counted from when the test says so.
+/// Proxy of one server. Counting of replies starts when a test requests it.
 pub(crate) struct Proxy {
     port: u16,
     state: Arc<State>,
 }
 
 struct State {
-    /// The reply with this number, counted down, is lost, and the connection with it.
+    /// Number of replies until one is lost together with its connection.
     lost: AtomicUsize,
-    /// After the reply with this number, counted down, requests wait.
+    /// Number of replies after which requests wait.
     held: AtomicUsize,
     holds: watch::Sender<bool>,
 }
@@ -56,17 +56,17 @@ impl Proxy {
         RedisStore::open(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    /// Loses the reply with this number from now on, 1 being the next.
+    /// Loses the reply with this number from now on. 1 is the next reply.
     pub(crate) fn lose_reply(&self, number: usize) {
         self.state.lost.store(number, Ordering::SeqCst);
     }
 
-    /// Holds requests back after the reply with this number.
+    /// Delays requests after the reply with this number.
     pub(crate) fn hold_after_reply(&self, number: usize) {
         self.state.held.store(number, Ordering::SeqCst);
     }
 
-    /// Waits until requests are held back.
+    /// Waits until requests are delayed.
     pub(crate) async fn is_holding(&self) {
         let mut holds = self.state.holds.subscribe();
         holds.wait_for(|it| *it).await.unwrap();
@@ -82,7 +82,7 @@ async fn serve(client: TcpStream, server: TcpStream, state: Arc<State>) {
     server.set_nodelay(true).unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Ends both directions when the first ends.
+    // Ends both directions when one ends.
     tokio::select! {
         _ = requests(from_client, to_server, &state) => {}
         _ = replies(from_server, to_client, &state) => {}

@@ -51,7 +51,7 @@ async fn a_revocation_waits_for_the_replicas() {
         let revoked = store.revoke(&owner, &REVOKED, MINUTE).await;
         (revoked, start.elapsed())
     };
-    // Nothing else waits for the replicas.
+    // No other operation waits for the replicas.
     let reads = async {
         for _ in 0..20 {
             store.read(&owner, &[key]).await.unwrap();

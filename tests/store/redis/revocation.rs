@@ -1,4 +1,4 @@
-//! A revocation and a sign-in, in every order.
+//! A revocation and a login, in every order.
 
 use kycport::store::{
     Acquired, LeaseToken, Mark, Owner, RecordKey, RedisStore, Store as _, Written,
@@ -10,7 +10,7 @@ use super::{
     server::Server,
 };
 
-async fn claim(store: &RedisStore, owner: &Owner) -> Mark {
+async fn login_mark(store: &RedisStore, owner: &Owner) -> Mark {
     let key = login(owner.namespace);
     match store.acquire(&key, LeaseToken::random(), MINUTE).await {
         Ok(Acquired::Granted { mark }) => mark,
@@ -24,12 +24,12 @@ async fn is_signed_in(store: &RedisStore, owner: &Owner, key: RecordKey, mark: M
 }
 
 #[tokio::test]
-async fn a_sign_in_that_was_claimed_before_the_revocation_is_fenced() {
+async fn a_login_that_began_before_the_revocation_is_fenced() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let (store, owner, key) = (server.store(), owner(), session());
-    let mark = claim(&store, &owner).await;
+    let mark = login_mark(&store, &owner).await;
     store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
     let written = create(&store, &owner, key, mark).await;
     assert_eq!(written, Ok(Written::Fenced));
@@ -37,12 +37,12 @@ async fn a_sign_in_that_was_claimed_before_the_revocation_is_fenced() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_created_before_the_revocation_is_gone() {
+async fn a_session_created_before_the_revocation_is_deleted() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let (store, owner, key) = (server.store(), owner(), session());
-    let mark = claim(&store, &owner).await;
+    let mark = login_mark(&store, &owner).await;
     let written = create(&store, &owner, key, mark).await;
     assert_eq!(written, Ok(Written::Applied));
     store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
@@ -50,21 +50,21 @@ async fn a_session_that_was_created_before_the_revocation_is_gone() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_was_claimed_after_the_revocation_succeeds() {
+async fn a_login_that_began_after_the_revocation_succeeds() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let (store, owner, key) = (server.store(), owner(), session());
     store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
-    let mark = claim(&store, &owner).await;
+    let mark = login_mark(&store, &owner).await;
     let written = create(&store, &owner, key, mark).await;
     assert_eq!(written, Ok(Written::Applied));
     assert!(is_signed_in(&store, &owner, key, mark).await);
 }
 
-/// The revocation has raised the counter and not stored the fence yet.
+/// The revocation has raised the counter but not yet stored the fence.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_is_created_during_the_revocation_is_gone_after_it() {
+async fn a_session_created_during_the_revocation_is_deleted() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -73,7 +73,7 @@ async fn a_session_that_is_created_during_the_revocation_is_gone_after_it() {
     slow.read(&owner(), &[]).await.unwrap();
     for is_claimed_before in [true, false] {
         let (owner, key) = (owner(), session());
-        let before = claim(&store, &owner).await;
+        let before = login_mark(&store, &owner).await;
         proxy.hold_after_reply(1);
         let revoking = slow.clone();
         let revocation =
@@ -82,7 +82,7 @@ async fn a_session_that_is_created_during_the_revocation_is_gone_after_it() {
         let mark = if is_claimed_before {
             before
         } else {
-            claim(&store, &owner).await
+            login_mark(&store, &owner).await
         };
         let written = create(&store, &owner, key, mark).await;
         assert_eq!(written, Ok(Written::Applied));

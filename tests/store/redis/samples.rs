@@ -1,4 +1,4 @@
-//! Owners, records and leases of the tests.
+//! Owners, records and leases for the Redis tests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kycport::store::{
 use rand::Rng as _;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-/// What signing everybody out removes.
+/// Families that a sign-out everywhere removes.
 pub(crate) const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
@@ -56,7 +56,7 @@ pub(crate) fn version_of(write: &Write) -> u64 {
     }
 }
 
-/// Signs in: creates a session under a mark.
+/// Creates a session with a mark, as a login does.
 pub(crate) async fn create(
     store: &RedisStore,
     owner: &Owner,
@@ -67,18 +67,18 @@ pub(crate) async fn create(
     store.write(owner, &[write], Some(mark)).await
 }
 
-/// Name of the owner's hash on the server.
+/// Returns the key of the owner's hash on the server.
 pub(crate) fn hash_of(owner: &Owner) -> String {
     let (namespace, id) = (hex(&owner.namespace), hex(&owner.id));
     format!("kycport:{{{namespace}{id}}}o")
 }
 
-/// Name of the namespace's counter on the server.
+/// Returns the key of the namespace's counter on the server.
 pub(crate) fn counter_of(namespace: &[u8; 16]) -> String {
     format!("kycport:{{{}}}m", hex(namespace))
 }
 
-/// Name of a lease on the server.
+/// Returns the key of a lease on the server.
 pub(crate) fn lease_of(key: &LeaseKey) -> String {
     let family = hex(&[key.family.number()]);
     let (namespace, id) = (hex(&key.namespace), hex(&key.id));
@@ -89,7 +89,7 @@ fn hex(bytes: &[u8]) -> String {
     base16ct::lower::encode_string(bytes)
 }
 
-/// Asks until the answer is the right one, for up to 20 s.
+/// Repeats an operation until it returns the expected result, for at most 20 s.
 pub(crate) async fn eventually<T: PartialEq + std::fmt::Debug>(
     expected: T,
     mut ask: impl AsyncFnMut() -> T,

@@ -1,4 +1,4 @@
-//! Redis servers of the tests' own.
+//! Redis servers started by the tests.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -12,8 +12,8 @@ use std::{
 use kycport::store::RedisStore;
 use redis::{Connection, FromRedisValue};
 
-/// The server runs for as long as the shell can read. Its input closes when this process ends,
-/// however it ends, so nothing is left behind.
+/// Script that runs the server while the shell can read its input. The input closes when this
+/// process exits for any reason, so no server is left running.
 const SHELL: &str = r#"
 redis-server "$@" >>log 2>&1 &
 pid=$!
@@ -22,12 +22,12 @@ read _
 kill -KILL "$pid"
 wait "$pid"
 "#;
-/// A server listens within this many tenths of a second.
-const PATIENCE: usize = 300;
-/// The bus of a cluster listens 10,000 ports above the server.
+/// Maximum time until a server listens, in tenths of a second.
+const WAIT_TENTHS: usize = 300;
+/// Distance between a server's port and the port of its cluster bus.
 const BUS: u16 = 10_000;
 
-/// Redis server, until it is killed or dropped.
+/// Running Redis server. It is killed on drop.
 pub(crate) struct Server {
     shell: Child,
     pid: u32,
@@ -37,19 +37,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server with these arguments beside the port. `None` if Redis is not installed.
+    /// Starts a server with these arguments in addition to the port. Returns `None` if Redis is not
+    /// installed.
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         if !is_installed() {
             skip();
             return None;
         }
-        // Another process may take the port in between.
+        // Another process may take the port meanwhile.
         let server = (0..5).find_map(|_| Self::start_on(free_port(), arguments));
         assert!(server.is_some(), "no server could be started");
         server
     }
 
-    /// Starts a server on a port, if that is free.
+    /// Starts a server on a port, if the port is free.
     pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Option<Self> {
         let folder = folder();
         let port_text = port.to_string();
@@ -67,14 +68,14 @@ impl Server {
         server.listens().then_some(server)
     }
 
-    /// Starts a server that writes everything to the disk before it acknowledges it.
+    /// Starts a server that writes to the disk before it acknowledges.
     pub(crate) fn durable(arguments: &[&str]) -> Option<Self> {
         let durable = ["--appendonly", "yes", "--appendfsync", "always"];
         Self::start(&[&durable, arguments].concat())
     }
 
     fn listens(&mut self) -> bool {
-        for _ in 0..PATIENCE {
+        for _ in 0..WAIT_TENTHS {
             if self.try_connection().is_ok() {
                 return true;
             }
@@ -99,7 +100,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Makes a store with a prefix of the default.
+    /// Creates a store with the default prefix.
     pub(crate) fn store(&self) -> RedisStore {
         RedisStore::open(&self.url()).unwrap()
     }
@@ -113,7 +114,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Sends a command of the administrator.
+    /// Sends a command as the administrator.
     pub(crate) fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).unwrap()
     }
@@ -132,17 +133,17 @@ impl Server {
         self.command::<()>(&["CONFIG", "SET", setting, value]);
     }
 
-    /// Closes all connections of clients.
+    /// Closes all client connections.
     pub(crate) fn disconnect_all(&self) {
         self.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]);
     }
 
-    /// Keys with this ending.
+    /// Returns the keys with this suffix.
     pub(crate) fn keys(&self, ending: &str) -> Vec<String> {
         self.command(&["KEYS", &format!("*{ending}")])
     }
 
-    /// Stops the process without ending it. The kernel still accepts connections.
+    /// Pauses the process. The kernel still accepts connections.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
@@ -157,14 +158,14 @@ impl Server {
         self.shell.wait().unwrap();
     }
 
-    /// Starts the server again after [`kill`](Self::kill), on its port and with its files.
+    /// Restarts the server after [`kill`](Self::kill), with its port and its files.
     pub(crate) fn restart(&mut self) {
-        self.restart_unheard(&[]);
-        assert!(self.listens(), "the server did not start again");
+        self.restart_without_waiting(&[]);
+        assert!(self.listens(), "the server did not restart");
     }
 
-    /// Starts the server again and does not wait until it answers.
-    pub(crate) fn restart_unheard(&mut self, more: &[&str]) {
+    /// Restarts the server without waiting until it responds.
+    pub(crate) fn restart_without_waiting(&mut self, more: &[&str]) {
         let more = more.iter().map(|it| (*it).to_owned());
         let arguments: Vec<_> = self.arguments.iter().cloned().chain(more).collect();
         (self.shell, self.pid) = spawn(&self.folder, &arguments);
@@ -211,7 +212,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// A port that is free, and whose bus is.
+/// Returns a free port whose cluster bus port is free as well.
 pub(crate) fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -223,7 +224,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Waits for another process, which tells nobody when it is ready.
+/// Waits for another process that does not signal its readiness.
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(100));
 }
@@ -233,7 +234,7 @@ fn is_installed() -> bool {
     std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file())
 }
 
-/// Straight to stderr, which the test harness does not swallow.
+/// Writes to stderr directly, because the test harness captures `eprintln!`.
 fn skip() {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),

@@ -1,5 +1,5 @@
-//! TLS, in a process of its own, because the root certificates of the machine are read from where
-//! the environment says, and because the provider is one of the process.
+//! TLS tests. They run in a child process, because the path of the root certificates comes from the
+//! environment, and because the TLS provider is set per process.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ const CHILD: &str = "redis::tls::the_child_connects";
 const URL: &str = "KYCPORT_TEST_REDIS_URL";
 const ROOT: &str = "SSL_CERT_FILE";
 
-/// Starts a server with TLS. Returns its URL and the path of its certificate, too.
+/// Starts a server with TLS. Also returns its URL and the path of its certificate.
 fn start() -> Option<(Server, String, String)> {
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -42,7 +42,7 @@ fn start() -> Option<(Server, String, String)> {
 }
 
 #[test]
-fn it_connects_by_tls_with_the_certificates_of_the_machine() {
+fn tls_uses_the_root_certificates_of_the_machine() {
     let Some((_server, url, cert)) = start() else {
         return;
     };
@@ -67,10 +67,10 @@ async fn the_child_connects() {
     let other_name = url.replace("localhost", "127.0.0.2");
     let refused = RedisStore::connect(&other_name).await;
     assert_eq!(refused.err(), Some(StoreError::Unreachable));
-    // Nothing was installed in the process for it.
+    // No provider was installed in the process.
     assert!(CryptoProvider::get_default().is_none());
 
-    // With a client of the app, redis-rs makes the connection.
+    // With the app's own client, redis-rs opens the connection.
     let root = std::fs::read(std::env::var(ROOT).unwrap()).unwrap();
     let certificates = redis::TlsCertificates {
         client_tls: None,
@@ -83,7 +83,7 @@ async fn the_child_connects() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_the_machine_does_not_trust_is_refused() {
+async fn an_untrusted_certificate_is_rejected() {
     let Some((_server, url, _)) = start() else {
         return;
     };

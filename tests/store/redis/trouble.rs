@@ -1,4 +1,4 @@
-//! Servers that answer, but not as they should.
+//! Servers that respond with errors.
 
 use kycport::store::{
     Acquired, LeaseToken, Mark, RedisStore, Store as _, StoreError, Written, conformance,
@@ -10,8 +10,8 @@ use super::{
     server::{Server, free_port},
 };
 
-/// Rights that the documentation of the store names.
-const RIGHTS: &str = "+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl +pexpireat \
+/// Permissions listed in the documentation of the store.
+const PERMISSIONS: &str = "+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl +pexpireat \
                       +time";
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_replica_is_read_only_until_it_is_promoted() {
     let revoked = store.revoke(&owner, &REVOKED, MINUTE).await;
     assert_eq!(revoked, Err(read_only));
     assert_eq!(store.check().await, Err(read_only));
-    // A replica may be behind, so nothing is read from it.
+    // A replica may be behind, so the store does not read from it.
     eventually(Err(read_only), async || {
         let _ = store.check().await;
         store.read(&owner, &[key]).await
@@ -60,7 +60,7 @@ async fn a_server_without_its_replicas_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_full_server_takes_no_writes_but_revocations() {
+async fn a_full_server_rejects_writes_and_accepts_revocations() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -108,7 +108,7 @@ fn acquired_mark(acquired: &Result<Acquired, StoreError>) -> Mark {
 }
 
 #[tokio::test]
-async fn an_eviction_takes_the_sessions_with_their_fence() {
+async fn an_eviction_removes_sessions_and_fence_together() {
     let Some(server) = Server::start(&["--maxmemory-policy", "allkeys-lru"]) else {
         return;
     };
@@ -158,10 +158,10 @@ async fn a_server_that_loads_its_data_is_starting() {
     }
     server.command::<()>(&["SAVE"]);
     server.kill();
-    // A millisecond for each key, in microseconds.
+    // One millisecond per key, given in microseconds.
     let slow = ["--key-load-delay", "1000"];
     let polite = ["--loading-process-events-interval-bytes", "1024"];
-    server.restart_unheard(&[slow, polite].concat());
+    server.restart_without_waiting(&[slow, polite].concat());
     eventually(Err(StoreError::Starting), async || {
         store.read(&first, &[key]).await
     })
@@ -177,7 +177,7 @@ fn with_user(server: &Server, password: &str) -> RedisStore {
 }
 
 #[tokio::test]
-async fn a_changed_password_denies_access_until_it_fits() {
+async fn a_changed_password_denies_access_until_it_is_restored() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -194,7 +194,7 @@ async fn a_changed_password_denies_access_until_it_fits() {
 }
 
 #[tokio::test]
-async fn a_server_that_demands_a_password_denies_access_without_one() {
+async fn a_missing_password_denies_access() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -213,12 +213,12 @@ async fn a_server_that_demands_a_password_denies_access_without_one() {
 }
 
 #[tokio::test]
-async fn the_documented_rights_are_enough_and_one_less_is_not() {
+async fn exactly_the_documented_permissions_are_necessary() {
     let Some(server) = Server::start(&[]) else {
         return;
     };
     let mut set = vec!["ACL", "SETUSER", "app", "on", ">first", "~kycport:*"];
-    set.extend(RIGHTS.split(' '));
+    set.extend(PERMISSIONS.split(' '));
     server.command::<()>(&set);
     let store = with_user(&server, "first");
     conformance::check(&store, pass).await.unwrap();
@@ -272,7 +272,7 @@ async fn a_server_that_executes_a_slow_script_is_busy() {
 }
 
 #[tokio::test]
-async fn a_node_of_a_cluster_is_no_server_of_its_own() {
+async fn a_cluster_node_is_rejected_as_a_single_server() {
     let Some(node) = Server::start(&["--cluster-enabled", "yes"]) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Files that are damaged.
+//! Damaged files.
 
 use kycport::store::{SqliteConnectError, SqliteStore, Store as _, StoreError};
 
@@ -8,7 +8,7 @@ use crate::samples::{create, random_owner, write_and_read};
 const DAMAGED: StoreError = StoreError::Damaged;
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_damaged() {
+async fn a_file_that_is_not_a_database_is_reported_as_damaged() {
     let directory = Directory::new();
     std::fs::write(directory.file(), [0x55; 8192]).unwrap();
     let error = SqliteStore::connect(&directory.file()).await.unwrap_err();
@@ -22,7 +22,7 @@ async fn a_file_that_is_no_database_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_reported() {
+async fn a_damaged_page_is_reported_as_damaged() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     let owner = random_owner();
@@ -33,7 +33,7 @@ async fn a_damaged_page_is_reported() {
     drop(store);
     directory.checkpoint().await;
     let mut content = std::fs::read(directory.file()).unwrap();
-    // All pages but the first, which describes the tables.
+    // Overwrites all pages except the first, which describes the tables.
     for byte in &mut content[4096..] {
         *byte ^= 0x5a;
     }
@@ -45,7 +45,7 @@ async fn a_damaged_page_is_reported() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_missing_is_unreachable() {
+async fn a_missing_directory_is_reported_as_unreachable() {
     let directory = Directory::new();
     let file = directory.path().join("missing/kycport.db");
     let store = SqliteStore::open(file.to_str().unwrap()).unwrap();

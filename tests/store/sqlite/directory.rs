@@ -1,11 +1,11 @@
-//! A directory with one file.
+//! Temporary directory with one database file.
 
 use std::path::PathBuf;
 
 use kycport::store::LeaseToken;
 use sqlx::{Connection as _, SqliteConnection};
 
-/// Directory that is removed at the end.
+/// Directory that is removed on drop.
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
@@ -20,18 +20,18 @@ impl Directory {
         &self.0
     }
 
-    /// Path of the file.
+    /// Returns the path of the file.
     pub(super) fn file(&self) -> String {
         self.0.join("kycport.db").to_str().unwrap().to_owned()
     }
 
-    /// Connection of an app to the file.
+    /// Opens an app's connection to the file.
     pub(super) async fn connection(&self) -> SqliteConnection {
         let url = format!("sqlite://{}", self.file());
         SqliteConnection::connect(&url).await.unwrap()
     }
 
-    /// Moves everything into the file itself.
+    /// Moves the content of the `-wal` file into the database file.
     pub(super) async fn checkpoint(&self) {
         let mut connection = self.connection().await;
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -43,7 +43,7 @@ impl Directory {
         connection.close().await.unwrap();
     }
 
-    /// What is in the files.
+    /// Returns the content of all files.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let suffixes = ["", "-wal"];
         let files = suffixes.map(|suffix| std::fs::read(self.file() + suffix));

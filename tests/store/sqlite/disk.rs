@@ -1,4 +1,4 @@
-//! Disks that are full or read-only. Only root may mount one.
+//! Full and read-only disks. Only root can mount a disk.
 
 use std::{
     io::Write as _,
@@ -11,7 +11,7 @@ use kycport::store::{SqliteStore, Store as _, StoreError};
 use super::directory::Directory;
 use crate::samples::{create, has, random_owner, write_and_read};
 
-/// Small disk in memory.
+/// Small in-memory disk.
 struct Disk(Directory);
 
 impl Disk {
@@ -40,7 +40,7 @@ impl Disk {
         self.0.path().join("filler")
     }
 
-    /// Writes until there is no room.
+    /// Writes until the disk is full.
     fn fill(&self) {
         let mut filler = std::fs::File::create(self.filler()).unwrap();
         while filler.write_all(&[0; 512]).is_ok() {}
@@ -61,7 +61,7 @@ async fn a_full_disk_is_reported_until_there_is_room() {
     let key = create(&store, &owner).await;
     disk.fill();
     let full = StoreError::Full;
-    // There may be room for a few more.
+    // There may be space for a few more records.
     let mut last = Ok(());
     for _ in 0..200 {
         last = write_and_read(&store).await.0;

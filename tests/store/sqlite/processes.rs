@@ -16,10 +16,10 @@ use crate::samples::{
 };
 
 const FILE: &str = "KYCPORT_TEST_SQLITE_FILE";
-/// Leases for which the processes compete.
+/// Number of leases for which the processes compete.
 const LEASES: u8 = 40;
 
-/// This program again, with one test.
+/// Starts this test binary again with one test.
 fn spawn(test: &str, file: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
@@ -30,7 +30,7 @@ fn spawn(test: &str, file: &str) -> Child {
         .unwrap()
 }
 
-/// Waits for a line of the other process that has this text.
+/// Waits for a line of the other process that contains this text.
 fn wait_for(child: &mut Child, text: &str) {
     let output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = output.lines().map_while(Result::ok);
@@ -65,9 +65,9 @@ async fn second_process() {
     writeln!(std::io::stdout(), "granted {granted} leases").unwrap();
 }
 
-/// Both create the file, too.
+/// Both processes also create the file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_is_granted_in_one_of_several_processes() {
+async fn a_lease_is_granted_to_only_one_process() {
     let directory = Directory::new();
     let file = directory.file();
     let others: Vec<_> = (0..2)
@@ -87,7 +87,7 @@ async fn a_lease_is_granted_in_one_of_several_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_of_one_process_counts_in_another() {
+async fn a_revocation_applies_in_other_processes() {
     let directory = Directory::new();
     let one = SqliteStore::connect(&directory.file()).await.unwrap();
     let other = SqliteStore::connect(&directory.file()).await.unwrap();
@@ -125,12 +125,12 @@ async fn locking_process() {
     std::io::stdin().read_line(&mut line).unwrap();
 }
 
-fn let_go(mut stdin: ChildStdin) {
+fn release_lock(mut stdin: ChildStdin) {
     stdin.write_all(b"\n").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_another_process_locks_is_busy() {
+async fn a_file_locked_by_another_process_is_busy() {
     let directory = Directory::new();
     let store = SqliteStore::connect(&directory.file()).await.unwrap();
     let owner = random_owner();
@@ -138,7 +138,7 @@ async fn a_file_that_another_process_locks_is_busy() {
     let mut other = spawn("sqlite::processes::locking_process", &directory.file());
     wait_for(&mut other, "locked");
 
-    // Reads go on, and so do leases that are held.
+    // Reads still work, and so does finding a held lease.
     let busy = StoreError::Busy;
     assert_eq!(write_and_read(&store).await, (Err(busy), None));
     assert!(has(&store, &owner, key).await);
@@ -147,8 +147,8 @@ async fn a_file_that_another_process_locks_is_busy() {
         let store = store.clone();
         tokio::spawn(async move { write_and_read(&store).await })
     };
-    let_go(other.stdin.take().unwrap());
+    release_lock(other.stdin.take().unwrap());
     assert_eq!(writing.await.unwrap(), (Ok(()), None));
-    // Its status says nothing: its output is closed.
+    // The exit status is meaningless, because the output of the process is closed.
     other.wait().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Leases that are settled in a transaction of the app.
+//! Settlement of leases in a transaction of the app.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn done() -> Settlement {
     }
 }
 
-async fn scene() -> (
+async fn setup() -> (
     Directory,
     SqliteStore,
     SqliteConnection,
@@ -41,7 +41,7 @@ async fn acquire(store: &SqliteStore, key: &LeaseKey) -> Acquired {
 
 #[tokio::test]
 async fn work_is_done_when_the_transaction_commits() {
-    let (_directory, store, mut connection, key, token) = scene().await;
+    let (_directory, store, mut connection, key, token) = setup().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let settled = store.settle_in(&mut transaction, &key, token, done());
     assert!(settled.await.unwrap());
@@ -53,7 +53,7 @@ async fn work_is_done_when_the_transaction_commits() {
 
 #[tokio::test]
 async fn work_is_not_done_when_the_transaction_rolls_back() {
-    let (_directory, store, mut connection, key, token) = scene().await;
+    let (_directory, store, mut connection, key, token) = setup().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let settled = store.settle_in(&mut transaction, &key, token, done());
     assert!(settled.await.unwrap());
@@ -63,8 +63,8 @@ async fn work_is_not_done_when_the_transaction_rolls_back() {
 }
 
 #[tokio::test]
-async fn another_token_settles_nothing() {
-    let (_directory, store, mut connection, key, _) = scene().await;
+async fn another_token_cannot_settle_the_lease() {
+    let (_directory, store, mut connection, key, _) = setup().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let other = LeaseToken::random();
     let settled = store.settle_in(&mut transaction, &key, other, done());
@@ -72,10 +72,10 @@ async fn another_token_settles_nothing() {
     transaction.commit().await.unwrap();
 }
 
-/// A handler that takes longer than its lease completes it nevertheless, and the next one waits.
+/// A handler that runs longer than its lease can still complete it, and the next handler waits.
 #[tokio::test]
-async fn a_lease_that_has_ended_waits_for_its_completion() {
-    let (_directory, store, mut connection, ..) = scene().await;
+async fn an_expired_lease_is_not_granted_while_it_is_completed() {
+    let (_directory, store, mut connection, ..) = setup().await;
     let (key, token) = (random_event(), LeaseToken::random());
     let _ = store.acquire(&key, token, Duration::ZERO).await.unwrap();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
@@ -92,9 +92,9 @@ async fn a_lease_that_has_ended_waits_for_its_completion() {
 
 #[tokio::test]
 async fn the_file_of_the_store_is_recognised() {
-    let (_directory, store, mut connection, ..) = scene().await;
+    let (_directory, store, mut connection, ..) = setup().await;
     assert!(store.is_database_of(&mut connection).await.unwrap());
-    let (_other, _, mut connection, ..) = scene().await;
+    let (_other, _, mut connection, ..) = setup().await;
     assert!(!store.is_database_of(&mut connection).await.unwrap());
     let memory = SqliteConnection::connect("sqlite::memory:");
     let mut memory = memory.await.unwrap();

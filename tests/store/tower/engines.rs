@@ -1,4 +1,4 @@
-//! The adapter on the tower-sessions stores that exist, under the conformance suite.
+//! Conformance of the adapter on existing tower-sessions stores.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::servers;
 
-/// Checks the adapter on a store of sessions and a second store on a clock of the test.
+/// Checks the adapter on a tower-sessions store and a second store with a test clock.
 async fn check(sessions: impl SessionStore + Clone) {
     let _turn = SUITES.lock().await;
     let clock = TestClock::new();
@@ -39,8 +39,8 @@ async fn check(sessions: impl SessionStore + Clone) {
     check_taken_id(sessions).await;
 }
 
-/// Checks that the adapter copes with a body that is there already: a write whose answer was lost
-/// is repeated, and the body of the first attempt could not be deleted.
+/// Checks that the adapter accepts a body that already exists. A write whose response was lost is
+/// repeated, and the body of the first attempt could not be deleted.
 async fn check_taken_id(sessions: impl SessionStore) {
     let second = TestSecond::new(MemoryStore::default());
     let store = TowerSessionsStore::danger_unshared(KeepsBodies(sessions), second.clone());
@@ -62,7 +62,7 @@ async fn check_taken_id(sessions: impl SessionStore) {
     assert_eq!(found, Some(body_of(1)));
 }
 
-/// A store that deletes nothing.
+/// Store that never deletes.
 #[derive(Debug, Clone)]
 struct KeepsBodies<S>(S);
 

@@ -1,4 +1,4 @@
-//! A tower-sessions store that shows its records, and fails when told to.
+//! Test double of a tower-sessions store. It exposes its records and injects faults.
 
 use std::{
     collections::HashMap,
@@ -29,17 +29,17 @@ pub(crate) enum Fault {
     LosesAnswer,
     /// The operation fails because it cannot decode the record.
     CannotDecode,
-    /// The operation never ends.
+    /// The operation never returns.
     Hangs,
 }
 
-/// What `create` does about an id that is taken.
+/// Behaviour of `create` for an existing id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Taken {
-    /// Creates the record under another id, as the stores in memory and on SQL do.
+    /// Creates the record under another id, as the in-memory and SQL stores do.
     #[default]
     OtherId,
-    /// Fails, as the store on Redis does. Its `save` fails on a missing record.
+    /// Fails, as the Redis store does. Its `save` fails on a missing record.
     Fails,
 }
 
@@ -79,7 +79,7 @@ impl TestSessions {
         self.lock().faults.clear();
     }
 
-    /// Runs something before the next `load`, or one thing more before the one after it.
+    /// Runs a function before the next `load`. Each call adds one function for one further `load`.
     pub(crate) fn before_load(&self, run: impl FnOnce() + Send + 'static) {
         self.lock().before_load.insert(0, Box::new(run));
     }
@@ -88,7 +88,7 @@ impl TestSessions {
         self.lock().records.keys().copied().collect()
     }
 
-    /// The only record.
+    /// Returns the only record.
     pub(crate) fn only(&self) -> Record {
         let state = self.lock();
         assert_eq!(state.records.len(), 1);

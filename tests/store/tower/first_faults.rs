@@ -1,4 +1,4 @@
-//! A tower-sessions store that fails, hangs or loses answers.
+//! Faults of the tower-sessions store: failures, hangs and lost responses.
 
 use kycport::store::{Family, Store as _, StoreError, Written};
 
@@ -9,7 +9,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_failing_store_is_an_error_and_never_an_absent_session() {
+async fn a_failure_of_the_tower_sessions_store_is_an_error_not_an_absent_session() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     for (fault, error) in [
@@ -28,7 +28,7 @@ async fn a_failing_store_is_an_error_and_never_an_absent_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_store_is_an_error_after_the_deadline() {
+async fn a_hanging_tower_sessions_store_times_out() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.sessions.break_down(Fault::Hangs);
@@ -40,7 +40,7 @@ async fn a_hanging_store_is_an_error_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_and_deleting_do_not_depend_on_the_store() {
+async fn revocations_and_deletions_succeed_without_the_tower_sessions_store() {
     for fault in [Fault::Fails, Fault::Hangs] {
         let pair = Pair::new();
         let _ = pair.create(session(1), 1).await.unwrap();
@@ -51,7 +51,7 @@ async fn revoking_and_deleting_do_not_depend_on_the_store() {
         let revoke = pair.store.revoke(&pair.owner, &[Family::Session], HOUR);
         let _ = revoke.await.unwrap();
 
-        // The bodies are left over, and unreachable.
+        // The bodies remain, unreachable.
         pair.sessions.repair();
         assert_eq!(pair.sessions.ids().len(), 2);
         assert_eq!(pair.read(session(1)).await.unwrap(), None);
@@ -61,7 +61,7 @@ async fn revoking_and_deleting_do_not_depend_on_the_store() {
 }
 
 #[tokio::test]
-async fn other_records_do_not_depend_on_the_store() {
+async fn other_records_work_without_the_tower_sessions_store() {
     let pair = Pair::new();
     pair.sessions.break_down(Fault::Fails);
     let key = kycport::store::RecordKey::only(Family::Assurance);
@@ -70,10 +70,10 @@ async fn other_records_do_not_depend_on_the_store() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_creation_makes_no_session_that_is_half_there() {
+async fn a_lost_response_to_a_creation_leaves_no_partial_session() {
     let pair = Pair::new();
     pair.sessions.break_on(Op::Create, Fault::LosesAnswer);
-    // The adapter sees that the body is there.
+    // The adapter recognises the existing body.
     let created = pair.create(session(1), 1).await.unwrap();
     assert_eq!(created, Written::Applied);
     assert_eq!(pair.read(session(1)).await.unwrap(), Some(body_of(1)));
@@ -87,7 +87,7 @@ async fn a_lost_answer_to_a_creation_makes_no_session_that_is_half_there() {
 }
 
 #[tokio::test]
-async fn a_store_that_forgets_is_damaged() {
+async fn a_changed_body_is_reported_as_damaged() {
     let pair = Pair::new();
     pair.store.check().await.unwrap();
     assert!(pair.sessions.ids().is_empty());
@@ -96,7 +96,7 @@ async fn a_store_that_forgets_is_damaged() {
 }
 
 #[tokio::test]
-async fn no_error_shows_what_the_store_says() {
+async fn errors_contain_no_text_of_the_tower_sessions_store() {
     let pair = Pair::new();
     pair.sessions.break_down(Fault::Fails);
     let error = pair.create(session(1), 1).await.unwrap_err();

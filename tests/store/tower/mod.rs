@@ -22,12 +22,12 @@ use tokio::sync::Mutex;
 
 use self::{first::TestSessions, second::TestSecond};
 
-/// The conformance suites load the machine. One of them at a time, so that no operation of another
-/// exceeds its deadline.
+/// Lock that runs the conformance suites one at a time. The suites load the machine, and another
+/// suite's operation could exceed its deadline.
 static SUITES: Mutex<()> = Mutex::const_new(());
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An adapter over two stores that fail when told to.
+/// Adapter over two stores with injected faults.
 struct Pair {
     sessions: TestSessions,
     second: TestSecond,
@@ -95,7 +95,7 @@ fn put(key: RecordKey, condition: Condition, version: u64, body: Bytes) -> Write
     }
 }
 
-/// A body that is no text, different for each version.
+/// Returns a binary body that differs for each version.
 fn body_of(version: u64) -> Bytes {
     let mut body = vec![0, 255, 128, b'"', b'\\'];
     body.extend(version.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Sessions that another caller changes between the two stores.
+//! Sessions that another caller changes between the accesses to the two stores.
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -9,7 +9,7 @@ use kycport::store::{
 
 use super::{HOUR, Pair, body_of, put, session};
 
-/// Replaces a session by another version. The stores of these tests answer without waiting.
+/// Replaces a session by another version. The stores of these tests respond without waiting.
 fn replace(store: &TowerSessionsStore, owner: &Owner, key: RecordKey, version: u64) {
     let write = [put(key, Condition::Present, version, body_of(version))];
     let written = store.write(owner, &write, None).now_or_never();
@@ -25,7 +25,7 @@ impl Pair {
 }
 
 #[tokio::test]
-async fn a_session_that_is_replaced_while_it_is_read_is_not_absent() {
+async fn a_session_replaced_during_a_read_is_not_absent() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.replace_before_next_load(2);
@@ -38,7 +38,7 @@ async fn a_session_that_is_replaced_while_it_is_read_is_not_absent() {
 }
 
 #[tokio::test]
-async fn a_session_that_never_stands_still_is_an_error() {
+async fn a_session_that_changes_during_every_read_is_an_error() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     for version in 2..10 {
@@ -48,7 +48,7 @@ async fn a_session_that_never_stands_still_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_deleted_while_it_is_read_is_absent() {
+async fn a_session_deleted_during_a_read_is_absent() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     let (store, owner) = (pair.store.clone(), pair.owner);
@@ -60,7 +60,7 @@ async fn a_session_that_is_deleted_while_it_is_read_is_absent() {
 }
 
 #[tokio::test]
-async fn a_conflict_shows_the_session_that_stands_there_although_it_is_being_replaced() {
+async fn a_conflict_returns_the_current_session_during_a_replacement() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.replace_before_next_load(2);
@@ -79,7 +79,7 @@ async fn a_conflict_shows_the_session_that_stands_there_although_it_is_being_rep
 }
 
 #[tokio::test]
-async fn a_condition_on_a_missing_body_ends_as_a_conflict() {
+async fn a_version_condition_on_a_missing_body_conflicts() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.sessions.remove(pair.sessions.only().id);

@@ -1,4 +1,4 @@
-//! A second store that fails when told to.
+//! Test double of the second store with injected faults.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     Fails,
     /// The operation takes effect and fails.
     LosesAnswer,
-    /// The operation never ends.
+    /// The operation never returns.
     Hangs,
 }
 
@@ -45,7 +45,7 @@ impl TestSecond {
         }
     }
 
-    /// Says of itself that other processes see the same records.
+    /// Reports that other processes see the same records.
     pub(crate) fn shared(self) -> Self {
         Self {
             shared: true,
@@ -61,7 +61,7 @@ impl TestSecond {
         self.faults.lock().unwrap().clear();
     }
 
-    /// The store itself, without faults.
+    /// Returns the store without faults.
     pub(crate) fn inner(&self) -> &MemoryStore {
         &self.inner
     }

@@ -1,4 +1,4 @@
-//! A second store that fails, hangs or loses answers.
+//! Faults of the second store: failures, hangs and lost responses.
 
 use kycport::store::{Condition, Family, Mark, Store as _, StoreError, Written};
 
@@ -9,7 +9,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_failing_store_is_an_error_and_never_an_absent_session() {
+async fn a_failure_of_the_second_store_is_an_error_not_an_absent_session() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     for op in [Op::Read, Op::List, Op::Write, Op::Revoke] {
@@ -30,7 +30,7 @@ async fn a_failing_store_is_an_error_and_never_an_absent_session() {
 }
 
 #[tokio::test]
-async fn a_revocation_does_not_depend_on_the_names_of_the_bodies() {
+async fn a_revocation_succeeds_although_the_index_cannot_be_read() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.second.break_on(Op::List, Fault::Fails);
@@ -43,7 +43,7 @@ async fn a_revocation_does_not_depend_on_the_names_of_the_bodies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revocation_does_not_wait_long_for_the_names_of_the_bodies() {
+async fn a_revocation_waits_at_most_a_second_for_the_index() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.second.break_on(Op::List, Fault::Hangs);
@@ -54,7 +54,7 @@ async fn a_revocation_does_not_wait_long_for_the_names_of_the_bodies() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_revocation_revokes() {
+async fn a_revocation_with_a_lost_response_has_taken_effect() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.second.break_on(Op::Revoke, Fault::LosesAnswer);
@@ -66,7 +66,7 @@ async fn a_lost_answer_to_a_revocation_revokes() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_creation_makes_no_session_that_is_half_there() {
+async fn a_lost_response_to_a_creation_leaves_no_partial_session() {
     let pair = Pair::new();
     pair.second.break_on(Op::Write, Fault::LosesAnswer);
     let created = pair.create(session(1), 1).await;
@@ -75,13 +75,13 @@ async fn a_lost_answer_to_a_creation_makes_no_session_that_is_half_there() {
     assert_eq!(pair.read(session(1)).await.unwrap(), None);
     assert!(pair.listed().await.unwrap().is_empty());
     assert!(pair.sessions.ids().is_empty());
-    // The place is free for another session.
+    // Another session can be created at this key.
     assert_eq!(pair.create(session(1), 2).await.unwrap(), Written::Applied);
     assert_eq!(pair.read(session(1)).await.unwrap(), Some(body_of(2)));
 }
 
 #[tokio::test]
-async fn a_replacement_that_fails_early_leaves_the_session() {
+async fn a_failed_replacement_keeps_the_session() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     for op in [Op::Read, Op::Write] {
@@ -96,7 +96,7 @@ async fn a_replacement_that_fails_early_leaves_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_store_is_an_error_after_the_deadline() {
+async fn a_hanging_second_store_times_out() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.second.break_on(Op::Read, Fault::Hangs);
@@ -108,7 +108,7 @@ async fn a_hanging_store_is_an_error_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_dropped_write_is_applied_or_not() {
+async fn a_dropped_write_is_applied_completely_or_not_at_all() {
     let pair = Pair::new();
     pair.second.break_on(Op::Write, Fault::Hangs);
     let write = pair.create(session(1), 1);

@@ -1,4 +1,4 @@
-//! Bodies that are missing, damaged or foreign.
+//! Missing, damaged and foreign bodies.
 
 use bytes::Bytes;
 use kycport::store::{Condition, Family, RecordId, Store as _, StoreError, Written};
@@ -35,7 +35,7 @@ async fn a_list_is_complete_although_bodies_are_missing() {
             live.push(RecordId([number; 16]));
         }
     }
-    // Deletes two thirds of the bodies, and leaves the index as it is.
+    // Deletes two thirds of the bodies, and keeps the index entries.
     for number in (1..=30).filter(|number| number % 3 != 0) {
         let before = pair.sessions.ids();
         let index = pair
@@ -86,7 +86,7 @@ async fn a_body_without_an_index_entry_is_unreachable() {
 }
 
 #[tokio::test]
-async fn the_body_of_another_owner_is_damage() {
+async fn the_body_of_another_owner_is_reported_as_damaged() {
     let pair = Pair::new();
     let other = random_owner();
     let write = put(session(1), Condition::Absent, 9, body_of(9));
@@ -106,7 +106,7 @@ async fn the_body_of_another_owner_is_damage() {
 }
 
 #[tokio::test]
-async fn a_record_of_another_form_is_damage() {
+async fn a_record_in_another_format_is_reported_as_damaged() {
     for data in [
         json!({}),
         json!({ "kycport": 5 }),
@@ -146,7 +146,7 @@ async fn a_damaged_session_can_be_revoked_and_deleted() {
 }
 
 #[tokio::test]
-async fn an_index_entry_of_another_form_is_an_absent_session() {
+async fn an_index_entry_in_another_format_is_an_absent_session() {
     let pair = Pair::new();
     for (number, body) in [(1, "{}"), (2, ""), (3, "kts1"), (4, "kts2")] {
         let body = Bytes::from_static(body.as_bytes());

@@ -1,4 +1,4 @@
-//! What the adapter stores where, and what it removes.
+//! Distribution of data over the two stores, and removal of bodies.
 
 use kycport::store::{
     Change, Condition, Entry, Family, MemoryStore, RecordKey, Store as _, TowerSessionsStore,
@@ -48,7 +48,7 @@ async fn the_body_expires_after_the_index_entry_in_whole_seconds() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_not_applied_leaves_the_session_and_no_body() {
+async fn a_rejected_write_keeps_the_session_and_leaves_no_body() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     let conflict = pair.create(session(1), 2).await.unwrap();
@@ -101,7 +101,7 @@ async fn revoking_deletes_the_bodies_of_this_owner_only() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_only_checked_is_not_written() {
+async fn a_condition_without_change_writes_nothing() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     let created = pair.sessions.count(Op::Create);
@@ -124,7 +124,7 @@ async fn a_session_that_is_only_checked_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_repeated_write_restores_the_body_and_meets_its_own_session() {
+async fn a_repeated_write_restores_the_body_and_recognises_its_own_session() {
     for taken in [Taken::OtherId, Taken::Fails] {
         let sessions = TestSessions::with(taken);
         let second = TestSecond::new(MemoryStore::default());
@@ -153,7 +153,7 @@ async fn a_repeated_write_restores_the_body_and_meets_its_own_session() {
 }
 
 #[tokio::test]
-async fn an_unshared_second_store_is_refused() {
+async fn an_unshared_second_store_is_rejected() {
     let sessions = tower_sessions::MemoryStore::default;
     let error = TowerSessionsStore::new(sessions(), MemoryStore::default()).unwrap_err();
     let text = error.to_string();
@@ -173,7 +173,7 @@ async fn an_unshared_second_store_is_refused() {
 }
 
 #[tokio::test]
-async fn debug_shows_no_session() {
+async fn debug_output_contains_no_session() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     let shown = format!("{:?}", pair.store);

@@ -1,4 +1,4 @@
-//! Faults that change an argument or a result of a right store.
+//! Faults that change an argument or a result of a correct store.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kycport::{
 
 use super::{Mutant, Result, violated_rule};
 
-/// What is changed. The default changes nothing.
+/// Changes to arguments and results. The default changes nothing.
 #[derive(Clone, Copy)]
 struct Edits {
     owner: fn(&mut Owner),
@@ -26,9 +26,9 @@ struct Edits {
     conflict: fn(&mut Snapshot),
     families: fn(&mut Vec<Family>),
     keep_fence_for: fn(&mut Duration),
-    /// Every mark that the store returns.
+    /// Changes every mark that the store returns.
     mark: fn(&mut Mark),
-    /// Every mark that a lease returns.
+    /// Changes every mark that a lease returns.
     granted: fn(&mut Mark),
     after: fn(&mut Option<RecordId>),
     limit: fn(&mut usize),
@@ -199,7 +199,7 @@ fn without_trailing_zeros(body: &Bytes) -> Bytes {
     body.slice(..length)
 }
 
-/// Joins both parts of a key so that their order is lost.
+/// Joins both parts of a key without a boundary.
 fn confuse(owner: &mut Owner) {
     for (id, namespace) in owner.id.iter_mut().zip(&owner.namespace) {
         *id ^= namespace;
@@ -212,7 +212,7 @@ fn rounded_up(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs().saturating_add(part))
 }
 
-/// A name, the edits, and the rule that they violate.
+/// Name, changes, and the rule that they violate.
 type Case = (&'static str, Edits, &'static str);
 
 async fn all_violate(cases: &[Case]) {
@@ -227,7 +227,7 @@ async fn all_violate(cases: &[Case]) {
 }
 
 #[tokio::test]
-async fn faults_of_records_are_found() {
+async fn the_suite_detects_faults_of_records() {
     let body = "a body is stored byte for byte";
     let version = "a version is any 64 bits, and is stored exactly";
     let order = "a read returns one entry per key, in the order of the keys";
@@ -236,7 +236,7 @@ async fn faults_of_records_are_found() {
     let removal = "a delete removes the record, and deleting an absent record is applied";
     #[rustfmt::skip]
     let cases: [Case; 10] = [
-        ("bodies are text", Edits { write: |it| edit_body(it, as_text), ..NONE }, body),
+        ("bodies are converted to text", Edits { write: |it| edit_body(it, as_text), ..NONE }, body),
         ("trailing zeros are lost", Edits { write: |it| edit_body(it, without_trailing_zeros), ..NONE }, body),
         ("an empty body deletes", Edits { write: |it| if let Change::Put { body, .. } = &it.change && body.is_empty() { it.change = Change::Delete }, ..NONE }, body),
         ("versions are rounded", Edits { write: |it| edit_version(it, |it| it & !1), ..NONE }, version),
@@ -245,13 +245,13 @@ async fn faults_of_records_are_found() {
         ("entries are read once", Edits { read: |it| it.entries.dedup(), ..NONE }, order),
         ("ids ignore the case", Edits { key: |it| it.id.0.make_ascii_lowercase(), ..NONE }, id),
         ("families are ignored", Edits { key: |it| it.family = Family::Session, ..NONE }, families),
-        ("deleting nothing conflicts", Edits { write: |it| if it.change == Change::Delete && it.condition == Condition::Any { it.condition = Condition::Present }, ..NONE }, removal),
+        ("deleting an absent record conflicts", Edits { write: |it| if it.change == Change::Delete && it.condition == Condition::Any { it.condition = Condition::Present }, ..NONE }, removal),
     ];
     all_violate(&cases).await;
 }
 
 #[tokio::test]
-async fn faults_of_conditions_are_found() {
+async fn the_suite_detects_faults_of_conditions() {
     let absent = "Absent holds if and only if there is no live record";
     let present = "Present holds if and only if there is a live record";
     let version = "Version holds if and only if there is a live record of this version";
@@ -261,7 +261,7 @@ async fn faults_of_conditions_are_found() {
     let cases: [Case; 8] = [
         ("conditions are forgotten", Edits { write: |it| it.condition = Condition::Any, ..NONE }, absent),
         ("Absent is Any", Edits { write: |it| if it.condition == Condition::Absent { it.condition = Condition::Any }, ..NONE }, absent),
-        ("Keep checks nothing", Edits { write: |it| if it.change == Change::Keep { it.condition = Condition::Any }, ..NONE }, absent),
+        ("Keep ignores its condition", Edits { write: |it| if it.change == Change::Keep { it.condition = Condition::Any }, ..NONE }, absent),
         ("Present is Any", Edits { write: |it| if it.condition == Condition::Present { it.condition = Condition::Any }, ..NONE }, present),
         ("Version is Present", Edits { write: |it| if let Condition::Version(_) = it.condition { it.condition = Condition::Present }, ..NONE }, version),
         ("a conflict has no entries", Edits { conflict: |it| it.entries.clear(), ..NONE }, absent),
@@ -272,7 +272,7 @@ async fn faults_of_conditions_are_found() {
 }
 
 #[tokio::test]
-async fn faults_of_fences_are_found() {
+async fn the_suite_detects_faults_of_fences() {
     let none = "a write without a mark stores no fence";
     let first = "a write with a mark stores the fence 0 if there is no fence";
     let fenced = "a write is fenced if and only if the fence is higher than its mark";
@@ -290,14 +290,14 @@ async fn faults_of_fences_are_found() {
         ("all families are deleted", Edits { families: |it| *it = Family::ALL.to_vec(), ..NONE }, revoked),
         ("the counter stops", Edits { mark: |it| it.0 = it.0.min(2), ..NONE }, marks),
         ("a lease has an old mark", Edits { granted: |it| it.0 = 0, ..NONE }, marks),
-        ("a lease has a mark of the future", Edits { granted: |it| it.0 += 1, ..NONE }, marks),
+        ("a lease has a future mark", Edits { granted: |it| it.0 += 1, ..NONE }, marks),
         ("the fence expires early", Edits { keep_fence_for: |it| *it = Duration::from_millis(100).min(*it), ..NONE }, kept),
     ];
     all_violate(&cases).await;
 }
 
 #[tokio::test]
-async fn mixed_owners_and_namespaces_are_found() {
+async fn the_suite_detects_mixed_owners_and_namespaces() {
     let owners = "an owner does not see the records and the fence of another owner";
     let namespaces = "a namespace does not see the records and the fence of another namespace";
     let leases = "leases of different namespaces, families and ids are separate";
@@ -312,7 +312,7 @@ async fn mixed_owners_and_namespaces_are_found() {
 }
 
 #[tokio::test]
-async fn faults_of_lists_are_found() {
+async fn the_suite_detects_faults_of_lists() {
     let list = "a list is complete and ordered by id, page by page";
     #[rustfmt::skip]
     let cases: [Case; 5] = [
@@ -326,7 +326,7 @@ async fn faults_of_lists_are_found() {
 }
 
 #[tokio::test]
-async fn faults_of_lifetimes_are_found() {
+async fn the_suite_detects_faults_of_lifetimes() {
     let expired = "an expired record is absent, to the millisecond, before and after a sweep";
     let subsecond = "a record exists for its full lifetime, even if that is less than a second";
     let none = "a record with lifetime zero is absent";
@@ -337,7 +337,7 @@ async fn faults_of_lifetimes_are_found() {
         ("expired records are returned", Edits { lifetime: |it| *it = it.saturating_mul(1000), ..NONE }, expired),
         ("lifetimes are rounded up", Edits { lifetime: |it| *it = rounded_up(*it), ..NONE }, expired),
         ("lifetimes are rounded down", Edits { lifetime: |it| *it = Duration::from_secs(it.as_secs()), ..NONE }, subsecond),
-        ("no lifetime is forever", Edits { lifetime: |it| if it.is_zero() { *it = Duration::MAX }, ..NONE }, none),
+        ("zero lifetime means forever", Edits { lifetime: |it| if it.is_zero() { *it = Duration::MAX }, ..NONE }, none),
         ("long lifetimes overflow", Edits { lifetime: |it| if it.as_secs() > 1 << 31 { *it = Duration::ZERO }, ..NONE }, longest),
         ("a sweep counts wrongly", Edits { swept: |it| *it += 4, ..NONE }, sweep),
     ];
@@ -345,7 +345,7 @@ async fn faults_of_lifetimes_are_found() {
 }
 
 #[tokio::test]
-async fn faults_of_leases_are_found() {
+async fn the_suite_detects_faults_of_leases() {
     let granted =
         "a lease is granted to one token, and other tokens receive Held with the remaining time";
     let unknown = "a lease that was never granted cannot be settled";
@@ -358,17 +358,17 @@ async fn faults_of_leases_are_found() {
     #[rustfmt::skip]
     let cases: [Case; 12] = [
         ("a lease is granted twice", Edits { acquired: |it| if let Acquired::Held(_) = it { *it = Acquired::Granted { mark: Mark(0) } }, ..NONE }, granted),
-        ("nothing is left of a lease", Edits { acquired: |it| if let Acquired::Held(left) = it { *left = Duration::ZERO }, ..NONE }, granted),
-        ("too much is left of a lease", Edits { acquired: |it| if let Acquired::Held(left) = it { *left *= 2 }, ..NONE }, granted),
+        ("the remaining time of a lease is zero", Edits { acquired: |it| if let Acquired::Held(left) = it { *left = Duration::ZERO }, ..NONE }, granted),
+        ("the remaining time of a lease is too long", Edits { acquired: |it| if let Acquired::Held(left) = it { *left *= 2 }, ..NONE }, granted),
         ("everything is settled", Edits { settled: |it| *it = true, ..NONE }, unknown),
         ("nothing is settled", Edits { settled: |it| *it = false, ..NONE }, "a lease is granted again to the same token"),
         ("results are lost", Edits { settlement: |it| if let Settlement::Done { result, .. } = it { result.clear() }, ..NONE }, done),
-        ("results are text", Edits { settlement: |it| if let Settlement::Done { result, .. } = it { *result = as_text(result) }, ..NONE }, result),
+        ("results are converted to text", Edits { settlement: |it| if let Settlement::Done { result, .. } = it { *result = as_text(result) }, ..NONE }, result),
         ("a release frees nothing", Edits { settlement: |it| if *it == Settlement::Release { *it = Settlement::Extend(Duration::from_secs(600)) }, ..NONE }, released),
         ("an extension is ignored", Edits { settlement: |it| if let Settlement::Extend(length) = it { *length = Duration::from_secs(600) }, ..NONE }, extended),
         ("leases end on whole seconds", Edits { length: |it| *it = rounded_up(*it), ..NONE }, free),
-        ("done is never forgotten", Edits { settlement: |it| if let Settlement::Done { keep_for, .. } = it { *keep_for = Duration::MAX }, ..NONE }, forgotten),
-        ("done is forgotten early", Edits { settlement: |it| if let Settlement::Done { keep_for, .. } = it { *keep_for = Duration::from_secs(1) }, ..NONE }, forgotten),
+        ("completed work is never forgotten", Edits { settlement: |it| if let Settlement::Done { keep_for, .. } = it { *keep_for = Duration::MAX }, ..NONE }, forgotten),
+        ("completed work is forgotten early", Edits { settlement: |it| if let Settlement::Done { keep_for, .. } = it { *keep_for = Duration::from_secs(1) }, ..NONE }, forgotten),
     ];
     all_violate(&cases).await;
 }

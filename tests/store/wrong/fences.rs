@@ -13,7 +13,7 @@ use kycport::{
 
 use super::{Mutant, Result, violates, violates_with};
 
-/// Stores another fence than it must when a write names a mark.
+/// Stores a wrong fence when a write has a mark.
 struct Overwrites {
     fences: Mutex<HashMap<Owner, Mark>>,
     fence: fn(Mark) -> Mark,
@@ -71,13 +71,13 @@ impl Mutant for Overwrites {
 }
 
 #[tokio::test]
-async fn a_first_fence_other_than_0_is_found() {
+async fn the_suite_detects_a_first_fence_other_than_0() {
     let rule = "a write with a mark stores the fence 0 if there is no fence";
     violates(Overwrites::with(|mark| mark), rule).await;
 }
 
 #[tokio::test]
-async fn a_fence_that_a_write_resets_is_found() {
+async fn the_suite_detects_a_fence_reset_by_a_write() {
     let rule = "a write does not change an existing fence";
     violates(Overwrites::with(|_| Mark(0)), rule).await;
 }
@@ -115,7 +115,7 @@ impl Mutant for FenceOfAConflict {
 }
 
 #[tokio::test]
-async fn a_fence_of_a_conflict_is_found() {
+async fn the_suite_detects_a_fence_stored_by_a_conflict() {
     let rule = "a write that conflicts stores no fence";
     violates(FenceOfAConflict, rule).await;
 }
@@ -143,7 +143,7 @@ impl Mutant for FencedDeletes {
 }
 
 #[tokio::test]
-async fn a_fenced_write_with_an_effect_is_found() {
+async fn the_suite_detects_a_fenced_write_with_an_effect() {
     violates(FencedDeletes, "a fenced write changes nothing").await;
 }
 
@@ -171,12 +171,12 @@ impl Mutant for ConflictFirst {
 }
 
 #[tokio::test]
-async fn conditions_before_the_fence_are_found() {
+async fn the_suite_detects_conditions_evaluated_before_the_fence() {
     let rule = "a write whose mark is too low is fenced even if it would conflict";
     violates(ConflictFirst, rule).await;
 }
 
-/// Deletes, and leaves the fence as it was.
+/// Deletes the records without changing the fence.
 struct NoFence(Mutex<u64>);
 
 #[async_trait]
@@ -205,7 +205,7 @@ impl Mutant for NoFence {
 }
 
 #[tokio::test]
-async fn a_revocation_without_a_fence_is_found() {
+async fn the_suite_detects_a_revocation_without_a_fence() {
     violates(
         NoFence(Mutex::default()),
         "a conflict carries the owner's fence",
@@ -213,7 +213,7 @@ async fn a_revocation_without_a_fence_is_found() {
     .await;
 }
 
-/// Loses the fence with the last record of the owner.
+/// Loses the fence together with the owner's last record.
 struct FenceOfRecords;
 
 #[async_trait]
@@ -238,13 +238,13 @@ impl Mutant for FenceOfRecords {
 }
 
 #[tokio::test]
-async fn a_fence_that_goes_with_the_records_is_found() {
+async fn the_suite_detects_a_fence_lost_with_the_records() {
     let rule = "a revocation stores its mark as the fence of an owner without records";
     violates(FenceOfRecords, rule).await;
 }
 
-/// Keeps the fence for another time than it must. `until` has the end so far and the ends of the
-/// records of a write.
+/// Keeps the fence for a wrong time. `until` receives the current end and the ends of the records
+/// of a write.
 struct FenceTimes {
     clock: TestClock,
     ends: Mutex<HashMap<Owner, Timestamp>>,
@@ -314,7 +314,7 @@ impl Mutant for FenceTimes {
 }
 
 #[tokio::test]
-async fn a_fence_as_long_as_the_last_record_is_found() {
+async fn the_suite_detects_a_fence_that_lasts_only_as_long_as_the_last_record() {
     let clock = TestClock::new();
     let mutant = FenceTimes::new(&clock, |before, ends| {
         *before.iter().chain(&ends[ends.len() - 1..]).max().unwrap()
@@ -324,7 +324,7 @@ async fn a_fence_as_long_as_the_last_record_is_found() {
 }
 
 #[tokio::test]
-async fn a_shortened_fence_is_found() {
+async fn the_suite_detects_a_shortened_fence() {
     let clock = TestClock::new();
     let mutant = FenceTimes::new(&clock, |_, ends| *ends.iter().max().unwrap());
     let rule = "a later write extends the lifetime of a fence if necessary and never shortens it";
@@ -332,7 +332,7 @@ async fn a_shortened_fence_is_found() {
 }
 
 #[tokio::test]
-async fn a_fence_that_is_not_prolonged_is_found() {
+async fn the_suite_detects_a_fence_that_is_not_extended() {
     let clock = TestClock::new();
     let mutant = FenceTimes::new(&clock, |before, ends| {
         before.unwrap_or(*ends.iter().max().unwrap())

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use super::{Mutant, Result, Wrong, violates, violates_with};
 
-/// The last token that was granted each lease.
+/// Last token that was granted each lease.
 #[derive(Default)]
 struct Holders(Mutex<HashMap<LeaseKey, LeaseToken>>);
 
@@ -39,7 +39,7 @@ impl Holders {
     }
 }
 
-/// Grants a lease to everybody who asks while another is being answered.
+/// Grants a lease to every caller while another caller waits for its response.
 #[derive(Default)]
 struct GrantsTwice(Mutex<HashMap<LeaseKey, usize>>);
 
@@ -67,13 +67,13 @@ impl Mutant for GrantsTwice {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_granted_twice_in_a_crowd_is_found() {
+async fn the_suite_detects_a_lease_granted_twice_to_concurrent_callers() {
     let rule = "exactly one of many simultaneous callers is granted the lease";
     violates(GrantsTwice::default(), rule).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_lease_that_is_granted_twice_to_callers_on_threads_is_found() {
+async fn the_suite_detects_a_lease_granted_twice_to_callers_on_threads() {
     let store = Wrong {
         inner: MemoryStore::default(),
         mutant: GrantsTwice::default(),
@@ -83,7 +83,7 @@ async fn a_lease_that_is_granted_twice_to_callers_on_threads_is_found() {
     assert_eq!(violation.unwrap_err().rule, rule);
 }
 
-/// Does not recognise the token of the holder.
+/// Does not recognise the holder's token.
 #[derive(Default)]
 struct ForgetsTokens(Holders);
 
@@ -111,7 +111,7 @@ impl Mutant for ForgetsTokens {
 }
 
 #[tokio::test]
-async fn a_forgotten_token_is_found() {
+async fn the_suite_detects_a_forgotten_token() {
     let rule = "a lease is granted again to the same token";
     violates(ForgetsTokens::default(), rule).await;
 }
@@ -145,12 +145,12 @@ impl Mutant for AnyToken {
 }
 
 #[tokio::test]
-async fn a_settlement_by_another_token_is_found() {
+async fn the_suite_detects_a_settlement_by_another_token() {
     let rule = "a token that does not hold the lease cannot settle it";
     violates(AnyToken::default(), rule).await;
 }
 
-/// Settles for tokens that held the lease until it ended.
+/// Settles for tokens that held the lease before it expired.
 #[derive(Default)]
 struct Replaced {
     holders: Holders,
@@ -191,12 +191,12 @@ impl Mutant for Replaced {
 }
 
 #[tokio::test]
-async fn a_settlement_by_a_replaced_holder_is_found() {
+async fn the_suite_detects_a_settlement_by_a_replaced_holder() {
     let rule = "a holder that was replaced cannot settle the lease";
     violates(Replaced::default(), rule).await;
 }
 
-/// Refuses what is settled for the second time.
+/// Rejects a repeated settlement.
 #[derive(Default)]
 struct DoneOnce(Mutex<HashSet<LeaseKey>>);
 
@@ -217,12 +217,12 @@ impl Mutant for DoneOnce {
 }
 
 #[tokio::test]
-async fn a_completion_that_cannot_be_repeated_is_found() {
+async fn the_suite_detects_a_completion_that_cannot_be_repeated() {
     let rule = "the holder can repeat a completion but not undo it";
     violates(DoneOnce::default(), rule).await;
 }
 
-/// Releases what is done.
+/// Releases completed work.
 struct TakesBack;
 
 #[async_trait]
@@ -252,19 +252,19 @@ impl Mutant for TakesBack {
 }
 
 #[tokio::test]
-async fn a_completion_that_is_taken_back_is_found() {
+async fn the_suite_detects_a_completion_that_is_undone() {
     let rule = "the holder can repeat a completion but not undo it";
     violates(TakesBack, rule).await;
 }
 
-/// What happens to a holder whose lease has ended.
+/// Fault concerning a holder whose lease has expired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Late {
     Rejected,
     Extends,
 }
 
-/// Knows when each lease ends.
+/// Mutant that knows the end of each lease.
 struct Ends {
     clock: TestClock,
     by_key: Mutex<HashMap<LeaseKey, Timestamp>>,
@@ -319,14 +319,14 @@ impl Mutant for Ends {
 }
 
 #[tokio::test]
-async fn a_late_completion_that_is_refused_is_found() {
+async fn the_suite_detects_a_rejected_late_completion() {
     let clock = TestClock::new();
     let rule = "a holder that was not replaced can complete the work after its lease has expired";
     violates_with(Ends::new(&clock, Late::Rejected), &clock, rule).await;
 }
 
 #[tokio::test]
-async fn an_extension_of_an_ended_lease_is_found() {
+async fn the_suite_detects_an_extension_of_an_expired_lease() {
     let clock = TestClock::new();
     let rule = "an expired lease can be neither released nor extended";
     violates_with(Ends::new(&clock, Late::Extends), &clock, rule).await;

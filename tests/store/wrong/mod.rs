@@ -1,4 +1,5 @@
-//! Wrong stores: each breaks one promise, and the conformance suite must name the broken rule.
+//! Mutation tests of the conformance suite. Each mutant breaks one rule, and the suite must report
+//! that rule.
 
 mod edits;
 mod fences;
@@ -20,7 +21,7 @@ use kycport::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The operations of a store over a store in memory. Each is right unless it is replaced.
+/// Operations of a store over an in-memory store. Each is correct unless a mutant replaces it.
 #[async_trait]
 trait Mutant: Send + Sync + 'static {
     async fn read(
@@ -88,12 +89,12 @@ trait Mutant: Send + Sync + 'static {
     }
 }
 
-struct Wrong<M> {
+struct MutantStore<M> {
     inner: MemoryStore,
     mutant: M,
 }
 
-impl<M: Mutant> Store for Wrong<M> {
+impl<M: Mutant> Store for MutantStore<M> {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
         self.mutant.read(&self.inner, owner, keys)
     }
@@ -158,16 +159,16 @@ impl<M: Mutant> Store for Wrong<M> {
     }
 }
 
-impl<M> fmt::Debug for Wrong<M> {
+impl<M> fmt::Debug for MutantStore<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wrong")
+        f.write_str("MutantStore")
     }
 }
 
-/// Runs the suite on a mutant. `None`: the suite found nothing.
+/// Runs the suite on a mutant. Returns the violated rule, or `None`.
 async fn violated_rule(mutant: impl Mutant, clock: &TestClock) -> Option<&'static str> {
     let inner = MemoryStore::new(10_000, Arc::new(clock.clone()));
-    let store = Wrong { inner, mutant };
+    let store = MutantStore { inner, mutant };
     let pass = async |by| clock.advance(by);
     let violation = conformance::check(&store, pass).await.err()?;
     Some(violation.rule)
@@ -181,12 +182,12 @@ async fn violates_with(mutant: impl Mutant, clock: &TestClock, rule: &str) {
     assert_eq!(violated_rule(mutant, clock).await, Some(rule));
 }
 
-/// The mutant that changes nothing.
-struct Right;
+/// Mutant that changes nothing.
+struct Unchanged;
 
-impl Mutant for Right {}
+impl Mutant for Unchanged {}
 
 #[tokio::test]
-async fn a_store_without_a_fault_violates_no_rule() {
-    assert_eq!(violated_rule(Right, &TestClock::new()).await, None);
+async fn the_suite_accepts_a_store_without_faults() {
+    assert_eq!(violated_rule(Unchanged, &TestClock::new()).await, None);
 }

@@ -1,4 +1,4 @@
-//! Faults that show only if operations meet: each mutant lets others in between two steps.
+//! Faults that are visible only to concurrent operations. Each mutant yields between two steps.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use super::{Mutant, Result, violates};
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// Evaluates the conditions that `separate` names in a step of their own.
+/// Evaluates the conditions selected by `separate` in a separate step.
 struct Unlocked {
     separate: fn(&Write) -> bool,
 }
@@ -40,7 +40,7 @@ impl Mutant for Unlocked {
         }
         match store.write(owner, &checks, None).await? {
             Written::Applied => {}
-            // A store that is right says what it is.
+            // The correct store returns the current state.
             _ => return store.write(owner, writes, admitted_at).await,
         }
         yield_now().await;
@@ -55,28 +55,28 @@ impl Mutant for Unlocked {
 }
 
 #[tokio::test]
-async fn a_version_that_is_compared_before_the_write_is_found() {
+async fn the_suite_detects_a_version_compared_before_the_write() {
     let rule = "exactly one of many simultaneous writers replaces a version";
     let separate = |write: &Write| matches!(write.condition, Condition::Version(_));
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
-async fn an_absence_that_is_looked_up_before_the_write_is_found() {
+async fn the_suite_detects_an_absence_checked_before_the_write() {
     let rule = "exactly one of many simultaneous creators of a record succeeds";
     let separate = |write: &Write| write.condition == Condition::Absent;
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
-async fn a_deletion_that_is_decided_before_the_write_is_found() {
+async fn the_suite_detects_a_deletion_decided_before_the_write() {
     let rule = "exactly one of many simultaneous deletions of a record is applied";
     let separate = |write: &Write| write.change == Change::Delete;
     violates(Unlocked { separate }, rule).await;
 }
 
 #[tokio::test]
-async fn a_required_record_that_is_not_locked_is_found() {
+async fn the_suite_detects_a_required_record_that_is_not_locked() {
     let rule =
         "exactly one of two simultaneous writes is applied if each requires what the other deletes";
     let separate = |write: &Write| write.change == Change::Keep;
@@ -84,7 +84,7 @@ async fn a_required_record_that_is_not_locked_is_found() {
 }
 
 #[tokio::test]
-async fn an_update_that_brings_a_session_back_is_found() {
+async fn the_suite_detects_an_update_that_restores_a_session() {
     let rule = "an update during a revocation does not restore a session";
     let separate = |write: &Write| {
         write.condition == Condition::Present && matches!(write.change, Change::Put { .. })
@@ -119,12 +119,12 @@ impl Mutant for Interleaved {
 }
 
 #[tokio::test]
-async fn batches_that_mix_are_found() {
+async fn the_suite_detects_interleaved_batches() {
     let rule = "simultaneous writes of the same records in different orders do not deadlock";
     violates(Interleaved, rule).await;
 }
 
-/// Which step of a revocation comes first.
+/// First step of a revocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum First {
     Deletion,
@@ -166,18 +166,18 @@ impl Mutant for TwoSteps {
 }
 
 #[tokio::test]
-async fn a_session_that_is_created_between_deletion_and_fence_is_found() {
+async fn the_suite_detects_a_session_created_between_deletion_and_fence() {
     let rule = "no session with a mark from before a revocation exists after it";
     violates(TwoSteps(First::Deletion), rule).await;
 }
 
 #[tokio::test]
-async fn a_session_that_is_readable_below_the_fence_is_found() {
+async fn the_suite_detects_a_session_readable_below_the_fence() {
     let rule = "no read during a revocation sees a session below the fence";
     violates(TwoSteps(First::Fence), rule).await;
 }
 
-/// Lets a revocation that began earlier overwrite the fence of a later one.
+/// Lets an earlier revocation overwrite the fence of a later one.
 #[derive(Default)]
 struct LastFence {
     fences: Mutex<HashMap<Owner, Mark>>,
@@ -216,7 +216,7 @@ impl Mutant for LastFence {
 }
 
 #[tokio::test]
-async fn a_fence_that_goes_back_is_found() {
+async fn the_suite_detects_a_decreasing_fence() {
     let rule = "the fence is the highest mark of simultaneous revocations of one owner";
     violates(LastFence::default(), rule).await;
 }

@@ -36,12 +36,12 @@ impl Mutant for HalfABatch {
 }
 
 #[tokio::test]
-async fn half_of_a_batch_is_found() {
+async fn the_suite_detects_a_partly_applied_batch() {
     let rule = "a write changes nothing if one of its conditions does not hold";
     violates(HalfABatch, rule).await;
 }
 
-/// Stops at the first condition that does not hold, with what came before it applied.
+/// Stops at the first condition that does not hold. Earlier writes stay applied.
 struct OneByOne;
 
 #[async_trait]
@@ -68,12 +68,12 @@ impl Mutant for OneByOne {
 }
 
 #[tokio::test]
-async fn writes_one_by_one_are_found() {
+async fn the_suite_detects_writes_applied_one_by_one() {
     let rule = "a write changes nothing if one of its conditions does not hold";
     violates(OneByOne, rule).await;
 }
 
-/// Stores the body of the first write for ever.
+/// Keeps the body of the first write forever.
 struct OldBody;
 
 #[async_trait]
@@ -97,16 +97,16 @@ impl Mutant for OldBody {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_replaced_is_found() {
+async fn the_suite_detects_a_body_that_is_not_replaced() {
     let rule = "a put replaces the version and the body";
     violates(OldBody, rule).await;
 }
 
-/// Lets [`Change::Keep`] prolong the lifetime.
-struct KeepProlongs;
+/// Lets [`Change::Keep`] extend the lifetime.
+struct KeepExtends;
 
 #[async_trait]
-impl Mutant for KeepProlongs {
+impl Mutant for KeepExtends {
     async fn write(
         &self,
         store: &MemoryStore,
@@ -130,12 +130,12 @@ impl Mutant for KeepProlongs {
 }
 
 #[tokio::test]
-async fn a_prolonged_lifetime_is_found() {
+async fn the_suite_detects_an_extended_lifetime() {
     let rule = "Keep and a conflict do not change the lifetime of a record";
-    violates(KeepProlongs, rule).await;
+    violates(KeepExtends, rule).await;
 }
 
-/// Lists nothing behind an id that has no record.
+/// Lists nothing after an id without a record.
 struct LostPosition;
 
 #[async_trait]
@@ -159,12 +159,12 @@ impl Mutant for LostPosition {
 }
 
 #[tokio::test]
-async fn a_lost_position_is_found() {
+async fn the_suite_detects_a_lost_list_position() {
     let rule = "a list starts after an id even if no record has that id";
     violates(LostPosition, rule).await;
 }
 
-/// What uses records that have expired and were not removed.
+/// Operation that uses expired records which were not removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Uses {
     Lists,
@@ -172,13 +172,13 @@ enum Uses {
     Conflicts,
 }
 
-/// Keeps a second store in which no record expires.
-struct Undead {
+/// Mutant with a second store in which no record expires.
+struct NeverExpires {
     all: MemoryStore,
     uses: Uses,
 }
 
-impl Undead {
+impl NeverExpires {
     fn new(uses: Uses) -> Self {
         Self {
             all: MemoryStore::default(),
@@ -188,7 +188,7 @@ impl Undead {
 }
 
 #[async_trait]
-impl Mutant for Undead {
+impl Mutant for NeverExpires {
     async fn write(
         &self,
         store: &MemoryStore,
@@ -257,27 +257,27 @@ impl Mutant for Undead {
 }
 
 #[tokio::test]
-async fn expired_records_in_a_list_are_found() {
+async fn the_suite_detects_expired_records_in_a_list() {
     violates(
-        Undead::new(Uses::Lists),
+        NeverExpires::new(Uses::Lists),
         "an expired record does not appear in a list",
     )
     .await;
 }
 
 #[tokio::test]
-async fn pages_that_are_short_because_of_expired_records_are_found() {
+async fn the_suite_detects_pages_shortened_by_expired_records() {
     let rule = "a page of a list is full if more live records follow, even if records have expired";
-    violates(Undead::new(Uses::ShortPages), rule).await;
+    violates(NeverExpires::new(Uses::ShortPages), rule).await;
 }
 
 #[tokio::test]
-async fn expired_records_in_a_conflict_are_found() {
+async fn the_suite_detects_expired_records_in_a_conflict() {
     let rule = "an expired record satisfies only the conditions Any and Absent";
-    violates(Undead::new(Uses::Conflicts), rule).await;
+    violates(NeverExpires::new(Uses::Conflicts), rule).await;
 }
 
-/// Removes all records that were written, when it sweeps.
+/// Removes all written records in a sweep.
 struct SweepsLive(std::sync::Mutex<Vec<(Owner, RecordKey)>>);
 
 #[async_trait]
@@ -309,13 +309,13 @@ impl Mutant for SweepsLive {
 }
 
 #[tokio::test]
-async fn a_sweep_of_live_records_is_found() {
+async fn the_suite_detects_a_sweep_of_live_records() {
     let rule = "an expired record is absent, to the millisecond, before and after a sweep";
     let mutant = SweepsLive(std::sync::Mutex::default());
     violates(mutant, rule).await;
 }
 
-/// Removes everything that has expired, whatever the limit is.
+/// Removes all expired records regardless of the limit.
 struct SweepsAll;
 
 #[async_trait]
@@ -326,7 +326,7 @@ impl Mutant for SweepsAll {
 }
 
 #[tokio::test]
-async fn a_sweep_without_a_limit_is_found() {
+async fn the_suite_detects_a_sweep_without_a_limit() {
     let rule = "a sweep removes no more records than its limit, and no live records";
     violates(SweepsAll, rule).await;
 }
