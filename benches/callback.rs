@@ -1,21 +1,21 @@
-//! Cost of a callback, beside the cost of what it cannot do without: one token request and the
-//! verification of two signatures.
+//! Cost of a callback, compared with its minimum: one token request and the verification of two
+//! signatures.
 //!
-//! Run with `cargo bench --bench callback`. Each round measures one callback over a kept-alive
-//! socket, one token request with a kept-alive client, and two bare signature verifications, in
-//! turns, so that other work on the machine affects all three. The logins that the rounds need are
-//! started outside the measured part.
+//! Run with `cargo bench --bench callback`. Each round measures in turn: one callback over a
+//! keep-alive connection, one token request with a keep-alive client, and two bare signature
+//! verifications. Other load on the machine therefore affects all three. The logins are started
+//! outside the measured part.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a bench measures real time and prints it"
+    reason = "a benchmark measures real time and prints it"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::{
@@ -43,9 +43,9 @@ use tower_service::Service as _;
 use url::Url;
 
 const ROUNDS: usize = 600;
-/// Rounds that warm up and do not count.
+/// Warm-up rounds, which are not counted.
 const WARM_UP: usize = 60;
-/// Route of the app that shows what the socket and the server cost.
+/// Route that does nothing. It shows the cost of the connection and the server.
 const NOTHING: &str = "/nothing";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -58,10 +58,10 @@ const ROWS: [&str; 6] = [
     "two signatures",
 ];
 
-/// The app, the issuer, and what asks them.
-struct Stage {
+/// App, issuer, and their clients.
+struct CallbackBench {
     kyc: MockIssuer,
-    /// Number of people so far.
+    /// Number of people created so far.
     people: Cell<u32>,
     kycport: RelyingParty,
     app: Router,
@@ -119,7 +119,7 @@ fn app(config: ConfigBuilder) -> (RelyingParty, Router) {
     (kycport, router)
 }
 
-async fn stage() -> Stage {
+async fn stage() -> CallbackBench {
     let kyc = MockIssuer::start().await;
     let mut made = None;
     let running = kyc
@@ -141,7 +141,7 @@ async fn stage() -> Stage {
     let address = running.url("").replace("http://", "");
     let socket = TcpStream::connect(address).await.unwrap();
     socket.set_nodelay(true).unwrap();
-    Stage {
+    CallbackBench {
         kyc,
         people: Cell::new(0),
         kycport,
@@ -153,13 +153,13 @@ async fn stage() -> Stage {
     }
 }
 
-/// An authorization response: where the browser goes next, and the cookies that it sends there.
+/// Authorization response: the callback URL, and the cookies that the browser sends with it.
 struct Response {
     callback: Url,
     cookies: String,
 }
 
-impl Stage {
+impl CallbackBench {
     async fn round(&mut self) -> [Duration; 6] {
         let first = self.response().await;
         let second = self.response().await;
@@ -173,7 +173,7 @@ impl Stage {
         [socket, process, nothing, finish, token, signatures]
     }
 
-    /// The part of a callback that is OpenID Connect: no cookies, no sessions, no store.
+    /// Measures the OpenID Connect part of a callback, without cookies, sessions and store.
     async fn finish(&self) -> Duration {
         let oidc = self.kycport.oidc();
         let (authorize, transaction) = oidc.begin(&LoginRequest::default()).await.unwrap();
@@ -184,7 +184,7 @@ impl Stage {
         start.elapsed()
     }
 
-    /// Starts a login in a browser of its own and lets the person allow it.
+    /// Starts a login in a new browser, and allows it on KYCPort's page.
     async fn response(&self) -> Response {
         let browser = self.kyc.browser();
         let page = browser.open(self.running.url("/auth/login")).await.unwrap();
@@ -206,7 +206,7 @@ impl Stage {
         }
     }
 
-    /// A code for a verifier that the bench knows.
+    /// Requests a code for a PKCE verifier that the benchmark knows.
     async fn code(&self) -> String {
         let page = self.kyc.browser();
         let page = page.open(self.running.url("/auth/login")).await.unwrap();
@@ -225,7 +225,7 @@ impl Stage {
         code.unwrap().1.into_owned()
     }
 
-    /// Allows the login as a new person, who has no other sessions.
+    /// Allows the login as a new person without other sessions.
     async fn allow(&self, authorize: Url) -> Url {
         self.people.set(self.people.get() + 1);
         let person = self.kyc.person(&format!("p{}", self.people.get())).create();
@@ -243,7 +243,7 @@ impl Stage {
         page.location().unwrap()
     }
 
-    /// Sends the callback and reads the answer, whose status must begin with `status`.
+    /// Sends the callback and reads the response, whose status line must begin with `status`.
     async fn over_socket(&mut self, response: &Response, status: &str) -> Duration {
         let Response { callback, cookies } = response;
         let target = &callback[url::Position::BeforePath..];
@@ -257,7 +257,7 @@ impl Stage {
         self.socket.write_all(request.as_bytes()).await.unwrap();
         while !is_whole(&buffer[..got]) {
             let n = self.socket.read(&mut buffer[got..]).await.unwrap();
-            assert!(n > 0, "the server hung up");
+            assert!(n > 0, "the server closed the connection");
             got += n;
         }
         let time = start.elapsed();
@@ -303,7 +303,7 @@ impl Stage {
         (time, serde_json::from_slice(&body).unwrap())
     }
 
-    /// Verifies the signatures of both tokens and nothing else, everything decoded ahead.
+    /// Verifies only the signatures of both tokens. Everything is decoded beforehand.
     fn signatures(&self, answer: &Value) -> Duration {
         let tokens = ["id_token", "access_token"].map(|name| {
             let token = answer[name].as_str().unwrap();

@@ -1,19 +1,19 @@
-//! Cost of a guard: a route with `SignedIn`, the same route with a layer that does nothing, and with
-//! `require(KycTier::T2)` and a latest assurance that is known. Batches of the three take turns
-//! within one run, so that whatever slows the machine slows all. Each round gives the ratios to the
-//! route without a layer; the median of the ratios counts. What the layer that does nothing costs is
-//! axum's: it wraps each layer of a route in a service of its own.
+//! Cost of a guard. Three routes are compared: one with `SignedIn`, one with an additional layer
+//! that does nothing, and one with `require(KycTier::T2)` and a cached result. Batches of the three
+//! take turns within one run, so that other load affects all of them. Each round gives the ratios
+//! to the route without a layer; the benchmark reports the median ratio. The layer that does
+//! nothing shows axum's own cost: axum wraps each layer of a route in a service.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a bench measures real time and prints it"
+    reason = "a benchmark measures real time and prints it"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::time::{Duration, Instant};
@@ -38,12 +38,12 @@ use wire::Wire;
 
 const ROUNDS: usize = 200;
 const BATCH: u32 = 200;
-/// Rounds that warm up and do not count.
+/// Warm-up rounds, which are not counted.
 const WARM_UP: usize = 20;
 const PATHS: [&str; 3] = ["/plain", "/layer", "/guarded"];
 
-/// The app, and the cookie of a session in it.
-struct Stage {
+/// App, and the cookie of a session.
+struct GuardBench {
     kyc: MockIssuer,
     app: Router,
     running: RunningApp,
@@ -126,7 +126,7 @@ impl Rounds {
     }
 }
 
-async fn stage() -> Stage {
+async fn stage() -> GuardBench {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let mut app = Router::new();
@@ -152,7 +152,7 @@ async fn stage() -> Stage {
     let login = running.url("/auth/login?return_to=/guarded");
     browser.sign_in(login, &ada).await.unwrap().assert_ok();
     let key = browser.cookie(running.url("/"), "__Host-kycport").unwrap();
-    Stage {
+    GuardBench {
         kyc,
         app,
         running,
@@ -160,7 +160,7 @@ async fn stage() -> Stage {
     }
 }
 
-async fn in_process(stage: &Stage, path: &str) -> Duration {
+async fn in_process(stage: &GuardBench, path: &str) -> Duration {
     let mut app = stage.app.clone();
     let start = Instant::now();
     for _ in 0..BATCH {
@@ -175,7 +175,7 @@ async fn in_process(stage: &Stage, path: &str) -> Duration {
     start.elapsed() / BATCH
 }
 
-async fn connect(stage: &Stage, path: &str) -> Wire {
+async fn connect(stage: &GuardBench, path: &str) -> Wire {
     let address = stage.running.url("").replace("http://", "");
     Wire::connect(&address, path, Some(&stage.cookie)).await
 }

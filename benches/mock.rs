@@ -1,16 +1,16 @@
-//! How long the mock takes to be there, and where the time of a login goes.
+//! Start-up time of the mock, and the parts of a login.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a bench measures real time and prints it"
+    reason = "a benchmark measures real time and prints it"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn main() {
     logins().await;
 }
 
-/// From nothing to the first answer of the discovery endpoint.
+/// Measures the time from the start to the first discovery response.
 async fn starts() {
     let client = reqwest::Client::new();
     let mut times = Vec::new();
@@ -41,7 +41,7 @@ async fn starts() {
         assert!(answer.bytes().await.unwrap().len() > 100);
         times.push(start.elapsed());
     }
-    println!("start to first discovery answer: {}", shown(&mut times));
+    println!("start to first discovery response: {}", shown(&mut times));
 }
 
 async fn logins() {
@@ -71,7 +71,7 @@ async fn logins() {
         "POST authorize page (303)",
         "GET callback (303)",
         "GET landing page",
-        "all of it",
+        "whole login",
     ]
     .map(|name| (name, Vec::new()))
     .into();
@@ -104,24 +104,26 @@ async fn logins() {
         lap();
         page.assert_ok();
         times.push(begin.elapsed());
-        // The first ones fetch documents and keys.
+        // The first logins fetch documents and keys.
         if round >= 10 {
             for ((_, all), time) in steps.iter_mut().zip(times) {
                 all.push(time);
             }
         }
     }
-    println!("a login, one request after the other, a fresh connection for each of the browser's:");
+    println!(
+        "a login with sequential requests, and a new connection for each request of the browser:"
+    );
     for (name, times) in &mut steps {
         println!("  {name:<28} {}", shown(times));
     }
     let all: Duration = steps.last().unwrap().1.iter().sum();
     println!("  {:.0} logins a second", LOGINS as f64 / all.as_secs_f64());
 
-    // What the callback is made of.
+    // Parts of the callback.
     let client = reqwest::Client::new();
     let mut asks = Vec::new();
-    let mut verdicts = Vec::new();
+    let mut verifications = Vec::new();
     let token = kyc.mint().access_token(&ada, kyc.client()).sign();
     for _ in 0..LOGINS {
         let start = Instant::now();
@@ -130,13 +132,16 @@ async fn logins() {
         asks.push(start.elapsed());
         let start = Instant::now();
         party.oidc().verify_access_token(&token).await.unwrap();
-        verdicts.push(start.elapsed());
+        verifications.push(start.elapsed());
     }
     println!(
-        "  in it: a request to the token endpoint {}",
+        "  of which a request to the token endpoint {}",
         shown(&mut asks)
     );
-    println!("  in it, twice: a verification {}", shown(&mut verdicts));
+    println!(
+        "  of which, twice, a verification {}",
+        shown(&mut verifications)
+    );
 }
 
 fn shown(times: &mut [Duration]) -> String {

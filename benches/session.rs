@@ -1,18 +1,18 @@
-//! Cost of a signed-in request in process and over a connection, with a store in memory: a bare axum
-//! route, a route with the layer of tower-sessions, and one with this crate's session layer and
-//! `SignedIn`, unsealed, sealed, and with a guard. Batches of all take turns within one run, so that
-//! whatever slows the machine slows all of them.
+//! Cost of a signed-in request with an in-memory store, in process and over a connection.
+//! Contenders: a bare axum route, a route with the layer of tower-sessions, and routes with this
+//! crate's session layer and `SignedIn`: unencrypted, encrypted, and with a guard. Batches of all
+//! contenders take turns within one run, so that other load affects all of them.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a bench measures real time and prints it"
+    reason = "a benchmark measures real time and prints it"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::time::{Duration, Instant};
@@ -31,14 +31,14 @@ use wire::Wire;
 
 const ROUNDS: usize = 40;
 const BATCH: u32 = 500;
-/// Rounds that warm up and do not count.
+/// Warm-up rounds, which are not counted.
 const WARM_UP: usize = 5;
 
 const PLAIN: &str = "/plain";
 const GUARDED: &str = "/guarded";
 const KEYS: &str = "bench:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// An app, the path to ask for, and the cookie of a session in it.
+/// App, request path, and session cookie.
 struct Contender {
     name: &'static str,
     app: Router,
@@ -126,7 +126,7 @@ async fn read(Extension(session): Extension<Session>) -> String {
     format!("hello {}", person["subject"].as_str().unwrap())
 }
 
-/// tower-sessions as it comes, with the same facts in the session.
+/// tower-sessions with its defaults and the same facts in the session.
 async fn plain() -> Contender {
     let layer = SessionManagerLayer::new(PlainStore::default());
     let mut app = Router::new()
@@ -144,7 +144,7 @@ async fn plain() -> Contender {
     }
 }
 
-/// This crate, with its store in memory.
+/// This crate with its in-memory store.
 async fn ours(name: &'static str, path: &'static str, keys: Option<&str>) -> Contender {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
@@ -200,7 +200,7 @@ async fn in_process(contender: &Contender) -> Duration {
     start.elapsed() / BATCH
 }
 
-/// A connection to the app, which listens from now on.
+/// Serves the app, and connects to it.
 async fn connect(contender: &Contender) -> Wire {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

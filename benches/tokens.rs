@@ -1,17 +1,17 @@
-//! What it costs to judge a token, beside what its signature alone costs, and beside the same by
-//! jsonwebtoken and openidconnect.
+//! Cost of verifying a token, compared with its bare signature, and with jsonwebtoken and
+//! openidconnect.
 //!
-//! Run with `cargo bench --bench tokens`. The table at the end has the ratios to the bare
-//! signature. Contenders take turns within one run. Each turn of a contender gives a ratio to the
-//! bare signature's turn just before, and the median of these ratios counts: what slows the machine
-//! slows both.
+//! Run with `cargo bench --bench tokens`. The final table shows the ratios to the bare signature.
+//! Contenders take turns within one run. Each turn of a contender gives a ratio to the preceding
+//! turn of the bare signature, and the table shows the median ratio. Other load therefore affects
+//! both.
 
-#![expect(clippy::print_stdout, reason = "a bench reports to its reader")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::{
@@ -44,11 +44,11 @@ const CLIENT: &str = "7b1f8a52-client";
 const NONCE: &str = "n-0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2";
 const KID: &str = "kyc-2026-01";
 const IAT: i64 = 1_700_000_000;
-/// In 2100: the others read the machine's clock.
+/// In the year 2100, because the other crates read the machine's clock.
 const EXP: i64 = 4_102_444_800;
 const SUBJECT: &str = "4c2f1c1e-6b0a-4f0e-9d0e-5f3f0c7e9a11";
 
-/// A way to judge a token. It panics if the token is refused.
+/// Way to verify a token. It panics if the token is rejected.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
@@ -116,21 +116,21 @@ fn jwks(key: &SigningKey) -> String {
     .to_string()
 }
 
-/// The signed part of a token and its signature, decoded.
+/// Returns the signed part of a token and its signature, decoded.
 fn signed(token: &str) -> (String, Vec<u8>) {
     let (input, signature) = token.rsplit_once('.').unwrap();
     (input.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
 }
 
-/// The signature of the token and nothing else, everything decoded ahead: `verify`, which is what
-/// this crate calls.
+/// Verifies only the signature. Everything is decoded beforehand. Uses `verify`, as this crate
+/// does.
 fn bare(key: &SigningKey, token: &str) -> Contender {
     dalek(key, token, |key, input, signature| {
         key.verify(input, signature).unwrap();
     })
 }
 
-/// The same with `verify_strict`.
+/// Verifies only the signature with `verify_strict`.
 fn strict(key: &SigningKey, token: &str) -> Contender {
     dalek(key, token, |key, input, signature| {
         key.verify_strict(input, signature).unwrap();
@@ -154,7 +154,7 @@ fn dalek(
     })
 }
 
-/// The same with AWS-LC, and a key that was parsed ahead.
+/// Verifies only the signature with AWS-LC and a key parsed beforehand.
 fn aws_lc(key: &SigningKey, token: &str) -> Contender {
     let (input, signature) = signed(token);
     let key = ParsedPublicKey::new(&ED25519, key.verifying_key().to_bytes()).unwrap();
@@ -185,7 +185,7 @@ fn ours_access(key: &SigningKey, token: &str) -> Contender {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read by nobody, but they must be read in")]
+#[expect(dead_code, reason = "the fields are unused but must be deserialized")]
 struct IdClaims {
     iss: String,
     aud: String,
@@ -205,7 +205,7 @@ struct IdClaims {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read by nobody, but they must be read in")]
+#[expect(dead_code, reason = "the fields are unused but must be deserialized")]
 struct AccessClaims {
     iss: String,
     aud: String,
@@ -217,7 +217,7 @@ struct AccessClaims {
     exp: i64,
 }
 
-/// jsonwebtoken with all the checks that it has.
+/// Verifies with jsonwebtoken and all its checks.
 fn theirs<C: serde::de::DeserializeOwned + 'static>(key: &SigningKey, token: &str) -> Contender {
     let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
     let key = DecodingKey::from_ed_components(&x).unwrap();
@@ -232,7 +232,7 @@ fn theirs<C: serde::de::DeserializeOwned + 'static>(key: &SigningKey, token: &st
     })
 }
 
-/// openidconnect's verifier, from the text of the token on.
+/// Verifies with openidconnect, starting from the token's text.
 fn openidconnect(key: &SigningKey, token: &str) -> Contender {
     let keys: CoreJsonWebKeySet = serde_json::from_str(&jwks(key)).unwrap();
     let verifier = CoreIdTokenVerifier::new_public_client(
@@ -252,14 +252,14 @@ fn openidconnect(key: &SigningKey, token: &str) -> Contender {
 fn criterion_runs(c: &mut Criterion) {
     for (token, contenders) in contenders() {
         let mut group = c.benchmark_group(token);
-        for (name, judge) in contenders {
-            group.bench_function(name, |b| b.iter(&judge));
+        for (name, verify) in contenders {
+            group.bench_function(name, |b| b.iter(&verify));
         }
         group.finish();
     }
 }
 
-/// How often each contender has its turn, and how many tokens it judges then.
+/// Number of turns per contender, and number of tokens per turn.
 const TURNS: usize = 2000;
 const TOKENS_A_TURN: u32 = 8;
 const STACK_DEPTHS: usize = 40;
@@ -269,9 +269,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Does `act` so many frames deeper in the stack. Where the stack happens to lie decides how the
-/// vector code's loads and stores collide, which is worth a fifth of the time; each turn lies
-/// elsewhere, so that luck favours nobody.
+/// Calls `act` this number of frames deeper in the stack. The stack address affects the time by up
+/// to a fifth, because loads and stores of vector code can collide. Each turn uses another depth,
+/// so that no contender has an advantage.
 #[inline(never)]
 fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
     let frame = black_box([0_u8; 176]);
@@ -283,18 +283,19 @@ fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
     result
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-fn turn(judge: &Contender) -> f64 {
-    // Not measured: the contender before has left its own code and tables in the caches.
-    judge();
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn turn(verify: &Contender) -> f64 {
+    // Unmeasured, because the preceding contender has filled the caches with its own code and
+    // tables.
+    verify();
     let start = Instant::now();
     for _ in 0..TOKENS_A_TURN {
-        judge();
+        verify();
     }
     start.elapsed().as_secs_f64() / f64::from(TOKENS_A_TURN)
 }
 
-/// Lets the contenders judge in turns and prints the medians of their times and of the ratios.
+/// Runs the contenders in turns, and prints the medians of their times and ratios.
 fn print_ratios() {
     println!("{:<14}{:<24}{:>12}{:>10}", "", "", "median", "ratio");
     for (token, contenders) in contenders() {
@@ -302,9 +303,9 @@ fn print_ratios() {
         let mut ratios = times.clone();
         for frames in (0..STACK_DEPTHS).cycle().take(TURNS) {
             let bare = &contenders[0].1;
-            for (n, (_, judge)) in contenders.iter().enumerate() {
+            for (n, (_, verify)) in contenders.iter().enumerate() {
                 let reference = deeper(frames, &|| turn(bare));
-                let time = deeper(frames, &|| turn(judge));
+                let time = deeper(frames, &|| turn(verify));
                 times[n].push(time);
                 ratios[n].push(time / reference);
             }

@@ -1,22 +1,22 @@
-//! What an upload costs in memory and in time: 64 MiB from a browser through this crate's relay to
-//! KYCPort, and a file of the server's own through its client, each beside the same file sent by
-//! plain reqwest.
+//! Memory and time of an upload of 64 MiB: from a browser through this crate's relay to KYCPort,
+//! and of a server's own file through its client. Each is compared with plain reqwest and the same
+//! file.
 //!
-//! Run with `cargo bench --bench upload`. The tenant's app is a process of its own, so that its
-//! peak memory is that of the relay alone (`VmHWM`, Linux). KYCPort is a sink that reads and
-//! forgets, for the mock hashes what it reads; it reads as fast as it can, or slowly. Uploads take
-//! turns in one run, so that whatever the machine does meanwhile meets all of them.
+//! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so that its
+//! peak memory (`VmHWM`, Linux) is that of the relay alone. A sink that discards what it reads
+//! replaces KYCPort, because the mock hashes uploads. The sink reads as fast as possible, or
+//! slowly. Uploads take turns in one run, so that other load affects all of them.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a bench measures real time and prints it"
+    reason = "a benchmark measures real time and prints it"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 use std::{
@@ -53,10 +53,10 @@ use tokio::{fs::File, io::AsyncReadExt as _, net::TcpListener};
 
 const SIZE: usize = 64 << 20;
 const ROUNDS: usize = 31;
-/// Rounds that warm up and do not count.
+/// Warm-up rounds, which are not counted.
 const WARM_UP: usize = 4;
 const CASE: &str = "case_of_the_bench";
-/// Set in the process that is the tenant's app.
+/// Environment variable that marks the app's process.
 const IS_APP: &str = "KYCPORT_BENCH_UPLOAD_APP";
 
 fn main() {
@@ -75,8 +75,8 @@ async fn measure(file: &Path) {
     let kyc = MockIssuer::start().await;
     let sink = Sink::start();
     memory(&kyc, &sink, file).await;
-    let stage = Stage::start(&kyc, &sink, file).await;
-    println!("a browser's upload of 64 MiB, time of one:");
+    let stage = UploadBench::start(&kyc, &sink, file).await;
+    println!("upload of 64 MiB from a browser, time per upload:");
     let ways = [
         ("reqwest to the sink", Way::Direct),
         ("reqwest through a pipe to the sink", Way::Piped),
@@ -86,7 +86,7 @@ async fn measure(file: &Path) {
         ),
     ];
     compare(&stage, &ways).await;
-    println!("a file of the server's own, time of one upload:");
+    println!("upload of a server's own file, time per upload:");
     let ways = [
         ("reqwest, Part::file", Way::DirectFile),
         ("reqwest, pieces of 64 KiB", Way::Direct),
@@ -95,22 +95,22 @@ async fn measure(file: &Path) {
     compare(&stage, &ways).await;
 }
 
-/// How an upload goes.
+/// Path of an upload.
 #[derive(Clone, Copy)]
 enum Way {
-    /// From here to the sink.
+    /// From this process to the sink.
     Direct,
-    /// The same, the file read as reqwest reads one.
+    /// From this process to the sink, with the file read by reqwest.
     DirectFile,
-    /// Through an app that hands the body on unread: what a hop costs by itself.
+    /// Through an app that passes the body on unread. Shows the cost of a hop.
     Piped,
-    /// Through an app that hands it on by `CaptureUpload::forward`.
+    /// Through an app that uses `CaptureUpload::forward`.
     ForwardedUpload,
-    /// By `CaseClient::upload`, in this process.
+    /// With `CaseClient::upload` in this process.
     Own,
 }
 
-async fn compare(stage: &Stage, ways: &[(&str, Way)]) {
+async fn compare(stage: &UploadBench, ways: &[(&str, Way)]) {
     let mut times = vec![Vec::with_capacity(ROUNDS); ways.len()];
     for round in 0..WARM_UP + ROUNDS {
         for ((_, way), times) in ways.iter().zip(&mut times) {
@@ -121,7 +121,7 @@ async fn compare(stage: &Stage, ways: &[(&str, Way)]) {
             }
         }
     }
-    // Each round gives ratios of its own; their median is what counts.
+    // Each round gives its own ratios. The median ratio is reported.
     let ratio_to = |other: usize, own: usize| {
         let ratios = times[other].iter().zip(&times[own]);
         median(ratios.map(|(other, own)| other / own).collect())
@@ -145,15 +145,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Peak above idle of the app's process, a fresh one for each.
+/// Measures the peak memory above idle of a new app process for each path.
 async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
     println!("peak memory of the app's process above its idle, 64 MiB uploaded:");
     for (name, way, is_slow, at_once) in [
         ("the relay", Way::ForwardedUpload, false, 1),
         ("the relay, KYCPort slow", Way::ForwardedUpload, true, 1),
-        ("the relay, 8 at once", Way::ForwardedUpload, false, 8),
+        ("the relay, 8 in parallel", Way::ForwardedUpload, false, 8),
         (
-            "the relay, 8 at once, KYCPort slow",
+            "the relay, 8 in parallel, KYCPort slow",
             Way::ForwardedUpload,
             true,
             8,
@@ -163,8 +163,8 @@ async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
         ("cases().upload", Way::Own, false, 1),
         ("cases().upload, KYCPort slow", Way::Own, true, 1),
     ] {
-        let stage = Stage::start(kyc, sink, file).await;
-        // Code and tables that the first use brings in are idle, too.
+        let stage = UploadBench::start(kyc, sink, file).await;
+        // Memory for code and tables that the first use loads counts as idle.
         stage.warm_up(way).await;
         let idle = stage.app.memory("reset").await;
         sink.is_slow.store(is_slow, Ordering::Relaxed);
@@ -180,8 +180,8 @@ async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
     }
 }
 
-/// The tenant's app, and what a browser needs to upload to it.
-struct Stage {
+/// The tenant's app, and what a browser needs for an upload.
+struct UploadBench {
     app: App,
     party: RelyingParty,
     client: reqwest::Client,
@@ -190,7 +190,7 @@ struct Stage {
     file: PathBuf,
 }
 
-impl Stage {
+impl UploadBench {
     async fn start(kyc: &MockIssuer, sink: &Sink, file: &Path) -> Self {
         let app = App::start(kyc, sink);
         let ada = kyc.find_person("ada");
@@ -222,7 +222,7 @@ impl Stage {
         }
     }
 
-    /// The same, but that `Own` happens in the app, whose memory is measured.
+    /// Performs an upload. For `Own` the app itself sends the file, because its memory is measured.
     async fn upload_in_app(&self, way: Way) {
         match way {
             Way::Own => {
@@ -265,12 +265,12 @@ impl Stage {
     }
 }
 
-/// As reqwest reads a file: 4 KiB at a time, which takes longer than to send it.
+/// Reads the file as reqwest does, 4 KiB at a time. The reading takes longer than the sending.
 async fn form_of_a_file(file: &Path) -> Form {
     form_with(Part::file(file).await.unwrap())
 }
 
-/// The same file, read 64 KiB at a time: as fast as a browser may be.
+/// Reads the file 64 KiB at a time, as fast as a browser can.
 async fn form(file: &Path) -> Form {
     let file = File::open(file).await.unwrap();
     let length = file.metadata().await.unwrap().len();
@@ -296,7 +296,7 @@ async fn own_upload(kycport: &RelyingParty, file: &Path) {
     kycport.cases().upload(CASE, upload).await.unwrap();
 }
 
-/// What stands for KYCPort's case API: it knows one case, and reads uploads to their end.
+/// Substitute for KYCPort's case API. It knows one case, and reads uploads to their end.
 struct Sink {
     origin: String,
     person: Arc<OnceLock<String>>,
@@ -350,7 +350,7 @@ impl Sink {
     }
 }
 
-/// The process of the tenant's app.
+/// Process of the tenant's app.
 struct App {
     origin: String,
     child: Child,
@@ -407,7 +407,7 @@ struct Tenant {
     sink: String,
 }
 
-/// What the other process runs.
+/// Runs the tenant's app in the other process.
 async fn tenant() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
@@ -460,7 +460,8 @@ async fn own(State(tenant): State<Tenant>, Query(what): Query<BTreeMap<String, S
     own_upload(&tenant.kycport, Path::new(&what["file"])).await;
 }
 
-/// What this process has of memory and the most it had, in bytes; `reset` makes the most be now.
+/// Returns the current and the peak memory of this process in bytes. `reset` sets the peak to the
+/// current value.
 fn memory_now(reset: bool) -> Json<Value> {
     if reset {
         fs::write("/proc/self/clear_refs", "5").unwrap();

@@ -1,12 +1,13 @@
-//! Two instances of an app, people with it, and everything that dies: the scene of `tests/it/chaos`,
-//! for longer.
+//! Fault injection with two instances of an app and simulated users, as in `tests/it/chaos`, but
+//! longer.
 //!
 //! Run with `cargo bench --bench chaos`. After `--`, `seconds=60` sets the length of each run, and
-//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed` choose runs;
-//! without a choice all run in turn. It prints a table, and fails if there is a violation.
+//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed` select
+//! runs. Default: all runs, one after the other. The benchmark prints a table, and fails if there
+//! is a violation.
 //!
-//! The servers are `redis-server` and `postgres` of this machine, on free ports of loopback, and what
-//! they acknowledge is on the disk: `appendfsync always`, `fsync=on`.
+//! The servers are the `redis-server` and `postgres` of this machine, on free loopback ports.
+//! Acknowledged writes are on disk: `appendfsync always`, `fsync=on`.
 
 #![expect(
     clippy::print_stdout,
@@ -14,40 +15,40 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a bench reports to its reader, and may fail loudly"
+    reason = "a benchmark prints its results and may panic"
 )]
 
-#[expect(dead_code, reason = "others need more of it")]
+#[expect(dead_code, reason = "other targets use the rest")]
 #[path = "../../tests/it/app_process.rs"]
 mod app_process;
 #[path = "../../tests/it/chaos/mod.rs"]
 mod chaos;
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/it/visitor.rs"]
 mod visitor;
 
 use std::{process::ExitCode, time::Duration};
 
 use app_process::Sealing;
-use chaos::{Count, Kept, Plan, Report};
+use chaos::{Count, Plan, Report, StoreEngine};
 
-const RUNS: [(&str, Kept, Sealing); 6] = [
-    ("redis", Kept::Redis, Sealing::Open),
-    ("redis-sealed", Kept::Redis, Sealing::Sealed),
-    ("postgres", Kept::Postgres, Sealing::Open),
-    ("postgres-sealed", Kept::Postgres, Sealing::Sealed),
-    ("sqlite", Kept::Sqlite, Sealing::Open),
-    ("sqlite-sealed", Kept::Sqlite, Sealing::Sealed),
+const RUNS: [(&str, StoreEngine, Sealing); 6] = [
+    ("redis", StoreEngine::Redis, Sealing::Open),
+    ("redis-sealed", StoreEngine::Redis, Sealing::Sealed),
+    ("postgres", StoreEngine::Postgres, Sealing::Open),
+    ("postgres-sealed", StoreEngine::Postgres, Sealing::Sealed),
+    ("sqlite", StoreEngine::Sqlite, Sealing::Open),
+    ("sqlite-sealed", StoreEngine::Sqlite, Sealing::Sealed),
 ];
 const SECONDS: u64 = 60;
 
 fn main() -> ExitCode {
-    if app_process::was_asked_for() {
+    if app_process::ran_as_app() {
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,12 +60,12 @@ fn main() -> ExitCode {
     let is_all = !RUNS.iter().any(|(name, ..)| named(name));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut reports = Vec::new();
-    for (name, kept, sealing) in RUNS {
+    for (name, engine, sealing) in RUNS {
         if !is_all && !named(name) {
             continue;
         }
         let plan = Plan {
-            kept,
+            engine,
             sealing,
             length: Duration::from_secs(seconds),
             arguments: &[],

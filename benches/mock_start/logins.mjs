@@ -1,4 +1,4 @@
-// What the mock keeps: its memory after many logins, and that of 200 issuers in one process.
+// Memory of the mock after many logins, and with 200 issuers in one process.
 //
 //   cargo build --release --features mock-cli --bin kycport-mock
 //   node benches/mock_start/logins.mjs
@@ -11,7 +11,7 @@ const MARKS = [0, 1_000, 10_000, 20_000, 30_000, 40_000]
 const AT_ONCE = 16
 const ISSUERS = 200
 const binary = process.env.KYCPORT_MOCK ?? fileURLToPath(new URL('../../target/release/kycport-mock', import.meta.url))
-// The example of RFC 7636, appendix B.
+// Example of RFC 7636, appendix B.
 const challenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const code_verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const redirect_uri = 'http://127.0.0.1:3000/auth/callback'
@@ -25,14 +25,14 @@ async function start() {
 
 async function login(kyc) {
   const { client_id, client_secret } = kyc
-  const asked = new URLSearchParams({ response_type: 'code', client_id, redirect_uri, scope: 'openid kyc', state: 's', nonce: 'n', code_challenge: challenge, code_challenge_method: 'S256' })
+  const query = new URLSearchParams({ response_type: 'code', client_id, redirect_uri, scope: 'openid kyc', state: 's', nonce: 'n', code_challenge: challenge, code_challenge_method: 'S256' })
   const body = new URLSearchParams({ person: 'ada', decision: 'allow' })
-  const allowed = await fetch(`${kyc.origin}/authorize?${asked}`, { method: 'POST', redirect: 'manual', body })
+  const allowed = await fetch(`${kyc.origin}/authorize?${query}`, { method: 'POST', redirect: 'manual', body })
   const code = new URL(allowed.headers.get('location')).searchParams.get('code')
   const grant = new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri, client_id, client_secret, code_verifier })
   const tokens = await (await fetch(`${kyc.origin}/api/oidc/token/`, { method: 'POST', body: grant })).json()
-  const told = await fetch(`${kyc.origin}/api/oidc/userinfo/`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
-  if ((await told.json()).kyc_status !== 'verified') throw new Error('nobody signed in')
+  const userinfo = await fetch(`${kyc.origin}/api/oidc/userinfo/`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+  if ((await userinfo.json()).kyc_status !== 'verified') throw new Error('nobody signed in')
 }
 
 const register = (kyc) => fetch(`${kyc.admin_url}/environment`, { method: 'POST', body: JSON.stringify({ redirect_uri }), headers: { 'content-type': 'application/json' } })

@@ -1,4 +1,4 @@
-// As its README starts it.
+// Starts the server as its README does.
 import { OAuth2Server } from 'oauth2-mock-server'
 
 const server = new OAuth2Server()

@@ -1,4 +1,4 @@
-// With its development keys and in-memory store, and one client.
+// Starts the server with its development keys, its in-memory store, and one client.
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
 

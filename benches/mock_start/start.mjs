@@ -1,4 +1,4 @@
-// How long it takes from starting a mock issuer to the first answer of its discovery endpoint.
+// Time from the start of a mock issuer to the first response of its discovery endpoint.
 //
 //   cargo build --release --features mock-cli --bin kycport-mock
 //   npm ci --prefix benches/mock_start && node benches/mock_start/start.mjs
@@ -11,7 +11,7 @@ const ROUNDS = 20
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 const binary = process.env.KYCPORT_MOCK ?? here('../../target/release/kycport-mock')
 
-// Each prints one line, JSON with `discovery_url`, as soon as it listens.
+// Each contestant prints one JSON line with `discovery_url` when it listens.
 const contestants = {
   'kycport-mock': [binary, '--bind', '127.0.0.1:0', '--print', 'json', '--quiet'],
   'oauth2-mock-server': [process.execPath, here('oauth2_mock_server.mjs')],
@@ -36,7 +36,7 @@ const runs = Object.fromEntries(Object.keys(contestants).map((name) => [name, []
 for (let round = 0; round <= ROUNDS; round++) {
   for (const [name, command] of Object.entries(contestants)) {
     const run = await start(command)
-    if (round > 0) runs[name].push(run) // the first one reads the disk
+    if (round > 0) runs[name].push(run) // the first run reads the disk
   }
 }
 console.log(`start to first discovery answer, ${ROUNDS} each, in turn, ms; memory then, MiB`)

@@ -1,14 +1,14 @@
-//! What Linux counts of processes and of the machine.
+//! Counters of Linux for processes and the machine.
 
 use std::time::Duration;
 
-/// Hundredths of a second.
+/// Sums clock ticks of 10 ms.
 fn ticks<'a>(numbers: impl Iterator<Item = &'a str>) -> Duration {
     let ticks: u64 = numbers.map(|it| it.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
 }
 
-/// The processor time of a process, and of those of its children that ended.
+/// Returns the processor time of a process and of its children that have exited.
 pub(crate) fn time_of(process: u32) -> Duration {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
         return Duration::ZERO;
@@ -17,7 +17,7 @@ pub(crate) fn time_of(process: u32) -> Duration {
     ticks(after_name.split_whitespace().skip(11).take(4))
 }
 
-/// The processor time of a process and of all below it.
+/// Returns the processor time of a process and all its descendants.
 pub(crate) fn time_of_tree(process: u32) -> Duration {
     let path = format!("/proc/{process}/task/{process}/children");
     let children = std::fs::read_to_string(path).unwrap_or_default();
@@ -28,7 +28,7 @@ pub(crate) fn time_of_tree(process: u32) -> Duration {
     time_of(process) + below
 }
 
-/// What a process holds in memory, in KiB.
+/// Returns the resident memory of a process in KiB.
 pub(crate) fn memory_of(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -36,7 +36,7 @@ pub(crate) fn memory_of(process: u32) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// What all cores did, and how long they did nothing: `idle` and `iowait`.
+/// Returns the busy time and the idle time (`idle` and `iowait`) of all cores.
 pub(crate) fn busy_and_idle() -> (Duration, Duration) {
     let stat = std::fs::read_to_string("/proc/stat").unwrap();
     let numbers = || stat.lines().next().unwrap().split_whitespace().skip(1);
@@ -44,7 +44,7 @@ pub(crate) fn busy_and_idle() -> (Duration, Duration) {
     (ticks(numbers().take(8)).saturating_sub(idle), idle)
 }
 
-/// The load average of the last minute.
+/// Returns the load average of the last minute.
 pub(crate) fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap();
     text.split(' ').next().unwrap().parse().unwrap()

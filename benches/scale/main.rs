@@ -1,19 +1,20 @@
-//! Cost of signed-in requests with each store, and size of sessions there.
+//! Cost of signed-in requests with each store, and size of sessions in each store.
 //!
-//! Run with `cargo bench --bench scale`, or one half of it with `-- requests` or `-- sessions`;
+//! Run with `cargo bench --bench scale`. `-- requests` or `-- sessions` runs one half;
 //! `count=100000` sets the number of sessions.
 //!
-//! `requests`: apps as processes of their own, asked over connections that are kept alive. They take
-//! turns within one run, so that whatever slows the machine slows all of them. For each store there
-//! is this crate unsealed and sealed, tower-sessions, and an app that reads one record. The
-//! processor time of a request, the app's and the store's, and `idle`, the share of the machine that
-//! had nothing to do, tell what bounds each. The clients are on the same machine.
+//! `requests` sends requests over keep-alive connections to apps in separate processes. The apps
+//! take turns within one run, so that other load affects all of them. For each store there are four
+//! apps: this crate without and with encryption, tower-sessions, and an app that reads one record.
+//! The table shows the processor time per request of the app and of the store, and `idle`, the idle
+//! share of the machine. These values show what limits each app. The clients run on the same
+//! machine.
 //!
-//! `sessions`: so many sign-ins, with a new browser each, and so many logins that are started and
-//! left; what they occupy in the app and in the store, and what is left after they have expired. The
-//! lifetime of sessions is set to what the sign-ins take, by the pace of the first ones.
+//! `sessions` creates sessions, each in a new browser, and abandoned logins. It reports their size
+//! in the app and in the store, and what remains after they have expired. The lifetime of sessions
+//! is derived from the pace of the first logins.
 //!
-//! A server that is not installed is skipped.
+//! Servers that are not installed are skipped.
 
 #![expect(
     clippy::print_stdout,
@@ -22,24 +23,24 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
-    reason = "a bench measures real time, reports to its reader, and may fail loudly"
+    reason = "a benchmark measures real time, prints its results, and may panic"
 )]
 
 #[path = "../../tests/it/app_process.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod app_process;
 mod machine;
 mod peers;
 mod requests;
 #[path = "../../tests/it/servers.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod servers;
 mod sessions;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
 mod stage;
 #[path = "../../tests/it/visitor.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod visitor;
 #[path = "../shared/wire.rs"]
 mod wire;
@@ -47,7 +48,7 @@ mod wire;
 const COUNT: usize = 100_000;
 
 fn main() {
-    if app_process::was_asked_for() || peers::was_asked_for() {
+    if app_process::ran_as_app() || peers::ran_as_peer() {
         return;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,5 +1,5 @@
-//! Apps to compare with: a route of axum alone, one with the session layer of tower-sessions, and one
-//! that reads a single record with the client of the server.
+//! Apps for comparison: a bare axum route, an app with the session layer of tower-sessions, and an
+//! app that reads a single record with the server's client.
 
 use axum::{Extension, Router, routing::get};
 use fred::{
@@ -19,16 +19,16 @@ use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use crate::app_process::{AppProcess, MEMORY, run, this_binary};
 
-/// Connections of an app to its server: as many as kycport makes to Postgres.
+/// Number of connections of an app to its server. kycport uses the same number for Postgres.
 const CONNECTIONS: u32 = 10;
-/// Length of the record of [`Peer::OneRead`], in bytes: about that of a session.
+/// Length of the record of [`Peer::OneRead`] in bytes, similar to that of a session.
 const RECORD: usize = 300;
 const KEY: &str = "one";
 
-/// What an app does on each request.
+/// Work of an app on each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Answers.
+    /// Responds without a store.
     Bare,
     /// Loads a session of tower-sessions.
     TowerSessions,
@@ -55,9 +55,9 @@ impl Peer {
     }
 }
 
-/// Whether this process was started to be a peer. If so, it has been one for as long as it was
-/// needed.
-pub(crate) fn was_asked_for() -> bool {
+/// Returns whether this process was started as a peer. If so, the peer has run and stopped before
+/// this function returns.
+pub(crate) fn ran_as_peer() -> bool {
     let Ok(name) = std::env::var("PEER") else {
         return false;
     };
@@ -102,7 +102,7 @@ fn with_sessions(store: impl SessionStore + Clone) -> Router {
         .layer(SessionManagerLayer::new(store))
 }
 
-/// The same facts as in a session of kycport.
+/// Stores the same facts as a session of kycport.
 async fn put(Extension(session): Extension<Session>) {
     let person = serde_json::json!({
         "issuer": "http://127.0.0.1:50000",
@@ -188,7 +188,8 @@ async fn postgres(url: &str, tested: bool) -> PgPool {
     options.connect(url).await.unwrap()
 }
 
-/// A file beside that of kycport, in the mode that reads do not wait for writes in.
+/// Opens a separate file next to that of kycport, in WAL mode, in which reads do not wait for
+/// writes.
 async fn sqlite(url: &str) -> SqlitePool {
     let path = url.trim_start_matches("sqlite://");
     let options = SqliteConnectOptions::new()

@@ -1,4 +1,4 @@
-//! Signed-in requests in a second, and their cost in processor time.
+//! Throughput of signed-in requests, and their cost in processor time.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,19 @@ use crate::{
     peers::Peer,
     servers::{Disk, Server},
     sqlite_file::SqliteFile,
-    stage::{App, float, wish},
+    stage::{App, float, spec},
     visitor::{Visitor, session_cookie},
     wire::Wire,
 };
 
-/// Connections that are kept alive, each with a session of its own and one request at a time.
+/// Number of keep-alive connections. Each has its own session and one request at a time.
 const CLIENTS: usize = 32;
-/// Turns of each app, after some that warm up.
+/// Number of measured turns of each app, after the warm-up turns.
 const TURNS: usize = 15;
 const WARM_UP: usize = 2;
-/// Requests in a turn, of all clients together.
+/// Number of requests per turn, of all clients together.
 const REQUESTS: usize = 4096;
-/// Requests of one client alone, to see how long one takes.
+/// Number of requests of a single client, for the latency.
 const ALONE: usize = 256;
 
 struct Contender {
@@ -44,7 +44,7 @@ struct Spent {
     idle: Duration,
 }
 
-/// A store, and the process of its server.
+/// Store, and the process of its server.
 struct Place {
     name: &'static str,
     url: String,
@@ -52,10 +52,11 @@ struct Place {
 }
 
 impl Contender {
-    /// Starts this crate's app.
+    /// Starts an app that uses this crate.
     async fn own(kyc: &MockIssuer, place: &Place, sealing: Sealing) -> Self {
-        let app = App::start(kyc, &wish(&place.url, sealing));
-        // The two apps on one store cannot read each other's records of one person.
+        let app = App::start(kyc, &spec(&place.url, sealing));
+        // A separate person for each app, because the two apps on one store cannot read each
+        // other's records.
         let slug = format!("{sealing:?}").to_lowercase();
         let person = kyc.person(&slug).create();
         let mut cookies = Vec::new();
@@ -69,7 +70,7 @@ impl Contender {
         Self::with_clients(name, place, app.process, cookies).await
     }
 
-    /// Starts an app to compare with.
+    /// Starts an app for comparison.
     async fn peer(name: &str, place: &Place, peer: Peer) -> Self {
         let app = peer.start(&place.url);
         let visitor = Visitor::new(format!("http://127.0.0.1:{}", app.port()));
@@ -163,7 +164,7 @@ pub(crate) async fn print() {
         server: None,
     };
     let nowhere = in_the_app("axum", String::new());
-    let mut contenders = vec![Contender::peer("a bare route", &nowhere, Peer::Bare).await];
+    let mut contenders = vec![Contender::peer("bare route", &nowhere, Peer::Bare).await];
     let mut places = vec![in_the_app("memory", MEMORY.to_owned())];
     places.extend(redis.as_ref().map(|it| on_server("Redis", it)));
     places.extend(postgres.as_ref().map(|it| on_server("Postgres", it)));
@@ -195,7 +196,7 @@ fn peers(place: &Place) -> &'static [(&'static str, Peer)] {
         "Postgres" => &[
             SESSIONS,
             ("one `SELECT` by sqlx", Peer::OneRead),
-            ("one `SELECT`, untested connections", Peer::OneReadUntested),
+            ("one `SELECT`, no connection test", Peer::OneReadUntested),
         ],
         _ => &[SESSIONS, ("one `SELECT` by sqlx", Peer::OneRead)],
     }
@@ -203,8 +204,8 @@ fn peers(place: &Place) -> &'static [(&'static str, Peer)] {
 
 fn report(contenders: Vec<Contender>) {
     println!(
-        "| {CLIENTS} clients | requests/s | of bare | one alone, µs | app, µs | store, µs | idle | \
-         app's memory, MiB |"
+        "| {CLIENTS} clients | requests/s | relative to bare axum | latency with one client, µs | \
+         CPU app, µs | CPU store, µs | idle CPU | memory of the app, MiB |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     let mut bare = None;

@@ -1,4 +1,4 @@
-//! Size of sessions and of abandoned logins, and what is left after they have expired.
+//! Size of sessions and of abandoned logins, and what remains after they have expired.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -9,26 +9,26 @@ use kycport::mock::{MockIssuer, Person};
 use sqlx::{ConnectOptions as _, PgPool, sqlite::SqliteConnectOptions};
 
 use crate::{
-    app_process::{MEMORY, Sealing, Wish},
+    app_process::{AppSpec, MEMORY, Sealing},
     machine,
     servers::{Disk, Server},
     sqlite_file::SqliteFile,
-    stage::{App, float, wish},
+    stage::{App, float, spec},
     visitor::session_cookie,
 };
 
-/// Concurrent sign-ins.
+/// Number of concurrent logins.
 const AT_ONCE: usize = 16;
-/// Sessions of one person. The most that a person can have is 64.
+/// Number of sessions per person. Maximum: 64.
 const SESSIONS_PER_PERSON: usize = 50;
-/// Sign-ins that show the pace.
+/// Number of logins that determine the pace.
 const FIRST: usize = 500;
-/// Shortest lifetime of sessions that can be configured.
+/// Minimum configurable lifetime of sessions.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// Time without a change after which a store has removed what it removes. The engines for SQL
-/// remove expired records once a minute.
+/// Time without a change after which the removal of expired records counts as finished. The SQL
+/// engines remove expired records once a minute.
 const SETTLED: Duration = Duration::from_secs(75);
-/// Maximum time that is waited for that.
+/// Maximum wait for the removal.
 const LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl What {
     }
 }
 
-/// A store, and a connection to it that tells its size.
+/// Store, and a connection that reads its size.
 enum Store<'a> {
     Memory,
     Redis(&'a Server, redis::aio::MultiplexedConnection),
@@ -54,7 +54,7 @@ enum Store<'a> {
     Sqlite(&'a SqliteFile),
 }
 
-/// Number of records, and what they occupy, in KiB.
+/// Number of records, and their size in KiB.
 struct Size {
     records: u64,
     store: Option<u64>,
@@ -87,18 +87,18 @@ pub(crate) async fn print(count: usize) {
 }
 
 async fn measure(what: What, count: usize, store: &Store<'_>) {
-    let wish = wish(&store.url(), Sealing::Open);
+    let spec = spec(&store.url(), Sealing::Open);
     let lifetime = match what {
-        What::Sessions => Some(lifetime(count, &wish).await),
+        What::Sessions => Some(lifetime(count, &spec).await),
         What::Logins => None,
     };
     store.empty().await;
     let kyc = MockIssuer::start().await;
-    let wish = Wish {
+    let spec = AppSpec {
         session_lifetime: lifetime,
-        ..wish
+        ..spec
     };
-    let app = App::start(&kyc, &wish);
+    let app = App::start(&kyc, &spec);
     let before = store.size(&app).await;
     let start = Instant::now();
     let keys = begin(what, count, &kyc, &app).await;
@@ -144,17 +144,17 @@ fn mib(kib: u64) -> String {
     format!("{:.1}", float(usize::try_from(kib).unwrap()) / 1024.0)
 }
 
-/// Lifetime of sessions in which so many can be created, with some to spare.
-async fn lifetime(count: usize, wish: &Wish) -> Duration {
+/// Returns a lifetime in which this number of sessions can be created, with a reserve.
+async fn lifetime(count: usize, spec: &AppSpec) -> Duration {
     let kyc = MockIssuer::start().await;
-    let app = App::start(&kyc, wish);
+    let app = App::start(&kyc, spec);
     let start = Instant::now();
     begin(What::Sessions, FIRST, &kyc, &app).await;
     let pace = float(FIRST) / start.elapsed().as_secs_f64();
     SHORTEST.max(Duration::from_secs_f64(20.0 + 1.4 * float(count) / pace))
 }
 
-/// Returns the keys of some of the sessions.
+/// Creates sessions or starts logins. Returns the keys of some of the sessions.
 async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let person = |number| kyc.person(&format!("person-{number}")).create();
@@ -248,8 +248,8 @@ impl Store<'_> {
         }
     }
 
-    /// Waits until all sessions have expired, and then until the store has removed what it removes.
-    /// Returns how long the removal took.
+    /// Waits until all sessions have expired, and then until the store has removed the expired
+    /// records. Returns the duration of the removal.
     async fn expire(&self, kyc: &MockIssuer, app: &App, lifetime: Duration) -> Duration {
         if let Self::Memory = self {
             return expire_memory(self, kyc, app, lifetime).await;
@@ -265,7 +265,7 @@ impl Store<'_> {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         if let Self::Postgres(_, pool) = self {
-            // Postgres does this by itself, some time later.
+            // Postgres vacuums by itself, but later.
             let vacuum = sqlx::query("VACUUM kycport_records");
             vacuum.execute(pool).await.unwrap();
         }
@@ -273,7 +273,7 @@ impl Store<'_> {
     }
 }
 
-/// The store in memory removes expired records when it is written to, some with each write.
+/// The in-memory store removes some expired records with each write.
 async fn expire_memory(
     store: &Store<'_>,
     kyc: &MockIssuer,
@@ -297,7 +297,7 @@ async fn expire_memory(
     }
 }
 
-/// A Redis counts keys: one for each person, and one for each lease.
+/// Returns the number of Redis keys: one per person, and one per lease.
 async fn of_redis(mut connection: redis::aio::MultiplexedConnection) -> (u64, Option<u64>) {
     let info = redis::cmd("INFO").arg("memory").to_owned();
     let info: String = info.query_async(&mut connection).await.unwrap();
@@ -319,7 +319,7 @@ async fn of_postgres(pool: &PgPool) -> (u64, Option<u64>) {
     (u64::try_from(records).unwrap(), Some(bytes / 1024))
 }
 
-/// The file and its log.
+/// Returns the size of the file and its log.
 async fn of_sqlite(file: &SqliteFile) -> (u64, Option<u64>) {
     let options = SqliteConnectOptions::new().filename(file.path());
     let mut connection = options.connect().await.unwrap();

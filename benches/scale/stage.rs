@@ -1,33 +1,33 @@
-//! Apps, and people who sign in there.
+//! Apps, and people who sign in to them.
 
 use kycport::mock::{MockIssuer, Person};
 
 use crate::{
-    app_process::{AppProcess, Sealing, Wish},
+    app_process::{AppProcess, AppSpec, Sealing},
     visitor::{SESSION_COOKIE, Visitor},
 };
 
-/// Where browsers return to; the visitor takes the path of it to the app.
+/// Redirect URI of the apps. The test browser sends only its path to the app.
 const REDIRECT: &str = "http://127.0.0.1:9/auth/callback";
 
-/// An app, and a client for it.
+/// App with a client for it.
 pub(crate) struct App {
     pub(crate) process: AppProcess,
     pub(crate) visitor: Visitor,
 }
 
 impl App {
-    pub(crate) fn start(kyc: &MockIssuer, wish: &Wish) -> Self {
-        let wish = Wish {
+    pub(crate) fn start(kyc: &MockIssuer, spec: &AppSpec) -> Self {
+        let spec = AppSpec {
             environment: kyc.environment(REDIRECT),
-            ..wish.clone()
+            ..spec.clone()
         };
-        let process = AppProcess::start(&wish);
+        let process = AppProcess::start(&spec);
         let visitor = Visitor::new(format!("http://127.0.0.1:{}", process.port()));
         Self { process, visitor }
     }
 
-    /// Starts a login in a new browser. Returns where it is sent, and its cookie.
+    /// Starts a login in a new browser. Returns the authorization URL and the cookie.
     pub(crate) async fn begin(&self) -> (String, String) {
         let begun = self.visitor.get("/auth/login", "").await.unwrap();
         assert_eq!(begun.status, 303, "{}", begun.body);
@@ -35,7 +35,7 @@ impl App {
         (begun.header("location").unwrap().to_owned(), cookie)
     }
 
-    /// Signs in, and returns the key of the session.
+    /// Signs in, and returns the session key.
     pub(crate) async fn sign_in(&self, person: &Person) -> String {
         let (to, cookie) = self.begin().await;
         let callback = self.visitor.allow(&to, person.id(), "skip").await.unwrap();
@@ -45,9 +45,9 @@ impl App {
     }
 }
 
-/// Configuration of an app with its store at this URL.
-pub(crate) fn wish(url: &str, sealing: Sealing) -> Wish {
-    Wish {
+/// Returns the configuration of an app with this store URL.
+pub(crate) fn spec(url: &str, sealing: Sealing) -> AppSpec {
+    AppSpec {
         store: url.to_owned(),
         sealing,
         environment: Vec::new(),

@@ -1,4 +1,4 @@
-//! One HTTP connection that stays open, and the request to send on it.
+//! Keep-alive HTTP connection with a fixed request.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,7 +11,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// To `address`, for `GET path` with the header `Cookie` if there is one.
+    /// Connects to `address` for `GET path`, with the header `Cookie` if given.
     pub(crate) async fn connect(address: &str, path: &str, cookie: Option<&str>) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
@@ -24,7 +24,7 @@ impl Wire {
         }
     }
 
-    /// Sends it, and reads the whole answer, so many times.
+    /// Sends the request this number of times, and reads each whole response.
     pub(crate) async fn ask(&mut self, times: usize) {
         let mut buffer = [0; 4096];
         for _ in 0..times {
@@ -32,7 +32,7 @@ impl Wire {
             let mut got = 0;
             while !is_whole(&buffer[..got]) {
                 let n = self.socket.read(&mut buffer[got..]).await.unwrap();
-                assert!(n > 0, "the server hung up");
+                assert!(n > 0, "the server closed the connection");
                 got += n;
             }
         }

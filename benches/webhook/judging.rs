@@ -1,5 +1,4 @@
-//! What it costs to judge a delivery, beside what its HMAC alone costs, and beside the same by
-//! standardwebhooks and svix.
+//! Cost of verifying a delivery, compared with its bare HMAC, and with standardwebhooks and svix.
 
 use std::{
     hint::black_box,
@@ -21,12 +20,12 @@ const KEY: &[u8; 32] = b"thirty-two bytes of a secret key";
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const SIZES: [(&str, usize); 2] = [("1 KiB", 1024), ("64 KiB", 64 * 1024)];
 
-/// A way to judge a delivery. It panics if the delivery is refused.
+/// Way to verify a delivery. It panics if the delivery is rejected.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
     let with_body = |(name, length): (&'static str, usize)| {
-        // The others take text alone.
+        // The other crates accept only text.
         let body = Bytes::from(vec![b'a'; length]);
         let signed = standard_headers(&body);
         let contenders = vec![
@@ -48,7 +47,7 @@ fn standard_secret() -> String {
     format!("whsec_{}", STANDARD.encode(KEY))
 }
 
-/// Signed now: the others read the machine's clock.
+/// Signed with the current time, because the other crates read the machine's clock.
 fn standard_headers(body: &[u8]) -> HeaderMap {
     let time = SystemClock::new().now().as_unix();
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
@@ -79,17 +78,17 @@ fn ours(body: &Bytes) -> Contender {
     let secret = Secret::new(str::from_utf8(KEY).unwrap());
     let headers = HeaderMap::from_iter([sign_test_delivery(&secret, body)]);
     let builder = WebhookVerifier::builder().secret("current", secret);
-    judging(builder.build().unwrap(), headers, body)
+    verification(builder.build().unwrap(), headers, body)
 }
 
 fn ours_standard(body: &Bytes, headers: HeaderMap) -> Contender {
     let builder = WebhookVerifier::builder()
         .scheme(SignatureScheme::StandardWebhooks)
         .secret("current", Secret::new(standard_secret()));
-    judging(builder.build().unwrap(), headers, body)
+    verification(builder.build().unwrap(), headers, body)
 }
 
-fn judging(verifier: WebhookVerifier, headers: HeaderMap, body: &Bytes) -> Contender {
+fn verification(verifier: WebhookVerifier, headers: HeaderMap, body: &Bytes) -> Contender {
     let body = body.clone();
     Box::new(move || {
         let judged = verifier.verify(black_box(&headers), black_box(&body).clone());
@@ -120,14 +119,14 @@ fn svix(body: &Bytes, headers: HeaderMap) -> Contender {
 pub(crate) fn criterion_runs(c: &mut Criterion) {
     for (size, contenders) in contenders() {
         let mut group = c.benchmark_group(size);
-        for (name, judge) in contenders {
-            group.bench_function(name, |b| b.iter(&judge));
+        for (name, verify) in contenders {
+            group.bench_function(name, |b| b.iter(&verify));
         }
         group.finish();
     }
 }
 
-/// How often each contender has its turn, and how many deliveries it judges then.
+/// Number of turns per contender, and number of deliveries per turn.
 const TURNS: usize = 1000;
 const DELIVERIES_A_TURN: u32 = 8;
 
@@ -136,23 +135,23 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-fn turn(judge: &Contender) -> Duration {
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn turn(verify: &Contender) -> Duration {
     let start = Instant::now();
     for _ in 0..DELIVERIES_A_TURN {
-        judge();
+        verify();
     }
     start.elapsed() / DELIVERIES_A_TURN
 }
 
-/// Lets the contenders judge in turns and prints their medians and the ratios to the first.
+/// Runs the contenders in turns, and prints their medians and the ratios to the first.
 pub(crate) fn print_ratios() {
     println!("{:<10}{:<28}{:>12}{:>10}", "", "", "median", "ratio");
     for (size, contenders) in contenders() {
         let mut times = vec![Vec::with_capacity(TURNS); contenders.len()];
         for _ in 0..TURNS {
-            for ((_, judge), times) in contenders.iter().zip(&mut times) {
-                times.push(turn(judge));
+            for ((_, verify), times) in contenders.iter().zip(&mut times) {
+                times.push(turn(verify));
             }
         }
         let medians: Vec<_> = times.into_iter().map(median).collect();

@@ -1,4 +1,4 @@
-//! Deliveries, and what they cost this machine.
+//! Load of deliveries, and its cost on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use tokio::{
 
 use crate::receiver::{Receiver, SECRET};
 
-/// So many connections are kept alive, each with one delivery at a time.
+/// Number of keep-alive connections. Each has one delivery at a time.
 pub(crate) const SENDERS: usize = 32;
 
-/// Time that went by, and processor time that was spent meanwhile, of all cores together.
+/// Elapsed time, and the processor time spent during it by all cores together.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
@@ -25,13 +25,13 @@ pub(crate) struct Cost {
 pub(crate) struct Spent {
     pub(crate) receiver: Duration,
     pub(crate) sender: Duration,
-    /// All that was not idle, whoever's it was.
+    /// Busy time of the whole machine.
     pub(crate) machine: Duration,
     pub(crate) idle: Duration,
 }
 
 impl Spent {
-    /// Since the machine and the processes started.
+    /// Values since the start of the machine and of the processes.
     fn so_far(receiver: &Receiver) -> Self {
         let (machine, idle) = of_machine();
         Self {
@@ -59,8 +59,8 @@ impl Spent {
     }
 }
 
-/// Delivers so many events. The receiver had none of this turn before.
-#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+/// Delivers this number of events. The receiver has not seen any of them before.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) async fn turn(
     receiver: &Receiver,
     sockets: &mut [TcpStream],
@@ -121,7 +121,7 @@ fn request(id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The answer has no body.
+/// The response has no body.
 async fn deliver(socket: &mut TcpStream, request: &[u8]) {
     socket.write_all(request).await.unwrap();
     let mut answer = Vec::with_capacity(512);
@@ -131,20 +131,20 @@ async fn deliver(socket: &mut TcpStream, request: &[u8]) {
     assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
-/// What Linux counts, in hundredths of a second.
+/// Sums clock ticks of 10 ms.
 fn ticks<'a>(numbers: impl Iterator<Item = &'a str>) -> Duration {
     let ticks: u64 = numbers.map(|it| it.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
 }
 
-/// The processor time of a process: `utime` and `stime`.
+/// Returns the processor time of a process: `utime` and `stime`.
 fn of_process(process: &str) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let (_, after_name) = stat.rsplit_once(')').unwrap();
     ticks(after_name.split_whitespace().skip(11).take(2))
 }
 
-/// What all cores did, and how long they did nothing: `idle` and `iowait`.
+/// Returns the busy time and the idle time (`idle` and `iowait`) of all cores.
 fn of_machine() -> (Duration, Duration) {
     let stat = std::fs::read_to_string("/proc/stat").unwrap();
     let numbers = || stat.lines().next().unwrap().split_whitespace().skip(1);

@@ -1,36 +1,40 @@
-//! What a delivery costs: to judge it, and to receive it.
+//! Cost of a webhook delivery: its verification and its reception.
 //!
-//! Run with `cargo bench --bench webhook`. The first table has the ratios to the bare HMAC, whose
-//! key is hashed ahead; the second the deliveries a second of one receiver with each store, and the
-//! ratios to a route of axum that reads the body and judges its HMAC. Both come from measurements
-//! taken in turns within one run, so that what slows the machine slows all contenders alike.
+//! Run with `cargo bench --bench webhook`. The first table shows the ratios to the bare HMAC, whose
+//! key is hashed beforehand. The second table shows the deliveries per second of one receiver with
+//! each store, and the ratios to an axum route that reads the body and verifies its HMAC.
+//! Contenders take turns within one run, so that other load affects all of them.
 //!
-//! For the second, each receiver is a process of its own: this one, started again with what it
-//! shall be in its environment. The servers are those of the tests (`tests/it/servers.rs`):
-//! `redis-server` and `postgres` of this machine, on free ports of loopback, in folders that go when
-//! this process ends. Redis writes each change to its log and does not wait for the disk. Of
-//! Postgres there are two: one that does not either (`fsync=off`), which shows the work, and one that
-//! waits for the disk at each commit, as it does by default. SQLite waits for the disk. A server that
-//! is not installed is skipped.
+//! For the second table, each receiver runs in a separate process: this binary, with its role in
+//! the environment. The servers are those of the tests (`tests/it/servers.rs`): the `redis-server`
+//! and `postgres` of this machine, on free loopback ports, in directories that are removed when
+//! this process exits. Servers that are not installed are skipped.
 //!
-//! What bounds a receiver is read from the microseconds that a delivery costs the processors, all
-//! cores together: the receiver, the sender, and the rest of the machine, which is the server, and
-//! whatever else runs. `idle` is how much of the machine had nothing to do, or waited for the disk:
-//! near zero the processors are the bound.
+//! | server | durability |
+//! |---|---|
+//! | Redis | writes each change to its log and does not wait for the disk |
+//! | Postgres, first server | does not wait for the disk (`fsync=off`), which shows the work |
+//! | Postgres, second server | waits for the disk at each commit, as by default |
+//! | SQLite | waits for the disk |
+//!
+//! The microseconds of processor time per delivery, of all cores together, show what limits a
+//! receiver: the receiver, the sender, or the rest of the machine, which is the server and
+//! everything else. `idle` is the share of time in which the machine was idle or waited for the
+//! disk. If `idle` is near zero, the processors are the limit.
 
-#![expect(clippy::print_stdout, reason = "a bench reports to its reader")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    reason = "a bench may fail loudly"
+    reason = "a benchmark may panic"
 )]
 
 mod judging;
 mod load;
 mod receiver;
 mod receiving;
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
 #[path = "../../tests/it/sqlite_file.rs"]
@@ -49,7 +53,7 @@ criterion_group! {
 }
 
 fn main() {
-    if receiver::was_asked_for() {
+    if receiver::ran_as_receiver() {
         return;
     }
     benches();

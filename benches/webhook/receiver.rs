@@ -1,4 +1,4 @@
-//! One receiver, in a process of its own.
+//! Webhook receiver in its own process.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -23,21 +23,21 @@ use sqlx::{
 use tokio::net::TcpListener;
 
 pub(crate) const SECRET: &str = "a webhook secret of the benches";
-/// Connections to Postgres for the handler's own transactions.
+/// Number of Postgres connections for the handler's own transactions.
 const CONNECTIONS: u32 = 16;
 
-/// What a receiver does with a delivery.
+/// Work of a receiver on each delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Reads the body, judges its HMAC, and that is all.
+    /// Only reads the body and verifies its HMAC.
     Bare,
     Memory,
     Redis,
     Postgres,
-    /// The handler writes a row, and completes the event in the same transaction.
+    /// The handler writes a row in Postgres, and completes the event in the same transaction.
     PostgresEffect,
     Sqlite,
-    /// The same in SQLite.
+    /// The handler writes a row in SQLite, and completes the event in the same transaction.
     SqliteEffect,
 }
 
@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// A receiver, until it is dropped.
+/// Running receiver. Dropping this value kills the process.
 pub(crate) struct Receiver {
     child: Child,
     pub(crate) port: u16,
@@ -92,15 +92,15 @@ impl Drop for Receiver {
     }
 }
 
-/// Whether this process was started to be a receiver. If so, it has been one for as long as it was
-/// needed.
-pub(crate) fn was_asked_for() -> bool {
+/// Returns whether this process was started as a receiver. If so, the receiver has run and stopped
+/// before this function returns.
+pub(crate) fn ran_as_receiver() -> bool {
     let Ok(name) = std::env::var("BENCH_RECEIVER") else {
         return false;
     };
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
     let url = std::env::var("BENCH_STORE").unwrap();
-    // It ends with the process that started it, however that ends.
+    // The receiver exits with its parent process, for any reason.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
@@ -189,7 +189,7 @@ async fn in_postgres(
     transaction.commit().await
 }
 
-/// SQLite has one writer: the handlers take turns.
+/// SQLite has one writer, so the handlers take turns.
 async fn sqlite(url: &str) -> SqlitePool {
     let path = url.trim_start_matches("sqlite://");
     let options = SqliteConnectOptions::new()

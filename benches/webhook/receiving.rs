@@ -1,4 +1,4 @@
-//! Deliveries that one receiver handles in a second with each store, and what it waits for.
+//! Throughput of one receiver with each store, and what limits it.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::{
     sqlite_file::SqliteFile,
 };
 
-/// How often each receiver has its turn, after one that does not count.
+/// Number of turns per receiver, after a warm-up turn.
 const TURNS: usize = 15;
 
-/// So many deliveries are a turn …
+/// Number of deliveries per turn.
 const DELIVERIES: usize = 2048;
-/// … and so many where each waits for the disk.
+/// Number of deliveries per turn if each waits for the disk.
 const DELIVERIES_TO_DISK: usize = 256;
 
 struct Contender {
@@ -50,7 +50,7 @@ impl Contender {
     }
 }
 
-/// Lets the receivers work in turns and prints their medians and the ratios to the first.
+/// Runs the receivers in turns, and prints their medians and the ratios to the first.
 pub(crate) fn print_ratios() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -101,7 +101,7 @@ async fn compare(mut contenders: Vec<Contender>) {
             }
         }
     }
-    println!("\n{SENDERS} senders on kept connections; the sender is on the same machine");
+    println!("\n{SENDERS} senders on keep-alive connections, on the same machine");
     println!(
         "{:<28}{:>13}{:>8}{:>14}{:>12}{:>12}{:>8}",
         "", "deliveries/s", "ratio", "µs: receiver", "sender", "the rest", "idle",

@@ -1,13 +1,13 @@
-//! Checks whether people will be able to sign in, before anybody tries.
+//! Checks the configuration of an app before people sign in.
 //!
 //! ```text
 //! cargo run --example doctor
 //! ```
 //!
-//! With `KYCPORT_CLIENT_ID` set it checks the configuration in the environment, the store that
-//! `KYCPORT_STORE` names included, and exits with 1 if something does not work. Without, it starts a
-//! mock of KYCPort and checks that.
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+//! If `KYCPORT_CLIENT_ID` is set, the program checks the configuration from the environment,
+//! including the store that `KYCPORT_STORE` names. It exits with 1 if a check fails. Otherwise the
+//! program starts a mock of KYCPort and checks the mock.
+#![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{error::Error, process::ExitCode};
 
@@ -19,7 +19,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let config = if std::env::var_os("KYCPORT_CLIENT_ID").is_some() {
         Config::from_env()?
     } else {
-        println!("KYCPORT_CLIENT_ID is not set: this is about a mock of KYCPort.\n");
+        println!("KYCPORT_CLIENT_ID is not set: checking a mock of KYCPort.\n");
         let kyc = mock.insert(MockIssuer::start().await);
         kyc.config("http://127.0.0.1:3000/auth/callback").build()?
     };

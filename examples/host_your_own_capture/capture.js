@@ -4,7 +4,7 @@ const find = (id) => document.getElementById(id);
 const form = find("capture");
 const input = (name) => form.elements.namedItem(name);
 
-/** The case that takes pictures: one, however often they are sent. */
+/** Id of the open case. A repeated attempt uses the same case. */
 let open = null;
 
 const ask = async (method, path) => {
@@ -15,7 +15,7 @@ const ask = async (method, path) => {
   return said;
 };
 
-/** fetch tells nothing of how far an upload is. */
+/** Sends an upload. `fetch` does not report the progress of an upload. */
 const upload = (path, body, told) =>
   new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -27,7 +27,7 @@ const upload = (path, body, told) =>
     request.send(body);
   });
 
-const brokenConnection = { title: "The connection broke", detail: "Send it once more." };
+const brokenConnection = { title: "The connection was lost", detail: "Please send the pictures again." };
 
 const say = (kind, title, detail, link) => {
   find("said").dataset.is = kind;
@@ -40,18 +40,18 @@ const say = (kind, title, detail, link) => {
   find("said-detail").append(" ", anchor);
 };
 
-const sayProblem = ({ title = "This did not work", detail = "Try again in a moment.", part, login_url }) => {
+const sayProblem = ({ title = "Something went wrong", detail = "Please try again in a moment.", part, login_url }) => {
   say("problem", title, detail, login_url && [`${login_url}?return_to=/`, "Sign in"]);
   if (part) input(part).closest("label").dataset.is = "problem";
 };
 
 const words = {
   approved: ["You are verified", "The vault is open."],
-  rejected: ["KYCPort could not verify you", "You can try once more with other pictures."],
-  review: ["A reviewer looks at it", "This page goes on by itself as soon as there is a decision."],
+  rejected: ["KYCPort could not verify you", "You can try again with other pictures."],
+  review: ["A reviewer is checking your pictures", "This page continues by itself as soon as there is a decision."],
 };
 
-/** What the session knows of the person, at this moment. */
+/** Shows the current status of the person's verification. */
 const refresh = async () => {
   const { assurance } = await ask("GET", "/auth/me");
   find("status").textContent = assurance.kyc_status ?? "not known";
@@ -64,7 +64,7 @@ const refresh = async () => {
 
 const showDecision = async (outcome) => {
   await refresh();
-  say(outcome, ...(words[outcome] ?? ["This is not decided", `KYCPort says: ${outcome}`]));
+  say(outcome, ...(words[outcome] ?? ["There is no decision yet", `KYCPort returned: ${outcome}`]));
   find("reviewer").hidden = outcome !== "review";
 };
 
@@ -79,7 +79,7 @@ const send = async () => {
   told(0);
   progress.hidden = false;
   await upload(`/cases/${open}/upload`, body, told).finally(() => (progress.hidden = true));
-  say("waiting", "KYCPort looks at your pictures", "This takes a moment.");
+  say("waiting", "KYCPort is checking your pictures", "This takes a moment.");
   let { outcome } = await ask("POST", `/cases/${open}/decide`);
   await showDecision(outcome);
   while (outcome === "review") {
@@ -89,7 +89,7 @@ const send = async () => {
   open = null;
 };
 
-/** Whether something is under way: then nothing else can be begun. */
+/** Disables all controls while an upload is in progress. */
 const setBusy = (isBusy) => {
   for (const control of [...form.elements, ...document.querySelectorAll("[data-sample]")]) {
     control.disabled = isBusy;
@@ -105,7 +105,7 @@ form.addEventListener("submit", async (event) => {
     setBusy(true);
     await sending;
   } catch (problem) {
-    // What no longer takes pictures is left behind.
+    // After these errors the case accepts no more pictures, so the next attempt opens a new case.
     if (["case_not_found", "case_not_open", "already_decided"].includes(problem.code)) open = null;
     sayProblem(problem);
   }

@@ -1,13 +1,13 @@
-//! Host your own capture: the pictures go from the person's browser through this app to KYCPort,
-//! which decides, and the vault opens at once. From nothing: a tenant's app and the mock issuer in
-//! the same process.
+//! Capture of documents on the app's own page. The person's browser sends the pictures through this
+//! app to KYCPort. KYCPort decides, and the vault opens immediately. The app and the mock issuer
+//! run in the same process.
 //!
 //! ```text
 //! cargo run --example host_your_own_capture
 //! ```
 //!
 //! `BIND` sets the address to listen on.
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+#![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{error::Error, io::ErrorKind, time::Duration};
 
@@ -29,15 +29,15 @@ use tokio::net::TcpListener;
 
 mod page;
 
-/// The tier that the vault needs, and a case is opened for.
+/// Tier that the vault needs and that a case verifies.
 const NEEDED: KycTier = KycTier::T2;
-/// How long one request waits for a reviewer; then the page asks again.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum wait of one request for a reviewer. The page then sends the next request.
+const REVIEW_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
 struct App {
     kycport: RelyingParty,
-    /// The mock is asked for sample pictures, and plays the reviewer. A real app has no such thing.
+    /// The mock provides sample pictures and acts as the reviewer. A real app has no such field.
     kyc: MockIssuer,
 }
 
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("Ctrl-C ends it.");
     axum::serve(listener, app(App { kycport, kyc }))
         .with_graceful_shutdown(async {
-            // If the signal cannot be had, the app runs on.
+            // If the signal handler cannot be installed, the app keeps running.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The tenant's app: three calls, each for whoever is signed in.
+/// Builds the tenant's app. It needs three calls, each on behalf of the signed-in person.
 fn app(app: App) -> Router {
     let kycport = app.kycport.clone();
     Router::new()
@@ -112,7 +112,7 @@ async fn open_case(State(app): State<App>, person: SignedIn) -> Result<Json<Valu
     Ok(Json(json!({ "id": case.id })))
 }
 
-/// Nothing is held here: each piece goes on to KYCPort as it comes.
+/// Streams an upload to KYCPort without storing it.
 async fn upload(
     State(app): State<App>,
     Path(case): Path<String>,
@@ -123,7 +123,7 @@ async fn upload(
     Ok(Json(json!({ "received": relayed.received })))
 }
 
-/// The id came from the browser: whose case it is, is asked first.
+/// Decides a case. The browser sent the id, so the app first checks whose case it is.
 async fn decide(
     State(app): State<App>,
     Path(case): Path<String>,
@@ -135,7 +135,7 @@ async fn decide(
     Ok(Json(json!({ "outcome": decision.outcome.to_string() })))
 }
 
-/// For a case that a reviewer looks at.
+/// Waits for the decision of a reviewer.
 async fn wait(
     State(app): State<App>,
     Path(case): Path<String>,
@@ -143,20 +143,20 @@ async fn wait(
 ) -> Result<Json<Value>, CaptureError> {
     let cases = app.kycport.cases();
     cases.get_of(person.subject(), &case).await?;
-    let outcome = match cases.wait_until_decided(&case, PATIENCE).await? {
+    let outcome = match cases.wait_until_decided(&case, REVIEW_WAIT).await? {
         WaitOutcome::Decided(_, decision) => decision.outcome,
         _ => Outcome::Review,
     };
     Ok(Json(json!({ "outcome": outcome.to_string() })))
 }
 
-/// The guard on the route has let the person in.
+/// The guard of the route has admitted the person.
 async fn open_vault(person: SignedIn) -> String {
     format!("Three bars of gold, for {}.", page::name_of(&person))
 }
 
 async fn show_home(State(app): State<App>, person: Option<SignedIn>) -> impl IntoResponse {
-    // KYCPort's origin is there for forms to guarded routes, which can be redirected there.
+    // KYCPort's origin is allowed because a guarded route can redirect a form to KYCPort.
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
          img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
@@ -166,7 +166,8 @@ async fn show_home(State(app): State<App>, person: Option<SignedIn>) -> impl Int
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html))
 }
 
-/// A picture for the person who is signed in: the same for two persons is a fraud to the engine.
+/// Returns a picture for the signed-in person. Each person gets a different picture, because the
+/// engine treats the same picture for two people as fraud.
 async fn sample(
     Path((outcome, part)): Path<(Outcome, String)>,
     person: SignedIn,
@@ -181,7 +182,8 @@ async fn sample(
     Ok(([(header::CONTENT_TYPE, "image/png")], picture))
 }
 
-/// The reviewer's word, from the mock's side. KYCPort's webhook would say that there is news.
+/// Decides as the reviewer, through the mock. In production, KYCPort's webhook reports the
+/// decision.
 async fn review(
     State(app): State<App>,
     Path((case, outcome)): Path<(String, Outcome)>,
@@ -203,7 +205,7 @@ fn script(text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
-/// Listens where `BIND` says; if it says nothing, on 3000, or if that is taken on any.
+/// Listens on the address in `BIND`. Default: port 3000, or any port if 3000 is taken.
 async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     if let Ok(bind) = std::env::var("BIND") {
         return Ok(TcpListener::bind(&bind)

@@ -1,4 +1,4 @@
-//! The pages of the example.
+//! HTML pages of the example.
 
 use kycport::SignedIn;
 
@@ -24,7 +24,7 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
             "{tier}",
             &escape(&tier.map_or_else(unknown, ToString::to_string)),
         )
-        // Last, for it may be anything, a placeholder too.
+        // The name comes last, because it may contain a placeholder.
         .replace("{name}", &escape(name_of(person)));
     page(&main)
 }

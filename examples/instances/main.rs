@@ -1,5 +1,5 @@
-//! An app as it is deployed: instances that share a store, a route for probes, a page where people
-//! see their devices, and a rejection that ends every session of the rejected person.
+//! App in a production set-up: instances that share a store, a readiness route, a page that lists a
+//! person's sessions, and a webhook handler that revokes all sessions of a rejected person.
 //!
 //! ```text
 //! cargo run --example instances -- memory:
@@ -8,12 +8,12 @@
 //! cargo run --example instances -- postgres://app@127.0.0.1/app
 //! ```
 //!
-//! `KYCPORT_STORE` names the store as well. `KYCPORT_SESSION_KEYS` seals what is stored.
+//! The store can also be set by `KYCPORT_STORE`. `KYCPORT_SESSION_KEYS` encrypts the stored data.
 //!
-//! With `KYCPORT_CLIENT_ID` set this is one instance, which listens at `BIND`; the load balancer is
-//! yours. Without, it starts a mock of KYCPort, and two instances behind a balancer that sends no two
-//! requests in a row to the same one.
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+//! If `KYCPORT_CLIENT_ID` is set, the program runs one instance that listens on `BIND`, for your
+//! own load balancer. Otherwise the program starts a mock of KYCPort and two instances. A load
+//! balancer sends consecutive requests to different instances.
+#![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{
     error::Error,
@@ -45,7 +45,7 @@ use tower_service::Service as _;
 
 mod page;
 
-/// Where KYCPort delivers its webhooks.
+/// Path to which KYCPort delivers webhooks.
 const WEBHOOKS: &str = "/webhooks/kycport";
 
 #[tokio::main]
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if std::env::var_os("KYCPORT_SESSION_KEYS").is_some() {
         config = config.session_keys(SealingKeys::from_env()?);
     }
-    // One configuration has one store, which both instances use.
+    // The configuration has one store, which both instances use.
     let config = config.build()?;
     let instances = [instance(config.clone(), 1)?, instance(config, 2)?];
     println!(
@@ -88,15 +88,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     serve(listener, balanced(instances)).await
 }
 
-/// The store that the command line names, or the environment; memory if neither does.
+/// Configures the store from the command line or the environment. Default: in memory.
 fn stored(config: ConfigBuilder) -> ConfigBuilder {
     let named = std::env::args().nth(1);
     let url = named.or_else(|| std::env::var("KYCPORT_STORE").ok());
     config.store_url(url.unwrap_or_else(|| "memory:".to_owned()))
 }
 
-/// Serves until the process is told to end, and completes the requests under way: a deployment cuts
-/// no request off.
+/// Serves until the process receives a signal to stop. Requests in progress are completed, so that
+/// a deployment interrupts no request.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let told_to_end = async move {
@@ -130,14 +130,15 @@ fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
         .route("/session.js", get(script))
         .merge(kycport.router())
         .layer(kycport.session_layer())
-        // It asks the store. In production, let the balancer keep this path to the probe.
+        // The route checks the store. In production, restrict this path to the load balancer's
+        // probe.
         .route("/ready", kycport.ready_route())
         .layer(Extension(Number(number)))
         .with_state(sessions))
 }
 
-/// Signs a rejected person out, on every device and at every instance, from the next request on. On
-/// an error KYCPort redelivers the event.
+/// Revokes all sessions of a rejected person, on every device and at every instance. If the
+/// revocation fails, KYCPort redelivers the event.
 async fn on_event(sessions: Sessions, delivery: Delivery) -> Result<(), StoreError> {
     if let (true, Some(person)) = (delivery.is_rejection(), delivery.event().person_id()) {
         sessions.revoke_all(person).await?;
@@ -170,7 +171,7 @@ struct End {
     id: SessionId,
 }
 
-/// Ends one session of the signed-in person. The store says whether it is theirs.
+/// Revokes one session of the signed-in person. The store checks whose session it is.
 async fn end(
     State(sessions): State<Sessions>,
     person: SignedIn,
@@ -180,7 +181,7 @@ async fn end(
     Ok(Redirect::to("/"))
 }
 
-/// Sends no two requests in a row to the same instance.
+/// Sends consecutive requests to different instances.
 fn balanced(instances: [Router; 2]) -> Router {
     let turn = Arc::new(AtomicUsize::new(0));
     Router::new().fallback(move |request: Request| {

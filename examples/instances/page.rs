@@ -1,4 +1,4 @@
-//! The pages of the example.
+//! HTML pages of the example.
 
 use kycport::{Clock as _, SignedIn, SystemClock, Timestamp, web::SessionSummary};
 
@@ -30,7 +30,7 @@ pub(crate) fn devices(number: Number, person: &SignedIn, sessions: &[SessionSumm
     )
 }
 
-/// An id consists of letters, digits, `-` and `_`: it needs no escaping.
+/// An id contains only letters, digits, `-` and `_`, so it needs no escaping.
 fn row(person: &SignedIn, session: &SessionSummary) -> String {
     let id = session.id;
     let is_this = id == person.session_id();

@@ -1,13 +1,13 @@
-//! Sign in with KYCPort, from nothing: a tenant's app and, unless the environment names a real one,
-//! the mock issuer in the same process.
+//! Sign-in with KYCPort. The program runs a tenant's app and, unless the environment names a real
+//! issuer, the mock issuer in the same process.
 //!
 //! ```text
 //! cargo run --example sign_in
 //! ```
 //!
-//! With `KYCPORT_CLIENT_ID` set it uses the issuer that the environment names. `BIND` sets the
+//! If `KYCPORT_CLIENT_ID` is set, the app uses the issuer from the environment. `BIND` sets the
 //! address to listen on.
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+#![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error, future::IntoFuture as _, io::ErrorKind};
 
@@ -25,9 +25,9 @@ use tokio::net::TcpListener;
 mod news;
 mod page;
 
-/// Where KYCPort delivers its webhooks.
+/// Path to which KYCPort delivers webhooks.
 const WEBHOOKS: &str = "/webhooks/kycport";
-/// Where another program that wants to use the same mock may have its callback.
+/// Callback of another program that may use the same mock.
 const OTHER_PROGRAM: &str = "http://localhost:4000/auth/callback";
 
 #[tokio::main]
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("Open  {}", home(&config));
         return serve(listener, config, None).await;
     }
-    // The mock listens for as long as this handle lives.
+    // The mock runs until this handle is dropped.
     let kyc = MockIssuer::builder()
         .with_sample_persons()
         .console()
@@ -74,11 +74,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     serve(listener, config, Some(kyc)).await
 }
 
-/// What the handlers share.
+/// State that the handlers share.
 #[derive(Clone)]
 struct App {
     news: news::News,
-    /// The page has a button of KYCPort's, to see what it does here. A real app has no such thing.
+    /// The mock, for a button that rejects the person at KYCPort. A real app has no such field.
     kyc: Option<MockIssuer>,
 }
 
@@ -93,7 +93,7 @@ async fn serve(
     config: Config,
     kyc: Option<MockIssuer>,
 ) -> Result<(), Box<dyn Error>> {
-    // Pages listen for news for as long as they are open: that is not waited for.
+    // Pages keep a connection open for events. The shutdown does not wait for these connections.
     tokio::select! {
         served = axum::serve(listener, app(config, kyc)?).into_future() => served?,
         Ok(()) = tokio::signal::ctrl_c() => {}
@@ -101,13 +101,12 @@ async fn serve(
     Ok(())
 }
 
-/// The tenant's app: this is all it takes. The vault needs t2; a withdrawal needs KYCPort to say so
-/// at this very moment, and that nothing is known against the person. What KYCPort reports by
-/// webhook locks it at once.
+/// Builds the tenant's app. The vault needs t2. A withdrawal needs a fresh status and a clear AML
+/// check. A webhook from KYCPort applies immediately.
 fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;
-    // KYCPort's origin is there because a form can end at KYCPort: the guard of `/withdraw` redirects
-    // a person who was signed out meanwhile.
+    // KYCPort's origin is allowed because the guard of `/withdraw` redirects a form to KYCPort if
+    // the person was signed out meanwhile.
     let policy = HeaderValue::try_from(format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
          img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
@@ -160,8 +159,7 @@ async fn show_vault(
     Html(page::vault(&person, &assurance, app.kyc.is_some()))
 }
 
-/// As if KYCPort had found something: the person is rejected there, and the app hears of it as it
-/// would in production.
+/// Rejects the person at the mock. The app receives the webhook as in production.
 async fn reject(State(app): State<App>, person: SignedIn) -> Result<Redirect, StatusCode> {
     let kyc = app.kyc.ok_or(StatusCode::NOT_FOUND)?;
     let at_kycport = kyc
@@ -175,7 +173,7 @@ async fn withdraw(person: SignedIn) -> impl IntoResponse {
     Html(page::withdrawn(&person))
 }
 
-/// Adds the policy to pages that have none of their own.
+/// Adds the content security policy to pages without one.
 async fn with_policy(State(policy): State<HeaderValue>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers
@@ -192,7 +190,7 @@ fn script(text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
-/// Listens where `BIND` says; if it says nothing, on `port` or 3000, or if that is taken on any.
+/// Listens on the address in `BIND`. Default: `port` or 3000, or any port if that port is taken.
 async fn listen(port: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
     if let Ok(bind) = std::env::var("BIND") {
         return Ok(TcpListener::bind(&bind)

@@ -1,4 +1,4 @@
-//! From a webhook to the open page: whose status changed, and who listens.
+//! Server-sent events that tell an open page about a webhook.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,8 @@ use futures_util::{Stream, stream};
 use kycport::{SignedIn, web::Delivery};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Of whom there is news. A page that misses some looks again anyway.
+/// Channel of the people whose status changed. A page that misses an event reads the status at the
+/// next one.
 #[derive(Clone)]
 pub(crate) struct News(broadcast::Sender<String>);
 
@@ -22,32 +23,32 @@ impl News {
         Self(broadcast::channel(64).0)
     }
 
-    /// What the app does with each event of KYCPort's, once. Guards know of it already.
+    /// Announces an event of KYCPort. The guards have already been updated.
     pub(crate) fn tell(&self, delivery: &Delivery) {
         if let Some(person) = delivery.event().person_id() {
-            // Nobody may be listening.
+            // There may be no listeners.
             let _ = self.0.send(person.to_owned());
         }
     }
 }
 
-/// Tells the page of whoever is signed in that there is news of them, and not what it is.
+/// Tells the signed-in person's page that their status changed, without the new status.
 pub(crate) async fn news(
     State(news): State<News>,
     person: SignedIn,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let listening = (news.0.subscribe(), person.subject().to_owned());
-    let told = stream::unfold(listening, async |(mut news, person)| {
+    let events = stream::unfold(listening, async |(mut news, person)| {
         loop {
             match news.recv().await {
                 Ok(of) if of == person => break,
                 Ok(_) => {}
-                // Perhaps of this person.
+                // The missed events may have concerned this person.
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return None,
             }
         }
         Some((Ok(Event::default().data("look")), (news, person)))
     });
-    Sse::new(told).keep_alive(KeepAlive::default())
+    Sse::new(events).keep_alive(KeepAlive::default())
 }

@@ -1,4 +1,4 @@
-//! The pages of the example.
+//! HTML pages of the example.
 
 use kycport::{Assurance, SignedIn};
 
@@ -62,7 +62,7 @@ fn row(label: &str, value: &str) -> String {
 }
 
 pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool) -> String {
-    // In another tab, as KYCPort would do it: the app is told by webhook alone.
+    // Opens in another tab, as at KYCPort, so that only the webhook informs the app.
     let reject = "<form class=\"action\" method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
                   <button class=\"quiet\" id=\"reject\">Reject me at KYCPort</button> \
                   <small>the mock sends a webhook</small></form>";

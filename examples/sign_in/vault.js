@@ -1,4 +1,4 @@
-// The page stays open; the app says when KYCPort has said something new of this person.
+// Updates the open page when the app reports a new status of this person.
 const vault = document.getElementById("vault");
 const locked = document.getElementById("locked");
 const look = async () => {

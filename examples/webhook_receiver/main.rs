@@ -1,13 +1,13 @@
-//! A service that does one thing: it receives KYCPort's webhooks.
+//! Service that only receives KYCPort's webhooks.
 //!
 //! ```text
 //! cargo run --example webhook_receiver
 //! ```
 //!
-//! With `KYCPORT_WEBHOOK_SECRET` set it waits for KYCPort, or for whoever has the secret, at
-//! `/webhooks/kycport`. Without, it starts a mock of KYCPort and lets something happen there:
-//! somebody is rejected, and a delivery is repeated. `BIND` sets the address to listen on.
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+//! If `KYCPORT_WEBHOOK_SECRET` is set, the service accepts deliveries signed with that secret at
+//! `/webhooks/kycport`. Otherwise the program starts a mock of KYCPort, which rejects a person and
+//! repeats a delivery. `BIND` sets the address to listen on.
+#![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error};
 
@@ -38,13 +38,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let kyc = MockIssuer::start().await;
     let app = app(&kyc.webhooks().secret())?;
     let serving = tokio::spawn(async move { axum::serve(listener, app).await });
-    play(&kyc, &url).await;
+    change_status(&kyc, &url).await;
     serving.abort();
     Ok(())
 }
 
-/// Handled events are remembered in memory here, which serves one instance. Several instances share a
-/// store: `.store(RedisStore::connect("redis://…").await?)`.
+/// Builds the service. Handled events are stored in memory, for one instance. Several instances
+/// need a shared store: `.store(RedisStore::connect("redis://…").await?)`.
 fn app(secret: &str) -> Result<Router, Box<dyn Error>> {
     let verifier = WebhookVerifier::builder()
         .secret("current", Secret::new(secret))
@@ -53,25 +53,26 @@ fn app(secret: &str) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().route_service(PATH, receiver))
 }
 
-/// Each event comes here once. An error makes KYCPort deliver it again.
+/// Handles an event. Each event arrives once. If the handler returns an error, KYCPort redelivers
+/// the event.
 async fn handle(delivery: Delivery) -> Result<(), Infallible> {
     let event = delivery.event();
     println!("  handled {} {}", event.event_type(), event.id);
     Ok(())
 }
 
-/// What happens at KYCPort.
-async fn play(kyc: &MockIssuer, url: &str) {
+/// Changes a person's status at the mock.
+async fn change_status(kyc: &MockIssuer, url: &str) {
     let endpoint = kyc.webhooks().subscribe(url);
     let ada = kyc.person("ada").create();
     println!("Ada is rejected.");
     ada.reject();
     kyc.webhooks().settled().await;
-    println!("Ada is verified after all, and that is delivered three times.");
+    println!("Ada is verified, and the event is delivered three times.");
     let _twice_more = kyc.webhooks().duplicate(2).once();
     ada.verify(kycport::KycTier::T2);
     kyc.webhooks().settled().await;
-    println!("KYCPort was answered:");
+    println!("Deliveries and responses:");
     for delivery in kyc.webhooks().deliveries().iter() {
         println!("  {delivery:?}");
     }

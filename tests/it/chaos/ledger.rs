@@ -174,10 +174,10 @@ impl Report {
             number("logins restarted", Count::LoginsLost),
             number("step-ups", Count::StepUps),
             number("sessions signed out", Count::SignedOut),
-            number("people whose sessions were all revoked", Count::EndedAll),
+            number("people with all sessions revoked", Count::EndedAll),
             number("people rejected by a webhook", Count::Rejected),
-            number("requests admitted with a session", Count::Admitted),
-            number("requests correctly rejected", Count::Denied),
+            number("signed-in requests admitted", Count::Admitted),
+            number("requests correctly denied", Count::Denied),
             number("503 with `Retry-After`", Count::Unavailable),
             number("502 from the balancer", Count::BadGateway),
         ];
@@ -190,18 +190,15 @@ impl Report {
             number("instances killed", Count::Kills),
             number("store killed or locked", Count::StoreOutages),
             number("KYCPort down, slow, 429", Count::IssuerOutages),
-            time("duration of an admitted request, median", self.times[0]),
+            time("admitted request, median", self.times[0]),
+            time("admitted request, 99th percentile", self.times[1]),
+            time("admitted request, maximum", self.times[2]),
             time(
-                "duration of an admitted request, 99th percentile",
-                self.times[1],
-            ),
-            time("duration of an admitted request, maximum", self.times[2]),
-            time(
-                "time to the first admitted request after a kill, maximum",
+                "first admitted request after a kill, maximum",
                 self.after_kill,
             ),
             time(
-                "time to the first admitted request after a store outage",
+                "first admitted request after the store returned",
                 self.after_store,
             ),
             (
