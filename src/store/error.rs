@@ -37,7 +37,7 @@ pub enum StoreError {
     /// Stored data is damaged or was not written by this crate.
     #[error("the store returned damaged or foreign data")]
     Damaged,
-    /// Any other failure.
+    /// Any other failure of the engine.
     #[error("the store failed")]
     Failed,
 }

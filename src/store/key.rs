@@ -12,7 +12,7 @@ const PART: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Family {
-    /// Signed-in session.
+    /// Session of a signed-in person.
     Session = 1,
     /// Time of a session's last use.
     Activity = 2,
@@ -31,7 +31,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// All families.
+    /// All families of records.
     pub const ALL: [Self; 8] = [
         Self::Session,
         Self::Activity,
@@ -76,7 +76,7 @@ pub enum LeaseFamily {
     Login = 1,
     /// Webhook event that is being handled.
     Event = 2,
-    /// Scheduled job.
+    /// Job that runs on a schedule.
     Job = 3,
 }
 
@@ -226,7 +226,7 @@ mod tests {
     use super::{Family, digest};
 
     #[test]
-    fn parts_are_not_confused_with_each_other() {
+    fn different_lists_of_parts_give_different_ids() {
         assert_ne!(digest("l", &[b"ab", b"c"]), digest("l", &[b"a", b"bc"]));
         assert_ne!(digest("l", &[b"ab"]), digest("l", &[b"ab", b""]));
         assert_ne!(digest("la", &[b"b"]), digest("l", &[b"ab"]));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_family_has_a_number_of_its_own() {
+    fn every_family_has_a_unique_number() {
         for family in Family::ALL {
             assert_eq!(Family::from_number(family.number()), Some(family));
         }

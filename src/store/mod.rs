@@ -76,12 +76,12 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
-/// Stored record.
+/// Record as an engine stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Version that the writer chose for this body.
     pub version: u64,
-    /// Opaque content.
+    /// Content of the record, opaque to the store.
     pub body: Bytes,
 }
 
@@ -116,7 +116,7 @@ pub enum Change {
         /// Version of the new body: a random number chosen by the caller. With it, a repeated write
         /// recognises its own result.
         version: u64,
-        /// Opaque content.
+        /// Content of the record, opaque to the store.
         body: Bytes,
         /// Lifetime of the record on the engine's clock, exact to the millisecond.
         keep_for: Duration,

@@ -107,7 +107,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[test]
-    fn a_url_names_a_store_or_says_what_to_do() {
+    fn an_invalid_store_url_gives_a_remedy() {
         for (text, name) in [
             ("memory:", Ok("memory")),
             ("memory://x", Err("memory: takes nothing")),

@@ -65,13 +65,13 @@ async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login
         let app = stage.instance(Key::Tenant).await;
         // The ID token says "verified". The session write is held back.
         let gate = stage.store.hold(Op::Write, SESSION);
-        let news = async {
+        let concurrent_event = async {
             gate.reached().await;
             stage.ada.reject();
             assert_eq!(stage.deliver(&app, "evt_1", "rejected").await, 200);
             gate.open();
         };
-        let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
+        let (cookie, ()) = tokio::join!(stage.signed_in(&app), concurrent_event);
         assert_eq!(app.me(&cookie).await, "rejected");
         app.assert_keeps_out(&cookie).await;
     })
@@ -200,13 +200,13 @@ async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_
         let cookie = stage.signed_in(&app).await;
         // KYCPort has answered "verified", and the response is delayed.
         let gate = stage.kyc.on(Endpoint::Status).after().hold();
-        let news = async {
+        let concurrent_event = async {
             gate.wait_for(1).await;
             stage.ada.reject();
             assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
             gate.release();
         };
-        let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+        let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
         assert_eq!(answer, rejected());
         assert_eq!(stage.asked(), 2);
         assert_eq!(app.me(&cookie).await, "rejected");
@@ -222,13 +222,13 @@ async fn a_second_positive_response_replaces_the_rejection() {
     let other = stage.instance(Key::None).await;
     let cookie = stage.signed_in(&app).await;
     let gate = stage.kyc.on(Endpoint::Status).after().hold();
-    let news = async {
+    let concurrent_event = async {
         gate.wait_for(1).await;
         // The event is outdated: the person is verified.
         assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
         gate.release();
     };
-    let ((), ()) = tokio::join!(app.assert_admits_fresh(&cookie), news);
+    let ((), ()) = tokio::join!(app.assert_admits_fresh(&cookie), concurrent_event);
     assert_eq!(stage.asked(), 2);
     assert_eq!(app.me(&cookie).await, "verified");
 }
@@ -239,7 +239,7 @@ async fn the_status_is_requested_three_times_at_most() {
     let app = stage.instance(Key::Tenant).await;
     let cookie = stage.signed_in(&app).await;
     let gate = stage.store.hold(Op::Write, ASSURANCE);
-    let news = async {
+    let concurrent_event = async {
         // A rejection is stored after each response and before the write of its
         // result.
         for _ in 0..3 {
@@ -248,7 +248,7 @@ async fn the_status_is_requested_three_times_at_most() {
             gate.let_one();
         }
     };
-    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
     assert_eq!(answer, not_known());
     assert_eq!(stage.asked(), 3);
     assert_eq!(recorded(&stage).await, "rejected");
@@ -261,12 +261,12 @@ async fn a_negative_response_replaces_every_concurrent_record() {
     let cookie = stage.signed_in(&app).await;
     stage.ada.reject();
     let gate = stage.store.hold(Op::Write, ASSURANCE);
-    let news = async {
+    let concurrent_event = async {
         gate.reached().await;
         record(&stage, "verified").await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), news);
+    let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
     assert_eq!(answer, rejected());
     assert_eq!(stage.asked(), 1);
     assert_eq!(recorded(&stage).await, "rejected");
@@ -306,13 +306,13 @@ async fn a_result_stored_by_another_instance_meanwhile_is_used() {
         // The request has read a stale result. Another instance then stores a
         // new result.
         let gate = stage.store.hold_after(Op::Read, ASSURANCE);
-        let news = async {
+        let concurrent_event = async {
             gate.reached().await;
             stage.store.heal();
             other.assert_admits_fresh(&cookie).await;
             gate.open();
         };
-        let ((), ()) = tokio::join!(app.assert_admits(&cookie), news);
+        let ((), ()) = tokio::join!(app.assert_admits(&cookie), concurrent_event);
         assert_eq!(stage.asked(), 1);
     })
     .await;
@@ -326,14 +326,14 @@ async fn a_result_from_a_concurrent_event_is_not_used_as_a_response() {
         let cookie = stage.signed_in(&app).await;
         stage.pass(11 * MINUTE, &[&app, &other]);
         let gate = stage.store.hold_after(Op::Read, ASSURANCE);
-        let news = async {
+        let concurrent_event = async {
             gate.reached().await;
             stage.store.heal();
             // The event is outdated: the person is verified.
             assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
             gate.open();
         };
-        let ((), ()) = tokio::join!(app.assert_admits(&cookie), news);
+        let ((), ()) = tokio::join!(app.assert_admits(&cookie), concurrent_event);
         assert_eq!(stage.asked(), 1);
         assert_eq!(app.me(&cookie).await, "verified");
     })

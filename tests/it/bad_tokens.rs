@@ -295,15 +295,15 @@ async fn a_malformed_token_signs_nobody_in() {
                 .unwrap();
 
             let me = browser.fetch(app.url("/auth/me")).await.unwrap();
-            let told = (page.status(), me.status());
+            let statuses = (page.status(), me.status());
             match verdict {
-                Fine => assert_eq!(told, (200, 200), "{kind} {tamper:?}"),
+                Fine => assert_eq!(statuses, (200, 200), "{kind} {tamper:?}"),
                 Rejected(_) => {
-                    assert_eq!(told, (502, 401), "{kind} {tamper:?}");
+                    assert_eq!(statuses, (502, 401), "{kind} {tamper:?}");
                     assert!(page.body().contains("could not be verified"), "{tamper:?}");
                     assert_eq!(page.url().path(), "/auth/callback");
                 }
-                TooLarge => assert_eq!(told, (503, 401), "{kind} {tamper:?}"),
+                TooLarge => assert_eq!(statuses, (503, 401), "{kind} {tamper:?}"),
             }
             let signed_in = verdict == Fine;
             let cookie = browser.cookie(app.url("/"), "__Host-kycport");

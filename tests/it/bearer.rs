@@ -34,8 +34,8 @@ async fn bearer_errors_follow_rfc_6750() {
     let id_token = bearer(mint.id_token(&stage.ada, client, "n").sign());
     let foreign = stage.kyc.public_client();
     let foreign = bearer(mint.access_token(&stage.ada, foreign).sign());
-    let bent = |tamper| bearer(mint.access_token(&stage.ada, client).tamper(tamper).sign());
-    let (flipped, expired) = (bent(Tamper::ForeignKey), bent(Tamper::Expired));
+    let tampered = |tamper| bearer(mint.access_token(&stage.ada, client).tamper(tamper).sign());
+    let (flipped, expired) = (tampered(Tamper::ForeignKey), tampered(Tamper::Expired));
     let none = Some("Bearer");
     let invalid = Some("Bearer error=\"invalid_token\"");
     let malformed = Some("Bearer error=\"invalid_request\"");

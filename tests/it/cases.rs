@@ -84,8 +84,8 @@ async fn three_calls_verify_a_person() {
         (case.person_id.as_str(), &case.level),
         (ada.id(), &KycTier::T2)
     );
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&told);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::clone(&events);
     let upload = upload_of("ada")
         .document_back(CaptureFile::bytes(samples::document_back("ada")).named("back.png"))
         .liveness_mode(LivenessMode::Active)
@@ -96,14 +96,14 @@ async fn three_calls_verify_a_person() {
                 .field("given_name", "Åda \"the first\"")
                 .unwrap(),
         )
-        .on_progress(move |progress| heard.lock().unwrap().push(progress));
+        .on_progress(move |progress| recorded.lock().unwrap().push(progress));
     let received = cases.upload(&case.id, upload).await.unwrap();
     assert!(
         ["document", "document_back", "selfie"]
             .iter()
             .all(|part| received.contains(&(*part).to_owned()))
     );
-    let progress = told.lock().unwrap().clone();
+    let progress = events.lock().unwrap().clone();
     assert_eq!(
         progress.last().map(|it| Some(it.sent)),
         progress.last().map(|it| it.total)

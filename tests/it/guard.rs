@@ -500,7 +500,7 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
             let what = format!("{what}, {cache}");
             let before = fault.hits();
             let page = stage.page(browser, "/guarded").await;
-            assert!(fault.hits() > before, "{what}: not asked");
+            assert!(fault.hits() > before, "{what}: no status request");
             assert_unavailable(&page, &what);
             let fetch = stage.fetch(browser, "/guarded").await;
             assert_unavailable(&fetch, &what);
@@ -519,7 +519,7 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
 }
 
 #[tokio::test]
-async fn a_cached_result_is_used_while_kycport_fails() {
+async fn a_cached_result_is_used_while_kycport_is_down() {
     let stage = GuardTest::new(once).await;
     let ada = stage.kyc.person("ada").create();
     let browser = stage.signed_in(&ada).await;

@@ -51,7 +51,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// All operations.
+    /// Selects all operations of a store.
     pub const ALL: Self = Self {
         operation: None,
         kind: None,

@@ -50,14 +50,14 @@ mod tests {
     use super::Remedy;
 
     #[test]
-    fn signs_of_a_pooler_lead_to_statements_without_names() {
+    fn signs_of_a_pooler_lead_to_unnamed_statements() {
         for code in ["26000", "42P05", "08P01"] {
             assert_eq!(Remedy::by_code(code), Remedy::Unname, "{code}");
         }
     }
 
     #[test]
-    fn a_session_that_the_server_ended_is_replaced() {
+    fn a_connection_ended_by_the_server_is_replaced() {
         for code in ["57P01", "57P02", "08006"] {
             assert_eq!(Remedy::by_code(code), Remedy::Reconnect, "{code}");
         }

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn invalid_urls_are_rejected() {
         for (text, error) in [
             ("", InvalidPostgresUrl::Malformed),
             ("localhost:5432", InvalidPostgresUrl::Scheme),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_nothing_of_the_url() {
+    fn errors_contain_nothing_of_the_url() {
         let error = parse("postgres://u:canary@h/d?canary=1").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
     }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_the_server_says_what_is_wrong() {
+    fn server_error_codes_map_to_store_errors() {
         for (text, error) in [
             ("NOAUTH Authentication required.", StoreError::AccessDenied),
             (
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn older_servers_name_the_code_of_a_script_in_the_text() {
+    fn script_error_codes_of_older_servers_are_found_in_the_text() {
         let text = "ERR Error running script (call to f_0): @user_script:9: \
                     @user_script: 9: -OOM command not allowed when used memory > 'maxmemory'.";
         assert_eq!(failure(text).error, StoreError::Full);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_the_primary_is_left() {
+    fn a_connection_to_a_server_that_is_not_the_primary_is_replaced() {
         assert_eq!(failure("READONLY no").connection, Fate::Replaced);
         assert_eq!(failure("LOADING no").connection, Fate::Replaced);
         assert_eq!(failure("NOAUTH no").connection, Fate::Replaced);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_gets_no_text_of_the_server() {
+    fn logged_codes_contain_no_text_of_the_server() {
         let failure = failure("ERR the key kycport:secret is odd");
         assert_eq!(failure.code, "ERR");
         assert_eq!(super::by_code("kycport:secret").code, "other");

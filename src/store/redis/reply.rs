@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_absent_from_its_end_on() {
+    fn a_record_is_absent_from_its_expiry() {
         let found = entry(record(u64::MAX, 5, b"body"), 4).unwrap().unwrap();
         assert_eq!((found.version, &found.body[..]), (u64::MAX, &b"body"[..]));
         assert_eq!(entry(record(1, 5, b""), 5).unwrap(), None);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_damaged_and_not_absent() {
+    fn invalid_replies_are_damaged_and_not_absent() {
         assert!(is_damaged(entry(bulk([0; 15]), 0)));
         assert!(is_damaged(entry(Value::Int(1), 0)));
         assert!(is_damaged(snapshot(Value::Nil, 1, 0)));

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn invalid_urls_are_rejected() {
         for (text, error) in [
             ("", InvalidRedisUrl::Malformed),
             ("localhost:6379", InvalidRedisUrl::Malformed),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_nothing_of_the_url() {
+    fn errors_contain_nothing_of_the_url() {
         let error = parse("redis://:canary@host/one").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
     }

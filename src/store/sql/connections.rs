@@ -103,7 +103,7 @@ mod tests {
     use super::Connections;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_is_reused_if_it_is_given_back() {
+    async fn a_returned_connection_is_reused() {
         let connections = Connections::new(1);
         let place = connections.place().await.unwrap();
         assert!(place.reuse().is_none());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_connections_exist_than_may() {
+    async fn the_number_of_connections_is_limited() {
         let connections = Connections::<u8>::new(2);
         let first = connections.place().await.unwrap();
         let second = connections.place().await.unwrap();

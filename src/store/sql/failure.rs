@@ -134,7 +134,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn a_code_of_postgres_says_what_is_wrong() {
+    fn postgres_error_codes_map_to_store_errors() {
         for (code, error) in [
             ("25006", StoreError::ReadOnly),
             ("28P01", StoreError::AccessDenied),
@@ -162,7 +162,7 @@ mod tests {
 
     #[cfg(feature = "sqlite")]
     #[test]
-    fn a_code_of_sqlite_says_what_is_wrong() {
+    fn sqlite_result_codes_map_to_store_errors() {
         for (code, error) in [
             (5, StoreError::Busy),
             (261, StoreError::Busy),

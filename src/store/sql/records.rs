@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_knows_its_own_result() {
+    fn a_repeated_write_recognises_its_own_result() {
         let writes = [put(1), put(2), write(Change::Delete), write(Change::Keep)];
         let own = found(&[Some(1), Some(2), None, Some(9)]);
         assert!(is_own_result(&writes, &own));

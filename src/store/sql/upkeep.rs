@@ -107,7 +107,7 @@ mod tests {
         clippy::disallowed_methods,
         reason = "the clock of the runtime is paused"
     )]
-    async fn a_store_is_tidied_every_minute_until_it_is_dropped() {
+    async fn expired_records_are_removed_every_minute_until_the_store_is_dropped() {
         let store = Arc::new(Counting::default());
         store.upkeep.ensure(&store);
         store.upkeep.ensure(&store);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn some_writes_tidy_the_store() {
+    async fn some_writes_remove_expired_records() {
         let store = Arc::new(Counting::default());
         for _ in 0..WRITES_PER_REMOVAL * 2 {
             store.upkeep.wrote(&store);

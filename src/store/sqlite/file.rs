@@ -115,7 +115,7 @@ server:/data /data nfs rw 0 0
 ";
 
     #[test]
-    fn the_nearest_mount_says_what_a_file_lies_on() {
+    fn the_nearest_mount_determines_the_file_system() {
         for (path, expected) in [
             ("/var/lib/kycport.db", false),
             ("/home/app/kycport.db", true),

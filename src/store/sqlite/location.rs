@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn other_locations_are_refused() {
+    fn invalid_locations_are_rejected() {
         for (location, error) in [
             ("", InvalidSqliteLocation::Malformed),
             ("sqlite:", InvalidSqliteLocation::Malformed),

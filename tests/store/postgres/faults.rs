@@ -241,7 +241,7 @@ async fn a_replica_is_rejected_until_it_is_promoted() {
         }
         tokio::task::yield_now().await;
     }
-    // The replica rejects writes until it is promoted.
+    // After its promotion, the server accepts writes.
     execute(&url, "SELECT pg_promote()").await;
     assert_eq!(write_and_read(&store).await, (Ok(()), None));
 }

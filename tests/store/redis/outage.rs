@@ -55,7 +55,7 @@ async fn a_store_without_a_server_is_unreachable() {
 }
 
 #[test]
-fn errors_and_debug_output_contain_no_password() {
+fn debug_output_contains_no_password() {
     let store = RedisStore::open("rediss://user:canary@host/1").unwrap();
     let shown = format!("{store:?}");
     assert!(!shown.contains("canary") && !shown.contains("user:") && !shown.contains("host"));
@@ -178,9 +178,9 @@ async fn a_dropped_operation_does_not_affect_others() {
     assert_eq!(written, Ok(Written::Applied));
     let mut dropped = 0;
     for round in 0..400 {
-        let patience = Duration::from_micros(round % 40 * 5);
+        let limit = Duration::from_micros(round % 40 * 5);
         let write = [put(session(), kycport::store::Condition::Absent)];
-        let cut = tokio::time::timeout(patience, store.write(&owner, &write, None)).await;
+        let cut = tokio::time::timeout(limit, store.write(&owner, &write, None)).await;
         dropped += usize::from(cut.is_err());
         let other = super::samples::owner();
         let snapshot = store.read(&other, &[key]).await.unwrap();

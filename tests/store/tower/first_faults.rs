@@ -87,7 +87,7 @@ async fn a_lost_response_to_a_creation_leaves_no_partial_session() {
 }
 
 #[tokio::test]
-async fn a_changed_body_is_reported_as_damaged() {
+async fn the_check_fails_if_the_tower_sessions_store_cannot_delete() {
     let pair = Pair::new();
     pair.store.check().await.unwrap();
     assert!(pair.sessions.ids().is_empty());

@@ -78,7 +78,7 @@ fn spawn(engine: &Arc<Engine>, number: u8) -> tokio::task::JoinHandle<Result<Sna
 }
 
 #[tokio::test]
-async fn reads_that_wait_share_a_statement() {
+async fn waiting_reads_share_a_statement() {
     let engine = Engine::new(false);
     let reads: Vec<_> = (0..9).map(|number| spawn(&engine, number)).collect();
     all_tasks_wait().await;
