@@ -29,6 +29,7 @@
 #[path = "../../tests/it/app_process.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod app_process;
+mod apps;
 mod machine;
 mod peers;
 mod requests;
@@ -38,7 +39,6 @@ mod servers;
 mod sessions;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
-mod stage;
 #[path = "../../tests/it/visitor.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod visitor;

@@ -6,11 +6,11 @@ use kycport::mock::MockIssuer;
 
 use crate::{
     app_process::{AppProcess, MEMORY, Sealing},
+    apps::{App, float, spec},
     machine,
     peers::Peer,
     servers::{Disk, Server},
     sqlite_file::SqliteFile,
-    stage::{App, float, spec},
     visitor::{Visitor, session_cookie},
     wire::Wire,
 };

@@ -10,10 +10,10 @@ use sqlx::{ConnectOptions as _, PgPool, sqlite::SqliteConnectOptions};
 
 use crate::{
     app_process::{AppSpec, MEMORY, Sealing},
+    apps::{App, float, spec},
     machine,
     servers::{Disk, Server},
     sqlite_file::SqliteFile,
-    stage::{App, float, spec},
     visitor::session_cookie,
 };
 

@@ -30,7 +30,6 @@
     reason = "a benchmark may panic"
 )]
 
-mod judging;
 mod load;
 mod receiver;
 mod receiving;
@@ -39,6 +38,7 @@ mod receiving;
 mod servers;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
+mod verification;
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2));
-    targets = judging::criterion_runs
+    targets = verification::criterion_runs
 }
 
 fn main() {
@@ -60,7 +60,7 @@ fn main() {
     Criterion::default().configure_from_args().final_summary();
     let asked = |name: &str| std::env::args().any(|arg| arg == name);
     if asked("--bench") && !asked("--profile-time") {
-        judging::print_ratios();
+        verification::print_ratios();
         receiving::print_ratios();
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::{
-    judging::median,
     load::{SENDERS, Spent, connect, turn},
     receiver::{Kind, Receiver},
     servers::{Disk, Server},
     sqlite_file::SqliteFile,
+    verification::median,
 };
 
 /// Number of turns per receiver, after a warm-up turn.

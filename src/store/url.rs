@@ -56,8 +56,8 @@ pub(crate) fn from_url(
     match scheme {
         "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new(MEMORY_SESSIONS, clock))),
         "memory" => Err(InvalidStoreUrl::new(
-            "memory: takes nothing behind it",
-            "Set it to memory:",
+            "memory: allows nothing after the colon",
+            "Use memory:",
         )),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
@@ -79,7 +79,7 @@ fn opened<S: Store, E: std::fmt::Display>(
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(InvalidStoreUrl::new(
             error.to_string(),
-            "Correct the URL; characters like @ and / in a password are written as %40 and %2F",
+            "Correct the URL. Encode @ and / in a password as %40 and %2F",
         )),
     }
 }
@@ -89,12 +89,12 @@ fn unknown(scheme: &str) -> InvalidStoreUrl {
     let known = SCHEMES.iter().find(|(known, _)| *known == scheme);
     match known.and_then(|(_, feature)| *feature) {
         Some(feature) => InvalidStoreUrl::new(
-            format!("the engine for {scheme}: is not compiled in"),
+            format!("this build does not include the engine for {scheme}:"),
             format!("Enable the cargo feature {feature} of kycport"),
         ),
         None => InvalidStoreUrl::new(
-            "this is not the URL of a store",
-            "Give memory:, sqlite:///path, redis://host, rediss://host or postgres://host/database",
+            "this is not a store URL",
+            "Use memory:, sqlite:///path, redis://host, rediss://host or postgres://host/database",
         ),
     }
 }
@@ -110,11 +110,11 @@ mod tests {
     fn an_invalid_store_url_gives_a_remedy() {
         for (text, name) in [
             ("memory:", Ok("memory")),
-            ("memory://x", Err("memory: takes nothing")),
-            ("", Err("not the URL of a store")),
-            ("canary", Err("not the URL of a store")),
-            ("mysql://canary@host", Err("not the URL of a store")),
-            ("http://canary@host", Err("not the URL of a store")),
+            ("memory://x", Err("nothing after the colon")),
+            ("", Err("not a store URL")),
+            ("canary", Err("not a store URL")),
+            ("mysql://canary@host", Err("not a store URL")),
+            ("http://canary@host", Err("not a store URL")),
             #[cfg(feature = "redis")]
             ("redis://:canary@127.0.0.1:6379", Ok("redis")),
             #[cfg(feature = "redis")]

@@ -10,7 +10,7 @@ use crate::{
 const LENGTH: Duration = Duration::from_secs(10);
 
 #[test]
-#[ignore = "a process that other tests start"]
+#[ignore = "run by other tests in a child process"]
 fn an_instance() {
     ran_as_app();
 }

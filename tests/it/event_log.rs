@@ -66,7 +66,7 @@ impl EventLogTest {
     /// Lets time pass for the engine.
     #[expect(
         clippy::disallowed_methods,
-        reason = "no test moves the clock of a server"
+        reason = "a test cannot set a server's clock"
     )]
     async fn pass(&self, by: Duration) {
         if self.store.properties().name == "memory" {

@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test may fail loudly, its helpers too"
+    reason = "tests and their helpers may panic"
 )]
 
 mod faulty;
@@ -16,7 +16,7 @@ mod postgres;
 mod redis;
 mod samples;
 #[path = "../it/servers.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
+#[expect(dead_code, reason = "these tests use only a part")]
 mod servers;
 mod sqlite;
 mod tower;

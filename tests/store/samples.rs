@@ -57,7 +57,7 @@ pub(crate) fn put_for(key: RecordKey, condition: Condition, keep_for: Duration) 
 /// Lets time pass on the engine's own clock.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the store runs on a clock that a test cannot move"
+    reason = "a test cannot set the clock of the store"
 )]
 pub(crate) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 ///
 /// Dropping the point resumes the operations.
 #[derive(Debug)]
-#[must_use = "operations wait only as long as the point lives"]
+#[must_use = "dropping the pause point resumes the operations"]
 pub struct PausePoint {
     gate: Arc<Gate>,
 }

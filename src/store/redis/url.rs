@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(addresses("redis://localhost"), ["localhost:6379"]);
         assert_eq!(addresses("rediss://10.0.0.1:7000/3"), ["10.0.0.1:7000"]);
         let Parsed::Server(info) = parse("rediss://us%40er:p%2Fw@cache.internal/2").unwrap() else {
-            panic!("a cluster");
+            panic!("the URL was parsed as a cluster");
         };
         assert!(matches!(
             info.addr(),
@@ -141,7 +141,7 @@ mod tests {
         let text = "rediss+cluster://:pw@a:7000?node=b:7001&node=c&node=[::1]:7002";
         assert_eq!(addresses(text), ["a:7000", "b:7001", "c:6379", "::1:7002"]);
         let Parsed::Cluster(nodes) = parse(text).unwrap() else {
-            panic!("a server");
+            panic!("the URL was parsed as a server");
         };
         for node in nodes {
             assert_eq!(node.redis_settings().password(), Some("pw"));

@@ -170,7 +170,10 @@ async fn run_user(user: &Arc<User>, is_below: bool, end: End) {
 }
 
 /// Waits in real time, because the processes have their own clocks.
-#[expect(clippy::disallowed_methods, reason = "no test moves a server's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test cannot set a server's clock"
+)]
 pub(crate) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;
 }

@@ -242,10 +242,7 @@ impl<'a> Runner<'a> {
                 // the machine has no effect.
                 self.write(true).await;
                 self.acquire(true).await;
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the store runs on a clock of its own"
-                )]
+                #[expect(clippy::disallowed_methods, reason = "the store has its own clock")]
                 tokio::time::sleep(REAL_WAIT).await;
                 self.now += 1;
             }
