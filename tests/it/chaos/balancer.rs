@@ -76,7 +76,7 @@ impl Balancer {
     }
 
     /// Marks an instance as about to be killed. Broken connections to it are expected.
-    pub(crate) fn expects_death(&self, at: usize) {
+    pub(crate) fn expect_kill(&self, at: usize) {
         self.0.places[at].lock().unwrap().is_dying = true;
     }
 

@@ -28,7 +28,7 @@ pub(crate) async fn start(spec: &AppSpec) -> AppProcess {
 /// Kills and restarts the instances in turn until the scenario ends. Returns the running
 /// instances, because pending requests still need their responses.
 #[expect(clippy::disallowed_methods, reason = "it measures real time")]
-pub(crate) async fn of_instances(
+pub(crate) async fn kill_instances(
     scenario: Arc<Scenario>,
     balancer: Balancer,
     spec: AppSpec,
@@ -48,8 +48,8 @@ pub(crate) async fn of_instances(
             }
         }
         let at = n % 2;
-        balancer.expects_death(at);
-        scenario.ledger.waits(After::Kill, Instant::now());
+        balancer.expect_kill(at);
+        scenario.ledger.start_wait(After::Kill, Instant::now());
         apps[at].kill();
         scenario.ledger.count(Count::Kills);
         let app = start(&spec).await;
@@ -60,7 +60,7 @@ pub(crate) async fn of_instances(
 }
 
 /// Makes KYCPort unreachable, then slow, then rate-limited, for the duration `each` in turn.
-pub(crate) async fn of_issuer(scenario: &Scenario, each: Duration) {
+pub(crate) async fn disturb_issuer(scenario: &Scenario, each: Duration) {
     let kyc = &scenario.kyc;
     kyc.stop().unwrap();
     pass(each).await;

@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Starts measuring the time to the next admitted request.
-    pub(crate) fn waits(&self, after: After, now: Instant) {
+    pub(crate) fn start_wait(&self, after: After, now: Instant) {
         self.lock().waits[after as usize].since = Some(now);
     }
 

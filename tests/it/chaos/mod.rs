@@ -79,13 +79,13 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
     for n in 0..RESIDENTS {
         let slug = format!("resident-{n}");
         let resident = User::new(Arc::clone(&scenario), &slug, KycTier::T2);
-        resident.signs_in().await;
-        resident.signs_in().await;
+        resident.sign_in().await;
+        resident.sign_in().await;
         residents.push(resident);
     }
     let mut tasks = Vec::new();
     for resident in residents.clone() {
-        let stay = async move { resident.keeps_looking(&AtomicBool::new(false)).await };
+        let stay = async move { resident.keep_requesting(&AtomicBool::new(false)).await };
         tasks.push(tokio::spawn(stay));
     }
     let created = Arc::new(AtomicUsize::new(0));
@@ -95,7 +95,7 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
             Arc::clone(&created),
         )));
     }
-    let kills = faults::of_instances(
+    let kills = faults::kill_instances(
         Arc::clone(&scenario),
         balancer.clone(),
         spec,
@@ -105,12 +105,12 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
 
     let part = plan.length / 12;
     pass(part * 2).await;
-    faults::of_issuer(&scenario, part / 2).await;
+    faults::disturb_issuer(&scenario, part / 2).await;
     pass(part * 2 + part / 2).await;
-    let shared = shared.goes_away(&scenario, part / 2).await;
+    let shared = shared.interrupt(&scenario, part / 2).await;
     pass(part * 5 + part / 2).await;
     for resident in &residents {
-        resident.is_still_there().await;
+        resident.assert_sessions_exist().await;
     }
     scenario.end();
     for task in tasks {
@@ -146,27 +146,27 @@ async fn run_short_lived_users(scenario: Arc<Scenario>, created: Arc<AtomicUsize
 }
 
 async fn run_user(user: &Arc<User>, is_below: bool, end: End) {
-    user.signs_in().await;
-    user.signs_in().await;
+    user.sign_in().await;
+    user.sign_in().await;
     let enough = AtomicBool::new(false);
     let actions = async {
         pass(Duration::from_millis(100)).await;
         if is_below {
-            user.steps_up().await;
-            user.looks_around().await;
+            user.step_up().await;
+            user.request_all_pages().await;
         }
-        user.ends(end).await;
+        user.end_sessions(end).await;
         // After a sign-out, the user may sign in again with a new session.
-        user.looks_around().await;
+        user.request_all_pages().await;
         if !matches!(end, End::Rejected) {
-            user.signs_in().await;
+            user.sign_in().await;
         }
         for _ in 0..3 {
-            user.looks_around().await;
+            user.request_all_pages().await;
         }
         enough.store(true, Ordering::SeqCst);
     };
-    tokio::join!(actions, user.keeps_looking(&enough));
+    tokio::join!(actions, user.keep_requesting(&enough));
 }
 
 /// Waits in real time, because the processes have their own clocks.

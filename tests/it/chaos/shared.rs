@@ -47,7 +47,7 @@ impl Shared {
     /// Makes the store unavailable for some time. A server is killed and restarted; a file is
     /// locked for writes.
     #[expect(clippy::disallowed_methods, reason = "it measures real time")]
-    pub(crate) async fn goes_away(self, scenario: &Scenario, away: Duration) -> Self {
+    pub(crate) async fn interrupt(self, scenario: &Scenario, away: Duration) -> Self {
         let back = match self {
             Self::Server(server) => Self::Server(killed(server, away).await),
             Self::File(file) => {
@@ -55,7 +55,7 @@ impl Shared {
                 Self::File(file)
             }
         };
-        scenario.ledger.waits(After::Store, Instant::now());
+        scenario.ledger.start_wait(After::Store, Instant::now());
         scenario.ledger.count(Count::StoreOutages);
         back
     }

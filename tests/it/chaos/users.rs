@@ -159,7 +159,7 @@ impl User {
     }
 
     /// Signs in with another browser. Repeats the login until it succeeds.
-    pub(crate) async fn signs_in(&self) {
+    pub(crate) async fn sign_in(&self) {
         while !self.scenario.is_over() {
             if self
                 .login("/auth/login?return_to=/hello", None, "skip")
@@ -172,7 +172,7 @@ impl User {
     }
 
     /// Performs a step-up in the browser with the oldest session.
-    pub(crate) async fn steps_up(&self) {
+    pub(crate) async fn step_up(&self) {
         let path = "/auth/step-up?tier=t2&return_to=/hello";
         self.may_be_verified.raise();
         while !self.scenario.is_over() {
@@ -210,7 +210,7 @@ impl User {
                 self.violation("a step-up was sent to sign in");
             }
             // The login belongs to another state: the browser starts over.
-            return self.starts_over().await;
+            return self.start_over().await;
         }
         self.count(Count::LoginsBegun);
         let started = begun.login_cookie().unwrap_or_default();
@@ -264,7 +264,7 @@ impl User {
     }
 
     /// Signs in again with a browser whose session ended in an incomplete step-up.
-    async fn starts_over(&self) -> bool {
+    async fn start_over(&self) -> bool {
         self.sessions.lock().unwrap().remove(0);
         Box::pin(self.login("/auth/login?return_to=/hello", None, "skip")).await;
         false
@@ -282,29 +282,29 @@ impl User {
     }
 
     /// Requests every page from every browser.
-    pub(crate) async fn looks_around(&self) {
+    pub(crate) async fn request_all_pages(&self) {
         for session in self.sessions() {
             for path in ["/auth/me", "/hello", "/guarded", "/sensitive"] {
-                self.looks(&session, path).await;
+                self.request_page(&session, path).await;
             }
         }
     }
 
-    /// Repeats `looks_around` until `enough` is set or the scenario ends.
-    pub(crate) async fn keeps_looking(&self, enough: &AtomicBool) {
+    /// Repeats `request_all_pages` until `enough` is set or the scenario ends.
+    pub(crate) async fn keep_requesting(&self, enough: &AtomicBool) {
         while !enough.load(Ordering::SeqCst) && !self.scenario.is_over() {
-            self.looks_around().await;
+            self.request_all_pages().await;
             pass(Duration::from_millis(20)).await;
         }
     }
 
     /// Asserts at the end of the run that every session still exists. Waits for temporary
     /// failures to pass.
-    pub(crate) async fn is_still_there(&self) {
+    pub(crate) async fn assert_sessions_exist(&self) {
         for session in self.sessions() {
             let mut status = 503;
             for _ in 0..100 {
-                status = self.looks(&session, "/auth/me").await;
+                status = self.request_page(&session, "/auth/me").await;
                 if status == 200 {
                     break;
                 }
@@ -317,7 +317,7 @@ impl User {
     }
 
     #[expect(clippy::disallowed_methods, reason = "it measures real time")]
-    async fn looks(&self, session: &Session, path: &str) -> u16 {
+    async fn request_page(&self, session: &Session, path: &str) -> u16 {
         let is_guarded = matches!(path, "/guarded" | "/sensitive");
         let was_over = session.is_over.is_up();
         let was_rejected = self.is_rejected.is_up();
@@ -364,16 +364,16 @@ impl User {
     }
 
     /// Ends the user's sessions. Repeats the request until the app acknowledges it.
-    pub(crate) async fn ends(&self, how: End) {
+    pub(crate) async fn end_sessions(&self, how: End) {
         match how {
-            End::SignsOut => self.signs_out().await,
-            End::SignsOutEverywhere => self.signs_out_everywhere().await,
-            End::SignedOutBySupport => self.is_signed_out_by_support().await,
-            End::Rejected => self.is_rejected().await,
+            End::SignsOut => self.sign_out().await,
+            End::SignsOutEverywhere => self.sign_out_everywhere().await,
+            End::SignedOutBySupport => self.sign_out_by_support().await,
+            End::Rejected => self.reject().await,
         }
     }
 
-    async fn signs_out(&self) {
+    async fn sign_out(&self) {
         let Some(session) = self.sessions().first().cloned() else {
             return;
         };
@@ -384,29 +384,29 @@ impl User {
         }
     }
 
-    async fn signs_out_everywhere(&self) {
+    async fn sign_out_everywhere(&self) {
         let Some(session) = self.sessions().first().cloned() else {
             return;
         };
-        let all = self.may_be_over();
+        let all = self.mark_ending();
         let form = [("everywhere", "1")];
         if self
             .until_done("/auth/logout", &session.cookie, &form)
             .await
         {
-            self.are_over(&all);
+            self.mark_ended(&all);
         }
     }
 
-    async fn is_signed_out_by_support(&self) {
-        let all = self.may_be_over();
+    async fn sign_out_by_support(&self) {
+        let all = self.mark_ending();
         let path = format!("/people/{}/end", self.person.id());
         if self.until_done(&path, "", &[]).await {
-            self.are_over(&all);
+            self.mark_ended(&all);
         }
     }
 
-    fn may_be_over(&self) -> Vec<Arc<Session>> {
+    fn mark_ending(&self) -> Vec<Arc<Session>> {
         let all = self.sessions();
         for session in &all {
             session.may_be_over.raise();
@@ -414,7 +414,7 @@ impl User {
         all
     }
 
-    fn are_over(&self, all: &[Arc<Session>]) {
+    fn mark_ended(&self, all: &[Arc<Session>]) {
         for session in all {
             session.is_over.raise();
         }
@@ -444,7 +444,7 @@ impl User {
         false
     }
 
-    async fn is_rejected(&self) {
+    async fn reject(&self) {
         self.may_be_rejected.raise();
         self.person.reject();
         let now = self.scenario.kyc.clock().now().as_unix();
