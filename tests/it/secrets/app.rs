@@ -20,7 +20,7 @@ async fn a_rotation_fails_no_login_and_no_guarded_request() {
     let app = kyc
         .serve(|config| {
             let config = config.secrets(move || {
-                let secrets = own.say();
+                let secrets = own.read();
                 async move { secrets }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();

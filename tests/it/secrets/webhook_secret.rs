@@ -252,7 +252,7 @@ async fn a_receiver_accepts_deliveries_during_a_rotation() {
     let app = kyc
         .serve(|config| {
             let config = config.secrets(move || {
-                let secrets = own_vault.say();
+                let secrets = own_vault.read();
                 async move { secrets }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();

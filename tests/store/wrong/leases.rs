@@ -13,7 +13,7 @@ use kycport::{
 };
 use tokio::task::yield_now;
 
-use super::{Mutant, Result, Wrong, violates, violates_with};
+use super::{Mutant, MutantStore, Result, violates, violates_with};
 
 /// Last token that was granted each lease.
 #[derive(Default)]
@@ -74,7 +74,7 @@ async fn the_suite_detects_a_lease_granted_twice_to_concurrent_callers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_suite_detects_a_lease_granted_twice_to_callers_on_threads() {
-    let store = Wrong {
+    let store = MutantStore {
         inner: MemoryStore::default(),
         mutant: GrantsTwice::default(),
     };
