@@ -73,11 +73,11 @@ struct CallbackBench {
 
 #[tokio::main]
 async fn main() {
-    let mut stage = stage().await;
+    let mut setup = setup().await;
     let mut rows: [Vec<Duration>; 6] = Default::default();
     let mut ratios = Vec::new();
     for round in 0..WARM_UP + ROUNDS {
-        let times = stage.round().await;
+        let times = setup.round().await;
         if round < WARM_UP {
             continue;
         }
@@ -119,7 +119,7 @@ fn app(config: ConfigBuilder) -> (RelyingParty, Router) {
     (kycport, router)
 }
 
-async fn stage() -> CallbackBench {
+async fn setup() -> CallbackBench {
     let kyc = MockIssuer::start().await;
     let mut made = None;
     let running = kyc

@@ -52,15 +52,15 @@ struct GuardBench {
 
 #[tokio::main]
 async fn main() {
-    let stage = stage().await;
-    stage.kyc.forget_requests();
+    let setup = setup().await;
+    setup.kyc.forget_requests();
 
     let mut rounds = Rounds::default();
     for round in 0..WARM_UP + ROUNDS {
         let times = [
-            in_process(&stage, PATHS[0]).await,
-            in_process(&stage, PATHS[1]).await,
-            in_process(&stage, PATHS[2]).await,
+            in_process(&setup, PATHS[0]).await,
+            in_process(&setup, PATHS[1]).await,
+            in_process(&setup, PATHS[2]).await,
         ];
         if round >= WARM_UP {
             rounds.push(times);
@@ -69,9 +69,9 @@ async fn main() {
     rounds.report("in process (tower)");
 
     let mut wires = [
-        connect(&stage, PATHS[0]).await,
-        connect(&stage, PATHS[1]).await,
-        connect(&stage, PATHS[2]).await,
+        connect(&setup, PATHS[0]).await,
+        connect(&setup, PATHS[1]).await,
+        connect(&setup, PATHS[2]).await,
     ];
     let mut rounds = Rounds::default();
     for round in 0..WARM_UP + ROUNDS {
@@ -86,9 +86,9 @@ async fn main() {
     }
     rounds.report("over a kept-alive loopback connection");
 
-    stage.kyc.requests(Endpoint::Status).assert_count(0);
-    stage.kyc.requests(Endpoint::Userinfo).assert_count(0);
-    println!("requests to KYCPort: {}", stage.kyc.all_requests().len());
+    setup.kyc.requests(Endpoint::Status).assert_count(0);
+    setup.kyc.requests(Endpoint::Userinfo).assert_count(0);
+    println!("requests to KYCPort: {}", setup.kyc.all_requests().len());
 }
 
 #[derive(Default)]
@@ -126,7 +126,7 @@ impl Rounds {
     }
 }
 
-async fn stage() -> GuardBench {
+async fn setup() -> GuardBench {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let mut app = Router::new();
@@ -160,11 +160,11 @@ async fn stage() -> GuardBench {
     }
 }
 
-async fn in_process(stage: &GuardBench, path: &str) -> Duration {
-    let mut app = stage.app.clone();
+async fn in_process(setup: &GuardBench, path: &str) -> Duration {
+    let mut app = setup.app.clone();
     let start = Instant::now();
     for _ in 0..BATCH {
-        let request = Request::get(path).header(COOKIE, &stage.cookie);
+        let request = Request::get(path).header(COOKIE, &setup.cookie);
         let request = request.body(Body::empty()).unwrap();
         let response = app.call(request).await.unwrap();
         let body = axum::body::to_bytes(response.into_body(), 1024)
@@ -175,9 +175,9 @@ async fn in_process(stage: &GuardBench, path: &str) -> Duration {
     start.elapsed() / BATCH
 }
 
-async fn connect(stage: &GuardBench, path: &str) -> Wire {
-    let address = stage.running.url("").replace("http://", "");
-    Wire::connect(&address, path, Some(&stage.cookie)).await
+async fn connect(setup: &GuardBench, path: &str) -> Wire {
+    let address = setup.running.url("").replace("http://", "");
+    Wire::connect(&address, path, Some(&setup.cookie)).await
 }
 
 async fn over(wire: &mut Wire) -> Duration {

@@ -75,7 +75,7 @@ async fn measure(file: &Path) {
     let kyc = MockIssuer::start().await;
     let sink = Sink::start();
     memory(&kyc, &sink, file).await;
-    let stage = UploadBench::start(&kyc, &sink, file).await;
+    let setup = UploadBench::start(&kyc, &sink, file).await;
     println!("upload of 64 MiB from a browser, time per upload:");
     let ways = [
         ("reqwest to the sink", Way::Direct),
@@ -85,14 +85,14 @@ async fn measure(file: &Path) {
             Way::ForwardedUpload,
         ),
     ];
-    compare(&stage, &ways).await;
+    compare(&setup, &ways).await;
     println!("upload of a server's own file, time per upload:");
     let ways = [
         ("reqwest, Part::file", Way::DirectFile),
         ("reqwest, pieces of 64 KiB", Way::Direct),
         ("cases().upload", Way::Own),
     ];
-    compare(&stage, &ways).await;
+    compare(&setup, &ways).await;
 }
 
 /// Path of an upload.
@@ -110,12 +110,12 @@ enum Way {
     Own,
 }
 
-async fn compare(stage: &UploadBench, ways: &[(&str, Way)]) {
+async fn compare(setup: &UploadBench, ways: &[(&str, Way)]) {
     let mut times = vec![Vec::with_capacity(ROUNDS); ways.len()];
     for round in 0..WARM_UP + ROUNDS {
         for ((_, way), times) in ways.iter().zip(&mut times) {
             let start = Instant::now();
-            stage.upload(*way).await;
+            setup.upload(*way).await;
             if round >= WARM_UP {
                 times.push(start.elapsed().as_secs_f64());
             }
@@ -163,15 +163,15 @@ async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
         ("cases().upload", Way::Own, false, 1),
         ("cases().upload, KYCPort slow", Way::Own, true, 1),
     ] {
-        let stage = UploadBench::start(kyc, sink, file).await;
+        let setup = UploadBench::start(kyc, sink, file).await;
         // Memory for code and tables that the first use loads counts as idle.
-        stage.warm_up(way).await;
-        let idle = stage.app.memory("reset").await;
+        setup.warm_up(way).await;
+        let idle = setup.app.memory("reset").await;
         sink.is_slow.store(is_slow, Ordering::Relaxed);
-        let uploads = (0..at_once).map(|_| stage.upload_in_app(way));
+        let uploads = (0..at_once).map(|_| setup.upload_in_app(way));
         future::join_all(uploads).await;
         sink.is_slow.store(false, Ordering::Relaxed);
-        let peak = stage.app.memory("read").await;
+        let peak = setup.app.memory("read").await;
         println!(
             "  {name:<38} {:>10} bytes, idle at {}",
             peak.peak - idle.now,

@@ -368,19 +368,28 @@ async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
     let stage = CaptureTest::new().await;
     let status_and_code = |page: &Page| (page.status(), page.json()["code"].clone());
     let conflict = |code: &str| (409, json!(code));
-    assert_eq!(status_and_code(&stage.decide().await), conflict("documents_missing"));
+    assert_eq!(
+        status_and_code(&stage.decide().await),
+        conflict("documents_missing")
+    );
     // The same upload twice in parallel counts as one upload.
     let (first, second) = tokio::join!(stage.send(good()), stage.send(good()));
     assert_eq!((first.0, second.0), (200, 200));
     assert_eq!(stage.kyc.cases().all().len(), 1);
     stage.kyc.cases().next_outcome(Outcome::Review);
     assert_eq!(stage.decide().await.body(), "review");
-    assert_eq!(status_and_code(&stage.decide().await), conflict("decision_pending"));
+    assert_eq!(
+        status_and_code(&stage.decide().await),
+        conflict("decision_pending")
+    );
     let (status, no) = stage.send(good()).await;
     assert_eq!((status, no["code"].clone()), conflict("case_not_open"));
     let cases = stage.kyc.cases();
     cases.review(&stage.case.id, &Outcome::Approved).unwrap();
-    assert_eq!(status_and_code(&stage.decide().await), conflict("already_decided"));
+    assert_eq!(
+        status_and_code(&stage.decide().await),
+        conflict("already_decided")
+    );
 }
 
 #[tokio::test]

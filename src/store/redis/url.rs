@@ -11,14 +11,12 @@ pub enum InvalidRedisUrl {
     #[error("the URL of the store is malformed: expected redis://user:password@host:port/database")]
     Malformed,
     /// The scheme is not `redis`, `rediss`, `redis+cluster` or `rediss+cluster`.
-    #[error(
-        "the URL of the store has none of the schemes redis, rediss, redis+cluster and \
-         rediss+cluster"
-    )]
+    #[error("the scheme of the store's URL must be redis, rediss, redis+cluster or rediss+cluster")]
     Scheme,
     /// The URL has an unknown parameter or a fragment.
     #[error(
-        "the URL of the store has an unknown parameter: the only one is node=host:port for a cluster"
+        "the URL of the store has an unknown parameter: only node=host:port is known, for a \
+         cluster"
     )]
     Parameter,
     /// A cluster has one database, number 0.
