@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use kycport::{KycTier, mock::Endpoint};
 
-use crate::assurance_stage::{Instance, Key, MINUTE, Stage, everywhere, rejected};
+use crate::assurance_setup::{AssuranceTest, Instance, Key, MINUTE, everywhere, rejected};
 
 /// Offsets of the second instance's clock, in milliseconds.
 const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
 
 /// Asserts that the guards reject the person, that later requests are rejected
 /// too, and that the record does not change.
-async fn assert_kept_out_for_long(stage: &Stage, instances: [&Instance; 2], cookie: &str) {
-    let before = stage.bodies().await;
+async fn assert_kept_out_for_long(setup: &AssuranceTest, instances: [&Instance; 2], cookie: &str) {
+    let before = setup.bodies().await;
     for seconds in [0, 1, 59, 60, 480, 1, 600, 3600] {
-        stage.pass(Duration::from_secs(seconds), &instances);
+        setup.pass(Duration::from_secs(seconds), &instances);
         for instance in instances {
             instance.assert_keeps_out(cookie).await;
         }
     }
-    assert_eq!(stage.bodies().await, before);
+    assert_eq!(setup.bodies().await, before);
 }
 
 #[tokio::test]
@@ -30,22 +30,22 @@ async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_sou
     for ahead in AHEAD {
         for received_by_first in [true, false] {
             let what = format!("{ahead} ms ahead, received by the first: {received_by_first}");
-            let stage = Stage::new().await;
-            let one = stage.instance(Key::None).await;
-            let two = stage.instance_at(Key::None, ahead).await;
-            let cookie = stage.signed_in(&one).await;
+            let setup = AssuranceTest::new().await;
+            let one = setup.instance(Key::None).await;
+            let two = setup.instance_at(Key::None, ahead).await;
+            let cookie = setup.signed_in(&one).await;
             one.assert_admits(&cookie).await;
-            stage.pass(16 * MINUTE, &[&one, &two]);
-            stage.ada.reject();
+            setup.pass(16 * MINUTE, &[&one, &two]);
+            setup.ada.reject();
             let hears = if received_by_first { &one } else { &two };
-            assert_eq!(stage.deliver(hears, "evt_1", "rejected").await, 200);
+            assert_eq!(setup.deliver(hears, "evt_1", "rejected").await, 200);
             for instance in [&one, &two] {
                 let answer = instance.ask("/guarded", &cookie).await;
                 assert_eq!(answer, rejected(), "{what}");
                 assert_eq!(instance.me(&cookie).await, "rejected", "{what}");
                 assert_eq!(instance.known(&cookie).await, "rejected", "{what}");
             }
-            assert_kept_out_for_long(&stage, [&one, &two], &cookie).await;
+            assert_kept_out_for_long(&setup, [&one, &two], &cookie).await;
         }
     }
 }
@@ -53,41 +53,41 @@ async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_sou
 #[tokio::test]
 async fn a_rejection_read_by_a_guard_is_not_replaced_because_of_another_clock() {
     for ahead in AHEAD {
-        let stage = Stage::new().await;
-        let one = stage.instance(Key::None).await;
-        let two = stage.instance_at(Key::None, ahead).await;
-        let cookie = stage.signed_in(&one).await;
-        stage.ada.reject();
+        let setup = AssuranceTest::new().await;
+        let one = setup.instance(Key::None).await;
+        let two = setup.instance_at(Key::None, ahead).await;
+        let cookie = setup.signed_in(&one).await;
+        setup.ada.reject();
         assert_eq!(one.ask("/fresh", &cookie).await, rejected(), "{ahead}");
         // Userinfo fails from now on, and no other source is configured.
-        let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
+        let fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
         two.assert_keeps_out(&cookie).await;
         assert_eq!(two.me(&cookie).await, "rejected", "{ahead}");
         drop(fault);
-        stage.pass(16 * MINUTE, &[&one, &two]);
-        assert_kept_out_for_long(&stage, [&one, &two], &cookie).await;
+        setup.pass(16 * MINUTE, &[&one, &two]);
+        assert_kept_out_for_long(&setup, [&one, &two], &cookie).await;
     }
 }
 
 #[tokio::test]
 async fn a_rejection_replaces_a_positive_result_with_a_future_timestamp() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for ahead in [-60_000, 60_000] {
-            stage.ada.verify(KycTier::T2);
-            let one = stage.instance(Key::Tenant).await;
-            let two = stage.instance_at(Key::Tenant, ahead).await;
-            let cookie = stage.signed_in(&one).await;
+            setup.ada.verify(KycTier::T2);
+            let one = setup.instance(Key::Tenant).await;
+            let two = setup.instance_at(Key::Tenant, ahead).await;
+            let cookie = setup.signed_in(&one).await;
             two.assert_admits_fresh(&cookie).await;
             two.assert_admits(&cookie).await;
-            stage.ada.reject();
+            setup.ada.reject();
             assert_eq!(one.ask("/fresh", &cookie).await.1, "rejected");
             // From here the status endpoint fails.
-            let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+            let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
             for instance in [&one, &two] {
                 assert_eq!(instance.me(&cookie).await, "rejected", "{ahead}");
                 instance.assert_keeps_out(&cookie).await;
             }
-            stage.pass(2 * MINUTE, &[&one, &two]);
+            setup.pass(2 * MINUTE, &[&one, &two]);
             two.assert_keeps_out(&cookie).await;
             drop(fault);
         }
@@ -98,14 +98,14 @@ async fn a_rejection_replaces_a_positive_result_with_a_future_timestamp() {
 #[tokio::test]
 async fn a_positive_result_replaces_a_rejection_with_a_future_timestamp() {
     for ahead in AHEAD {
-        let stage = Stage::new().await;
-        let one = stage.instance(Key::Tenant).await;
-        let two = stage.instance_at(Key::Tenant, ahead).await;
-        let cookie = stage.signed_in(&one).await;
-        stage.ada.reject();
+        let setup = AssuranceTest::new().await;
+        let one = setup.instance(Key::Tenant).await;
+        let two = setup.instance_at(Key::Tenant, ahead).await;
+        let cookie = setup.signed_in(&one).await;
+        setup.ada.reject();
         assert_eq!(two.ask("/fresh", &cookie).await.1, "rejected");
-        stage.ada.verify(KycTier::T2);
-        stage.pass(2 * MINUTE, &[&one, &two]);
+        setup.ada.verify(KycTier::T2);
+        setup.pass(2 * MINUTE, &[&one, &two]);
         one.assert_admits(&cookie).await;
         assert_eq!(one.me(&cookie).await, "verified", "{ahead}");
         two.assert_admits(&cookie).await;
@@ -114,19 +114,19 @@ async fn a_positive_result_replaces_a_rejection_with_a_future_timestamp() {
 
 #[tokio::test]
 async fn a_positive_result_with_a_future_timestamp_counts_as_stale() {
-    let stage = Stage::new().await;
-    let ahead = stage.instance_at(Key::None, 60_000).await;
-    let one = stage.instance(Key::None).await;
-    let cookie = stage.signed_in(&ahead).await;
+    let setup = AssuranceTest::new().await;
+    let ahead = setup.instance_at(Key::None, 60_000).await;
+    let one = setup.instance(Key::None).await;
+    let cookie = setup.signed_in(&ahead).await;
     ahead.assert_admits(&cookie).await;
     // This instance cannot determine the age of the result, so it calls
     // KYCPort.
     one.assert_admits(&cookie).await;
-    stage.kyc.requests(Endpoint::Userinfo).assert_count(1);
+    setup.kyc.requests(Endpoint::Userinfo).assert_count(1);
     // The instance whose clock is ahead records a timestamp in the future
     // again.
     ahead.assert_admits_fresh(&cookie).await;
-    let fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
+    let fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
     assert_eq!(one.ask("/guarded", &cookie).await.0, 503);
     drop(fault);
 }

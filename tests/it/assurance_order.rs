@@ -5,13 +5,15 @@ use kycport::{Clock as _, KycTier, mock::Endpoint};
 use serde_json::{Value, json};
 
 use crate::{
-    assurance_stage::{Instance, Key, MINUTE, Stage, everywhere, not_known, recorded, rejected},
+    assurance_setup::{
+        AssuranceTest, Instance, Key, MINUTE, everywhere, recorded, rejected, unknown_status,
+    },
     faulty_store::{ASSURANCE, Op, SESSION},
 };
 
 /// Changes the status in the record, as another instance would.
-async fn record(stage: &Stage, status: &str) {
-    stage
+async fn record(setup: &AssuranceTest, status: &str) {
+    setup
         .store
         .rewrite(ASSURANCE, |record| {
             record["assurance"]["kyc_status"] = status.into();
@@ -21,17 +23,17 @@ async fn record(stage: &Stage, status: &str) {
 
 #[tokio::test]
 async fn a_positive_id_token_does_not_replace_a_negative_result() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        stage.signed_in(&app).await;
-        let fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        setup.signed_in(&app).await;
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
         // KYCPort redelivers the event, because its status endpoint did not confirm it.
-        assert_eq!(stage.deliver(&app, "evt_1", "rejected").await, 503);
-        let before = stage.bodies().await;
-        let cookie = stage.signed_in(&app).await;
-        assert_eq!(stage.bodies().await, before);
+        assert_eq!(setup.deliver(&app, "evt_1", "rejected").await, 503);
+        let before = setup.bodies().await;
+        let cookie = setup.signed_in(&app).await;
+        assert_eq!(setup.bodies().await, before);
         assert_eq!(app.me(&cookie).await, "rejected");
-        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
         // The result of the status endpoint replaces the record.
         app.assert_admits(&cookie).await;
@@ -42,14 +44,14 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
 
 #[tokio::test]
 async fn a_positive_id_token_does_not_replace_an_unreadable_record() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for key in [Key::Tenant, Key::None] {
-            let app = stage.instance(key).await;
-            stage.signed_in(&app).await;
-            stage.damage().await;
-            let damaged = stage.bodies().await;
-            let cookie = stage.signed_in(&app).await;
-            assert_eq!(stage.bodies().await, damaged);
+            let app = setup.instance(key).await;
+            setup.signed_in(&app).await;
+            setup.damage().await;
+            let damaged = setup.bodies().await;
+            let cookie = setup.signed_in(&app).await;
+            assert_eq!(setup.bodies().await, damaged);
             assert_eq!(app.me(&cookie).await, Value::Null);
             assert_eq!(app.known(&cookie).await, Value::Null);
             app.assert_admits(&cookie).await;
@@ -61,17 +63,17 @@ async fn a_positive_id_token_does_not_replace_an_unreadable_record() {
 
 #[tokio::test]
 async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
         // The ID token says "verified". The session write is held back.
-        let gate = stage.store.hold(Op::Write, SESSION);
+        let gate = setup.store.hold(Op::Write, SESSION);
         let concurrent_event = async {
             gate.reached().await;
-            stage.ada.reject();
-            assert_eq!(stage.deliver(&app, "evt_1", "rejected").await, 200);
+            setup.ada.reject();
+            assert_eq!(setup.deliver(&app, "evt_1", "rejected").await, 200);
             gate.open();
         };
-        let (cookie, ()) = tokio::join!(stage.signed_in(&app), concurrent_event);
+        let (cookie, ()) = tokio::join!(setup.signed_in(&app), concurrent_event);
         assert_eq!(app.me(&cookie).await, "rejected");
         app.assert_keeps_out(&cookie).await;
     })
@@ -86,28 +88,28 @@ async fn known(app: &Instance, cookie: &str) -> Value {
 
 #[tokio::test]
 async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for (event, member, lowered) in [
             ("evt_1", "aml_clear", json!(false)),
             ("evt_2", "kyc_tier", json!("t1")),
         ] {
             // Without a tenant key nothing but the event says so.
-            let app = stage.instance(Key::None).await;
-            stage.signed_in(&app).await;
-            let gate = stage.store.hold(Op::Write, SESSION);
+            let app = setup.instance(Key::None).await;
+            setup.signed_in(&app).await;
+            let gate = setup.store.hold(Op::Write, SESSION);
             let news = async {
                 gate.reached().await;
-                let delivered = stage.deliver_data(&app, event, member, &lowered);
+                let delivered = setup.deliver_data(&app, event, member, &lowered);
                 assert_eq!(delivered.await, 200);
                 gate.open();
             };
-            let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
-            stage.store.heal();
+            let (cookie, ()) = tokio::join!(setup.signed_in(&app), news);
+            setup.store.heal();
             let seen = known(&app, &cookie).await;
             assert_eq!(seen[member], lowered, "{seen}");
             assert_eq!(seen["source"], "webhook");
             // Nor does a later sign-in: KYCPort's answer does.
-            let cookie = stage.signed_in(&app).await;
+            let cookie = setup.signed_in(&app).await;
             assert_eq!(known(&app, &cookie).await[member], lowered);
             app.assert_admits_fresh(&cookie).await;
             assert_ne!(known(&app, &cookie).await[member], lowered);
@@ -118,19 +120,19 @@ async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
 
 #[tokio::test]
 async fn an_id_token_that_says_less_and_more_lowers_the_record_only() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::None).await;
-    stage.signed_in(&app).await;
-    stage.ada.verify(KycTier::T1);
-    let gate = stage.store.hold(Op::Write, SESSION);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::None).await;
+    setup.signed_in(&app).await;
+    setup.ada.verify(KycTier::T1);
+    let gate = setup.store.hold(Op::Write, SESSION);
     let news = async {
         gate.reached().await;
         let suspicious = json!(false);
-        let delivered = stage.deliver_data(&app, "evt_1", "aml_clear", &suspicious);
+        let delivered = setup.deliver_data(&app, "evt_1", "aml_clear", &suspicious);
         assert_eq!(delivered.await, 200);
         gate.open();
     };
-    let (cookie, ()) = tokio::join!(stage.signed_in(&app), news);
+    let (cookie, ()) = tokio::join!(setup.signed_in(&app), news);
     let seen = known(&app, &cookie).await;
     assert_eq!(
         (&seen["kyc_tier"], &seen["aml_clear"]),
@@ -140,36 +142,36 @@ async fn an_id_token_that_says_less_and_more_lowers_the_record_only() {
 
 #[tokio::test]
 async fn a_later_id_token_raises_what_an_id_token_said() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        stage.ada.verify(KycTier::T1);
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        setup.ada.verify(KycTier::T1);
+        let cookie = setup.signed_in(&app).await;
         assert_eq!(known(&app, &cookie).await["kyc_tier"], "t1");
-        stage.ada.verify(KycTier::T2);
-        let cookie = stage.signed_in(&app).await;
+        setup.ada.verify(KycTier::T2);
+        let cookie = setup.signed_in(&app).await;
         app.assert_admits(&cookie).await;
-        assert_eq!(stage.asked(), 0);
+        assert_eq!(setup.asked(), 0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_negative_id_token_replaces_every_record() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        stage.ada.reject();
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        setup.ada.reject();
         // No result is stored yet.
-        let cookie = stage.signed_in(&app).await;
+        let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
         // An unreadable record.
-        stage.damage().await;
-        let cookie = stage.signed_in(&app).await;
+        setup.damage().await;
+        let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
         // A positive record, created through another session.
-        stage.ada.verify(KycTier::T2);
+        setup.ada.verify(KycTier::T2);
         app.assert_admits_fresh(&cookie).await;
-        stage.ada.reject();
-        let new = stage.signed_in(&app).await;
+        setup.ada.reject();
+        let new = setup.signed_in(&app).await;
         assert_eq!(app.me(&new).await, "rejected");
         assert_eq!(app.me(&cookie).await, "rejected");
     })
@@ -178,37 +180,37 @@ async fn a_negative_id_token_replaces_every_record() {
 
 #[tokio::test]
 async fn an_id_token_without_a_status_leaves_the_record_as_it_is() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let before = stage.signed_in(&app).await;
-    let bodies = stage.bodies().await;
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let before = setup.signed_in(&app).await;
+    let bodies = setup.bodies().await;
     // Without the scope `kyc` the ID token carries no verification status.
-    let silent = stage.instance_with_scopes(&["openid"]).await;
-    let cookie = stage.signed_in(&silent).await;
-    assert_eq!(stage.bodies().await, bodies);
+    let silent = setup.instance_with_scopes(&["openid"]).await;
+    let cookie = setup.signed_in(&silent).await;
+    assert_eq!(setup.bodies().await, bodies);
     assert_eq!(app.me(&cookie).await, "verified");
     assert_eq!(app.me(&before).await, "verified");
 }
 
 #[tokio::test]
 async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_again() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
         // This instance applies events without confirmation, because it has no
         // tenant key.
-        let other = stage.instance(Key::None).await;
-        let cookie = stage.signed_in(&app).await;
+        let other = setup.instance(Key::None).await;
+        let cookie = setup.signed_in(&app).await;
         // KYCPort has answered "verified", and the response is delayed.
-        let gate = stage.kyc.on(Endpoint::Status).after().hold();
+        let gate = setup.kyc.on(Endpoint::Status).after().hold();
         let concurrent_event = async {
             gate.wait_for(1).await;
-            stage.ada.reject();
-            assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
+            setup.ada.reject();
+            assert_eq!(setup.deliver(&other, "evt_1", "rejected").await, 200);
             gate.release();
         };
         let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
         assert_eq!(answer, rejected());
-        assert_eq!(stage.asked(), 2);
+        assert_eq!(setup.asked(), 2);
         assert_eq!(app.me(&cookie).await, "rejected");
         app.assert_keeps_out(&cookie).await;
     })
@@ -217,75 +219,75 @@ async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_
 
 #[tokio::test]
 async fn a_second_positive_response_replaces_the_rejection() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let other = stage.instance(Key::None).await;
-    let cookie = stage.signed_in(&app).await;
-    let gate = stage.kyc.on(Endpoint::Status).after().hold();
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let other = setup.instance(Key::None).await;
+    let cookie = setup.signed_in(&app).await;
+    let gate = setup.kyc.on(Endpoint::Status).after().hold();
     let concurrent_event = async {
         gate.wait_for(1).await;
         // The event is outdated: the person is verified.
-        assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
+        assert_eq!(setup.deliver(&other, "evt_1", "rejected").await, 200);
         gate.release();
     };
     let ((), ()) = tokio::join!(app.assert_admits_fresh(&cookie), concurrent_event);
-    assert_eq!(stage.asked(), 2);
+    assert_eq!(setup.asked(), 2);
     assert_eq!(app.me(&cookie).await, "verified");
 }
 
 #[tokio::test]
 async fn the_status_is_requested_three_times_at_most() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let cookie = stage.signed_in(&app).await;
-    let gate = stage.store.hold(Op::Write, ASSURANCE);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let cookie = setup.signed_in(&app).await;
+    let gate = setup.store.hold(Op::Write, ASSURANCE);
     let concurrent_event = async {
         // A rejection is stored after each response and before the write of its
         // result.
         for _ in 0..3 {
             gate.reached().await;
-            record(&stage, "rejected").await;
+            record(&setup, "rejected").await;
             gate.let_one();
         }
     };
     let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
-    assert_eq!(answer, not_known());
-    assert_eq!(stage.asked(), 3);
-    assert_eq!(recorded(&stage).await, "rejected");
+    assert_eq!(answer, unknown_status());
+    assert_eq!(setup.asked(), 3);
+    assert_eq!(recorded(&setup).await, "rejected");
 }
 
 #[tokio::test]
 async fn a_negative_response_replaces_every_concurrent_record() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let cookie = stage.signed_in(&app).await;
-    stage.ada.reject();
-    let gate = stage.store.hold(Op::Write, ASSURANCE);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let cookie = setup.signed_in(&app).await;
+    setup.ada.reject();
+    let gate = setup.store.hold(Op::Write, ASSURANCE);
     let concurrent_event = async {
         gate.reached().await;
-        record(&stage, "verified").await;
+        record(&setup, "verified").await;
         gate.open();
     };
     let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), concurrent_event);
     assert_eq!(answer, rejected());
-    assert_eq!(stage.asked(), 1);
-    assert_eq!(recorded(&stage).await, "rejected");
+    assert_eq!(setup.asked(), 1);
+    assert_eq!(recorded(&setup).await, "rejected");
 }
 
 #[tokio::test]
 async fn concurrent_events_are_merged() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         let (one, two) = (
-            stage.instance(Key::None).await,
-            stage.instance(Key::None).await,
+            setup.instance(Key::None).await,
+            setup.instance(Key::None).await,
         );
-        let cookie = stage.signed_in(&one).await;
+        let cookie = setup.signed_in(&one).await;
         // Both instances read the positive result before either of them writes.
-        stage.store.let_meet(Op::Read, ASSURANCE, 2);
+        setup.store.let_meet(Op::Read, ASSURANCE, 2);
         let (tier, clear) = (json!("t1"), json!(false));
         let (lower, suspicious) = tokio::join!(
-            stage.deliver_data(&one, "evt_1", "kyc_tier", &tier),
-            stage.deliver_data(&two, "evt_2", "aml_clear", &clear),
+            setup.deliver_data(&one, "evt_1", "kyc_tier", &tier),
+            setup.deliver_data(&two, "evt_2", "aml_clear", &clear),
         );
         assert_eq!((lower, suspicious), (200, 200));
         let known = one.get("/known", &cookie).await;
@@ -298,43 +300,43 @@ async fn concurrent_events_are_merged() {
 
 #[tokio::test]
 async fn a_result_stored_by_another_instance_meanwhile_is_used() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let other = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
-        stage.pass(11 * MINUTE, &[&app, &other]);
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let other = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.pass(11 * MINUTE, &[&app, &other]);
         // The request has read a stale result. Another instance then stores a
         // new result.
-        let gate = stage.store.hold_after(Op::Read, ASSURANCE);
+        let gate = setup.store.hold_after(Op::Read, ASSURANCE);
         let concurrent_event = async {
             gate.reached().await;
-            stage.store.heal();
+            setup.store.heal();
             other.assert_admits_fresh(&cookie).await;
             gate.open();
         };
         let ((), ()) = tokio::join!(app.assert_admits(&cookie), concurrent_event);
-        assert_eq!(stage.asked(), 1);
+        assert_eq!(setup.asked(), 1);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_result_from_a_concurrent_event_is_not_used_as_a_response() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let other = stage.instance(Key::None).await;
-        let cookie = stage.signed_in(&app).await;
-        stage.pass(11 * MINUTE, &[&app, &other]);
-        let gate = stage.store.hold_after(Op::Read, ASSURANCE);
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let other = setup.instance(Key::None).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.pass(11 * MINUTE, &[&app, &other]);
+        let gate = setup.store.hold_after(Op::Read, ASSURANCE);
         let concurrent_event = async {
             gate.reached().await;
-            stage.store.heal();
+            setup.store.heal();
             // The event is outdated: the person is verified.
-            assert_eq!(stage.deliver(&other, "evt_1", "rejected").await, 200);
+            assert_eq!(setup.deliver(&other, "evt_1", "rejected").await, 200);
             gate.open();
         };
         let ((), ()) = tokio::join!(app.assert_admits(&cookie), concurrent_event);
-        assert_eq!(stage.asked(), 1);
+        assert_eq!(setup.asked(), 1);
         assert_eq!(app.me(&cookie).await, "verified");
     })
     .await;
@@ -342,24 +344,24 @@ async fn a_result_from_a_concurrent_event_is_not_used_as_a_response() {
 
 #[tokio::test]
 async fn an_event_does_not_renew_the_timestamp_of_a_positive_result() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::None).await;
-        let cookie = stage.signed_in(&app).await;
-        let _fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
-        stage.pass(9 * MINUTE, &[&app]);
+    everywhere(async |setup| {
+        let app = setup.instance(Key::None).await;
+        let cookie = setup.signed_in(&app).await;
+        let _fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
+        setup.pass(9 * MINUTE, &[&app]);
         let suspicious = json!(false);
-        let delivered = stage.deliver_data(&app, "evt_1", "aml_clear", &suspicious);
+        let delivered = setup.deliver_data(&app, "evt_1", "aml_clear", &suspicious);
         assert_eq!(delivered.await, 200);
         app.assert_admits(&cookie).await;
-        stage.pass(2 * MINUTE, &[&app]);
-        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        setup.pass(2 * MINUTE, &[&app]);
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         // A negative result has the timestamp of the event.
-        assert_eq!(stage.deliver(&app, "evt_2", "pending").await, 200);
+        assert_eq!(setup.deliver(&app, "evt_2", "pending").await, 200);
         let known = app.get("/known", &cookie).await;
         let known: Value = serde_json::from_str(&known.body).unwrap();
         assert_eq!(known["kyc_status"], "pending");
         assert_eq!(known["source"], "webhook");
-        let now = stage.kyc.clock().now().as_unix_millis();
+        let now = setup.kyc.clock().now().as_unix_millis();
         assert!(
             known["checked_at"].as_i64().unwrap() > now - 2000,
             "{known}"
@@ -370,16 +372,16 @@ async fn an_event_does_not_renew_the_timestamp_of_a_positive_result() {
 
 #[tokio::test]
 async fn a_login_without_a_status_does_not_renew_an_old_result() {
-    everywhere(async |stage| {
-        let app = stage.instance_with_scopes(&["openid"]).await;
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance_with_scopes(&["openid"]).await;
+        let cookie = setup.signed_in(&app).await;
         app.assert_admits(&cookie).await;
-        stage.pass(11 * MINUTE, &[&app]);
-        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+        setup.pass(11 * MINUTE, &[&app]);
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
         // The new session evaluates the result of the step-up.
-        assert_eq!(stage.stepped_up(&app).await, 503);
+        assert_eq!(setup.stepped_up(&app).await, 503);
         drop(fault);
-        assert_eq!(stage.stepped_up(&app).await, 200);
+        assert_eq!(setup.stepped_up(&app).await, 200);
     })
     .await;
 }

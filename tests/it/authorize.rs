@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::{
-    faulty_store::{self, SESSION, stage_on},
+    faulty_store::{self, SESSION, setup_on},
     stages::everywhere,
-    support::stage,
+    support::setup,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
 };
 
@@ -30,7 +30,7 @@ fn is_256_bits(text: &str) -> bool {
 #[tokio::test]
 async fn every_login_has_its_own_state_nonce_and_pkce_challenge() {
     // cases 25, 26
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     let mut secrets = BTreeSet::new();
     for _ in 0..5 {
@@ -83,7 +83,7 @@ async fn no_setting_weakens_the_authorization_request() {
 #[tokio::test]
 async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
     // case 27
-    let (kyc, app, _) = stage().await;
+    let (kyc, app, _) = setup().await;
     let injected = "/auth/login?redirect_uri=https%3A%2F%2Fevil.example&scope=admin&state=x&nonce=x\
         &client_id=x&code_challenge=x&code_challenge_method=plain&response_type=token\
         &response_mode=fragment&prompt=none&request=x&acr_values=t0\
@@ -118,7 +118,7 @@ async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
 #[tokio::test]
 async fn a_repeated_return_to_is_ignored() {
     // case 27
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let page = kyc
         .browser()
         .sign_in(
@@ -133,7 +133,7 @@ async fn a_repeated_return_to_is_ignored() {
 #[tokio::test]
 async fn no_request_header_changes_the_redirect_uri() {
     // case 30
-    let (kyc, app, _) = stage().await;
+    let (kyc, app, _) = setup().await;
     for (name, value) in [
         ("host", "evil.example"),
         ("x-forwarded-host", "evil.example"),
@@ -176,7 +176,7 @@ async fn no_request_header_changes_the_redirect_uri() {
 #[tokio::test]
 async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
     // cases 28, 100
-    everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
+    everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
         let (browser, other) = (kyc.browser(), kyc.browser());
         let others = other
             .start_sign_in(app.url("/auth/login"), &ada)
@@ -208,7 +208,7 @@ async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
 #[tokio::test]
 async fn parallel_tabs_each_return_to_their_own_page() {
     // cases 29, 97
-    everywhere(async |faulty_store::Stage { kyc, app, ada, .. }| {
+    everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
         let browser = kyc.browser();
         let mut tabs = Vec::new();
         for path in ["/vault?tab=1", "/vault?tab=2", "/nested/vault?tab=3"] {
@@ -228,13 +228,13 @@ async fn parallel_tabs_each_return_to_their_own_page() {
 #[tokio::test]
 async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
     // cases 28, 100
-    let faulty_store::Stage {
+    let faulty_store::TestApp {
         kyc,
         app,
         ada,
         store,
         ..
-    } = stage_on(MockIssuer::start().await, 60, |config| config).await;
+    } = setup_on(MockIssuer::start().await, 60, |config| config).await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     // The session was last used 25 minutes ago. It ends after 30 idle minutes.
@@ -261,9 +261,9 @@ async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
 #[tokio::test]
 async fn a_prefetch_starts_no_login() {
     // case 28
-    let faulty_store::Stage {
+    let faulty_store::TestApp {
         kyc, app, store, ..
-    } = faulty_store::stage().await;
+    } = faulty_store::setup().await;
     for (name, value) in [
         ("sec-purpose", "prefetch"),
         ("sec-purpose", "prefetch;prerender"),
@@ -288,13 +288,13 @@ async fn a_prefetch_starts_no_login() {
 #[tokio::test]
 async fn a_head_request_starts_and_completes_no_login() {
     // case 43
-    let faulty_store::Stage {
+    let faulty_store::TestApp {
         kyc,
         app,
         ada,
         store,
         ..
-    } = faulty_store::stage().await;
+    } = faulty_store::setup().await;
     let browser = kyc.browser();
     let callback = browser
         .start_sign_in(app.url("/auth/login"), &ada)
@@ -314,13 +314,13 @@ async fn a_head_request_starts_and_completes_no_login() {
 #[tokio::test]
 async fn another_site_can_only_start_a_login() {
     // case 31
-    let faulty_store::Stage {
+    let faulty_store::TestApp {
         kyc,
         app,
         ada,
         store,
         ..
-    } = faulty_store::stage().await;
+    } = faulty_store::setup().await;
     let evil = Url::parse("https://evil.example/").unwrap();
     let browser = kyc.browser();
 
@@ -360,9 +360,9 @@ async fn another_site_can_only_start_a_login() {
 #[tokio::test]
 async fn a_login_is_not_started_while_the_store_is_down() {
     // case 45
-    let faulty_store::Stage {
+    let faulty_store::TestApp {
         kyc, app, store, ..
-    } = faulty_store::stage().await;
+    } = faulty_store::setup().await;
     store.fail();
     let page = kyc.browser().open(app.url("/auth/login")).await.unwrap();
     page.assert_status(503);

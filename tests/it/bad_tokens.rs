@@ -14,7 +14,7 @@ use kycport::{
 
 use crate::{
     direct::{relying_party, relying_party_with, sign_in, sign_in_with},
-    support::stage,
+    support::setup,
 };
 
 use ClaimError::{Future, Insufficient, Mismatch, Missing, Mistyped, Past};
@@ -240,7 +240,7 @@ fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
 #[tokio::test]
 async fn a_malformed_token_is_rejected_with_the_violated_rule() {
     // cases 56 to 79, 84, 85
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     for &tamper in Tamper::ALL {
         restore_key_budget(&kyc, tamper);
@@ -275,7 +275,7 @@ async fn a_malformed_token_is_rejected_with_the_violated_rule() {
 #[tokio::test]
 async fn a_malformed_token_signs_nobody_in() {
     // cases 56 to 79, 84, 85, in the running app
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     for &tamper in Tamper::ALL {
         for kind in [TokenKind::IdToken, TokenKind::AccessToken] {
             restore_key_budget(&kyc, tamper);
@@ -320,7 +320,7 @@ async fn a_malformed_token_signs_nobody_in() {
 
 #[tokio::test]
 async fn a_malformed_token_does_not_end_the_current_session() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     browser
         .sign_in(app.url("/auth/login"), &ada)
@@ -343,7 +343,7 @@ async fn a_malformed_token_does_not_end_the_current_session() {
 #[tokio::test]
 async fn a_far_future_exp_is_limited_to_a_day() {
     // case 69
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
     let day = kycport::Clock::now(kyc.clock()).saturating_add(Duration::from_secs(24 * 3600));
@@ -362,7 +362,7 @@ async fn a_far_future_exp_is_limited_to_a_day() {
 #[tokio::test]
 async fn unusual_but_valid_tokens_are_accepted() {
     // K31, K32, K41
-    let (kyc, app, _) = stage().await;
+    let (kyc, app, _) = setup().await;
     for (tamper, status, tier, verified) in [
         (
             Tamper::AudienceArrayOfOne,
@@ -409,7 +409,7 @@ async fn unusual_but_valid_tokens_are_accepted() {
 #[tokio::test]
 async fn requested_acr_and_max_age_are_enforced() {
     // case 75
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     let fresh = LoginRequest::new().max_age(Duration::from_secs(300));
     let tier = |tier, demand| LoginRequest::new().tier(tier, demand);
@@ -434,7 +434,7 @@ async fn requested_acr_and_max_age_are_enforced() {
 #[tokio::test]
 async fn settings_change_which_tokens_are_accepted() {
     // cases 59, 84
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let both = relying_party_with(&kyc, |config| {
         config.algorithm_names(AlgorithmNames::EdDsaOrEd25519)
     });
@@ -459,7 +459,7 @@ async fn settings_change_which_tokens_are_accepted() {
 #[tokio::test]
 async fn tokens_with_different_subjects_are_rejected() {
     // cases 55, 118
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let direct = relying_party(&kyc);
     let mallory = kyc.person("mallory").create();
     let id = mallory.id().to_owned();
@@ -485,7 +485,7 @@ async fn tokens_with_different_subjects_are_rejected() {
 async fn exchanged_token_types_are_rejected() {
     // cases 63, 84: both tokens are signed with the right key for the right
     // client
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     let _fault = kyc
         .edit_token_response(|answer| answer["access_token"] = answer["id_token"].clone())

@@ -8,33 +8,33 @@ use kycport::{
     mock::{Browser, Page, Tamper},
 };
 
-use crate::faulty_store::{ASSURANCE, Op, Stage, stage};
+use crate::faulty_store::{ASSURANCE, Op, TestApp, setup};
 
-async fn ask(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Page {
-    let browser = stage.kyc.browser();
-    let mut visit = browser.request(Method::GET, stage.app.url(path)).fetch();
+async fn ask(setup: &TestApp, path: &str, headers: &[(&str, &str)]) -> Page {
+    let browser = setup.kyc.browser();
+    let mut visit = browser.request(Method::GET, setup.app.url(path)).fetch();
     for (name, value) in headers {
         visit = visit.header(name, value);
     }
     visit.stay().send().await.unwrap()
 }
 
-fn access_token(stage: &Stage) -> String {
-    let mint = stage.kyc.mint();
-    mint.access_token(&stage.ada, stage.kyc.client()).sign()
+fn access_token(setup: &TestApp) -> String {
+    let mint = setup.kyc.mint();
+    mint.access_token(&setup.ada, setup.kyc.client()).sign()
 }
 
 #[tokio::test]
 async fn bearer_errors_follow_rfc_6750() {
     // cases 84, 85
-    let stage = stage().await;
-    let good = format!("Bearer {}", access_token(&stage));
-    let (mint, client) = (stage.kyc.mint(), stage.kyc.client());
+    let setup = setup().await;
+    let good = format!("Bearer {}", access_token(&setup));
+    let (mint, client) = (setup.kyc.mint(), setup.kyc.client());
     let bearer = |token: String| format!("Bearer {token}");
-    let id_token = bearer(mint.id_token(&stage.ada, client, "n").sign());
-    let foreign = stage.kyc.public_client();
-    let foreign = bearer(mint.access_token(&stage.ada, foreign).sign());
-    let tampered = |tamper| bearer(mint.access_token(&stage.ada, client).tamper(tamper).sign());
+    let id_token = bearer(mint.id_token(&setup.ada, client, "n").sign());
+    let foreign = setup.kyc.public_client();
+    let foreign = bearer(mint.access_token(&setup.ada, foreign).sign());
+    let tampered = |tamper| bearer(mint.access_token(&setup.ada, client).tamper(tamper).sign());
     let (flipped, expired) = (tampered(Tamper::ForeignKey), tampered(Tamper::Expired));
     let none = Some("Bearer");
     let invalid = Some("Bearer error=\"invalid_token\"");
@@ -57,7 +57,7 @@ async fn bearer_errors_follow_rfc_6750() {
         (vec![good.as_str()], 200, None),
     ] {
         let headers: Vec<_> = values.iter().map(|v| ("authorization", *v)).collect();
-        let page = ask(&stage, "/api/me", &headers).await;
+        let page = ask(&setup, "/api/me", &headers).await;
         assert_eq!(page.status(), status, "{values:.60?}");
         assert_eq!(page.header("www-authenticate"), challenge, "{values:.60?}");
         if status != 200 {
@@ -66,7 +66,7 @@ async fn bearer_errors_follow_rfc_6750() {
         }
     }
     let shouted = good.replace("Bearer", "BEARER");
-    ask(&stage, "/api/me", &[("authorization", &shouted)])
+    ask(&setup, "/api/me", &[("authorization", &shouted)])
         .await
         .assert_ok();
 }
@@ -74,10 +74,10 @@ async fn bearer_errors_follow_rfc_6750() {
 #[tokio::test]
 async fn without_keys_the_response_is_503() {
     // case 95
-    let stage = stage().await;
-    let good = format!("Bearer {}", access_token(&stage));
-    stage.kyc.stop().unwrap();
-    let page = ask(&stage, "/api/me", &[("authorization", &good)]).await;
+    let setup = setup().await;
+    let good = format!("Bearer {}", access_token(&setup));
+    setup.kyc.stop().unwrap();
+    let page = ask(&setup, "/api/me", &[("authorization", &good)]).await;
     page.assert_status(503);
     assert_eq!(page.header("www-authenticate"), None);
     assert!(page.header("retry-after").is_some());
@@ -86,25 +86,25 @@ async fn without_keys_the_response_is_503() {
 #[tokio::test]
 async fn an_exhausted_key_budget_gets_503() {
     // case 13
-    let stage = stage().await;
-    let good = access_token(&stage);
+    let setup = setup().await;
+    let good = access_token(&setup);
     let header = format!("Bearer {good}");
-    let page = ask(&stage, "/api/me", &[("authorization", &header)]).await;
+    let page = ask(&setup, "/api/me", &[("authorization", &header)]).await;
     page.assert_ok();
     let (_, rest) = good.split_once('.').unwrap();
     for (kid, status) in [("1", 401), ("2", 401), ("3", 503)] {
         let header = format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
         let made_up = format!("Bearer {}.{rest}", crate::mint::b64(header));
-        let page = ask(&stage, "/api/me", &[("authorization", &made_up)]).await;
+        let page = ask(&setup, "/api/me", &[("authorization", &made_up)]).await;
         page.assert_status(status);
         assert_eq!(page.header("retry-after").is_some(), status == 503);
     }
 }
 
 /// The status of the response to this token.
-async fn api(stage: &Stage, token: &str) -> u16 {
+async fn api(setup: &TestApp, token: &str) -> u16 {
     let header = format!("Bearer {token}");
-    let page = ask(stage, "/api/me", &[("authorization", &header)]).await;
+    let page = ask(setup, "/api/me", &[("authorization", &header)]).await;
     let challenge = page.header("www-authenticate");
     match page.status() {
         401 => assert_eq!(challenge, Some("Bearer error=\"invalid_token\"")),
@@ -114,100 +114,100 @@ async fn api(stage: &Stage, token: &str) -> u16 {
     page.status()
 }
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
-    browser.sign_in(login, &stage.ada).await.unwrap();
+async fn signed_in(setup: &TestApp) -> Browser {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
+    browser.sign_in(login, &setup.ada).await.unwrap();
     browser
 }
 
 #[tokio::test]
 async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
-    let stage = stage().await;
-    stage.kyc.clock().freeze();
-    let early = access_token(&stage);
-    assert_eq!(api(&stage, &early).await, 200);
+    let setup = setup().await;
+    setup.kyc.clock().freeze();
+    let early = access_token(&setup);
+    assert_eq!(api(&setup, &early).await, 200);
     // The end of one session is not the end of all.
     for (everywhere, expected) in [("", 200), ("?everywhere=1", 401)] {
-        let browser = signed_in(&stage).await;
-        let logout = stage.app.url(&format!("/auth/logout{everywhere}"));
+        let browser = signed_in(&setup).await;
+        let logout = setup.app.url(&format!("/auth/logout{everywhere}"));
         let page = browser.request(Method::POST, logout).fetch().send().await;
         page.unwrap().assert_status(204);
-        assert_eq!(api(&stage, &early).await, expected, "{everywhere}");
+        assert_eq!(api(&setup, &early).await, expected, "{everywhere}");
     }
     // The clocks may be a minute apart.
-    stage.kyc.clock().advance(Duration::from_secs(60));
-    assert_eq!(api(&stage, &access_token(&stage)).await, 401);
-    stage.kyc.clock().advance(Duration::from_secs(1));
-    assert_eq!(api(&stage, &access_token(&stage)).await, 200);
-    assert_eq!(api(&stage, &early).await, 401);
+    setup.kyc.clock().advance(Duration::from_secs(60));
+    assert_eq!(api(&setup, &access_token(&setup)).await, 401);
+    setup.kyc.clock().advance(Duration::from_secs(1));
+    assert_eq!(api(&setup, &access_token(&setup)).await, 200);
+    assert_eq!(api(&setup, &early).await, 401);
 }
 
 #[tokio::test]
 async fn a_token_of_a_person_who_is_recorded_as_rejected_is_rejected() {
-    let stage = stage().await;
-    let token = access_token(&stage);
-    signed_in(&stage).await;
-    assert_eq!(api(&stage, &token).await, 200);
-    stage.ada.reject();
-    let browser = signed_in(&stage).await;
-    assert_eq!(api(&stage, &token).await, 401);
-    stage.ada.verify(KycTier::T2);
-    let page = browser.fetch(stage.app.url("/sensitive")).await.unwrap();
+    let setup = setup().await;
+    let token = access_token(&setup);
+    signed_in(&setup).await;
+    assert_eq!(api(&setup, &token).await, 200);
+    setup.ada.reject();
+    let browser = signed_in(&setup).await;
+    assert_eq!(api(&setup, &token).await, 401);
+    setup.ada.verify(KycTier::T2);
+    let page = browser.fetch(setup.app.url("/sensitive")).await.unwrap();
     page.assert_ok();
-    assert_eq!(api(&stage, &token).await, 200);
+    assert_eq!(api(&setup, &token).await, 200);
 }
 
 #[tokio::test]
 async fn what_the_store_cannot_say_of_a_token_is_a_503() {
-    let stage = stage().await;
-    let token = access_token(&stage);
-    signed_in(&stage).await;
-    stage.store.forget();
-    assert_eq!(api(&stage, &token).await, 200);
+    let setup = setup().await;
+    let token = access_token(&setup);
+    signed_in(&setup).await;
+    setup.store.forget();
+    assert_eq!(api(&setup, &token).await, 200);
     assert_eq!(
-        (stage.store.count(Op::Read), stage.store.operations()),
+        (setup.store.count(Op::Read), setup.store.operations()),
         (1, 1)
     );
-    stage.store.fail();
-    assert_eq!(api(&stage, &token).await, 503);
-    stage.store.heal();
-    assert_eq!(api(&stage, &token).await, 200);
+    setup.store.fail();
+    assert_eq!(api(&setup, &token).await, 503);
+    setup.store.heal();
+    assert_eq!(api(&setup, &token).await, 200);
     let damaged = |_: &[u8]| b"\x01not a record".to_vec();
-    stage.store.replace(ASSURANCE, damaged).await;
-    assert_eq!(api(&stage, &token).await, 503);
+    setup.store.replace(ASSURANCE, damaged).await;
+    assert_eq!(api(&setup, &token).await, 503);
 }
 
 #[tokio::test]
 async fn identity_headers_sign_nobody_in() {
     // case 87
-    let stage = stage().await;
-    let good = format!("Bearer {}", access_token(&stage));
-    let id = stage.ada.id().to_owned();
+    let setup = setup().await;
+    let good = format!("Bearer {}", access_token(&setup));
+    let id = setup.ada.id().to_owned();
     for (name, value) in [
         ("authorization", good.as_str()),
         ("x-user", &id),
         ("x-forwarded-user", &id),
-        ("x-forwarded-email", &stage.ada.email()),
+        ("x-forwarded-email", &setup.ada.email()),
         ("x-remote-user", &id),
         ("remote-user", &id),
         ("x-auth-request-user", &id),
         ("oidc_claim_sub", &id),
         ("x-forwarded-access-token", &good),
     ] {
-        let page = ask(&stage, "/", &[(name, value)]).await;
+        let page = ask(&setup, "/", &[(name, value)]).await;
         assert_eq!(page.body(), "signed out", "{name}");
         for path in ["/vault", "/auth/me", "/token"] {
-            let page = ask(&stage, path, &[(name, value)]).await;
+            let page = ask(&setup, path, &[(name, value)]).await;
             assert_eq!(page.status(), 401, "{name} {path}");
         }
     }
     // A session cookie does not authenticate API requests.
-    let browser = stage.kyc.browser();
+    let browser = setup.kyc.browser();
     browser
-        .sign_in(stage.app.url("/auth/login"), &stage.ada)
+        .sign_in(setup.app.url("/auth/login"), &setup.ada)
         .await
         .unwrap();
-    let page = browser.fetch(stage.app.url("/api/me")).await.unwrap();
+    let page = browser.fetch(setup.app.url("/api/me")).await.unwrap();
     page.assert_status(401);
 }

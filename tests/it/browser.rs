@@ -6,11 +6,11 @@ use crate::driven::{BrowserTest, Driven, choose, click, text, wait_for};
 
 #[tokio::test]
 async fn after_a_login_the_browser_holds_only_the_session_cookie() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&stage.home).await.unwrap();
+    let page = &setup.page;
+    page.goto(&setup.home).await.unwrap();
     click(page, "#sign-in").await;
 
     // KYCPort's page.
@@ -18,7 +18,7 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
 
     // Back in the app.
     wait_for(page, "#sign-out").await;
-    assert_eq!(page.current_url().await.unwrap().as_str(), stage.home);
+    assert_eq!(page.current_url().await.unwrap().as_str(), setup.home);
     assert_eq!(text(page, "h1").await, "Welcome, Grace Hopper");
     assert_eq!(text(page, "[data-field=status]").await, "verified");
     assert_eq!(text(page, "[data-field=tier]").await, "t1");
@@ -26,14 +26,14 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     assert_cookie_is_strict(page).await;
 
     // A second tab, while the login in the first tab is pending.
-    page.goto(&format!("{}auth/login", stage.home))
+    page.goto(&format!("{}auth/login", setup.home))
         .await
         .unwrap();
     wait_for(page, "button[value=allow]").await;
     let first = page.window().await.unwrap();
     let second = page.new_window(true).await.unwrap();
     page.switch_to_window(second.handle).await.unwrap();
-    page.goto(&format!("{}auth/login", stage.home))
+    page.goto(&format!("{}auth/login", setup.home))
         .await
         .unwrap();
     choose(page, "Ada Lovelace").await;
@@ -61,18 +61,18 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     page.refresh().await.unwrap();
     wait_for(page, "#sign-in").await;
     page.back().await.unwrap();
-    page.goto(&stage.home).await.unwrap();
+    page.goto(&setup.home).await.unwrap();
     wait_for(page, "#sign-in").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_form_sent_after_a_sign_out_redirects_to_kycport() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&format!("{}vault", stage.home)).await.unwrap();
+    let page = &setup.page;
+    page.goto(&format!("{}vault", setup.home)).await.unwrap();
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#withdraw").await;
     page.delete_all_cookies().await.unwrap();
@@ -82,16 +82,16 @@ async fn a_form_sent_after_a_sign_out_redirects_to_kycport() {
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#withdraw").await;
     assert_eq!(path_of(page).await, "/vault");
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_page_without_referrer_can_sign_out() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&stage.home).await.unwrap();
+    let page = &setup.page;
+    page.goto(&setup.home).await.unwrap();
     click(page, "#sign-in").await;
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#sign-out").await;
@@ -103,16 +103,16 @@ async fn a_page_without_referrer_can_sign_out() {
     click(page, "#sign-out").await;
 
     wait_for(page, "#sign-in").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_declined_login_shows_the_next_step() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&format!("{}auth/login", stage.home))
+    let page = &setup.page;
+    page.goto(&format!("{}auth/login", setup.home))
         .await
         .unwrap();
 
@@ -122,16 +122,16 @@ async fn a_declined_login_shows_the_next_step() {
     assert_eq!(text(page, "h1").await, "You did not sign in");
     click(page, "nav a.first").await;
     wait_for(page, "button[value=allow]").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_person_below_the_tier_is_verified_and_returns_to_the_vault() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&stage.home).await.unwrap();
+    let page = &setup.page;
+    page.goto(&setup.home).await.unwrap();
     click(page, "#sign-in").await;
     choose(page, "Grace Hopper").await; // t1
 
@@ -143,16 +143,16 @@ async fn a_person_below_the_tier_is_verified_and_returns_to_the_vault() {
     click(page, "#withdraw").await;
     wait_for(page, "#withdrawn").await;
     assert_storage_is_empty(page).await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&format!("{}vault", stage.home)).await.unwrap();
+    let page = &setup.page;
+    page.goto(&format!("{}vault", setup.home)).await.unwrap();
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#vault[data-is=open]").await;
     let vault = page.window().await.unwrap();
@@ -174,16 +174,16 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
     // To open the vault again, the person must be verified again at KYCPort.
     page.refresh().await.unwrap();
     wait_for(page, "button[value=allow]").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_rejected_person_sees_the_result_and_is_not_redirected_in_a_loop() {
-    let Some(stage) = BrowserTest::open("sign_in").await else {
+    let Some(setup) = BrowserTest::open("sign_in").await else {
         return;
     };
-    let page = &stage.page;
-    page.goto(&stage.home).await.unwrap();
+    let page = &setup.page;
+    page.goto(&setup.home).await.unwrap();
     click(page, "#sign-in").await;
     choose(page, "Grace Hopper").await;
 
@@ -193,9 +193,9 @@ async fn a_rejected_person_sees_the_result_and_is_not_redirected_in_a_loop() {
     wait_for(page, "nav a.first").await;
     assert_eq!(text(page, "h1").await, "KYCPort could not verify you");
     assert_eq!(text(page, "nav a.first").await, "Continue with KYCPort");
-    page.goto(&stage.home).await.unwrap();
+    page.goto(&setup.home).await.unwrap();
     assert_eq!(text(page, "[data-field=status]").await, "rejected");
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn the_pending_page_continues_when_the_person_checks_again() {
         return;
     };
     let page = &browser.page;
-    let (kyc, app, _) = crate::support::stage().await;
+    let (kyc, app, _) = crate::support::setup().await;
     let grace = kyc
         .person("grace")
         .tier(kycport::KycTier::T1)
@@ -261,14 +261,14 @@ async fn the_buttons_of_the_mocks_console_work() {
 #[tokio::test]
 async fn a_person_lists_and_revokes_their_sessions() {
     // case 108
-    let Some(stage) = BrowserTest::open("instances").await else {
+    let Some(setup) = BrowserTest::open("instances").await else {
         return;
     };
-    let page = &stage.page;
+    let page = &setup.page;
     for devices in 1..=2 {
         // Simulates another device: the first session cookie is removed.
         page.delete_all_cookies().await.unwrap();
-        page.goto(&stage.home).await.unwrap();
+        page.goto(&setup.home).await.unwrap();
         click(page, "#sign-in").await;
         choose(page, "Ada Lovelace").await;
         wait_for(page, "#everywhere").await;
@@ -280,7 +280,7 @@ async fn a_person_lists_and_revokes_their_sessions() {
     assert_eq!(count(page, ".end").await, 0);
     click(page, "#everywhere").await;
     wait_for(page, "#sign-in").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 async fn count(page: &Client, css: &str) -> usize {

@@ -14,12 +14,12 @@ use crate::driven::{BrowserTest, choose, click, text, wait_for};
 
 #[tokio::test]
 async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
-    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
+    let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
-    let page = &stage.page;
+    let page = &setup.page;
     let files = Files::new();
-    sign_in(&stage).await;
+    sign_in(&setup).await;
     assert_eq!(assurance(page).await["kyc_status"], "unverified");
     assert_eq!(status_of(page, "/vault").await, 401);
     let before = session(page).await;
@@ -49,17 +49,17 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
     );
     assert_eq!(status_of(page, "/vault").await, 200);
     assert_eq!(session(page).await, before);
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn the_page_waits_for_the_decision_of_a_reviewer() {
-    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
+    let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
-    let page = &stage.page;
+    let page = &setup.page;
     let files = Files::new();
-    sign_in(&stage).await;
+    sign_in(&setup).await;
 
     send(page, &files.document(&Outcome::Review), &files.selfie()).await;
     wait_for(page, "#said[data-is=review]").await;
@@ -69,18 +69,18 @@ async fn the_page_waits_for_the_decision_of_a_reviewer() {
     click(page, "[data-review=approved]").await;
     wait_for(page, "#vault[data-is=open]").await;
     assert_eq!(assurance(page).await["kyc_status"], "verified");
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
     // cases 121, 123
-    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
+    let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
-    let page = &stage.page;
+    let page = &setup.page;
     let files = Files::new();
-    sign_in(&stage).await;
+    sign_in(&setup).await;
     let detail_of_problem = async || {
         wait_for(page, "#said[data-is=problem]").await;
         let detail = text(page, "#said-detail").await;
@@ -126,16 +126,16 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
 
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
     wait_for(page, "#vault[data-is=open]").await;
-    stage.close().await;
+    setup.close().await;
 }
 
 #[tokio::test]
 async fn the_sample_pictures_lead_to_their_outcomes() {
-    let Some(stage) = BrowserTest::open("host_your_own_capture").await else {
+    let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };
-    let page = &stage.page;
-    sign_in(&stage).await;
+    let page = &setup.page;
+    sign_in(&setup).await;
     for (sample, comes) in [
         ("wrong", "#said[data-is=problem]"),
         ("rejected", "#said[data-is=rejected]"),
@@ -151,14 +151,14 @@ async fn the_sample_pictures_lead_to_their_outcomes() {
         let blur = "document.activeElement.blur()";
         page.execute(blur, vec![]).await.unwrap();
     }
-    stage.close().await;
+    setup.close().await;
 }
 
-async fn sign_in(stage: &BrowserTest) {
-    stage.page.goto(&stage.home).await.unwrap();
-    click(&stage.page, "#sign-in").await;
-    choose(&stage.page, "Rosalind Franklin").await;
-    wait_for(&stage.page, "#capture").await;
+async fn sign_in(setup: &BrowserTest) {
+    setup.page.goto(&setup.home).await.unwrap();
+    click(&setup.page, "#sign-in").await;
+    choose(&setup.page, "Rosalind Franklin").await;
+    wait_for(&setup.page, "#capture").await;
 }
 
 /// Chooses the files and submits the form.

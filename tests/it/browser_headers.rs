@@ -5,28 +5,28 @@ use axum::http::Method;
 use url::Url;
 
 use crate::{
-    faulty_store::{Stage, stage},
+    faulty_store::{TestApp, setup},
     support::raw,
     visitor::{SESSION_COOKIE, session_cookie},
 };
 
 /// Returns the `Cookie` header of a signed-in person.
-async fn signed_in(stage: &Stage) -> String {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
-    browser.sign_in(login, &stage.ada).await.unwrap();
-    let key = browser.cookie(stage.app.url("/"), SESSION_COOKIE).unwrap();
+async fn signed_in(setup: &TestApp) -> String {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
+    browser.sign_in(login, &setup.ada).await.unwrap();
+    let key = browser.cookie(setup.app.url("/"), SESSION_COOKIE).unwrap();
     session_cookie(&key)
 }
 
 /// Sends a request with only these headers. Returns the head of the response.
-async fn head_of(stage: &Stage, line: &str, headers: &[(&str, &[u8])]) -> String {
+async fn head_of(setup: &TestApp, line: &str, headers: &[(&str, &[u8])]) -> String {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
         request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
     request.extend(b"\r\n");
-    let answer = raw(&stage.app, &request).await;
+    let answer = raw(&setup.app, &request).await;
     let (head, _) = answer.split_once("\r\n\r\n").unwrap();
     head.to_ascii_lowercase()
 }
@@ -42,18 +42,18 @@ fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
-    let stage = stage().await;
-    let session = signed_in(&stage).await;
+    let setup = setup().await;
+    let session = signed_in(&setup).await;
     for odd in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff\xfe"] {
         for cookies in [
             [odd, b"; ", session.as_bytes()].concat(),
             [session.as_bytes(), b"; ", odd].concat(),
         ] {
-            let head = head_of(&stage, "GET /auth/me", &[("cookie", &cookies)]).await;
+            let head = head_of(&setup, "GET /auth/me", &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 200, "{head}");
             // A state-changing request is still protected, and it signs out.
             let post = "POST /auth/logout";
-            let head = head_of(&stage, post, &[("cookie", &cookies)]).await;
+            let head = head_of(&setup, post, &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 403, "{head}");
         }
     }
@@ -62,34 +62,34 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
         ("accept", &b"text/html, x/\xff"[..]),
         ("cookie", b"name=Zo\xeb"),
     ];
-    let head = head_of(&stage, "GET /vault", &headers).await;
+    let head = head_of(&setup, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
     // The same holds for a path that is not ASCII. Browsers encode such a path;
     // other programs may not.
     let headers = [("accept", &b"text/html"[..])];
-    let head = head_of(&stage, "GET /vault?Zo\u{eb}", &headers).await;
+    let head = head_of(&setup, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
     // A form on a page whose URL is not ASCII returns to that page.
-    let referer = [stage.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
+    let referer = [setup.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
     let headers = [
         ("accept", &b"text/html"[..]),
         ("referer", &referer),
         ("content-length", b"0"),
     ];
-    let head = head_of(&stage, "POST /withdraw", &headers).await;
+    let head = head_of(&setup, "POST /withdraw", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
     // A prefetch starts no login.
     let purpose = [("sec-purpose", &b"prefetch;\xff"[..])];
-    let head = head_of(&stage, "GET /auth/login", &purpose).await;
+    let head = head_of(&setup, "GET /auth/login", &purpose).await;
     assert_eq!(status(&head), 403, "{head}");
 }
 
 #[tokio::test]
 async fn a_navigation_is_redirected_and_a_script_gets_401() {
-    let stage = stage().await;
+    let setup = setup().await;
     for (mode, accept, redirected) in [
         (None, "text/html", true),
         (None, "application/xml, Text/HTML;q=0.9", true),
@@ -104,13 +104,13 @@ async fn a_navigation_is_redirected_and_a_script_gets_401() {
     ] {
         let mut headers = vec![("accept", accept.as_bytes())];
         headers.extend(mode.map(|mode| ("sec-fetch-mode", mode.as_bytes())));
-        let head = head_of(&stage, "GET /vault", &headers).await;
+        let head = head_of(&setup, "GET /vault", &headers).await;
         let expected = if redirected { 303 } else { 401 };
         assert_eq!(status(&head), expected, "{mode:?} {accept}");
         // A service worker is redirected to the login and passes the redirect
         // to the browser. A script is not redirected.
         headers.push(("sec-fetch-dest", b"empty"));
-        let head = head_of(&stage, "GET /auth/login", &headers).await;
+        let head = head_of(&setup, "GET /auth/login", &headers).await;
         let expected = if redirected && mode == Some("same-origin") {
             303
         } else {
@@ -122,7 +122,7 @@ async fn a_navigation_is_redirected_and_a_script_gets_401() {
 
 #[tokio::test]
 async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
-    let stage = stage().await;
+    let setup = setup().await;
     for (path, allowed) in [
         ("/auth/login", "get"),
         ("/auth/step-up", "get"),
@@ -132,7 +132,7 @@ async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             let line = format!("{method} {path}");
-            let head = head_of(&stage, &line, &[]).await;
+            let head = head_of(&setup, &line, &[]).await;
             let lowered = method.to_ascii_lowercase();
             if allowed.split(", ").any(|it| it == lowered) {
                 assert_ne!(status(&head), 405, "{line}");
@@ -144,13 +144,13 @@ async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
         }
     }
     // A person who opens the address sees a page with a link to the home page.
-    let browser = stage.kyc.browser();
-    let page = browser.open(stage.app.url("/auth/logout")).await.unwrap();
+    let browser = setup.kyc.browser();
+    let page = browser.open(setup.app.url("/auth/logout")).await.unwrap();
     page.assert_status(405);
     assert!(page.body().contains("href=\"/\""), "{}", page.body());
 
     for path in ["/auth/me", "/vault", "/guarded", "/sensitive", "/api/me"] {
-        let head = head_of(&stage, &format!("GET {path}"), &[]).await;
+        let head = head_of(&setup, &format!("GET {path}"), &[]).await;
         assert_eq!(status(&head), 401, "{path}");
         assert!(value(&head, "www-authenticate").is_some(), "{head}");
     }
@@ -158,21 +158,21 @@ async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
 
 #[tokio::test]
 async fn json_responses_forbid_sniffing_and_cross_origin_reads() {
-    let stage = stage().await;
-    let session = signed_in(&stage).await;
+    let setup = setup().await;
+    let session = signed_in(&setup).await;
     let evil = Url::parse("https://evil.example/").unwrap();
-    let browser = stage.kyc.browser();
+    let browser = setup.kyc.browser();
     let ask = |method, url: String| browser.request(method, url).fetch().stay();
     for (visit, status) in [
-        (ask(Method::GET, stage.app.url("/auth/me")), 200),
+        (ask(Method::GET, setup.app.url("/auth/me")), 200),
         (
-            ask(Method::GET, stage.app.url("/auth/step-up?tier=t9")),
+            ask(Method::GET, setup.app.url("/auth/step-up?tier=t9")),
             400,
         ),
-        (ask(Method::GET, stage.app.url("/auth/callback")), 400),
-        (ask(Method::GET, stage.app.url("/auth/logout")), 405),
+        (ask(Method::GET, setup.app.url("/auth/callback")), 400),
+        (ask(Method::GET, setup.app.url("/auth/logout")), 405),
         (
-            ask(Method::POST, stage.app.url("/auth/logout")).from(&evil),
+            ask(Method::POST, setup.app.url("/auth/logout")).from(&evil),
             403,
         ),
     ] {

@@ -11,17 +11,17 @@ use kycport::{
 use url::Url;
 
 use crate::{
-    faulty_store::{LOGIN, Op, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{LOGIN, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     support::raw,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
 };
 
 /// Starts a login. Returns the browser and the callback URL to which KYCPort
 /// redirects it.
-async fn started(stage: &Stage) -> (Browser, Url) {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login?return_to=/vault");
-    let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+async fn started(setup: &TestApp) -> (Browser, Url) {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login?return_to=/vault");
+    let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
     (browser, callback)
 }
 
@@ -66,14 +66,14 @@ fn assert_ends_the_login_only(page: &Page) {
 #[tokio::test]
 async fn an_invalid_authorization_response_does_not_consume_the_login() {
     // cases 32, 38, 43
-    let stage = stage().await;
-    let (browser, genuine) = started(&stage).await;
-    let base = stage.app.url("/auth/callback");
+    let setup = setup().await;
+    let (browser, genuine) = started(&setup).await;
+    let base = setup.app.url("/auth/callback");
     let (state, code) = (parameter(&genuine, "state"), parameter(&genuine, "code"));
     let iss = parameter(&genuine, "iss");
     let query = genuine.query().unwrap();
     let long = "c".repeat(9000);
-    stage.store.forget();
+    setup.store.forget();
     for bad in [
         String::new(),
         format!("code={code}&iss={iss}"),
@@ -99,8 +99,8 @@ async fn an_invalid_authorization_response_does_not_consume_the_login() {
         assert!(!page.body().contains(&state) && !page.body().contains(&code));
         assert_leaves_nothing_behind(&page);
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(stage.store.operations(), 0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(setup.store.operations(), 0);
 
     browser.open(genuine).await.unwrap().assert_status(303);
 }
@@ -108,23 +108,23 @@ async fn an_invalid_authorization_response_does_not_consume_the_login() {
 #[tokio::test]
 async fn raw_bytes_and_long_urls_cause_no_server_error() {
     // case 43
-    let stage = stage().await;
+    let setup = setup().await;
     let mut odd = b"GET /auth/callback?state=s&code=\xff\xfe HTTP/1.1\r\nhost: x\r\n".to_vec();
     odd.extend(b"connection: close\r\n\r\n");
-    let answer = raw(&stage.app, &odd).await;
+    let answer = raw(&setup.app, &odd).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer:.80}");
 
-    let (browser, genuine) = started(&stage).await;
+    let (browser, genuine) = started(&setup).await;
     let endless = format!("{genuine}{}", "c".repeat(60_000));
     browser.open(endless).await.unwrap().assert_status(400);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
 async fn a_form_post_response_is_rejected() {
     // case 43
-    let stage = stage().await;
-    let (browser, genuine) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, genuine) = started(&setup).await;
     let page = browser
         .request(Method::POST, &genuine)
         .form(&[
@@ -136,25 +136,25 @@ async fn a_form_post_response_is_rejected() {
         .await
         .unwrap();
     page.assert_status(405);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
     browser.open(genuine).await.unwrap().assert_status(303);
 }
 
 #[tokio::test]
 async fn another_browser_can_neither_complete_nor_consume_a_login() {
     // cases 33, 44
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
-    let without_cookies = stage.kyc.browser();
-    let (with_its_own, _) = started(&stage).await;
-    let (signed_in, own_callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
+    let without_cookies = setup.kyc.browser();
+    let (with_its_own, _) = started(&setup).await;
+    let (signed_in, own_callback) = started(&setup).await;
     signed_in
         .open(own_callback)
         .await
         .unwrap()
         .assert_status(303);
-    let session = signed_in.cookie(stage.app.url("/"), SESSION_COOKIE);
-    stage.kyc.forget_requests();
+    let session = signed_in.cookie(setup.app.url("/"), SESSION_COOKIE);
+    setup.kyc.forget_requests();
 
     for other in [&without_cookies, &with_its_own] {
         let page = other.open(&callback).await.unwrap();
@@ -169,9 +169,9 @@ async fn another_browser_can_neither_complete_nor_consume_a_login() {
     page.assert_status(303);
     assert_eq!(page.header("location"), Some("/"));
     assert_eq!(page.header("set-cookie"), None);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
     assert_eq!(
-        signed_in.cookie(stage.app.url("/"), SESSION_COOKIE),
+        signed_in.cookie(setup.app.url("/"), SESSION_COOKIE),
         session
     );
 
@@ -183,14 +183,14 @@ async fn another_browser_can_neither_complete_nor_consume_a_login() {
 #[tokio::test]
 async fn a_repeated_callback_redirects_without_a_second_exchange() {
     // case 34
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
     browser.get(&callback).await.unwrap().assert_ok();
-    let session = browser.cookie(stage.app.url("/"), SESSION_COOKIE);
+    let session = browser.cookie(setup.app.url("/"), SESSION_COOKIE);
 
     // Immediately, and after the maximum lifetime of a login.
     for wait in [0, 11 * 60] {
-        stage.kyc.clock().advance(Duration::from_secs(wait));
+        setup.kyc.clock().advance(Duration::from_secs(wait));
         let again = browser.open(&callback).await.unwrap();
         again.assert_status(303);
         // The login cookie held the page to return to. The cookie is deleted.
@@ -198,10 +198,10 @@ async fn a_repeated_callback_redirects_without_a_second_exchange() {
         assert_eq!(again.header("set-cookie"), None);
     }
 
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
-    assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), session);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+    assert_eq!(browser.cookie(setup.app.url("/"), SESSION_COOKIE), session);
     browser
-        .fetch(stage.app.url("/auth/me"))
+        .fetch(setup.app.url("/auth/me"))
         .await
         .unwrap()
         .assert_ok();
@@ -210,13 +210,13 @@ async fn a_repeated_callback_redirects_without_a_second_exchange() {
 #[tokio::test]
 async fn a_replayed_callback_without_a_session_gets_an_error_page() {
     // case 34
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
     let before = browser.clone();
     browser.get(&callback).await.unwrap().assert_ok();
-    let thief = stage.kyc.browser();
+    let thief = setup.kyc.browser();
     browser
-        .post_form(stage.app.url("/auth/logout"), &[])
+        .post_form(setup.app.url("/auth/logout"), &[])
         .await
         .unwrap();
 
@@ -228,17 +228,17 @@ async fn a_replayed_callback_without_a_session_gets_an_error_page() {
     let page = before.open(&callback).await.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
     assert_eq!(page.header("set-cookie"), None);
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
 async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
     // case 35
     for n in [2, 50] {
-        let stage = stage().await;
-        let (browser, callback) = started(&stage).await;
+        let setup = setup().await;
+        let (browser, callback) = started(&setup).await;
         // All requests read the login before any of them exchanges the code.
-        stage.store.let_meet(Op::Acquire, LOGIN, n);
+        setup.store.let_meet(Op::Acquire, LOGIN, n);
         let copies: Vec<Browser> = (0..n).map(|_| browser.clone()).collect();
 
         let pages = join_all(copies.iter().map(|copy| copy.open(&callback))).await;
@@ -250,22 +250,22 @@ async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
         }
         let set = pages.iter().map(|page| set_and_deleted(page).0.len());
         assert_eq!(set.sum::<usize>(), 1);
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.records(SESSION).await.len(), 1);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.records(SESSION).await.len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_reload_exchanges_a_code_that_was_never_sent() {
     // case 36
-    let stage = stage().await;
+    let setup = setup().await;
     // Closes all connections, so that the client cannot send the code on a
     // connection that is already closed.
-    let close = stage.kyc.on(Endpoint::Discovery);
+    let close = setup.kyc.on(Endpoint::Discovery);
     let close = close.add_header("connection", "close");
     close.always().keep();
-    let (browser, callback) = started(&stage).await;
-    stage.kyc.stop().unwrap();
+    let (browser, callback) = started(&setup).await;
+    setup.kyc.stop().unwrap();
     for _ in 0..2 {
         let page = browser.open(&callback).await.unwrap();
         page.assert_status(503);
@@ -273,13 +273,13 @@ async fn a_reload_exchanges_a_code_that_was_never_sent() {
         assert_eq!(page.header("set-cookie"), None);
         assert_leaves_nothing_behind(&page);
     }
-    stage.kyc.restart().unwrap();
-    stage.kyc.forget_requests();
+    setup.kyc.restart().unwrap();
+    setup.kyc.forget_requests();
 
     let page = browser.open(&callback).await.unwrap();
     page.assert_status(303);
     assert_eq!(page.header("location"), Some("/vault"));
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
@@ -298,10 +298,10 @@ async fn a_code_is_never_sent_twice() {
         ),
     ];
     for (number, (fault, status)) in breaks.into_iter().enumerate() {
-        let stage = stage().await;
-        let (browser, callback) = started(&stage).await;
+        let setup = setup().await;
+        let (browser, callback) = started(&setup).await;
         let before = browser.clone();
-        let fault = fault(&stage.kyc).once();
+        let fault = fault(&setup.kyc).once();
         let page = browser.open(&callback).await.unwrap();
         assert_eq!(page.status(), status, "{number}");
         assert_ends_the_login_only(&page);
@@ -313,16 +313,16 @@ async fn a_code_is_never_sent_twice() {
         for (who, code) in [(&browser, "unknown_login"), (&before, "finished_login")] {
             assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
         }
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.records(SESSION).await.len(), 0);
     }
 }
 
 /// Any client can start logins and send invented codes.
 #[tokio::test]
 async fn a_rejected_code_is_remembered_for_a_minute() {
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
     let pairs: Vec<_> = callback.query_pairs().into_owned().collect();
     let pairs: Vec<_> = pairs
         .iter()
@@ -337,18 +337,18 @@ async fn a_rejected_code_is_remembered_for_a_minute() {
     assert_eq!(code_of(&attacker(), &callback).await, refused);
     let again = code_of(&attacker(), &callback).await;
     assert_eq!(again, (400, "finished_login".to_owned()));
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
-    stage.kyc.clock().advance(Duration::from_secs(61));
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.clock().advance(Duration::from_secs(61));
     assert_eq!(code_of(&attacker(), &callback).await, refused);
-    stage.kyc.requests(Endpoint::Token).assert_count(2);
+    setup.kyc.requests(Endpoint::Token).assert_count(2);
 }
 
 #[tokio::test]
 async fn an_expired_login_is_rejected() {
     // case 37
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
-    stage.kyc.clock().advance(Duration::from_secs(600));
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
+    setup.kyc.clock().advance(Duration::from_secs(600));
 
     let page = browser.open(&callback).await.unwrap();
 
@@ -357,47 +357,47 @@ async fn an_expired_login_is_rejected() {
     assert!(page.body().contains("href=\"/auth/login\""));
     assert_eq!(page.location(), None);
     assert_ends_the_login_only(&page);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 
     // After ten more minutes, the login is unknown.
-    stage.kyc.clock().advance(Duration::from_secs(600));
+    setup.kyc.clock().advance(Duration::from_secs(600));
     browser.open(&callback).await.unwrap().assert_status(400);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(stage.store.leases(LeaseFamily::Login), 0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(setup.store.leases(LeaseFamily::Login), 0);
 }
 
 #[tokio::test]
 async fn a_login_is_valid_until_its_last_second() {
     // case 37
-    let stage = stage().await;
-    stage
+    let setup = setup().await;
+    setup
         .kyc
         .switch(|s| s.code_lifetime = Duration::from_secs(3600));
-    stage.kyc.clock().freeze();
-    let (browser, callback) = started(&stage).await;
-    stage.kyc.clock().advance(Duration::from_secs(599));
+    setup.kyc.clock().freeze();
+    let (browser, callback) = started(&setup).await;
+    setup.kyc.clock().advance(Duration::from_secs(599));
     browser.open(&callback).await.unwrap().assert_status(303);
 }
 
 #[tokio::test]
 async fn access_denied_shows_that_the_person_declined() {
     // case 39
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
     let page = browser
-        .deny(stage.app.url("/auth/login"), &stage.ada)
+        .deny(setup.app.url("/auth/login"), &setup.ada)
         .await
         .unwrap();
     page.assert_status(403);
     assert!(page.body().contains("You did not sign in"));
     assert!(page.body().contains("href=\"/auth/login\""));
     assert_leaves_nothing_behind(&page);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
 async fn an_invalid_error_description_does_not_hide_the_error() {
-    let stage = stage().await;
+    let setup = setup().await;
     for odd in [
         "error_description=x%0D%0Ay",
         "error_description=%E9",
@@ -405,9 +405,9 @@ async fn an_invalid_error_description_does_not_hide_the_error() {
         "error_description=%zz%4",
         "%E9=%zz",
     ] {
-        let (browser, genuine) = started(&stage).await;
+        let (browser, genuine) = started(&setup).await;
         let (state, iss) = (parameter(&genuine, "state"), parameter(&genuine, "iss"));
-        let base = stage.app.url("/auth/callback");
+        let base = setup.app.url("/auth/callback");
         let query = format!("{odd}&error=access_denied&state={state}&iss={iss}");
         let callback = format!("{base}?{query}").parse().unwrap();
         let found = code_of(&browser, &callback).await;
@@ -418,7 +418,7 @@ async fn an_invalid_error_description_does_not_hide_the_error() {
 #[tokio::test]
 async fn the_error_page_contains_no_text_of_the_error() {
     // cases 39, 138
-    let stage = stage().await;
+    let setup = setup().await;
     for (error, status, code) in [
         ("access_denied", 403, "declined"),
         ("temporarily_unavailable", 503, "issuer_unavailable"),
@@ -428,7 +428,7 @@ async fn the_error_page_contains_no_text_of_the_error() {
         ("\" onload=alert(1) x=\"", 502, "issuer_rejected"),
     ] {
         for fetched in [false, true] {
-            let (browser, genuine) = started(&stage).await;
+            let (browser, genuine) = started(&setup).await;
             let evil = "<img src=x onerror=alert(2)> call +1-900";
             let callback = with(
                 &genuine,
@@ -461,14 +461,14 @@ async fn the_error_page_contains_no_text_of_the_error() {
             again.assert_status(400);
         }
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
 async fn a_forged_error_does_not_consume_the_login() {
     // case 40
-    let stage = stage().await;
-    let (victim, genuine) = started(&stage).await;
+    let setup = setup().await;
+    let (victim, genuine) = started(&setup).await;
     let iss = parameter(&genuine, "iss");
     let state = parameter(&genuine, "state");
     let forged = with(
@@ -485,7 +485,7 @@ async fn a_forged_error_does_not_consume_the_login() {
     );
 
     victim.open(&forged).await.unwrap().assert_status(400);
-    let attacker = stage.kyc.browser();
+    let attacker = setup.kyc.browser();
     attacker.open(&guessed).await.unwrap().assert_status(400);
 
     victim.open(&genuine).await.unwrap().assert_status(303);
@@ -494,8 +494,8 @@ async fn a_forged_error_does_not_consume_the_login() {
 #[tokio::test]
 async fn a_code_of_another_issuer_is_not_exchanged() {
     // cases 41, 42
-    let stage = stage().await;
-    let issuer = stage.kyc.issuer().to_owned();
+    let setup = setup().await;
+    let issuer = setup.kyc.issuer().to_owned();
     for iss in [
         Some("https://evil.example".to_owned()),
         Some(format!("{issuer}/")),
@@ -504,7 +504,7 @@ async fn a_code_of_another_issuer_is_not_exchanged() {
         None,
     ] {
         for outcome in ["code", "error"] {
-            let (browser, genuine) = started(&stage).await;
+            let (browser, genuine) = started(&setup).await;
             let (state, code) = (parameter(&genuine, "state"), parameter(&genuine, "code"));
             let mut pairs = vec![("state", state.as_str())];
             match outcome {
@@ -520,24 +520,24 @@ async fn a_code_of_another_issuer_is_not_exchanged() {
                 (502, "invalid_issuer_response".to_owned()),
                 "{iss:?}"
             );
-            assert_eq!(browser.cookie(stage.app.url("/"), SESSION_COOKIE), None);
+            assert_eq!(browser.cookie(setup.app.url("/"), SESSION_COOKIE), None);
         }
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
 async fn a_response_without_the_promised_iss_is_rejected() {
     // case 42
-    let stage = stage().await;
-    stage.kyc.switch(|switches| switches.iss_parameter = false);
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    setup.kyc.switch(|switches| switches.iss_parameter = false);
+    let (browser, callback) = started(&setup).await;
     assert!(!callback.query().unwrap().contains("iss="));
     assert_eq!(
         code_of(&browser, &callback).await,
         (502, "invalid_issuer_response".to_owned())
     );
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
@@ -552,7 +552,7 @@ async fn iss_is_mandatory_when_advertised_or_configured() {
             .start()
             .await
             .unwrap();
-        let stage = stage_on(kyc, 1000, |config| {
+        let setup = setup_on(kyc, 1000, |config| {
             if required {
                 config.response_issuer(kycport::oidc::ResponseIssuer::Required)
             } else {
@@ -560,7 +560,7 @@ async fn iss_is_mandatory_when_advertised_or_configured() {
             }
         })
         .await;
-        let (browser, callback) = started(&stage).await;
+        let (browser, callback) = started(&setup).await;
         let page = browser.open(&callback).await.unwrap();
         page.assert_status(status);
     }
@@ -569,50 +569,50 @@ async fn iss_is_mandatory_when_advertised_or_configured() {
 #[tokio::test]
 async fn during_a_store_outage_the_code_is_not_consumed() {
     // case 45
-    type Break = fn(&Stage);
-    let stage = stage().await;
+    type Break = fn(&TestApp);
+    let setup = setup().await;
     let breaks: [Break; 2] = [
-        |stage| stage.store.fail_on(Op::Acquire, LOGIN),
+        |setup| setup.store.fail_on(Op::Acquire, LOGIN),
         // The lease was acquired, and the response of the store is lost.
-        |stage| stage.store.lose_answer(Op::Acquire, LOGIN),
+        |setup| setup.store.lose_answer(Op::Acquire, LOGIN),
     ];
     for fault in breaks {
-        let (browser, callback) = started(&stage).await;
-        stage.kyc.forget_requests();
-        fault(&stage);
+        let (browser, callback) = started(&setup).await;
+        setup.kyc.forget_requests();
+        fault(&setup);
         let page = browser.open(&callback).await.unwrap();
         page.assert_status(503);
         assert_eq!(page.header("retry-after"), Some("1"));
         assert_eq!(page.header("set-cookie"), None);
         assert_leaves_nothing_behind(&page);
-        stage.kyc.requests(Endpoint::Token).assert_count(0);
+        setup.kyc.requests(Endpoint::Token).assert_count(0);
 
-        stage.store.heal();
+        setup.store.heal();
         browser.open(&callback).await.unwrap().assert_status(303);
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
     }
 }
 
 #[tokio::test]
 async fn a_complete_store_outage_gets_503_and_keeps_the_code() {
     // case 45
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
-    stage.store.fail();
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
+    setup.store.fail();
     let found = code_of(&browser, &callback).await;
     assert_eq!(found, (503, "store_unavailable".to_owned()));
-    stage.store.heal();
+    setup.store.heal();
     browser.get(&callback).await.unwrap().assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
 async fn a_login_that_cannot_be_settled_is_not_reused() {
     // cases 35, 45
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
     let before = browser.clone();
-    stage.store.fail_on(Op::Settle, LOGIN);
+    setup.store.fail_on(Op::Settle, LOGIN);
     browser.open(&callback).await.unwrap().assert_status(303);
     // The lease stays acquired. The second request waits for it until the
     // limit, and then the login counts as used.
@@ -620,35 +620,35 @@ async fn a_login_that_cannot_be_settled_is_not_reused() {
         code_of(&before, &callback).await,
         (400, "finished_login".to_owned())
     );
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
 async fn a_session_that_cannot_be_stored_is_not_created() {
     // cases 45, 95
     for kind in [SESSION, TOKENS] {
-        let stage = stage().await;
-        let (browser, callback) = started(&stage).await;
+        let setup = setup().await;
+        let (browser, callback) = started(&setup).await;
         let before = browser.clone();
-        stage.store.fail_on(Op::Write, kind);
+        setup.store.fail_on(Op::Write, kind);
         let page = browser.open(&callback).await.unwrap();
         page.assert_status(503);
         assert_ends_the_login_only(&page);
 
-        stage.store.heal();
+        setup.store.heal();
         for (who, code) in [(&browser, "unknown_login"), (&before, "finished_login")] {
             assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
         }
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.records(SESSION).await.len(), 0);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.records(SESSION).await.len(), 0);
     }
 }
 
 #[tokio::test]
 async fn the_response_exposes_neither_code_nor_state() {
     // case 46
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
 
     let page = browser.open(&callback).await.unwrap();
 

@@ -174,7 +174,7 @@ fn good() -> Form {
 #[tokio::test]
 async fn texts_and_names_as_browsers_send_them_are_accepted() {
     // case 123
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let form = Form::new()
         .text("liveness_mode", "Active")
         .text("applicant_address", "1 Main St\r\n\r\n  Springfield\r\n")
@@ -183,9 +183,9 @@ async fn texts_and_names_as_browsers_send_them_are_accepted() {
             file(samples::document("ada"), "Dr. Smith passport"),
         )
         .part("selfie", file(samples::selfie("ada"), "scan 12.03.2024"));
-    let (status, body) = stage.send(form).await;
+    let (status, body) = setup.send(form).await;
     assert_eq!(status, 200, "{body}");
-    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    let kept = setup.kyc.cases().find(&setup.case.id).unwrap();
     assert_eq!(kept.texts["liveness_mode"], "active");
     assert_eq!(kept.texts["applicant_address"], "1 Main St, Springfield");
 }
@@ -193,7 +193,7 @@ async fn texts_and_names_as_browsers_send_them_are_accepted() {
 #[tokio::test]
 async fn the_client_determines_names_and_media_types_itself() {
     // case 123
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let form = good()
         .text("outcome", "approved")
         .text("applicant_risk_level", "low")
@@ -206,7 +206,7 @@ async fn the_client_determines_names_and_media_types_itself() {
             file(samples::document_back("ada"), "the back.png"),
         )
         .percent_encode_noop();
-    let (status, body) = stage.send(form).await;
+    let (status, body) = setup.send(form).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(
         body["dropped"],
@@ -218,7 +218,7 @@ async fn the_client_determines_names_and_media_types_itself() {
             "\\u{202e}".to_owned() + &"x".repeat(63),
         ])
     );
-    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    let kept = setup.kyc.cases().find(&setup.case.id).unwrap();
     assert_eq!(kept.status, CaseStatus::DocumentsReceived);
     assert_eq!(kept.texts.len(), 2);
     assert_eq!(kept.texts["applicant_given_name"], "Ada");
@@ -240,7 +240,7 @@ async fn the_client_determines_names_and_media_types_itself() {
 #[tokio::test]
 async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
     // cases 121, 123, 125
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let selfie = || file(samples::selfie("ada"), "me.png");
     let large = || samples::document_of_size("ada", 20 << 20);
     let with = |document: Part| {
@@ -286,7 +286,7 @@ async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
             "upload_too_large",
         ),
     ] {
-        let (answered, body) = stage.send(form).await;
+        let (answered, body) = setup.send(form).await;
         assert_eq!(
             (answered, body["code"].as_str()),
             (status, Some(code)),
@@ -296,11 +296,11 @@ async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
             let field = body["part"].as_str().unwrap();
             assert!(["liveness_mode", "applicant_Name", "applicant_name"].contains(&field));
         }
-        assert_eq!(stage.status(), CaseStatus::Opened, "{code}");
+        assert_eq!(setup.status(), CaseStatus::Opened, "{code}");
     }
     let multipart = "multipart/form-data; boundary=b";
     let part = "--b\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\nx\r\n";
-    let (answered, body) = stage.send_raw(multipart, part.repeat(10_000)).await;
+    let (answered, body) = setup.send_raw(multipart, part.repeat(10_000)).await;
     assert_eq!(
         (answered, body["code"].as_str()),
         (413, Some("too_many_parts"))
@@ -319,17 +319,17 @@ async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
         ),
         (multipart, endless_head),
     ] {
-        let (answered, body) = stage.send_raw(content_type, body).await;
+        let (answered, body) = setup.send_raw(content_type, body).await;
         assert_eq!(answered, 400, "{content_type}: {body}");
-        assert_eq!(stage.status(), CaseStatus::Opened);
+        assert_eq!(setup.status(), CaseStatus::Opened);
     }
-    let (answered, _) = stage.send(good()).await;
+    let (answered, _) = setup.send(good()).await;
     assert_eq!(answered, 200);
 }
 
 #[tokio::test]
 async fn a_rejected_file_is_explained_in_the_response() {
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let form = |document: Part| {
         Form::new()
             .part("document", document)
@@ -349,14 +349,14 @@ async fn a_rejected_file_is_explained_in_the_response() {
             "The document is larger than 20 MiB.",
         ),
     ] {
-        let (_, body) = stage.send(form(document)).await;
+        let (_, body) = setup.send(form(document)).await;
         assert_eq!(
             (&body["part"], &body["detail"]),
             (&json!("document"), &json!(detail))
         );
     }
     let back = file(samples::document_back("ada"), "a.pdf");
-    let (_, body) = stage.send(good().part("document_back", back)).await;
+    let (_, body) = setup.send(good().part("document_back", back)).await;
     assert_eq!(body["part"], "document_back");
     let back = "The back of the document is image/png";
     assert!(body["detail"].as_str().unwrap().starts_with(back), "{body}");
@@ -365,49 +365,49 @@ async fn a_rejected_file_is_explained_in_the_response() {
 #[tokio::test]
 async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
     // case 124
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let status_and_code = |page: &Page| (page.status(), page.json()["code"].clone());
     let conflict = |code: &str| (409, json!(code));
     assert_eq!(
-        status_and_code(&stage.decide().await),
+        status_and_code(&setup.decide().await),
         conflict("documents_missing")
     );
     // The same upload twice in parallel counts as one upload.
-    let (first, second) = tokio::join!(stage.send(good()), stage.send(good()));
+    let (first, second) = tokio::join!(setup.send(good()), setup.send(good()));
     assert_eq!((first.0, second.0), (200, 200));
-    assert_eq!(stage.kyc.cases().all().len(), 1);
-    stage.kyc.cases().next_outcome(Outcome::Review);
-    assert_eq!(stage.decide().await.body(), "review");
+    assert_eq!(setup.kyc.cases().all().len(), 1);
+    setup.kyc.cases().next_outcome(Outcome::Review);
+    assert_eq!(setup.decide().await.body(), "review");
     assert_eq!(
-        status_and_code(&stage.decide().await),
+        status_and_code(&setup.decide().await),
         conflict("decision_pending")
     );
-    let (status, no) = stage.send(good()).await;
+    let (status, no) = setup.send(good()).await;
     assert_eq!((status, no["code"].clone()), conflict("case_not_open"));
-    let cases = stage.kyc.cases();
-    cases.review(&stage.case.id, &Outcome::Approved).unwrap();
+    let cases = setup.kyc.cases();
+    cases.review(&setup.case.id, &Outcome::Approved).unwrap();
     assert_eq!(
-        status_and_code(&stage.decide().await),
+        status_and_code(&setup.decide().await),
         conflict("already_decided")
     );
 }
 
 #[tokio::test]
 async fn an_empty_file_input_counts_as_absent() {
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let nothing = || {
         file(Vec::new(), "")
             .mime_str("application/octet-stream")
             .unwrap()
     };
-    let (status, body) = stage.send(good().part("document_back", nothing())).await;
+    let (status, body) = setup.send(good().part("document_back", nothing())).await;
     assert_eq!((status, &body["dropped"]), (200, &json!([])));
-    let kept = stage.kyc.cases().find(&stage.case.id).unwrap();
+    let kept = setup.kyc.cases().find(&setup.case.id).unwrap();
     assert!(!kept.files.contains_key("document_back"));
     let form = Form::new()
         .part("document", document())
         .part("selfie", nothing());
-    let (status, body) = stage.send(form).await;
+    let (status, body) = setup.send(form).await;
     assert_eq!(
         (status, &body["code"], &body["part"]),
         (400, &json!("part_missing"), &json!("selfie"))
@@ -417,53 +417,53 @@ async fn an_empty_file_input_counts_as_absent() {
 #[tokio::test]
 async fn an_upload_to_another_persons_case_is_rejected() {
     // case 124
-    let mut stage = CaptureTest::new().await;
-    let bob = stage.kyc.person("bob").create();
-    let cases = stage.party.cases();
-    stage.case = cases.open(bob.id(), &KycTier::T2).await.unwrap();
-    stage.kyc.forget_requests();
-    let (status, body) = stage.send(good()).await;
+    let mut setup = CaptureTest::new().await;
+    let bob = setup.kyc.person("bob").create();
+    let cases = setup.party.cases();
+    setup.case = cases.open(bob.id(), &KycTier::T2).await.unwrap();
+    setup.kyc.forget_requests();
+    let (status, body) = setup.send(good()).await;
     assert_eq!(
         (status, body["code"].as_str()),
         (404, Some("case_not_found"))
     );
     // The client sent nothing to KYCPort.
-    stage.kyc.requests(Endpoint::UploadCase).assert_count(0);
-    stage.case.id = "case_of_nobody".to_owned();
-    let (status, again) = stage.send(good()).await;
+    setup.kyc.requests(Endpoint::UploadCase).assert_count(0);
+    setup.case.id = "case_of_nobody".to_owned();
+    let (status, again) = setup.send(good()).await;
     assert_eq!((status, &again["code"]), (404, &body["code"]));
 }
 
 #[tokio::test]
 async fn an_error_of_kycport_reaches_a_browser_that_is_still_sending() {
     // cases 121, 122
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let large = || {
         let document = file(samples::document_of_size("ada", 19 << 20), "a.png");
         Form::new()
             .part("document", document)
             .part("selfie", file(samples::selfie("ada"), "me.png"))
     };
-    stage
+    setup
         .kyc
         .switch(|switches| switches.max_upload_file_bytes = 1 << 20);
-    let (status, body) = stage.send(large()).await;
+    let (status, body) = setup.send(large()).await;
     assert_eq!(
         (status, body["code"].as_str()),
         (502, Some("kycport_rejected"))
     );
     let limit = 20 << 20;
     let set = |switches: &mut kycport::mock::Switches| switches.max_upload_file_bytes = limit;
-    stage.kyc.switch(set);
-    let fault = stage.kyc.on(Endpoint::UploadCase).cut_after(1 << 20).once();
-    let (status, body) = stage.send(large()).await;
+    setup.kyc.switch(set);
+    let fault = setup.kyc.on(Endpoint::UploadCase).cut_after(1 << 20).once();
+    let (status, body) = setup.send(large()).await;
     assert_eq!(
         (status, body["code"].as_str()),
         (504, Some("outcome_unknown"))
     );
     drop(fault);
-    let _fault = stage.kyc.on(Endpoint::ReadCase).fail(500).times(3);
-    let (status, body) = stage.send(large()).await;
+    let _fault = setup.kyc.on(Endpoint::ReadCase).fail(500).times(3);
+    let (status, body) = setup.send(large()).await;
     assert_eq!(
         (status, body["code"].as_str()),
         (503, Some("kycport_unavailable"))
@@ -473,7 +473,7 @@ async fn an_error_of_kycport_reaches_a_browser_that_is_still_sending() {
 #[tokio::test]
 async fn a_client_that_reads_only_after_sending_gets_the_error() {
     // case 121
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let part =
         "--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.gif\"\r\n\r\n";
     let body = [part.as_bytes(), b"GIF89a", &vec![b'.'; 32 << 20]].concat();
@@ -481,12 +481,12 @@ async fn a_client_that_reads_only_after_sending_gets_the_error() {
         "POST {} HTTP/1.1\r\nhost: app\r\nconnection: close\r\ncookie: {}\r\n\
          sec-fetch-site: same-origin\r\ncontent-type: multipart/form-data; boundary=b\r\n\
          content-length: {}\r\n\r\n",
-        stage.upload_path(),
-        stage.cookie(),
+        setup.upload_path(),
+        setup.cookie(),
         body.len()
     );
     let request = [head.as_bytes(), &body].concat();
-    let answer = crate::support::raw(&stage.app, &request).await;
+    let answer = crate::support::raw(&setup.app, &request).await;
     assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
     assert!(answer.contains("unsupported_media_type"), "{answer}");
 }
@@ -511,29 +511,29 @@ async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio:
 #[tokio::test]
 async fn slow_uploads_keep_nobody_else_from_uploading() {
     // case 122
-    let stage = Stage::new().await;
+    let setup = CaptureTest::new().await;
     let mut slow = Vec::new();
     for person in 0..16 {
-        let person = stage.kyc.person(&format!("slow{person}")).create();
-        let browser = stage.kyc.browser();
-        let login = stage.app.url("/auth/login");
+        let person = setup.kyc.person(&format!("slow{person}")).create();
+        let browser = setup.kyc.browser();
+        let login = setup.app.url("/auth/login");
         browser.sign_in(&login, &person).await.unwrap();
-        let case = stage.party.cases().open(person.id(), &KycTier::T2).await;
+        let case = setup.party.cases().open(person.id(), &KycTier::T2).await;
         let path = format!("/upload/{}", case.unwrap().id);
-        let cookie = cookies(&browser, &stage.app);
+        let cookie = cookies(&browser, &setup.app);
         for _ in 0..4 {
-            slow.push(begin_slow_upload(&stage.app, &cookie, &path).await);
+            slow.push(begin_slow_upload(&setup.app, &cookie, &path).await);
         }
     }
     // Ada has one slow upload, too, of which the first bytes of a file have arrived.
-    let mut own = begin_slow_upload(&stage.app, &stage.cookie(), &stage.upload_path()).await;
+    let mut own = begin_slow_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
     let part =
         b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
     let begun = [part.as_slice(), &samples::document("ada")].concat();
     tokio::io::AsyncWriteExt::write_all(&mut own, &begun)
         .await
         .unwrap();
-    let sent = tokio::time::timeout(Duration::from_secs(8), stage.send(good()));
+    let sent = tokio::time::timeout(Duration::from_secs(8), setup.send(good()));
     let (status, told) = sent.await.expect("slow uploads keep others out");
     assert_eq!(status, 200, "{told}");
 }
@@ -541,12 +541,12 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
 #[tokio::test]
 async fn one_person_has_four_uploads_in_progress_at_most() {
     // case 122
-    let stage = Stage::new().await;
+    let setup = CaptureTest::new().await;
     let mut slow = Vec::new();
     for _ in 0..4 {
-        slow.push(begin_slow_upload(&stage.app, &stage.cookie(), &stage.upload_path()).await);
+        slow.push(begin_slow_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await);
     }
-    let (status, told) = stage.send(good()).await;
+    let (status, told) = setup.send(good()).await;
     assert_eq!(
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
@@ -554,7 +554,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
     // An upload that ends makes room for the next.
     drop(slow);
     for _ in 0..10_000 {
-        if stage.send(good()).await.0 == 200 {
+        if setup.send(good()).await.0 == 200 {
             return;
         }
     }
@@ -564,7 +564,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
 #[tokio::test]
 async fn a_disconnected_browser_cancels_its_upload() {
     // case 122
-    let stage = CaptureTest::new().await;
+    let setup = CaptureTest::new().await;
     let size = 3 << 20;
     let document = samples::document_of_size("ada", size);
     let head =
@@ -575,49 +575,49 @@ async fn a_disconnected_browser_cancels_its_upload() {
             Err(io::Error::from(io::ErrorKind::BrokenPipe))
         }));
         let sent = reqwest::Client::new()
-            .post(stage.app.url(&stage.upload_path()))
-            .header("cookie", stage.cookie())
+            .post(setup.app.url(&setup.upload_path()))
+            .header("cookie", setup.cookie())
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "multipart/form-data; boundary=b")
             .body(reqwest::Body::wrap_stream(broken))
             .send()
             .await;
         sent.unwrap_err();
-        assert_eq!(stage.status(), CaseStatus::Opened);
+        assert_eq!(setup.status(), CaseStatus::Opened);
     }
-    let (status, _) = stage.send(good()).await;
+    let (status, _) = setup.send(good()).await;
     assert_eq!(status, 200);
 }
 
 #[tokio::test]
 async fn a_decision_updates_the_active_session_immediately() {
-    let stage = CaptureTest::new().await;
-    let before = stage.get("/guarded").await;
+    let setup = CaptureTest::new().await;
+    let before = setup.get("/guarded").await;
     assert_ne!(before.status(), 200);
-    let (status, _) = stage.send(good()).await;
+    let (status, _) = setup.send(good()).await;
     assert_eq!(status, 200);
-    stage.kyc.cases().next_outcome(Outcome::Review);
-    assert_eq!(stage.decide().await.body(), "review");
+    setup.kyc.cases().next_outcome(Outcome::Review);
+    assert_eq!(setup.decide().await.body(), "review");
     assert_eq!(
-        stage.get("/assurance").await.json()["kyc_status"],
+        setup.get("/assurance").await.json()["kyc_status"],
         "pending"
     );
-    stage
+    setup
         .kyc
         .cases()
-        .review(&stage.case.id, &Outcome::Approved)
+        .review(&setup.case.id, &Outcome::Approved)
         .unwrap();
-    let waiting = stage.party.cases();
+    let waiting = setup.party.cases();
     waiting
-        .wait_until_decided(&stage.case.id, Duration::from_secs(30))
+        .wait_until_decided(&setup.case.id, Duration::from_secs(30))
         .await
         .unwrap();
-    let assurance = stage.get("/assurance").await.json();
+    let assurance = setup.get("/assurance").await.json();
     assert_eq!(
         (&assurance["kyc_status"], &assurance["kyc_tier"]),
         (&json!("verified"), &json!("t2"))
     );
-    assert_eq!(stage.get("/guarded").await.status(), 200);
+    assert_eq!(setup.get("/guarded").await.status(), 200);
 }
 
 #[tokio::test]
@@ -627,17 +627,17 @@ async fn only_a_negative_decision_applies_without_the_status_endpoint() {
         (Outcome::Review, "pending", 503),
         (Outcome::Approved, "verified", 200),
     ] {
-        let stage = CaptureTest::new().await;
-        stage.ada.verify(KycTier::T2);
-        assert_eq!(stage.get("/guarded").await.status(), 200);
-        let (sent, _) = stage.send(good()).await;
+        let setup = CaptureTest::new().await;
+        setup.ada.verify(KycTier::T2);
+        assert_eq!(setup.get("/guarded").await.status(), 200);
+        let (sent, _) = setup.send(good()).await;
         assert_eq!(sent, 200);
-        let _fault = stage.kyc.on(Endpoint::Status).fail(500).optional().always();
-        stage.kyc.cases().next_outcome(outcome.clone());
-        stage.party.cases().decide(&stage.case.id).await.unwrap();
-        let assurance = stage.get("/assurance").await.json();
+        let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
+        setup.kyc.cases().next_outcome(outcome.clone());
+        setup.party.cases().decide(&setup.case.id).await.unwrap();
+        let assurance = setup.get("/assurance").await.json();
         assert_eq!(assurance["kyc_status"], status, "{outcome}");
         // A guard requests the status of a person who is not verified, and the request fails.
-        assert_eq!(stage.get("/guarded").await.status(), guarded, "{outcome}");
+        assert_eq!(setup.get("/guarded").await.status(), guarded, "{outcome}");
     }
 }

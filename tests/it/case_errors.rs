@@ -21,7 +21,7 @@ const MUTATIONS: [Endpoint; 3] = [
 ];
 
 /// Creates a case of Ada's that is ready for a decision. The request log is empty.
-async fn stage() -> (MockIssuer, Person, String) {
+async fn setup() -> (MockIssuer, Person, String) {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
     let cases = client(&kyc).cases().clone();
@@ -62,7 +62,7 @@ async fn fail(party: &RelyingParty, endpoint: Endpoint, person: &Person, case: &
 #[tokio::test]
 async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
     // case 114
-    let (kyc, ada, case) = stage().await;
+    let (kyc, ada, case) = setup().await;
     let key = kyc.tenant().api_key().to_owned();
     for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
         for status in [401, 403] {
@@ -106,7 +106,7 @@ async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
 async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
     // case 114
     const CANARY: &str = "ada lovelace was rejected";
-    let (kyc, ada, case) = stage().await;
+    let (kyc, ada, case) = setup().await;
     let party = client(&kyc);
     let (log, _logging) = crate::leaks::Log::capture();
     for body in [
@@ -114,7 +114,7 @@ async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
         json!({ "error": "brand_new", "message": CANARY }),
         json!({ "error": CANARY, "detail": CANARY }),
     ] {
-        for endpoint in [DEEDS.as_slice(), &[Endpoint::ReadCase]].concat() {
+        for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
             let on = kyc.on(endpoint);
             let _fault = on
                 .answer(400, "application/json", body.to_string())
@@ -165,7 +165,7 @@ fn debug_shows_neither_persons_nor_outcomes() {
 
 #[tokio::test]
 async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
-    let (kyc, ada, case) = stage().await;
+    let (kyc, ada, case) = setup().await;
     kyc.cases().next_outcome(Outcome::Rejected);
     let party = client(&kyc);
     let decision = party.cases().decide(&case).await.unwrap();
@@ -184,7 +184,7 @@ async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
 async fn a_rate_limit_pauses_all_calls_and_no_mutation_is_repeated() {
     // cases 115, 116
     for limited in MUTATIONS {
-        let (kyc, ada, case) = stage().await;
+        let (kyc, ada, case) = setup().await;
         kyc.clock().freeze();
         let party = client(&kyc);
         let retry_after = Duration::from_secs(300);
@@ -208,7 +208,7 @@ async fn a_rate_limit_pauses_all_calls_and_no_mutation_is_repeated() {
 async fn a_503_with_retry_after_means_that_the_outcome_is_unknown() {
     // cases 115, 122: a proxy may return 503 although the operation succeeded.
     for mutation in MUTATIONS {
-        let (kyc, ada, case) = stage().await;
+        let (kyc, ada, case) = setup().await;
         let fault = kyc.on(mutation).after().fail(503);
         let _fault = fault.add_header("retry-after", "1").always();
         let error = fail(&client(&kyc), mutation, &ada, &case).await;
@@ -221,7 +221,7 @@ async fn a_503_with_retry_after_means_that_the_outcome_is_unknown() {
 #[tokio::test]
 async fn a_read_is_retried_twice_and_follows_no_redirect() {
     // cases 116, 120
-    let (kyc, ada, case) = stage().await;
+    let (kyc, ada, case) = setup().await;
     let party = client(&kyc);
     let fault = kyc.on(Endpoint::ReadCase).fail(500).always();
     let error = fail(&party, Endpoint::ReadCase, &ada, &case).await;
@@ -242,7 +242,7 @@ async fn a_read_is_retried_twice_and_follows_no_redirect() {
 #[tokio::test]
 async fn without_a_response_the_outcome_of_open_once_is_unknown() {
     // case 122
-    let (kyc, ada, _) = stage().await;
+    let (kyc, ada, _) = setup().await;
     let party = client(&kyc);
     let key = "0123456789abcdef0123456789abcdef";
     let open = || party.cases().open_once(ada.id(), &KycTier::T2, key);
@@ -268,7 +268,7 @@ async fn without_a_response_the_outcome_of_open_once_is_unknown() {
 #[tokio::test]
 async fn a_case_is_decided_only_with_a_final_status_and_outcome() {
     // case 117
-    let (kyc, _, case) = stage().await;
+    let (kyc, _, case) = setup().await;
     let party = client(&kyc);
     for (status, outcome, is_decided) in [
         ("decided", Some("approved"), true),
@@ -294,7 +294,7 @@ async fn a_case_is_decided_only_with_a_final_status_and_outcome() {
 
 #[tokio::test]
 async fn waiting_returns_the_last_read_case_if_later_reads_fail() {
-    let (kyc, ada, case) = stage().await;
+    let (kyc, ada, case) = setup().await;
     let ms = Duration::from_millis;
     let config = kyc
         .config(REDIRECT)

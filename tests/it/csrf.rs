@@ -7,48 +7,48 @@ use kycport::mock::Browser;
 use url::Url;
 
 use crate::{
-    faulty_store::{SESSION, Stage, stage},
+    faulty_store::{SESSION, TestApp, setup},
     support::raw,
 };
 
 const COOKIE: &str = "__Host-kycport";
 
-async fn signed_in(stage: &Stage) -> (Browser, String) {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
+async fn signed_in(setup: &TestApp) -> (Browser, String) {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
     browser
-        .sign_in(login, &stage.ada)
+        .sign_in(login, &setup.ada)
         .await
         .unwrap()
         .assert_ok();
-    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
+    let key = browser.cookie(setup.app.url("/"), COOKIE).unwrap();
     (browser, format!("{COOKIE}={key}"))
 }
 
 /// Sends a request with only these headers. Returns the status and the whole response.
-async fn send(stage: &Stage, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
+async fn send(setup: &TestApp, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
         write!(request, "{name}: {value}\r\n").unwrap();
     }
     request.push_str("content-length: 0\r\n\r\n");
-    let answer = raw(&stage.app, request.as_bytes()).await;
+    let answer = raw(&setup.app, request.as_bytes()).await;
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer)
 }
 
-async fn withdrawals(stage: &Stage) -> String {
-    let browser = stage.kyc.browser();
-    let page = browser.get(stage.app.url("/withdrawals")).await.unwrap();
+async fn withdrawals(setup: &TestApp) -> String {
+    let browser = setup.kyc.browser();
+    let page = browser.get(setup.app.url("/withdrawals")).await.unwrap();
     page.body().to_owned()
 }
 
 #[tokio::test]
 async fn only_same_origin_requests_change_state() {
     // cases 101, 102
-    let stage = stage().await;
-    let (_, cookie) = signed_in(&stage).await;
-    let own = stage.app.url("");
+    let setup = setup().await;
+    let (_, cookie) = signed_in(&setup).await;
+    let own = setup.app.url("");
     let sibling = own.replace("127.0.0.1", "sibling.127.0.0.1");
     let other_port = format!("{own}1");
     let mut passed = 0;
@@ -99,10 +99,10 @@ async fn only_same_origin_requests_change_state() {
     ] {
         let mut sent = headers.clone();
         sent.push(("cookie", &cookie));
-        let (status, answer) = send(&stage, "POST /withdraw", &sent).await;
+        let (status, answer) = send(&setup, "POST /withdraw", &sent).await;
         assert_eq!(status, if allowed { 200 } else { 403 }, "{headers:?}");
         passed += usize::from(allowed);
-        assert_eq!(withdrawals(&stage).await, passed.to_string());
+        assert_eq!(withdrawals(&setup).await, passed.to_string());
         if !allowed {
             assert!(answer.contains("cross_site"), "{answer}");
         }
@@ -112,8 +112,8 @@ async fn only_same_origin_requests_change_state() {
 #[tokio::test]
 async fn every_unsafe_method_is_protected_on_every_route() {
     // cases 101, 103
-    let stage = stage().await;
-    let (_, cookie) = signed_in(&stage).await;
+    let setup = setup().await;
+    let (_, cookie) = signed_in(&setup).await;
     let bad = [
         ("cookie", cookie.as_str()),
         ("origin", "https://evil.example"),
@@ -127,54 +127,54 @@ async fn every_unsafe_method_is_protected_on_every_route() {
         "POST /auth/logout",
         "QUERY /vault",
     ] {
-        let (status, _) = send(&stage, line, &bad).await;
+        let (status, _) = send(&setup, line, &bad).await;
         assert_eq!(status, 403, "{line}");
     }
     // Safe methods need no same-origin request.
     for line in ["GET /vault", "HEAD /vault"] {
-        let (status, _) = send(&stage, line, &bad).await;
+        let (status, _) = send(&setup, line, &bad).await;
         assert_eq!(status, 200, "{line}");
     }
-    assert_eq!(send(&stage, "GET /withdraw", &bad).await.0, 405);
-    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    assert_eq!(send(&setup, "GET /withdraw", &bad).await.0, 405);
+    assert_eq!(setup.store.records(SESSION).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_malformed_session_cookie_does_not_bypass_the_check() {
     // case 101
-    let stage = stage().await;
-    let (_, cookie) = signed_in(&stage).await;
+    let setup = setup().await;
+    let (_, cookie) = signed_in(&setup).await;
     for cookie in [format!("{cookie}; {cookie}"), format!("{COOKIE}=x")] {
         let headers = [
             ("cookie", cookie.as_str()),
             ("sec-fetch-site", "cross-site"),
         ];
-        assert_eq!(send(&stage, "POST /withdraw", &headers).await.0, 403);
+        assert_eq!(send(&setup, "POST /withdraw", &headers).await.0, 403);
     }
 }
 
 #[tokio::test]
 async fn requests_without_a_session_cookie_are_not_checked() {
     // case 101
-    let stage = stage().await;
+    let setup = setup().await;
     for headers in [
         vec![],
         vec![("origin", "https://www.kycport.com")],
         vec![("cookie", "other=1"), ("sec-fetch-site", "cross-site")],
     ] {
-        assert_eq!(send(&stage, "POST /webhook", &headers).await.0, 204);
-        assert_eq!(send(&stage, "POST /withdraw", &headers).await.0, 401);
+        assert_eq!(send(&setup, "POST /webhook", &headers).await.0, 204);
+        assert_eq!(send(&setup, "POST /withdraw", &headers).await.0, 401);
     }
-    assert_eq!(withdrawals(&stage).await, "0");
+    assert_eq!(withdrawals(&setup).await, "0");
 }
 
 #[tokio::test]
 async fn forms_and_scripts_of_another_site_are_rejected() {
     // cases 101, 102
-    let stage = stage().await;
-    let (browser, cookie) = signed_in(&stage).await;
+    let setup = setup().await;
+    let (browser, cookie) = signed_in(&setup).await;
     let evil = Url::parse("https://evil.example/").unwrap();
-    let url = stage.app.url("/withdraw");
+    let url = setup.app.url("/withdraw");
     for forced in [
         browser.request(Method::POST, &url).from(&evil).form(&[]),
         browser.request(Method::POST, &url).from_opaque().form(&[]),
@@ -184,17 +184,17 @@ async fn forms_and_scripts_of_another_site_are_rejected() {
         let page = forced.header("cookie", &cookie).stay().send().await;
         page.unwrap().assert_status(403);
     }
-    assert_eq!(withdrawals(&stage).await, "0");
+    assert_eq!(withdrawals(&setup).await, "0");
     browser.post_form(&url, &[]).await.unwrap().assert_ok();
-    assert_eq!(withdrawals(&stage).await, "1");
+    assert_eq!(withdrawals(&setup).await, "1");
 }
 
 #[tokio::test]
 async fn responses_never_allow_cross_origin_reads() {
     // case 104
-    let stage = stage().await;
-    let (_, cookie) = signed_in(&stage).await;
-    let own = stage.app.url("");
+    let setup = setup().await;
+    let (_, cookie) = signed_in(&setup).await;
+    let own = setup.app.url("");
     for origin in ["https://evil.example", "null", own.as_str()] {
         for line in [
             "GET /auth/me",
@@ -212,7 +212,7 @@ async fn responses_never_allow_cross_origin_reads() {
                 ("access-control-request-method", "POST"),
                 ("access-control-request-headers", "x-kycport-csrf"),
             ];
-            let (_, answer) = send(&stage, line, &headers).await;
+            let (_, answer) = send(&setup, line, &headers).await;
             let answer = answer.to_ascii_lowercase();
             assert!(!answer.contains("access-control-"), "{line} {answer}");
         }

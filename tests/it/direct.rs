@@ -25,7 +25,7 @@ pub(crate) fn relying_party_with(
 }
 
 /// Returns a relying party with timeouts of 300 ms.
-pub(crate) fn hasty(kyc: &MockIssuer) -> RelyingParty {
+pub(crate) fn relying_party_with_short_timeouts(kyc: &MockIssuer) -> RelyingParty {
     let moment = Duration::from_millis(300);
     relying_party_with(kyc, |config| {
         config.connect_timeout(moment).request_timeout(moment)
@@ -33,7 +33,7 @@ pub(crate) fn hasty(kyc: &MockIssuer) -> RelyingParty {
 }
 
 /// Performs a login up to the callback.
-pub(crate) async fn come_back(
+pub(crate) async fn login_until_callback(
     kyc: &MockIssuer,
     app: &RelyingParty,
     person: &Person,
@@ -60,7 +60,7 @@ pub(crate) async fn sign_in_with(
     person: &Person,
     request: &LoginRequest,
 ) -> Result<Authenticated, LoginError> {
-    let (transaction, params) = come_back(kyc, app, person, request).await;
+    let (transaction, params) = login_until_callback(kyc, app, person, request).await;
     app.oidc().finish(transaction, params).await
 }
 

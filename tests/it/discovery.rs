@@ -25,8 +25,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    direct::{hasty, relying_party, relying_party_with, sign_in},
-    support::{serve, stage, stage_with},
+    direct::{relying_party, relying_party_with, relying_party_with_short_timeouts, sign_in},
+    support::{serve, setup, setup_with},
 };
 
 /// A duration longer than any back-off.
@@ -51,7 +51,7 @@ async fn settle(kyc: &MockIssuer) {
 #[tokio::test]
 async fn a_document_of_another_issuer_is_rejected_and_not_cached() {
     // case 1
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let own = kyc.issuer().to_owned();
     for other in [
         format!("{own}/"),
@@ -351,7 +351,7 @@ async fn an_unknown_deeply_nested_member_is_ignored() {
 #[tokio::test]
 async fn unused_members_of_a_document_are_ignored() {
     // cases 4, 18: a byte order mark, a lone surrogate, and lists without effect
-    let (kyc, _, ada) = stage().await;
+    let (kyc, _, ada) = setup().await;
     let discovery = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let mut document = discovery.json();
     for list in [
@@ -438,7 +438,7 @@ async fn one_deadline_covers_the_whole_response() {
         at().dribble(Duration::from_millis(20)),
         at().delay(seconds(60)),
     ] {
-        let app = hasty(&kyc);
+        let app = relying_party_with_short_timeouts(&kyc);
         let fault = fault.always();
         assert_eq!(begin(&app).await, timeout, "{fault:?}");
     }
@@ -542,7 +542,7 @@ async fn during_an_issuer_outage_sessions_work_and_metadata_is_used_for_another_
     // case 8
     let day = seconds(24 * 3600);
     let (kyc, app, ada) =
-        stage_with(|config| config.session_idle_timeout(day).session_lifetime(day)).await;
+        setup_with(|config| config.session_idle_timeout(day).session_lifetime(day)).await;
     kyc.clock().freeze();
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();

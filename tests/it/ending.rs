@@ -11,40 +11,40 @@ use kycport::{
 };
 
 use crate::{
-    desk::{SECRET, answer, deliver, event},
-    faulty_store::{ACTIVITY, Kind, Op, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{ACTIVITY, Kind, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     observed::Observed,
     stages::{everywhere, everywhere_with, sessions},
     support::{tenant_app, tenant_app_of},
+    test_handler::{SECRET, answer, deliver, event},
 };
 
 const COOKIE: &str = "__Host-kycport";
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-async fn signed_in_as(stage: &Stage, person: &Person) -> Browser {
-    let browser = stage.kyc.browser();
-    let page = browser.sign_in(stage.app.url("/auth/login"), person).await;
+async fn signed_in_as(setup: &TestApp, person: &Person) -> Browser {
+    let browser = setup.kyc.browser();
+    let page = browser.sign_in(setup.app.url("/auth/login"), person).await;
     page.unwrap().assert_ok();
     browser
 }
 
-async fn signed_in(stage: &Stage) -> Browser {
-    signed_in_as(stage, &stage.ada).await
+async fn signed_in(setup: &TestApp) -> Browser {
+    signed_in_as(setup, &setup.ada).await
 }
 
-async fn me(stage: &Stage, browser: &Browser) -> u16 {
-    let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+async fn me(setup: &TestApp, browser: &Browser) -> u16 {
+    let page = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
     page.status()
 }
 
-async fn id(stage: &Stage, browser: &Browser) -> SessionId {
-    let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+async fn id(setup: &TestApp, browser: &Browser) -> SessionId {
+    let page = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
     SessionId::parse(page.json()["session"]["id"].as_str().unwrap()).unwrap()
 }
 
-async fn log_out(stage: &Stage, browser: &Browser, fields: &[(&str, &str)]) -> Page {
-    let url = stage.app.url("/auth/logout");
+async fn log_out(setup: &TestApp, browser: &Browser, fields: &[(&str, &str)]) -> Page {
+    let url = setup.app.url("/auth/logout");
     let request = browser.request(Method::POST, url).form(fields);
     request.stay().send().await.unwrap()
 }
@@ -52,31 +52,31 @@ async fn log_out(stage: &Stage, browser: &Browser, fields: &[(&str, &str)]) -> P
 #[tokio::test]
 async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
     // case 109
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").create();
-        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-        let other = signed_in_as(&stage, &eve).await;
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").create();
+        let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
+        let other = signed_in_as(&setup, &eve).await;
         let stolen = here.clone();
 
-        let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+        let page = log_out(&setup, &here, &[("everywhere", "1")]).await;
 
         page.assert_status(303);
-        assert_eq!(here.cookie(stage.app.url("/"), COOKIE), None);
+        assert_eq!(here.cookie(setup.app.url("/"), COOKIE), None);
         for browser in [&here, &there, &stolen] {
-            assert_eq!(me(&stage, browser).await, 401);
-            let page = browser.open(stage.app.url("/vault")).await.unwrap();
+            assert_eq!(me(&setup, browser).await, 401);
+            let page = browser.open(setup.app.url("/vault")).await.unwrap();
             page.assert_status(303);
         }
-        assert_eq!(me(&stage, &other).await, 200);
+        assert_eq!(me(&setup, &other).await, 200);
         // A new login creates a working session, however often all sessions were revoked.
         for _ in 0..2 {
-            let again = signed_in(&stage).await;
-            let second = signed_in(&stage).await;
-            assert_eq!(me(&stage, &again).await, 200);
-            sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
-            assert_eq!(me(&stage, &again).await, 401);
-            assert_eq!(me(&stage, &second).await, 401);
-            assert_eq!(me(&stage, &there).await, 401);
+            let again = signed_in(&setup).await;
+            let second = signed_in(&setup).await;
+            assert_eq!(me(&setup, &again).await, 200);
+            sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
+            assert_eq!(me(&setup, &again).await, 401);
+            assert_eq!(me(&setup, &second).await, 401);
+            assert_eq!(me(&setup, &there).await, 401);
         }
     })
     .await;
@@ -84,7 +84,7 @@ async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
 
 #[tokio::test]
 async fn the_form_field_everywhere_selects_the_scope_of_a_sign_out() {
-    let stage = stage().await;
+    let setup = setup().await;
     for (fields, everywhere) in [
         (&[][..], false),
         (&[("everywhere", "")][..], false),
@@ -98,18 +98,18 @@ async fn the_form_field_everywhere_selects_the_scope_of_a_sign_out() {
             true,
         ),
     ] {
-        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-        log_out(&stage, &here, fields).await.assert_status(303);
+        let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
+        log_out(&setup, &here, fields).await.assert_status(303);
         let left = if everywhere { 401 } else { 200 };
-        assert_eq!(me(&stage, &there).await, left, "{fields:?}");
+        assert_eq!(me(&setup, &there).await, left, "{fields:?}");
     }
 }
 
 #[tokio::test]
 async fn an_invalid_sign_out_form_ends_no_session() {
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let url = stage.app.url("/auth/logout");
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    let url = setup.app.url("/auth/logout");
     let large = "x".repeat(5000);
     let json = serde_json::json!({ "everywhere": "1" });
     for visit in [
@@ -124,38 +124,38 @@ async fn an_invalid_sign_out_form_ends_no_session() {
         page.assert_status(400);
         assert_eq!(page.json()["code"], "malformed_form");
         assert_eq!(page.header("set-cookie"), None);
-        assert_eq!(me(&stage, &browser).await, 200);
+        assert_eq!(me(&setup, &browser).await, 200);
     }
 }
 
 #[tokio::test]
 async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
     // cases 95, 108
-    everywhere(async |stage| {
-        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+    everywhere(async |setup| {
+        let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
         for (op, kind) in [(Op::Revoke, SESSION), (Op::Read, SESSION)] {
-            stage.store.fail_on(op, kind);
-            let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+            setup.store.fail_on(op, kind);
+            let page = log_out(&setup, &here, &[("everywhere", "1")]).await;
             page.assert_status(503);
             assert_eq!(page.header("set-cookie"), None);
-            stage.store.heal();
-            assert_eq!(me(&stage, &here).await, 200);
-            assert_eq!(me(&stage, &there).await, 200);
+            setup.store.heal();
+            assert_eq!(me(&setup, &here).await, 200);
+            assert_eq!(me(&setup, &there).await, 200);
         }
-        stage.store.fail();
-        let handle = sessions(&stage);
+        setup.store.fail();
+        let handle = sessions(&setup);
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert_eq!(handle.revoke_all("x").await, Err(StoreError::Unreachable));
         assert_eq!(handle.revoke("x", &id).await, Err(StoreError::Unreachable));
         assert_eq!(handle.list("x").await, Err(StoreError::Unreachable));
-        stage.store.heal();
+        setup.store.heal();
 
         // Without a session, the app cannot tell whose sessions to revoke.
-        let page = log_out(&stage, &stage.kyc.browser(), &[("everywhere", "1")]).await;
+        let page = log_out(&setup, &setup.kyc.browser(), &[("everywhere", "1")]).await;
         page.assert_status(401);
-        let page = log_out(&stage, &here, &[("everywhere", "1")]).await;
+        let page = log_out(&setup, &here, &[("everywhere", "1")]).await;
         page.assert_status(303);
-        assert_eq!(me(&stage, &there).await, 401);
+        assert_eq!(me(&setup, &there).await, 401);
     })
     .await;
 }
@@ -163,19 +163,19 @@ async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
 #[tokio::test]
 async fn during_a_store_outage_requests_and_logins_get_503() {
     // case 95
-    everywhere(async |stage| {
-        let before = signed_in(&stage).await;
-        sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
-        let after = signed_in(&stage).await;
-        stage.store.fail_on(Op::Read, SESSION);
+    everywhere(async |setup| {
+        let before = signed_in(&setup).await;
+        sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
+        let after = signed_in(&setup).await;
+        setup.store.fail_on(Op::Read, SESSION);
         for browser in [&before, &after] {
-            assert_eq!(me(&stage, browser).await, 503);
-            let page = browser.open(stage.app.url("/vault")).await.unwrap();
+            assert_eq!(me(&setup, browser).await, 503);
+            let page = browser.open(setup.app.url("/vault")).await.unwrap();
             page.assert_status(503);
         }
-        stage.store.heal();
-        stage.store.fail_on(Op::Write, SESSION);
-        let callback = after.start_sign_in(stage.app.url("/auth/login"), &stage.ada);
+        setup.store.heal();
+        setup.store.fail_on(Op::Write, SESSION);
+        let callback = after.start_sign_in(setup.app.url("/auth/login"), &setup.ada);
         let callback = callback.await.unwrap();
         after.open(callback).await.unwrap().assert_status(503);
     })
@@ -189,10 +189,10 @@ async fn a_pending_request_does_not_revive_a_revoked_session() {
     everywhere_with(
         renewing,
         |app| app,
-        async |stage| {
+        async |setup| {
             for (op, kind) in [(Op::Write, ACTIVITY), (Op::Write, TOKENS)] {
                 for end in [End::One, End::All] {
-                    revoke_during_write(&stage, op, kind, end).await;
+                    revoke_during_write(&setup, op, kind, end).await;
                 }
             }
         },
@@ -208,70 +208,70 @@ enum End {
 
 /// Revokes one session or all sessions while a request is about to store its activity or its
 /// new tokens.
-async fn revoke_during_write(stage: &Stage, op: Op, kind: Kind, end: End) {
-    let browser = signed_in(stage).await;
-    let id = id(stage, &browser).await;
+async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
+    let browser = signed_in(setup).await;
+    let id = id(setup, &browser).await;
     // The access token has expired, and the last use of the session is old enough to be
     // updated.
-    stage.kyc.clock().advance(16 * MINUTE);
-    let gate = stage.store.hold(op, kind);
-    let (copy, url) = (browser.clone(), stage.app.url("/token"));
+    setup.kyc.clock().advance(16 * MINUTE);
+    let gate = setup.store.hold(op, kind);
+    let (copy, url) = (browser.clone(), setup.app.url("/token"));
     let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
     gate.reached().await;
 
-    let handle = sessions(stage);
+    let handle = sessions(setup);
     match end {
         End::One => assert_eq!(
-            handle.revoke(stage.ada.id(), &id).await,
+            handle.revoke(setup.ada.id(), &id).await,
             Ok(Revocation::Revoked)
         ),
-        End::All => handle.revoke_all(stage.ada.id()).await.unwrap(),
+        End::All => handle.revoke_all(setup.ada.id()).await.unwrap(),
     }
     gate.open();
     under_way.await.unwrap();
 
     // Nothing was written, because the session no longer exists.
-    assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+    assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
     // Both instances treat the browser as signed out.
     for _ in 0..2 {
-        assert_eq!(me(stage, &browser).await, 401, "{kind:?}");
-        let page = browser.open(stage.app.url("/token")).await.unwrap();
+        assert_eq!(me(setup, &browser).await, 401, "{kind:?}");
+        let page = browser.open(setup.app.url("/token")).await.unwrap();
         page.assert_status(303);
     }
-    stage.store.heal();
+    setup.store.heal();
 }
 
 #[tokio::test]
 async fn a_session_is_revoked_by_its_id() {
     // case 109
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").create();
-        let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
-        let handle = sessions(&stage);
-        let (id, other) = (id(&stage, &here).await, id(&stage, &there).await);
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").create();
+        let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
+        let handle = sessions(&setup);
+        let (id, other) = (id(&setup, &here).await, id(&setup, &there).await);
         assert_ne!(id, other);
 
         // A person cannot revoke another person's session.
         let foreign = handle.revoke(eve.id(), &id).await;
         assert_eq!(foreign, Ok(Revocation::NotFound));
-        assert_eq!(me(&stage, &here).await, 200);
+        assert_eq!(me(&setup, &here).await, 200);
 
         assert_eq!(
-            handle.revoke(stage.ada.id(), &id).await,
+            handle.revoke(setup.ada.id(), &id).await,
             Ok(Revocation::Revoked)
         );
-        assert_eq!(me(&stage, &here).await, 401);
-        assert_eq!(me(&stage, &there).await, 200);
+        assert_eq!(me(&setup, &here).await, 401);
+        assert_eq!(me(&setup, &there).await, 200);
         for kind in [SESSION, TOKENS] {
-            assert_eq!(stage.store.bodies(kind).await.len(), 1);
+            assert_eq!(setup.store.bodies(kind).await.len(), 1);
         }
-        let again = handle.revoke(stage.ada.id(), &id).await;
+        let again = handle.revoke(setup.ada.id(), &id).await;
         assert_eq!(again, Ok(Revocation::NotFound));
 
-        stage.store.fail_on(Op::Write, SESSION);
-        let failed = handle.revoke(stage.ada.id(), &other).await;
+        setup.store.fail_on(Op::Write, SESSION);
+        let failed = handle.revoke(setup.ada.id(), &other).await;
         assert_eq!(failed, Err(StoreError::Unreachable));
-        assert_eq!(me(&stage, &there).await, 200);
+        assert_eq!(me(&setup, &there).await, 200);
     })
     .await;
 }
@@ -279,20 +279,20 @@ async fn a_session_is_revoked_by_its_id() {
 #[tokio::test]
 async fn a_session_id_does_not_authenticate() {
     // case 94
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let id = id(&stage, &browser).await;
-    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    let id = id(&setup, &browser).await;
+    let key = browser.cookie(setup.app.url("/"), COOKIE).unwrap();
     assert!(!key.contains(&id.to_string()));
     for planted in [id.to_string(), format!("{id}{}", &key[22..])] {
-        let attacker = stage.kyc.browser();
+        let attacker = setup.kyc.browser();
         let plant = format!("{COOKIE}={planted}; Path=/; Secure");
-        attacker.set_cookie(stage.app.url("/"), &plant);
-        assert_eq!(me(&stage, &attacker).await, 401);
+        attacker.set_cookie(setup.app.url("/"), &plant);
+        assert_eq!(me(&setup, &attacker).await, 401);
     }
     // A handler receives the same session id.
-    let store = stage.store.clone();
-    let named = stage.kyc.serve(|config| {
+    let store = setup.store.clone();
+    let named = setup.kyc.serve(|config| {
         let kycport = RelyingParty::new(config.store(store).build().unwrap()).unwrap();
         let unavailable = async || Err::<(), _>(StoreError::Unreachable);
         Router::new()
@@ -318,22 +318,22 @@ async fn a_session_id_does_not_authenticate() {
 
 #[tokio::test]
 async fn a_person_can_list_their_sessions() {
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").create();
-        let handle = sessions(&stage);
-        assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
-        stage.kyc.clock().freeze();
-        let first = signed_in(&stage).await;
-        stage.kyc.clock().advance(2 * MINUTE);
-        let second = signed_in(&stage).await;
-        signed_in_as(&stage, &eve).await;
-        stage.kyc.clock().advance(2 * MINUTE);
-        first.open(stage.app.url("/vault")).await.unwrap();
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").create();
+        let handle = sessions(&setup);
+        assert_eq!(handle.list(setup.ada.id()).await, Ok(vec![]));
+        setup.kyc.clock().freeze();
+        let first = signed_in(&setup).await;
+        setup.kyc.clock().advance(2 * MINUTE);
+        let second = signed_in(&setup).await;
+        signed_in_as(&setup, &eve).await;
+        setup.kyc.clock().advance(2 * MINUTE);
+        first.open(setup.app.url("/vault")).await.unwrap();
 
-        let listed = handle.list(stage.ada.id()).await.unwrap();
+        let listed = handle.list(setup.ada.id()).await.unwrap();
 
         let ids: Vec<_> = listed.iter().map(|one| one.id).collect();
-        let (first_id, second_id) = (id(&stage, &first).await, id(&stage, &second).await);
+        let (first_id, second_id) = (id(&setup, &first).await, id(&setup, &second).await);
         assert_eq!(ids, [second_id, first_id]);
         // `/auth/me` does not count as a use. The vault was opened four minutes after the first
         // session began.
@@ -341,19 +341,19 @@ async fn a_person_can_list_their_sessions() {
         let used: Vec<_> = used.collect();
         assert_eq!(used, [Duration::ZERO, 4 * MINUTE]);
 
-        handle.revoke(stage.ada.id(), &first_id).await.unwrap();
-        let listed = handle.list(stage.ada.id()).await.unwrap();
+        handle.revoke(setup.ada.id(), &first_id).await.unwrap();
+        let listed = handle.list(setup.ada.id()).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].id, second_id);
-        handle.revoke_all(stage.ada.id()).await.unwrap();
-        assert_eq!(handle.list(stage.ada.id()).await, Ok(vec![]));
+        handle.revoke_all(setup.ada.id()).await.unwrap();
+        assert_eq!(handle.list(setup.ada.id()).await, Ok(vec![]));
         assert_eq!(handle.list(eve.id()).await.unwrap().len(), 1);
 
         // A login succeeds although the list of sessions cannot be read.
-        stage.store.fail_on(Op::List, SESSION);
-        let unlisted = signed_in(&stage).await;
-        assert_eq!(me(&stage, &unlisted).await, 200);
-        let failed = handle.list(stage.ada.id()).await;
+        setup.store.fail_on(Op::List, SESSION);
+        let unlisted = signed_in(&setup).await;
+        assert_eq!(me(&setup, &unlisted).await, 200);
+        let failed = handle.list(setup.ada.id()).await;
         assert_eq!(failed, Err(StoreError::Unreachable));
     })
     .await;
@@ -363,49 +363,49 @@ async fn a_person_can_list_their_sessions() {
 async fn a_revocation_outlasts_every_session() {
     // case 96
     let kyc = MockIssuer::start().await;
-    let stage = stage_on(kyc, 1000, |config| {
+    let setup = setup_on(kyc, 1000, |config| {
         config
             .session_idle_timeout(30 * DAY)
             .session_lifetime(30 * DAY)
     })
     .await;
-    stage.kyc.clock().freeze();
-    let before = signed_in(&stage).await;
-    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
-    stage.kyc.clock().advance(29 * DAY);
-    assert_eq!(me(&stage, &before).await, 401);
+    setup.kyc.clock().freeze();
+    let before = signed_in(&setup).await;
+    sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
+    setup.kyc.clock().advance(29 * DAY);
+    assert_eq!(me(&setup, &before).await, 401);
     // A session created after the revocation stays valid.
-    let after = signed_in(&stage).await;
-    stage.kyc.clock().advance(20 * DAY);
-    assert_eq!(me(&stage, &after).await, 200);
-    assert_eq!(me(&stage, &before).await, 401);
-    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
-    assert_eq!(me(&stage, &after).await, 401);
+    let after = signed_in(&setup).await;
+    setup.kyc.clock().advance(20 * DAY);
+    assert_eq!(me(&setup, &after).await, 200);
+    assert_eq!(me(&setup, &before).await, 401);
+    sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
+    assert_eq!(me(&setup, &after).await, 401);
 }
 
 #[tokio::test]
 async fn pending_logins_use_no_session_capacity() {
     // case 140
     let kyc = MockIssuer::start().await;
-    let stage = stage_on(kyc, 2, |config| config).await;
-    let browser = signed_in(&stage).await;
+    let setup = setup_on(kyc, 2, |config| config).await;
+    let browser = signed_in(&setup).await;
     for _ in 0..10 {
-        let page = stage.kyc.browser().get(stage.app.url("/auth/login")).await;
+        let page = setup.kyc.browser().get(setup.app.url("/auth/login")).await;
         page.unwrap().assert_ok();
     }
-    assert_eq!(me(&stage, &browser).await, 200);
-    sessions(&stage).revoke_all(stage.ada.id()).await.unwrap();
-    assert_eq!(me(&stage, &browser).await, 401);
+    assert_eq!(me(&setup, &browser).await, 200);
+    sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
+    assert_eq!(me(&setup, &browser).await, 401);
 }
 
 #[tokio::test]
 async fn a_sign_out_everywhere_applies_at_all_instances() {
     // case 99
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
-    let store = stage.store.clone();
-    let second = stage.kyc.serve(|config| tenant_app(config.store(store)));
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    let key = browser.cookie(setup.app.url("/"), COOKIE).unwrap();
+    let store = setup.store.clone();
+    let second = setup.kyc.serve(|config| tenant_app(config.store(store)));
     let second = second.await.unwrap();
     let seen_there = async || {
         let request = browser.request(Method::GET, second.url("/auth/me"));
@@ -413,25 +413,25 @@ async fn a_sign_out_everywhere_applies_at_all_instances() {
         request.fetch().send().await.unwrap().status()
     };
     assert_eq!(seen_there().await, 200);
-    log_out(&stage, &browser, &[("everywhere", "1")]).await;
+    log_out(&setup, &browser, &[("everywhere", "1")]).await;
     assert_eq!(seen_there().await, 401);
 }
 
 #[tokio::test]
 async fn an_activity_update_after_a_sign_out_is_not_logged_as_a_store_failure() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         let (observed, _listening) = Observed::listen();
-        let browser = signed_in(&stage).await;
+        let browser = signed_in(&setup).await;
         for _ in 0..2 {
-            stage.kyc.clock().advance(2 * MINUTE);
-            browser.open(stage.app.url("/vault")).await.unwrap();
+            setup.kyc.clock().advance(2 * MINUTE);
+            browser.open(setup.app.url("/vault")).await.unwrap();
         }
-        stage.kyc.clock().advance(2 * MINUTE);
-        let gate = stage.store.hold(Op::Write, ACTIVITY);
-        let (copy, url) = (browser.clone(), stage.app.url("/vault"));
+        setup.kyc.clock().advance(2 * MINUTE);
+        let gate = setup.store.hold(Op::Write, ACTIVITY);
+        let (copy, url) = (browser.clone(), setup.app.url("/vault"));
         let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
         gate.reached().await;
-        log_out(&stage, &browser, &[]).await.assert_status(303);
+        log_out(&setup, &browser, &[]).await.assert_status(303);
         gate.open();
         under_way.await.unwrap();
         assert_eq!(observed.of("kycport.store.failed").len(), 0);

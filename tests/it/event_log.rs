@@ -82,19 +82,19 @@ async fn everywhere(test: impl AsyncFn(EventLogTest)) {
     let kyc = MockIssuer::start().await;
     for engine in Engine::all(&kyc).await {
         let _named = Named(engine.name());
-        let stage = EventLogTest {
+        let setup = EventLogTest {
             store: engine.faulty_store(),
             kyc: kyc.clone(),
         };
-        test(stage).await;
+        test(setup).await;
     }
 }
 
 #[tokio::test]
 async fn an_event_is_done_after_its_completion() {
     // case 130
-    everywhere(async |stage| {
-        let log = stage.log();
+    everywhere(async |setup| {
+        let log = setup.log();
         let event = unique();
         let lease = acquire(&log, &event).await;
         assert_eq!(lease.event(), &event);
@@ -117,8 +117,8 @@ async fn an_event_is_done_after_its_completion() {
 #[tokio::test]
 async fn an_event_that_is_released_is_acquired_again() {
     // case 131
-    everywhere(async |stage| {
-        let log = stage.log();
+    everywhere(async |setup| {
+        let log = setup.log();
         let event = unique();
         let lease = acquire(&log, &event).await;
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Applied));
@@ -136,8 +136,8 @@ async fn an_event_that_is_released_is_acquired_again() {
 
 #[tokio::test]
 async fn a_released_event_is_not_completed() {
-    everywhere(async |stage| {
-        let log = stage.log();
+    everywhere(async |setup| {
+        let log = setup.log();
         let event = unique();
         let lease = acquire(&log, &event).await;
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Applied));
@@ -173,15 +173,15 @@ async fn assert_one_effect(log: EventLog) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_a_hundred_simultaneous_deliveries_takes_effect() {
     // case 130
-    everywhere(async |stage| assert_one_effect(stage.log()).await).await;
+    everywhere(async |setup| assert_one_effect(setup.log()).await).await;
 }
 
 #[tokio::test]
 async fn only_receivers_with_the_same_name_share_events() {
     // case 130
-    everywhere(async |stage| {
-        let (one, same) = (stage.log(), stage.log());
-        let other = EventLog::new(stage.store.clone(), "mails");
+    everywhere(async |setup| {
+        let (one, same) = (setup.log(), setup.log());
+        let other = EventLog::new(setup.store.clone(), "mails");
         let event = unique();
         let lease = acquire(&one, &event).await;
         in_flight(&same, &event).await;
@@ -200,14 +200,14 @@ async fn only_receivers_with_the_same_name_share_events() {
 #[tokio::test]
 async fn an_event_is_free_again_after_its_lease_expires() {
     // case 131
-    everywhere(async |stage| {
-        let (log, event) = (stage.log(), unique());
+    everywhere(async |setup| {
+        let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(200);
         let begun = log.begin(&event, short, RETENTION).await;
         let Ok(BeginOutcome::Acquired(first)) = begun else {
             panic!("{begun:?}");
         };
-        stage.pass(2 * short).await;
+        setup.pass(2 * short).await;
         let second = acquire(&log, &event).await;
         assert_eq!(log.complete(&first).await, Ok(SettleOutcome::Lost));
         assert_eq!(log.release(&first).await, Ok(SettleOutcome::Lost));
@@ -221,14 +221,14 @@ async fn an_event_is_free_again_after_its_lease_expires() {
 #[tokio::test]
 async fn an_event_can_be_completed_after_its_lease_expired() {
     // case 131
-    everywhere(async |stage| {
-        let (log, event) = (stage.log(), unique());
+    everywhere(async |setup| {
+        let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(50);
         let begun = log.begin(&event, short, RETENTION).await;
         let Ok(BeginOutcome::Acquired(lease)) = begun else {
             panic!("{begun:?}");
         };
-        stage.pass(4 * short).await;
+        setup.pass(4 * short).await;
         // The expired lease cannot be released, because the event is already free.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
@@ -240,15 +240,15 @@ async fn an_event_can_be_completed_after_its_lease_expired() {
 #[tokio::test]
 async fn a_completed_event_is_forgotten_after_its_retention() {
     // case 130
-    everywhere(async |stage| {
-        let (log, event) = (stage.log(), unique());
+    everywhere(async |setup| {
+        let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(400);
         let begun = log.begin(&event, LEASE, short).await;
         let Ok(BeginOutcome::Acquired(lease)) = begun else {
             panic!("{begun:?}");
         };
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
-        stage.pass(short + short / 4).await;
+        setup.pass(short + short / 4).await;
         acquire(&log, &event).await;
     })
     .await;
@@ -257,22 +257,22 @@ async fn a_completed_event_is_forgotten_after_its_retention() {
 #[tokio::test]
 async fn an_operation_with_a_lost_response_can_be_repeated() {
     // case 131
-    everywhere(async |stage| {
-        let (log, event) = (stage.log(), unique());
-        stage.store.lose_answer(Op::Acquire, EVENT);
+    everywhere(async |setup| {
+        let (log, event) = (setup.log(), unique());
+        setup.store.lose_answer(Op::Acquire, EVENT);
         let lost = log.begin(&event, LEASE, RETENTION).await;
         assert_eq!(lost, Err(StoreError::Timeout));
         // The event stays in flight until the lease expires, because the lease token is lost.
         in_flight(&log, &event).await;
         let event = unique();
         let lease = acquire(&log, &event).await;
-        stage.store.lose_answer(Op::Settle, EVENT);
+        setup.store.lose_answer(Op::Settle, EVENT);
         assert_eq!(log.complete(&lease).await, Err(StoreError::Timeout));
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&log, &event).await;
         let event = unique();
         let lease = acquire(&log, &event).await;
-        stage.store.lose_answer(Op::Settle, EVENT);
+        setup.store.lose_answer(Op::Settle, EVENT);
         assert_eq!(log.release(&lease).await, Err(StoreError::Timeout));
         acquire(&log, &event).await;
     })
@@ -282,17 +282,17 @@ async fn an_operation_with_a_lost_response_can_be_repeated() {
 #[tokio::test]
 async fn a_store_failure_is_returned_and_changes_nothing() {
     // case 131
-    everywhere(async |stage| {
-        let (log, event) = (stage.log(), unique());
+    everywhere(async |setup| {
+        let (log, event) = (setup.log(), unique());
         let lease = acquire(&log, &event).await;
-        stage.store.fail();
+        setup.store.fail();
         let down = Err(StoreError::Unreachable);
         assert_eq!(log.complete(&lease).await, down);
         assert_eq!(log.release(&lease).await, down);
         let other = unique();
         let begun = log.begin(&other, LEASE, RETENTION).await;
         assert_eq!(begun, Err(StoreError::Unreachable));
-        stage.store.heal();
+        setup.store.heal();
         in_flight(&log, &event).await;
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         acquire(&log, &other).await;

@@ -7,8 +7,8 @@ use kycport::mock::{MockIssuer, MockIssuerBuilder};
 
 use crate::{
     faulty_store::{
-        ACTIVITY, ASSURANCE, EVENT, Kind, LOGIN, LOGIN_KEY, REFRESH_LEASE, SESSION, Stage, TOKENS,
-        stage_on,
+        ACTIVITY, ASSURANCE, EVENT, Kind, LOGIN, LOGIN_KEY, REFRESH_LEASE, SESSION, TOKENS,
+        TestApp, setup_on,
     },
     stages::everywhere_with,
 };
@@ -36,18 +36,18 @@ async fn every_record_expires_with_its_session_or_login() {
     everywhere_with(
         renewing,
         |config| config,
-        async |stage| {
-            use_everything(&stage).await;
+        async |setup| {
+            use_everything(&setup).await;
             for (kind, longest) in MAX_LIFETIMES {
-                if stage.engine.ends_with("sealed") && kind == LOGIN_KEY {
+                if setup.engine.ends_with("sealed") && kind == LOGIN_KEY {
                     // Session keys encrypt pending logins, so no login key is stored.
-                    assert!(stage.store.lifetimes(kind).is_empty());
+                    assert!(setup.store.lifetimes(kind).is_empty());
                     continue;
                 }
                 if kind == EVENT {
                     continue;
                 }
-                let lifetimes = stage.store.lifetimes(kind);
+                let lifetimes = setup.store.lifetimes(kind);
                 assert!(!lifetimes.is_empty(), "{kind:?} was written");
                 for lifetime in lifetimes {
                     let longest = Duration::from_secs(longest);
@@ -60,13 +60,13 @@ async fn every_record_expires_with_its_session_or_login() {
 }
 
 /// Signs in, uses the session, and refreshes its token.
-async fn use_everything(stage: &Stage) {
-    let login = stage.app.url("/auth/login");
-    let browser = stage.kyc.browser();
-    browser.sign_in(&login, &stage.ada).await.unwrap();
+async fn use_everything(setup: &TestApp) {
+    let login = setup.app.url("/auth/login");
+    let browser = setup.kyc.browser();
+    browser.sign_in(&login, &setup.ada).await.unwrap();
     for seconds in [2 * MINUTE, 14 * MINUTE] {
-        stage.kyc.clock().advance(Duration::from_secs(seconds));
-        let page = browser.open(stage.app.url("/token")).await.unwrap();
+        setup.kyc.clock().advance(Duration::from_secs(seconds));
+        let page = browser.open(setup.app.url("/token")).await.unwrap();
         page.assert_ok();
     }
 }
@@ -75,17 +75,17 @@ async fn use_everything(stage: &Stage) {
 async fn a_session_record_lasts_at_least_as_long_as_its_session() {
     // case 100
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
-    let stage = stage_on(kyc.await.unwrap(), 1000, |config| {
+    let setup = setup_on(kyc.await.unwrap(), 1000, |config| {
         config
             .session_idle_timeout(Duration::from_secs(HOUR))
             .session_lifetime(Duration::from_secs(3 * HOUR))
     })
     .await;
-    use_everything(&stage).await;
+    use_everything(&setup).await;
     let absolute = Duration::from_secs(3 * HOUR);
-    assert_eq!(stage.store.lifetimes(SESSION), [absolute]);
-    assert_eq!(stage.store.lifetimes(TOKENS)[0], absolute);
-    for lifetime in stage.store.lifetimes(ACTIVITY) {
+    assert_eq!(setup.store.lifetimes(SESSION), [absolute]);
+    assert_eq!(setup.store.lifetimes(TOKENS)[0], absolute);
+    for lifetime in setup.store.lifetimes(ACTIVITY) {
         // Time until the absolute end of the session when it is used.
         assert!(lifetime + Duration::from_secs(20 * MINUTE) > absolute);
         assert!(lifetime <= absolute);

@@ -530,7 +530,7 @@ impl Debug for FaultyStore {
 }
 
 /// Mock, an app over a store whose faults the test controls, and a person verified at t2.
-pub(crate) struct Stage {
+pub(crate) struct TestApp {
     pub(crate) kyc: MockIssuer,
     pub(crate) app: RunningApp,
     pub(crate) ada: Person,
@@ -539,24 +539,24 @@ pub(crate) struct Stage {
     pub(crate) engine: &'static str,
 }
 
-pub(crate) async fn stage() -> Stage {
-    stage_on(MockIssuer::start().await, 100_000, |config| config).await
+pub(crate) async fn setup() -> TestApp {
+    setup_on(MockIssuer::start().await, 100_000, |config| config).await
 }
 
 /// Creates the environment on a mock of the test's own. The store has room for this number of
 /// sessions.
-pub(crate) async fn stage_on(
+pub(crate) async fn setup_on(
     kyc: MockIssuer,
     capacity: usize,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
-) -> Stage {
+) -> TestApp {
     let store = FaultyStore::over(MemoryStore::new(capacity, Arc::new(kyc.clock().clone())));
     let app = kyc
         .serve(|config| tenant_app(more(config.store(store.clone()))))
         .await
         .unwrap();
     let ada = kyc.person("ada").tier(KycTier::T2).create();
-    Stage {
+    TestApp {
         kyc,
         app,
         ada,

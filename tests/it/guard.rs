@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faulty_store::{ASSURANCE, FaultyStore, Op},
-    support::stage,
+    support::setup,
 };
 
 /// Mock, and an app that counts the calls of a guarded handler.
@@ -179,7 +179,7 @@ const CHALLENGE: &str = "Bearer error=\"insufficient_user_authentication\", acr_
 
 #[tokio::test]
 async fn a_verified_person_is_admitted_without_a_status_request() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
 
     let page = browser.sign_in(app.url("/guarded"), &ada).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_verified_person_is_admitted_without_a_status_request() {
 
 #[tokio::test]
 async fn a_fresh_guard_requests_the_status_on_every_request() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     browser
         .sign_in(app.url("/sensitive"), &ada)
@@ -243,13 +243,13 @@ const DEMOTIONS: [Demotion; 10] = [
 ];
 
 async fn assert_demotion(
-    stage: &GuardTest,
+    setup: &GuardTest,
     browser: &Browser,
     (path, code): (&str, &str),
     what: &str,
 ) {
-    let page = stage.page(browser, path).await;
-    let fetch = stage.fetch(browser, path).await;
+    let page = setup.page(browser, path).await;
+    let fetch = setup.fetch(browser, path).await;
     assert_eq!(fetch.json()["code"], code, "{what}: {}", fetch.body());
     let step_up_url = fetch.json()["step_up_url"].as_str().map(str::to_owned);
     match code {
@@ -282,7 +282,7 @@ async fn assert_demotion(
             assert_eq!(step_up_url, Some(home), "{what}");
         }
     }
-    assert_eq!(stage.ran(), 0, "{what}: the handler was called");
+    assert_eq!(setup.ran(), 0, "{what}: the handler was called");
 }
 
 #[tokio::test]
@@ -317,29 +317,29 @@ async fn every_unmet_requirement_gets_its_own_response() {
 
 #[tokio::test]
 async fn a_positive_result_is_used_for_ten_minutes() {
-    let stage = GuardTest::new(|config| config).await;
-    stage.kyc.clock().freeze();
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    stage.kyc.clock().advance(Duration::from_secs(600));
-    stage.page(&browser, "/guarded").await.assert_ok();
-    assert_eq!(stage.asked(), 0);
-    stage.kyc.clock().advance(Duration::from_millis(1));
-    let page = stage.page(&browser, "/guarded").await;
+    let setup = GuardTest::new(|config| config).await;
+    setup.kyc.clock().freeze();
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    setup.kyc.clock().advance(Duration::from_secs(600));
+    setup.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(setup.asked(), 0);
+    setup.kyc.clock().advance(Duration::from_millis(1));
+    let page = setup.page(&browser, "/guarded").await;
     assert_eq!(page.assert_ok().json()["source"], "status");
-    assert_eq!(stage.asked(), 1);
+    assert_eq!(setup.asked(), 1);
     // The new result is used for another ten minutes.
-    stage.kyc.clock().advance(Duration::from_secs(600));
-    stage.page(&browser, "/guarded").await.assert_ok();
-    assert_eq!(stage.asked(), 1);
+    setup.kyc.clock().advance(Duration::from_secs(600));
+    setup.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(setup.asked(), 1);
 }
 
 #[tokio::test]
 async fn max_age_limits_the_age_of_the_result() {
-    let stage = GuardTest::new(|config| config).await;
-    stage.kyc.clock().freeze();
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
+    let setup = GuardTest::new(|config| config).await;
+    setup.kyc.clock().freeze();
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
     for (after, path, asked) in [
         (60_000, "/minute", 0),
         (1, "/minute", 1),
@@ -349,24 +349,24 @@ async fn max_age_limits_the_age_of_the_result() {
         (60_000, "/minute", 3),
         (1, "/guarded", 3),
     ] {
-        stage.kyc.clock().advance(Duration::from_millis(after));
-        stage.page(&browser, path).await.assert_ok();
-        assert_eq!(stage.asked(), asked, "{path}");
+        setup.kyc.clock().advance(Duration::from_millis(after));
+        setup.page(&browser, path).await.assert_ok();
+        assert_eq!(setup.asked(), asked, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_slow_status_response_counts_as_fresh_for_its_request() {
     // Otherwise a slow KYCPort would cause an endless redirect loop.
-    let stage = GuardTest::new(|config| config).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    stage.kyc.clock().advance(Duration::from_secs(120));
+    let setup = GuardTest::new(|config| config).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    setup.kyc.clock().advance(Duration::from_secs(120));
     for path in ["/minute", "/instant"] {
-        let gate = stage.kyc.on(Endpoint::Status).hold();
-        let (page, ()) = tokio::join!(stage.page(&browser, path), async {
+        let gate = setup.kyc.on(Endpoint::Status).hold();
+        let (page, ()) = tokio::join!(setup.page(&browser, path), async {
             gate.wait_for(1).await;
-            stage.kyc.clock().advance(Duration::from_secs(61));
+            setup.kyc.clock().advance(Duration::from_secs(61));
             gate.release();
         });
         page.assert_ok();
@@ -496,20 +496,20 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
     clock.advance(Duration::from_secs(601));
     for (what, break_it, retry_after) in breaks() {
         let fault = break_it(warm.kyc.on(Endpoint::Status));
-        for (stage, browser, cache) in [(&cold, &unknown, "cold"), (&warm, &stale, "stale")] {
+        for (setup, browser, cache) in [(&cold, &unknown, "cold"), (&warm, &stale, "stale")] {
             let what = format!("{what}, {cache}");
             let before = fault.hits();
-            let page = stage.page(browser, "/guarded").await;
+            let page = setup.page(browser, "/guarded").await;
             assert!(fault.hits() > before, "{what}: no status request");
             assert_unavailable(&page, &what);
-            let fetch = stage.fetch(browser, "/guarded").await;
+            let fetch = setup.fetch(browser, "/guarded").await;
             assert_unavailable(&fetch, &what);
             assert_eq!(fetch.json()["code"], "unknown", "{what}");
             assert_eq!(fetch.json().get("step_up_url"), None, "{what}");
             if let Some(seconds) = retry_after {
                 assert_eq!(page.header("retry-after"), Some(seconds), "{what}");
             }
-            assert_eq!(stage.ran(), 0, "{what}: the handler was called");
+            assert_eq!(setup.ran(), 0, "{what}: the handler was called");
         }
         clock.advance(Duration::from_secs(retry_after.map_or(10, |_| 60)));
     }
@@ -520,42 +520,42 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
 
 #[tokio::test]
 async fn a_cached_result_is_used_while_kycport_is_down() {
-    let stage = GuardTest::new(once).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    stage.kyc.stop().unwrap();
-    stage.page(&browser, "/guarded").await.assert_ok();
-    stage.fetch(&browser, "/aml").await.assert_ok();
-    assert_eq!(stage.asked(), 0);
+    let setup = GuardTest::new(once).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    setup.kyc.stop().unwrap();
+    setup.page(&browser, "/guarded").await.assert_ok();
+    setup.fetch(&browser, "/aml").await.assert_ok();
+    assert_eq!(setup.asked(), 0);
     // Routes that need a newer result do not use the cached one.
     for path in ["/fresh", "/instant"] {
-        assert_unavailable(&stage.page(&browser, path).await, path);
-        assert_unavailable(&stage.fetch(&browser, path).await, path);
+        assert_unavailable(&setup.page(&browser, path).await, path);
+        assert_unavailable(&setup.fetch(&browser, path).await, path);
     }
-    stage.kyc.clock().advance(Duration::from_secs(601));
-    assert_unavailable(&stage.page(&browser, "/guarded").await, "down");
-    assert_eq!(stage.ran(), 2);
-    stage.kyc.restart().unwrap();
-    stage.page(&browser, "/fresh").await.assert_ok();
+    setup.kyc.clock().advance(Duration::from_secs(601));
+    assert_unavailable(&setup.page(&browser, "/guarded").await, "down");
+    assert_eq!(setup.ran(), 2);
+    setup.kyc.restart().unwrap();
+    setup.page(&browser, "/fresh").await.assert_ok();
 }
 
 #[tokio::test]
 async fn a_hanging_status_request_times_out_with_503() {
-    let hasty: Configure = |config| {
+    let relying_party_with_short_timeouts: Configure = |config| {
         cold(config)
             .max_attempts(2)
             .retry_pause(Duration::from_millis(1))
             .retry_deadline(Duration::from_millis(300))
     };
-    let stage = GuardTest::new(hasty).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
+    let setup = GuardTest::new(relying_party_with_short_timeouts).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
     for break_it in [On::hang as fn(On) -> _, On::hang_body] {
-        let _fault = break_it(stage.kyc.on(Endpoint::Status)).always();
-        assert_unavailable(&stage.page(&browser, "/guarded").await, "page");
-        assert_unavailable(&stage.fetch(&browser, "/fresh").await, "fetch");
+        let _fault = break_it(setup.kyc.on(Endpoint::Status)).always();
+        assert_unavailable(&setup.page(&browser, "/guarded").await, "page");
+        assert_unavailable(&setup.fetch(&browser, "/fresh").await, "fetch");
     }
-    assert_eq!(stage.ran(), 0);
+    assert_eq!(setup.ran(), 0);
 }
 
 #[tokio::test]
@@ -590,173 +590,173 @@ async fn unknown_status_and_tier_values_admit_nobody() {
 
 #[tokio::test]
 async fn a_delayed_older_response_does_not_replace_a_newer_rejection() {
-    let stage = GuardTest::new(|config| config).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    let (slow, other) = (browser.clone(), stage.kyc.browser());
-    stage.kyc.clock().advance(Duration::from_secs(601));
-    let gate = stage.kyc.on(Endpoint::Status).after().hold();
-    let (page, ()) = tokio::join!(stage.page(&slow, "/guarded"), async {
+    let setup = GuardTest::new(|config| config).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    let (slow, other) = (browser.clone(), setup.kyc.browser());
+    setup.kyc.clock().advance(Duration::from_secs(601));
+    let gate = setup.kyc.on(Endpoint::Status).after().hold();
+    let (page, ()) = tokio::join!(setup.page(&slow, "/guarded"), async {
         gate.wait_for(1).await; // "verified" has been sent
         ada.reject();
-        stage.kyc.clock().advance(Duration::from_secs(1));
-        let login = stage.app.url("/auth/login");
+        setup.kyc.clock().advance(Duration::from_secs(1));
+        let login = setup.app.url("/auth/login");
         other.sign_in(login, &ada).await.unwrap().assert_ok();
         gate.release();
     });
     assert_step_up(&page, "/guarded");
-    stage.fetch(&browser, "/guarded").await.assert_status(401);
-    assert_eq!(stage.ran(), 0);
+    setup.fetch(&browser, "/guarded").await.assert_status(401);
+    assert_eq!(setup.ran(), 0);
 }
 
 #[tokio::test]
 async fn an_earlier_id_token_does_not_admit_a_rejected_person() {
-    let stage = GuardTest::new(once).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    stage.page(&browser, "/guarded").await.assert_ok();
+    let setup = GuardTest::new(once).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    setup.page(&browser, "/guarded").await.assert_ok();
     ada.reject();
-    stage.fetch(&browser, "/fresh").await.assert_status(401);
-    stage.kyc.clock().advance(Duration::from_secs(10));
+    setup.fetch(&browser, "/fresh").await.assert_status(401);
+    setup.kyc.clock().advance(Duration::from_secs(10));
     // From here KYCPort is down. The session's ID token said "verified" shortly before.
-    stage.kyc.stop().unwrap();
-    assert_unavailable(&stage.page(&browser, "/guarded").await, "silent");
-    assert_eq!(stage.ran(), 1);
+    setup.kyc.stop().unwrap();
+    assert_unavailable(&setup.page(&browser, "/guarded").await, "silent");
+    assert_eq!(setup.ran(), 1);
 }
 
 #[tokio::test]
 async fn setting_the_clock_back_does_not_make_an_old_result_fresh() {
-    let stage = GuardTest::new(|config| config).await;
-    let clock = stage.kyc.clock();
-    let ada = stage.kyc.person("ada").create();
+    let setup = GuardTest::new(|config| config).await;
+    let clock = setup.kyc.clock();
+    let ada = setup.kyc.person("ada").create();
     let real = clock.now();
     // The clock is an hour ahead while Ada signs in, and is then corrected.
     clock.jump_to(real.saturating_add(Duration::from_secs(3600)));
-    let browser = stage.signed_in(&ada).await;
+    let browser = setup.signed_in(&ada).await;
     ada.reject();
     clock.jump_to(real);
     for path in ["/guarded", "/minute", "/fresh", "/guarded"] {
-        let page = stage.fetch(&browser, path).await;
+        let page = setup.fetch(&browser, path).await;
         assert_eq!(page.json()["code"], "rejected", "{path}");
         clock.advance(Duration::from_secs(10));
     }
-    assert!(stage.asked() >= 4);
+    assert!(setup.asked() >= 4);
     ada.verify(KycTier::T2);
-    stage.page(&browser, "/guarded").await.assert_ok();
-    assert_eq!(stage.ran(), 1);
+    setup.page(&browser, "/guarded").await.assert_ok();
+    assert_eq!(setup.ran(), 1);
 }
 
 #[tokio::test]
 async fn without_a_tenant_key_the_guard_uses_userinfo() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = GuardTest::on(kyc, keyless).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
+    let setup = GuardTest::on(kyc, keyless).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
 
     // The ID token is recent.
-    let page = stage.page(&browser, "/guarded").await;
+    let page = setup.page(&browser, "/guarded").await;
     assert_eq!(page.assert_ok().json()["source"], "id_token");
-    let page = stage.page(&browser, "/fresh").await;
+    let page = setup.page(&browser, "/fresh").await;
     assert_eq!(page.assert_ok().json()["source"], "userinfo");
     ada.reject();
-    let fetch = stage.fetch(&browser, "/fresh").await;
+    let fetch = setup.fetch(&browser, "/fresh").await;
     assert_eq!(fetch.json()["code"], "rejected");
     ada.verify(KycTier::T2);
-    stage.kyc.clock().advance(Duration::from_secs(10));
-    stage.page(&browser, "/guarded").await.assert_ok();
-    let ran = stage.ran();
+    setup.kyc.clock().advance(Duration::from_secs(10));
+    setup.page(&browser, "/guarded").await.assert_ok();
+    let ran = setup.ran();
 
     // A failing source is not a missing source.
     {
-        let _fault = stage.kyc.on(Endpoint::Userinfo).fail(500).always();
-        assert_unavailable(&stage.page(&browser, "/fresh").await, "500");
+        let _fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
+        assert_unavailable(&setup.page(&browser, "/fresh").await, "500");
     }
     // The access token has expired, the ID token is as old, and there is no refresh token.
-    stage.kyc.clock().advance(Duration::from_secs(15 * 60));
-    stage.kyc.forget_requests();
+    setup.kyc.clock().advance(Duration::from_secs(15 * 60));
+    setup.kyc.forget_requests();
     for path in ["/guarded", "/fresh", "/minute", "/aml"] {
-        assert_step_up(&stage.page(&browser, path).await, path);
-        let fetch = stage.fetch(&browser, path).await;
+        assert_step_up(&setup.page(&browser, path).await, path);
+        let fetch = setup.fetch(&browser, path).await;
         assert_eq!(fetch.assert_status(401).json()["code"], "stale", "{path}");
         assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE));
     }
-    stage.kyc.requests(Endpoint::Userinfo).assert_count(0);
-    assert_eq!(stage.ran(), ran);
+    setup.kyc.requests(Endpoint::Userinfo).assert_count(0);
+    assert_eq!(setup.ran(), ran);
 
     // The step-up brings a new token and returns to the page.
     let page = browser
-        .sign_in(stage.app.url("/fresh"), &ada)
+        .sign_in(setup.app.url("/fresh"), &ada)
         .await
         .unwrap();
     assert_eq!(page.assert_ok().json()["source"], "userinfo");
-    stage.kyc.requests(Endpoint::Status).assert_count(0);
+    setup.kyc.requests(Endpoint::Status).assert_count(0);
 }
 
 #[tokio::test]
 async fn without_a_source_an_id_token_without_status_admits_nobody() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = GuardTest::on(kyc, |config| cold(keyless(config))).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    assert_unavailable(&stage.page(&browser, "/guarded").await, "no scope");
-    assert_unavailable(&stage.fetch(&browser, "/fresh").await, "no scope");
-    assert_eq!(stage.ran(), 0);
+    let setup = GuardTest::on(kyc, |config| cold(keyless(config))).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    assert_unavailable(&setup.page(&browser, "/guarded").await, "no scope");
+    assert_unavailable(&setup.fetch(&browser, "/fresh").await, "no scope");
+    assert_eq!(setup.ran(), 0);
 }
 
 #[tokio::test]
 async fn a_fresh_token_rejected_by_userinfo_gets_503_instead_of_a_redirect_loop() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
-    let stage = GuardTest::on(kyc, keyless).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    let _fault = stage.kyc.on(Endpoint::Userinfo).fail(401).always();
+    let setup = GuardTest::on(kyc, keyless).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    let _fault = setup.kyc.on(Endpoint::Userinfo).fail(401).always();
     // The token was issued a moment ago, so a new token would be rejected as well.
-    assert_unavailable(&stage.page(&browser, "/fresh").await, "refused");
-    assert_eq!(stage.ran(), 0);
+    assert_unavailable(&setup.page(&browser, "/fresh").await, "refused");
+    assert_eq!(setup.ran(), 0);
 }
 
 #[tokio::test]
 async fn a_result_that_cannot_be_stored_is_requested_again() {
-    let stage = GuardTest::new(once).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    stage.kyc.clock().advance(Duration::from_secs(601));
-    stage.store.fail_on(Op::Write, ASSURANCE);
+    let setup = GuardTest::new(once).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    setup.kyc.clock().advance(Duration::from_secs(601));
+    setup.store.fail_on(Op::Write, ASSURANCE);
     for asked in 1..=3 {
-        stage.page(&browser, "/guarded").await.assert_ok();
-        assert_eq!(stage.asked(), asked);
+        setup.page(&browser, "/guarded").await.assert_ok();
+        assert_eq!(setup.asked(), asked);
     }
     ada.reject();
-    stage.fetch(&browser, "/guarded").await.assert_status(401);
-    stage.kyc.stop().unwrap();
-    assert_unavailable(&stage.page(&browser, "/guarded").await, "down");
-    assert_eq!(stage.ran(), 3);
+    setup.fetch(&browser, "/guarded").await.assert_status(401);
+    setup.kyc.stop().unwrap();
+    assert_unavailable(&setup.page(&browser, "/guarded").await, "down");
+    assert_eq!(setup.ran(), 3);
 }
 
 #[tokio::test]
 async fn a_lost_result_is_requested_again() {
-    let stage = GuardTest::new(once).await;
-    let ada = stage.kyc.person("ada").create();
-    let eve = stage.kyc.person("eve").create();
-    let (of_ada, of_eve) = (stage.signed_in(&ada).await, stage.signed_in(&eve).await);
-    stage.store.remove(ASSURANCE).await;
-    stage.page(&of_ada, "/guarded").await.assert_ok();
-    stage.page(&of_eve, "/guarded").await.assert_ok();
-    assert_eq!(stage.asked(), 2);
+    let setup = GuardTest::new(once).await;
+    let ada = setup.kyc.person("ada").create();
+    let eve = setup.kyc.person("eve").create();
+    let (of_ada, of_eve) = (setup.signed_in(&ada).await, setup.signed_in(&eve).await);
+    setup.store.remove(ASSURANCE).await;
+    setup.page(&of_ada, "/guarded").await.assert_ok();
+    setup.page(&of_eve, "/guarded").await.assert_ok();
+    assert_eq!(setup.asked(), 2);
     eve.reject();
-    stage.store.remove(ASSURANCE).await;
-    stage.page(&of_ada, "/guarded").await.assert_ok();
-    stage.fetch(&of_eve, "/guarded").await.assert_status(401);
-    stage.page(&of_ada, "/guarded").await.assert_ok();
-    stage.fetch(&of_eve, "/guarded").await.assert_status(401);
-    assert_eq!(stage.ran(), 4);
-    stage.store.remove(ASSURANCE).await;
-    stage.kyc.stop().unwrap();
-    assert_unavailable(&stage.page(&of_ada, "/guarded").await, "lost and down");
-    assert_eq!(stage.ran(), 4);
+    setup.store.remove(ASSURANCE).await;
+    setup.page(&of_ada, "/guarded").await.assert_ok();
+    setup.fetch(&of_eve, "/guarded").await.assert_status(401);
+    setup.page(&of_ada, "/guarded").await.assert_ok();
+    setup.fetch(&of_eve, "/guarded").await.assert_status(401);
+    assert_eq!(setup.ran(), 4);
+    setup.store.remove(ASSURANCE).await;
+    setup.kyc.stop().unwrap();
+    assert_unavailable(&setup.page(&of_ada, "/guarded").await, "lost and down");
+    assert_eq!(setup.ran(), 4);
 }
 
 #[tokio::test]
@@ -778,16 +778,16 @@ async fn instances_share_the_latest_assurance() {
 async fn a_thousand_simultaneous_requests_share_one_status_request() {
     use axum::{body::Body, http::Request};
     use tower_service::Service as _;
-    let stage = GuardTest::new(cold).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let setup = GuardTest::new(cold).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    let key = browser.cookie(setup.app.url("/"), "__Host-kycport");
     let cookie = format!("__Host-kycport={}", key.unwrap());
-    let gate = stage.kyc.on(Endpoint::Status).hold();
+    let gate = setup.kyc.on(Endpoint::Status).hold();
     let requests: Vec<_> = (0..1000)
         .map(|_| {
             let request = Request::get("/guarded").header("cookie", &cookie);
-            let mut app = stage.router.clone();
+            let mut app = setup.router.clone();
             tokio::spawn(app.call(request.body(Body::empty()).unwrap()))
         })
         .collect();
@@ -796,22 +796,22 @@ async fn a_thousand_simultaneous_requests_share_one_status_request() {
     for request in requests {
         assert_eq!(request.await.unwrap().unwrap().status(), 200);
     }
-    assert_eq!((stage.asked(), stage.ran()), (1, 1000));
+    assert_eq!((setup.asked(), setup.ran()), (1, 1000));
 }
 
 #[tokio::test]
 async fn a_fresh_guard_does_not_use_a_status_request_that_began_earlier() {
-    let stage = GuardTest::new(cold).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    let gate = stage.kyc.on(Endpoint::Status).after().hold();
+    let setup = GuardTest::new(cold).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    let gate = setup.kyc.on(Endpoint::Status).after().hold();
     let (early, late) = (browser.clone(), browser.clone());
     let (early, late, ()) = tokio::join!(
-        stage.page(&early, "/guarded"),
+        setup.page(&early, "/guarded"),
         async {
             gate.wait_for(1).await;
             ada.reject();
-            stage.fetch(&late, "/fresh").await
+            setup.fetch(&late, "/fresh").await
         },
         async {
             // The gate opens only after the late request has started. Otherwise the late
@@ -825,46 +825,46 @@ async fn a_fresh_guard_does_not_use_a_status_request_that_began_earlier() {
     );
     early.assert_ok();
     assert_eq!(late.assert_status(401).json()["code"], "rejected");
-    assert_eq!(stage.asked(), 2);
+    assert_eq!(setup.asked(), 2);
 }
 
 #[tokio::test]
 async fn no_status_is_requested_without_a_session() {
-    let stage = GuardTest::new(|config| config).await;
-    let browser = stage.kyc.browser();
+    let setup = GuardTest::new(|config| config).await;
+    let browser = setup.kyc.browser();
     for path in ["/guarded", "/fresh"] {
-        let page = stage.page(&browser, path).await;
+        let page = setup.page(&browser, path).await;
         page.assert_status(303);
         assert_eq!(page.location().unwrap().path(), "/auth/login");
-        let fetch = stage.fetch(&browser, path).await;
+        let fetch = setup.fetch(&browser, path).await;
         assert_eq!(fetch.assert_status(401).json()["code"], "signed_out");
         // The challenge names no tier.
         assert_eq!(fetch.header("www-authenticate"), Some("Cookie"));
     }
-    assert_eq!((stage.asked(), stage.ran()), (0, 0));
+    assert_eq!((setup.asked(), setup.ran()), (0, 0));
 }
 
 #[tokio::test]
 async fn the_pending_page_has_no_timer_and_does_not_extend_the_session() {
-    let stage = GuardTest::new(|config| config).await;
-    let ada = stage.kyc.person("ada").status(KycStatus::Pending).create();
-    let browser = stage.signed_in(&ada).await;
+    let setup = GuardTest::new(|config| config).await;
+    let ada = setup.kyc.person("ada").status(KycStatus::Pending).create();
+    let browser = setup.signed_in(&ada).await;
     for _ in 0..5 {
-        let page = stage.page(&browser, "/guarded").await;
+        let page = setup.page(&browser, "/guarded").await;
         page.assert_status(403);
         assert_waits(&page, "/guarded");
-        stage.kyc.clock().advance(Duration::from_secs(5 * 60));
+        setup.kyc.clock().advance(Duration::from_secs(5 * 60));
     }
-    assert_eq!(stage.asked(), 5);
+    assert_eq!(setup.asked(), 5);
     ada.verify(KycTier::T2);
-    stage.page(&browser, "/guarded").await.assert_ok();
+    setup.page(&browser, "/guarded").await.assert_ok();
 
     // A successful request counts as a use. The waiting page does not.
     ada.set_status(KycStatus::Pending);
-    stage.kyc.clock().advance(Duration::from_secs(29 * 60));
-    stage.page(&browser, "/guarded").await.assert_status(403);
-    stage.kyc.clock().advance(Duration::from_secs(60));
-    let page = stage.page(&browser, "/guarded").await;
+    setup.kyc.clock().advance(Duration::from_secs(29 * 60));
+    setup.page(&browser, "/guarded").await.assert_status(403);
+    setup.kyc.clock().advance(Duration::from_secs(60));
+    let page = setup.page(&browser, "/guarded").await;
     assert_eq!(page.location().unwrap().path(), "/auth/login");
 }
 
@@ -872,15 +872,15 @@ async fn the_pending_page_has_no_timer_and_does_not_extend_the_session() {
 async fn a_cancelled_request_does_not_cancel_the_shared_status_request() {
     use axum::{body::Body, http::Request};
     use tower_service::Service as _;
-    let stage = GuardTest::new(cold).await;
-    let ada = stage.kyc.person("ada").create();
-    let browser = stage.signed_in(&ada).await;
-    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let setup = GuardTest::new(cold).await;
+    let ada = setup.kyc.person("ada").create();
+    let browser = setup.signed_in(&ada).await;
+    let key = browser.cookie(setup.app.url("/"), "__Host-kycport");
     let cookie = format!("__Host-kycport={}", key.unwrap());
-    let gate = stage.kyc.on(Endpoint::Status).hold();
+    let gate = setup.kyc.on(Endpoint::Status).hold();
     let ask = || {
         let request = Request::get("/guarded").header("cookie", &cookie);
-        let mut app = stage.router.clone();
+        let mut app = setup.router.clone();
         tokio::spawn(app.call(request.body(Body::empty()).unwrap()))
     };
     let first = ask();
@@ -890,12 +890,12 @@ async fn a_cancelled_request_does_not_cancel_the_shared_status_request() {
     assert!(first.await.unwrap_err().is_cancelled());
     gate.release();
     assert_eq!(second.await.unwrap().unwrap().status(), 200);
-    assert_eq!((stage.asked(), stage.ran()), (1, 1));
+    assert_eq!((setup.asked(), setup.ran()), (1, 1));
 }
 
 #[tokio::test]
 async fn scripts_and_forms_return_to_their_page_after_a_step_up() {
-    let (kyc, app, _) = crate::support::stage().await;
+    let (kyc, app, _) = crate::support::setup().await;
     let grace = kyc.person("grace").tier(KycTier::T1).create();
     let browser = kyc.browser();
     browser

@@ -15,8 +15,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    direct::{hasty, relying_party, relying_party_with, sign_in},
-    support::stage,
+    direct::{relying_party, relying_party_with, relying_party_with_short_timeouts, sign_in},
+    support::setup,
 };
 
 fn seconds(n: u64) -> Duration {
@@ -93,7 +93,7 @@ async fn settle(kyc: &MockIssuer) {
 #[tokio::test]
 async fn a_key_rotation_just_before_signing_costs_one_fetch() {
     // case 10
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let login = app.url("/auth/login");
     kyc.browser()
         .sign_in(&login, &ada)
@@ -751,7 +751,7 @@ async fn a_response_that_is_not_a_key_set_is_unavailable() {
         at().hang_body(),
         at().dribble(Duration::from_millis(20)),
     ] {
-        let app = hasty(&kyc);
+        let app = relying_party_with_short_timeouts(&kyc);
         let fault = fault.always();
         let outcome = verify(&app, &token).await.map(|_| ());
         let expected = ProviderError::from(TransportError::Timeout);
@@ -776,7 +776,7 @@ async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
 #[tokio::test]
 async fn without_keys_the_callback_page_says_try_again() {
     // cases 13, 14: the login is refused as unavailable, not as forged
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let _fault = kyc.on(Endpoint::Jwks).fail(500).always();
     let browser = kyc.browser();
     let page = browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();

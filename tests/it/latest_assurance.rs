@@ -6,7 +6,7 @@ use kycport::{KycTier, mock::Endpoint};
 use serde_json::{Value, json};
 
 use crate::{
-    assurance_stage::{Key, MINUTE, Stage, everywhere, not_known, recorded, rejected},
+    assurance_setup::{AssuranceTest, Key, MINUTE, everywhere, recorded, rejected, unknown_status},
     faulty_store::{ASSURANCE, Op},
 };
 
@@ -14,32 +14,32 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test]
 async fn a_recorded_assurance_is_used_and_returned() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
         assert_eq!(app.known(&cookie).await, "verified");
-        assert_eq!(stage.asked(), 0);
+        assert_eq!(setup.asked(), 0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn without_a_recorded_assurance_the_guard_asks_kycport() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
-        stage.store.remove(ASSURANCE).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.store.remove(ASSURANCE).await;
         assert_eq!(app.me(&cookie).await, Value::Null);
         assert_eq!(app.known(&cookie).await, Value::Null);
-        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
-        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
-        let before = stage.asked();
+        let before = setup.asked();
         app.assert_admits(&cookie).await;
         app.assert_admits(&cookie).await;
-        assert_eq!(stage.asked(), before + 1);
+        assert_eq!(setup.asked(), before + 1);
         assert_eq!(app.me(&cookie).await, "verified");
     })
     .await;
@@ -47,36 +47,36 @@ async fn without_a_recorded_assurance_the_guard_asks_kycport() {
 
 #[tokio::test]
 async fn without_an_assurance_and_without_credentials_the_person_signs_in_again() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::None).await;
-    let cookie = stage.signed_in(&app).await;
-    stage.store.remove(ASSURANCE).await;
-    stage.pass(16 * MINUTE, &[&app]);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::None).await;
+    let cookie = setup.signed_in(&app).await;
+    setup.store.remove(ASSURANCE).await;
+    setup.pass(16 * MINUTE, &[&app]);
     let too_old = (401, "stale".to_owned());
     assert_eq!(app.ask("/guarded", &cookie).await, too_old);
     app.assert_keeps_out(&cookie).await;
-    let cookie = stage.signed_in(&app).await;
+    let cookie = setup.signed_in(&app).await;
     app.assert_admits(&cookie).await;
 }
 
 #[tokio::test]
 async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
-        stage.damage().await;
-        let damaged = stage.bodies().await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.damage().await;
+        let damaged = setup.bodies().await;
         assert_eq!(app.me(&cookie).await, Value::Null);
         assert_eq!(app.known(&cookie).await, Value::Null);
-        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
-        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
-        assert_eq!(stage.bodies().await, damaged);
+        assert_eq!(setup.bodies().await, damaged);
         // The new response replaces the record, whatever the response says.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
-        stage.damage().await;
-        stage.ada.reject();
+        setup.damage().await;
+        setup.ada.reject();
         assert_eq!(app.ask("/guarded", &cookie).await, rejected());
         assert_eq!(app.me(&cookie).await, "rejected");
     })
@@ -85,46 +85,46 @@ async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
 
 #[tokio::test]
 async fn an_unreadable_rejection_admits_no_request() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::None).await;
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::None).await;
+        let cookie = setup.signed_in(&app).await;
         app.assert_admits(&cookie).await;
-        stage.ada.reject();
+        setup.ada.reject();
         assert_eq!(app.ask("/fresh", &cookie).await, rejected());
-        stage.damage().await;
-        let damaged = stage.bodies().await;
+        setup.damage().await;
+        let damaged = setup.bodies().await;
         // The access token has expired, and no tenant key is configured.
-        stage.pass(16 * MINUTE, &[&app]);
+        setup.pass(16 * MINUTE, &[&app]);
         for minutes in [0, 1, 9, 10, 60] {
-            stage.pass(minutes * MINUTE, &[&app]);
-            assert_eq!(app.ask("/guarded", &cookie).await, not_known());
-            assert_eq!(app.ask("/fresh", &cookie).await, not_known());
+            setup.pass(minutes * MINUTE, &[&app]);
+            assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
+            assert_eq!(app.ask("/fresh", &cookie).await, unknown_status());
             app.assert_keeps_out(&cookie).await;
             assert_eq!(app.me(&cookie).await, Value::Null);
         }
-        assert_eq!(stage.bodies().await, damaged);
+        assert_eq!(setup.bodies().await, damaged);
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_assurance_of_another_person_is_unreadable() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
-        stage.ada.reject();
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.ada.reject();
         assert_eq!(app.ask("/fresh", &cookie).await, rejected());
-        let of_ada = stage.bodies().await.remove(0);
+        let of_ada = setup.bodies().await.remove(0);
         // An attacker with write access to the store puts Bob's record in Ada's place.
-        let bob = stage.kyc.person("bob").tier(KycTier::T3).create();
-        stage.signed_in_as(&app, &bob).await;
-        let bodies = stage.bodies().await;
+        let bob = setup.kyc.person("bob").tier(KycTier::T3).create();
+        setup.signed_in_as(&app, &bob).await;
+        let bodies = setup.bodies().await;
         let of_bob = bodies.into_iter().find(|body| *body != of_ada).unwrap();
         let of_bob = &of_bob;
         let swap = |body: &[u8]| if body == of_ada { of_bob } else { body }.to_vec();
-        stage.store.replace(ASSURANCE, swap).await;
-        let _fault = stage.kyc.on(Endpoint::Status).fail(500).always();
-        assert_eq!(app.ask("/guarded", &cookie).await, not_known());
+        setup.store.replace(ASSURANCE, swap).await;
+        let _fault = setup.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         app.assert_keeps_out(&cookie).await;
         assert_eq!(app.me(&cookie).await, Value::Null);
     })
@@ -133,10 +133,10 @@ async fn an_assurance_of_another_person_is_unreadable() {
 
 #[tokio::test]
 async fn members_added_by_a_later_release_are_ignored() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let cookie = stage.signed_in(&app).await;
-    stage
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let cookie = setup.signed_in(&app).await;
+    setup
         .store
         .rewrite(ASSURANCE, |record| {
             record["more"] = json!([1]);
@@ -145,7 +145,7 @@ async fn members_added_by_a_later_release_are_ignored() {
         .await;
     assert_eq!(app.me(&cookie).await, "verified");
     app.assert_admits(&cookie).await;
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(setup.asked(), 0);
     for foreign in [
         "",
         "\x01",
@@ -155,7 +155,7 @@ async fn members_added_by_a_later_release_are_ignored() {
         "\x03{}",
         "{}",
     ] {
-        stage
+        setup
             .store
             .replace(ASSURANCE, |_| foreign.as_bytes().to_vec())
             .await;
@@ -165,42 +165,42 @@ async fn members_added_by_a_later_release_are_ignored() {
 
 #[tokio::test]
 async fn a_negative_result_outlives_the_longest_session() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::None).await;
-    let cookie = stage.signed_in(&app).await;
-    stage.ada.reject();
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::None).await;
+    let cookie = setup.signed_in(&app).await;
+    setup.ada.reject();
     assert_eq!(app.ask("/fresh", &cookie).await, rejected());
     // Sessions of this app last for 30 days, the maximum.
-    stage.pass((30 * DAY).saturating_sub(MINUTE), &[&app]);
+    setup.pass((30 * DAY).saturating_sub(MINUTE), &[&app]);
     assert_eq!(app.me(&cookie).await, "rejected");
     app.assert_keeps_out(&cookie).await;
-    stage.pass(10 * DAY, &[&app]);
-    assert_eq!(recorded(&stage).await, "rejected");
-    stage.pass(DAY + 2 * MINUTE, &[&app]);
-    assert_eq!(stage.bodies().await.len(), 0);
+    setup.pass(10 * DAY, &[&app]);
+    assert_eq!(recorded(&setup).await, "rejected");
+    setup.pass(DAY + 2 * MINUTE, &[&app]);
+    assert_eq!(setup.bodies().await.len(), 0);
 }
 
 #[tokio::test]
 async fn if_the_store_fails_first_kycport_is_not_asked() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
         // The session is read. Then the store fails.
-        let gate = stage.store.hold_after(Op::Read, ASSURANCE);
+        let gate = setup.store.hold_after(Op::Read, ASSURANCE);
         let failure = async {
             gate.reached().await;
-            stage.store.heal();
-            stage.store.fail();
+            setup.store.heal();
+            setup.store.fail();
             gate.open();
         };
         let (answer, ()) = tokio::join!(app.ask("/fresh", &cookie), failure);
-        assert_eq!(answer, not_known());
-        assert_eq!(stage.asked(), 0);
+        assert_eq!(answer, unknown_status());
+        assert_eq!(setup.asked(), 0);
         let unavailable = (503, "store_unavailable".to_owned());
         for path in ["/guarded", "/fresh", "/known", "/auth/me"] {
             assert_eq!(app.ask(path, &cookie).await, unavailable, "{path}");
         }
-        stage.store.heal();
+        setup.store.heal();
         app.assert_admits_fresh(&cookie).await;
     })
     .await;
@@ -208,31 +208,31 @@ async fn if_the_store_fails_first_kycport_is_not_asked() {
 
 #[tokio::test]
 async fn after_an_unacknowledged_write_the_next_request_asks_kycport_again() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let cookie = stage.signed_in(&app).await;
-    stage.ada.reject();
-    stage.store.lose_answer(Op::Write, ASSURANCE);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let cookie = setup.signed_in(&app).await;
+    setup.ada.reject();
+    setup.store.lose_answer(Op::Write, ASSURANCE);
     assert_eq!(app.ask("/fresh", &cookie).await, rejected());
     assert_eq!(app.me(&cookie).await, "rejected");
-    stage.ada.verify(KycTier::T2);
-    stage.store.lose_answer(Op::Write, ASSURANCE);
+    setup.ada.verify(KycTier::T2);
+    setup.store.lose_answer(Op::Write, ASSURANCE);
     app.assert_admits_fresh(&cookie).await;
     assert_eq!(app.me(&cookie).await, "verified");
 }
 
 #[tokio::test]
 async fn a_person_has_one_assurance_record_per_client() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let bob = stage.kyc.person("bob").tier(KycTier::T2).create();
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let bob = setup.kyc.person("bob").tier(KycTier::T2).create();
         let (of_ada, of_bob) = (
-            stage.signed_in(&app).await,
-            stage.signed_in_as(&app, &bob).await,
+            setup.signed_in(&app).await,
+            setup.signed_in_as(&app, &bob).await,
         );
-        let again = stage.signed_in(&app).await;
-        assert_eq!(stage.bodies().await.len(), 2);
-        stage.ada.reject();
+        let again = setup.signed_in(&app).await;
+        assert_eq!(setup.bodies().await.len(), 2);
+        setup.ada.reject();
         assert_eq!(app.ask("/fresh", &of_ada).await, rejected());
         assert_eq!(app.me(&again).await, "rejected");
         assert_eq!(app.me(&of_bob).await, "verified");
@@ -243,13 +243,13 @@ async fn a_person_has_one_assurance_record_per_client() {
 
 #[tokio::test]
 async fn another_client_on_the_same_store_has_separate_records() {
-    everywhere(async |stage| {
-        let own = stage.instance(Key::Tenant).await;
-        let client = stage.kyc.add_client("another").create();
-        let other = stage.instance_of(&client).await;
-        let (at_own, at_other) = (stage.signed_in(&own).await, stage.signed_in(&other).await);
-        assert_eq!(stage.bodies().await.len(), 2);
-        stage.ada.reject();
+    everywhere(async |setup| {
+        let own = setup.instance(Key::Tenant).await;
+        let client = setup.kyc.add_client("another").create();
+        let other = setup.instance_of(&client).await;
+        let (at_own, at_other) = (setup.signed_in(&own).await, setup.signed_in(&other).await);
+        assert_eq!(setup.bodies().await.len(), 2);
+        setup.ada.reject();
         assert_eq!(own.ask("/fresh", &at_own).await, rejected());
         assert_eq!(own.me(&at_own).await, "rejected");
         assert_eq!(other.me(&at_other).await, "verified");
@@ -260,16 +260,16 @@ async fn another_client_on_the_same_store_has_separate_records() {
 /// Checks that each request reads the store once. Only a status check reads it again and writes.
 #[tokio::test]
 async fn the_latest_assurance_costs_no_extra_store_operation() {
-    everywhere(async |stage| {
-        let app = stage.instance(Key::Tenant).await;
-        let cookie = stage.signed_in(&app).await;
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
         let count = |expected: (usize, usize)| {
-            let found = (stage.store.count(Op::Read), stage.store.count(Op::Write));
+            let found = (setup.store.count(Op::Read), setup.store.count(Op::Write));
             assert_eq!(found, expected);
-            assert_eq!(stage.store.operations(), found.0 + found.1);
-            stage.store.forget();
+            assert_eq!(setup.store.operations(), found.0 + found.1);
+            setup.store.forget();
         };
-        stage.store.forget();
+        setup.store.forget();
         app.assert_admits(&cookie).await;
         count((1, 0));
         app.me(&cookie).await;

@@ -16,9 +16,9 @@ use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
-    desk::{Act, Desk},
-    faulty_store::{LOGIN_KEY, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{LOGIN_KEY, SESSION, TOKENS, TestApp, setup, setup_on},
     support::raw,
+    test_handler::{Action, TestHandler},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
@@ -94,11 +94,11 @@ impl Secrets {
     }
 
     /// Adds the secrets in the store: the tokens, and the key that seals logins.
-    async fn add_stored(&mut self, stage: &Stage) {
-        for keys in stage.store.records(LOGIN_KEY).await {
+    async fn add_stored(&mut self, setup: &TestApp) {
+        for keys in setup.store.records(LOGIN_KEY).await {
             self.add("login key", keys["current"]["key"].as_str().unwrap());
         }
-        for tokens in stage.store.records(TOKENS).await {
+        for tokens in setup.store.records(TOKENS).await {
             for name in ["access_token", "refresh_token"] {
                 self.add(name, tokens[name].as_str().unwrap());
             }
@@ -121,8 +121,8 @@ impl Secrets {
         }
     }
 
-    fn add_cookies(&mut self, stage: &Stage, browser: &Browser) {
-        for (name, value) in browser.cookies(stage.app.url("/")) {
+    fn add_cookies(&mut self, setup: &TestApp, browser: &Browser) {
+        for (name, value) in browser.cookies(setup.app.url("/")) {
             if name == SESSION_COOKIE {
                 self.add("session cookie", value);
             } else if name.starts_with(LOGIN_COOKIES) {
@@ -167,10 +167,10 @@ impl Secrets {
     }
 }
 
-async fn app_with_refresh_tokens() -> Stage {
+async fn app_with_refresh_tokens() -> TestApp {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let scopes = ["openid", "email", "profile", "kyc"];
-    stage_on(kyc.await.unwrap(), 1000, |config| config.scopes(scopes)).await
+    setup_on(kyc.await.unwrap(), 1000, |config| config.scopes(scopes)).await
 }
 
 fn parameter(url: &url::Url, name: &str) -> Option<String> {
@@ -198,16 +198,16 @@ async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
 async fn successful_and_failed_logins_leak_no_secret() {
     // cases 86, 137, 138
     let (log, _guard) = Log::capture();
-    let stage = app_with_refresh_tokens().await;
+    let setup = app_with_refresh_tokens().await;
     let mut secrets = Secrets::default();
     let mut pages = Vec::new();
-    secrets.add("client_secret", stage.kyc.client().secret().unwrap());
-    secrets.add("email", stage.ada.email());
-    let subject = stage.ada.id().to_owned();
+    secrets.add("client_secret", setup.kyc.client().secret().unwrap());
+    secrets.add("email", setup.ada.email());
+    let subject = setup.ada.id().to_owned();
     // The ID token is used only in the token exchange.
     let id_tokens = Arc::new(Mutex::new(Vec::<String>::new()));
     let seen = Arc::clone(&id_tokens);
-    stage
+    setup
         .kyc
         .edit_token_response(move |answer| {
             let token = answer["id_token"].as_str().unwrap().to_owned();
@@ -217,21 +217,21 @@ async fn successful_and_failed_logins_leak_no_secret() {
         .keep();
 
     // The successful login.
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login?return_to=/token");
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login?return_to=/token");
     open(&browser, &login, &mut pages).await;
-    let callback = browser.start_sign_in(&login, &stage.ada).await.unwrap();
+    let callback = browser.start_sign_in(&login, &setup.ada).await.unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
-    secrets.add_cookies(&stage, &browser);
+    secrets.add_cookies(&setup, &browser);
     open(&browser, &callback, &mut pages).await;
-    secrets.add_cookies(&stage, &browser);
-    secrets.add_stored(&stage).await;
+    secrets.add_cookies(&setup, &browser);
+    secrets.add_stored(&setup).await;
     for path in ["/token", "/broken", "/nowhere"] {
-        open(&browser, stage.app.url(path), &mut pages).await;
+        open(&browser, setup.app.url(path), &mut pages).await;
     }
-    stage.kyc.clock().advance(Duration::from_secs(16 * 60));
-    open(&browser, stage.app.url("/token"), &mut pages).await;
-    secrets.add_stored(&stage).await;
+    setup.kyc.clock().advance(Duration::from_secs(16 * 60));
+    open(&browser, setup.app.url("/token"), &mut pages).await;
+    secrets.add_stored(&setup).await;
 
     // The failing logins: each way in which a callback can fail.
     let faults: [fn(&MockIssuer) -> kycport::mock::Rule; 8] = [
@@ -251,51 +251,51 @@ async fn successful_and_failed_logins_leak_no_secret() {
         },
     ];
     for fault in faults {
-        let other = stage.kyc.browser();
-        let callback = other.start_sign_in(&login, &stage.ada).await.unwrap();
+        let other = setup.kyc.browser();
+        let callback = other.start_sign_in(&login, &setup.ada).await.unwrap();
         secrets.add("code", parameter(&callback, "code").unwrap());
         secrets.add("state", parameter(&callback, "state").unwrap());
-        secrets.add_stored(&stage).await;
-        secrets.add_cookies(&stage, &other);
-        let fault = fault(&stage.kyc).once();
+        secrets.add_stored(&setup).await;
+        secrets.add_cookies(&setup, &other);
+        let fault = fault(&setup.kyc).once();
         open(&other, &callback, &mut pages).await;
         fault.assert_hit();
         // In a browser that did not start the login, and with a malformed callback.
-        open(&stage.kyc.browser(), &callback, &mut pages).await;
+        open(&setup.kyc.browser(), &callback, &mut pages).await;
         open(&other, format!("{callback}&code=x"), &mut pages).await;
         open(&other, format!("{callback}%00"), &mut pages).await;
     }
 
     // The store is down. Then the issuer is down.
-    let other = stage.kyc.browser();
-    let callback = other.start_sign_in(&login, &stage.ada).await.unwrap();
+    let other = setup.kyc.browser();
+    let callback = other.start_sign_in(&login, &setup.ada).await.unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
-    secrets.add_stored(&stage).await;
-    stage.store.fail();
+    secrets.add_stored(&setup).await;
+    setup.store.fail();
     open(&other, &callback, &mut pages).await;
-    open(&browser, stage.app.url("/vault"), &mut pages).await;
-    stage.store.heal();
-    stage.kyc.stop().unwrap();
+    open(&browser, setup.app.url("/vault"), &mut pages).await;
+    setup.store.heal();
+    setup.kyc.stop().unwrap();
     open(&other, &callback, &mut pages).await;
-    stage.kyc.clock().advance(Duration::from_secs(16 * 60));
-    open(&browser, stage.app.url("/token"), &mut pages).await;
-    stage.kyc.restart().unwrap();
+    setup.kyc.clock().advance(Duration::from_secs(16 * 60));
+    open(&browser, setup.app.url("/token"), &mut pages).await;
+    setup.kyc.restart().unwrap();
 
     // KYCPort rejects the refresh token.
-    secrets.add_stored(&stage).await;
-    stage
+    secrets.add_stored(&setup).await;
+    setup
         .store
         .rewrite(TOKENS, |r| {
             r["refresh_token"] = "canary-token".into();
         })
         .await;
     secrets.add("refresh_token", "canary-token");
-    open(&browser, stage.app.url("/token"), &mut pages).await;
+    open(&browser, setup.app.url("/token"), &mut pages).await;
 
     for token in id_tokens.lock().unwrap().iter() {
         secrets.add("id_token", token.clone());
     }
-    secrets.add_sent(&stage.kyc);
+    secrets.add_sent(&setup.kyc);
     secrets.assert_complete();
     for page in &pages {
         secrets.assert_not_served(page);
@@ -311,17 +311,17 @@ async fn successful_and_failed_logins_leak_no_secret() {
 #[tokio::test]
 async fn a_script_learns_only_who_is_signed_in() {
     // case 86
-    let stage = app_with_refresh_tokens().await;
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login?return_to=/vault");
-    browser.sign_in(&login, &stage.ada).await.unwrap();
+    let setup = app_with_refresh_tokens().await;
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login?return_to=/vault");
+    browser.sign_in(&login, &setup.ada).await.unwrap();
     let mut secrets = Secrets::default();
-    secrets.add("client_secret", stage.kyc.client().secret().unwrap());
-    secrets.add_stored(&stage).await;
-    secrets.add_sent(&stage.kyc);
-    secrets.add_cookies(&stage, &browser);
+    secrets.add("client_secret", setup.kyc.client().secret().unwrap());
+    secrets.add_stored(&setup).await;
+    secrets.add_sent(&setup.kyc);
+    secrets.add_cookies(&setup, &browser);
 
-    let me = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+    let me = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
 
     me.assert_ok();
     secrets.assert_not_served(&me);
@@ -345,8 +345,8 @@ async fn a_script_learns_only_who_is_signed_in() {
 async fn untrusted_input_is_escaped_in_the_log() {
     // case 138
     let (log, _guard) = Log::capture();
-    let stage = stage().await;
-    let login = stage.app.url("/auth/login");
+    let setup = setup().await;
+    let login = setup.app.url("/auth/login");
     for error in [
         "x\u{1b}[31mred",
         "x\r\nINFO kycport: a person signed in as root",
@@ -354,8 +354,8 @@ async fn untrusted_input_is_escaped_in_the_log() {
         "forged code=\"signed_in\" level=error",
         &"long".repeat(500),
     ] {
-        let browser = stage.kyc.browser();
-        let mut callback = browser.start_sign_in(&login, &stage.ada).await.unwrap();
+        let browser = setup.kyc.browser();
+        let mut callback = browser.start_sign_in(&login, &setup.ada).await.unwrap();
         let (state, iss) = (parameter(&callback, "state"), parameter(&callback, "iss"));
         callback.query_pairs_mut().clear().extend_pairs([
             ("state", state.unwrap().as_str()),
@@ -368,7 +368,7 @@ async fn untrusted_input_is_escaped_in_the_log() {
     }
     for target in ["/auth/callback?state=%1b%5b31m&code=x", "/\u{1b}"] {
         let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        raw(&stage.app, request.as_bytes()).await;
+        raw(&setup.app, request.as_bytes()).await;
     }
     let text = log.text();
     assert!(text.contains("a login failed"));
@@ -389,17 +389,17 @@ async fn untrusted_input_is_escaped_in_the_log() {
 #[tokio::test]
 async fn debug_output_contains_no_secret() {
     // case 137
-    let stage = app_with_refresh_tokens().await;
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
-    browser.sign_in(&login, &stage.ada).await.unwrap();
-    let (kyc, client) = (&stage.kyc, stage.kyc.client());
+    let setup = app_with_refresh_tokens().await;
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
+    browser.sign_in(&login, &setup.ada).await.unwrap();
+    let (kyc, client) = (&setup.kyc, setup.kyc.client());
     let redirect_uri = "http://127.0.0.1:9/auth/callback";
     let builder = kyc
         .config(redirect_uri)
         .tenant_api_key("canary-tenant-key")
         .webhook_secret("canary-webhook-secret")
-        .store(stage.store.clone());
+        .store(setup.store.clone());
     let mut outputs = vec![format!("{builder:?}")];
     let config = builder.build().unwrap();
     outputs.push(format!("{config:?}"));
@@ -413,11 +413,11 @@ async fn debug_output_contains_no_secret() {
     secrets.add("client_secret", client.secret().unwrap());
     secrets.add("tenant key", "canary-tenant-key");
     secrets.add("webhook secret", "canary-webhook-secret");
-    secrets.add("email", stage.ada.email());
-    secrets.add("subject", stage.ada.id());
+    secrets.add("email", setup.ada.email());
+    secrets.add("subject", setup.ada.id());
     secrets.add("hint", "canary-hint");
-    secrets.add_stored(&stage).await;
-    secrets.add_cookies(&stage, &browser);
+    secrets.add_stored(&setup).await;
+    secrets.add_cookies(&setup, &browser);
 
     let request = LoginRequest::new().login_hint("canary-hint");
     outputs.push(format!("{request:?}"));
@@ -428,7 +428,7 @@ async fn debug_output_contains_no_secret() {
     outputs.push(format!("{transaction:?}"));
     let callback = kyc
         .browser()
-        .start_sign_in(url.as_str(), &stage.ada)
+        .start_sign_in(url.as_str(), &setup.ada)
         .await
         .unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());
@@ -456,7 +456,7 @@ async fn debug_output_contains_no_secret() {
     secrets.add("refresh_token", "canary-refresh-token");
     outputs.push(format!("{refused:?} {refused}"));
     outputs.push(format!("{:?}", kycport::MemoryStore::default()));
-    assert_eq!(stage.store.records(SESSION).await.len(), 1);
+    assert_eq!(setup.store.records(SESSION).await.len(), 1);
 
     for text in outputs {
         secrets.assert_absent("Debug", &text);
@@ -468,8 +468,8 @@ async fn webhook_contents_are_not_logged() {
     // cases 137, 138
     let (log, _capturing) = Log::capture();
     let kyc = MockIssuer::start().await;
-    let desk = Desk::default();
-    let own = desk.clone();
+    let handler = TestHandler::default();
+    let own = handler.clone();
     let app = kyc.serve(|config| {
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let webhooks = kycport.webhooks(move |delivery| own.clone().handle(delivery));
@@ -493,8 +493,8 @@ async fn webhook_contents_are_not_logged() {
     let fault = kyc.webhooks().edit(unreadable).once();
     change(KycStatus::Expired).await;
     drop(fault);
-    for act in [Act::Fail, Act::Panic] {
-        desk.next(act);
+    for act in [Action::Fail, Action::Panic] {
+        handler.next(act);
         change(KycStatus::Verified).await;
         change(KycStatus::Pending).await;
     }

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     engines::FIRST_KEY,
-    faulty_store::{Op, SESSION, Stage, stage},
+    faulty_store::{Op, SESSION, TestApp, setup},
     login::{Login, TO_THE_VAULT, cookies},
     support::{raw, serve},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, session_cookie, set_and_deleted},
@@ -50,22 +50,22 @@ fn tampered(login: &Login, n: usize) -> String {
 #[tokio::test]
 async fn a_login_and_rejected_callbacks_write_nothing() {
     // cases 28, 100, 140
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
     // The store is read again for an unknown key after five seconds.
-    stage.kyc.clock().freeze();
+    setup.kyc.clock().freeze();
     // The first login creates the key.
     Login::start(&visitor, TO_THE_VAULT, "").await;
-    assert_eq!((stage.store.count(Op::Read), stage.store.writes()), (1, 1));
-    stage.store.forget();
+    assert_eq!((setup.store.count(Op::Read), setup.store.writes()), (1, 1));
+    setup.store.forget();
 
     let mut logins = Vec::new();
     for _ in 0..500 {
         logins.push(Login::start(&visitor, TO_THE_VAULT, "").await);
     }
-    assert_eq!(stage.store.operations(), 0);
+    assert_eq!(setup.store.operations(), 0);
 
-    let issuer = stage.kyc.issuer();
+    let issuer = setup.kyc.issuer();
     let (in_time, too_late) = logins.split_at(420);
     for (n, login) in in_time.iter().enumerate() {
         let code = [("code", "x"), ("iss", issuer)];
@@ -104,48 +104,48 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
         let ends_the_login = matches!(refusal, "invalid_issuer_response" | "declined");
         assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }
-    assert_eq!(stage.store.operations(), 0);
+    assert_eq!(setup.store.operations(), 0);
 
-    stage.kyc.clock().advance(10 * MINUTE);
+    setup.kyc.clock().advance(10 * MINUTE);
     for login in too_late {
         let callback = login.callback(&[("code", "x"), ("iss", issuer)]);
         let answer = visitor.get(&callback, &login.cookie).await.unwrap();
         assert_eq!(answer.code(), "expired_login");
     }
-    assert_eq!(stage.store.writes(), 0);
-    assert_eq!(stage.store.leases(LeaseFamily::Login), 0);
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(setup.store.writes(), 0);
+    assert_eq!(setup.store.leases(LeaseFamily::Login), 0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
 
 #[tokio::test]
 async fn a_rejected_callback_reads_the_store_only_for_a_session() {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
     let callback = login.callback(&[("code", "x")]);
     let session = session_cookie(&"A".repeat(64));
     for (cookies, reads) in [("", 0), ("other=1", 0), (session.as_str(), 1)] {
-        stage.store.forget();
+        setup.store.forget();
         let answer = visitor.get(&callback, cookies).await.unwrap();
         assert_eq!(answer.code(), "unknown_login");
-        assert_eq!(stage.store.operations(), reads, "{cookies:.20}");
-        assert_eq!(stage.store.count(Op::Read), reads);
+        assert_eq!(setup.store.operations(), reads, "{cookies:.20}");
+        assert_eq!(setup.store.count(Op::Read), reads);
     }
 }
 
 #[tokio::test]
 async fn a_fifth_login_evicts_the_oldest_in_any_cookie_order() {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
-    stage.kyc.clock().freeze();
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
+    setup.kyc.clock().freeze();
     let mut logins = Vec::new();
     for _ in 0..MAX_LOGINS {
-        stage.kyc.clock().advance(SECOND);
+        setup.kyc.clock().advance(SECOND);
         let login = visitor.get(TO_THE_VAULT, &cookies(&logins)).await.unwrap();
         assert_eq!(login.set_and_deleted().1.len(), 0);
         logins.push(Login::of(&login));
     }
-    stage.kyc.clock().advance(SECOND);
+    setup.kyc.clock().advance(SECOND);
     for turn in 0..MAX_LOGINS {
         let mut sent = logins.clone();
         sent.rotate_left(turn);
@@ -155,7 +155,7 @@ async fn a_fifth_login_evicts_the_oldest_in_any_cookie_order() {
         assert_eq!(deleted, [logins[0].name()], "{turn}");
     }
     // A person who continues with the second login reaches its page.
-    let callback = logins[1].allow(&visitor, &stage.ada).await;
+    let callback = logins[1].allow(&visitor, &setup.ada).await;
     let answer = visitor.get(&callback, &cookies(&logins)).await.unwrap();
     assert_eq!(answer.header("location"), Some("/vault"));
     assert_eq!(answer.set_and_deleted().1, [logins[1].name()]);
@@ -163,9 +163,9 @@ async fn a_fifth_login_evicts_the_oldest_in_any_cookie_order() {
 
 #[tokio::test]
 async fn an_unreadable_login_cookie_is_evicted_first() {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
-    let other = crate::faulty_store::stage().await;
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
+    let other = crate::faulty_store::setup().await;
     let foreign = Login::start(&self::visitor(&other.app), TO_THE_VAULT, "").await;
     let mut logins = Vec::new();
     for _ in 0..MAX_LOGINS {
@@ -204,14 +204,14 @@ async fn an_unreadable_login_cookie_is_evicted_first() {
 
 #[tokio::test]
 async fn login_cookies_of_a_browser_fit_into_three_kib() {
-    let (stage, visitor, session) = signed_in_app().await;
-    stage.ada.set_tier(KycTier::T1);
+    let (setup, visitor, session) = signed_in_app().await;
+    setup.ada.set_tier(KycTier::T1);
     let long = longest_path();
     let step_up = format!("/auth/step-up?tier=t3&return_to={long}");
     let login = format!("/auth/login?return_to={long}");
     let mut held: Vec<Login> = Vec::new();
     for n in 0..10 {
-        stage.kyc.clock().advance(SECOND);
+        setup.kyc.clock().advance(SECOND);
         let path = match n {
             8.. => TO_THE_VAULT,
             _ if n % 2 == 0 => &step_up,
@@ -234,17 +234,17 @@ async fn login_cookies_of_a_browser_fit_into_three_kib() {
     assert!(long_ones().count() < held.len());
     // A login with the long path returns there.
     let newest = long_ones().next_back().unwrap();
-    let callback = newest.allow(&visitor, &stage.ada).await;
+    let callback = newest.allow(&visitor, &setup.ada).await;
     let answer = visitor.get(&callback, &cookies(&held)).await.unwrap();
     assert_eq!(answer.header("location"), Some(long.as_str()));
 }
 
 /// Starts the test app with Ada signed in. Returns her session cookie.
-async fn signed_in_app() -> (Stage, Visitor, String) {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
-    let session = sign_in(&visitor, &stage.ada).await;
-    (stage, visitor, session)
+async fn signed_in_app() -> (TestApp, Visitor, String) {
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
+    let session = sign_in(&visitor, &setup.ada).await;
+    (setup, visitor, session)
 }
 
 async fn sign_in(visitor: &Visitor, person: &Person) -> String {
@@ -297,10 +297,10 @@ async fn the_response_head_of_a_login_start_fits_into_four_kib() {
 
 #[tokio::test]
 async fn a_cookie_sent_twice_is_ignored() {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
-    let callback = login.allow(&visitor, &stage.ada).await;
+    let callback = login.allow(&visitor, &setup.ada).await;
     let own = &login.cookie;
     let planted = format!("{}=planted", login.name());
     for cookies in [
@@ -312,23 +312,23 @@ async fn a_cookie_sent_twice_is_ignored() {
         assert_eq!(answer.code(), "unknown_login");
         assert_eq!(answer.set_and_deleted(), (vec![], vec![]));
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
     let answer = visitor.get(&callback, own).await.unwrap();
     assert_eq!(answer.status, 303);
 }
 
 #[tokio::test]
 async fn a_non_ascii_cookie_of_another_app_is_ignored() {
-    let stage = stage().await;
-    let visitor = visitor(&stage.app);
+    let setup = setup().await;
+    let visitor = visitor(&setup.app);
     let odd = b"odd=\xff\xfe\x80; ";
     let head =
         |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ");
     // At the start of a login, and at the callback.
     let start = [head(TO_THE_VAULT).as_bytes(), odd, b"\r\n\r\n"].concat();
-    assert!(raw(&stage.app, &start).await.starts_with("HTTP/1.1 303"));
+    assert!(raw(&setup.app, &start).await.starts_with("HTTP/1.1 303"));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
-    let callback = login.allow(&visitor, &stage.ada).await;
+    let callback = login.allow(&visitor, &setup.ada).await;
     let back = [
         head(&callback).as_bytes(),
         odd,
@@ -336,7 +336,7 @@ async fn a_non_ascii_cookie_of_another_app_is_ignored() {
         b"\r\n\r\n",
     ]
     .concat();
-    let answer = raw(&stage.app, &back).await;
+    let answer = raw(&setup.app, &back).await;
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer:.100}");
     assert!(answer.contains("location: /vault"), "{answer:.300}");
 }
@@ -344,8 +344,8 @@ async fn a_non_ascii_cookie_of_another_app_is_ignored() {
 #[tokio::test]
 async fn only_a_navigation_starts_a_login() {
     // case 28
-    let (stage, _, session) = signed_in_app().await;
-    stage.store.forget();
+    let (setup, _, session) = signed_in_app().await;
+    setup.store.forget();
     for path in [TO_THE_VAULT, "/auth/step-up?tier=t3"] {
         for (name, value, status) in [
             ("sec-fetch-dest", "image", 403),
@@ -361,8 +361,8 @@ async fn only_a_navigation_starts_a_login() {
             ("purpose", "prefetch", 403),
             ("sec-fetch-dest", "document", 303),
         ] {
-            let browser = stage.kyc.browser();
-            let visit = browser.request(Method::GET, stage.app.url(path));
+            let browser = setup.kyc.browser();
+            let visit = browser.request(Method::GET, setup.app.url(path));
             let visit = visit.header(name, value).header("cookie", &session);
             let page = visit.stay().send().await.unwrap();
             assert_eq!(page.status(), status, "{path} {name}: {value}");
@@ -370,13 +370,13 @@ async fn only_a_navigation_starts_a_login() {
             assert_eq!(set, usize::from(status == 303), "{path} {name}: {value}");
         }
     }
-    assert_eq!(stage.store.writes(), 0);
+    assert_eq!(setup.store.writes(), 0);
 }
 
 #[tokio::test]
 async fn another_site_cannot_force_a_new_login() {
-    let (stage, _, session) = signed_in_app().await;
-    let url = stage.app.url(TO_THE_VAULT);
+    let (setup, _, session) = signed_in_app().await;
+    let url = setup.app.url(TO_THE_VAULT);
     for (site, cookie, is_sent) in [
         ("cross-site", session.as_str(), false),
         ("same-site", &session, false),
@@ -386,7 +386,7 @@ async fn another_site_cannot_force_a_new_login() {
         ("cross-site", "other=1", true),
         ("cross-site", "__Host-kycport=ended", true),
     ] {
-        let browser = stage.kyc.browser();
+        let browser = setup.kyc.browser();
         let visit = browser.request(Method::GET, &url).header("cookie", cookie);
         let visit = visit.header("sec-fetch-site", site).stay();
         let page = visit.send().await.unwrap();
@@ -399,42 +399,42 @@ async fn another_site_cannot_force_a_new_login() {
 
 #[tokio::test]
 async fn logout_ends_the_pending_logins_of_the_browser() {
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
-    browser.sign_in(&login, &stage.ada).await.unwrap();
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
+    browser.sign_in(&login, &setup.ada).await.unwrap();
     let mut callbacks = Vec::new();
     for _ in 0..3 {
-        callbacks.push(browser.start_sign_in(&login, &stage.ada).await.unwrap());
+        callbacks.push(browser.start_sign_in(&login, &setup.ada).await.unwrap());
     }
-    browser.get(stage.app.url("/")).await.unwrap();
+    browser.get(setup.app.url("/")).await.unwrap();
     let own = |name: &String| name.starts_with("__Host-kycport");
-    let held = || browser.cookies(stage.app.url("/")).into_iter();
+    let held = || browser.cookies(setup.app.url("/")).into_iter();
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
-    let out = || browser.request(Method::POST, stage.app.url("/auth/logout"));
+    let out = || browser.request(Method::POST, setup.app.url("/auth/logout"));
 
     // Another site, or an outage of the store, ends no login.
     let evil = Url::parse("https://evil.example/").unwrap();
     let page = out().from(&evil).stay().send().await.unwrap();
     assert_eq!(page.assert_status(403).header("set-cookie"), None);
-    stage.store.fail_on(Op::Write, SESSION);
+    setup.store.fail_on(Op::Write, SESSION);
     let page = out().form(&[]).stay().send().await.unwrap();
     assert_eq!(page.assert_status(503).header("set-cookie"), None);
-    stage.store.heal();
+    setup.store.heal();
 
     let page = out().form(&[]).stay().send().await.unwrap();
     let (set, deleted) = set_and_deleted(page.assert_status(303));
     assert_eq!((set.len(), deleted.len()), (0, 4), "{deleted:?}");
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 0);
-    stage.kyc.forget_requests();
+    setup.kyc.forget_requests();
     for callback in callbacks {
         browser.open(callback).await.unwrap().assert_status(400);
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 
     // Signing out without a session also ends the logins.
-    browser.start_sign_in(&login, &stage.ada).await.unwrap();
-    browser.get(stage.app.url("/")).await.unwrap();
+    browser.start_sign_in(&login, &setup.ada).await.unwrap();
+    browser.get(setup.app.url("/")).await.unwrap();
     out().form(&[]).stay().send().await.unwrap();
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 0);
 }

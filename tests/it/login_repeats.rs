@@ -7,7 +7,7 @@ use kycport::mock::{Browser, Endpoint, MockIssuer};
 use url::Url;
 
 use crate::{
-    faulty_store::{LOGIN, Op, SESSION, Stage, stage, stage_on},
+    faulty_store::{LOGIN, Op, SESSION, TestApp, setup, setup_on},
     login::{Login, TO_THE_VAULT},
     stages::everywhere,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, set_and_deleted},
@@ -18,17 +18,17 @@ const MAX_WAITING: usize = 64;
 /// Maximum number of concurrent token exchanges.
 const MAX_EXCHANGES: usize = 256;
 
-async fn started(stage: &Stage) -> (Browser, Url) {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url(TO_THE_VAULT);
-    let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+async fn started(setup: &TestApp) -> (Browser, Url) {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url(TO_THE_VAULT);
+    let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
     (browser, callback)
 }
 
 /// Waits until the login lock has been requested this many times.
-async fn until_lock_requested(stage: &Stage, times: usize) {
+async fn until_lock_requested(setup: &TestApp, times: usize) {
     let claimed = async {
-        while stage.store.count(Op::Acquire) < times {
+        while setup.store.count(Op::Acquire) < times {
             tokio::task::yield_now().await;
         }
     };
@@ -39,7 +39,7 @@ async fn until_lock_requested(stage: &Stage, times: usize) {
 #[tokio::test]
 async fn tabs_complete_their_logins_in_any_order() {
     // cases 29, 97
-    let stage = stage().await;
+    let setup = setup().await;
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -48,12 +48,12 @@ async fn tabs_complete_their_logins_in_any_order() {
         [2, 0, 1],
         [2, 1, 0],
     ] {
-        let browser = stage.kyc.browser();
+        let browser = setup.kyc.browser();
         let mut tabs = Vec::new();
         for tab in 0..3 {
             let path = format!("/vault?tab={tab}");
-            let login = stage.app.url(&format!("/auth/login?return_to={path}"));
-            let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+            let login = setup.app.url(&format!("/auth/login?return_to={path}"));
+            let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
             tabs.push((path, callback));
         }
         for (done, tab) in order.into_iter().enumerate() {
@@ -64,7 +64,7 @@ async fn tabs_complete_their_logins_in_any_order() {
             // The callback deletes its own cookie and keeps the cookies of the other tabs.
             let (set, deleted) = set_and_deleted(&page);
             assert_eq!((set.len(), deleted.len()), (1, 1));
-            let held = browser.cookies(stage.app.url("/"));
+            let held = browser.cookies(setup.app.url("/"));
             let logins = held.iter().filter(|(it, _)| it.starts_with(LOGIN_COOKIES));
             assert_eq!(logins.count(), 2 - done);
         }
@@ -74,26 +74,26 @@ async fn tabs_complete_their_logins_in_any_order() {
 #[tokio::test]
 async fn a_callback_without_its_cookie_redirects_or_explains() {
     // case 34
-    everywhere(async |stage| {
-        let (browser, callback) = started(&stage).await;
+    everywhere(async |setup| {
+        let (browser, callback) = started(&setup).await;
         browser.open(&callback).await.unwrap().assert_status(303);
         // The person goes back and forward in the browser's history.
         for _ in 0..3 {
-            stage.store.forget();
+            setup.store.forget();
             let page = browser.open(&callback).await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/"));
             assert_eq!(page.header("set-cookie"), None);
-            assert_eq!(stage.store.operations(), 1);
-            assert_eq!(stage.store.count(Op::Read), 1);
+            assert_eq!(setup.store.operations(), 1);
+            assert_eq!(setup.store.count(Op::Read), 1);
         }
         browser.remove_cookie(SESSION_COOKIE);
-        stage.store.forget();
+        setup.store.forget();
         let page = browser.open(&callback).await.unwrap();
         page.assert_status(400);
         assert!(page.body().contains("cannot be completed here"));
         assert!(page.body().contains("href=\"/auth/login\""));
-        assert_eq!(stage.store.operations(), 0);
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.operations(), 0);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
     })
     .await;
 }
@@ -101,31 +101,31 @@ async fn a_callback_without_its_cookie_redirects_or_explains() {
 #[tokio::test]
 async fn a_repeated_callback_waits_for_the_first_callback() {
     // case 35
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for hold_at_kycport in [true, false] {
-            let (browser, callback) = started(&stage).await;
+            let (browser, callback) = started(&setup).await;
             let signed_in = browser.clone();
-            let login = stage.app.url("/auth/login");
-            signed_in.sign_in(login, &stage.ada).await.unwrap();
-            let session = signed_in.cookie(stage.app.url("/"), SESSION_COOKIE);
+            let login = setup.app.url("/auth/login");
+            signed_in.sign_in(login, &setup.ada).await.unwrap();
+            let session = signed_in.cookie(setup.app.url("/"), SESSION_COOKIE);
             let signed_out = browser.clone();
-            stage.kyc.forget_requests();
+            setup.kyc.forget_requests();
 
             let open = |browser: &Browser| {
                 let (browser, url) = (browser.clone(), callback.clone());
                 tokio::spawn(async move { browser.open(url).await.unwrap() })
             };
-            let at_kycport = hold_at_kycport.then(|| stage.kyc.on(Endpoint::Token).hold());
-            let at_store = stage.store.hold_after(Op::Write, SESSION);
+            let at_kycport = hold_at_kycport.then(|| setup.kyc.on(Endpoint::Token).hold());
+            let at_store = setup.store.hold_after(Op::Write, SESSION);
             let first = open(&browser);
             match &at_kycport {
                 Some(gate) => gate.wait_for(1).await,
                 None => at_store.reached().await,
             }
-            stage.store.forget();
+            setup.store.forget();
             let (second, third) = (open(&signed_out), open(&signed_in));
             // Each callback has requested the lock twice.
-            until_lock_requested(&stage, 4).await;
+            until_lock_requested(&setup, 4).await;
             assert!(!second.is_finished() && !third.is_finished());
             if let Some(gate) = at_kycport {
                 gate.release();
@@ -145,13 +145,13 @@ async fn a_repeated_callback_waits_for_the_first_callback() {
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0.len(), 0);
             assert_eq!(
-                signed_in.cookie(stage.app.url("/"), SESSION_COOKIE),
+                signed_in.cookie(setup.app.url("/"), SESSION_COOKIE),
                 session
             );
-            stage.kyc.requests(Endpoint::Token).assert_count(1);
-            assert_eq!(stage.store.bodies(SESSION).await.len(), 2);
-            stage.store.heal();
-            stage.store.remove(SESSION).await;
+            setup.kyc.requests(Endpoint::Token).assert_count(1);
+            assert_eq!(setup.store.bodies(SESSION).await.len(), 2);
+            setup.store.heal();
+            setup.store.remove(SESSION).await;
         }
     })
     .await;
@@ -159,12 +159,12 @@ async fn a_repeated_callback_waits_for_the_first_callback() {
 
 #[tokio::test]
 async fn a_repeated_callback_waits_for_at_most_five_seconds() {
-    let stage = stage().await;
-    let (browser, callback) = started(&stage).await;
+    let setup = setup().await;
+    let (browser, callback) = started(&setup).await;
     let signed_in = browser.clone();
-    let login = stage.app.url("/auth/login");
-    signed_in.sign_in(login, &stage.ada).await.unwrap();
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let login = setup.app.url("/auth/login");
+    signed_in.sign_in(login, &setup.ada).await.unwrap();
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     let (slow, url) = (browser.clone(), callback.clone());
     let first = tokio::spawn(async move { slow.open(url).await.unwrap() });
     gate.wait_for(1).await;
@@ -183,11 +183,11 @@ async fn a_repeated_callback_waits_for_at_most_five_seconds() {
 #[tokio::test]
 async fn at_most_64_callbacks_wait() {
     // case 140
-    let stage = stage().await;
-    let visitor = Visitor::new(stage.app.url(""));
+    let setup = setup().await;
+    let visitor = Visitor::new(setup.app.url(""));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
-    let callback = login.allow(&visitor, &stage.ada).await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let callback = login.allow(&visitor, &setup.ada).await;
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     let open = || {
         let (visitor, callback) = (visitor.clone(), callback.clone());
         let cookie = login.cookie.clone();
@@ -195,9 +195,9 @@ async fn at_most_64_callbacks_wait() {
     };
     let first = open();
     gate.wait_for(1).await;
-    stage.store.forget();
+    setup.store.forget();
     let waiting: Vec<_> = (0..MAX_WAITING).map(|_| open()).collect();
-    until_lock_requested(&stage, 2 * MAX_WAITING).await;
+    until_lock_requested(&setup, 2 * MAX_WAITING).await;
 
     // The lock is read once, and the callback does not wait.
     let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
@@ -210,15 +210,15 @@ async fn at_most_64_callbacks_wait() {
     for answer in join_all(waiting).await {
         assert_eq!(answer.unwrap().header("location"), Some("/vault"));
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
 async fn a_login_is_completed_although_its_browser_disconnects() {
     // cases 53, 140
-    everywhere(async |stage| {
-        let (browser, callback) = started(&stage).await;
-        let gate = stage.kyc.on(Endpoint::Token).hold();
+    everywhere(async |setup| {
+        let (browser, callback) = started(&setup).await;
+        let gate = setup.kyc.on(Endpoint::Token).hold();
         let (leaving, url) = (browser.clone(), callback.clone());
         let asking = tokio::spawn(async move { leaving.open(url).await });
         gate.wait_for(1).await;
@@ -226,7 +226,7 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
         assert!(asking.await.is_err());
         for _ in 0..5 {
             // Wait until the app has noticed the disconnect.
-            let page = stage.kyc.browser().get(stage.app.url("/")).await;
+            let page = setup.kyc.browser().get(setup.app.url("/")).await;
             page.unwrap().assert_ok();
         }
         gate.release();
@@ -235,8 +235,8 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
         let page = browser.open(&callback).await.unwrap();
         assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
         assert_eq!(page.header("set-cookie"), None);
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
     })
     .await;
 }
@@ -244,31 +244,31 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
 #[tokio::test]
 async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
     // case 140
-    everywhere(async |stage| {
-        let (browser, callback) = started(&stage).await;
-        let gate = stage.store.hold_after(Op::Acquire, LOGIN);
+    everywhere(async |setup| {
+        let (browser, callback) = started(&setup).await;
+        let gate = setup.store.hold_after(Op::Acquire, LOGIN);
         let (leaving, url) = (browser.clone(), callback.clone());
         let asking = tokio::spawn(async move { leaving.open(url).await });
         gate.reached().await;
-        stage.store.heal();
+        setup.store.heal();
         asking.abort();
         assert!(asking.await.is_err());
         for _ in 0..5 {
-            let page = stage.kyc.browser().get(stage.app.url("/")).await;
+            let page = setup.kyc.browser().get(setup.app.url("/")).await;
             page.unwrap().assert_ok();
         }
         // The second request finds the lock taken, and gets the lock when the first request
         // releases it.
-        stage.store.forget();
+        setup.store.forget();
         let (again, url) = (browser.clone(), callback.clone());
         let second = tokio::spawn(async move { again.open(url).await.unwrap() });
-        until_lock_requested(&stage, 1).await;
+        until_lock_requested(&setup, 1).await;
         gate.open();
 
         let page = second.await.unwrap();
         assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
     })
     .await;
 }
@@ -279,18 +279,18 @@ async fn a_login_beyond_the_exchange_limit_is_completed_by_a_reload() {
     let kyc = MockIssuer::start().await;
     // Starting this many exchanges takes a while on a busy machine.
     let minute = Duration::from_secs(60);
-    let stage = stage_on(kyc, 1000, |config| {
+    let setup = setup_on(kyc, 1000, |config| {
         config.connect_timeout(minute).request_timeout(minute)
     })
     .await;
-    let visitor = Visitor::new(stage.app.url(""));
+    let visitor = Visitor::new(setup.app.url(""));
     let mut logins = Vec::new();
     for _ in 0..=MAX_EXCHANGES {
         let login = Login::start(&visitor, TO_THE_VAULT, "").await;
-        let callback = login.allow(&visitor, &stage.ada).await;
+        let callback = login.allow(&visitor, &setup.ada).await;
         logins.push((login, callback));
     }
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     let (last, most) = logins.split_last().unwrap();
     let (last, last_callback) = last;
     let under_way: Vec<_> = most

@@ -7,36 +7,36 @@ use kycport::mock::Browser;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    faulty_store::{Op, SESSION, Stage, TOKENS, stage},
+    faulty_store::{Op, SESSION, TOKENS, TestApp, setup},
     stages::everywhere,
 };
 
 const COOKIE: &str = "__Host-kycport";
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
+async fn signed_in(setup: &TestApp) -> Browser {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
     browser
-        .sign_in(login, &stage.ada)
+        .sign_in(login, &setup.ada)
         .await
         .unwrap()
         .assert_ok();
     browser
 }
 
-async fn me(stage: &Stage, browser: &Browser) -> u16 {
-    let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+async fn me(setup: &TestApp, browser: &Browser) -> u16 {
+    let page = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
     page.status()
 }
 
 #[tokio::test]
 async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
     // case 108
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
 
         let page = browser
-            .request(Method::POST, stage.app.url("/auth/logout"))
+            .request(Method::POST, setup.app.url("/auth/logout"))
             .form(&[])
             .stay()
             .send()
@@ -61,7 +61,7 @@ async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
             ])
         );
         assert!(cookie.contains("Expires="));
-        assert_eq!(browser.cookie(stage.app.url("/"), COOKIE), None);
+        assert_eq!(browser.cookie(setup.app.url("/"), COOKIE), None);
     })
     .await;
 }
@@ -69,24 +69,24 @@ async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
 #[tokio::test]
 async fn a_revoked_session_is_deleted_from_the_store() {
     // case 109
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         let stolen = browser.clone();
         let page = browser
-            .request(Method::POST, stage.app.url("/auth/logout"))
+            .request(Method::POST, setup.app.url("/auth/logout"))
             .fetch()
             .send()
             .await
             .unwrap();
         page.assert_status(204);
         for kind in [SESSION, TOKENS] {
-            assert_eq!(stage.store.bodies(kind).await.len(), 0);
+            assert_eq!(setup.store.bodies(kind).await.len(), 0);
         }
-        assert_eq!(me(&stage, &stolen).await, 401);
-        let page = stolen.open(stage.app.url("/vault")).await.unwrap();
+        assert_eq!(me(&setup, &stolen).await, 401);
+        let page = stolen.open(setup.app.url("/vault")).await.unwrap();
         page.assert_status(303);
         // A second logout has the same result.
-        let again = stolen.post_form(stage.app.url("/auth/logout"), &[]).await;
+        let again = stolen.post_form(setup.app.url("/auth/logout"), &[]).await;
         again.unwrap().assert_ok();
     })
     .await;
@@ -95,11 +95,11 @@ async fn a_revoked_session_is_deleted_from_the_store() {
 #[tokio::test]
 async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
     // case 110
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let url = stage.app.url("/auth/logout");
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    let url = setup.app.url("/auth/logout");
     let evil = Url::parse("https://evil.example/").unwrap();
-    let key = browser.cookie(stage.app.url("/"), COOKIE).unwrap();
+    let key = browser.cookie(setup.app.url("/"), COOKIE).unwrap();
     let cookie = format!("{COOKIE}={key}");
     for (visit, status) in [
         (browser.request(Method::GET, &url), 405),
@@ -118,7 +118,7 @@ async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
         let page = visit.header("cookie", &cookie).stay().send().await.unwrap();
         page.assert_status(status);
         assert_eq!(page.header("set-cookie"), None);
-        assert_eq!(me(&stage, &browser).await, 200);
+        assert_eq!(me(&setup, &browser).await, 200);
     }
     // `SameSite` withholds the session cookie. The response must then not delete the cookie.
     let page = browser
@@ -130,31 +130,31 @@ async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
         .unwrap();
     page.assert_status(403);
     assert_eq!(page.header("set-cookie"), None);
-    assert_eq!(me(&stage, &browser).await, 200);
+    assert_eq!(me(&setup, &browser).await, 200);
 }
 
 #[tokio::test]
 async fn a_failed_logout_is_not_reported_as_done() {
     // cases 95, 108
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.store.fail_on(Op::Write, SESSION);
-        let url = stage.app.url("/auth/logout");
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.store.fail_on(Op::Write, SESSION);
+        let url = setup.app.url("/auth/logout");
         let page = browser.post_form(&url, &[]).await.unwrap();
         page.assert_status(503);
         assert_eq!(page.header("set-cookie"), None);
-        assert!(browser.cookie(stage.app.url("/"), COOKIE).is_some());
+        assert!(browser.cookie(setup.app.url("/"), COOKIE).is_some());
 
-        stage.store.heal();
+        setup.store.heal();
         browser.post_form(&url, &[]).await.unwrap().assert_ok();
-        assert_eq!(me(&stage, &browser).await, 401);
+        assert_eq!(me(&setup, &browser).await, 401);
     })
     .await;
 }
 
 #[tokio::test]
 async fn everywhere_is_also_read_from_the_query() {
-    let stage = stage().await;
+    let setup = setup().await;
     for (query, form, ends_others) in [
         ("?everywhere=1", None, true),
         ("?everywhere=true", Some(("everywhere", "0")), true),
@@ -163,24 +163,24 @@ async fn everywhere_is_also_read_from_the_query() {
         ("?everywhere=", Some(("everywhere", "false")), false),
         ("", None, false),
     ] {
-        let (here, other) = (signed_in(&stage).await, signed_in(&stage).await);
-        let url = stage.app.url(&format!("/auth/logout{query}"));
+        let (here, other) = (signed_in(&setup).await, signed_in(&setup).await);
+        let url = setup.app.url(&format!("/auth/logout{query}"));
         let out = here.request(Method::POST, url);
         let out = match form {
             Some(pair) => out.form(&[pair]),
             None => out,
         };
         out.fetch().send().await.unwrap().assert_status(204);
-        assert_eq!(me(&stage, &here).await, 401, "{query}");
+        assert_eq!(me(&setup, &here).await, 401, "{query}");
         let expected = if ends_others { 401 } else { 200 };
-        assert_eq!(me(&stage, &other).await, expected, "{query}");
+        assert_eq!(me(&setup, &other).await, expected, "{query}");
     }
 }
 
 #[tokio::test]
 async fn no_logout_parameter_causes_an_open_redirect() {
     // case 111
-    let stage = stage().await;
+    let setup = setup().await;
     let evil = "https://evil.example/";
     for name in [
         "post_logout_redirect_uri",
@@ -189,14 +189,14 @@ async fn no_logout_parameter_causes_an_open_redirect() {
         "next",
         "state",
     ] {
-        let browser = signed_in(&stage).await;
+        let browser = signed_in(&setup).await;
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair(name, evil)
             .finish();
         let page = browser
             .request(
                 Method::POST,
-                stage.app.url(&format!("/auth/logout?{query}")),
+                setup.app.url(&format!("/auth/logout?{query}")),
             )
             .form(&[(name, evil)])
             .stay()
@@ -205,20 +205,20 @@ async fn no_logout_parameter_causes_an_open_redirect() {
             .unwrap();
         page.assert_status(303);
         assert_eq!(page.header("location"), Some("/"), "{name}");
-        assert_eq!(me(&stage, &browser).await, 401);
+        assert_eq!(me(&setup, &browser).await, 401);
     }
 }
 
 #[tokio::test]
 async fn logout_works_while_the_issuer_is_down() {
     // case 112
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.kyc.stop().unwrap();
-        assert_eq!(me(&stage, &browser).await, 200);
-        let url = stage.app.url("/auth/logout");
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.kyc.stop().unwrap();
+        assert_eq!(me(&setup, &browser).await, 200);
+        let url = setup.app.url("/auth/logout");
         browser.post_form(url, &[]).await.unwrap().assert_ok();
-        assert_eq!(me(&stage, &browser).await, 401);
+        assert_eq!(me(&setup, &browser).await, 401);
     })
     .await;
 }
@@ -226,8 +226,8 @@ async fn logout_works_while_the_issuer_is_down() {
 #[tokio::test]
 async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
     // cases 105, 107
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
     for (return_to, lands) in [
         ("/vault?a=1&b=%2F%2Fx", "/vault?a=1&b=%2F%2Fx"),
         ("//evil.example", "/"),
@@ -262,8 +262,8 @@ async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("return_to", return_to)
             .finish();
-        let login = stage.app.url(&format!("/auth/login?{query}"));
-        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+        let login = setup.app.url(&format!("/auth/login?{query}"));
+        let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
         let page = browser.open(callback).await.unwrap();
         page.assert_status(303);
         assert_eq!(page.header("location"), Some(lands), "{return_to:?}");
@@ -275,8 +275,8 @@ async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
         "return_to",
         "%=%",
     ] {
-        let login = stage.app.url(&format!("/auth/login?{raw}"));
-        let callback = browser.start_sign_in(login, &stage.ada).await.unwrap();
+        let login = setup.app.url(&format!("/auth/login?{raw}"));
+        let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
         let page = browser.open(callback).await.unwrap();
         assert_eq!(page.header("location"), Some("/"), "{raw}");
     }
@@ -285,12 +285,12 @@ async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
 #[tokio::test]
 async fn a_guarded_page_with_an_unusual_path_causes_no_open_redirect() {
     // cases 105, 106
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
     for path in ["//evil.example/vault", "/vault/../..//evil.example"] {
-        let page = browser.open(stage.app.url(path)).await.unwrap();
+        let page = browser.open(setup.app.url(path)).await.unwrap();
         if let Some(to) = page.location() {
-            assert!(to.as_str().starts_with(&stage.app.url("/auth/login")));
+            assert!(to.as_str().starts_with(&setup.app.url("/auth/login")));
         }
         assert!(!page.body().contains("evil.example"));
     }

@@ -23,7 +23,7 @@ use crate::{
     manual::{self, table, words},
     observed::{Observed, Recorded},
     story,
-    support::{serve, stage_with, tenant_app},
+    support::{serve, setup_with, tenant_app},
 };
 
 #[tokio::test]
@@ -74,7 +74,7 @@ fn the_manual_lists_every_store_result() {
 #[tokio::test]
 async fn the_reference_is_in_every_log_event_of_a_request() {
     let (observed, _listening) = Observed::listen();
-    let (kyc, app, ada) = stage_with(|config| config).await;
+    let (kyc, app, ada) = setup_with(|config| config).await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     let _fault = kyc.on(Endpoint::Status).fail(404).always();

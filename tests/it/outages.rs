@@ -358,12 +358,12 @@ async fn a_kycport_outage_signs_no_person_out() {
     everywhere_with(
         |mock| mock,
         impatient,
-        async |stage| {
-            let browser = stage.kyc.browser();
-            let login = stage.app.url("/auth/login");
-            browser.sign_in(&login, &stage.ada).await.unwrap();
+        async |setup| {
+            let browser = setup.kyc.browser();
+            let login = setup.app.url("/auth/login");
+            browser.sign_in(&login, &setup.ada).await.unwrap();
             let key = browser.cookie(&login, SESSION_COOKIE);
-            let asks = async |path| status(&browser, stage.app.url(path)).await;
+            let asks = async |path| status(&browser, setup.app.url(path)).await;
             let is_signed_in = async || {
                 for path in ["/vault", "/auth/me", "/vault", "/auth/me"] {
                     assert_eq!(asks(path).await, 200);
@@ -374,28 +374,28 @@ async fn a_kycport_outage_signs_no_person_out() {
                 assert_eq!(browser.cookie(&login, SESSION_COOKIE), key);
             };
             for trouble in [
-                stage.kyc.on(Endpoint::Status).fail(503),
-                stage.kyc.on(Endpoint::Status).fail(429).retry_after(60),
-                stage.kyc.on(Endpoint::Status).hang(),
+                setup.kyc.on(Endpoint::Status).fail(503),
+                setup.kyc.on(Endpoint::Status).fail(429).retry_after(60),
+                setup.kyc.on(Endpoint::Status).hang(),
             ] {
                 let trouble = trouble.always();
                 is_signed_in().await;
                 drop(trouble);
                 // After a 429, the rate limit ends and requests continue.
-                stage.kyc.clock().advance(Duration::from_secs(61));
+                setup.kyc.clock().advance(Duration::from_secs(61));
                 assert_eq!(asks("/sensitive").await, 200);
             }
-            stage.kyc.stop().unwrap();
+            setup.kyc.stop().unwrap();
             is_signed_in().await;
             // KYCPort and the store fail simultaneously.
-            stage.store.fail();
+            setup.store.fail();
             for path in ["/vault", "/auth/me", "/sensitive"] {
-                let page = browser.fetch(stage.app.url(path)).await.unwrap();
+                let page = browser.fetch(setup.app.url(path)).await.unwrap();
                 assert_retry_page(&page);
             }
-            stage.store.heal();
+            setup.store.heal();
             is_signed_in().await;
-            stage.kyc.restart().unwrap();
+            setup.kyc.restart().unwrap();
             assert_eq!(asks("/sensitive").await, 200);
         },
     )

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    faulty_store::{ASSURANCE, Kind, SESSION, Stage, TOKENS},
+    faulty_store::{ASSURANCE, Kind, SESSION, TOKENS, TestApp},
     stages::everywhere,
     visitor::{SESSION_COOKIE, session_cookie},
 };
@@ -21,15 +21,15 @@ use crate::{
 /// Length of a key's random part, which precedes the owner.
 const RANDOM: usize = 32;
 
-async fn signed_in(stage: &Stage, person: &Person) -> Browser {
-    let browser = stage.kyc.browser();
-    let page = browser.sign_in(stage.app.url("/auth/login"), person).await;
+async fn signed_in(setup: &TestApp, person: &Person) -> Browser {
+    let browser = setup.kyc.browser();
+    let page = browser.sign_in(setup.app.url("/auth/login"), person).await;
     page.unwrap().assert_ok();
     browser
 }
 
-fn key_of(stage: &Stage, browser: &Browser) -> Vec<u8> {
-    let key = browser.cookie(stage.app.url("/"), SESSION_COOKIE).unwrap();
+fn key_of(setup: &TestApp, browser: &Browser) -> Vec<u8> {
+    let key = browser.cookie(setup.app.url("/"), SESSION_COOKIE).unwrap();
     URL_SAFE_NO_PAD.decode(key).unwrap()
 }
 
@@ -48,32 +48,32 @@ fn record_id(key: &[u8]) -> RecordId {
 }
 
 /// Sends a request with this session key.
-async fn ask(stage: &Stage, method: Method, path: &str, key: &[u8]) -> Page {
+async fn ask(setup: &TestApp, method: Method, path: &str, key: &[u8]) -> Page {
     let cookie = session_cookie(&URL_SAFE_NO_PAD.encode(key));
-    let browser = stage.kyc.browser();
-    let visit = browser.request(method, stage.app.url(path));
+    let browser = setup.kyc.browser();
+    let visit = browser.request(method, setup.app.url(path));
     let visit = visit.header("cookie", &cookie).fetch();
     visit.stay().send().await.unwrap()
 }
 
-async fn assert_signed_out(stage: &Stage, key: &[u8]) {
+async fn assert_signed_out(setup: &TestApp, key: &[u8]) {
     for path in ["/auth/me", "/vault", "/guarded", "/sensitive", "/token"] {
-        let page = ask(stage, Method::GET, path, key).await;
+        let page = ask(setup, Method::GET, path, key).await;
         assert_eq!(page.assert_status(401).json()["code"], "signed_out");
         assert_eq!(page.header("set-cookie"), None);
     }
-    let page = ask(stage, Method::GET, "/", key).await;
+    let page = ask(setup, Method::GET, "/", key).await;
     assert_eq!(page.body(), "signed out");
 }
 
 /// Returns the records of one kind, with their owners.
-async fn records(stage: &Stage, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
+async fn records(setup: &TestApp, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
     let of_kind = |key: &RecordKey| Kind::Record(key.family) == kind;
-    stage.store.entries(of_kind).await
+    setup.store.entries(of_kind).await
 }
 
 /// Writes like an attacker with write access to the store.
-async fn put(stage: &Stage, owner: &Owner, key: RecordKey, entry: &Entry) {
+async fn put(setup: &TestApp, owner: &Owner, key: RecordKey, entry: &Entry) {
     let write = Write {
         key,
         condition: Condition::Any,
@@ -83,42 +83,42 @@ async fn put(stage: &Stage, owner: &Owner, key: RecordKey, entry: &Entry) {
             keep_for: Duration::from_secs(3600),
         },
     };
-    let written = stage.store.write(owner, &[write], None).await;
+    let written = setup.store.write(owner, &[write], None).await;
     assert_eq!(written, Ok(Written::Applied));
 }
 
 #[tokio::test]
 async fn a_key_with_another_owner_finds_and_ends_no_session() {
     // cases 93, 94
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
         let (of_ada, of_eve) = (
-            signed_in(&stage, &stage.ada).await,
-            signed_in(&stage, &eve).await,
+            signed_in(&setup, &setup.ada).await,
+            signed_in(&setup, &eve).await,
         );
-        let (ada_key, eve_key) = (key_of(&stage, &of_ada), key_of(&stage, &of_eve));
+        let (ada_key, eve_key) = (key_of(&setup, &of_ada), key_of(&setup, &of_eve));
         assert_ne!(ada_key[RANDOM..], eve_key[RANDOM..]);
-        stage.kyc.forget_requests();
+        setup.kyc.forget_requests();
         for key in [
             forged(&ada_key, &eve_key),
             forged(&eve_key, &ada_key),
             forged(&ada_key, &[0; 48]),
             forged(&[7; 48], &ada_key),
         ] {
-            assert_signed_out(&stage, &key).await;
+            assert_signed_out(&setup, &key).await;
             // The request signs no person out, because the session that it names does not exist.
-            let out = ask(&stage, Method::POST, "/auth/logout", &key).await;
+            let out = ask(&setup, Method::POST, "/auth/logout", &key).await;
             out.assert_status(204);
-            let thief = stage.kyc.browser();
+            let thief = setup.kyc.browser();
             let plant = session_cookie(&URL_SAFE_NO_PAD.encode(&key));
-            thief.set_cookie(stage.app.url("/"), &format!("{plant}; Path=/; Secure"));
-            let mallory = stage.kyc.person("mallory").create();
-            let login = stage.app.url("/auth/login");
+            thief.set_cookie(setup.app.url("/"), &format!("{plant}; Path=/; Secure"));
+            let mallory = setup.kyc.person("mallory").create();
+            let login = setup.app.url("/auth/login");
             thief.sign_in(login, &mallory).await.unwrap().assert_ok();
         }
-        stage.kyc.requests(Endpoint::Status).assert_count(0);
+        setup.kyc.requests(Endpoint::Status).assert_count(0);
         for key in [&ada_key, &eve_key] {
-            ask(&stage, Method::GET, "/vault", key).await.assert_ok();
+            ask(&setup, Method::GET, "/vault", key).await.assert_ok();
         }
     })
     .await;
@@ -126,15 +126,15 @@ async fn a_key_with_another_owner_finds_and_ends_no_session() {
 
 #[tokio::test]
 async fn two_sessions_of_one_person_have_independent_keys() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         let (here, there) = (
-            signed_in(&stage, &stage.ada).await,
-            signed_in(&stage, &stage.ada).await,
+            signed_in(&setup, &setup.ada).await,
+            signed_in(&setup, &setup.ada).await,
         );
-        let (one, other) = (key_of(&stage, &here), key_of(&stage, &there));
+        let (one, other) = (key_of(&setup, &here), key_of(&setup, &there));
         assert_eq!(one[RANDOM..], other[RANDOM..]);
         let mixed = [&one[..16], &other[16..]].concat();
-        assert_signed_out(&stage, &mixed).await;
+        assert_signed_out(&setup, &mixed).await;
     })
     .await;
 }
@@ -142,18 +142,18 @@ async fn two_sessions_of_one_person_have_independent_keys() {
 #[tokio::test]
 async fn a_session_stored_under_another_owner_is_rejected() {
     // cases 93, 94
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
-        stage.ada.set_tier(KycTier::T0);
-        let of_ada = signed_in(&stage, &stage.ada).await;
-        let ada_key = key_of(&stage, &of_ada);
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
+        setup.ada.set_tier(KycTier::T0);
+        let of_ada = signed_in(&setup, &setup.ada).await;
+        let ada_key = key_of(&setup, &of_ada);
         let mut own = Vec::new();
         for kind in [SESSION, TOKENS] {
-            own.extend(records(&stage, kind).await);
+            own.extend(records(&setup, kind).await);
         }
-        let of_eve = signed_in(&stage, &eve).await;
-        let eve_key = key_of(&stage, &of_eve);
-        let sessions = records(&stage, SESSION).await;
+        let of_eve = signed_in(&setup, &eve).await;
+        let eve_key = key_of(&setup, &of_eve);
+        let sessions = records(&setup, SESSION).await;
         let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
         let eve_owner = eve_owner.unwrap().0;
 
@@ -161,11 +161,11 @@ async fn a_session_stored_under_another_owner_is_rejected() {
         let key = forged(&ada_key, &eve_key);
         for (_, place, entry) in &own {
             let place = RecordKey::new(place.family, record_id(&key));
-            put(&stage, &eve_owner, place, entry).await;
+            put(&setup, &eve_owner, place, entry).await;
         }
-        assert_signed_out(&stage, &key).await;
+        assert_signed_out(&setup, &key).await;
         for key in [&ada_key, &eve_key] {
-            ask(&stage, Method::GET, "/vault", key).await.assert_ok();
+            ask(&setup, Method::GET, "/vault", key).await.assert_ok();
         }
     })
     .await;
@@ -174,30 +174,30 @@ async fn a_session_stored_under_another_owner_is_rejected() {
 #[tokio::test]
 async fn an_assurance_of_another_person_is_not_used() {
     // case 94
-    everywhere(async |stage| {
-        let eve = stage.kyc.person("eve").tier(KycTier::T2).create();
-        let of_ada = signed_in(&stage, &stage.ada).await;
-        let ada_key = key_of(&stage, &of_ada);
-        let (ada_owner, place, _) = records(&stage, ASSURANCE).await.remove(0);
-        signed_in(&stage, &eve).await;
-        let found = records(&stage, ASSURANCE).await;
+    everywhere(async |setup| {
+        let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
+        let of_ada = signed_in(&setup, &setup.ada).await;
+        let ada_key = key_of(&setup, &of_ada);
+        let (ada_owner, place, _) = records(&setup, ASSURANCE).await.remove(0);
+        signed_in(&setup, &eve).await;
+        let found = records(&setup, ASSURANCE).await;
         let of_eve = found.iter().find(|(owner, ..)| *owner != ada_owner);
         let (_, _, verified) = of_eve.unwrap();
-        stage.ada.reject();
+        setup.ada.reject();
         let status = async || {
-            let me = ask(&stage, Method::GET, "/auth/me", &ada_key).await;
+            let me = ask(&setup, Method::GET, "/auth/me", &ada_key).await;
             me.assert_ok().json()["assurance"]["kyc_status"].clone()
         };
         assert_eq!(status().await, "verified");
 
-        put(&stage, &ada_owner, place, verified).await;
+        put(&setup, &ada_owner, place, verified).await;
 
         // The assurance is unreadable. It is neither missing nor Eve's.
         assert_eq!(status().await, Value::Null);
-        stage.kyc.forget_requests();
-        let page = ask(&stage, Method::GET, "/guarded", &ada_key).await;
+        setup.kyc.forget_requests();
+        let page = ask(&setup, Method::GET, "/guarded", &ada_key).await;
         assert_eq!(page.assert_status(401).json()["code"], "rejected");
-        stage.kyc.requests(Endpoint::Status).assert_count(1);
+        setup.kyc.requests(Endpoint::Status).assert_count(1);
         assert_eq!(status().await, "rejected");
     })
     .await;

@@ -7,29 +7,29 @@ use kycport::{
     mock::{Endpoint, Person},
 };
 
-use crate::assurance_stage::{Instance, Key, MINUTE, Stage, not_known};
+use crate::assurance_setup::{AssuranceTest, Instance, Key, MINUTE, unknown_status};
 
 /// A person who is never verified far enough, signed in.
-async fn eve(stage: &Stage, app: &Instance) -> (Person, String) {
-    let eve = stage.kyc.person("eve").tier(KycTier::T0).create();
-    let cookie = stage.signed_in_as(app, &eve).await;
+async fn eve(setup: &AssuranceTest, app: &Instance) -> (Person, String) {
+    let eve = setup.kyc.person("eve").tier(KycTier::T0).create();
+    let cookie = setup.signed_in_as(app, &eve).await;
     (eve, cookie)
 }
 
 #[tokio::test]
 async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
     for path in ["/guarded", "/fresh"] {
-        let stage = Stage::new().await;
-        let app = stage.instance(Key::Tenant).await;
-        let of_ada = stage.signed_in(&app).await;
-        let (_, of_eve) = eve(&stage, &app).await;
-        stage.pass(11 * MINUTE, &[]);
+        let setup = AssuranceTest::new().await;
+        let app = setup.instance(Key::Tenant).await;
+        let of_ada = setup.signed_in(&app).await;
+        let (_, of_eve) = eve(&setup, &app).await;
+        setup.pass(11 * MINUTE, &[]);
         // Failures are not recorded, so each request asks.
-        let fault = stage.kyc.on(Endpoint::Status).fail(500).always();
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
         for _ in 0..100 {
-            assert_eq!(app.ask(path, &of_eve).await, not_known());
+            assert_eq!(app.ask(path, &of_eve).await, unknown_status());
         }
-        assert_eq!(stage.asked(), 30, "{path}");
+        assert_eq!(setup.asked(), 30, "{path}");
         drop(fault);
         let answer = app.get(path, &of_eve).await;
         assert_eq!(
@@ -39,61 +39,61 @@ async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
         app.assert_admits_fresh(&of_ada).await;
         app.assert_admits(&of_ada).await;
         // The budget grows again.
-        stage.pass(Duration::from_secs(3), &[]);
-        let asked = stage.asked();
+        setup.pass(Duration::from_secs(3), &[]);
+        let asked = setup.asked();
         app.ask(path, &of_eve).await;
         app.ask(path, &of_eve).await;
-        assert_eq!(stage.asked(), asked + 1);
+        assert_eq!(setup.asked(), asked + 1);
     }
 }
 
 #[tokio::test]
 async fn after_a_429_the_quota_is_left_to_others_and_to_sensitive_actions() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let of_ada = stage.signed_in(&app).await;
-    let (eve, of_eve) = eve(&stage, &app).await;
-    stage.pass(11 * MINUTE, &[]);
-    let limit = stage
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let of_ada = setup.signed_in(&app).await;
+    let (eve, of_eve) = eve(&setup, &app).await;
+    setup.pass(11 * MINUTE, &[]);
+    let limit = setup
         .kyc
         .on(Endpoint::Status)
         .fail(429)
         .retry_after(1)
         .once();
-    assert_eq!(app.ask("/guarded", &of_eve).await, not_known());
+    assert_eq!(app.ask("/guarded", &of_eve).await, unknown_status());
     limit.assert_hit();
-    stage.pass(Duration::from_secs(2), &[]);
-    let asked = stage.asked();
+    setup.pass(Duration::from_secs(2), &[]);
+    let asked = setup.asked();
     for _ in 0..20 {
-        assert_eq!(app.ask("/guarded", &of_eve).await, not_known());
+        assert_eq!(app.ask("/guarded", &of_eve).await, unknown_status());
     }
-    assert_eq!(stage.asked(), asked);
+    assert_eq!(setup.asked(), asked);
     // The loop blocks nobody else, and none of these.
     app.assert_admits(&of_ada).await;
-    assert_ne!(app.ask("/fresh", &of_eve).await, not_known());
-    assert_eq!(stage.asked(), asked + 2);
+    assert_ne!(app.ask("/fresh", &of_eve).await, unknown_status());
+    assert_eq!(setup.asked(), asked + 2);
     eve.reject();
     assert_eq!(
-        stage.deliver_about(&app, "evt_1", &eve, "rejected").await,
+        setup.deliver_about(&app, "evt_1", &eve, "rejected").await,
         200
     );
-    assert_eq!(stage.asked(), asked + 3);
+    assert_eq!(setup.asked(), asked + 3);
 }
 
 #[tokio::test]
 async fn a_page_that_is_reloaded_asks_once_in_ten_seconds() {
-    let stage = Stage::new().await;
-    let app = stage.instance(Key::Tenant).await;
-    let of_ada = stage.signed_in(&app).await;
-    stage.ada.set_status(KycStatus::Pending);
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let of_ada = setup.signed_in(&app).await;
+    setup.ada.set_status(KycStatus::Pending);
     let pending = app.ask("/fresh", &of_ada).await;
     assert_eq!(pending.1, "pending");
-    let asked = stage.asked();
+    let asked = setup.asked();
     for _ in 0..12 {
-        stage.pass(Duration::from_secs(5), &[]);
+        setup.pass(Duration::from_secs(5), &[]);
         for _ in 0..5 {
             assert_eq!(app.ask("/guarded", &of_ada).await, pending);
         }
     }
-    assert_eq!(stage.asked(), asked + 6);
+    assert_eq!(setup.asked(), asked + 6);
 }

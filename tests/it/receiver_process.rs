@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    books::{Books, Kind, Told},
-    desk::{SECRET, signed},
+    handler_log::{HandlerLog, Instruction, Kind},
+    test_handler::{SECRET, signed},
 };
 
 /// Difference between the lease and the handler's deadline.
@@ -133,11 +133,11 @@ fn a_receiver() {
 
 #[expect(clippy::print_stdout, reason = "the parent process reads the output")]
 async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
-    let books = Books::open(kind, port).await.unwrap();
+    let log = HandlerLog::open(kind, port).await.unwrap();
     let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
     let handler = {
-        let books = books.clone();
-        move |delivery| handle(books.clone(), holder.clone(), delivery)
+        let log = log.clone();
+        move |delivery| handle(log.clone(), holder.clone(), delivery)
     };
     let policy = DeliveryPolicy {
         handler_timeout: lease.saturating_sub(MARGIN),
@@ -147,7 +147,7 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
     };
     let receiver = WebhookReceiver::builder(verifier.build().unwrap(), handler)
         .policy(policy)
-        .store(books.store());
+        .store(log.store());
     let app = Router::new().route_service("/webhooks/kycport", receiver.build().unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -155,27 +155,27 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
     axum::serve(listener, app).await.unwrap();
 }
 
-async fn handle(books: Books, holder: String, delivery: Delivery) -> Result<(), &'static str> {
+async fn handle(log: HandlerLog, holder: String, delivery: Delivery) -> Result<(), &'static str> {
     let id = &delivery.event().id;
-    let entered = books.enter(&holder, id).await;
+    let entered = log.enter(&holder, id).await;
     if entered.attempt == 1 && fails_at_first(id) {
-        books.write("leave", &holder, id).await;
+        log.write("leave", &holder, id).await;
         return Err("fails on the first delivery");
     }
-    let told = match entered.told {
-        Told::StayEither if hash(id).is_multiple_of(2) => Told::StayBefore,
-        Told::StayEither => Told::StayAfter,
-        told => told,
+    let instruction = match entered.instruction {
+        Instruction::BlockEither if hash(id).is_multiple_of(2) => Instruction::BlockBefore,
+        Instruction::BlockEither => Instruction::BlockAfter,
+        instruction => instruction,
     };
-    let stay = async |when: Told, word: &str| {
-        if told == when {
-            books.write(word, &holder, id).await;
+    let stay = async |when: Instruction, word: &str| {
+        if instruction == when {
+            log.write(word, &holder, id).await;
             pending::<()>().await;
         }
     };
-    let uncommitted = stay(Told::StayBefore, "before");
-    let effect = books.take_effect(&holder, &delivery, uncommitted).await;
-    stay(Told::StayAfter, "after").await;
-    books.write("leave", &holder, id).await;
+    let uncommitted = stay(Instruction::BlockBefore, "before");
+    let effect = log.take_effect(&holder, &delivery, uncommitted).await;
+    stay(Instruction::BlockAfter, "after").await;
+    log.write("leave", &holder, id).await;
     effect
 }

@@ -11,7 +11,7 @@ use kycport::{
 };
 
 use crate::{
-    faulty_store::{Op, REFRESH_LEASE, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{Op, REFRESH_LEASE, SESSION, TOKENS, TestApp, setup, setup_on},
     stages::everywhere_with,
     support::{tenant_app, tenant_app_of},
 };
@@ -21,24 +21,24 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Time after which a lease with the default deadlines has ended.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(120);
 
-type ResponseFault = fn(&Stage) -> kycport::mock::Rule;
+type ResponseFault = fn(&TestApp) -> kycport::mock::Rule;
 
-async fn app_with_refresh_tokens() -> Stage {
+async fn app_with_refresh_tokens() -> TestApp {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
-    stage_on(kyc.await.unwrap(), 1000, |config| config).await
+    setup_on(kyc.await.unwrap(), 1000, |config| config).await
 }
 
 /// Runs the test on every store, with refresh tokens enabled at KYCPort.
-async fn on_every_store(test_case: impl AsyncFn(Stage)) {
+async fn on_every_store(test_case: impl AsyncFn(TestApp)) {
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(renewing, |app| app, test_case).await;
 }
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
+async fn signed_in(setup: &TestApp) -> Browser {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
     browser
-        .sign_in(login, &stage.ada)
+        .sign_in(login, &setup.ada)
         .await
         .unwrap()
         .assert_ok();
@@ -46,72 +46,72 @@ async fn signed_in(stage: &Stage) -> Browser {
 }
 
 /// Signs in, and lets the access token expire without any request.
-async fn signed_in_with_expired_token(stage: &Stage) -> Browser {
-    let browser = signed_in(stage).await;
-    stage.kyc.clock().advance(16 * MINUTE);
-    stage.kyc.forget_requests();
+async fn signed_in_with_expired_token(setup: &TestApp) -> Browser {
+    let browser = signed_in(setup).await;
+    setup.kyc.clock().advance(16 * MINUTE);
+    setup.kyc.forget_requests();
     browser
 }
 
-async fn token(stage: &Stage, browser: &Browser) -> Page {
-    browser.open(stage.app.url("/token")).await.unwrap()
+async fn token(setup: &TestApp, browser: &Browser) -> Page {
+    browser.open(setup.app.url("/token")).await.unwrap()
 }
 
-async fn me(stage: &Stage, browser: &Browser) -> u16 {
-    let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+async fn me(setup: &TestApp, browser: &Browser) -> u16 {
+    let page = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
     page.status()
 }
 
-async fn refresh_token(stage: &Stage) -> String {
-    let tokens = stage.store.records(TOKENS).await;
+async fn refresh_token(setup: &TestApp) -> String {
+    let tokens = setup.store.records(TOKENS).await;
     tokens[0]["refresh_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn an_expired_token_is_refreshed_and_a_valid_token_is_not() {
     // case 53
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.forget_requests();
-    token(&stage, &browser).await.assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in(&setup).await;
+    setup.kyc.forget_requests();
+    token(&setup, &browser).await.assert_ok();
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 
     for round in 1..=3 {
-        let before = refresh_token(&stage).await;
-        stage.kyc.clock().advance(16 * MINUTE);
-        token(&stage, &browser).await.assert_ok();
-        token(&stage, &browser).await.assert_ok();
-        let requests = stage.kyc.requests(Endpoint::Token);
+        let before = refresh_token(&setup).await;
+        setup.kyc.clock().advance(16 * MINUTE);
+        token(&setup, &browser).await.assert_ok();
+        token(&setup, &browser).await.assert_ok();
+        let requests = setup.kyc.requests(Endpoint::Token);
         requests.assert_count(round);
         let last = requests.last().unwrap();
         assert_eq!(last.form("grant_type"), Some("refresh_token"));
         assert_eq!(last.form("refresh_token"), Some(before.as_str()));
         // KYCPort rotated the refresh token, and the app stored the new token.
-        assert_ne!(refresh_token(&stage).await, before);
+        assert_ne!(refresh_token(&setup).await, before);
     }
 }
 
 #[tokio::test]
 async fn without_a_refresh_token_the_session_continues() {
     // case 54
-    let stage = stage().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let page = token(&stage, &browser).await;
+    let setup = setup().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let page = token(&setup, &browser).await;
     page.assert_status(502);
     assert!(page.body().contains("cannot be refreshed"));
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(me(&stage, &browser).await, 200);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(me(&setup, &browser).await, 200);
 }
 
 #[tokio::test]
 async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
     // case 53
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     // All requests have read the expired token before any request refreshes it.
-    stage.store.let_meet(Op::Read, TOKENS, 50);
-    let url = stage.app.url("/token");
+    setup.store.let_meet(Op::Read, TOKENS, 50);
+    let url = setup.app.url("/token");
     let copies: Vec<Browser> = (0..50).map(|_| browser.clone()).collect();
     let asking = join_all(copies.iter().map(|copy| copy.open(&url)));
     let letting = async {
@@ -124,21 +124,21 @@ async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
     for page in pages {
         page.unwrap().assert_ok();
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
     // The app stored the rotated refresh token, which works.
-    stage.kyc.clock().advance(16 * MINUTE);
-    token(&stage, &browser).await.assert_ok();
+    setup.kyc.clock().advance(16 * MINUTE);
+    token(&setup, &browser).await.assert_ok();
 }
 
 #[tokio::test]
 async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their_own() {
-    let stage = renewing_stage().await;
-    let browser = signed_in_a_while(&stage).await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).always();
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).always();
     // All have read the expired token before any of them refreshes it.
-    stage.store.let_meet(Op::Read, TOKENS, 20);
-    let url = stage.app.url("/token");
+    setup.store.let_meet(Op::Read, TOKENS, 20);
+    let url = setup.app.url("/token");
     let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
     let asking = join_all(copies.iter().map(|copy| copy.open(&url)));
     let letting = async {
@@ -149,87 +149,87 @@ async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their
     for page in pages {
         page.unwrap().assert_status(502);
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
     drop(fault);
-    token(&stage, &browser).await.assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(2);
+    token(&setup, &browser).await.assert_ok();
+    setup.kyc.requests(Endpoint::Token).assert_count(2);
 }
 
 #[tokio::test]
 async fn a_rejected_refresh_ends_the_session() {
     // case 54
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    stage
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    setup
         .store
         .rewrite(TOKENS, |r| r["refresh_token"] = "revoked".into())
         .await;
 
-    let page = token(&stage, &browser).await;
+    let page = token(&setup, &browser).await;
 
     page.assert_status(502);
     assert!(page.body().contains("session is ended"));
-    assert_eq!(me(&stage, &browser).await, 401);
-    assert_eq!(stage.store.records(SESSION).await.len(), 0);
+    assert_eq!(me(&setup, &browser).await, 401);
+    assert_eq!(setup.store.records(SESSION).await.len(), 0);
 }
 
 #[tokio::test]
 async fn an_issuer_outage_ends_no_session() {
     // case 54
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    token(&stage, &browser).await.assert_status(502);
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    token(&setup, &browser).await.assert_status(502);
     fault.assert_hit();
-    assert_eq!(me(&stage, &browser).await, 200);
-    token(&stage, &browser).await.assert_ok();
+    assert_eq!(me(&setup, &browser).await, 200);
+    token(&setup, &browser).await.assert_ok();
 }
 
 #[tokio::test]
 async fn refreshed_tokens_must_have_the_same_person_and_issuer() {
     // case 52
-    let stage = app_with_refresh_tokens().await;
+    let setup = app_with_refresh_tokens().await;
     let bends: [(&str, ResponseFault); 6] = [
-        ("ID token, sub", |stage| {
-            stage.kyc.tokens().edit_id_token(|draft| {
+        ("ID token, sub", |setup| {
+            setup.kyc.tokens().edit_id_token(|draft| {
                 draft.claims.insert("sub".to_owned(), "person_other".into());
             })
         }),
-        ("ID token, iss", |stage| {
-            stage.kyc.tokens().id_token(Tamper::WrongIssuer)
+        ("ID token, iss", |setup| {
+            setup.kyc.tokens().id_token(Tamper::WrongIssuer)
         }),
-        ("ID token, aud", |stage| {
-            stage.kyc.tokens().id_token(Tamper::WrongAudience)
+        ("ID token, aud", |setup| {
+            setup.kyc.tokens().id_token(Tamper::WrongAudience)
         }),
-        ("ID token, signature", |stage| {
-            stage.kyc.tokens().id_token(Tamper::ForeignKey)
+        ("ID token, signature", |setup| {
+            setup.kyc.tokens().id_token(Tamper::ForeignKey)
         }),
-        ("access token, sub", |stage| {
-            stage.kyc.tokens().edit_access_token(|draft| {
+        ("access token, sub", |setup| {
+            setup.kyc.tokens().edit_access_token(|draft| {
                 draft.claims.insert("sub".to_owned(), "person_other".into());
             })
         }),
-        ("access token, iss", |stage| {
-            stage.kyc.tokens().access_token(Tamper::WrongIssuer)
+        ("access token, iss", |setup| {
+            setup.kyc.tokens().access_token(Tamper::WrongIssuer)
         }),
     ];
     for (what, bend) in bends {
-        let browser = signed_in_with_expired_token(&stage).await;
-        let before = stage.store.records(TOKENS).await;
-        let fault = bend(&stage).once();
-        let page = token(&stage, &browser).await;
+        let browser = signed_in_with_expired_token(&setup).await;
+        let before = setup.store.records(TOKENS).await;
+        let fault = bend(&setup).once();
+        let page = token(&setup, &browser).await;
         assert_eq!(page.status(), 502, "{what}");
         fault.assert_hit();
-        assert_eq!(stage.store.records(TOKENS).await, before, "{what}");
-        stage
+        assert_eq!(setup.store.records(TOKENS).await, before, "{what}");
+        setup
             .kyc
             .browser()
-            .get(stage.app.url("/"))
+            .get(setup.app.url("/"))
             .await
             .unwrap()
             .assert_ok();
         browser
-            .post_form(stage.app.url("/auth/logout"), &[])
+            .post_form(setup.app.url("/auth/logout"), &[])
             .await
             .unwrap();
     }
@@ -238,24 +238,24 @@ async fn refreshed_tokens_must_have_the_same_person_and_issuer() {
 #[tokio::test]
 async fn tokens_of_another_person_are_rejected() {
     // case 55
-    let stage = app_with_refresh_tokens().await;
-    let bob = stage.kyc.person("bob").create();
-    let other = stage.kyc.browser();
+    let setup = app_with_refresh_tokens().await;
+    let bob = setup.kyc.person("bob").create();
+    let other = setup.kyc.browser();
     other
-        .sign_in(stage.app.url("/auth/login"), &bob)
+        .sign_in(setup.app.url("/auth/login"), &bob)
         .await
         .unwrap();
-    let bobs = refresh_token(&stage).await;
+    let bobs = refresh_token(&setup).await;
     other
-        .post_form(stage.app.url("/auth/logout"), &[])
+        .post_form(setup.app.url("/auth/logout"), &[])
         .await
         .unwrap();
-    let browser = signed_in_with_expired_token(&stage).await;
-    stage
+    let browser = signed_in_with_expired_token(&setup).await;
+    setup
         .store
         .rewrite(TOKENS, |r| r["refresh_token"] = bobs.clone().into())
         .await;
-    let page = token(&stage, &browser).await;
+    let page = token(&setup, &browser).await;
     page.assert_status(502);
     assert!(
         page.body().contains("different subjects"),
@@ -267,28 +267,28 @@ async fn tokens_of_another_person_are_rejected() {
 #[tokio::test]
 async fn two_simultaneous_refreshes_of_two_people_are_independent() {
     // case 55
-    let stage = app_with_refresh_tokens().await;
-    let bob = stage.kyc.person("bob").create();
-    let ada = signed_in(&stage).await;
-    let other = stage.kyc.browser();
+    let setup = app_with_refresh_tokens().await;
+    let bob = setup.kyc.person("bob").create();
+    let ada = signed_in(&setup).await;
+    let other = setup.kyc.browser();
     other
-        .sign_in(stage.app.url("/auth/login"), &bob)
+        .sign_in(setup.app.url("/auth/login"), &bob)
         .await
         .unwrap();
-    stage.kyc.clock().advance(16 * MINUTE);
-    stage.kyc.forget_requests();
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    setup.kyc.clock().advance(16 * MINUTE);
+    setup.kyc.forget_requests();
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     let letting = async {
         // Two people do not wait for each other.
         gate.wait_for(2).await;
         gate.release();
     };
-    let (first, second, ()) = tokio::join!(token(&stage, &ada), token(&stage, &other), letting);
+    let (first, second, ()) = tokio::join!(token(&setup, &ada), token(&setup, &other), letting);
     first.assert_ok();
     second.assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(2);
-    for (browser, person) in [(&ada, &stage.ada), (&other, &bob)] {
-        let page = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+    setup.kyc.requests(Endpoint::Token).assert_count(2);
+    for (browser, person) in [(&ada, &setup.ada), (&other, &bob)] {
+        let page = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
         assert_eq!(page.json()["subject"], person.id());
     }
 }
@@ -296,53 +296,53 @@ async fn two_simultaneous_refreshes_of_two_people_are_independent() {
 #[tokio::test]
 async fn a_disconnecting_client_loses_no_rotated_token() {
     // cases 53, 140
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let before = refresh_token(&stage).await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let (leaving, url) = (browser.clone(), stage.app.url("/token"));
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let before = refresh_token(&setup).await;
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let (leaving, url) = (browser.clone(), setup.app.url("/token"));
     let asking = tokio::spawn(async move { leaving.open(url).await });
     gate.wait_for(1).await;
-    let saved = stage.store.hold(Op::Write, TOKENS);
+    let saved = setup.store.hold(Op::Write, TOKENS);
     asking.abort();
     assert!(asking.await.is_err());
     for _ in 0..5 {
         // Wait until the app has noticed the disconnect.
-        browser.get(stage.app.url("/")).await.unwrap().assert_ok();
+        browser.get(setup.app.url("/")).await.unwrap().assert_ok();
     }
 
     gate.release();
     saved.reached().await;
     saved.open();
 
-    token(&stage, &browser).await.assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
-    assert_ne!(refresh_token(&stage).await, before);
-    stage.kyc.clock().advance(16 * MINUTE);
-    token(&stage, &browser).await.assert_ok();
+    token(&setup, &browser).await.assert_ok();
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+    assert_ne!(refresh_token(&setup).await, before);
+    setup.kyc.clock().advance(16 * MINUTE);
+    token(&setup, &browser).await.assert_ok();
 }
 
 #[tokio::test]
 async fn a_pending_refresh_does_not_restore_a_revoked_session() {
     // case 98
-    on_every_store(async |stage| {
-        let browser = signed_in_with_expired_token(&stage).await;
+    on_every_store(async |setup| {
+        let browser = signed_in_with_expired_token(&setup).await;
         let stolen = browser.clone();
-        let gate = stage.kyc.on(Endpoint::Token).hold();
-        let (slow, url) = (browser.clone(), stage.app.url("/token"));
+        let gate = setup.kyc.on(Endpoint::Token).hold();
+        let (slow, url) = (browser.clone(), setup.app.url("/token"));
         let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
         gate.wait_for(1).await;
         browser
-            .post_form(stage.app.url("/auth/logout"), &[])
+            .post_form(setup.app.url("/auth/logout"), &[])
             .await
             .unwrap()
             .assert_ok();
         gate.release();
         under_way.await.unwrap();
 
-        assert_eq!(me(&stage, &stolen).await, 401);
-        token(&stage, &stolen).await.assert_status(303);
-        assert_eq!(stage.store.bodies(TOKENS).await.len(), 0);
+        assert_eq!(me(&setup, &stolen).await, 401);
+        token(&setup, &stolen).await.assert_status(303);
+        assert_eq!(setup.store.bodies(TOKENS).await.len(), 0);
     })
     .await;
 }
@@ -350,14 +350,14 @@ async fn a_pending_refresh_does_not_restore_a_revoked_session() {
 #[tokio::test]
 async fn one_of_two_instances_refreshes_on_every_store() {
     // cases 53, 97
-    on_every_store(async |stage| {
-        let browser = signed_in_with_expired_token(&stage).await;
+    on_every_store(async |setup| {
+        let browser = signed_in_with_expired_token(&setup).await;
         for round in [1, 2] {
-            let gate = stage.kyc.on(Endpoint::Token).hold();
+            let gate = setup.kyc.on(Endpoint::Token).hold();
             // Each instance has read the expired token twice: once to use it, and once to refresh
             // it.
             for _ in 0..2 {
-                stage.store.let_meet(Op::Read, TOKENS, 2);
+                setup.store.let_meet(Op::Read, TOKENS, 2);
             }
             let letting = async {
                 gate.wait_for(1).await;
@@ -365,14 +365,14 @@ async fn one_of_two_instances_refreshes_on_every_store() {
             };
             let (here, there) = (browser.clone(), browser.clone());
             let (one, other, ()) =
-                tokio::join!(token(&stage, &here), token(&stage, &there), letting);
+                tokio::join!(token(&setup, &here), token(&setup, &there), letting);
             one.assert_ok();
             other.assert_ok();
-            stage.kyc.requests(Endpoint::Token).assert_count(round);
-            assert_eq!(stage.store.bodies(REFRESH_LEASE).await.len(), 0);
-            stage.kyc.clock().advance(16 * MINUTE);
+            setup.kyc.requests(Endpoint::Token).assert_count(round);
+            assert_eq!(setup.store.bodies(REFRESH_LEASE).await.len(), 0);
+            setup.kyc.clock().advance(16 * MINUTE);
         }
-        assert_eq!(me(&stage, &browser).await, 200);
+        assert_eq!(me(&setup, &browser).await, 200);
     })
     .await;
 }
@@ -380,14 +380,14 @@ async fn one_of_two_instances_refreshes_on_every_store() {
 #[tokio::test]
 async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
     // case 54
-    on_every_store(async |stage| {
-        let browser = signed_in_with_expired_token(&stage).await;
-        let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-        token(&stage, &browser).await.assert_status(502);
+    on_every_store(async |setup| {
+        let browser = signed_in_with_expired_token(&setup).await;
+        let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+        token(&setup, &browser).await.assert_status(502);
         fault.assert_hit();
         // No test advances the clock: the second instance does not wait.
-        token(&stage, &browser).await.assert_ok();
-        stage.kyc.requests(Endpoint::Token).assert_count(2);
+        token(&setup, &browser).await.assert_ok();
+        setup.kyc.requests(Endpoint::Token).assert_count(2);
     })
     .await;
 }
@@ -395,22 +395,22 @@ async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
 #[tokio::test]
 async fn a_waiting_instance_continues_when_the_other_has_failed() {
     // case 54
-    let stage = app_with_refresh_tokens().await;
-    let other = other_instance(&stage).await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
-    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let setup = app_with_refresh_tokens().await;
+    let other = other_instance(&setup).await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    let leased = setup.store.hold_after(Op::Write, REFRESH_LEASE);
+    let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     leased.reached().await;
-    stage.store.heal();
+    setup.store.heal();
     // The first instance has failed, and has not released its lease yet.
-    let gate = stage.store.hold(Op::Write, REFRESH_LEASE);
+    let gate = setup.store.hold(Op::Write, REFRESH_LEASE);
     leased.open();
     gate.reached().await;
     // The second instance reads the tokens twice and still finds the expired token.
-    let look = stage.store.hold(Op::Read, TOKENS);
-    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    let look = setup.store.hold(Op::Read, TOKENS);
+    let second = tokio::spawn(at(&setup, &other, &browser, "/token"));
     look.reached().await;
     look.open();
     look.reached().await;
@@ -419,84 +419,84 @@ async fn a_waiting_instance_continues_when_the_other_has_failed() {
     first.await.unwrap().assert_status(502);
     second.await.unwrap().assert_ok();
     fault.assert_hit();
-    stage.kyc.requests(Endpoint::Token).assert_count(2);
+    setup.kyc.requests(Endpoint::Token).assert_count(2);
 }
 
 #[tokio::test]
 async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
     // case 53
-    let stage = app_with_refresh_tokens().await;
-    let other = other_instance(&stage).await;
+    let setup = app_with_refresh_tokens().await;
+    let other = other_instance(&setup).await;
     // Once soon afterwards, and once so late that the other instance's token has expired too.
     for (later, requests) in [(Duration::ZERO, 1), (16 * MINUTE, 2)] {
-        let browser = signed_in_with_expired_token(&stage).await;
-        let gate = stage.store.hold(Op::Write, REFRESH_LEASE);
-        let slow = tokio::spawn(at(&stage, &other, &browser, "/token"));
+        let browser = signed_in_with_expired_token(&setup).await;
+        let gate = setup.store.hold(Op::Write, REFRESH_LEASE);
+        let slow = tokio::spawn(at(&setup, &other, &browser, "/token"));
         gate.reached().await;
-        stage.store.heal();
-        token(&stage, &browser).await.assert_ok();
-        stage.kyc.clock().advance(later);
+        setup.store.heal();
+        token(&setup, &browser).await.assert_ok();
+        setup.kyc.clock().advance(later);
         gate.open();
 
         slow.await.unwrap().assert_ok();
-        stage.kyc.requests(Endpoint::Token).assert_count(requests);
-        token(&stage, &browser).await.assert_ok();
+        setup.kyc.requests(Endpoint::Token).assert_count(requests);
+        token(&setup, &browser).await.assert_ok();
     }
 }
 
 #[tokio::test]
 async fn the_lease_of_a_killed_instance_expires() {
     // case 54
-    let stage = app_with_refresh_tokens().await;
-    let other = other_instance(&stage).await;
-    let browser = signed_in_with_expired_token(&stage).await;
+    let setup = app_with_refresh_tokens().await;
+    let other = other_instance(&setup).await;
+    let browser = signed_in_with_expired_token(&setup).await;
     // The first instance takes the lease and never releases it, like an instance that was killed.
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
-    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    let leased = setup.store.hold_after(Op::Write, REFRESH_LEASE);
+    let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     leased.reached().await;
-    stage.store.heal();
-    stage.store.fail_on(Op::Write, REFRESH_LEASE);
+    setup.store.heal();
+    setup.store.fail_on(Op::Write, REFRESH_LEASE);
     leased.open();
     first.await.unwrap().assert_status(502);
     fault.assert_hit();
-    stage.store.heal();
+    setup.store.heal();
 
-    let first_look = stage.store.hold(Op::Read, TOKENS);
-    let waiting = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    let first_look = setup.store.hold(Op::Read, TOKENS);
+    let waiting = tokio::spawn(at(&setup, &other, &browser, "/token"));
     first_look.reached().await;
-    stage.store.heal();
-    let second_look = stage.store.hold(Op::Read, TOKENS);
+    setup.store.heal();
+    let second_look = setup.store.hold(Op::Read, TOKENS);
     first_look.open();
     second_look.reached().await;
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
-    stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.clock().advance(LONGER_THAN_A_LEASE);
     second_look.open();
 
     waiting.await.unwrap().assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(2);
-    assert_eq!(me(&stage, &browser).await, 200);
+    setup.kyc.requests(Endpoint::Token).assert_count(2);
+    assert_eq!(me(&setup, &browser).await, 200);
 }
 
 #[tokio::test]
 async fn a_lease_outlives_the_longest_exchange() {
     // case 53
-    let stage = app_with_refresh_tokens().await;
-    let other = other_instance(&stage).await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    stage.kyc.clock().freeze();
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let setup = app_with_refresh_tokens().await;
+    let other = other_instance(&setup).await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    setup.kyc.clock().freeze();
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     gate.wait_for(1).await;
     // The exact bound: nine requests to KYCPort of 10 s, and three store operations of 5 s.
-    stage
+    setup
         .kyc
         .clock()
         .advance(Duration::from_secs(9 * 10 + 3 * 5));
-    let look = stage.store.hold(Op::Read, TOKENS);
-    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    let look = setup.store.hold(Op::Read, TOKENS);
+    let second = tokio::spawn(at(&setup, &other, &browser, "/token"));
     look.reached().await;
     look.open();
     look.reached().await;
@@ -504,54 +504,54 @@ async fn a_lease_outlives_the_longest_exchange() {
 
     first.await.unwrap().assert_ok();
     second.await.unwrap().assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
 #[tokio::test]
 async fn an_expired_refresh_lease_does_not_end_the_session() {
     // cases 55, 97
-    let stage = app_with_refresh_tokens().await;
-    let other = other_instance(&stage).await;
-    let browser = signed_in_with_expired_token(&stage).await;
+    let setup = app_with_refresh_tokens().await;
+    let other = other_instance(&setup).await;
+    let browser = signed_in_with_expired_token(&setup).await;
     // One instance has the KYCPort response, and is suspended until its lease has ended.
-    let leased = stage.store.hold_after(Op::Write, REFRESH_LEASE);
-    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let leased = setup.store.hold_after(Op::Write, REFRESH_LEASE);
+    let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     leased.reached().await;
-    stage.store.heal();
-    let gate = stage.store.hold(Op::Write, TOKENS);
+    setup.store.heal();
+    let gate = setup.store.hold(Op::Write, TOKENS);
     leased.open();
     gate.reached().await;
-    stage.store.heal();
-    stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
+    setup.store.heal();
+    setup.kyc.clock().advance(LONGER_THAN_A_LEASE);
     // KYCPort rejects the other instance's request: the refresh token has been used.
-    let at_kycport = stage.kyc.on(Endpoint::Token).hold();
-    let second = tokio::spawn(at(&stage, &other, &browser, "/token"));
+    let at_kycport = setup.kyc.on(Endpoint::Token).hold();
+    let second = tokio::spawn(at(&setup, &other, &browser, "/token"));
     at_kycport.wait_for(1).await;
     gate.open();
     first.await.unwrap().assert_ok();
     // The suspended instance did not release the lease of the other instance.
-    assert_eq!(stage.store.bodies(REFRESH_LEASE).await.len(), 1);
+    assert_eq!(setup.store.bodies(REFRESH_LEASE).await.len(), 1);
     at_kycport.release();
 
     second.await.unwrap().assert_ok();
-    assert_eq!(stage.store.bodies(REFRESH_LEASE).await.len(), 0);
-    assert_eq!(me(&stage, &browser).await, 200);
+    assert_eq!(setup.store.bodies(REFRESH_LEASE).await.len(), 0);
+    assert_eq!(me(&setup, &browser).await, 200);
 }
 
 #[tokio::test]
 async fn a_rejected_refresh_keeps_a_session_with_a_newer_refresh_token() {
     // cases 54, 55
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
-    let good = refresh_token(&stage).await;
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
+    let good = refresh_token(&setup).await;
     let set = async |to: &str| {
         let set = |record: &mut serde_json::Value| record["refresh_token"] = to.into();
-        stage.store.rewrite(TOKENS, set).await;
+        setup.store.rewrite(TOKENS, set).await;
     };
     set("spent").await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let (here, url) = (browser.clone(), stage.app.url("/token"));
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let (here, url) = (browser.clone(), setup.app.url("/token"));
     let asking = tokio::spawn(async move { here.open(url).await.unwrap() });
     gate.wait_for(1).await;
     set(&good).await;
@@ -560,48 +560,48 @@ async fn a_rejected_refresh_keeps_a_session_with_a_newer_refresh_token() {
     let page = asking.await.unwrap();
     page.assert_status(502);
     assert!(page.body().contains("try again"), "{}", page.body());
-    token(&stage, &browser).await.assert_ok();
+    token(&setup, &browser).await.assert_ok();
 }
 
 #[tokio::test]
 async fn without_a_lease_no_refresh_request_is_sent() {
     // cases 45, 54
-    let stage = app_with_refresh_tokens().await;
-    let browser = signed_in_with_expired_token(&stage).await;
+    let setup = app_with_refresh_tokens().await;
+    let browser = signed_in_with_expired_token(&setup).await;
     for op in [Op::Read, Op::Write] {
-        stage.store.fail_on(op, REFRESH_LEASE);
-        let page = token(&stage, &browser).await;
+        setup.store.fail_on(op, REFRESH_LEASE);
+        let page = token(&setup, &browser).await;
         page.assert_status(502);
         assert!(page.body().contains("store cannot be reached"), "{op:?}");
-        stage.store.heal();
+        setup.store.heal();
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(me(&stage, &browser).await, 200);
-    token(&stage, &browser).await.assert_ok();
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(me(&setup, &browser).await, 200);
+    token(&setup, &browser).await.assert_ok();
 }
 
 /// Starts the app without a tenant key. Its guards use the access tokens of the people.
-async fn app_without_tenant_key() -> Stage {
-    let mut stage = app_with_refresh_tokens().await;
-    let client = stage.kyc.client();
-    let app = stage.kyc.serve(|base| {
+async fn app_without_tenant_key() -> TestApp {
+    let mut setup = app_with_refresh_tokens().await;
+    let client = setup.kyc.client();
+    let app = setup.kyc.serve(|base| {
         let redirect = base.build().unwrap().redirect_uri().to_string();
         let config = Config::builder(client.id(), redirect)
             .client_secret(client.secret().unwrap())
-            .issuer(stage.kyc.issuer())
-            .discovery_url(stage.kyc.discovery_url())
-            .clock(stage.kyc.clock().clone())
+            .issuer(setup.kyc.issuer())
+            .discovery_url(setup.kyc.discovery_url())
+            .clock(setup.kyc.clock().clone())
             .cookie_name("kycport")
-            .store(stage.store.clone());
+            .store(setup.store.clone());
         tenant_app_of(&RelyingParty::new(config.build().unwrap()).unwrap())
     });
-    stage.app = app.await.unwrap();
-    stage
+    setup.app = app.await.unwrap();
+    setup
 }
 
 /// Writes or removes a refresh lease of the only session, like another instance.
-async fn change_lease(stage: &Stage, change: Change) {
-    let tokens = stage
+async fn change_lease(setup: &TestApp, change: Change) {
+    let tokens = setup
         .store
         .entries(|key| key.family == Family::Tokens)
         .await;
@@ -613,33 +613,33 @@ async fn change_lease(stage: &Stage, change: Change) {
         condition: Condition::Any,
         change,
     };
-    let written = stage.store.write(owner, &[write], None).await.unwrap();
+    let written = setup.store.write(owner, &[write], None).await.unwrap();
     assert_eq!(written, Written::Applied);
 }
 
 #[tokio::test]
 async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() {
     // case 54
-    let stage = app_without_tenant_key().await;
-    let browser = signed_in_with_expired_token(&stage).await;
+    let setup = app_without_tenant_key().await;
+    let browser = signed_in_with_expired_token(&setup).await;
     let lease = Change::Put {
         version: 1,
         body: "\u{1}{}".into(),
         keep_for: Duration::from_secs(3600),
     };
-    change_lease(&stage, lease).await;
+    change_lease(&setup, lease).await;
     for (path, status) in [("/token", 502), ("/sensitive", 503)] {
-        let first_look = stage.store.hold(Op::Read, TOKENS);
-        let (here, url) = (browser.clone(), stage.app.url(path));
+        let first_look = setup.store.hold(Op::Read, TOKENS);
+        let (here, url) = (browser.clone(), setup.app.url(path));
         let asking = tokio::spawn(async move { here.fetch(url).await.unwrap() });
         // The first read is for using the token, and the second for refreshing it.
         first_look.reached().await;
-        stage.store.heal();
-        let second_look = stage.store.hold(Op::Read, TOKENS);
+        setup.store.heal();
+        let second_look = setup.store.hold(Op::Read, TOKENS);
         first_look.open();
         second_look.reached().await;
-        stage.kyc.clock().advance(LONGER_THAN_A_LEASE);
-        stage.store.heal();
+        setup.kyc.clock().advance(LONGER_THAN_A_LEASE);
+        setup.store.heal();
         second_look.open();
         let page = asking.await.unwrap();
         page.assert_status(status);
@@ -649,34 +649,34 @@ async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() 
             assert!(page.body().contains("another instance"), "{}", page.body());
         }
     }
-    stage.kyc.requests(Endpoint::Token).assert_count(0);
-    assert_eq!(me(&stage, &browser).await, 200);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+    assert_eq!(me(&setup, &browser).await, 200);
 
-    change_lease(&stage, Change::Delete).await;
+    change_lease(&setup, Change::Delete).await;
     browser
-        .fetch(stage.app.url("/sensitive"))
+        .fetch(setup.app.url("/sensitive"))
         .await
         .unwrap()
         .assert_ok();
-    stage.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
-async fn other_instance(stage: &Stage) -> RunningApp {
-    let store = stage.store.clone();
-    let other = stage.kyc.serve(|config| tenant_app(config.store(store)));
+async fn other_instance(setup: &TestApp) -> RunningApp {
+    let store = setup.store.clone();
+    let other = setup.kyc.serve(|config| tenant_app(config.store(store)));
     other.await.unwrap()
 }
 
 /// Sends the person's request to another instance, which has another origin in this test.
 fn at(
-    stage: &Stage,
+    setup: &TestApp,
     other: &RunningApp,
     browser: &Browser,
     path: &str,
 ) -> impl Future<Output = Page> + use<> {
-    let key = browser.cookie(stage.app.url("/"), "__Host-kycport");
+    let key = browser.cookie(setup.app.url("/"), "__Host-kycport");
     let cookie = format!("__Host-kycport={}", key.unwrap());
-    let (elsewhere, url) = (stage.kyc.browser(), other.url(path));
+    let (elsewhere, url) = (setup.kyc.browser(), other.url(path));
     async move {
         let http_request = elsewhere.request(Method::GET, url);
         http_request.header("cookie", &cookie).send().await.unwrap()

@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::{
     faulty_store::{
-        ACTIVITY, FaultyStore, Gate, Kind, LOGIN, Op, REFRESH_LEASE, SESSION, Stage, TOKENS, stage,
+        ACTIVITY, FaultyStore, Gate, Kind, LOGIN, Op, REFRESH_LEASE, SESSION, TOKENS, TestApp,
+        setup,
     },
     stages::{everywhere, everywhere_with, sessions},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
@@ -26,21 +27,21 @@ const MAX_SESSIONS: usize = 64;
 /// Records that belong to a session.
 const SESSION_RECORDS: [Kind; 4] = [SESSION, ACTIVITY, TOKENS, REFRESH_LEASE];
 
-async fn started(stage: &Stage) -> (Browser, Url) {
-    started_as(stage, &stage.ada).await
+async fn started(setup: &TestApp) -> (Browser, Url) {
+    started_as(setup, &setup.ada).await
 }
 
-async fn started_as(stage: &Stage, person: &Person) -> (Browser, Url) {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login?return_to=/vault");
+async fn started_as(setup: &TestApp, person: &Person) -> (Browser, Url) {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login?return_to=/vault");
     let callback = browser.start_sign_in(login, person).await.unwrap();
     (browser, callback)
 }
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let (browser, callback) = started(stage).await;
+async fn signed_in(setup: &TestApp) -> Browser {
+    let (browser, callback) = started(setup).await;
     browser.open(callback).await.unwrap().assert_status(303);
-    browser.get(stage.app.url("/")).await.unwrap();
+    browser.get(setup.app.url("/")).await.unwrap();
     browser
 }
 
@@ -50,15 +51,15 @@ fn open(browser: &Browser, url: impl AsRef<str>) -> JoinHandle<(Page, Browser)> 
     tokio::spawn(async move { (browser.open(url).await.unwrap(), browser) })
 }
 
-async fn revoke(stage: &Stage) {
-    let revoked = sessions(stage).revoke_all(stage.ada.id()).await;
+async fn revoke(setup: &TestApp) {
+    let revoked = sessions(setup).revoke_all(setup.ada.id()).await;
     revoked.unwrap();
 }
 
 /// Returns the status of this browser's session, and asserts that both instances agree.
-async fn me(stage: &Stage, browser: &Browser) -> u16 {
-    browser.get(stage.app.url("/")).await.unwrap();
-    let url = stage.app.url("/auth/me");
+async fn me(setup: &TestApp, browser: &Browser) -> u16 {
+    browser.get(setup.app.url("/")).await.unwrap();
+    let url = setup.app.url("/auth/me");
     let one = browser.fetch(&url).await.unwrap().status();
     let other = browser.fetch(&url).await.unwrap().status();
     assert_eq!(one, other);
@@ -66,14 +67,14 @@ async fn me(stage: &Stage, browser: &Browser) -> u16 {
 }
 
 /// Asserts that the browser is signed out and that no record of a session is left.
-async fn assert_nothing_is_left(stage: &Stage, browser: &Browser) {
-    assert_eq!(me(stage, browser).await, 401);
-    let vault = browser.open(stage.app.url("/vault")).await.unwrap();
+async fn assert_nothing_is_left(setup: &TestApp, browser: &Browser) {
+    assert_eq!(me(setup, browser).await, 401);
+    let vault = browser.open(setup.app.url("/vault")).await.unwrap();
     vault.assert_status(303);
     for kind in SESSION_RECORDS {
-        assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+        assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
     }
-    let listed = sessions(stage).list(stage.ada.id()).await.unwrap();
+    let listed = sessions(setup).list(setup.ada.id()).await.unwrap();
     assert_eq!(listed, []);
 }
 
@@ -88,32 +89,32 @@ fn assert_login_revoked(page: &Page) {
 }
 
 /// Asserts that the person can sign in again.
-async fn assert_can_sign_in(stage: &Stage) {
-    let again = signed_in(stage).await;
-    assert_eq!(me(stage, &again).await, 200);
-    revoke(stage).await;
-    assert_nothing_is_left(stage, &again).await;
+async fn assert_can_sign_in(setup: &TestApp) {
+    let again = signed_in(setup).await;
+    assert_eq!(me(setup, &again).await, 200);
+    revoke(setup).await;
+    assert_nothing_is_left(setup, &again).await;
 }
 
 #[tokio::test]
 async fn a_login_locked_after_the_revocation_succeeds() {
-    everywhere(async |stage| {
-        let before = signed_in(&stage).await;
-        let (browser, callback) = started(&stage).await;
-        revoke(&stage).await;
+    everywhere(async |setup| {
+        let before = signed_in(&setup).await;
+        let (browser, callback) = started(&setup).await;
+        revoke(&setup).await;
         browser.open(callback).await.unwrap().assert_status(303);
-        assert_eq!(me(&stage, &browser).await, 200);
-        assert_eq!(me(&stage, &before).await, 401);
+        assert_eq!(me(&setup, &browser).await, 200);
+        assert_eq!(me(&setup, &before).await, 401);
         // The result is the same if the revocation happens while the lock is being taken.
-        let (browser, callback) = started(&stage).await;
-        let gate = stage.store.hold(Op::Acquire, LOGIN);
+        let (browser, callback) = started(&setup).await;
+        let gate = setup.store.hold(Op::Acquire, LOGIN);
         let under_way = open(&browser, &callback);
         gate.reached().await;
-        revoke(&stage).await;
+        revoke(&setup).await;
         gate.open();
         let (page, browser) = under_way.await.unwrap();
         page.assert_status(303);
-        assert_eq!(me(&stage, &browser).await, 200);
+        assert_eq!(me(&setup, &browser).await, 200);
     })
     .await;
 }
@@ -134,23 +135,23 @@ const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Exchanging, Moment::Writi
 #[tokio::test]
 async fn a_login_locked_before_the_revocation_creates_no_session() {
     // case 98
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for moment in MOMENTS {
-            let (browser, callback) = started(&stage).await;
-            let held = Held::at(moment, &stage);
+            let (browser, callback) = started(&setup).await;
+            let held = Held::at(moment, &setup);
             let under_way = open(&browser, &callback);
             held.reached().await;
-            revoke(&stage).await;
+            revoke(&setup).await;
             held.release();
             let (page, browser) = under_way.await.unwrap();
             assert_login_revoked(&page);
-            assert_nothing_is_left(&stage, &browser).await;
-            stage.store.heal();
+            assert_nothing_is_left(&setup, &browser).await;
+            setup.store.heal();
             // The code has been redeemed. A reload reports that.
             let again = browser.open(&callback).await.unwrap();
             again.assert_status(400);
         }
-        assert_can_sign_in(&stage).await;
+        assert_can_sign_in(&setup).await;
     })
     .await;
 }
@@ -162,11 +163,11 @@ enum Held {
 }
 
 impl Held {
-    fn at(moment: Moment, stage: &Stage) -> Self {
+    fn at(moment: Moment, setup: &TestApp) -> Self {
         match moment {
-            Moment::Claimed => Self::Store(stage.store.hold_after(Op::Acquire, LOGIN)),
-            Moment::Exchanging => Self::Kycport(stage.kyc.on(Endpoint::Token).hold()),
-            Moment::Writing => Self::Store(stage.store.hold(Op::Write, SESSION)),
+            Moment::Claimed => Self::Store(setup.store.hold_after(Op::Acquire, LOGIN)),
+            Moment::Exchanging => Self::Kycport(setup.kyc.on(Endpoint::Token).hold()),
+            Moment::Writing => Self::Store(setup.store.hold(Op::Write, SESSION)),
         }
     }
 
@@ -188,33 +189,33 @@ impl Held {
 #[tokio::test]
 async fn a_session_that_was_just_written_is_revoked_too() {
     // case 98
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for (op, kind) in [
             (Op::Write, SESSION),
             (Op::List, SESSION),
             (Op::Settle, LOGIN),
         ] {
             // No assurance is recorded for the person, so the first write creates the session.
-            let eve = stage
+            let eve = setup
                 .kyc
                 .person(&format!("eve-{op:?}").to_lowercase())
                 .create();
-            let (browser, callback) = started_as(&stage, &eve).await;
-            let gate = stage.store.hold_after(op, kind);
+            let (browser, callback) = started_as(&setup, &eve).await;
+            let gate = setup.store.hold_after(op, kind);
             let under_way = open(&browser, &callback);
             gate.reached().await;
-            assert_eq!(stage.store.bodies(SESSION).await.len(), 1, "{op:?}");
-            sessions(&stage).revoke_all(eve.id()).await.unwrap();
+            assert_eq!(setup.store.bodies(SESSION).await.len(), 1, "{op:?}");
+            sessions(&setup).revoke_all(eve.id()).await.unwrap();
             gate.open();
             let (page, browser) = under_way.await.unwrap();
             // The session cookie that the browser got is invalid.
             page.assert_status(303);
-            assert_eq!(me(&stage, &browser).await, 401, "{op:?}");
+            assert_eq!(me(&setup, &browser).await, 401, "{op:?}");
             for kind in SESSION_RECORDS {
-                assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+                assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
             }
-            assert_eq!(sessions(&stage).list(eve.id()).await, Ok(vec![]));
-            stage.store.heal();
+            assert_eq!(sessions(&setup).list(eve.id()).await, Ok(vec![]));
+            setup.store.heal();
         }
     })
     .await;
@@ -223,21 +224,21 @@ async fn a_session_that_was_just_written_is_revoked_too() {
 #[tokio::test]
 async fn a_login_with_two_write_attempts_is_revoked_between_them() {
     // case 98
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         // An assurance is recorded, so the first attempt to write conflicts with it.
-        let before = signed_in(&stage).await;
-        let (browser, callback) = started(&stage).await;
-        let gate = stage.store.hold_after(Op::Write, SESSION);
+        let before = signed_in(&setup).await;
+        let (browser, callback) = started(&setup).await;
+        let gate = setup.store.hold_after(Op::Write, SESSION);
         let under_way = open(&browser, &callback);
         gate.reached().await;
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
-        revoke(&stage).await;
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
+        revoke(&setup).await;
         gate.open();
         let (page, browser) = under_way.await.unwrap();
         assert_login_revoked(&page);
-        stage.store.heal();
-        assert_nothing_is_left(&stage, &browser).await;
-        assert_eq!(me(&stage, &before).await, 401);
+        setup.store.heal();
+        assert_nothing_is_left(&setup, &browser).await;
+        assert_eq!(me(&setup, &before).await, 401);
     })
     .await;
 }
@@ -245,25 +246,25 @@ async fn a_login_with_two_write_attempts_is_revoked_between_them() {
 #[tokio::test]
 async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
     // case 98
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        let gate = stage.store.hold_after(Op::Read, SESSION);
-        let under_way = open(&browser, stage.app.url("/vault"));
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        let gate = setup.store.hold_after(Op::Read, SESSION);
+        let under_way = open(&browser, setup.app.url("/vault"));
         gate.reached().await;
-        stage.store.heal();
-        revoke(&stage).await;
+        setup.store.heal();
+        revoke(&setup).await;
         gate.open();
         let (page, browser) = under_way.await.unwrap();
         page.assert_ok();
-        assert_nothing_is_left(&stage, &browser).await;
+        assert_nothing_is_left(&setup, &browser).await;
 
         // A request that reads the session after the revocation is rejected.
-        let browser = signed_in(&stage).await;
-        let gate = stage.store.hold(Op::Read, SESSION);
-        let under_way = open(&browser, stage.app.url("/vault"));
+        let browser = signed_in(&setup).await;
+        let gate = setup.store.hold(Op::Read, SESSION);
+        let under_way = open(&browser, setup.app.url("/vault"));
         gate.reached().await;
-        stage.store.heal();
-        revoke(&stage).await;
+        setup.store.heal();
+        revoke(&setup).await;
         gate.open();
         let (page, _) = under_way.await.unwrap();
         page.assert_status(303);
@@ -274,19 +275,19 @@ async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
 #[tokio::test]
 async fn a_pending_activity_write_does_not_restore_a_revoked_session() {
     // case 98
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for hold in [FaultyStore::hold, FaultyStore::hold_after] {
-            let browser = signed_in(&stage).await;
-            stage.kyc.clock().advance(2 * MINUTE);
-            let gate = hold(&stage.store, Op::Write, ACTIVITY);
-            let under_way = open(&browser, stage.app.url("/vault"));
+            let browser = signed_in(&setup).await;
+            setup.kyc.clock().advance(2 * MINUTE);
+            let gate = hold(&setup.store, Op::Write, ACTIVITY);
+            let under_way = open(&browser, setup.app.url("/vault"));
             gate.reached().await;
-            stage.store.heal();
-            revoke(&stage).await;
+            setup.store.heal();
+            revoke(&setup).await;
             gate.open();
             let (page, browser) = under_way.await.unwrap();
             page.assert_ok();
-            assert_nothing_is_left(&stage, &browser).await;
+            assert_nothing_is_left(&setup, &browser).await;
         }
     })
     .await;
@@ -299,7 +300,7 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
     everywhere_with(
         renewing,
         |app| app,
-        async |stage| {
+        async |setup| {
             type Hold = fn(&FaultyStore, Op, Kind) -> Arc<Gate>;
             let holds: [(Option<(Hold, Kind)>, &str); 5] = [
                 (Some((FaultyStore::hold, REFRESH_LEASE)), "before the lease"),
@@ -312,17 +313,17 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
                 (Some((FaultyStore::hold_after, TOKENS)), "after the write"),
             ];
             for (hold, when) in holds {
-                let browser = signed_in(&stage).await;
-                stage.kyc.clock().advance(16 * MINUTE);
-                let page = browser.open(stage.app.url("/vault")).await.unwrap();
+                let browser = signed_in(&setup).await;
+                setup.kyc.clock().advance(16 * MINUTE);
+                let page = browser.open(setup.app.url("/vault")).await.unwrap();
                 page.assert_ok();
-                let at_kycport = stage.kyc.on(Endpoint::Token).hold();
-                let url = stage.app.url("/token");
+                let at_kycport = setup.kyc.on(Endpoint::Token).hold();
+                let url = setup.app.url("/token");
                 // The lease and the new tokens are in separate writes.
                 let gate = match hold {
                     Some((hold, kind)) if kind == REFRESH_LEASE => {
                         at_kycport.release();
-                        Some(hold(&stage.store, Op::Write, kind))
+                        Some(hold(&setup.store, Op::Write, kind))
                     }
                     _ => None,
                 };
@@ -334,7 +335,7 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
                     }
                     (None, Some((hold, kind))) => {
                         at_kycport.wait_for(1).await;
-                        let gate = hold(&stage.store, Op::Write, kind);
+                        let gate = hold(&setup.store, Op::Write, kind);
                         at_kycport.release();
                         gate.reached().await;
                         Some(gate)
@@ -344,17 +345,17 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
                         None
                     }
                 };
-                stage.store.heal();
-                revoke(&stage).await;
+                setup.store.heal();
+                revoke(&setup).await;
                 match gate {
                     Some(gate) => gate.open(),
                     None => at_kycport.release(),
                 }
                 let (_, browser) = under_way.await.unwrap();
-                assert_nothing_is_left(&stage, &browser).await;
-                assert_eq!(stage.store.bodies(TOKENS).await.len(), 0, "{when}");
+                assert_nothing_is_left(&setup, &browser).await;
+                assert_eq!(setup.store.bodies(TOKENS).await.len(), 0, "{when}");
             }
-            assert_can_sign_in(&stage).await;
+            assert_can_sign_in(&setup).await;
         },
     )
     .await;
@@ -363,29 +364,29 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
 #[tokio::test]
 async fn logout_and_revocation_can_be_simultaneous() {
     // cases 98, 109
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for fields in [&[][..], &[("everywhere", "1")][..]] {
-            let (here, there) = (signed_in(&stage).await, signed_in(&stage).await);
+            let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
             let op = if fields.is_empty() {
                 Op::Write
             } else {
                 Op::Revoke
             };
-            let gate = stage.store.hold(op, SESSION);
-            let (browser, url) = (here.clone(), stage.app.url("/auth/logout"));
+            let gate = setup.store.hold(op, SESSION);
+            let (browser, url) = (here.clone(), setup.app.url("/auth/logout"));
             let under_way = tokio::spawn(async move {
                 let request = browser.request(Method::POST, url).form(fields);
                 request.stay().send().await.unwrap()
             });
             gate.reached().await;
-            stage.store.heal();
-            revoke(&stage).await;
+            setup.store.heal();
+            revoke(&setup).await;
             gate.open();
             under_way.await.unwrap().assert_status(303);
-            assert_nothing_is_left(&stage, &here).await;
-            assert_eq!(me(&stage, &there).await, 401);
+            assert_nothing_is_left(&setup, &here).await;
+            assert_eq!(me(&setup, &there).await, 401);
         }
-        assert_can_sign_in(&stage).await;
+        assert_can_sign_in(&setup).await;
     })
     .await;
 }
@@ -393,11 +394,11 @@ async fn logout_and_revocation_can_be_simultaneous() {
 #[tokio::test]
 async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
     // cases 97, 98
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         // No assurance is recorded for the person, and both logins are about to write.
-        let (one, one_callback) = started(&stage).await;
-        let (other, other_callback) = started(&stage).await;
-        let gate = stage.store.hold(Op::Write, SESSION);
+        let (one, one_callback) = started(&setup).await;
+        let (other, other_callback) = started(&setup).await;
+        let gate = setup.store.hold(Op::Write, SESSION);
         let both = [open(&one, &one_callback), open(&other, &other_callback)];
         gate.reached().await;
         gate.reached().await;
@@ -406,46 +407,46 @@ async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
         for under_way in both {
             let (page, browser) = under_way.await.unwrap();
             page.assert_status(303);
-            assert_eq!(me(&stage, &browser).await, 200);
+            assert_eq!(me(&setup, &browser).await, 200);
             browsers.push(browser);
         }
-        stage.store.heal();
-        let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+        setup.store.heal();
+        let listed = sessions(&setup).list(setup.ada.id()).await.unwrap();
         assert_eq!(listed.len(), 2);
-        revoke(&stage).await;
+        revoke(&setup).await;
         for browser in &browsers {
-            assert_nothing_is_left(&stage, browser).await;
+            assert_nothing_is_left(&setup, browser).await;
         }
 
         // One login is locked before the revocation, and the other login after it.
-        let (one, one_callback) = started(&stage).await;
-        let (other, other_callback) = started(&stage).await;
-        let gate = stage.store.hold(Op::Write, SESSION);
+        let (one, one_callback) = started(&setup).await;
+        let (other, other_callback) = started(&setup).await;
+        let gate = setup.store.hold(Op::Write, SESSION);
         let one = open(&one, &one_callback);
         gate.reached().await;
-        revoke(&stage).await;
+        revoke(&setup).await;
         let other = open(&other, &other_callback);
         gate.reached().await;
         gate.open();
         assert_login_revoked(&one.await.unwrap().0);
         let (page, other) = other.await.unwrap();
         page.assert_status(303);
-        assert_eq!(me(&stage, &other).await, 200);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        assert_eq!(me(&setup, &other).await, 200);
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_unacknowledged_revocation_has_taken_effect_and_can_be_repeated() {
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.store.lose_answer(Op::Revoke, SESSION);
-        let lost = sessions(&stage).revoke_all(stage.ada.id()).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.store.lose_answer(Op::Revoke, SESSION);
+        let lost = sessions(&setup).revoke_all(setup.ada.id()).await;
         assert!(lost.is_err());
-        assert_nothing_is_left(&stage, &browser).await;
-        revoke(&stage).await;
-        assert_can_sign_in(&stage).await;
+        assert_nothing_is_left(&setup, &browser).await;
+        revoke(&setup).await;
+        assert_can_sign_in(&setup).await;
     })
     .await;
 }
@@ -453,64 +454,64 @@ async fn an_unacknowledged_revocation_has_taken_effect_and_can_be_repeated() {
 #[tokio::test]
 async fn a_lost_fence_signs_the_person_out() {
     // case 98
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        assert_eq!(me(&stage, &browser).await, 200);
-        stage.store.lose_fences();
-        assert_eq!(me(&stage, &browser).await, 401);
-        let page = browser.open(stage.app.url("/vault")).await.unwrap();
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        assert_eq!(me(&setup, &browser).await, 200);
+        setup.store.lose_fences();
+        assert_eq!(me(&setup, &browser).await, 401);
+        let page = browser.open(setup.app.url("/vault")).await.unwrap();
         page.assert_status(303);
-        assert_eq!(sessions(&stage).list(stage.ada.id()).await, Ok(vec![]));
+        assert_eq!(sessions(&setup).list(setup.ada.id()).await, Ok(vec![]));
         // The cookie stays, because the fence may be found again.
-        assert!(browser.cookie(stage.app.url("/"), SESSION_COOKIE).is_some());
-        stage.store.heal();
-        assert_eq!(me(&stage, &browser).await, 200);
+        assert!(browser.cookie(setup.app.url("/"), SESSION_COOKIE).is_some());
+        setup.store.heal();
+        assert_eq!(me(&setup, &browser).await, 200);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_session_beyond_the_maximum_ends_the_oldest() {
-    let stage = stage().await;
-    let eve = stage.kyc.person("eve").create();
-    let (other, callback) = started_as(&stage, &eve).await;
+    let setup = setup().await;
+    let eve = setup.kyc.person("eve").create();
+    let (other, callback) = started_as(&setup, &eve).await;
     other.open(callback).await.unwrap().assert_status(303);
     let mut browsers = Vec::new();
     for _ in 0..MAX_SESSIONS + 3 {
-        stage.kyc.clock().advance(SECOND);
-        browsers.push(signed_in(&stage).await);
+        setup.kyc.clock().advance(SECOND);
+        browsers.push(signed_in(&setup).await);
     }
     let (ended, live) = browsers.split_at(3);
     for browser in ended {
-        assert_eq!(me(&stage, browser).await, 401);
+        assert_eq!(me(&setup, browser).await, 401);
     }
     for browser in live {
-        assert_eq!(me(&stage, browser).await, 200);
+        assert_eq!(me(&setup, browser).await, 200);
     }
-    let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+    let listed = sessions(&setup).list(setup.ada.id()).await.unwrap();
     assert_eq!(listed.len(), MAX_SESSIONS);
     let newest_first = listed
         .windows(2)
         .all(|it| it[0].created_at >= it[1].created_at);
     assert!(newest_first);
-    assert_eq!(stage.store.bodies(SESSION).await.len(), MAX_SESSIONS + 1);
-    assert_eq!(stage.store.bodies(TOKENS).await.len(), MAX_SESSIONS + 1);
+    assert_eq!(setup.store.bodies(SESSION).await.len(), MAX_SESSIONS + 1);
+    assert_eq!(setup.store.bodies(TOKENS).await.len(), MAX_SESSIONS + 1);
     // Sessions of other people do not count.
-    assert_eq!(me(&stage, &other).await, 200);
+    assert_eq!(me(&setup, &other).await, 200);
 }
 
 #[tokio::test]
 async fn the_session_list_is_complete_after_many_simultaneous_logins() {
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         let mut logins = Vec::new();
         for _ in 0..MAX_SESSIONS {
-            logins.push(started(&stage).await);
+            logins.push(started(&setup).await);
         }
         let open = logins.iter().map(async |(browser, callback)| {
             let page = browser.open(callback).await.unwrap();
             page.assert_status(303);
-            browser.get(stage.app.url("/")).await.unwrap();
-            let me = browser.fetch(stage.app.url("/auth/me")).await.unwrap();
+            browser.get(setup.app.url("/")).await.unwrap();
+            let me = browser.fetch(setup.app.url("/auth/me")).await.unwrap();
             me.assert_ok().json()["session"]["id"]
                 .as_str()
                 .unwrap()
@@ -518,12 +519,12 @@ async fn the_session_list_is_complete_after_many_simultaneous_logins() {
         });
         let signed_in: BTreeSet<String> = join_all(open).await.into_iter().collect();
         assert_eq!(signed_in.len(), MAX_SESSIONS);
-        let listed = sessions(&stage).list(stage.ada.id()).await.unwrap();
+        let listed = sessions(&setup).list(setup.ada.id()).await.unwrap();
         let listed: BTreeSet<String> = listed.iter().map(|it| it.id.to_string()).collect();
         assert_eq!(listed, signed_in);
-        revoke(&stage).await;
-        assert_nothing_is_left(&stage, &logins[0].0).await;
-        assert_eq!(me(&stage, &logins[MAX_SESSIONS - 1].0).await, 401);
+        revoke(&setup).await;
+        assert_nothing_is_left(&setup, &logins[0].0).await;
+        assert_eq!(me(&setup, &logins[MAX_SESSIONS - 1].0).await, 401);
     })
     .await;
 }

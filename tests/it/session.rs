@@ -14,38 +14,38 @@ use kycport::{
 use serde_json::Value;
 
 use crate::{
-    faulty_store::{ACTIVITY, FaultyStore, LOGIN, Op, SESSION, Stage, TOKENS, stage, stage_on},
+    faulty_store::{ACTIVITY, FaultyStore, LOGIN, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     stages::{everywhere, everywhere_unsealed},
     support::raw,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE as COOKIE},
 };
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login?return_to=/vault");
+async fn signed_in(setup: &TestApp) -> Browser {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login?return_to=/vault");
     browser
-        .sign_in(login, &stage.ada)
+        .sign_in(login, &setup.ada)
         .await
         .unwrap()
         .assert_ok();
     browser
 }
 
-async fn me(stage: &Stage, browser: &Browser) -> Page {
-    browser.fetch(stage.app.url("/auth/me")).await.unwrap()
+async fn me(setup: &TestApp, browser: &Browser) -> Page {
+    browser.fetch(setup.app.url("/auth/me")).await.unwrap()
 }
 
-async fn get_from(stage: &Stage, browser: &Browser, path: &str) -> Page {
-    browser.open(stage.app.url(path)).await.unwrap()
+async fn get_from(setup: &TestApp, browser: &Browser, path: &str) -> Page {
+    browser.open(setup.app.url(path)).await.unwrap()
 }
 
 /// Sends a request without a session, except for this cookie header.
-async fn with_cookie(stage: &Stage, path: &str, cookie: &str) -> Page {
-    stage
+async fn with_cookie(setup: &TestApp, path: &str, cookie: &str) -> Page {
+    setup
         .kyc
         .browser()
-        .request(Method::GET, stage.app.url(path))
+        .request(Method::GET, setup.app.url(path))
         .header("cookie", cookie)
         .fetch()
         .stay()
@@ -54,8 +54,8 @@ async fn with_cookie(stage: &Stage, path: &str, cookie: &str) -> Page {
         .unwrap()
 }
 
-fn session_key(stage: &Stage, browser: &Browser) -> String {
-    browser.cookie(stage.app.url("/"), COOKIE).unwrap()
+fn session_key(setup: &TestApp, browser: &Browser) -> String {
+    browser.cookie(setup.app.url("/"), COOKIE).unwrap()
 }
 
 fn assert_private(page: &Page) {
@@ -71,9 +71,9 @@ fn attributes(set_cookie: &str) -> BTreeSet<&str> {
 #[tokio::test]
 async fn cookies_have_exactly_the_required_attributes() {
     // case 90
-    let stage = stage().await;
-    let browser = stage.kyc.browser();
-    let login = browser.open(stage.app.url("/auth/login")).await.unwrap();
+    let setup = setup().await;
+    let browser = setup.kyc.browser();
+    let login = browser.open(setup.app.url("/auth/login")).await.unwrap();
     let cookies: Vec<_> = login.headers().get_all("set-cookie").iter().collect();
     assert_eq!(cookies.len(), 1);
     let cookie = cookies[0].to_str().unwrap();
@@ -91,7 +91,7 @@ async fn cookies_have_exactly_the_required_attributes() {
     );
 
     let callback = browser
-        .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
+        .start_sign_in(setup.app.url("/auth/login"), &setup.ada)
         .await
         .unwrap();
     let page = browser.open(callback).await.unwrap();
@@ -118,21 +118,21 @@ async fn cookies_have_exactly_the_required_attributes() {
 #[tokio::test]
 async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
     // case 91
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         let before = browser.clone();
 
         browser
-            .sign_in(stage.app.url("/auth/login"), &stage.ada)
+            .sign_in(setup.app.url("/auth/login"), &setup.ada)
             .await
             .unwrap()
             .assert_ok();
 
-        assert_ne!(session_key(&stage, &browser), session_key(&stage, &before));
-        me(&stage, &before).await.assert_status(401);
-        me(&stage, &browser).await.assert_ok();
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
-        assert_eq!(stage.store.bodies(TOKENS).await.len(), 1);
+        assert_ne!(session_key(&setup, &browser), session_key(&setup, &before));
+        me(&setup, &before).await.assert_status(401);
+        me(&setup, &browser).await.assert_ok();
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
+        assert_eq!(setup.store.bodies(TOKENS).await.len(), 1);
     })
     .await;
 }
@@ -140,25 +140,25 @@ async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
 #[tokio::test]
 async fn a_fixated_session_key_is_never_adopted() {
     // case 92
-    everywhere(async |stage| {
-        let attacker = signed_in(&stage).await;
-        for planted in ["A".repeat(64), session_key(&stage, &attacker)] {
-            let victim = stage.kyc.browser();
+    everywhere(async |setup| {
+        let attacker = signed_in(&setup).await;
+        for planted in ["A".repeat(64), session_key(&setup, &attacker)] {
+            let victim = setup.kyc.browser();
             let plant = format!("{COOKIE}={planted}; Path=/; Secure");
-            victim.set_cookie(stage.app.url("/"), &plant);
+            victim.set_cookie(setup.app.url("/"), &plant);
 
-            let bob = stage.kyc.person("bob").create();
+            let bob = setup.kyc.person("bob").create();
             victim
-                .sign_in(stage.app.url("/auth/login"), &bob)
+                .sign_in(setup.app.url("/auth/login"), &bob)
                 .await
                 .unwrap()
                 .assert_ok();
 
-            assert_ne!(session_key(&stage, &victim), planted);
-            with_cookie(&stage, "/auth/me", &format!("{COOKIE}={planted}"))
+            assert_ne!(session_key(&setup, &victim), planted);
+            with_cookie(&setup, "/auth/me", &format!("{COOKIE}={planted}"))
                 .await
                 .assert_status(401);
-            assert_eq!(me(&stage, &victim).await.json()["subject"], bob.id());
+            assert_eq!(me(&setup, &victim).await.json()["subject"], bob.id());
         }
     })
     .await;
@@ -167,9 +167,9 @@ async fn a_fixated_session_key_is_never_adopted() {
 #[tokio::test]
 async fn a_malformed_session_cookie_is_signed_out() {
     // case 93
-    everywhere(async |stage| {
-    let browser = signed_in(&stage).await;
-    let key = session_key(&stage, &browser);
+    everywhere(async |setup| {
+    let browser = signed_in(&setup).await;
+    let key = session_key(&setup, &browser);
     let planted = "A".repeat(64);
     let huge = "A".repeat(20_000);
     for cookie in [
@@ -190,16 +190,16 @@ async fn a_malformed_session_cookie_is_signed_out() {
         format!("x{COOKIE}={key}"),
         ";;;=;=".to_owned(),
     ] {
-        let page = with_cookie(&stage, "/auth/me", &cookie).await;
+        let page = with_cookie(&setup, "/auth/me", &cookie).await;
         assert_eq!(page.status(), 401, "{cookie:.80}");
-        let page = with_cookie(&stage, "/", &cookie).await;
+        let page = with_cookie(&setup, "/", &cookie).await;
         assert_eq!((page.status(), page.body()), (200, "signed out"));
     }
     let odd = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: __Host-kycport=\xff\xfe\r\n\r\n";
-    let answer = raw(&stage.app, odd).await;
+    let answer = raw(&setup.app, odd).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.80}");
     assert!(answer.ends_with("signed out"));
-    me(&stage, &browser).await.assert_ok();
+    me(&setup, &browser).await.assert_ok();
     })
     .await;
 }
@@ -207,20 +207,20 @@ async fn a_malformed_session_cookie_is_signed_out() {
 #[tokio::test]
 async fn keys_of_other_records_open_no_session() {
     // case 94
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        let id = me(&stage, &browser).await.json()["session"]["id"].clone();
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        let id = me(&setup, &browser).await.json()["session"]["id"].clone();
         let id = id.as_str().unwrap();
         let callback = browser
-            .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
+            .start_sign_in(setup.app.url("/auth/login"), &setup.ada)
             .await
             .unwrap();
         let state = callback.query_pairs().find(|(name, _)| name == "state");
         let state = state.unwrap().1.into_owned();
-        let cookies = browser.cookies(stage.app.url("/"));
+        let cookies = browser.cookies(setup.app.url("/"));
         let login = cookies.iter().find(|(it, _)| it.starts_with(LOGIN_COOKIES));
         let login = &login.unwrap().1;
-        let key = session_key(&stage, &browser);
+        let key = session_key(&setup, &browser);
         for other in [
             state.clone(),
             login.clone(),
@@ -232,19 +232,19 @@ async fn keys_of_other_records_open_no_session() {
             format!("{id}{}", &key[22..]),
         ] {
             let cookie = format!("{COOKIE}={other}");
-            with_cookie(&stage, "/auth/me", &cookie)
+            with_cookie(&setup, "/auth/me", &cookie)
                 .await
                 .assert_status(401);
         }
         // The session's own key cannot complete a login.
         let url = format!("/auth/callback?state={key}&code=x");
-        stage.kyc.forget_requests();
-        let signed_out = stage.kyc.browser();
-        get_from(&stage, &signed_out, &url).await.assert_status(400);
-        let page = get_from(&stage, &browser, &url).await;
+        setup.kyc.forget_requests();
+        let signed_out = setup.kyc.browser();
+        get_from(&setup, &signed_out, &url).await.assert_status(400);
+        let page = get_from(&setup, &browser, &url).await;
         assert_eq!(page.header("location"), Some("/"));
         assert_eq!(page.header("set-cookie"), None);
-        stage.kyc.requests(Endpoint::Token).assert_count(0);
+        setup.kyc.requests(Endpoint::Token).assert_count(0);
     })
     .await;
 }
@@ -252,12 +252,12 @@ async fn keys_of_other_records_open_no_session() {
 #[tokio::test]
 async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
     // case 95
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.store.fail();
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.store.fail();
 
         for path in ["/vault", "/", "/token", "/cached"] {
-            let page = get_from(&stage, &browser, path).await;
+            let page = get_from(&setup, &browser, path).await;
             page.assert_status(503);
             assert!(page.body().contains("not available"), "{}", page.body());
             assert_eq!(page.header("set-cookie"), None);
@@ -265,7 +265,7 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
             assert_private(&page);
         }
         for path in ["/vault", "/", "/auth/me"] {
-            let page = browser.fetch(stage.app.url(path)).await.unwrap();
+            let page = browser.fetch(setup.app.url(path)).await.unwrap();
             page.assert_status(503);
             assert_eq!(
                 page.header("content-type"),
@@ -277,12 +277,12 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
             assert!(!page.body().contains("canary"));
         }
         // A request without a cookie needs no store.
-        let page = stage.kyc.browser().get(stage.app.url("/")).await.unwrap();
+        let page = setup.kyc.browser().get(setup.app.url("/")).await.unwrap();
         assert_eq!(page.body(), "signed out");
 
-        stage.store.heal();
-        me(&stage, &browser).await.assert_ok();
-        get_from(&stage, &browser, "/vault").await.assert_ok();
+        setup.store.heal();
+        me(&setup, &browser).await.assert_ok();
+        get_from(&setup, &browser, "/vault").await.assert_ok();
     })
     .await;
 }
@@ -290,11 +290,11 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
 #[tokio::test]
 async fn a_store_timeout_counts_as_an_outage() {
     // case 95
-    let stage = stage().await;
-    let browser = signed_in(&stage).await;
-    let gate = stage.store.hold(Op::Read, SESSION);
-    stage.store.hang();
-    let url = stage.app.url("/auth/me");
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    let gate = setup.store.hold(Op::Read, SESSION);
+    setup.store.hang();
+    let url = setup.app.url("/auth/me");
     let asking = tokio::spawn(async move { browser.fetch(url).await.unwrap() });
     gate.reached().await;
 
@@ -320,16 +320,16 @@ async fn an_unreadable_session_is_503() {
         StoreError::Damaged,
         StoreError::Failed,
     ];
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         for error in errors {
-            stage.store.fail_with(Op::Read, error);
-            let page = get_from(&stage, &browser, "/vault").await;
+            setup.store.fail_with(Op::Read, error);
+            let page = get_from(&setup, &browser, "/vault").await;
             page.assert_status(503);
             assert_eq!(page.header("set-cookie"), None);
-            stage.store.heal();
+            setup.store.heal();
         }
-        get_from(&stage, &browser, "/vault").await.assert_ok();
+        get_from(&setup, &browser, "/vault").await.assert_ok();
     })
     .await;
 }
@@ -337,16 +337,16 @@ async fn an_unreadable_session_is_503() {
 #[tokio::test]
 async fn an_unreadable_activity_record_only_shortens_the_session() {
     // case 95
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(20 * MINUTE);
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-        stage.store.replace(ACTIVITY, |_| b"junk".to_vec()).await;
-        me(&stage, &browser).await.assert_ok();
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(20 * MINUTE);
+        get_from(&setup, &browser, "/vault").await.assert_ok();
+        setup.store.replace(ACTIVITY, |_| b"junk".to_vec()).await;
+        me(&setup, &browser).await.assert_ok();
         // The session counts as unused since it was created.
-        stage.kyc.clock().advance(10 * MINUTE);
-        me(&stage, &browser).await.assert_status(401);
+        setup.kyc.clock().advance(10 * MINUTE);
+        me(&setup, &browser).await.assert_status(401);
     })
     .await;
 }
@@ -354,11 +354,11 @@ async fn an_unreadable_activity_record_only_shortens_the_session() {
 #[tokio::test]
 async fn a_request_is_served_if_its_activity_cannot_be_recorded() {
     // case 95
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(2 * MINUTE);
-        stage.store.fail_on(Op::Write, ACTIVITY);
-        get_from(&stage, &browser, "/vault").await.assert_ok();
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(2 * MINUTE);
+        setup.store.fail_on(Op::Write, ACTIVITY);
+        get_from(&setup, &browser, "/vault").await.assert_ok();
     })
     .await;
 }
@@ -382,32 +382,32 @@ async fn a_route_outside_the_session_layer_admits_no_request() {
 #[tokio::test]
 async fn activity_extends_a_session_and_is_written_once_a_minute() {
     // case 96
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
-        stage.store.forget();
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
+        setup.store.forget();
         for _ in 0..5 {
-            stage.kyc.clock().advance(Duration::from_secs(11));
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            setup.kyc.clock().advance(Duration::from_secs(11));
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
-        assert_eq!(stage.store.writes(), 0);
+        assert_eq!(setup.store.writes(), 0);
         // One store operation per request.
-        assert_eq!(stage.store.operations(), 5);
-        stage.kyc.clock().advance(Duration::from_secs(5));
+        assert_eq!(setup.store.operations(), 5);
+        setup.kyc.clock().advance(Duration::from_secs(5));
         for _ in 0..10 {
-            get_from(&stage, &browser, "/").await.assert_ok();
+            get_from(&setup, &browser, "/").await.assert_ok();
         }
-        assert_eq!(stage.store.writes(), 1);
+        assert_eq!(setup.store.writes(), 1);
 
         for _ in 0..5 {
-            stage.kyc.clock().advance(29 * MINUTE);
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            setup.kyc.clock().advance(29 * MINUTE);
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
-        stage.kyc.clock().advance(30 * MINUTE);
-        get_from(&stage, &browser, "/vault")
+        setup.kyc.clock().advance(30 * MINUTE);
+        get_from(&setup, &browser, "/vault")
             .await
             .assert_status(303);
-        me(&stage, &browser).await.assert_status(401);
+        me(&setup, &browser).await.assert_status(401);
     })
     .await;
 }
@@ -415,18 +415,18 @@ async fn activity_extends_a_session_and_is_written_once_a_minute() {
 #[tokio::test]
 async fn polling_does_not_extend_a_session() {
     // case 96
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
-        stage.store.forget();
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
+        setup.store.forget();
         for _ in 0..29 {
-            stage.kyc.clock().advance(MINUTE);
-            me(&stage, &browser).await.assert_ok();
+            setup.kyc.clock().advance(MINUTE);
+            me(&setup, &browser).await.assert_ok();
         }
-        assert_eq!(stage.store.writes(), 0);
-        stage.kyc.clock().advance(MINUTE);
-        me(&stage, &browser).await.assert_status(401);
-        get_from(&stage, &browser, "/vault")
+        assert_eq!(setup.store.writes(), 0);
+        setup.kyc.clock().advance(MINUTE);
+        me(&setup, &browser).await.assert_status(401);
+        get_from(&setup, &browser, "/vault")
             .await
             .assert_status(303);
     })
@@ -436,22 +436,22 @@ async fn polling_does_not_extend_a_session() {
 #[tokio::test]
 async fn activity_does_not_extend_a_session_beyond_the_absolute_limit() {
     // case 96
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
         for _ in 0..(12 * 3 - 1) {
-            stage.kyc.clock().advance(20 * MINUTE);
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            setup.kyc.clock().advance(20 * MINUTE);
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
-        let session = me(&stage, &browser).await.json()["session"].clone();
+        let session = me(&setup, &browser).await.json()["session"].clone();
         assert_eq!(session["idle_expires_at"], session["expires_at"]);
-        stage.kyc.clock().advance(Duration::from_secs(20 * 60 - 1));
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-        stage.kyc.clock().advance(Duration::from_secs(1));
-        get_from(&stage, &browser, "/vault")
+        setup.kyc.clock().advance(Duration::from_secs(20 * 60 - 1));
+        get_from(&setup, &browser, "/vault").await.assert_ok();
+        setup.kyc.clock().advance(Duration::from_secs(1));
+        get_from(&setup, &browser, "/vault")
             .await
             .assert_status(303);
-        me(&stage, &browser).await.assert_status(401);
+        me(&setup, &browser).await.assert_status(401);
     })
     .await;
 }
@@ -459,22 +459,22 @@ async fn activity_does_not_extend_a_session_beyond_the_absolute_limit() {
 #[tokio::test]
 async fn session_limits_hold_if_the_store_keeps_records_longer() {
     // case 96
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
         for _ in 0..29 {
-            stage.kyc.clock().advance(24 * MINUTE);
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            setup.kyc.clock().advance(24 * MINUTE);
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
         // The store keeps every record for longer, and the session was used a moment ago.
         for kind in [SESSION, ACTIVITY] {
-            stage.store.replace(kind, <[u8]>::to_vec).await;
+            setup.store.replace(kind, <[u8]>::to_vec).await;
         }
-        stage.kyc.clock().advance(Duration::from_secs(24 * 60 - 1));
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-        stage.kyc.clock().advance(Duration::from_secs(1));
-        me(&stage, &browser).await.assert_status(401);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        setup.kyc.clock().advance(Duration::from_secs(24 * 60 - 1));
+        get_from(&setup, &browser, "/vault").await.assert_ok();
+        setup.kyc.clock().advance(Duration::from_secs(1));
+        me(&setup, &browser).await.assert_status(401);
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
     })
     .await;
 }
@@ -482,20 +482,20 @@ async fn session_limits_hold_if_the_store_keeps_records_longer() {
 #[tokio::test]
 async fn simultaneous_requests_of_several_tabs_refresh_the_token_once() {
     // case 97
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(2 * MINUTE);
-        stage.store.let_meet(Op::Read, SESSION, 20);
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(2 * MINUTE);
+        setup.store.let_meet(Op::Read, SESSION, 20);
         let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
-        let url = stage.app.url("/token");
+        let url = setup.app.url("/token");
         let pages = join_all(copies.iter().map(|copy| copy.open(&url))).await;
         for page in pages {
             page.unwrap().assert_ok();
         }
-        me(&stage, &browser).await.assert_ok();
-        get_from(&stage, &browser, "/token").await.assert_ok();
-        stage.kyc.requests(Endpoint::Token).assert_count(1);
-        assert_eq!(stage.store.bodies(SESSION).await.len(), 1);
+        me(&setup, &browser).await.assert_ok();
+        get_from(&setup, &browser, "/token").await.assert_ok();
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        assert_eq!(setup.store.bodies(SESSION).await.len(), 1);
     })
     .await;
 }
@@ -503,28 +503,28 @@ async fn simultaneous_requests_of_several_tabs_refresh_the_token_once() {
 #[tokio::test]
 async fn a_pending_request_does_not_restore_a_revoked_session() {
     // case 98
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         let (slow, stolen) = (browser.clone(), browser.clone());
-        stage.kyc.clock().advance(2 * MINUTE);
-        let gate = stage.store.hold(Op::Write, ACTIVITY);
-        let url = stage.app.url("/vault");
+        setup.kyc.clock().advance(2 * MINUTE);
+        let gate = setup.store.hold(Op::Write, ACTIVITY);
+        let url = setup.app.url("/vault");
         let under_way = tokio::spawn(async move { slow.open(url).await.unwrap() });
         gate.reached().await;
-        stage.store.heal();
+        setup.store.heal();
 
         browser
-            .post_form(stage.app.url("/auth/logout"), &[])
+            .post_form(setup.app.url("/auth/logout"), &[])
             .await
             .unwrap()
             .assert_ok();
         gate.open();
         under_way.await.unwrap().assert_ok();
 
-        me(&stage, &stolen).await.assert_status(401);
-        get_from(&stage, &stolen, "/vault").await.assert_status(303);
+        me(&setup, &stolen).await.assert_status(401);
+        get_from(&setup, &stolen, "/vault").await.assert_status(303);
         for kind in [SESSION, ACTIVITY, TOKENS] {
-            assert_eq!(stage.store.bodies(kind).await.len(), 0, "{kind:?}");
+            assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
         }
     })
     .await;
@@ -533,16 +533,16 @@ async fn a_pending_request_does_not_restore_a_revoked_session() {
 #[tokio::test]
 async fn activity_is_recorded_if_the_handler_fails() {
     // The layer of tower-sessions loses changes if the response is a 5xx.
-    everywhere(async |stage| {
-        stage.kyc.clock().freeze();
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(20 * MINUTE);
-        get_from(&stage, &browser, "/broken")
+    everywhere(async |setup| {
+        setup.kyc.clock().freeze();
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(20 * MINUTE);
+        get_from(&setup, &browser, "/broken")
             .await
             .assert_status(500);
-        assert_private(&get_from(&stage, &browser, "/broken").await);
-        stage.kyc.clock().advance(20 * MINUTE);
-        me(&stage, &browser).await.assert_ok();
+        assert_private(&get_from(&setup, &browser, "/broken").await);
+        setup.kyc.clock().advance(20 * MINUTE);
+        me(&setup, &browser).await.assert_ok();
     })
     .await;
 }
@@ -550,21 +550,21 @@ async fn activity_is_recorded_if_the_handler_fails() {
 #[tokio::test]
 async fn responses_with_personal_data_are_not_cached() {
     // case 99
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         for path in ["/vault", "/", "/cached", "/token", "/nested/vault"] {
-            assert_private(get_from(&stage, &browser, path).await.assert_ok());
+            assert_private(get_from(&setup, &browser, path).await.assert_ok());
         }
-        assert_private(me(&stage, &browser).await.assert_ok());
+        assert_private(me(&setup, &browser).await.assert_ok());
         // The redirect to sign in is not cached either.
-        let without_session = stage.kyc.browser();
+        let without_session = setup.kyc.browser();
         assert_private(
-            get_from(&stage, &without_session, "/vault")
+            get_from(&setup, &without_session, "/vault")
                 .await
                 .assert_status(303),
         );
-        assert_private(me(&stage, &without_session).await.assert_status(401));
-        let stale = with_cookie(&stage, "/", &format!("{COOKIE}={}", "A".repeat(64))).await;
+        assert_private(me(&setup, &without_session).await.assert_status(401));
+        let stale = with_cookie(&setup, "/", &format!("{COOKIE}={}", "A".repeat(64))).await;
         assert_private(stale.assert_ok());
     })
     .await;
@@ -573,11 +573,11 @@ async fn responses_with_personal_data_are_not_cached() {
 #[tokio::test]
 async fn visitors_without_a_session_create_no_record() {
     // case 100
-    everywhere(async |stage| {
-        let browser = stage.kyc.browser();
+    everywhere(async |setup| {
+        let browser = setup.kyc.browser();
         for path in ["/", "/vault", "/auth/me", "/nested/vault", "/nowhere"] {
             for cookie in [None, Some(format!("{COOKIE}={}", "A".repeat(64)))] {
-                let mut visit = browser.request(Method::GET, stage.app.url(path)).stay();
+                let mut visit = browser.request(Method::GET, setup.app.url(path)).stay();
                 if let Some(cookie) = &cookie {
                     visit = visit.header("cookie", cookie);
                 }
@@ -585,8 +585,8 @@ async fn visitors_without_a_session_create_no_record() {
                 assert_eq!(page.header("set-cookie"), None, "{path}");
             }
         }
-        assert_eq!(stage.store.writes(), 0);
-        assert_eq!(stage.store.len().await, 0);
+        assert_eq!(setup.store.writes(), 0);
+        assert_eq!(setup.store.len().await, 0);
     })
     .await;
 }
@@ -603,12 +603,12 @@ async fn an_undecodable_record_is_not_a_session() {
         |body| body[..body.len() - 1].to_vec(),
         |body| [body, b"}"].concat(),
     ];
-    everywhere(async |stage| {
+    everywhere(async |setup| {
         for change in changes {
-            let browser = signed_in(&stage).await;
-            me(&stage, &browser).await.assert_ok();
-            stage.store.replace(SESSION, change).await;
-            assert_signed_out_and_can_sign_in(&stage, &browser).await;
+            let browser = signed_in(&setup).await;
+            me(&setup, &browser).await.assert_ok();
+            setup.store.replace(SESSION, change).await;
+            assert_signed_out_and_can_sign_in(&setup, &browser).await;
         }
     })
     .await;
@@ -626,36 +626,36 @@ async fn a_record_with_invalid_members_is_not_a_session() {
         |record| record["mark"] = Value::Null,
         |record| drop(record.as_object_mut().unwrap().remove("expires_at")),
     ];
-    everywhere_unsealed(async |stage| {
+    everywhere_unsealed(async |setup| {
         for change in changes {
-            let browser = signed_in(&stage).await;
-            me(&stage, &browser).await.assert_ok();
-            stage.store.rewrite(SESSION, change).await;
-            assert_signed_out_and_can_sign_in(&stage, &browser).await;
+            let browser = signed_in(&setup).await;
+            me(&setup, &browser).await.assert_ok();
+            setup.store.rewrite(SESSION, change).await;
+            assert_signed_out_and_can_sign_in(&setup, &browser).await;
         }
     })
     .await;
 }
 
-async fn assert_signed_out_and_can_sign_in(stage: &Stage, browser: &Browser) {
-    me(stage, browser).await.assert_status(401);
-    let page = get_from(stage, browser, "/").await;
+async fn assert_signed_out_and_can_sign_in(setup: &TestApp, browser: &Browser) {
+    me(setup, browser).await.assert_status(401);
+    let page = get_from(setup, browser, "/").await;
     assert_eq!(page.body(), "signed out");
-    let again = browser.sign_in(stage.app.url("/auth/login"), &stage.ada);
+    let again = browser.sign_in(setup.app.url("/auth/login"), &setup.ada);
     again.await.unwrap().assert_ok();
-    let out = browser.post_form(stage.app.url("/auth/logout"), &[]);
+    let out = browser.post_form(setup.app.url("/auth/logout"), &[]);
     out.await.unwrap().assert_ok();
-    assert_eq!(stage.store.bodies(SESSION).await.len(), 0);
+    assert_eq!(setup.store.bodies(SESSION).await.len(), 0);
 }
 
 #[tokio::test]
 async fn record_ids_do_not_reveal_session_keys() {
     // case 137
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(2 * MINUTE);
-        get_from(&stage, &browser, "/vault").await.assert_ok();
-        let key = session_key(&stage, &browser);
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(2 * MINUTE);
+        get_from(&setup, &browser, "/vault").await.assert_ok();
+        let key = session_key(&setup, &browser);
         let bytes = URL_SAFE_NO_PAD.decode(&key).unwrap();
         // The last 16 bytes are the owner, which the store knows.
         let random = &bytes[..32];
@@ -663,7 +663,7 @@ async fn record_ids_do_not_reveal_session_keys() {
             let contains = |part: &[u8]| stored.windows(part.len()).any(|it| it == part);
             random.windows(8).any(contains) || contains(&key.as_bytes()[..16])
         };
-        let entries = stage.store.entries(|_| true).await;
+        let entries = setup.store.entries(|_| true).await;
         let kinds: BTreeSet<_> = entries.iter().map(|(_, key, _)| key.family).collect();
         assert!(kinds.len() >= 4, "{kinds:?}");
         for (owner, key, entry) in entries {
@@ -677,15 +677,15 @@ async fn record_ids_do_not_reveal_session_keys() {
 async fn a_person_is_identified_by_issuer_and_subject_only() {
     // case 83
     let kyc = MockIssuer::start().await;
-    let stage = stage_on(kyc, 1000, |c| c.scopes(["openid", "email", "kyc"])).await;
-    let mallory = stage.kyc.person("mallory").create();
-    mallory.set_email(&stage.ada.email());
-    let (ada, other) = (signed_in(&stage).await, stage.kyc.browser());
+    let setup = setup_on(kyc, 1000, |c| c.scopes(["openid", "email", "kyc"])).await;
+    let mallory = setup.kyc.person("mallory").create();
+    mallory.set_email(&setup.ada.email());
+    let (ada, other) = (signed_in(&setup).await, setup.kyc.browser());
     other
-        .sign_in(stage.app.url("/auth/login"), &mallory)
+        .sign_in(setup.app.url("/auth/login"), &mallory)
         .await
         .unwrap();
-    let (ada, other) = (me(&stage, &ada).await, me(&stage, &other).await);
+    let (ada, other) = (me(&setup, &ada).await, me(&setup, &other).await);
     assert_eq!(
         ada.json()["claims"]["email"],
         other.json()["claims"]["email"]
@@ -696,24 +696,24 @@ async fn a_person_is_identified_by_issuer_and_subject_only() {
     // An identifier that looks like an email address is kept as received.
     let odd = "ada\u{ff20}example.test";
     mallory.set_email(odd);
-    let browser = stage.kyc.browser();
+    let browser = setup.kyc.browser();
     browser
-        .sign_in(stage.app.url("/auth/login"), &mallory)
+        .sign_in(setup.app.url("/auth/login"), &mallory)
         .await
         .unwrap();
-    assert_eq!(me(&stage, &browser).await.json()["claims"]["email"], odd);
+    assert_eq!(me(&setup, &browser).await.json()["claims"]["email"], odd);
 }
 
 #[tokio::test]
 async fn me_returns_null_without_a_session_if_configured() {
     let kyc = MockIssuer::start().await;
-    let stage = stage_on(kyc, 1000, |c| c.signed_out_me(SignedOutMe::Null)).await;
-    let page = me(&stage, &stage.kyc.browser()).await;
+    let setup = setup_on(kyc, 1000, |c| c.signed_out_me(SignedOutMe::Null)).await;
+    let page = me(&setup, &setup.kyc.browser()).await;
     assert_eq!((page.status(), page.body()), (200, "null"));
     assert_private(&page);
-    stage.store.fail();
+    setup.store.fail();
     let cookie = format!("{COOKIE}={}", "A".repeat(64));
-    with_cookie(&stage, "/auth/me", &cookie)
+    with_cookie(&setup, "/auth/me", &cookie)
         .await
         .assert_status(503);
 }
@@ -721,16 +721,16 @@ async fn me_returns_null_without_a_session_if_configured() {
 #[tokio::test]
 async fn a_panicking_handler_does_not_affect_other_requests() {
     // case 140
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
-        stage.kyc.clock().advance(2 * MINUTE);
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        setup.kyc.clock().advance(2 * MINUTE);
         for _ in 0..3 {
-            let panicked = browser.open(stage.app.url("/panic")).await;
+            let panicked = browser.open(setup.app.url("/panic")).await;
             assert!(panicked.is_err());
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
-        let other = signed_in(&stage).await;
-        get_from(&stage, &other, "/token").await.assert_ok();
+        let other = signed_in(&setup).await;
+        get_from(&setup, &other, "/token").await.assert_ok();
     })
     .await;
 }
@@ -738,45 +738,45 @@ async fn a_panicking_handler_does_not_affect_other_requests() {
 #[tokio::test]
 async fn a_disconnecting_client_does_not_affect_other_requests() {
     // case 140
-    everywhere(async |stage| {
-        let browser = signed_in(&stage).await;
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
         for (op, kind) in [
             (Op::Read, SESSION),
             (Op::Write, ACTIVITY),
             (Op::Read, TOKENS),
         ] {
-            stage.kyc.clock().advance(2 * MINUTE);
-            let gate = stage.store.hold(op, kind);
-            let (leaving, url) = (browser.clone(), stage.app.url("/token"));
+            setup.kyc.clock().advance(2 * MINUTE);
+            let gate = setup.store.hold(op, kind);
+            let (leaving, url) = (browser.clone(), setup.app.url("/token"));
             let asking = tokio::spawn(async move { leaving.open(url).await });
             gate.reached().await;
             asking.abort();
             assert!(asking.await.is_err());
-            stage.store.heal();
-            get_from(&stage, &browser, "/vault").await.assert_ok();
-            get_from(&stage, &browser, "/token").await.assert_ok();
+            setup.store.heal();
+            get_from(&setup, &browser, "/vault").await.assert_ok();
+            get_from(&setup, &browser, "/token").await.assert_ok();
         }
         // The browser disconnects during the callback. The code is not sent twice, and the next
         // login works.
         for held in [FaultyStore::hold, FaultyStore::hold_after] {
-            stage.kyc.forget_requests();
+            setup.kyc.forget_requests();
             let callback = browser
-                .start_sign_in(stage.app.url("/auth/login"), &stage.ada)
+                .start_sign_in(setup.app.url("/auth/login"), &setup.ada)
                 .await
                 .unwrap();
-            let gate = held(&stage.store, Op::Acquire, LOGIN);
+            let gate = held(&setup.store, Op::Acquire, LOGIN);
             let (leaving, url) = (browser.clone(), callback.clone());
             let asking = tokio::spawn(async move { leaving.open(url).await });
             gate.reached().await;
             asking.abort();
             assert!(asking.await.is_err());
-            stage.store.heal();
+            setup.store.heal();
             gate.open();
             // A reload continues the login.
             browser.open(callback).await.unwrap().assert_status(303);
-            stage.kyc.requests(Endpoint::Token).assert_count(1);
-            signed_in(&stage).await;
-            get_from(&stage, &browser, "/vault").await.assert_ok();
+            setup.kyc.requests(Endpoint::Token).assert_count(1);
+            signed_in(&setup).await;
+            get_from(&setup, &browser, "/vault").await.assert_ok();
         }
     })
     .await;

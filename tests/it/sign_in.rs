@@ -3,11 +3,11 @@
 use axum::http::Method;
 use kycport::mock::Endpoint;
 
-use crate::support::{stage, stage_with};
+use crate::support::{setup, setup_with};
 
 #[tokio::test]
 async fn a_person_signs_in_and_returns_to_the_requested_page() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
 
     let page = browser
@@ -22,7 +22,7 @@ async fn a_person_signs_in_and_returns_to_the_requested_page() {
 
 #[tokio::test]
 async fn a_guarded_page_redirects_to_login_and_back() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
 
     let page = kyc
         .browser()
@@ -36,7 +36,7 @@ async fn a_guarded_page_redirects_to_login_and_back() {
 
 #[tokio::test]
 async fn me_returns_the_signed_in_person() {
-    let (kyc, app, ada) = stage_with(|config| config.scopes(["openid", "email", "kyc"])).await;
+    let (kyc, app, ada) = setup_with(|config| config.scopes(["openid", "email", "kyc"])).await;
     let browser = kyc.browser();
     browser
         .fetch(app.url("/auth/me"))
@@ -65,7 +65,7 @@ async fn me_returns_the_signed_in_person() {
 #[tokio::test]
 async fn logout_ends_the_session_permanently() {
     // cases 108, 109
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     let stolen = browser.clone();
@@ -87,7 +87,7 @@ async fn logout_ends_the_session_permanently() {
 
 #[tokio::test]
 async fn a_login_with_warm_caches_sends_kycport_one_request() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     kyc.browser()
         .sign_in(app.url("/auth/login"), &ada)
         .await
@@ -110,7 +110,7 @@ async fn a_login_with_warm_caches_sends_kycport_one_request() {
 #[tokio::test]
 async fn other_methods_have_no_effect() {
     // cases 43, 103
-    let (kyc, app, _) = stage().await;
+    let (kyc, app, _) = setup().await;
     let browser = kyc.browser();
     for (method, path) in [
         (Method::HEAD, "/auth/login"),

@@ -10,7 +10,7 @@ use kycport::{
     oidc::{ExchangeError, LoginError, LoginRequest, ProviderError, UserinfoError, VerifyError},
 };
 
-use crate::direct::{come_back, relying_party_with};
+use crate::direct::{login_until_callback, relying_party_with};
 
 /// Deadline of a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -92,7 +92,9 @@ impl SocketFaultTest {
             }
         }
         let begun = match endpoint {
-            Endpoint::Token => Some(come_back(kyc, app, ada, &LoginRequest::new()).await),
+            Endpoint::Token => {
+                Some(login_until_callback(kyc, app, ada, &LoginRequest::new()).await)
+            }
             _ => None,
         };
         let fault = fault(kyc);

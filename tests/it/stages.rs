@@ -11,12 +11,12 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY, balanced},
-    faulty_store::Stage,
+    faulty_store::TestApp,
     support::tenant_app_of,
 };
 
 /// Runs the test on every store that is installed on this machine, unsealed and sealed.
-pub(crate) async fn everywhere(test_case: impl AsyncFn(Stage)) {
+pub(crate) async fn everywhere(test_case: impl AsyncFn(TestApp)) {
     everywhere_with(|mock| mock, |config| config, test_case).await;
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn everywhere(test_case: impl AsyncFn(Stage)) {
 pub(crate) async fn everywhere_with(
     mock: impl Fn(MockIssuerBuilder) -> MockIssuerBuilder,
     app: impl Fn(ConfigBuilder) -> ConfigBuilder,
-    test_case: impl AsyncFn(Stage),
+    test_case: impl AsyncFn(TestApp),
 ) {
     let engines = Engine::all(&MockIssuer::start().await).await;
     for engine in engines {
@@ -37,20 +37,20 @@ pub(crate) async fn everywhere_with(
 
 /// Runs the test unsealed on every store that is installed on this machine. For tests that modify
 /// stored records.
-pub(crate) async fn everywhere_unsealed(test_case: impl AsyncFn(Stage)) {
-    everywhere(async |stage| {
-        if !stage.engine.ends_with("sealed") {
-            test_case(stage).await;
+pub(crate) async fn everywhere_unsealed(test_case: impl AsyncFn(TestApp)) {
+    everywhere(async |setup| {
+        if !setup.engine.ends_with("sealed") {
+            test_case(setup).await;
         }
     })
     .await;
 }
 
 /// Returns the session administration of another instance on the same store.
-pub(crate) fn sessions(stage: &Stage) -> Sessions {
-    let config = stage.kyc.config("http://127.0.0.1:9/auth/callback");
-    let mut config = config.store(stage.store.clone());
-    if stage.engine.ends_with("sealed") {
+pub(crate) fn sessions(setup: &TestApp) -> Sessions {
+    let config = setup.kyc.config("http://127.0.0.1:9/auth/callback");
+    let mut config = config.store(setup.store.clone());
+    if setup.engine.ends_with("sealed") {
         config = config.session_keys(SealingKeys::parse(FIRST_KEY).unwrap());
     }
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
@@ -61,7 +61,7 @@ pub(crate) async fn stage_on_engine(
     kyc: MockIssuer,
     engine: &Engine,
     more: impl Fn(ConfigBuilder) -> ConfigBuilder,
-) -> Stage {
+) -> TestApp {
     let store = engine.faulty_store();
     let app = balanced(&kyc, |config| {
         let config = more(engine.configure_over(config, store.clone()));
@@ -69,7 +69,7 @@ pub(crate) async fn stage_on_engine(
     })
     .await;
     let ada = kyc.person("ada").tier(KycTier::T2).create();
-    Stage {
+    TestApp {
         kyc,
         app,
         ada,

@@ -10,7 +10,7 @@ use kycport::{
 use serde_json::json;
 
 use crate::{
-    support::{serve, stage_with},
+    support::{serve, setup_with},
     visitor::{LOGIN_COOKIES, set_and_deleted},
 };
 
@@ -25,7 +25,7 @@ struct StepUpTest {
 
 /// Creates a test in which Ada is verified at t1 and signed in.
 async fn setup() -> StepUpTest {
-    let (kyc, app, ada) = stage_with(|config| config).await;
+    let (kyc, app, ada) = setup_with(|config| config).await;
     ada.set_tier(KycTier::T1);
     let browser = kyc.browser();
     let login = app.url("/auth/login");
@@ -481,7 +481,7 @@ async fn a_kycport_outage_during_a_step_up_is_503() {
 #[tokio::test]
 async fn the_tier_parameter_can_be_renamed() {
     // K15
-    let (kyc, app, ada) = stage_with(|config| config.tier_parameter("kyc_tier_requested")).await;
+    let (kyc, app, ada) = setup_with(|config| config.tier_parameter("kyc_tier_requested")).await;
     kyc.switch(|switches| "kyc_tier_requested".clone_into(&mut switches.tier_parameter));
     ada.set_tier(KycTier::T1);
     let browser = kyc.browser();

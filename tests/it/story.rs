@@ -34,10 +34,10 @@ use tower_sessions::{
 };
 
 use crate::{
-    desk::{Act, Desk},
     faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, Op, SESSION, TOKENS},
     secrets,
     support::tenant_app_of,
+    test_handler::{Action, TestHandler},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
@@ -51,7 +51,7 @@ pub(crate) struct Story {
     pub(crate) ada: Person,
     pub(crate) bob: Person,
     pub(crate) store: FaultyStore,
-    desk: Desk,
+    handler: TestHandler,
     /// Values that must not appear in the log, collected during the scenario.
     pub(crate) canaries: Vec<String>,
 }
@@ -76,7 +76,7 @@ async fn begin() -> Story {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let kyc = kyc.await.unwrap();
     let store = FaultyStore::over(MemoryStore::new(10_000, Arc::new(kyc.clock().clone())));
-    let desk = Desk::default();
+    let handler = TestHandler::default();
     let mut made = None;
     let app = kyc.serve(|config| {
         let config = config
@@ -84,7 +84,7 @@ async fn begin() -> Story {
             .log_key(LOG_KEY)
             .store(store.clone());
         let party = RelyingParty::new(config.build().unwrap()).unwrap();
-        let own = desk.clone();
+        let own = handler.clone();
         let webhooks = party.webhooks(move |delivery| own.clone().handle(delivery));
         let captures = Router::new()
             .route("/upload/{case}", post(upload))
@@ -120,7 +120,7 @@ async fn begin() -> Story {
         ada,
         bob,
         store,
-        desk,
+        handler,
         canaries,
     }
 }
@@ -422,7 +422,7 @@ impl Story {
         let fault = webhooks.edit(unreadable).once();
         change(KycStatus::Expired).await;
         drop(fault);
-        self.desk.next(Act::Fail);
+        self.handler.next(Action::Fail);
         change(KycStatus::Verified).await;
         webhooks.emit(
             "kyc.\u{1b}[31mnew\r\nlevel=ERROR",
@@ -495,25 +495,25 @@ impl Story {
         const OLD: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==";
         const NEW: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldw==";
         const INVALID: &str = "canary: this is no base64, is it?";
-        let stage = secrets::Stage::with(|config| config.webhook_secret(OLD)).await;
-        let verifier = stage.party.webhook_verifier().build().unwrap();
-        let other = stage.party.webhook_verifier();
+        let setup = secrets::RotationTest::with(|config| config.webhook_secret(OLD)).await;
+        let verifier = setup.party.webhook_verifier().build().unwrap();
+        let other = setup.party.webhook_verifier();
         let other = other.scheme(SignatureScheme::StandardWebhooks);
         let other = other.build().unwrap();
-        let client_secret = stage.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
+        let client_secret = setup.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
         let names = || Secrets::new().client_secret(&client_secret);
-        stage.reload(names().webhook_secret(NEW)).await;
+        setup.reload(names().webhook_secret(NEW)).await;
         let body = Bytes::from_static(b"{}");
         let headers = HeaderMap::from_iter([sign_test_delivery(&Secret::new(NEW), &body)]);
         verifier.verify(&headers, body).unwrap();
-        stage
+        setup
             .reload(Secrets::new().client_secret("canary-client-secret"))
             .await;
-        stage.reload(names().webhook_secret(INVALID)).await;
+        setup.reload(names().webhook_secret(INVALID)).await;
         other.secret_names();
-        stage.party.remove_previous_webhook_secrets();
-        stage.vault.fails();
-        stage.party.reload_secrets().await.unwrap_err();
+        setup.party.remove_previous_webhook_secrets();
+        setup.vault.fails();
+        setup.party.reload_secrets().await.unwrap_err();
         self.canaries
             .extend([OLD, NEW, &client_secret].map(str::to_owned));
     }

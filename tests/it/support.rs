@@ -56,12 +56,12 @@ pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
 }
 
 /// Starts the mock and the app, with a person verified at t2.
-pub(crate) async fn stage() -> (MockIssuer, RunningApp, Person) {
-    stage_with(|config| config).await
+pub(crate) async fn setup() -> (MockIssuer, RunningApp, Person) {
+    setup_with(|config| config).await
 }
 
 /// Starts the mock and the app, with further settings.
-pub(crate) async fn stage_with(
+pub(crate) async fn setup_with(
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> (MockIssuer, RunningApp, Person) {
     let kyc = MockIssuer::start().await;

@@ -178,7 +178,7 @@ async fn a_failed_tls_handshake_is_a_typed_error_within_the_deadline() {
     // case 6, at the handshake
     let kyc = mock(MockIssuerBuilder::tls).await;
     let long = Duration::from_secs(30);
-    let hasty = || {
+    let relying_party_with_short_timeouts = || {
         relying_party_with(&kyc, |config| {
             config.connect_timeout(DEADLINE).request_timeout(long)
         })
@@ -190,7 +190,11 @@ async fn a_failed_tls_handshake_is_a_typed_error_within_the_deadline() {
     ] {
         let fault = fault.always();
         let began = kyc.clock().monotonic();
-        assert_eq!(begin(&hasty()).await, Err(expected.into()), "{fault:?}");
+        assert_eq!(
+            begin(&relying_party_with_short_timeouts()).await,
+            Err(expected.into()),
+            "{fault:?}"
+        );
         let took = kyc.clock().monotonic().saturating_sub(began);
         assert!(took < long, "{took:?}");
         fault.assert_hit();

@@ -10,8 +10,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    direct::{come_back, hasty, relying_party, sign_in},
-    support::{stage, stage_with, tenant_app},
+    direct::{login_until_callback, relying_party, relying_party_with_short_timeouts, sign_in},
+    support::{setup, setup_with, tenant_app},
 };
 
 /// Text that must not appear in any error.
@@ -41,7 +41,7 @@ async fn login_error(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> Logi
 #[tokio::test]
 async fn a_confidential_client_sends_exactly_what_is_documented() {
     // K20
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     browser
         .sign_in(app.url("/auth/login"), &ada)
@@ -338,7 +338,7 @@ async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
     // case 51: the code has been redeemed, and its response is lost or incomplete
     let moment = Duration::from_millis(500);
     let (kyc, app, ada) =
-        stage_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
+        setup_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
     kyc.browser()
         .sign_in(app.url("/auth/login"), &ada)
         .await
@@ -392,14 +392,14 @@ async fn a_timeout_is_a_typed_error() {
         at().hang_body(),
         at().dribble(Duration::from_millis(20)),
     ] {
-        let app = hasty(&kyc);
+        let app = relying_party_with_short_timeouts(&kyc);
         let error = login_error(&kyc, &app, rule.always()).await;
         assert_eq!(error, ExchangeError::from(TransportError::Timeout).into());
     }
     // The issuer stops between the authorization page and the callback.
     let app = relying_party(&kyc);
     let ada = kyc.person("ada").create();
-    let (transaction, params) = come_back(&kyc, &app, &ada, &LoginRequest::new()).await;
+    let (transaction, params) = login_until_callback(&kyc, &app, &ada, &LoginRequest::new()).await;
     kyc.stop().unwrap();
     let error = app.oidc().finish(transaction, params).await.unwrap_err();
     // An older connection may notice the failure first.
@@ -413,7 +413,7 @@ async fn a_timeout_is_a_typed_error() {
 
 #[tokio::test]
 async fn retry_after_is_returned_to_the_caller_and_shown_on_the_page() {
-    let (kyc, app, ada) = stage().await;
+    let (kyc, app, ada) = setup().await;
     let direct = relying_party(&kyc);
     for status in [429, 503] {
         for (says, typed, page_says) in [
@@ -547,7 +547,7 @@ async fn rejections_of_the_strict_mock_are_typed() {
     let ada = kyc.person("ada").create();
     // The same code twice: the issuer rejects the second request.
     let app = relying_party(&kyc);
-    let (transaction, params) = come_back(&kyc, &app, &ada, &LoginRequest::new()).await;
+    let (transaction, params) = login_until_callback(&kyc, &app, &ada, &LoginRequest::new()).await;
     app.oidc()
         .finish(transaction.clone(), params.clone())
         .await

@@ -9,7 +9,7 @@ use kycport::{
 };
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
-use crate::faulty_store::{Op, Stage, TOKENS, stage_on};
+use crate::faulty_store::{Op, TOKENS, TestApp, setup_on};
 
 type Fields = BTreeMap<String, String>;
 
@@ -40,7 +40,7 @@ async fn revoke(Extension(revocations): Extension<Revocations>, Form(fields): Fo
 }
 
 /// An app whose KYCPort gives refresh tokens and names a revocation endpoint.
-async fn stage(is_advertised: bool) -> (Stage, Revocations, (RunningApp, Option<Fault>)) {
+async fn setup(is_advertised: bool) -> (TestApp, Revocations, (RunningApp, Option<Fault>)) {
     let (sent, received) = mpsc::unbounded_channel();
     let revocations = Revocations {
         sent,
@@ -59,31 +59,31 @@ async fn stage(is_advertised: bool) -> (Stage, Revocations, (RunningApp, Option<
     });
     let advertised = is_advertised.then(|| edit.always());
     let origin = endpoint.url("");
-    let stage = stage_on(kyc, 1000, |config| config.allow_endpoint_origin(origin)).await;
-    (stage, revocations, (endpoint, advertised))
+    let setup = setup_on(kyc, 1000, |config| config.allow_endpoint_origin(origin)).await;
+    (setup, revocations, (endpoint, advertised))
 }
 
-async fn signed_in(stage: &Stage) -> Browser {
-    let browser = stage.kyc.browser();
-    let login = stage.app.url("/auth/login");
+async fn signed_in(setup: &TestApp) -> Browser {
+    let browser = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
     browser
-        .sign_in(login, &stage.ada)
+        .sign_in(login, &setup.ada)
         .await
         .unwrap()
         .assert_ok();
     browser
 }
 
-async fn log_out(stage: &Stage, browser: &Browser, query: &str) {
-    let url = stage.app.url(&format!("/auth/logout{query}"));
+async fn log_out(setup: &TestApp, browser: &Browser, query: &str) {
+    let url = setup.app.url(&format!("/auth/logout{query}"));
     let page = browser.request(Method::POST, url).fetch().send().await;
     page.unwrap().assert_status(204);
 }
 
 /// The stored tokens, the refresh token first.
-async fn stored(stage: &Stage) -> Vec<(String, String)> {
+async fn stored(setup: &TestApp) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let records = stage.store.records(TOKENS).await;
+    let records = setup.store.records(TOKENS).await;
     let pairs = records.iter();
     pairs
         .map(|it| (text(&it["refresh_token"]), text(&it["access_token"])))
@@ -92,19 +92,19 @@ async fn stored(stage: &Stage) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_logout_revokes_both_tokens_and_does_not_wait_for_it() {
-    let (stage, revocations, _kept) = stage(true).await;
-    let browser = signed_in(&stage).await;
-    let tokens = stored(&stage).await;
+    let (setup, revocations, _kept) = setup(true).await;
+    let browser = signed_in(&setup).await;
+    let tokens = stored(&setup).await;
     // KYCPort does not respond.
     let held = revocations.may_respond.clone();
     held.forget_permits(1000);
-    log_out(&stage, &browser, "").await;
-    assert_eq!(stored(&stage).await, []);
+    log_out(&setup, &browser, "").await;
+    assert_eq!(stored(&setup).await, []);
     let first = revocations.next().await;
     assert_eq!(first["token"], tokens[0].0);
     assert_eq!(first["token_type_hint"], "refresh_token");
-    assert_eq!(first["client_id"], stage.kyc.client().id());
-    assert_eq!(first["client_secret"], stage.kyc.client().secret().unwrap());
+    assert_eq!(first["client_id"], setup.kyc.client().id());
+    assert_eq!(first["client_secret"], setup.kyc.client().secret().unwrap());
     held.add_permits(1000);
     let second = revocations.next().await;
     assert_eq!(second["token"], tokens[0].1);
@@ -113,11 +113,11 @@ async fn a_logout_revokes_both_tokens_and_does_not_wait_for_it() {
 
 #[tokio::test]
 async fn a_logout_everywhere_revokes_the_tokens_of_all_sessions() {
-    let (stage, revocations, _kept) = stage(true).await;
-    let (here, _there) = (signed_in(&stage).await, signed_in(&stage).await);
-    let mut tokens: Vec<_> = stored(&stage).await;
-    log_out(&stage, &here, "?everywhere=1").await;
-    assert_eq!(stored(&stage).await, []);
+    let (setup, revocations, _kept) = setup(true).await;
+    let (here, _there) = (signed_in(&setup).await, signed_in(&setup).await);
+    let mut tokens: Vec<_> = stored(&setup).await;
+    log_out(&setup, &here, "?everywhere=1").await;
+    assert_eq!(stored(&setup).await, []);
     let mut revoked = Vec::new();
     for _ in 0..2 {
         let (refresh, access) = (revocations.next().await, revocations.next().await);
@@ -130,21 +130,21 @@ async fn a_logout_everywhere_revokes_the_tokens_of_all_sessions() {
 
 #[tokio::test]
 async fn tokens_of_a_refresh_that_a_logout_overtook_are_neither_stored_nor_left_valid() {
-    let (stage, revocations, _kept) = stage(true).await;
-    let browser = signed_in(&stage).await;
-    stage.kyc.clock().advance(Duration::from_secs(16 * 60));
-    let gate = stage.kyc.on(Endpoint::Token).after().hold();
-    let (other, url) = (browser.clone(), stage.app.url("/token"));
+    let (setup, revocations, _kept) = setup(true).await;
+    let browser = signed_in(&setup).await;
+    setup.kyc.clock().advance(Duration::from_secs(16 * 60));
+    let gate = setup.kyc.on(Endpoint::Token).after().hold();
+    let (other, url) = (browser.clone(), setup.app.url("/token"));
     let refreshing = tokio::spawn(async move { other.fetch(url).await.unwrap() });
     gate.wait_for(1).await;
-    let old = stored(&stage).await;
-    log_out(&stage, &browser, "").await;
+    let old = stored(&setup).await;
+    log_out(&setup, &browser, "").await;
     for expected in [&old[0].0, &old[0].1] {
         assert_eq!(revocations.next().await["token"], *expected);
     }
     gate.release();
     refreshing.await.unwrap().assert_status(502);
-    assert_eq!(stored(&stage).await, []);
+    assert_eq!(stored(&setup).await, []);
     for expected in [&old[0].0, &old[0].1] {
         let dropped = revocations.next().await;
         assert_ne!(dropped["token"], *expected);
@@ -153,11 +153,11 @@ async fn tokens_of_a_refresh_that_a_logout_overtook_are_neither_stored_nor_left_
 
 #[tokio::test]
 async fn without_an_endpoint_a_logout_reads_and_sends_nothing_more() {
-    let (stage, revocations, _kept) = stage(false).await;
-    let browser = signed_in(&stage).await;
-    stage.store.forget();
-    log_out(&stage, &browser, "").await;
-    assert_eq!(stage.store.count(Op::Read), 0);
-    assert_eq!(stored(&stage).await, []);
+    let (setup, revocations, _kept) = setup(false).await;
+    let browser = signed_in(&setup).await;
+    setup.store.forget();
+    log_out(&setup, &browser, "").await;
+    assert_eq!(setup.store.count(Op::Read), 0);
+    assert_eq!(stored(&setup).await, []);
     revocations.assert_empty().await;
 }

@@ -15,10 +15,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use tokio::sync::watch;
 
 use crate::{
-    books::{Books, Kind, Line, Told},
-    desk::answer,
+    handler_log::{HandlerLog, Instruction, Kind, LogEntry},
     receiver_process::{ReceiverProcess, deliver, fails_at_first},
     servers::Server,
+    test_handler::answer,
 };
 
 /// Default number of events. It covers every case and keeps the suite fast.
@@ -108,9 +108,9 @@ fn deliveries() -> Vec<(usize, usize)> {
 }
 
 /// Delivers all events. Returns the log of the handlers.
-async fn run(kind: Kind, server: &Server) -> Option<Books> {
-    let books = Books::open(kind, server.port()).await?;
-    books.make().await;
+async fn run(kind: Kind, server: &Server) -> Option<HandlerLog> {
+    let log = HandlerLog::open(kind, server.port()).await?;
+    log.make().await;
     let receiver = |holder: &str| ReceiverProcess::start(kind, server.port(), holder, LEASE);
     let (stays, mut dies) = (receiver("a.1"), receiver("b.1"));
     let deliverer = Deliverer::new([stays.url().to_owned(), dies.url().to_owned()]);
@@ -119,10 +119,10 @@ async fn run(kind: Kind, server: &Server) -> Option<Books> {
     let mut done = deliverer.done.subscribe();
     let death = async {
         done.wait_for(|done| *done >= half).await.unwrap();
-        books.tell("b.1", Told::StayEither).await;
-        books.until(&["before", "after"]).await;
+        log.tell("b.1", Instruction::BlockEither).await;
+        log.until(&["before", "after"]).await;
         dies.kill();
-        books.write("died", "b.1", "-").await;
+        log.write("died", "b.1", "-").await;
         let again = receiver("b.2");
         again
             .url()
@@ -137,11 +137,11 @@ async fn run(kind: Kind, server: &Server) -> Option<Books> {
     let strange = answers.keys().any(|(_, it)| !known.contains(&it.as_str()));
     assert!(!strange, "{answers:?}");
     assert!(deliverer.broken.into_inner() > 0);
-    Some(books)
+    Some(log)
 }
 
 /// Asserts that two receivers handle the same event only if the first one is dead.
-fn assert_no_concurrent_handlers(lines: &[Line]) {
+fn assert_no_concurrent_handlers(lines: &[LogEntry]) {
     let mut dead = HashSet::new();
     let mut inside: HashMap<&str, &str> = HashMap::new();
     for line in lines {
@@ -173,7 +173,7 @@ fn by_event(effects: &[(String, String)]) -> HashMap<&str, Vec<&str>> {
     by_event
 }
 
-fn assert_every_receiver_handled_events(lines: &[Line]) {
+fn assert_every_receiver_handled_events(lines: &[LogEntry]) {
     let holders: HashSet<_> = lines.iter().map(|line| line.holder.as_str()).collect();
     assert_eq!(holders, HashSet::from(["a.1", "b.1", "b.2"]));
     let mut tries: HashMap<&str, usize> = HashMap::new();
@@ -192,13 +192,13 @@ async fn thousands_of_events_are_all_handled_with_redis() {
     let Some(server) = Server::redis() else {
         return;
     };
-    let Some(books) = run(Kind::Redis, &server).await else {
+    let Some(log) = run(Kind::Redis, &server).await else {
         return;
     };
-    let lines = books.lines().await;
+    let lines = log.lines().await;
     assert_every_receiver_handled_events(&lines);
     assert_no_concurrent_handlers(&lines);
-    let effects = books.effects().await;
+    let effects = log.effects().await;
     let effects = by_event(&effects);
     assert_eq!(effects.len(), events());
     let mut twice = 0;
@@ -218,13 +218,13 @@ async fn thousands_of_events_take_effect_exactly_once_with_postgres() {
     let Some(server) = Server::postgres() else {
         return;
     };
-    let Some(books) = run(Kind::Postgres, &server).await else {
+    let Some(log) = run(Kind::Postgres, &server).await else {
         return;
     };
-    let lines = books.lines().await;
+    let lines = log.lines().await;
     assert_every_receiver_handled_events(&lines);
     assert_no_concurrent_handlers(&lines);
-    let effects = books.effects().await;
+    let effects = log.effects().await;
     assert_eq!(effects.len(), events());
     assert_eq!(by_event(&effects).len(), events());
 }

@@ -12,11 +12,11 @@ use kycport::{
 };
 
 use crate::{
-    books::{Books, Kind, Told},
-    desk::{Desk, SECRET, answer},
     engines,
+    handler_log::{HandlerLog, Instruction, Kind},
     receiver_process::{ReceiverProcess, deliver},
     servers::{Disk, Server},
+    test_handler::{SECRET, TestHandler, answer},
 };
 
 /// Lease of an event. It stays with a killed receiver until the lease ends.
@@ -60,19 +60,19 @@ async fn until_accepted(client: &reqwest::Client, url: &str, id: &str, lease: Du
 }
 
 /// Kills a receiver during its handler, starts it again, and delivers the event again.
-async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Killed {
+async fn killed(log: &HandlerLog, kind: Kind, server: &Server, stays: Instruction) -> Killed {
     let way = match stays {
-        Told::StayBefore => "before",
+        Instruction::BlockBefore => "before",
         _ => "after",
     };
-    books.tell(way, stays).await;
+    log.tell(way, stays).await;
     let mut receiver = ReceiverProcess::start(kind, server.port(), way, LEASE);
     let client = reqwest::Client::new();
     let url = receiver.url().to_owned();
     let id = format!("evt_{way}");
     let delivery = deliver(&client, &url, &id);
     let death = async {
-        books.until(&[way]).await;
+        log.until(&[way]).await;
         receiver.kill();
     };
     let (broken, ()) = tokio::join!(delivery, death);
@@ -82,7 +82,7 @@ async fn killed(books: &Books, kind: Kind, server: &Server, stays: Told) -> Kill
     let in_flight = until_accepted(&client, receiver.url(), &id, LEASE).await;
     let once_more = until_accepted(&client, receiver.url(), &id, LEASE).await;
     assert_eq!(once_more, 0);
-    let effects = books.effects().await.into_iter();
+    let effects = log.effects().await.into_iter();
     let effects = effects.filter(|(other, _)| *other == id);
     Killed {
         waited: in_flight > 0,
@@ -97,22 +97,22 @@ struct Killed {
     effects: Vec<String>,
 }
 
-async fn books(kind: Kind) -> Option<(Books, Server)> {
+async fn handler_log(kind: Kind) -> Option<(HandlerLog, Server)> {
     let server = server(kind)?;
-    let books = Books::open(kind, server.port()).await?;
-    books.make().await;
-    Some((books, server))
+    let log = HandlerLog::open(kind, server.port()).await?;
+    log.make().await;
+    Some((log, server))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
     // case 131
-    let Some((books, server)) = books(Kind::Redis).await else {
+    let Some((log, server)) = handler_log(Kind::Redis).await else {
         return;
     };
     let (before, after) = tokio::join!(
-        killed(&books, Kind::Redis, &server, Told::StayBefore),
-        killed(&books, Kind::Redis, &server, Told::StayAfter),
+        killed(&log, Kind::Redis, &server, Instruction::BlockBefore),
+        killed(&log, Kind::Redis, &server, Instruction::BlockAfter),
     );
     assert!(before.waited && after.waited);
     assert_eq!(before.effects, ["before.again"]);
@@ -123,12 +123,12 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres() {
     // case 131
-    let Some((books, server)) = books(Kind::Postgres).await else {
+    let Some((log, server)) = handler_log(Kind::Postgres).await else {
         return;
     };
     let (before, after) = tokio::join!(
-        killed(&books, Kind::Postgres, &server, Told::StayBefore),
-        killed(&books, Kind::Postgres, &server, Told::StayAfter),
+        killed(&log, Kind::Postgres, &server, Instruction::BlockBefore),
+        killed(&log, Kind::Postgres, &server, Instruction::BlockAfter),
     );
     assert!(before.waited);
     assert_eq!(before.effects, ["before.again"]);
@@ -141,7 +141,7 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres()
 const SIMULTANEOUS_EVENTS: usize = 50;
 
 async fn deliver_to_both_simultaneously(kind: Kind) {
-    let Some((books, server)) = books(kind).await else {
+    let Some((log, server)) = handler_log(kind).await else {
         return;
     };
     let one = ReceiverProcess::start(kind, server.port(), "one", LEASE);
@@ -162,7 +162,7 @@ async fn deliver_to_both_simultaneously(kind: Kind) {
         }
         until_accepted(&client, one.url(), &id, LEASE).await;
     }
-    let effects = books.effects().await;
+    let effects = log.effects().await;
     let ids: HashSet<_> = effects.iter().map(|(id, _)| id).collect();
     assert_eq!(
         (effects.len(), ids.len()),
@@ -190,15 +190,15 @@ async fn one_of_two_simultaneous_receivers_handles_an_event_with_postgres() {
 const LEASE_ON_REDIS: Duration = Duration::from_secs(20);
 
 /// Starts a receiver in this process, on a Redis that the test stops.
-async fn on_redis(kyc: &MockIssuer, server: &Server, desk: &Desk) -> Option<RunningApp> {
+async fn on_redis(kyc: &MockIssuer, server: &Server, handler: &TestHandler) -> Option<RunningApp> {
     let store = engines::redis_store(server.port()).await?;
     let verifier = WebhookVerifier::builder()
         .secret("current", kycport::Secret::new(SECRET))
         .build()
         .unwrap();
     let handler = {
-        let desk = desk.clone();
-        move |delivery| desk.clone().handle(delivery)
+        let handler = handler.clone();
+        move |delivery| handler.clone().handle(delivery)
     };
     let policy = DeliveryPolicy {
         handler_timeout: Duration::from_secs(18),
@@ -221,8 +221,8 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
         return;
     };
     let kyc = MockIssuer::start().await;
-    let desk = Desk::default();
-    let Some(app) = on_redis(&kyc, &server, &desk).await else {
+    let handler = TestHandler::default();
+    let Some(app) = on_redis(&kyc, &server, &handler).await else {
         return;
     };
     let url = app.url("/webhooks/kycport");
@@ -230,9 +230,9 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     until_accepted(&client, &url, "evt_1", LEASE_ON_REDIS).await;
 
     // The store stops and restarts while the handler runs. The receiver does not notice.
-    let go = desk.waits();
+    let go = handler.waits();
     let outage = async {
-        desk.until_begun(2).await;
+        handler.until_begun(2).await;
         server.stop();
         server.start_again();
         go.send_replace(true);
@@ -241,9 +241,9 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     assert_eq!(response.unwrap().status(), 200);
 
     // The store stays down longer. The outcome is unknown, and the receiver does not acknowledge.
-    let go = desk.waits();
+    let go = handler.waits();
     let outage = async {
-        desk.until_begun(3).await;
+        handler.until_begun(3).await;
         server.stop();
         go.send_replace(true);
         deliver(&client, &url, "evt_4").await
@@ -254,7 +254,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
         assert_eq!(retry_after(&response), 5);
         assert_eq!(answer(response).await, (503, code.to_owned()));
     }
-    assert_eq!(desk.effects(), ["evt_1", "evt_2", "evt_3"]);
+    assert_eq!(handler.effects(), ["evt_1", "evt_2", "evt_3"]);
 
     server.start_again();
     // The store has kept its records, and the event that did not begin is free.
@@ -267,5 +267,5 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     let in_flight = until_accepted(&client, &url, "evt_3", LEASE_ON_REDIS).await;
     assert!(in_flight > 0);
     let effects = ["evt_1", "evt_2", "evt_3", "evt_4", "evt_3"];
-    assert_eq!(desk.effects(), effects);
+    assert_eq!(handler.effects(), effects);
 }

@@ -14,10 +14,10 @@ use kycport::{
 use serde_json::json;
 
 use crate::{
-    desk::{Act, Desk, SECRET, answer, deliver, event},
     engines::Engine,
     faulty_store::{FaultyStore, Op},
     stages::Named,
+    test_handler::{Action, SECRET, TestHandler, answer, deliver, event},
 };
 
 struct ReceiversTest {
@@ -58,9 +58,9 @@ impl ReceiversTest {
     }
 }
 
-fn receiver(party: &RelyingParty, desk: &Desk) -> WebhookReceiverBuilder {
-    let desk = desk.clone();
-    party.webhooks(move |delivery| desk.clone().handle(delivery))
+fn receiver(party: &RelyingParty, handler: &TestHandler) -> WebhookReceiverBuilder {
+    let handler = handler.clone();
+    party.webhooks(move |delivery| handler.clone().handle(delivery))
 }
 
 /// Runs the test on every store that is installed on this machine.
@@ -79,11 +79,11 @@ async fn two_clients_on_one_store_handle_an_event_separately() {
     on_every_store(async |setup| {
         let second = setup.kyc.add_client("another").create();
         for client in [setup.kyc.client(), &second] {
-            let desk = Desk::default();
-            let app = receiver(&setup.party(client), &desk).build().unwrap();
+            let handler = TestHandler::default();
+            let app = receiver(&setup.party(client), &handler).build().unwrap();
             let app = setup.serve(app).await;
             assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
-            assert_eq!(desk.effects(), ["evt_1"]);
+            assert_eq!(handler.effects(), ["evt_1"]);
         }
         assert_eq!(setup.store.leases(LeaseFamily::Event), 2);
     })
@@ -94,7 +94,7 @@ async fn two_clients_on_one_store_handle_an_event_separately() {
 async fn receivers_with_different_names_handle_an_event_separately() {
     on_every_store(async |setup| {
         let party = setup.party(setup.kyc.client());
-        let (orders, mails) = (Desk::default(), Desk::default());
+        let (orders, mails) = (TestHandler::default(), TestHandler::default());
         let to_orders = setup
             .serve(receiver(&party, &orders).build().unwrap())
             .await;
@@ -112,17 +112,17 @@ async fn receivers_with_different_names_handle_an_event_separately() {
 #[tokio::test]
 async fn instances_share_the_events_of_a_receiver_name() {
     on_every_store(async |setup| {
-        let desk = Desk::default();
+        let handler = TestHandler::default();
         let mut apps = Vec::new();
         for _ in 0..2 {
             let party = setup.party(setup.kyc.client());
-            let receiver = receiver(&party, &desk).name("orders").build().unwrap();
+            let receiver = receiver(&party, &handler).name("orders").build().unwrap();
             apps.push(setup.serve(receiver).await);
         }
         for app in apps.iter().chain(&apps) {
             assert_eq!(setup.deliver(app, "evt_1").await.0, 200);
         }
-        assert_eq!(desk.effects(), ["evt_1"]);
+        assert_eq!(handler.effects(), ["evt_1"]);
     })
     .await;
 }
@@ -131,33 +131,33 @@ async fn instances_share_the_events_of_a_receiver_name() {
 async fn a_second_receiver_with_the_same_name_is_rejected() {
     let setup = ReceiversTest::new().await;
     let party = setup.party(setup.kyc.client());
-    let desk = Desk::default();
-    let first = receiver(&party, &desk).build().unwrap();
-    let taken = receiver(&party, &desk).build().unwrap_err();
+    let handler = TestHandler::default();
+    let first = receiver(&party, &handler).build().unwrap();
+    let taken = receiver(&party, &handler).build().unwrap_err();
     assert_eq!(taken, ReceiverError::NameTaken("default".to_owned()));
     assert!(taken.to_string().contains(".name("), "{taken}");
     // A clone of the relying party is the same relying party.
     let clone = party.clone();
-    assert!(receiver(&clone, &desk).build().is_err());
-    let named = receiver(&party, &desk).name("mails").build().unwrap();
-    assert!(receiver(&party, &desk).name("mails").build().is_err());
+    assert!(receiver(&clone, &handler).build().is_err());
+    let named = receiver(&party, &handler).name("mails").build().unwrap();
+    assert!(receiver(&party, &handler).name("mails").build().is_err());
     // The name is free when the receiver and all its clones are dropped.
     let copy = first.clone();
     drop(first);
-    assert!(receiver(&party, &desk).build().is_err());
+    assert!(receiver(&party, &handler).build().is_err());
     drop(copy);
-    receiver(&party, &desk).build().unwrap();
+    receiver(&party, &handler).build().unwrap();
     drop(named);
 }
 
 #[tokio::test]
 async fn a_stand_alone_receiver_records_events_in_its_store() {
     let setup = ReceiversTest::new().await;
-    let desk = Desk::default();
+    let handler = TestHandler::default();
     let verifier = || WebhookVerifier::builder().secret("current", Secret::new(SECRET));
     let mut apps = Vec::new();
     for _ in 0..2 {
-        let own = desk.clone();
+        let own = handler.clone();
         let receiver = WebhookReceiver::builder(verifier().build().unwrap(), move |delivery| {
             own.clone().handle(delivery)
         });
@@ -168,7 +168,7 @@ async fn a_stand_alone_receiver_records_events_in_its_store() {
     for app in &apps {
         assert_eq!(setup.deliver(app, "evt_1").await.0, 200);
     }
-    assert_eq!(desk.effects(), ["evt_1"]);
+    assert_eq!(handler.effects(), ["evt_1"]);
     assert_eq!(setup.store.leases(LeaseFamily::Event), 1);
 }
 
@@ -186,8 +186,10 @@ fn assert_operations(store: &FaultyStore, expected: &[(Op, usize)], what: &str) 
 async fn a_delivery_costs_a_known_number_of_operations() {
     on_every_store(async |setup| {
         let party = setup.party(setup.kyc.client());
-        let desk = Desk::default();
-        let app = setup.serve(receiver(&party, &desk).build().unwrap()).await;
+        let handler = TestHandler::default();
+        let app = setup
+            .serve(receiver(&party, &handler).build().unwrap())
+            .await;
         let store = &setup.store;
         // No assurance of Ada is recorded. The event changes nothing, and the KYCPort response is
         // recorded.
@@ -201,7 +203,7 @@ async fn a_delivery_costs_a_known_number_of_operations() {
         assert_operations(store, &first, "handled");
         assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
         assert_operations(store, &[(Op::Acquire, 1)], "duplicate");
-        desk.next(Act::Fail);
+        handler.next(Action::Fail);
         assert_eq!(setup.deliver(&app, "evt_2").await.0, 500);
         assert_operations(store, &first, "failed");
         // A rejection is recorded before the status request, too.
@@ -233,9 +235,9 @@ async fn a_delivery_costs_a_known_number_of_operations() {
 #[tokio::test]
 async fn a_delivery_to_a_stand_alone_receiver_costs_two_operations() {
     on_every_store(async |setup| {
-        let desk = Desk::default();
+        let handler = TestHandler::default();
         let verifier = WebhookVerifier::builder().secret("current", Secret::new(SECRET));
-        let own = desk.clone();
+        let own = handler.clone();
         let receiver = WebhookReceiver::builder(verifier.build().unwrap(), move |delivery| {
             own.clone().handle(delivery)
         })

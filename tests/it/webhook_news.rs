@@ -13,8 +13,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    desk::{Desk, SECRET, answer, deliver, event, event_at},
     faulty_store::{ASSURANCE, FaultyStore},
+    test_handler::{SECRET, TestHandler, answer, deliver, event, event_at},
 };
 
 struct AssuranceUpdateTest {
@@ -98,8 +98,8 @@ async fn instance(kyc: &MockIssuer, store: &FaultyStore, key: WithKey) -> Runnin
             WithKey::None => without_key(&own, config.build().unwrap().redirect_uri().as_str()),
         };
         let kycport = RelyingParty::new(config.store(store).build().unwrap()).unwrap();
-        let desk = Desk::default();
-        let webhooks = kycport.webhooks(move |delivery| desk.clone().handle(delivery));
+        let handler = TestHandler::default();
+        let webhooks = kycport.webhooks(move |delivery| handler.clone().handle(delivery));
         let guard = kycport.require(KycTier::T2);
         Router::new()
             .route("/", get(async || "home"))

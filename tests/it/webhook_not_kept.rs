@@ -9,9 +9,9 @@ use kycport::{
 };
 
 use crate::{
-    desk::{SECRET, answer, deliver, event},
     faulty_store::{ASSURANCE, FaultyStore, Op},
     support::tenant_app_of,
+    test_handler::{SECRET, answer, deliver, event},
 };
 
 /// Fault of the store.

@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    desk::{Act, Desk, SECRET, answer, deliver, event, event_at, post, signed},
     faulty_store::{EVENT, FaultyStore, Op},
+    test_handler::{Action, SECRET, TestHandler, answer, deliver, event, event_at, post, signed},
 };
 
 /// App of a tenant with one receiver.
 struct ReceiverTest {
     kyc: MockIssuer,
     app: RunningApp,
-    desk: Desk,
+    handler: TestHandler,
     ada: Person,
     store: FaultyStore,
 }
@@ -35,13 +35,13 @@ impl ReceiverTest {
     async fn with(more: impl FnOnce(WebhookReceiverBuilder) -> WebhookReceiverBuilder) -> Self {
         let kyc = MockIssuer::start().await;
         let store = store(kyc.clock());
-        let desk = Desk::default();
-        let app = serve(&kyc, &desk, &store, more).await;
+        let handler = TestHandler::default();
+        let app = serve(&kyc, &handler, &store, more).await;
         let ada = kyc.person("ada").tier(KycTier::T2).create();
         Self {
             kyc,
             app,
-            desk,
+            handler,
             ada,
             store,
         }
@@ -71,18 +71,18 @@ fn store(clock: &TestClock) -> FaultyStore {
 /// Starts an instance of the app.
 async fn serve(
     kyc: &MockIssuer,
-    desk: &Desk,
+    handler: &TestHandler,
     store: &FaultyStore,
     more: impl FnOnce(WebhookReceiverBuilder) -> WebhookReceiverBuilder,
 ) -> RunningApp {
-    let (desk, store) = (desk.clone(), store.clone());
+    let (handler, store) = (handler.clone(), store.clone());
     let app = |config: kycport::ConfigBuilder| {
         let config = config
             .webhook_secret(SECRET)
             .previous_webhook_secret("the secret that was here before")
             .store(store);
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-        let receiver = kycport.webhooks(move |delivery| desk.clone().handle(delivery));
+        let receiver = kycport.webhooks(move |delivery| handler.clone().handle(delivery));
         let receiver = more(receiver).build().unwrap();
         Router::new()
             .route_service("/webhooks/kycport", receiver)
@@ -113,12 +113,12 @@ fn hex_of(body: &[u8]) -> String {
 async fn a_valid_event_is_handled_and_acknowledged() {
     let setup = ReceiverTest::new().await;
     assert_eq!(setup.deliver(&setup.event("evt_1")).await.0, 200);
-    let seen = setup.desk.begun();
+    let seen = setup.handler.begun();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].id, "evt_1");
     assert_eq!(seen[0].event_type, "kyc.status_changed");
     assert_eq!(seen[0].secret_name, "current");
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_request_without_a_valid_signature_is_rejected() {
     let mut headers = signed(body.as_bytes());
     headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     assert_eq!(setup.post(headers, gzip).await.0, 401);
-    assert!(setup.desk.begun().is_empty());
+    assert!(setup.handler.begun().is_empty());
     assert_eq!(
         setup.store.operations(),
         0,
@@ -173,7 +173,7 @@ async fn a_request_without_a_valid_signature_is_rejected() {
     twice.append("x-kycport-signature", HeaderValue::try_from(hex).unwrap());
     assert_eq!(setup.post(twice, body.clone()).await.0, 200);
     assert_eq!(setup.post(header(&upper), body).await.0, 200);
-    assert_eq!(setup.desk.effects().len(), 1);
+    assert_eq!(setup.handler.effects().len(), 1);
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_malformed_or_stale_event_takes_no_effect() {
     let bytes = b"\xff\xfe{\"id\":1}";
     let got = setup.post(signed(bytes), bytes.to_vec()).await;
     assert_eq!(got, (400, "unreadable".to_owned()));
-    assert!(setup.desk.begun().is_empty());
+    assert!(setup.handler.begun().is_empty());
     assert_eq!(setup.store.operations(), 0);
 }
 
@@ -235,7 +235,7 @@ async fn a_body_is_read_up_to_its_maximum_size() {
     );
     let got = raw_until(&setup.app, request.as_bytes(), "too_large").await;
     assert!(got.starts_with("HTTP/1.1 413"), "{got}");
-    assert_eq!(setup.desk.effects().len(), 1);
+    assert_eq!(setup.handler.effects().len(), 1);
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_body_that_does_not_arrive_times_out() {
     assert!(got.starts_with("HTTP/1.1 401"), "{got}");
     let challenge = "www-authenticate: signature";
     assert!(got.to_ascii_lowercase().contains(challenge), "{got}");
-    assert!(setup.desk.begun().is_empty());
+    assert!(setup.handler.begun().is_empty());
 }
 
 /// Sends the request, keeps the connection open, and reads until the response contains `end`.
@@ -302,17 +302,17 @@ async fn large_bodies_that_hang_keep_no_delivery_out() {
 async fn slow_bodies_do_not_block_other_deliveries() {
     // cases 134, 139
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
-    let mut large = stage.event("evt_large");
+    let mut large = setup.event("evt_large");
     large["filler"] = "x".repeat(20_000).into();
     for (places, declared, event) in [
         (256, 1_048_576, large),
-        (1024, 100, stage.event("evt_small")),
+        (1024, 100, setup.event("evt_small")),
     ] {
         let mut slow = Vec::new();
         for _ in 0..places {
             slow.push(hang_on(&setup, declared, 1).await);
         }
-        assert_eq!(stage.deliver(&event).await.0, 200);
+        assert_eq!(setup.deliver(&event).await.0, 200);
         // The first of the slow bodies lost its place.
         let dropped = read_until(&mut slow[0], "slow_body").await;
         assert!(dropped.starts_with("HTTP/1.1 408"), "{dropped}");
@@ -321,11 +321,11 @@ async fn slow_bodies_do_not_block_other_deliveries() {
 
 /// Starts a delivery of 1 MiB and sends only this many bytes.
 async fn hang(setup: &ReceiverTest, bytes: usize) -> tokio::net::TcpStream {
-    hang_on(stage, 1_048_576, bytes).await
+    hang_on(setup, 1_048_576, bytes).await
 }
 
 /// A delivery of `declared` bytes, of which only `bytes` are sent.
-async fn hang_on(stage: &Stage, declared: usize, bytes: usize) -> tokio::net::TcpStream {
+async fn hang_on(setup: &ReceiverTest, declared: usize, bytes: usize) -> tokio::net::TcpStream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = setup.app.url("").replace("http://", "");
     let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
@@ -363,7 +363,7 @@ async fn a_redelivered_event_takes_effect_once() {
     let event = setup.event("evt_1");
     let all = (0..50).map(|_| setup.deliver(&event));
     let answers = futures_util::future::join_all(all).await;
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
     for (status, code) in answers {
         let good = (status, code.as_str());
         assert!(
@@ -376,9 +376,9 @@ async fn a_redelivered_event_takes_effect_once() {
     let mut same = event.clone();
     same["data"]["kyc_status"] = json!("rejected");
     assert_eq!(setup.deliver(&same).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
     assert_eq!(setup.deliver(&setup.event("evt_2")).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1", "evt_2"]);
+    assert_eq!(setup.handler.effects(), ["evt_1", "evt_2"]);
     // The event is remembered for as long as its timestamp would be accepted.
     setup
         .kyc
@@ -387,21 +387,21 @@ async fn a_redelivered_event_takes_effect_once() {
     assert_eq!(setup.deliver(&event).await.0, 200);
     setup.kyc.clock().advance(Duration::from_secs(120));
     assert_eq!(setup.deliver(&event).await, (400, "too_old".to_owned()));
-    assert_eq!(setup.desk.effects().len(), 2);
+    assert_eq!(setup.handler.effects().len(), 2);
 }
 
 #[tokio::test]
 async fn one_of_two_instances_handles_an_event() {
     // case 130
     let setup = ReceiverTest::new().await;
-    let other = serve(&setup.kyc, &setup.desk, &setup.store, |it| it).await;
+    let other = serve(&setup.kyc, &setup.handler, &setup.store, |it| it).await;
     let (go, wait) = watch::channel(false);
-    setup.desk.next(Act::Wait(wait));
+    setup.handler.next(Action::Wait(wait));
     let event = setup.event("evt_1");
     let (here, there) = (setup.url(), other.url("/webhooks/kycport"));
     let first = deliver(&here, &event);
     let second = async {
-        while setup.desk.begun().is_empty() {
+        while setup.handler.begun().is_empty() {
             tokio::task::yield_now().await;
         }
         let response = deliver(&there, &event).await;
@@ -418,7 +418,7 @@ async fn one_of_two_instances_handles_an_event() {
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.status(), 200);
     assert_eq!(answer(deliver(&there, &event).await).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
@@ -427,27 +427,27 @@ async fn a_failed_event_is_handled_again() {
     let setup =
         ReceiverTest::with(|it| it.policy(short_deadline(Duration::from_millis(300)))).await;
     for (act, code) in [
-        (Act::Fail, "handler_failed"),
-        (Act::Panic, "handler_panicked"),
-        (Act::Hang, "handler_too_slow"),
+        (Action::Fail, "handler_failed"),
+        (Action::Panic, "handler_panicked"),
+        (Action::Hang, "handler_too_slow"),
     ] {
         let event = setup.event(code);
-        setup.desk.next(act.clone());
+        setup.handler.next(act.clone());
         assert_eq!(setup.deliver(&event).await, (500, code.to_owned()));
-        assert!(!setup.desk.effects().contains(&code.to_owned()));
+        assert!(!setup.handler.effects().contains(&code.to_owned()));
         // Immediately, and not only when the lease would have ended.
         assert_eq!(setup.deliver(&event).await.0, 200);
-        assert_eq!(setup.desk.effects().last().unwrap(), code);
+        assert_eq!(setup.handler.effects().last().unwrap(), code);
         assert_eq!(setup.deliver(&event).await.0, 200);
     }
-    assert_eq!(setup.desk.effects().len(), 3);
+    assert_eq!(setup.handler.effects().len(), 3);
 }
 
 #[tokio::test]
 async fn the_text_of_a_handler_error_is_not_disclosed() {
     // cases 137, 138
     let setup = ReceiverTest::new().await;
-    setup.desk.next(Act::Fail);
+    setup.handler.next(Action::Fail);
     let response = deliver(&setup.url(), &setup.event("evt_1")).await;
     assert_eq!(
         response.headers()["content-type"],
@@ -466,10 +466,10 @@ async fn a_disconnecting_client_does_not_cancel_the_handler() {
     // case 140
     let setup = ReceiverTest::new().await;
     let (go, wait) = watch::channel(false);
-    setup.desk.next(Act::Wait(wait));
+    setup.handler.next(Action::Wait(wait));
     let (url, event) = (setup.url(), setup.event("evt_1"));
     let sending = tokio::spawn(async move { deliver(&url, &event).await });
-    while setup.desk.begun().is_empty() {
+    while setup.handler.begun().is_empty() {
         tokio::task::yield_now().await;
     }
     sending.abort();
@@ -483,8 +483,8 @@ async fn a_disconnecting_client_does_not_cancel_the_handler() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
-    assert_eq!(setup.desk.begun().len(), 1);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.begun().len(), 1);
 }
 
 #[tokio::test]
@@ -499,9 +499,9 @@ async fn during_a_store_outage_no_event_is_handled_or_lost() {
         answer(response).await,
         (503, "store_unavailable".to_owned())
     );
-    assert!(setup.desk.begun().is_empty());
+    assert!(setup.handler.begun().is_empty());
     assert_eq!(setup.deliver(&event).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
@@ -523,7 +523,7 @@ async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
     assert_eq!(setup.deliver(&event).await, (409, "in_flight".to_owned()));
     setup.kyc.clock().advance(Duration::from_secs(61));
     assert_eq!(setup.deliver(&event).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1", "evt_2", "evt_2"]);
+    assert_eq!(setup.handler.effects(), ["evt_1", "evt_2", "evt_2"]);
 }
 
 #[tokio::test]
@@ -532,12 +532,12 @@ async fn an_event_that_cannot_be_released_is_free_when_its_lease_ends() {
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     setup.store.fail_times(Op::Settle, EVENT, 1);
-    setup.desk.next(Act::Fail);
+    setup.handler.next(Action::Fail);
     assert_eq!(setup.deliver(&event).await.0, 500);
     assert_eq!(setup.deliver(&event).await.0, 409);
     setup.kyc.clock().advance(Duration::from_secs(61));
     assert_eq!(setup.deliver(&event).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
@@ -546,19 +546,19 @@ async fn a_receiver_that_lost_its_lease_responds_with_lease_lost() {
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     let (go, wait) = watch::channel(false);
-    setup.desk.next(Act::Wait(wait.clone()));
-    setup.desk.next(Act::Wait(wait));
+    setup.handler.next(Action::Wait(wait.clone()));
+    setup.handler.next(Action::Wait(wait));
     let url = setup.url();
     let first = deliver(&url, &event);
     let second = async {
-        while setup.desk.begun().is_empty() {
+        while setup.handler.begun().is_empty() {
             tokio::task::yield_now().await;
         }
         setup.kyc.clock().advance(Duration::from_secs(61));
         deliver(&url, &event).await
     };
     let release = async {
-        while setup.desk.begun().len() < 2 {
+        while setup.handler.begun().len() < 2 {
             tokio::task::yield_now().await;
         }
         go.send_replace(true);
@@ -574,14 +574,14 @@ async fn an_unknown_event_type_is_acknowledged() {
     let mut event = setup.event("evt_1");
     event["type"] = json!("kyc.\u{1b}[31msomething_new\r\n");
     assert_eq!(setup.deliver(&event).await.0, 200);
-    assert!(setup.desk.begun().is_empty());
+    assert!(setup.handler.begun().is_empty());
     // The event names a person, whose assurance is read and written. No event is recorded.
     assert_eq!(setup.store.operations(), 2);
 
     let setup = ReceiverTest::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;
     assert_eq!(setup.deliver(&event).await.0, 200);
     assert_eq!(setup.deliver(&event).await.0, 200);
-    assert_eq!(setup.desk.effects(), ["evt_1"]);
+    assert_eq!(setup.handler.effects(), ["evt_1"]);
 }
 
 #[tokio::test]
@@ -593,7 +593,7 @@ async fn during_a_rotation_both_webhook_secrets_are_accepted() {
     let headers =
         HeaderMap::from_iter([kycport::webhook::sign_test_delivery(&old, body.as_bytes())]);
     assert_eq!(setup.post(headers, body).await.0, 200);
-    assert_eq!(setup.desk.begun()[0].secret_name, "previous");
+    assert_eq!(setup.handler.begun()[0].secret_name, "previous");
 }
 
 #[tokio::test]
@@ -660,7 +660,7 @@ async fn the_handler_gets_the_status_of_the_endpoint_and_not_of_the_event() {
     let old = setup.kyc.clock().now().as_unix() - 3600;
     let stale = event_at(old, "evt_old", &setup.ada, "verified");
     assert_eq!(setup.deliver(&stale).await.0, 200);
-    let seen = setup.desk.begun();
+    let seen = setup.handler.begun();
     let assurance = seen[0].assurance.as_ref().unwrap();
     assert_eq!(assurance.kyc_status, Some(KycStatus::Rejected));
 }

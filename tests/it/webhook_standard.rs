@@ -9,14 +9,14 @@ use kycport::{
     webhook::SignatureScheme,
 };
 
-use crate::desk::Desk;
+use crate::test_handler::TestHandler;
 
 #[tokio::test]
 async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     let kyc = MockIssuer::builder().switch(|it| it.webhook_standard_signature = true);
     let kyc = kyc.start().await.unwrap();
-    let desk = Desk::default();
-    let own = desk.clone();
+    let handler = TestHandler::default();
+    let own = handler.clone();
     let app = |config: kycport::ConfigBuilder| {
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let verifier = kycport.webhook_verifier();
@@ -37,12 +37,12 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     hooks.settled().await;
     hooks.deliveries().assert_delivered().assert_count(1);
     let id = hooks.deliveries().last().unwrap().event_id().to_owned();
-    assert_eq!(desk.effects(), [id.as_str()]);
+    assert_eq!(handler.effects(), [id.as_str()]);
     // Signed anew, and known by its id.
     hooks.repeat(hooks.deliveries().last().unwrap());
     hooks.settled().await;
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
-    assert_eq!(desk.effects(), [id.as_str()]);
+    assert_eq!(handler.effects(), [id.as_str()]);
 
     // A new secret, with the old one beside it.
     hooks.rotate_secret();
@@ -50,7 +50,7 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     ada.verify(KycTier::T2);
     hooks.settled().await;
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
-    assert_eq!(desk.effects().len(), 2);
+    assert_eq!(handler.effects().len(), 2);
 
     // None of the forged ones is accepted, and what KYCPort signs as usual is not either.
     for &tamper in DeliveryTamper::FORGED {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::admin_desk::AdminDesk;
+use crate::admin_desk::AdminClient;
 
 /// A member of a schema of the document.
 fn member(document: &Value, schema: &str, name: &str) -> Value {
@@ -12,8 +12,8 @@ fn member(document: &Value, schema: &str, name: &str) -> Value {
 
 #[tokio::test]
 async fn a_name_is_as_long_as_the_document_says() {
-    let desk = AdminDesk::new().await;
-    let document = desk.get("/openapi.json").await;
+    let admin = AdminClient::new().await;
+    let document = admin.get("/openapi.json").await;
     for (path, schema, name) in [
         ("/persons", "NewPerson", "slug"),
         ("/tenants", "NewTenant", "id"),
@@ -39,18 +39,19 @@ async fn a_name_is_as_long_as_the_document_says() {
             body
         };
         // In characters, not bytes.
-        desk.post(path, &body(&"é".repeat(128))).await;
+        admin.post(path, &body(&"é".repeat(128))).await;
         for value in ["", &"e".repeat(129), "a\nb", "\u{7f}", "\u{85}"] {
-            let no = desk.no("POST", path, &body(value)).await;
-            assert_eq!(no.0, 400, "{schema}.{name}: {value:?}");
+            let rejection = admin.rejection("POST", path, &body(value)).await;
+            assert_eq!(rejection.0, 400, "{schema}.{name}: {value:?}");
         }
     }
     let secret = member(&document, "NewTenant", "webhook_secret");
     assert_eq!(secret["minLength"], 16);
     let tenant = |secret: &str| json!({ "id": "acme", "webhook_secret": secret });
-    desk.post("/tenants", &tenant(&"é".repeat(16))).await;
+    admin.post("/tenants", &tenant(&"é".repeat(16))).await;
     assert_eq!(
-        desk.no("POST", "/tenants", &tenant(&"é".repeat(15)))
+        admin
+            .rejection("POST", "/tenants", &tenant(&"é".repeat(15)))
             .await
             .0,
         400
@@ -59,8 +60,8 @@ async fn a_name_is_as_long_as_the_document_says() {
 
 #[tokio::test]
 async fn an_address_that_a_parser_would_repair_is_rejected() {
-    let desk = AdminDesk::new().await;
-    let document = desk.get("/openapi.json").await;
+    let admin = AdminClient::new().await;
+    let document = admin.get("/openapi.json").await;
     let redirect = member(&document, "Redirect", "redirect_uri");
     assert!(
         redirect["pattern"]
@@ -70,12 +71,16 @@ async fn an_address_that_a_parser_would_repair_is_rejected() {
     );
     let hook = member(&document, "NewWebhookEndpoint", "url");
     assert!(hook["pattern"].as_str().unwrap().starts_with("^https?://"));
-    let client = desk.get("").await["client_id"].as_str().unwrap().to_owned();
+    let client = admin.get("").await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let register = format!("/clients/{client}/redirect_uris");
     for rest in ["//[::1]:9/back?a=%20", "//localhost", "//127.0.0.1:9/"] {
         let uri = format!("http:{rest}");
-        desk.post(&register, &json!({ "redirect_uri": uri })).await;
-        desk.post("/webhooks/endpoints", &json!({ "url": uri }))
+        admin.post(&register, &json!({ "redirect_uri": uri })).await;
+        admin
+            .post("/webhooks/endpoints", &json!({ "url": uri }))
             .await;
     }
     for rest in [
@@ -103,7 +108,7 @@ async fn an_address_that_a_parser_would_repair_is_rejected() {
             ] {
                 let mut body = json!({});
                 body[name] = uri.as_str().into();
-                assert_eq!(desk.no("POST", path, &body).await.0, 400, "{uri:?}");
+                assert_eq!(admin.rejection("POST", path, &body).await.0, 400, "{uri:?}");
             }
         }
     }
@@ -111,8 +116,8 @@ async fn an_address_that_a_parser_would_repair_is_rejected() {
 
 #[tokio::test]
 async fn each_integer_has_its_maximum() {
-    let desk = AdminDesk::new().await;
-    let document = desk.get("/openapi.json").await;
+    let admin = AdminClient::new().await;
+    let document = admin.get("/openapi.json").await;
     let mut integers = Vec::new();
     collect(&document, &mut integers);
     assert!(integers.len() > 20, "{}", integers.len());
@@ -138,17 +143,17 @@ async fn each_integer_has_its_maximum() {
         ("616.0", 201),
         ("1e3", 201),
     ] {
-        let request = desk.request("POST", "/faults");
+        let request = admin.request("POST", "/faults");
         let request = request.header("content-type", "application/json");
         let answer = request.body(jwks(number)).send().await.unwrap();
         assert_eq!(answer.status(), status, "{number}");
     }
     // What is any JSON is left as it is.
     let receiver = crate::receiver::Receiver::start().await;
-    desk.kyc.webhooks().subscribe(receiver.url());
+    admin.kyc.webhooks().subscribe(receiver.url());
     let event = json!({ "type": "kyc.other", "data": { "n": 1.0 } });
-    desk.post("/webhooks/emit", &event).await;
-    desk.kyc.webhooks().settled().await;
+    admin.post("/webhooks/emit", &event).await;
+    admin.kyc.webhooks().settled().await;
     let body = receiver.take().remove(0).body;
     assert!(String::from_utf8(body).unwrap().contains("\"n\": 1.0"));
 }
@@ -169,13 +174,13 @@ fn collect(value: &Value, to: &mut Vec<Value>) {
 
 #[tokio::test]
 async fn what_excludes_each_other_is_said() {
-    let desk = AdminDesk::new().await;
-    let document = desk.get("/openapi.json").await;
+    let admin = AdminClient::new().await;
+    let document = admin.get("/openapi.json").await;
     let client = &document["components"]["schemas"]["NewClient"];
     assert_eq!(client["if"]["properties"]["kind"]["const"], "public");
     assert_eq!(client["then"]["properties"]["secret"]["type"], "null");
     let public = json!({ "name": "App", "kind": "public", "secret": "s" });
-    assert_eq!(desk.no("POST", "/clients", &public).await.0, 400);
+    assert_eq!(admin.rejection("POST", "/clients", &public).await.0, 400);
     let public = json!({ "name": "App", "kind": "public", "secret": null });
-    desk.post("/clients", &public).await;
+    admin.post("/clients", &public).await;
 }

@@ -11,25 +11,25 @@ use kycport::{
 };
 
 use crate::{
-    receiver::Post,
-    support::{BACK, Desk, and, query},
+    receiver::WebhookTest,
+    support::{BACK, TestIssuer, and, query},
 };
 
 // K19
 #[tokio::test]
 async fn a_verification_may_end_where_nothing_leads_back() {
-    let desk = Desk::new().await;
-    desk.kyc.switch(|it| it.strand_after_verification = true);
-    let grace = desk.kyc.person("grace").tier(KycTier::T1).create();
-    let status = format!("{}/status", desk.kyc.origin());
-    let step_up = desk.authorize_url(&and(desk.request(), "acr_values", "t2"));
+    let issuer = TestIssuer::new().await;
+    issuer.kyc.switch(|it| it.strand_after_verification = true);
+    let grace = issuer.kyc.person("grace").tier(KycTier::T1).create();
+    let status = format!("{}/status", issuer.kyc.origin());
+    let step_up = issuer.authorize_url(&and(issuer.request(), "acr_values", "t2"));
     let verify = async |how: &str| {
         let form = [
             ("person", "grace"),
             ("decision", "allow"),
             ("verification", how),
         ];
-        let visit = desk.browser.request(Method::POST, step_up.as_str());
+        let visit = issuer.browser.request(Method::POST, step_up.as_str());
         let page = visit.form(&form).stay().send().await.unwrap();
         page.location().unwrap()
     };
@@ -41,41 +41,49 @@ async fn a_verification_may_end_where_nothing_leads_back() {
         assert_eq!(verify(how).await.as_str(), status, "{how}");
         assert_eq!(grace.status(), stands);
     }
-    let page = desk.browser.open(&status).await.unwrap();
+    let page = issuer.browser.open(&status).await.unwrap();
     page.assert_status(200);
     assert!(!page.body().contains("<a ") && !page.body().contains("<form"));
     // Whoever sends the request again is known there, and is led back.
-    let again = desk.authorize_url(&and(desk.request(), "prompt", "consent"));
-    let page = desk.browser.open(&again).await.unwrap();
+    let again = issuer.authorize_url(&and(issuer.request(), "prompt", "consent"));
+    let page = issuer.browser.open(&again).await.unwrap();
     assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
-    let callback = desk.browser.start_sign_in(&again, &grace).await.unwrap();
+    let callback = issuer.browser.start_sign_in(&again, &grace).await.unwrap();
     assert!(query(&callback, "code").is_some());
 
     // The hosted page ends there, too, and whoever goes without goes back.
-    let client = desk.kyc.client().id();
-    let hosted = format!("{}/verify", desk.kyc.origin());
+    let client = issuer.kyc.client().id();
+    let hosted = format!("{}/verify", issuer.kyc.origin());
     let hosted =
         url::Url::parse_with_params(&hosted, [("client_id", client), ("redirect_uri", BACK)]);
     for (how, to) in [("pass", status.as_str()), ("skip", BACK)] {
-        let visit = desk.browser.request(Method::POST, hosted.clone().unwrap());
+        let visit = issuer
+            .browser
+            .request(Method::POST, hosted.clone().unwrap());
         let page = visit.form(&[("verification", how)]).stay().send().await;
         assert_eq!(page.unwrap().location().unwrap().as_str(), to);
     }
-    desk.kyc.switch(|it| it.strand_after_verification = false);
-    desk.browser.open(&status).await.unwrap().assert_status(404);
+    issuer.kyc.switch(|it| it.strand_after_verification = false);
+    issuer
+        .browser
+        .open(&status)
+        .await
+        .unwrap()
+        .assert_status(404);
 }
 
 // K35
 #[tokio::test]
 async fn userinfo_may_be_wrapped() {
-    let desk = Desk::new().await;
-    let tokens = desk.tokens().await.json();
+    let issuer = TestIssuer::new().await;
+    let tokens = issuer.tokens().await.json();
     let token = tokens["access_token"].as_str().unwrap();
-    let plain = desk.userinfo(token).await.json();
+    let plain = issuer.userinfo(token).await.json();
     for wrapper in ["user", "profile", "data"] {
-        desk.kyc
+        issuer
+            .kyc
             .switch(|it| it.userinfo_wrapper = Some(wrapper.to_owned()));
-        let told = desk.userinfo(token).await.json();
+        let told = issuer.userinfo(token).await.json();
         assert_eq!(told, serde_json::json!({ wrapper: plain }));
     }
 }
@@ -83,27 +91,28 @@ async fn userinfo_may_be_wrapped() {
 // K63
 #[tokio::test]
 async fn an_event_may_name_the_person_by_another_member() {
-    let post = Post::new().await;
+    let webhooks = WebhookTest::new().await;
     let verifier = WebhookVerifier::builder()
-        .secret("mock", Secret::new(post.hooks.secret()))
-        .clock(Arc::new(post.kyc.clock().clone()))
+        .secret("mock", Secret::new(webhooks.hooks.secret()))
+        .clock(Arc::new(webhooks.kyc.clock().clone()))
         .build()
         .unwrap();
-    post.kyc
+    webhooks
+        .kyc
         .switch(|it| it.webhook_person_member = "address".to_owned());
     for (is_flat, pointer) in [(false, "/data/address"), (true, "/address")] {
-        post.kyc.switch(|it| it.webhook_flat_body = is_flat);
-        post.ada.set_tier(KycTier::T1);
-        post.hooks.settled().await;
-        post.ada.set_tier(KycTier::T2);
-        post.hooks.settled().await;
-        let got = post.receiver.take().pop().unwrap();
+        webhooks.kyc.switch(|it| it.webhook_flat_body = is_flat);
+        webhooks.ada.set_tier(KycTier::T1);
+        webhooks.hooks.settled().await;
+        webhooks.ada.set_tier(KycTier::T2);
+        webhooks.hooks.settled().await;
+        let got = webhooks.receiver.take().pop().unwrap();
         let verified = verifier.verify(&got.headers, got.body.into()).unwrap();
         let mut pointers = EventFieldPaths::default();
         pointers.person_id = vec![pointer.to_owned()];
         let reader = EventReader::new(pointers).unwrap();
         let event = reader.read(&verified).unwrap();
-        assert_eq!(event.person_id(), Some(post.ada.id()));
+        assert_eq!(event.person_id(), Some(webhooks.ada.id()));
         assert!(EventReader::default().read(&verified).is_err());
     }
 }

@@ -226,12 +226,12 @@ async fn a_request_without_a_host_is_rejected() {
 /// RFC 6749 section 5.2, RFC 9110 section 15.5.2: a challenge names a scheme that can be met.
 #[tokio::test]
 async fn the_challenge_of_the_token_endpoint_can_be_met() {
-    let desk = Desk::new().await;
-    let form = set(desk.exchange("code"), "client_secret", "wrong");
+    let issuer = TestIssuer::new().await;
+    let form = set(issuer.exchange("code"), "client_secret", "wrong");
     let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let challenge = async |authorization: &str| {
-        let url = desk.kyc.url(Endpoint::Token);
-        let visit = desk.browser.request(Method::POST, url);
+        let url = issuer.kyc.url(Endpoint::Token);
+        let visit = issuer.browser.request(Method::POST, url);
         let visit = if authorization.is_empty() {
             visit
         } else {
@@ -246,22 +246,22 @@ async fn the_challenge_of_the_token_endpoint_can_be_met() {
     assert_eq!(challenge("Bearer abc").await, post);
     // The scheme that was used.
     assert_eq!(challenge("basic YTpi").await, "Basic realm=\"token\"");
-    desk.kyc.switch(|it| it.accept_basic = true);
+    issuer.kyc.switch(|it| it.accept_basic = true);
     assert_eq!(challenge("").await, "Basic realm=\"token\"");
 }
 
 /// A client that reads JSON gets JSON for a wrong address, too.
 #[tokio::test]
 async fn what_is_missing_below_api_is_said_in_json() {
-    let desk = Desk::new().await;
+    let issuer = TestIssuer::new().await;
     for path in ["/api/", "/api/v2/kyc/x/status/", "/api/oidc/token"] {
-        let url = format!("{}{path}", desk.kyc.origin());
-        let page = desk.browser.fetch(url).await.unwrap();
+        let url = format!("{}{path}", issuer.kyc.origin());
+        let page = issuer.browser.fetch(url).await.unwrap();
         page.assert_status(404);
         assert_eq!(page.header("content-type"), Some("application/json"));
         assert_eq!(page.json()["error"], "not_found", "{path}");
     }
-    let url = format!("{}/nothing", desk.kyc.origin());
-    let page = desk.browser.open(url).await.unwrap();
+    let url = format!("{}/nothing", issuer.kyc.origin());
+    let page = issuer.browser.open(url).await.unwrap();
     assert!(page.body().starts_with("<!doctype html>"));
 }

@@ -146,7 +146,7 @@ async fn only_a_tenant_with_its_key_reads_a_status() {
         assert_eq!(page.header("allow"), Some("GET, HEAD"));
     }
     // RFC 9110 section 9.3.2.
-    let visit = desk.browser.request(Method::HEAD, kyc.status_url(id));
+    let visit = issuer.browser.request(Method::HEAD, kyc.status_url(id));
     let head = visit.header("authorization", &bearer).send().await.unwrap();
     assert_eq!((head.status(), head.body()), (200, ""));
     assert!(!format!("{:?}", kyc.tenant()).contains(key));

@@ -443,27 +443,28 @@ async fn the_body_has_the_json_format_of_django() {
 /// Standard Webhooks 1.0: the signed moment is that of the attempt, and the id that of the event.
 #[tokio::test]
 async fn a_delivery_is_signed_by_standard_webhooks_if_switched_on() {
-    let post = Post::new().await;
-    let plain = post.hooks.secret();
-    post.kyc.switch(|it| {
+    let setup = WebhookTest::new().await;
+    let plain = setup.hooks.secret();
+    setup.kyc.switch(|it| {
         it.webhook_standard_signature = true;
         it.webhook_signatures = DeliverySignatures::BothInOneHeader;
     });
-    let old = post.hooks.secret();
+    let old = setup.hooks.secret();
     assert_eq!(old, format!("whsec_{}", STANDARD.encode(&plain)));
     assert!(
-        post.kyc
+        setup
+            .kyc
             .environment("http://127.0.0.1/")
             .contains(&("KYCPORT_WEBHOOK_SECRET", old.clone()))
     );
-    let new = post.hooks.rotate_secret();
+    let new = setup.hooks.rotate_secret();
     assert!(new.starts_with("whsec_") && new != old);
-    post.receiver.answer(&[500]);
-    post.ada.reject();
-    post.hooks.settled().await;
-    post.kyc.clock().advance(Duration::from_secs(10));
-    post.hooks.settled().await;
-    let got = post.receiver.take();
+    setup.receiver.answer(&[500]);
+    setup.ada.reject();
+    setup.hooks.settled().await;
+    setup.kyc.clock().advance(Duration::from_secs(10));
+    setup.hooks.settled().await;
+    let got = setup.receiver.take();
     let header = |place: usize, name: &str| got[place].header(name).to_owned();
     assert_eq!(got.len(), 2);
     assert_eq!(header(0, "webhook-id"), header(1, "webhook-id"));

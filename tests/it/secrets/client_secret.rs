@@ -8,13 +8,13 @@ use kycport::{
     secrets::Secrets,
 };
 
-use super::Stage;
-use crate::direct::{come_back, sign_in};
+use super::RotationTest;
+use crate::direct::{login_until_callback, sign_in};
 
 const INVALID_GRANT: &str = r#"{"error":"invalid_grant"}"#;
 const INVALID_CLIENT: &str = r#"{"error":"invalid_client"}"#;
 
-impl Stage {
+impl RotationTest {
     async fn sign_in(&self) -> Result<Authenticated, LoginError> {
         sign_in(&self.kyc, &self.party, &self.ada).await
     }
@@ -37,39 +37,39 @@ impl Stage {
 
 #[tokio::test]
 async fn a_new_secret_is_checked_and_activated_while_the_old_one_is_valid() {
-    let stage = Stage::new().await;
-    let new = stage.rotate(OldSecret::Stays);
-    let report = stage.reload(new.clone()).await;
+    let setup = RotationTest::new().await;
+    let new = setup.rotate(OldSecret::Stays);
+    let report = setup.reload(new.clone()).await;
     assert_eq!(report.client_secret, RotationOutcome::Activated);
     assert_eq!(report.tenant_api_key, RotationOutcome::NotProvided);
     assert_eq!(report.webhook_secret, RotationOutcome::NotProvided);
     assert!(report.is_settled());
     // One request with the new secret, and one with a random secret.
-    assert_eq!(stage.asked(Endpoint::Token), 2);
+    assert_eq!(setup.asked(Endpoint::Token), 2);
 
-    stage.sign_in().await.unwrap();
+    setup.sign_in().await.unwrap();
     assert_eq!(
-        stage.sent().as_deref(),
+        setup.sent().as_deref(),
         new.client_secret.as_ref().map(Secret::expose)
     );
-    assert_eq!(stage.asked(Endpoint::Token), 1);
-    let report = stage.reload(new).await;
+    assert_eq!(setup.asked(Endpoint::Token), 1);
+    let report = setup.reload(new).await;
     assert_eq!(report.client_secret, RotationOutcome::Unchanged);
-    assert_eq!(stage.asked(Endpoint::Token), 0);
+    assert_eq!(setup.asked(Endpoint::Token), 0);
 }
 
 #[tokio::test]
 async fn a_pending_secret_is_activated_when_the_old_one_is_rejected() {
     // K97
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let request = LoginRequest::new();
     let mut under_way = Vec::new();
     for _ in 0..8 {
-        under_way.push(come_back(&stage.kyc, &stage.party, &stage.ada, &request).await);
+        under_way.push(login_until_callback(&setup.kyc, &setup.party, &setup.ada, &request).await);
     }
-    let new = stage.rotate(OldSecret::Ends);
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    let report = stage.reload(new).await;
+    let new = setup.rotate(OldSecret::Ends);
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    let report = setup.reload(new).await;
     fault.assert_hit();
     assert_eq!(
         report.client_secret,
@@ -77,30 +77,31 @@ async fn a_pending_secret_is_activated_when_the_old_one_is_rejected() {
     );
     assert!(!report.is_settled());
 
-    let oidc = stage.party.oidc();
+    let oidc = setup.party.oidc();
     let finished = under_way
         .into_iter()
         .map(|(transaction, params)| oidc.finish(transaction, params));
     for sign_in in join_all(finished).await {
         sign_in.unwrap();
     }
-    stage.asked(Endpoint::Token);
-    stage.sign_in().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Token), 1, "the new secret is in use");
+    setup.asked(Endpoint::Token);
+    setup.sign_in().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Token), 1, "the new secret is in use");
 }
 
 #[tokio::test]
 async fn a_login_that_began_with_the_old_secret_completes_with_the_new_one() {
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let request = LoginRequest::new();
-    let (transaction, params) = come_back(&stage.kyc, &stage.party, &stage.ada, &request).await;
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let finish = stage.party.oidc().finish(transaction, params);
+    let (transaction, params) =
+        login_until_callback(&setup.kyc, &setup.party, &setup.ada, &request).await;
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let finish = setup.party.oidc().finish(transaction, params);
     let (finished, report) = tokio::join!(finish, async {
         gate.wait_for(1).await;
-        let new = stage.rotate(OldSecret::Ends);
-        stage.vault.holds(new);
-        let (report, ()) = tokio::join!(stage.party.reload_secrets(), async {
+        let new = setup.rotate(OldSecret::Ends);
+        setup.vault.holds(new);
+        let (report, ()) = tokio::join!(setup.party.reload_secrets(), async {
             gate.wait_for(2).await;
             gate.release();
         });
@@ -113,89 +114,89 @@ async fn a_login_that_began_with_the_old_secret_completes_with_the_new_one() {
 #[tokio::test]
 async fn a_refresh_token_remains_valid_after_a_rotation() {
     // K97: the request with the rejected secret does not consume the refresh token.
-    let stage = Stage::new().await;
-    stage
+    let setup = RotationTest::new().await;
+    setup
         .kyc
         .switch(|switches| switches.issue_refresh_tokens = true);
-    let signed_in = stage.sign_in().await.unwrap();
-    let new = stage.rotate(OldSecret::Ends);
-    let _fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    stage.reload(new).await;
+    let signed_in = setup.sign_in().await.unwrap();
+    let new = setup.rotate(OldSecret::Ends);
+    let _fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    setup.reload(new).await;
     let token = signed_in.tokens.refresh_token.unwrap();
-    let oidc = stage.party.oidc();
-    oidc.refresh(&token, stage.ada.id()).await.unwrap();
+    let oidc = setup.party.oidc();
+    oidc.refresh(&token, setup.ada.id()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_wrong_secret_never_replaces_the_current_one() {
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
-    let report = stage.reload(wrong).await;
+    let report = setup.reload(wrong).await;
     assert_eq!(
         report.client_secret,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    stage.asked(Endpoint::Token);
-    stage.sign_in().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Token), 1);
+    setup.asked(Endpoint::Token);
+    setup.sign_in().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Token), 1);
 
     // A single rejection of the old secret does not activate the wrong one.
     for body in [INVALID_CLIENT, "<html>", r#"{"detail":"no such client"}"#] {
-        let refused = stage.kyc.on(Endpoint::Token);
+        let refused = setup.kyc.on(Endpoint::Token);
         let refused = refused.answer(401, "application/json", body).once();
-        let error = stage.sign_in().await.unwrap_err();
+        let error = setup.sign_in().await.unwrap_err();
         let LoginError::Exchange(ExchangeError::Rejected { code, .. }) = error else {
             panic!("{error:?}");
         };
         assert_eq!(code, "invalid_client");
         refused.assert_hit();
-        assert_eq!(stage.asked(Endpoint::Token), 2, "{body}");
-        stage.sign_in().await.unwrap();
-        assert_eq!(stage.asked(Endpoint::Token), 1);
+        assert_eq!(setup.asked(Endpoint::Token), 2, "{body}");
+        setup.sign_in().await.unwrap();
+        assert_eq!(setup.asked(Endpoint::Token), 1);
     }
 }
 
 #[tokio::test]
 async fn a_rejected_secret_is_activated_once_kycport_accepts_it() {
-    let stage = Stage::new().await;
-    let new = stage.rotate(OldSecret::Stays);
+    let setup = RotationTest::new().await;
+    let new = setup.rotate(OldSecret::Stays);
     // Simulates a secret that is deployed before KYCPort knows it.
-    let early = stage.kyc.on(Endpoint::Token);
+    let early = setup.kyc.on(Endpoint::Token);
     let early = early.answer(401, "application/json", INVALID_CLIENT).once();
-    let report = stage.reload(new).await;
+    let report = setup.reload(new).await;
     early.assert_hit();
     assert_eq!(
         report.client_secret,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    let dead = stage.kyc.on(Endpoint::Token);
+    let dead = setup.kyc.on(Endpoint::Token);
     let dead = dead.answer(401, "application/json", INVALID_CLIENT).once();
-    stage.sign_in().await.unwrap();
+    setup.sign_in().await.unwrap();
     dead.assert_hit();
-    stage.asked(Endpoint::Token);
-    stage.sign_in().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Token), 1);
+    setup.asked(Endpoint::Token);
+    setup.sign_in().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Token), 1);
 }
 
 #[tokio::test]
 async fn only_invalid_client_makes_the_client_try_the_pending_secret() {
-    let stage = Stage::new().await;
-    let new = stage.rotate(OldSecret::Stays);
-    let _fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    stage.reload(new).await;
-    stage.asked(Endpoint::Token);
-    let spent = stage.kyc.on(Endpoint::Token);
+    let setup = RotationTest::new().await;
+    let new = setup.rotate(OldSecret::Stays);
+    let _fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    setup.reload(new).await;
+    setup.asked(Endpoint::Token);
+    let spent = setup.kyc.on(Endpoint::Token);
     let _spent = spent.answer(400, "application/json", INVALID_GRANT).once();
-    stage.sign_in().await.unwrap_err();
-    assert_eq!(stage.asked(Endpoint::Token), 1);
+    setup.sign_in().await.unwrap_err();
+    assert_eq!(setup.asked(Endpoint::Token), 1);
 }
 
 #[tokio::test]
 async fn an_inconclusive_response_does_not_activate_a_secret() {
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
     let respond = |status, body: &str| {
-        let on = stage.kyc.on(Endpoint::Token);
+        let on = setup.kyc.on(Endpoint::Token);
         on.answer(status, "application/json", body).always()
     };
     for (status, body) in [
@@ -205,7 +206,7 @@ async fn an_inconclusive_response_does_not_activate_a_secret() {
         (200, "{}"),
     ] {
         let fault = respond(status, body);
-        let report = stage.reload(wrong.clone()).await;
+        let report = setup.reload(wrong.clone()).await;
         assert_eq!(
             report.client_secret,
             RotationOutcome::Pending(PendingReason::Unclear),
@@ -213,62 +214,62 @@ async fn an_inconclusive_response_does_not_activate_a_secret() {
         );
         drop(fault);
     }
-    let report = stage.reload(wrong.clone()).await;
+    let report = setup.reload(wrong.clone()).await;
     assert_eq!(
         report.client_secret,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    stage.sign_in().await.unwrap();
+    setup.sign_in().await.unwrap();
     // The check is not repeated immediately.
-    stage.asked(Endpoint::Token);
-    let report = stage.reload(wrong).await;
+    setup.asked(Endpoint::Token);
+    let report = setup.reload(wrong).await;
     assert_eq!(
         report.client_secret,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    assert_eq!(stage.asked(Endpoint::Token), 0);
+    assert_eq!(setup.asked(Endpoint::Token), 0);
 }
 
 #[tokio::test]
 async fn during_an_outage_the_old_secret_stays_until_a_later_reload() {
-    let stage = Stage::new().await;
-    let new = stage.rotate(OldSecret::Stays);
-    stage.kyc.stop().unwrap();
-    let report = stage.reload(new.clone()).await;
+    let setup = RotationTest::new().await;
+    let new = setup.rotate(OldSecret::Stays);
+    setup.kyc.stop().unwrap();
+    let report = setup.reload(new.clone()).await;
     assert_eq!(
         report.client_secret,
         RotationOutcome::Pending(PendingReason::Unreachable)
     );
-    stage.kyc.restart().unwrap();
+    setup.kyc.restart().unwrap();
     // The back-off has ended.
-    stage
+    setup
         .kyc
         .clock()
         .advance(std::time::Duration::from_secs(60));
-    stage.sign_in().await.unwrap();
-    assert_eq!(stage.sent().as_deref(), stage.client().secret());
+    setup.sign_in().await.unwrap();
+    assert_eq!(setup.sent().as_deref(), setup.client().secret());
     assert_eq!(
-        stage.reload(new).await.client_secret,
+        setup.reload(new).await.client_secret,
         RotationOutcome::Activated
     );
 }
 
 #[tokio::test]
 async fn reloading_the_current_secret_drops_the_pending_one() {
-    let stage = Stage::new().await;
-    let old = Secrets::new().client_secret(stage.client().secret().unwrap());
-    let new = stage.rotate(OldSecret::Stays);
-    let _fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    stage.reload(new).await;
+    let setup = RotationTest::new().await;
+    let old = Secrets::new().client_secret(setup.client().secret().unwrap());
+    let new = setup.rotate(OldSecret::Stays);
+    let _fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    setup.reload(new).await;
     assert_eq!(
-        stage.reload(old).await.client_secret,
+        setup.reload(old).await.client_secret,
         RotationOutcome::Unchanged
     );
-    stage.asked(Endpoint::Token);
-    let refused = stage.kyc.on(Endpoint::Token);
+    setup.asked(Endpoint::Token);
+    let refused = setup.kyc.on(Endpoint::Token);
     let _refused = refused
         .answer(401, "application/json", INVALID_CLIENT)
         .once();
-    stage.sign_in().await.unwrap_err();
-    assert_eq!(stage.asked(Endpoint::Token), 1);
+    setup.sign_in().await.unwrap_err();
+    assert_eq!(setup.asked(Endpoint::Token), 1);
 }

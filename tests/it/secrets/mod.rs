@@ -54,14 +54,14 @@ impl Vault {
     }
 }
 
-pub(crate) struct Stage {
+pub(crate) struct RotationTest {
     pub(crate) kyc: MockIssuer,
     pub(crate) party: RelyingParty,
     pub(crate) ada: Person,
     pub(crate) vault: Vault,
 }
 
-impl Stage {
+impl RotationTest {
     pub(crate) async fn new() -> Self {
         Self::with(|config| config).await
     }

@@ -7,7 +7,7 @@ use kycport::{
     secrets::{InvalidSecret, SecretKind, Secrets, SecretsUnavailable},
 };
 
-use super::Stage;
+use super::RotationTest;
 use crate::direct::{relying_party, sign_in};
 
 #[tokio::test]
@@ -19,11 +19,11 @@ async fn a_reload_without_a_provider_is_an_error() {
 
 #[tokio::test]
 async fn a_failing_provider_changes_nothing() {
-    let stage = Stage::new().await;
-    stage.vault.fails();
-    let error = stage.party.reload_secrets().await.unwrap_err();
+    let setup = RotationTest::new().await;
+    setup.vault.fails();
+    let error = setup.party.reload_secrets().await.unwrap_err();
     assert_eq!(error, RotationError::Provider(SecretsUnavailable::Failed));
-    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
+    sign_in(&setup.kyc, &setup.party, &setup.ada).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,8 +38,8 @@ async fn a_hanging_provider_times_out_for_every_waiting_reload() {
 
 #[tokio::test]
 async fn one_invalid_secret_prevents_the_whole_rotation() {
-    let stage = Stage::new().await;
-    let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    let setup = RotationTest::new().await;
+    let new = setup.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     let good = Secrets::new().client_secret(new);
     let flaws = [
         ("", InvalidSecret::Blank),
@@ -51,8 +51,8 @@ async fn one_invalid_secret_prevents_the_whole_rotation() {
         ("TENANT_KEY=the key", InvalidSecret::Assignment),
     ];
     for (text, problem) in flaws {
-        stage.vault.holds(good.clone().tenant_api_key(text));
-        let error = stage.party.reload_secrets().await.unwrap_err();
+        setup.vault.holds(good.clone().tenant_api_key(text));
+        let error = setup.party.reload_secrets().await.unwrap_err();
         let kind = SecretKind::TenantApiKey;
         assert_eq!(
             error,
@@ -70,56 +70,56 @@ async fn one_invalid_secret_prevents_the_whole_rotation() {
             good.clone().previous_webhook_secret("short"),
         ),
     ] {
-        stage.vault.holds(secrets);
-        let error = stage.party.reload_secrets().await.unwrap_err();
+        setup.vault.holds(secrets);
+        let error = setup.party.reload_secrets().await.unwrap_err();
         let problem = InvalidSecret::Short;
         assert_eq!(error, RotationError::InvalidSecret { kind, problem });
     }
-    assert_eq!(stage.asked(Endpoint::Token), 0);
+    assert_eq!(setup.asked(Endpoint::Token), 0);
     assert_eq!(
-        stage.reload(good).await.client_secret,
+        setup.reload(good).await.client_secret,
         RotationOutcome::Activated
     );
 }
 
 #[tokio::test]
 async fn concurrent_reloads_run_one_after_the_other() {
-    let stage = Stage::new().await;
-    let rotate = || stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    let setup = RotationTest::new().await;
+    let rotate = || setup.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
     let (new, newer) = (rotate(), rotate());
-    stage.vault.holds(Secrets::new().client_secret(new));
-    let gate = stage.kyc.on(Endpoint::Token).hold();
-    let (first, second) = tokio::join!(stage.party.reload_secrets(), async {
+    setup.vault.holds(Secrets::new().client_secret(new));
+    let gate = setup.kyc.on(Endpoint::Token).hold();
+    let (first, second) = tokio::join!(setup.party.reload_secrets(), async {
         gate.wait_for(1).await;
-        stage
+        setup
             .vault
             .holds(Secrets::new().client_secret(newer.clone()));
-        let mut second = Box::pin(stage.party.reload_secrets());
+        let mut second = Box::pin(setup.party.reload_secrets());
         assert!(poll!(&mut second).is_pending());
-        assert_eq!(stage.vault.asked(), 1, "the second reload started early");
+        assert_eq!(setup.vault.asked(), 1, "the second reload started early");
         gate.release();
         second.await
     });
     assert_eq!(first.unwrap().client_secret, RotationOutcome::Activated);
     assert_eq!(second.unwrap().client_secret, RotationOutcome::Activated);
-    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
-    let requests = stage.kyc.requests(Endpoint::Token);
+    sign_in(&setup.kyc, &setup.party, &setup.ada).await.unwrap();
+    let requests = setup.kyc.requests(Endpoint::Token);
     let last = requests.last().unwrap();
     assert_eq!(last.form("client_secret"), Some(newer.as_str()));
 }
 
 #[tokio::test]
 async fn a_cancelled_reload_does_not_block_the_next() {
-    let stage = Stage::new().await;
-    let new = stage.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
-    stage.vault.holds(Secrets::new().client_secret(new));
-    let gate = stage.kyc.on(Endpoint::Token).hold();
+    let setup = RotationTest::new().await;
+    let new = setup.kyc.client().rotate_secret(OldSecret::Stays).unwrap();
+    setup.vault.holds(Secrets::new().client_secret(new));
+    let gate = setup.kyc.on(Endpoint::Token).hold();
     tokio::select! {
         biased;
         () = gate.wait_for(1) => {}
-        _ = stage.party.reload_secrets() => panic!("the reload completed although the gate is closed"),
+        _ = setup.party.reload_secrets() => panic!("the reload completed although the gate is closed"),
     }
     gate.release();
-    let report = stage.party.reload_secrets().await.unwrap();
+    let report = setup.party.reload_secrets().await.unwrap();
     assert_eq!(report.client_secret, RotationOutcome::Activated);
 }

@@ -5,45 +5,45 @@ use kycport::{
     secrets::Secrets,
 };
 
-use super::{CANARY, Stage};
+use super::{CANARY, RotationTest};
 use crate::{direct::sign_in, leaks::Log};
 
 #[tokio::test]
 async fn logs_errors_and_debug_output_contain_no_secret() {
     // cases 137, 138
     let (log, _guard) = Log::capture();
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let wrong = "canary-of-a-wrong-client-secret";
     let broken = "canary-of-a-broken-key\n";
     let hook = "canary-of-a-webhook-secret";
-    let old = stage.kyc.client().secret().unwrap().to_owned();
-    let old_key = stage.kyc.tenant().api_key().to_owned();
-    let old_hook = stage.kyc.webhooks().secret();
-    let mut shown = vec![format!("{:?}{:?}", stage.party, stage.party.config())];
+    let old = setup.kyc.client().secret().unwrap().to_owned();
+    let old_key = setup.kyc.tenant().api_key().to_owned();
+    let old_hook = setup.kyc.webhooks().secret();
+    let mut shown = vec![format!("{:?}{:?}", setup.party, setup.party.config())];
 
-    stage.vault.fails();
-    let error = stage.party.reload_secrets().await.unwrap_err();
+    setup.vault.fails();
+    let error = setup.party.reload_secrets().await.unwrap_err();
     shown.push(format!("{error} {error:?}"));
-    stage.vault.holds(Secrets::new().tenant_api_key(broken));
-    let error = stage.party.reload_secrets().await.unwrap_err();
+    setup.vault.holds(Secrets::new().tenant_api_key(broken));
+    let error = setup.party.reload_secrets().await.unwrap_err();
     shown.push(format!("{error} {error:?}"));
-    let report = stage.reload(Secrets::new().client_secret(wrong)).await;
+    let report = setup.reload(Secrets::new().client_secret(wrong)).await;
     shown.push(format!("{report:?}"));
-    let new = stage.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
-    let new_key = stage.kyc.tenant().rotate_api_key(OldSecret::Ends);
+    let new = setup.kyc.client().rotate_secret(OldSecret::Ends).unwrap();
+    let new_key = setup.kyc.tenant().rotate_api_key(OldSecret::Ends);
     let all = Secrets::new()
         .client_secret(&new)
         .tenant_api_key(&new_key)
         .webhook_secret(hook);
     shown.push(format!("{all:?}"));
-    let fault = stage.kyc.on(Endpoint::Token).fail(503).once();
-    shown.push(format!("{:?}", stage.reload(all).await));
+    let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
+    shown.push(format!("{:?}", setup.reload(all).await));
     drop(fault);
-    sign_in(&stage.kyc, &stage.party, &stage.ada).await.unwrap();
-    stage.party.remove_previous_webhook_secrets();
-    shown.push(format!("{:?}", stage.party));
-    shown.push(format!("{:?}", stage.party.webhook_verifier()));
-    let verifier = stage.party.webhook_verifier().build().unwrap();
+    sign_in(&setup.kyc, &setup.party, &setup.ada).await.unwrap();
+    setup.party.remove_previous_webhook_secrets();
+    shown.push(format!("{:?}", setup.party));
+    shown.push(format!("{:?}", setup.party.webhook_verifier()));
+    let verifier = setup.party.webhook_verifier().build().unwrap();
     shown.push(format!("{verifier:?}"));
 
     let log = log.text();

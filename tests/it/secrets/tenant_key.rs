@@ -11,9 +11,9 @@ use kycport::{
     secrets::Secrets,
 };
 
-use super::Stage;
+use super::RotationTest;
 
-impl Stage {
+impl RotationTest {
     fn rotate_key(&self, old: OldSecret) -> Secrets {
         Secrets::new().tenant_api_key(self.kyc.tenant().rotate_api_key(old))
     }
@@ -37,48 +37,48 @@ impl Stage {
 
 #[tokio::test]
 async fn a_new_key_is_checked_and_activated_while_the_old_one_is_valid() {
-    let stage = Stage::new().await;
-    let new = stage.rotate_key(OldSecret::Stays);
+    let setup = RotationTest::new().await;
+    let new = setup.rotate_key(OldSecret::Stays);
     assert_eq!(
-        stage.reload(new.clone()).await.tenant_api_key,
+        setup.reload(new.clone()).await.tenant_api_key,
         RotationOutcome::Activated
     );
     // A second rotation invalidates the old key.
-    stage.rotate_key(OldSecret::Stays);
-    stage.asked(Endpoint::Status);
-    stage.status().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Status), 1);
+    setup.rotate_key(OldSecret::Stays);
+    setup.asked(Endpoint::Status);
+    setup.status().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Status), 1);
     assert_eq!(
-        stage.reload(new).await.tenant_api_key,
+        setup.reload(new).await.tenant_api_key,
         RotationOutcome::Unchanged
     );
-    assert_eq!(stage.asked(Endpoint::Status), 0);
+    assert_eq!(setup.asked(Endpoint::Status), 0);
 }
 
 #[tokio::test]
 async fn a_pending_key_is_activated_when_the_old_one_is_rejected() {
     // K97
-    let stage = Stage::new().await;
-    let new = stage.rotate_key(OldSecret::Ends);
-    stage.reload_as_pending(new).await;
+    let setup = RotationTest::new().await;
+    let new = setup.rotate_key(OldSecret::Ends);
+    setup.reload_as_pending(new).await;
     let (statuses, case) = tokio::join!(
-        join_all((0..8).map(|_| stage.status())),
-        stage.party.cases().open(stage.ada.id(), &KycTier::T2),
+        join_all((0..8).map(|_| setup.status())),
+        setup.party.cases().open(setup.ada.id(), &KycTier::T2),
     );
     assert_eq!(statuses, vec![Ok(()); 8]);
     case.unwrap();
-    stage.asked(Endpoint::Status);
-    stage.status().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Status), 1, "the new key is in use");
+    setup.asked(Endpoint::Status);
+    setup.status().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Status), 1, "the new key is in use");
 }
 
 #[tokio::test]
 async fn an_upload_is_repeated_with_the_new_key() {
-    let stage = Stage::new().await;
-    let cases = stage.party.cases();
-    let case = cases.open(stage.ada.id(), &KycTier::T2).await.unwrap();
-    let new = stage.rotate_key(OldSecret::Ends);
-    stage.reload_as_pending(new).await;
+    let setup = RotationTest::new().await;
+    let cases = setup.party.cases();
+    let case = cases.open(setup.ada.id(), &KycTier::T2).await.unwrap();
+    let new = setup.rotate_key(OldSecret::Ends);
+    setup.reload_as_pending(new).await;
     let upload = Upload::new(
         CaptureFile::bytes(samples::document("ada")),
         CaptureFile::bytes(samples::selfie("ada")),
@@ -89,69 +89,69 @@ async fn an_upload_is_repeated_with_the_new_key() {
 
 #[tokio::test]
 async fn a_wrong_key_never_replaces_the_current_one() {
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
-    let report = stage.reload(wrong).await;
+    let report = setup.reload(wrong).await;
     assert_eq!(
         report.tenant_api_key,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    let refused = stage.kyc.on(Endpoint::Status).fail(401).once();
-    stage.asked(Endpoint::Status);
-    let error = stage.status().await.unwrap_err();
+    let refused = setup.kyc.on(Endpoint::Status).fail(401).once();
+    setup.asked(Endpoint::Status);
+    let error = setup.status().await.unwrap_err();
     assert!(
         matches!(error, StatusError::Rejected { status: 401, .. }),
         "{error:?}"
     );
     refused.assert_hit();
-    assert_eq!(stage.asked(Endpoint::Status), 2);
-    stage.status().await.unwrap();
-    assert_eq!(stage.asked(Endpoint::Status), 1);
+    assert_eq!(setup.asked(Endpoint::Status), 2);
+    setup.status().await.unwrap();
+    assert_eq!(setup.asked(Endpoint::Status), 1);
 }
 
 #[tokio::test]
 async fn a_key_without_permission_is_not_activated() {
     // K47
-    let stage = Stage::new().await;
-    let new = stage.rotate_key(OldSecret::Stays);
-    stage.kyc.tenant().revoke_status_right();
-    let report = stage.reload(new).await;
+    let setup = RotationTest::new().await;
+    let new = setup.rotate_key(OldSecret::Stays);
+    setup.kyc.tenant().revoke_status_right();
+    let report = setup.reload(new).await;
     assert_eq!(
         report.tenant_api_key,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
     // 403 concerns the permission, so the pending key is not tried.
-    stage.asked(Endpoint::Status);
-    stage.status().await.unwrap_err();
-    assert_eq!(stage.asked(Endpoint::Status), 1);
+    setup.asked(Endpoint::Status);
+    setup.status().await.unwrap_err();
+    assert_eq!(setup.asked(Endpoint::Status), 1);
 }
 
 #[tokio::test]
 async fn an_inconclusive_response_does_not_activate_a_key() {
-    let stage = Stage::new().await;
+    let setup = RotationTest::new().await;
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
     for status in [404, 400] {
-        let _fault = stage.kyc.on(Endpoint::Status).fail(status).always();
-        let report = stage.reload(wrong.clone()).await;
+        let _fault = setup.kyc.on(Endpoint::Status).fail(status).always();
+        let report = setup.reload(wrong.clone()).await;
         assert_eq!(
             report.tenant_api_key,
             RotationOutcome::Pending(PendingReason::Unclear)
         );
     }
-    stage.status().await.unwrap();
+    setup.status().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_rate_limited_check_does_not_activate_a_key() {
-    let stage = Stage::new().await;
-    let new = stage.rotate_key(OldSecret::Stays);
-    let _fault = stage
+    let setup = RotationTest::new().await;
+    let new = setup.rotate_key(OldSecret::Stays);
+    let _fault = setup
         .kyc
         .on(Endpoint::Status)
         .fail(429)
         .retry_after(60)
         .once();
-    let report = stage.reload(new).await;
+    let report = setup.reload(new).await;
     assert_eq!(
         report.tenant_api_key,
         RotationOutcome::Pending(PendingReason::Unreachable)
@@ -161,53 +161,53 @@ async fn a_rate_limited_check_does_not_activate_a_key() {
 #[tokio::test]
 async fn a_rate_limited_check_does_not_pause_status_requests() {
     let pause = Duration::from_millis(1);
-    let stage = Stage::with(|config| {
+    let setup = RotationTest::with(|config| {
         config
             .max_attempts(3)
             .retry_pause(pause)
             .retry_deadline(Duration::from_secs(10))
     })
     .await;
-    let new = stage.rotate_key(OldSecret::Stays);
-    let on = stage.kyc.on(Endpoint::Status);
+    let new = setup.rotate_key(OldSecret::Stays);
+    let on = setup.kyc.on(Endpoint::Status);
     let _fault = on.fail(429).retry_after(3600).once();
-    let report = stage.reload(new.clone()).await;
+    let report = setup.reload(new.clone()).await;
     let pending = RotationOutcome::Pending(PendingReason::Unreachable);
     assert_eq!(report.tenant_api_key, pending);
-    assert_eq!(stage.status().await, Ok(()));
-    stage.asked(Endpoint::Status);
+    assert_eq!(setup.status().await, Ok(()));
+    setup.asked(Endpoint::Status);
     // Checks of a key respect the rate limit.
-    assert_eq!(stage.reload(new.clone()).await.tenant_api_key, pending);
-    assert_eq!(stage.asked(Endpoint::Status), 0);
-    stage.kyc.clock().advance(Duration::from_secs(3600));
-    let fault = stage.kyc.on(Endpoint::Status).fail(503).always();
-    assert_eq!(stage.reload(new).await.tenant_api_key, pending);
+    assert_eq!(setup.reload(new.clone()).await.tenant_api_key, pending);
+    assert_eq!(setup.asked(Endpoint::Status), 0);
+    setup.kyc.clock().advance(Duration::from_secs(3600));
+    let fault = setup.kyc.on(Endpoint::Status).fail(503).always();
+    assert_eq!(setup.reload(new).await.tenant_api_key, pending);
     drop(fault);
-    assert_eq!(stage.asked(Endpoint::Status), 1, "a check is sent once");
+    assert_eq!(setup.asked(Endpoint::Status), 1, "a check is sent once");
 }
 
 #[tokio::test]
 async fn checks_of_a_rejected_key_back_off() {
-    let stage = Stage::new().await;
-    stage.kyc.clock().freeze();
+    let setup = RotationTest::new().await;
+    setup.kyc.clock().freeze();
     let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
     let mut checks = Vec::new();
     for minute in 0..=130 {
-        let report = stage.reload(wrong.clone()).await;
+        let report = setup.reload(wrong.clone()).await;
         assert_eq!(
             report.tenant_api_key,
             RotationOutcome::Pending(PendingReason::Rejected)
         );
-        if stage.asked(Endpoint::Status) > 0 {
+        if setup.asked(Endpoint::Status) > 0 {
             checks.push(minute);
         }
-        stage.kyc.clock().advance(Duration::from_secs(60));
+        setup.kyc.clock().advance(Duration::from_secs(60));
     }
     assert_eq!(checks, [0, 1, 3, 7, 15, 31, 63, 123]);
     // A different key is checked immediately.
-    let new = stage.rotate_key(OldSecret::Stays);
+    let new = setup.rotate_key(OldSecret::Stays);
     assert_eq!(
-        stage.reload(new).await.tenant_api_key,
+        setup.reload(new).await.tenant_api_key,
         RotationOutcome::Activated
     );
 }

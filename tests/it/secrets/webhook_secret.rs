@@ -15,8 +15,8 @@ use kycport::{
     },
 };
 
-use super::{Stage, Vault};
-use crate::desk::Desk;
+use super::{RotationTest, Vault};
+use crate::test_handler::TestHandler;
 
 const OLD: &str = "the webhook secret of old";
 const NEW: &str = "the webhook secret that is new";
@@ -24,11 +24,11 @@ const NEWER: &str = "the webhook secret after that";
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn stage() -> (Stage, WebhookVerifier) {
-    let stage = Stage::with(|config| config.webhook_secret(OLD)).await;
-    stage.kyc.clock().freeze();
-    let verifier = stage.party.webhook_verifier().build().unwrap();
-    (stage, verifier)
+async fn setup() -> (RotationTest, WebhookVerifier) {
+    let setup = RotationTest::with(|config| config.webhook_secret(OLD)).await;
+    setup.kyc.clock().freeze();
+    let verifier = setup.party.webhook_verifier().build().unwrap();
+    (setup, verifier)
 }
 
 const NO_SECRET: &str = "no secret";
@@ -48,19 +48,19 @@ fn verified_by(verifier: &WebhookVerifier, secret: &str) -> String {
 
 #[tokio::test]
 async fn old_and_new_secrets_are_accepted_until_the_new_one_signs() {
-    let (stage, verifier) = stage().await;
+    let (setup, verifier) = setup().await;
     assert_eq!(verified_by(&verifier, NEW), NO_SECRET);
-    let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let report = setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
         report.webhook_secret,
         RotationOutcome::Pending(PendingReason::NoDelivery)
     );
     // A reload cannot confirm a webhook secret.
     assert!(report.is_settled());
-    stage.kyc.clock().advance(1000 * HOUR);
+    setup.kyc.clock().advance(1000 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
     assert_eq!(verifier.secret_names(), ["current", "previous"]);
-    let again = stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let again = setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
         again.webhook_secret,
         RotationOutcome::Pending(PendingReason::NoDelivery)
@@ -70,19 +70,19 @@ async fn old_and_new_secrets_are_accepted_until_the_new_one_signs() {
 #[tokio::test]
 async fn the_old_secret_is_accepted_for_96_hours_after_the_new_one_signs() {
     // K83
-    let (stage, verifier) = stage().await;
-    stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let (setup, verifier) = setup().await;
+    setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(verified_by(&verifier, NEW), "current");
-    let report = stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let report = setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(report.webhook_secret, RotationOutcome::Unchanged);
-    stage
+    setup
         .kyc
         .clock()
         .advance(95 * HOUR + Duration::from_secs(3599));
     assert_eq!(verified_by(&verifier, OLD), "previous");
     // A further delivery does not extend the period.
     assert_eq!(verified_by(&verifier, NEW), "current");
-    stage.kyc.clock().advance(Duration::from_secs(1));
+    setup.kyc.clock().advance(Duration::from_secs(1));
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verifier.secret_names(), ["current"]);
     assert_eq!(verified_by(&verifier, NEW), "current");
@@ -90,79 +90,79 @@ async fn the_old_secret_is_accepted_for_96_hours_after_the_new_one_signs() {
 
 #[tokio::test]
 async fn a_delivery_signed_with_the_old_secret_starts_no_removal() {
-    let (stage, verifier) = stage().await;
-    stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let (setup, verifier) = setup().await;
+    setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(verified_by(&verifier, OLD), "previous");
-    stage.kyc.clock().advance(97 * HOUR);
+    setup.kyc.clock().advance(97 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
 }
 
 #[tokio::test]
 async fn a_further_rotation_does_not_extend_the_old_secrets_period() {
-    let (stage, verifier) = stage().await;
-    stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let (setup, verifier) = setup().await;
+    setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(verified_by(&verifier, NEW), "current");
-    stage.kyc.clock().advance(95 * HOUR);
-    stage.reload(Secrets::new().webhook_secret(NEWER)).await;
+    setup.kyc.clock().advance(95 * HOUR);
+    setup.reload(Secrets::new().webhook_secret(NEWER)).await;
     assert_eq!(verified_by(&verifier, OLD), "previous-2");
-    stage.kyc.clock().advance(HOUR);
+    setup.kyc.clock().advance(HOUR);
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verified_by(&verifier, NEW), "previous");
 }
 
 #[tokio::test]
 async fn a_configured_previous_secret_is_accepted_without_time_limit() {
-    let (stage, verifier) = stage().await;
+    let (setup, verifier) = setup().await;
     let both = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(OLD);
-    stage.reload(both.clone()).await;
+    setup.reload(both.clone()).await;
     assert_eq!(verified_by(&verifier, NEW), "current");
-    stage.kyc.clock().advance(1000 * HOUR);
+    setup.kyc.clock().advance(1000 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
     // An omitted previous secret stays. A replaced one is removed.
-    stage.reload(Secrets::new().webhook_secret(NEW)).await;
-    stage.kyc.clock().advance(1000 * HOUR);
+    setup.reload(Secrets::new().webhook_secret(NEW)).await;
+    setup.kyc.clock().advance(1000 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
     let other = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(NEWER);
-    stage.reload(other).await;
+    setup.reload(other).await;
     assert_eq!(verified_by(&verifier, OLD), "previous-2");
-    stage.kyc.clock().advance(96 * HOUR);
+    setup.kyc.clock().advance(96 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verified_by(&verifier, NEWER), "previous");
 }
 
 #[tokio::test]
 async fn a_removed_previous_secret_is_rejected_immediately_and_permanently() {
-    let (stage, verifier) = stage().await;
+    let (setup, verifier) = setup().await;
     let both = Secrets::new()
         .webhook_secret(NEW)
         .previous_webhook_secret(OLD);
-    stage.reload(both.clone()).await;
+    setup.reload(both.clone()).await;
     assert_eq!(verified_by(&verifier, OLD), "previous");
-    assert_eq!(stage.party.remove_previous_webhook_secrets(), 1);
+    assert_eq!(setup.party.remove_previous_webhook_secrets(), 1);
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     // The vault may still contain the removed secret.
-    stage.reload(both).await;
+    setup.reload(both).await;
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
-    let back = stage.reload(Secrets::new().webhook_secret(OLD)).await;
+    let back = setup.reload(Secrets::new().webhook_secret(OLD)).await;
     assert_eq!(
         back.webhook_secret,
         RotationOutcome::Pending(PendingReason::Forgotten)
     );
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verified_by(&verifier, NEW), "current");
-    assert_eq!(stage.party.remove_previous_webhook_secrets(), 0);
+    assert_eq!(setup.party.remove_previous_webhook_secrets(), 0);
     assert_eq!(verified_by(&verifier, NEW), "current");
 }
 
 #[tokio::test]
 async fn at_most_eight_secrets_are_accepted() {
-    let (stage, verifier) = stage().await;
+    let (setup, verifier) = setup().await;
     let new = |n| format!("{NEW} {n}");
-    let reload = async |n| stage.reload(Secrets::new().webhook_secret(new(n))).await;
+    let reload = async |n| setup.reload(Secrets::new().webhook_secret(new(n))).await;
     for n in 1..=20 {
         reload(n).await;
     }
@@ -180,7 +180,7 @@ async fn at_most_eight_secrets_are_accepted() {
     assert_eq!(verified_by(&verifier, &new(34)), NO_SECRET);
     // A secret whose period has ended is evicted before one that has signed nothing.
     assert_eq!(verified_by(&verifier, &new(40)), "current");
-    stage.kyc.clock().advance(96 * HOUR);
+    setup.kyc.clock().advance(96 * HOUR);
     assert_eq!(verifier.secret_names(), ["current"]);
     for n in 41..=48 {
         reload(n).await;
@@ -192,16 +192,16 @@ async fn at_most_eight_secrets_are_accepted() {
 
 #[tokio::test]
 async fn returning_to_a_secret_that_has_signed_keeps_it_accepted() {
-    let (stage, verifier) = stage().await;
-    let back = stage.reload(Secrets::new().webhook_secret(NEW)).await;
+    let (setup, verifier) = setup().await;
+    let back = setup.reload(Secrets::new().webhook_secret(NEW)).await;
     assert_eq!(
         back.webhook_secret,
         RotationOutcome::Pending(PendingReason::NoDelivery)
     );
-    stage.reload(Secrets::new().webhook_secret(OLD)).await;
+    setup.reload(Secrets::new().webhook_secret(OLD)).await;
     for n in 1..=20 {
         let secret = format!("{NEWER} {n}");
-        stage.reload(Secrets::new().webhook_secret(secret)).await;
+        setup.reload(Secrets::new().webhook_secret(secret)).await;
     }
     assert_eq!(verified_by(&verifier, OLD), "previous-7");
     assert_eq!(verified_by(&verifier, NEW), NO_SECRET);
@@ -209,11 +209,11 @@ async fn returning_to_a_secret_that_has_signed_keeps_it_accepted() {
 
 #[tokio::test]
 async fn among_secrets_that_have_signed_the_oldest_is_evicted() {
-    let (stage, verifier) = stage().await;
+    let (setup, verifier) = setup().await;
     for n in 1..=8 {
         let secret = format!("{NEW} {n}");
         let both = Secrets::new().webhook_secret(&secret);
-        stage.reload(both.previous_webhook_secret(NEWER)).await;
+        setup.reload(both.previous_webhook_secret(NEWER)).await;
         assert_eq!(verified_by(&verifier, &secret), "current");
     }
     // The configured previous secret stays, although it has signed nothing.
@@ -224,12 +224,13 @@ async fn among_secrets_that_have_signed_the_oldest_is_evicted() {
 
 #[tokio::test]
 async fn a_secret_invalid_for_the_scheme_does_not_replace_the_others() {
-    let stage =
-        Stage::with(|config| config.webhook_secret("whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==")).await;
-    let verifier = stage.party.webhook_verifier();
+    let setup =
+        RotationTest::with(|config| config.webhook_secret("whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA=="))
+            .await;
+    let verifier = setup.party.webhook_verifier();
     let verifier = verifier.scheme(SignatureScheme::StandardWebhooks);
     let verifier = verifier.build().unwrap();
-    stage
+    setup
         .reload(Secrets::new().webhook_secret("this is no base64, is it?"))
         .await;
     assert_eq!(verifier.secret_names(), ["previous"]);
@@ -246,8 +247,8 @@ fn a_verifier_without_a_secret_is_an_error() {
 #[tokio::test]
 async fn a_receiver_accepts_deliveries_during_a_rotation() {
     let kyc = MockIssuer::start().await;
-    let (desk, vault) = (Desk::default(), Vault::default());
-    let (own_desk, own_vault) = (desk.clone(), vault.clone());
+    let (handler, vault) = (TestHandler::default(), Vault::default());
+    let (own_handler, own_vault) = (handler.clone(), vault.clone());
     let mut party = None;
     let app = kyc
         .serve(|config| {
@@ -256,7 +257,7 @@ async fn a_receiver_accepts_deliveries_during_a_rotation() {
                 async move { secrets }
             });
             let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
-            let webhooks = kycport.webhooks(move |delivery| own_desk.clone().handle(delivery));
+            let webhooks = kycport.webhooks(move |delivery| own_handler.clone().handle(delivery));
             party = Some(kycport.clone());
             Router::new().route_service("/webhooks/kycport", webhooks.build().unwrap())
         })
@@ -275,7 +276,7 @@ async fn a_receiver_accepts_deliveries_during_a_rotation() {
     party.reload_secrets().await.unwrap();
     ada.verify(kycport::KycTier::T2);
     hooks.settled().await;
-    let names: Vec<_> = desk
+    let names: Vec<_> = handler
         .begun()
         .into_iter()
         .map(|seen| seen.secret_name)
@@ -284,5 +285,5 @@ async fn a_receiver_accepts_deliveries_during_a_rotation() {
     assert_eq!(party.remove_previous_webhook_secrets(), 1);
     ada.reject();
     hooks.settled().await;
-    assert_eq!(desk.effects().len(), 3);
+    assert_eq!(handler.effects().len(), 3);
 }

@@ -22,7 +22,7 @@ pub(crate) const SECRET: &str = "a webhook secret of the tests";
 
 /// Behaviour of the handler for one delivery.
 #[derive(Debug, Clone)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     Fail,
     Panic,
     Hang,
@@ -40,25 +40,25 @@ pub(crate) struct Seen {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Desk(Arc<Mutex<Inner>>);
+pub(crate) struct TestHandler(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    acts: VecDeque<Act>,
+    acts: VecDeque<Action>,
     begun: Vec<Seen>,
     effects: Vec<String>,
 }
 
-impl Desk {
+impl TestHandler {
     /// Sets the behaviour for the next delivery without one.
-    pub(crate) fn next(&self, act: Act) {
+    pub(crate) fn next(&self, act: Action) {
         self.lock().acts.push_back(act);
     }
 
     /// Makes the next delivery wait until `true` is sent.
     pub(crate) fn waits(&self) -> watch::Sender<bool> {
         let (go, wait) = watch::channel(false);
-        self.next(Act::Wait(wait));
+        self.next(Action::Wait(wait));
         go
     }
 
@@ -92,10 +92,10 @@ impl Desk {
             inner.acts.pop_front()
         };
         match act {
-            Some(Act::Fail) => return Err("the canary of a handler's error"),
-            Some(Act::Panic) => panic!("a handler of the tests panics"),
-            Some(Act::Hang) => pending().await,
-            Some(Act::Wait(mut open)) => {
+            Some(Action::Fail) => return Err("the canary of a handler's error"),
+            Some(Action::Panic) => panic!("a handler of the tests panics"),
+            Some(Action::Hang) => pending().await,
+            Some(Action::Wait(mut open)) => {
                 open.wait_for(|open| *open).await.unwrap();
             }
             None => {}

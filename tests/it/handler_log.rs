@@ -22,32 +22,35 @@ pub(crate) enum Kind {
 
 /// Instruction of the test to a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
-    GoOn,
+pub(crate) enum Instruction {
+    Continue,
     /// Block before the effect, or before its commit.
-    StayBefore,
+    BlockBefore,
     /// Block after the effect, before the receiver records the event as done.
-    StayAfter,
+    BlockAfter,
     /// Block before or after the effect, as the event says.
-    StayEither,
+    BlockEither,
 }
 
-impl Told {
+impl Instruction {
     const ALL: [(Self, &'static str); 4] = [
-        (Self::GoOn, "go on"),
-        (Self::StayBefore, "before"),
-        (Self::StayAfter, "after"),
-        (Self::StayEither, "either"),
+        (Self::Continue, "go on"),
+        (Self::BlockBefore, "before"),
+        (Self::BlockAfter, "after"),
+        (Self::BlockEither, "either"),
     ];
 
     fn word(self) -> &'static str {
-        let same = |(told, _): &&(Self, &str)| *told == self;
+        let same = |(instruction, _): &&(Self, &str)| *instruction == self;
         Self::ALL.iter().find(same).unwrap().1
     }
 
     fn of(word: &str) -> Self {
         let same = |(_, other): &&(Self, &str)| *other == word;
-        Self::ALL.iter().find(same).map_or(Self::GoOn, |it| it.0)
+        Self::ALL
+            .iter()
+            .find(same)
+            .map_or(Self::Continue, |it| it.0)
     }
 }
 
@@ -56,12 +59,12 @@ impl Told {
 pub(crate) struct Entered {
     /// Number of this attempt to handle the event, from 1.
     pub(crate) attempt: i64,
-    pub(crate) told: Told,
+    pub(crate) instruction: Instruction,
 }
 
 /// Log entry: the process, its step, and the event.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct LogEntry {
     pub(crate) what: String,
     /// Identifier of one run of a process.
     pub(crate) holder: String,
@@ -69,29 +72,29 @@ pub(crate) struct Line {
 }
 
 #[derive(Clone)]
-pub(crate) enum Books {
+pub(crate) enum HandlerLog {
     Redis(Pool, Arc<dyn Store>),
     Postgres(PgPool, PostgresStore),
 }
 
 const ENTER: &str = "
 redis.call('RPUSH', 'lines', 'enter ' .. ARGV[1] .. ' ' .. ARGV[2])
-return {redis.call('HINCRBY', 'attempts', ARGV[2], 1), redis.call('HGET', 'told', ARGV[1]) or ''}";
+return {redis.call('HINCRBY', 'attempts', ARGV[2], 1), redis.call('HGET', 'instruction', ARGV[1]) or ''}";
 
 const ENTER_IN_POSTGRES: &str = "
 WITH line AS (INSERT INTO lines (what, holder, id) VALUES ('enter', $1, $2))
 SELECT
     (SELECT count(*) FROM lines WHERE id = $2 AND what = 'enter') + 1,
-    coalesce((SELECT what FROM told WHERE holder = $1), '')";
+    coalesce((SELECT what FROM instruction WHERE holder = $1), '')";
 
 const TABLES: &str = "
 CREATE TABLE lines (seq bigserial PRIMARY KEY, what text, holder text, id text);
 CREATE INDEX ON lines (id);
 CREATE INDEX ON lines (what);
 CREATE TABLE effects (seq bigserial PRIMARY KEY, holder text, id text);
-CREATE TABLE told (holder text PRIMARY KEY, what text);";
+CREATE TABLE instruction (holder text PRIMARY KEY, what text);";
 
-impl Books {
+impl HandlerLog {
     pub(crate) async fn open(kind: Kind, port: u16) -> Option<Self> {
         Some(match kind {
             Kind::Redis => {
@@ -123,17 +126,17 @@ impl Books {
 
     /// Sets the instruction that each later handler of this holder reads when
     /// it starts.
-    pub(crate) async fn tell(&self, holder: &str, told: Told) {
-        let told = told.word();
+    pub(crate) async fn tell(&self, holder: &str, instruction: Instruction) {
+        let instruction = instruction.word();
         match self {
             Self::Redis(pool, _) => {
-                let script = "return redis.call('HSET', 'told', ARGV[1], ARGV[2])";
-                let arguments = vec![holder, told];
+                let script = "return redis.call('HSET', 'instruction', ARGV[1], ARGV[2])";
+                let arguments = vec![holder, instruction];
                 let _: i64 = pool.eval(script, (), arguments).await.unwrap();
             }
             Self::Postgres(pool, _) => {
-                let insert = sqlx::query("INSERT INTO told VALUES ($1, $2)");
-                let insert = insert.bind(holder).bind(told).execute(pool);
+                let insert = sqlx::query("INSERT INTO instruction VALUES ($1, $2)");
+                let insert = insert.bind(holder).bind(instruction).execute(pool);
                 insert.await.unwrap();
             }
         }
@@ -147,8 +150,11 @@ impl Books {
                 query.fetch_one(pool).await.unwrap()
             }
         };
-        let told = Told::of(&word);
-        Entered { attempt, told }
+        let instruction = Instruction::of(&word);
+        Entered {
+            attempt,
+            instruction,
+        }
     }
 
     pub(crate) async fn write(&self, what: &str, holder: &str, id: &str) {
@@ -199,7 +205,7 @@ impl Books {
     }
 
     /// Returns all log entries in order.
-    pub(crate) async fn lines(&self) -> Vec<Line> {
+    pub(crate) async fn lines(&self) -> Vec<LogEntry> {
         match self {
             Self::Redis(pool, _) => {
                 let script = "return redis.call('LRANGE', 'lines', 0, -1)";
@@ -209,7 +215,7 @@ impl Books {
             Self::Postgres(pool, _) => {
                 let query = sqlx::query_as("SELECT what, holder, id FROM lines ORDER BY seq");
                 let lines: Vec<(String, String, String)> = query.fetch_all(pool).await.unwrap();
-                let line = |(what, holder, id)| Line { what, holder, id };
+                let line = |(what, holder, id)| LogEntry { what, holder, id };
                 lines.into_iter().map(line).collect()
             }
         }
@@ -244,10 +250,10 @@ impl Books {
     }
 }
 
-fn parsed(line: &str) -> Line {
+fn parsed(line: &str) -> LogEntry {
     let mut words = line.split(' ').map(str::to_owned);
     let mut word = || words.next().unwrap();
-    Line {
+    LogEntry {
         what: word(),
         holder: word(),
         id: word(),

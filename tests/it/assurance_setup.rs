@@ -18,16 +18,16 @@ use kycport::{
 use serde_json::Value;
 
 use crate::{
-    desk::{SECRET, answer, deliver, event},
     engines::Engine,
     faulty_store::{ASSURANCE, FaultyStore},
     stages::Named,
+    test_handler::{SECRET, answer, deliver, event},
     visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie},
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-pub(crate) struct Stage {
+pub(crate) struct AssuranceTest {
     pub(crate) kyc: MockIssuer,
     pub(crate) ada: Person,
     pub(crate) store: FaultyStore,
@@ -51,14 +51,14 @@ pub(crate) struct Instance {
 }
 
 /// Runs the test on every installed engine, with and without encryption.
-pub(crate) async fn everywhere(test: impl AsyncFn(Stage)) {
+pub(crate) async fn everywhere(test: impl AsyncFn(AssuranceTest)) {
     for engine in Engine::all(&MockIssuer::start().await).await {
         let _named = Named(engine.name());
-        test(Stage::on(&engine).await).await;
+        test(AssuranceTest::on(&engine).await).await;
     }
 }
 
-impl Stage {
+impl AssuranceTest {
     /// Creates the test environment on an unencrypted in-memory store.
     pub(crate) async fn new() -> Self {
         let engine = Engine::memory(&MockIssuer::start().await);
@@ -320,14 +320,14 @@ pub(crate) fn rejected() -> (u16, String) {
 }
 
 /// Status and problem code for a script if the status is unknown.
-pub(crate) fn not_known() -> (u16, String) {
+pub(crate) fn unknown_status() -> (u16, String) {
     (503, "unknown".to_owned())
 }
 
 /// Returns the verification status in the only record, which must be
 /// unencrypted.
-pub(crate) async fn recorded(stage: &Stage) -> Value {
-    let records = stage.store.records(ASSURANCE).await;
+pub(crate) async fn recorded(setup: &AssuranceTest) -> Value {
+    let records = setup.store.records(ASSURANCE).await;
     assert_eq!(records.len(), 1);
     records[0]["assurance"]["kyc_status"].clone()
 }
