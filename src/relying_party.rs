@@ -272,13 +272,15 @@ impl RelyingParty {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Log the errors of the handler in your app: this crate does not log them, because they may
-    /// contain personal data. See [`WebhookReceiver`](crate::web::WebhookReceiver) for the
-    /// responses to KYCPort.
+    /// If the handler returns an error, its `Display` text is logged in the event
+    /// `kycport.delivery.failed`. The text must therefore contain no personal data. The response to
+    /// KYCPort does not contain the text. See [`WebhookReceiver`](crate::web::WebhookReceiver) for
+    /// the responses to KYCPort.
     pub fn webhooks<H, F, E>(&self, handler: H) -> crate::web::WebhookReceiverBuilder
     where
         H: Fn(crate::web::Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let verifier = self.webhook_verifier();
         self.web.webhooks(verifier, self.cases.clone(), handler)

@@ -144,29 +144,29 @@ impl ConfigBuilder {
     }
 
     /// Sets the client secret (`KYCPORT_CLIENT_SECRET`). Required for confidential clients.
-    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
-        self.client_secret = Some(Secret::new(secret));
+    pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.client_secret = Some(secret.into());
         self
     }
 
     /// Sets the API key of the tenant (`KYCPORT_TENANT_API_KEY`), for requests from your server to
     /// KYCPort.
-    pub fn tenant_api_key(mut self, key: impl Into<String>) -> Self {
-        self.tenant_api_key = Some(Secret::new(key));
+    pub fn tenant_api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.tenant_api_key = Some(key.into());
         self
     }
 
     /// Sets the secret with which KYCPort signs webhook deliveries (`KYCPORT_WEBHOOK_SECRET`).
-    pub fn webhook_secret(mut self, secret: impl Into<String>) -> Self {
-        self.webhook_secret = Some(Secret::new(secret));
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.webhook_secret = Some(secret.into());
         self
     }
 
     /// Sets the secret with which KYCPort signed webhook deliveries before the rotation
     /// (`KYCPORT_WEBHOOK_SECRET_PREVIOUS`). During a rotation, the signatures of both secrets are
     /// accepted.
-    pub fn previous_webhook_secret(mut self, secret: impl Into<String>) -> Self {
-        self.previous_webhook_secret = Some(Secret::new(secret));
+    pub fn previous_webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.previous_webhook_secret = Some(secret.into());
         self
     }
 

@@ -38,13 +38,13 @@ pub(crate) struct EventName<'a> {
 
 /// Result of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivered {
+pub(crate) enum Delivered<'a> {
     /// The delivery is acknowledged.
     Accepted,
     /// The delivery is rejected, because of its content.
     Rejected,
-    /// Processing failed, because of an error in this app.
-    Failed,
+    /// Processing failed, because of an error in this app. The text is the error of the handler.
+    Failed(Option<&'a str>),
     /// KYCPort signed a delivery that is not a valid event, for this reason.
     Unreadable(&'static str),
 }
@@ -58,7 +58,7 @@ impl DeliverySpan {
     /// Logs and counts the result. Each delivery has one log line.
     pub(crate) fn end(
         &self,
-        delivered: Delivered,
+        delivered: Delivered<'_>,
         code: &'static str,
         of: Option<EventName<'_>>,
         reference: &impl Display,
@@ -77,9 +77,9 @@ impl DeliverySpan {
                 name: "kycport.delivery.rejected", target: "kycport::delivery",
                 code, event, event_type, %reference, "a webhook delivery was rejected"
             ),
-            Delivered::Failed => tracing::error!(
+            Delivered::Failed(error) => tracing::error!(
                 name: "kycport.delivery.failed", target: "kycport::delivery",
-                code, event, event_type, %reference, "a webhook delivery failed"
+                code, event, event_type, error, %reference, "a webhook delivery failed"
             ),
             Delivered::Unreadable(why) => tracing::error!(
                 name: "kycport.delivery.unreadable", target: "kycport::delivery",

@@ -168,6 +168,7 @@ impl Web {
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         WebhookReceiverBuilder::new(verifier.build(), handler)
             .clock(Arc::clone(&self.clock))

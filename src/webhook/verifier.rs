@@ -181,8 +181,8 @@ pub struct WebhookVerifierBuilder {
 impl WebhookVerifierBuilder {
     /// A secret that KYCPort may sign with. While one replaces another both are given, the new one
     /// first; `name` is what logs and [`VerifiedPayload::secret_name`] say of it.
-    pub fn secret(mut self, name: impl Into<String>, secret: Secret) -> Self {
-        self.secrets.push((name.into(), secret));
+    pub fn secret(mut self, name: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.secrets.push((name.into(), secret.into()));
         self
     }
 
@@ -215,8 +215,8 @@ impl WebhookVerifierBuilder {
     }
 
     /// The clock that a signed moment is held against; the machine's if nothing is said.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

@@ -18,6 +18,9 @@ use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+/// Text of the error that the handler returns.
+pub(crate) const HANDLER_ERROR: &str = "the order service\nis not available";
+
 pub(crate) const SECRET: &str = "a webhook secret of the tests";
 
 /// Behaviour of the handler for one delivery.
@@ -92,7 +95,7 @@ impl TestHandler {
             inner.acts.pop_front()
         };
         match act {
-            Some(Action::Fail) => return Err("the canary of a handler's error"),
+            Some(Action::Fail) => return Err(HANDLER_ERROR),
             Some(Action::Panic) => panic!("a handler of the tests panics"),
             Some(Action::Hang) => pending().await,
             Some(Action::Wait(mut open)) => {

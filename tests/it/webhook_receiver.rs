@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use crate::{
     faulty_store::{EVENT, FaultyStore, Op},
-    test_handler::{Action, SECRET, TestHandler, answer, deliver, event, event_at, post, signed},
+    test_handler::{HANDLER_ERROR, Action, SECRET, TestHandler, answer, deliver, event, event_at, post, signed},
+    observed::Observed,
 };
 
 /// App of a tenant with one receiver.
@@ -444,8 +445,9 @@ async fn a_failed_event_is_handled_again() {
 }
 
 #[tokio::test]
-async fn the_text_of_a_handler_error_is_not_disclosed() {
+async fn the_error_of_the_handler_is_logged_and_not_sent() {
     // cases 137, 138
+    let (observed, _listening) = Observed::listen();
     let setup = ReceiverTest::new().await;
     setup.handler.next(Action::Fail);
     let response = deliver(&setup.url(), &setup.event("evt_1")).await;
@@ -456,9 +458,15 @@ async fn the_text_of_a_handler_error_is_not_disclosed() {
     assert_eq!(response.headers()["cache-control"], "no-store");
     let text = response.text().await.unwrap();
     assert!(
-        !text.contains("canary") && text.contains("reference"),
+        !text.contains("order service") && text.contains("reference"),
         "{text}"
     );
+    let [failed] = &observed.of("kycport.delivery.failed")[..] else {
+        panic!("one delivery failed");
+    };
+    assert_eq!(failed.value("code"), "handler_failed");
+    // On one line.
+    assert_eq!(failed.value("error"), HANDLER_ERROR.replace('\n', " "));
 }
 
 #[tokio::test]

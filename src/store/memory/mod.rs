@@ -59,10 +59,10 @@ impl MemoryStore {
     /// Creates a store for at most `max_sessions` sessions (minimum: 1). Lifetimes run on the
     /// monotonic time of `clock`. The [`Default`] store has 100,000 sessions and the machine's
     /// clock.
-    pub fn new(max_sessions: usize, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(max_sessions: usize, clock: impl Clock) -> Self {
         Self {
             inner: Arc::new(Inner {
-                clock,
+                clock: Arc::new(clock),
                 capacity: Capacity::of(max_sessions.max(1)),
                 state: Mutex::default(),
             }),

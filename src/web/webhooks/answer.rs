@@ -177,9 +177,9 @@ impl Outcome {
     }
 
     /// What it is to whoever reads the log.
-    pub(super) fn delivered(self) -> Delivered {
+    pub(super) fn delivered(self, error: Option<&str>) -> Delivered<'_> {
         if self.status().is_server_error() {
-            Delivered::Failed
+            Delivered::Failed(error)
         } else if let Self::Unreadable(why) = self {
             Delivered::Unreadable(why.code())
         } else if self.status().is_client_error() {

@@ -12,7 +12,7 @@ use super::{
     delivery::{Delivery, UnknownEventPolicy},
     intake::Intake,
     names::ReceiverNames,
-    processing::{Failed, Handler, Processing, Told},
+    processing::{Handler, HandlerError, Processing, Told},
     receiver::WebhookReceiver,
 };
 use crate::{
@@ -90,6 +90,7 @@ impl WebhookReceiver {
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         WebhookReceiverBuilder::new(Ok(verifier), handler)
     }
@@ -103,10 +104,11 @@ impl WebhookReceiverBuilder {
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let handler = move |delivery| {
             let handled = handler(delivery);
-            async move { handled.await.map_err(|_| Failed) }.boxed()
+            async move { handled.await.map_err(|error| HandlerError::new(error.into())) }.boxed()
         };
         Self {
             verifier,
@@ -188,9 +190,10 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// The clock that events are held against: that of the configuration, or the machine's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    /// Sets the clock against which the age of events is checked. Default: the clock of the
+    /// configuration, or the system clock for a receiver without a relying party.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

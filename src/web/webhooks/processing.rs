@@ -22,11 +22,42 @@ use crate::{
 
 /// The app's handler, whatever it calls its error.
 pub(super) type Handler =
-    Arc<dyn Fn(Delivery) -> BoxFuture<'static, Result<(), Failed>> + Send + Sync>;
+    Arc<dyn Fn(Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
-/// The handler failed. Why is the app's to say: it may be about a person.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Failed;
+/// Error text of the app's handler, for the log.
+#[derive(Debug)]
+pub(super) struct HandlerError(String);
+
+impl HandlerError {
+    /// Maximum length of a logged error text, in characters.
+    const MAX_CHARS: usize = 512;
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the error is boxed only for its text"
+    )]
+    pub(super) fn new(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        // The text may contain untrusted input, so control characters are replaced.
+        let text = error.to_string();
+        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self(printable.take(Self::MAX_CHARS).collect())
+    }
+}
+
+/// Outcome of an event that was not handled.
+struct NotHandled {
+    outcome: Outcome,
+    error: Option<HandlerError>,
+}
+
+impl From<Outcome> for NotHandled {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            error: None,
+        }
+    }
+}
 
 /// So many events are handled at once; with more, KYCPort comes again.
 const MOST_AT_ONCE: usize = 64;
@@ -60,10 +91,12 @@ impl Told {
     }
 }
 
-/// What became of an event, and which it was.
+/// Outcome of an event, and the event.
 pub(super) struct Processed {
     pub(super) outcome: Outcome,
     pub(super) event: Option<Event>,
+    /// Error text of the handler, if the handler returned an error.
+    pub(super) error: Option<String>,
 }
 
 impl Processing {
@@ -96,17 +129,23 @@ impl Processing {
                 return Processed {
                     outcome: Outcome::Unreadable(error),
                     event: None,
+                    error: None,
                 };
             }
         };
-        let outcome = self.settle(&event, verified.secret_name()).await;
+        let settled = self.settle(&event, verified.secret_name()).await;
+        let (outcome, error) = match settled {
+            Ok(outcome) => (outcome, None),
+            Err(not_handled) => (not_handled.outcome, not_handled.error),
+        };
         Processed {
-            outcome: outcome.unwrap_or_else(|no| no),
+            outcome,
             event: Some(event),
+            error: error.map(|error| error.0),
         }
     }
 
-    async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, Outcome> {
+    async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, NotHandled> {
         let timely = self
             .policy
             .tolerance
@@ -115,22 +154,22 @@ impl Processing {
         if matches!(event.kind, EventKind::Unknown { .. })
             && self.unknown_events == UnknownEventPolicy::Acknowledge
         {
-            return self.acknowledge(event).await;
+            return Ok(self.acknowledge(event).await?);
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
         let (key, policy) = (event.key(), &self.policy);
         let begun = self.log.begin(&key, policy.lease, policy.retention);
         let lease = match begun.await.map_err(|_| Outcome::StoreUnavailable)? {
             BeginOutcome::Acquired(lease) => lease,
-            BeginOutcome::InFlight(left) => return Err(Outcome::InFlight(left)),
+            BeginOutcome::InFlight(left) => return Err(Outcome::InFlight(left).into()),
             BeginOutcome::Done => return Ok(Outcome::Duplicate),
         };
         match self.handle(event, &lease, secret_name).await {
-            Ok(()) => self.complete(&lease).await,
-            Err(outcome) => {
-                // A lease that cannot be given back ends by itself.
+            Ok(()) => Ok(self.complete(&lease).await?),
+            Err(not_handled) => {
+                // A lease that cannot be released expires by itself.
                 let _ = self.log.release(&lease).await;
-                Err(outcome)
+                Err(not_handled)
             }
         }
     }
@@ -157,7 +196,7 @@ impl Processing {
         event: &Event,
         lease: &EventLease,
         secret_name: &str,
-    ) -> Result<(), Outcome> {
+    ) -> Result<(), NotHandled> {
         let handled = async {
             let assurance = self.tell(event).await;
             let assurance = assurance.map_err(Outcome::from)?;
@@ -171,13 +210,16 @@ impl Processing {
             let handled = AssertUnwindSafe(async { (self.handler)(delivery).await });
             match handled.catch_unwind().await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(Failed)) => Err(Outcome::HandlerFailed),
-                Err(_) => Err(Outcome::HandlerPanicked),
+                Ok(Err(error)) => Err(NotHandled {
+                    outcome: Outcome::HandlerFailed,
+                    error: Some(error),
+                }),
+                Err(_) => Err(Outcome::HandlerPanicked.into()),
             }
         };
         tokio::time::timeout(self.policy.handler_timeout, handled)
             .await
-            .unwrap_or(Err(Outcome::HandlerTooSlow))
+            .unwrap_or(Err(Outcome::HandlerTooSlow.into()))
     }
 
     /// Live sessions, and whoever waits for a case, hear of it first.

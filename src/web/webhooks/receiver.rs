@@ -111,7 +111,7 @@ impl WebhookReceiver {
     async fn take(&self, request: Request, span: DeliverySpan, reference: &Reference) -> Response {
         let inner = &self.inner;
         let respond = |outcome: Outcome| {
-            span.end(outcome.delivered(), outcome.code(), None, reference);
+            span.end(outcome.delivered(None), outcome.code(), None, reference);
             outcome.answer(reference.as_str())
         };
         if *request.method() != Method::POST {
@@ -129,7 +129,11 @@ impl WebhookReceiver {
         let (own, its_span) = (Arc::clone(inner), span.clone());
         let drawn = reference.as_str().to_owned();
         let task = tokio::spawn(span.around(async move {
-            let Processed { outcome, event } = own.processing.process(verified).await;
+            let Processed {
+                outcome,
+                event,
+                error,
+            } = own.processing.process(verified).await;
             let key = event.as_ref().map(Event::key);
             // A type that is not known is text from outside, though it was signed.
             let event_type = event.map(|event| printable(event.event_type()));
@@ -138,7 +142,8 @@ impl WebhookReceiver {
                 event: own.log_key.event(key.as_str()),
                 event_type,
             });
-            its_span.end(outcome.delivered(), outcome.code(), name, &drawn);
+            let delivered = outcome.delivered(error.as_deref());
+            its_span.end(delivered, outcome.code(), name, &drawn);
             outcome.answer(&drawn)
         }));
         match task.await {
