@@ -41,7 +41,7 @@ mod testing;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod webhook;
-pub mod wire;
+mod wire;
 
 #[cfg(all(feature = "mock", feature = "web"))]
 pub use crate::testing::RunningApp;
@@ -56,5 +56,5 @@ pub use crate::{
     relying_party::{RelyingParty, SetupError},
     secret::Secret,
     store::MemoryStore,
-    wire::kyc::{KycStatus, KycTier},
+    wire::kyc::{ErrorMessage, KycStatus, KycTier},
 };

@@ -10,21 +10,21 @@ use super::{
 };
 
 /// Name of the upload part with the front of the document, or the whole document (K51).
-pub const DOCUMENT: &str = "document";
+pub(crate) const DOCUMENT: &str = "document";
 /// Name of the upload part with the selfie (K51).
-pub const SELFIE: &str = "selfie";
+pub(crate) const SELFIE: &str = "selfie";
 /// Name of the upload part with the back of the document (K51).
-pub const DOCUMENT_BACK: &str = "document_back";
+pub(crate) const DOCUMENT_BACK: &str = "document_back";
 /// Name of the upload part with the liveness mode (K51).
-pub const LIVENESS_MODE: &str = "liveness_mode";
+pub(crate) const LIVENESS_MODE: &str = "liveness_mode";
 /// Prefix of the names of free-text upload parts (K51).
-pub const APPLICANT_PREFIX: &str = "applicant_";
+pub(crate) const APPLICANT_PREFIX: &str = "applicant_";
 /// Name of the header with the idempotency key. KYCPort does not document this header (K59).
-pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Request body for opening a case (K50).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenCase {
+pub(crate) struct OpenCase {
     /// Person of the case: the `sub` of their tokens (K33).
     pub person_id: String,
     /// Tier that the person is to reach.
@@ -42,7 +42,7 @@ impl fmt::Debug for OpenCase {
 
 /// Verification case (K50, K54, K55).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaseResponse {
+pub(crate) struct CaseResponse {
     /// Id of the case.
     pub id: String,
     /// Person of the case.
@@ -71,7 +71,7 @@ impl fmt::Debug for CaseResponse {
 
 /// Response to an upload (K51).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadResponse {
+pub(crate) struct UploadResponse {
     /// Names of the parts that KYCPort received.
     #[serde(default)]
     pub received: Vec<String>,
@@ -79,7 +79,7 @@ pub struct UploadResponse {
 
 /// Decision of a case (K52).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DecisionResponse {
+pub(crate) struct DecisionResponse {
     /// Outcome of the decision.
     pub outcome: Outcome,
     /// Risk level that KYCPort assessed.

@@ -6,8 +6,7 @@ use super::kyc::or_none;
 
 /// OpenID Provider Metadata before validation (OpenID Connect Discovery 1.0 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ProviderMetadata {
+pub(crate) struct ProviderMetadata {
     /// Issuer identifier (K2).
     pub issuer: String,
     /// URL to which the browser is sent (K4).
@@ -89,7 +88,7 @@ pub struct ProviderMetadata {
 
 impl ProviderMetadata {
     /// Creates metadata with the documented members only (K1).
-    pub fn new(
+    pub(crate) fn new(
         issuer: impl Into<String>,
         authorization_endpoint: impl Into<String>,
         token_endpoint: impl Into<String>,

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 /// JWK Set before validation. Each member is parsed separately, so that one unknown key does not
 /// make the other keys unusable (RFC 7517 section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JwkSet {
+pub(crate) struct JwkSet {
     /// Keys. Each should be an object that parses as a [`Jwk`].
     pub keys: Vec<serde_json::Value>,
 }
 
 /// Public key. Private members have no field here, so they are dropped on reading.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwk {
+pub(crate) struct Jwk {
     /// Key type: `OKP` for Ed25519 (RFC 8037 section 2).
     pub kty: String,
     /// Curve: `Ed25519`.

@@ -148,7 +148,7 @@ impl Visitor<'_> for TierVisitor {
 
 /// Response of the status endpoint (K40). A member that is missing or has another type is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusResponse {
+pub(crate) struct StatusResponse {
     /// Verification status.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_status: Option<KycStatus>,
@@ -166,7 +166,7 @@ pub struct StatusResponse {
 
 /// Error response of the API (K23, K43). The reason is in `error`, `detail` or `message`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// Error code.
     #[serde(
         default,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Successful token response (K21, RFC 6749 section 5.1).
 #[derive(Clone, Serialize, Deserialize)]
-pub struct TokenResponse {
+pub(crate) struct TokenResponse {
     /// Access token.
     pub access_token: String,
     /// Token type: `Bearer`, case-insensitive (RFC 6749 section 5.1).
@@ -38,23 +38,6 @@ impl Debug for TokenResponse {
             .field("expires_in", &self.expires_in)
             .field("refresh_token", &self.refresh_token.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-/// Error response (K23, RFC 6749 section 5.2).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorResponse {
-    /// Error code, such as `invalid_grant`.
-    pub error: String,
-    /// Description for developers. Do not show it to users.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_description: Option<String>,
-}
-
-/// Shows nothing of the text.
-impl Debug for ErrorResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErrorResponse").finish_non_exhaustive()
     }
 }
 

@@ -10,19 +10,17 @@ use super::{
 };
 
 /// Name of the signature header (K61).
-pub const SIGNATURE: &str = "x-kycport-signature";
-/// Name of the alternative signature header, which one tenant uses (K61).
-pub const SIGNATURE_ALTERNATIVE: &str = "x-webhook-signature";
+pub(crate) const SIGNATURE: &str = "x-kycport-signature";
 /// Optional prefix of the signature (K61).
-pub const SIGNATURE_PREFIX: &str = "sha256=";
+pub(crate) const SIGNATURE_PREFIX: &str = "sha256=";
 /// Event type for a change of a person's status (K63).
-pub const STATUS_CHANGED: &str = "kyc.status_changed";
+pub(crate) const STATUS_CHANGED: &str = "kyc.status_changed";
 /// Event type for a decision of a case (K63).
-pub const CASE_DECIDED: &str = "verification.case.decided";
+pub(crate) const CASE_DECIDED: &str = "verification.case.decided";
 
 /// Body of a delivery (K63).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventBody {
+pub(crate) struct EventBody {
     /// Event id. It is the same in every delivery of the event (K64).
     pub id: String,
     /// Event type.
@@ -36,7 +34,7 @@ pub struct EventBody {
 
 /// Subject of an event: a person and their new status (K63).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventData {
+pub(crate) struct EventData {
     /// Person of the event: the `sub` of their tokens (K33).
     pub person_id: String,
     /// Verification status.
@@ -59,7 +57,7 @@ pub struct EventData {
 
 word! {
     /// Type of an event (K63).
-    pub enum EventType {
+    pub(crate) enum EventType {
         /// `kyc.status_changed`: a person's status changed.
         StatusChanged = "kyc.status_changed",
         /// `verification.case.decided`: a case was decided.

@@ -7,7 +7,7 @@
 macro_rules! word {
     (
         $(#[$about:meta])*
-        pub enum $Name:ident {
+        $vis:vis enum $Name:ident {
             $($(#[$about_variant:meta])* $Variant:ident = $text:literal,)+
         }
         $(#[$about_unknown:meta])*
@@ -15,7 +15,7 @@ macro_rules! word {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum $Name {
+        $vis enum $Name {
             $($(#[$about_variant])* $Variant,)+
             $(#[$about_unknown])*
             Unknown(String),
@@ -23,7 +23,7 @@ macro_rules! word {
 
         impl $Name {
             /// Returns the value as KYCPort writes it.
-            pub fn as_str(&self) -> &str {
+            $vis fn as_str(&self) -> &str {
                 match self {
                     $(Self::$Variant => $text,)+
                     Self::Unknown(other) => other,

@@ -9,7 +9,6 @@ use kycport::{
     },
     mock::{Endpoint, MockIssuer, Person, samples},
     web::CaptureError,
-    wire::cases::{CaseResponse, DecisionResponse, OpenCase},
 };
 use serde_json::json;
 
@@ -136,31 +135,8 @@ async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
         let error = party.status().status(ada.id()).await.unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(CANARY), "{shown}");
-        let wire: kycport::wire::kyc::ApiError = serde_json::from_value(body).unwrap();
-        assert!(!format!("{wire:?}").contains(CANARY));
     }
-    let wire = json!({ "error": "x", "error_description": CANARY });
-    let wire: kycport::wire::token::ErrorResponse = serde_json::from_value(wire).unwrap();
-    assert!(!format!("{wire:?}").contains(CANARY));
     assert!(!log.text().contains(CANARY), "{}", log.text());
-}
-
-#[test]
-fn debug_shows_neither_persons_nor_outcomes() {
-    let wire = json!({
-        "id": "case_1", "person_id": "ada", "level": "t2", "status": "decided",
-        "decision": {
-            "outcome": "rejected", "risk_level": "high", "human_verified": true,
-            "automation_tier": "assisted",
-        },
-    });
-    let response: CaseResponse = serde_json::from_value(wire.clone()).unwrap();
-    let decision: DecisionResponse = serde_json::from_value(wire["decision"].clone()).unwrap();
-    let open: OpenCase = serde_json::from_value(wire).unwrap();
-    let shown = format!("{response:?} {decision:?} {open:?}").to_lowercase();
-    for hidden in ["ada", "rejected", "high", "assisted"] {
-        assert!(!shown.contains(hidden), "{shown}");
-    }
 }
 
 #[tokio::test]

@@ -354,6 +354,4 @@ fn private_members_are_dropped_and_absent_from_debug_output() {
         "{debug_output}"
     );
     assert!(!debug_output.contains("canary"), "{debug_output}");
-    let read: kycport::wire::jwks::Jwk = serde_json::from_value(with("d", "canary")).unwrap();
-    assert!(!format!("{read:?}").contains("canary"));
 }

@@ -6,9 +6,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{Json, Router, routing::get};
 use kycport::{
     Clock as _, KycTier, MemoryStore, RelyingParty, RunningApp, SignedIn,
-    cases::{CaptureFile, Upload, WaitOutcome},
+    cases::{CaptureFile, Outcome, Upload, WaitOutcome},
     mock::{Browser, Endpoint, MockIssuer, Person, samples},
-    wire::cases::Outcome,
 };
 use serde_json::{Value, json};
 
