@@ -284,7 +284,7 @@ impl ConfigBuilder {
     /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s. Maximum:
     /// 1 h.
     pub fn max_case_poll_interval(mut self, interval: Duration) -> Self {
-        self.cases.longest_pause = interval;
+        self.cases.max_pause = interval;
         self
     }
 
@@ -394,8 +394,8 @@ impl ConfigBuilder {
     ///
     /// Instances with the same key use the same pseudonyms. Without the key, a pseudonym does not
     /// reveal who a person is. See [operations](crate::guide::operations).
-    pub fn log_key(mut self, key: impl Into<String>) -> Self {
-        self.web.log_key = Some(Secret::new(key));
+    pub fn log_key(mut self, key: impl Into<Secret>) -> Self {
+        self.web.log_key = Some(key.into());
         self
     }
 

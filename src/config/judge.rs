@@ -180,11 +180,11 @@ impl ConfigBuilder {
             names::CASE_POLL_INTERVAL,
             cases.first_pause,
             an_instant,
-            cases.longest_pause,
+            cases.max_pause,
         )?;
         within(
             names::MAX_CASE_POLL_INTERVAL,
-            cases.longest_pause,
+            cases.max_pause,
             an_instant,
             an_hour,
         )?;

@@ -76,26 +76,26 @@ impl Secrets {
 
     /// Sets the client secret.
     #[must_use]
-    pub fn client_secret(self, secret: impl Into<String>) -> Self {
-        self.with(SecretKind::ClientSecret, Secret::new(secret))
+    pub fn client_secret(self, secret: impl Into<Secret>) -> Self {
+        self.with(SecretKind::ClientSecret, secret.into())
     }
 
     /// Sets the tenant key.
     #[must_use]
-    pub fn tenant_api_key(self, key: impl Into<String>) -> Self {
-        self.with(SecretKind::TenantApiKey, Secret::new(key))
+    pub fn tenant_api_key(self, key: impl Into<Secret>) -> Self {
+        self.with(SecretKind::TenantApiKey, key.into())
     }
 
     /// Sets the webhook secret.
     #[must_use]
-    pub fn webhook_secret(self, secret: impl Into<String>) -> Self {
-        self.with(SecretKind::WebhookSecret, Secret::new(secret))
+    pub fn webhook_secret(self, secret: impl Into<Secret>) -> Self {
+        self.with(SecretKind::WebhookSecret, secret.into())
     }
 
     /// Sets the previous webhook secret.
     #[must_use]
-    pub fn previous_webhook_secret(self, secret: impl Into<String>) -> Self {
-        self.with(SecretKind::PreviousWebhookSecret, Secret::new(secret))
+    pub fn previous_webhook_secret(self, secret: impl Into<Secret>) -> Self {
+        self.with(SecretKind::PreviousWebhookSecret, secret.into())
     }
 
     pub(super) fn with(mut self, kind: SecretKind, secret: Secret) -> Self {
