@@ -1,4 +1,4 @@
-//! Why a signature may not match, without anything of the person.
+//! Possible reasons for a signature mismatch, without personal data.
 
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
@@ -11,43 +11,44 @@ use super::{
     signature_error::SignatureError,
 };
 
-/// What can be said of a delivery whose signature does not match. No personal data, no secret and
-/// no signature is in here: it can be logged.
+/// Diagnosis of a delivery whose signature does not match. It contains no personal data, secret or
+/// signature, so it can be logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// The length of the body, in bytes.
+    /// Length of the body, in bytes.
     pub body_length: usize,
-    /// The first 16 hexadecimal digits of the body's SHA-256, to be held against what the sender
-    /// says it sent.
+    /// First 16 hexadecimal digits of the SHA-256 of the body. Compare them with the body that the
+    /// sender sent.
     pub body_sha256: String,
-    /// How many signatures of the right shape the headers hold, or why none could be read.
+    /// Number of well-formed signatures in the headers, or the error if there is none.
     pub signatures: Result<usize, SignatureError>,
-    /// What the reason seems to be. None of them, if nothing fits: then it is another secret,
-    /// another body, or another sender.
+    /// Possible reasons. If there are none, the sender has another secret, the body was changed, or
+    /// KYCPort did not send it.
     pub hints: Vec<MismatchHint>,
 }
 
-/// What the reason of a mismatch seems to be.
+/// Possible reason for a signature mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MismatchHint {
-    /// The signature fits the same JSON with other white space: something between the network and
-    /// the verifier parsed the body and wrote it anew. Verify the bytes as they came.
+    /// The signature matches the same JSON with other white space. A component in front of the
+    /// verifier parsed and serialised the body. Verify the bytes as received.
     BodyReserialised,
-    /// The signature fits the body without the white space around it, or with a line's end after
-    /// it: something took it away or added it.
+    /// The signature matches the body without surrounding white space, or with a newline at its end.
+    /// A component in front of the verifier changed it.
     BodyTrimmed,
-    /// The body is empty: something may have read it before.
+    /// The body is empty. Another component may have read it before.
     BodyEmpty,
-    /// The body is compressed, or was when it came: the signature is over the bytes on the wire.
+    /// The body is compressed, or was decompressed before the check. The signature covers the bytes
+    /// on the wire.
     BodyCompressed,
-    /// The sender's secret ends in a line's end, which yours lacks.
+    /// The sender's secret ends with a newline, and the configured secret does not.
     SecretHasTrailingNewline,
-    /// The sender uses the bytes that the secret writes in hexadecimal or base64, or the other way
-    /// round: see [`SecretEncoding`].
+    /// The sender uses another encoding of the secret, such as hexadecimal instead of UTF-8: see
+    /// [`SecretEncoding`].
     SecretEncodedOtherwise,
-    /// The header is there in another shape, such as `t=…,v1=…` or base64: see
+    /// The header has the format of another scheme, such as `t=…,v1=…` or base64: see
     /// [`SignatureScheme`].
     OtherScheme,
 }
@@ -66,9 +67,11 @@ impl Diagnosis {
         let mut hints = body_hints(headers, body);
         match &presented {
             Ok(presented) => {
-                hints.extend(keys.filter_map(|(secret, key)| tried(presented, secret, key, body)));
+                hints.extend(
+                    keys.filter_map(|(secret, key)| mismatch_hint(presented, secret, key, body)),
+                );
             }
-            Err(_) if looks_otherwise(scheme, headers) => hints.push(MismatchHint::OtherScheme),
+            Err(_) if has_other_format(scheme, headers) => hints.push(MismatchHint::OtherScheme),
             Err(_) => {}
         }
         Self {
@@ -91,15 +94,23 @@ fn body_hints(headers: &HeaderMap, body: &[u8]) -> Vec<MismatchHint> {
     hints
 }
 
-/// What makes one of the signatures fit, for this secret.
-fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Option<MismatchHint> {
-    let fits = |key: &MacKey, body: &[u8]| {
+/// Returns the change to the secret or the body with which a signature matches.
+fn mismatch_hint(
+    presented: &Presented,
+    secret: &str,
+    key: &MacKey,
+    body: &[u8],
+) -> Option<MismatchHint> {
+    let matches = |key: &MacKey, body: &[u8]| {
         let tag = key.sign(&presented.signed(body));
         presented.tags.iter().any(|presented| presented.is(&tag))
     };
-    let other_fits = |bytes: &[u8]| MacKey::new(bytes).is_some_and(|key| fits(&key, body));
+    let matches_with_key = |bytes: &[u8]| MacKey::new(bytes).is_some_and(|key| matches(&key, body));
     let newline = ["\n", "\r\n"].map(|end| Zeroizing::new(format!("{secret}{end}")));
-    if newline.iter().any(|secret| other_fits(secret.as_bytes())) {
+    if newline
+        .iter()
+        .any(|secret| matches_with_key(secret.as_bytes()))
+    {
         return Some(MismatchHint::SecretHasTrailingNewline);
     }
     let bare = secret.strip_prefix("whsec_").unwrap_or(secret);
@@ -108,26 +119,26 @@ fn tried(presented: &Presented, secret: &str, key: &MacKey, body: &[u8]) -> Opti
         SecretEncoding::Hex,
         SecretEncoding::Base64,
     ];
-    let mut otherwise = encodings
+    let mut other_keys = encodings
         .into_iter()
         .filter_map(|encoding| key_bytes(bare, encoding));
-    if otherwise.any(|bytes| other_fits(&bytes)) || other_fits(secret.as_bytes()) {
+    if other_keys.any(|bytes| matches_with_key(&bytes)) || matches_with_key(secret.as_bytes()) {
         return Some(MismatchHint::SecretEncodedOtherwise);
     }
     let trimmed = body.trim_ascii();
-    if fits(key, trimmed) || fits(key, &[trimmed, b"\n"].concat()) {
+    if matches(key, trimmed) || matches(key, &[trimmed, b"\n"].concat()) {
         return Some(MismatchHint::BodyTrimmed);
     }
     let spaces = [("", ""), (" ", " "), (" ", "")];
-    let mut written = spaces
+    let mut reserialised = spaces
         .iter()
-        .map(|(colon, comma)| spaced(body, colon, comma));
-    let rewritten = written.any(|body| fits(key, &body));
-    rewritten.then_some(MismatchHint::BodyReserialised)
+        .map(|(colon, comma)| respaced(body, colon, comma));
+    let is_reserialised = reserialised.any(|body| matches(key, &body));
+    is_reserialised.then_some(MismatchHint::BodyReserialised)
 }
 
-/// The same JSON with this white space after colons and commas, and no other.
-fn spaced(body: &[u8], after_colon: &str, after_comma: &str) -> Vec<u8> {
+/// Returns the same JSON with this white space after colons and commas, and no other white space.
+fn respaced(body: &[u8], after_colon: &str, after_comma: &str) -> Vec<u8> {
     let mut written = Vec::with_capacity(body.len());
     let (mut quoted, mut escaped) = (false, false);
     for &byte in body {
@@ -151,8 +162,8 @@ fn spaced(body: &[u8], after_colon: &str, after_comma: &str) -> Vec<u8> {
     written
 }
 
-/// Whether there is a signature in a shape that another scheme would read.
-fn looks_otherwise(scheme: &SignatureScheme, headers: &HeaderMap) -> bool {
+/// Returns whether a header contains a signature in the format of another scheme.
+fn has_other_format(scheme: &SignatureScheme, headers: &HeaderMap) -> bool {
     if headers.contains_key(presented::SIGNATURE) {
         return !matches!(scheme, SignatureScheme::StandardWebhooks);
     }
@@ -173,6 +184,6 @@ fn looks_otherwise(scheme: &SignatureScheme, headers: &HeaderMap) -> bool {
             || piece.starts_with("v1=")
             || [SignatureEncoding::Hex, SignatureEncoding::Base64]
                 .iter()
-                .any(|encoding| Tag::read(bare, *encoding).is_some())
+                .any(|encoding| Tag::decode(bare, *encoding).is_some())
     })
 }

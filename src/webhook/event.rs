@@ -1,4 +1,4 @@
-//! What KYCPort says happened.
+//! Events from webhook deliveries.
 
 use std::fmt::{self, Debug};
 
@@ -13,62 +13,64 @@ use crate::{
     },
 };
 
-/// One event, out of a delivery whose signature was good. It can come again, late, and after
-/// younger ones (K62): begin its [`key`](Self::key) in an [`EventLog`](super::EventLog), and
-/// take what it says as a hint to ask the status endpoint.
+/// Event from a delivery with a valid signature.
 ///
-/// Debug shows nothing of the person.
+/// KYCPort can deliver an event several times, late, and out of order (K62). Begin its
+/// [`key`](Self::key) in an [`EventLog`](super::EventLog), and read the current status from the
+/// status endpoint.
+///
+/// `Debug` shows no personal data.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The event's id, the same in every delivery of it (K64); 255 bytes at most.
+    /// Id of the event, equal in all its deliveries (K64). Maximum: 255 bytes.
     pub id: String,
-    /// When it happened.
+    /// Time of the event.
     pub created_at: Timestamp,
-    /// What happened.
+    /// Type and content of the event.
     pub kind: EventKind,
 }
 
-/// What happened (K63).
+/// Type and content of an event (K63).
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// `kyc.status_changed`.
+    /// `kyc.status_changed`: the status of a person changed.
     StatusChanged {
-        /// Whose: the `sub` of their tokens (K33).
+        /// Person of the event: the `sub` of their tokens (K33).
         person_id: String,
-        /// Where the verification stands since; `None` is "not known".
+        /// New verification status. `None` means unknown.
         kyc_status: Option<KycStatus>,
-        /// How far it reached; `None` is "not known".
+        /// New verification tier. `None` means unknown.
         kyc_tier: Option<KycTier>,
-        /// Whether nothing was found against the person; `None` is "not known".
+        /// Whether the AML screening found nothing. `None` means unknown.
         aml_clear: Option<bool>,
     },
-    /// `verification.case.decided`. What was decided is read from the case.
+    /// `verification.case.decided`: a case was decided. Read the decision from the case.
     CaseDecided {
-        /// Whose case: the `sub` of their tokens (K33).
+        /// Person of the case: the `sub` of their tokens (K33).
         person_id: String,
-        /// Which case, if the event says so.
+        /// Id of the case, if the event contains it.
         case_id: Option<String>,
     },
-    /// Anything else. Answer it with 2xx: it is not for this version.
+    /// Type that this version does not know. Respond with 2xx.
     Unknown {
-        /// The person whom the event names, if it names one.
+        /// Person of the event, if the event names one.
         person_id: Option<String>,
-        /// The type, as it came.
+        /// Type, as received.
         event_type: String,
-        /// The whole body.
+        /// Whole body.
         raw: Value,
     },
 }
 
 impl Event {
-    /// Key of the event in an [`EventLog`](super::EventLog).
+    /// Returns the key of the event in an [`EventLog`](super::EventLog).
     pub fn key(&self) -> EventKey {
         EventKey::of(&self.id)
     }
 
-    /// The type, as it stands on the wire.
+    /// Returns the type as KYCPort writes it.
     pub fn event_type(&self) -> &str {
         match &self.kind {
             EventKind::StatusChanged { .. } => webhook::STATUS_CHANGED,
@@ -77,7 +79,7 @@ impl Event {
         }
     }
 
-    /// Whom it is about, if it is of a kind that says so.
+    /// Returns the person of the event, if the event names one.
     pub fn person_id(&self) -> Option<&str> {
         match &self.kind {
             EventKind::StatusChanged { person_id, .. }
@@ -107,19 +109,19 @@ impl Debug for EventKind {
     }
 }
 
-/// Key of an event: the SHA-256 of its id in 64 hexadecimal digits, so that any id fits any store.
-/// It is made from the signed body, never from a header that was not signed.
+/// Key of an event: the SHA-256 of its id, in 64 hexadecimal digits. It has a fixed length, so that
+/// every id fits into every store. The id comes from the signed body, not from an unsigned header.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(String);
 
 impl EventKey {
-    /// The key of the event with this id.
+    /// Returns the key of the event with this id.
     pub fn of(id: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(id).into();
         Self(base16ct::lower::encode_string(&digest))
     }
 
-    /// 64 hexadecimal digits, in lower case.
+    /// Returns the key as 64 hexadecimal digits, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

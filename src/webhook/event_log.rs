@@ -1,4 +1,4 @@
-//! Log of handled events: each event takes effect once, however often it is delivered.
+//! Log of handled events. Each event takes effect once, even if it is delivered several times.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::{
     },
 };
 
-/// Log of which events were handled, and which are being handled (K62). Cheap to clone.
+/// Log of handled events and of events that are being handled (K62). It is cheap to clone.
 ///
-/// Call [`begin`](Self::begin), handle the event, then [`complete`](Self::complete) it; or
-/// [`release`](Self::release) it, so that KYCPort's next delivery is handled. If the process ends in
-/// between, another one can begin when the lease ends. The lease must be longer than the handler may
-/// take ([`DeliveryPolicy`](super::DeliveryPolicy) ensures that).
+/// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete), or
+/// [`release`](Self::release) if the handler failed, so that KYCPort's next delivery is handled. If
+/// the process ends before that, another process can begin when the lease ends. The lease must be
+/// longer than the timeout of the handler, which [`DeliveryPolicy`](super::DeliveryPolicy) checks.
 ///
-/// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes share a store,
-/// or each handles the event.
+/// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share a
+/// store. Otherwise each process handles the event.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -49,12 +49,12 @@ pub struct EventLog {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum BeginOutcome {
-    /// The caller handles the event, until the lease ends.
+    /// The caller has the lease and must handle the event before the lease ends.
     Acquired(EventLease),
-    /// Another caller handles the event, for this long at most. It is a duration and not a time,
-    /// because the store's clock may be another: it fits `Retry-After`.
+    /// Another caller has the lease for this long at most. Use the duration for `Retry-After`. It is
+    /// not a time, because the clock of the store may differ.
     InFlight(Duration),
-    /// The event took effect.
+    /// The event took effect earlier.
     Done,
 }
 
@@ -62,13 +62,13 @@ pub enum BeginOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum SettleOutcome {
-    /// The log says so now.
+    /// The event is completed or released.
     Applied,
-    /// The lease is another caller's by now, or the event is done. Nothing was changed.
+    /// Another caller has the lease, or the event is done. Nothing was changed.
     Lost,
 }
 
-/// Lease on an event: the right to handle it and to say that it took effect.
+/// Lease on an event: the exclusive right to handle and complete it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventLease {
     event: EventKey,
@@ -78,14 +78,14 @@ pub struct EventLease {
 }
 
 impl EventLog {
-    /// Makes the log of one receiver. Receivers with different names each handle every event;
-    /// receivers with the same name on the same store share the work.
+    /// Creates the log of one receiver. Receivers with different names each handle every event.
+    /// Receivers with the same name and store share the events.
     pub fn new(store: impl Store, receiver: &str) -> Self {
         let namespace = digest("kycport receiver", &[]);
         Self::within(Arc::new(store), namespace, receiver)
     }
 
-    /// Makes the log of a receiver of one relying party.
+    /// Creates the log of a receiver of one relying party.
     pub(crate) fn within(store: Arc<dyn Store>, namespace: [u8; 16], receiver: &str) -> Self {
         Self {
             store,
@@ -94,12 +94,14 @@ impl EventLog {
         }
     }
 
-    /// Takes the event, if no other caller has it and it is not done. Of any number of simultaneous
-    /// calls one acquires it. `retention` is how long a completed event is remembered.
+    /// Acquires the lease on the event, if the event is not done and no other caller has the lease.
+    /// Of simultaneous calls, one acquires the lease. `retention` is the time for which a completed
+    /// event is remembered.
+    ///
+    /// Not cancellation-safe: a cancelled call may hold the lease until it ends.
     ///
     /// # Errors
-    /// [`StoreError`]: do not handle the event, and answer 503. Cancelling the call may leave the
-    /// event acquired until the lease ends.
+    /// Returns [`StoreError`]. Do not handle the event, and respond with 503.
     pub async fn begin(
         &self,
         event: &EventKey,
@@ -124,19 +126,19 @@ impl EventLog {
         )
     }
 
-    /// Records that the event took effect. It may be called again with the same lease, and late, if
-    /// no other caller has acquired the event since.
+    /// Records that the event took effect. Repeated calls with the same lease are allowed. A call
+    /// after the end of the lease succeeds if no other caller has acquired the event.
     ///
     /// # Errors
-    /// [`StoreError`]: the outcome is unknown. Call it again.
+    /// Returns [`StoreError`] if the outcome is unknown. Call the method again.
     pub async fn complete(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, lease.completion()).await
     }
 
-    /// Gives the event back, not done, so that the next caller acquires it.
+    /// Releases the lease, so that the next caller can acquire the event.
     ///
     /// # Errors
-    /// [`StoreError`]: the outcome is unknown. The lease ends by itself.
+    /// Returns [`StoreError`] if the outcome is unknown. The lease then ends by itself.
     pub async fn release(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, Settlement::Release).await
     }
@@ -153,20 +155,19 @@ impl EventLog {
 }
 
 impl EventLease {
-    /// Key of the event.
+    /// Returns the key of the event.
     pub fn event(&self) -> &EventKey {
         &self.event
     }
 
-    /// How long it is remembered that the event took effect.
+    /// Returns the time for which the completed event is remembered.
     pub fn retention(&self) -> Duration {
         self.retention
     }
 
-    /// Records that the event took effect, inside the caller's own transaction: when that commits,
-    /// the effect and the record of it are there together. On [`SettleOutcome::Lost`] another caller
-    /// has the event: roll back. The receiver completes the event once more afterwards, which
-    /// changes nothing.
+    /// Records in the caller's transaction that the event took effect. The commit then writes the
+    /// effect and the record together. Roll back on [`SettleOutcome::Lost`], because another caller
+    /// has the event. The receiver completes the event again afterwards, which changes nothing.
     ///
     /// `store` must be the receiver's store, and `connection` a connection to the same database:
     ///
@@ -180,7 +181,7 @@ impl EventLease {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError`]: roll back.
+    /// Returns [`StoreError`]. Roll back the transaction.
     pub async fn complete_in<C: ?Sized>(
         &self,
         store: &impl SettleIn<C>,

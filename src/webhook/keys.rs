@@ -1,4 +1,4 @@
-//! The keys that signatures are held against.
+//! Keys for the verification of signatures.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,28 +13,28 @@ use crate::{
     secrets::{ActiveSecret, InvalidSecret, MIN_WEBHOOK_SECRET_BYTES, WebhookSecrets},
 };
 
-/// A secret by its name, ready to sign with.
+/// Named secret with its derived key.
 #[derive(Clone)]
 pub(super) struct NamedKey {
     pub(super) name: String,
     pub(super) secret: Secret,
     pub(super) key: MacKey,
-    /// From then on it is not believed.
+    /// Time at which the secret expires.
     until: Option<Timestamp>,
 }
 
-/// Those that were given, or those that are in use at the moment.
+/// Keys of a verifier: fixed keys, or keys that change with the active secrets.
 #[derive(Clone)]
 pub(super) enum Keys {
-    Given(Arc<[NamedKey]>),
+    Fixed(Arc<[NamedKey]>),
     Live(Arc<LiveKeys>),
 }
 
 pub(super) struct LiveKeys {
-    given: Vec<NamedKey>,
+    fixed: Vec<NamedKey>,
     secrets: Arc<WebhookSecrets>,
     scheme: SignatureScheme,
-    /// What was derived last, and from which generation of the secrets.
+    /// Keys that were derived last, and the generation of the secrets from which they were derived.
     derived: RwLock<(u64, Arc<[NamedKey]>)>,
 }
 
@@ -52,20 +52,20 @@ impl NamedKey {
         })
     }
 
-    pub(super) fn is_believed(&self, now: Timestamp) -> bool {
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
 impl Keys {
     pub(super) fn live(
-        given: Vec<NamedKey>,
+        fixed: Vec<NamedKey>,
         secrets: Arc<WebhookSecrets>,
         scheme: SignatureScheme,
     ) -> Self {
-        let derived = derive(&given, &secrets, &scheme);
+        let derived = derive(&fixed, &secrets, &scheme);
         Self::Live(Arc::new(LiveKeys {
-            given,
+            fixed,
             secrets,
             scheme,
             derived: RwLock::new(derived),
@@ -74,7 +74,7 @@ impl Keys {
 
     pub(super) fn now(&self) -> Arc<[NamedKey]> {
         let live = match self {
-            Self::Given(keys) => return Arc::clone(keys),
+            Self::Fixed(keys) => return Arc::clone(keys),
             Self::Live(live) => live,
         };
         let (generation, keys) = {
@@ -84,13 +84,13 @@ impl Keys {
         if generation == live.secrets.generation() {
             return keys;
         }
-        // Under the lock, so that what was derived from older secrets is never put over newer.
+        // Derived under the lock, so that keys from older secrets never replace newer keys.
         let mut derived = live.derived.write().unwrap_or_else(PoisonError::into_inner);
-        *derived = derive(&live.given, &live.secrets, &live.scheme);
+        *derived = derive(&live.fixed, &live.secrets, &live.scheme);
         Arc::clone(&derived.1)
     }
 
-    /// A delivery was signed with this one.
+    /// Reports that a delivery was signed with this key.
     pub(super) fn verified_by(&self, key: &NamedKey, now: Timestamp) {
         if let Self::Live(live) = self {
             live.secrets.verified_by(&key.secret, now);
@@ -99,7 +99,7 @@ impl Keys {
 }
 
 fn derive(
-    given: &[NamedKey],
+    fixed: &[NamedKey],
     secrets: &WebhookSecrets,
     scheme: &SignatureScheme,
 ) -> (u64, Arc<[NamedKey]>) {
@@ -118,7 +118,7 @@ fn derive(
             }
         }
     });
-    (generation, given.iter().cloned().chain(derived).collect())
+    (generation, fixed.iter().cloned().chain(derived).collect())
 }
 
 fn key_of(scheme: &SignatureScheme, text: &str) -> Result<MacKey, InvalidSecret> {

@@ -1,4 +1,4 @@
-//! HMAC-SHA256 and its spellings.
+//! HMAC-SHA256 and the encodings of its tags.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 
 use super::scheme::{SecretEncoding, SignatureEncoding};
 
-/// A key with its first block already hashed; overwritten when it goes.
+/// Key with its first block already hashed. The memory is overwritten on drop.
 #[derive(Clone)]
 pub(super) struct MacKey(Hmac<Sha256>);
 
 impl MacKey {
-    /// Any length does for HMAC; what is too short is refused elsewhere.
+    /// HMAC accepts keys of any length. The caller rejects short keys.
     pub(super) fn new(key: &[u8]) -> Option<Self> {
         Hmac::new_from_slice(key).ok().map(Self)
     }
 
-    /// The signature of the parts, one after the other.
+    /// Signs the concatenation of the parts.
     pub(super) fn sign(&self, parts: &[&[u8]]) -> Tag {
         let mut mac = self.0.clone();
         for part in parts {
@@ -28,13 +28,13 @@ impl MacKey {
     }
 }
 
-/// A signature's 32 bytes.
+/// HMAC tag of 32 bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Tag([u8; 32]);
 
 impl Tag {
-    /// Reads one; anything but exactly 32 bytes in this spelling is none.
-    pub(super) fn read(text: &str, encoding: SignatureEncoding) -> Option<Self> {
+    /// Decodes a tag. Returns `None` if the text does not encode exactly 32 bytes.
+    pub(super) fn decode(text: &str, encoding: SignatureEncoding) -> Option<Self> {
         let mut tag = [0; 32];
         let read = match encoding {
             SignatureEncoding::Hex => base16ct::mixed::decode(text, &mut tag).ok()?.len(),
@@ -51,13 +51,13 @@ impl Tag {
         base16ct::lower::encode_string(&self.0)
     }
 
-    /// In a time that does not depend on how much of the two is the same.
+    /// Compares two tags in constant time.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// The bytes that the text of a secret stands for.
+/// Decodes the text of a secret.
 pub(super) fn key_bytes(text: &str, encoding: SecretEncoding) -> Option<Zeroizing<Vec<u8>>> {
     let bytes = match encoding {
         SecretEncoding::Utf8 => text.as_bytes().to_vec(),
@@ -72,8 +72,8 @@ mod tests {
     use super::MacKey;
 
     #[test]
-    fn the_short_key_of_rfc_4231_signs_as_it_says() {
-        // Too short for a verifier, so its vector is here.
+    fn the_test_vector_of_rfc_4231_with_a_short_key_is_reproduced() {
+        // A verifier rejects this key as too short, so the vector is tested here.
         let key = MacKey::new(b"Jefe").unwrap();
         let whole = key.sign(&[b"what do ya want for nothing?"]);
         let parts = key.sign(&[b"what do ya want", b"", b" for nothing?"]);

@@ -1,11 +1,11 @@
-//! Webhooks: who sent these bytes, what they say, and whether they were here before. Needs no web
-//! framework, and the three are apart.
+//! Verification and reading of webhook deliveries. These types need no web framework.
 //!
-//! 1. [`WebhookVerifier::verify`] judges the raw bytes and the headers (K60, K61).
-//! 2. [`EventReader::read`] reads what was verified (K63), and [`TimestampTolerance::check`] its time (K64).
-//! 3. An [`EventLog`] ensures that an event takes effect once (K62).
+//! 1. [`WebhookVerifier::verify`] checks the signature over the raw body (K60, K61).
+//! 2. [`EventReader::read`] parses the verified body (K63), and [`TimestampTolerance::check`] checks
+//!    the time of the event (K64).
+//! 3. [`EventLog`] ensures that an event takes effect once (K62).
 //!
-//! Between 1 and 2 a delivery can be queued, as a [`QueuedDelivery`].
+//! Between steps 1 and 2, a delivery can be queued as a [`QueuedDelivery`].
 
 mod diagnosis;
 mod event;

@@ -1,4 +1,4 @@
-//! What the headers of a delivery present: pure reading, no judgement.
+//! Parser for the signature headers of a delivery.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -9,25 +9,25 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// So many signatures of one delivery are looked at; with more it is refused.
+/// Maximum signatures in one delivery. A delivery with more signatures is rejected.
 pub const MAX_SIGNATURES: usize = 8;
 
 pub(super) const ID: HeaderName = HeaderName::from_static("webhook-id");
 pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// The signatures, and what is signed before the body.
+/// Signatures of a delivery, and the text that is signed before the body.
 #[derive(Default)]
 pub(super) struct Presented {
     pub(super) tags: Vec<Tag>,
-    /// Signed before the body, with a dot after each.
+    /// Parts that are signed before the body, each followed by a dot.
     pub(super) before: Vec<String>,
     pub(super) id: Option<String>,
     pub(super) at: Option<Timestamp>,
 }
 
 impl Presented {
-    /// What is signed: each part before the body with a dot after it, then the body.
+    /// Returns the signed bytes: each part before the body, followed by a dot, and then the body.
     pub(super) fn signed<'a>(&'a self, body: &'a [u8]) -> Vec<&'a [u8]> {
         let dotted = self.before.iter().flat_map(|part| [part.as_bytes(), b"."]);
         dotted.chain([body]).collect()
@@ -45,18 +45,18 @@ pub(super) fn read(
     }
 }
 
-/// Any number of headers, of any of the names, with any number of signatures between commas.
+/// Reads all headers with one of the names. Each contains signatures, separated by commas.
 fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let values = scheme
         .headers
         .iter()
         .flat_map(|name| headers.get_all(name))
-        // What is not text is still a signature that cannot be read.
+        // A value that is not text counts as an unreadable signature.
         .map(|value| value.to_str().unwrap_or_default());
     let pieces = values.flat_map(|value| value.split(',')).map(str::trim);
     let tags = tags(pieces, |piece| {
         let digits = piece.strip_prefix(scheme.prefix.as_str()).unwrap_or(piece);
-        Tag::read(digits, scheme.encoding)
+        Tag::decode(digits, scheme.encoding)
     })?;
     Ok(Presented {
         tags,
@@ -64,7 +64,7 @@ fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Signature
     })
 }
 
-/// `t=1700000000,v1=…,v1=…`. Versions other than `v1` are passed over.
+/// Reads `t=1700000000,v1=…,v1=…`. Signatures of other versions are ignored.
 fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let value = only(headers, header)?.ok_or(SignatureError::NoSignature)?;
     let parts = || {
@@ -79,7 +79,7 @@ fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Si
     let at = seconds(time).ok_or(SignatureError::UnreadableSignedPart)?;
     let signatures = parts().filter(|(name, _)| *name == "v1");
     let tags = tags(signatures, |(_, hex)| {
-        Tag::read(hex, SignatureEncoding::Hex)
+        Tag::decode(hex, SignatureEncoding::Hex)
     })?;
     Ok(Presented {
         tags,
@@ -89,7 +89,8 @@ fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Si
     })
 }
 
-/// Three headers, the signatures with spaces between them. Versions other than `v1` are passed over.
+/// Reads the three headers of Standard Webhooks. Signatures are separated by spaces. Signatures of
+/// other versions than `v1` are ignored.
 fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let signatures = only(headers, &SIGNATURE)?.ok_or(SignatureError::NoSignature)?;
     let id = only(headers, &ID)?
@@ -100,7 +101,7 @@ fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let tags = tags(signatures.split_ascii_whitespace(), |piece| {
         let (version, text) = piece.split_once(',')?;
         let known = version == "v1";
-        known.then(|| Tag::read(text, SignatureEncoding::Base64))?
+        known.then(|| Tag::decode(text, SignatureEncoding::Base64))?
     })?;
     Ok(Presented {
         tags,
@@ -110,8 +111,8 @@ fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     })
 }
 
-/// The signatures that can be read. One that cannot is counted and passed over: it may be of a kind
-/// that is yet to come, and stands beside one of ours while senders move.
+/// Decodes the signatures. An unreadable signature is counted and ignored, because a sender may add
+/// signatures of a new version during a migration.
 fn tags<P>(
     pieces: impl Iterator<Item = P>,
     read: impl Fn(P) -> Option<Tag>,
@@ -132,7 +133,8 @@ fn tags<P>(
     }
 }
 
-/// The text of a header that must not stand twice: of two, one could be signed and the other read.
+/// Returns the text of a header that must not occur twice. Of two values, one could be signed and
+/// the other one read.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, SignatureError> {
     let mut values = headers.get_all(name).iter();
     let (value, second): (Option<&HeaderValue>, _) = (values.next(), values.next());
@@ -143,7 +145,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     text.map_err(|_| SignatureError::UnreadableSignedPart)
 }
 
-/// Whole seconds since the epoch, in digits.
+/// Parses whole seconds since the epoch.
 fn seconds(text: &str) -> Option<Timestamp> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Reading verified bytes.
+//! Parser for the bodies of verified deliveries.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,27 +16,29 @@ use crate::{
 /// Maximum length of the id of an event, a person or a case, in bytes.
 pub const MAX_ID_BYTES: usize = crate::wire::MAX_ID_BYTES;
 
-/// Where in the body things stand, each a list of JSON pointers (RFC 6901) of which the first that
-/// leads somewhere counts. The default is K63: below `data`, and status, tier and AML at the top
-/// level too, where one tenant finds them.
+/// Paths of the fields in the body of an event.
+///
+/// Each path is a list of JSON pointers (RFC 6901). The first pointer that finds a value is used.
+/// The default follows K63: the fields are in `data`. Status, tier and AML result are also read from
+/// the top level, where one tenant receives them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventFieldPaths {
-    /// The event's id: a string, or a whole number.
+    /// Id of the event: a string or an integer.
     pub id: Vec<String>,
-    /// What happened: a string.
+    /// Type of the event: a string.
     pub event_type: Vec<String>,
-    /// When it happened: a string as RFC 3339 has it, or whole seconds since the epoch (K81).
+    /// Time of the event: a string in RFC 3339 format, or whole seconds since the epoch (K81).
     pub created_at: Vec<String>,
-    /// To whom: a string.
+    /// Person of the event: a string.
     pub person_id: Vec<String>,
-    /// Where the verification stands.
+    /// Verification status: a string.
     pub kyc_status: Vec<String>,
-    /// How far it reached.
+    /// Verification tier: a string or an integer.
     pub kyc_tier: Vec<String>,
-    /// Whether nothing was found against the person.
+    /// Whether the AML screening found nothing: a boolean.
     pub aml_clear: Vec<String>,
-    /// Which case was decided: a string.
+    /// Id of the decided case: a string.
     pub case_id: Vec<String>,
 }
 
@@ -58,76 +60,78 @@ impl Default for EventFieldPaths {
     }
 }
 
-/// A text that is no JSON pointer: one is empty, or begins with `/` (RFC 6901 section 3).
+/// Error of a text that is not a JSON pointer. A JSON pointer is empty or begins with `/` (RFC 6901
+/// section 3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a JSON pointer, like /data/person_id")]
+#[error("{0:?} is not a JSON pointer such as /data/person_id")]
 pub struct InvalidFieldPath(pub String);
 
-/// Reads what KYCPort says happened from verified bytes.
+/// Parser for events in verified deliveries.
 #[derive(Debug, Clone, Default)]
 pub struct EventReader {
-    pointers: EventFieldPaths,
+    paths: EventFieldPaths,
 }
 
 impl EventReader {
-    /// A reader that looks where `pointers` say.
+    /// Creates a reader that finds the fields at `paths`.
     ///
     /// # Errors
-    /// [`InvalidFieldPath`] for the first that is none.
-    pub fn new(pointers: EventFieldPaths) -> Result<Self, InvalidFieldPath> {
+    /// Returns [`InvalidFieldPath`] for the first path that is not a JSON pointer.
+    pub fn new(paths: EventFieldPaths) -> Result<Self, InvalidFieldPath> {
         let all = [
-            &pointers.id,
-            &pointers.event_type,
-            &pointers.created_at,
-            &pointers.person_id,
-            &pointers.kyc_status,
-            &pointers.kyc_tier,
-            &pointers.aml_clear,
-            &pointers.case_id,
+            &paths.id,
+            &paths.event_type,
+            &paths.created_at,
+            &paths.person_id,
+            &paths.kyc_status,
+            &paths.kyc_tier,
+            &paths.aml_clear,
+            &paths.case_id,
         ];
         let wrong = all.into_iter().flatten().find(|text| !is_pointer(text));
         if let Some(wrong) = wrong {
             return Err(InvalidFieldPath(wrong.clone()));
         }
-        Ok(Self { pointers })
+        Ok(Self { paths })
     }
 
-    /// Reads an event. How old it may be is [`TimestampTolerance`](super::TimestampTolerance)'s to say, and whether it
-    /// was here before the replay store's.
+    /// Parses the event in a delivery. It does not check the age of the event, see
+    /// [`TimestampTolerance`](super::TimestampTolerance), or whether the event was handled, see
+    /// [`EventLog`](super::EventLog).
     ///
-    /// Where the scheme signs an id or a moment, that one stands in for what the body lacks.
+    /// If the body has no id or no time, the id or time that was signed with the body is used. Not
+    /// all schemes sign them.
     ///
     /// # Errors
-    /// [`EventParseError`]: KYCPort sent it, so it will be as unreadable next time. An event of a type that
-    /// is not known need not say whom it is about.
+    /// Returns [`EventParseError`] if the body is not a valid event. A redelivery fails in the same
+    /// way. An event of an unknown type may lack a person.
     pub fn read(&self, delivery: &VerifiedPayload) -> Result<Event, EventParseError> {
         let object = strict_json::map(delivery.body()).ok_or(EventParseError::NotJson)?;
         let body = Value::Object(object);
-        let places = &self.pointers;
+        let paths = &self.paths;
 
-        let id = find(&body, &places.id)
+        let id = find(&body, &paths.id)
             .map_or_else(|| delivery.signed_id().map(str::to_owned), id)
             .filter(|id| is_id(id))
             .ok_or(EventParseError::Id)?;
-        let created_at = find(&body, &places.created_at)
+        let created_at = find(&body, &paths.created_at)
             .map_or_else(|| delivery.signed_at(), time::read)
             .ok_or(EventParseError::CreatedAt)?;
-        let event_type: EventType =
-            known(&body, &places.event_type).ok_or(EventParseError::Type)?;
-        let person_id = known(&body, &places.person_id)
+        let event_type: EventType = known(&body, &paths.event_type).ok_or(EventParseError::Type)?;
+        let person_id = known(&body, &paths.person_id)
             .filter(|id: &String| is_id(id))
             .ok_or(EventParseError::PersonId);
 
         let kind = match event_type {
             EventType::StatusChanged => EventKind::StatusChanged {
                 person_id: person_id?,
-                kyc_status: known(&body, &places.kyc_status),
-                kyc_tier: known(&body, &places.kyc_tier),
-                aml_clear: known(&body, &places.aml_clear),
+                kyc_status: known(&body, &paths.kyc_status),
+                kyc_tier: known(&body, &paths.kyc_tier),
+                aml_clear: known(&body, &paths.aml_clear),
             },
             EventType::CaseDecided => EventKind::CaseDecided {
                 person_id: person_id?,
-                case_id: known(&body, &places.case_id).filter(|id: &String| is_id(id)),
+                case_id: known(&body, &paths.case_id).filter(|id: &String| is_id(id)),
             },
             EventType::Unknown(event_type) => EventKind::Unknown {
                 person_id: person_id.ok(),
@@ -143,29 +147,30 @@ impl EventReader {
     }
 }
 
-/// VerifiedPayload bytes that are no event. Nothing of them is in here.
+/// Error of a verified body that is not a valid event. It shows nothing of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventParseError {
-    /// Not a JSON object without duplicate names.
-    #[error("the body is not a JSON object without duplicate names")]
+    /// The body is not a JSON object, or a name occurs twice in an object.
+    #[error("the body is not a JSON object, or has duplicate names")]
     NotJson,
-    /// No id that is text of 1 to 255 bytes without control characters, or a whole number.
-    #[error("the event has no id that can be used")]
+    /// The id is missing or invalid. An id is an integer, or a text of 1 to 255 bytes without control
+    /// characters.
+    #[error("the id of the event is missing or invalid")]
     Id,
-    /// No type that is text.
-    #[error("the event has no type")]
+    /// The type is missing or not a string.
+    #[error("the type of the event is missing or not a string")]
     Type,
-    /// No moment that can be read (K81).
-    #[error("the event has no time that can be read")]
+    /// The time is missing or invalid (K81).
+    #[error("the time of the event is missing or invalid")]
     CreatedAt,
-    /// The event is about a person, and does not say whom.
-    #[error("the event does not say whom it is about")]
+    /// The person is missing or invalid, although the type requires a person.
+    #[error("the person of the event is missing or invalid")]
     PersonId,
 }
 
 impl EventParseError {
-    /// A stable code for logs and metrics.
+    /// Returns a stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotJson => "not_json",
@@ -177,14 +182,14 @@ impl EventParseError {
     }
 }
 
-fn find<'a>(body: &'a Value, places: &[String]) -> Option<&'a Value> {
-    let mut found = places.iter().filter_map(|place| body.pointer(place));
+fn find<'a>(body: &'a Value, paths: &[String]) -> Option<&'a Value> {
+    let mut found = paths.iter().filter_map(|path| body.pointer(path));
     found.find(|value| !value.is_null())
 }
 
-/// What is of another type than it should be is as if it were missing.
-fn known<T: DeserializeOwned>(body: &Value, places: &[String]) -> Option<T> {
-    T::deserialize(find(body, places)?).ok()
+/// Returns a value, or `None` if it is missing or has another type.
+fn known<T: DeserializeOwned>(body: &Value, paths: &[String]) -> Option<T> {
+    T::deserialize(find(body, paths)?).ok()
 }
 
 fn id(value: &Value) -> Option<String> {

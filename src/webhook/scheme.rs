@@ -1,23 +1,25 @@
-//! How a delivery is signed.
+//! Signature schemes of deliveries.
 
 use http::HeaderName;
 
 use crate::wire::webhook;
 
-/// How a delivery is signed, always with HMAC-SHA256 over the bytes of the body as they came (K60).
+/// Signature scheme of deliveries. All schemes use HMAC-SHA256 over the raw bytes of the body (K60).
 ///
-/// The default is what tenants observe of KYCPort (K61). The others are there in case it moves.
+/// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The other schemes are for
+/// the case that KYCPort changes its scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureScheme {
-    /// The body alone is signed. No moment is, so the age of a delivery is judged by the event's
-    /// own time, with [`TimestampTolerance`](super::TimestampTolerance).
+    /// Signature over the body only. No time is signed, so
+    /// [`TimestampTolerance`](super::TimestampTolerance) limits the age by the time of the event.
     Body(BodyScheme),
-    /// `t=1700000000,v1=<hex>` in one header, over `<t>.<body>`, as Stripe does. The moment is
-    /// signed, and held against the verifier's clock.
+    /// Header `t=1700000000,v1=<hex>` with a signature over `<t>.<body>`, as Stripe uses it. The
+    /// verifier compares the signed time with its clock.
     Timestamped(HeaderName),
-    /// `webhook-id`, `webhook-timestamp` and `webhook-signature`, over `<id>.<timestamp>.<body>`
-    /// (Standard Webhooks 1.0). Secrets are base64, with or without `whsec_` before them.
+    /// Headers `webhook-id`, `webhook-timestamp` and `webhook-signature`, with a signature over
+    /// `<id>.<timestamp>.<body>` (Standard Webhooks 1.0). Secrets are base64, with an optional prefix
+    /// `whsec_`.
     StandardWebhooks,
 }
 
@@ -33,7 +35,7 @@ impl From<BodyScheme> for SignatureScheme {
     }
 }
 
-/// Where the signature of a body stands, and how it is written (K61).
+/// Headers and encodings of a signature over the body (K61).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyScheme {
     pub(super) headers: Vec<HeaderName>,
@@ -50,28 +52,28 @@ impl BodyScheme {
         self
     }
 
-    /// Reads signatures from `header` as well, such as `X-Webhook-Signature` (K61).
+    /// Also reads signatures from `header`, such as `X-Webhook-Signature` (K61).
     #[must_use]
     pub fn also_header(mut self, header: HeaderName) -> Self {
         self.headers.push(header);
         self
     }
 
-    /// How the signature is written; in hexadecimal if nothing is said.
+    /// Sets the encoding of the signature. Default: hexadecimal.
     #[must_use]
     pub fn encoding(mut self, encoding: SignatureEncoding) -> Self {
         self.encoding = encoding;
         self
     }
 
-    /// What may stand before a signature; `sha256=` if nothing is said. It may be missing too.
+    /// Sets the optional prefix of a signature. Default: `sha256=`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// What the text of a secret stands for; its own UTF-8 bytes if nothing is said (K61).
+    /// Sets the encoding of the secrets. Default: UTF-8 (K61).
     #[must_use]
     pub fn secret_encoding(mut self, encoding: SecretEncoding) -> Self {
         self.secret = encoding;
@@ -90,24 +92,24 @@ impl Default for BodyScheme {
     }
 }
 
-/// How the 32 bytes of a signature are written.
+/// Encoding of a signature of 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureEncoding {
-    /// 64 hexadecimal digits. KYCPort writes them in lower case (K61); upper case is the same value.
+    /// 64 hexadecimal digits. KYCPort uses lower case (K61). Upper case is also accepted.
     Hex,
     /// 44 characters of base64 (RFC 4648 section 4).
     Base64,
 }
 
-/// What the text of a secret stands for.
+/// Encoding of the text of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretEncoding {
-    /// Its own bytes (K61).
+    /// The bytes of the text are the key (K61).
     Utf8,
-    /// The bytes that it writes in hexadecimal.
+    /// The text is the key in hexadecimal.
     Hex,
-    /// The bytes that it writes in base64 (RFC 4648 section 4).
+    /// The text is the key in base64 (RFC 4648 section 4).
     Base64,
 }

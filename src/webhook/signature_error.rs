@@ -1,41 +1,41 @@
-//! Why a delivery was not believed.
+//! Error of a signature.
 
-/// Why a delivery was not believed. Nothing of the delivery is in here.
+/// Error of a delivery whose signature is not accepted. It shows nothing of the delivery.
 ///
-/// To everything but [`TooLarge`](Self::TooLarge), which is 413, the answer is 401: KYCPort tries
-/// again, and whoever else it was learns nothing.
+/// Respond with 413 to [`TooLarge`](Self::TooLarge) and with 401 to all other errors. KYCPort
+/// redelivers, and other senders learn nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// The body is longer than the verifier takes.
+    /// The body exceeds the maximum size.
     #[error("the body is too large")]
     TooLarge,
-    /// There is no header with a signature.
-    #[error("there is no signature")]
+    /// The signature header is missing.
+    #[error("the signature header is missing")]
     NoSignature,
-    /// There are more signatures than [`MAX_SIGNATURES`](super::MAX_SIGNATURES).
-    #[error("there are too many signatures")]
+    /// The headers contain more than [`MAX_SIGNATURES`](super::MAX_SIGNATURES) signatures.
+    #[error("too many signatures")]
     TooManySignatures,
-    /// There is a header, and not one whole signature in it.
-    #[error("the signature cannot be read")]
+    /// No signature in the headers is well-formed.
+    #[error("the signature is malformed")]
     UnreadableSignature,
-    /// The id or the moment, which are signed too, is missing, stands twice, or cannot be read.
-    #[error("what is signed besides the body cannot be read")]
+    /// The signed id or time is missing, occurs twice, or is malformed.
+    #[error("the signed id or time is missing or malformed")]
     UnreadableSignedPart,
-    /// No signature is by any of the secrets over these bytes.
-    /// [`diagnose`](super::WebhookVerifier::diagnose) looks for the reason.
-    #[error("no signature is by any of the secrets")]
+    /// No signature matches the body with any of the secrets.
+    /// [`diagnose`](super::WebhookVerifier::diagnose) returns possible reasons.
+    #[error("signature does not match any configured secret")]
     Mismatch,
-    /// The signed moment is longer ago than the verifier takes.
-    #[error("the delivery was signed too long ago")]
+    /// The signed time is too far in the past.
+    #[error("the signed time is too old")]
     TooOld,
-    /// The signed moment is yet to come.
-    #[error("the delivery was signed in the future")]
+    /// The signed time is too far in the future.
+    #[error("the signed time is in the future: compare the clocks of this machine and the sender")]
     InFuture,
 }
 
 impl SignatureError {
-    /// A stable code for logs and metrics.
+    /// Returns a stable code for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",

@@ -1,16 +1,16 @@
-//! Moments as JSON may write them.
+//! Parser for times in JSON.
 
 use chrono::DateTime;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
 
-/// A moment as RFC 3339 writes it, or whole seconds since the epoch (K81).
+/// Parses a string in RFC 3339 format, or whole seconds since the epoch (K81).
 pub(super) fn read(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => {
-            let moment = DateTime::parse_from_rfc3339(text).ok()?;
-            Some(Timestamp::from_unix_millis(moment.timestamp_millis()))
+            let time = DateTime::parse_from_rfc3339(text).ok()?;
+            Some(Timestamp::from_unix_millis(time.timestamp_millis()))
         }
         Value::Number(seconds) => seconds.as_i64().map(Timestamp::from_unix),
         _ => None,
@@ -27,7 +27,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     #[test]
-    fn a_moment_is_rfc_3339_or_whole_seconds() {
+    fn a_time_is_rfc_3339_or_whole_seconds() {
         // case 129
         let known = Timestamp::from_unix(1_700_000_000);
         for good in [
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_time_are_read() {
+    fn extreme_times_are_read() {
         // case 129
         for seconds in [i64::MIN, -1, 0, i64::MAX] {
             assert_eq!(

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 
 /// Accepted range of the time of an event, around the time of its arrival.
 ///
-/// KYCPort documents no timestamp that is signed anew with each attempt (K64). A retry on the fourth
-/// day therefore still has the time of the event, and the default accepts it.
+/// KYCPort does not document a timestamp that changes with each attempt (K64). A redelivery on the
+/// fourth day has the original time of the event. The default accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampTolerance {
     /// Maximum age of the event. Default: 96 h.
@@ -31,8 +31,8 @@ impl TimestampTolerance {
         }
     }
 
-    /// Returns the time from the first moment at which an event is accepted to the last. A store of
-    /// handled events must remember an event for this long.
+    /// Returns the length of the accepted range. The store must remember a handled event for at least
+    /// this time.
     pub fn span(&self) -> Duration {
         self.max_age.saturating_add(self.max_ahead)
     }
@@ -76,11 +76,11 @@ mod tests {
     use crate::clock::Timestamp;
 
     #[test]
-    fn a_moment_passes_from_five_minutes_ahead_to_four_days_ago() {
+    fn times_from_four_days_ago_to_five_minutes_ahead_are_accepted() {
         // case 129
         let now = 1_700_000_000;
         let limit = TimestampTolerance::default();
-        for (signed, verdict) in [
+        for (signed, expected) in [
             (now, Ok(())),
             (now + 300, Ok(())),
             (now + 301, Err(U::InFuture)),
@@ -91,24 +91,24 @@ mod tests {
             (i64::MAX, Err(U::InFuture)),
         ] {
             let signed = Timestamp::from_unix(signed);
-            assert_eq!(limit.check(signed, Timestamp::from_unix(now)), verdict);
+            assert_eq!(limit.check(signed, Timestamp::from_unix(now)), expected);
         }
     }
 
     #[test]
-    fn no_time_overflows() {
+    fn extreme_times_do_not_overflow() {
         // case 129
         let ends = [i64::MIN, -1, 0, 1, i64::MAX].map(Timestamp::from_unix);
         let spans = [Duration::ZERO, Duration::MAX];
         for (signed, now) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))) {
             for (max_age, max_ahead) in spans.iter().flat_map(|a| spans.map(|b| (*a, b))) {
                 let limit = TimestampTolerance { max_age, max_ahead };
-                let good = match signed.cmp(&now) {
+                let is_accepted = match signed.cmp(&now) {
                     std::cmp::Ordering::Less => max_age == Duration::MAX,
                     std::cmp::Ordering::Equal => true,
                     std::cmp::Ordering::Greater => max_ahead == Duration::MAX,
                 };
-                assert_eq!(limit.check(signed, now).is_ok(), good);
+                assert_eq!(limit.check(signed, now).is_ok(), is_accepted);
                 assert!(limit.span() >= max_age);
             }
         }

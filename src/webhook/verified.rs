@@ -1,4 +1,4 @@
-//! Bytes that are KYCPort's.
+//! Deliveries with a valid signature.
 
 use std::fmt::{self, Debug};
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
-/// A delivery whose signature was good: the very bytes that came, not yet parsed. Only a
-/// [`WebhookVerifier`](super::WebhookVerifier) makes one, or [`QueuedDelivery::into_verified_unchecked`].
+/// Delivery with a valid signature: the raw bytes of the body, not yet parsed. It is created by a
+/// [`WebhookVerifier`](super::WebhookVerifier) or by [`QueuedDelivery::into_verified_unchecked`].
 ///
-/// Debug shows nothing of the body.
+/// `Debug` shows nothing of the body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedPayload(QueuedDelivery);
 
@@ -30,28 +30,30 @@ impl VerifiedPayload {
         })
     }
 
-    /// The very bytes that were signed.
+    /// Returns the signed bytes of the body.
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }
 
-    /// The name of the secret that matched: an old one, once it is never seen any more, can go.
+    /// Returns the name of the secret that matched. You can remove an old secret when its name no
+    /// longer appears.
     pub fn secret_name(&self) -> &str {
         &self.0.secret_name
     }
 
-    /// The id that was signed with the body, if the scheme signs one.
+    /// Returns the id that was signed with the body, if the scheme signs an id.
     pub fn signed_id(&self) -> Option<&str> {
         self.0.signed_id.as_deref()
     }
 
-    /// The moment that was signed with the body, if the scheme signs one. It was held against the
-    /// clock when the delivery was verified.
+    /// Returns the time that was signed with the body, if the scheme signs a time. The verifier has
+    /// compared it with its clock.
     pub fn signed_at(&self) -> Option<Timestamp> {
         self.0.signed_at
     }
 
-    /// To be put aside and [trusted](QueuedDelivery::into_verified_unchecked) later.
+    /// Converts the delivery into a form that can be serialised. Convert it back with
+    /// [`into_verified_unchecked`](QueuedDelivery::into_verified_unchecked).
     pub fn into_queued(self) -> QueuedDelivery {
         self.0
     }
@@ -63,10 +65,10 @@ impl Debug for VerifiedPayload {
     }
 }
 
-/// A verified delivery on its way through a queue of the app's own: serialise it, answer KYCPort
-/// with 2xx, and go on elsewhere.
+/// Verified delivery for a queue of the app. Serialise it, respond to KYCPort with 2xx, and handle it
+/// later.
 ///
-/// Debug shows nothing of the body. What is serialised does.
+/// `Debug` shows nothing of the body. The serialised form contains the body.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedDelivery {
     #[serde(serialize_with = "write_body", deserialize_with = "read_body")]
@@ -77,8 +79,8 @@ pub struct QueuedDelivery {
 }
 
 impl QueuedDelivery {
-    /// Takes it for verified. That is right for what comes from a queue into which nobody but the
-    /// app writes, and for nothing else: no signature is looked at any more.
+    /// Marks the delivery as verified without a check of its signature. Use it only for deliveries
+    /// from a queue to which only the app can write.
     pub fn into_verified_unchecked(self) -> VerifiedPayload {
         VerifiedPayload(self)
     }
@@ -97,7 +99,7 @@ impl Debug for QueuedDelivery {
     }
 }
 
-/// As base64, so that the very bytes come back from any format.
+/// Writes the body as base64, so that every format preserves its bytes.
 fn write_body<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&STANDARD.encode(body))
 }

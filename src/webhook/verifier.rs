@@ -1,4 +1,4 @@
-//! Judging deliveries by their signature.
+//! Verification of the signatures of deliveries.
 
 use std::{
     fmt::{self, Debug},
@@ -26,20 +26,20 @@ use crate::{
     wire::webhook,
 };
 
-/// The longest body that is taken if nothing else is said, in bytes.
+/// Default maximum size of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The most secrets that can be current at once.
+/// Maximum number of secrets that are valid simultaneously.
 pub const MAX_SECRETS: usize = MAX_WEBHOOK_SECRETS;
-/// The shortest key that is taken, in bytes: 128 bits.
+/// Minimum length of a key, in bytes (128 bits).
 pub const MIN_SECRET_BYTES: usize = MIN_WEBHOOK_SECRET_BYTES;
 
-/// How far a signed moment of a delivery may be from now, before and after.
+/// Default tolerance for a signed time.
 const TOLERANCE: TimestampTolerance = TimestampTolerance {
     max_age: Duration::from_secs(300),
     max_ahead: Duration::from_secs(300),
 };
 
-/// Says of bytes and headers whether KYCPort sent them (K60, K61).
+/// Verifier for the signatures of KYCPort's deliveries (K60, K61).
 ///
 /// ```
 /// use bytes::Bytes;
@@ -60,8 +60,8 @@ const TOLERANCE: TimestampTolerance = TimestampTolerance {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Reading what is in the bytes is another step, [`EventReader::read`](super::EventReader::read):
-/// verified bytes can be queued first.
+/// The verifier does not parse the body. Use [`EventReader::read`](super::EventReader::read) for
+/// that. A verified delivery can be queued before it is parsed.
 #[derive(Clone)]
 pub struct WebhookVerifier {
     scheme: SignatureScheme,
@@ -72,7 +72,7 @@ pub struct WebhookVerifier {
 }
 
 impl WebhookVerifier {
-    /// Begins with what tenants observe of KYCPort (K61), and no secret.
+    /// Returns a builder with the scheme that tenants observe at KYCPort (K61), and without secrets.
     pub fn builder() -> WebhookVerifierBuilder {
         WebhookVerifierBuilder {
             scheme: SignatureScheme::default(),
@@ -84,10 +84,11 @@ impl WebhookVerifier {
         }
     }
 
-    /// Judges the very bytes that came, before anything decodes or parses them. Asks nobody.
+    /// Verifies the signature over the raw bytes of the body. Call it before any component decodes or
+    /// parses the body. It sends no request.
     ///
     /// # Errors
-    /// [`SignatureError`].
+    /// Returns [`SignatureError`] if the signature is missing, malformed or does not match.
     pub fn verify(
         &self,
         headers: &HeaderMap,
@@ -100,15 +101,15 @@ impl WebhookVerifier {
         let signed = presented.signed(&body);
         let keys = self.keys.now();
         let now = self.clock.now();
-        let mut believed = keys.iter().filter(|named| named.is_believed(now));
-        let matched = believed.find(|named| {
+        let mut valid = keys.iter().filter(|named| named.is_valid(now));
+        let matched = valid.find(|named| {
             let tag = named.key.sign(&signed);
             presented.tags.iter().any(|presented| presented.is(&tag))
         });
         let matched = matched.ok_or(SignatureError::Mismatch)?;
         if let Some(at) = presented.at {
-            let timely = self.tolerance.check(at, now);
-            timely.map_err(|untimely| match untimely {
+            let checked = self.tolerance.check(at, now);
+            checked.map_err(|error| match error {
                 TimestampError::TooOld => SignatureError::TooOld,
                 TimestampError::InFuture => SignatureError::InFuture,
             })?;
@@ -122,36 +123,36 @@ impl WebhookVerifier {
         ))
     }
 
-    /// Judges the headers alone, before a body is read: whether there is a signature at all.
+    /// Checks whether the headers contain a well-formed signature, before the body is read.
     ///
     /// # Errors
-    /// [`SignatureError`], and never for what depends on the body.
+    /// Returns [`SignatureError`] if the signature is missing or malformed.
     pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
         presented::read(&self.scheme, headers).map(drop)
     }
 
-    /// Looks for the reason of a [`SignatureError::Mismatch`], for the log of whoever sets webhooks up. It
-    /// never makes a delivery good.
+    /// Returns possible reasons for a [`SignatureError::Mismatch`], for the log. The delivery remains
+    /// rejected.
     ///
-    /// It hashes the body a dozen times for each secret, and whoever knows the address can bring it
-    /// about: call it now and then, not for each delivery.
+    /// The method hashes the body about a dozen times for each secret, and every sender can cause a
+    /// mismatch. Limit how often you call it.
     pub fn diagnose(&self, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
         let body = body.get(..self.max_body).unwrap_or(body);
         let (keys, now) = (self.keys.now(), self.clock.now());
-        let keys = keys.iter().filter(|named| named.is_believed(now));
+        let keys = keys.iter().filter(|named| named.is_valid(now));
         let keys = keys.map(|named| (named.secret.expose(), &named.key));
         Diagnosis::of(&self.scheme, keys, headers, body)
     }
 
-    /// The longest body that is taken, in bytes: whoever reads it from the network stops there.
+    /// Returns the maximum size of a body, in bytes. Stop reading a request at this size.
     pub fn max_body(&self) -> usize {
         self.max_body
     }
 
-    /// The names of the secrets that are believed now.
+    /// Returns the names of the secrets that are currently valid.
     pub fn secret_names(&self) -> Vec<String> {
         let (keys, now) = (self.keys.now(), self.clock.now());
-        let keys = keys.iter().filter(|named| named.is_believed(now));
+        let keys = keys.iter().filter(|named| named.is_valid(now));
         keys.map(|named| named.name.clone()).collect()
     }
 }
@@ -166,7 +167,7 @@ impl Debug for WebhookVerifier {
     }
 }
 
-/// The settings of a [`WebhookVerifier`].
+/// Builder of a [`WebhookVerifier`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct WebhookVerifierBuilder {
@@ -179,33 +180,33 @@ pub struct WebhookVerifierBuilder {
 }
 
 impl WebhookVerifierBuilder {
-    /// A secret that KYCPort may sign with. While one replaces another both are given, the new one
-    /// first; `name` is what logs and [`VerifiedPayload::secret_name`] say of it.
+    /// Adds a secret with which KYCPort may sign. During a rotation, add the new secret first and then
+    /// the old one. `name` identifies the secret in logs and in [`VerifiedPayload::secret_name`].
     pub fn secret(mut self, name: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.secrets.push((name.into(), secret.into()));
         self
     }
 
-    /// Believes these, as they are at each delivery, besides those that are given here.
+    /// Also accepts these secrets, in their state at the time of each delivery.
     pub(crate) fn live(mut self, secrets: Arc<WebhookSecrets>) -> Self {
         self.live = Some(secrets);
         self
     }
 
-    /// How deliveries are signed; as K61 says if nothing else is said.
+    /// Sets the signature scheme. Default: the scheme of K61.
     pub fn scheme(mut self, scheme: impl Into<SignatureScheme>) -> Self {
         self.scheme = scheme.into();
         self
     }
 
-    /// The longest body that is taken, in bytes; 1 MiB if nothing is said.
+    /// Sets the maximum size of a body, in bytes. Default: 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// How far a signed moment may be from now, where the scheme signs one; 5 min before and after
-    /// if nothing is said.
+    /// Sets the maximum difference between a signed time and the clock, in the past and in the future.
+    /// It applies only to schemes that sign a time. Default: 5 min.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = TimestampTolerance {
             max_age: tolerance,
@@ -214,16 +215,16 @@ impl WebhookVerifierBuilder {
         self
     }
 
-    /// The clock that a signed moment is held against; the machine's if nothing is said.
+    /// Sets the clock with which a signed time is compared. Default: the system clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Judges the settings.
+    /// Builds the verifier.
     ///
     /// # Errors
-    /// [`VerifierError`] for the first that cannot be used.
+    /// Returns [`VerifierError`] for the first invalid setting.
     pub fn build(self) -> Result<WebhookVerifier, VerifierError> {
         let live = self.live.as_ref().map(|live| live.active().1);
         let live = live.into_iter().flatten().map(|it| (it.name, it.secret));
@@ -247,7 +248,7 @@ impl WebhookVerifierBuilder {
         keys.truncate(self.secrets.len());
         let keys = match self.live {
             Some(live) => Keys::live(keys, live, self.scheme.clone()),
-            None => Keys::Given(keys.into()),
+            None => Keys::Fixed(keys.into()),
         };
         Ok(WebhookVerifier {
             scheme: self.scheme,
@@ -259,31 +260,31 @@ impl WebhookVerifierBuilder {
     }
 }
 
-/// A verifier cannot be built. Nothing of a secret is in here but its name.
+/// Error of building a [`WebhookVerifier`]. It shows the name of a secret, but not the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifierError {
-    /// There is no secret: nothing could be verified.
-    #[error("there is no webhook secret")]
+    /// No secret is configured.
+    #[error("no webhook secret is configured")]
     NoSecret,
-    /// There are more than [`MAX_SECRETS`].
-    #[error("there are more than {MAX_SECRETS} webhook secrets")]
+    /// More than [`MAX_SECRETS`] secrets are configured.
+    #[error("more than {MAX_SECRETS} webhook secrets are configured")]
     TooManySecrets,
-    /// A secret's name is empty, or is another's.
-    #[error("the name {0:?} of a webhook secret is empty or not its own")]
+    /// The name of a secret is empty or used twice.
+    #[error("the name {0:?} of a webhook secret is empty or used twice")]
     Name(String),
-    /// A secret cannot be used.
+    /// A secret is invalid.
     #[error("webhook secret {name:?} {problem}")]
     Secret {
-        /// The secret's name.
+        /// Name of the secret.
         name: String,
-        /// What is wrong with it.
+        /// Reason why the secret is invalid.
         problem: InvalidSecret,
     },
 }
 
-/// The header that KYCPort would send with `body` (K61), for an app's own tests. The scheme is the
-/// default one.
+/// Returns the signature header that KYCPort would send with `body` (K61), in the default scheme. Use
+/// it in the tests of your app.
 pub fn sign_test_delivery(secret: &Secret, body: &[u8]) -> (HeaderName, HeaderValue) {
     let hex = MacKey::new(secret.expose().as_bytes()).map(|key| key.sign(&[body]).hex());
     let text = format!("{}{}", webhook::SIGNATURE_PREFIX, hex.unwrap_or_default());
