@@ -1,56 +1,57 @@
-//! What the applicant said of themselves, and no verdict about them (K51, K53).
+//! Fields that the applicant filled in (K51). Verdicts are not allowed (K53).
 
 use std::fmt;
 
 use crate::wire::cases::APPLICANT_PREFIX;
 
-/// The most fields there are.
-const MOST_FIELDS: usize = 32;
-/// The longest name, without the prefix, in bytes.
-const LONGEST_NAME: usize = 64;
-/// The longest value, in bytes.
-const LONGEST_VALUE: usize = 1024;
+/// Maximum number of fields.
+const MAX_FIELDS: usize = 32;
+/// Maximum length of a name without the prefix, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+/// Maximum length of a value, in bytes.
+const MAX_VALUE_BYTES: usize = 1024;
 
-/// `applicant_*` fields: what the applicant said of themselves.
+/// Fields that the applicant filled in, sent as `applicant_*`.
 ///
-/// What reads like a verdict has no place in it, so that nobody's own score reaches KYCPort as if it
-/// were one (K53).
+/// A field with the name of a verdict, such as `face_match`, is rejected. Only KYCPort computes
+/// verdicts (K53).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Applicant {
     fields: Vec<(String, String)>,
 }
 
-/// Why a field cannot be sent. Names the field, never its value.
+/// Error of an applicant field. It does not show the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplicantError {
-    /// The name reads like a verdict, and verdicts are KYCPort's.
-    #[error("a field is named like a verdict, which KYCPort alone computes")]
+    /// The name is that of a verdict, and only KYCPort computes verdicts.
+    #[error("the name of a field is that of a verdict, and only KYCPort computes verdicts")]
     Verdict,
-    /// The name is not made of `a` to `z`, digits and `_`, or is longer than 64 bytes.
-    #[error("a field's name is not one: a to z, digits and _, 64 bytes at most")]
+    /// The name contains other characters than `a` to `z`, digits and `_`, or is longer than 64
+    /// bytes.
+    #[error("the name of a field must be 1 to 64 characters: a to z, digits and _")]
     Name,
-    /// The value is longer than 1 KiB or has control characters in it.
-    #[error("a field's value is longer than 1024 bytes, or has control characters in it")]
+    /// The value is longer than 1 KiB or contains control characters.
+    #[error("the value of a field is longer than 1024 bytes or contains control characters")]
     Value,
-    /// The field is there already.
-    #[error("a field is there twice")]
+    /// The name is already in use.
+    #[error("two fields have the same name")]
     Twice,
-    /// There are 32 already.
+    /// The maximum of 32 fields is exceeded.
     #[error("there are more than 32 fields")]
     TooMany,
 }
 
 impl Applicant {
-    /// Nothing said.
+    /// Creates an empty list of fields.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `applicant_{name}`; the prefix may be given or left out.
+    /// Adds the field `applicant_{name}`. The prefix in `name` is optional.
     ///
     /// # Errors
-    /// [`ApplicantError`] if it reads like a verdict, or is no field.
+    /// Returns [`ApplicantError`] if the name or the value is not allowed.
     pub fn field(
         mut self,
         name: impl AsRef<str>,
@@ -63,17 +64,17 @@ impl Applicant {
             return Err(ApplicantError::Verdict);
         }
         let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_plain) {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_plain) {
             return Err(ApplicantError::Name);
         }
-        if value.len() > LONGEST_VALUE || value.contains(char::is_control) {
+        if value.len() > MAX_VALUE_BYTES || value.contains(char::is_control) {
             return Err(ApplicantError::Value);
         }
         let name = format!("{APPLICANT_PREFIX}{name}");
         if self.fields.iter().any(|(known, _)| *known == name) {
             return Err(ApplicantError::Twice);
         }
-        if self.fields.len() >= MOST_FIELDS {
+        if self.fields.len() >= MAX_FIELDS {
             return Err(ApplicantError::TooMany);
         }
         self.fields.push((name, value));
@@ -85,14 +86,14 @@ impl Applicant {
     }
 }
 
-/// Shows how much was said, and nothing of it.
+/// Shows the number of fields, but not their contents.
 impl fmt::Debug for Applicant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Applicant({} fields)", self.fields.len())
     }
 }
 
-/// Words that no name of a field has which is not a verdict's, or a part of one.
+/// Words that make a name a verdict.
 const VERDICT_WORDS: [&str; 24] = [
     "verdict",
     "outcome",
@@ -119,12 +120,12 @@ const VERDICT_WORDS: [&str; 24] = [
     "similarity",
     "dedup",
 ];
-/// Names that are verdicts by themselves, and words of people's lives within longer ones
-/// (`marital_status`, `exam_result`).
+/// Words that make a name a verdict only if they stand alone or next to a word of
+/// [`CHECKED`]. Other names with these words are allowed, such as `marital_status`.
 const VERDICT_NAMES: [&str; 7] = [
     "status", "result", "results", "match", "passed", "level", "tier",
 ];
-/// Of what is checked about a person.
+/// Objects of the checks on a person.
 const CHECKED: [&str; 6] = [
     "face",
     "document",
@@ -134,8 +135,8 @@ const CHECKED: [&str; 6] = [
     "case",
 ];
 
-/// Whether a name says that something was judged, in any way of writing it: `faceMatch`,
-/// `face-match`, `FACE_MATCH`.
+/// Returns whether the name is that of a verdict, in any spelling: `faceMatch`, `face-match`,
+/// `FACE_MATCH`.
 fn is_verdict(name: &str) -> bool {
     let words = words(name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
@@ -167,7 +168,7 @@ mod tests {
     use super::{Applicant, ApplicantError};
 
     #[test]
-    fn a_verdict_cannot_be_said() {
+    fn names_of_verdicts_are_rejected() {
         for name in [
             "outcome",
             "applicant_outcome",
@@ -197,13 +198,13 @@ mod tests {
             "fraud_score",
             "match_confidence",
         ] {
-            let said = Applicant::new().field(name, "approved");
-            assert_eq!(said.unwrap_err(), ApplicantError::Verdict, "{name}");
+            let result = Applicant::new().field(name, "approved");
+            assert_eq!(result.unwrap_err(), ApplicantError::Verdict, "{name}");
         }
     }
 
     #[test]
-    fn what_people_say_of_themselves_can_be() {
+    fn names_of_personal_details_are_accepted() {
         for name in [
             "given_name",
             "applicant_family_name",
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_field_is_refused() {
+    fn invalid_fields_are_rejected() {
         let long = "a".repeat(65);
         for (name, value, error) in [
             ("", "x", ApplicantError::Name),

@@ -1,4 +1,4 @@
-//! A case and its decision, as read.
+//! Case and decision types.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use crate::{
     },
 };
 
-/// A case as it was when it was read (K54, K55).
+/// Verification case at the time when it was read (K54, K55).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Case {
-    /// Its id.
+    /// Id of the case.
     pub id: String,
-    /// Whose it is: the subject of their tokens (K33).
+    /// Person of the case: the `sub` of their tokens (K33).
     pub person_id: String,
-    /// The tier that the person is to reach.
+    /// Tier that the person is to reach.
     pub level: KycTier,
-    /// How far it is.
+    /// Status of the case.
     pub status: CaseStatus,
-    /// What was decided, once it is.
+    /// Decision of a decided case.
     pub decision: Option<Decision>,
 }
 
@@ -37,21 +37,21 @@ impl fmt::Debug for Case {
     }
 }
 
-/// What was decided (K52). What KYCPort leaves out is not known, and no good news.
+/// Decision of a case (K52). A member that KYCPort leaves out is `None` and means unknown.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// What was decided.
+    /// Outcome of the decision.
     pub outcome: Outcome,
-    /// How much risk the engine saw.
+    /// Risk level that KYCPort assessed.
     pub risk_level: Option<RiskLevel>,
-    /// Whether a human looked.
+    /// Whether a human reviewed the case.
     pub human_verified: Option<bool>,
-    /// How far it was automatic, in KYCPort's own words.
+    /// Degree of automation, as named by KYCPort.
     pub automation_tier: Option<String>,
 }
 
-/// Shows nothing of what was decided about a person.
+/// Shows no part of the decision.
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision").finish_non_exhaustive()
@@ -59,12 +59,12 @@ impl fmt::Debug for Decision {
 }
 
 impl Decision {
-    /// Whether the person was approved. An outcome that is not understood is no approval.
+    /// Returns whether the person was approved. An unknown outcome does not count as an approval.
     pub fn is_approved(&self) -> bool {
         self.outcome == Outcome::Approved
     }
 
-    /// Whether a reviewer has yet to decide (K55).
+    /// Returns whether a reviewer still has to decide (K55).
     pub fn is_under_review(&self) -> bool {
         self.outcome == Outcome::Review
     }
@@ -75,7 +75,7 @@ impl Decision {
 }
 
 impl Case {
-    /// Whether nothing changes any more: it says that it is decided, and what was.
+    /// Returns whether the case is closed: its status is `decided`, and it has a final decision.
     pub fn is_decided(&self) -> bool {
         self.final_decision().is_some()
     }
@@ -102,12 +102,12 @@ impl Case {
 }
 
 impl From<DecisionResponse> for Decision {
-    fn from(said: DecisionResponse) -> Self {
+    fn from(response: DecisionResponse) -> Self {
         Self {
-            outcome: said.outcome,
-            risk_level: said.risk_level,
-            human_verified: said.human_verified,
-            automation_tier: said.automation_tier,
+            outcome: response.outcome,
+            risk_level: response.risk_level,
+            human_verified: response.human_verified,
+            automation_tier: response.automation_tier,
         }
     }
 }

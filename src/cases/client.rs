@@ -1,4 +1,4 @@
-//! The client of the case API (K50 to K59).
+//! Client of the case API (K50 to K59).
 
 use std::{
     fmt,
@@ -18,10 +18,10 @@ use super::{
     case::{Case, Decision, read},
     error::CaseError,
     multipart::Boundary,
-    prepared::BrokeOff,
+    prepared::StreamError,
     settings::Settings,
     upload::Upload,
-    wait::{Looks, WaitOutcome},
+    wait::{CaseUpdates, WaitOutcome},
 };
 use crate::{
     api::{Api, Failure, MAX_ANSWER_BYTES, MutationError},
@@ -33,20 +33,20 @@ use crate::{
     },
 };
 
-/// Opens cases, uploads what was captured, and asks for decisions, with the tenant's API key. Needs
-/// no web framework. Cheap to clone.
+/// Client that opens cases, uploads files and requests decisions, with the tenant's API key. It needs
+/// no web framework and is cheap to clone.
 #[derive(Clone)]
 pub struct CaseClient {
     api: Api,
     uploads: Api,
     settings: Settings,
     on_decided: Option<OnDecided>,
-    looks: Looks,
+    updates: CaseUpdates,
     #[cfg(feature = "web")]
     uploaders: super::uploaders::Uploaders,
 }
 
-/// Hears of every decision: whose case it was, and what was decided.
+/// Function that is called with every decided case and its decision.
 pub(crate) type OnDecided = Arc<dyn Fn(Case, Decision) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl CaseClient {
@@ -56,37 +56,39 @@ impl CaseClient {
             api,
             settings,
             on_decided,
-            looks: broadcast::channel(64).0,
+            updates: broadcast::channel(64).0,
             #[cfg(feature = "web")]
             uploaders: super::uploaders::Uploaders::default(),
         }
     }
 
-    /// Opens a case for a person, to reach `level`. Sent once: nobody's case is opened twice by a
-    /// connection that broke.
+    /// Opens a case for a person who is to reach the tier `level`. The request is sent once, so that
+    /// a broken connection cannot open two cases.
     ///
     /// # Errors
-    /// [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown) there may be a case that
-    /// nobody knows the id of; without documents it decides nothing, and another can be opened.
+    /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), a case with an
+    /// unknown id may exist. It has no documents and therefore no effect. You can open another case.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
         let open = async {
-            let told = self
+            let sent = self
                 .api
                 .send_once(|authorization| self.send(request(authorization, None)))
                 .await;
-            opened(&told?, person_id)
+            opened(&sent?, person_id)
         };
         observe::call(Call::OpenCase, open).await
     }
 
-    /// The same with an `Idempotency-Key`, so that it can be sent again: three attempts, and any
-    /// number of calls, open one case. KYCPort does not document the header (K59): use it once you
-    /// know that KYCPort honours it, or this opens a case with every attempt.
+    /// Opens a case with an `Idempotency-Key`, so that the request can be retried. All attempts and
+    /// calls with the same key open one case. A call makes up to three attempts.
+    ///
+    /// KYCPort does not document the header (K59). If KYCPort ignores the header, every attempt
+    /// opens a case. Use this method only if you know that KYCPort supports the header.
     ///
     /// # Errors
-    /// [`CaseError`]; [`CaseError::Id`] also if the key is none: 16 to 255 printable ASCII
-    /// characters, which should be random.
+    /// Returns [`CaseError`]. The error is [`CaseError::Id`] if `idempotency_key` is not 16 to 255
+    /// printable ASCII characters. The key should be random.
     pub async fn open_once(
         &self,
         person_id: &str,
@@ -104,7 +106,7 @@ impl CaseClient {
         let open = async {
             match self.api.call(Idempotency::Idempotent, send).await {
                 Ok(answer) => opened(&answer, person_id),
-                // The last attempt may have done it, and calling this again tells.
+                // KYCPort may have applied the last attempt. Another call with the key shows it.
                 Err(
                     failure @ (Failure::Unavailable { .. }
                     | Failure::Transport(TransportError::Timeout | TransportError::Broken)),
@@ -115,10 +117,11 @@ impl CaseClient {
         observe::call(Call::OpenCase, open).await
     }
 
-    /// Reads a case: three attempts and 20 s at most.
+    /// Reads a case, with up to three attempts within 20 s.
     ///
     /// # Errors
-    /// [`CaseError`]. A case of another tenant is `case_not_found`, like none.
+    /// Returns [`CaseError`]. KYCPort rejects the id of another tenant's case with
+    /// `case_not_found`, like an id that does not exist.
     pub async fn get(&self, case_id: &str) -> Result<Case, CaseError> {
         let read = async {
             let answer = self.api.get_with_retries(&self.url(case_id, None)?).await?;
@@ -131,10 +134,12 @@ impl CaseClient {
         observe::call(Call::ReadCase, read).await
     }
 
-    /// The same, of one person: to be called with an id that came from their browser.
+    /// Reads a case and checks that it belongs to `person_id`. Use this method if the case id comes
+    /// from a browser.
     ///
     /// # Errors
-    /// [`CaseError::CaseMismatch`] if it is somebody else's; else as [`get`](Self::get).
+    /// Returns [`CaseError::CaseMismatch`] if the case belongs to another person, and the errors of
+    /// [`get`](Self::get).
     pub async fn get_of(&self, person_id: &str, case_id: &str) -> Result<Case, CaseError> {
         let case = self.get(case_id).await?;
         if case.person_id != person_id {
@@ -143,15 +148,19 @@ impl CaseClient {
         Ok(case)
     }
 
-    /// Uploads what was captured, streamed: one piece of a file is in memory at a time. Gives the
-    /// names of the parts that KYCPort says it received. Every file is opened and judged before
-    /// anything is sent: its type by its content, and its size (20 MiB at most).
+    /// Uploads files to a case, and returns the names of the parts that KYCPort received.
     ///
-    /// It is sent once, within 120 s; the files are opened again only if the connection could not
-    /// be made, or if the key is refused and another has come.
+    /// The upload is streamed, with one piece of a file in memory at a time. Before anything is
+    /// sent, every file is opened, and the type of its content and its size are checked. Maximum
+    /// size: 20 MiB.
+    ///
+    /// The upload is sent once, within 120 s. The files are opened again only if the connection
+    /// could not be made, or if KYCPort rejects the API key and a new key is available.
     ///
     /// # Errors
-    /// [`CaseError::Upload`] if KYCPort would refuse it, or the files broke off; else [`CaseError`].
+    /// Returns [`CaseError::Upload`] if KYCPort would reject a file, or if a file cannot be read to
+    /// its end. Returns the other variants of [`CaseError`] if KYCPort rejects the request or does
+    /// not respond.
     pub async fn upload(&self, case_id: &str, upload: Upload) -> Result<Vec<String>, CaseError> {
         observe::call(Call::Upload, self.send_upload(case_id, upload)).await
     }
@@ -161,17 +170,17 @@ impl CaseClient {
         self.api.require_key()?;
         let limit = self.settings.max_file_bytes;
         let first = Mutex::new(Some(upload.prepare(limit).await?));
-        let (boundary, broke_off) = (Boundary::random(), BrokeOff::default());
-        let told = self.uploads.send_once(async |authorization| {
+        let (boundary, stream_error) = (Boundary::random(), StreamError::default());
+        let sent = self.uploads.send_once(async |authorization| {
             let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let prepared = match ready {
                 Some(prepared) => prepared,
                 None => upload.prepare(limit).await.map_err(|error| {
-                    broke_off.note(error);
+                    stream_error.set(error);
                     TransportError::Request
                 })?,
             };
-            let form = prepared.form(&upload, &boundary, &broke_off);
+            let form = prepared.form(&upload, &boundary, &stream_error);
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
@@ -182,27 +191,28 @@ impl CaseClient {
             let http = self.uploads.http();
             http.send_within(deadline, request, MAX_ANSWER_BYTES).await
         });
-        let told = told.await;
-        if let (Err(_), Some(error)) = (&told, broke_off.why()) {
+        let sent = sent.await;
+        if let (Err(_), Some(error)) = (&sent, stream_error.get()) {
             return Err(error.into());
         }
-        let received: UploadResponse = read(&told?).map_err(CaseError::after_the_deed)?;
+        let received: UploadResponse = read(&sent?).map_err(CaseError::after_mutation)?;
         Ok(received.received)
     }
 
-    /// Asks for the decision, once: it is never sent again. The case is read first, so that it is
-    /// known whose decision this is; what is decided is felt by that person's live sessions before
-    /// this returns.
+    /// Requests the decision of a case. The request is sent once and never retried.
     ///
-    /// An outcome of [`Review`](super::Outcome::Review) is not the last word: see
+    /// The client reads the case first to find its person. Active sessions of the person are updated
+    /// before this method returns.
+    ///
+    /// An outcome of [`Review`](super::Outcome::Review) is not final: see
     /// [`wait_until_decided`](Self::wait_until_decided).
     ///
     /// # Errors
-    /// [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case.
+    /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case.
     pub async fn decide(&self, case_id: &str) -> Result<Decision, CaseError> {
         let url = self.url(case_id, Some("decide"))?;
         let case = self.get(case_id).await?;
-        let told = self.api.send_once(|authorization| {
+        let sent = self.api.send_once(|authorization| {
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
                 .header(ACCEPT, "application/json")
@@ -210,46 +220,51 @@ impl CaseClient {
                 .body(Vec::new());
             self.send(request)
         });
-        let decide = async { Decision::read(&told.await?).map_err(CaseError::after_the_deed) };
+        let decide = async { Decision::read(&sent.await?).map_err(CaseError::after_mutation) };
         let decision = observe::call(Call::Decide, decide).await?;
         self.decided(case, decision.clone()).await;
         Ok(decision)
     }
 
-    /// Looks at a case until it is decided, but for no longer than `patience`: after 1 s, then
-    /// less and less often, every 10 s at last, at moments left a little to chance; and at once
-    /// when [`poll_now`](Self::poll_now) is called. It can be given up at any moment.
+    /// Polls a case until it is decided, for `max_wait` at most.
+    ///
+    /// The pause between two reads is 1 s at first and doubles up to 10 s. A random part of up to a
+    /// quarter of each pause is left out. [`poll_now`](Self::poll_now) ends the pause.
+    ///
+    /// The call is cancellation-safe: dropping the future only stops the polling.
     ///
     /// # Errors
-    /// [`CaseError`] if KYCPort says no, or if it did not answer once in all that time.
+    /// Returns [`CaseError`] if KYCPort rejects the request, or if no read succeeded within
+    /// `max_wait`.
     pub async fn wait_until_decided(
         &self,
         case_id: &str,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<WaitOutcome, CaseError> {
-        let (first, longest) = (self.settings.first_pause, self.settings.longest_pause);
-        let look = || self.get(case_id);
-        let waited =
-            super::wait::wait(&self.looks, case_id, look, patience, first, longest).await?;
-        if let WaitOutcome::Decided(case, decision) = &waited {
+        let (first, max) = (self.settings.first_pause, self.settings.max_pause);
+        let read = || self.get(case_id);
+        let outcome = super::wait::wait(&self.updates, case_id, read, max_wait, first, max).await?;
+        if let WaitOutcome::Decided(case, decision) = &outcome {
             self.decided(case.clone(), decision.clone()).await;
         }
-        Ok(waited)
+        Ok(outcome)
     }
 
-    /// Tells whoever waits for this case that there is news: for whoever hears of it otherwise.
+    /// Makes [`wait_until_decided`](Self::wait_until_decided) read this case immediately. Call it if
+    /// you learn in another way that the case has changed.
     pub fn poll_now(&self, case_id: &str) {
-        // Nobody may be waiting.
-        let _ = self.looks.send(case_id.to_owned());
+        // An error means that no task waits for a case.
+        let _ = self.updates.send(case_id.to_owned());
     }
 
     async fn decided(&self, case: Case, decision: Decision) {
-        if let Some(told) = &self.on_decided {
-            told(case, decision).await;
+        if let Some(on_decided) = &self.on_decided {
+            on_decided(case, decision).await;
         }
     }
 
-    /// Permission for one more upload of this person, if they have not too many in progress.
+    /// Returns a permit for an upload, or `None` if this person has the maximum number of uploads in
+    /// progress.
     #[cfg(feature = "web")]
     pub(super) fn enter_upload(&self, person_id: &str) -> Option<super::uploaders::UploadPermit> {
         self.uploaders.enter(person_id)
@@ -265,19 +280,20 @@ impl CaseClient {
         &self.settings
     }
 
-    pub(super) fn url(&self, case_id: &str, deed: Option<&str>) -> Result<Url, CaseError> {
+    pub(super) fn url(&self, case_id: &str, action: Option<&str>) -> Result<Url, CaseError> {
         let mut segments = vec!["verification", "cases", case_id];
-        segments.extend(deed);
+        segments.extend(action);
         self.api.url(&segments).ok_or(CaseError::Id)
     }
 
-    /// Gives what makes the request with this authorization, and with an idempotency key or without.
+    /// Returns a function that builds the request from an authorization and an optional idempotency
+    /// key.
     fn request_to_open(
         &self,
         person_id: &str,
         level: &KycTier,
     ) -> Result<impl Fn(HeaderValue, Option<HeaderValue>) -> BuiltRequest, CaseError> {
-        // The same rule as in a path, though it stands in a body here.
+        // The person id is sent in the body, and must follow the rule for ids in paths.
         self.api.url(&[person_id]).ok_or(CaseError::Id)?;
         let url = self
             .api
@@ -319,7 +335,7 @@ impl fmt::Debug for CaseClient {
 }
 
 fn opened(answer: &Answer, person_id: &str) -> Result<Case, CaseError> {
-    let case = Case::read(answer).map_err(CaseError::after_the_deed)?;
+    let case = Case::read(answer).map_err(CaseError::after_mutation)?;
     if case.person_id != person_id {
         return Err(CaseError::CaseMismatch);
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a case, and how to go on.
+//! Errors of the case client.
 
 use std::time::Duration;
 
@@ -9,119 +9,119 @@ use crate::{
     wire::kyc::ErrorMessage,
 };
 
-/// Why something about a case is not done, or not known.
+/// Error of a request about a case.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseError {
     /// No tenant key is configured.
     #[error("no tenant API key is configured (KYCPORT_TENANT_API_KEY)")]
     NoTenantKey,
-    /// The id is empty, longer than 255 bytes, a path of its own, or has control characters in it.
-    #[error("this cannot be an id")]
+    /// The id is empty, longer than 255 bytes, `.` or `..`, or contains control characters.
+    #[error("invalid id of a case or person, or invalid idempotency key")]
     Id,
-    /// The upload was not begun, or broken off, for what it is made of.
+    /// A file of the upload is invalid or cannot be read. KYCPort did not receive the whole upload.
     #[error(transparent)]
     Upload(#[from] UploadError),
-    /// KYCPort could not be asked, and nothing was done.
-    #[error("KYCPort could not be asked: {0}")]
+    /// KYCPort could not be reached, and the request was not applied.
+    #[error("cannot reach KYCPort: {0}")]
     Transport(TransportError),
-    /// KYCPort wants to be asked no sooner; nothing was done.
-    #[error("KYCPort wants to be asked no sooner than in {} s", retry_after.as_secs())]
+    /// KYCPort limits the rate of requests. The request was not applied.
+    #[error("rate limited; retry after {} s", retry_after.as_secs())]
     RateLimited {
-        /// After so long.
+        /// Time to wait before the next request.
         retry_after: Duration,
     },
-    /// KYCPort is broken or overloaded, and was every time it was asked. Only of what asks, never
-    /// of what does something.
-    #[error("KYCPort answered with status {status}")]
+    /// KYCPort returned a server error for every attempt of an idempotent request.
+    #[error("KYCPort is unavailable (status {status})")]
     Unavailable {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
     },
-    /// KYCPort said no (K54, K57, K58); nothing was done.
-    #[error("KYCPort refused with status {status}")]
+    /// KYCPort rejected the request (K54, K57, K58). The request was not applied.
+    #[error("KYCPort rejected the request with status {status}")]
     Rejected {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// The code, as it came, if it can be one: `case_not_found`, `documents_missing`, `file_too_large`, …
+        /// Error code from the response, such as `case_not_found`, `documents_missing` or
+        /// `file_too_large`. It is `None` if the text cannot be a code.
         code: Option<String>,
-        /// A text for the developer, which `Debug` hides.
+        /// Description for developers. `Debug` hides it.
         message: Option<ErrorMessage>,
     },
-    /// It was sent, and no answer came that says whether it was done. Do not send it again blindly:
-    /// read the case with [`CaseClient::get`](super::CaseClient::get), and go on from there.
-    #[error("whether KYCPort did it is not known ({0}): read the case before going on")]
+    /// The request was sent, but the response does not show whether KYCPort applied it. Read the case
+    /// with [`CaseClient::get`](super::CaseClient::get) before you retry.
+    #[error("outcome unknown ({0}): re-read the case before retrying")]
     OutcomeUnknown(OutcomeUnknownCause),
-    /// The answer is not what the contract says.
-    #[error("the answer is not a case")]
+    /// The response does not match the contract.
+    #[error("the response is not a valid case")]
     InvalidResponse,
-    /// The answer is about another case, or about another person's.
-    #[error("the case is another one, or another person's")]
+    /// The response is about another case, or the case belongs to another person.
+    #[error("the response is about another case, or the case belongs to another person")]
     CaseMismatch,
 }
 
-/// What came instead of an answer.
+/// Reason why the outcome of a request is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutcomeUnknownCause {
-    /// The connection did not bring one.
+    /// The connection failed before the response arrived.
     #[error("{0}")]
     Transport(TransportError),
-    /// A server error, which may be that of a proxy on the way.
+    /// The response is a server error. A proxy may have sent it.
     #[error("status {status}")]
     Status {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
     },
-    /// Something that cannot be read.
-    #[error("the answer cannot be read")]
+    /// The response cannot be parsed.
+    #[error("unreadable response")]
     Unreadable,
 }
 
-/// Why an upload cannot be sent. None of them tells what is in it.
+/// Error of a file in an upload. It shows nothing of the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
     /// A file is empty.
     #[error("the {part} is empty")]
     Empty {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
     },
-    /// A file is larger than is sent.
+    /// A file exceeds the maximum size.
     #[error("the {part} is larger than {limit} bytes")]
     TooLarge {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
-        /// The limit in bytes.
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// A file is of no type that KYCPort takes there (K58).
-    #[error("the {part} is none of: {}", MediaType::names(.part))]
+    /// KYCPort does not accept the type of a file (K58).
+    #[error("the {part} has none of the accepted types: {}", MediaType::names(.part))]
     UnsupportedType {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
     },
-    /// A file is of another type than its name says.
-    #[error("the {part} is {found}, which its name does not say")]
+    /// The extension of a file's name belongs to another type.
+    #[error("the content of the {part} is {found}, but its name has another extension")]
     NameMismatch {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
-        /// What it is.
+        /// Type of the content.
         found: MediaType,
     },
     /// A file cannot be read.
     #[error("the {part} cannot be read ({kind})")]
     Unreadable {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
-        /// What the operating system, or the source, said.
+        /// Error kind from the operating system or the source.
         kind: std::io::ErrorKind,
     },
-    /// A file became longer or shorter while it was sent.
-    #[error("the {part} changed while it was sent")]
+    /// The length of a file changed during the upload.
+    #[error("the length of the {part} changed during the upload")]
     Changed {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
     },
 }
@@ -130,7 +130,7 @@ impl UploadError {
     pub(super) fn of_type(part: &'static str, wrong: WrongType) -> Self {
         match wrong {
             WrongType::Unsupported => Self::UnsupportedType { part },
-            WrongType::Named(found) => Self::NameMismatch { part, found },
+            WrongType::Mismatch(found) => Self::NameMismatch { part, found },
         }
     }
 }
@@ -156,8 +156,8 @@ impl From<Failure> for CaseError {
 }
 
 impl From<MutationError> for CaseError {
-    fn from(undone: MutationError) -> Self {
-        match undone {
+    fn from(error: MutationError) -> Self {
+        match error {
             MutationError::NotApplied(failure) => failure.into(),
             MutationError::OutcomeUnknown(Failure::Transport(error)) => {
                 Self::OutcomeUnknown(OutcomeUnknownCause::Transport(error))
@@ -173,16 +173,16 @@ impl From<MutationError> for CaseError {
 }
 
 impl CaseError {
-    /// Of an answer that says that something was done, and cannot be read.
-    pub(super) fn after_the_deed(self) -> Self {
+    /// Converts the error of an unreadable success response: KYCPort may have applied the request.
+    pub(super) fn after_mutation(self) -> Self {
         match self {
             Self::InvalidResponse => Self::OutcomeUnknown(OutcomeUnknownCause::Unreadable),
             other => other,
         }
     }
 
-    /// Whether asking again later may bring something else.
-    pub(super) fn may_pass(&self) -> bool {
+    /// Returns whether a later attempt may succeed.
+    pub(super) fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Transport(_) | Self::RateLimited { .. } | Self::Unavailable { .. }

@@ -1,4 +1,4 @@
-//! What a parser is fed with: one piece at a time.
+//! Backpressure for the multipart parser: it gets one piece at a time.
 
 use std::{
     future::{self, Future},
@@ -14,11 +14,11 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
-/// So much is read without a part, or a piece of one, coming of it.
-const MOST_IN_VAIN: u64 = 256 * 1024;
+/// Maximum bytes that the parser may consume without returning a part or a piece of one.
+const MAX_UNPARSED: u64 = 256 * 1024;
 
-/// What is fed to the parser, and what asks the parser for more.
-pub(super) fn of(
+/// Splits a body into the stream for the parser and the feed that drives the parser.
+pub(super) fn split(
     stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> (Feed, OneAtATime) {
     let feed = Feed::default();
@@ -30,29 +30,29 @@ pub(super) fn of(
     (feed, source)
 }
 
+/// Drives the parser.
 #[derive(Clone, Default)]
-pub(super) struct Feed(Arc<Known>);
+pub(super) struct Feed(Arc<Shared>);
 
-/// What the source and whoever asks the parser know of each other.
+/// State that the feed and the stream share.
 #[derive(Default)]
-struct Known {
-    /// Bytes that the parser was given since it last gave something.
-    in_vain: AtomicU64,
-    /// Whether the parser was last told that there is nothing, without having looked.
+struct Shared {
+    /// Bytes that the parser consumed since it last returned something.
+    unparsed: AtomicU64,
+    /// Whether the stream last returned `Pending` although the next piece may be ready.
     held_back: AtomicBool,
 }
 
 impl Feed {
-    /// Feeds the parser until it gives what is asked of it. It is polled again at once where it
-    /// waits for a piece that was held back: to be woken for that would be a task switch for every
-    /// piece.
-    pub(super) async fn until<T>(&self, asked: impl Future<Output = T>) -> T {
-        self.0.in_vain.store(0, Ordering::Relaxed);
-        let mut asked = pin!(asked);
+    /// Runs a future of the parser to completion. If the stream held a piece back, the future is
+    /// polled again immediately. A wake-up would cost a task switch for every piece.
+    pub(super) async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.unparsed.store(0, Ordering::Relaxed);
+        let mut future = pin!(future);
         future::poll_fn(|cx| {
             loop {
                 self.0.held_back.store(false, Ordering::Relaxed);
-                let polled = asked.as_mut().poll(cx);
+                let polled = future.as_mut().poll(cx);
                 if polled.is_ready() || !self.0.held_back.load(Ordering::Relaxed) {
                     return polled;
                 }
@@ -62,9 +62,11 @@ impl Feed {
     }
 }
 
-/// multer takes all that is ready before it hands any of it on, so that a fast browser would fill
-/// the memory while KYCPort is slow: here nothing is ready after each piece, until multer comes
-/// again. And it keeps what is no part yet: here that ends.
+/// Stream for the parser that returns `Pending` after each piece.
+///
+/// multer reads everything that is ready before it returns a part, so a fast browser would fill the
+/// memory while KYCPort reads slowly. multer also buffers bytes that are not a part yet; this stream
+/// ends after [`MAX_UNPARSED`] such bytes.
 pub(super) struct OneAtATime {
     stream: BoxStream<'static, io::Result<Bytes>>,
     feed: Feed,
@@ -83,8 +85,8 @@ impl Stream for OneAtATime {
         if let Poll::Ready(Some(Ok(piece))) = &polled {
             self.paused = true;
             let more = piece.len() as u64;
-            let in_vain = self.feed.0.in_vain.fetch_add(more, Ordering::Relaxed);
-            if in_vain > MOST_IN_VAIN {
+            let unparsed = self.feed.0.unparsed.fetch_add(more, Ordering::Relaxed);
+            if unparsed > MAX_UNPARSED {
                 return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
             }
         }
@@ -103,11 +105,11 @@ mod tests {
     use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
     use multer::Multipart;
 
-    use super::of;
+    use super::split;
 
     const HEAD: &[u8] = b"--b\r\ncontent-disposition: form-data; name=\"document\"\r\n\r\n";
 
-    /// A browser that has everything ready, and how many pieces were taken from it.
+    /// Body that is always ready, and the number of pieces that were read from it.
     fn fast(head: Bytes) -> (impl Stream<Item = std::io::Result<Bytes>>, Arc<AtomicUsize>) {
         let taken = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&taken);
@@ -120,28 +122,28 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_than_is_asked_for() {
+    fn no_piece_is_read_ahead() {
         // case 121
         let (stream, taken) = fast(Bytes::from_static(HEAD));
-        let (feed, source) = of(stream);
+        let (feed, source) = split(stream);
         let mut form = Multipart::new(source, "b");
-        // Nothing is ever waited for, so that one poll of each must do.
-        let field = feed.until(form.next_field()).now_or_never().unwrap();
+        // The body is always ready, so one poll must suffice.
+        let field = feed.run(form.next_field()).now_or_never().unwrap();
         let mut field = field.unwrap().unwrap();
         for asked in 1..100 {
-            let chunk = feed.until(field.chunk()).now_or_never().unwrap();
+            let chunk = feed.run(field.chunk()).now_or_never().unwrap();
             assert!(chunk.unwrap().is_some());
             assert!(taken.load(Ordering::SeqCst) <= asked + 1);
         }
     }
 
     #[test]
-    fn what_is_no_part_ends() {
+    fn a_body_without_parts_ends() {
         // cases 121, 125
         let (stream, taken) = fast(Bytes::from_static(b"--b\r\nx-endless: "));
-        let (feed, source) = of(stream);
+        let (feed, source) = split(stream);
         let mut form = Multipart::new(source, "b");
-        let field = feed.until(form.next_field()).now_or_never().unwrap();
+        let field = feed.run(form.next_field()).now_or_never().unwrap();
         assert!(field.is_err());
         assert!(taken.load(Ordering::SeqCst) < 300, "{taken:?}");
     }

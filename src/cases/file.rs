@@ -1,4 +1,4 @@
-//! Where a file to upload comes from.
+//! Sources of the files to upload.
 
 use std::{fmt, future::Future, io, path::PathBuf, sync::Arc};
 
@@ -10,15 +10,15 @@ use futures_util::{
 };
 use tokio::{fs::File, io::AsyncReadExt as _};
 
-/// A file's content, piece by piece.
+/// Stream of the content of a file.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// So much of a file is read at a time, in bytes.
-const PIECE: usize = 64 * 1024;
+/// Size of one read from a file, in bytes.
+const READ_BYTES: usize = 64 * 1024;
 
-/// A document or a selfie: where its bytes come from, and what it is called.
+/// Document or selfie to upload: the source of its content, and its name.
 ///
-/// It is opened when it is sent, and once more if the connection could not be made at first.
+/// The file is opened when it is sent. It is opened again if the connection could not be made.
 #[derive(Clone)]
 pub struct CaptureFile {
     source: Source,
@@ -32,21 +32,21 @@ enum Source {
     Factory(Arc<dyn Fn() -> BoxFuture<'static, io::Result<Opened>> + Send + Sync>),
 }
 
-/// A file under way.
+/// Open file.
 pub(super) struct Opened {
-    /// In bytes, if it is known.
+    /// Length in bytes, if known.
     pub(super) length: Option<u64>,
     pub(super) stream: ByteStream,
 }
 
 impl CaptureFile {
-    /// What lies in memory.
+    /// Creates a file from bytes in memory.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::of(Source::Bytes(bytes.into()))
     }
 
-    /// A file of this machine, read 64 KiB at a time. It goes by its own name, of which only the
-    /// extension is looked at, and which is not sent.
+    /// Creates a file from a path. The file is read in pieces of 64 KiB. The extension of its name
+    /// is checked against the content. The name is not sent.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = path.file_name().map(|it| it.to_string_lossy().into_owned());
@@ -56,8 +56,9 @@ impl CaptureFile {
         }
     }
 
-    /// Whatever `open` opens, such as an object of a store: its length in bytes if that is known,
-    /// and its content. It is opened again only if nothing of it was sent.
+    /// Creates a file from a function that opens it, such as an object in an object store. The
+    /// function returns the length in bytes, if known, and the content. It is called again only if
+    /// nothing was sent.
     pub fn opened_by<F, S>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<(Option<u64>, S)>> + Send + 'static,
@@ -76,8 +77,8 @@ impl CaptureFile {
         })))
     }
 
-    /// What whoever captured it calls it. It is held against the content and sent escaped; without
-    /// it, a name is made up from the part and the content.
+    /// Sets the name of the file. The extension is checked against the content, and the name is sent
+    /// escaped. Default: a name that consists of the part and the type, such as `document.jpg`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -103,12 +104,12 @@ impl CaptureFile {
             }
             Source::Path(path) => {
                 let file = File::open(path).await?;
-                let about = file.metadata().await?;
-                if !about.is_file() {
+                let metadata = file.metadata().await?;
+                if !metadata.is_file() {
                     return Err(io::ErrorKind::InvalidInput.into());
                 }
                 Ok(Opened {
-                    length: Some(about.len()),
+                    length: Some(metadata.len()),
                     stream: pieces(file).boxed(),
                 })
             }
@@ -121,7 +122,7 @@ impl CaptureFile {
     }
 }
 
-/// Shows neither content nor name.
+/// Shows neither the content nor the name.
 impl fmt::Debug for CaptureFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {
@@ -135,7 +136,7 @@ impl fmt::Debug for CaptureFile {
 
 fn pieces(file: File) -> impl Stream<Item = io::Result<Bytes>> {
     stream::try_unfold(file, |mut file| async {
-        let mut piece = BytesMut::with_capacity(PIECE);
+        let mut piece = BytesMut::with_capacity(READ_BYTES);
         let read = file.read_buf(&mut piece).await?;
         Ok((read > 0).then(|| (piece.freeze(), file)))
     })

@@ -1,10 +1,10 @@
-//! What a file is, told from its first bytes and held against its name (K58).
+//! Types of files, detected from their first bytes and compared with their names (K58).
 
 use std::fmt;
 
 use crate::wire::cases::SELFIE;
 
-/// What KYCPort takes. A selfie is not a PDF.
+/// File type that KYCPort accepts. A selfie must not be a PDF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MediaType {
@@ -18,20 +18,20 @@ pub enum MediaType {
     Pdf,
 }
 
-/// Why a file is not taken for what it is.
+/// Error of the type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WrongType {
-    /// It is nothing that KYCPort takes there.
+    /// KYCPort does not accept the type for this part.
     Unsupported,
-    /// Its name says that it is something else.
-    Named(MediaType),
+    /// The extension of the name belongs to another type.
+    Mismatch(MediaType),
 }
 
-/// So many bytes tell what a file is.
-pub(super) const TELLING_BYTES: usize = 12;
+/// Bytes at the start of a file that identify its type.
+pub(super) const SIGNATURE_BYTES: usize = 12;
 
 impl MediaType {
-    /// As it stands in `Content-Type`.
+    /// Returns the value for `Content-Type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -41,21 +41,22 @@ impl MediaType {
         }
     }
 
-    /// How the file of `part` begins, and what it is called.
-    pub(super) fn judge(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
+    /// Detects the type of the file in `part` from its first bytes, and compares the extension of its
+    /// name.
+    pub(super) fn detect(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
-        // What is no extension of another known type contradicts nothing: `scan 12.03.2024`,
-        // `Dr. Smith passport`, `photo.jpg (1)`.
-        let is_called_otherwise = name.and_then(extension).is_some_and(|extension| {
+        // Text after the last dot is a mismatch only if it is a known extension. These names are
+        // accepted: `scan 12.03.2024`, `Dr. Smith passport`, `photo.jpg (1)`.
+        let is_mismatch = name.and_then(extension).is_some_and(|extension| {
             !found.has(extension)
                 && (Self::ALL.iter().any(|other| other.has(extension))
                     || OTHER_EXTENSIONS
                         .iter()
                         .any(|other| other.eq_ignore_ascii_case(extension)))
         });
-        if is_called_otherwise {
-            Err(WrongType::Named(found))
+        if is_mismatch {
+            Err(WrongType::Mismatch(found))
         } else {
             Ok(found)
         }
@@ -63,7 +64,8 @@ impl MediaType {
 
     const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::WebP, Self::Pdf];
 
-    /// The name to send: with the type's own extension, if what follows the last dot is none.
+    /// Returns the name to send. The extension of the type is added if the text after the last dot is
+    /// not an extension of the type.
     pub(super) fn complete(self, name: &str) -> String {
         let own = self.extensions().first().copied().unwrap_or_default();
         match extension(name) {
@@ -78,7 +80,7 @@ impl MediaType {
             .any(|own| own.eq_ignore_ascii_case(extension))
     }
 
-    /// What KYCPort takes as `part`, for a person.
+    /// Returns the types that KYCPort accepts for `part`, as text for people.
     pub(crate) fn names(part: &str) -> &'static str {
         if part == SELFIE {
             "JPEG, PNG, WebP"
@@ -87,7 +89,7 @@ impl MediaType {
         }
     }
 
-    /// The first is the one a file without a name is given.
+    /// Returns the extensions of the type. The first is used for a file without a name.
     pub(super) fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
@@ -128,8 +130,8 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Extensions of common types that KYCPort does not accept. A person who chose such a file by mistake
-/// is told so.
+/// Extensions of common types that KYCPort does not accept. They show that a person chose the wrong
+/// file.
 const OTHER_EXTENSIONS: [&str; 24] = [
     "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
     "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",
@@ -144,11 +146,11 @@ mod tests {
     use super::{MediaType, WrongType};
 
     #[test]
-    fn the_content_says_what_it_is_and_the_name_may_not_say_otherwise() {
+    fn the_type_is_detected_from_the_content_and_must_match_the_name() {
         // case 123
         let png = b"\x89PNG\r\n\x1a\n\0\0\0\r";
         let webp = b"RIFF\0\0\0\0WEBPVP8 ";
-        for (part, head, name, verdict) in [
+        for (part, head, name, expected) in [
             ("document", &png[..], None, Ok("image/png")),
             ("document", &png[..], Some("a.PNG"), Ok("image/png")),
             ("document", &png[..], Some("scan"), Ok("image/png")),
@@ -156,13 +158,13 @@ mod tests {
                 "document",
                 &png[..],
                 Some("scan.pdf"),
-                Err(WrongType::Named(MediaType::Png)),
+                Err(WrongType::Mismatch(MediaType::Png)),
             ),
             (
                 "document",
                 &png[..],
                 Some("scan.png.exe"),
-                Err(WrongType::Named(MediaType::Png)),
+                Err(WrongType::Mismatch(MediaType::Png)),
             ),
             (
                 "document",
@@ -181,7 +183,7 @@ mod tests {
                 "document",
                 &png[..],
                 Some("photo.heic"),
-                Err(WrongType::Named(MediaType::Png)),
+                Err(WrongType::Mismatch(MediaType::Png)),
             ),
             (
                 "document",
@@ -212,8 +214,8 @@ mod tests {
             ("document", b"\x89PN", None, Err(WrongType::Unsupported)),
             ("document", b"", None, Err(WrongType::Unsupported)),
         ] {
-            let judged = MediaType::judge(part, head, name);
-            assert_eq!(judged.map(MediaType::as_str), verdict, "{name:?}");
+            let detected = MediaType::detect(part, head, name);
+            assert_eq!(detected.map(MediaType::as_str), expected, "{name:?}");
         }
     }
 

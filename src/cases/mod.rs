@@ -1,7 +1,7 @@
-//! Verification cases (K50 to K59): host your own capture, and leave the verdict to KYCPort. Needs
-//! no web framework.
+//! Client for verification cases (K50 to K59). Your app captures the documents, and KYCPort decides.
+//! The client needs no web framework.
 //!
-//! Open a case for a person, upload what was captured, ask for the decision:
+//! Open a case for a person, upload the files, and request the decision:
 //!
 //! ```no_run
 //! # async fn run(kycport: kycport::RelyingParty) -> Result<(), Box<dyn std::error::Error>> {
@@ -17,12 +17,12 @@
 //! # }
 //! ```
 //!
-//! What a browser uploads goes through a handler of the app and an extractor of it,
-//! `web::CaptureUpload`; the example `host_your_own_capture` has the page, too.
+//! To receive uploads from a browser, use the extractor `web::CaptureUpload` in a handler of your
+//! app. The example `host_your_own_capture` also contains the page.
 //!
-//! What opens, uploads and decides is sent once. If no answer comes that says whether it was done,
-//! the error is [`CaseError::OutcomeUnknown`]: read the case with [`CaseClient::get`] and go on from
-//! there, for doing it again blindly may do it twice.
+//! Requests that open a case, upload files or request a decision are sent once. If the response does
+//! not show whether KYCPort applied the request, the error is [`CaseError::OutcomeUnknown`]. Read the
+//! case with [`CaseClient::get`] before you retry, because the retry may apply the request twice.
 
 mod applicant;
 mod case;

@@ -1,7 +1,7 @@
-//! `multipart/form-data` (RFC 7578) as a stream: parts as they come, nothing held.
+//! Streaming writer for `multipart/form-data` (RFC 7578).
 //!
-//! reqwest's own forms want every part before the first byte goes out; what a browser uploads
-//! through this app has no such list.
+//! The forms of reqwest need the list of parts before the first byte is sent. The list is not known
+//! for an upload that a browser streams through this app.
 
 use std::{
     pin::Pin,
@@ -19,23 +19,23 @@ use rand::RngExt as _;
 
 use super::{error::UploadError, media::MediaType};
 
-/// What a form is made of, in its order.
+/// Piece of a form, in the order of the form.
 pub(super) enum Piece {
-    /// A part begins.
+    /// Head of the next part.
     Part(PartHead),
-    /// More of its content.
+    /// Content of the current part.
     Data(Bytes),
 }
 
-/// What stands above a part's content.
+/// Headers of a part.
 #[derive(Debug, Clone)]
 pub(super) struct PartHead {
     pub(super) name: String,
-    /// Of a file: what it is called and what it is.
+    /// Name and type, if the part is a file.
     pub(super) file: Option<(String, MediaType)>,
 }
 
-/// What separates the parts: 128 random bits, which no file has in it.
+/// Boundary between the parts. It contains 128 random bits, so that no file contains it.
 pub(super) struct Boundary(String);
 
 impl Boundary {
@@ -48,7 +48,7 @@ impl Boundary {
         format!("multipart/form-data; boundary={}", self.0)
     }
 
-    /// The form. `length` is that of all heads and contents, if it is known.
+    /// Builds the form. `length` is the length of all heads and contents, if known.
     pub(super) fn form(
         &self,
         pieces: impl Stream<Item = Result<Piece, UploadError>> + Send + 'static,
@@ -69,7 +69,7 @@ impl Boundary {
         }
     }
 
-    /// How long a part is, with what stands above it.
+    /// Returns the length of a part with its head.
     pub(super) fn length_of(&self, head: &PartHead, content: u64) -> Option<u64> {
         content.checked_add(self.head(head).len() as u64)
     }
@@ -95,8 +95,8 @@ impl Boundary {
     }
 }
 
-/// As browsers escape names (WHATWG HTML, "multipart/form-data encoding algorithm"), of the last
-/// component alone, without what else a terminal or a file system would act on.
+/// Escapes a file name as browsers do (WHATWG HTML, "multipart/form-data encoding algorithm").
+/// Directories are removed, and other control characters are replaced.
 pub(super) fn escaped(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let last = if matches!(last, "" | "." | "..") {
@@ -105,7 +105,7 @@ pub(super) fn escaped(name: &str) -> String {
         last
     };
     let mut escaped = String::with_capacity(last.len());
-    for letter in last.chars().take(LONGEST_NAME) {
+    for letter in last.chars().take(MAX_NAME_CHARS) {
         match letter {
             '"' => escaped.push_str("%22"),
             '\r' => escaped.push_str("%0D"),
@@ -117,12 +117,12 @@ pub(super) fn escaped(name: &str) -> String {
     escaped
 }
 
-/// The longest file name, in characters.
-const LONGEST_NAME: usize = 128;
+/// Maximum length of a file name, in characters.
+const MAX_NAME_CHARS: usize = 128;
 
-/// A form on its way.
+/// Request body that streams a form.
 pub(super) struct Form {
-    /// The lock is never taken: it makes a stream that one task polls shareable by type.
+    /// The mutex makes the stream `Sync`. It is never locked.
     bytes: Mutex<BoxStream<'static, Result<Bytes, UploadError>>>,
     length: Option<u64>,
 }
@@ -152,7 +152,7 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn a_file_name_stays_one() {
+    fn a_file_name_is_escaped_and_has_no_path() {
         // case 123
         for (name, wire) in [
             ("passport.png", "passport.png"),

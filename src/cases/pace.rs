@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 /// Minimum rate of an upload, in bytes per second.
 const MIN_BYTES_PER_SECOND: u32 = 4 * 1024;
-/// Time for which an upload may stay below the minimum rate: a phone that changes its network.
+/// Time for which an upload may stay below the minimum rate, for a phone that changes its network.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Passes the body on, and ends it with [`io::ErrorKind::TimedOut`] if the browser sends less than
+/// Returns the body, and ends it with [`io::ErrorKind::TimedOut`] if the browser sends less than
 /// the minimum rate. Only the time spent waiting for the browser counts, not the time in which
 /// KYCPort reads slowly.
 pub(super) fn at_minimum_rate(
@@ -64,7 +64,7 @@ mod tests {
             (5 * 1024, 1, Ok(())),
             (64 * 1024, 9, Ok(())),
             (1024, 1, Err(io::ErrorKind::TimedOut)),
-            // A burst buys no more than the grace.
+            // After a burst, a pause may not exceed `GRACE`.
             (16 * 1024 * 1024, 11, Err(io::ErrorKind::TimedOut)),
         ] {
             assert_eq!(outcome(bytes, seconds).await, expected, "{bytes}/{seconds}");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_nothing_is_asked_of_the_browser_does_not_count() {
+    async fn time_in_which_the_body_is_not_polled_does_not_count() {
         let body = stream::repeat_with(|| Ok(Bytes::from_static(b"x"))).take(10);
         let mut body = Box::pin(at_minimum_rate(body));
         while let Some(piece) = body.next().await {

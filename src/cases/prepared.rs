@@ -1,4 +1,4 @@
-//! An upload whose files are open and judged: from here on it can be sent.
+//! Upload that can be sent: its files are open and checked.
 
 use std::{
     io,
@@ -14,22 +14,22 @@ use futures_util::{
 use super::{
     error::UploadError,
     file::{CaptureFile, Opened},
-    media::{MediaType, TELLING_BYTES},
+    media::{MediaType, SIGNATURE_BYTES},
     multipart::{Boundary, Form, PartHead, Piece},
     upload::{Upload, UploadProgress},
 };
 use crate::wire::cases::{DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, SELFIE};
 
-/// Why the content broke off, if it did. The connection only says that it did.
+/// Error that ended the content early. The HTTP client reports only that the body ended.
 #[derive(Debug, Clone, Default)]
-pub(super) struct BrokeOff(Arc<Mutex<Option<UploadError>>>);
+pub(super) struct StreamError(Arc<Mutex<Option<UploadError>>>);
 
-impl BrokeOff {
-    pub(super) fn note(&self, error: UploadError) {
+impl StreamError {
+    pub(super) fn set(&self, error: UploadError) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    pub(super) fn why(&self) -> Option<UploadError> {
+    pub(super) fn get(&self) -> Option<UploadError> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -49,20 +49,20 @@ struct OpenFile {
 }
 
 impl Upload {
-    /// Opens every file, and refuses what KYCPort would refuse, before anything is sent.
+    /// Opens every file, and rejects files that KYCPort would reject.
     pub(super) async fn prepare(&self, limit: u64) -> Result<Prepared, UploadError> {
         let mut files = Vec::new();
-        let given = [
+        let parts = [
             (DOCUMENT, Some(&self.document)),
             (DOCUMENT_BACK, self.document_back.as_ref()),
             (SELFIE, Some(&self.selfie)),
         ];
-        for (part, file) in given {
+        for (part, file) in parts {
             if let Some(file) = file {
                 files.push(open(part, file, limit).await?);
             }
         }
-        // Texts first: whoever reads the form as it comes knows what the files are.
+        // Text fields come first, so that a streaming reader knows them before the files.
         let mut texts = self.applicant.fields().to_vec();
         if let Some(mode) = &self.liveness_mode {
             texts.insert(0, (LIVENESS_MODE.to_owned(), mode.to_string()));
@@ -72,7 +72,12 @@ impl Upload {
 }
 
 impl Prepared {
-    pub(super) fn form(self, upload: &Upload, boundary: &Boundary, broke_off: &BrokeOff) -> Form {
+    pub(super) fn form(
+        self,
+        upload: &Upload,
+        boundary: &Boundary,
+        stream_error: &StreamError,
+    ) -> Form {
         let (length, content) = (self.length(boundary), self.content_length());
         let texts = self.texts.into_iter().flat_map(|(name, value)| {
             [
@@ -84,16 +89,16 @@ impl Prepared {
             let head = stream::iter([Ok(Piece::Part(file.head))]);
             head.chain(file.content.map_ok(Piece::Data))
         });
-        let broke_off = broke_off.clone();
+        let stream_error = stream_error.clone();
         let pieces = stream::iter(texts)
             .chain(files)
-            .inspect_err(move |error| broke_off.note(error.clone()));
-        let (told, total) = (upload.on_progress.clone(), content);
+            .inspect_err(move |error| stream_error.set(error.clone()));
+        let (report, total) = (upload.on_progress.clone(), content);
         let mut sent = 0_u64;
         let pieces = pieces.inspect_ok(move |piece| {
-            if let (Some(told), Piece::Data(data)) = (&told, piece) {
+            if let (Some(report), Piece::Data(data)) = (&report, piece) {
                 sent = sent.saturating_add(data.len() as u64);
-                told(UploadProgress { sent, total });
+                report(UploadProgress { sent, total });
             }
         });
         boundary.form(pieces, length)
@@ -136,20 +141,20 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
         Some(length) if length > limit => return Err(UploadError::TooLarge { part, limit }),
         _ => {}
     }
-    // What is read to tell the type is sent from here, and not read twice.
-    let (mut first, mut telling) = (Vec::new(), BytesMut::new());
-    while telling.len() < TELLING_BYTES
+    // The pieces that are read to detect the type are sent later, and not read twice.
+    let (mut first, mut start) = (Vec::new(), BytesMut::new());
+    while start.len() < SIGNATURE_BYTES
         && let Some(piece) = stream.next().await
     {
         let piece = piece.map_err(unreadable)?;
-        let missing = TELLING_BYTES.saturating_sub(telling.len());
-        telling.extend(piece.iter().take(missing));
+        let missing = SIGNATURE_BYTES.saturating_sub(start.len());
+        start.extend(piece.iter().take(missing));
         first.push(Ok(piece));
     }
-    if telling.is_empty() {
+    if start.is_empty() {
         return Err(UploadError::Empty { part });
     }
-    let media_type = MediaType::judge(part, &telling, file.name())
+    let media_type = MediaType::detect(part, &start, file.name())
         .map_err(|wrong| UploadError::of_type(part, wrong))?;
     let given = file.name().filter(|_| !file.is_named_by_its_path());
     let extension = media_type.extensions().first().copied().unwrap_or_default();
@@ -164,12 +169,12 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
             file: Some((name, media_type)),
         },
         length,
-        content: measured(part, content, length, limit).boxed(),
+        content: with_length_check(part, content, length, limit).boxed(),
     })
 }
 
-/// The content as it comes, broken off if it is not as long as it was said to be, or too long.
-fn measured(
+/// Ends the content with an error if its length differs from `length` or exceeds `limit`.
+fn with_length_check(
     part: &'static str,
     content: impl Stream<Item = Result<Bytes, UploadError>> + Send + 'static,
     length: Option<u64>,

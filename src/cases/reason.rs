@@ -1,4 +1,4 @@
-//! What the errors of this floor are called in the log.
+//! Names of the case errors in logs and metrics.
 
 use super::error::CaseError;
 #[cfg(feature = "web")]

@@ -1,4 +1,4 @@
-//! A browser's upload, handed on while it comes: nothing of it is held, nothing written down.
+//! Streaming of a browser's upload to KYCPort. Nothing is buffered or stored.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -20,7 +20,7 @@ use super::{
     client::CaseClient,
     error::{CaseError, UploadError},
     feed::{self, Feed},
-    media::{MediaType, TELLING_BYTES},
+    media::{MediaType, SIGNATURE_BYTES},
     multipart::{Boundary, PartHead, Piece},
     pace::at_minimum_rate,
 };
@@ -34,85 +34,85 @@ use crate::{
     },
 };
 
-/// No form has more parts.
+/// Maximum number of parts of a form.
 const MAX_PARTS: usize = 64;
-/// Besides three files of the largest size, a form has so many bytes.
-const ROOM_FOR_THE_REST: u64 = 1024 * 1024;
-/// The longest text, in bytes.
-const MAX_TEXT: usize = 1024;
-/// So much of a dropped part's name is reported, in characters.
-const REPORTED: usize = 64;
+/// Maximum bytes of a form in addition to three files of the maximum size.
+const MAX_OTHER_BYTES: u64 = 1024 * 1024;
+/// Maximum length of a text field, in bytes.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Maximum length of a part's name in logs and responses, in characters.
+const MAX_SHOWN_CHARS: usize = 64;
 
-/// What came of an upload that was handed on.
+/// Result of a forwarded upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForwardedUpload {
-    /// The parts that KYCPort says it received.
+    /// Names of the parts that KYCPort received.
     pub received: Vec<String>,
-    /// The names of parts that were not handed on: verdicts, and what is not known. Somebody may be
-    /// trying something.
+    /// Names of parts that were not forwarded: verdicts and unknown parts. They may be a sign of an
+    /// attack.
     pub dropped: Vec<String>,
 }
 
-/// Why an upload was not handed on.
+/// Error of an upload that a browser sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForwardError {
-    /// It is no `multipart/form-data`, or broke off.
-    #[error("the upload is no multipart/form-data, or broke off")]
+    /// The body is not valid `multipart/form-data`, or the connection broke.
+    #[error("the upload is not valid multipart/form-data, or the connection broke")]
     Malformed,
-    /// It is larger than three files and a few texts can be.
+    /// The body is larger than three files of the maximum size and 1 MiB.
     #[error("the upload is larger than {limit} bytes")]
     TooLarge {
-        /// The limit in bytes.
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// It has more parts than any upload.
+    /// The form has more than 64 parts.
     #[error("the upload has more than 64 parts")]
     TooManyParts,
-    /// This person has four uploads in progress.
-    #[error("this person has 4 uploads in progress; wait until one of them has ended")]
+    /// The person already has four uploads in progress.
+    #[error("the person already has 4 uploads in progress; retry after one of them ends")]
     TooManyUploads,
-    /// The browser sends less than 4 KiB/s, or did not begin a file within the time of an upload.
-    #[error("the upload is slower than 4 KiB/s, or no file of it began in time")]
+    /// The browser sends less than 4 KiB/s, or no file started within the time limit of an upload.
+    #[error("the upload is slower than 4 KiB/s, or no file started in time")]
     TooSlow,
-    /// A part is there twice.
-    #[error("a part of the upload is there twice")]
+    /// Two parts have the same name.
+    #[error("two parts of the upload have the same name")]
     Twice,
     /// The document or the selfie is missing.
     #[error("the {part} is missing")]
     Missing {
-        /// The part.
+        /// Name of the part.
         part: &'static str,
     },
-    /// The liveness mode is not known, or a text is not UTF-8 or longer than 1 KiB.
+    /// The liveness mode is unknown, or a text field is not UTF-8 or longer than 1 KiB.
     #[error(
-        "{}: not a known value, not UTF-8, or longer than 1024 bytes",
-        shown(field)
+        "{}: unknown value, not UTF-8, or longer than 1024 bytes",
+        printable_name(field)
     )]
     Text {
-        /// The field's name, as it came.
+        /// Name of the field, as received.
         field: String,
     },
-    /// A field of the applicant's is none.
-    #[error("{}: {error}", shown(field))]
+    /// A field of the applicant is not allowed.
+    #[error("{}: {error}", printable_name(field))]
     Applicant {
-        /// The field's name, as it came.
+        /// Name of the field, as received.
         field: String,
-        /// What is wrong with it.
+        /// Error of the field.
         error: ApplicantError,
     },
-    /// A file would be refused.
+    /// KYCPort would reject a file.
     #[error(transparent)]
     Upload(UploadError),
-    /// What KYCPort said, or did not say.
+    /// The request to KYCPort failed.
     #[error(transparent)]
     Case(#[from] CaseError),
 }
 
 impl CaseClient {
-    /// Hands a form of this person on, part by part, as it comes, if the case is theirs. `body` is
-    /// dropped when KYCPort has answered.
+    /// Forwards a form to KYCPort part by part, if the case belongs to the person. `body` is dropped
+    /// when KYCPort has responded.
     pub(crate) async fn relay<E>(
         &self,
         person_id: &str,
@@ -126,10 +126,10 @@ impl CaseClient {
         let permit = self.enter_upload(person_id);
         let _permit = permit.ok_or(ForwardError::TooManyUploads)?;
         self.get_of(person_id, case_id).await?;
-        observe::call(Call::Upload, self.hand_on(case_id, content_type, body)).await
+        observe::call(Call::Upload, self.forward(case_id, content_type, body)).await
     }
 
-    async fn hand_on<E>(
+    async fn forward<E>(
         &self,
         case_id: &str,
         content_type: &str,
@@ -143,17 +143,19 @@ impl CaseClient {
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
         let mut pieces = pieces(content_type, body, limit, outcome.clone())?.boxed();
-        // The places of uploads are few, and only an upload of which something is there takes one.
-        let begun = tokio::time::timeout(self.settings().upload_deadline, begin(&mut pieces));
-        let begun = begun.await.map_err(|_| ForwardError::TooSlow)?;
-        let begun = begun.map_err(|_| outcome.end().0.unwrap_or(ForwardError::Malformed))?;
-        let pieces = stream::iter(begun.into_iter().map(Ok)).chain(pieces);
+        // Concurrent uploads to KYCPort are limited, so an upload counts only after its first file
+        // has started.
+        let started = read_start(&mut pieces);
+        let started = tokio::time::timeout(self.settings().upload_deadline, started);
+        let started = started.await.map_err(|_| ForwardError::TooSlow)?;
+        let started = started.map_err(|_| outcome.end().0.unwrap_or(ForwardError::Malformed))?;
+        let pieces = stream::iter(started.into_iter().map(Ok)).chain(pieces);
         let boundary = Boundary::random();
         let form = Mutex::new(Some(boundary.form(pieces, None)));
-        let told = self.uploads().send_once(async |authorization| {
+        let sent = self.uploads().send_once(async |authorization| {
             let form = form.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // There is no second time, with another key neither: what came from the browser went
-            // with the first. Whoever asks for the case before has the key that is accepted.
+            // A second attempt is impossible, also with another API key, because the first attempt
+            // consumed the body. The read of the case has already found the accepted key.
             let form = form.ok_or(TransportError::Connect)?;
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
@@ -165,33 +167,37 @@ impl CaseClient {
             let http = self.uploads().http();
             http.send_within(deadline, request, MAX_ANSWER_BYTES).await
         });
-        let told = told.await;
+        let sent = sent.await;
         let (stopped, dropped) = outcome.end();
-        if let (Err(_), Some(error)) = (&told, stopped) {
+        if let (Err(_), Some(error)) = (&sent, stopped) {
             return Err(error);
         }
-        let answer = told.map_err(CaseError::from)?;
-        let said: UploadResponse = read(&answer).map_err(CaseError::after_the_deed)?;
+        let answer = sent.map_err(CaseError::from)?;
+        let response: UploadResponse = read(&answer).map_err(CaseError::after_mutation)?;
         Ok(ForwardedUpload {
-            received: said.received,
+            received: response.received,
             dropped,
         })
     }
 }
 
-/// A part's name for logs and responses: short, and without control characters.
-fn shown(name: &str) -> String {
-    let shown = name.chars().take(REPORTED).flat_map(char::escape_default);
-    shown.collect()
+/// Returns the name of a part for logs and responses: shortened, and with control characters
+/// escaped.
+fn printable_name(name: &str) -> String {
+    let escaped = name
+        .chars()
+        .take(MAX_SHOWN_CHARS)
+        .flat_map(char::escape_default);
+    escaped.collect()
 }
 
-/// The text on one line: a `textarea` sends line breaks, and what is sent on has none.
+/// Joins the lines of a text. A `textarea` sends line breaks, and KYCPort gets a single line.
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(", ")
 }
 
-/// What is known when the form has come: why it broke off, and what was left out.
+/// Results of reading a form: the error that stopped it, and the names of dropped parts.
 #[derive(Clone, Default)]
 struct Outcome(Arc<Mutex<(Option<ForwardError>, Vec<String>)>>);
 
@@ -201,7 +207,7 @@ impl Outcome {
     }
 
     fn drop_part(&self, name: &str) {
-        self.with(|(_, dropped)| dropped.push(shown(name)));
+        self.with(|(_, dropped)| dropped.push(printable_name(name)));
     }
 
     fn end(&self) -> (Option<ForwardError>, Vec<String>) {
@@ -214,18 +220,18 @@ impl Outcome {
 }
 
 /// Reads until the first bytes of the first file have arrived.
-async fn begin(
+async fn read_start(
     pieces: &mut BoxStream<'_, Result<Piece, UploadError>>,
 ) -> Result<Vec<Piece>, UploadError> {
-    let mut begun = Vec::new();
+    let mut started = Vec::new();
     while let Some(piece) = pieces.try_next().await? {
         let is_file = matches!(&piece, Piece::Part(head) if head.file.is_some());
-        begun.push(piece);
+        started.push(piece);
         if is_file {
             break;
         }
     }
-    Ok(begun)
+    Ok(started)
 }
 
 fn pieces<E>(
@@ -238,9 +244,9 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
     let boundary = multer::parse_boundary(content_type).map_err(|_| ForwardError::Malformed)?;
-    let most = limit.saturating_mul(3).saturating_add(ROOM_FOR_THE_REST);
-    let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-    let (feed, body) = feed::of(at_minimum_rate(body.map_err(io::Error::other)));
+    let max_bytes = limit.saturating_mul(3).saturating_add(MAX_OTHER_BYTES);
+    let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(max_bytes));
+    let (feed, body) = feed::split(at_minimum_rate(body.map_err(io::Error::other)));
     let relay = Relay {
         form: Multipart::with_constraints(body, boundary, limits),
         feed,
@@ -250,7 +256,7 @@ where
         parts: 0,
         applicant: Applicant::new(),
         limit,
-        most,
+        max_bytes,
         outcome,
     };
     Ok(stream::try_unfold(relay, |mut relay| async move {
@@ -258,7 +264,7 @@ where
             Ok(piece) => Ok(piece.map(|piece| (piece, relay))),
             Err(error) => {
                 relay.outcome.stop(error);
-                // The connection breaks on it, and what stopped it is told beside it.
+                // This error ends the request. The caller reports the error in `outcome`.
                 Err(UploadError::Changed { part: "form" })
             }
         }
@@ -274,7 +280,7 @@ struct Relay {
     parts: usize,
     applicant: Applicant,
     limit: u64,
-    most: u64,
+    max_bytes: u64,
     outcome: Outcome,
 }
 
@@ -297,7 +303,7 @@ impl Relay {
                 }
                 continue;
             }
-            let field = self.feed.until(self.form.next_field()).await;
+            let field = self.feed.run(self.form.next_field()).await;
             let Some(field) = field.map_err(|error| self.broken(&error))? else {
                 return self.finish();
             };
@@ -345,27 +351,27 @@ impl Relay {
             field,
             seen: 0,
         };
-        let (mut first, mut telling) = (VecDeque::new(), BytesMut::new());
-        while telling.len() < TELLING_BYTES
+        let (mut first, mut start) = (VecDeque::new(), BytesMut::new());
+        while start.len() < SIGNATURE_BYTES
             && let Some(piece) = self.piece_of(&mut file).await?
         {
-            let missing = TELLING_BYTES.saturating_sub(telling.len());
-            telling.extend(piece.iter().take(missing));
+            let missing = SIGNATURE_BYTES.saturating_sub(start.len());
+            start.extend(piece.iter().take(missing));
             first.push_back(Piece::Data(piece));
         }
-        let given = file.field.file_name();
-        if telling.is_empty() {
-            if given.is_none_or(str::is_empty) {
-                // So a browser sends an input in which nothing was chosen (WHATWG HTML,
-                // "constructing the entry list"): it is not there.
+        let file_name = file.field.file_name();
+        if start.is_empty() {
+            if file_name.is_none_or(str::is_empty) {
+                // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing the
+                // entry list"). The part counts as missing.
                 self.names.remove(part);
                 return Ok(());
             }
             return Err(ForwardError::Upload(UploadError::Empty { part }));
         }
-        let media_type = MediaType::judge(part, &telling, given)
+        let media_type = MediaType::detect(part, &start, file_name)
             .map_err(|wrong| ForwardError::Upload(UploadError::of_type(part, wrong)))?;
-        // What the person's own machine calls it is nobody's business.
+        // The original file name may contain personal data and is not sent.
         let extension = media_type.extensions().first().copied().unwrap_or_default();
         first.push_front(Piece::Part(PartHead {
             name: part.to_owned(),
@@ -380,7 +386,7 @@ impl Relay {
         let mut text = Vec::new();
         while let Some(piece) = self.chunk(&mut field).await? {
             text.extend_from_slice(&piece);
-            if text.len() > MAX_TEXT {
+            if text.len() > MAX_TEXT_BYTES {
                 return Err(ForwardError::Text { field: name });
             }
         }
@@ -392,7 +398,7 @@ impl Relay {
             if matches!(mode, LivenessMode::Unknown(_)) {
                 return Err(ForwardError::Text { field: name });
             }
-            // Its value was read without regard to case, and KYCPort compares exactly.
+            // The value was parsed without regard to case, but KYCPort compares exactly.
             text = mode.to_string();
         } else {
             text = one_line(&text);
@@ -433,13 +439,15 @@ impl Relay {
     }
 
     async fn chunk(&self, field: &mut Field<'static>) -> Result<Option<Bytes>, ForwardError> {
-        let chunk = self.feed.until(field.chunk()).await;
+        let chunk = self.feed.run(field.chunk()).await;
         chunk.map_err(|error| self.broken(&error))
     }
 
     fn broken(&self, error: &multer::Error) -> ForwardError {
         match error {
-            multer::Error::StreamSizeExceeded { .. } => ForwardError::TooLarge { limit: self.most },
+            multer::Error::StreamSizeExceeded { .. } => ForwardError::TooLarge {
+                limit: self.max_bytes,
+            },
             multer::Error::StreamReadFailed(error)
                 if error
                     .downcast_ref::<io::Error>()

@@ -1,17 +1,17 @@
-//! What the case client is told.
+//! Settings of the case client.
 
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// No file is larger, in bytes (K58).
+    /// Maximum size of a file, in bytes (K58).
     pub(crate) max_file_bytes: u64,
-    /// One attempt at an upload, up to the answer's last byte.
+    /// Maximum time of an upload, until the end of the response.
     pub(crate) upload_deadline: Duration,
-    /// The first pause between two looks at a case that is waited for.
+    /// First pause between two reads of `wait_until_decided`.
     pub(crate) first_pause: Duration,
-    /// No pause is longer.
-    pub(crate) longest_pause: Duration,
+    /// Maximum pause between two reads.
+    pub(crate) max_pause: Duration,
 }
 
 impl Settings {
@@ -19,6 +19,6 @@ impl Settings {
         max_file_bytes: 20 * 1024 * 1024,
         upload_deadline: Duration::from_secs(120),
         first_pause: Duration::from_secs(1),
-        longest_pause: Duration::from_secs(10),
+        max_pause: Duration::from_secs(10),
     };
 }

@@ -1,22 +1,22 @@
-//! An upload, before it is sent.
+//! Contents of an upload.
 
 use std::{fmt, sync::Arc};
 
 use super::{applicant::Applicant, file::CaptureFile};
 use crate::wire::cases::LivenessMode;
 
-/// How far an upload is. What is sent may still be on its way.
+/// Progress of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadProgress {
-    /// Bytes handed to the connection, of the files and what stands around them.
+    /// Bytes of files and text fields that were passed to the connection. KYCPort may not have
+    /// received them yet.
     pub sent: u64,
-    /// Bytes in all, if every file's length is known.
+    /// Total bytes, if the length of every file is known.
     pub total: Option<u64>,
 }
 
-/// What was captured: a document and a selfie, and what belongs to them (K51). No part of it can
-/// carry a verdict.
+/// Upload to a case: a document, a selfie, and optional parts (K51). It cannot contain a verdict.
 #[derive(Clone)]
 pub struct Upload {
     pub(super) document: CaptureFile,
@@ -30,7 +30,7 @@ pub struct Upload {
 pub(super) type OnProgress = Arc<dyn Fn(UploadProgress) + Send + Sync>;
 
 impl Upload {
-    /// A document and a selfie.
+    /// Creates an upload with a document and a selfie.
     pub fn new(document: CaptureFile, selfie: CaptureFile) -> Self {
         Self {
             document,
@@ -42,37 +42,37 @@ impl Upload {
         }
     }
 
-    /// The back of the document, for those that have one.
+    /// Adds the back of the document.
     #[must_use]
     pub fn document_back(mut self, back: CaptureFile) -> Self {
         self.document_back = Some(back);
         self
     }
 
-    /// How liveness was captured.
+    /// Sets the method of the liveness check.
     #[must_use]
     pub fn liveness_mode(mut self, mode: LivenessMode) -> Self {
         self.liveness_mode = Some(mode);
         self
     }
 
-    /// What the applicant said of themselves.
+    /// Sets the fields that the applicant filled in.
     #[must_use]
     pub fn applicant(mut self, applicant: Applicant) -> Self {
         self.applicant = applicant;
         self
     }
 
-    /// Is told how far it is, with every piece that goes out. It is called from within the sending,
-    /// so it must not wait.
+    /// Sets a function that is called with the progress after every piece. It runs in the task that
+    /// sends the upload, so it must not block.
     #[must_use]
-    pub fn on_progress(mut self, told: impl Fn(UploadProgress) + Send + Sync + 'static) -> Self {
-        self.on_progress = Some(Arc::new(told));
+    pub fn on_progress(mut self, report: impl Fn(UploadProgress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(report));
         self
     }
 }
 
-/// Shows what there is, and nothing of what is in it.
+/// Shows which parts are present, but not their contents.
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")

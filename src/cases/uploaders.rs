@@ -5,21 +5,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Maximum concurrent uploads of one person: two tabs, and the uploads that they gave up.
+/// Maximum concurrent uploads of one person. It allows for two tabs and their cancelled uploads.
 const MAX_UPLOADS_PER_PERSON: usize = 4;
 
 /// Counts the uploads of each person. Clones share the counts.
 #[derive(Clone, Default)]
 pub(super) struct Uploaders(Arc<Mutex<HashMap<String, usize>>>);
 
-/// Permission for one upload; dropping it gives it back.
+/// Permit for one upload. Dropping the permit releases it.
 pub(crate) struct UploadPermit {
     uploaders: Uploaders,
     person_id: String,
 }
 
 impl Uploaders {
-    /// Returns `None` if this person has the maximum of uploads in progress.
+    /// Returns a permit, or `None` if this person has the maximum number of uploads in progress.
     pub(super) fn enter(&self, person_id: &str) -> Option<UploadPermit> {
         let mut counts = self.lock();
         let count = counts.get(person_id).copied().unwrap_or_default();

@@ -10,45 +10,45 @@ use super::{
     error::CaseError,
 };
 
-/// Says of which case there is news.
-pub(super) type Looks = broadcast::Sender<String>;
+/// Sends the ids of cases that may have changed.
+pub(super) type CaseUpdates = broadcast::Sender<String>;
 
-/// What waiting for a decision brought.
+/// Result of [`CaseClient::wait_until_decided`](super::CaseClient::wait_until_decided).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitOutcome {
-    /// The case is decided.
+    /// KYCPort decided the case.
     Decided(Case, Decision),
-    /// It is not, as of the last look.
+    /// The case was still open when it was last read.
     StillPending(Case),
 }
 
 pub(super) async fn wait<F>(
-    looks: &Looks,
+    updates: &CaseUpdates,
     case_id: &str,
-    look: impl Fn() -> F,
-    patience: Duration,
+    read: impl Fn() -> F,
+    max_wait: Duration,
     first_pause: Duration,
-    longest_pause: Duration,
+    max_pause: Duration,
 ) -> Result<WaitOutcome, CaseError>
 where
     F: Future<Output = Result<Case, CaseError>>,
 {
-    // Before the first look, so that no news falls between.
-    let mut news = looks.subscribe();
+    // Subscribes before the first read, so that no update is missed.
+    let mut updates = updates.subscribe();
     let mut last = None;
-    let looking = async {
+    let polling = async {
         let mut pause = first_pause;
         loop {
-            match look().await {
+            match read().await {
                 Ok(case) => {
                     if let Some(decision) = case.final_decision().cloned() {
                         return Ok(WaitOutcome::Decided(case, decision));
                     }
                     last = Some(Ok(case));
                 }
-                Err(error) if error.may_pass() => {
-                    // What was seen before is still the last that was seen.
+                Err(error) if error.is_transient() => {
+                    // An earlier successful read takes precedence over the error.
                     if !matches!(last, Some(Ok(_))) {
                         last = Some(Err(error));
                     }
@@ -56,42 +56,43 @@ where
                 Err(error) => return Err(error),
             }
             tokio::select! {
-                () = for_a_while(pause) => {}
-                () = heard_of(&mut news, case_id) => {}
+                () = sleep_with_jitter(pause) => {}
+                () = updated(&mut updates, case_id) => {}
             }
-            pause = pause.saturating_mul(2).min(longest_pause);
+            pause = pause.saturating_mul(2).min(max_pause);
         }
     };
-    if let Ok(waited) = tokio::time::timeout(patience, looking).await {
-        return waited;
+    if let Ok(outcome) = tokio::time::timeout(max_wait, polling).await {
+        return outcome;
     }
     match last {
         Some(Ok(case)) => Ok(WaitOutcome::StillPending(case)),
         Some(Err(error)) => Err(error),
-        // Not one look came to its end.
+        // No read completed.
         None => Err(CaseError::Transport(crate::http::TransportError::Timeout)),
     }
 }
 
-async fn heard_of(news: &mut broadcast::Receiver<String>, case_id: &str) {
+/// Waits for an update of this case.
+async fn updated(updates: &mut broadcast::Receiver<String>, case_id: &str) {
     loop {
-        match news.recv().await {
+        match updates.recv().await {
             Ok(id) if id == case_id => return,
             Ok(_) => {}
-            // Some news was missed, perhaps this case's.
+            // Updates were lost, perhaps one of this case.
             Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Three quarters of it at least; the rest is left to chance, so that those who began together do
-/// not look together.
+/// Sleeps for a random time between three quarters of `pause` and `pause`, so that callers that
+/// start simultaneously do not poll simultaneously.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pause between two looks is a pause and waits for nothing"
+    reason = "a pause between two polls waits for no event"
 )]
-async fn for_a_while(pause: Duration) {
+async fn sleep_with_jitter(pause: Duration) {
     let share = rand::rng().random_range(0.75..=1.0);
     tokio::time::sleep(pause.mul_f64(share)).await;
 }
