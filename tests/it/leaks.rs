@@ -519,12 +519,8 @@ async fn webhook_contents_are_not_logged() {
     }
     secrets.add("the secret", kyc.webhooks().secret());
     secrets.add("the person", ada.id());
-    for canary in [
-        "canary-body",
-        "canary-data",
-        "the canary of a handler's error",
-    ] {
-        secrets.add("the body or the handler's error", canary);
+    for canary in ["canary-body", "canary-data"] {
+        secrets.add("the body", canary);
     }
     secrets.assert_absent("the log", &text);
     assert!(
@@ -538,6 +534,7 @@ async fn webhook_contents_are_not_logged() {
         "does not match",
         "handler_panicked",
         "handler_failed",
+        "the order service is not available",
         "status_unavailable",
         "unknown_type",
     ] {

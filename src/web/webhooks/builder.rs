@@ -108,7 +108,12 @@ impl WebhookReceiverBuilder {
     {
         let handler = move |delivery| {
             let handled = handler(delivery);
-            async move { handled.await.map_err(|error| HandlerError::new(error.into())) }.boxed()
+            async move {
+                handled
+                    .await
+                    .map_err(|error| HandlerError::new(error.into()))
+            }
+            .boxed()
         };
         Self {
             verifier,
