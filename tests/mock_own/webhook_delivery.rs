@@ -99,7 +99,7 @@ async fn a_status_other_than_2xx_is_a_failure_and_redirects_are_not_followed() {
         let deliveries = setup.hooks.deliveries();
         let last = deliveries.last().unwrap();
         assert_eq!(last.outcome(), DeliveryOutcome::Answered(status));
-        assert_eq!(last.outcome().is_well(), is_taken, "{status}");
+        assert_eq!(last.outcome().is_success(), is_taken, "{status}");
         assert_eq!(setup.hooks.pending(), usize::from(!is_taken), "{status}");
         setup.advance(10).await;
         assert_eq!(setup.hooks.pending(), 0);
@@ -299,7 +299,7 @@ async fn debug_output_contains_no_secret() {
         setup.hooks,
         setup.kyc.tenant(),
         setup.hooks.deliveries(),
-        setup.hooks.by_hand("canary").header("x-canary", "canary"),
+        setup.hooks.manual("canary").header("x-canary", "canary"),
     );
     assert!(!debug_output.contains(&setup.hooks.secret()));
     assert!(

@@ -137,7 +137,7 @@ async fn a_delivery_can_be_edited_before_signing() {
         draft
             .headers
             .insert("x-more", http::HeaderValue::from_static("yes"));
-        draft.signing = DeliverySigning::Nobody;
+        draft.signing = DeliverySigning::None;
     });
     let fault = fault.add_header("x-and", "more").once();
     let got = setup.one().await;
@@ -457,7 +457,7 @@ async fn a_fault_affects_one_tenant_and_no_manual_delivery() {
     let other = setup.kyc.other_tenant().webhooks();
     let fault = other.tamper(DeliveryTamper::Unsigned).optional().always();
     let lost = setup.hooks.lose().optional().always();
-    setup.hooks.by_hand("{}").signed().send();
+    setup.hooks.manual("{}").signed().send();
     setup.hooks.settled().await;
     assert_eq!(setup.receiver.take().len(), 1);
     assert_eq!(lost.hits(), 0);

@@ -388,10 +388,10 @@ async fn any_event_can_be_sent_manually() {
     let setup = WebhookTest::new().await;
     let data = json!({ "person_id": setup.ada.id(), "of": "later" });
     let id = setup.hooks.emit("wallet.opened", data.clone());
-    setup.hooks.by_hand(b"\xff".to_vec()).send();
+    setup.hooks.manual(b"\xff".to_vec()).send();
     setup
         .hooks
-        .by_hand("[]")
+        .manual("[]")
         .signed()
         .header("content-type", "text/plain")
         .send();

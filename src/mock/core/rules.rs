@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::mock::{
-    deliveries::{course::Course, draft::DeliveryDraft, hold::Hold},
+    deliveries::{draft::DeliveryDraft, hold::Hold, send_plan::SendPlan},
     http::{
         broken_response::{AcceptFault, BrokenResponse},
         endpoint::Endpoint,
@@ -109,7 +109,7 @@ pub(in crate::mock) enum Effect {
     EditParams(Edit<Vec<(String, String)>>),
     EditToken(Edit<TokenDraft>),
     EditDelivery(Edit<DeliveryDraft>),
-    EditCourse(Edit<Course>),
+    EditSendPlan(Edit<SendPlan>),
     DelayDelivery(std::time::Duration),
     HoldDelivery(Arc<Hold>),
 }

@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::mock::{
-    deliveries::outbox::EndpointRecord,
+    deliveries::job::EndpointRecord,
     jws::key_ring::KeyRing,
     records::{case::CaseBook, client::Clients, grants::Grants, person::Persons, tenant::Tenants},
     switches::Switches,
@@ -40,7 +40,7 @@ impl Snapshot {
         *core.cases() = CaseBook::default();
         let mut persons = core.persons();
         self.persons.clone_into(&mut persons);
-        core.outbox().begin_anew(self.endpoints.clone());
+        core.outbox().reset(self.endpoints.clone());
         drop(persons);
         *core.grants() = Grants::default();
         core.log().clear();

@@ -71,7 +71,7 @@ pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome
     if *outcome != Outcome::Review {
         let event = Event::case_decided(&person.clone().at(now), &case.id, now, &switches);
         core.outbox()
-            .put(&Arc::new(event), |tenant| tenant == case.tenant);
+            .queue(&Arc::new(event), |tenant| tenant == case.tenant);
     }
     queue_if_changed(core, person, now, &switches);
 }
@@ -96,5 +96,5 @@ fn queue_if_changed(core: &Core, person: &mut PersonRecord, now: Timestamp, swit
     person.last_reported = state;
     let event = Event::status_changed(&as_of_now, now, switches);
     core.outbox()
-        .put(&Arc::new(event), |tenant| person.is_visible_to(tenant));
+        .queue(&Arc::new(event), |tenant| person.is_visible_to(tenant));
 }

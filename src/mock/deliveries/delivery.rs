@@ -1,39 +1,40 @@
-//! What was delivered and answered, to assert on.
+//! Recorded deliveries, on which tests make assertions.
 
 use std::{
     fmt::{self, Debug},
     sync::Arc,
 };
 
-use super::{event::Event, outbox::Job};
+use super::{event::Event, job::Job};
 use crate::clock::Timestamp;
 
-/// How a delivery ended.
+/// Outcome of a delivery attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryOutcome {
-    /// With this HTTP status. 2xx is well, a redirect is not followed (K84).
+    /// The endpoint responded with this HTTP status. 2xx is success. Redirects are not followed
+    /// (K84).
     Answered(u16),
-    /// No connection could be made.
+    /// The connection could not be established.
     NoConnection,
-    /// There was no answer in time (K84).
+    /// The endpoint did not respond within the time limit (K84).
     TimedOut,
-    /// The connection broke before the answer.
+    /// The connection closed before the response.
     Broken,
-    /// It was lost on purpose, and counts as sent.
+    /// A fault dropped the delivery. It counts as sent.
     Lost,
 }
 
 impl DeliveryOutcome {
-    /// Whether it need not be sent again.
-    pub const fn is_well(self) -> bool {
+    /// Whether the attempt succeeded, so that the event is not sent again.
+    pub const fn is_success(self) -> bool {
         matches!(self, Self::Answered(200..=299) | Self::Lost)
     }
 }
 
-/// One attempt to deliver one event to one endpoint.
+/// Attempt to deliver one event to one endpoint.
 ///
-/// Debug shows nothing of the body.
+/// `Debug` does not show the body.
 #[derive(Clone)]
 pub struct Delivery {
     job: Job,
@@ -50,48 +51,48 @@ impl Delivery {
         }
     }
 
-    /// The event's id, the same in every delivery of it; empty if it was [sent by
-    /// hand](super::super::Webhooks::by_hand).
+    /// Returns the event ID, which is the same for every attempt. It is empty for a [manual
+    /// delivery](super::super::Webhooks::manual).
     pub fn event_id(&self) -> &str {
         &self.job.event.id
     }
 
-    /// The event's type.
+    /// Returns the event type.
     pub fn event_type(&self) -> &str {
         &self.job.event.kind
     }
 
-    /// Whom it is about, if it says so.
+    /// Returns the ID of the person in the event, if any.
     pub fn person_id(&self) -> Option<&str> {
         self.job.event.person_id.as_deref()
     }
 
-    /// The event's body, before any fault changed it.
+    /// Returns the event's body as it was before faults changed it.
     pub fn body(&self) -> &[u8] {
         &self.job.event.body
     }
 
-    /// The address of the endpoint.
+    /// Returns the URL of the endpoint.
     pub fn url(&self) -> &str {
         self.job.endpoint.url.as_str()
     }
 
-    /// Which attempt it was, from 1.
+    /// Returns the number of the attempt, starting at 1.
     pub fn attempt(&self) -> u32 {
         self.job.attempt
     }
 
-    /// When it was sent, by the issuer's clock.
+    /// Returns the time of the attempt, by the issuer's clock.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// How it ended.
+    /// Returns the outcome of the attempt.
     pub fn outcome(&self) -> DeliveryOutcome {
         self.outcome
     }
 
-    /// The HTTP status of the answer, if there was one.
+    /// Returns the HTTP status of the response, if any.
     pub fn status(&self) -> Option<u16> {
         match self.outcome {
             DeliveryOutcome::Answered(status) => Some(status),
@@ -122,8 +123,9 @@ impl Debug for Delivery {
     }
 }
 
-/// The deliveries to a tenant up to the moment of asking, oldest first; of the last 10,000 to all
-/// tenants together, and of their last 64 MiB.
+/// Snapshot of the deliveries to a tenant, oldest first.
+///
+/// The mock keeps the last 10,000 deliveries of all tenants together, and at most 64 MiB of bodies.
 #[derive(Debug, Clone)]
 pub struct Deliveries(Vec<Delivery>);
 
@@ -132,66 +134,66 @@ impl Deliveries {
         Self(all)
     }
 
-    /// How many there were.
+    /// Returns the number of deliveries.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The latest.
+    /// Returns the latest delivery.
     pub fn last(&self) -> Option<&Delivery> {
         self.0.last()
     }
 
-    /// All of them, oldest first.
+    /// Returns an iterator over the deliveries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
         self.0.iter()
     }
 
-    /// Those of one type of event.
+    /// Returns the deliveries of one event type.
     #[must_use]
     pub fn of_type(&self, event_type: &str) -> Self {
         let all = self.0.iter().filter(|it| it.event_type() == event_type);
         Self(all.cloned().collect())
     }
 
-    /// Those about one person, by their id.
+    /// Returns the deliveries about the person with this ID.
     #[must_use]
     pub fn about(&self, person_id: &str) -> Self {
         let all = self.0.iter().filter(|it| it.person_id() == Some(person_id));
         Self(all.cloned().collect())
     }
 
-    /// Asserts how many there were.
+    /// Asserts the number of deliveries.
     ///
     /// # Panics
-    /// If there were more or fewer, with a line for each.
+    /// Panics if the number differs. The message lists every delivery.
     #[track_caller]
     pub fn assert_count(&self, expected: usize) -> &Self {
         let count = self.count();
         assert!(
             count == expected,
-            "there were {count} deliveries, not {expected}:{}",
+            "expected {expected} deliveries, found {count}:{}",
             self.lines()
         );
         self
     }
 
-    /// Asserts that there was at least one, and that each event was answered with 2xx in the end.
+    /// Asserts that there is at least one delivery, and that an attempt of each event succeeded.
     ///
     /// # Panics
-    /// If not, with a line for each delivery.
+    /// Panics if the assertion fails. The message lists every delivery.
     #[track_caller]
     pub fn assert_delivered(&self) -> &Self {
-        let is_well = |event: &Delivery| {
+        let is_delivered = |event: &Delivery| {
             let same = |other: &&Delivery| {
                 Arc::ptr_eq(&other.job.event, &event.job.event)
                     && other.job.endpoint.id == event.job.endpoint.id
             };
-            self.0.iter().filter(same).any(|it| it.outcome.is_well())
+            self.0.iter().filter(same).any(|it| it.outcome.is_success())
         };
         assert!(
-            !self.0.is_empty() && self.0.iter().all(is_well),
-            "not everything was delivered:{}",
+            !self.0.is_empty() && self.0.iter().all(is_delivered),
+            "not every event was delivered:{}",
             self.lines()
         );
         self

@@ -1,4 +1,4 @@
-//! Deliveries before they are signed, and their signing (K61, K80), apart from the SDK's.
+//! Unsigned deliveries and their signing (K61, K80). The code is independent of the SDK.
 
 use std::fmt::{self, Debug};
 
@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::{
-    event::{Event, Manner},
+    event::{Event, SendMode},
     mac::hmac_sha256,
 };
 use crate::{
@@ -23,40 +23,41 @@ use crate::{
     wire::webhook::SIGNATURE_PREFIX,
 };
 
-/// A delivery just before it is signed. Whatever is changed here is what is signed and sent.
+/// Delivery that is not signed yet. Changes to it are signed and sent.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryDraft {
-    /// What is sent.
+    /// Body to send.
     pub body: Vec<u8>,
-    /// What is signed, if it is something else than what is sent.
+    /// Body to sign, if it differs from `body`.
     pub signed_body: Option<Vec<u8>>,
-    /// The headers, but for the signature. `Content-Type` and `User-Agent` are set.
+    /// Headers without the signature. `Content-Type` and `User-Agent` are set.
     pub headers: HeaderMap,
-    /// Who signs.
+    /// Secret that signs.
     pub signing: DeliverySigning,
-    /// Applied to each signature as it is written, with its prefix: cutting it, emptying it.
+    /// Function applied to each signature, including its prefix. It can truncate or empty the
+    /// signature.
     pub reshape: Option<fn(String) -> String>,
-    /// `webhook-id`, if the switch asks for one.
+    /// Value of `webhook-id`, used if the switch for Standard Webhooks is on.
     id: String,
 }
 
-/// Who signs a delivery.
+/// Secret that signs a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliverySigning {
-    /// The tenant's secret; or its last two, if [so
-    /// switched](super::super::Switches::webhook_signatures).
+    /// The tenant's current secret, or its last two secrets, as
+    /// [`webhook_signatures`](super::super::Switches::webhook_signatures) selects.
     Tenant,
-    /// The secret before the present one. If there was none, as `Foreign`.
+    /// The previous secret. Without a previous secret, this is the same as `Foreign`.
     Previous,
-    /// A secret that is nobody's.
+    /// A new secret that no tenant has.
     Foreign,
-    /// Nobody: there is no signature.
-    Nobody,
+    /// No secret: the delivery has no signature.
+    None,
 }
 
-/// A delivery as it goes out.
+/// Signed delivery, ready to send.
 #[derive(Clone)]
 pub(in crate::mock) struct Outgoing {
     pub(in crate::mock) headers: HeaderMap,
@@ -69,17 +70,17 @@ impl DeliveryDraft {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static("kycport-mock"));
         let mut signing = DeliverySigning::Tenant;
-        if let Manner::ByHand {
+        if let SendMode::Manual {
             headers: own,
             is_signed,
-        } = &event.manner
+        } = &event.mode
         {
             for name in own.keys() {
                 headers.remove(name);
             }
             headers.extend(own.clone());
             if !is_signed {
-                signing = DeliverySigning::Nobody;
+                signing = DeliverySigning::None;
             }
         }
         Self {
@@ -92,7 +93,7 @@ impl DeliveryDraft {
         }
     }
 
-    /// Signs, as of `now`.
+    /// Signs the delivery. `now` is the time in the headers of Standard Webhooks.
     pub(in crate::mock) fn finish(
         mut self,
         secrets: &Secrets,
@@ -132,7 +133,7 @@ impl DeliveryDraft {
         } else {
             switches.webhook_header.as_str()
         };
-        // What cannot stand in a header is left out: a test asked for it.
+        // An invalid header name or value is omitted. A test may ask for one on purpose.
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             for value in values {
                 if let Ok(value) = HeaderValue::from_str(&value) {
@@ -156,17 +157,17 @@ impl DeliveryDraft {
             }
             DeliverySigning::Previous => vec![previous.unwrap_or_else(fresh)],
             DeliverySigning::Foreign => vec![fresh()],
-            DeliverySigning::Nobody => Vec::new(),
+            DeliverySigning::None => Vec::new(),
         }
     }
 }
 
-/// Headers of Standard Webhooks 1.0.
+/// Header names of Standard Webhooks 1.0.
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 
-/// Sets a header unless the test has set it, and returns its text, which is signed.
+/// Sets a header unless the test has set it. Returns its value, which is part of the signed text.
 fn named(headers: &mut HeaderMap, name: &'static str, usual: &str) -> String {
     if let Ok(value) = HeaderValue::from_str(usual) {
         headers.entry(name).or_insert(value);
@@ -175,10 +176,10 @@ fn named(headers: &mut HeaderMap, name: &'static str, usual: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// Maximum size of a delivery's body, in bytes: it is built in memory.
+/// Maximum size of a delivery's body, in bytes. The body is built in memory.
 pub(in crate::mock) const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// Shows nothing of body and headers.
+/// Hides the body and the headers.
 impl Debug for DeliveryDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliveryDraft")

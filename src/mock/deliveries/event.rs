@@ -1,4 +1,4 @@
-//! What is told to tenants: an event and its bytes (K63, K81, K82).
+//! Webhook events and their serialization (K63, K81, K82).
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use crate::{
     mock::{
         random,
         records::{claims, person::PersonRecord},
-        switches::Switches,
+        switches::{PERSON_ID, Switches},
     },
     wire::{
         claims as names,
@@ -19,25 +19,26 @@ use crate::{
     },
 };
 
-/// An event, or what a test sends by hand. Its bytes are made once: a retry repeats them (K64).
+/// Event, or manual delivery of a test. It is serialized once, so a retry sends the same bytes
+/// (K64).
 pub(in crate::mock) struct Event {
     pub(in crate::mock) id: String,
     pub(in crate::mock) kind: String,
     pub(in crate::mock) person_id: Option<String>,
     pub(in crate::mock) body: Bytes,
-    pub(in crate::mock) manner: Manner,
+    pub(in crate::mock) mode: SendMode,
 }
 
-/// How an event is sent.
-pub(in crate::mock) enum Manner {
-    /// Signed, and again until it is answered well.
+/// Mode in which an event is sent.
+pub(in crate::mock) enum SendMode {
+    /// Signed, and retried until an attempt succeeds.
     Event,
-    /// By hand: once, with these headers.
-    ByHand { headers: HeaderMap, is_signed: bool },
+    /// Sent once with these headers, as a test specified.
+    Manual { headers: HeaderMap, is_signed: bool },
 }
 
 impl Event {
-    /// A person stands elsewhere than before.
+    /// Creates the event of a changed status, tier or AML result.
     pub(in crate::mock) fn status_changed(
         person: &PersonRecord,
         now: Timestamp,
@@ -46,7 +47,7 @@ impl Event {
         Self::about(person, EventType::StatusChanged, None, now, switches)
     }
 
-    /// A case was decided, and this is where the person stands since.
+    /// Creates the event of a decided case, with the person's state after the decision.
     pub(in crate::mock) fn case_decided(
         person: &PersonRecord,
         case_id: &str,
@@ -57,7 +58,7 @@ impl Event {
         Self::about(person, EventType::CaseDecided, case_id, now, switches)
     }
 
-    /// Any type, and any data.
+    /// Creates an event of any type with any data.
     pub(in crate::mock) fn other(
         event_type: &str,
         data: Value,
@@ -67,28 +68,28 @@ impl Event {
         let id = random::name("evt_");
         let person_id = data.get("person_id").and_then(Value::as_str);
         let person_id = person_id.map(str::to_owned);
-        let mut told = Map::new();
-        told.insert("id".to_owned(), json!(id));
-        told.insert("type".to_owned(), json!(event_type));
-        told.insert("created_at".to_owned(), json!(rfc3339(now)));
-        told.insert("data".to_owned(), data);
+        let mut body = Map::new();
+        body.insert("id".to_owned(), json!(id));
+        body.insert("type".to_owned(), json!(event_type));
+        body.insert("created_at".to_owned(), json!(rfc3339(now)));
+        body.insert("data".to_owned(), data);
         Self {
             id,
             kind: event_type.to_owned(),
             person_id,
-            body: written(told.into(), now, switches),
-            manner: Manner::Event,
+            body: written(body.into(), now, switches),
+            mode: SendMode::Event,
         }
     }
 
-    /// What a test made by hand.
-    pub(in crate::mock) fn by_hand(body: Bytes, headers: HeaderMap, is_signed: bool) -> Self {
+    /// Creates a manual delivery of a test.
+    pub(in crate::mock) fn manual(body: Bytes, headers: HeaderMap, is_signed: bool) -> Self {
         Self {
             id: String::new(),
             kind: String::new(),
             person_id: None,
             body,
-            manner: Manner::ByHand { headers, is_signed },
+            mode: SendMode::Manual { headers, is_signed },
         }
     }
 
@@ -99,7 +100,7 @@ impl Event {
         now: Timestamp,
         switches: &Switches,
     ) -> Self {
-        let body = EventBody {
+        let event = EventBody {
             id: random::name("evt_"),
             event_type,
             created_at: rfc3339(now),
@@ -111,26 +112,26 @@ impl Event {
                 case_id,
             },
         };
-        let mut told = json!(body);
-        if let Some(data) = told.get_mut("data").and_then(Value::as_object_mut) {
-            // What is not known is absent (K31).
+        let mut body = json!(event);
+        if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
+            // Unknown values are omitted (K31).
             data.retain(|_, value| !value.is_null());
             let tier = claims::tier(&person.tier, switches);
             data.insert(names::KYC_TIER.to_owned(), tier);
         }
         Self {
-            id: body.id,
-            kind: body.event_type.as_str().to_owned(),
-            person_id: Some(body.data.person_id),
-            body: written(told, now, switches),
-            manner: Manner::Event,
+            id: event.id,
+            kind: event.event_type.as_str().to_owned(),
+            person_id: Some(event.data.person_id),
+            body: written(body, now, switches),
+            mode: SendMode::Event,
         }
     }
 }
 
-/// In the form that the switches ask for.
-fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
-    if let Some(fields) = told.as_object_mut() {
+/// Serializes an event in the format that the switches select.
+fn written(mut body: Value, now: Timestamp, switches: &Switches) -> Bytes {
+    if let Some(fields) = body.as_object_mut() {
         let member = &switches.webhook_person_member;
         if let Some(Value::Object(data)) = fields.get_mut("data")
             && member != PERSON_ID
@@ -147,13 +148,10 @@ fn written(mut told: Value, now: Timestamp, switches: &Switches) -> Bytes {
             fields.extend(data);
         }
     }
-    form::written(&told, switches.webhook_compact_json).into()
+    form::written(&body, switches.webhook_compact_json).into()
 }
 
-/// The member of `data` that names the person (K63).
-pub(in crate::mock) const PERSON_ID: &str = "person_id";
-
-/// To the millisecond, in UTC. Beyond what a calendar has, it is the epoch.
+/// Formats a time in UTC with milliseconds. A time that RFC 3339 cannot express becomes 1970-01-01.
 pub(in crate::mock) fn rfc3339(moment: Timestamp) -> String {
     let moment = DateTime::from_timestamp_millis(moment.as_unix_millis());
     moment

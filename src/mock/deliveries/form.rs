@@ -1,4 +1,4 @@
-//! JSON in the form of the sender.
+//! JSON serialization in the format of Django or in compact format.
 
 use std::io::{self, Write};
 
@@ -8,11 +8,12 @@ use serde_json::{
     ser::{CompactFormatter, Formatter},
 };
 
-/// Writes JSON as Python's `json.dumps` does, and so Django: a space after `:` and `,`, and ASCII
-/// alone. A receiver that verifies the signature over JSON that it wrote itself fails.
+/// Serializes JSON as Python's `json.dumps` and Django do, with a space after `:` and `,` and only
+/// ASCII, or in compact format. A receiver that verifies the signature over its own serialization
+/// fails.
 pub(in crate::mock) fn written(json: &Value, is_compact: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    // A vector takes all that is written.
+    // Writing to a vector cannot fail.
     let _ = if is_compact {
         json.serialize(&mut Serializer::with_formatter(&mut out, CompactFormatter))
     } else {
@@ -65,7 +66,7 @@ mod tests {
     use super::written;
 
     #[test]
-    fn it_is_what_python_writes() {
+    fn output_equals_the_output_of_python() {
         let json = json!({ "a": [1, "é\u{7f}\n\"", { "b": null }], "z": "𝄞", "e": {}, "f": [] });
         let python =
             r#"{"a": [1, "\u00e9\u007f\n\"", {"b": null}], "e": {}, "f": [], "z": "\ud834\udd1e"}"#;

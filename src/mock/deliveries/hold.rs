@@ -1,8 +1,8 @@
-//! What keeps deliveries from being sent.
+//! Hold that stops deliveries from being sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// It opens once, with the outbox locked.
+/// Hold of deliveries. It opens once, while the outbox is locked.
 #[derive(Default)]
 pub(in crate::mock) struct Hold(AtomicBool);
 

@@ -1,8 +1,8 @@
-//! HMAC-SHA256 (RFC 2104), apart from the SDK's.
+//! HMAC-SHA256 (RFC 2104), independent of the SDK.
 
 use sha2::{Digest as _, Sha256};
 
-/// The block of SHA-256, in bytes.
+/// Block size of SHA-256, in bytes.
 const BLOCK: usize = 64;
 
 pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -33,9 +33,10 @@ mod tests {
     use super::hmac_sha256;
     use crate::mock::random::hex;
 
-    /// RFC 4231, sections 4.2 to 4.8, but for 4.6, which cuts its output.
+    /// Test vectors of RFC 4231, sections 4.2 to 4.8. Section 4.6 truncates its output and is left
+    /// out.
     #[test]
-    fn it_signs_as_rfc_4231_says() {
+    fn output_equals_the_vectors_of_rfc_4231() {
         let counted: Vec<u8> = (1..=25).collect();
         let cases: [(&[u8], &[u8], &str); 6] = [
             (

@@ -1,4 +1,4 @@
-//! What is to be delivered: to whom, when, and what came of it.
+//! Outbox: pending deliveries, held deliveries, and the log of attempts.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,24 +10,25 @@ use url::Url;
 
 use super::{
     delivery::{Deliveries, Delivery},
-    event::{Event, Manner},
+    event::{Event, SendMode},
     hold::Hold,
+    job::{EndpointRecord, Job},
 };
 use crate::clock::Timestamp;
 
-/// Enough to look back on, little enough to run for days.
-const KEPT: usize = 10_000;
-/// So much of bodies, in bytes.
-const KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Maximum number of deliveries in the log, so that the mock can run for days.
+const MAX_LOG: usize = 10_000;
+/// Maximum size of the bodies in the log, in bytes.
+const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
 
-/// All deliveries of an issuer. What waits is not bounded: nothing is lost.
+/// All deliveries of an issuer. The queue has no limit, so no delivery is lost.
 #[derive(Default)]
 pub(in crate::mock) struct Outbox {
-    /// Tells of every change.
-    news: watch::Sender<()>,
+    /// Notifies of every change.
+    changes: watch::Sender<()>,
     next: u64,
     endpoints: Vec<EndpointRecord>,
-    /// By number, which is the order in which they came to be.
+    /// Queued deliveries by number. Numbers are assigned in the order of the events.
     waiting: BTreeMap<u64, Job>,
     in_flight: BTreeMap<u64, Job>,
     held: BTreeMap<u64, (Arc<Hold>, Job)>,
@@ -35,42 +36,9 @@ pub(in crate::mock) struct Outbox {
     logged_bytes: usize,
 }
 
-/// Where a tenant takes its deliveries.
-#[derive(Clone)]
-pub(in crate::mock) struct EndpointRecord {
-    pub(in crate::mock) id: u64,
-    pub(in crate::mock) tenant: String,
-    pub(in crate::mock) url: Url,
-    /// The types it takes; none for all.
-    pub(in crate::mock) types: Option<Vec<String>>,
-    pub(in crate::mock) is_paused: bool,
-}
-
-/// One event on its way to one endpoint.
-#[derive(Clone)]
-pub(in crate::mock) struct Job {
-    pub(in crate::mock) number: u64,
-    pub(in crate::mock) endpoint: EndpointRecord,
-    pub(in crate::mock) event: Arc<Event>,
-    /// Which attempt is next, from 1.
-    pub(in crate::mock) attempt: u32,
-    /// When it is due; none for at once.
-    pub(in crate::mock) due: Option<Timestamp>,
-    /// A fault delayed this attempt already.
-    pub(in crate::mock) was_delayed: bool,
-    /// A test held this attempt already.
-    pub(in crate::mock) was_held: bool,
-}
-
-impl Job {
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.due.is_none_or(|due| due <= now)
-    }
-}
-
 impl Outbox {
-    pub(in crate::mock) fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    pub(in crate::mock) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     pub(in crate::mock) fn subscribe(
@@ -90,27 +58,27 @@ impl Outbox {
         id
     }
 
-    /// All of them, in the order in which they came.
+    /// Returns all endpoints in the order of subscription.
     pub(in crate::mock) fn endpoints(&self) -> &[EndpointRecord] {
         &self.endpoints
     }
 
-    /// Begins anew with these endpoints: what waits and what was delivered is forgotten.
-    pub(in crate::mock) fn begin_anew(&mut self, endpoints: Vec<EndpointRecord>) {
+    /// Replaces the endpoints and removes all queued deliveries and the log.
+    pub(in crate::mock) fn reset(&mut self, endpoints: Vec<EndpointRecord>) {
         self.endpoints = endpoints;
         self.waiting.clear();
         self.held.clear();
         self.in_flight.clear();
         self.log.clear();
-        self.tell();
+        self.notify();
     }
 
-    /// What waits for it is forgotten.
+    /// Removes an endpoint and its queued deliveries.
     pub(in crate::mock) fn unsubscribe(&mut self, endpoint: u64) {
         self.endpoints.retain(|own| own.id != endpoint);
         self.waiting.retain(|_, job| job.endpoint.id != endpoint);
         self.held.retain(|_, (_, job)| job.endpoint.id != endpoint);
-        self.tell();
+        self.notify();
     }
 
     pub(in crate::mock) fn pause(&mut self, endpoint: u64, is_paused: bool) {
@@ -118,16 +86,17 @@ impl Outbox {
         if let Some(own) = own {
             own.is_paused = is_paused;
         }
-        self.tell();
+        self.notify();
     }
 
-    /// Queues an event for every endpoint that takes it, of every tenant that may know.
-    pub(in crate::mock) fn put(&mut self, event: &Arc<Event>, may_know: impl Fn(&str) -> bool) {
+    /// Queues an event for every endpoint that accepts its type and whose tenant receives the
+    /// event.
+    pub(in crate::mock) fn queue(&mut self, event: &Arc<Event>, receives: impl Fn(&str) -> bool) {
         let wants = |endpoint: &&EndpointRecord| {
             let types = endpoint.types.as_ref();
-            let of_type = matches!(event.manner, Manner::ByHand { .. })
+            let of_type = matches!(event.mode, SendMode::Manual { .. })
                 || types.is_none_or(|types| types.contains(&event.kind));
-            of_type && may_know(&endpoint.tenant)
+            of_type && receives(&endpoint.tenant)
         };
         let endpoints: Vec<_> = self.endpoints.iter().filter(wants).cloned().collect();
         for endpoint in endpoints {
@@ -143,11 +112,11 @@ impl Outbox {
             };
             self.waiting.insert(number, job);
         }
-        self.tell();
+        self.notify();
     }
 
-    /// The oldest that is due, for an endpoint with none under way: each endpoint gets them one
-    /// after the other.
+    /// Takes the oldest due delivery whose endpoint has no delivery in progress. Each endpoint gets
+    /// one delivery at a time.
     pub(in crate::mock) fn take(&mut self, now: Timestamp) -> Option<Job> {
         let can_go = |job: &&Job| {
             let endpoint = job.endpoint.id;
@@ -157,28 +126,28 @@ impl Outbox {
         let number = self.waiting.values().find(can_go)?.number;
         let job = self.waiting.remove(&number)?;
         self.in_flight.insert(number, job.clone());
-        self.tell();
+        self.notify();
         Some(job)
     }
 
-    /// It was not sent, or not to the end: it waits as before.
-    pub(in crate::mock) fn give_back(&mut self, number: u64) {
+    /// Queues a delivery again that was not sent completely.
+    pub(in crate::mock) fn requeue(&mut self, number: u64) {
         if let Some(job) = self.in_flight.remove(&number) {
             self.wait(job);
-            self.tell();
+            self.notify();
         }
     }
 
-    /// It is not sent before `due`.
+    /// Postpones a delivery until `due`.
     pub(in crate::mock) fn delay(&mut self, number: u64, due: Timestamp) {
         if let Some(mut job) = self.in_flight.remove(&number) {
             (job.due, job.was_delayed) = (Some(due), true);
             self.wait(job);
         }
-        self.tell();
+        self.notify();
     }
 
-    /// It is not sent before this opens. If that was meanwhile, it waits as before.
+    /// Holds a delivery until `hold` opens. If `hold` is already open, queues the delivery again.
     pub(in crate::mock) fn hold(&mut self, number: u64, hold: &Arc<Hold>) {
         if let Some(job) = self.in_flight.remove(&number) {
             if hold.is_open() {
@@ -187,17 +156,17 @@ impl Outbox {
                 self.held.insert(number, (Arc::clone(hold), job));
             }
         }
-        self.tell();
+        self.notify();
     }
 
-    /// How many wait for this to open.
+    /// Returns the number of deliveries that `hold` holds.
     pub(in crate::mock) fn held(&self, hold: &Arc<Hold>) -> usize {
         let own = self.held.values().filter(|(by, _)| Arc::ptr_eq(by, hold));
         own.count()
     }
 
-    /// Opens it. What it held is sent in the order that `rank` gives to the places, which are those
-    /// of the events.
+    /// Opens `hold` and queues its deliveries. `rank` maps the position of each delivery in the
+    /// order of events to its position in the order of sending.
     pub(in crate::mock) fn release(&mut self, hold: &Arc<Hold>, rank: impl Fn(usize) -> usize) {
         hold.open();
         let all = std::mem::take(&mut self.held);
@@ -208,16 +177,16 @@ impl Outbox {
         let own: BTreeMap<u64, (Arc<Hold>, Job)> = own;
         let numbers: Vec<u64> = own.keys().copied().collect();
         for (place, (_, mut job)) in own.into_values().enumerate() {
-            // The order of the numbers is that of sending.
+            // Deliveries are sent in the order of their numbers.
             let number = numbers.get(rank(place));
             job.number = number.copied().unwrap_or(job.number);
             job.was_held = true;
             self.wait(job);
         }
-        self.tell();
+        self.notify();
     }
 
-    /// It is over, until `again` if that is given.
+    /// Ends an attempt. If `again` is given, queues the next attempt for that time.
     pub(in crate::mock) fn finish(&mut self, number: u64, again: Option<Timestamp>) {
         if let (Some(mut job), Some(due)) = (self.in_flight.remove(&number), again) {
             job.attempt = job.attempt.saturating_add(1);
@@ -225,21 +194,21 @@ impl Outbox {
             (job.was_delayed, job.was_held) = (false, false);
             self.wait(job);
         }
-        self.tell();
+        self.notify();
     }
 
-    pub(in crate::mock) fn note(&mut self, delivery: Delivery) {
+    pub(in crate::mock) fn log_delivery(&mut self, delivery: Delivery) {
         self.logged_bytes = self.logged_bytes.saturating_add(delivery.body().len());
         self.log.push_back(delivery);
-        while self.log.len() > KEPT || self.logged_bytes > KEPT_BYTES {
+        while self.log.len() > MAX_LOG || self.logged_bytes > MAX_LOG_BYTES {
             let oldest = self.log.pop_front();
             let freed = oldest.map_or(0, |it| it.body().len());
             self.logged_bytes = self.logged_bytes.saturating_sub(freed);
         }
-        self.tell();
+        self.notify();
     }
 
-    /// To all tenants.
+    /// Returns the deliveries to all tenants.
     pub(in crate::mock) fn all_deliveries(&self) -> Deliveries {
         Deliveries::new(self.log.iter().cloned().collect())
     }
@@ -255,32 +224,32 @@ impl Outbox {
         self.logged_bytes = left.sum();
     }
 
-    /// What is under way for this tenant, or due now.
+    /// Returns the tenant's deliveries that are in progress or due now.
     pub(in crate::mock) fn unsettled<'a>(
         &'a self,
         tenant: &'a str,
         now: Timestamp,
     ) -> impl Iterator<Item = (&'a Job, &'static str)> {
-        let in_flight = self.in_flight.values().map(|job| (job, "under way"));
+        let in_flight = self.in_flight.values().map(|job| (job, "in progress"));
         let waiting = self.waiting.values().filter(move |job| job.is_due(now));
         let waiting = waiting.filter(|job| !self.is_paused(job.endpoint.id));
         let all = in_flight.chain(waiting.map(|job| (job, "due")));
         all.filter(move |(job, _)| job.endpoint.tenant == tenant)
     }
 
-    /// What waits for this tenant, be it due or not.
+    /// Returns the tenant's queued deliveries, due or not.
     pub(in crate::mock) fn waiting(&self, tenant: &str) -> impl Iterator<Item = &Job> {
         let all = self.waiting.values();
         all.filter(move |job| job.endpoint.tenant == tenant)
     }
 
-    /// When the next one is due that is not yet.
+    /// Returns the next time in the future at which a delivery becomes due.
     pub(in crate::mock) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let dues = self.waiting.values().filter_map(|job| job.due);
         dues.filter(|due| *due > now).min()
     }
 
-    /// Unless its endpoint was taken away meanwhile.
+    /// Queues a delivery unless its endpoint has been removed.
     fn wait(&mut self, job: Job) {
         if self.endpoints.iter().any(|own| own.id == job.endpoint.id) {
             self.waiting.insert(job.number, job);
@@ -297,7 +266,7 @@ impl Outbox {
         self.next
     }
 
-    fn tell(&self) {
-        self.news.send_replace(());
+    fn notify(&self) {
+        self.changes.send_replace(());
     }
 }

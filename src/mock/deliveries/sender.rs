@@ -1,4 +1,4 @@
-//! Sends one delivery, and reads how it is answered.
+//! HTTP client that sends deliveries and reads the responses.
 
 use std::{cell::OnceCell, time::Duration};
 
@@ -6,21 +6,21 @@ use axum::http::{HeaderMap, Method, header::RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Request, redirect::Policy};
 use url::Url;
 
-use super::{course::Pace, delivery::DeliveryOutcome, draft::Outgoing, slow};
+use super::{delivery::DeliveryOutcome, draft::Outgoing, send_plan::Pace, slow};
 
-/// The HTTP client of one runtime.
+/// HTTP clients of one runtime.
 #[derive(Default)]
 pub(in crate::mock) struct Sender {
-    /// Made when it is first used: most mocks deliver nothing.
+    /// Client for plain HTTP, created on first use because most tests deliver nothing.
     plain: OnceCell<Option<Client>>,
-    /// Client for HTTPS. It reads the system's certificates, which takes its time.
+    /// Client for HTTPS, created on first use because loading the system's certificates is slow.
     tls: OnceCell<Option<Client>>,
 }
 
-/// How a delivery was answered.
+/// Outcome of an attempt, with the response's `Retry-After`.
 pub(in crate::mock) struct Answered {
     pub(in crate::mock) outcome: DeliveryOutcome,
-    /// How long the endpoint asks to wait.
+    /// Delay that the endpoint requests by `Retry-After`.
     pub(in crate::mock) retry_after: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ impl Answered {
 }
 
 impl Sender {
-    /// Of the answer, the status counts and `Retry-After`; its body is not read.
+    /// Sends a delivery. Reads the status and `Retry-After` of the response, but not its body.
     pub(in crate::mock) async fn send(
         &self,
         url: &Url,
@@ -68,7 +68,8 @@ impl Sender {
     }
 }
 
-/// No redirect, no proxy, and a connection each: an endpoint that was restarted is reached.
+/// Builds a client without redirects and proxies. Each delivery opens a new connection, so that a
+/// restarted endpoint is reached.
 fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Option<Client> {
     let builder = Client::builder()
         .redirect(Policy::none())
@@ -88,7 +89,7 @@ fn failure(error: &reqwest::Error) -> DeliveryOutcome {
     }
 }
 
-/// Whole seconds; the other form of it is passed over (K85).
+/// Parses `Retry-After` in seconds. A date is ignored (K85).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     seconds.parse().ok().map(Duration::from_secs)

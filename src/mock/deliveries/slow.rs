@@ -1,4 +1,4 @@
-//! A sender that is slower than any good one, on a bare socket.
+//! Deliberately slow HTTP client, which writes to a socket directly.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,10 +12,10 @@ use tokio::{
 };
 use url::Url;
 
-use super::{course::Pace, delivery::DeliveryOutcome, draft::Outgoing};
+use super::{delivery::DeliveryOutcome, draft::Outgoing, send_plan::Pace};
 use crate::mock::waits::pause::wait;
 
-/// Plain HTTP alone. It ends with the first answer, at the latest when `limit` is over.
+/// Sends a delivery over plain HTTP at this pace. Returns after the response, or after `limit`.
 pub(super) async fn send(
     url: &Url,
     outgoing: &Outgoing,
@@ -43,7 +43,8 @@ pub(super) async fn send(
         .unwrap_or(DeliveryOutcome::TimedOut)
 }
 
-/// Ends when it gives up. When all is written, it waits for the answer.
+/// Writes the request. Returns only if `pace` ends the attempt. Otherwise the caller waits for the
+/// response.
 async fn write(to: &mut (impl AsyncWrite + Unpin), url: &Url, outgoing: &Outgoing, pace: Pace) {
     let head = head(url, outgoing);
     let half = |bytes: &[u8]| bytes.len().div_euclid(2);
@@ -67,7 +68,7 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), url: &Url, outgoing: &Outgoin
         }
         Pace::Dribble(every) => dribble(to, &head, &outgoing.body, every).await,
     };
-    // Who closed before the end may have answered, and it is read.
+    // If the endpoint closed the connection early, it may still have sent a response.
     drop(written);
     std::future::pending::<()>().await;
 }
@@ -106,7 +107,7 @@ fn head(url: &Url, outgoing: &Outgoing) -> Vec<u8> {
     head
 }
 
-/// The status of the answer: `HTTP/1.1 204`, whatever comes after.
+/// Reads the status of the response, such as `HTTP/1.1 204`. Ignores the rest.
 async fn status(from: &mut (impl AsyncRead + Unpin)) -> io::Result<DeliveryOutcome> {
     let mut begin = [0; 12];
     from.read_exact(&mut begin).await?;

@@ -1,4 +1,4 @@
-//! The classic ways to bend a delivery, by name.
+//! Named manipulations of deliveries.
 
 use axum::http::{HeaderValue, header::CONTENT_ENCODING};
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::draft::{DeliveryDraft, DeliverySigning};
 use crate::mock::http::gzip;
 
-/// Defines the enum and its lists, so that none lacks what another has.
+/// Defines the enum and its lists from one source, so that they cannot differ.
 macro_rules! tampers {
     (
         $($(#[$about:meta])+ $LIST:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ })+
     ) => {
-        /// A way to bend a delivery. Each does one thing: all else stays as it should be.
+        /// Manipulation of a delivery. Each variant changes one property.
         ///
-        /// The numbers of cases are those of the [threats](crate::guide::threats).
+        /// The case numbers are those of the [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DeliveryTamper {
@@ -27,60 +27,61 @@ macro_rules! tampers {
 }
 
 tampers! {
-    /// Those whose signature is not the body's: to be refused unread.
+    /// Manipulations after which the signature does not match the body. A receiver must reject them
+    /// before it parses the body.
     FORGED {
-        /// Signed with a secret that is nobody's (case 126).
+        /// Signed with a secret that no tenant has (case 126).
         WrongSecret,
-        /// No signature (case 126).
+        /// Sent without a signature (case 126).
         Unsigned,
-        /// An empty one (case 126).
+        /// Sent with an empty signature (case 126).
         EmptySignature,
-        /// The prefix alone (case 126).
+        /// Signature that consists of the prefix only (case 126).
         PrefixAlone,
-        /// A digit short (case 126).
+        /// Signature without its last digit (case 126).
         ShortSignature,
-        /// Half of it (case 126).
+        /// Signature without its second half (case 126).
         HalfSignature,
-        /// A digit long (case 126).
+        /// Signature with an additional digit (case 126).
         LongSignature,
-        /// Its last digit is another (case 126).
+        /// Signature with a changed last digit (case 126).
         AlteredSignature,
-        /// A byte of the body was changed after signing (case 127).
+        /// Body with one byte changed after signing (case 127).
         AlteredByte,
-        /// The same JSON in another form, after signing (case 127).
+        /// Body serialized differently after signing (case 127).
         Reserialised,
-        /// A line break after the body, after signing (case 127).
+        /// Body with a line break appended after signing (case 127).
         TrailingNewline,
-        /// Packed with gzip, after signing (case 127).
+        /// Body compressed with gzip after signing (case 127).
         Gzip,
     }
-    /// Those with a good signature over a body that is no event.
+    /// Manipulations with a valid signature over a body that is not a valid event.
     UNREADABLE {
-        /// Packed with gzip, before signing (case 127).
+        /// Body compressed with gzip before signing (case 127).
         GzipSigned,
-        /// No JSON.
+        /// Body that is not JSON.
         NotJson,
-        /// Bytes that are not UTF-8 in the type.
+        /// Event type that is not valid UTF-8.
         NotUtf8,
-        /// Nothing at all.
+        /// Body without any bytes.
         EmptyBody,
-        /// An array with the event in it.
+        /// Body that is an array with the event in it.
         InArray,
-        /// `id` twice.
+        /// Event with a duplicate `id`.
         DuplicateId,
-        /// No `id`.
+        /// Event without `id`.
         MissingId,
-        /// No `created_at` (case 129).
+        /// Event without `created_at` (case 129).
         MissingTime,
-        /// A `created_at` that is no moment (case 129).
+        /// Event whose `created_at` is not a time (case 129).
         TextTime,
     }
-    /// Those whose verdict hangs on the receiver's settings.
+    /// Manipulations whose result depends on the receiver's configuration.
     DEPENDS {
-        /// Signed with the secret before the present one; if there was none, as `WrongSecret`: well
-        /// while both are known (case 133).
+        /// Signed with the previous secret, which is valid during a rotation (case 133). Without a
+        /// previous secret, this is the same as `WrongSecret`.
         PreviousSecret,
-        /// The digits in capitals.
+        /// Signature with upper-case digits.
         UpperCaseSignature,
     }
 }
@@ -96,7 +97,7 @@ impl DeliveryTamper {
         match self {
             Self::WrongSecret => draft.signing = DeliverySigning::Foreign,
             Self::PreviousSecret => draft.signing = DeliverySigning::Previous,
-            Self::Unsigned => draft.signing = DeliverySigning::Nobody,
+            Self::Unsigned => draft.signing = DeliverySigning::None,
             Self::EmptySignature => draft.reshape = Some(|_| String::new()),
             Self::PrefixAlone => {
                 draft.reshape = Some(|mut it| {
@@ -169,7 +170,7 @@ impl DeliveryTamper {
     }
 }
 
-/// What stands before the digits: `sha256=`, the `v1,` of Standard Webhooks, or nothing.
+/// Returns the prefix before the digits: `sha256=`, `v1,` of Standard Webhooks, or an empty text.
 fn prefix(signature: &str) -> &str {
     let known = ["sha256=", "v1,"].iter();
     known
@@ -178,7 +179,7 @@ fn prefix(signature: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// The first of `old` replaced; the whole body, if it is not in there.
+/// Replaces the first occurrence of `old`. Without an occurrence, returns `new`.
 fn replaced(body: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let place = body.windows(old.len()).position(|it| it == old);
     let split = place.and_then(|place| body.split_at_checked(place));

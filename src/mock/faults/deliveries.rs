@@ -11,11 +11,11 @@ use crate::{
     mock::{
         core::rules::{Effect, Place},
         deliveries::{
-            course::{Course, Pace},
             draft::{DeliveryDraft, LARGEST_BODY},
             event::rfc3339,
             form::written,
             hold::Hold,
+            send_plan::{Pace, SendPlan},
             tamper::DeliveryTamper,
         },
         webhooks::Webhooks,
@@ -123,7 +123,7 @@ impl Webhooks {
     /// accepted if one of them is accepted.
     pub fn flood(&self, times: u32) -> Rule {
         self.course("flood", move |course| {
-            (course.copies, course.at_once) = (times.max(1), 64);
+            (course.copies, course.concurrency) = (times.max(1), 64);
         })
     }
 
@@ -186,8 +186,8 @@ impl Webhooks {
         self.course(name, move |course| course.pace = pace)
     }
 
-    fn course(&self, name: &str, edit: impl Fn(&mut Course) + Send + Sync + 'static) -> Rule {
-        self.rule(name, Effect::EditCourse(Box::new(edit)))
+    fn course(&self, name: &str, edit: impl Fn(&mut SendPlan) + Send + Sync + 'static) -> Rule {
+        self.rule(name, Effect::EditSendPlan(Box::new(edit)))
     }
 
     fn rule(&self, name: &str, effect: Effect) -> Rule {

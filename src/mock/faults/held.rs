@@ -32,11 +32,11 @@ impl Held {
     /// # Panics
     /// If fewer than `n` deliveries are held after 30 seconds of real time.
     pub async fn wait_for(&self, n: usize) {
-        let mut news = self.core.outbox().news();
+        let mut changes = self.core.outbox().changes();
         let limit_elapsed = elapsed(WAIT_LIMIT);
         tokio::pin!(limit_elapsed);
         loop {
-            news.mark_unchanged();
+            changes.mark_unchanged();
             let held = self.waiting();
             if held >= n {
                 return;
@@ -44,7 +44,7 @@ impl Held {
             let in_time = tokio::select! {
                 biased;
                 // The core owns the sender, so the channel cannot close here.
-                _ = news.changed() => true,
+                _ = changes.changed() => true,
                 () = &mut limit_elapsed => false,
             };
             assert!(

@@ -1,4 +1,4 @@
-//! Delivers what is due, for as long as the issuer runs (K84).
+//! Task that sends due deliveries while the issuer runs (K84).
 
 use std::{future::pending, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::{
             transition,
         },
         deliveries::{
-            course::Course,
             delivery::{Delivery, DeliveryOutcome},
             draft::DeliveryDraft,
-            event::Manner,
-            outbox::Job,
+            event::SendMode,
+            job::Job,
+            send_plan::SendPlan,
             sender::{Answered, Sender},
         },
         switches::Switches,
@@ -28,32 +28,32 @@ use crate::{
     },
 };
 
-/// Never ends. When it is dropped, what was under way waits to be sent again.
+/// Sends due deliveries and never returns. When dropped, deliveries in progress are queued again.
 pub(in crate::mock) async fn run(core: Arc<Core>) {
     let sender = Sender::default();
-    let mut news = core.outbox().news();
+    let mut changes = core.outbox().changes();
     let mut moves = core.clock.moves();
     let mut under_way = FuturesUnordered::new();
     loop {
-        news.mark_unchanged();
+        changes.mark_unchanged();
         transition::look_for_expiries(&core);
-        while let Some(taken) = Taken::next(&core) {
+        while let Some(taken) = TakenJob::next(&core) {
             let delivery = deliver(&core, &sender, taken);
-            // An edit of a test may panic, and the rest goes on.
+            // A closure of a test may panic. Other deliveries must continue.
             under_way.push(AssertUnwindSafe(delivery).catch_unwind());
         }
         tokio::select! {
-            // The sender lives as long as the core.
-            _ = news.changed() => {}
+            // The sender exists as long as the core.
+            _ = changes.changed() => {}
             () = moves.next() => {}
             Some(_) = under_way.next() => {}
-            () = until(&core, next(&core)) => {}
+            () = until(&core, next_wake_up(&core)) => {}
         }
     }
 }
 
-/// The next moment at which there is something to do.
-fn next(core: &Core) -> Option<Timestamp> {
+/// Returns the time of the next expiry or delivery.
+fn next_wake_up(core: &Core) -> Option<Timestamp> {
     let now = core.now();
     let expiry = core.persons().next_expiry(now);
     let due = core.outbox().next_due(now);
@@ -67,14 +67,14 @@ async fn until(core: &Core, moment: Option<Timestamp>) {
     }
 }
 
-/// A job that is under way. Unless it is finished, it waits again as soon as this is dropped; if
-/// that is a panic, which would come again too, it is forgotten.
-struct Taken<'a> {
+/// Job in progress. If it is dropped unfinished, the job is queued again. If it is dropped by a
+/// panic, the job is removed, because the panic would repeat.
+struct TakenJob<'a> {
     core: &'a Core,
     job: Job,
 }
 
-impl<'a> Taken<'a> {
+impl<'a> TakenJob<'a> {
     fn next(core: &'a Core) -> Option<Self> {
         let now = core.now();
         let job = core.outbox().take(now)?;
@@ -82,20 +82,20 @@ impl<'a> Taken<'a> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for TakenJob<'_> {
     fn drop(&mut self) {
         let mut outbox = self.core.outbox();
         if thread::panicking() {
             outbox.finish(self.job.number, None);
         } else {
-            outbox.give_back(self.job.number);
+            outbox.requeue(self.job.number);
         }
     }
 }
 
-async fn deliver(core: &Core, sender: &Sender, taken: Taken<'_>) {
+async fn deliver(core: &Core, sender: &Sender, taken: TakenJob<'_>) {
     let job = &taken.job;
-    if is_put_off(core, job) {
+    if is_postponed(core, job) {
         return;
     }
     let switches = core.switches();
@@ -104,39 +104,39 @@ async fn deliver(core: &Core, sender: &Sender, taken: Taken<'_>) {
         core.outbox().finish(job.number, None);
         return;
     };
-    let (mut draft, mut course) = (DeliveryDraft::new(&job.event), Course::default());
-    bend(core, job, &mut draft, &mut course);
+    let (mut draft, mut plan) = (DeliveryDraft::new(&job.event), SendPlan::default());
+    apply_faults(core, job, &mut draft, &mut plan);
     let outgoing = draft.finish(&secrets, &switches, core.now());
     let (url, timeout) = (&job.endpoint.url, switches.webhook_timeout);
     let send = async || {
         let at = core.now();
-        let answered = if course.is_lost {
+        let answered = if plan.is_lost {
             Answered::with(DeliveryOutcome::Lost)
         } else {
             let outgoing = outgoing.clone();
-            sender.send(url, outgoing, course.pace, timeout).await
+            sender.send(url, outgoing, plan.pace, timeout).await
         };
         let delivery = Delivery::new(job, at, answered.outcome);
-        core.outbox().note(delivery);
+        core.outbox().log_delivery(delivery);
         answered
     };
-    let answers: Vec<_> = stream::iter(0..course.copies)
+    let answers: Vec<_> = stream::iter(0..plan.copies)
         .map(|_| send())
-        .buffer_unordered(course.at_once.max(1))
+        .buffer_unordered(plan.concurrency.max(1))
         .collect()
         .await;
-    // It is taken if one of the copies is.
-    let well = answers.iter().find(|it| it.outcome.is_well());
+    // The delivery succeeds if one of its copies does.
+    let well = answers.iter().find(|it| it.outcome.is_success());
     let again = match well.or(answers.last()) {
-        Some(answered) => again(job, answered, core.now(), &switches),
+        Some(answered) => next_attempt(job, answered, core.now(), &switches),
         None => None,
     };
     core.outbox().finish(job.number, again);
 }
 
-/// Whether a fault says that it is not sent now.
-fn is_put_off(core: &Core, job: &Job) -> bool {
-    if matches!(job.event.manner, Manner::ByHand { .. }) {
+/// Whether a fault delays or holds this delivery.
+fn is_postponed(core: &Core, job: &Job) -> bool {
+    if matches!(job.event.mode, SendMode::Manual { .. }) {
         return false;
     }
     let wanted = |effect: &Effect| match effect {
@@ -160,28 +160,33 @@ fn is_put_off(core: &Core, job: &Job) -> bool {
     }
 }
 
-/// Applies what was installed for this delivery. What was made by hand goes out as it is.
-fn bend(core: &Core, job: &Job, draft: &mut DeliveryDraft, course: &mut Course) {
-    if matches!(job.event.manner, Manner::ByHand { .. }) {
+/// Applies the faults for this delivery. Manual deliveries are sent unchanged.
+fn apply_faults(core: &Core, job: &Job, draft: &mut DeliveryDraft, plan: &mut SendPlan) {
+    if matches!(job.event.mode, SendMode::Manual { .. }) {
         return;
     }
     let wanted =
-        |effect: &Effect| matches!(effect, Effect::EditDelivery(_) | Effect::EditCourse(_));
+        |effect: &Effect| matches!(effect, Effect::EditDelivery(_) | Effect::EditSendPlan(_));
     let hook = Hook::Delivery(&job.endpoint.tenant);
     let rules = core.rules().take_all(hook, wanted);
     for rule in rules {
         rule.add_headers(&mut draft.headers);
         match &rule.effect {
             Effect::EditDelivery(edit) => edit(draft),
-            Effect::EditCourse(edit) => edit(course),
+            Effect::EditSendPlan(edit) => edit(plan),
             _ => {}
         }
     }
 }
 
-/// When it is sent again, if it is (K84, K85).
-fn again(job: &Job, answered: &Answered, now: Timestamp, switches: &Switches) -> Option<Timestamp> {
-    if answered.outcome.is_well() || matches!(job.event.manner, Manner::ByHand { .. }) {
+/// Returns the time of the next attempt, if there is one (K84, K85).
+fn next_attempt(
+    job: &Job,
+    answered: &Answered,
+    now: Timestamp,
+    switches: &Switches,
+) -> Option<Timestamp> {
+    if answered.outcome.is_success() || matches!(job.event.mode, SendMode::Manual { .. }) {
         return None;
     }
     let failed = usize::try_from(job.attempt).ok()?.checked_sub(1)?;
@@ -190,9 +195,9 @@ fn again(job: &Job, answered: &Answered, now: Timestamp, switches: &Switches) ->
         DeliveryOutcome::Answered(409 | 429 | 503) => answered.retry_after,
         _ => None,
     };
-    let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
     Some(now.saturating_add(asked.max(*pause)))
 }
 
-/// An endpoint that asks for more is not obeyed (K85).
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Maximum delay that an endpoint can request by `Retry-After` (K85).
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! One request from the socket to the answer, and the places where faults come in.
+//! Processing of one request, including its faults.
 
 use std::sync::Arc;
 
@@ -42,18 +42,18 @@ pub(in crate::mock) async fn serve(
 ) -> Response {
     let (parts, body) = request.into_parts();
     if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
-        let why = "a request of HTTP/1.1 has one `Host` (RFC 9112 section 3.2)";
+        let why = "an HTTP/1.1 request must have exactly one `Host` (RFC 9112 section 3.2)";
         let refusal = Refusal::new("invalid_request", "K26", why);
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal).into_response();
     }
     let endpoint = Endpoint::of(parts.uri.path());
-    // An upload is read piece by piece, and only once it is known to whom it belongs.
+    // The upload handler streams the body, and reads it only after authentication.
     let (body, upload) = match endpoint {
         Some(Endpoint::UploadCase) => (Some(Vec::new()), Some(UploadBody::new(body))),
         _ => (read(body).await, None),
     };
     let query = parts.uri.query().unwrap_or_default();
-    // JSON read as a form is one long name, and names are shown.
+    // JSON parsed as a form would be one long name, and the log shows names.
     let form = body.as_deref().unwrap_or_default();
     let is_form = endpoint.is_none_or(Endpoint::takes_a_form);
     let form = if is_form { form } else { &[] };
@@ -81,15 +81,15 @@ pub(in crate::mock) async fn serve(
         endpoint,
         incoming.method.as_str(),
         &incoming.path,
-        noted(&incoming.query, query.len()),
-        noted(&incoming.form, body.as_ref().map_or(0, Vec::len)),
+        logged_params(&incoming.query, query.len()),
+        logged_params(&incoming.form, body.as_ref().map_or(0, Vec::len)),
         &incoming.headers,
     ));
     let (response, refusal) = match (endpoint, body) {
         (_, None) => plain(too_large()),
         (None, _) => {
             let page = authorize::status_page(&core, &incoming.path);
-            plain(page.unwrap_or_else(|| missing(&incoming.path)))
+            plain(page.unwrap_or_else(|| not_found(&incoming.path)))
         }
         (Some(endpoint), _) => respond(&core, endpoint, &incoming, &cutter).await,
     };
@@ -102,14 +102,13 @@ pub(in crate::mock) async fn serve(
         watcher.tell(&request);
     }
     if let Some(upload) = upload {
-        // Whoever is still sending would not see the answer on a connection that is closed under
-        // them.
+        // If the connection closed now, a client that is still sending would not see the response.
         tokio::spawn(upload.drain(cases::upload::MAX_UPLOAD));
     }
     response
 }
 
-/// A request, read whole.
+/// Request with its complete body.
 struct Incoming {
     method: Method,
     path: String,
@@ -127,7 +126,7 @@ async fn respond(
     cutter: &Cutter,
 ) -> (Response, Option<Refusal>) {
     let before = Hook::Before(endpoint);
-    if let Some(broken) = disturb(core, before, None, cutter).await.0 {
+    if let Some(broken) = apply_faults(core, before, None, cutter).await.0 {
         return (broken, None);
     }
     let mut answer = match (endpoint, &incoming.upload) {
@@ -146,15 +145,15 @@ async fn respond(
     edit(core, endpoint, &mut answer);
     let after = Hook::After(endpoint);
     let refusal = answer.refusal.clone();
-    match disturb(core, after, Some(answer), cutter).await {
+    match apply_faults(core, after, Some(answer), cutter).await {
         (Some(broken), _) => (broken, refusal),
         (None, Some(answer)) => plain(answer),
         (None, None) => (Response::default(), refusal),
     }
 }
 
-/// Gates first, then delays, then what breaks the answer.
-async fn disturb(
+/// Applies gates first, then delays, then faults that replace the response.
+async fn apply_faults(
     core: &Core,
     hook: Hook<'_>,
     mut real: Option<Answer>,
@@ -214,7 +213,7 @@ fn edit(core: &Core, endpoint: Endpoint, answer: &mut Answer) {
 fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
     let allowed = endpoint.methods();
     if !allowed.split(", ").any(|m| m == incoming.method.as_str()) {
-        let why = format!("only {allowed} is answered here");
+        let why = format!("use {allowed} for this endpoint");
         let refusal = Refusal::new("invalid_request", "K4", why);
         return Answer::refuse(StatusCode::METHOD_NOT_ALLOWED, refusal).with(ALLOW, allowed);
     }
@@ -238,7 +237,7 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         Endpoint::OpenCase => cases::api::open(core, headers, body),
         Endpoint::ReadCase => cases::api::read(core, headers, id),
         Endpoint::DecideCase => cases::api::decide(core, headers, id, body),
-        // Read elsewhere, piece by piece.
+        // `respond` handles uploads.
         Endpoint::UploadCase => Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({})),
         Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
         Endpoint::Verify => hosted::verify(core, method, headers, query, form),
@@ -251,35 +250,36 @@ fn plain(answer: Answer) -> (Response, Option<Refusal>) {
     (answer.into_response(), refusal)
 }
 
-/// 404: in JSON for programs, as a page for people (K4).
-fn missing(path: &str) -> Answer {
+/// Creates a 404 response: JSON below `/api/`, a page elsewhere (K4).
+fn not_found(path: &str) -> Answer {
     if !path.starts_with("/api/") {
-        return html::missing(path);
+        return html::not_found(path);
     }
-    let why = "no such address; paths end in a slash";
+    let why = "unknown path; API paths end with a slash";
     Answer::refuse(StatusCode::NOT_FOUND, Refusal::new("not_found", "K4", why))
 }
 
-/// None if it is too large, or if it broke off.
+/// Reads the body. Returns `None` if it is too large or incomplete.
 async fn read(body: Body) -> Option<Vec<u8>> {
     to_bytes(body, MAX_BODY).await.ok().map(Vec::from)
 }
 
-/// What the log keeps: nothing of what is too large to keep thousands of.
-fn noted(params: &Params, size: usize) -> Params {
-    if size > MOST_NOTED {
+/// Returns the parameters for the log, or none if they are too large to keep thousands of them.
+fn logged_params(params: &Params, size: usize) -> Params {
+    if size > MAX_LOGGED_FORM {
         return Params::default();
     }
     params.clone()
 }
 
 fn too_large() -> Answer {
-    let why = "the body is larger than 1 MiB, or broke off";
+    let why = "the body is larger than 1 MiB or incomplete";
     let refusal = Refusal::new("invalid_request", "K26", why);
     Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, refusal)
 }
 
-const MOST_NOTED: usize = 16 * 1024;
+/// Maximum size of logged parameters, in bytes.
+const MAX_LOGGED_FORM: usize = 16 * 1024;
 
-/// More than any request that this issuer understands.
+/// Maximum size of a request body, in bytes. No valid request is larger.
 const MAX_BODY: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Where connections come in, and the faults that meet them there.
+//! Listener that applies faults to new connections.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -23,15 +23,15 @@ use crate::mock::{
     },
 };
 
-/// A listener whose connections can be [cut](Cutter::cut) from within a request.
+/// Listener whose connections can be [cut](Cutter::cut) while a request is processed.
 pub(super) struct CuttableListener {
     pub(in crate::mock) listener: TcpListener,
     pub(in crate::mock) core: Arc<Core>,
 }
 
 impl CuttableListener {
-    /// The connection, unless a fault takes it.
-    fn welcome(&self, stream: TcpStream) -> Option<TcpStream> {
+    /// Returns the connection, or `None` if a fault consumes it.
+    fn apply_fault(&self, stream: TcpStream) -> Option<TcpStream> {
         let fault = self.core.rules().take(Hook::Accept, |_| true);
         match fault.as_ref().map(|rule| &rule.effect) {
             Some(Effect::Accept(AcceptFault::Close)) => {
@@ -39,7 +39,7 @@ impl CuttableListener {
                 None
             }
             Some(Effect::Accept(AcceptFault::Reset)) => {
-                // It is reset when it is dropped.
+                // Dropping the stream resets the connection.
                 let _ = stream.set_zero_linger();
                 None
             }
@@ -58,11 +58,12 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         loop {
-            // axum's own listener logs what cannot be accepted, and waits when files run out.
+            // axum's listener logs accept errors, and waits if the process has no free file
+            // descriptors.
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            // Small answers should not wait for each other; failing that, they are only slower.
+            // Nagle's algorithm would delay small responses. An error here only makes them slower.
             let _ = stream.set_nodelay(true);
-            if let Some(stream) = self.welcome(stream) {
+            if let Some(stream) = self.apply_fault(stream) {
                 let tls = self.core.tls.as_ref().map(|tls| &tls.acceptor);
                 return (CuttableStream::new(Channel::new(stream, tls)), address);
             }
@@ -74,11 +75,11 @@ impl Listener for CuttableListener {
     }
 }
 
-/// What a request knows of its connection.
+/// Connection data that a request handler can read.
 #[derive(Clone)]
 pub(in crate::mock) struct Connection {
     pub(in crate::mock) cutter: Cutter,
-    /// The other end.
+    /// Address of the client.
     pub(in crate::mock) peer: SocketAddr,
 }
 
@@ -91,15 +92,15 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Connection {
     }
 }
 
-/// Says that nothing will come, and then reads: a connection that is dropped with unread bytes is
-/// reset.
+/// Closes the sending side, then reads until the end. Dropping a connection with unread bytes would
+/// reset it.
 async fn close(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
         let _ = copy(&mut stream, &mut sink()).await;
     }
 }
 
-/// Keeps it until the issuer stops, without reading.
+/// Keeps the connection open without reading until the issuer stops.
 async fn hold(stream: TcpStream) {
     let _stream = stream;
     std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The thread that serves, and the port while nobody does.
+//! Server thread, and the reserved port while the server is stopped.
 
 mod deliverer;
 mod dispatch;
@@ -24,12 +24,13 @@ use tokio::{net::TcpSocket, runtime::Builder, sync::oneshot};
 use crate::mock::{admin::Admin, core::Core};
 use listener::{Connection, CuttableListener};
 
-/// Maximum number of attempts to bind a port again.
+/// Maximum number of attempts to rebind a port.
 const BIND_ATTEMPTS: u32 = 300;
-/// Time between two such attempts.
+/// Pause between two attempts to rebind a port.
 const BIND_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A bound port that does not listen yet: connections are refused, and no other process gets it.
+/// Bound port that does not listen. Connections are refused, and no other process can bind the
+/// port.
 pub(super) struct Port {
     socket: TcpSocket,
     address: SocketAddr,
@@ -41,15 +42,15 @@ impl Port {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // A port whose last connections are still fading away is free.
+        // A port is free although its last connections are still in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 
-    /// Binds a port again that was closed just now. Meanwhile the system can have given it to an
-    /// outgoing connection, most of which are short.
+    /// Rebinds a port that was just closed. Retries, because the system may have assigned the port
+    /// to an outgoing connection in the meantime.
     fn bind_again(address: SocketAddr) -> io::Result<Self> {
         for _ in 0..BIND_ATTEMPTS {
             match Self::bind(address) {
@@ -67,7 +68,7 @@ impl Port {
     }
 }
 
-/// A server that runs until it is dropped.
+/// Server that runs until it is dropped.
 pub(super) struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -75,8 +76,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens when this returns. The thread and its runtime are the server's own, so that it
-    /// serves a test of either flavour, and one that blocks.
+    /// Starts the server, which listens when this function returns. The server has its own thread
+    /// and runtime, so it works for tests on any runtime and for blocking tests.
     pub(super) fn start(
         core: Arc<Core>,
         port: Port,
@@ -84,11 +85,12 @@ impl Server {
     ) -> io::Result<Self> {
         let address = port.address;
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::sync_channel(1);
+        let (ready, is_ready) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("kycport-mock".to_owned())
-            .spawn(move || run(core, port, admin, stopped, &tell))?;
-        told.recv()
+            .spawn(move || run(core, port, admin, stopped, &ready))?;
+        is_ready
+            .recv()
             .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended")))?;
         Ok(Self {
             address,
@@ -97,7 +99,7 @@ impl Server {
         })
     }
 
-    /// Ends every connection and closes the port, then holds it.
+    /// Closes every connection and stops listening, but keeps the port reserved.
     pub(super) fn stop(mut self) -> io::Result<Port> {
         self.end();
         Port::bind_again(self.address)
@@ -106,7 +108,7 @@ impl Server {
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It can only fail if the thread panicked, and then it has ended too.
+            // `join` fails only if the thread panicked. In that case the thread has also ended.
             let _ = thread.join();
         }
     }
@@ -123,11 +125,11 @@ fn run(
     port: Port,
     admin: Option<Arc<Admin>>,
     stopped: oneshot::Receiver<()>,
-    tell: &mpsc::SyncSender<io::Result<()>>,
+    ready: &mpsc::SyncSender<io::Result<()>>,
 ) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tell.send(Err(error)).unwrap_or_default(),
+        Err(error) => return ready.send(Err(error)).unwrap_or_default(),
     };
     runtime.block_on(async {
         let listener = match port.socket.listen(BACKLOG) {
@@ -135,9 +137,9 @@ fn run(
                 listener,
                 core: Arc::clone(&core),
             },
-            Err(error) => return tell.send(Err(error)).unwrap_or_default(),
+            Err(error) => return ready.send(Err(error)).unwrap_or_default(),
         };
-        tell.send(Ok(())).unwrap_or_default();
+        ready.send(Ok(())).unwrap_or_default();
         let deliveries = deliverer::run(Arc::clone(&core));
         let service = dispatch::serve.with_state(core);
         let mut service = Router::new().fallback_service(service);
@@ -151,10 +153,10 @@ fn run(
             _ = stopped => {}
         }
     });
-    // Dropping the runtime ends what hangs or waits.
+    // Dropping the runtime cancels all tasks.
 }
 
-/// What is the admin API's never gets to the issuer, nor into its log.
+/// Sends admin requests to the admin API, so that they reach neither the issuer nor its log.
 async fn admin_first(
     State(admin): State<Arc<Admin>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
@@ -167,5 +169,5 @@ async fn admin_first(
     next.run(request).await
 }
 
-/// Connections that wait to be accepted: more than any test opens at once.
+/// Maximum number of connections that wait to be accepted. No test opens more simultaneously.
 const BACKLOG: u32 = 4096;

@@ -1,4 +1,4 @@
-//! One address that takes deliveries.
+//! Handle of a webhook endpoint.
 
 use std::{
     fmt::{self, Debug},
@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::mock::core::Core;
 
-/// An address that takes a tenant's deliveries, made by [`Webhooks::subscribe`]. It stays when this
-/// is dropped.
+/// Handle of a tenant's webhook endpoint, created by [`Webhooks::subscribe`]. Dropping the handle
+/// does not remove the endpoint.
 ///
 /// [`Webhooks::subscribe`]: crate::mock::Webhooks::subscribe
 #[derive(Clone)]
@@ -29,23 +29,23 @@ impl WebhookEndpoint {
         self.id
     }
 
-    /// The address.
+    /// Returns the URL of the endpoint.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Sends nothing there until [`resume`](Self::resume): what there is to send waits, and
-    /// [`Webhooks::settled`](crate::mock::Webhooks::settled) does not wait for it.
+    /// Pauses the endpoint until [`resume`](Self::resume). Its deliveries are queued, and
+    /// [`Webhooks::settled`](crate::mock::Webhooks::settled) does not wait for them.
     pub fn pause(&self) {
         self.core.outbox().pause(self.id, true);
     }
 
-    /// Sends again, what waited first.
+    /// Resumes the endpoint. Queued deliveries are sent first.
     pub fn resume(&self) {
         self.core.outbox().pause(self.id, false);
     }
 
-    /// Sends nothing there any more. What waits for it is forgotten.
+    /// Removes the endpoint and its queued deliveries.
     pub fn unsubscribe(&self) {
         self.core.outbox().unsubscribe(self.id);
     }

@@ -1,7 +1,7 @@
-//! The handle to a tenant's deliveries.
+//! Handle of a tenant's webhooks.
 
-pub(super) mod by_hand;
 pub(super) mod endpoint;
+pub(super) mod manual;
 
 use std::{
     fmt::{self, Debug},
@@ -26,11 +26,11 @@ use crate::{
 };
 use endpoint::WebhookEndpoint;
 
-/// What is delivered to one tenant.
+/// Handle of a tenant's webhook endpoints and deliveries.
 ///
-/// Events come of what happens to persons, and of nothing else: whoever stands elsewhere than
-/// before, by [`Person::reject`](super::Person::reject) and its like, on the verification page, by a
-/// case, or because a verification ends, is an event for every tenant that sees them (K86).
+/// A change of a person's status, tier or AML result is an event for every tenant that sees the
+/// person (K86). Changes come from methods such as [`Person::reject`](super::Person::reject), from
+/// the verification page, from a case, or from an expired verification.
 ///
 /// ```
 /// # use kycport::mock::MockIssuer;
@@ -47,9 +47,9 @@ use endpoint::WebhookEndpoint;
 /// # }
 /// ```
 ///
-/// Each endpoint gets one delivery after the other, in the order of the events. One that fails does
-/// not hold up the next, and comes again on the issuer's clock (K84): move it, and what is due is
-/// sent.
+/// Each endpoint gets one delivery at a time, in the order of the events. A failed delivery does
+/// not block the next one. It is retried on the issuer's clock (K84), so a test advances the clock
+/// to trigger the retry.
 #[derive(Clone)]
 pub struct Webhooks {
     pub(super) core: Arc<Core>,
@@ -64,18 +64,20 @@ impl Webhooks {
         }
     }
 
-    /// The secret that deliveries are signed with, of all the tenant's endpoints, fresh at every
-    /// start; with [`webhook_standard_signature`](super::Switches::webhook_standard_signature) in the
-    /// spelling of Standard Webhooks.
+    /// Returns the secret that signs deliveries to all the tenant's endpoints. It is new at every
+    /// start. With [`webhook_standard_signature`](super::Switches::webhook_standard_signature), it
+    /// has the format of Standard Webhooks.
     pub fn secret(&self) -> String {
         let switches = self.core.switches();
         let secrets = self.core.tenants().secrets(&self.tenant);
-        secrets.map(|it| it.told(&switches)).unwrap_or_default()
+        secrets
+            .map(|it| it.for_tenant(&switches))
+            .unwrap_or_default()
     }
 
-    /// Replaces the secret, and gives the new one. What is sent from here is signed with it, events
-    /// of before too; with the old one besides if [so
-    /// switched](super::Switches::webhook_signatures) (K80).
+    /// Rotates the secret and returns the new one. It signs all later deliveries, including retries
+    /// of earlier events. [`webhook_signatures`](super::Switches::webhook_signatures) can add a
+    /// signature with the old secret (K80).
     pub fn rotate_secret(&self) -> String {
         let mut tenants = self.core.tenants();
         tenants.change(&self.tenant, |tenant| tenant.webhook_secrets.rotate());
@@ -83,27 +85,27 @@ impl Webhooks {
         self.secret()
     }
 
-    /// Delivers every event from here to this address, HTTP or HTTPS.
+    /// Subscribes an endpoint to all later events.
     ///
     /// # Panics
-    /// If it is no such address.
+    /// Panics if `url` is not an HTTP or HTTPS URL.
     #[track_caller]
     pub fn subscribe(&self, url: impl AsRef<str>) -> WebhookEndpoint {
         self.subscribe_as(url.as_ref(), None)
     }
 
-    /// Delivers the events of these types from here to this address.
+    /// Subscribes an endpoint to all later events of these types.
     ///
     /// # Panics
-    /// If it is no HTTP or HTTPS address.
+    /// Panics if `url` is not an HTTP or HTTPS URL.
     #[track_caller]
     pub fn subscribe_to(&self, types: &[&str], url: impl AsRef<str>) -> WebhookEndpoint {
         let types = types.iter().map(|it| (*it).to_owned()).collect();
         self.subscribe_as(url.as_ref(), Some(types))
     }
 
-    /// An event of any type, such as one that comes later (K63): signed, and sent again until it is
-    /// answered well. Gives its id.
+    /// Emits a signed event of any type, such as a type that KYCPort adds later (K63), and retries
+    /// it until an attempt succeeds. Returns the event ID.
     pub fn emit(&self, event_type: &str, data: Value) -> String {
         let switches = self.core.switches();
         let event = Event::other(event_type, data, self.core.now(), &switches);
@@ -112,39 +114,40 @@ impl Webhooks {
         id
     }
 
-    /// Waits until nothing is under way and nothing is due. What is due later is not waited for: move
-    /// the [clock](super::MockIssuer::clock), and wait again. Nor is what is held or paused.
+    /// Waits until no delivery is in progress or due. It does not wait for later retries, held
+    /// deliveries or paused endpoints. To wait for a retry, advance the
+    /// [clock](super::MockIssuer::clock) and call this method again.
     ///
     /// # Panics
-    /// If that takes more than 30 seconds of real time, with what is under way.
+    /// Panics after 30 seconds of real time. The message lists the remaining deliveries.
     pub async fn settled(&self) {
         self.settled_within(WAIT_LIMIT).await;
     }
 
-    /// What was sent and how it was answered: of the last 10,000 to all tenants together.
+    /// Returns the tenant's delivery attempts among the last 10,000 of all tenants.
     pub fn deliveries(&self) -> Deliveries {
         self.core.outbox().deliveries(&self.tenant)
     }
 
-    /// Empties the list of [deliveries](Self::deliveries).
+    /// Clears the tenant's [deliveries](Self::deliveries).
     pub fn forget_deliveries(&self) {
         self.core.outbox().forget_deliveries(&self.tenant);
     }
 
-    /// The event of this delivery once more, to the same tenant's endpoints, as it was then: an old
-    /// one that comes late (K62).
+    /// Delivers the event of this delivery again, unchanged, to the tenant's endpoints. It
+    /// simulates an old event that arrives late (K62).
     pub fn repeat(&self, delivery: &Delivery) {
         self.core
             .outbox()
-            .put(delivery.event(), |tenant| tenant == self.tenant);
+            .queue(delivery.event(), |tenant| tenant == self.tenant);
     }
 
-    /// How many deliveries wait, be they due or not.
+    /// Returns the number of queued deliveries, due or not.
     pub fn pending(&self) -> usize {
         self.core.outbox().waiting(&self.tenant).count()
     }
 
-    /// When the next is due that is not yet, by the issuer's clock.
+    /// Returns the time of the next delivery that is not due yet, by the issuer's clock.
     pub fn next_attempt_at(&self) -> Option<Timestamp> {
         let (now, outbox) = (self.core.now(), self.core.outbox());
         let dues = outbox.waiting(&self.tenant).filter_map(|job| job.due);
@@ -154,10 +157,10 @@ impl Webhooks {
     pub(super) fn put(&self, event: Event) {
         self.core
             .outbox()
-            .put(&Arc::new(event), |tenant| tenant == self.tenant);
+            .queue(&Arc::new(event), |tenant| tenant == self.tenant);
     }
 
-    #[expect(clippy::panic, reason = "a test with a wrong address can only fail")]
+    #[expect(clippy::panic, reason = "a test with an invalid URL can only fail")]
     #[track_caller]
     fn subscribe_as(&self, url: &str, types: Option<Vec<String>>) -> WebhookEndpoint {
         match self.try_subscribe(url, types) {
@@ -172,7 +175,7 @@ impl Webhooks {
         types: Option<Vec<String>>,
     ) -> Result<WebhookEndpoint, MockError> {
         let url = uri::parse(url).ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
-        // What happened before is not for it.
+        // Events of earlier expiries must not go to this endpoint.
         transition::look_for_expiries(&self.core);
         let id = self
             .core
@@ -188,13 +191,14 @@ impl Webhooks {
         }
     }
 
-    /// What is left when the time is over, a line each.
+    /// Waits as [`settled`](Self::settled) does. If the time limit is reached, returns the
+    /// remaining deliveries, one line each.
     pub(super) async fn try_settled(&self, patience: Duration) -> Result<(), Vec<String>> {
-        let mut news = self.core.outbox().news();
+        let mut changes = self.core.outbox().changes();
         let limit_elapsed = elapsed(patience);
         tokio::pin!(limit_elapsed);
         loop {
-            news.mark_unchanged();
+            changes.mark_unchanged();
             transition::look_for_expiries(&self.core);
             let now = self.core.now();
             let is_settled = {
@@ -206,8 +210,8 @@ impl Webhooks {
             }
             let in_time = tokio::select! {
                 biased;
-                // The sender lives as long as the core.
-                _ = news.changed() => true,
+                // The sender exists as long as the core.
+                _ = changes.changed() => true,
                 () = &mut limit_elapsed => false,
             };
             if !in_time {
@@ -216,7 +220,7 @@ impl Webhooks {
         }
     }
 
-    /// A line for each.
+    /// Describes the deliveries that are in progress or due, one line each.
     fn unsettled(&self) -> Vec<String> {
         let (now, outbox) = (self.core.now(), self.core.outbox());
         let lines = outbox.unsettled(&self.tenant, now).map(|(job, how)| {
@@ -248,7 +252,7 @@ mod tests {
     use crate::mock::MockIssuer;
 
     #[tokio::test]
-    async fn it_does_not_wait_for_ever() {
+    async fn waiting_for_deliveries_has_a_time_limit() {
         let kyc = MockIssuer::start().await;
         let hooks = kyc.webhooks();
         hooks.subscribe("http://127.0.0.1:9/hooks");

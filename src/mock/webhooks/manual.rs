@@ -1,4 +1,4 @@
-//! Deliveries that a test makes by hand.
+//! Manual deliveries of a test.
 
 use std::fmt::{self, Debug};
 
@@ -8,22 +8,22 @@ use bytes::Bytes;
 use super::Webhooks;
 use crate::mock::deliveries::event::Event;
 
-/// How deliveries are made by hand.
+/// Manual deliveries.
 impl Webhooks {
-    /// Any body at all, unsigned unless told otherwise, to every endpoint of the tenant: once,
-    /// however it is answered.
+    /// Creates a manual delivery of any body to every endpoint of the tenant. It is unsigned unless
+    /// [`signed`](ManualDelivery::signed) is called. It is sent once, without retries.
     ///
     /// ```
     /// # use kycport::mock::MockIssuer;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let kyc = MockIssuer::start().await;
-    /// kyc.webhooks().by_hand("[]").signed().header("x-any", "thing").send();
+    /// kyc.webhooks().manual("[]").signed().header("x-any", "thing").send();
     /// kyc.webhooks().settled().await;
     /// # }
     /// ```
-    pub fn by_hand(&self, body: impl Into<Vec<u8>>) -> HandMade {
-        HandMade {
+    pub fn manual(&self, body: impl Into<Vec<u8>>) -> ManualDelivery {
+        ManualDelivery {
             hooks: self.clone(),
             body: body.into().into(),
             headers: HeaderMap::new(),
@@ -32,18 +32,17 @@ impl Webhooks {
     }
 }
 
-/// A delivery made by hand; [`send`](Self::send) sends it.
-#[must_use = "a delivery made by hand is sent by `send`"]
-pub struct HandMade {
+/// Builder of a manual delivery. [`send`](Self::send) sends it.
+#[must_use = "call `send` to send the delivery"]
+pub struct ManualDelivery {
     hooks: Webhooks,
     body: Bytes,
     headers: HeaderMap,
     is_signed: bool,
 }
 
-impl HandMade {
-    /// Adds a header, in place of the mock's own of that name. What cannot stand in a header is left
-    /// out.
+impl ManualDelivery {
+    /// Adds a header. It replaces the mock's own header of this name. An invalid header is ignored.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -54,23 +53,23 @@ impl HandMade {
         self
     }
 
-    /// Signs it as events are signed.
+    /// Signs the delivery as events are signed.
     pub fn signed(mut self) -> Self {
         self.is_signed = true;
         self
     }
 
-    /// Sends it.
+    /// Queues the delivery. It is sent immediately.
     pub fn send(self) {
-        let event = Event::by_hand(self.body, self.headers, self.is_signed);
+        let event = Event::manual(self.body, self.headers, self.is_signed);
         self.hooks.put(event);
     }
 }
 
-/// Shows nothing of body and headers.
-impl Debug for HandMade {
+/// Hides the body and the headers.
+impl Debug for ManualDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandMade")
+        f.debug_struct("ManualDelivery")
             .field("is_signed", &self.is_signed)
             .finish_non_exhaustive()
     }
