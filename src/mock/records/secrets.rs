@@ -20,8 +20,9 @@ impl Secrets {
         }
     }
 
-    /// The present one as the tenant is told it: for Standard Webhooks as `whsec_` and base64.
-    pub(in crate::mock) fn told(&self, switches: &Switches) -> String {
+    /// Returns the current secret in the format that the tenant receives. For Standard Webhooks, this is
+    /// `whsec_` and base64.
+    pub(in crate::mock) fn for_tenant(&self, switches: &Switches) -> String {
         if switches.webhook_standard_signature && !self.current.starts_with(STANDARD_PREFIX) {
             format!("{STANDARD_PREFIX}{}", STANDARD.encode(&self.current))
         } else {
@@ -39,7 +40,7 @@ impl Secrets {
 const STANDARD_PREFIX: &str = "whsec_";
 
 /// Returns the key of a Standard Webhooks signature: the decoded base64 after `whsec_`, or the text
-/// itself, as [`Secrets::told`] encodes it.
+/// itself, as [`Secrets::for_tenant`] encodes it.
 pub(in crate::mock) fn standard_key(secret: &str) -> Vec<u8> {
     let encoded = secret.strip_prefix(STANDARD_PREFIX);
     let decoded = encoded.and_then(|it| STANDARD.decode(it).ok());

@@ -1,20 +1,18 @@
-//! What a tenant could find different in production, each a named switch.
+//! Switches for behavior that may differ in production.
 
 pub(super) mod signatures;
 
 use std::time::Duration;
 
-use crate::{
-    mock::deliveries::event::PERSON_ID,
-    wire::{authorize as names, webhook},
-};
+use crate::wire::{authorize as names, webhook};
 use signatures::DeliverySignatures;
 
-/// Facts that the contract only observed or assumed, and the mock's few laxnesses. The default is
-/// what [the contract](crate::guide::contract) says.
+/// Settings for behavior of KYCPort that is only observed or assumed, and for relaxed checks of the
+/// mock. The defaults follow [the contract](crate::guide::contract).
 ///
-/// Set them with [`MockIssuerBuilder::switch`](super::MockIssuerBuilder::switch) or, while it
-/// runs, with [`MockIssuer::switch`](super::MockIssuer::switch).
+/// Set switches before the start with
+/// [`MockIssuerBuilder::switch`](super::MockIssuerBuilder::switch), or while the mock runs with
+/// [`MockIssuer::switch`](super::MockIssuer::switch).
 ///
 /// ```
 /// # use kycport::mock::MockIssuer;
@@ -26,96 +24,101 @@ use signatures::DeliverySignatures;
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each named where it is set"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Switches {
-    /// `iss` in the authorization response (K14). On.
+    /// Sends `iss` in the authorization response (K14). Default: on.
     pub iss_parameter: bool,
-    /// `authorization_response_iss_parameter_supported` in the metadata (K5). On.
+    /// Includes `authorization_response_iss_parameter_supported` in the metadata (K5). Default: on.
     pub advertise_iss_parameter: bool,
-    /// `at_hash` in the ID token (K34). On.
+    /// Includes `at_hash` in the ID token (K34). Default: on.
     pub at_hash: bool,
-    /// `acr` in the ID token of a verified person (K34, K36). On.
+    /// Includes `acr` in the ID token of a verified person (K34, K36). Default: on.
     pub acr: bool,
-    /// `auth_time` in the ID token (K34). On.
+    /// Includes `auth_time` in the ID token (K34). Default: on.
     pub auth_time: bool,
-    /// `aud` as an array of one, which RFC 7519 section 4.1.3 allows. Off.
+    /// Sends `aud` as an array with one element, which RFC 7519 section 4.1.3 allows. Default: off.
     pub aud_as_array: bool,
-    /// `kyc_tier` as a number, as tenants have met it (K32). Off.
+    /// Sends `kyc_tier` as a number, as tenants have observed (K32). Default: off.
     pub tier_as_number: bool,
-    /// Refresh tokens, which KYCPort does not document (K21). Off. Each works once; using an old
-    /// one ends its whole family (K37).
+    /// Issues refresh tokens, which KYCPort does not document (K21). Each token works once. Reuse
+    /// of a token revokes its whole family (K37). Default: off.
     pub issue_refresh_tokens: bool,
-    /// Client authentication in the `Authorization` header besides the body (K20). Off.
+    /// Accepts client authentication in the `Authorization` header in addition to the body (K20).
+    /// Default: off.
     pub accept_basic: bool,
-    /// `person_id` in the status answer, which KYCPort does not document (K40). Off.
+    /// Includes `person_id` in the status response, which KYCPort does not document (K40). Default:
+    /// off.
     pub status_person_id: bool,
-    /// The field that the code of a refusal stands in, at userinfo and in the API (K23, K43).
-    /// `error`.
+    /// Member with the error code in error responses of userinfo and the tenant API (K23, K43).
+    /// Default: `error`.
     pub api_error_field: &'static str,
-    /// The largest file that is taken, in bytes (K58). 20 MiB.
+    /// Maximum size of an uploaded file, in bytes (K58). Default: 20 MiB.
     pub max_upload_file_bytes: u64,
-    /// `Idempotency-Key` is heeded when a case is opened, which KYCPort does not document (K59).
-    /// Off.
+    /// Honors `Idempotency-Key` when a case is opened, which KYCPort does not document (K59).
+    /// Default: off.
     pub honour_idempotency_key: bool,
-    /// How many statuses a tenant may ask for in how much time; more are 429 with `Retry-After`
-    /// (K43, K47). The time is the issuer's clock's. None, for no limit.
+    /// Maximum number of status requests of a tenant within this time, by the issuer's clock.
+    /// Further requests get 429 with `Retry-After` (K43, K47). Default: no limit.
     pub status_rate_limit: Option<(u32, Duration)>,
-    /// The parameter of the authorization request that carries the requested tier, which KYCPort
-    /// does not name (K15). `acr_values`.
+    /// Parameter of the authorization request with the requested tier, which KYCPort does not
+    /// document (K15). Default: `acr_values`.
     pub tier_parameter: String,
-    /// A `GET /authorize` whose `login_hint` names a person is allowed at once, without the page,
-    /// for browsers nobody sits at. Off.
+    /// Allows a `GET /authorize` whose `login_hint` names a person, without showing the page. It is
+    /// for automated browsers. Default: off.
     pub auto_consent: bool,
-    /// A verification on a page of the issuer ends at its own page `/status`, and nothing leads back
-    /// to the app, as tenants have met it (K19). Off.
+    /// Ends a verification on the issuer's page at `/status`, without a way back to the app, as
+    /// tenants have observed (K19). Default: off.
     pub strand_after_verification: bool,
-    /// The member of `data` that names the person in an event, as one tenant reads another one (K63).
-    /// `person_id`.
+    /// Member of an event's `data` with the person ID. One tenant reads a different member (K63).
+    /// Default: `person_id`.
     pub webhook_person_member: String,
-    /// The member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35). None.
+    /// Member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35).
+    /// Default: none.
     pub userinfo_wrapper: Option<String>,
-    /// How long an ID token lives (K38). 5 minutes.
+    /// Lifetime of an ID token (K38). Default: 5 minutes.
     pub id_token_lifetime: Duration,
-    /// How long an access token lives (K38). 15 minutes.
+    /// Lifetime of an access token (K38). Default: 15 minutes.
     pub access_token_lifetime: Duration,
-    /// How long a code lives (K24). 60 seconds.
+    /// Lifetime of an authorization code (K24). Default: 60 seconds.
     pub code_lifetime: Duration,
-    /// `Cache-Control: max-age` of the discovery document and the key set (K6); none, and the
-    /// header is absent. 10 minutes.
+    /// `Cache-Control: max-age` of the discovery document and the key set (K6). `None` omits the
+    /// header. Default: 10 minutes.
     pub cache_max_age: Option<Duration>,
-    /// The header of a delivery that bears the signature (K61). `x-kycport-signature`.
+    /// Header with the signature of a delivery (K61). Default: `x-kycport-signature`.
     pub webhook_header: String,
-    /// `sha256=` before a signature (K61). On.
+    /// Prefixes signatures with `sha256=` (K61). Default: on.
     pub webhook_prefix: bool,
-    /// A delivery is signed as Standard Webhooks 1.0 has it, with `webhook-id`, `webhook-timestamp`
-    /// and `webhook-signature` in place of KYCPort's header, and the secret is told as `whsec_` and
-    /// base64 (K61). Off. Switch it before the app is given its secret.
+    /// Signs deliveries as Standard Webhooks 1.0 specifies, with `webhook-id`, `webhook-timestamp`
+    /// and `webhook-signature` in place of KYCPort's header. The secret has the format `whsec_`
+    /// plus base64 (K61). Set this switch before the app gets its secret. Default: off.
     pub webhook_standard_signature: bool,
-    /// By which secrets a delivery is signed while they are replaced (K80). The present one alone.
+    /// Secrets that sign a delivery during a rotation (K80). Default: the current secret only.
     pub webhook_signatures: DeliverySignatures,
-    /// What `data` has stands at the top level of an event instead, as one tenant reads it (K63).
-    /// Off.
+    /// Moves the members of `data` to the top level of an event, as one tenant reads them (K63).
+    /// Default: off.
     pub webhook_flat_body: bool,
-    /// `created_at` of an event as whole seconds since 1970 (K81). Off.
+    /// Sends `created_at` of an event as whole seconds since 1970-01-01 UTC (K81). Default: off.
     pub webhook_unix_time: bool,
-    /// The JSON of an event is compact, and letters beyond ASCII stand in it as they are. Off: it has
-    /// the form that Django writes, with a space after `:` and `,` and with `\u00e9` for `é`, so that
-    /// a receiver that verifies anything but the raw bytes fails (K63).
+    /// Sends events as compact JSON without escapes of non-ASCII characters. If off, events have
+    /// the format of Django, with a space after `:` and `,` and with `\u00e9` for `é`. A receiver
+    /// that does not verify the raw bytes then fails (K63). Default: off.
     pub webhook_compact_json: bool,
-    /// How long after each failed attempt a delivery is sent again, by the issuer's clock; after
-    /// the last, no more (K84). 10 s, 1 min, 10 min, 1 h, 6 h, and three times 24 h.
+    /// Delays before the retries of a delivery, by the issuer's clock (K84). After the last delay,
+    /// the delivery is given up. Default: 10 s, 1 min, 10 min, 1 h, 6 h, 24 h, 24 h, 24 h.
     pub webhook_retries: Vec<Duration>,
-    /// How long a delivery waits for its answer, in real time (K84). 10 s.
+    /// Time limit of a delivery attempt, in real time (K84). Default: 10 s.
     pub webhook_timeout: Duration,
 }
 
 impl Switches {
-    /// Sets what tenants have seen of KYCPort that differs from the default and works with an SDK of
-    /// default settings but for webhooks: a verification leads nowhere, errors of the API stand in
-    /// `detail`, and events are flat and name the person by `address` (K19, K23, K63).
+    /// Sets behavior of KYCPort that tenants have observed and that differs from the defaults (K19,
+    /// K23, K63):
+    ///
+    /// - A verification does not lead back to the app.
+    /// - The error code of the tenant API is in `detail`.
+    /// - Events are flat and contain the person ID in `address`.
+    ///
+    /// The SDK works with these switches. Only its webhook settings must be changed.
     ///
     /// ```
     /// # use kycport::mock::{MockIssuer, Switches};
@@ -174,5 +177,8 @@ impl Default for Switches {
     }
 }
 
-/// In seconds.
+/// Member of an event's `data` that contains the person ID (K63).
+pub(in crate::mock) const PERSON_ID: &str = "person_id";
+
+/// One day in seconds.
 const DAY: u64 = 24 * 3600;

@@ -1,19 +1,19 @@
-//! By which secrets a delivery is signed.
+//! Selection of the secrets that sign a delivery.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a delivery is signed while a secret is replaced (K80). In JSON it is its name in
-/// `snake_case`.
+/// Signatures of a delivery during the rotation of a secret (K80). In JSON, the variants have
+/// `snake_case` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliverySignatures {
-    /// By the present secret alone.
+    /// One signature, with the current secret.
     #[default]
     Current,
-    /// By the present secret and the one before it, in one header with a comma between.
+    /// Signatures with the current and the previous secret, in one header, separated by a comma.
     BothInOneHeader,
-    /// By the present secret and the one before it, in a header each.
+    /// Signatures with the current and the previous secret, in two headers.
     BothInTwoHeaders,
 }
