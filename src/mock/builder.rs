@@ -1,4 +1,4 @@
-//! How a mock is set up.
+//! Builder of the mock.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -20,17 +20,17 @@ use crate::{
         overview::Overview,
         random,
         server::Port,
-        start::Start,
+        start::InitialState,
         switches::Switches,
     },
 };
 
-/// How a mock comes to be.
+/// Creation of a mock.
 impl MockIssuer {
     /// Starts a mock on a random loopback port.
     ///
     /// # Panics
-    /// If no loopback port can be bound or no thread be started.
+    /// Panics if no loopback port can be bound or no thread can be started.
     #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
     pub async fn start() -> Self {
         match Self::builder().start().await {
@@ -39,10 +39,10 @@ impl MockIssuer {
         }
     }
 
-    /// Starts a mock on a random loopback port, from a test that is not async.
+    /// Starts a mock on a random loopback port from a test that is not async.
     ///
     /// # Panics
-    /// If no loopback port can be bound or no thread be started.
+    /// Panics if no loopback port can be bound or no thread can be started.
     #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
     pub fn start_blocking() -> Self {
         match Self::builder().start_blocking() {
@@ -51,18 +51,18 @@ impl MockIssuer {
         }
     }
 
-    /// Sets up a mock that is not like any other.
+    /// Returns a builder for a mock with other settings.
     pub fn builder() -> MockIssuerBuilder {
         MockIssuerBuilder::new()
     }
 }
 
-/// Sets up a [`MockIssuer`].
+/// Builder of a [`MockIssuer`].
 #[derive(Debug, Clone)]
-#[must_use = "a mock is started by `start`"]
+#[must_use = "call `start` to start the mock"]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "independent flags, each set by a method of its own"
+    reason = "independent flags, each with its own setter"
 )]
 pub struct MockIssuerBuilder {
     address: SocketAddr,
@@ -77,7 +77,7 @@ pub struct MockIssuerBuilder {
     admin_token: Option<String>,
     webhooks_anywhere: bool,
     watcher: Option<Watcher>,
-    start: Start,
+    start: InitialState,
 }
 
 impl MockIssuerBuilder {
@@ -95,60 +95,61 @@ impl MockIssuerBuilder {
             admin_token: None,
             webhooks_anywhere: false,
             watcher: None,
-            start: Start::default(),
+            start: InitialState::default(),
         }
     }
 
-    /// Sets the address to listen on; `127.0.0.1` and a random port otherwise. Only a loopback
-    /// address is taken.
+    /// Sets the address to listen on, which must be a loopback address. Default: `127.0.0.1` and a
+    /// random port.
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// Listens on this address, even one that others can reach. Whoever reaches it can sign in as
-    /// anyone.
+    /// Sets the address to listen on, even if other machines can reach it. Anyone who can reach the
+    /// mock can sign in as any person.
     pub fn danger_bind_any(mut self, address: SocketAddr) -> Self {
         self.bind_any = true;
         self.bind(address)
     }
 
-    /// Sets the origin that the documents and links name, where browsers reach the mock by
-    /// another address than it binds; without a slash at the end.
+    /// Sets the origin in documents and links, without a slash at the end. It is needed if browsers
+    /// reach the mock at another address than it listens on.
     pub fn public_origin(mut self, origin: &str) -> Self {
         self.public_origin = Some(origin.to_owned());
         self
     }
 
-    /// Claims this issuer instead of the server's origin (K2).
+    /// Sets the issuer identifier (K2). Default: the origin.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
-    /// Speaks TLS 1.2 and 1.3, with a certificate for its address, `127.0.0.1`, `::1` and
-    /// `localhost` that a certificate authority of its own signs, made at the start (K90). What
-    /// [`MockIssuer::config`] gives trusts that authority alone, and so does
-    /// [`MockIssuer::browser`]; for others there is [`MockIssuer::root_pem`].
+    /// Serves TLS 1.2 and 1.3 (K90). The certificate is valid for the mock's address, `127.0.0.1`,
+    /// `::1` and `localhost`. A certificate authority that is generated at the start signs it.
+    ///
+    /// [`MockIssuer::config`] and [`MockIssuer::browser`] trust only that authority. Other clients
+    /// can use [`MockIssuer::root_pem`].
     pub fn tls(mut self) -> Self {
         self.tls.get_or_insert_default();
         self
     }
 
-    /// Speaks TLS with a certificate for this name or address and no other: it is the wrong one at
-    /// the mock's own address.
+    /// Serves TLS with a certificate for only this host name or IP address. At the mock's own
+    /// address, the certificate is then invalid.
     pub fn tls_for(mut self, name: &str) -> Self {
         self.tls.get_or_insert_default().name = Some(name.to_owned());
         self
     }
 
-    /// Speaks TLS 1.2 and nothing newer (K70).
+    /// Serves TLS 1.2 only (K70).
     pub fn tls_1_2(mut self) -> Self {
         self.tls.get_or_insert_default().versions = TlsVersions::Old;
         self
     }
 
-    /// Shares a clock with the issuer.
+    /// Sets the clock of the issuer, which a test can share.
     pub fn clock(mut self, clock: TestClock) -> Self {
         self.clock = clock;
         self
@@ -160,43 +161,43 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Allows at once what `login_hint` names a person for: see [`Switches::auto_consent`].
+    /// Allows requests whose `login_hint` names a person without showing the page. See
+    /// [`Switches::auto_consent`].
     pub fn auto_consent(self, on: bool) -> Self {
         self.switch(|switches| switches.auto_consent = on)
     }
 
-    /// Names the parameter that carries the requested tier: see [`Switches::tier_parameter`].
+    /// Sets the parameter with the requested tier. See [`Switches::tier_parameter`].
     pub fn tier_parameter(self, name: &str) -> Self {
         self.switch(|switches| name.clone_into(&mut switches.tier_parameter))
     }
 
-    /// Issues refresh tokens: see [`Switches::issue_refresh_tokens`].
+    /// Issues refresh tokens. See [`Switches::issue_refresh_tokens`].
     pub fn issue_refresh_tokens(self, on: bool) -> Self {
         self.switch(|switches| switches.issue_refresh_tokens = on)
     }
 
-    /// Shows a page at `/`, for people: who is here and how far they are verified, cases, what was
-    /// asked and what was delivered, with buttons for what a test does in code. Browsers on other
-    /// machines, or of a mock with a public origin, are asked for the [token](Self::admin_token).
+    /// Serves the console at `/`: a page with persons, cases, requests and deliveries, and with
+    /// buttons that change them. The console requires the [token](Self::admin_token) from browsers
+    /// on other machines, or if the mock has a public origin.
     pub fn console(mut self) -> Self {
         self.console = true;
         self
     }
 
-    /// Creates five persons, from verified to expired, for a page that people look at.
+    /// Creates five sample persons, from verified to expired.
     pub fn with_sample_persons(mut self) -> Self {
         self.start.sample_persons = true;
         self
     }
 
-    /// Serves the admin API below `/__mock/` too: what the handles do, over HTTP and in JSON, for
-    /// tests in other languages. `/__mock/openapi.json` describes it.
+    /// Serves the admin API below `/__mock/`. It offers the functions of the handles over HTTP in
+    /// JSON, for tests in other languages. `/__mock/openapi.json` describes it.
     ///
-    /// It hands out every secret of the mock. Programs on this machine need no password if the mock's
-    /// origin is a loopback address or `localhost`. All others send the
-    /// [token](Self::admin_token), as `Authorization: Bearer` or as the password of the URL. No page
-    /// of another site is answered: a web page that is open in a browser on this machine cannot drive
-    /// it.
+    /// The admin API returns every secret of the mock. Programs on this machine need no token if
+    /// the mock's origin is a loopback address or `localhost`. All other clients must send the
+    /// [token](Self::admin_token), as `Authorization: Bearer` or as the password of the URL.
+    /// Requests from web pages of other origins are rejected.
     ///
     /// ```
     /// # use kycport::mock::MockIssuer;
@@ -213,23 +214,23 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Sets the token that the admin API and the console ask other machines for. Default: a random
-    /// one, which [`MockIssuer::admin_token`] gives. An empty one stands for that too.
+    /// Sets the token that the admin API and the console require from other machines. Default: a
+    /// random token, which [`MockIssuer::admin_token`] returns. An empty token selects the default.
     pub fn admin_token(mut self, token: &str) -> Self {
         self.admin_token = Some(token.to_owned()).filter(|token| !token.is_empty());
         self
     }
 
     /// Lets the admin API subscribe webhook endpoints on other machines. A client of the admin API
-    /// can then make the mock send POST requests to any address that the mock reaches. Default: only
-    /// loopback addresses and `localhost`.
+    /// can then make the mock send POST requests to any address that the mock reaches. Default:
+    /// only loopback addresses and `localhost`.
     pub fn danger_webhooks_anywhere(mut self) -> Self {
         self.webhooks_anywhere = true;
         self
     }
 
-    /// Is told of each request to the issuer when it is answered, on the thread that serves. Its
-    /// `Debug` is a line without a secret.
+    /// Sets a function that is called for each request to the issuer after its response. It runs on
+    /// the server thread. `Debug` of a request is one line without secrets.
     pub fn watch_requests(
         mut self,
         watch: impl Fn(&RecordedRequest) + Send + Sync + 'static,
@@ -238,40 +239,42 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Begins with this besides.
+    /// Sets the initial state from a configuration file.
     #[cfg(feature = "mock-cli")]
-    pub(super) fn begin_with(mut self, start: Start) -> Self {
+    pub(super) fn initial_state(mut self, start: InitialState) -> Self {
         let sample_persons = self.start.sample_persons || start.sample_persons;
-        self.start = Start {
+        self.start = InitialState {
             sample_persons,
             ..start
         };
         self
     }
 
-    /// Starts it.
+    /// Starts the mock.
     ///
     /// # Errors
-    /// [`MockError::NotLoopback`], [`MockError::Listen`] if the address is taken, or
-    /// [`MockError::Certificate`] if none can be made for the name.
+    /// - [`MockError::NotLoopback`] if the address is not a loopback address.
+    /// - [`MockError::Listen`] if the address is in use.
+    /// - [`MockError::Certificate`] if no certificate can be created for the name.
     #[expect(
         clippy::unused_async,
-        reason = "async like everything around it in a test; what it does takes no time"
+        reason = "async for symmetry with other calls of a test; the start does not block for long"
     )]
     pub async fn start(self) -> Result<MockIssuer, MockError> {
         self.start_blocking()
     }
 
-    /// Starts it, from a test that is not async.
+    /// Starts the mock from a test that is not async.
     ///
     /// # Errors
-    /// [`MockError::NotLoopback`], [`MockError::Listen`] if the address is taken, or
-    /// [`MockError::Certificate`] if none can be made for the name.
+    /// - [`MockError::NotLoopback`] if the address is not a loopback address.
+    /// - [`MockError::Listen`] if the address is in use.
+    /// - [`MockError::Certificate`] if no certificate can be created for the name.
     pub fn start_blocking(mut self) -> Result<MockIssuer, MockError> {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
-        // Sandboxes have the same.
+        // Sandboxes share the token, so it is generated before the sandboxes are set up.
         self.admin_token.get_or_insert_with(random::token);
         let sandboxes = self.sandboxes();
         self.start_with(sandboxes)
@@ -295,7 +298,7 @@ impl MockIssuerBuilder {
         };
         let core = Core::new(clock, origin, issuer, tls, access, switches, watcher);
         let core = Arc::new(core);
-        let (client, public_client) = self.start.begin(&core)?;
+        let (client, public_client) = self.start.apply(&core)?;
         let admin = self.has_admin.then(|| {
             let records = (client.record().clone(), public_client.record().clone());
             Arc::new(Admin::new(
@@ -308,7 +311,7 @@ impl MockIssuerBuilder {
         MockIssuer::new(core, port, admin, client, public_client)
     }
 
-    /// Issuers like this one, each with a port and a clock of its own.
+    /// Returns the factory of sandboxes. Each has the same settings, but its own port and clock.
     fn sandboxes(&self) -> Sandboxes {
         if !self.has_admin {
             return Sandboxes::default();
@@ -329,7 +332,7 @@ impl MockIssuerBuilder {
     }
 }
 
-/// Where one that listens everywhere is reached from here.
+/// Replaces an unspecified address by the loopback address at which this machine reaches the mock.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

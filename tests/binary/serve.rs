@@ -91,17 +91,17 @@ fn an_error_in_the_file_is_reported_with_its_position() {
         (
             "short.toml",
             "[[tenants]]\nid = \"A\"\nwebhook_secret = \"short\"\n",
-            "shorter than 16 bytes",
+            "shorter than 16 characters",
         ),
         (
             "hook.toml",
             "[[webhooks]]\nurl = \"nowhere\"\n",
-            "\"nowhere\" is no address",
+            "\"nowhere\" is not a valid HTTP or HTTPS URL",
         ),
         (
             "public.toml",
             "[[clients]]\nname = \"A\"\nkind = \"public\"\nsecret = \"s\"\n",
-            "a public client has none",
+            "a public client must not have a secret",
         ),
         ("syntax.toml", "[[persons\n", "line 1"),
     ] {
@@ -133,7 +133,7 @@ fn the_terminal_output_has_an_environment_to_paste() {
     let lines: Vec<_> = out
         .lines()
         .map(Result::unwrap)
-        .take_while(|line| line != "Ctrl-C ends it.")
+        .take_while(|line| line != "Press Ctrl-C to stop the mock.")
         .collect();
     child.kill().unwrap();
     child.wait().unwrap();

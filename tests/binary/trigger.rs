@@ -107,9 +107,9 @@ fn an_impossible_event_is_a_clear_error() {
     for (arguments, expected_message) in [
         (
             vec!["trigger", "person.rejected", "--url", url],
-            "Say --person",
+            "requires --person",
         ),
-        (vec!["trigger", "clock.advanced", "--url", url], "Say --by"),
+        (vec!["trigger", "clock.advanced", "--url", url], "requires --by"),
         (
             vec!["trigger", "webhook.repeated", "--url", url],
             "there is no such delivery here (404)",

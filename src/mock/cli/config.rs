@@ -1,12 +1,13 @@
-//! The configuration file.
+//! Configuration file of `kycport-mock`.
 
 use std::{fs, path::Path};
 
-use super::Sentence;
-use crate::mock::start::Start;
+use super::CliError;
+use crate::mock::start::InitialState;
 
-/// Names the file, the line and what is wrong there; of a name that is not known, those that are.
-pub(super) fn read(file: &Path) -> Result<Start, Sentence> {
+/// Reads the file. An error names the file and the line, and lists the known names if a name is
+/// unknown.
+pub(super) fn read(file: &Path) -> Result<InitialState, CliError> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()).into())

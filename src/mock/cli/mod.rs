@@ -1,4 +1,4 @@
-//! The program `kycport-mock`: the same issuer, for tests in other languages and for a desk.
+//! The program `kycport-mock`: the mock issuer for tests in any language and for local development.
 //!
 //! ```text
 //! cargo install kycport --features mock-cli
@@ -7,9 +7,9 @@
 //! ```
 
 mod config;
-mod ending;
-mod length;
+mod duration;
 mod serve;
+mod shutdown;
 mod trigger;
 mod verify;
 
@@ -23,14 +23,14 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::mock::start::words::{StatusWord, TierWord};
+use crate::mock::start::values::{StatusValue, TierValue};
 
-/// Runs the program with these arguments, the first of which is its name, until it ends.
+/// Runs the program until it ends. The first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let program = match Program::try_parse_from(args) {
         Ok(program) => program,
         Err(answer) => {
-            // Help is an answer, and goes to stdout; failing that, nobody listens.
+            // clap prints help to stdout and errors to stderr. A print error cannot be reported.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { 2 } else { 0 });
         }
@@ -39,12 +39,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve::serve(&program.serve),
         Some(Command::Trigger(trigger)) => trigger::trigger(&trigger),
         Some(Command::Person(person)) => trigger::person(person),
-        Some(Command::Verify(what)) => return ended(verify::verify(&what)),
+        Some(Command::Verify(what)) => return exit_code(verify::verify(&what)),
     };
-    ended(done.map(|()| ExitCode::SUCCESS))
+    exit_code(done.map(|()| ExitCode::SUCCESS))
 }
 
-fn ended(done: Result<ExitCode, Sentence>) -> ExitCode {
+fn exit_code(done: Result<ExitCode, CliError>) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
@@ -54,10 +54,10 @@ fn ended(done: Result<ExitCode, Sentence>) -> ExitCode {
     }
 }
 
-/// What went wrong, in a sentence for whoever typed.
-type Sentence = Box<dyn std::error::Error + Send + Sync>;
+/// Error that is printed to the user.
+type CliError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A strict mock of KYCPort. Without a command it serves, until Ctrl-C.
+/// A strict mock of KYCPort. Without a command, it runs the mock until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "kycport-mock", version, args_conflicts_with_subcommands = true)]
 struct Program {
@@ -69,60 +69,58 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes something happen at a mock that runs.
+    /// Triggers an event at a running mock.
     Trigger(Trigger),
-    /// Creates a person at a mock that runs; one of the same name is overwritten.
+    /// Creates a person at a running mock. Replaces an existing person with the same short name.
     Person(NewPerson),
-    /// Holds a live issuer against the contract, by reading alone and without a credential.
+    /// Checks a live issuer against the contract. It only reads, and needs no credentials.
     ///
-    /// Ends with 0 if all that was asked for matches, with 1 if something differs, and with 2 if
-    /// something was not reached.
+    /// Exit codes: 0 if every check matches, 1 if a check differs, 2 if an endpoint was not
+    /// reachable.
     Verify(Verify),
 }
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// The origin, such as `https://www.kycport.com`.
+    /// Origin of the issuer to check, such as `https://www.kycport.com`.
     #[arg(long, value_name = "URL")]
     against: String,
-    /// The issuer that its metadata is to name, if that is not the origin (K2).
+    /// Expected issuer in the metadata (K2). Default: the origin.
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
 }
 
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent flags, each named where it is given"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 struct Serve {
-    /// The address to listen on; port 0 for one that is free.
+    /// Address to listen on. Port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:9710", value_name = "ADDRESS")]
     bind: SocketAddr,
-    /// Takes an address that others can reach. Whoever reaches it can sign in as anyone.
+    /// Allows an address that other machines can reach. Anyone who can reach it can sign in as any
+    /// person.
     #[arg(long)]
     danger_bind_any: bool,
-    /// A TOML file with tenants, clients, persons, webhooks and switches.
+    /// TOML file with tenants, clients, persons, webhooks and switches.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The origin that browsers and apps reach it by, if that is another one than it binds.
+    /// Origin at which browsers and apps reach the mock. Default: the address it listens on.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// The issuer that it claims to be, instead of its origin.
+    /// Issuer identifier. Default: the origin.
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
     /// Creates five persons: ada and grace (verified), alan (pending), mary (rejected), edgar
     /// (expired).
     #[arg(long)]
     sample_persons: bool,
-    /// Signs in without the page whoever `login_hint` names.
+    /// Signs in the person named by `login_hint` without showing the page.
     #[arg(long)]
     auto_consent: bool,
-    /// Speaks TLS, with a certificate authority of its own.
+    /// Serves TLS with a generated certificate authority.
     #[arg(long)]
     tls: bool,
-    /// The token that the admin API and the console ask other machines for; a random one, if nothing
-    /// is said.
+    /// Token that the admin API and the console require from other machines. Default: a random
+    /// token.
     #[arg(
         long,
         env = "KYCPORT_MOCK_TOKEN",
@@ -133,36 +131,37 @@ struct Serve {
     /// Lets the admin API subscribe webhook endpoints on other machines.
     #[arg(long)]
     danger_webhooks_anywhere: bool,
-    /// The callback of your app, to be registered.
+    /// Callback URL of your app. The mock registers it.
     #[arg(
         long,
         value_name = "URI",
         default_value = "http://localhost:3000/auth/callback"
     )]
     redirect_uri: String,
-    /// What is printed at the start: for a person, or one line for a script.
+    /// Format of the output at the start.
     #[arg(long, value_enum, default_value_t = Print::Text)]
     print: Print,
-    /// Prints no line for each request.
+    /// Does not print requests.
     #[arg(long)]
     quiet: bool,
-    /// Ends when its standard input does: it does not outlive the script that started it.
+    /// Stops when standard input ends, so that the mock does not outlive the script that started
+    /// it.
     #[arg(long)]
     until_stdin_ends: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Print {
-    /// What to paste.
+    /// Text for people, with environment variables to paste.
     Text,
-    /// One line of JSON on stdout, secrets and all; requests go to stderr.
+    /// One line of JSON on stdout, including secrets. Requests are printed to stderr.
     Json,
 }
 
-/// The mock that is meant.
+/// Mock to which a command is sent.
 #[derive(Debug, Args)]
-struct Where {
-    /// The origin of the mock; on another machine, with the admin token as password:
+struct Target {
+    /// Origin of the mock. On another machine, add the admin token as the password:
     /// `http://:TOKEN@host:9710`.
     #[arg(
         long,
@@ -175,108 +174,108 @@ struct Where {
 
 #[derive(Debug, Args)]
 struct Trigger {
-    /// What happens.
+    /// Event to trigger.
     #[arg(value_enum)]
     event: Event,
-    /// To whom, by short name, id or email address.
+    /// Short name, ID or email address of the person.
     #[arg(long)]
     person: Option<String>,
-    /// The tier, of `person.verified` and `person.pending`.
+    /// Tier for `person.verified` and `person.pending`.
     #[arg(long, value_enum)]
-    tier: Option<TierWord>,
-    /// How long, such as `90s`, `15m`, `1h` or `2d`: of `clock.advanced`, and of `person.expires`.
-    #[arg(long, value_name = "TIME", value_parser = length::parse)]
+    tier: Option<TierValue>,
+    /// Duration for `clock.advanced` and `person.expires`, such as `90s`, `15m`, `1h` or `2d`.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     by: Option<u64>,
-    /// Which event, of `webhook.repeated`; the last, if nothing is said.
+    /// Event ID for `webhook.repeated`. Default: the last delivered event.
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
     #[command(flatten)]
-    at: Where,
+    at: Target,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Event {
-    /// Their verification passed.
+    /// The person is verified.
     #[value(name = "person.verified")]
     PersonVerified,
-    /// Their verification is under way.
+    /// The person's verification is pending.
     #[value(name = "person.pending")]
     PersonPending,
-    /// Their verification failed.
+    /// The person's verification is rejected.
     #[value(name = "person.rejected")]
     PersonRejected,
-    /// They were never verified.
+    /// The person is not verified.
     #[value(name = "person.unverified")]
     PersonUnverified,
-    /// Their verification is over.
+    /// The person's verification has expired.
     #[value(name = "person.expired")]
     PersonExpired,
-    /// Their verification will be over, in the time that `--by` says.
+    /// The person's verification will expire after `--by`.
     #[value(name = "person.expires")]
     PersonExpires,
-    /// Something is known against them.
+    /// The person has an AML hit.
     #[value(name = "person.aml_flagged")]
     PersonAmlFlagged,
-    /// Nothing is known against them.
+    /// The person is AML clear.
     #[value(name = "person.aml_cleared")]
     PersonAmlCleared,
-    /// Whether something is known is left out of every answer.
+    /// Every response omits the person's AML result.
     #[value(name = "person.aml_unknown")]
     PersonAmlUnknown,
-    /// The next signing key is in the set, and does not sign yet.
+    /// The next signing key is published but does not sign yet.
     #[value(name = "keys.published")]
     KeysPublished,
-    /// The next signing key signs.
+    /// The next signing key becomes active.
     #[value(name = "keys.promoted")]
     KeysPromoted,
-    /// The old signing keys are out of the set.
+    /// The old signing keys are removed from the key set.
     #[value(name = "keys.retired")]
     KeysRetired,
-    /// All three.
+    /// A new signing key is published and becomes active, and the old keys are removed.
     #[value(name = "keys.rotated")]
     KeysRotated,
-    /// The time that `--by` says is over.
+    /// The clock advances by `--by`.
     #[value(name = "clock.advanced")]
     ClockAdvanced,
-    /// The clock stands still.
+    /// The clock stops.
     #[value(name = "clock.frozen")]
     ClockFrozen,
-    /// The clock runs on.
+    /// The clock runs again.
     #[value(name = "clock.resumed")]
     ClockResumed,
-    /// An event is delivered once more.
+    /// An event is delivered again.
     #[value(name = "webhook.repeated")]
     WebhookRepeated,
-    /// The secret of deliveries is another one.
+    /// The webhook secret is rotated.
     #[value(name = "webhook_secret.rotated")]
     WebhookSecretRotated,
-    /// Every browser is signed out of the mock.
+    /// All browser sessions at the mock end.
     #[value(name = "sessions.ended")]
     SessionsEnded,
-    /// Everything is as it was at the start.
+    /// The initial state is restored.
     #[value(name = "mock.reset")]
     MockReset,
 }
 
 #[derive(Debug, Args)]
 struct NewPerson {
-    /// A short name. The person's id follows from it.
+    /// Short name. The person ID is derived from it.
     slug: String,
-    /// The tier.
+    /// Verification tier.
     #[arg(long, value_enum)]
-    tier: Option<TierWord>,
-    /// The status.
+    tier: Option<TierValue>,
+    /// Verification status.
     #[arg(long, value_enum)]
-    status: Option<StatusWord>,
-    /// Whether nothing is known against them.
+    status: Option<StatusValue>,
+    /// Whether the person is AML clear.
     #[arg(long)]
     aml_clear: Option<bool>,
-    /// The email address.
+    /// Email address.
     #[arg(long)]
     email: Option<String>,
-    /// The full name.
+    /// Full name.
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
-    at: Where,
+    at: Target,
 }

@@ -1,23 +1,23 @@
-//! Serving, and what is said about it.
+//! The default command, which runs the mock and prints its settings.
 
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
 };
 
-use super::{Print, Sentence, Serve, config, ending::Ending};
+use super::{CliError, Print, Serve, config, shutdown::Shutdown};
 use crate::mock::{
     builder::MockIssuerBuilder, error::MockError, http::log::RecordedRequest, issuer::MockIssuer,
     overview::Overview,
 };
 
-pub(super) fn serve(serve: &Serve) -> Result<(), Sentence> {
-    let ending = Ending::new()?;
+pub(super) fn serve(serve: &Serve) -> Result<(), CliError> {
+    let shutdown = Shutdown::new()?;
     let kyc = builder(serve)?
         .start_blocking()
         .map_err(|error| sentence(&error, serve.bind))?;
     kyc.client().register_redirect_uri(&serve.redirect_uri)?;
-    let said = match serve.print {
+    let output = match serve.print {
         Print::Text => text(&kyc, &serve.redirect_uri),
         Print::Json => {
             let overview = Overview::of(
@@ -28,19 +28,19 @@ pub(super) fn serve(serve: &Serve) -> Result<(), Sentence> {
             serde_json::to_string(&overview)? + "\n"
         }
     };
-    say(Print::Text, &said);
+    print_text(Print::Text, &output);
     if serve.until_stdin_ends {
-        ending.wait_with_stdin();
+        shutdown.wait_with_stdin();
     } else {
-        ending.wait();
+        shutdown.wait();
     }
     Ok(())
 }
 
-fn builder(serve: &Serve) -> Result<MockIssuerBuilder, Sentence> {
+fn builder(serve: &Serve) -> Result<MockIssuerBuilder, CliError> {
     let mut builder = MockIssuer::builder().admin();
     if let Some(file) = &serve.config {
-        builder = builder.begin_with(config::read(file)?);
+        builder = builder.initial_state(config::read(file)?);
     }
     builder = if serve.danger_bind_any {
         builder.danger_bind_any(serve.bind)
@@ -70,7 +70,7 @@ fn builder(serve: &Serve) -> Result<MockIssuerBuilder, Sentence> {
     }
     if !serve.quiet {
         let print = serve.print;
-        builder = builder.watch_requests(move |request| say(print, &line(request)));
+        builder = builder.watch_requests(move |request| print_text(print, &line(request)));
     }
     Ok(builder)
 }
@@ -78,17 +78,17 @@ fn builder(serve: &Serve) -> Result<MockIssuerBuilder, Sentence> {
 fn sentence(error: &MockError, bind: std::net::SocketAddr) -> String {
     match error {
         MockError::NotLoopback(address) => format!(
-            "whoever reaches {address} could sign in as anyone; if it must be, add \
-             --danger-bind-any"
+            "{address} is not a loopback address: anyone who can reach it could sign in as any \
+             person; to allow this, add --danger-bind-any"
         ),
-        MockError::Listen(error) => format!(
-            "cannot listen on {bind}: {error}; --bind 127.0.0.1:0 takes a port that is free"
-        ),
+        MockError::Listen(error) => {
+            format!("cannot listen on {bind}: {error}; use --bind 127.0.0.1:0 for a free port")
+        }
         other => other.to_string(),
     }
 }
 
-/// What a person needs to go on.
+/// Formats the settings that a person needs to configure an app.
 fn text(kyc: &MockIssuer, redirect_uri: &str) -> String {
     let mut text = format!("A mock of KYCPort is running at {}\n", kyc.origin());
     let _ = writeln!(text, "Admin API: {}", kyc.admin_url().unwrap_or_default());
@@ -102,30 +102,33 @@ fn text(kyc: &MockIssuer, redirect_uri: &str) -> String {
         let _ = writeln!(text, "{name}={value}");
     }
     if let Some(root) = kyc.root_pem() {
-        let _ = write!(text, "\nWhom your app is to trust:\n\n{root}");
+        let _ = write!(
+            text,
+            "\nThe root certificate that your app must trust:\n\n{root}"
+        );
     }
-    text.push_str("\nCtrl-C ends it.\n\n");
+    text.push_str("\nPress Ctrl-C to stop the mock.\n\n");
     text
 }
 
-/// A request in one line: what was asked, what was answered and why. Names of parameters, never
-/// values.
+/// Formats a request as one line with its response and the reason of a rejection. The line contains
+/// names of parameters, never their values.
 fn line(request: &RecordedRequest) -> String {
     let line = format!("{request:?}");
-    // A name that came from outside moves no cursor.
+    // A parameter name from outside must not move the terminal's cursor.
     let line = line.chars().map(|c| if c.is_control() { '?' } else { c });
-    let mut line: String = line.take(LONGEST_LINE).collect();
+    let mut line: String = line.take(MAX_LINE).collect();
     line.push('\n');
     line
 }
 
-/// Nobody may be there to read it, and that ends nothing.
-fn say(print: Print, text: &str) {
+/// Prints the text. Errors are ignored, so that a closed output does not stop the mock.
+fn print_text(print: Print, text: &str) {
     let _ = match print {
         Print::Text => io::stdout().lock().write_all(text.as_bytes()),
         Print::Json => io::stderr().lock().write_all(text.as_bytes()),
     };
 }
 
-/// As much as is read at a glance, and a little more.
-const LONGEST_LINE: usize = 400;
+/// Maximum length of a printed request, in characters.
+const MAX_LINE: usize = 400;

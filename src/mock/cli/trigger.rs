@@ -1,20 +1,20 @@
-//! Making something happen at a mock that runs.
+//! The commands `trigger` and `person`, which call the admin API of a running mock.
 
 use std::io::{self, Write as _};
 
 use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
 
-use super::{Event, NewPerson, Sentence, Trigger, Where};
+use super::{CliError, Event, NewPerson, Target, Trigger};
 use crate::mock::{
     remote::{RemoteAdmin, RemoteError, segment},
-    start::words::StatusWord,
+    start::values::StatusValue,
 };
 
-pub(super) fn trigger(trigger: &Trigger) -> Result<(), Sentence> {
-    let (path, change) = plan(trigger)?;
+pub(super) fn trigger(trigger: &Trigger) -> Result<(), CliError> {
+    let (path, change) = request(trigger)?;
     let is_person = path.starts_with("/persons/");
-    let said: Value = at(&trigger.at, async |admin| {
+    let state: Value = at(&trigger.at, async |admin| {
         if path == "/sessions" {
             admin.delete(&path).await
         } else if is_person {
@@ -23,11 +23,11 @@ pub(super) fn trigger(trigger: &Trigger) -> Result<(), Sentence> {
             admin.post(&path, &change).await
         }
     })?;
-    say(&said);
+    print(&state);
     Ok(())
 }
 
-pub(super) fn person(person: NewPerson) -> Result<(), Sentence> {
+pub(super) fn person(person: NewPerson) -> Result<(), CliError> {
     let mut facts = Map::new();
     facts.insert("slug".to_owned(), person.slug.into());
     for (name, value) in [
@@ -41,25 +41,27 @@ pub(super) fn person(person: NewPerson) -> Result<(), Sentence> {
             facts.insert(name.to_owned(), value);
         }
     }
-    let said: Value = at(&person.at, async |admin| {
+    let state: Value = at(&person.at, async |admin| {
         admin.post("/persons", &facts).await
     })?;
-    say(&said);
+    print(&state);
     Ok(())
 }
 
-/// Which resource, and what is sent there.
-fn plan(trigger: &Trigger) -> Result<(String, Value), Sentence> {
+/// Returns the path of the admin API and the body to send.
+fn request(trigger: &Trigger) -> Result<(String, Value), CliError> {
     let person = || {
         let person = trigger.person.as_deref();
-        let person = person.ok_or("to whom does it happen? Say --person, such as --person ada")?;
-        Ok::<_, Sentence>(format!("/persons/{}", segment(person)))
+        let person = person.ok_or("this event requires --person, such as --person ada")?;
+        Ok::<_, CliError>(format!("/persons/{}", segment(person)))
     };
     let by = || {
-        let by = trigger.by.ok_or("how much time? Say --by, such as --by 1h");
-        Ok::<_, Sentence>(by?)
+        let by = trigger
+            .by
+            .ok_or("this event requires --by, such as --by 1h");
+        Ok::<_, CliError>(by?)
     };
-    let status = |status: StatusWord| {
+    let status = |status: StatusValue| {
         let change = match trigger.tier {
             Some(tier) => json!({ "status": status, "tier": tier }),
             None => json!({ "status": status }),
@@ -68,11 +70,11 @@ fn plan(trigger: &Trigger) -> Result<(String, Value), Sentence> {
     };
     let to = |path: &str| Ok((path.to_owned(), json!({})));
     match trigger.event {
-        Event::PersonVerified => status(StatusWord::Verified),
-        Event::PersonPending => status(StatusWord::Pending),
-        Event::PersonRejected => status(StatusWord::Rejected),
-        Event::PersonUnverified => status(StatusWord::Unverified),
-        Event::PersonExpired => status(StatusWord::Expired),
+        Event::PersonVerified => status(StatusValue::Verified),
+        Event::PersonPending => status(StatusValue::Pending),
+        Event::PersonRejected => status(StatusValue::Rejected),
+        Event::PersonUnverified => status(StatusValue::Unverified),
+        Event::PersonExpired => status(StatusValue::Expired),
         Event::PersonExpires => Ok((person()?, json!({ "expires_in_seconds": by()? }))),
         Event::PersonAmlFlagged => Ok((person()?, json!({ "aml_clear": false }))),
         Event::PersonAmlCleared => Ok((person()?, json!({ "aml_clear": true }))),
@@ -95,17 +97,17 @@ fn plan(trigger: &Trigger) -> Result<(String, Value), Sentence> {
 }
 
 fn at<T>(
-    place: &Where,
-    ask: impl AsyncFnOnce(RemoteAdmin) -> Result<T, RemoteError>,
-) -> Result<T, Sentence> {
+    target: &Target,
+    call: impl AsyncFnOnce(RemoteAdmin) -> Result<T, RemoteError>,
+) -> Result<T, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let admin = RemoteAdmin::new(&place.url, None)?;
-    Ok(runtime.block_on(ask(admin))?)
+    let admin = RemoteAdmin::new(&target.url, None)?;
+    Ok(runtime.block_on(call(admin))?)
 }
 
-/// What stands now, to be read by a person or by `jq`.
-fn say(said: &Value) {
-    let text = serde_json::to_string_pretty(said).unwrap_or_default();
-    // Whoever does not read it knows by the exit code.
+/// Prints the new state as JSON.
+fn print(state: &Value) {
+    let text = serde_json::to_string_pretty(state).unwrap_or_default();
+    // If the output is closed, the exit code still reports the result.
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `kycport-mock verify`: a live issuer against the contract.
+//! The command `verify`, which checks a live issuer against the contract.
 
 use std::{
     io::{self, Write as _},
@@ -7,10 +7,10 @@ use std::{
 
 use tokio::runtime::Builder;
 
-use super::{Sentence, Verify};
+use super::{CliError, Verify};
 use crate::mock::probe::Probe;
 
-pub(super) fn verify(what: &Verify) -> Result<ExitCode, Sentence> {
+pub(super) fn verify(what: &Verify) -> Result<ExitCode, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut probe = Probe::new(&what.against);
     if let Some(issuer) = &what.issuer {

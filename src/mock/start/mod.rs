@@ -1,9 +1,9 @@
-//! What a mock begins with, as a configuration file says it, and what a request may create later.
+//! Initial state of a mock in the configuration file. Requests of the admin API use the same types.
 
-mod given;
+mod nullable;
 pub(super) mod switches;
 pub(super) mod texts;
-pub(super) mod words;
+pub(super) mod values;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,15 +25,15 @@ use crate::{
     },
     wire::kyc::{KycStatus, KycTier},
 };
-use given::Given;
+use nullable::Nullable;
 use switches::SwitchesSpec;
-use texts::{HookSecret, HookUrl, MAX_NAME, MIN_HOOK_SECRET, Name, RedirectUri};
-use words::{StatusWord, TierWord};
+use texts::{MAX_NAME, MIN_WEBHOOK_SECRET, Name, RedirectUri, WebhookSecretText, WebhookUrl};
+use values::{StatusValue, TierValue};
 
-/// All that a configuration file may name.
+/// Content of the configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Start {
+pub(super) struct InitialState {
     pub(super) sample_persons: bool,
     pub(super) switches: SwitchesSpec,
     pub(super) tenants: Vec<TenantSpec>,
@@ -42,24 +42,24 @@ pub(super) struct Start {
     pub(super) webhooks: Vec<WebhookSpec>,
 }
 
-/// A tenant: what is left out is fresh at every start.
+/// Tenant to create. Omitted secrets are generated at every start.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewTenant")]
 pub(super) struct TenantSpec {
-    /// Its name, as its clients give it.
+    /// Tenant ID, to which clients refer.
     #[schemars(with = "Name")]
     pub(super) id: String,
     #[schemars(with = "Option<Name>")]
     pub(super) api_key: Option<String>,
-    /// 16 characters or longer (K80).
-    #[schemars(with = "Option<HookSecret>")]
+    /// Webhook secret. Minimum length: 16 characters (K80).
+    #[schemars(with = "Option<WebhookSecretText>")]
     webhook_secret: Option<String>,
-    /// Whether its key may read statuses (K43). It may, if nothing is said.
+    /// Whether the API key may read statuses (K43). Default: true.
     may_read_status: Option<bool>,
 }
 
-/// Whether a client keeps a secret (K20).
+/// Type of a client (K20).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ClientKind {
@@ -68,7 +68,7 @@ pub(super) enum ClientKind {
     Public,
 }
 
-/// A client: what is left out is fresh at every start.
+/// Client to register. An omitted ID or secret is generated at every start.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewClient")]
@@ -77,81 +77,83 @@ pub(super) enum ClientKind {
     "then" = { "properties": { "secret": { "type": "null" } } }
 ))]
 pub(super) struct ClientSpec {
-    /// As the sign-in page shows it.
+    /// Name on the sign-in page.
     #[schemars(with = "Name")]
     name: String,
     #[schemars(with = "Option<Name>")]
     id: Option<String>,
     #[schemars(with = "Option<Name>")]
     secret: Option<String>,
-    /// Named like the client, if nothing is said.
+    /// Tenant ID. Default: the name of the client.
     #[schemars(with = "Option<Name>")]
     tenant: Option<String>,
     #[serde(default)]
     pub(super) kind: ClientKind,
-    /// To be matched byte for byte (K12); HTTPS, or plain `http` on loopback (K73).
+    /// Redirect URIs. They are compared byte by byte (K12). HTTPS is required, except for loopback
+    /// hosts (K73).
     #[serde(default)]
     #[schemars(with = "Vec<RedirectUri>")]
     redirect_uris: Vec<String>,
 }
 
-/// A person: verified, `t2` and AML clear, unless something else is said.
+/// Person to create. Default: verified, `t2` and AML clear.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewPerson")]
 pub(super) struct PersonSpec {
-    /// A short name. The person's id follows from it.
+    /// Short name. The person ID is derived from it.
     #[schemars(with = "Name")]
     slug: String,
     name: Option<String>,
     email: Option<String>,
     email_verified: Option<bool>,
-    status: Option<StatusWord>,
-    tier: Option<TierWord>,
-    /// `null` leaves it out of every answer (K31).
+    status: Option<StatusValue>,
+    tier: Option<TierValue>,
+    /// AML result. `null` omits it from every response (K31).
     #[serde(default)]
-    aml_clear: Given<bool>,
-    /// From then a verified person is `expired`, by the issuer's clock (K48).
+    aml_clear: Nullable<bool>,
+    /// Time until the verification expires, in seconds, by the issuer's clock (K48).
     expires_in_seconds: Option<u64>,
-    /// The tenants that see this person; all, if nothing is said (K46).
+    /// Tenants that see this person (K46). Default: all tenants.
     #[serde(default)]
     only_for: Vec<String>,
 }
 
-/// What is to be otherwise of a person. All of it happens at once, and is one event if it is one.
+/// Changes of a person. They are applied together and cause at most one event.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PersonChange {
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
     pub(super) email_verified: Option<bool>,
-    pub(super) status: Option<StatusWord>,
-    pub(super) tier: Option<TierWord>,
-    /// `null` leaves it out of every answer (K31).
-    pub(super) aml_clear: Given<bool>,
-    /// From then a verified person is `expired`, by the issuer's clock (K48).
+    pub(super) status: Option<StatusValue>,
+    pub(super) tier: Option<TierValue>,
+    /// AML result. `null` omits it from every response (K31).
+    pub(super) aml_clear: Nullable<bool>,
+    /// Time until the verification expires, in seconds, by the issuer's clock (K48).
     pub(super) expires_in_seconds: Option<u64>,
 }
 
-/// An address that takes deliveries.
+/// Webhook endpoint to subscribe.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewWebhookEndpoint")]
 pub(super) struct WebhookSpec {
-    /// HTTP or HTTPS.
-    #[schemars(with = "HookUrl")]
+    /// HTTP or HTTPS URL.
+    #[schemars(with = "WebhookUrl")]
     url: String,
-    /// The types it takes; all, if nothing is said.
+    /// Event types of the endpoint. Default: all types.
     types: Option<Vec<String>>,
-    /// That of the first confidential client, if nothing is said.
+    /// Tenant ID. Default: the tenant of the first confidential client.
     #[schemars(with = "Option<Name>")]
     pub(super) tenant: Option<String>,
 }
 
-impl Start {
-    /// Puts all of it into an issuer, and gives the clients that are its own: the first confidential
-    /// one and the first public one that are named, or such that are always there.
-    pub(super) fn begin(self, core: &Arc<Core>) -> Result<(Client, Client), MockError> {
+impl InitialState {
+    /// Applies the initial state to an issuer. Returns its main clients: the first confidential
+    /// client and the first public client. A client is created if the configuration has none of its
+    /// kind.
+    pub(super) fn apply(self, core: &Arc<Core>) -> Result<(Client, Client), MockError> {
         core.switch(|switches| self.switches.apply(switches));
         for tenant in self.tenants {
             tenant.create(core)?;
@@ -201,15 +203,15 @@ fn sample_persons(core: &Arc<Core>) {
 
 impl TenantSpec {
     pub(super) fn create(self, core: &Arc<Core>) -> Result<Tenant, MockError> {
-        not_empty("tenant", &self.id)?;
+        check_name("tenant", &self.id)?;
         if let Some(key) = &self.api_key {
-            not_empty("api_key", key)?;
+            check_name("api_key", key)?;
         }
-        let is_short = |secret: &String| secret.chars().count() < MIN_HOOK_SECRET;
+        let is_short = |secret: &String| secret.chars().count() < MIN_WEBHOOK_SECRET;
         if self.webhook_secret.as_ref().is_some_and(is_short) {
             return Err(MockError::Setting {
                 setting: "webhook_secret",
-                reason: "it is shorter than 16 characters, which a receiver would not take (K80)",
+                reason: "the secret is shorter than 16 characters, so receivers reject it (K80)",
             });
         }
         let mut tenants = core.tenants();
@@ -231,24 +233,24 @@ impl TenantSpec {
 }
 
 impl ClientSpec {
-    /// Registers it with all its redirect URIs, or not at all.
+    /// Registers the client with all its redirect URIs. On an error, nothing is registered.
     pub(super) fn create(self, core: &Arc<Core>) -> Result<Client, MockError> {
-        not_empty("name", &self.name)?;
+        check_name("name", &self.name)?;
         for uri in &self.redirect_uris {
             check_redirect_uri(uri)?;
         }
         let mut client = NewClient::new(Arc::clone(core), &self.name);
         if let Some(id) = &self.id {
-            not_empty("id", id)?;
+            check_name("id", id)?;
             client = client.id(id);
         }
         if let Some(tenant) = &self.tenant {
-            not_empty("tenant", tenant)?;
+            check_name("tenant", tenant)?;
             client = client.tenant(tenant);
         }
         client = match (self.kind, &self.secret) {
             (ClientKind::Confidential, Some(secret)) => {
-                not_empty("secret", secret)?;
+                check_name("secret", secret)?;
                 client.secret(secret)
             }
             (ClientKind::Confidential, None) => client,
@@ -256,7 +258,7 @@ impl ClientSpec {
             (ClientKind::Public, Some(_)) => {
                 return Err(MockError::Setting {
                     setting: "secret",
-                    reason: "a public client has none (K20)",
+                    reason: "a public client must not have a secret (K20)",
                 });
             }
         };
@@ -269,9 +271,9 @@ impl ClientSpec {
 }
 
 impl PersonSpec {
-    /// One of the same slug is overwritten.
+    /// Creates the person. Replaces an existing person with the same slug.
     pub(super) fn create(self, core: &Arc<Core>) -> Result<Person, MockError> {
-        not_empty("slug", &self.slug)?;
+        check_name("slug", &self.slug)?;
         let change = PersonChange {
             name: self.name,
             email: self.email,
@@ -316,30 +318,30 @@ impl PersonChange {
 }
 
 impl WebhookSpec {
-    /// Whether its address is an HTTP or HTTPS one of another machine.
-    pub(super) fn is_elsewhere(&self) -> bool {
+    /// Whether the endpoint is an HTTP or HTTPS URL of another machine.
+    pub(super) fn is_on_another_machine(&self) -> bool {
         let url = Url::parse(&self.url).ok();
         url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && !is_loopback(&url))
     }
 
-    /// To the tenant that it names, or to this one.
+    /// Subscribes the endpoint for its tenant. The default tenant is `own`.
     pub(super) fn subscribe(
         self,
         core: &Arc<Core>,
         own: &str,
     ) -> Result<WebhookEndpoint, MockError> {
         let tenant = self.tenant.as_deref().unwrap_or(own);
-        not_empty("tenant", tenant)?;
+        check_name("tenant", tenant)?;
         let hooks = Tenant::ensure(Arc::clone(core), tenant).webhooks();
         hooks.try_subscribe(&self.url, self.types)
     }
 }
 
-fn not_empty(setting: &'static str, text: &str) -> Result<(), MockError> {
+fn check_name(setting: &'static str, text: &str) -> Result<(), MockError> {
     if text.is_empty() || text.chars().count() > MAX_NAME || text.contains(char::is_control) {
         return Err(MockError::Setting {
             setting,
-            reason: "it is empty, longer than 128 characters, or has control characters",
+            reason: "the value is empty, longer than 128 characters, or contains control characters",
         });
     }
     Ok(())

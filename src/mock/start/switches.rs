@@ -1,4 +1,4 @@
-//! The switches as a file or a request says them: those alone that are to be otherwise.
+//! Switches in JSON and TOML. Only the given switches are changed.
 
 use std::time::Duration;
 
@@ -6,82 +6,84 @@ use axum::http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{given::Given, texts, words::ErrorField};
+use super::{nullable::Nullable, texts, values::ErrorField};
 use crate::mock::switches::{Switches, signatures::DeliverySignatures};
 
-/// What a tenant could find different in production. What is left out stays as it is.
+/// Switches for behavior that may differ in production. Omitted switches keep their values.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Switches")]
 pub(in crate::mock) struct SwitchesSpec {
-    /// `iss` in the authorization response (K14).
+    /// Sends `iss` in the authorization response (K14).
     iss_parameter: Option<bool>,
-    /// `authorization_response_iss_parameter_supported` in the metadata (K5).
+    /// Includes `authorization_response_iss_parameter_supported` in the metadata (K5).
     advertise_iss_parameter: Option<bool>,
-    /// `at_hash` in the ID token (K34).
+    /// Includes `at_hash` in the ID token (K34).
     at_hash: Option<bool>,
-    /// `acr` in the ID token of a verified person (K34, K36).
+    /// Includes `acr` in the ID token of a verified person (K34, K36).
     acr: Option<bool>,
-    /// `auth_time` in the ID token (K34).
+    /// Includes `auth_time` in the ID token (K34).
     auth_time: Option<bool>,
-    /// `aud` as an array of one.
+    /// Sends `aud` as an array with one element.
     aud_as_array: Option<bool>,
-    /// `kyc_tier` as a number (K32).
+    /// Sends `kyc_tier` as a number (K32).
     tier_as_number: Option<bool>,
-    /// Refresh tokens (K21).
+    /// Issues refresh tokens (K21).
     issue_refresh_tokens: Option<bool>,
-    /// Client authentication in the `Authorization` header besides the body (K20).
+    /// Accepts client authentication in the `Authorization` header in addition to the body (K20).
     accept_basic: Option<bool>,
-    /// `person_id` in the status answer (K40).
+    /// Includes `person_id` in the status response (K40).
     status_person_id: Option<bool>,
-    /// The field of a status refusal that the code stands in (K23, K43).
+    /// Member with the error code in error responses of userinfo and the tenant API (K23, K43).
     api_error_field: Option<ErrorField>,
-    /// The largest file that is taken, in bytes (K58).
+    /// Maximum size of an uploaded file, in bytes (K58).
     max_upload_file_bytes: Option<u64>,
-    /// `Idempotency-Key` is heeded when a case is opened (K59).
+    /// Honors `Idempotency-Key` when a case is opened (K59).
     honour_idempotency_key: Option<bool>,
-    /// How many statuses a tenant may ask for in how much time; `null` for no limit (K43, K47).
-    status_rate_limit: Given<Limit>,
-    /// The parameter of the authorization request that carries the requested tier (K15).
+    /// Maximum number of status requests of a tenant within a time, or `null` for no limit (K43,
+    /// K47).
+    status_rate_limit: Nullable<Limit>,
+    /// Parameter of the authorization request with the requested tier (K15).
     tier_parameter: Option<String>,
-    /// An authorization request whose `login_hint` names a person is allowed without the page.
+    /// Allows an authorization request whose `login_hint` names a person, without showing the page.
     auto_consent: Option<bool>,
-    /// A verification on a page of the issuer ends at its own page (K19).
+    /// Ends a verification on the issuer's page, without a way back to the app (K19).
     strand_after_verification: Option<bool>,
-    /// The member of `data` that names the person in an event (K63).
+    /// Member of an event's `data` with the person ID (K63).
     webhook_person_member: Option<String>,
-    /// The member in which userinfo wraps the claims; `null` for none (K35).
-    userinfo_wrapper: Given<String>,
-    /// How long an ID token lives (K38).
+    /// Member in which userinfo wraps the claims, or `null` for none (K35).
+    userinfo_wrapper: Nullable<String>,
+    /// Lifetime of an ID token, in seconds (K38).
     id_token_lifetime_seconds: Option<u64>,
-    /// How long an access token lives (K38).
+    /// Lifetime of an access token, in seconds (K38).
     access_token_lifetime_seconds: Option<u64>,
-    /// How long a code lives (K24).
+    /// Lifetime of an authorization code, in seconds (K24).
     code_lifetime_seconds: Option<u64>,
-    /// `Cache-Control: max-age` of the discovery document and the key set; `null` for none (K6).
-    cache_max_age_seconds: Given<u64>,
-    /// The header of a delivery that bears the signature (K61).
+    /// `Cache-Control: max-age` of the discovery document and the key set, or `null` for no header
+    /// (K6).
+    cache_max_age_seconds: Nullable<u64>,
+    /// Header with the signature of a delivery (K61).
     #[schemars(with = "Option<texts::HeaderName>")]
     webhook_header: Option<String>,
-    /// `sha256=` before a signature (K61).
+    /// Prefixes signatures with `sha256=` (K61).
     webhook_prefix: Option<bool>,
-    /// A delivery is signed as Standard Webhooks has it, and the secret is told so (K61).
+    /// Signs deliveries as Standard Webhooks specifies, with a secret in that format (K61).
     webhook_standard_signature: Option<bool>,
-    /// By which secrets a delivery is signed while they are replaced (K80).
+    /// Secrets that sign a delivery during a rotation (K80).
     webhook_signatures: Option<DeliverySignatures>,
-    /// What `data` has stands at the top level of an event instead (K63).
+    /// Moves the members of `data` to the top level of an event (K63).
     webhook_flat_body: Option<bool>,
-    /// `created_at` of an event as whole seconds since 1970 (K81).
+    /// Sends `created_at` of an event as whole seconds since 1970-01-01 UTC (K81).
     webhook_unix_time: Option<bool>,
-    /// The JSON of an event is compact, not as Django writes it (K63).
+    /// Sends events as compact JSON instead of the format of Django (K63).
     webhook_compact_json: Option<bool>,
-    /// How long after each failed attempt a delivery is sent again, by the issuer's clock (K84).
+    /// Delays before the retries of a delivery, in seconds, by the issuer's clock (K84).
     webhook_retries_seconds: Option<Vec<u64>>,
-    /// How long a delivery waits for its answer, in real time (K84).
+    /// Time limit of a delivery attempt, in milliseconds of real time (K84).
     webhook_timeout_ms: Option<u64>,
 }
 
-/// So many requests in so much time.
+/// Maximum number of requests within a time.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Limit {
@@ -90,7 +92,7 @@ struct Limit {
 }
 
 impl SwitchesSpec {
-    /// All of them, as they stand.
+    /// Returns the current values of all switches.
     pub(in crate::mock) fn of(switches: &Switches) -> Self {
         let limit = switches.status_rate_limit.map(|(requests, per)| Limit {
             requests,
@@ -110,16 +112,16 @@ impl SwitchesSpec {
             api_error_field: ErrorField::of(switches),
             max_upload_file_bytes: Some(switches.max_upload_file_bytes),
             honour_idempotency_key: Some(switches.honour_idempotency_key),
-            status_rate_limit: Given::of(limit),
+            status_rate_limit: Nullable::of(limit),
             tier_parameter: Some(switches.tier_parameter.clone()),
             auto_consent: Some(switches.auto_consent),
             strand_after_verification: Some(switches.strand_after_verification),
             webhook_person_member: Some(switches.webhook_person_member.clone()),
-            userinfo_wrapper: Given::of(switches.userinfo_wrapper.clone()),
+            userinfo_wrapper: Nullable::of(switches.userinfo_wrapper.clone()),
             id_token_lifetime_seconds: Some(switches.id_token_lifetime.as_secs()),
             access_token_lifetime_seconds: Some(switches.access_token_lifetime.as_secs()),
             code_lifetime_seconds: Some(switches.code_lifetime.as_secs()),
-            cache_max_age_seconds: Given::of(switches.cache_max_age.map(|age| age.as_secs())),
+            cache_max_age_seconds: Nullable::of(switches.cache_max_age.map(|age| age.as_secs())),
             webhook_header: Some(switches.webhook_header.clone()),
             webhook_prefix: Some(switches.webhook_prefix),
             webhook_standard_signature: Some(switches.webhook_standard_signature),
@@ -138,11 +140,11 @@ impl SwitchesSpec {
         }
     }
 
-    /// What cannot be, if anything.
-    pub(in crate::mock) fn flaw(&self) -> Option<&'static str> {
+    /// Returns the first problem, if a value is invalid.
+    pub(in crate::mock) fn problem(&self) -> Option<&'static str> {
         let header = self.webhook_header.as_deref()?;
         let is_name = HeaderName::from_bytes(header.as_bytes()).is_ok();
-        (!is_name).then_some("`webhook_header` is no name of a header")
+        (!is_name).then_some("`webhook_header` is not a valid header name")
     }
 
     pub(in crate::mock) fn apply(self, to: &mut Switches) {

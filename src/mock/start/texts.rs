@@ -1,10 +1,10 @@
-//! Schemas of texts: what a handler accepts beyond "a string".
+//! JSON schemas of strings with restrictions.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// Defines schemas, to be named by `#[schemars(with = "…")]`.
+/// Defines types that provide schemas for `#[schemars(with = "…")]`.
 macro_rules! texts {
     ($($(#[doc = $doc:literal])+ $name:ident: $schema:tt)+) => {
         $($(#[doc = $doc])+
@@ -27,28 +27,28 @@ macro_rules! texts {
 }
 
 texts! {
-    /// A name without control characters.
+    /// Name without control characters.
     Name: {
         "type": "string", "minLength": 1, "maxLength": MAX_NAME,
         "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
     }
-    /// A webhook secret.
-    HookSecret: { "type": "string", "minLength": MIN_HOOK_SECRET }
-    /// A redirect URI.
+    /// Webhook secret of sufficient length.
+    WebhookSecretText: { "type": "string", "minLength": MIN_WEBHOOK_SECRET }
+    /// Redirect URI that can be registered.
     RedirectUri: {
         "type": "string", "format": "uri",
         "pattern": format!("^(https://({DOMAIN}|{IPV4})|http://(localhost|127(\\.{OCTET}){{3}}|\\[::1\\])){PORT}{REST}$"),
     }
-    /// An address that takes deliveries.
-    HookUrl: {
+    /// URL of a webhook endpoint.
+    WebhookUrl: {
         "type": "string", "format": "uri",
         "pattern": format!("^https?://({DOMAIN}|{IPV4}|\\[::1\\]){PORT}{REST}$"),
     }
-    /// The name of a header.
+    /// Name of an HTTP header.
     HeaderName: { "type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" }
-    /// The value of a header.
+    /// Value of an HTTP header.
     HeaderText: { "type": "string", "pattern": "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$" }
-    /// A moment of RFC 3339.
+    /// Date and time in RFC 3339 format.
     Moment: { "type": "string", "format": "date-time" }
 }
 
@@ -56,9 +56,9 @@ texts! {
 pub(in crate::mock) const MAX_NAME: usize = 128;
 
 /// Minimum length of a webhook secret, in characters (K80).
-pub(in crate::mock) const MIN_HOOK_SECRET: usize = 16;
+pub(in crate::mock) const MIN_WEBHOOK_SECRET: usize = 16;
 
-/// A host name that needs no decoding.
+/// Host name in ASCII, without percent-encoding.
 const DOMAIN: &str = "([A-Za-z0-9]+(-[A-Za-z0-9]+)*\\.)*[A-Za-z]+(-[A-Za-z0-9]+)*";
 
 const OCTET: &str = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
@@ -67,5 +67,5 @@ const IPV4: &str = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(25[0-5]|2[0-
 
 const PORT: &str = "(:([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?";
 
-/// Path and query.
+/// Path and query of a URL.
 const REST: &str = "([/?]([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?";

@@ -1,50 +1,50 @@
-//! What may be left out, said, or said to be nothing.
+//! JSON member that distinguishes `null` from an absent member.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A member that tells `null` from what is left out. It needs `#[serde(default)]`.
+/// Member that distinguishes `null` from an absent member. It requires `#[serde(default)]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::mock) enum Given<T> {
+pub(in crate::mock) enum Nullable<T> {
     #[default]
-    Unsaid,
-    Nothing,
+    Absent,
+    Null,
     Value(T),
 }
 
-impl<T> Given<T> {
+impl<T> Nullable<T> {
     pub(in crate::mock) fn of(value: Option<T>) -> Self {
-        value.map_or(Self::Nothing, Self::Value)
+        value.map_or(Self::Null, Self::Value)
     }
 
-    /// Puts what was said there.
-    pub(in crate::mock) fn set<U>(self, to: &mut Option<U>, as_it_is_there: impl FnOnce(T) -> U) {
+    /// Assigns the value to `to`, unless the member is absent.
+    pub(in crate::mock) fn set<U>(self, to: &mut Option<U>, convert: impl FnOnce(T) -> U) {
         match self {
-            Self::Unsaid => {}
-            Self::Nothing => *to = None,
-            Self::Value(value) => *to = Some(as_it_is_there(value)),
+            Self::Absent => {}
+            Self::Null => *to = None,
+            Self::Value(value) => *to = Some(convert(value)),
         }
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Option::deserialize(from).map(Self::of)
     }
 }
 
-impl<T: Serialize> Serialize for Given<T> {
+impl<T: Serialize> Serialize for Nullable<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Value(value) => to.serialize_some(value),
-            Self::Unsaid | Self::Nothing => to.serialize_none(),
+            Self::Absent | Self::Null => to.serialize_none(),
         }
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Given<T> {
+impl<T: JsonSchema> JsonSchema for Nullable<T> {
     fn schema_name() -> Cow<'static, str> {
         Option::<T>::schema_name()
     }

@@ -1,5 +1,5 @@
-//! The words of the wire as files and requests may say them: the known ones alone, so that a slip of
-//! the pen is refused. What nobody knows is sent by [`Tamper`](crate::mock::Tamper).
+//! Enum values in files and requests. Only known values are accepted, so that a typing error is
+//! rejected. To send unknown values, use [`Tamper`](crate::mock::Tamper).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// Defines an enum of words, and what each is.
-macro_rules! words {
+/// Defines an enum of values and its conversion to the wire type.
+macro_rules! values {
     ($(#[$about:meta])+ $name:ident is $target:ty { $($word:ident = $value:expr,)+ }) => {
         $(#[$about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,9 +34,9 @@ macro_rules! words {
     };
 }
 
-words! {
-    /// Where a person's verification stands.
-    StatusWord is KycStatus {
+values! {
+    /// Verification status of a person.
+    StatusValue is KycStatus {
         Verified = KycStatus::Verified,
         Pending = KycStatus::Pending,
         Rejected = KycStatus::Rejected,
@@ -45,9 +45,9 @@ words! {
     }
 }
 
-words! {
-    /// How well a person is verified.
-    TierWord is KycTier {
+values! {
+    /// Verification tier of a person.
+    TierValue is KycTier {
         T0 = KycTier::T0,
         T1 = KycTier::T1,
         T2 = KycTier::T2,
@@ -55,17 +55,17 @@ words! {
     }
 }
 
-words! {
-    /// What was decided on a case.
-    OutcomeWord is Outcome {
+values! {
+    /// Outcome of a case.
+    OutcomeValue is Outcome {
         Approved = Outcome::Approved,
         Rejected = Outcome::Rejected,
         Review = Outcome::Review,
     }
 }
 
-words! {
-    /// The field of a status refusal that the code stands in.
+values! {
+    /// Member with the error code in an error response.
     ErrorField is &'static str {
         Error = "error",
         Code = "code",
@@ -74,7 +74,7 @@ words! {
 }
 
 impl ErrorField {
-    /// None if it was switched to something else in Rust.
+    /// Returns the current member, or `None` if Rust code has set another name.
     pub(in crate::mock) fn of(switches: &Switches) -> Option<Self> {
         let all = [Self::Error, Self::Code, Self::Detail];
         all.into_iter()

@@ -1,4 +1,4 @@
-//! What ends the program.
+//! Signals and conditions that stop the program.
 
 use std::{
     io::{self, Read as _},
@@ -10,14 +10,14 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Hears what ends the program from the moment it is made: a script may end it as soon as it has read
-/// the first line.
-pub(super) struct Ending {
+/// Listener for stop signals. It listens from its creation, because a script may stop the program
+/// as soon as it has read the first line.
+pub(super) struct Shutdown {
     runtime: Runtime,
     signals: Signals,
 }
 
-impl Ending {
+impl Shutdown {
     pub(super) fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
@@ -26,12 +26,12 @@ impl Ending {
         Ok(Self { runtime, signals })
     }
 
-    /// Waits for Ctrl-C, or for what `kill` and containers send.
+    /// Waits for Ctrl-C (SIGINT) or SIGTERM.
     pub(super) fn wait(mut self) {
         self.runtime.block_on(self.signals.next());
     }
 
-    /// The same, or for the end of the standard input.
+    /// Waits for Ctrl-C (SIGINT), SIGTERM or the end of standard input.
     pub(super) fn wait_with_stdin(mut self) {
         let (end, ended) = oneshot::channel::<()>();
         thread::spawn(move || {

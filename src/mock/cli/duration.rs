@@ -1,6 +1,6 @@
-//! Times as people type them.
+//! Parsing of durations on the command line.
 
-/// Seconds, from `90`, `90s`, `15m`, `1h` or `2d`.
+/// Parses `90`, `90s`, `15m`, `1h` or `2d`. Returns seconds.
 pub(super) fn parse(text: &str) -> Result<u64, String> {
     let unit = text.chars().last().filter(|last| !last.is_ascii_digit());
     let (number, seconds) = match unit {
@@ -15,7 +15,8 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
     number
         .and_then(|number| number.checked_mul(seconds))
         .ok_or_else(|| {
-            "a time is a whole number and `s`, `m`, `h` or `d`, such as `90s`".to_owned()
+            "a duration must be a whole number with the unit `s`, `m`, `h` or `d`, such as `90s`"
+                .to_owned()
         })
 }
 
@@ -24,7 +25,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn times_are_read() {
+    fn durations_are_parsed() {
         for (text, seconds) in [
             ("90", 90),
             ("90s", 90),
