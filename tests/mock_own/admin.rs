@@ -193,7 +193,7 @@ async fn all_errors_have_the_same_format() {
         (
             404,
             "not_found".into(),
-            "there is no such person here".into()
+            "this person does not exist".into()
         )
     );
     assert_eq!(admin.rejection("GET", "/persons/%ff", &none).await.0, 404);

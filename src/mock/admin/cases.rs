@@ -1,4 +1,4 @@
-//! Verification cases.
+//! Routes of verification cases.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::{
     cases::{CaseSnapshot, Cases},
     deliveries::event::rfc3339,
-    start::words::OutcomeWord,
+    start::values::OutcomeValue,
 };
 
-/// A case as it stands now.
+/// Current state of a verification case.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Case")]
 pub(super) struct CaseView {
@@ -29,11 +29,11 @@ pub(super) struct CaseView {
     risk_level: Option<String>,
     human_verified: Option<bool>,
     opened_at: String,
-    /// The parts of the last complete upload.
+    /// Files of the last complete upload.
     files: Vec<FileView>,
 }
 
-/// A file that was uploaded.
+/// Uploaded file.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "CaseFile")]
 struct FileView {
@@ -63,11 +63,11 @@ impl From<CaseSnapshot> for CaseView {
     }
 }
 
-/// What is decided.
+/// Body of a decision request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
-    outcome: OutcomeWord,
+    outcome: OutcomeValue,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -76,45 +76,53 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/cases",
             "listCases",
-            "The last 10,000 cases, oldest first.",
+            "Lists the last 10,000 cases, oldest first.",
             list,
         ),
-        Route::new(Method::GET, "/cases/{case}", "readCase", "A case.", read),
+        Route::new(
+            Method::GET,
+            "/cases/{case}",
+            "readCase",
+            "Returns a case.",
+            read,
+        ),
         Route::new(
             Method::POST,
             "/cases/{case}/review",
             "reviewCase",
-            "The reviewer's word on a case that is in review.",
+            "Decides a case that is under review.",
             review,
         ),
         Route::new(
             Method::POST,
             "/cases/next_outcome",
             "forceOutcome",
-            "The next decision has this outcome. Called again, the one after it.",
+            "Sets the outcome of the next decision. Each further call sets the outcome of the decision after it.",
             next_outcome,
         ),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<CaseView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<CaseView>, ApiError> {
     Ok(cases(admin).all().into_iter().map(Into::into).collect())
 }
 
-pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<CaseView, No> {
-    let case = cases(admin).find(id).ok_or_else(|| No::not_found("case"))?;
+pub(super) fn read(admin: &Admin, id: &str, _: Empty) -> Result<CaseView, ApiError> {
+    let case = cases(admin)
+        .find(id)
+        .ok_or_else(|| ApiError::not_found("case"))?;
     Ok(case.into())
 }
 
-pub(super) fn next_outcome(admin: &Admin, _: &str, next: Decision) -> Result<Nothing, No> {
+pub(super) fn next_outcome(admin: &Admin, _: &str, next: Decision) -> Result<Empty, ApiError> {
     cases(admin).next_outcome(next.outcome.into());
-    Ok(Nothing {})
+    Ok(Empty {})
 }
 
-pub(super) fn review(admin: &Admin, id: &str, word: Decision) -> Result<CaseView, No> {
-    read(admin, id, Nothing {})?;
-    cases(admin).review(id, &word.outcome.into())?;
-    read(admin, id, Nothing {})
+pub(super) fn review(admin: &Admin, id: &str, decision: Decision) -> Result<CaseView, ApiError> {
+    read(admin, id, Empty {})?;
+    cases(admin).review(id, &decision.outcome.into())?;
+    read(admin, id, Empty {})
 }
 
 fn cases(admin: &Admin) -> Cases {

@@ -1,4 +1,4 @@
-//! Clients.
+//! Routes of clients.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::{
     oidc::client::Client,
@@ -17,7 +17,7 @@ use crate::mock::{
     start::{ClientKind, ClientSpec, texts::RedirectUri},
 };
 
-/// A client, and its secret.
+/// Registered client with its secret.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Client")]
 pub(super) struct ClientView {
@@ -47,31 +47,37 @@ impl From<ClientRecord> for ClientView {
     }
 }
 
-/// A redirect URI to register.
+/// Body of a request that registers a redirect URI.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redirect {
-    /// To be matched byte for byte (K12); HTTPS, or plain `http` on loopback (K73).
+    /// The URI is compared byte by byte (K12). HTTPS is required, except for loopback hosts (K73).
     #[schemars(with = "RedirectUri")]
     redirect_uri: String,
 }
 
-/// How a secret is replaced.
+/// Body of a request that rotates a secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
-    /// What becomes of the one before (K97).
+    /// What happens to the old secret (K97).
     pub(super) old: OldSecret,
 }
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/clients", "listClients", "All clients.", list),
+        Route::new(
+            Method::GET,
+            "/clients",
+            "listClients",
+            "Lists all clients.",
+            list,
+        ),
         Route::new(
             Method::POST,
             "/clients",
             "createClient",
-            "Registers a client; one of the same id is replaced.",
+            "Registers a client. Replaces an existing client with the same ID.",
             create,
         )
         .created(),
@@ -79,7 +85,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/clients/{client}",
             "readClient",
-            "A client.",
+            "Returns a client.",
             read,
         ),
         Route::new(
@@ -93,41 +99,41 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/clients/{client}/rotate_secret",
             "rotateClientSecret",
-            "Replaces the secret of a confidential client.",
+            "Rotates the secret of a confidential client.",
             rotate,
         ),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<ClientView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<ClientView>, ApiError> {
     let all = admin.core.clients().all();
     Ok(all.into_iter().map(Into::into).collect())
 }
 
-pub(super) fn create(admin: &Admin, _: &str, client: ClientSpec) -> Result<ClientView, No> {
+pub(super) fn create(admin: &Admin, _: &str, client: ClientSpec) -> Result<ClientView, ApiError> {
     let client = client.create(&admin.core)?;
-    read(admin, client.id(), Nothing {})
+    read(admin, client.id(), Empty {})
 }
 
-pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<ClientView, No> {
+pub(super) fn read(admin: &Admin, id: &str, _: Empty) -> Result<ClientView, ApiError> {
     Ok(record(admin, id)?.into())
 }
 
-pub(super) fn register(admin: &Admin, id: &str, uri: Redirect) -> Result<ClientView, No> {
+pub(super) fn register(admin: &Admin, id: &str, uri: Redirect) -> Result<ClientView, ApiError> {
     let client = Client::new(Arc::clone(&admin.core), record(admin, id)?);
     client.register_redirect_uri(uri.redirect_uri)?;
-    read(admin, id, Nothing {})
+    read(admin, id, Empty {})
 }
 
-pub(super) fn rotate(admin: &Admin, id: &str, how: Rotation) -> Result<ClientView, No> {
+pub(super) fn rotate(admin: &Admin, id: &str, rotation: Rotation) -> Result<ClientView, ApiError> {
     let client = Client::new(Arc::clone(&admin.core), record(admin, id)?);
-    if client.rotate_secret(how.old).is_none() {
-        return Err(No::conflict("a public client has no secret"));
+    if client.rotate_secret(rotation.old).is_none() {
+        return Err(ApiError::conflict("a public client has no secret"));
     }
-    read(admin, id, Nothing {})
+    read(admin, id, Empty {})
 }
 
-pub(super) fn record(admin: &Admin, id: &str) -> Result<ClientRecord, No> {
+pub(super) fn record(admin: &Admin, id: &str) -> Result<ClientRecord, ApiError> {
     let known = admin.core.clients().get(id);
-    known.ok_or_else(|| No::not_found("client"))
+    known.ok_or_else(|| ApiError::not_found("client"))
 }

@@ -1,4 +1,4 @@
-//! The issuer's clock.
+//! Routes of the issuer's clock.
 
 use std::time::Duration;
 
@@ -9,38 +9,38 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
     mock::{core::Core, deliveries::event::rfc3339, start::texts::Moment},
 };
 
-/// What the clock shows.
+/// State of the issuer's clock.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Clock")]
 pub(super) struct ClockView {
-    /// RFC 3339, to the millisecond.
+    /// Current time in RFC 3339 format, with milliseconds.
     now: String,
-    /// Milliseconds since 1970.
+    /// Current time in milliseconds since 1970-01-01 UTC.
     unix_ms: i64,
-    /// Whether it stands still.
+    /// Whether the clock is stopped.
     frozen: bool,
 }
 
-/// By how much it is moved forward.
+/// Body of a request that advances the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Advance {
     seconds: u64,
 }
 
-/// What it is set to.
+/// Body of a request that sets the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Jump {
-    /// RFC 3339.
+    /// Time in RFC 3339 format.
     #[schemars(with = "Moment")]
     to: String,
 }
@@ -51,35 +51,41 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/clock",
             "readClock",
-            "What the clock shows.",
+            "Returns the state of the clock.",
             read,
         ),
         Route::new(
             Method::POST,
             "/clock/advance",
             "advanceClock",
-            "Moves it forward. What is due is delivered.",
+            "Advances the clock. Deliveries that become due are sent.",
             advance,
         ),
         Route::new(
             Method::POST,
             "/clock/freeze",
             "freezeClock",
-            "Stops it.",
+            "Stops the clock.",
             freeze,
         ),
         Route::new(
             Method::POST,
             "/clock/resume",
             "resumeClock",
-            "Lets it run on from what it shows.",
+            "Starts the clock again from its current time.",
             resume,
         ),
-        Route::new(Method::POST, "/clock/jump", "jumpClock", "Sets it.", jump),
+        Route::new(
+            Method::POST,
+            "/clock/jump",
+            "jumpClock",
+            "Sets the clock.",
+            jump,
+        ),
     ]
 }
 
-pub(super) fn read(admin: &Admin, _: &str, _: Nothing) -> Result<ClockView, No> {
+pub(super) fn read(admin: &Admin, _: &str, _: Empty) -> Result<ClockView, ApiError> {
     let now = admin.core.now();
     Ok(ClockView {
         now: rfc3339(now),
@@ -88,36 +94,36 @@ pub(super) fn read(admin: &Admin, _: &str, _: Nothing) -> Result<ClockView, No> 
     })
 }
 
-pub(super) fn advance(admin: &Admin, _: &str, by: Advance) -> Result<ClockView, No> {
+pub(super) fn advance(admin: &Admin, _: &str, by: Advance) -> Result<ClockView, ApiError> {
     let by = Duration::from_secs(by.seconds);
     if !admin.core.may_advance(by) {
-        let why = "`seconds` would move the clock beyond the year 9999, the last of RFC 3339";
-        return Err(No::conflict(why));
+        let why = "`seconds` would move the clock beyond the year 9999, the last year of RFC 3339";
+        return Err(ApiError::conflict(why));
     }
     admin.core.clock.advance(by);
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn freeze(admin: &Admin, _: &str, _: Nothing) -> Result<ClockView, No> {
+pub(super) fn freeze(admin: &Admin, _: &str, _: Empty) -> Result<ClockView, ApiError> {
     admin.core.clock.freeze();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn resume(admin: &Admin, _: &str, _: Nothing) -> Result<ClockView, No> {
+pub(super) fn resume(admin: &Admin, _: &str, _: Empty) -> Result<ClockView, ApiError> {
     admin.core.clock.resume();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn jump(admin: &Admin, _: &str, jump: Jump) -> Result<ClockView, No> {
+pub(super) fn jump(admin: &Admin, _: &str, jump: Jump) -> Result<ClockView, ApiError> {
     let to = DateTime::parse_from_rfc3339(&jump.to)
-        .map_err(|_| No::invalid("`to` is no moment of RFC 3339"))?;
+        .map_err(|_| ApiError::invalid("`to` is not a date and time in RFC 3339 format"))?;
     let to = Timestamp::from_unix_millis(to.timestamp_millis());
     admin.core.clock.jump_to(to);
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-/// It runs, and shows the machine's time.
-pub(super) fn set_right(core: &Core) {
+/// Starts the clock and sets it to the system time.
+pub(super) fn reset_to_system_time(core: &Core) {
     core.clock.resume();
     core.clock.jump_to(SystemClock::new().now());
 }

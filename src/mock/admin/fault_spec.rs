@@ -1,4 +1,4 @@
-//! What can go wrong, as a request says it.
+//! Faults in the JSON format of the admin API.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::no::No;
+use super::api_error::ApiError;
 use crate::mock::{
     deliveries::{draft::LARGEST_BODY, tamper::DeliveryTamper},
     http::endpoint::Endpoint,
@@ -14,60 +14,61 @@ use crate::mock::{
     start::texts::HeaderText,
 };
 
-/// What is to go wrong at an endpoint.
+/// Body of a request that installs a fault at an endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointFault {
     pub(super) endpoint: Endpoint,
     pub(super) fault: AtEndpoint,
-    /// For so many requests; until it is deleted, if nothing is said.
+    /// Number of requests that the fault affects. Default: all requests until the fault is deleted.
     pub(super) times: Option<u64>,
-    /// `Retry-After`, in seconds.
+    /// Value of `Retry-After`, in seconds.
     pub(super) retry_after: Option<u64>,
-    /// The endpoint does its work first, and its answer is lost.
+    /// Whether the endpoint does its work first and only its response is lost. Default: false.
     #[serde(default)]
     pub(super) after: bool,
 }
 
-/// A way to answer badly.
+/// Fault of an endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AtEndpoint {
-    /// Answers with this status and the endpoint's own error, where it has one.
+    /// Responds with this status and, if the endpoint defines an error for it, that error.
     Status(#[schemars(range(min = 200, max = 999))] u16),
-    /// Answers with anything.
-    Answer(Anything),
-    /// Answers 307 with this address.
+    /// Responds with this status, content type and body.
+    Answer(CustomResponse),
+    /// Responds with 307 and this `Location`.
     Redirect(#[schemars(with = "HeaderText")] String),
-    /// Answers 200 with what is no JSON, said to be JSON.
+    /// Responds with 200, `Content-Type: application/json` and a body that is not valid JSON.
     Garbage,
-    /// Answers so many milliseconds late, but well.
+    /// Delays the correct response by this number of milliseconds.
     DelayMs(u64),
     /// Resets the connection.
     Reset,
-    /// Closes the connection without a byte.
+    /// Closes the connection without sending a byte.
     DropConnection,
-    /// Promises the real answer whole, sends half of it, and closes.
+    /// Sends the headers and half of the correct response, then closes the connection.
     Truncate,
-    /// Never answers.
+    /// Never responds.
     Hang,
-    /// Sends the beginning of the headers, and no more.
+    /// Sends the start of the headers, then nothing.
     HangHeaders,
-    /// Sends the headers and one byte, and no more.
+    /// Sends the headers and one byte of the body, then nothing.
     HangBody,
-    /// Sends the real answer, its body byte by byte with so many milliseconds between.
+    /// Sends the body of the correct response one byte at a time, with this number of milliseconds
+    /// between bytes.
     DribbleMs(u64),
     /// Sends a body that never ends.
     EndlessBody,
-    /// Sends well-formed JSON of so many bytes.
+    /// Sends valid JSON with this number of bytes.
     Huge(u64),
-    /// Sends well-formed JSON that unpacks to so many bytes.
+    /// Sends valid JSON that decompresses to this number of bytes.
     GzipBomb(u64),
 }
 
 impl AtEndpoint {
-    /// Rejects what cannot be sent.
-    pub(super) fn check(&self) -> Result<(), No> {
+    /// Rejects a fault that HTTP cannot express.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
         match self {
             Self::Status(status) => check_status(*status),
             Self::Answer(answer) => {
@@ -80,26 +81,28 @@ impl AtEndpoint {
     }
 }
 
-fn check_status(status: u16) -> Result<(), No> {
+fn check_status(status: u16) -> Result<(), ApiError> {
     if (200..=999).contains(&status) {
         return Ok(());
     }
-    let why = format!("`status` is {status}: a final status of HTTP is from 200 to 999");
-    Err(No::invalid(why))
+    let why = format!("`status` is {status}: an HTTP status must be from 200 to 999");
+    Err(ApiError::invalid(why))
 }
 
-fn check_header(name: &str, value: &str) -> Result<(), No> {
+fn check_header(name: &str, value: &str) -> Result<(), ApiError> {
     if HeaderValue::from_str(value).is_ok() {
         return Ok(());
     }
-    let why = format!("`{name}` has characters that no header carries, such as a line break");
-    Err(No::invalid(why))
+    let why = format!(
+        "`{name}` contains characters that are not allowed in a header, such as a line break"
+    );
+    Err(ApiError::invalid(why))
 }
 
-/// An answer.
+/// Response that a fault sends.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Anything {
+pub(super) struct CustomResponse {
     #[schemars(range(min = 200, max = 999))]
     pub(super) status: u16,
     #[schemars(with = "HeaderText")]
@@ -107,12 +110,14 @@ pub(super) struct Anything {
     pub(super) body: String,
 }
 
-/// What is to go wrong with connections, before anything of them is read.
+/// Body of a request that installs a fault for new connections. The fault acts before a request is
+/// read.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionFault {
     pub(super) fault: AtConnection,
-    /// For so many connections. Without a number, the admin API could not be reached any more.
+    /// Number of connections that the fault affects. It is required, because an unlimited fault
+    /// would make the admin API unreachable.
     pub(super) times: u64,
 }
 
@@ -124,15 +129,16 @@ pub(super) enum AtConnection {
     Hang,
 }
 
-/// How tokens are to be bent.
+/// Body of a request that installs a fault of tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenFault {
     pub(super) token: WhichToken,
     pub(super) tamper: TamperName,
-    /// Of this person alone, by slug, id or email address.
+    /// Slug, ID or email address of the only person whose tokens are affected. Default: all
+    /// persons.
     pub(super) person: Option<String>,
-    /// For so many tokens; until it is deleted, if nothing is said.
+    /// Number of tokens that the fault affects. Default: all tokens until the fault is deleted.
     pub(super) times: Option<u64>,
 }
 
@@ -143,46 +149,46 @@ pub(super) enum WhichToken {
     AccessToken,
 }
 
-/// What is to go wrong with deliveries.
+/// Body of a request that installs a fault of webhook deliveries.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookFault {
     pub(super) fault: AtDelivery,
     pub(super) tenant: Option<String>,
-    /// For so many attempts; until it is deleted, if nothing is said.
+    /// Number of attempts that the fault affects. Default: all attempts until the fault is deleted.
     pub(super) times: Option<u64>,
 }
 
-/// A way to deliver badly.
+/// Fault of a delivery.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AtDelivery {
-    /// Bends it in a known way.
+    /// Manipulates the delivery.
     Tamper(DeliveryTamperName),
-    /// It is sent so many times more.
-    Duplicate(#[schemars(range(max = MOST_COPIES))] u32),
-    /// It is sent so many times, 64 at once.
-    Flood(#[schemars(range(max = MOST_COPIES))] u32),
-    /// It is never sent, and taken for sent.
+    /// Sends this number of additional copies.
+    Duplicate(#[schemars(range(max = MAX_COPIES))] u32),
+    /// Sends this number of copies, up to 64 concurrently.
+    Flood(#[schemars(range(max = MAX_COPIES))] u32),
+    /// Does not send the delivery but records it as sent.
     Lose,
-    /// It is sent so many seconds later, by the issuer's clock.
+    /// Sends the delivery this number of seconds later, by the issuer's clock.
     DelaySeconds(u64),
-    /// It says that it happened so many seconds earlier.
+    /// Sets the event's time this number of seconds into the past.
     StaleSeconds(u64),
-    /// It says that it happened so many seconds later.
+    /// Sets the event's time this number of seconds into the future.
     AheadSeconds(u64),
-    /// Its body is this large, and signed well. Maximum: 64 MiB.
+    /// Sends a correctly signed body of this size, in bytes. Maximum: 64 MiB.
     OversizedBytes(#[schemars(range(max = LARGEST_BODY))] u64),
-    /// Its body comes byte by byte, with so many milliseconds between.
+    /// Sends the body one byte at a time, with this number of milliseconds between bytes.
     DribbleMs(u64),
 }
 
 impl AtDelivery {
-    /// Rejects what takes more memory or time than a test has.
-    pub(super) fn check(&self) -> Result<(), No> {
+    /// Rejects a fault that would use too much memory or time.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
         let (name, asked, most) = match self {
-            Self::Duplicate(times) => ("duplicate", u64::from(*times), MOST_COPIES),
-            Self::Flood(times) => ("flood", u64::from(*times), MOST_COPIES),
+            Self::Duplicate(times) => ("duplicate", u64::from(*times), MAX_COPIES),
+            Self::Flood(times) => ("flood", u64::from(*times), MAX_COPIES),
             Self::OversizedBytes(bytes) => {
                 let most = u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX);
                 ("oversized_bytes", *bytes, most)
@@ -192,15 +198,15 @@ impl AtDelivery {
         if asked <= most {
             return Ok(());
         }
-        let why = format!("`{name}` is {asked}, and {most} at most");
-        Err(No::invalid(why))
+        let why = format!("`{name}` is {asked}, but the maximum is {most}");
+        Err(ApiError::invalid(why))
     }
 }
 
 /// Maximum number of copies of one delivery.
-const MOST_COPIES: u64 = 100_000;
+const MAX_COPIES: u64 = 100_000;
 
-/// A name that the mock's documentation lists.
+/// Enum whose variants are named in requests.
 trait Named: Copy + std::fmt::Debug + 'static {
     const WHAT: &'static str;
     fn all() -> Vec<Self>;
@@ -220,7 +226,7 @@ impl Named for DeliveryTamper {
     }
 }
 
-/// Read by its name, as it stands in the code.
+/// Enum variant in a request, identified by its Rust name.
 #[derive(Debug)]
 pub(super) struct Name<T>(pub(super) T);
 
@@ -233,7 +239,7 @@ impl<'de, T: Named> Deserialize<'de> for Name<T> {
         let known = T::all().into_iter().find(|it| format!("{it:?}") == name);
         known.map(Self).ok_or_else(|| {
             let all: Vec<_> = T::all().iter().map(|it| format!("{it:?}")).collect();
-            D::Error::custom(format!("`{name}` is none of {}", all.join(", ")))
+            D::Error::custom(format!("`{name}` is not one of {}", all.join(", ")))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Faults that stay until their number is used up, or until they are deleted.
+//! Routes of faults. A fault ends when its limit is reached or when it is deleted.
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use super::{
     Admin,
+    api_error::ApiError,
     fault_spec::{
         AtConnection, AtDelivery, AtEndpoint, ConnectionFault, EndpointFault, TokenFault,
         WebhookFault, WhichToken,
     },
-    no::No,
     persons,
-    route::{Nothing, Route},
+    route::{Empty, Route},
 };
 use crate::mock::{
     core::lock,
@@ -26,7 +26,7 @@ use crate::mock::{
     faults::{Fault, Rule, on::On, on_accept::OnAccept, tokens::Tokens},
 };
 
-/// The faults that were set here. Those of guards in Rust are not among them.
+/// Faults that the admin API installed. Faults that Rust code holds are not included.
 #[derive(Default)]
 pub(super) struct Faults(Mutex<Installed>);
 
@@ -42,14 +42,14 @@ impl Faults {
     }
 }
 
-/// A fault, and how it fared.
+/// Fault with its number of hits.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Fault")]
 pub(super) struct FaultView {
     id: u64,
     name: String,
     hits: u64,
-    /// How often it still applies; `null` for always.
+    /// Number of remaining hits, or `null` if the fault has no limit.
     left: Option<u64>,
 }
 
@@ -70,14 +70,14 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/faults",
             "listFaults",
-            "The faults that were set here, used up or not.",
+            "Lists the faults that the admin API installed, including those that reached their limit.",
             list,
         ),
         Route::new(
             Method::POST,
             "/faults",
             "setFault",
-            "Something goes wrong at an endpoint.",
+            "Installs a fault at an endpoint.",
             at_endpoint,
         )
         .created(),
@@ -85,28 +85,28 @@ pub(super) fn routes() -> Vec<Route> {
             Method::DELETE,
             "/faults",
             "deleteFaults",
-            "Ends all of them.",
+            "Deletes all faults that the admin API installed.",
             clear,
         ),
         Route::new(
             Method::GET,
             "/faults/{fault}",
             "readFault",
-            "A fault, and how often it was hit.",
+            "Returns a fault and its number of hits.",
             read,
         ),
         Route::new(
             Method::DELETE,
             "/faults/{fault}",
             "deleteFault",
-            "Ends a fault.",
+            "Deletes a fault.",
             delete,
         ),
         Route::new(
             Method::POST,
             "/faults/tokens",
             "setTokenFault",
-            "Tokens are bent.",
+            "Installs a fault of tokens.",
             at_token,
         )
         .created(),
@@ -114,7 +114,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/faults/webhooks",
             "setWebhookFault",
-            "Something goes wrong with deliveries.",
+            "Installs a fault of webhook deliveries.",
             at_delivery,
         )
         .created(),
@@ -122,41 +122,45 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/faults/connections",
             "setConnectionFault",
-            "Something goes wrong with connections as they come, those of the admin API too.",
+            "Installs a fault of new connections, including those to the admin API.",
             at_connection,
         )
         .created(),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<FaultView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<FaultView>, ApiError> {
     let installed = lock(&admin.faults.0);
     let all = installed.all.iter();
     Ok(all.map(|(id, fault)| FaultView::of(*id, fault)).collect())
 }
 
-pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<FaultView, No> {
+pub(super) fn read(admin: &Admin, id: &str, _: Empty) -> Result<FaultView, ApiError> {
     let installed = lock(&admin.faults.0);
     let known = id
         .parse()
         .ok()
         .and_then(|id| installed.all.get_key_value(&id));
-    let (id, fault) = known.ok_or_else(|| No::not_found("fault"))?;
+    let (id, fault) = known.ok_or_else(|| ApiError::not_found("fault"))?;
     Ok(FaultView::of(*id, fault))
 }
 
-pub(super) fn delete(admin: &Admin, id: &str, _: Nothing) -> Result<FaultView, No> {
-    let view = read(admin, id, Nothing {})?;
+pub(super) fn delete(admin: &Admin, id: &str, _: Empty) -> Result<FaultView, ApiError> {
+    let view = read(admin, id, Empty {})?;
     drop(lock(&admin.faults.0).all.remove(&view.id));
     Ok(view)
 }
 
-pub(super) fn clear(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
+pub(super) fn clear(admin: &Admin, _: &str, _: Empty) -> Result<Empty, ApiError> {
     admin.faults.clear();
-    Ok(Nothing {})
+    Ok(Empty {})
 }
 
-pub(super) fn at_endpoint(admin: &Admin, _: &str, fault: EndpointFault) -> Result<FaultView, No> {
+pub(super) fn at_endpoint(
+    admin: &Admin,
+    _: &str,
+    fault: EndpointFault,
+) -> Result<FaultView, ApiError> {
     fault.fault.check()?;
     let mut on = On::new(Arc::clone(&admin.core), fault.endpoint);
     if fault.after {
@@ -190,7 +194,7 @@ pub(super) fn at_connection(
     admin: &Admin,
     _: &str,
     fault: ConnectionFault,
-) -> Result<FaultView, No> {
+) -> Result<FaultView, ApiError> {
     let on = OnAccept::new(Arc::clone(&admin.core));
     let rule = match fault.fault {
         AtConnection::Close => on.close(),
@@ -200,7 +204,7 @@ pub(super) fn at_connection(
     install(admin, rule, Some(fault.times))
 }
 
-pub(super) fn at_token(admin: &Admin, _: &str, fault: TokenFault) -> Result<FaultView, No> {
+pub(super) fn at_token(admin: &Admin, _: &str, fault: TokenFault) -> Result<FaultView, ApiError> {
     let person = fault.person.map(|hint| persons::find(&admin.core, &hint));
     let person = person.transpose()?;
     let tokens = Tokens::new(Arc::clone(&admin.core), person.as_ref());
@@ -211,7 +215,11 @@ pub(super) fn at_token(admin: &Admin, _: &str, fault: TokenFault) -> Result<Faul
     install(admin, rule, fault.times)
 }
 
-pub(super) fn at_delivery(admin: &Admin, _: &str, fault: WebhookFault) -> Result<FaultView, No> {
+pub(super) fn at_delivery(
+    admin: &Admin,
+    _: &str,
+    fault: WebhookFault,
+) -> Result<FaultView, ApiError> {
     fault.fault.check()?;
     let hooks = admin.tenant(fault.tenant)?.webhooks();
     let seconds = Duration::from_secs;
@@ -231,14 +239,14 @@ pub(super) fn at_delivery(admin: &Admin, _: &str, fault: WebhookFault) -> Result
     install(admin, rule, fault.times)
 }
 
-fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, No> {
+fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, ApiError> {
     let mut installed = lock(&admin.faults.0);
-    if installed.all.len() >= MOST {
-        return Err(No::conflict(format!(
-            "there are {MOST} faults already: delete some"
+    if installed.all.len() >= MAX_FAULTS {
+        return Err(ApiError::conflict(format!(
+            "the maximum of {MAX_FAULTS} faults is reached: delete some"
         )));
     }
-    // Whoever asks reads how often it was hit; nobody's test fails here when it goes.
+    // Without `optional`, dropping a fault that was never hit would panic on the server's thread.
     let rule = rule.optional();
     let fault = match times {
         Some(times) => rule.times(times),
@@ -251,5 +259,5 @@ fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, N
     Ok(view)
 }
 
-/// More than any test needs: each request looks at all of them.
-const MOST: usize = 1000;
+/// Maximum number of faults. Each request checks all of them.
+const MAX_FAULTS: usize = 1000;

@@ -1,4 +1,4 @@
-//! The signing keys.
+//! Routes of the signing keys.
 
 use std::sync::Arc;
 
@@ -8,56 +8,62 @@ use serde::Serialize;
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::oidc::keys::Keys;
 
-/// The keys' ids.
+/// Key IDs of the issuer.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Keys")]
 pub(super) struct KeysView {
-    /// The one that signs.
+    /// `kid` of the key that signs.
     active: String,
-    /// Those in the served set.
+    /// `kid`s in the published key set.
     published: Vec<String>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/keys", "readKeys", "The keys' ids.", read),
+        Route::new(
+            Method::GET,
+            "/keys",
+            "readKeys",
+            "Returns the key IDs.",
+            read,
+        ),
         Route::new(
             Method::POST,
             "/keys/publish_next",
             "publishNextKey",
-            "Publishes a fresh key that does not sign yet.",
+            "Publishes a new key that does not sign yet.",
             publish_next,
         ),
         Route::new(
             Method::POST,
             "/keys/promote",
             "promoteKey",
-            "From here the next key signs.",
+            "Makes the next key the signing key.",
             promote,
         ),
         Route::new(
             Method::POST,
             "/keys/retire_old",
             "retireOldKeys",
-            "Takes every key that signed before out of the set.",
+            "Removes all previous signing keys from the key set.",
             retire_old,
         ),
         Route::new(
             Method::POST,
             "/keys/rotate",
             "rotateKeys",
-            "All three at once.",
+            "Publishes a new key, makes it the signing key and removes the previous keys.",
             rotate,
         ),
     ]
 }
 
-pub(super) fn read(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
+pub(super) fn read(admin: &Admin, _: &str, _: Empty) -> Result<KeysView, ApiError> {
     let keys = keys(admin);
     Ok(KeysView {
         active: keys.active_kid(),
@@ -65,24 +71,24 @@ pub(super) fn read(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
     })
 }
 
-pub(super) fn publish_next(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
+pub(super) fn publish_next(admin: &Admin, _: &str, _: Empty) -> Result<KeysView, ApiError> {
     keys(admin).publish_next();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn promote(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
+pub(super) fn promote(admin: &Admin, _: &str, _: Empty) -> Result<KeysView, ApiError> {
     keys(admin).promote();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn retire_old(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
+pub(super) fn retire_old(admin: &Admin, _: &str, _: Empty) -> Result<KeysView, ApiError> {
     keys(admin).retire_old();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
-pub(super) fn rotate(admin: &Admin, _: &str, _: Nothing) -> Result<KeysView, No> {
+pub(super) fn rotate(admin: &Admin, _: &str, _: Empty) -> Result<KeysView, ApiError> {
     keys(admin).rotate();
-    read(admin, "", Nothing {})
+    read(admin, "", Empty {})
 }
 
 fn keys(admin: &Admin) -> Keys {

@@ -1,23 +1,24 @@
-//! The admin API: what a test does with the handles, over HTTP, for tests that are not in Rust (K95).
+//! Admin API: control of the mock over HTTP, for tests in any language (K95).
 //!
-//! Each route calls the same handles; there is no second way to do anything. Requests here are not in
-//! the issuer's log.
+//! Each route calls the same handles as a test in Rust. Requests to the admin API are not in the
+//! issuer's request log.
 
 #![expect(
     clippy::unnecessary_wraps,
     clippy::needless_pass_by_value,
-    reason = "every handler has the signature that the table of routes asks for"
+    reason = "every handler has the signature that `Route` requires"
 )]
 
+mod api_error;
 mod cases;
 mod clients;
 mod clock;
-mod desk;
 mod fault_spec;
 mod faults;
+mod issuer;
 mod keys;
-mod no;
 mod openapi;
+mod origin_guard;
 mod persons;
 mod requests;
 mod route;
@@ -25,7 +26,6 @@ mod routes;
 mod sandboxes;
 mod shape;
 mod tenants;
-mod visitor;
 mod webhook_views;
 mod webhooks;
 
@@ -43,7 +43,12 @@ use axum::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use self::{faults::Faults, no::No, route::Run, routes::ROUTES};
+use self::{
+    api_error::ApiError,
+    faults::Faults,
+    route::{Route, Run},
+    routes::ROUTES,
+};
 use crate::mock::{
     core::{Core, snapshot::Snapshot},
     http::segment,
@@ -54,9 +59,12 @@ use crate::mock::{
 
 pub(super) use self::sandboxes::{Opened, Sandboxes};
 
-/// The admin of one issuer.
+/// Admin API of one issuer.
 pub(super) struct Admin {
     core: Arc<Core>,
+    /// Passed to the handler that writes the OpenAPI document, so that it does not depend on the
+    /// table.
+    routes: &'static [Route],
     start: Snapshot,
     client: ClientRecord,
     public_client: ClientRecord,
@@ -65,7 +73,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// `core` as it is now is what a reset goes back to.
+    /// Creates the API. A reset restores the current state of `core`.
     pub(super) fn new(
         core: Arc<Core>,
         client: ClientRecord,
@@ -73,6 +81,7 @@ impl Admin {
         sandboxes: Sandboxes,
     ) -> Self {
         Self {
+            routes: ROUTES.as_slice(),
             start: Snapshot::of(&core),
             core,
             client,
@@ -82,21 +91,21 @@ impl Admin {
         }
     }
 
-    /// Whether a path is this API's.
+    /// Whether a path belongs to the admin API.
     pub(super) fn has(path: &str) -> bool {
         let below = path.strip_prefix(ADMIN_PATH);
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Answers a request from this address.
+    /// Responds to a request from this IP address.
     pub(super) async fn serve(self: Arc<Self>, peer: IpAddr, request: Request) -> Response {
         match self.answer(peer, request).await {
             Ok((status, value)) => json(status, &value),
-            Err((no, allowed)) => {
-                let body = serde_json::to_value(&no).unwrap_or_default();
-                let mut response = json(no.status, &body);
+            Err((error, allowed)) => {
+                let body = serde_json::to_value(&error).unwrap_or_default();
+                let mut response = json(error.status, &body);
                 if let Ok(allowed) = HeaderValue::from_str(&allowed)
-                    && no.status == StatusCode::METHOD_NOT_ALLOWED
+                    && error.status == StatusCode::METHOD_NOT_ALLOWED
                 {
                     response.headers_mut().insert(ALLOW, allowed);
                 }
@@ -109,79 +118,87 @@ impl Admin {
         self: Arc<Self>,
         peer: IpAddr,
         request: Request,
-    ) -> Result<(StatusCode, Value), (No, String)> {
-        let plainly = |no| (no, String::new());
+    ) -> Result<(StatusCode, Value), (ApiError, String)> {
+        let without_allow = |error| (error, String::new());
         let (parts, body) = request.into_parts();
-        visitor::check(&self.core, peer, &parts.headers).map_err(plainly)?;
+        origin_guard::check(&self.core, peer, &parts.headers).map_err(without_allow)?;
         let path = parts.uri.path().strip_prefix(ADMIN_PATH);
         let path = path.unwrap_or_default().trim_end_matches('/');
-        let here: Vec<_> = ROUTES
+        let matching: Vec<_> = self
+            .routes
             .iter()
             .filter_map(|route| Some((route, route.id_in(path)?)))
             .collect();
-        // Of two that fit, one names the segment that the other takes for an id.
-        let literal = here.iter().any(|(_, id)| id.is_empty());
-        let here = here.into_iter().filter(|(_, id)| id.is_empty() == literal);
-        let Some((route, id)) = here.clone().find(|(it, _)| it.method == parts.method) else {
-            let allowed: Vec<_> = here.map(|(route, _)| route.method.as_str()).collect();
+        // A literal path takes precedence over a path with an ID in the same segment.
+        let literal = matching.iter().any(|(_, id)| id.is_empty());
+        let matching = matching
+            .into_iter()
+            .filter(|(_, id)| id.is_empty() == literal);
+        let Some((route, id)) = matching.clone().find(|(it, _)| it.method == parts.method) else {
+            let allowed: Vec<_> = matching.map(|(route, _)| route.method.as_str()).collect();
             return Err(if allowed.is_empty() {
-                plainly(No::not_found("resource"))
+                without_allow(ApiError::not_found("resource"))
             } else {
                 let allowed = allowed.join(", ");
-                let why = format!("only {allowed} is answered here");
+                let why = format!("use {allowed} for this path");
                 let status = StatusCode::METHOD_NOT_ALLOWED;
-                (No::new(status, "method_not_allowed", why), allowed)
+                (ApiError::new(status, "method_not_allowed", why), allowed)
             });
         };
-        let id = segment::decode(id).ok_or_else(|| plainly(No::not_found("resource")))?;
-        let input = if route.asks() {
+        let id =
+            segment::decode(id).ok_or_else(|| without_allow(ApiError::not_found("resource")))?;
+        let input = if route.reads_query() {
             query(parts.uri.query().unwrap_or_default())
         } else {
             read(&parts.method, &parts.headers, body).await
         };
-        let mut input = input.map_err(plainly)?;
-        shape::check(route, &mut input).map_err(plainly)?;
+        let mut input = input.map_err(without_allow)?;
+        shape::check(route, &mut input).map_err(without_allow)?;
         let output = match &route.run {
-            Run::Now(run) => run(&self, &id, input),
-            Run::Later(run) => run(Arc::clone(&self), input).await,
+            Run::Sync(run) => run(&self, &id, input),
+            Run::Async(run) => run(Arc::clone(&self), input).await,
         };
-        Ok((route.status, output.map_err(plainly)?))
+        Ok((route.status, output.map_err(without_allow)?))
     }
 
     pub(super) fn overview(&self) -> Overview {
-        // Its secrets may have been replaced since.
-        let now = |record: &ClientRecord| {
+        // The secrets may have been rotated since the start.
+        let current = |record: &ClientRecord| {
             let known = self.core.clients().get(&record.id);
             known.unwrap_or_else(|| record.clone())
         };
-        Overview::of(&self.core, &now(&self.client), &now(&self.public_client))
+        Overview::of(
+            &self.core,
+            &current(&self.client),
+            &current(&self.public_client),
+        )
     }
 
-    /// The tenant of the confidential client, unless another one is named that is known.
-    fn tenant(&self, named: Option<String>) -> Result<Tenant, No> {
+    /// Returns the named tenant, or the tenant of the confidential client if no name is given.
+    fn tenant(&self, named: Option<String>) -> Result<Tenant, ApiError> {
         let id = named.unwrap_or_else(|| self.client.tenant.clone());
         if self.core.tenants().get(&id).is_none() {
-            return Err(No::not_found("tenant"));
+            return Err(ApiError::not_found("tenant"));
         }
         Ok(Tenant::ensure(Arc::clone(&self.core), &id))
     }
 }
 
-fn query(query: &str) -> Result<Value, No> {
+fn query(query: &str) -> Result<Value, ApiError> {
     let mut all = Map::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if all.insert(name.to_string(), value.into()).is_some() {
-            return Err(No::invalid("a parameter came more than once"));
+            return Err(ApiError::invalid("a query parameter is repeated"));
         }
     }
     Ok(all.into())
 }
 
-/// What was sent; nothing is an empty object.
-async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value, No> {
+/// Reads a JSON body. An empty body counts as an empty object.
+async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
-        let why = "the body is larger than 1 MiB, or broke off";
-        No::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
+        let why = "the body is larger than 1 MiB or incomplete";
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
     })?;
     let kind = headers
         .get(CONTENT_TYPE)
@@ -189,14 +206,15 @@ async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value,
     let essence = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
     let is_json = essence.map(|kind| kind.eq_ignore_ascii_case("application/json"));
     if is_json == Some(false) || (is_json.is_none() && !body.is_empty()) {
-        let why = format!("a {method} here is sent as `application/json`");
+        let why = format!("a {method} body must have `Content-Type: application/json`");
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(No::new(status, "unsupported_media_type", why));
+        return Err(ApiError::new(status, "unsupported_media_type", why));
     }
     if body.is_empty() {
         return Ok(Map::new().into());
     }
-    serde_json::from_slice(&body).map_err(|error| No::invalid(format!("no JSON: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid(format!("the body is not valid JSON: {error}")))
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {
@@ -208,5 +226,5 @@ fn json(status: StatusCode, value: &Value) -> Response {
     response
 }
 
-/// More than anything that is sent here.
+/// Maximum size of a request body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;

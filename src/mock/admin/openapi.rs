@@ -1,20 +1,20 @@
-//! The document that describes this API, written from the table that serves it.
+//! OpenAPI document of the admin API, generated from its routes.
 
 use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::{Map, Value, json};
 
-use super::{no::No, route::Route, routes::ROUTES};
+use super::{api_error::ApiError, route::Route};
 use crate::mock::overview::ADMIN_PATH;
 
-/// In version 3.1 of its format.
-pub(super) fn document() -> Value {
+/// Generates the document in OpenAPI 3.1.
+pub(super) fn document(routes: &[Route]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .with_transform(bounded)
         .into_generator();
-    let error = generator.subschema_for::<No>().to_value();
+    let error = generator.subschema_for::<ApiError>().to_value();
     let mut paths = Map::new();
-    for route in ROUTES.iter() {
+    for route in routes {
         let [input, output] = [route.input, route.output].map(|schema| {
             let mut schema = schema(&mut generator);
             bounded(&mut schema);
@@ -28,7 +28,7 @@ pub(super) fn document() -> Value {
         }
     }
     let schemas = Value::Object(generator.take_definitions(true));
-    for route in ROUTES.iter() {
+    for route in routes {
         let path = format!("{ADMIN_PATH}{}", route.path);
         let name = route.method.as_str().to_ascii_lowercase();
         let place = paths.get_mut(&path).and_then(|it| it.get_mut(&name));
@@ -42,9 +42,9 @@ pub(super) fn document() -> Value {
         "info": {
             "title": "kycport-mock admin API",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Drives a mock of KYCPort from any language. It is no part of KYCPort. \
-                            Programs on other machines send the admin token as a bearer token. \
-                            No page of another site is answered.",
+            "description": "Controls a mock of KYCPort from any language. KYCPort itself has no such \
+                            API. Programs on other machines must send the admin token as a bearer \
+                            token. Requests from web pages of other origins are rejected.",
         },
         "paths": paths,
         "components": { "schemas": schemas },
@@ -60,7 +60,7 @@ fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> 
     }
     let input = resolved(&schemes["input"], schemas);
     let members = input["properties"].as_object();
-    if route.asks() {
+    if route.reads_query() {
         for (name, schema) in members.into_iter().flatten() {
             parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
         }
@@ -71,13 +71,13 @@ fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> 
         "parameters": parameters,
         "responses": {
             route.status.as_str(): {
-                "description": "Done.",
+                "description": "Success.",
                 "content": content(&schemes["output"]),
             },
-            "default": { "description": "Not done.", "content": content(error) },
+            "default": { "description": "Error.", "content": content(error) },
         },
     });
-    let takes_a_body = !route.asks() && members.is_some_and(|members| !members.is_empty());
+    let takes_a_body = !route.reads_query() && members.is_some_and(|members| !members.is_empty());
     if let (true, Some(operation)) = (takes_a_body, operation.as_object_mut()) {
         let required = input["required"]
             .as_array()
@@ -88,7 +88,7 @@ fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> 
     operation
 }
 
-/// Gives each integer the maximum of its type, which its format alone does not say.
+/// Adds the maximum of its type to each integer, because a format alone does not imply a maximum.
 fn bounded(schema: &mut Schema) {
     let most = match schema.get("format").and_then(Value::as_str) {
         Some("uint16") => Some(u64::from(u16::MAX)),
@@ -104,7 +104,7 @@ fn bounded(schema: &mut Schema) {
     transform_subschemas(&mut bounded, schema);
 }
 
-/// What a reference names.
+/// Returns the schema that a reference points to.
 fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
     let name = schema["$ref"].as_str();
     let name = name.and_then(|it| it.rsplit('/').next());

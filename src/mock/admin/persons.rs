@@ -1,4 +1,4 @@
-//! Persons.
+//! Routes of persons and browser sessions.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::{
     core::Core,
@@ -19,11 +19,11 @@ use crate::mock::{
     start::{PersonChange, PersonSpec},
 };
 
-/// A person as they stand now.
+/// Current state of a person.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Person")]
 pub(super) struct PersonView {
-    /// The `sub` of the tokens, and the `person_id` of the API.
+    /// `sub` of the tokens and `person_id` of the tenant API.
     id: String,
     slug: String,
     name: String,
@@ -31,10 +31,10 @@ pub(super) struct PersonView {
     email_verified: bool,
     status: String,
     tier: String,
-    /// `null` if it is left out of every answer.
+    /// `null` if responses omit `aml_clear`.
     aml_clear: Option<bool>,
     expires_at: Option<String>,
-    /// The tenants that see this person; `null` for all.
+    /// Tenants that see this person, or `null` for all tenants.
     visible_to: Option<Vec<String>>,
 }
 
@@ -61,14 +61,14 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/persons",
             "listPersons",
-            "Everyone, in the order of creation.",
+            "Lists all persons in the order of creation.",
             list,
         ),
         Route::new(
             Method::POST,
             "/persons",
             "createPerson",
-            "Creates a person; one of the same slug is overwritten.",
+            "Creates a person. Replaces an existing person with the same slug.",
             create,
         )
         .created(),
@@ -76,58 +76,62 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/persons/{person}",
             "readPerson",
-            "A person, by slug, id or email address.",
+            "Returns a person, by slug, ID or email address.",
             read,
         ),
         Route::new(
             Method::PATCH,
             "/persons/{person}",
             "changePerson",
-            "Changes a person. Where they stand differently after it, tenants are told.",
+            "Changes a person. A change of status, tier or AML result is delivered to webhook endpoints.",
             change,
         ),
         Route::new(
             Method::DELETE,
             "/sessions",
             "endSessions",
-            "Signs every browser out of the issuer.",
+            "Ends all browser sessions at the issuer.",
             sign_out,
         ),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<PersonView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<PersonView>, ApiError> {
     Ok(admin.core.everyone().into_iter().map(Into::into).collect())
 }
 
-pub(super) fn create(admin: &Admin, _: &str, person: PersonSpec) -> Result<PersonView, No> {
+pub(super) fn create(admin: &Admin, _: &str, person: PersonSpec) -> Result<PersonView, ApiError> {
     let person = person.create(&admin.core)?;
     view(&admin.core, person.id())
 }
 
-pub(super) fn read(admin: &Admin, hint: &str, _: Nothing) -> Result<PersonView, No> {
+pub(super) fn read(admin: &Admin, hint: &str, _: Empty) -> Result<PersonView, ApiError> {
     view(&admin.core, hint)
 }
 
-pub(super) fn change(admin: &Admin, hint: &str, to: PersonChange) -> Result<PersonView, No> {
+pub(super) fn change(admin: &Admin, hint: &str, to: PersonChange) -> Result<PersonView, ApiError> {
     let person = find(&admin.core, hint)?;
     let now = admin.core.now();
     person.change(|record| to.apply(record, now));
     view(&admin.core, person.id())
 }
 
-pub(super) fn sign_out(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
+pub(super) fn sign_out(admin: &Admin, _: &str, _: Empty) -> Result<Empty, ApiError> {
     admin.core.grants().close_sessions();
-    Ok(Nothing {})
+    Ok(Empty {})
 }
 
-/// By id, slug or email address.
-pub(super) fn find(core: &Arc<Core>, hint: &str) -> Result<Person, No> {
-    let record = core.person(hint).ok_or_else(|| No::not_found("person"))?;
+/// Finds a person by ID, slug or email address.
+pub(super) fn find(core: &Arc<Core>, hint: &str) -> Result<Person, ApiError> {
+    let record = core
+        .person(hint)
+        .ok_or_else(|| ApiError::not_found("person"))?;
     Ok(Person::new(Arc::clone(core), &record))
 }
 
-fn view(core: &Core, hint: &str) -> Result<PersonView, No> {
-    let known = core.person(hint).ok_or_else(|| No::not_found("person"))?;
+fn view(core: &Core, hint: &str) -> Result<PersonView, ApiError> {
+    let known = core
+        .person(hint)
+        .ok_or_else(|| ApiError::not_found("person"))?;
     Ok(known.into())
 }

@@ -1,4 +1,4 @@
-//! What the issuer was asked, and why it refused. Names of parameters, never values.
+//! Routes of the request log. The log contains names of parameters, never their values.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::http::{endpoint::Endpoint, log::RecordedRequest};
 
-/// A request and its answer.
+/// Request to the issuer, and its response.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Request")]
 pub(super) struct RequestView {
     method: String,
     path: String,
-    /// `null` if it went to none.
+    /// `null` if no endpoint has this path.
     endpoint: Option<Endpoint>,
-    /// The names of the query's parameters.
+    /// Names of the query parameters.
     query: Vec<String>,
-    /// The names of the form's.
+    /// Names of the form parameters.
     form: Vec<String>,
-    /// `null` while it waits, or if it got no answer.
+    /// `null` if the request has no response yet, or never got a response.
     status: Option<u16>,
     refusal: Option<RefusalView>,
 }
 
-/// Why it was refused.
+/// Reason for an error response.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Refusal")]
 struct RefusalView {
-    /// The code, such as `invalid_grant`.
+    /// Error code, such as `invalid_grant`.
     error: String,
-    /// The row of the contract, such as `K24`.
+    /// Row of the contract, such as `K24`.
     row: String,
     reason: String,
 }
@@ -61,11 +61,11 @@ impl From<RecordedRequest> for RequestView {
     }
 }
 
-/// Which requests.
+/// Query of the request log.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    /// All, if nothing is said.
+pub(super) struct RequestsQuery {
+    /// Default: requests to all endpoints.
     endpoint: Option<Endpoint>,
 }
 
@@ -75,30 +75,33 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/requests",
             "listRequests",
-            "What the issuer was asked, oldest first, and why it refused: names of parameters, never values.",
+            "Lists the last 10,000 requests, oldest first, with the reasons of rejections. Contains names of parameters, never their values.",
             list,
         ),
         Route::new(
             Method::DELETE,
             "/requests",
             "forgetRequests",
-            "Empties that list, and sets the counts to zero.",
+            "Clears the request log and sets the counts to zero.",
             forget,
         ),
         Route::new(
             Method::GET,
             "/requests/counts",
             "countRequests",
-            "How many requests each endpoint got.",
+            "Returns the number of requests to each endpoint.",
             counts,
         ),
     ]
 }
 
-/// The last 10,000 are kept.
-pub(super) fn list(admin: &Admin, _: &str, which: Which) -> Result<Vec<RequestView>, No> {
+pub(super) fn list(
+    admin: &Admin,
+    _: &str,
+    filter: RequestsQuery,
+) -> Result<Vec<RequestView>, ApiError> {
     let log = admin.core.log();
-    let all = match which.endpoint {
+    let all = match filter.endpoint {
         Some(endpoint) => log.requests(endpoint).iter().cloned().collect(),
         None => log.all(),
     };
@@ -106,14 +109,18 @@ pub(super) fn list(admin: &Admin, _: &str, which: Which) -> Result<Vec<RequestVi
     Ok(all.into_iter().map(Into::into).collect())
 }
 
-/// Every endpoint, those that got none too.
-pub(super) fn counts(admin: &Admin, _: &str, _: Nothing) -> Result<BTreeMap<String, usize>, No> {
+/// Counts requests per endpoint, including endpoints without requests.
+pub(super) fn counts(
+    admin: &Admin,
+    _: &str,
+    _: Empty,
+) -> Result<BTreeMap<String, usize>, ApiError> {
     let log = admin.core.log();
     let count = |endpoint: Endpoint| (endpoint.json_name(), log.count(endpoint));
     Ok(Endpoint::ALL.into_iter().map(count).collect())
 }
 
-pub(super) fn forget(admin: &Admin, _: &str, _: Nothing) -> Result<Nothing, No> {
+pub(super) fn forget(admin: &Admin, _: &str, _: Empty) -> Result<Empty, ApiError> {
     admin.core.log().clear();
-    Ok(Nothing {})
+    Ok(Empty {})
 }

@@ -1,4 +1,5 @@
-//! What is served where: one table, from which requests are answered and the document is written.
+//! Type of a route. Requests are dispatched, and the OpenAPI document is generated, from these
+//! routes.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -7,16 +8,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Admin, no::No};
+use super::{Admin, api_error::ApiError};
 
-/// One method at one path.
+/// Method and path, with a handler.
 pub(super) struct Route {
     pub(super) method: Method,
-    /// Below `/__mock`. At most one segment is an id, in braces.
+    /// Path below `/__mock`. At most one segment is an ID, in braces.
     pub(super) path: &'static str,
-    /// Its name in the document.
+    /// `operationId` in the OpenAPI document.
     pub(super) name: &'static str,
-    /// What it does.
+    /// Summary in the OpenAPI document.
     pub(super) about: &'static str,
     pub(super) status: StatusCode,
     pub(super) input: fn(&mut SchemaGenerator) -> Schema,
@@ -25,29 +26,29 @@ pub(super) struct Route {
 }
 
 pub(super) enum Run {
-    Now(Box<Handler>),
-    /// One that waits for something.
-    Later(fn(Arc<Admin>, Value) -> Waiting),
+    Sync(Box<Handler>),
+    /// Handler that awaits something.
+    Async(fn(Arc<Admin>, Value) -> ResponseFuture),
 }
 
-type Handler = dyn Fn(&Admin, &str, Value) -> Result<Value, No> + Send + Sync;
+type Handler = dyn Fn(&Admin, &str, Value) -> Result<Value, ApiError> + Send + Sync;
 
-pub(super) type Waiting = Pin<Box<dyn Future<Output = Result<Value, No>> + Send>>;
+pub(super) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Value, ApiError>> + Send>>;
 
-/// A request that says nothing more, or an answer without a body.
+/// Request without parameters, or empty response object.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct Empty {}
 
 impl Route {
-    /// `run` is handed the id in the path, empty if there is none, and what was sent: the query of a
-    /// GET or DELETE, the body of anything else.
+    /// Creates a route. `run` receives the ID from the path, which is empty if the path has none,
+    /// and the input: the query of a GET or DELETE, otherwise the body.
     pub(super) fn new<I, O>(
         method: Method,
         path: &'static str,
         name: &'static str,
         about: &'static str,
-        run: fn(&Admin, &str, I) -> Result<O, No>,
+        run: fn(&Admin, &str, I) -> Result<O, ApiError>,
     ) -> Self
     where
         I: DeserializeOwned + JsonSchema + 'static,
@@ -65,16 +66,16 @@ impl Route {
             status: StatusCode::OK,
             input: I::json_schema_ref,
             output: O::json_schema_ref,
-            run: Run::Now(Box::new(run)),
+            run: Run::Sync(Box::new(run)),
         }
     }
 
-    pub(super) fn later<I: JsonSchema, O: JsonSchema>(
+    pub(super) fn new_async<I: JsonSchema, O: JsonSchema>(
         method: Method,
         path: &'static str,
         name: &'static str,
         about: &'static str,
-        run: fn(Arc<Admin>, Value) -> Waiting,
+        run: fn(Arc<Admin>, Value) -> ResponseFuture,
     ) -> Self {
         Self {
             method,
@@ -84,7 +85,7 @@ impl Route {
             status: StatusCode::OK,
             input: I::json_schema_ref,
             output: O::json_schema_ref,
-            run: Run::Later(run),
+            run: Run::Async(run),
         }
     }
 
@@ -93,12 +94,13 @@ impl Route {
         self
     }
 
-    /// Whether what is sent is the query.
-    pub(super) fn asks(&self) -> bool {
+    /// Whether the input is the query.
+    pub(super) fn reads_query(&self) -> bool {
         matches!(self.method, Method::GET | Method::DELETE)
     }
 
-    /// The id in `path`, if it is this route's; empty if it has none.
+    /// Returns the ID in `path` if the path matches this route, or an empty text if the route has
+    /// no ID.
     pub(super) fn id_in<'a>(&self, path: &'a str) -> Option<&'a str> {
         let Some((before, rest)) = self.path.split_once('{') else {
             return (self.path == path).then_some("");
@@ -109,7 +111,7 @@ impl Route {
     }
 }
 
-/// A schema by its name, so that the document says it once.
+/// Schema by reference, so that the document defines each schema once.
 trait SchemaRef: JsonSchema {
     fn json_schema_ref(generator: &mut SchemaGenerator) -> Schema;
 }
@@ -120,6 +122,6 @@ impl<T: JsonSchema> SchemaRef for T {
     }
 }
 
-pub(super) fn read<T: DeserializeOwned>(input: Value) -> Result<T, No> {
-    serde_json::from_value(input).map_err(|error| No::invalid(error.to_string()))
+pub(super) fn read<T: DeserializeOwned>(input: Value) -> Result<T, ApiError> {
+    serde_json::from_value(input).map_err(|error| ApiError::invalid(error.to_string()))
 }

@@ -1,16 +1,16 @@
-//! All that is served below `/__mock`.
+//! Table of all routes below `/__mock`.
 
 use std::sync::LazyLock;
 
 use super::{
-    cases, clients, clock, desk, faults, keys, persons, requests, route::Route, sandboxes, tenants,
-    webhooks,
+    cases, clients, clock, faults, issuer, keys, persons, requests, route::Route, sandboxes,
+    tenants, webhooks,
 };
 
-/// In the order of the document.
+/// All routes, in the order of the OpenAPI document.
 pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     [
-        desk::routes(),
+        issuer::routes(),
         sandboxes::routes(),
         persons::routes(),
         tenants::routes(),

@@ -1,4 +1,4 @@
-//! Issuers of their own in the same process, for tests that run beside each other.
+//! Sandboxes: separate issuers in the same process, for tests that run in parallel.
 
 use std::{any::Any, collections::BTreeMap, sync::Mutex};
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
-    no::No,
-    route::{Nothing, Route},
+    api_error::ApiError,
+    route::{Empty, Route},
 };
 use crate::mock::{core::lock, error::MockError, overview::Overview, random};
 
-/// Those of one issuer. They end with it.
+/// Sandboxes of one issuer. They stop when the issuer stops.
 #[derive(Default)]
 pub(in crate::mock) struct Sandboxes {
-    /// None in a sandbox: one level is enough.
+    /// `None` in a sandbox, because sandboxes do not nest.
     open: Option<Open>,
     running: Mutex<BTreeMap<String, Opened>>,
 }
 
-/// Starts one.
+/// Function that starts a sandbox.
 type Open = Box<dyn Fn() -> Result<Opened, MockError> + Send + Sync>;
 
-/// A sandbox that runs.
+/// Running sandbox.
 pub(in crate::mock) struct Opened {
     pub(in crate::mock) overview: Overview,
-    /// It ends when this is dropped.
+    /// Stops the sandbox when dropped.
     pub(in crate::mock) issuer: Box<dyn Any + Send + Sync>,
 }
 
@@ -42,24 +42,24 @@ impl Sandboxes {
     }
 }
 
-/// A sandbox, and all that a program must know of it.
+/// Sandbox with its URLs, client IDs and secrets.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Sandbox")]
 pub(super) struct SandboxView {
     id: String,
-    /// It has all that the main one has, but for sandboxes.
+    /// Overview of the sandbox. A sandbox has every route of the main issuer except sandboxes.
     issuer: Overview,
 }
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/sandboxes", "listSandboxes", "Those that run.", list),
-        Route::new(Method::POST, "/sandboxes", "openSandbox", "An issuer of its own: port, clock, keys and persons, with the same start. It ends when it is deleted, or with this issuer; 256 at once.", open).created(),
-        Route::new(Method::DELETE, "/sandboxes/{sandbox}", "endSandbox", "Ends a sandbox.", end),
+        Route::new(Method::GET, "/sandboxes", "listSandboxes", "Lists the running sandboxes.", list),
+        Route::new(Method::POST, "/sandboxes", "openSandbox", "Starts a separate issuer with its own port, clock, keys and persons, and with the same initial settings. The sandbox stops when it is deleted or when this issuer stops. Maximum: 256 running sandboxes.", open).created(),
+        Route::new(Method::DELETE, "/sandboxes/{sandbox}", "endSandbox", "Stops a sandbox.", end),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<SandboxView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<SandboxView>, ApiError> {
     let running = lock(&admin.sandboxes.running);
     let view = |(id, opened): (&String, &Opened)| SandboxView {
         id: id.clone(),
@@ -68,13 +68,13 @@ pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<SandboxView
     Ok(running.iter().map(view).collect())
 }
 
-pub(super) fn open(admin: &Admin, _: &str, _: Nothing) -> Result<SandboxView, No> {
+pub(super) fn open(admin: &Admin, _: &str, _: Empty) -> Result<SandboxView, ApiError> {
     let open = admin.sandboxes.open.as_ref();
-    let open = open.ok_or_else(|| No::conflict("this is a sandbox: it has none of its own"))?;
+    let open = open.ok_or_else(|| ApiError::conflict("a sandbox cannot start another sandbox"))?;
     let mut running = lock(&admin.sandboxes.running);
-    if running.len() >= MOST {
-        return Err(No::conflict(format!(
-            "there are {MOST} sandboxes already: end some"
+    if running.len() >= MAX_SANDBOXES {
+        return Err(ApiError::conflict(format!(
+            "the maximum of {MAX_SANDBOXES} sandboxes is reached: delete some"
         )));
     }
     let opened = open()?;
@@ -84,12 +84,12 @@ pub(super) fn open(admin: &Admin, _: &str, _: Nothing) -> Result<SandboxView, No
     Ok(SandboxView { id, issuer })
 }
 
-pub(super) fn end(admin: &Admin, id: &str, _: Nothing) -> Result<Nothing, No> {
+pub(super) fn end(admin: &Admin, id: &str, _: Empty) -> Result<Empty, ApiError> {
     let ended = lock(&admin.sandboxes.running).remove(id);
-    let ended = ended.ok_or_else(|| No::not_found("sandbox"))?;
+    let ended = ended.ok_or_else(|| ApiError::not_found("sandbox"))?;
     drop(ended.issuer);
-    Ok(Nothing {})
+    Ok(Empty {})
 }
 
-/// Each has a port and a thread.
-const MOST: usize = 256;
+/// Maximum number of running sandboxes. Each has a port and a thread.
+const MAX_SANDBOXES: usize = 256;

@@ -1,17 +1,17 @@
-//! Where `serde` reads JSON otherwise than the document says.
+//! Corrections where `serde` reads JSON differently from the OpenAPI document.
 //!
-//! It reads a struct from an array of its members too, so that `[3600]` would advance the clock, and
-//! it rejects `3600.0`, which is an integer of JSON Schema.
+//! `serde` also reads a struct from an array of its members, so `[3600]` would advance the clock.
+//! And `serde` rejects `3600.0`, which JSON Schema accepts as an integer.
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
-use super::{no::No, route::Route};
+use super::{api_error::ApiError, route::Route};
 
-/// Rejects an array in place of an object, and writes integers without a point.
-pub(super) fn check(route: &Route, input: &mut Value) -> Result<(), No> {
+/// Rejects an array in place of an object and writes integers without a decimal point.
+pub(super) fn check(route: &Route, input: &mut Value) -> Result<(), ApiError> {
     if !input.is_object() {
-        return Err(No::invalid("the body is no JSON object"));
+        return Err(ApiError::invalid("the body is not a JSON object"));
     }
     if !has(input, &|it| it.is_array() || it.is_f64()) {
         return Ok(());
@@ -19,8 +19,8 @@ pub(super) fn check(route: &Route, input: &mut Value) -> Result<(), No> {
     let mut generator = SchemaGenerator::default();
     let schema = (route.input)(&mut generator).to_value();
     let all = generator.definitions();
-    if let Some(path) = misplaced(&schema, input, all, "") {
-        return Err(No::invalid(format!("`{path}` is an array")));
+    if let Some(path) = disallowed_array(&schema, input, all, "") {
+        return Err(ApiError::invalid(format!("`{path}` must not be an array")));
     }
     write_integers(&schema, input, all);
     Ok(())
@@ -35,7 +35,7 @@ fn has(value: &Value, what: &dyn Fn(&Value) -> bool) -> bool {
     below || what(value)
 }
 
-/// What a reference names.
+/// Returns the schema that a reference points to.
 fn resolved<'a>(schema: &'a Value, all: &'a Map<String, Value>) -> &'a Value {
     let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next());
     name.and_then(|name| all.get(name)).unwrap_or(schema)
@@ -52,7 +52,7 @@ fn is_type(schema: &Value, name: &str) -> bool {
     kinds.iter().any(|kind| kind == name)
 }
 
-/// Turns `3600.0` into `3600` where the document says that an integer stands.
+/// Turns `3600.0` into `3600` where the schema requires an integer.
 fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     let schema = resolved(schema, all);
     for choice in choices(schema).into_iter().flatten() {
@@ -61,7 +61,7 @@ fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     match value {
         Value::Number(number) if number.is_f64() && is_type(schema, "integer") => {
             let whole = number.as_f64().filter(|it| it.fract() == 0.0);
-            // Without a point, and without an exponent.
+            // Write neither a decimal point nor an exponent.
             if let Some(whole) = whole.and_then(|it| format!("{it:.0}").parse().ok()) {
                 *number = whole;
             }
@@ -81,8 +81,9 @@ fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     }
 }
 
-/// The path of an array that the schema does not allow. What else is wrong, the handler says.
-fn misplaced(
+/// Returns the path of an array that the schema does not allow. The handler reports all other
+/// errors.
+fn disallowed_array(
     schema: &Value,
     value: &Value,
     all: &Map<String, Value>,
@@ -90,17 +91,17 @@ fn misplaced(
 ) -> Option<String> {
     let schema = resolved(schema, all);
     if let Some(choices) = choices(schema) {
-        let flaws = choices
+        let problems = choices
             .iter()
             .filter(|choice| is_choice(choice, value))
-            .map(|choice| misplaced(choice, value, all, path));
-        let flaws: Vec<_> = flaws.collect();
-        if flaws.is_empty() {
-            // None of the choices: the handler says which there are.
+            .map(|choice| disallowed_array(choice, value, all, path));
+        let problems: Vec<_> = problems.collect();
+        if problems.is_empty() {
+            // No choice matches: the handler reports which choices exist.
             return None;
         }
-        return flaws.iter().all(Option::is_some).then(|| {
-            let deepest = flaws.into_iter().flatten().max_by_key(String::len);
+        return problems.iter().all(Option::is_some).then(|| {
+            let deepest = problems.into_iter().flatten().max_by_key(String::len);
             deepest.unwrap_or_else(|| path.to_owned())
         });
     }
@@ -111,7 +112,7 @@ fn misplaced(
             }
             items
                 .iter()
-                .find_map(|item| misplaced(&schema["items"], item, all, path))
+                .find_map(|item| disallowed_array(&schema["items"], item, all, path))
         }
         Value::Object(members) => members.iter().find_map(|(name, member)| {
             let path = if path.is_empty() {
@@ -120,14 +121,14 @@ fn misplaced(
                 format!("{path}.{name}")
             };
             let schema = schema["properties"].get(name);
-            misplaced(schema.unwrap_or(&Value::Null), member, all, &path)
+            disallowed_array(schema.unwrap_or(&Value::Null), member, all, &path)
         }),
         _ => None,
     }
 }
 
-/// Whether an object has the one member that this choice of an enum is known by. For an array, each
-/// choice is one to compare with.
+/// Whether an object has the member that identifies this variant of an enum. For an array, every
+/// choice is compared.
 fn is_choice(choice: &Value, value: &Value) -> bool {
     let required = choice["required"].as_array();
     let kind = choice["type"].as_str();

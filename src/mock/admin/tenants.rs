@@ -1,4 +1,4 @@
-//! Tenants.
+//! Routes of tenants.
 
 use axum::http::Method;
 use schemars::JsonSchema;
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
+    api_error::ApiError,
     clients::Rotation,
-    no::No,
-    route::{Nothing, Route},
+    route::{Empty, Route},
 };
 use crate::mock::{core::Core, records::tenant::TenantRecord, start::TenantSpec};
 
-/// A tenant, and its secrets.
+/// Tenant with its secrets.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Tenant")]
 pub(super) struct TenantView {
@@ -27,28 +27,34 @@ impl TenantView {
         Self {
             id: tenant.id,
             api_key: tenant.api_key,
-            webhook_secret: tenant.webhook_secrets.told(&core.switches()),
+            webhook_secret: tenant.webhook_secrets.for_tenant(&core.switches()),
             may_read_status: tenant.may_read_status,
         }
     }
 }
 
-/// What is to be otherwise of a tenant.
+/// Body of a request that changes a tenant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantChange {
-    /// Whether its key may read statuses; if not, 403 (K43).
+    /// Whether the tenant's API key may read statuses. If false, status requests get 403 (K43).
     may_read_status: bool,
 }
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/tenants", "listTenants", "All tenants.", list),
+        Route::new(
+            Method::GET,
+            "/tenants",
+            "listTenants",
+            "Lists all tenants.",
+            list,
+        ),
         Route::new(
             Method::POST,
             "/tenants",
             "createTenant",
-            "A tenant; one of the same id gets what is named.",
+            "Creates a tenant. If the ID exists, updates the given members of that tenant.",
             create,
         )
         .created(),
@@ -56,7 +62,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/tenants/{tenant}",
             "readTenant",
-            "A tenant.",
+            "Returns a tenant.",
             read,
         ),
         Route::new(
@@ -70,13 +76,13 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/tenants/{tenant}/rotate_api_key",
             "rotateApiKey",
-            "Replaces the API key of a tenant.",
+            "Rotates the API key of a tenant.",
             rotate,
         ),
     ]
 }
 
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<TenantView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<TenantView>, ApiError> {
     let all = admin.core.tenants().all();
     let views = all.into_iter();
     Ok(views
@@ -84,16 +90,16 @@ pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<TenantView>
         .collect())
 }
 
-pub(super) fn create(admin: &Admin, _: &str, tenant: TenantSpec) -> Result<TenantView, No> {
+pub(super) fn create(admin: &Admin, _: &str, tenant: TenantSpec) -> Result<TenantView, ApiError> {
     let tenant = tenant.create(&admin.core)?;
     view(admin, tenant.id())
 }
 
-pub(super) fn read(admin: &Admin, id: &str, _: Nothing) -> Result<TenantView, No> {
+pub(super) fn read(admin: &Admin, id: &str, _: Empty) -> Result<TenantView, ApiError> {
     view(admin, id)
 }
 
-pub(super) fn change(admin: &Admin, id: &str, to: TenantChange) -> Result<TenantView, No> {
+pub(super) fn change(admin: &Admin, id: &str, to: TenantChange) -> Result<TenantView, ApiError> {
     let tenant = admin.tenant(Some(id.to_owned()))?;
     if to.may_read_status {
         tenant.grant_status_right();
@@ -103,13 +109,15 @@ pub(super) fn change(admin: &Admin, id: &str, to: TenantChange) -> Result<Tenant
     view(admin, id)
 }
 
-pub(super) fn rotate(admin: &Admin, id: &str, how: Rotation) -> Result<TenantView, No> {
-    admin.tenant(Some(id.to_owned()))?.rotate_api_key(how.old);
+pub(super) fn rotate(admin: &Admin, id: &str, rotation: Rotation) -> Result<TenantView, ApiError> {
+    admin
+        .tenant(Some(id.to_owned()))?
+        .rotate_api_key(rotation.old);
     view(admin, id)
 }
 
-fn view(admin: &Admin, id: &str) -> Result<TenantView, No> {
+fn view(admin: &Admin, id: &str) -> Result<TenantView, ApiError> {
     let known = admin.core.tenants().get(id);
-    let tenant = known.ok_or_else(|| No::not_found("tenant"))?;
+    let tenant = known.ok_or_else(|| ApiError::not_found("tenant"))?;
     Ok(TenantView::of(&admin.core, tenant))
 }

@@ -1,4 +1,4 @@
-//! Webhooks, as requests and answers say them.
+//! Requests and responses of the webhook routes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use serde_json::Value;
 use crate::mock::deliveries::{
     delivery::{Delivery, DeliveryOutcome},
     event::rfc3339,
-    outbox::EndpointRecord,
+    job::EndpointRecord,
 };
 
-/// An address that takes deliveries.
+/// Webhook endpoint.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "WebhookEndpoint")]
 pub(super) struct EndpointView {
     id: u64,
     pub(super) tenant: String,
     pub(super) url: String,
-    /// `null` for all.
+    /// Event types of the endpoint, or `null` for all types.
     pub(super) types: Option<Vec<String>>,
     paused: bool,
 }
@@ -34,29 +34,29 @@ impl From<&EndpointRecord> for EndpointView {
     }
 }
 
-/// What is to be otherwise of an endpoint.
+/// Body of a request that changes a webhook endpoint.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointChange {
-    /// What there is to send waits meanwhile.
+    /// While an endpoint is paused, its deliveries are queued.
     pub(super) paused: bool,
 }
 
-/// Whose webhooks.
+/// Query that selects a tenant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whose {
-    /// That of the confidential client of the start, if nothing is said.
+pub(super) struct TenantQuery {
+    /// Default: the tenant of the first confidential client.
     pub(super) tenant: Option<String>,
 }
 
-/// The secret that deliveries are signed with.
+/// Webhook secret of a tenant.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct WebhookSecret {
     pub(super) secret: String,
 }
 
-/// One attempt to deliver one event to one endpoint.
+/// Attempt to deliver an event to an endpoint.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Delivery")]
 pub(super) struct DeliveryView {
@@ -64,12 +64,12 @@ pub(super) struct DeliveryView {
     pub(super) event_type: String,
     pub(super) person_id: Option<String>,
     pub(super) url: String,
-    /// From 1.
+    /// Number of the attempt, starting at 1.
     attempt: u32,
     pub(super) at: String,
     /// `answered`, `no_connection`, `timed_out`, `broken` or `lost`.
     pub(super) outcome: &'static str,
-    /// The HTTP status of the answer, if there was one.
+    /// HTTP status of the response, or `null` if there was no response.
     pub(super) status: Option<u16>,
 }
 
@@ -94,44 +94,45 @@ impl From<&Delivery> for DeliveryView {
     }
 }
 
-/// How long to wait for whose deliveries.
+/// Query of a request that waits for deliveries.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Patience {
+pub(super) struct SettledQuery {
     pub(super) tenant: Option<String>,
-    /// In real time; 10, if nothing is said, and 60 at most.
+    /// Time limit in real seconds. Default: 10. Maximum: 60.
     #[schemars(with = "Option<u64>")]
     pub(super) timeout_seconds: Option<String>,
 }
 
-/// Whether nothing is under way and nothing is due.
+/// Result of waiting for deliveries.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Settled {
+    /// Whether no delivery is in progress or due.
     pub(super) settled: bool,
-    /// What was left when the time was over, a line each.
+    /// Deliveries that were in progress or due at the time limit, one line each.
     pub(super) left: Vec<String>,
 }
 
-/// Which event comes once more.
+/// Body of a request that repeats a delivery.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Repeat {
+pub(super) struct RepeatRequest {
     pub(super) tenant: Option<String>,
-    /// The last that was delivered, if nothing is said.
+    /// Default: the last delivered event.
     pub(super) event_id: Option<String>,
 }
 
-/// An event of any type.
+/// Body of a request that emits an event of any type.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Emit {
+pub(super) struct EmitRequest {
     pub(super) tenant: Option<String>,
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) data: Value,
 }
 
-/// An event that will be delivered.
+/// Event that was queued for delivery.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Emitted {
     pub(super) event_id: String,

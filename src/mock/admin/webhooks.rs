@@ -1,4 +1,4 @@
-//! Webhooks: where they go, what was delivered, and waiting for it.
+//! Routes of webhook endpoints and deliveries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{
     Admin,
-    no::No,
-    route::{self, Nothing, Route, Waiting},
+    api_error::ApiError,
+    route::{self, Empty, ResponseFuture, Route},
     webhook_views::{
-        DeliveryView, Emit, Emitted, EndpointChange, EndpointView, Patience, Repeat, Settled,
-        WebhookSecret, Whose,
+        DeliveryView, EmitRequest, Emitted, EndpointChange, EndpointView, RepeatRequest, Settled,
+        SettledQuery, TenantQuery, WebhookSecret,
     },
 };
 use crate::mock::{
@@ -25,14 +25,14 @@ pub(super) fn routes() -> Vec<Route> {
             Method::GET,
             "/webhooks/endpoints",
             "listWebhookEndpoints",
-            "The endpoints of every tenant.",
+            "Lists the webhook endpoints of all tenants.",
             list,
         ),
         Route::new(
             Method::POST,
             "/webhooks/endpoints",
             "subscribe",
-            "Delivers every event from here to this address.",
+            "Subscribes a webhook endpoint to all later events.",
             subscribe,
         )
         .created(),
@@ -40,90 +40,98 @@ pub(super) fn routes() -> Vec<Route> {
             Method::PATCH,
             "/webhooks/endpoints/{endpoint}",
             "changeWebhookEndpoint",
-            "Pauses an endpoint, or lets it go on.",
+            "Pauses or resumes a webhook endpoint.",
             change,
         ),
         Route::new(
             Method::DELETE,
             "/webhooks/endpoints/{endpoint}",
             "unsubscribe",
-            "Delivers nothing there any more.",
+            "Removes a webhook endpoint.",
             unsubscribe,
         ),
         Route::new(
             Method::GET,
             "/webhooks/secret",
             "readWebhookSecret",
-            "What deliveries to a tenant are signed with.",
+            "Returns the webhook secret of a tenant.",
             secret,
         ),
         Route::new(
             Method::POST,
             "/webhooks/secret/rotate",
             "rotateWebhookSecret",
-            "Replaces it.",
+            "Rotates the webhook secret of a tenant.",
             rotate,
         ),
         Route::new(
             Method::GET,
             "/webhooks/deliveries",
             "listDeliveries",
-            "What was delivered to a tenant, oldest first; of the last 10,000.",
+            "Lists the deliveries to a tenant, oldest first. The mock keeps the last 10,000 of all tenants.",
             deliveries,
         ),
         Route::new(
             Method::DELETE,
             "/webhooks/deliveries",
             "forgetDeliveries",
-            "Empties that list.",
+            "Clears the deliveries to a tenant.",
             forget,
         ),
-        Route::later::<Patience, Settled>(
+        Route::new_async::<SettledQuery, Settled>(
             Method::GET,
             "/webhooks/settled",
             "waitForDeliveries",
-            "Waits until nothing is under way and nothing is due.",
+            "Waits until no delivery is in progress or due.",
             settled,
         ),
         Route::new(
             Method::POST,
             "/webhooks/repeat",
             "repeatDelivery",
-            "An event once more, as it was then.",
+            "Delivers an earlier event again, unchanged.",
             repeat,
         ),
         Route::new(
             Method::POST,
             "/webhooks/emit",
             "emitEvent",
-            "An event of any type.",
+            "Emits an event of any type.",
             emit,
         ),
     ]
 }
 
-/// The endpoints of every tenant.
-pub(super) fn list(admin: &Admin, _: &str, _: Nothing) -> Result<Vec<EndpointView>, No> {
+pub(super) fn list(admin: &Admin, _: &str, _: Empty) -> Result<Vec<EndpointView>, ApiError> {
     let outbox = admin.core.outbox();
     Ok(outbox.endpoints().iter().map(Into::into).collect())
 }
 
-pub(super) fn subscribe(admin: &Admin, _: &str, spec: WebhookSpec) -> Result<EndpointView, No> {
-    if admin.core.outbox().endpoints().len() >= MOST_ENDPOINTS {
-        let why = format!("there are {MOST_ENDPOINTS} endpoints already");
-        return Err(No::conflict(why));
+pub(super) fn subscribe(
+    admin: &Admin,
+    _: &str,
+    spec: WebhookSpec,
+) -> Result<EndpointView, ApiError> {
+    if admin.core.outbox().endpoints().len() >= MAX_ENDPOINTS {
+        let why =
+            format!("the maximum of {MAX_ENDPOINTS} webhook endpoints is reached: delete some");
+        return Err(ApiError::conflict(why));
     }
-    if !admin.core.access.webhooks_anywhere && spec.is_elsewhere() {
-        let why = "`url` is not on this machine: name a loopback address or `localhost`, or start \
+    if !admin.core.access.webhooks_anywhere && spec.is_on_another_machine() {
+        let why = "`url` is not on this machine: use a loopback address or `localhost`, or start \
                    the mock with --danger-webhooks-anywhere";
-        return Err(No::new(StatusCode::FORBIDDEN, "foreign_webhook", why));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_webhook", why));
     }
     let tenant = admin.tenant(spec.tenant.clone())?;
     let endpoint = spec.subscribe(&admin.core, tenant.id())?;
     view(admin, endpoint.number())
 }
 
-pub(super) fn change(admin: &Admin, id: &str, to: EndpointChange) -> Result<EndpointView, No> {
+pub(super) fn change(
+    admin: &Admin,
+    id: &str,
+    to: EndpointChange,
+) -> Result<EndpointView, ApiError> {
     let endpoint = find(admin, id)?;
     if to.paused {
         endpoint.pause();
@@ -133,62 +141,74 @@ pub(super) fn change(admin: &Admin, id: &str, to: EndpointChange) -> Result<Endp
     view(admin, endpoint.number())
 }
 
-pub(super) fn unsubscribe(admin: &Admin, id: &str, _: Nothing) -> Result<Nothing, No> {
+pub(super) fn unsubscribe(admin: &Admin, id: &str, _: Empty) -> Result<Empty, ApiError> {
     find(admin, id)?.unsubscribe();
-    Ok(Nothing {})
+    Ok(Empty {})
 }
 
-pub(super) fn secret(admin: &Admin, _: &str, whose: Whose) -> Result<WebhookSecret, No> {
-    let secret = hooks(admin, whose.tenant)?.secret();
+pub(super) fn secret(
+    admin: &Admin,
+    _: &str,
+    query: TenantQuery,
+) -> Result<WebhookSecret, ApiError> {
+    let secret = hooks(admin, query.tenant)?.secret();
     Ok(WebhookSecret { secret })
 }
 
-pub(super) fn rotate(admin: &Admin, _: &str, whose: Whose) -> Result<WebhookSecret, No> {
-    let secret = hooks(admin, whose.tenant)?.rotate_secret();
+pub(super) fn rotate(
+    admin: &Admin,
+    _: &str,
+    query: TenantQuery,
+) -> Result<WebhookSecret, ApiError> {
+    let secret = hooks(admin, query.tenant)?.rotate_secret();
     Ok(WebhookSecret { secret })
 }
 
-pub(super) fn deliveries(admin: &Admin, _: &str, whose: Whose) -> Result<Vec<DeliveryView>, No> {
-    let all = hooks(admin, whose.tenant)?.deliveries();
+pub(super) fn deliveries(
+    admin: &Admin,
+    _: &str,
+    query: TenantQuery,
+) -> Result<Vec<DeliveryView>, ApiError> {
+    let all = hooks(admin, query.tenant)?.deliveries();
     Ok(all.iter().map(Into::into).collect())
 }
 
-pub(super) fn forget(admin: &Admin, _: &str, whose: Whose) -> Result<Nothing, No> {
-    hooks(admin, whose.tenant)?.forget_deliveries();
-    Ok(Nothing {})
+pub(super) fn forget(admin: &Admin, _: &str, query: TenantQuery) -> Result<Empty, ApiError> {
+    hooks(admin, query.tenant)?.forget_deliveries();
+    Ok(Empty {})
 }
 
-pub(super) fn repeat(admin: &Admin, _: &str, which: Repeat) -> Result<Emitted, No> {
-    let hooks = hooks(admin, which.tenant)?;
+pub(super) fn repeat(admin: &Admin, _: &str, request: RepeatRequest) -> Result<Emitted, ApiError> {
+    let hooks = hooks(admin, request.tenant)?;
     let all = hooks.deliveries();
-    let delivery = match &which.event_id {
+    let delivery = match &request.event_id {
         Some(id) => all.iter().find(|it| it.event_id() == id),
         None => all.last(),
     };
-    let delivery = delivery.ok_or_else(|| No::not_found("delivery"))?;
+    let delivery = delivery.ok_or_else(|| ApiError::not_found("delivery"))?;
     hooks.repeat(delivery);
     let event_id = delivery.event_id().to_owned();
     Ok(Emitted { event_id })
 }
 
-pub(super) fn emit(admin: &Admin, _: &str, event: Emit) -> Result<Emitted, No> {
+pub(super) fn emit(admin: &Admin, _: &str, event: EmitRequest) -> Result<Emitted, ApiError> {
     let hooks = hooks(admin, event.tenant)?;
     let event_id = hooks.emit(&event.kind, event.data);
     Ok(Emitted { event_id })
 }
 
-pub(super) fn settled(admin: Arc<Admin>, input: Value) -> Waiting {
+pub(super) fn settled(admin: Arc<Admin>, input: Value) -> ResponseFuture {
     Box::pin(async move {
-        let patience: Patience = route::read(input)?;
-        let seconds = match patience.timeout_seconds.as_deref() {
-            None => USUAL_PATIENCE,
+        let query: SettledQuery = route::read(input)?;
+        let seconds = match query.timeout_seconds.as_deref() {
+            None => DEFAULT_WAIT_SECONDS,
             Some(text) => text
                 .parse()
-                .map_err(|_| No::invalid("`timeout_seconds` is no whole number"))?,
+                .map_err(|_| ApiError::invalid("`timeout_seconds` is not a whole number"))?,
         };
-        let hooks = hooks(&admin, patience.tenant)?;
-        let longest = Duration::from_secs(seconds.min(LONGEST_PATIENCE));
-        let left = hooks.try_settled(longest).await.err().unwrap_or_default();
+        let hooks = hooks(&admin, query.tenant)?;
+        let limit = Duration::from_secs(seconds.min(MAX_WAIT_SECONDS));
+        let left = hooks.try_settled(limit).await.err().unwrap_or_default();
         let settled = Settled {
             settled: left.is_empty(),
             left,
@@ -197,30 +217,31 @@ pub(super) fn settled(admin: Arc<Admin>, input: Value) -> Waiting {
     })
 }
 
-fn hooks(admin: &Admin, tenant: Option<String>) -> Result<Webhooks, No> {
+fn hooks(admin: &Admin, tenant: Option<String>) -> Result<Webhooks, ApiError> {
     Ok(admin.tenant(tenant)?.webhooks())
 }
 
-fn find(admin: &Admin, id: &str) -> Result<WebhookEndpoint, No> {
+fn find(admin: &Admin, id: &str) -> Result<WebhookEndpoint, ApiError> {
     let outbox = admin.core.outbox();
     let known = outbox.endpoints().iter().find(|it| it.id.to_string() == id);
     let (id, url) = known
         .map(|it| (it.id, it.url.clone()))
-        .ok_or_else(|| No::not_found("webhook endpoint"))?;
+        .ok_or_else(|| ApiError::not_found("webhook endpoint"))?;
     Ok(WebhookEndpoint::new(Arc::clone(&admin.core), id, url))
 }
 
-fn view(admin: &Admin, id: u64) -> Result<EndpointView, No> {
+fn view(admin: &Admin, id: u64) -> Result<EndpointView, ApiError> {
     let outbox = admin.core.outbox();
     let known = outbox.endpoints().iter().find(|it| it.id == id);
     Ok(known
-        .ok_or_else(|| No::not_found("webhook endpoint"))?
+        .ok_or_else(|| ApiError::not_found("webhook endpoint"))?
         .into())
 }
 
-/// In seconds.
-const USUAL_PATIENCE: u64 = 10;
-const LONGEST_PATIENCE: u64 = 60;
+/// Default time limit of `/webhooks/settled`, in seconds.
+const DEFAULT_WAIT_SECONDS: u64 = 10;
+/// Maximum time limit of `/webhooks/settled`, in seconds.
+const MAX_WAIT_SECONDS: u64 = 60;
 
-/// More than any test needs: each event is kept for each of them.
-const MOST_ENDPOINTS: usize = 1000;
+/// Maximum number of webhook endpoints. Each event is queued for each endpoint.
+const MAX_ENDPOINTS: usize = 1000;

@@ -1,4 +1,4 @@
-//! The one shape of a no.
+//! Error responses of the admin API.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use crate::mock::error::MockError;
 
-/// Why a request was not done.
+/// Error response of the admin API.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
-pub(super) struct No {
+pub(super) struct ApiError {
     #[serde(skip)]
     pub(super) status: StatusCode,
-    /// A code, such as `invalid_request`.
+    /// Error code, such as `invalid_request`.
     error: &'static str,
-    /// A sentence for whoever debugs.
+    /// Description for developers.
     message: String,
 }
 
-impl No {
+impl ApiError {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
     pub(super) fn not_found(what: &str) -> Self {
-        let message = format!("there is no such {what} here");
+        let message = format!("this {what} does not exist");
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
@@ -41,7 +41,7 @@ impl No {
     }
 }
 
-impl From<MockError> for No {
+impl From<MockError> for ApiError {
     fn from(error: MockError) -> Self {
         let message = error.to_string();
         match error {
