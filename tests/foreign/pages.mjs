@@ -106,7 +106,7 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.press('Home')
   await visitor.goto(`${home}vault`)
   await visitor.signIn('Grace Hopper')
-  await visitor.press('Go back without')
+  await visitor.press('Go back without verifying')
   await visitor.lookAtOwn('rejected', 401)
   await visitor.press('Continue with KYCPort')
   await visitor.signIn('Grace Hopper')
@@ -182,21 +182,21 @@ async function forgotten(visitor, home, at, name) {
 async function hosted(visitor, at) {
   for (const [path, name] of [
     ['nothing', 'mock, not found'],
-    ['authorize?client_id=nobody', 'mock, request refused'],
+    ['authorize?client_id=nobody', 'mock, invalid request'],
     ['verify', 'mock, verification'],
   ]) {
     await visitor.goto(at + path)
     await visitor.look(name)
   }
-  await visitor.press('There is nothing to do')
+  await visitor.press('Continue')
   await visitor.goto(at)
   await visitor.press('Verify t2', 'Ada Lovelace')
   await visitor.goto(`${at}verify`)
-  await visitor.press('Go back without')
+  await visitor.press('Go back without verifying')
   await visitor.press('Verify')
-  await visitor.press('There is nothing to do')
+  await visitor.press('Continue')
   const stranger = await visitor.stranger(`${at}verify`)
-  await visitor.look('mock, nobody is signed in')
+  await visitor.look('mock, not signed in')
   await visitor.leave(stranger)
 }
 

@@ -43,7 +43,7 @@ async fn only_a_tenant_with_its_key_reads_a_status() {
     let escaped = format!("/api/v1/kyc/%70{}/status/", &id[1..]);
     let person = || json!({ "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true });
     let error_body = |error: &str| json!({ "error": error });
-    let why = "no such address; paths end in a slash (K4)";
+    let why = "unknown path; API paths end with a slash (K4)";
     let missing = json!({ "error": "not_found", "error_description": why });
     let table: Vec<(&str, &str, &[&str], u16, Value)> = vec![
         ("good", &good, &own, 200, person()),

@@ -1,11 +1,12 @@
-//! The console: a page at `/` for whoever sits at a desk, with people, cases, what was asked and
-//! what was delivered, and buttons for what a test does in code. Works without scripts.
+//! Console: a page at `/` with persons, cases, requests and deliveries, and buttons that change
+//! them. It works without scripts.
 //!
-//! It is there only where [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) has
-//! switched it on, and answers only browsers on this machine or with the admin token, which also
-//! stops DNS rebinding. It acts only on forms of its own page.
+//! [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) enables the console. It serves
+//! only browsers on this machine or with the admin token, which also prevents DNS rebinding. It
+//! accepts only forms of its own page.
 
-mod act;
+mod actions;
+mod button;
 mod page;
 mod table;
 
@@ -23,7 +24,7 @@ use crate::mock::{
     http::{answer::Answer, params::Params},
 };
 
-/// What the console answers, if this is an address of its own.
+/// Returns the console's response if the console is enabled and `path` is its path.
 pub(super) fn console(
     core: &Arc<Core>,
     peer: IpAddr,
@@ -36,25 +37,34 @@ pub(super) fn console(
         return None;
     }
     if !core.access.admits(&core.origin, peer, headers) {
-        let why = "From another machine or under another name, it asks for the admin token as \
-                   password";
-        // The user name is anything.
+        let why = "Enter the admin token as the password. The console requires the token from other \
+                   machines and under other host names";
+        // Any user name is accepted.
         let challenge = "Basic realm=\"kycport-mock\", charset=\"UTF-8\"";
         return Some(refused(StatusCode::UNAUTHORIZED, why).challenge(challenge));
     }
     let Some(own) = own_origin(core, headers) else {
-        return Some(refused(StatusCode::BAD_REQUEST, "`Host` is no host"));
+        return Some(refused(
+            StatusCode::BAD_REQUEST,
+            "The `Host` header is not a valid host",
+        ));
     };
     Some(match *method {
         Method::GET | Method::HEAD => page::page(core),
-        Method::POST if is_its_own(headers, &own) => act::act(core, form),
-        Method::POST => refused(StatusCode::FORBIDDEN, "This was not sent from its own page"),
-        _ => refused(StatusCode::METHOD_NOT_ALLOWED, "It answers GET and POST")
-            .with(ALLOW, "GET, POST"),
+        Method::POST if is_own_form(headers, &own) => actions::act(core, form),
+        Method::POST => refused(
+            StatusCode::FORBIDDEN,
+            "The form was not sent by the console's own page",
+        ),
+        _ => refused(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "The console supports GET and POST",
+        )
+        .with(ALLOW, "GET, POST"),
     })
 }
 
-/// Origin under which the console was asked for.
+/// Returns the origin of the request's URL.
 fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let public = Url::parse(&core.origin).ok()?;
@@ -65,7 +75,7 @@ fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
 /// Whether the console's own page sent the form. Browsers send the origin of the page in `Origin`,
 /// or `null` if a policy hides it (Fetch, "append a request `Origin` header"). `Sec-Fetch-Site` is
 /// `cross-site` for a sandboxed frame, and no page can forge it.
-fn is_its_own(headers: &HeaderMap, own: &str) -> bool {
+fn is_own_form(headers: &HeaderMap, own: &str) -> bool {
     let is_same_origin = headers.get("sec-fetch-site").map(|it| it == "same-origin");
     headers.get(ORIGIN).is_some_and(|origin| {
         (origin == own && is_same_origin != Some(false))
@@ -75,8 +85,8 @@ fn is_its_own(headers: &HeaderMap, own: &str) -> bool {
 
 fn refused(status: StatusCode, why: &str) -> Answer {
     let main = format!(
-        "<h1>The console does not do that</h1>\n<p>{}.</p>\n",
+        "<h1>The console rejected this request</h1>\n<p>{}.</p>\n",
         Text(why)
     );
-    html::page(status, "Refused", &main)
+    html::page(status, "Rejected", &main)
 }

@@ -1,10 +1,10 @@
-//! What the console shows.
+//! Content of the console's page.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use axum::http::StatusCode;
 
-use super::table;
+use super::{button::button, table};
 use crate::{
     mock::{
         cases::{CaseSnapshot, Cases},
@@ -44,15 +44,15 @@ fn people(main: &mut String, core: &Arc<Core>) {
     main.push_str("<section><h2>People</h2>\n");
     let everyone = core.everyone();
     if everyone.is_empty() {
-        main.push_str("<p class=\"hint\">Nobody is here yet.</p>\n");
+        main.push_str("<p class=\"hint\">There are no persons yet.</p>\n");
     }
     main.push_str("<ul class=\"rows\">\n");
     for person in &everyone {
         let _ = writeln!(
             main,
-            "<li><div class=\"person\">{}</div><div class=\"deeds\">{}</div></li>",
+            "<li><div class=\"person\">{}</div><div class=\"actions\">{}</div></li>",
             html::card(person),
-            deeds(person)
+            actions(person)
         );
     }
     main.push_str(
@@ -65,25 +65,25 @@ fn people(main: &mut String, core: &Arc<Core>) {
     );
 }
 
-fn deeds(person: &PersonRecord) -> String {
+fn actions(person: &PersonRecord) -> String {
     let id = ("person", person.id.as_str());
-    let mut deeds = String::new();
+    let mut actions = String::new();
     for tier in ["t1", "t2", "t3"] {
-        deeds += &button("verify", &[id, ("tier", tier)], &format!("Verify {tier}"));
+        actions += &button("verify", &[id, ("tier", tier)], &format!("Verify {tier}"));
     }
     for (act, label) in [
         ("pending", "Pending"),
         ("reject", "Reject"),
         ("expire", "Expire"),
     ] {
-        deeds += &button(act, &[id], label);
+        actions += &button(act, &[id], label);
     }
     let aml = if person.aml_clear == Some(true) {
         "AML hit"
     } else {
         "AML clear"
     };
-    deeds + &button("aml", &[id], aml)
+    actions + &button("aml", &[id], aml)
 }
 
 fn cases(main: &mut String, core: &Arc<Core>) {
@@ -117,28 +117,10 @@ fn case_row(core: &Core, case: &CaseSnapshot) -> String {
         let word = |outcome, label| button("review", &[id, ("outcome", outcome)], label);
         let _ = write!(
             row,
-            "<div class=\"deeds\">{}{}</div>",
+            "<div class=\"actions\">{}{}</div>",
             word("approved", "Approve"),
             word("rejected", "Reject")
         );
     }
     row
-}
-
-/// A button that posts, in a form of its own.
-pub(super) fn button(act: &str, fields: &[(&str, &str)], label: &str) -> String {
-    let mut form = format!(
-        "<form method=\"post\"><input type=\"hidden\" name=\"act\" value=\"{}\">",
-        Text(act)
-    );
-    for (name, value) in fields {
-        let _ = write!(
-            form,
-            "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
-            Text(name),
-            Text(value)
-        );
-    }
-    let _ = write!(form, "<button>{}</button></form>", Text(label));
-    form
 }

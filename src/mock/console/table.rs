@@ -1,8 +1,8 @@
-//! What was asked here, and what was delivered from here: the latest first.
+//! Tables of the latest deliveries and requests, newest first.
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::page::button;
+use super::button::button;
 use crate::mock::{
     core::Core,
     deliveries::{delivery::DeliveryOutcome, event::rfc3339},
@@ -10,7 +10,7 @@ use crate::mock::{
     http::log::RecordedRequest,
 };
 
-/// So many rows of each.
+/// Maximum number of rows of each table.
 const ROWS: usize = 30;
 
 pub(super) fn deliveries(core: &Arc<Core>) -> String {
@@ -20,11 +20,11 @@ pub(super) fn deliveries(core: &Arc<Core>) -> String {
     }
     let mut table = opening(
         "Deliveries",
-        &["Event", "Answer", "Action", "At", "Attempt", "To"],
+        &["Event", "Response", "Action", "Time", "Attempt", "URL"],
     );
     let latest: Vec<_> = all.iter().collect();
     for delivery in latest.into_iter().rev().take(ROWS) {
-        let class = if delivery.outcome().is_well() {
+        let class = if delivery.outcome().is_success() {
             "good"
         } else {
             "bad"
@@ -52,14 +52,13 @@ fn answer(outcome: DeliveryOutcome) -> String {
     match outcome {
         DeliveryOutcome::Answered(status) => status.to_string(),
         DeliveryOutcome::NoConnection => "no connection".to_owned(),
-        DeliveryOutcome::TimedOut => "none in time".to_owned(),
-        DeliveryOutcome::Broken => "broke off".to_owned(),
-        DeliveryOutcome::Lost => "lost on purpose".to_owned(),
+        DeliveryOutcome::TimedOut => "timed out".to_owned(),
+        DeliveryOutcome::Broken => "connection closed".to_owned(),
+        DeliveryOutcome::Lost => "dropped by a fault".to_owned(),
     }
 }
 
-/// Opens a section with a table. A narrow window shows the first columns, and scrolls to the others
-/// sideways, by keyboard too.
+/// Opens a section with a table. In a narrow window the table scrolls sideways, also by keyboard.
 fn opening(title: &str, columns: &[&str]) -> String {
     let mut table = format!(
         "<section><h2>{title}</h2>\n<div class=\"scroll\" role=\"region\" aria-label=\"{title}\" \
@@ -73,17 +72,17 @@ fn opening(title: &str, columns: &[&str]) -> String {
 
 pub(super) fn requests(core: &Core) -> String {
     let all = core.log().all();
-    let mut table = opening("Requests", &["Answer", "Request", "Why"]);
+    let mut table = opening("Requests", &["Response", "Request", "Reason"]);
     for request in all.iter().rev().take(ROWS) {
         table += &row(request);
     }
     if all.is_empty() {
-        table += "<tr><td colspan=\"3\" class=\"hint\">None yet.</td></tr>\n";
+        table += "<tr><td colspan=\"3\" class=\"hint\">No requests yet.</td></tr>\n";
     }
     table + "</tbody></table></div></section>\n"
 }
 
-/// The path and never the query: there are codes in it.
+/// Renders a request. It shows the path but not the query, because queries contain codes.
 fn row(request: &RecordedRequest) -> String {
     let status = request.status();
     let class = match status {

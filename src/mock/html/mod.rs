@@ -1,4 +1,4 @@
-//! The frame of every page, and the page that says what is wrong.
+//! Layout of all pages, and the error pages.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -14,7 +14,7 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Text that may stand in an element or in a quoted attribute.
+/// Text that is escaped for an element or a quoted attribute.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Display for Text<'_> {
@@ -33,12 +33,12 @@ impl Display for Text<'_> {
     }
 }
 
-/// A page: no script, nothing from elsewhere, never framed and never kept.
+/// Creates a page without scripts and external resources. It cannot be framed or cached.
 pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
     framed(status, title, "", main)
 }
 
-/// The same, as wide as the window.
+/// Creates a page as [`page`] does, but as wide as the window.
 pub(super) fn wide_page(status: StatusCode, title: &str, main: &str) -> Answer {
     framed(status, title, " class=\"wide\"", main)
 }
@@ -51,11 +51,11 @@ fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
          <title>{title} · mock KYCPort</title>\n<link rel=\"icon\" href=\"data:,\">\n\
          <style>{CSS}</style>\n</head>\n<body>\n\
          <header class=\"mock\"><strong>Mock KYCPort.</strong> \
-         This is a test double: nobody is verified here and nothing is real.</header>\n\
+         This is a test system. All persons and verifications are fictitious.</header>\n\
          <main{class}>\n{main}</main>\n</body>\n</html>\n",
         title = Text(title),
     );
-    // No `form-action`: Chromium holds it against the redirect back to the client too.
+    // No `form-action`: Chromium would also apply it to the redirect to the client.
     let style = STANDARD.encode(Sha256::digest(CSS.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; \
@@ -74,7 +74,7 @@ fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
         )
 }
 
-/// Who it is, and how far they are verified.
+/// Renders a person's name, email address, status and tier.
 pub(super) fn card(person: &PersonRecord) -> String {
     let status = person.status.as_str();
     let class = match status {
@@ -93,38 +93,38 @@ pub(super) fn card(person: &PersonRecord) -> String {
     )
 }
 
-/// The 400 page: who has to mend what, and the row that says so (K14).
+/// Creates the 400 page with the error, its reason and the row of the contract (K14).
 pub(super) fn refusal(refusal: Refusal) -> Answer {
     let main = format!(
-        "<h1>This request is refused</h1>\n<p>{reason}.</p>\n\
+        "<h1>This request is invalid</h1>\n<p>{reason}.</p>\n\
          <dl><dt>Error</dt><dd><code>{error}</code></dd>\
          <dt>Contract</dt><dd><code>{row}</code></dd></dl>\n\
-         <p class=\"hint\">The app that sent you here has to be mended. You were not sent back, \
-         for nothing vouches for the address to send you to.</p>\n",
+         <p class=\"hint\">The app that sent you here must correct its request. You were not sent \
+         back, because the return address may not belong to the app.</p>\n",
         reason = prose(&refusal.reason),
         error = Text(refusal.error),
         row = Text(refusal.row),
     );
-    let mut answer = page(StatusCode::BAD_REQUEST, "Refused", &main);
+    let mut answer = page(StatusCode::BAD_REQUEST, "Invalid request", &main);
     answer.refusal = Some(refusal);
     answer
 }
 
-/// 404, for an address that is almost right too (K4).
-pub(super) fn missing(path: &str) -> Answer {
+/// Creates the 404 page. Paths must match exactly (K4).
+pub(super) fn not_found(path: &str) -> Answer {
     let main = format!(
-        "<h1>There is nothing here</h1>\n<p><code>{}</code> is no address of this issuer. \
-         The addresses stand in the discovery document; those under <code>/api/</code> end in a \
+        "<h1>Page not found</h1>\n<p>This issuer has no path <code>{}</code>. \
+         The discovery document lists its endpoints. Paths under <code>/api/</code> end with a \
          slash.</p>\n",
         Text(path)
     );
     let mut answer = page(StatusCode::NOT_FOUND, "Not found", &main);
-    let why = "no such address; paths end in a slash";
+    let why = "unknown path; API paths end with a slash";
     answer.refusal = Some(Refusal::new("not_found", "K4", why));
     answer
 }
 
-/// A sentence, with what stands between backticks as code.
+/// Renders a sentence as HTML. Text between backticks becomes code.
 fn prose(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string());

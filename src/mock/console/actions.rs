@@ -1,4 +1,4 @@
-//! What a button does: the same as a test would do in code.
+//! Actions of the console's buttons. They call the same handles as tests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// Does it, and goes back to the page, which shows how things stand since.
+/// Performs the action and redirects to the page, which shows the new state.
 pub(super) fn act(core: &Arc<Core>, form: &Params) -> Answer {
-    if let Some(flaw) = form.flaw() {
-        return refused(StatusCode::BAD_REQUEST, &flaw);
+    if let Some(problem) = form.problem() {
+        return refused(StatusCode::BAD_REQUEST, &problem);
     }
     let done = match form.get("act") {
         Some("create") => create(core, form),
@@ -39,7 +39,10 @@ pub(super) fn act(core: &Arc<Core>, form: &Params) -> Answer {
     };
     match done {
         Some(()) => Answer::see_other("/"),
-        None => refused(StatusCode::BAD_REQUEST, "It has no such button"),
+        None => refused(
+            StatusCode::BAD_REQUEST,
+            "The form contains an unknown action or an invalid value",
+        ),
     }
 }
 
@@ -83,7 +86,7 @@ fn review(core: &Arc<Core>, form: &Params) -> Option<()> {
         _ => return None,
     };
     let case = form.get("case")?;
-    // Whoever was faster has decided it: the page shows what.
+    // If the case is already decided, the page shows its outcome.
     let _ = Cases::new(Arc::clone(core)).review(case, &outcome);
     Some(())
 }
