@@ -41,7 +41,7 @@ impl MockIssuer {
             Some(root) => builder.trust_only(root),
             None => builder,
         };
-        match client.present_secret() {
+        match client.current_secret() {
             Some(secret) => builder.client_secret(secret),
             None => builder,
         }

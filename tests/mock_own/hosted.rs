@@ -47,8 +47,8 @@ async fn a_signed_in_person_verifies_and_returns() {
     issuer.browser.start_sign_in(login, &eve).await.unwrap();
     let page = issuer.browser.get(issuer.verify_url(&[])).await.unwrap();
     page.assert_ok();
-    assert!(page.body().contains("You are <strong>t1</strong>."));
-    assert!(page.body().contains("to <strong>t2</strong>"));
+    assert!(page.body().contains("Your tier is <strong>t1</strong>."));
+    assert!(page.body().contains("at tier <strong>t2</strong>"));
     assert!(!page.body().contains("<script") && !page.body().contains(BACK));
 
     let client = issuer.kyc.client().id();
@@ -59,7 +59,7 @@ async fn a_signed_in_person_verifies_and_returns() {
         .get(issuer.verify_url(&asking))
         .await
         .unwrap();
-    assert!(page.body().contains("to <strong>t3</strong>") && page.body().contains(BACK));
+    assert!(page.body().contains("at tier <strong>t3</strong>") && page.body().contains(BACK));
     for (params, how, status, tier, to) in [
         (&asking[..], "skip", KycStatus::Verified, KycTier::T1, BACK),
         (&asking, "pass", KycStatus::Verified, KycTier::T3, BACK),

@@ -82,7 +82,7 @@ async fn the_verification_page_has_the_url_of_the_first_page() {
     page.assert_ok();
     assert_eq!(page.url(), &login);
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    let says = "Acme Bank asks for <strong>t2</strong>. You are <strong>t1</strong>.";
+    let says = "Acme Bank requests tier <strong>t2</strong>. Your tier is <strong>t1</strong>.";
     assert!(page.body().contains(says), "{}", page.body());
     let hidden = format!("name=\"person\" value=\"{}\"", eve.id());
     assert!(page.body().contains(&hidden) && page.body().contains("value=\"allow\""));

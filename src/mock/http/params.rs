@@ -24,7 +24,7 @@ impl Params {
 
     /// Returns the first violation of RFC 6749 section 3.1 or of the mock's limits for values
     /// (K26).
-    pub(in crate::mock) fn flaw(&self) -> Option<String> {
+    pub(in crate::mock) fn problem(&self) -> Option<String> {
         for (place, (name, value)) in self.0.iter().enumerate() {
             let twice = self.0.iter().skip(place).filter(|(n, _)| n == name).count() > 1;
             let name = printable(name);

@@ -1,4 +1,4 @@
-//! Clients: who may ask (K12, K20).
+//! Handle and builder of clients (K12, K20).
 
 use std::{
     fmt::{self, Debug},
@@ -15,7 +15,7 @@ use crate::mock::{
     },
 };
 
-/// A registered client, and the handle to it.
+/// Handle of a registered client.
 #[derive(Clone)]
 pub struct Client {
     core: Arc<Core>,
@@ -23,18 +23,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// The `client_id`.
+    /// Returns the `client_id`.
     pub fn id(&self) -> &str {
         &self.record.id
     }
 
-    /// The `client_secret` that it was registered with; none for a public client.
+    /// Returns the `client_secret` from the registration, or `None` for a public client.
     pub fn secret(&self) -> Option<&str> {
         self.record.secret.as_deref()
     }
 
-    /// Replaces the `client_secret`, and gives the new one; `old` says what becomes of the one
-    /// before it (K97). A public client stays one: none.
+    /// Rotates the `client_secret` and returns the new one. `old` says what happens to the old
+    /// secret (K97). Returns `None` for a public client, which has no secret.
     pub fn rotate_secret(&self, old: OldSecret) -> Option<String> {
         let mut new = None;
         self.core.clients().change(&self.record.id, |client| {
@@ -46,30 +46,30 @@ impl Client {
         new
     }
 
-    /// The `client_secret` as it is now.
-    pub(crate) fn present_secret(&self) -> Option<String> {
+    /// Returns the current `client_secret`.
+    pub(crate) fn current_secret(&self) -> Option<String> {
         let known = self.core.clients().get(&self.record.id);
         known.map_or_else(|| self.record.secret.clone(), |client| client.secret)
     }
 
-    /// The name that the authorize page shows.
+    /// Returns the name that the sign-in page shows.
     pub fn name(&self) -> &str {
         &self.record.name
     }
 
-    /// The tenant it belongs to.
+    /// Returns the ID of the client's tenant.
     pub fn tenant(&self) -> &str {
         &self.record.tenant
     }
 
-    /// Registers a redirect URI, to be matched byte for byte (K12).
+    /// Registers a redirect URI, which is compared byte by byte (K12).
     ///
-    /// Plain `http` is taken on a loopback address or `localhost`, which KYCPort does not
-    /// document: tests and examples run there (K73).
+    /// The mock also accepts `http` for a loopback address or `localhost`, because tests and
+    /// examples run there. KYCPort does not document this (K73).
     ///
     /// # Errors
-    /// [`MockError::RedirectUri`] if it is not an absolute HTTPS URI, has a fragment, or carries
-    /// a user name.
+    /// [`MockError::RedirectUri`] if the URI is not an absolute HTTPS URI, has a fragment, or
+    /// contains a user name.
     pub fn register_redirect_uri(&self, uri: impl AsRef<str>) -> Result<(), MockError> {
         let uri = uri.as_ref();
         check_redirect_uri(uri)?;
@@ -90,7 +90,7 @@ impl Client {
     }
 }
 
-/// Shows no secret.
+/// Hides the secret.
 impl Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
@@ -101,8 +101,8 @@ impl Debug for Client {
     }
 }
 
-/// A client about to be registered; [`create`](Self::create) does it.
-#[must_use = "a client is registered by `create`"]
+/// Builder of a client. [`create`](Self::create) registers it.
+#[must_use = "call `create` to register the client"]
 pub struct NewClient {
     core: Arc<Core>,
     record: ClientRecord,
@@ -123,31 +123,31 @@ impl NewClient {
         }
     }
 
-    /// Makes it a public client: without a secret (K20).
+    /// Makes the client public, which means that it has no secret (K20).
     pub fn public(mut self) -> Self {
         self.record.secret = None;
         self
     }
 
-    /// Sets the `client_id`, which is random otherwise.
+    /// Sets the `client_id`. Default: a random ID.
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.record.id);
         self
     }
 
-    /// Sets the `client_secret`, which is random otherwise: for an app whose environment names one.
+    /// Sets the `client_secret`, for an app with a fixed secret. Default: a random secret.
     pub fn secret(mut self, secret: &str) -> Self {
         self.record.secret = Some(secret.to_owned());
         self
     }
 
-    /// Sets the tenant, which is named like the client otherwise.
+    /// Sets the tenant ID. Default: the name of the client.
     pub fn tenant(mut self, tenant: &str) -> Self {
         tenant.clone_into(&mut self.record.tenant);
         self
     }
 
-    /// Registers it. A client of the same id is replaced.
+    /// Registers the client. Replaces an existing client with the same ID.
     pub fn create(self) -> Client {
         self.core.tenants().ensure(&self.record.tenant);
         self.core.clients().insert(self.record.clone());

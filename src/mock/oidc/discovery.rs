@@ -1,4 +1,4 @@
-//! The discovery document and the key set (K1 to K6).
+//! Discovery document and key set (K1 to K6).
 
 use axum::http::{StatusCode, header::CACHE_CONTROL};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn metadata(core: &Core) -> ProviderMetadata {
     } else {
         &["client_secret_post", "none"]
     });
-    // What is left out stands for `fragment` too, and for `true` (Discovery 1.0 section 3).
+    // If omitted, the defaults are `query` and `fragment`, and `true` (Discovery 1.0 section 3).
     metadata.response_modes_supported = list(&["query"]);
     metadata.request_uri_parameter_supported = Some(false);
     let refreshable = switches.issue_refresh_tokens.then_some(&"offline_access");

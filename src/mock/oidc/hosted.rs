@@ -1,4 +1,4 @@
-//! The hosted page at which a person verifies (K18, K91).
+//! Hosted verification page (K18, K91).
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,8 @@ use crate::{
     wire::{authorize as names, kyc::KycTier},
 };
 
-/// For whoever is signed in here with this browser. It goes back to a registered address, or stays.
+/// Serves the page to the person who is signed in with this browser. Afterwards the browser returns
+/// to a registered redirect URI, or stays on the page.
 pub(in crate::mock) fn verify(
     core: &Core,
     method: &Method,
@@ -27,16 +28,16 @@ pub(in crate::mock) fn verify(
     query: &Params,
     form: &Params,
 ) -> Answer {
-    if let Some(flaw) = query.flaw().or_else(|| form.flaw()) {
-        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
+    if let Some(problem) = query.problem().or_else(|| form.problem()) {
+        return html::refusal(Refusal::new("invalid_request", "K26", problem));
     }
-    let back = match way_back(core, query) {
+    let back = match return_uri(core, query) {
         Ok(back) => back,
         Err(refusal) => return html::refusal(refusal),
     };
     let session = authorize::session_cookie(headers).and_then(|id| core.grants().session(id));
     let Some(person) = session.and_then(|(id, _)| core.person(&id)) else {
-        return nobody();
+        return not_signed_in();
     };
     let asked = asked(core, query, &person);
     if *method != Method::POST {
@@ -44,7 +45,7 @@ pub(in crate::mock) fn verify(
     }
     let ended = form.get("verification").and_then(Verification::parse);
     let Some(verification) = ended else {
-        let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
+        let why = "`verification` must be `pass`, `fail`, `pending` or `skip`";
         return html::refusal(Refusal::new("invalid_request", "K91", why));
     };
     if let Some(asked) = asked {
@@ -56,34 +57,34 @@ pub(in crate::mock) fn verify(
     Answer::see_other(back.unwrap_or(Endpoint::Verify.path()))
 }
 
-/// An address that the client registered, byte for byte (K12): anything else could lead anywhere.
-fn way_back<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Refusal> {
+/// Returns the redirect URI, if given. Only a registered URI is accepted, compared byte by byte
+/// (K12), to prevent an open redirect.
+fn return_uri<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Refusal> {
     let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     if !query.has(names::CLIENT_ID) && !query.has(names::REDIRECT_URI) {
         return Ok(None);
     }
     let (Some(id), Some(uri)) = (query.get(names::CLIENT_ID), query.get(names::REDIRECT_URI))
     else {
-        let why = "`client_id` and `redirect_uri` come together, or not at all";
+        let why = "`client_id` and `redirect_uri` must be sent together";
         return refuse("K91", why);
     };
     let Some(client) = core.clients().get(id) else {
-        return refuse("K91", "there is no client of this `client_id`");
+        return refuse("K91", "no client with this `client_id` exists");
     };
     if !client.has_redirect_uri(uri) {
-        let why =
-            "this `redirect_uri` is not registered for the client: it must match byte for byte";
+        let why = "`redirect_uri` is not registered for this client; it must match byte by byte";
         return refuse("K12", why);
     }
     Ok(Some(uri))
 }
 
-/// The tier to verify to: the lowest known one that was asked for, or the next one up. None if the
-/// person is that far.
+/// Returns the tier of the verification: the lowest known requested tier, or the tier above the
+/// person's tier. Returns `None` if the person already has that tier.
 fn asked(core: &Core, query: &Params, person: &PersonRecord) -> Option<KycTier> {
     let reached = person.verified_tier();
-    let words = authorize::words(query.get(&core.switches().tier_parameter));
-    let asked = authorize::lowest(&words).or_else(|| next(reached.as_ref()))?;
+    let tiers = authorize::split_spaces(query.get(&core.switches().tier_parameter));
+    let asked = authorize::lowest(&tiers).or_else(|| next(reached.as_ref()))?;
     (!reached.is_some_and(|own| own.satisfies(&asked))).then_some(asked)
 }
 
@@ -96,46 +97,46 @@ fn next(reached: Option<&KycTier>) -> Option<KycTier> {
     }
 }
 
-/// Works without scripts, as the authorize page does.
+/// Creates the page, which works without scripts.
 fn show(person: &PersonRecord, asked: Option<&KycTier>, back: Option<&str>) -> Answer {
     let mut main = format!(
-        "<h1>Your verification</h1>\n<p>You are <strong>{own}</strong>{stands}.</p>\n\
+        "<h1>Your verification</h1>\n<p>Your tier is <strong>{own}</strong>{status}.</p>\n\
          <div class=\"person\">{card}</div>\n",
         own = Text(person.tier.as_str()),
-        stands = authorize::stands(&person.status),
+        status = authorize::status_clause(&person.status),
         card = card(person),
     );
     main.push_str("<form method=\"post\">\n");
     if let Some(asked) = asked {
         let _ = writeln!(
             main,
-            "<p class=\"hint\">KYCPort would ask for documents and a selfie here, to verify you to \
-             <strong>{}</strong>. The mock lets you choose how it ends, and remembers it.</p>",
+            "<p class=\"hint\">KYCPort would ask for documents and a selfie here, to verify you at tier \
+             <strong>{}</strong>. In the mock, you choose the result, and the mock stores it.</p>",
             Text(asked.as_str())
         );
         main.push_str(&authorize::outcomes());
     } else {
         main.push_str(
             "<div class=\"buttons\">\n<button class=\"allow\" name=\"verification\" \
-             value=\"skip\">There is nothing to do</button>\n</div>\n",
+             value=\"skip\">Continue</button>\n</div>\n",
         );
     }
     main.push_str("</form>\n");
     if let Some(back) = back {
         let _ = writeln!(
             main,
-            "<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+            "<p class=\"hint back\">You will return to <code>{}</code>.</p>",
             Text(back)
         );
     }
     page(StatusCode::OK, "Verify", &main)
 }
 
-fn nobody() -> Answer {
-    let main = "<h1>Nobody is signed in here</h1>\n<p>This page is for whoever signed in with this \
-                browser. Sign in to an app first, and come back.</p>\n";
+fn not_signed_in() -> Answer {
+    let main = "<h1>You are not signed in</h1>\n<p>This page requires a session in this browser. \
+                Sign in to an app first, then open this page again.</p>\n";
     let mut answer = page(StatusCode::FORBIDDEN, "Sign in first", main);
-    let why = "this browser is not signed in here";
+    let why = "this browser is not signed in";
     answer.refusal = Some(Refusal::new("login_required", "K91", why));
     answer
 }

@@ -1,4 +1,4 @@
-//! The signing keys, and their rotation in steps (K6, K22).
+//! Handle of the signing keys and their rotation (K6, K22).
 
 use std::{
     fmt::{self, Debug},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::mock::core::Core;
 
-/// The issuer's keys. Every start has fresh ones (case 135).
+/// Handle of the issuer's signing keys, which are new at every start (case 135).
 ///
-/// A rotation goes in three steps, so that a test can stop between them: the next key is
-/// published, then it signs, then the old one leaves the set.
+/// A rotation has three steps, so that a test can stop between them: the next key is published, the
+/// next key signs, and the old key is removed from the key set.
 #[derive(Clone)]
 pub struct Keys {
     core: Arc<Core>,
@@ -21,25 +21,26 @@ impl Keys {
         Self { core }
     }
 
-    /// Publishes a fresh key beside the active one and gives its `kid`. It does not sign yet.
+    /// Publishes a new key in addition to the active key and returns its `kid`. It does not sign
+    /// yet.
     pub fn publish_next(&self) -> String {
         self.core.keys().publish_next()
     }
 
-    /// From here the published next key signs; gives its `kid`.
+    /// Makes the published next key the signing key and returns its `kid`.
     ///
-    /// If none was published, a fresh one is published and signs at once, as an issuer does that
-    /// rotates just before signing (case 10).
+    /// If no next key is published, publishes a new key that signs immediately. This simulates an
+    /// issuer that rotates just before signing (case 10).
     pub fn promote(&self) -> String {
         self.core.keys().promote()
     }
 
-    /// Takes every key that signed before out of the set.
+    /// Removes all previous signing keys from the key set.
     pub fn retire_old(&self) {
         self.core.keys().retire_old();
     }
 
-    /// All three steps at once; gives the `kid` that signs from here.
+    /// Performs all three steps and returns the `kid` of the new signing key.
     pub fn rotate(&self) -> String {
         let mut keys = self.core.keys();
         keys.publish_next();
@@ -48,12 +49,12 @@ impl Keys {
         kid
     }
 
-    /// The `kid` of the key that signs.
+    /// Returns the `kid` of the signing key.
     pub fn active_kid(&self) -> String {
         self.core.keys().active().kid
     }
 
-    /// The `kid`s in the served set.
+    /// Returns the `kid`s in the published key set.
     pub fn published_kids(&self) -> Vec<String> {
         self.core
             .keys()

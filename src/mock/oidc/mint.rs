@@ -1,4 +1,4 @@
-//! Tokens without a login, for tests of whatever reads tokens.
+//! Issuing of tokens without a login, for tests of code that reads tokens.
 
 use std::{
     fmt::{self, Debug},
@@ -22,7 +22,7 @@ use crate::{
     wire::claims,
 };
 
-/// Signs tokens as the token endpoint would.
+/// Handle that creates tokens as the token endpoint does, but without a login.
 #[derive(Clone)]
 pub struct Mint {
     core: Arc<Core>,
@@ -33,7 +33,7 @@ impl Mint {
         Self { core }
     }
 
-    /// An ID token with every scope's claims.
+    /// Creates an ID token with the claims of all scopes.
     pub fn id_token(&self, person: &Person, client: &Client, nonce: &str) -> Minted {
         let consent = self.consent(person, client, Some(nonce));
         let record = person.record();
@@ -41,7 +41,7 @@ impl Mint {
         self.minted("JWT", claims, None)
     }
 
-    /// An access token with every scope. Userinfo takes it.
+    /// Creates an access token with all scopes. Userinfo accepts it.
     pub fn access_token(&self, person: &Person, client: &Client) -> Minted {
         let consent = self.consent(person, client, None);
         let claims = access_token_claims(&self.core, &consent);
@@ -80,8 +80,8 @@ impl Debug for Mint {
     }
 }
 
-/// A token in the making; [`sign`](Self::sign) finishes it.
-#[must_use = "a token is finished by `sign`"]
+/// Token that is not signed yet. [`sign`](Self::sign) signs it.
+#[must_use = "call `sign` to get the token"]
 #[derive(Clone)]
 pub struct Minted {
     core: Arc<Core>,
@@ -90,26 +90,26 @@ pub struct Minted {
 }
 
 impl Minted {
-    /// Adds the `at_hash` of this access token.
+    /// Adds the `at_hash` of this access token to the claims.
     pub fn for_access_token(mut self, access_token: &str) -> Self {
         let hash = json!(at_hash(access_token));
         self.draft.claims.insert(claims::AT_HASH.to_owned(), hash);
         self
     }
 
-    /// Bends it in a known way.
+    /// Applies a named manipulation.
     pub fn tamper(mut self, tamper: Tamper) -> Self {
         tamper.apply(&mut self.draft);
         self
     }
 
-    /// Changes it in any way.
+    /// Applies a custom change.
     pub fn edit(mut self, edit: impl FnOnce(&mut TokenDraft)) -> Self {
         edit(&mut self.draft);
         self
     }
 
-    /// Signs it.
+    /// Signs the token and returns it.
     pub fn sign(self) -> String {
         let now = self.core.now();
         let expires = now.saturating_add(self.core.switches().access_token_lifetime);

@@ -1,4 +1,4 @@
-//! OpenID Connect, as KYCPort answers it.
+//! OpenID Connect endpoints of KYCPort.
 
 pub(super) mod authorize;
 pub(super) mod client;

@@ -1,4 +1,5 @@
-//! Userinfo (K35): Bearer alone, errors as in RFC 6750 section 3.
+//! Userinfo endpoint (K35). It accepts only Bearer tokens in the header. Errors follow RFC 6750
+//! section 3.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -23,33 +24,33 @@ pub(in crate::mock) fn userinfo(
     form: &Params,
 ) -> Answer {
     if query.has("access_token") || form.has("access_token") {
-        let why = "the access token belongs in the Authorization header";
+        let why = "the access token must be sent in the Authorization header";
         return refuse(core, StatusCode::BAD_REQUEST, "invalid_request", why);
     }
     let Some(token) = bearer(headers) else {
         // No error code for a request without credentials (RFC 6750 section 3.1).
-        let why = "there is no Bearer access token";
+        let why = "the request has no Bearer access token";
         let mut answer = refuse(core, StatusCode::UNAUTHORIZED, "missing_token", why);
         answer.headers.remove("www-authenticate");
         return answer.challenge("Bearer");
     };
     let invalid = |why| refuse(core, StatusCode::UNAUTHORIZED, "invalid_token", why);
     let Some(access) = core.grants().access(token) else {
-        return invalid("the access token was never issued here, or was revoked");
+        return invalid("the access token is unknown or revoked");
     };
     if access.expires <= core.now() {
         return invalid("the access token has expired");
     }
     let Some(person) = core.person(&access.consent.person_id) else {
-        return invalid("the person is gone");
+        return invalid("the person no longer exists");
     };
-    let mut told = claims::about(&person, &access.consent.scopes, &core.switches());
-    told.insert(names::SUB.to_owned(), json!(person.id));
-    let mut told = Value::Object(told);
+    let mut response = claims::about(&person, &access.consent.scopes, &core.switches());
+    response.insert(names::SUB.to_owned(), json!(person.id));
+    let mut response = Value::Object(response);
     if let Some(wrapper) = core.switches().userinfo_wrapper {
-        told = json!({ wrapper: told });
+        response = json!({ wrapper: response });
     }
-    Answer::json(StatusCode::OK, told).no_store()
+    Answer::json(StatusCode::OK, response).no_store()
 }
 
 fn refuse(core: &Core, status: StatusCode, error: &'static str, why: &str) -> Answer {

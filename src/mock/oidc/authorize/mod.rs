@@ -1,4 +1,4 @@
-//! The authorize endpoint (K10 to K17): a page for a person, one POST for a test.
+//! Authorization endpoint (K10 to K17). A person uses a page; a test sends one POST.
 
 mod page;
 mod request;
@@ -25,10 +25,10 @@ use crate::{
     },
     wire::authorize as names,
 };
-use request::{AuthorizeRequest, Refused};
+use request::{AuthorizeRequest, Rejection};
 
-pub(in crate::mock) use request::{lowest, words};
-pub(in crate::mock) use verify::{outcomes, stands};
+pub(in crate::mock) use request::{lowest, split_spaces};
+pub(in crate::mock) use verify::{outcomes, status_clause};
 
 pub(in crate::mock) fn authorize(
     core: &Core,
@@ -42,8 +42,8 @@ pub(in crate::mock) fn authorize(
     }
     let request = match AuthorizeRequest::check(core, query) {
         Ok(request) => request,
-        Err(Refused::ToThePerson(refusal)) => return html::refusal(refusal),
-        Err(Refused::ToTheClient(back, refusal)) => return back.error(core, refusal),
+        Err(Rejection::ErrorPage(refusal)) => return html::refusal(refusal),
+        Err(Rejection::Redirect(back, refusal)) => return back.error(core, refusal),
     };
     if *method == Method::POST {
         return decide(core, &request, form);
@@ -68,49 +68,49 @@ pub(in crate::mock) fn authorize(
     }
 }
 
-/// Whether a form is an authorization request (OpenID Connect Core 1.0 section 3.1.2.1), and not
-/// what the page's own form sends: that goes to the address of the page, query included.
+/// Whether a form is an authorization request (OpenID Connect Core 1.0 section 3.1.2.1). The page's
+/// own form is not: it is sent to the URL of the page, which has a query.
 fn is_request(query: &Params, form: &Params) -> bool {
     query.pairs().is_empty() && form.has(names::CLIENT_ID) && !form.has("decision")
 }
 
-/// Answers a form with the same request by GET.
+/// Redirects a form to the same request by GET.
 fn as_get(form: &Params) -> Answer {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(form.pairs());
     let query = query.finish();
-    if query.len() > LONGEST_QUERY {
-        let why = format!("the request is longer than {LONGEST_QUERY} bytes");
+    if query.len() > MAX_QUERY {
+        let why = format!("the request is longer than {MAX_QUERY} bytes");
         return html::refusal(Refusal::new("invalid_request", "K26", why));
     }
     Answer::see_other(&format!("{}?{query}", Endpoint::Authorize.path()))
 }
 
-/// What the page's form sends: who it is, and whether they allow it. The person travels with the
-/// request, so that tests in parallel never get each other's.
+/// Processes the page's form, which contains the person and the decision. The person is part of the
+/// form, so that parallel tests do not affect each other.
 fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
-    if let Some(flaw) = form.flaw() {
-        return html::refusal(Refusal::new("invalid_request", "K26", flaw));
+    if let Some(problem) = form.problem() {
+        return html::refusal(Refusal::new("invalid_request", "K26", problem));
     }
     match form.get("decision") {
         Some("deny") => {
-            let refusal = Refusal::new("access_denied", "K14", "the person said no");
+            let refusal = Refusal::new("access_denied", "K14", "the person denied the request");
             request.back.error(core, refusal)
         }
         Some("allow") => {
             let known = form.get("person").and_then(|hint| core.person(hint));
             let Some(person) = known else {
-                let why = "`person` is missing or names nobody who was created here";
+                let why = "`person` is missing or names no existing person";
                 return html::refusal(Refusal::new("invalid_request", "K14", why));
             };
-            let person = match verify::lacking(request, &person) {
+            let person = match verify::unreached_tier(request, &person) {
                 None => person,
                 Some(asked) => {
                     let Some(verification) = form.get("verification") else {
                         return verify::offer(request, &person, asked);
                     };
                     let Some(verification) = Verification::parse(verification) else {
-                        let why = "`verification` is not `pass`, `fail`, `pending` or `skip`";
+                        let why = "`verification` must be `pass`, `fail`, `pending` or `skip`";
                         return html::refusal(Refusal::new("invalid_request", "K19", why));
                     };
                     let tenant = Some(request.client.tenant.as_str());
@@ -127,14 +127,14 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
             allow(core, request, &person, core.now())
         }
         _ => {
-            let why = "`decision` is neither `allow` nor `deny`";
+            let why = "`decision` must be `allow` or `deny`";
             html::refusal(Refusal::new("invalid_request", "K14", why))
         }
     }
 }
 
-/// `prompt=none` (K17): only a browser that was here before, and not too long ago, and only what
-/// the person has allowed this client before (K92).
+/// Processes `prompt=none` (K17). It succeeds only if the browser has a session that is not older
+/// than `max_age`, and only for scopes that the person has already allowed this client (K92).
 fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
     let session = session_cookie(headers).and_then(|id| core.grants().session(id));
     let fresh = session.filter(|(_, since)| {
@@ -148,17 +148,19 @@ fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answe
         request.back.error(core, refusal)
     };
     let Some((person, since)) = person else {
-        return refuse("`prompt=none`, and this browser is not signed in here");
+        return refuse("`prompt=none` requires a session, but this browser is not signed in");
     };
     let hint = request.id_token_hint.as_ref();
     if hint.is_some_and(|hinted| *hinted != person.id) {
-        return refuse("`prompt=none`, and `id_token_hint` is about another person");
+        return refuse(
+            "`prompt=none` requires the person of `id_token_hint`, but another person is signed in",
+        );
     }
     let allowed = core
         .grants()
         .has_allowed(&person.id, &request.client.id, &request.scopes);
     if !allowed && !core.switches().auto_consent {
-        let why = "`prompt=none`, and the person has not allowed this client these scopes before";
+        let why = "`prompt=none` requires consent, but the person has not allowed this client these scopes";
         let refusal = Refusal::new("consent_required", "K92", why);
         return request.back.error(core, refusal);
     }
@@ -202,8 +204,8 @@ fn allow(
     }
 }
 
-/// Sets the browser's session here, for these two pages alone and not for an app that has the same
-/// host.
+/// Sets the session cookie of the mock. Its path is restricted to these two pages, so that it is
+/// not sent to an app on the same host.
 fn with_session(mut answer: Answer, session: &str) -> Answer {
     for page in [Endpoint::Authorize, Endpoint::Verify] {
         let path = page.path();
@@ -215,18 +217,18 @@ fn with_session(mut answer: Answer, session: &str) -> Answer {
     answer
 }
 
-/// Whether a verification that ended so leads to KYCPort's own page instead of back (K19).
+/// Whether this verification ends at KYCPort's own page instead of returning to the app (K19).
 pub(super) fn is_stranded(core: &Core, verification: Verification) -> bool {
     core.switches().strand_after_verification && verification != Verification::Skip
 }
 
-/// KYCPort's own page after a verification (K19), if the switch says that there is one. It leads
-/// nowhere.
+/// Returns KYCPort's own page after a verification (K19), if its switch is on. The page has no link
+/// back to the app.
 pub(in crate::mock) fn status_page(core: &Core, path: &str) -> Option<Answer> {
     (core.switches().strand_after_verification && path == STATUS_PATH).then(|| {
-        let main = "<h1>Your verification</h1>\n<p>What you sent is recorded. You can close this \
-                    window.</p>\n<p class=\"hint\">The mock is switched to behave as KYCPort was \
-                    seen to: nothing leads back to the app.</p>\n";
+        let main = "<h1>Your verification</h1>\n<p>Your documents were received. You can close this \
+                    window.</p>\n<p class=\"hint\">A switch of the mock selects this behavior, which \
+                    tenants have observed: there is no way back to the app.</p>\n";
         html::page(StatusCode::OK, "Verification", main)
     })
 }
@@ -241,11 +243,11 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
 }
 
-/// Maximum length of a request that came as a form, in bytes.
-const LONGEST_QUERY: usize = 16 * 1024;
+/// Maximum length of an authorization request in a form, in bytes.
+const MAX_QUERY: usize = 16 * 1024;
 
-/// Address of KYCPort's page after a verification.
+/// Path of KYCPort's page after a verification.
 pub(super) const STATUS_PATH: &str = "/status";
 
-/// Unmistakable, for on loopback every port shares one cookie jar.
+/// Name of the session cookie. It is unusual, because all ports of a loopback host share cookies.
 const COOKIE_NAME: &str = "kycport_mock_issuer";

@@ -1,4 +1,4 @@
-//! The page on which a person says who they are, and allows or denies.
+//! Page on which a person is selected and allows or denies the request.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,9 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Preselects the person who is signed in, so that pressing Enter during a step-up keeps that person.
-/// Works without scripts: the form goes to the address of the page itself, query included.
+/// Creates the page. It preselects the person who is signed in, so that the Enter key keeps that
+/// person during a step-up. It works without scripts: the form is sent to the URL of the page, with
+/// its query.
 pub(super) fn choose(
     core: &Core,
     request: &AuthorizeRequest,
@@ -23,7 +24,7 @@ pub(super) fn choose(
     let persons = core.everyone();
     let client = Text(&request.client.name);
     let mut main = format!(
-        "<h1>{verb} to {client}</h1>\n<p>{client} asks to know who you are{}.</p>\n\
+        "<h1>{verb} to {client}</h1>\n<p>{client} asks for your identity{}.</p>\n\
          <ul class=\"scopes\" aria-label=\"What {client} asks for\">",
         asked_tier(&request.tiers),
         verb = if is_signed_in { "Continue" } else { "Sign in" },
@@ -34,12 +35,12 @@ pub(super) fn choose(
     main.push_str("</ul>\n<form method=\"post\">\n");
     if persons.is_empty() {
         main.push_str(
-            "<p>There is nobody to sign in as. Create someone with \
+            "<p>There are no persons. Create a person with \
              <code>kyc.person(\"ada\").create()</code>, or start the mock with its sample \
              persons.</p>\n",
         );
     } else {
-        main.push_str("<fieldset>\n<legend>Who are you today?</legend>\n");
+        main.push_str("<fieldset>\n<legend>Choose a person</legend>\n");
         let chosen = preselected
             .or_else(|| persons.first())
             .map(|p| p.id.as_str());
@@ -50,13 +51,13 @@ pub(super) fn choose(
     }
     main.push_str("<div class=\"buttons\">\n");
     if !persons.is_empty() {
-        // The first button is what the Enter key presses.
+        // The Enter key presses the first button.
         main.push_str("<button class=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n");
     }
     main.push_str("<button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>\n");
     let _ = writeln!(
         main,
-        "<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+        "<p class=\"hint back\">You will return to <code>{}</code>.</p>",
         Text(&request.back.redirect_uri)
     );
     page(StatusCode::OK, "Sign in", &main)
@@ -78,7 +79,7 @@ fn asked_tier(tiers: &[String]) -> String {
         return String::new();
     }
     format!(
-        ", and that you are verified to tier {}",
+        " and for a verification at tier {}",
         Text(&tiers.join(" or "))
     )
 }

@@ -1,4 +1,4 @@
-//! Which authorization requests are good (K10 to K17).
+//! Validation of authorization requests (K10 to K17).
 
 use std::time::Duration;
 
@@ -22,40 +22,40 @@ use crate::{
     wire::{authorize as names, kyc::KycTier},
 };
 
-/// A request that was checked.
+/// Validated authorization request.
 pub(super) struct AuthorizeRequest {
     pub(super) client: ClientRecord,
-    pub(super) back: WayBack,
+    pub(super) back: RedirectTarget,
     pub(super) scopes: Vec<String>,
     pub(super) nonce: String,
     pub(super) challenge: String,
     pub(super) login_hint: Option<String>,
-    /// The person that `id_token_hint` is about, by id.
+    /// ID of the person in `id_token_hint`.
     pub(super) id_token_hint: Option<String>,
-    /// The tiers as they were asked for, any of which will do (K15).
+    /// Requested tiers as sent. Any of them satisfies the request (K15).
     pub(super) tiers: Vec<String>,
-    /// The lowest of them that there is (K19).
+    /// Lowest known tier of the requested tiers (K19).
     pub(super) tier: Option<KycTier>,
     pub(super) prompt_none: bool,
     pub(super) max_age: Option<Duration>,
 }
 
-/// Who is told what is wrong (K14).
-pub(super) enum Refused {
-    /// A page and no redirect, for nothing vouches for the address.
-    ToThePerson(Refusal),
-    /// A redirect.
-    ToTheClient(WayBack, Refusal),
+/// Rejection of a request (K14).
+pub(super) enum Rejection {
+    /// Shows an error page without a redirect, because the redirect URI is not trusted.
+    ErrorPage(Refusal),
+    /// Redirects to the client with the error.
+    Redirect(RedirectTarget, Refusal),
 }
 
-/// A registered redirect URI, and the state to give back.
+/// Registered redirect URI with the `state` to return.
 #[derive(Clone)]
-pub(super) struct WayBack {
+pub(super) struct RedirectTarget {
     pub(super) redirect_uri: String,
     state: Option<String>,
 }
 
-impl WayBack {
+impl RedirectTarget {
     pub(super) fn error(&self, core: &Core, refusal: Refusal) -> Answer {
         let params = vec![
             (names::ERROR, refusal.error.to_owned()),
@@ -66,7 +66,7 @@ impl WayBack {
         answer
     }
 
-    /// 303 to the client with `params`, and `state` and `iss` (K14).
+    /// Redirects to the client by 303 with `params`, `state` and `iss` (K14).
     pub(super) fn answer(&self, core: &Core, params: Vec<(&str, String)>) -> Answer {
         let mut all: Vec<(String, String)> = params
             .into_iter()
@@ -92,60 +92,57 @@ impl WayBack {
                 url.query_pairs_mut().extend_pairs(all);
                 Answer::see_other(url.as_str())
             }
-            // It was parsed when it was registered.
+            // Unreachable: registration has parsed the URI.
             Err(_) => Answer::see_other(&self.redirect_uri),
         }
     }
 }
 
 impl AuthorizeRequest {
-    pub(super) fn check(core: &Core, query: &Params) -> Result<Self, Refused> {
-        let (client, back) = who(core, query).map_err(Refused::ToThePerson)?;
-        let to_client = |refusal| Refused::ToTheClient(back.clone(), refusal);
-        what(core, query, client, &back).map_err(to_client)
+    pub(super) fn check(core: &Core, query: &Params) -> Result<Self, Rejection> {
+        let (client, back) = client_and_redirect_uri(core, query).map_err(Rejection::ErrorPage)?;
+        let to_client = |refusal| Rejection::Redirect(back.clone(), refusal);
+        check_parameters(core, query, client, &back).map_err(to_client)
     }
 }
 
-/// The client and the address, on which nothing is said to anyone but the person (K14).
-fn who(core: &Core, query: &Params) -> Result<(ClientRecord, WayBack), Refusal> {
+/// Checks the client and the redirect URI. Their errors are shown only to the person (K14).
+fn client_and_redirect_uri(
+    core: &Core,
+    query: &Params,
+) -> Result<(ClientRecord, RedirectTarget), Refusal> {
     let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     let Some(id) = query.get(names::CLIENT_ID) else {
-        return refuse(
-            "K14",
-            "`client_id` is missing, empty, or came more than once",
-        );
+        return refuse("K14", "`client_id` is missing, empty or repeated");
     };
     let Some(client) = core.clients().get(id) else {
-        return refuse("K14", "there is no client of this `client_id`");
+        return refuse("K14", "no client with this `client_id` exists");
     };
     let Some(uri) = query.get(names::REDIRECT_URI) else {
-        return refuse(
-            "K12",
-            "`redirect_uri` is missing, empty, or came more than once",
-        );
+        return refuse("K12", "`redirect_uri` is missing, empty or repeated");
     };
     if !client.has_redirect_uri(uri) {
         return refuse(
             "K12",
-            "this `redirect_uri` is not registered for the client: it must match byte for byte",
+            "`redirect_uri` is not registered for this client; it must match byte by byte",
         );
     }
-    let back = WayBack {
+    let back = RedirectTarget {
         redirect_uri: uri.to_owned(),
         state: query.get(names::STATE).map(str::to_owned),
     };
     Ok((client, back))
 }
 
-fn what(
+fn check_parameters(
     core: &Core,
     query: &Params,
     client: ClientRecord,
-    back: &WayBack,
+    back: &RedirectTarget,
 ) -> Result<AuthorizeRequest, Refusal> {
     let invalid = |row, why: &str| Refusal::new("invalid_request", row, why);
-    if let Some(flaw) = query.flaw() {
-        return Err(invalid("K26", &flaw));
+    if let Some(problem) = query.problem() {
+        return Err(invalid("K26", &problem));
     }
     for (name, error) in [
         ("request", "request_not_supported"),
@@ -155,12 +152,12 @@ fn what(
             return Err(Refusal::new(
                 error,
                 "K10",
-                "request objects are not known here",
+                "request objects are not supported",
             ));
         }
     }
     if query.get(names::RESPONSE_TYPE) != Some("code") {
-        let why = "`response_type` is not `code`";
+        let why = "`response_type` must be `code`";
         return Err(Refusal::new("unsupported_response_type", "K10", why));
     }
     let scopes = scopes(core, query.get(names::SCOPE))?;
@@ -172,23 +169,26 @@ fn what(
     };
     let challenge = challenge(query)?;
     if !matches!(query.get(names::RESPONSE_MODE), None | Some("query")) {
-        return Err(invalid("K16", "`response_mode` is not `query`"));
+        return Err(invalid("K16", "`response_mode` must be `query`"));
     }
-    let prompts = words(query.get(names::PROMPT));
+    let prompts = split_spaces(query.get(names::PROMPT));
     let known = ["none", "login", "consent", "select_account"];
     if prompts.iter().any(|p| !known.contains(&p.as_str())) {
-        return Err(invalid("K17", "`prompt` is not known"));
+        return Err(invalid("K17", "`prompt` has an unknown value"));
     }
     let prompt_none = prompts.iter().any(|p| p == "none");
     if prompt_none && prompts.len() > 1 {
-        return Err(invalid("K17", "`prompt=none` stands alone"));
+        return Err(invalid(
+            "K17",
+            "`prompt=none` must not be combined with other values",
+        ));
     }
     let max_age = match query.get(names::MAX_AGE).map(str::parse) {
         None => None,
         Some(Ok(seconds)) => Some(Duration::from_secs(seconds)),
-        Some(Err(_)) => return Err(invalid("K17", "`max_age` is not a number of seconds")),
+        Some(Err(_)) => return Err(invalid("K17", "`max_age` must be a number of seconds")),
     };
-    let tiers = words(query.get(&core.switches().tier_parameter));
+    let tiers = split_spaces(query.get(&core.switches().tier_parameter));
     Ok(AuthorizeRequest {
         client,
         back: back.clone(),
@@ -220,58 +220,59 @@ fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal>
         };
         let key = core.keys().find(json(header)?.get("kid")?.as_str()?)?;
         let claims = json(payload)?;
-        // Ed25519 signs the same message in the same way each time (RFC 8032).
+        // Ed25519 signatures are deterministic (RFC 8032), so equal signatures prove the key.
         let is_own = key.sign(message.as_bytes()) == signature;
         (is_own && claims.get("iss")? == core.issuer.as_str()).then_some(())?;
         claims.get("sub")?.as_str().map(str::to_owned)
     };
-    let why = "`id_token_hint` is no ID token of this issuer";
+    let why = "`id_token_hint` is not an ID token of this issuer";
     subject()
         .map(Some)
         .ok_or_else(|| Refusal::new("invalid_request", "K17", why))
 }
 
-/// `openid`, and others that are known (K13).
+/// Validates the scopes: `openid` is required, and all others must be known (K13).
 fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
     let refuse = |why: &str| Err(Refusal::new("invalid_scope", "K13", why));
-    let mut scopes = words(scope);
+    let mut scopes = split_spaces(scope);
     if !scopes.iter().any(|s| s == "openid") {
-        return refuse("`scope` lacks `openid`");
+        return refuse("`scope` must contain `openid`");
     }
     let refreshable = core.switches().issue_refresh_tokens;
     let known = |s: &String| SCOPES.contains(&s.as_str()) || (refreshable && s == "offline_access");
     if !scopes.iter().all(known) {
-        return refuse("`scope` asks for what there is not");
+        return refuse("`scope` contains an unknown scope");
     }
     scopes.dedup();
     Ok(scopes)
 }
 
-/// PKCE is required, with S256 alone (K11): 43 characters that are 32 bytes in base64url
-/// (K29).
+/// Validates the PKCE challenge. PKCE with S256 is required (K11). The challenge must be 43
+/// characters of base64url, which encode 32 bytes (K29).
 fn challenge(query: &Params) -> Result<String, Refusal> {
     let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     let Some(challenge) = query.get(names::CODE_CHALLENGE) else {
         return refuse("K11", "`code_challenge` is missing: PKCE is required");
     };
     if query.get(names::CODE_CHALLENGE_METHOD) != Some("S256") {
-        return refuse("K11", "`code_challenge_method` is not `S256`");
+        return refuse("K11", "`code_challenge_method` must be `S256`");
     }
     match URL_SAFE_NO_PAD.decode(challenge) {
         Ok(digest) if digest.len() == 32 => Ok(challenge.to_owned()),
-        _ => refuse("K29", "`code_challenge` is not 43 characters of base64url"),
+        _ => refuse("K29", "`code_challenge` must be 43 characters of base64url"),
     }
 }
 
-/// The lowest of the tiers asked for. What nobody knows is passed over: to ask for a tier is a wish
-/// (OpenID Connect Core 1.0 section 5.5.1.1), and no reason to refuse (K19).
+/// Returns the lowest known tier of the requested tiers. Unknown tiers are ignored, because a
+/// requested tier is voluntary (OpenID Connect Core 1.0 section 5.5.1.1) and not a reason to reject
+/// (K19).
 pub(in crate::mock) fn lowest(tiers: &[String]) -> Option<KycTier> {
     [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
         .into_iter()
         .find(|tier| tiers.iter().any(|asked| asked == tier.as_str()))
 }
 
-pub(in crate::mock) fn words(list: Option<&str>) -> Vec<String> {
+pub(in crate::mock) fn split_spaces(list: Option<&str>) -> Vec<String> {
     list.unwrap_or_default()
         .split(' ')
         .filter(|word| !word.is_empty())

@@ -1,4 +1,4 @@
-//! The page on which a person below the requested tier verifies, or does not (K15, K19).
+//! Verification page for a person below the requested tier (K15, K19).
 
 use std::fmt::Write as _;
 
@@ -14,8 +14,8 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// The tier that was asked for and that this person does not reach.
-pub(super) fn lacking<'a>(
+/// Returns the requested tier if the person does not reach it.
+pub(super) fn unreached_tier<'a>(
     request: &'a AuthorizeRequest,
     person: &PersonRecord,
 ) -> Option<&'a KycTier> {
@@ -24,42 +24,42 @@ pub(super) fn lacking<'a>(
     (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
 }
 
-/// Works without scripts, at the address of the page before it: the form says again who it is and
-/// that they allow it.
+/// Creates the page. It works without scripts at the URL of the previous page: its form repeats the
+/// person and the decision.
 pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &KycTier) -> Answer {
     let client = Text(&request.client.name);
     let mut main = format!(
         "<h1>Verify for {client}</h1>\n\
-         <p>{client} asks for <strong>{asked}</strong>. You are <strong>{own}</strong>{stands}.</p>\n\
+         <p>{client} requests tier <strong>{asked}</strong>. Your tier is <strong>{own}</strong>{status}.</p>\n\
          <div class=\"person\">{card}</div>\n\
-         <p class=\"hint\">KYCPort would ask for documents and a selfie here. The mock lets you \
-         choose how it ends, and remembers it.</p>\n\
+         <p class=\"hint\">KYCPort would ask for documents and a selfie here. In the mock, you \
+         choose the result, and the mock stores it.</p>\n\
          <form method=\"post\">\n\
          <input type=\"hidden\" name=\"person\" value=\"{id}\">\n\
          <input type=\"hidden\" name=\"decision\" value=\"allow\">\n",
         asked = Text(asked.as_str()),
         own = Text(person.tier.as_str()),
-        stands = stands(&person.status),
+        status = status_clause(&person.status),
         card = card(person),
         id = Text(&person.id),
     );
     main.push_str(&outcomes());
     let _ = writeln!(
         main,
-        "</form>\n<p class=\"hint back\">You go back to <code>{}</code>.</p>",
+        "</form>\n<p class=\"hint back\">You will return to <code>{}</code>.</p>",
         Text(&request.back.redirect_uri)
     );
     page(StatusCode::OK, "Verify", &main)
 }
 
-/// The buttons that end a verification; the first is what the Enter key presses.
+/// Renders the buttons that end a verification. The Enter key presses the first button.
 pub(in crate::mock) fn outcomes() -> String {
     let mut html = "<div class=\"buttons outcomes\">\n".to_owned();
     for (verification, class, label) in [
         (Verification::Pass, "allow", "Verify"),
         (Verification::Fail, "", "Fail"),
         (Verification::Pending, "", "Stay pending"),
-        (Verification::Skip, "wide", "Go back without"),
+        (Verification::Skip, "wide", "Go back without verifying"),
     ] {
         let _ = writeln!(
             html,
@@ -71,8 +71,8 @@ pub(in crate::mock) fn outcomes() -> String {
     html
 }
 
-/// The rest of a sentence that begins with the tier.
-pub(in crate::mock) fn stands(status: &KycStatus) -> String {
+/// Renders the end of a sentence that begins with the tier.
+pub(in crate::mock) fn status_clause(status: &KycStatus) -> String {
     match status {
         KycStatus::Verified => String::new(),
         KycStatus::Pending => ", and your verification is pending".to_owned(),

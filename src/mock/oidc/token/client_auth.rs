@@ -1,4 +1,4 @@
-//! Who asks: client authentication in the body (K20).
+//! Client authentication at the token endpoint (K20).
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -23,13 +23,17 @@ pub(super) fn authenticate(
         .map(|value| value.to_str().unwrap_or_default());
     let basic = match header {
         Some(_) if !core.switches().accept_basic => {
-            return refuse("the client authenticates in the header, not in the body");
+            return refuse(
+                "the client must authenticate in the body, not in the Authorization header",
+            );
         }
-        Some(value) => Some(basic(value).ok_or_else(|| unauthenticated("the header is no Basic"))?),
+        Some(value) => Some(basic(value).ok_or_else(|| {
+            unauthenticated("the Authorization header is not valid Basic authentication")
+        })?),
         None => None,
     };
     if basic.is_some() && form.has(names::CLIENT_SECRET) {
-        let why = "the client authenticates twice";
+        let why = "the client must not authenticate in both the header and the body";
         return Err(Refusal::new("invalid_request", "K20", why));
     }
     let in_body = form.get(names::CLIENT_ID);
@@ -37,7 +41,9 @@ pub(super) fn authenticate(
         Some((id, secret)) if in_body.is_none_or(|other| other == id) => {
             (id.as_str(), Some(secret.as_str()))
         }
-        Some(_) => return refuse("`client_id` and the header name two clients"),
+        Some(_) => {
+            return refuse("`client_id` differs from the client in the Authorization header");
+        }
         None => {
             let missing = || Refusal::new("invalid_request", "K20", "`client_id` is missing");
             let id = in_body.ok_or_else(missing)?;
@@ -45,20 +51,21 @@ pub(super) fn authenticate(
         }
     };
     let Some(client) = core.clients().get(id) else {
-        return refuse("there is no such client");
+        return refuse("no client with this `client_id` exists");
     };
     match secret {
         None if client.is_public() => Ok(client),
         None => refuse("a confidential client sent no `client_secret`"),
-        Some(_) if client.is_public() => refuse("a public client has no `client_secret` to send"),
+        Some(_) if client.is_public() => refuse("a public client must not send a `client_secret`"),
         Some(secret) if client.has_secret(secret) => Ok(client),
         Some(_) => refuse("the `client_secret` is wrong"),
     }
 }
 
-/// Challenge of a 401. It names Basic only if a client could authenticate so, or tried to: then
-/// RFC 6749 section 5.2 requires the scheme that was used. RFC 9110 section 15.5.2 requires a
-/// challenge in each 401, and no registered scheme is a secret in the body.
+/// Returns the challenge of a 401 response, which RFC 9110 section 15.5.2 requires.
+///
+/// The challenge names Basic only if Basic is accepted, or if the client used it: then RFC 6749
+/// section 5.2 requires the scheme that was used. No registered scheme means a secret in the body.
 pub(super) fn challenge(core: &Core, headers: &HeaderMap) -> &'static str {
     let tried = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let scheme = tried.and_then(|value| value.get(..6));
@@ -78,7 +85,7 @@ fn unauthenticated(why: &str) -> Refusal {
     Refusal::new("invalid_client", "K20", why)
 }
 
-/// The two parts, form-encoded before they were put in base64 (RFC 6749 section 2.3.1).
+/// Parses Basic authentication. Both parts are form-encoded before base64 (RFC 6749 section 2.3.1).
 fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

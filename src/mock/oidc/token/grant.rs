@@ -1,4 +1,4 @@
-//! What the client presents: a code once (K24), or a refresh token once (K21).
+//! Redemption of codes (K24) and refresh tokens (K21). Each works once.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -7,7 +7,7 @@ use crate::{
     mock::{
         core::Core,
         http::{answer::Refusal, params::Params},
-        oidc::authorize::words,
+        oidc::authorize::split_spaces,
         records::{
             client::ClientRecord,
             grants::{Consent, Redemption},
@@ -16,11 +16,11 @@ use crate::{
     wire::authorize as names,
 };
 
-/// What may be issued.
+/// Grant for which tokens are issued.
 pub(super) struct Granted {
     pub(super) consent: Consent,
     pub(super) family: String,
-    /// The scopes that a refresh asks for, if they are fewer (RFC 6749 section 6).
+    /// Scopes of a refresh request, if it requests fewer scopes (RFC 6749 section 6).
     pub(super) narrower: Option<Vec<String>>,
 }
 
@@ -37,18 +37,19 @@ pub(super) fn redeem(
         _ => Err(Refusal::new(
             "unsupported_grant_type",
             "K20",
-            "`grant_type` is not `authorization_code`",
+            "`grant_type` must be `authorization_code`",
         )),
     }
 }
 
-/// A code is spent when its own client presents it complete, right or wrong (K28).
+/// Redeems a code. A complete request of the code's client uses up the code, even if the request
+/// fails (K28).
 fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let sent = required(form, names::CODE)?;
     let redirect_uri = required(form, names::REDIRECT_URI)?;
     let verifier = required(form, names::CODE_VERIFIER)?;
     if !is_verifier(verifier) {
-        let why = "`code_verifier` is not 43 to 128 unreserved characters (RFC 7636 section 4.1)";
+        let why = "`code_verifier` must be 43 to 128 unreserved characters (RFC 7636 section 4.1)";
         return Err(Refusal::new("invalid_request", "K29", why));
     }
     let now = core.now();
@@ -56,18 +57,20 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
     let known = match presented {
         Redemption::Valid(known) => known,
         Redemption::Reused => {
-            return invalid_grant("K24", "the code was used before; what it gave is revoked");
+            return invalid_grant("K24", "the code was already used; its tokens are revoked");
         }
-        Redemption::Unknown => return invalid_grant("K24", "no such code of this client"),
+        Redemption::Unknown => {
+            return invalid_grant("K24", "the code is unknown or belongs to another client");
+        }
     };
     if known.expires <= now {
         return invalid_grant("K24", "the code has expired");
     }
     if known.redirect_uri != redirect_uri {
-        return invalid_grant("K24", "the code was issued to another `redirect_uri`");
+        return invalid_grant("K24", "the code was issued for another `redirect_uri`");
     }
     if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != known.challenge {
-        return invalid_grant("K11", "`code_verifier` does not fit the `code_challenge`");
+        return invalid_grant("K11", "`code_verifier` does not match `code_challenge`");
     }
     Ok(Granted {
         consent: known.consent,
@@ -78,11 +81,13 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
 
 fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let token = required(form, names::REFRESH_TOKEN)?;
-    let asked = form.get(names::SCOPE).map(|scope| words(Some(scope)));
+    let asked = form
+        .get(names::SCOPE)
+        .map(|scope| split_spaces(Some(scope)));
     if let (Some(asked), Some(granted)) = (&asked, core.grants().scopes_of_refresh(token))
         && !asked.iter().all(|scope| granted.contains(scope))
     {
-        let why = "`scope` asks for more than the person allowed";
+        let why = "`scope` exceeds the scopes that the person allowed";
         return Err(Refusal::new("invalid_scope", "K21", why));
     }
     let presented = core.grants().take_refresh(token, &client.id);
@@ -96,8 +101,11 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
             family: refresh.family,
             narrower: asked,
         }),
-        Redemption::Reused => invalid_grant("K21", "the refresh token was used before"),
-        Redemption::Unknown => invalid_grant("K21", "no such refresh token of this client"),
+        Redemption::Reused => invalid_grant("K21", "the refresh token was already used"),
+        Redemption::Unknown => invalid_grant(
+            "K21",
+            "the refresh token is unknown or belongs to another client",
+        ),
     }
 }
 

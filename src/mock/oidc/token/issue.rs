@@ -1,4 +1,4 @@
-//! The tokens themselves (K21, K22, K30, K34).
+//! Claims and signing of tokens (K21, K22, K30, K34).
 
 use axum::http::{StatusCode, header::PRAGMA};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -12,12 +12,12 @@ use crate::{
         faults::tokens::apply_rules,
         http::answer::{Answer, Refusal},
         jws::{self, TokenDraft},
-        records::{claims as told, grants::Consent, person::PersonRecord},
+        records::{claims as person_claims, grants::Consent, person::PersonRecord},
     },
     wire::{claims, token::TokenResponse},
 };
 
-/// Issues everything that was granted and answers with it.
+/// Issues the tokens of a grant and creates the response.
 pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let Granted {
         consent: whole,
@@ -25,13 +25,13 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
         narrower,
     } = granted;
     let scope = narrower.as_ref().map(|scopes| scopes.join(" "));
-    // The next refresh token is for as much as this one (RFC 6749 section 6).
+    // The next refresh token keeps all scopes of this refresh token (RFC 6749 section 6).
     let consent = Consent {
         scopes: narrower.unwrap_or_else(|| whole.scopes.clone()),
         ..whole.clone()
     };
     let Some(person) = core.person(&consent.person_id) else {
-        let refusal = Refusal::new("invalid_grant", "K24", "the person is gone");
+        let refusal = Refusal::new("invalid_grant", "K24", "the person no longer exists");
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal);
     };
     let (now, switches) = (core.now(), core.switches());
@@ -41,7 +41,7 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
     apply_rules(core, Hook::AccessToken(&person.id), &mut access);
     let access = access.finish(&core.keys());
-    // The hash is of the access token as it is served, so that bending one does not break both.
+    // `at_hash` uses the access token as sent, so that its manipulation keeps the ID token valid.
     let id_token = id_token_claims(core, &consent, &person, Some(&access));
     let mut id_token = TokenDraft::new("JWT", &key, id_token);
     apply_rules(core, Hook::IdToken(&person.id), &mut id_token);
@@ -74,7 +74,7 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
         .with(PRAGMA, "no-cache")
 }
 
-/// The claims of an ID token (K30, K31, K34).
+/// Returns the claims of an ID token (K30, K31, K34).
 pub(in crate::mock) fn id_token_claims(
     core: &Core,
     consent: &Consent,
@@ -82,7 +82,7 @@ pub(in crate::mock) fn id_token_claims(
     access_token: Option<&str>,
 ) -> Map<String, Value> {
     let (now, switches) = (core.now(), core.switches());
-    let mut map = told::about(person, &consent.scopes, &switches);
+    let mut map = person_claims::about(person, &consent.scopes, &switches);
     let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
     set(claims::ISS, json!(core.issuer));
     set(claims::SUB, json!(person.id));
@@ -112,7 +112,7 @@ pub(in crate::mock) fn id_token_claims(
     map
 }
 
-/// The claims of an access token (K30, RFC 9068 section 2.2).
+/// Returns the claims of an access token (K30, RFC 9068 section 2.2).
 pub(in crate::mock) fn access_token_claims(core: &Core, consent: &Consent) -> Map<String, Value> {
     let (now, switches) = (core.now(), core.switches());
     let mut map = Map::new();
@@ -142,8 +142,8 @@ fn audience(client_id: &str, as_array: bool) -> Value {
     }
 }
 
-/// The left half of the SHA-512 digest, for EdDSA with Ed25519 (K34; OpenID Connect Core 1.0
-/// section 3.1.3.6).
+/// Returns the left half of the SHA-512 digest, as EdDSA with Ed25519 requires (K34; OpenID Connect
+/// Core 1.0 section 3.1.3.6).
 pub(in crate::mock) fn at_hash(access_token: &str) -> String {
     let digest = Sha512::digest(access_token.as_bytes());
     URL_SAFE_NO_PAD.encode(digest.get(..32).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! The token endpoint (K20 to K24).
+//! Token endpoint (K20 to K24).
 
 mod client_auth;
 mod grant;
@@ -51,11 +51,11 @@ fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), 
     {
         return invalid(
             "K20",
-            "the body is not application/x-www-form-urlencoded".to_owned(),
+            "`Content-Type` must be application/x-www-form-urlencoded".to_owned(),
         );
     }
-    if let Some(flaw) = form.flaw() {
-        return invalid("K26", flaw);
+    if let Some(problem) = form.problem() {
+        return invalid("K26", problem);
     }
     if let Some(name) = form.empty(&PARAMETERS) {
         return invalid("K27", format!("`{name}` is empty"));
@@ -63,13 +63,13 @@ fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), 
     if let Some(name) = PARAMETERS.iter().find(|name| query.has(name)) {
         return invalid(
             "K27",
-            format!("`{name}` stands in the query, not in the body"),
+            format!("`{name}` must be sent in the body, not in the query"),
         );
     }
     Ok(())
 }
 
-/// The parameters this endpoint knows.
+/// Known parameters of the token endpoint.
 const PARAMETERS: [&str; 7] = [
     names::GRANT_TYPE,
     names::CODE,
