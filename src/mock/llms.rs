@@ -1,4 +1,4 @@
-//! The guidance for coding assistants, in this mock's own addresses (K71).
+//! `/llms.txt`, the guide for coding assistants, with the URLs of this mock (K71).
 
 use axum::http::{StatusCode, header::CACHE_CONTROL};
 

@@ -1,12 +1,12 @@
-//! A strict KYCPort in the same process, for tests and for the examples.
+//! A strict mock of KYCPort in the same process, for tests and examples.
 //!
-//! [`MockIssuer::start`] listens on a random loopback port, on a thread of its own, for as long as
-//! a handle to it lives. It is as strict as KYCPort's documentation reads, and stricter where the
-//! standards are: exact redirect URIs, PKCE with S256 alone, codes that work once, client
-//! authentication in the body. Every laxness is a named switch ([`Switches`]), and every fact it
-//! rests on is a row of [the contract](crate::guide::contract).
+//! [`MockIssuer::start`] starts the mock on a random loopback port and on its own thread. The mock
+//! runs while a handle exists. It enforces KYCPort's documentation and the standards: exact
+//! redirect URIs, PKCE with S256 only, codes that work once, and client authentication in the body.
+//! [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
+//! contract](crate::guide::contract).
 //!
-//! From nothing to the callback of a signed-in person:
+//! This example runs a login up to the callback:
 //!
 //! ```
 //! use kycport::{KycTier, mock::MockIssuer};
@@ -28,26 +28,26 @@
 //! # }
 //! ```
 //!
-//! With an app behind `login_url`, [`Browser::sign_in`] goes all the way and gives the page the
-//! person lands on.
+//! With an app behind `login_url`, [`Browser::sign_in`] completes the login and returns the page
+//! that the app shows.
 //!
-//! A test that is not async starts it with [`start_blocking`](MockIssuer::start_blocking) and waits
-//! with [`block_on`](MockIssuer::block_on).
+//! A test that is not async uses [`start_blocking`](MockIssuer::start_blocking) and
+//! [`block_on`](MockIssuer::block_on).
 //!
-//! What happens to a person is delivered to whoever [subscribed](Webhooks), signed and in order, and
-//! comes again on the mock's clock until it is taken: `kyc.webhooks().subscribe(url)`,
-//! `ada.reject()`, `kyc.webhooks().settled().await`.
+//! Changes of a person are delivered to [subscribed endpoints](Webhooks). Deliveries are signed, in
+//! order, and retried on the mock's clock: `kyc.webhooks().subscribe(url)`, `ada.reject()`,
+//! `kyc.webhooks().settled().await`.
 //!
-//! What can go wrong at an endpoint is in [`On`], from a wrong status to a reset connection:
-//! `kyc.on(Endpoint::Token).reset().times(2)`. What can go wrong before an endpoint is known is in
-//! [`OnAccept`]. Tokens are bent by [`Tokens`].
+//! [`On`] installs faults at an endpoint, from a wrong status to a reset connection:
+//! `kyc.on(Endpoint::Token).reset().times(2)`. [`OnAccept`] installs faults of new connections.
+//! [`Tokens`] manipulates tokens.
 //!
-//! Besides what a tenant's code calls there are, as in production, the hosted page at which a person
-//! verifies ([`Endpoint::Verify`]) and `/llms.txt`, the guidance for coding assistants, in this
-//! mock's own addresses ([`Endpoint::LlmsTxt`]).
+//! As in production, there is also a hosted page on which a person verifies ([`Endpoint::Verify`]),
+//! and `/llms.txt`, the guide for coding assistants, with the URLs of this mock
+//! ([`Endpoint::LlmsTxt`]).
 //!
-//! Under TLS it has a certificate authority of its own, which the configuration and the browser
-//! that it gives trust alone:
+//! With TLS, the mock generates a certificate authority. The mock's configuration and browser trust
+//! only that authority:
 //!
 //! ```
 //! # use kycport::mock::MockIssuer;
@@ -60,11 +60,10 @@
 //! # }
 //! ```
 //!
-//! Whether the live service is as the contract says can be looked at as far as reading goes:
-//! [`verify_against`].
+//! [`verify_against`] checks a live service against the contract by read requests.
 //!
-//! The mock shares the names of the wire with the SDK and nothing else: its signing, its S256,
-//! its HMAC and its rules are its own, so that a wrong rule in the SDK is not mirrored here.
+//! The mock shares only the names of the wire format with the SDK. It has its own code for
+//! signatures, S256, HMAC and all rules, so that an error in the SDK is not repeated in the mock.
 
 mod access;
 mod admin;
@@ -134,4 +133,4 @@ pub use remote::{
 };
 pub use switches::{Switches, signatures::DeliverySignatures};
 pub use tenants::Tenant;
-pub use webhooks::{Webhooks, by_hand::HandMade, endpoint::WebhookEndpoint};
+pub use webhooks::{Webhooks, endpoint::WebhookEndpoint, manual::ManualDelivery};

@@ -21,7 +21,7 @@ pub(super) fn variables(
         ("KYCPORT_TENANT_API_KEY", tenant.api_key),
         (
             "KYCPORT_WEBHOOK_SECRET",
-            tenant.webhook_secrets.told(&core.switches()),
+            tenant.webhook_secrets.for_tenant(&core.switches()),
         ),
     ];
     if let Some(secret) = &client.secret {
@@ -71,7 +71,7 @@ impl Overview {
             public_client_id: public.id.clone(),
             tenant: tenant.id,
             tenant_api_key: tenant.api_key,
-            webhook_secret: tenant.webhook_secrets.told(&core.switches()),
+            webhook_secret: tenant.webhook_secrets.for_tenant(&core.switches()),
             root_pem: core.tls.as_ref().map(|tls| tls.root_pem.clone()),
         }
     }

@@ -1,12 +1,12 @@
-//! Addresses as their text says them.
+//! Strict parsing of HTTP URLs.
 
 use std::net::Ipv4Addr;
 
 use url::Url;
 
-/// Parses an HTTP or HTTPS address. One that the parser would have to repair is none: with white
-/// space, backslashes, letters beyond ASCII or half an escape (RFC 3986 section 2), or without two
-/// slashes and a host after the scheme.
+/// Parses an HTTP or HTTPS URL. Returns `None` for a URL that the parser would repair: a URL with
+/// white space, backslashes, non-ASCII characters or an incomplete escape (RFC 3986 section 2), or
+/// without two slashes and a host after the scheme.
 pub(super) fn parse(text: &str) -> Option<Url> {
     let mut schemes = ["https://", "http://"].iter();
     let rest = schemes.find_map(|it| text.strip_prefix(it))?;
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Option<Url> {
     Url::parse(text).ok()
 }
 
-/// Whether this is a host name in ASCII or an address, with or without a port.
+/// Whether this is an ASCII host name or an IP address, with or without a port.
 fn is_plain(authority: &str) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
