@@ -109,10 +109,13 @@ fn an_impossible_event_is_a_clear_error() {
             vec!["trigger", "person.rejected", "--url", url],
             "requires --person",
         ),
-        (vec!["trigger", "clock.advanced", "--url", url], "requires --by"),
+        (
+            vec!["trigger", "clock.advanced", "--url", url],
+            "requires --by",
+        ),
         (
             vec!["trigger", "webhook.repeated", "--url", url],
-            "there is no such delivery here (404)",
+            "this delivery does not exist (404)",
         ),
         (
             vec![
@@ -123,7 +126,7 @@ fn an_impossible_event_is_a_clear_error() {
                 "--url",
                 url,
             ],
-            "there is no such person here (404)",
+            "this person does not exist (404)",
         ),
         (
             vec!["trigger", "keys.rotated", "--url", "http://127.0.0.1:9"],

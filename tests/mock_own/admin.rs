@@ -190,11 +190,7 @@ async fn all_errors_have_the_same_format() {
     let error = admin.rejection("GET", "/persons/unknown", &none).await;
     assert_eq!(
         error,
-        (
-            404,
-            "not_found".into(),
-            "this person does not exist".into()
-        )
+        (404, "not_found".into(), "this person does not exist".into())
     );
     assert_eq!(admin.rejection("GET", "/persons/%ff", &none).await.0, 404);
     let error = admin.rejection("PUT", "/persons", &none).await;
