@@ -169,7 +169,10 @@ fn a_missing_or_unknown_status_is_never_verified() {
     else {
         panic!("unexpected event kind");
     };
-    assert_eq!(kyc_status, Some(KycStatus::Unknown("blessed".to_owned())));
+    assert_eq!(
+        kyc_status,
+        Some(KycStatus::Unknown("unknown_status".to_owned()))
+    );
     // K32
     let number = with("/data/kyc_tier", json!(2));
     let EventKind::StatusChanged { kyc_tier, .. } = read(&number).unwrap().kind else {

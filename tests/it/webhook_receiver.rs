@@ -15,8 +15,10 @@ use tokio::sync::watch;
 
 use crate::{
     faulty_store::{EVENT, FaultyStore, Op},
-    test_handler::{HANDLER_ERROR, Action, SECRET, TestHandler, answer, deliver, event, event_at, post, signed},
     observed::Observed,
+    test_handler::{
+        Action, HANDLER_ERROR, SECRET, TestHandler, answer, deliver, event, event_at, post, signed,
+    },
 };
 
 /// App of a tenant with one receiver.

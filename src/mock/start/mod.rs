@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::{
     clock::Timestamp,
@@ -21,6 +20,7 @@ use crate::{
         persons::{NewPerson, Person},
         records::{client::check_redirect_uri, person::PersonRecord},
         tenants::Tenant,
+        uri,
         webhooks::endpoint::WebhookEndpoint,
     },
     wire::kyc::{KycStatus, KycTier},
@@ -320,8 +320,7 @@ impl PersonChange {
 impl WebhookSpec {
     /// Whether the endpoint is an HTTP or HTTPS URL of another machine.
     pub(super) fn is_on_another_machine(&self) -> bool {
-        let url = Url::parse(&self.url).ok();
-        url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && !is_loopback(&url))
+        uri::parse(&self.url).is_some_and(|url| !is_loopback(&url))
     }
 
     /// Subscribes the endpoint for its tenant. The default tenant is `own`.
