@@ -5,16 +5,6 @@
     not(all(feature = "web", feature = "mock")),
     allow(rustdoc::broken_intra_doc_links)
 )]
-// The storage engines share code. Some of it is unused without all features.
-#![cfg_attr(
-    not(all(
-        feature = "web",
-        feature = "postgres",
-        feature = "redis",
-        feature = "sqlite"
-    )),
-    allow(dead_code, unused_imports)
-)]
 
 mod api;
 pub mod cases;

@@ -1,7 +1,6 @@
 //! Log events about a person's verification status.
 
 /// Logs that a status of KYCPort could not be stored. Requests that need the status read it again.
-#[cfg(feature = "web")]
 pub(crate) fn assurance_not_recorded() {
     tracing::warn!(
         name: "kycport.assurance.not_recorded", target: "kycport::assurance",
@@ -10,7 +9,6 @@ pub(crate) fn assurance_not_recorded() {
 }
 
 /// Logs that a person's status cannot be read without an access token.
-#[cfg(feature = "web")]
 pub(crate) fn no_access_token(error: &impl std::fmt::Display) {
     tracing::debug!(
         name: "kycport.assurance.no_access_token", target: "kycport::assurance",
@@ -19,7 +17,6 @@ pub(crate) fn no_access_token(error: &impl std::fmt::Display) {
 }
 
 /// Logs that the status endpoint has not confirmed a decision yet.
-#[cfg(feature = "web")]
 pub(crate) fn decision_not_confirmed() {
     tracing::warn!(
         name: "kycport.assurance.decision_not_confirmed", target: "kycport::assurance",

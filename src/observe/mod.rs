@@ -5,6 +5,7 @@
 //! set, numbers, or pseudonyms of a [`LogKey`]. URLs, queries, bodies and ids of people are never
 //! arguments.
 
+#[cfg(feature = "web")]
 mod assurances;
 mod calls;
 #[cfg(feature = "web")]
@@ -25,6 +26,7 @@ mod setup;
 mod stores;
 mod tokens;
 
+#[cfg(feature = "web")]
 pub(crate) use assurances::*;
 pub(crate) use calls::*;
 #[cfg(feature = "web")]

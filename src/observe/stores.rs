@@ -4,30 +4,23 @@
 use super::count;
 use super::{Stopwatch, time};
 
-/// Operation of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StoreOperation {
-    Read,
-    Write,
-    Revoke,
-    List,
-    Acquire,
-    Settle,
-    Check,
-}
+/// Operation of the store, by the code that logs and metrics carry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreOperation(&'static str);
 
 impl StoreOperation {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Revoke => "revoke",
-            Self::List => "list",
-            Self::Acquire => "acquire",
-            Self::Settle => "settle",
-            Self::Check => "check",
-        }
-    }
+    pub(crate) const ACQUIRE: Self = Self("acquire");
+    pub(crate) const SETTLE: Self = Self("settle");
+}
+
+/// The operations of the parts above the store.
+#[cfg(feature = "web")]
+impl StoreOperation {
+    pub(crate) const READ: Self = Self("read");
+    pub(crate) const WRITE: Self = Self("write");
+    pub(crate) const REVOKE: Self = Self("revoke");
+    pub(crate) const LIST: Self = Self("list");
+    pub(crate) const CHECK: Self = Self("check");
 }
 
 /// Result of a store operation.
@@ -40,7 +33,7 @@ pub(crate) enum StoreResult {
 
 /// Counts a store operation, and logs a failure.
 pub(crate) fn store_operation(operation: StoreOperation, result: StoreResult, since: Stopwatch) {
-    let operation = operation.code();
+    let StoreOperation(operation) = operation;
     let code = match result {
         StoreResult::Ok => "ok",
         StoreResult::Failed(code) => code,

@@ -208,7 +208,7 @@ fn client(
     })
 }
 
-/// HttpAdapter from this crate's HTTP client to the interface of `oauth2`.
+/// Adapter from this crate's HTTP client to the interface of `oauth2`.
 struct HttpAdapter {
     http: HttpClient,
     now: Timestamp,

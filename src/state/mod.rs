@@ -78,7 +78,7 @@ impl State {
         keys: &[RecordKey],
     ) -> Result<Snapshot, StoreError> {
         let snapshot =
-            within_deadline(StoreOperation::Read, self.0.store.read(owner, keys)).await?;
+            within_deadline(StoreOperation::READ, self.0.store.read(owner, keys)).await?;
         if snapshot.entries.len() == keys.len() {
             Ok(snapshot)
         } else {
@@ -94,7 +94,7 @@ impl State {
         admitted_at: Option<Mark>,
     ) -> Result<Written, StoreError> {
         let write = self.0.store.write(owner, writes, admitted_at);
-        within_deadline(StoreOperation::Write, write).await
+        within_deadline(StoreOperation::WRITE, write).await
     }
 
     pub(crate) async fn revoke(
@@ -103,7 +103,7 @@ impl State {
         families: &[Family],
     ) -> Result<Mark, StoreError> {
         let revoke = self.0.store.revoke(owner, families, FENCE_LIFETIME);
-        within_deadline(StoreOperation::Revoke, revoke).await
+        within_deadline(StoreOperation::REVOKE, revoke).await
     }
 
     /// Reads one page of a list.
@@ -115,7 +115,7 @@ impl State {
         limit: usize,
     ) -> Result<Vec<(RecordId, Entry)>, StoreError> {
         let list = self.0.store.list(owner, family, after, limit);
-        within_deadline(StoreOperation::List, list).await
+        within_deadline(StoreOperation::LIST, list).await
     }
 
     pub(crate) async fn acquire(
@@ -125,7 +125,7 @@ impl State {
         length: Duration,
     ) -> Result<Acquired, StoreError> {
         let acquire = self.0.store.acquire(key, token, length);
-        within_deadline(StoreOperation::Acquire, acquire).await
+        within_deadline(StoreOperation::ACQUIRE, acquire).await
     }
 
     pub(crate) async fn settle(
@@ -135,11 +135,11 @@ impl State {
         settlement: Settlement,
     ) -> Result<bool, StoreError> {
         let settle = self.0.store.settle(key, token, settlement);
-        within_deadline(StoreOperation::Settle, settle).await
+        within_deadline(StoreOperation::SETTLE, settle).await
     }
 
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
-        within_deadline(StoreOperation::Check, self.0.store.check()).await
+        within_deadline(StoreOperation::CHECK, self.0.store.check()).await
     }
 
     /// Prepares the write of a value under a fresh version.

@@ -32,6 +32,7 @@ mod sql;
 mod sqlite;
 #[cfg(feature = "web")]
 mod tower;
+#[cfg(feature = "web")]
 mod url;
 
 pub use error::StoreError;
@@ -48,6 +49,7 @@ pub use self::redis::{InvalidRedisUrl, RedisStore};
 pub use sqlite::{InvalidSqliteLocation, SqliteConnectError, SqliteStore};
 #[cfg(feature = "web")]
 pub use tower::{TowerSessionsStore, UnsharedStore};
+#[cfg(feature = "web")]
 pub use url::InvalidStoreUrl;
 
 pub(crate) use key::digest;

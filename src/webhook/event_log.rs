@@ -113,7 +113,7 @@ impl EventLog {
         let token = LeaseToken::random();
         let acquire = self.store.acquire(&key, token, lease);
         Ok(
-            match within_deadline(StoreOperation::Acquire, acquire).await? {
+            match within_deadline(StoreOperation::ACQUIRE, acquire).await? {
                 Acquired::Granted { .. } => BeginOutcome::Acquired(EventLease {
                     event: event.clone(),
                     key,
@@ -149,7 +149,7 @@ impl EventLog {
         settlement: Settlement,
     ) -> Result<SettleOutcome, StoreError> {
         let settle = self.store.settle(&lease.key, lease.token, settlement);
-        let settled = within_deadline(StoreOperation::Settle, settle).await?;
+        let settled = within_deadline(StoreOperation::SETTLE, settle).await?;
         Ok(outcome(settled))
     }
 }

@@ -89,7 +89,7 @@ impl Link {
     /// Closes all idle connections.
     pub(super) fn close_idle(&self) {
         if let Self::Own(own) = self {
-            own.connections.close_idle();
+            own.connections.close_unused_for(Duration::ZERO);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod link;
 mod operations;
+mod own_result;
 mod remedy;
 mod schema;
 mod statements;

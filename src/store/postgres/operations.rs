@@ -8,7 +8,9 @@ use sqlx::Row as _;
 use tokio::time::timeout;
 
 use super::{
-    Inner, NAME, PostgresStore, record,
+    Inner, NAME, PostgresStore,
+    own_result::is_own_result,
+    record,
     statements::{Answer, Values},
 };
 use crate::store::{
@@ -16,8 +18,8 @@ use crate::store::{
     RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
     sql::{
         DEADLINE, Failure, Key, LATE_SETTLEMENT, Records, family_bounds, fence_key, in_time,
-        is_own_result, lease_key, left, list_start, millis, owner_number, read, record_key,
-        row_keys, write_and_read_back,
+        lease_key, left, list_start, millis, owner_number, read, record_key, row_keys,
+        write_and_read_back,
     },
 };
 

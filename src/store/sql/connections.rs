@@ -57,13 +57,7 @@ impl<C> Connections<C> {
         })
     }
 
-    /// Closes all idle connections.
-    pub(crate) fn close_idle(&self) {
-        let closed = std::mem::take(&mut *self.lock());
-        drop(closed);
-    }
-
-    /// Closes the connections that have been idle for `limit`.
+    /// Closes the connections that have not been used for `limit`.
     pub(crate) fn close_unused_for(&self, limit: Duration) {
         let mut closed = Vec::new();
         let mut idle = self.lock();

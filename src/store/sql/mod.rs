@@ -17,7 +17,7 @@ pub(super) use failure::{Failure, in_time};
 pub(super) use keys::owner_number;
 pub(super) use keys::{Key, family_bounds, fence_key, lease_key, list_start, record_key, row_keys};
 pub(super) use reads::{Fetch, Reads, read};
-pub(super) use records::{Records, entry, is_own_result};
+pub(super) use records::{Records, entry};
 pub(super) use upkeep::{Tidy, Upkeep};
 
 /// Time limit of an operation.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Failure, Key};
-use crate::store::{Change, Entry, Mark, Snapshot, Write};
+use crate::store::{Entry, Mark, Snapshot};
 
 /// Live records and live fences by their keys.
 pub(crate) struct Records(Vec<(Key, Entry)>);
@@ -44,69 +44,10 @@ pub(crate) fn entry(version: i64, body: &[u8]) -> Entry {
     }
 }
 
-/// Returns whether a conflict is with the result of an earlier attempt of the same write whose
-/// response was lost. Versions are random, so only this write can have stored them.
-pub(crate) fn is_own_result(writes: &[Write], found: &Snapshot) -> bool {
-    let mut stored = false;
-    for (write, entry) in writes.iter().zip(&found.entries) {
-        match (&write.change, entry) {
-            (Change::Put { version, .. }, Some(entry)) if entry.version == *version => {
-                stored = true;
-            }
-            (Change::Delete, None) | (Change::Keep, _) => {}
-            _ => return false,
-        }
-    }
-    stored
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use bytes::Bytes;
-
-    use super::{Records, entry, is_own_result};
-    use crate::store::{Change, Condition, Family, Mark, RecordKey, Snapshot, Write};
-
-    fn write(change: Change) -> Write {
-        Write {
-            key: RecordKey::only(Family::Session),
-            condition: Condition::Absent,
-            change,
-        }
-    }
-
-    fn put(version: u64) -> Write {
-        write(Change::Put {
-            version,
-            body: Bytes::new(),
-            keep_for: Duration::MAX,
-        })
-    }
-
-    fn found(versions: &[Option<i64>]) -> Snapshot {
-        let entries = versions.iter().map(|it| it.map(|it| entry(it, &[])));
-        Snapshot {
-            fence: None,
-            entries: entries.collect(),
-        }
-    }
-
-    #[test]
-    fn a_repeated_write_recognises_its_own_result() {
-        let writes = [put(1), put(2), write(Change::Delete), write(Change::Keep)];
-        let own = found(&[Some(1), Some(2), None, Some(9)]);
-        assert!(is_own_result(&writes, &own));
-        for other in [
-            [Some(1), Some(3), None, Some(9)],
-            [Some(1), None, None, Some(9)],
-            [Some(1), Some(2), Some(4), Some(9)],
-        ] {
-            assert!(!is_own_result(&writes, &found(&other)));
-        }
-        assert!(!is_own_result(&[write(Change::Delete)], &found(&[None])));
-    }
+    use super::{Records, entry};
+    use crate::store::Mark;
 
     #[test]
     fn a_snapshot_has_the_order_of_its_keys() {

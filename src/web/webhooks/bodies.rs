@@ -18,7 +18,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// clients which send slowly cannot keep a new body out.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    max_bodies: usize,
+    max_count: usize,
     max_bytes: usize,
     start: Instant,
     state: Mutex<State>,
@@ -60,9 +60,9 @@ pub(super) struct Place<'a> {
 }
 
 impl Bodies {
-    pub(super) fn new(max_bodies: usize, max_bytes: usize) -> Self {
+    pub(super) fn new(max_count: usize, max_bytes: usize) -> Self {
         Self {
-            max_bodies,
+            max_count,
             max_bytes,
             start: Instant::now(),
             state: Mutex::default(),
@@ -72,7 +72,7 @@ impl Bodies {
     /// Gives a new body a place, the place of the slowest if there is no other.
     pub(super) fn enter(&self) -> Place<'_> {
         let mut state = self.lock();
-        while state.reading.len() >= self.max_bodies && state.drop_slowest(None) {}
+        while state.reading.len() >= self.max_count && state.drop_slowest(None) {}
         let (id, dropped) = (state.next_id, Arc::new(Notify::new()));
         state.next_id = id.wrapping_add(1);
         let reading = Reading {
@@ -159,7 +159,6 @@ impl Drop for Place<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use std::future::{pending, ready};
 
