@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     engines::Engine,
-    faulty_store::{ASSURANCE, FaultyStore},
+    faulty_store::{ASSURANCE, RecordingStore},
     stages::Named,
     test_handler::{SECRET, answer, deliver, event},
     visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie},
@@ -30,7 +30,7 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct AssuranceTest {
     pub(crate) kyc: MockIssuer,
     pub(crate) ada: Person,
-    pub(crate) store: FaultyStore,
+    pub(crate) store: RecordingStore,
     engine: Engine,
 }
 

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{FaultyStore, Op},
+    faulty_store::{Op, RecordingStore},
 };
 
 const CALLBACK: &str = "http://127.0.0.1:9/auth/callback";
@@ -347,7 +347,7 @@ async fn every_engine_is_checked() {
 async fn a_failing_store_is_reported_with_a_remedy() {
     // case 95
     let kyc = MockIssuer::start().await;
-    let store = FaultyStore::over(MemoryStore::default());
+    let store = RecordingStore::over(MemoryStore::default());
     let config = kyc.config(CALLBACK).store(store.clone());
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     let mut remedies = Vec::new();

@@ -12,7 +12,7 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
-    faulty_store::{FaultyStore, Kind, Op, SESSION, TOKENS},
+    faulty_store::{Kind, Op, RecordingStore, SESSION, TOKENS},
     support::tenant_app_of,
 };
 
@@ -213,7 +213,7 @@ async fn end_if_rejected(sessions: Sessions, delivery: Delivery) -> Result<(), S
     Ok(())
 }
 
-fn instance(engine: &Engine, store: &FaultyStore, config: ConfigBuilder) -> Router {
+fn instance(engine: &Engine, store: &RecordingStore, config: ConfigBuilder) -> Router {
     let config = engine.configure_over(config, store.clone());
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     let sessions = kycport.sessions();

@@ -14,7 +14,9 @@ use kycport::{
 };
 use tower_service::Service as _;
 
-use crate::{faulty_store::FaultyStore, servers, sqlite_file::SqliteFile, support::tenant_app_of};
+use crate::{
+    faulty_store::RecordingStore, servers, sqlite_file::SqliteFile, support::tenant_app_of,
+};
 
 pub(crate) const FIRST_KEY: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const SECOND_KEY: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -126,8 +128,8 @@ impl Engine {
     }
 
     /// Returns this engine's store, wrapped in one whose faults the test controls.
-    pub(crate) fn faulty_store(&self) -> FaultyStore {
-        FaultyStore::over(Arc::clone(&self.store))
+    pub(crate) fn faulty_store(&self) -> RecordingStore {
+        RecordingStore::over(Arc::clone(&self.store))
     }
 
     /// Returns the session administration of an instance that serves no requests, as a support

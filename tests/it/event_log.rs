@@ -16,7 +16,7 @@ use kycport::{
 
 use crate::{
     engines::Engine,
-    faulty_store::{EVENT, FaultyStore, Op},
+    faulty_store::{EVENT, Op, RecordingStore},
     stages::Named,
 };
 
@@ -54,7 +54,7 @@ pub(crate) async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
 
 /// Engine and the mock whose clock the in-memory engine uses.
 struct EventLogTest {
-    store: FaultyStore,
+    store: RecordingStore,
     kyc: MockIssuer,
 }
 

@@ -10,7 +10,7 @@ use kycport::{
 
 use crate::{
     event_log::{LEASE, RETENTION, acquire, assert_done, in_flight, unique},
-    faulty_store::FaultyStore,
+    faulty_store::RecordingStore,
 };
 
 fn memory() -> (EventLog, TestClock) {
@@ -57,7 +57,7 @@ async fn leases_and_retention_end_exactly_on_time() {
 #[tokio::test]
 async fn a_store_that_does_not_respond_times_out() {
     let (_, clock) = memory();
-    let store = FaultyStore::over(MemoryStore::new(10, Arc::new(clock)));
+    let store = RecordingStore::over(MemoryStore::new(10, Arc::new(clock)));
     let log = EventLog::new(store.clone(), "orders");
     let lease = acquire(&log, &unique()).await;
     store.hang();

@@ -1,39 +1,28 @@
-//! Store that fails when a test requests it, and that counts its operations.
+//! Store with faults that also remembers what was written, so that a test can inspect and change the
+//! records behind the app's back.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::BTreeSet,
     fmt::{self, Debug},
-    future::pending,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
+pub(crate) use kycport::store::Operation as Op;
 use kycport::{
     ConfigBuilder, KycTier, MemoryStore, RunningApp,
     mock::{MockIssuer, Person},
     store::{
-        Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner,
-        Properties, RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture,
-        Write, Written,
+        Acquired, Change, Condition, Entry, Family, FaultyStore, LeaseFamily, LeaseKey, LeaseToken,
+        Mark, Owner, PausePoint, Properties, RecordId, RecordKey, Settlement, Snapshot, Store,
+        StoreError, StoreFuture, Target, When, Write, Written,
     },
 };
 use serde_json::Value;
-use tokio::sync::{Barrier, Semaphore};
 
 use crate::support::tenant_app;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Op {
-    Read,
-    Write,
-    Revoke,
-    List,
-    Acquire,
-    Settle,
-    Check,
-}
-
+/// Operations that fail and hang when a test says so, and that are counted: all but the sweeps.
 const ALL: [Op; 7] = [
     Op::Read,
     Op::Write,
@@ -60,78 +49,59 @@ pub(crate) const LOGIN_KEY: Kind = Kind::Record(Family::LoginKey);
 pub(crate) const LOGIN: Kind = Kind::Lease(LeaseFamily::Login);
 pub(crate) const EVENT: Kind = Kind::Lease(LeaseFamily::Event);
 
-/// Store whose faults the test controls. Clones share all state.
+impl Kind {
+    /// The operations that name this kind.
+    fn of(self, op: Op) -> Target {
+        match self {
+            Self::Record(family) => op.of(family),
+            Self::Lease(family) => op.of_lease(family),
+        }
+    }
+}
+
+/// Store with faults and a memory of what was written. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct FaultyStore {
-    inner: Arc<dyn Store>,
+pub(crate) struct RecordingStore {
+    faulty: FaultyStore,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    rules: Vec<Rule>,
-    counts: HashMap<Op, usize>,
     written: BTreeSet<(Owner, RecordKey)>,
-    leases: BTreeMap<LeaseKey, usize>,
+    leases: BTreeSet<LeaseKey>,
     lifetimes: Vec<(Kind, Duration)>,
-    fences_are_lost: bool,
-}
-
-#[derive(Clone)]
-struct Rule {
-    op: Op,
-    kind: Option<Kind>,
-    fault: Fault,
-    /// Number of further operations that the rule applies to.
-    times: usize,
-}
-
-#[derive(Clone)]
-enum Fault {
-    Fail(StoreError),
-    /// The operation is performed, and its response is lost.
-    LoseAnswer,
-    Hang,
-    HoldBefore(Arc<Gate>),
-    HoldAfter(Arc<Gate>),
-    Meet(Arc<Barrier>),
+    /// Operations wait as long as the store lives, also if the test drops its gate.
+    gates: Vec<Arc<Gate>>,
 }
 
 /// Gate that operations wait at until the test opens it.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    arrived: Semaphore,
-    open: Semaphore,
-}
+pub(crate) struct Gate(PausePoint);
 
 impl Gate {
     /// Waits until an operation has reached the gate, at most 20 s.
     pub(crate) async fn reached(&self) {
         let limit = Duration::from_secs(20);
-        let arrived = tokio::time::timeout(limit, self.arrived.acquire()).await;
-        arrived.unwrap().unwrap().forget();
+        let reached = tokio::time::timeout(limit, self.0.reached()).await;
+        reached.expect("an operation should reach the gate within 20 s");
     }
 
     /// Lets one operation pass.
     pub(crate) fn let_one(&self) {
-        self.open.add_permits(1);
+        self.0.resume_one();
     }
 
     /// Opens the gate for all current and later operations.
     pub(crate) fn open(&self) {
-        self.open.add_permits(1000);
-    }
-
-    async fn pass(&self) {
-        self.arrived.add_permits(1);
-        self.open.acquire().await.unwrap().forget();
+        self.0.resume();
     }
 }
 
-impl FaultyStore {
+impl RecordingStore {
     pub(crate) fn over(inner: impl Store) -> Self {
         Self {
-            inner: Arc::new(inner),
+            faulty: FaultyStore::new(inner),
             state: Arc::default(),
         }
     }
@@ -139,88 +109,86 @@ impl FaultyStore {
     /// Makes every operation fail.
     pub(crate) fn fail(&self) {
         for op in ALL {
-            self.add(op, None, Fault::Fail(StoreError::Unreachable), usize::MAX);
+            self.fail_with(op, StoreError::Unreachable);
         }
     }
 
     /// Makes one operation fail with this error.
     pub(crate) fn fail_with(&self, op: Op, error: StoreError) {
-        self.add(op, None, Fault::Fail(error), usize::MAX);
+        self.faulty.fail(op, When::Before, error);
     }
 
     /// Makes one operation on one kind fail.
     pub(crate) fn fail_on(&self, op: Op, kind: Kind) {
-        self.fail_times(op, kind, usize::MAX);
+        let error = StoreError::Unreachable;
+        self.faulty.fail(kind.of(op), When::Before, error);
     }
 
     /// Makes the next `times` operations on one kind fail.
     pub(crate) fn fail_times(&self, op: Op, kind: Kind, times: usize) {
-        let fault = Fault::Fail(StoreError::Unreachable);
-        self.add(op, Some(kind), fault, times);
+        let error = StoreError::Unreachable;
+        self.faulty
+            .fail_next(times, kind.of(op), When::Before, error);
     }
 
     /// Performs the next operation on one kind and loses its response.
     pub(crate) fn lose_answer(&self, op: Op, kind: Kind) {
-        self.add(op, Some(kind), Fault::LoseAnswer, 1);
+        let error = StoreError::Timeout;
+        self.faulty.fail_next(1, kind.of(op), When::After, error);
     }
 
     /// Makes every operation hang.
     pub(crate) fn hang(&self) {
         for op in ALL {
-            self.add(op, None, Fault::Hang, usize::MAX);
+            self.hold_with(op);
         }
     }
 
     /// Makes one operation on one kind wait before it is performed.
     pub(crate) fn hold(&self, op: Op, kind: Kind) -> Arc<Gate> {
-        let gate = gate();
-        let fault = Fault::HoldBefore(Arc::clone(&gate));
-        self.add(op, Some(kind), fault, usize::MAX);
-        gate
+        self.gate(kind.of(op), When::Before)
     }
 
     /// Makes one operation wait before it is performed.
     pub(crate) fn hold_with(&self, op: Op) -> Arc<Gate> {
-        let gate = gate();
-        self.add(op, None, Fault::HoldBefore(Arc::clone(&gate)), usize::MAX);
-        gate
+        self.gate(op, When::Before)
     }
 
     /// Makes one operation on one kind wait after it is performed and before its response.
     pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
-        let gate = gate();
-        let fault = Fault::HoldAfter(Arc::clone(&gate));
-        self.add(op, Some(kind), fault, usize::MAX);
+        self.gate(kind.of(op), When::After)
+    }
+
+    fn gate(&self, target: impl Into<Target>, when: When) -> Arc<Gate> {
+        let gate = Arc::new(Gate(self.faulty.hang(target, when)));
+        self.lock().gates.push(Arc::clone(&gate));
         gate
     }
 
     /// Performs the next `n` operations on one kind, and responds to none before all are
     /// performed.
     pub(crate) fn let_meet(&self, op: Op, kind: Kind, n: usize) {
-        let fault = Fault::Meet(Arc::new(Barrier::new(n)));
-        self.add(op, Some(kind), fault, n);
+        self.faulty.gather_next(n, kind.of(op), When::After);
     }
 
     /// Hides all fences, as after an engine lost its last writes.
     pub(crate) fn lose_fences(&self) {
-        self.lock().fences_are_lost = true;
+        self.faulty.lose_fences();
     }
 
-    /// Removes all faults.
+    /// Removes all faults. What waits at a gate waits on.
     pub(crate) fn heal(&self) {
-        let mut state = self.lock();
-        state.rules.clear();
-        state.fences_are_lost = false;
+        self.faulty.remove_faults();
     }
 
     /// Returns the number of operations of this kind since the last [`forget`](Self::forget).
     pub(crate) fn count(&self, op: Op) -> usize {
-        self.lock().counts.get(&op).copied().unwrap_or_default()
+        self.faulty.counts().of(op)
     }
 
     /// Returns the number of all operations since the last [`forget`](Self::forget).
     pub(crate) fn operations(&self) -> usize {
-        self.lock().counts.values().sum()
+        ALL.map(|op| self.count(op)).iter().sum()
     }
 
     /// Returns the number of operations that change the store.
@@ -232,7 +200,7 @@ impl FaultyStore {
     }
 
     pub(crate) fn forget(&self) {
-        self.lock().counts.clear();
+        self.faulty.reset_counts();
     }
 
     /// Returns the number of live records among those written through this store.
@@ -250,11 +218,8 @@ impl FaultyStore {
     /// Returns the number of different leases that callers tried to acquire.
     pub(crate) fn leases(&self, family: LeaseFamily) -> usize {
         let state = self.lock();
-        state
-            .leases
-            .keys()
-            .filter(|key| key.family == family)
-            .count()
+        let of_family = state.leases.iter().filter(|key| key.family == family);
+        of_family.count()
     }
 
     /// Returns the live records of this kind as JSON. The records must not be encrypted.
@@ -297,7 +262,12 @@ impl FaultyStore {
                     keep_for: Duration::from_secs(12 * 3600),
                 },
             };
-            let written = self.inner.write(&owner, &[write], None).await.unwrap();
+            let written = self
+                .faulty
+                .inner()
+                .write(&owner, &[write], None)
+                .await
+                .unwrap();
             assert_eq!(written, Written::Applied);
         }
     }
@@ -310,7 +280,12 @@ impl FaultyStore {
                 condition: Condition::Any,
                 change: Change::Delete,
             };
-            let _ = self.inner.write(&owner, &[write], None).await.unwrap();
+            let _ = self
+                .faulty
+                .inner()
+                .write(&owner, &[write], None)
+                .await
+                .unwrap();
         }
     }
 
@@ -326,7 +301,7 @@ impl FaultyStore {
         };
         let mut found = Vec::new();
         for (owner, key) in wanted {
-            let snapshot = self.inner.read(&owner, &[key]).await.unwrap();
+            let snapshot = self.faulty.inner().read(&owner, &[key]).await.unwrap();
             let entry = snapshot.entries.into_iter().next().unwrap();
             found.extend(entry.map(|entry| (owner, key, entry)));
         }
@@ -336,86 +311,11 @@ impl FaultyStore {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn add(&self, op: Op, kind: Option<Kind>, fault: Fault, times: usize) {
-        self.lock().rules.push(Rule {
-            op,
-            kind,
-            fault,
-            times,
-        });
-    }
-
-    /// Counts an operation, and performs it under the first rule that matches.
-    async fn perform<T>(
-        &self,
-        op: Op,
-        kinds: &[Kind],
-        operation: StoreFuture<'_, T>,
-    ) -> Result<T, StoreError> {
-        let fault = {
-            let mut state = self.lock();
-            *state.counts.entry(op).or_default() += 1;
-            state.fault(op, kinds)
-        };
-        match fault {
-            Some(Fault::Fail(error)) => Err(error),
-            Some(Fault::Hang) => pending().await,
-            Some(Fault::LoseAnswer) => {
-                operation.await?;
-                Err(StoreError::Timeout)
-            }
-            Some(Fault::HoldBefore(gate)) => {
-                gate.pass().await;
-                operation.await
-            }
-            Some(Fault::HoldAfter(gate)) => {
-                let answer = operation.await;
-                gate.pass().await;
-                answer
-            }
-            Some(Fault::Meet(barrier)) => {
-                let answer = operation.await;
-                barrier.wait().await;
-                answer
-            }
-            None => operation.await,
-        }
-    }
 }
 
-impl State {
-    fn fault(&mut self, op: Op, kinds: &[Kind]) -> Option<Fault> {
-        let fits = |rule: &&mut Rule| {
-            rule.op == op && rule.times > 0 && rule.kind.is_none_or(|kind| kinds.contains(&kind))
-        };
-        let rule = self.rules.iter_mut().find(fits)?;
-        rule.times -= 1;
-        Some(rule.fault.clone())
-    }
-}
-
-fn gate() -> Arc<Gate> {
-    Arc::new(Gate {
-        arrived: Semaphore::new(0),
-        open: Semaphore::new(0),
-    })
-}
-
-impl Store for FaultyStore {
+impl Store for RecordingStore {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
-        let kinds: Vec<_> = keys.iter().map(|key| Kind::Record(key.family)).collect();
-        async move {
-            // The read starts only after the gate, because an engine may read as soon as it is
-            // called.
-            let read = async move { self.inner.read(owner, keys).await }.boxed();
-            let mut snapshot = self.perform(Op::Read, &kinds, read).await?;
-            if self.lock().fences_are_lost {
-                snapshot.fence = None;
-            }
-            Ok(snapshot)
-        }
-        .boxed()
+        self.faulty.read(owner, keys)
     }
 
     fn write<'a>(
@@ -424,25 +324,15 @@ impl Store for FaultyStore {
         writes: &'a [Write],
         admitted_at: Option<Mark>,
     ) -> StoreFuture<'a, Written> {
-        // The kinds of a batch are those of its writes, its requirements, and its first record.
-        let mut kinds = Vec::new();
-        for (index, write) in writes.iter().enumerate() {
-            if index == 0 || write.change != Change::Delete {
-                kinds.push(Kind::Record(write.key.family));
-            }
+        for write in writes {
             if let Change::Put { keep_for, .. } = write.change {
                 let mut state = self.lock();
                 state.written.insert((*owner, write.key));
-                state
-                    .lifetimes
-                    .push((Kind::Record(write.key.family), keep_for));
+                let kind = Kind::Record(write.key.family);
+                state.lifetimes.push((kind, keep_for));
             }
         }
-        async move {
-            let write = self.inner.write(owner, writes, admitted_at);
-            self.perform(Op::Write, &kinds, write).await
-        }
-        .boxed()
+        self.faulty.write(owner, writes, admitted_at)
     }
 
     fn revoke<'a>(
@@ -451,12 +341,7 @@ impl Store for FaultyStore {
         families: &'a [Family],
         keep_fence_for: Duration,
     ) -> StoreFuture<'a, Mark> {
-        let kinds: Vec<_> = families.iter().map(|it| Kind::Record(*it)).collect();
-        async move {
-            let revoke = self.inner.revoke(owner, families, keep_fence_for);
-            self.perform(Op::Revoke, &kinds, revoke).await
-        }
-        .boxed()
+        self.faulty.revoke(owner, families, keep_fence_for)
     }
 
     fn list<'a>(
@@ -466,11 +351,7 @@ impl Store for FaultyStore {
         after: Option<RecordId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>> {
-        async move {
-            let list = self.inner.list(owner, family, after, limit);
-            self.perform(Op::List, &[Kind::Record(family)], list).await
-        }
-        .boxed()
+        self.faulty.list(owner, family, after, limit)
     }
 
     fn acquire<'a>(
@@ -481,15 +362,10 @@ impl Store for FaultyStore {
     ) -> StoreFuture<'a, Acquired> {
         {
             let mut state = self.lock();
-            *state.leases.entry(*key).or_default() += 1;
+            state.leases.insert(*key);
             state.lifetimes.push((Kind::Lease(key.family), length));
         }
-        async move {
-            let acquire = self.inner.acquire(key, token, length);
-            self.perform(Op::Acquire, &[Kind::Lease(key.family)], acquire)
-                .await
-        }
-        .boxed()
+        self.faulty.acquire(key, token, length)
     }
 
     fn settle<'a>(
@@ -502,30 +378,25 @@ impl Store for FaultyStore {
             let done = (Kind::Lease(key.family), *keep_for);
             self.lock().lifetimes.push(done);
         }
-        async move {
-            let settle = self.inner.settle(key, token, settlement);
-            self.perform(Op::Settle, &[Kind::Lease(key.family)], settle)
-                .await
-        }
-        .boxed()
+        self.faulty.settle(key, token, settlement)
     }
 
     fn sweep(&self, limit: usize) -> StoreFuture<'_, usize> {
-        self.inner.sweep(limit)
+        self.faulty.sweep(limit)
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {
-        async move { self.perform(Op::Check, &[], self.inner.check()).await }.boxed()
+        self.faulty.check()
     }
 
     fn properties(&self) -> Properties {
-        self.inner.properties()
+        self.faulty.properties()
     }
 }
 
-impl Debug for FaultyStore {
+impl Debug for RecordingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FaultyStore")
+        f.write_str("RecordingStore")
     }
 }
 
@@ -534,7 +405,7 @@ pub(crate) struct TestApp {
     pub(crate) kyc: MockIssuer,
     pub(crate) app: RunningApp,
     pub(crate) ada: Person,
-    pub(crate) store: FaultyStore,
+    pub(crate) store: RecordingStore,
     /// Name of the underlying engine.
     pub(crate) engine: &'static str,
 }
@@ -550,7 +421,7 @@ pub(crate) async fn setup_on(
     capacity: usize,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> TestApp {
-    let store = FaultyStore::over(MemoryStore::new(capacity, Arc::new(kyc.clock().clone())));
+    let store = RecordingStore::over(MemoryStore::new(capacity, Arc::new(kyc.clock().clone())));
     let app = kyc
         .serve(|config| tenant_app(more(config.store(store.clone()))))
         .await

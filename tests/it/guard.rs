@@ -18,7 +18,7 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    faulty_store::{ASSURANCE, FaultyStore, Op},
+    faulty_store::{ASSURANCE, Op, RecordingStore},
     support::setup,
 };
 
@@ -29,7 +29,7 @@ struct GuardTest {
     ran: Arc<AtomicUsize>,
     /// The app as a service, for many concurrent requests without sockets.
     router: Router,
-    store: FaultyStore,
+    store: RecordingStore,
 }
 
 /// Change to the configuration that the mock provides.
@@ -43,13 +43,13 @@ impl GuardTest {
 
     async fn on(kyc: MockIssuer, more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
         let clock = Arc::new(kyc.clock().clone());
-        let store = FaultyStore::over(MemoryStore::new(100_000, clock));
+        let store = RecordingStore::over(MemoryStore::new(100_000, clock));
         Self::over(store, kyc, more).await
     }
 
     /// Serves the app over a store that the test supplies.
     async fn over(
-        store: FaultyStore,
+        store: RecordingStore,
         kyc: MockIssuer,
         more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
     ) -> Self {

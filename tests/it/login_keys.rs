@@ -12,7 +12,7 @@ use kycport::{
 
 use crate::{
     engines::{FIRST_KEY, SECOND_KEY},
-    faulty_store::{FaultyStore, LOGIN_KEY, Op},
+    faulty_store::{LOGIN_KEY, Op, RecordingStore},
     login::{Login, TO_THE_VAULT},
     stages::everywhere_unsealed,
     support::tenant_app_of,
@@ -26,7 +26,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Instance of the app, with its own connection to the store.
 struct Instance {
     visitor: Visitor,
-    store: FaultyStore,
+    store: RecordingStore,
     _app: RunningApp,
 }
 
@@ -73,7 +73,7 @@ impl InstancesTest {
     }
 
     async fn instance_with(&self, more: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Instance {
-        let store = FaultyStore::over(self.inner.clone());
+        let store = RecordingStore::over(self.inner.clone());
         let config = self.kyc.config("http://127.0.0.1:9/auth/callback");
         let config = more(config.store(store.clone())).build().unwrap();
         let kycport = RelyingParty::new(config).unwrap();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{ASSURANCE, FaultyStore, LOGIN, LOGIN_KEY, SESSION, TOKENS},
+    faulty_store::{ASSURANCE, LOGIN, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     login::{Login, TO_THE_VAULT},
     stages::Named,
     support::tenant_app_of,
@@ -32,12 +32,17 @@ struct SharedStoreTest {
     kyc: MockIssuer,
     /// Issuer of the first relying party, if it has its own issuer.
     _issuer: Option<MockIssuer>,
-    store: FaultyStore,
+    store: RecordingStore,
     is_sealed: bool,
 }
 
 impl Party {
-    async fn new(kyc: &MockIssuer, client: &Client, engine: &Engine, store: &FaultyStore) -> Self {
+    async fn new(
+        kyc: &MockIssuer,
+        client: &Client,
+        engine: &Engine,
+        store: &RecordingStore,
+    ) -> Self {
         let mut sessions = None;
         let app = kyc.serve(|base| {
             let redirect_uri = base.build().unwrap().redirect_uri().to_string();

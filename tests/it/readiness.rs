@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{FaultyStore, Op},
+    faulty_store::{Op, RecordingStore},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ struct ReadinessTest {
     kyc: MockIssuer,
     app: RunningApp,
     party: RelyingParty,
-    store: FaultyStore,
+    store: RecordingStore,
     /// Clock of the app.
     clock: TestClock,
 }
@@ -30,11 +30,11 @@ struct ReadinessTest {
 impl ReadinessTest {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
-        let store = FaultyStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
+        let store = RecordingStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
         Self::over(kyc, store).await
     }
 
-    async fn over(kyc: MockIssuer, store: FaultyStore) -> Self {
+    async fn over(kyc: MockIssuer, store: RecordingStore) -> Self {
         let clock = TestClock::new();
         clock.freeze();
         let mut party = None;

@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::{
     faulty_store::{
-        ACTIVITY, FaultyStore, Gate, Kind, LOGIN, Op, REFRESH_LEASE, SESSION, TOKENS, TestApp,
-        setup,
+        ACTIVITY, Gate, Kind, LOGIN, Op, REFRESH_LEASE, RecordingStore, SESSION, Stage, TOKENS,
+        stage,
     },
     stages::{everywhere, everywhere_with, sessions},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
@@ -276,7 +276,7 @@ async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
 async fn a_pending_activity_write_does_not_restore_a_revoked_session() {
     // case 98
     everywhere(async |setup| {
-        for hold in [FaultyStore::hold, FaultyStore::hold_after] {
+        for hold in [RecordingStore::hold, RecordingStore::hold_after] {
             let browser = signed_in(&setup).await;
             setup.kyc.clock().advance(2 * MINUTE);
             let gate = hold(&setup.store, Op::Write, ACTIVITY);
@@ -301,16 +301,22 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
         renewing,
         |app| app,
         async |setup| {
-            type Hold = fn(&FaultyStore, Op, Kind) -> Arc<Gate>;
+            type Hold = fn(&RecordingStore, Op, Kind) -> Arc<Gate>;
             let holds: [(Option<(Hold, Kind)>, &str); 5] = [
-                (Some((FaultyStore::hold, REFRESH_LEASE)), "before the lease"),
                 (
-                    Some((FaultyStore::hold_after, REFRESH_LEASE)),
+                    Some((RecordingStore::hold, REFRESH_LEASE)),
+                    "before the lease",
+                ),
+                (
+                    Some((RecordingStore::hold_after, REFRESH_LEASE)),
                     "with the lease",
                 ),
                 (None, "while KYCPort answers"),
-                (Some((FaultyStore::hold, TOKENS)), "before the write"),
-                (Some((FaultyStore::hold_after, TOKENS)), "after the write"),
+                (Some((RecordingStore::hold, TOKENS)), "before the write"),
+                (
+                    Some((RecordingStore::hold_after, TOKENS)),
+                    "after the write",
+                ),
             ];
             for (hold, when) in holds {
                 let browser = signed_in(&setup).await;

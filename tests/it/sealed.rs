@@ -17,7 +17,7 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
-    faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, LOGIN_KEY, SESSION, TOKENS},
+    faulty_store::{ACTIVITY, ASSURANCE, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     leaks::Log,
     support::tenant_app,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
@@ -32,7 +32,7 @@ const NONCE: usize = 12;
 /// Mock, store with readable contents, and a person.
 struct SealingTest {
     kyc: MockIssuer,
-    store: FaultyStore,
+    store: RecordingStore,
     ada: Person,
 }
 

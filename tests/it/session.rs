@@ -14,7 +14,9 @@ use kycport::{
 use serde_json::Value;
 
 use crate::{
-    faulty_store::{ACTIVITY, FaultyStore, LOGIN, Op, SESSION, TOKENS, TestApp, setup, setup_on},
+    faulty_store::{
+        ACTIVITY, LOGIN, Op, RecordingStore, SESSION, TOKENS, TestApp, setup, setup_on,
+    },
     stages::{everywhere, everywhere_unsealed},
     support::raw,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE as COOKIE},
@@ -758,7 +760,7 @@ async fn a_disconnecting_client_does_not_affect_other_requests() {
         }
         // The browser disconnects during the callback. The code is not sent twice, and the next
         // login works.
-        for held in [FaultyStore::hold, FaultyStore::hold_after] {
+        for held in [RecordingStore::hold, RecordingStore::hold_after] {
             setup.kyc.forget_requests();
             let callback = browser
                 .start_sign_in(setup.app.url("/auth/login"), &setup.ada)

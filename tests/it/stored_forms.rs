@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::{
     engines::FIRST_KEY,
-    faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, Kind, LOGIN_KEY, SESSION, TOKENS},
+    faulty_store::{ACTIVITY, ASSURANCE, Kind, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     leaks::Log,
     support::tenant_app,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
@@ -82,7 +82,7 @@ struct CurrentApp {
     kyc: MockIssuer,
     ada: Person,
     app: String,
-    store: FaultyStore,
+    store: RecordingStore,
     browser: Browser,
 }
 
@@ -99,7 +99,7 @@ impl CurrentApp {
             .await
             .unwrap();
         let client = kyc.add_client("client of the fixtures").id(CLIENT).create();
-        let store = FaultyStore::over(MemoryStore::new(1000, std::sync::Arc::new(clock)));
+        let store = RecordingStore::over(MemoryStore::new(1000, std::sync::Arc::new(clock)));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .unwrap();
@@ -454,7 +454,7 @@ fn in_a_newer_format(_: Family, body: &[u8]) -> Vec<u8> {
 
 const KINDS: [Kind; 5] = [SESSION, ACTIVITY, TOKENS, ASSURANCE, LOGIN_KEY];
 
-async fn bodies(store: &FaultyStore) -> Vec<Vec<Vec<u8>>> {
+async fn bodies(store: &RecordingStore) -> Vec<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     for kind in KINDS {
         all.push(store.bodies(kind).await);

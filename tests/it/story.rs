@@ -34,7 +34,7 @@ use tower_sessions::{
 };
 
 use crate::{
-    faulty_store::{ACTIVITY, ASSURANCE, FaultyStore, Op, SESSION, TOKENS},
+    faulty_store::{ACTIVITY, ASSURANCE, Op, RecordingStore, SESSION, TOKENS},
     secrets,
     support::tenant_app_of,
     test_handler::{Action, TestHandler},
@@ -50,7 +50,7 @@ pub(crate) struct Story {
     pub(crate) party: RelyingParty,
     pub(crate) ada: Person,
     pub(crate) bob: Person,
-    pub(crate) store: FaultyStore,
+    pub(crate) store: RecordingStore,
     handler: TestHandler,
     /// Values that must not appear in the log, collected during the scenario.
     pub(crate) canaries: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) async fn run() -> Story {
 async fn begin() -> Story {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let kyc = kyc.await.unwrap();
-    let store = FaultyStore::over(MemoryStore::new(10_000, Arc::new(kyc.clock().clone())));
+    let store = RecordingStore::over(MemoryStore::new(10_000, Arc::new(kyc.clock().clone())));
     let handler = TestHandler::default();
     let mut made = None;
     let app = kyc.serve(|config| {

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{FaultyStore, Op},
+    faulty_store::{Op, RecordingStore},
     stages::Named,
     test_handler::{Action, SECRET, TestHandler, answer, deliver, event},
 };
@@ -23,17 +23,17 @@ use crate::{
 struct ReceiversTest {
     kyc: MockIssuer,
     ada: Person,
-    store: FaultyStore,
+    store: RecordingStore,
 }
 
 impl ReceiversTest {
     async fn new() -> Self {
         let kyc = MockIssuer::start().await;
-        let store = FaultyStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
+        let store = RecordingStore::over(MemoryStore::new(100, Arc::new(kyc.clock().clone())));
         Self::over(kyc, store)
     }
 
-    fn over(kyc: MockIssuer, store: FaultyStore) -> Self {
+    fn over(kyc: MockIssuer, store: RecordingStore) -> Self {
         let ada = kyc.person("ada").tier(KycTier::T2).create();
         Self { kyc, ada, store }
     }
@@ -173,7 +173,7 @@ async fn a_stand_alone_receiver_records_events_in_its_store() {
 }
 
 /// Asserts the number of store calls since the last time, by operation.
-fn assert_operations(store: &FaultyStore, expected: &[(Op, usize)], what: &str) {
+fn assert_operations(store: &RecordingStore, expected: &[(Op, usize)], what: &str) {
     let all: usize = expected.iter().map(|(_, times)| times).sum();
     for (op, times) in expected {
         assert_eq!(store.count(*op), *times, "{what}: {op:?}");

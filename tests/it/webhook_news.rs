@@ -12,8 +12,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    faulty_store::{ASSURANCE, FaultyStore},
-    test_handler::{SECRET, TestHandler, answer, deliver, event, event_at},
+    desk::{Desk, SECRET, answer, deliver, event, event_at},
+    faulty_store::{ASSURANCE, RecordingStore},
 };
 
 struct AssuranceUpdateTest {
@@ -21,7 +21,7 @@ struct AssuranceUpdateTest {
     app: RunningApp,
     ada: Person,
     browser: Browser,
-    store: FaultyStore,
+    store: RecordingStore,
     key: WithKey,
 }
 
@@ -38,7 +38,7 @@ impl AssuranceUpdateTest {
         kyc.clock().freeze();
         let ada = kyc.person("ada").tier(KycTier::T2).create();
         let clock = Arc::new(kyc.clock().clone());
-        let store = FaultyStore::over(MemoryStore::new(1000, clock));
+        let store = RecordingStore::over(MemoryStore::new(1000, clock));
         let app = instance(&kyc, &store, key).await;
         let browser = kyc.browser();
         browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
@@ -84,7 +84,7 @@ impl AssuranceUpdateTest {
     }
 }
 
-async fn instance(kyc: &MockIssuer, store: &FaultyStore, key: WithKey) -> RunningApp {
+async fn instance(kyc: &MockIssuer, store: &RecordingStore, key: WithKey) -> RunningApp {
     let (own, store) = (kyc.clone(), store.clone());
     let app = move |config: kycport::ConfigBuilder| {
         let config = config

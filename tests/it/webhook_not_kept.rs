@@ -9,7 +9,7 @@ use kycport::{
 };
 
 use crate::{
-    faulty_store::{ASSURANCE, FaultyStore, Op},
+    faulty_store::{ASSURANCE, Op, RecordingStore},
     support::tenant_app_of,
     test_handler::{SECRET, answer, deliver, event},
 };
@@ -46,7 +46,7 @@ fn without_key(kyc: &MockIssuer, config: ConfigBuilder) -> ConfigBuilder {
 
 async fn deliver_unrecorded_rejection(status_response: StatusResponse, store_fault: StoreFault) {
     let kyc = MockIssuer::start().await;
-    let store = FaultyStore::over(MemoryStore::new(1000, Arc::new(kyc.clock().clone())));
+    let store = RecordingStore::over(MemoryStore::new(1000, Arc::new(kyc.clock().clone())));
     let (own, kept_in) = (kyc.clone(), store.clone());
     let app = kyc.serve(move |config| {
         let config = match status_response {

@@ -14,11 +14,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    faulty_store::{EVENT, FaultyStore, Op},
-    observed::Observed,
-    test_handler::{
-        Action, HANDLER_ERROR, SECRET, TestHandler, answer, deliver, event, event_at, post, signed,
-    },
+    desk::{Act, Desk, SECRET, answer, deliver, event, event_at, post, signed},
+    faulty_store::{EVENT, Op, RecordingStore},
 };
 
 /// App of a tenant with one receiver.
@@ -27,7 +24,7 @@ struct ReceiverTest {
     app: RunningApp,
     handler: TestHandler,
     ada: Person,
-    store: FaultyStore,
+    store: RecordingStore,
 }
 
 impl ReceiverTest {
@@ -67,15 +64,15 @@ impl ReceiverTest {
     }
 }
 
-fn store(clock: &TestClock) -> FaultyStore {
-    FaultyStore::over(MemoryStore::new(1000, Arc::new(clock.clone())))
+fn store(clock: &TestClock) -> RecordingStore {
+    RecordingStore::over(MemoryStore::new(1000, Arc::new(clock.clone())))
 }
 
 /// Starts an instance of the app.
 async fn serve(
     kyc: &MockIssuer,
     handler: &TestHandler,
-    store: &FaultyStore,
+    store: &RecordingStore,
     more: impl FnOnce(WebhookReceiverBuilder) -> WebhookReceiverBuilder,
 ) -> RunningApp {
     let (handler, store) = (handler.clone(), store.clone());

@@ -258,6 +258,78 @@ async fn all_operations_hang_until_they_are_resumed() {
 }
 
 #[tokio::test]
+async fn one_operation_after_another_is_resumed() {
+    let store = store();
+    let point = store.hang(Operation::Write, When::Before);
+    let first = spawn_write(&store, Family::Session);
+    point.reached().await;
+    let second = spawn_write(&store, Family::Tokens);
+    point.reached().await;
+    point.resume_one();
+    assert_eq!(first.await.unwrap(), Ok(Written::Applied));
+    assert!(!is_stored(&store, Family::Tokens).await);
+    point.resume_one();
+    assert_eq!(second.await.unwrap(), Ok(Written::Applied));
+
+    // A later operation passes the point, and counts as an arrival.
+    point.resume();
+    let later = write(&store, &[Family::Activity]).await;
+    assert_eq!(later, Ok(Written::Applied));
+    point.reached().await;
+}
+
+#[tokio::test]
+async fn gathered_operations_end_when_all_have_arrived() {
+    let store = store();
+    store.gather_next(2, Operation::Write, When::After);
+    let first = spawn_write(&store, Family::Session);
+    while !is_stored(&store, Family::Session).await {
+        tokio::task::yield_now().await;
+    }
+    assert!(!first.is_finished());
+    let second = write(&store, &[Family::Tokens]).await;
+    assert_eq!(second, Ok(Written::Applied));
+    assert_eq!(first.await.unwrap(), Ok(Written::Applied));
+    // Later operations are not gathered.
+    let later = write(&store, &[Family::Activity]).await;
+    assert_eq!(later, Ok(Written::Applied));
+}
+
+#[tokio::test]
+async fn operations_that_wait_outlast_the_removal_of_the_faults() {
+    let store = store();
+    let point = store.hang(Operation::Write, When::Before);
+    let waiting = spawn_write(&store, Family::Session);
+    point.reached().await;
+    store.remove_faults();
+    let other = write(&store, &[Family::Tokens]).await;
+    assert_eq!(other, Ok(Written::Applied));
+    assert!(!is_stored(&store, Family::Session).await);
+    point.resume();
+    assert_eq!(waiting.await.unwrap(), Ok(Written::Applied));
+}
+
+#[tokio::test]
+async fn lost_fences_are_found_again_after_a_repair() {
+    let store = store();
+    let fence = store.revoke(&OWNER, &Family::ALL, MINUTE).await.unwrap();
+    for restore in [FaultyStore::repair, FaultyStore::remove_faults] {
+        store.lose_fences();
+        assert_eq!(store.read(&OWNER, &[]).await.unwrap().fence, None);
+        let missing = Write {
+            condition: Condition::Present,
+            ..put(Family::Session)
+        };
+        let Written::Conflict(found) = store.write(&OWNER, &[missing], None).await.unwrap() else {
+            panic!("the write should conflict");
+        };
+        assert_eq!(found.fence, None);
+        restore(&store);
+        assert_eq!(store.read(&OWNER, &[]).await.unwrap().fence, Some(fence));
+    }
+}
+
+#[tokio::test]
 async fn a_repair_and_a_dropped_point_resume_waiting_operations() {
     let store = store();
     let point = store.hang(Operation::Write, When::Before);

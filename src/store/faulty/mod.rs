@@ -66,6 +66,7 @@ pub struct FaultyStore {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Fault>,
+    fences_are_lost: bool,
     counts: Counts,
 }
 
@@ -129,13 +130,39 @@ impl FaultyStore {
         self.wait_at(target.into(), when, None)
     }
 
+    /// Lets the next `count` operations of a target wait until all of them have arrived. With
+    /// [`When::After`], each of them takes effect before any caller receives its result. A cancelled
+    /// operation counts if it has arrived.
+    pub fn gather_next(&self, count: usize, target: impl Into<Target>, when: When) {
+        let gate = Arc::new(Gate::for_meeting(count));
+        self.add(target.into(), when, Effect::Wait(gate), Some(count));
+    }
+
+    /// Hides all fences, as if the engine had lost them, until [`repair`](Self::repair) or
+    /// [`remove_faults`](Self::remove_faults). Reads and conflicts carry no fence then. The wrapped
+    /// store still compares writes with its fences.
+    pub fn lose_fences(&self) {
+        self.lock().fences_are_lost = true;
+    }
+
     /// Removes all faults, and resumes all waiting operations.
     pub fn repair(&self) {
-        for fault in self.lock().faults.drain(..) {
+        for fault in self.take_faults() {
             if let Effect::Wait(gate) = fault.effect {
                 gate.open();
             }
         }
+    }
+
+    /// Removes all faults for later operations. Operations that wait at a point still wait there.
+    pub fn remove_faults(&self) {
+        self.take_faults();
+    }
+
+    fn take_faults(&self) -> Vec<Fault> {
+        let mut state = self.lock();
+        state.fences_are_lost = false;
+        std::mem::take(&mut state.faults)
     }
 
     /// Returns the calls since the start or the last [`reset_counts`](Self::reset_counts).
@@ -192,13 +219,19 @@ impl FaultyStore {
         }
         Ok(())
     }
+
+    fn hide_lost_fence(&self, snapshot: &mut Snapshot) {
+        if self.lock().fences_are_lost {
+            snapshot.fence = None;
+        }
+    }
 }
 
 impl State {
     /// Returns the effects on a call, up to the first failure. Later faults do not apply to a
     /// failed operation.
     fn take(&mut self, call: &Call, when: When) -> Vec<Effect> {
-        self.faults.retain(Fault::is_active);
+        self.faults.retain(|fault| fault.left != Some(0));
         let mut effects = Vec::new();
         for fault in &mut self.faults {
             if fault.when != when || !fault.target.includes(call) {
@@ -216,21 +249,15 @@ impl State {
     }
 }
 
-impl Fault {
-    fn is_active(&self) -> bool {
-        let is_open = match &self.effect {
-            Effect::Fail(_) => false,
-            Effect::Wait(gate) => gate.is_open(),
-        };
-        self.left != Some(0) && !is_open
-    }
-}
-
 impl Store for FaultyStore {
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot> {
         let families = keys.iter().map(|key| key.family);
         let call = Call::records(Operation::Read, families);
-        Box::pin(self.run(call, move |it| it.read(owner, keys)))
+        Box::pin(async move {
+            let mut snapshot = self.run(call, |it| it.read(owner, keys)).await?;
+            self.hide_lost_fence(&mut snapshot);
+            Ok(snapshot)
+        })
     }
 
     fn write<'a>(
@@ -241,7 +268,14 @@ impl Store for FaultyStore {
     ) -> StoreFuture<'a, Written> {
         let families = writes.iter().map(|write| write.key.family);
         let call = Call::records(Operation::Write, families);
-        Box::pin(self.run(call, move |it| it.write(owner, writes, admitted_at)))
+        Box::pin(async move {
+            let write = self.run(call, |it| it.write(owner, writes, admitted_at));
+            let mut written = write.await?;
+            if let Written::Conflict(snapshot) = &mut written {
+                self.hide_lost_fence(snapshot);
+            }
+            Ok(written)
+        })
     }
 
     fn revoke<'a>(

@@ -1,8 +1,11 @@
 //! Pause points of operations.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 /// Point at which operations wait until [`resume`](Self::resume) is called. Created by
 /// [`FaultyStore::pause`](super::FaultyStore::pause) and
@@ -19,7 +22,11 @@ pub struct PausePoint {
 #[derive(Debug)]
 pub(super) struct Gate {
     arrivals: Semaphore,
-    is_open: watch::Sender<bool>,
+    /// One permit for each operation that may pass. Closed: all may pass.
+    passes: Semaphore,
+    arrived: AtomicUsize,
+    /// The gate opens when this number of operations has arrived.
+    opens_at: Option<usize>,
 }
 
 impl PausePoint {
@@ -28,7 +35,7 @@ impl PausePoint {
     }
 
     /// Waits until an operation has reached the point. Each call waits for one further operation,
-    /// so that `n` calls wait for `n` operations.
+    /// so that `n` calls wait for `n` operations. Operations that arrive after [`resume`](Self::resume) count as well.
     ///
     /// Cancellation safety: a dropped call consumes no arrival.
     pub async fn reached(&self) {
@@ -38,8 +45,14 @@ impl PausePoint {
         }
     }
 
-    /// Resumes the waiting operations. Later operations do not wait at this point.
-    pub fn resume(self) {
+    /// Resumes one operation that waits go on: the one that has waited longest. If none waits, the next
+    /// operation that arrives does not wait.
+    pub fn resume_one(&self) {
+        self.gate.passes.add_permits(1);
+    }
+
+    /// Lets the waiting operations. Later operations do not wait at this point.
+    pub fn resume(&self) {
         self.gate.open();
     }
 }
@@ -51,26 +64,41 @@ impl Drop for PausePoint {
 }
 
 impl Gate {
+    /// A gate that is opened by a call.
     pub(super) fn new() -> Self {
+        Self::opening_at(None)
+    }
+
+    /// A gate that opens when `count` operations have arrived.
+    pub(super) fn for_meeting(count: usize) -> Self {
+        Self::opening_at(Some(count))
+    }
+
+    fn opening_at(opens_at: Option<usize>) -> Self {
         Self {
             arrivals: Semaphore::new(0),
-            is_open: watch::Sender::new(false),
+            passes: Semaphore::new(0),
+            arrived: AtomicUsize::new(0),
+            opens_at,
         }
     }
 
     pub(super) fn open(&self) {
-        self.is_open.send_replace(true);
+        self.passes.close();
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        *self.is_open.borrow()
-    }
-
-    /// Signals the arrival, and waits until the gate is open.
+    /// Signals the arrival, and waits until the gate is open or lets one operation pass.
     pub(super) async fn pass(&self) {
-        let mut is_open = self.is_open.subscribe();
         self.arrivals.add_permits(1);
-        // The sender lives at least as long as this gate.
-        let _ = is_open.wait_for(|it| *it).await;
+        let before = self.arrived.fetch_add(1, Ordering::SeqCst);
+        if self
+            .opens_at
+            .is_some_and(|count| before >= count.saturating_sub(1))
+        {
+            self.open();
+        }
+        if let Ok(pass) = self.passes.acquire().await {
+            pass.forget();
+        }
     }
 }
