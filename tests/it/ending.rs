@@ -219,7 +219,7 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
     gate.reached().await;
     // Only that write waits: the end also names the records.
-    stage.store.heal();
+    setup.store.heal();
 
     let handle = sessions(setup);
     match end {
@@ -433,7 +433,7 @@ async fn an_activity_update_after_a_sign_out_is_not_logged_as_a_store_failure() 
         let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
         gate.reached().await;
         // Only that write waits: the sign-out also names the record.
-        stage.store.heal();
+        setup.store.heal();
         log_out(&setup, &browser, &[]).await.assert_status(303);
         gate.open();
         under_way.await.unwrap();

@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::{
     faulty_store::{
-        ACTIVITY, Gate, Kind, LOGIN, Op, REFRESH_LEASE, RecordingStore, SESSION, Stage, TOKENS,
-        stage,
+        ACTIVITY, Gate, Kind, LOGIN, Op, REFRESH_LEASE, RecordingStore, SESSION, TOKENS, TestApp,
+        setup,
     },
     stages::{everywhere, everywhere_with, sessions},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},

@@ -12,8 +12,8 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    desk::{Desk, SECRET, answer, deliver, event, event_at},
     faulty_store::{ASSURANCE, RecordingStore},
+    test_handler::{SECRET, TestHandler, answer, deliver, event, event_at},
 };
 
 struct AssuranceUpdateTest {

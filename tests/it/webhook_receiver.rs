@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    desk::{Act, Desk, SECRET, answer, deliver, event, event_at, post, signed},
     faulty_store::{EVENT, Op, RecordingStore},
+    test_handler::{
+        Action, HANDLER_ERROR, SECRET, TestHandler, answer, deliver, event, event_at, post, signed,
+    },
 };
 
 /// App of a tenant with one receiver.
