@@ -18,10 +18,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Part
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
-    assess::Assessor,
-    cookies, headers,
+    evaluation::evaluate::Assessor,
     pending::{LoginCookies, LoginKeys},
-    reference::Reference,
+    request::{cookies, headers, reference::Reference},
     session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions, TokenRevoker},
     settings::Settings,
 };

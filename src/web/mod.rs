@@ -1,57 +1,39 @@
 //! Web layer for axum: the login router, the session layer, and the extractors.
 
-mod assess;
-mod audience;
-mod bearer;
 mod capture;
-mod capture_error;
 mod context;
-mod cookies;
-mod csrf;
+mod evaluation;
 mod guard;
-mod headers;
-mod layer;
 mod login;
-mod logout;
-mod me;
-mod news;
-mod page;
+mod pages;
 mod pending;
-mod problem;
-mod problem_json;
-mod question_budget;
-mod random;
 mod ready;
-mod redirect;
-mod reference;
-mod return_to;
+mod request;
 mod router;
 mod session;
 mod settings;
-mod shortfall;
 mod signed_in;
-mod unavailable;
 mod webhooks;
 
-pub use bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
-pub use capture::CaptureUpload;
-pub use capture_error::CaptureError;
+pub use capture::error::CaptureError;
+pub use capture::upload::CaptureUpload;
 pub use context::MissingSessionLayer;
-pub use guard::{Assured, Guard, GuardService, MissingGuard};
-pub use layer::{SessionLayer, SessionService};
+pub use guard::bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
+pub use guard::layer::{Assured, Guard, GuardService, MissingGuard};
 pub use ready::Readiness;
 pub use session::{
     AccessTokenError, InvalidSessionId, Revocation, SessionId, SessionSummary, Sessions,
 };
 pub use settings::SignedOutMe;
-pub use signed_in::{SignedIn, SignedInRejection};
+pub use signed_in::extractor::{SignedIn, SignedInRejection};
+pub use signed_in::layer::{SessionLayer, SessionService};
 pub use webhooks::{
     Delivery, ReceiverError, UnknownEventPolicy, WebhookReceiver, WebhookReceiverBuilder,
 };
 
 pub use crate::state::{SealingKeys, SealingKeysError};
 
-pub(crate) use cookies::CookieNames;
+pub(crate) use request::cookies::CookieNames;
 pub(crate) use session::{LONGEST_SESSION, SessionLimits};
 pub(crate) use settings::Settings;
 
@@ -177,8 +159,8 @@ impl Web {
             .told(webhooks::Told::new(self.news(), cases))
     }
 
-    fn news(&self) -> news::News {
-        news::News {
+    fn news(&self) -> webhooks::News {
+        webhooks::News {
             status: self.status.clone(),
             assurances: self.assurances.clone(),
             clock: Arc::clone(&self.clock),

@@ -14,7 +14,7 @@ use http::{
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::headers;
+use super::request::headers;
 use crate::{clock::Clock, oidc::OidcClient, state::State};
 
 /// Maximum time that a probe waits for KYCPort.

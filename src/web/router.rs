@@ -7,13 +7,12 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header::ALLOW};
 
 use super::{
-    audience::Audience,
     context::RequestContext,
     login::{callback, login, step_up},
-    logout::logout,
-    me::me,
-    problem::Problem,
+    pages::problem::Problem,
+    request::audience::Audience,
     settings::Settings,
+    signed_in::{logout::logout, me::me},
 };
 
 pub(super) fn router<S: Clone + Send + Sync + 'static>(settings: &Settings) -> Router<S> {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, header::REFERER};
 use url::{Url, form_urlencoded};
 
-use super::{cookies::CookieNames, return_to::ReturnTo, session::SessionLimits};
+use super::{
+    request::{cookies::CookieNames, return_to::ReturnTo},
+    session::SessionLimits,
+};
 use crate::{http::Origin, observe::LogKey, state::SealingKeys, store::Store, wire::kyc::KycTier};
 
 /// What [`Config`](crate::Config) says about the web floor, valid.

@@ -16,13 +16,11 @@ use crate::{
     },
     store::{Mark, Settlement, StoreError},
     web::{
-        assess::Freshness,
-        audience::Audience,
         context::RequestContext,
+        evaluation::evaluate::Freshness,
+        pages::problem::{Onward, Problem},
         pending::{PendingLogin, StepUp},
-        problem::{Onward, Problem},
-        redirect::see_other,
-        return_to::ReturnTo,
+        request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         session::{Created, LiveSession, NewSession},
     },
 };

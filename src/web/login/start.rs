@@ -8,12 +8,10 @@ use crate::{
     observe::{self, Purpose, Route},
     oidc::LoginRequest,
     web::{
-        audience::Audience,
         context::RequestContext,
+        pages::problem::Problem,
         pending::{PendingLogin, StepUp},
-        problem::Problem,
-        redirect::see_other,
-        return_to::ReturnTo,
+        request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         settings::Settings,
     },
 };

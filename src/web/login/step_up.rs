@@ -10,8 +10,11 @@ use crate::{
     observe::{self, Route},
     oidc::{AcrRequirement, LoginRequest},
     web::{
-        audience::Audience, context::RequestContext, pending::StepUp, problem::Problem,
-        redirect::see_other, settings::Settings,
+        context::RequestContext,
+        pages::problem::Problem,
+        pending::StepUp,
+        request::{audience::Audience, redirect::see_other},
+        settings::Settings,
     },
     wire::kyc::KycTier,
 };

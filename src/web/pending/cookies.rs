@@ -14,7 +14,9 @@ use super::{
     keys::{KeyRing, LoginKeys},
     login::PendingLogin,
 };
-use crate::{clock::Timestamp, secret::Secret, state::Namespace, store::StoreError, web::cookies};
+use crate::{
+    clock::Timestamp, secret::Secret, state::Namespace, store::StoreError, web::request::cookies,
+};
 
 /// Maximum number of pending logins of one browser.
 const MAX_LOGINS: usize = 4;

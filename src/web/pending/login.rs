@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     clock::Timestamp,
     oidc::{PendingAuthorization, SEED_BYTES},
-    web::return_to::ReturnTo,
+    web::request::return_to::ReturnTo,
     wire::kyc::KycTier,
 };
 
@@ -112,7 +112,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{MAX_RETURN_TO, PendingLogin, StepUp, TIERS};
-    use crate::{clock::Timestamp, web::return_to::ReturnTo};
+    use crate::{clock::Timestamp, web::request::return_to::ReturnTo};
 
     #[test]
     fn a_login_survives_its_encoding_and_nothing_shorter_does() {

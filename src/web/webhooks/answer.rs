@@ -10,7 +10,7 @@ use http::{
 
 use crate::{
     observe::Delivered,
-    web::problem_json::ProblemJson,
+    web::pages::problem_json::ProblemJson,
     webhook::{EventParseError, SignatureError, TimestampError},
 };
 

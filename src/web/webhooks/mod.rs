@@ -2,6 +2,7 @@
 //! answered.
 
 mod answer;
+mod assurance_update;
 mod bodies;
 mod builder;
 mod delivery;
@@ -14,4 +15,4 @@ pub use builder::{ReceiverError, WebhookReceiverBuilder};
 pub use delivery::{Delivery, UnknownEventPolicy};
 pub use receiver::WebhookReceiver;
 
-pub(super) use {names::ReceiverNames, processing::Told};
+pub(super) use {assurance_update::News, names::ReceiverNames, processing::Told};

@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 
 use super::{
     answer::Outcome,
+    assurance_update::{Hint, News, NotFelt},
     delivery::{Delivery, UnknownEventPolicy},
 };
 use crate::{
     cases::CaseClient,
     clock::Clock,
     kyc::Assurance,
-    web::news::{Hint, News, NotFelt},
     webhook::{
         BeginOutcome, DeliveryPolicy, Event, EventKind, EventLease, EventLog, EventReader,
         SettleOutcome, VerifiedPayload,

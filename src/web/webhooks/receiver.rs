@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     observe::{self, DeliverySpan, EventName, LogKey},
     oidc::printable,
-    web::reference::Reference,
+    web::request::reference::Reference,
     webhook::Event,
 };
 

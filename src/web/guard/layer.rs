@@ -17,17 +17,17 @@ use http::{Request, StatusCode, request::Parts};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    assess::Freshness,
-    audience::Audience,
-    context::{MissingSessionLayer, RequestContext},
-    problem::Problem,
-    session::Session,
-    shortfall,
-};
+use super::denial_response;
 use crate::{
     kyc::{Assurance, Requirement},
     observe::{self, GuardSpan},
+    web::{
+        context::{MissingSessionLayer, RequestContext},
+        evaluation::evaluate::Freshness,
+        pages::problem::Problem,
+        request::audience::Audience,
+        session::Session,
+    },
     wire::kyc::KycTier,
 };
 
@@ -45,7 +45,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(tier: KycTier) -> Self {
+    pub(in crate::web) fn new(tier: KycTier) -> Self {
         Self {
             requirement: Arc::new(Requirement::tier(tier)),
             freshness: Freshness::Cached,
@@ -146,7 +146,12 @@ impl Guard {
     ) -> (Result<Assurance, Response>, &'static str) {
         let live = match context.session().await {
             Ok(Some(live)) => live,
-            Ok(None) => return (Err(shortfall::signed_out(context, parts)), "signed_out"),
+            Ok(None) => {
+                return (
+                    Err(denial_response::signed_out(context, parts)),
+                    "signed_out",
+                );
+            }
             Err(_) => {
                 let audience = Audience::of(&parts.method, &parts.headers);
                 let problem = Problem::StoreUnavailable;
@@ -169,7 +174,7 @@ impl Guard {
             }
             Err(lack) => {
                 let tier = self.requirement.required_tier();
-                let answer = shortfall::answer(context, parts, tier, &lack, person);
+                let answer = denial_response::answer(context, parts, tier, &lack, person);
                 (Err(answer), lack.shortfall.code())
             }
         }

@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header::RETRY_AFTER};
 
-use super::{problem::Problem, problem_json::ProblemJson, random};
-use crate::{observe, store::StoreError};
+use super::{problem::Problem, problem_json::ProblemJson};
+use crate::{observe, store::StoreError, web::request::random};
 
 /// 503 with `Retry-After`, as problem JSON: the response that the session layer gives, too.
 impl IntoResponse for StoreError {

@@ -5,10 +5,10 @@ use std::{borrow::Cow, time::Duration};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 
-use super::{problem_json::ProblemJson, random};
 use crate::{
     cases::{CaseError, ForwardError, MediaType, UploadError},
     observe,
+    web::{pages::problem_json::ProblemJson, request::random},
     wire::cases::DOCUMENT_BACK,
 };
 

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 
 /// Recipient of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(in crate::web) enum Audience {
     /// A person, whose browser shows the response as a page.
     Page,
     /// A program: a `fetch` of the page's script, or no browser at all.
@@ -14,7 +14,7 @@ pub(super) enum Audience {
 impl Audience {
     /// Tells the recipient by `Sec-Fetch-Mode`, or by `Accept` where that header is missing or does
     /// not decide.
-    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
+    pub(in crate::web) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
         let navigates = match mode {
             Some(b"navigate") => true,

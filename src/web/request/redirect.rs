@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use super::headers;
 
 /// Sends the browser on by GET, and leaves nothing of this address behind.
-pub(super) fn see_other(location: &str) -> Response {
+pub(in crate::web) fn see_other(location: &str) -> Response {
     let Ok(location) = HeaderValue::try_from(location) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

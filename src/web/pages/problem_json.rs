@@ -6,22 +6,22 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use super::headers;
+use crate::web::request::headers;
 
-pub(super) struct ProblemJson<'a> {
-    pub(super) status: StatusCode,
-    pub(super) title: &'a str,
-    pub(super) detail: &'a str,
+pub(in crate::web) struct ProblemJson<'a> {
+    pub(in crate::web) status: StatusCode,
+    pub(in crate::web) title: &'a str,
+    pub(in crate::web) detail: &'a str,
     /// What a program goes by.
-    pub(super) code: &'a str,
+    pub(in crate::web) code: &'a str,
     /// What is in the log, too.
-    pub(super) reference: &'a str,
+    pub(in crate::web) reference: &'a str,
     /// A member more: its name, and what it says.
-    pub(super) more: Option<(&'a str, &'a str)>,
+    pub(in crate::web) more: Option<(&'a str, &'a str)>,
 }
 
 impl ProblemJson<'_> {
-    pub(super) fn answer(&self) -> Response {
+    pub(in crate::web) fn answer(&self) -> Response {
         let mut body = serde_json::json!({
             "type": "about:blank",
             "title": self.title,

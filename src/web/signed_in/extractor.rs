@@ -8,15 +8,18 @@ use axum::{
 };
 use http::request::Parts;
 
-use super::{
-    audience::Audience,
-    context::RequestContext,
-    guard::Assured,
-    problem::Problem,
-    session::{AccessTokenError, LiveSession, SessionId},
-    shortfall,
+use crate::{
+    clock::Timestamp,
+    kyc::Assurance,
+    secret::Secret,
+    web::{
+        context::RequestContext,
+        guard::{denial_response, layer::Assured},
+        pages::problem::Problem,
+        request::audience::Audience,
+        session::{AccessTokenError, LiveSession, SessionId},
+    },
 };
-use crate::{clock::Timestamp, kyc::Assurance, secret::Secret};
 
 /// The person who is signed in.
 ///
@@ -122,7 +125,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let context = context(parts, state).await?;
         let found = find(parts, &context).await?;
-        found.ok_or_else(|| SignedInRejection(shortfall::signed_out(&context, parts)))
+        found.ok_or_else(|| SignedInRejection(denial_response::signed_out(&context, parts)))
     }
 }
 

@@ -11,11 +11,10 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    audience::Audience,
+use crate::web::{
     context::{RequestContext, Shared},
-    cookies, csrf,
-    problem::Problem,
+    pages::problem::Problem,
+    request::{audience::Audience, cookies, csrf},
 };
 
 /// Layer that lets handlers see who is signed in. Made by
@@ -26,7 +25,7 @@ pub struct SessionLayer {
 }
 
 impl SessionLayer {
-    pub(super) fn new(shared: Shared) -> Self {
+    pub(in crate::web) fn new(shared: Shared) -> Self {
         Self { shared }
     }
 }

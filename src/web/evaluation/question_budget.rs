@@ -27,7 +27,7 @@ const MAX_PEOPLE: usize = 10_000;
 
 /// What a question is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::web) enum Purpose {
     /// A guard whose recorded result does not suffice.
     Ordinary,
     /// An action that needs a new result, or a sign-in that has just ended.
@@ -36,7 +36,7 @@ pub(super) enum Purpose {
 
 /// Budgets of all people. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct QuestionBudgets {
+pub(in crate::web) struct QuestionBudgets {
     people: Arc<Mutex<HashMap<Owner, Budget>>>,
     clock: Arc<dyn Clock>,
 }
@@ -50,7 +50,7 @@ struct Budget {
 }
 
 impl QuestionBudgets {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::web) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             people: Arc::default(),
             clock,
@@ -59,7 +59,7 @@ impl QuestionBudgets {
 
     /// Takes one question from a person's budget, whatever comes of it. Fails with the time after
     /// which a question is permitted. While the quota is scarce, ordinary questions are rarer.
-    pub(super) fn take(
+    pub(in crate::web) fn take(
         &self,
         person: &Owner,
         purpose: Purpose,

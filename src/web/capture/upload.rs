@@ -11,10 +11,11 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::header::CONTENT_TYPE;
 use tokio::sync::Mutex;
 
-use super::{capture_error::CaptureError, signed_in::SignedIn};
+use super::error::CaptureError;
 use crate::{
     cases::{CaseClient, ForwardError, ForwardedUpload},
     observe,
+    web::signed_in::extractor::SignedIn,
 };
 
 /// So long what the browser still sends is read out after a no, so that it sees the no.

@@ -7,14 +7,24 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use super::{
-    audience::Audience, context::RequestContext, headers, problem::Problem, session::LiveSession,
-    settings::SignedOutMe,
+use crate::{
+    clock::Timestamp,
+    kyc::Assurance,
+    web::{
+        context::RequestContext,
+        pages::problem::Problem,
+        request::{audience::Audience, headers},
+        session::LiveSession,
+        settings::SignedOutMe,
+    },
 };
-use crate::{clock::Timestamp, kyc::Assurance};
 
 /// Times are seconds since 1970. A page that asks every minute must not keep a session alive that nobody uses.
-pub(super) async fn me(context: RequestContext, method: Method, headers: HeaderMap) -> Response {
+pub(in crate::web) async fn me(
+    context: RequestContext,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     let settings = context.settings();
     match context.session().await {
         Ok(Some(live)) => {

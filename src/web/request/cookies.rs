@@ -5,17 +5,16 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::session::SessionKey;
-use crate::secret::Secret;
+use crate::{secret::Secret, web::session::SessionKey};
 
 /// Names of the cookies. The prefix `__Host-` makes the browser reject them without `Secure`, with a
 /// `Domain`, or from a sibling host.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieNames {
     /// Cookie that holds the key of the session, and nothing else.
-    pub(super) session: String,
+    pub(in crate::web) session: String,
     /// What the names of the cookies of pending logins begin with.
-    pub(super) login_prefix: String,
+    pub(in crate::web) login_prefix: String,
 }
 
 impl CookieNames {
@@ -28,7 +27,7 @@ impl CookieNames {
 }
 
 /// All cookies of a request, as bytes: the cookies of others may be anything.
-pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(in crate::web) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all(COOKIE)
         .iter()
@@ -43,7 +42,7 @@ pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// The value of the cookie with this name. A name that occurs twice has no value: somebody may have
 /// planted one of them.
-pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(in crate::web) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = all(headers).filter(|(found, _)| *found == name.as_bytes());
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Some(value),
@@ -52,17 +51,21 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 }
 
 /// The session key that a request carries.
-pub(super) fn session_key(headers: &HeaderMap, names: &CookieNames) -> Option<SessionKey> {
+pub(in crate::web) fn session_key(headers: &HeaderMap, names: &CookieNames) -> Option<SessionKey> {
     SessionKey::parse(only(headers, &names.session)?)
 }
 
 /// Whether a request carries a cookie of this name, whatever its value.
-pub(super) fn is_present(headers: &HeaderMap, name: &str) -> bool {
+pub(in crate::web) fn is_present(headers: &HeaderMap, name: &str) -> bool {
     all(headers).any(|(found, _)| found == name.as_bytes())
 }
 
 /// Sets a cookie that lasts as long as the browser runs, or for `max_age`.
-pub(super) fn set(name: &str, value: &Secret, max_age: Option<Duration>) -> Option<HeaderValue> {
+pub(in crate::web) fn set(
+    name: &str,
+    value: &Secret,
+    max_age: Option<Duration>,
+) -> Option<HeaderValue> {
     let mut cookie = strict(name, value.expose());
     if let Some(max_age) = max_age {
         cookie.set_max_age(cookie::time::Duration::try_from(max_age).ok());
@@ -72,7 +75,7 @@ pub(super) fn set(name: &str, value: &Secret, max_age: Option<Duration>) -> Opti
 
 /// Deletes a cookie, with the attributes it was set with: for `__Host-` names a browser ignores a
 /// deletion with others.
-pub(super) fn delete(name: &str) -> Option<HeaderValue> {
+pub(in crate::web) fn delete(name: &str) -> Option<HeaderValue> {
     let mut cookie = strict(name, "");
     cookie.make_removal();
     header(&cookie)

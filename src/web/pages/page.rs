@@ -36,16 +36,16 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 
 /// A page that says what happened and offers the way on. All text is this crate's own: nothing
 /// that came from outside is shown.
-pub(super) struct Problem<'a> {
-    pub(super) status: StatusCode,
-    pub(super) title: &'static str,
-    pub(super) detail: &'static str,
+pub(in crate::web) struct Problem<'a> {
+    pub(in crate::web) status: StatusCode,
+    pub(in crate::web) title: &'static str,
+    pub(in crate::web) detail: &'static str,
     /// The label and the path of the way on.
-    pub(super) next: Option<(&'static str, &'a str)>,
-    pub(super) reference: &'a str,
+    pub(in crate::web) next: Option<(&'static str, &'a str)>,
+    pub(in crate::web) reference: &'a str,
 }
 
-pub(super) fn problem(problem: &Problem<'_>) -> Response {
+pub(in crate::web) fn problem(problem: &Problem<'_>) -> Response {
     let Problem {
         status,
         title,

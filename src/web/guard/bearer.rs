@@ -17,14 +17,14 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    headers,
-    session::{KeptSessions, TokenStanding},
-};
 use crate::{
     observe,
     oidc::{AccessTokenClaims, OidcClient, VerifyError},
     secret::Secret,
+    web::{
+        request::headers,
+        session::{KeptSessions, TokenStanding},
+    },
 };
 
 /// A verified access token that came as `Authorization: Bearer`, for APIs that are called with a
@@ -190,7 +190,7 @@ impl fmt::Debug for Verifier {
 pub struct BearerLayer(Verifier);
 
 impl BearerLayer {
-    pub(super) fn new(oidc: OidcClient, sessions: KeptSessions, skew: Duration) -> Self {
+    pub(in crate::web) fn new(oidc: OidcClient, sessions: KeptSessions, skew: Duration) -> Self {
         Self(Verifier {
             oidc,
             sessions,

@@ -14,20 +14,20 @@ pub(crate) struct ReturnTo(String);
 
 impl ReturnTo {
     /// `text` if it is a path of this app; the home page if not.
-    pub(super) fn parse_or_home(text: &str) -> Self {
+    pub(in crate::web) fn parse_or_home(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(Self::home)
     }
 
-    pub(super) fn home() -> Self {
+    pub(in crate::web) fn home() -> Self {
         Self("/".to_owned())
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::web) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// This path if it has `limit` bytes at most; otherwise the path without its query, or home.
-    pub(super) fn shortened(&self, limit: usize) -> Self {
+    pub(in crate::web) fn shortened(&self, limit: usize) -> Self {
         let without_query = self.0.split('?').next().unwrap_or_default();
         [self.0.as_str(), without_query]
             .into_iter()

@@ -8,13 +8,13 @@ use http::{
 use crate::http::Origin;
 
 /// A header that no form can send, for callers that send neither of the browser's own.
-pub(super) const CUSTOM_HEADER: &str = "x-kycport-csrf";
+pub(in crate::web) const CUSTOM_HEADER: &str = "x-kycport-csrf";
 
 /// Whether a request that bears the session cookie was made by this app's own pages.
 ///
 /// Reading is always allowed; what changes something must come from the same origin. `SameSite=Lax`
 /// alone would let a sibling host post.
-pub(super) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
+pub(in crate::web) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
     // A WebSocket begins as a GET, and then does whatever it likes.
     let upgrades = headers.contains_key(UPGRADE);
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !upgrades {

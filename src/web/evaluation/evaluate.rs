@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::{
-    question_budget::{Purpose, QuestionBudgets},
-    session::{AccessTokenError, AccessTokens, LiveSession},
-};
+use super::question_budget::{Purpose, QuestionBudgets};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{
@@ -16,6 +13,7 @@ use crate::{
     },
     observe,
     oidc::{OidcClient, UserinfoError},
+    web::session::{AccessTokenError, AccessTokens, LiveSession},
 };
 
 /// Whoever signed in no longer ago is not asked to sign in again.
@@ -31,7 +29,7 @@ const QUOTA_IS_SCARCE_FOR: Duration = Duration::from_secs(60);
 
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
+pub(in crate::web) enum Freshness {
     /// What is known will do while it is not too old.
     Cached,
     /// As [`Cached`](Self::Cached) for a positive result. The person has just signed in again, so a
@@ -43,9 +41,9 @@ pub(super) enum Freshness {
 
 /// How a person falls short, and when to try again if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lack {
-    pub(super) shortfall: RequirementError,
-    pub(super) retry_after: Option<Duration>,
+pub(in crate::web) struct Lack {
+    pub(in crate::web) shortfall: RequirementError,
+    pub(in crate::web) retry_after: Option<Duration>,
 }
 
 impl From<RequirementError> for Lack {
@@ -59,7 +57,7 @@ impl From<RequirementError> for Lack {
 
 /// Knows what is known of people, and asks.
 #[derive(Debug, Clone)]
-pub(super) struct Assessor {
+pub(in crate::web) struct Assessor {
     oidc: OidcClient,
     status: StatusClient,
     access_tokens: AccessTokens,
@@ -70,7 +68,7 @@ pub(super) struct Assessor {
 }
 
 impl Assessor {
-    pub(super) fn new(
+    pub(in crate::web) fn new(
         oidc: OidcClient,
         status: StatusClient,
         access_tokens: AccessTokens,
@@ -91,7 +89,7 @@ impl Assessor {
 
     /// Evaluates a requirement: by the latest assurance if that suffices, by asking KYCPort if not.
     /// A negative result is used for ten seconds, a positive one up to the maximum age.
-    pub(super) async fn assess(
+    pub(in crate::web) async fn assess(
         &self,
         live: &LiveSession,
         requirement: &Requirement,

@@ -8,7 +8,7 @@ use http::{
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// No cache keeps it, and no other site learns the address it was at.
-pub(super) fn keep_private(headers: &mut HeaderMap) {
+pub(in crate::web) fn keep_private(headers: &mut HeaderMap) {
     names_a_person(headers);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     not_for_other_sites(headers);
@@ -16,14 +16,14 @@ pub(super) fn keep_private(headers: &mut HeaderMap) {
 
 /// The browser takes the response for nothing but what `Content-Type` says, and loads it into no
 /// page of another origin as an image, a script or a style.
-pub(super) fn not_for_other_sites(headers: &mut HeaderMap) {
+pub(in crate::web) fn not_for_other_sites(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// No cache keeps it. What the handler said of caching is overruled: it would be one mistake away
 /// from showing one person to another.
-pub(super) fn names_a_person(headers: &mut HeaderMap) {
+pub(in crate::web) fn names_a_person(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cookie = HeaderValue::from_static("cookie");
     if !headers.get_all(VARY).iter().any(|value| *value == cookie) {

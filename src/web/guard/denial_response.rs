@@ -3,21 +3,19 @@
 use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
 
-use super::{
-    assess::Lack,
-    audience::Audience,
-    context::RequestContext,
-    problem::{Onward, Problem},
-    redirect::see_other,
-    return_to::ReturnTo,
-};
 use crate::{
     observe::{self, Pseudonym},
+    web::{
+        context::RequestContext,
+        evaluation::evaluate::Lack,
+        pages::problem::{Onward, Problem},
+        request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
+    },
     wire::kyc::KycTier,
 };
 
 /// Nobody is signed in: a person is sent to sign in and brought back, a script is told where.
-pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
+pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
     match audience {
@@ -27,7 +25,7 @@ pub(super) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
 }
 
 /// Somebody is signed in, and falls short of `tier` or of what goes with it.
-pub(super) fn answer(
+pub(in crate::web) fn answer(
     context: &RequestContext,
     parts: &Parts,
     tier: &KycTier,

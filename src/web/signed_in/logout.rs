@@ -10,11 +10,14 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::CONTENT_TYPE};
 use url::form_urlencoded;
 
-use super::{
-    audience::Audience, context::RequestContext, csrf, headers, problem::Problem,
-    redirect::see_other,
+use crate::{
+    observe::{self, Cause, Route},
+    web::{
+        context::RequestContext,
+        pages::problem::Problem,
+        request::{audience::Audience, csrf, headers, redirect::see_other},
+    },
 };
-use crate::observe::{self, Cause, Route};
 
 /// The form is not longer …
 const MAX_FORM_BYTES: usize = 4096;
@@ -30,7 +33,7 @@ enum Reach {
     Everywhere,
 }
 
-pub(super) async fn logout(
+pub(in crate::web) async fn logout(
     context: RequestContext,
     method: Method,
     uri: Uri,

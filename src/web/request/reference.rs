@@ -7,10 +7,10 @@ use super::random;
 /// The reference of one request: on the page or in the JSON that it is answered with if it does not
 /// go on, and on its lines in the log. Drawn when it is first asked for, which most never are.
 #[derive(Debug, Default)]
-pub(super) struct Reference(OnceLock<String>);
+pub(in crate::web) struct Reference(OnceLock<String>);
 
 impl Reference {
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::web) fn as_str(&self) -> &str {
         self.0.get_or_init(random::reference)
     }
 }

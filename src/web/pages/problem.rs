@@ -9,14 +9,20 @@ use http::{
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{
-    audience::Audience, context::RequestContext, headers, page, problem_json::ProblemJson,
+use super::{page, problem_json::ProblemJson};
+use crate::{
+    kyc::RequirementError,
+    observe,
+    store::StoreError,
+    web::{
+        context::RequestContext,
+        request::{audience::Audience, headers},
+    },
 };
-use crate::{kyc::RequirementError, observe, store::StoreError};
 
 /// One way in which something does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(in crate::web) enum Problem {
     /// Nobody is signed in.
     SignedOut,
     /// An unsafe request from another site.
@@ -72,11 +78,11 @@ pub(super) enum Problem {
     Unknown { retry_after: Option<Duration> },
 }
 
-pub(super) struct Text {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) title: &'static str,
-    pub(super) detail: &'static str,
+pub(in crate::web) struct Text {
+    pub(in crate::web) status: StatusCode,
+    pub(in crate::web) code: &'static str,
+    pub(in crate::web) title: &'static str,
+    pub(in crate::web) detail: &'static str,
     next: Next,
 }
 
@@ -93,11 +99,11 @@ enum Next {
 
 /// Addresses at which a person can go on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Onward<'a> {
+pub(in crate::web) struct Onward<'a> {
     /// Start of a step-up.
-    pub(super) step_up: Option<&'a str>,
+    pub(in crate::web) step_up: Option<&'a str>,
     /// The page that the person asked for, or was on.
-    pub(super) page: Option<&'a str>,
+    pub(in crate::web) page: Option<&'a str>,
 }
 
 /// `Retry-After` of a pending verification, in seconds. It can stay pending for days.
@@ -111,7 +117,7 @@ impl From<StoreError> for Problem {
 
 impl Problem {
     /// How a person who falls short is told.
-    pub(super) fn of_shortfall(
+    pub(in crate::web) fn of_shortfall(
         shortfall: &RequirementError,
         retry_after: Option<Duration>,
     ) -> Self {
@@ -128,22 +134,22 @@ impl Problem {
     }
 
     /// Whether being verified further would help.
-    pub(super) fn is_about_the_tier(self) -> bool {
+    pub(in crate::web) fn is_about_the_tier(self) -> bool {
         self.text().next == Next::StepUp
     }
 
     /// What it is called in answers, in the log and in metrics.
-    pub(super) fn code(self) -> &'static str {
+    pub(in crate::web) fn code(self) -> &'static str {
         self.text().code
     }
 
     /// Answers, and says so in the log. The request's reference is on both sides.
-    pub(super) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
+    pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
         self.answer_with(audience, context, Onward::default())
     }
 
     /// As [`answer`](Self::answer), with the addresses at which the person can go on.
-    pub(super) fn answer_with(
+    pub(in crate::web) fn answer_with(
         self,
         audience: Audience,
         context: &RequestContext,
@@ -198,7 +204,7 @@ impl Problem {
         response
     }
 
-    pub(super) fn retry_after(self) -> Option<u64> {
+    pub(in crate::web) fn retry_after(self) -> Option<u64> {
         match self {
             Self::StoreUnavailable | Self::TooManyLogins => Some(1),
             Self::Pending => Some(PENDING_RETRY_SECONDS),
@@ -210,7 +216,7 @@ impl Problem {
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
-    pub(super) fn text(self) -> Text {
+    pub(in crate::web) fn text(self) -> Text {
         let text = |status, code, title, detail, next| Text {
             status,
             code,

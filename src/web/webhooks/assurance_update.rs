@@ -18,27 +18,27 @@ use crate::{
 
 /// Where news of people goes.
 #[derive(Debug, Clone)]
-pub(super) struct News {
-    pub(super) status: StatusClient,
-    pub(super) assurances: Assurances,
-    pub(super) clock: Arc<dyn Clock>,
+pub(in crate::web) struct News {
+    pub(in crate::web) status: StatusClient,
+    pub(in crate::web) assurances: Assurances,
+    pub(in crate::web) clock: Arc<dyn Clock>,
     /// How far KYCPort's clock and this one may be apart.
-    pub(super) skew: Duration,
+    pub(in crate::web) skew: Duration,
 }
 
 /// What was heard of a person. What was not said is not known.
 #[derive(Debug, Clone)]
-pub(super) struct Hint {
-    pub(super) kyc_status: Option<KycStatus>,
-    pub(super) kyc_tier: Option<KycTier>,
-    pub(super) aml_clear: Option<bool>,
+pub(in crate::web) struct Hint {
+    pub(in crate::web) kyc_status: Option<KycStatus>,
+    pub(in crate::web) kyc_tier: Option<KycTier>,
+    pub(in crate::web) aml_clear: Option<bool>,
     /// When it happened, by the clock of whoever said so.
-    pub(super) happened_at: Timestamp,
+    pub(in crate::web) happened_at: Timestamp,
 }
 
 /// News of a person did not get to where all sessions go by it. It may later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotFelt {
+pub(in crate::web) enum NotFelt {
     /// KYCPort was asked, and did not answer.
     NotAsked { retry_after: Option<Duration> },
     /// The store did not take the result, and may still hold a better one from before.
@@ -53,7 +53,7 @@ impl From<StoreError> for NotFelt {
 
 impl News {
     /// Takes a decision as news of whose case it was.
-    pub(super) async fn of_decision(self, case: Case, decision: Decision) {
+    pub(in crate::web) async fn of_decision(self, case: Case, decision: Decision) {
         let kyc_status = if decision.is_under_review() {
             KycStatus::Pending
         } else {
@@ -73,7 +73,7 @@ impl News {
     /// Believes the worst of `hint` until KYCPort has been asked, and asks. Gives what it says;
     /// none if there is no tenant key, or if it will not say. What was heard is kept then, or it is
     /// an error.
-    pub(super) async fn hear(
+    pub(in crate::web) async fn hear(
         &self,
         person_id: &str,
         hint: Option<Hint>,

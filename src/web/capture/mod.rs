@@ -1,0 +1,4 @@
+//! Document capture: the upload extractor and its errors.
+
+pub(super) mod error;
+pub(super) mod upload;

@@ -1,0 +1,6 @@
+//! Error responses: HTML pages for people and problem JSON for scripts.
+
+mod page;
+pub(super) mod problem;
+pub(super) mod problem_json;
+mod unavailable;
