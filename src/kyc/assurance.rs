@@ -97,40 +97,40 @@ impl Assurance {
 
     /// Whether both say the same of the person, whenever and wherever they were asked.
     #[cfg(feature = "web")]
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_result(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)
             == (&other.kyc_status, &other.kyc_tier, other.aml_clear)
     }
 
     /// The same, as of another moment.
     #[cfg(feature = "web")]
-    pub(crate) fn requested_at(self, checked_at: Timestamp) -> Self {
+    pub(crate) fn with_checked_at(self, checked_at: Timestamp) -> Self {
         Self { checked_at, ..self }
     }
 
     /// The stricter of two, with the worse AML result of both.
     #[cfg(feature = "web")]
     pub(crate) fn stricter(self, other: Self) -> Self {
-        let (mut stricter, laxer) = if other.laxness() < self.laxness() {
+        let (mut stricter, other) = if other.permissiveness() < self.permissiveness() {
             (other, self)
         } else {
             (self, other)
         };
-        if laxer.aml_rank() < stricter.aml_rank() {
-            stricter.aml_clear = laxer.aml_clear;
+        if other.aml_rank() < stricter.aml_rank() {
+            stricter.aml_clear = other.aml_clear;
         }
         stricter
     }
 
     /// Whether the tier is higher, or the AML result better, than in the other assurance.
     #[cfg(feature = "web")]
-    pub(crate) fn claims_more_than(&self, other: &Self) -> bool {
+    pub(crate) fn grants_more_than(&self, other: &Self) -> bool {
         self.tier_rank() > other.tier_rank() || self.aml_rank() > other.aml_rank()
     }
 
     /// How much it lets through: being verified, then the tier, then being clear.
     #[cfg(feature = "web")]
-    fn laxness(&self) -> (bool, usize, bool) {
+    fn permissiveness(&self) -> (bool, usize, bool) {
         (
             self.is_verified(),
             self.tier_rank(),

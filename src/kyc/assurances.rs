@@ -29,30 +29,30 @@ use crate::{
 };
 
 /// Maximum number of times that KYCPort is asked because another result was recorded meanwhile.
-const MAX_QUESTIONS: usize = 3;
+const MAX_QUERIES: usize = 3;
 
 /// Maximum number of attempts to lower the latest assurance while others write it.
 const MAX_ATTEMPTS: usize = 16;
 
-/// Answer to a question, or the reason why there is none.
-pub(crate) type Asked = Result<Assurance, NoAnswer>;
+/// Answer to a query, or the reason why there is none.
+pub(crate) type StatusQueryResult = Result<Assurance, QueryError>;
 
-/// Question to KYCPort about one person. It can be asked again.
-pub(crate) type Question = Arc<dyn Fn() -> BoxFuture<'static, Asked> + Send + Sync>;
+/// StatusQuery to KYCPort about one person. It can be asked again.
+pub(crate) type StatusQuery = Arc<dyn Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync>;
 
 /// Answer, and whether it was recorded.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct StatusAnswer {
     pub(crate) assurance: Assurance,
     /// Whether the answer is stored, so that every session sees it.
     pub(crate) recorded: Result<(), StoreError>,
     /// Whether KYCPort was asked for it. Otherwise it was recorded by somebody else meanwhile.
-    was_asked: bool,
+    was_queried: bool,
 }
 
 /// Reason why KYCPort gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoAnswer {
+pub(crate) enum QueryError {
     /// There is neither a tenant key nor an access token that still works. Signing in again brings
     /// an access token.
     NoSource,
@@ -61,13 +61,13 @@ pub(crate) enum NoAnswer {
         /// How long to wait before asking again, if KYCPort said so.
         retry_after: Option<Duration>,
     },
-    /// KYCPort rejected the question, and would reject it again.
+    /// KYCPort rejected the query, and would reject it again.
     Rejected,
     /// The store failed, so that an answer could not be placed in order with other results.
     Store(StoreError),
 }
 
-impl From<StatusError> for NoAnswer {
+impl From<StatusError> for QueryError {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::RateLimited { retry_after } => Self::Failed {
@@ -95,7 +95,7 @@ struct Inner {
 #[derive(Clone)]
 struct Flight {
     number: u64,
-    answer: Shared<BoxFuture<'static, Result<Heard, NoAnswer>>>,
+    answer: Shared<BoxFuture<'static, Result<StatusAnswer, QueryError>>>,
 }
 
 impl Assurances {
@@ -166,24 +166,26 @@ impl Assurances {
 
     /// Asks KYCPort now. A question that began before this call does not count: a caller that comes
     /// while one is under way waits for the next one, and shares it.
-    pub(crate) async fn ask(&self, person: &PersonRef, question: Question) -> Asked {
-        self.hear(person, question).await.map(|it| it.assurance)
+    pub(crate) async fn query(&self, person: &PersonRef, query: StatusQuery) -> StatusQueryResult {
+        self.query_recorded(person, query)
+            .await
+            .map(|it| it.assurance)
     }
 
     /// Asks KYCPort now, and tells whether the answer was recorded.
-    pub(crate) async fn hear(
+    pub(crate) async fn query_recorded(
         &self,
         person: &PersonRef,
-        question: Question,
-    ) -> Result<Heard, NoAnswer> {
+        query: StatusQuery,
+    ) -> Result<StatusAnswer, QueryError> {
         let arrived_after = self.0.last.load(Ordering::SeqCst);
         loop {
             let flight = self
                 .flight(person)
-                .unwrap_or_else(|| self.start(person, Arc::clone(&question), None));
+                .unwrap_or_else(|| self.start(person, Arc::clone(&query), None));
             let answer = flight.answer.await;
-            let was_asked = !matches!(&answer, Ok(heard) if !heard.was_asked);
-            if flight.number > arrived_after && was_asked {
+            let was_queried = !matches!(&answer, Ok(heard) if !heard.was_queried);
+            if flight.number > arrived_after && was_queried {
                 return answer;
             }
         }
@@ -191,15 +193,15 @@ impl Assurances {
 
     /// Asks KYCPort, or shares the answer to a question that is under way. A result that was recorded
     /// since the caller has read `seen` is an answer, too.
-    pub(crate) async fn ask_or_share(
+    pub(crate) async fn query_or_share(
         &self,
         person: &PersonRef,
-        question: Question,
+        query: StatusQuery,
         seen: &Latest,
-    ) -> Asked {
+    ) -> StatusQueryResult {
         let flight = self
             .flight(person)
-            .unwrap_or_else(|| self.start(person, question, Some(seen.clone())));
+            .unwrap_or_else(|| self.start(person, query, Some(seen.clone())));
         flight.answer.await.map(|heard| heard.assurance)
     }
 
@@ -209,24 +211,24 @@ impl Assurances {
 
     /// Starts a question in a task of its own: the first caller may give up, and the others still
     /// get their answer.
-    fn start(&self, person: &PersonRef, question: Question, seen: Option<Latest>) -> Flight {
+    fn start(&self, person: &PersonRef, query: StatusQuery, seen: Option<Latest>) -> Flight {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(person) {
             return flight.clone();
         }
         let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let (own, person_asked_about) = (self.clone(), person.clone());
+        let (own, subject) = (self.clone(), person.clone());
         // The task is spawned when the future is first polled, which is after the lock is released:
-        // a runtime that has shut down drops the task immediately, and `Landing` takes the lock.
+        // a runtime that has shut down drops the task immediately, and `FlightGuard` takes the lock.
         let answer = async move {
-            let landing = Landing {
+            let guard = FlightGuard {
                 own,
-                person: person_asked_about,
+                person: subject,
             };
-            let flight = async move { landing.own.fly(&landing.person, question, seen).await };
+            let flight = async move { guard.own.run(&guard.person, query, seen).await };
             let task = tokio::spawn(flight.in_current_span());
             task.await
-                .unwrap_or(Err(NoAnswer::Failed { retry_after: None }))
+                .unwrap_or(Err(QueryError::Failed { retry_after: None }))
         }
         .boxed()
         .shared();
@@ -237,27 +239,27 @@ impl Assurances {
 
     /// Asks and records. If another result was recorded between, it may be newer than the answer,
     /// and KYCPort is asked again.
-    async fn fly(
+    async fn run(
         &self,
         person: &PersonRef,
-        question: Question,
+        query: StatusQuery,
         seen: Option<Latest>,
-    ) -> Result<Heard, NoAnswer> {
-        let mut before = self.latest(person).await.map_err(NoAnswer::Store)?;
+    ) -> Result<StatusAnswer, QueryError> {
+        let mut before = self.latest(person).await.map_err(QueryError::Store)?;
         // What an event said is not an answer.
         if seen.is_some_and(|seen| seen != before)
             && let Some(assurance) = before.known()
             && assurance.source != AssuranceSource::Webhook
         {
-            return Ok(Heard {
+            return Ok(StatusAnswer {
                 assurance: assurance.clone(),
                 recorded: Ok(()),
-                was_asked: false,
+                was_queried: false,
             });
         }
-        for _ in 0..MAX_QUESTIONS {
+        for _ in 0..MAX_QUERIES {
             // A failure changes nothing of what is recorded.
-            let assurance = question().await?;
+            let assurance = query().await?;
             let write = self.0.latest.write_of(person, &assurance, &before);
             let written = match write {
                 Ok(write) => self.write(person, write).await,
@@ -274,13 +276,13 @@ impl Assurances {
                     Err(error)
                 }
             };
-            return Ok(Heard {
+            return Ok(StatusAnswer {
                 assurance,
                 recorded,
-                was_asked: true,
+                was_queried: true,
             });
         }
-        Err(NoAnswer::Failed { retry_after: None })
+        Err(QueryError::Failed { retry_after: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PersonRef, Flight>> {
@@ -298,12 +300,12 @@ impl fmt::Debug for Assurances {
 }
 
 /// Removes a flight however its task ends.
-struct Landing {
+struct FlightGuard {
     own: Assurances,
     person: PersonRef,
 }
 
-impl Drop for Landing {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
         self.own.lock().remove(&self.person);
     }

@@ -162,7 +162,7 @@ impl LatestAssurances {
         }
         let is_newer_id_token =
             known.source == AssuranceSource::IdToken && known.checked_at <= id_token.checked_at;
-        if is_newer_id_token || !id_token.claims_more_than(known) {
+        if is_newer_id_token || !id_token.grants_more_than(known) {
             return Some(id_token.clone());
         }
         let lowered = Assurance {
@@ -170,7 +170,7 @@ impl LatestAssurances {
             source: known.source,
             ..known.clone().stricter(id_token.clone())
         };
-        (!lowered.says_the_same(known)).then_some(lowered)
+        (!lowered.has_same_result(known)).then_some(lowered)
     }
 
     /// Prepares a write that replaces only what was read before, whatever the result says.

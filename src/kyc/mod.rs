@@ -15,6 +15,6 @@ pub use status::{StatusClient, StatusError, StatusPersonId};
 
 #[cfg(feature = "web")]
 pub(crate) use {
-    assurances::{Asked, Assurances, Heard, NoAnswer, Question},
+    assurances::{Assurances, QueryError, StatusAnswer, StatusQuery, StatusQueryResult},
     latest::{Latest, LatestAssurances, PersonRef, RECORD as ASSURANCE_RECORD},
 };

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::sealing::{NotOpened, SealingKeys};
+use super::sealing::{OpenError, SealingKeys};
 use crate::{
     observe::{self, LogOnce},
     store::{Family, Owner, RecordKey, StoreError},
@@ -123,12 +123,13 @@ impl Forms {
             (PLAIN, Some(_)) => Err(Unreadable::NotSealed),
             (SEALED, None) => Err(Unreadable::UnknownKey),
             (SEALED, Some(keys)) => {
-                let (name, sealed) = split_sealed(content).ok_or(Unreadable::NotGenuine)?;
+                let (name, sealed) =
+                    split_sealed(content).ok_or(Unreadable::AuthenticationFailed)?;
                 keys.open_record(name, &associated_data(owner, key), sealed)
                     .map(Plain::Opened)
                     .map_err(|error| match error {
-                        NotOpened::UnknownKey => Unreadable::UnknownKey,
-                        NotOpened::NotGenuine => Unreadable::NotGenuine,
+                        OpenError::UnknownKey => Unreadable::UnknownKey,
+                        OpenError::AuthenticationFailed => Unreadable::AuthenticationFailed,
                     })
             }
             _ => Err(Unreadable::NotUnderstood),
@@ -172,7 +173,7 @@ enum Unreadable {
     NotUnderstood,
     NotSealed,
     UnknownKey,
-    NotGenuine,
+    AuthenticationFailed,
 }
 
 impl Unreadable {
@@ -181,7 +182,7 @@ impl Unreadable {
             Self::NotUnderstood => "not_understood",
             Self::NotSealed => "not_sealed",
             Self::UnknownKey => "unknown_key",
-            Self::NotGenuine => "not_genuine",
+            Self::AuthenticationFailed => "not_genuine",
         }
     }
 }

@@ -196,22 +196,26 @@ impl SealingKeys {
     }
 
     /// Seals a record with the first key. Returns the key's name and the sealed bytes.
-    pub(super) fn seal_record(&self, about: &[u8], plain: &[u8]) -> Option<(&str, Vec<u8>)> {
+    pub(super) fn seal_record(
+        &self,
+        associated_data: &[u8],
+        plain: &[u8],
+    ) -> Option<(&str, Vec<u8>)> {
         let key = self.keys.first()?;
-        Some((&key.name, key.records.seal(about, plain)?))
+        Some((&key.name, key.records.seal(associated_data, plain)?))
     }
 
     /// Opens a record that the key of this name sealed.
     pub(super) fn open_record(
         &self,
         name: &str,
-        about: &[u8],
+        associated_data: &[u8],
         sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let key = self.keys.iter().find(|own| own.name == name);
-        let key = key.ok_or(NotOpened::UnknownKey)?;
-        let plain = key.records.open(about, sealed);
-        plain.ok_or(NotOpened::NotGenuine)
+        let key = key.ok_or(OpenError::UnknownKey)?;
+        let plain = key.records.open(associated_data, sealed);
+        plain.ok_or(OpenError::AuthenticationFailed)
     }
 
     /// The keys for pending logins, with their names. The first seals.
@@ -246,11 +250,11 @@ impl SealKey {
     }
 
     /// Encrypts. Returns the nonce, the ciphertext and the tag in one.
-    pub(crate) fn seal(&self, about: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, associated_data: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = Zeroizing::new(plain.to_vec());
         let nonce = self
             .0
-            .seal_in_place_append_tag(Aad::from(about), &mut *bytes)
+            .seal_in_place_append_tag(Aad::from(associated_data), &mut *bytes)
             .ok()?;
         let mut sealed = nonce.as_ref().to_vec();
         sealed.extend_from_slice(&bytes);
@@ -258,13 +262,13 @@ impl SealKey {
     }
 
     /// Decrypts what [`seal`](Self::seal) returned for the same `about`.
-    pub(crate) fn open(&self, about: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open(&self, associated_data: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, sealed) = sealed.split_first_chunk()?;
         let mut bytes = Zeroizing::new(sealed.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = self
             .0
-            .open_in_place(nonce, Aad::from(about), &mut bytes)
+            .open_in_place(nonce, Aad::from(associated_data), &mut bytes)
             .ok()?;
         let length = opened.len();
         bytes.truncate(length);
@@ -274,11 +278,11 @@ impl SealKey {
 
 /// Reason why sealed bytes do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotOpened {
+pub(super) enum OpenError {
     /// No key has the name that the bytes were sealed under.
     UnknownKey,
     /// The bytes are not what the key sealed at this place.
-    NotGenuine,
+    AuthenticationFailed,
 }
 
 impl NamedKey {

@@ -18,10 +18,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Part
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
-    evaluation::evaluate::Assessor,
+    evaluation::evaluate::Evaluator,
     pending::{LoginCookies, LoginKeys},
     request::{cookies, headers, reference::Reference},
-    session::{AccessTokens, KeptSessions, LiveSession, SessionKey, Sessions, TokenRevoker},
+    session::{AccessTokens, LiveSession, SessionKey, SessionRecords, Sessions, TokenRevoker},
     settings::Settings,
 };
 use crate::{
@@ -47,7 +47,7 @@ struct Inner {
     shared: Shared,
     session_key: Option<SessionKey>,
     session: OnceCell<Result<Option<LiveSession>, StoreError>>,
-    names_a_person: AtomicBool,
+    depends_on_session: AtomicBool,
     set_cookies: Mutex<Vec<HeaderValue>>,
     reference: Reference,
 }
@@ -62,10 +62,10 @@ struct SharedParts {
     settings: Arc<Settings>,
     state: State,
     clock: Arc<dyn Clock>,
-    sessions: KeptSessions,
+    sessions: SessionRecords,
     login_cookies: LoginCookies,
     access_tokens: AccessTokens,
-    assessor: Assessor,
+    evaluator: Evaluator,
     exchanges: Arc<Semaphore>,
     waiting: Semaphore,
 }
@@ -79,7 +79,7 @@ impl Shared {
         assurances: Assurances,
         state: State,
     ) -> Self {
-        let sessions = KeptSessions::new(
+        let sessions = SessionRecords::new(
             state.clone(),
             assurances.clone(),
             settings.limits,
@@ -100,7 +100,7 @@ impl Shared {
             LoginKeys::new(state.clone(), Arc::clone(&clock)),
         );
         Self(Arc::new(SharedParts {
-            assessor: Assessor::new(
+            evaluator: Evaluator::new(
                 oidc.clone(),
                 status,
                 access_tokens.clone(),
@@ -128,7 +128,7 @@ impl Shared {
         &self.0.state
     }
 
-    pub(super) fn sessions(&self) -> &KeptSessions {
+    pub(super) fn sessions(&self) -> &SessionRecords {
         &self.0.sessions
     }
 
@@ -145,7 +145,7 @@ impl RequestContext {
             session_key: cookies::session_key(headers, names),
             shared,
             session: OnceCell::new(),
-            names_a_person: AtomicBool::new(false),
+            depends_on_session: AtomicBool::new(false),
             set_cookies: Mutex::default(),
             reference: Reference::default(),
         }))
@@ -176,7 +176,7 @@ impl RequestContext {
         &self.0.reference
     }
 
-    pub(super) fn sessions(&self) -> &KeptSessions {
+    pub(super) fn sessions(&self) -> &SessionRecords {
         &self.parts().sessions
     }
 
@@ -188,8 +188,8 @@ impl RequestContext {
         &self.parts().access_tokens
     }
 
-    pub(super) fn assessor(&self) -> &Assessor {
-        &self.parts().assessor
+    pub(super) fn evaluator(&self) -> &Evaluator {
+        &self.parts().evaluator
     }
 
     /// Permission to wait for another callback, if not too many wait.
@@ -215,7 +215,7 @@ impl RequestContext {
     /// The live session. The store is read once for a request, and only if something asks.
     pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreError> {
         // From here on the response depends on the cookie, even on its absence.
-        self.0.names_a_person.store(true, Ordering::Relaxed);
+        self.0.depends_on_session.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
             return Ok(None);
         };
@@ -255,8 +255,8 @@ impl RequestContext {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        if self.0.names_a_person.load(Ordering::Relaxed) || !set_cookies.is_empty() {
-            headers::names_a_person(headers);
+        if self.0.depends_on_session.load(Ordering::Relaxed) || !set_cookies.is_empty() {
+            headers::no_store(headers);
         }
         for cookie in set_cookies {
             headers.append(SET_COOKIE, cookie);

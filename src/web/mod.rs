@@ -136,8 +136,8 @@ impl Web {
 
     /// The function that applies a decision to the live sessions of the person.
     pub(crate) fn on_decided(&self) -> OnDecided {
-        let news = self.news();
-        Arc::new(move |case, decision| news.clone().of_decision(case, decision).boxed())
+        let updater = self.assurance_updater();
+        Arc::new(move |case, decision| updater.clone().apply_decision(case, decision).boxed())
     }
 
     /// A receiver that accepts what `verifier` accepts.
@@ -156,11 +156,11 @@ impl Web {
             .clock(Arc::clone(&self.clock))
             .log_key(self.settings.log_key.clone())
             .keeping_in(self.shared.state(), self.receivers.clone())
-            .told(webhooks::Told::new(self.news(), cases))
+            .updates(webhooks::EventUpdates::new(self.assurance_updater(), cases))
     }
 
-    fn news(&self) -> webhooks::News {
-        webhooks::News {
+    fn assurance_updater(&self) -> webhooks::AssuranceUpdater {
+        webhooks::AssuranceUpdater {
             status: self.status.clone(),
             assurances: self.assurances.clone(),
             clock: Arc::clone(&self.clock),

@@ -108,6 +108,6 @@ fn answer(readiness: Readiness) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers::not_for_other_sites(headers);
+    headers::same_origin_only(headers);
     response
 }

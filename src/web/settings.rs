@@ -74,7 +74,7 @@ impl Settings {
 
     /// The page of this app that a request was made from, by its `Referer`; the home page if that
     /// is silent or of another origin.
-    pub(super) fn page_of_origin(&self, headers: &HeaderMap) -> ReturnTo {
+    pub(super) fn referring_page(&self, headers: &HeaderMap) -> ReturnTo {
         headers
             .get(REFERER)
             .and_then(|value| Url::parse(std::str::from_utf8(value.as_bytes()).ok()?).ok())

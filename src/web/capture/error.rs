@@ -63,7 +63,7 @@ impl IntoResponse for CaptureError {
 const UPLOAD_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Maximum length of a field's name in a response, in characters.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 struct Text {
     status: StatusCode,
@@ -84,7 +84,7 @@ impl Text {
             part: None,
         };
         match error {
-            ForwardError::Malformed => broke_off(),
+            ForwardError::Malformed => incomplete_upload(),
             ForwardError::TooLarge { limit } => text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "upload_too_large",
@@ -120,7 +120,7 @@ impl Text {
                 StatusCode::BAD_REQUEST,
                 "part_missing",
                 "A file is missing",
-                &format!("The {} is missing.", called(part)),
+                &format!("The {} is missing.", display_name(part)),
             )
             .about(*part),
             ForwardError::Text { field } | ForwardError::Applicant { field, .. } => text(
@@ -129,7 +129,7 @@ impl Text {
                 "A field cannot be taken",
                 "It is too long, or has signs in it that do not belong there.",
             )
-            .about(field.chars().take(LONGEST_NAME).collect::<String>()),
+            .about(field.chars().take(MAX_NAME_CHARS).collect::<String>()),
             ForwardError::Upload(error) => Self::of_file(error),
             ForwardError::Case(error) => Self::of_case(error),
         }
@@ -155,9 +155,11 @@ impl Text {
                 "A file cannot be used",
                 part,
             ),
-            UploadError::Unreadable { .. } | UploadError::Changed { .. } => return broke_off(),
+            UploadError::Unreadable { .. } | UploadError::Changed { .. } => {
+                return incomplete_upload();
+            }
         };
-        let name = called(part);
+        let name = display_name(part);
         let detail = match error {
             UploadError::TooLarge { limit, .. } => {
                 format!("The {name} is larger than {}.", size(*limit))
@@ -256,7 +258,7 @@ fn of_conflict(code: Option<&str>) -> (StatusCode, &'static str, &'static str, &
     (StatusCode::CONFLICT, code, title, detail)
 }
 
-fn broke_off() -> Text {
+fn incomplete_upload() -> Text {
     Text {
         status: StatusCode::BAD_REQUEST,
         code: "malformed_upload",
@@ -266,7 +268,7 @@ fn broke_off() -> Text {
     }
 }
 
-fn called(part: &'static str) -> &'static str {
+fn display_name(part: &'static str) -> &'static str {
     if part == DOCUMENT_BACK {
         "back of the document"
     } else {

@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// So long what the browser still sends is read out after a no, so that it sees the no.
-const READ_OUT: Duration = Duration::from_secs(10);
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// So much of it, in bytes.
-const MOST_READ_OUT: u64 = 128 * 1024 * 1024;
+const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A `multipart/form-data` that a browser is sending: `document`, `selfie`, and if they are there
 /// `document_back`, `liveness_mode` and `applicant_*` (K51). As an extractor it takes the body and
@@ -74,7 +74,7 @@ impl CaptureUpload {
                 observe::parts_dropped(relayed.dropped.len());
             }
             Ok(_) => {}
-            Err(_) => self.read_out().await,
+            Err(_) => self.drain().await,
         }
         Ok(relayed?)
     }
@@ -99,19 +99,19 @@ impl CaptureUpload {
     }
 
     /// Whoever is still sending does not see an answer on a connection that is closed under them.
-    async fn read_out(&self) {
+    async fn drain(&self) {
         let reading = async {
             let mut body = self.body.lock().await;
             let mut seen = 0_u64;
             while let Some(Ok(piece)) = body.next().await {
                 seen = seen.saturating_add(piece.len() as u64);
-                if seen > MOST_READ_OUT {
+                if seen > MAX_DRAINED_BYTES {
                     return;
                 }
             }
         };
         // Whoever is slower than that goes without.
-        let _ = tokio::time::timeout(READ_OUT, reading).await;
+        let _ = tokio::time::timeout(DRAIN_LIMIT, reading).await;
     }
 }
 

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::question_budget::{Purpose, QuestionBudgets};
+use super::query_budget::{Purpose, QueryBudgets};
 use crate::{
     clock::{Clock, Timestamp},
     kyc::{
-        Asked, Assurance, AssuranceSource, Assurances, Latest, NoAnswer, Question, Requirement,
-        RequirementError, StatusClient,
+        Assurance, AssuranceSource, Assurances, Latest, QueryError, Requirement, RequirementError,
+        StatusClient, StatusQuery, StatusQueryResult,
     },
     observe,
     oidc::{OidcClient, UserinfoError},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Whoever signed in no longer ago is not asked to sign in again.
-const JUST_NOW: Duration = Duration::from_secs(60);
+const RECENT_LOGIN: Duration = Duration::from_secs(60);
 
 /// Time for which a negative answer of KYCPort is used without another request, unless a newer result
 /// is recorded. A person who reloads a page causes one request in this time.
@@ -25,7 +25,7 @@ const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// Time after a 429 of KYCPort in which guards leave its quota to webhooks, cases and sensitive
 /// actions.
-const QUOTA_IS_SCARCE_FOR: Duration = Duration::from_secs(60);
+const SCARCE_QUOTA_PERIOD: Duration = Duration::from_secs(60);
 
 /// How lately an assurance must have been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +35,21 @@ pub(in crate::web) enum Freshness {
     /// As [`Cached`](Self::Cached) for a positive result. The person has just signed in again, so a
     /// negative result from before the sign-in does not count.
     AfterSignIn,
-    /// Asked for this very request.
+    /// StatusQueryResult for this very request.
     Now,
 }
 
 /// How a person falls short, and when to try again if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::web) struct Lack {
-    pub(in crate::web) shortfall: RequirementError,
+pub(in crate::web) struct Denial {
+    pub(in crate::web) reason: RequirementError,
     pub(in crate::web) retry_after: Option<Duration>,
 }
 
-impl From<RequirementError> for Lack {
-    fn from(shortfall: RequirementError) -> Self {
+impl From<RequirementError> for Denial {
+    fn from(reason: RequirementError) -> Self {
         Self {
-            shortfall,
+            reason,
             retry_after: None,
         }
     }
@@ -57,17 +57,17 @@ impl From<RequirementError> for Lack {
 
 /// Knows what is known of people, and asks.
 #[derive(Debug, Clone)]
-pub(in crate::web) struct Assessor {
+pub(in crate::web) struct Evaluator {
     oidc: OidcClient,
     status: StatusClient,
     access_tokens: AccessTokens,
     assurances: Assurances,
     max_age: Duration,
-    budgets: QuestionBudgets,
+    budgets: QueryBudgets,
     clock: Arc<dyn Clock>,
 }
 
-impl Assessor {
+impl Evaluator {
     pub(in crate::web) fn new(
         oidc: OidcClient,
         status: StatusClient,
@@ -82,19 +82,19 @@ impl Assessor {
             access_tokens,
             assurances,
             max_age,
-            budgets: QuestionBudgets::new(Arc::clone(&clock)),
+            budgets: QueryBudgets::new(Arc::clone(&clock)),
             clock,
         }
     }
 
     /// Evaluates a requirement: by the latest assurance if that suffices, by asking KYCPort if not.
     /// A negative result is used for ten seconds, a positive one up to the maximum age.
-    pub(in crate::web) async fn assess(
+    pub(in crate::web) async fn evaluate(
         &self,
         live: &LiveSession,
         requirement: &Requirement,
         freshness: Freshness,
-    ) -> Result<Assurance, Lack> {
+    ) -> Result<Assurance, Denial> {
         let arrived = self.clock.now();
         let max_age = requirement.required_max_age().unwrap_or(self.max_age);
         if freshness != Freshness::Now
@@ -106,60 +106,60 @@ impl Assessor {
             return Ok(known.clone());
         }
         if freshness == Freshness::Cached
-            && let Some(shortfall) = recent_shortfall(live, requirement, arrived)
+            && let Some(reason) = recent_denial(live, requirement, arrived)
         {
-            return Err(shortfall.into());
+            return Err(reason.into());
         }
         // In an allocation of its own: each guarded request makes the future of this function, and
         // few of them ask.
-        self.ask(live, requirement, freshness, arrived, max_age)
+        self.query(live, requirement, freshness, arrived, max_age)
             .boxed()
             .await
     }
 
-    async fn ask(
+    async fn query(
         &self,
         live: &LiveSession,
         requirement: &Requirement,
         freshness: Freshness,
         arrived: Timestamp,
         max_age: Duration,
-    ) -> Result<Assurance, Lack> {
+    ) -> Result<Assurance, Denial> {
         let person = self.assurances.person(&live.session.subject);
-        let mut asked = match freshness {
+        let mut answer = match freshness {
             Freshness::Cached | Freshness::AfterSignIn => {
                 self.assurances
-                    .ask_or_share(&person, self.question(live, freshness), &live.latest)
+                    .query_or_share(&person, self.status_query(live, freshness), &live.latest)
                     .await
             }
             Freshness::Now => {
                 self.assurances
-                    .ask(&person, self.question(live, freshness))
+                    .query(&person, self.status_query(live, freshness))
                     .await
             }
         };
-        if matches!(&asked, Ok(answer) if self.judge(requirement, answer, arrived) == Err(RequirementError::Stale))
+        if matches!(&answer, Ok(answer) if self.check(requirement, answer, arrived) == Err(RequirementError::Stale))
         {
             // The answer belongs to a question that began long before this request came.
-            asked = self
+            answer = self
                 .assurances
-                .ask(&person, self.question(live, freshness))
+                .query(&person, self.status_query(live, freshness))
                 .await;
         }
-        let assurance = match asked {
+        let assurance = match answer {
             Ok(answer) => answer,
-            Err(NoAnswer::NoSource) => self.recorded(live, max_age, freshness)?,
-            Err(NoAnswer::Failed { retry_after }) => {
-                return Err(Lack {
-                    shortfall: RequirementError::Unknown,
+            Err(QueryError::NoSource) => self.recorded(live, max_age, freshness)?,
+            Err(QueryError::Failed { retry_after }) => {
+                return Err(Denial {
+                    reason: RequirementError::Unknown,
                     retry_after,
                 });
             }
-            Err(NoAnswer::Rejected | NoAnswer::Store(_)) => {
+            Err(QueryError::Rejected | QueryError::Store(_)) => {
                 return Err(RequirementError::Unknown.into());
             }
         };
-        self.judge(requirement, &assurance, arrived)?;
+        self.check(requirement, &assurance, arrived)?;
         Ok(assurance)
     }
 
@@ -190,7 +190,7 @@ impl Assessor {
 
     /// Judges for a request that came when it `arrived`. What was asked since is new to it, however
     /// long the answer took: or a slow KYCPort would send people round and round.
-    fn judge(
+    fn check(
         &self,
         requirement: &Requirement,
         assurance: &Assurance,
@@ -202,7 +202,7 @@ impl Assessor {
 
     /// The question about a person, within that person's budget: to the status endpoint if there is
     /// a tenant key, otherwise to userinfo with the person's own token.
-    fn question(&self, live: &LiveSession, freshness: Freshness) -> Question {
+    fn status_query(&self, live: &LiveSession, freshness: Freshness) -> StatusQuery {
         let purpose = match freshness {
             Freshness::Cached => Purpose::Ordinary,
             Freshness::AfterSignIn | Freshness::Now => Purpose::Sensitive,
@@ -212,16 +212,16 @@ impl Assessor {
             let (own, live) = (own.clone(), live.clone());
             async move {
                 let subject = live.session.subject.as_str();
-                let is_scarce = own.status.was_rate_limited_within(QUOTA_IS_SCARCE_FOR);
+                let is_scarce = own.status.was_rate_limited_within(SCARCE_QUOTA_PERIOD);
                 if let Err(wait) = own.budgets.take(&live.owner, purpose, is_scarce) {
-                    return Err(NoAnswer::Failed {
+                    return Err(QueryError::Failed {
                         retry_after: Some(wait),
                     });
                 }
                 if own.status.is_configured() {
-                    own.status.status(subject).await.map_err(NoAnswer::from)
+                    own.status.status(subject).await.map_err(QueryError::from)
                 } else {
-                    own.ask_userinfo(&live).await
+                    own.query_userinfo(&live).await
                 }
             }
             .boxed()
@@ -230,35 +230,35 @@ impl Assessor {
 
     /// Signing in again brings a token, unless that is what was just done: then another would fare
     /// no better, and the person would go round in circles.
-    fn no_token(&self, live: &LiveSession) -> NoAnswer {
-        if self.clock.now().since(live.session.created_at) < JUST_NOW {
-            NoAnswer::Failed { retry_after: None }
+    fn no_usable_token(&self, live: &LiveSession) -> QueryError {
+        if self.clock.now().since(live.session.created_at) < RECENT_LOGIN {
+            QueryError::Failed { retry_after: None }
         } else {
-            NoAnswer::NoSource
+            QueryError::NoSource
         }
     }
 
-    async fn ask_userinfo(&self, live: &LiveSession) -> Asked {
+    async fn query_userinfo(&self, live: &LiveSession) -> StatusQueryResult {
         let token = self.access_tokens.get(live).await.map_err(|error| {
             observe::no_access_token(&error);
             match error {
-                AccessTokenError::Expired | AccessTokenError::Revoked => self.no_token(live),
-                _ => NoAnswer::Failed { retry_after: None },
+                AccessTokenError::Expired | AccessTokenError::Revoked => self.no_usable_token(live),
+                _ => QueryError::Failed { retry_after: None },
             }
         })?;
-        let said = self
+        let claims = self
             .oidc
             .userinfo(&token, &live.session.subject)
             .await
             .map_err(|error| match error {
-                UserinfoError::TokenRejected => self.no_token(live),
-                _ => NoAnswer::Failed { retry_after: None },
+                UserinfoError::TokenRejected => self.no_usable_token(live),
+                _ => QueryError::Failed { retry_after: None },
             })?;
         Ok(Assurance::new(
-            said.kyc_status,
-            said.kyc_tier,
-            said.aml_clear,
-            said.requested_at,
+            claims.kyc_status,
+            claims.kyc_tier,
+            claims.aml_clear,
+            claims.requested_at,
             AssuranceSource::Userinfo,
         ))
     }
@@ -266,7 +266,7 @@ impl Assessor {
 
 /// How the person falls short by a result that KYCPort was asked for a moment ago. What was heard
 /// otherwise, at a sign-in or from an event, is a reason to ask.
-fn recent_shortfall(
+fn recent_denial(
     live: &LiveSession,
     requirement: &Requirement,
     arrived: Timestamp,
@@ -282,8 +282,8 @@ fn recent_shortfall(
     if !was_asked || !is_recent {
         return None;
     }
-    let shortfall = requirement
+    let reason = requirement
         .check(known, arrived.max(known.checked_at))
         .err()?;
-    (shortfall != RequirementError::Stale).then_some(shortfall)
+    (reason != RequirementError::Stale).then_some(reason)
 }

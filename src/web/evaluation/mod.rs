@@ -1,4 +1,4 @@
 //! Evaluation of a requirement for a signed-in person, and the budget of requests to KYCPort.
 
 pub(super) mod evaluate;
-mod question_budget;
+mod query_budget;

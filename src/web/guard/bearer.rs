@@ -23,7 +23,7 @@ use crate::{
     secret::Secret,
     web::{
         request::headers,
-        session::{KeptSessions, TokenStanding},
+        session::{SessionRecords, TokenStatus},
     },
 };
 
@@ -49,7 +49,7 @@ pub enum BearerRejection {
     /// More than one `Authorization`, or `Bearer` without one word after it.
     Malformed,
     /// The token is not believed.
-    NotBelieved,
+    InvalidToken,
     /// The keys to verify it with are not to be had.
     KeysUnavailable,
     /// The token was issued before all sessions of the person were revoked.
@@ -100,7 +100,7 @@ fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
     };
     let value = value.to_str().map_err(|_| BearerRejection::Malformed)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    // Section 3.1: whoever tried another scheme has not been told yet that this one is wanted.
+    // Section 3.1: whoever tried another scheme has not been updates yet that this one is wanted.
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(BearerRejection::Absent);
     }
@@ -119,7 +119,7 @@ impl IntoResponse for BearerRejection {
                 StatusCode::BAD_REQUEST,
                 Some("Bearer error=\"invalid_request\""),
             ),
-            Self::NotBelieved | Self::Revoked | Self::PersonRejected => (
+            Self::InvalidToken | Self::Revoked | Self::PersonRejected => (
                 StatusCode::UNAUTHORIZED,
                 Some("Bearer error=\"invalid_token\""),
             ),
@@ -127,10 +127,10 @@ impl IntoResponse for BearerRejection {
                 (StatusCode::SERVICE_UNAVAILABLE, None)
             }
             Self::MissingSessionLayer => {
-                const MEND: &str = "this route is outside the bearer layer: add \
+                const REMEDY: &str = "this route is outside the bearer layer: add \
                                     `.layer(kycport.bearer_layer())`";
-                observe::layer_missing(MEND);
-                return (StatusCode::INTERNAL_SERVER_ERROR, MEND).into_response();
+                observe::layer_missing(REMEDY);
+                return (StatusCode::INTERNAL_SERVER_ERROR, REMEDY).into_response();
             }
         };
         let mut response = status.into_response();
@@ -151,7 +151,7 @@ impl IntoResponse for BearerRejection {
 #[derive(Clone)]
 struct Verifier {
     oidc: OidcClient,
-    sessions: KeptSessions,
+    sessions: SessionRecords,
     skew: Duration,
 }
 
@@ -159,7 +159,7 @@ impl Verifier {
     async fn verify(&self, token: &str) -> Result<AccessTokenClaims, BearerRejection> {
         let claims = match self.oidc.verify_access_token(token).await {
             Ok(claims) => claims,
-            Err(VerifyError::Rejected(_)) => return Err(BearerRejection::NotBelieved),
+            Err(VerifyError::Rejected(_)) => return Err(BearerRejection::InvalidToken),
             Err(VerifyError::Provider(error)) => {
                 observe::token_unverifiable(&error);
                 return Err(BearerRejection::KeysUnavailable);
@@ -168,11 +168,11 @@ impl Verifier {
         let AccessTokenClaims {
             subject, issued_at, ..
         } = &claims;
-        let standing = self.sessions.token_standing(subject, *issued_at, self.skew);
+        let standing = self.sessions.token_status(subject, *issued_at, self.skew);
         match standing.await {
-            Ok(TokenStanding::Accepted) => Ok(claims),
-            Ok(TokenStanding::Revoked) => Err(BearerRejection::Revoked),
-            Ok(TokenStanding::PersonRejected) => Err(BearerRejection::PersonRejected),
+            Ok(TokenStatus::Accepted) => Ok(claims),
+            Ok(TokenStatus::Revoked) => Err(BearerRejection::Revoked),
+            Ok(TokenStatus::PersonRejected) => Err(BearerRejection::PersonRejected),
             Err(_) => Err(BearerRejection::StoreUnavailable),
         }
     }
@@ -190,7 +190,7 @@ impl fmt::Debug for Verifier {
 pub struct BearerLayer(Verifier);
 
 impl BearerLayer {
-    pub(in crate::web) fn new(oidc: OidcClient, sessions: KeptSessions, skew: Duration) -> Self {
+    pub(in crate::web) fn new(oidc: OidcClient, sessions: SessionRecords, skew: Duration) -> Self {
         Self(Verifier {
             oidc,
             sessions,

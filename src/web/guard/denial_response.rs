@@ -1,4 +1,4 @@
-//! What whoever falls short is told: every way has its own outcome.
+//! What whoever falls short is updates: every way has its own outcome.
 
 use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
@@ -7,19 +7,21 @@ use crate::{
     observe::{self, Pseudonym},
     web::{
         context::RequestContext,
-        evaluation::evaluate::Lack,
-        pages::problem::{Onward, Problem},
+        evaluation::evaluate::Denial,
+        pages::problem::{Links, Problem},
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
     },
     wire::kyc::KycTier,
 };
 
-/// Nobody is signed in: a person is sent to sign in and brought back, a script is told where.
+/// Nobody is signed in: a person is sent to sign in and brought back, a script is updates where.
 pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
     match audience {
-        Audience::Page => see_other(&settings.login_path_back_to(&way_back(context, parts))),
+        Audience::Page => {
+            see_other(&settings.login_path_back_to(&page_to_return_to(context, parts)))
+        }
         Audience::Fetch => Problem::SignedOut.answer(audience, context),
     }
 }
@@ -29,22 +31,22 @@ pub(in crate::web) fn answer(
     context: &RequestContext,
     parts: &Parts,
     tier: &KycTier,
-    lack: &Lack,
+    denial: &Denial,
     person: Pseudonym<'_>,
 ) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
-    observe::requirement_not_met(context.reference(), lack.shortfall.code(), person);
-    let page = way_back(context, parts);
+    observe::requirement_not_met(context.reference(), denial.reason.code(), person);
+    let page = page_to_return_to(context, parts);
     let step_up = settings.step_up_path(tier, &page);
-    let problem = Problem::of_shortfall(&lack.shortfall, lack.retry_after);
+    let problem = Problem::of_requirement(&denial.reason, denial.retry_after);
     if problem.is_about_the_tier() && audience == Audience::Page {
         return see_other(&step_up);
     }
     let mut response = problem.answer_with(
         audience,
         context,
-        Onward {
+        Links {
             step_up: Some(&step_up),
             page: Some(page.as_str()),
         },
@@ -62,12 +64,12 @@ pub(in crate::web) fn answer(
 
 /// A person is brought back to a page they were looking at: the one they asked for, or the one that
 /// a form or a script of theirs was on; never to a form they were sending.
-fn way_back(context: &RequestContext, parts: &Parts) -> ReturnTo {
+fn page_to_return_to(context: &RequestContext, parts: &Parts) -> ReturnTo {
     let settings = context.settings();
     let asked_for_a_page = parts.method == Method::GET
         && Audience::of(&parts.method, &parts.headers) == Audience::Page;
     if !asked_for_a_page {
-        return settings.page_of_origin(&parts.headers);
+        return settings.referring_page(&parts.headers);
     }
     let uri = parts
         .extensions

@@ -115,7 +115,7 @@ where
         let mut ready = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match guard.admit(&parts).await {
+            match guard.authorize(&parts).await {
                 Ok(assurance) => {
                     parts.extensions.insert(Assured(assurance));
                     ready.call(Request::from_parts(parts, body)).await
@@ -127,18 +127,18 @@ where
 }
 
 impl Guard {
-    async fn admit(&self, parts: &Parts) -> Result<Assurance, Response> {
+    async fn authorize(&self, parts: &Parts) -> Result<Assurance, Response> {
         let Some(context) = parts.extensions.get::<RequestContext>() else {
             return Err(MissingSessionLayer.into_response());
         };
         let tier = self.requirement.required_tier().as_str();
         observe::guard(context.reference(), tier, |span| {
-            self.judge(context, parts, span)
+            self.evaluate(context, parts, span)
         })
         .await
     }
 
-    async fn judge(
+    async fn evaluate(
         &self,
         context: &RequestContext,
         parts: &Parts,
@@ -164,18 +164,18 @@ impl Guard {
         let person = context.settings().log_key.person(issuer, subject);
         span.know(person);
         match context
-            .assessor()
-            .assess(&live, &self.requirement, self.freshness)
+            .evaluator()
+            .evaluate(&live, &self.requirement, self.freshness)
             .await
         {
             Ok(assurance) => {
                 context.touch(&live).await;
                 (Ok(assurance), "admitted")
             }
-            Err(lack) => {
+            Err(denial) => {
                 let tier = self.requirement.required_tier();
-                let answer = denial_response::answer(context, parts, tier, &lack, person);
-                (Err(answer), lack.shortfall.code())
+                let answer = denial_response::answer(context, parts, tier, &denial, person);
+                (Err(answer), denial.reason.code())
             }
         }
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Uri};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use super::claim::{Claim, Taken};
+use super::lock::{LockOutcome, LoginLock};
 use crate::{
     http::TransportError,
     kyc::{Requirement, RequirementError},
@@ -18,7 +18,7 @@ use crate::{
     web::{
         context::RequestContext,
         evaluation::evaluate::Freshness,
-        pages::problem::{Onward, Problem},
+        pages::problem::{Links, Problem},
         pending::{PendingLogin, StepUp},
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         session::{Created, LiveSession, NewSession},
@@ -36,16 +36,16 @@ pub(in crate::web) async fn callback(
         match finish(&context, uri.query().unwrap_or_default(), headers).await {
             // A redirect, so that neither code nor state stays in the browser's history.
             Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
-            Err(Refusal {
+            Err(FailedLogin {
                 problem,
                 step_up,
                 page,
             }) => {
-                let onward = Onward {
+                let links = Links {
                     step_up: step_up.as_deref(),
                     page: page.as_deref(),
                 };
-                let answer = problem.answer_with(audience, &context, onward);
+                let answer = problem.answer_with(audience, &context, links);
                 (answer, problem.code())
             }
         }
@@ -55,19 +55,19 @@ pub(in crate::web) async fn callback(
 
 /// Reason why a login does not go on, where a further attempt at a step-up would start, and which
 /// page the person wanted.
-struct Refusal {
+struct FailedLogin {
     problem: Problem,
     step_up: Option<String>,
     page: Option<String>,
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for FailedLogin {
     fn from(error: StoreError) -> Self {
         Problem::from(error).into()
     }
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for FailedLogin {
     fn from(problem: Problem) -> Self {
         Self {
             problem,
@@ -78,7 +78,7 @@ impl From<Problem> for Refusal {
 }
 
 /// Where the browser goes on, and a code for the outcome.
-type Finished = Result<(ReturnTo, &'static str), Refusal>;
+type Finished = Result<(ReturnTo, &'static str), FailedLogin>;
 
 /// Validates the response against the login in the browser's cookie. Only a response that carries a
 /// code for this login reaches the store.
@@ -96,7 +96,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     };
     let lifetime = context.settings().transaction_lifetime;
     let transaction = login.transaction(lifetime);
-    let claim = Claim::new(context, params.state());
+    let lock = LoginLock::new(context, params.state());
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
@@ -116,7 +116,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         login,
         transaction,
         code,
-        claim,
+        lock,
     };
     tokio::spawn(completion.run(answer).in_current_span());
     answered
@@ -132,7 +132,7 @@ struct Completion {
     login: PendingLogin,
     transaction: PendingAuthorization,
     code: AuthorizationCode,
-    claim: Claim,
+    lock: LoginLock,
 }
 
 impl Completion {
@@ -145,33 +145,33 @@ impl Completion {
             login,
             transaction,
             code,
-            claim,
+            lock,
         } = self;
-        let mark = match claim.take(&context, || !answer.is_closed()).await {
-            Ok(Taken::Granted(mark)) => mark,
+        let mark = match lock.acquire(&context, || !answer.is_closed()).await {
+            Ok(LockOutcome::Acquired(mark)) => mark,
             // A service worker or a proxy may send the request twice, and the browser show the
             // second response: the session cookie comes with the first.
-            Ok(Taken::SignedIn) => {
+            Ok(LockOutcome::SignedIn) => {
                 let _ = answer.send(Ok((login.return_to, "repeated")));
                 return;
             }
-            Ok(Taken::Used) => {
+            Ok(LockOutcome::Used) => {
                 let _ = answer.send(repeated(&context, login.return_to).await);
                 return;
             }
             Err(error) => {
                 let _ = answer.send(Err(error.into()));
                 // The claim may have been taken, and its answer lost.
-                claim.settle(&context, Settlement::Release).await;
+                lock.settle(&context, Settlement::Release).await;
                 return;
             }
         };
         if answer.is_closed() {
-            claim.settle(&context, Settlement::Release).await;
+            lock.settle(&context, Settlement::Release).await;
             return;
         }
         let Some(_turn) = context.exchange_turn() else {
-            claim.settle(&context, Settlement::Release).await;
+            lock.settle(&context, Settlement::Release).await;
             let _ = answer.send(Err(Problem::TooManyLogins.into()));
             return;
         };
@@ -180,7 +180,7 @@ impl Completion {
                 context.delete_cookie(&cookie);
                 let established = establish(&context, login, sign_in, mark).await;
                 let is_signed_in = established.is_ok();
-                (established, claim.done(is_signed_in))
+                (established, lock.done(is_signed_in))
             }
             Err(error) => {
                 let settlement = if was_not_sent(&error) {
@@ -188,14 +188,14 @@ impl Completion {
                 } else {
                     context.delete_cookie(&cookie);
                     match &error {
-                        LoginError::Exchange(ExchangeError::Rejected { .. }) => claim.rejected(),
-                        _ => claim.done(false),
+                        LoginError::Exchange(ExchangeError::Rejected { .. }) => lock.rejected(),
+                        _ => lock.done(false),
                     }
                 };
                 (Err(problem(error, &context).into()), settlement)
             }
         };
-        claim.settle(&context, settlement).await;
+        lock.settle(&context, settlement).await;
         let _ = answer.send(finished);
     }
 }
@@ -246,9 +246,9 @@ async fn establish(
         settings.log_key.session(&id),
     );
     if let Some(step_up) = &login.step_up {
-        assess_step_up(context, &live, step_up)
+        evaluate_step_up(context, &live, step_up)
             .await
-            .map_err(|problem| Refusal {
+            .map_err(|problem| FailedLogin {
                 problem,
                 step_up: Some(settings.step_up_path(&step_up.tier, &login.return_to)),
                 page: Some(login.return_to.as_str().to_owned()),
@@ -274,23 +274,23 @@ async fn same_person(
     }
 }
 
-/// Evaluates a step-up by what came back. A person who still falls short is told what is missing
+/// Evaluates a step-up by what came back. A person who still falls short is updates what is missing
 /// here, instead of being sent round again by the page they return to. A pending verification waits
 /// on that page.
-async fn assess_step_up(
+async fn evaluate_step_up(
     context: &RequestContext,
     live: &LiveSession,
     step_up: &StepUp,
 ) -> Result<(), Problem> {
     let requirement = Requirement::tier(step_up.tier.clone());
-    let assessed = context
-        .assessor()
-        .assess(live, &requirement, Freshness::AfterSignIn)
+    let evaluated = context
+        .evaluator()
+        .evaluate(live, &requirement, Freshness::AfterSignIn)
         .await;
-    match assessed {
+    match evaluated {
         Ok(_) => Ok(()),
-        Err(lack) if lack.shortfall == RequirementError::Pending => Ok(()),
-        Err(lack) => Err(Problem::of_shortfall(&lack.shortfall, lack.retry_after)),
+        Err(denial) if denial.reason == RequirementError::Pending => Ok(()),
+        Err(denial) => Err(Problem::of_requirement(&denial.reason, denial.retry_after)),
     }
 }
 
@@ -313,7 +313,7 @@ async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     }
 }
 
-/// Maps a failed login to what the person is told. The log gets the kind of the error and no more.
+/// Maps a failed login to what the person is updates. The log gets the kind of the error and no more.
 fn problem(error: LoginError, context: &RequestContext) -> Problem {
     let kycport_code = match &error {
         LoginError::Rejected(refused) => Some(printable(&refused.code)),

@@ -1,7 +1,7 @@
 //! Logins: from the click, through KYCPort, to a session.
 
 mod callback;
-mod claim;
+mod lock;
 mod start;
 mod step_up;
 

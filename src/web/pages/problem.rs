@@ -1,4 +1,4 @@
-//! What a person or a program is told when something does not go on: what happened, and what to do
+//! What a person or a program is updates when something does not go on: what happened, and what to do
 //! next. Pages for navigations, problem JSON (RFC 9457) for everything else.
 
 use std::time::Duration;
@@ -99,7 +99,7 @@ enum Next {
 
 /// Addresses at which a person can go on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::web) struct Onward<'a> {
+pub(in crate::web) struct Links<'a> {
     /// Start of a step-up.
     pub(in crate::web) step_up: Option<&'a str>,
     /// The page that the person asked for, or was on.
@@ -116,12 +116,12 @@ impl From<StoreError> for Problem {
 }
 
 impl Problem {
-    /// How a person who falls short is told.
-    pub(in crate::web) fn of_shortfall(
-        shortfall: &RequirementError,
+    /// How a person who falls short is updates.
+    pub(in crate::web) fn of_requirement(
+        error: &RequirementError,
         retry_after: Option<Duration>,
     ) -> Self {
-        match shortfall {
+        match error {
             RequirementError::TierTooLow { .. } => Self::TierTooLow,
             RequirementError::Pending => Self::Pending,
             RequirementError::Rejected => Self::Rejected,
@@ -145,7 +145,7 @@ impl Problem {
 
     /// Answers, and says so in the log. The request's reference is on both sides.
     pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
-        self.answer_with(audience, context, Onward::default())
+        self.answer_with(audience, context, Links::default())
     }
 
     /// As [`answer`](Self::answer), with the addresses at which the person can go on.
@@ -153,7 +153,7 @@ impl Problem {
         self,
         audience: Audience,
         context: &RequestContext,
-        onward: Onward<'_>,
+        links: Links<'_>,
     ) -> Response {
         let text = self.text();
         let reference = context.reference().as_str();
@@ -165,11 +165,11 @@ impl Problem {
         let login = context.settings().login_path();
         let next = match text.next {
             Next::SignIn => Some(("Sign in", Some("login_url"), login.as_str())),
-            Next::StepUp => onward
+            Next::StepUp => links
                 .step_up
                 .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
             // A program knows what it asked for.
-            Next::Again(label) => onward.page.map(|path| (label, None, path)),
+            Next::Again(label) => links.page.map(|path| (label, None, path)),
             Next::Nothing => None,
         };
         let mut response = match audience {
@@ -321,7 +321,7 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "declined",
                 "You did not sign in",
-                "KYCPort has told us nothing about you. You can sign in whenever you like.",
+                "KYCPort has updates us nothing about you. You can sign in whenever you like.",
                 Next::SignIn,
             ),
             Self::IssuerRejected => text(

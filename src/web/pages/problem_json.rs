@@ -1,4 +1,4 @@
-//! Problem JSON (RFC 9457): the one shape in which a program is told no.
+//! Problem JSON (RFC 9457): the one shape in which a program is updates no.
 
 use axum::{
     body::Body,

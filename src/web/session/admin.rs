@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     id::SessionId,
-    sessions::{KeptSessions, Listed, Revocation},
+    sessions::{Listed, Revocation, SessionRecords},
 };
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 
@@ -36,7 +36,7 @@ use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    kept: KeptSessions,
+    records: SessionRecords,
     issuer: Arc<str>,
 }
 
@@ -55,9 +55,9 @@ pub struct SessionSummary {
 }
 
 impl Sessions {
-    pub(in crate::web) fn new(kept: KeptSessions, issuer: &str) -> Self {
+    pub(in crate::web) fn new(records: SessionRecords, issuer: &str) -> Self {
         Self {
-            kept,
+            records,
             issuer: issuer.into(),
         }
     }
@@ -67,7 +67,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`]: the sessions may not be ended. Call it again.
     pub async fn revoke_all(&self, subject: &str) -> Result<(), StoreError> {
-        self.kept
+        self.records
             .revoke_all(&self.issuer, subject, Cause::AppAll)
             .await
     }
@@ -78,7 +78,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`]: the session may not be ended. Call it again.
     pub async fn revoke(&self, subject: &str, id: &SessionId) -> Result<Revocation, StoreError> {
-        self.kept.end_of(subject, *id).await
+        self.records.revoke_one(subject, *id).await
     }
 
     /// Lists the live sessions of a person, the newest first. The list is complete. A person has 64
@@ -87,7 +87,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, subject: &str) -> Result<Vec<SessionSummary>, StoreError> {
-        let found = self.kept.list(subject).await?;
+        let found = self.records.list(subject).await?;
         Ok(found.iter().map(summary).collect())
     }
 }

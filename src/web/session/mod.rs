@@ -18,6 +18,6 @@ pub(super) use {
     key::SessionKey,
     record::Session,
     revoker::TokenRevoker,
-    sessions::{Created, KeptSessions, LiveSession, NewSession, TokenStanding},
+    sessions::{Created, LiveSession, NewSession, SessionRecords, TokenStatus},
     tokens::AccessTokens,
 };

@@ -105,7 +105,7 @@ pub enum Revocation {
 
 /// What the store says about the person of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum TokenStanding {
+pub(in crate::web) enum TokenStatus {
     Accepted,
     /// The token may have been issued before all sessions of the person were revoked.
     Revoked,
@@ -115,7 +115,7 @@ pub(in crate::web) enum TokenStanding {
 
 /// Sessions of one relying party. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::web) struct KeptSessions {
+pub(in crate::web) struct SessionRecords {
     state: State,
     assurances: Assurances,
     limits: SessionLimits,
@@ -125,7 +125,7 @@ pub(in crate::web) struct KeptSessions {
     memo: Arc<Memo<Session>>,
 }
 
-impl KeptSessions {
+impl SessionRecords {
     pub(in crate::web) fn new(
         state: State,
         assurances: Assurances,
@@ -390,7 +390,7 @@ impl KeptSessions {
     }
 
     /// Deletes the session of a key.
-    pub(in crate::web) async fn end_of_key(
+    pub(in crate::web) async fn end_by_key(
         &self,
         key: &SessionKey,
         cause: Cause,
@@ -400,7 +400,7 @@ impl KeptSessions {
     }
 
     /// Deletes the session with this id if it is this person's.
-    pub(super) async fn end_of(
+    pub(super) async fn revoke_one(
         &self,
         subject: &str,
         id: SessionId,
@@ -460,12 +460,12 @@ impl KeptSessions {
     ///
     /// The time of the revocation is this machine's and the token's is KYCPort's, so a token that was
     /// issued less than `skew` after the revocation counts as issued before it.
-    pub(in crate::web) async fn token_standing(
+    pub(in crate::web) async fn token_status(
         &self,
         subject: &str,
         issued_at: Timestamp,
         skew: Duration,
-    ) -> Result<TokenStanding, StoreError> {
+    ) -> Result<TokenStatus, StoreError> {
         let owner = self.state.namespace().owner_of(subject);
         let keys = [ASSURANCE_RECORD, RecordKey::only(Family::Revocation)];
         let snapshot = self.state.read(&owner, &keys).await?;
@@ -479,7 +479,7 @@ impl KeptSessions {
             Found::Absent => {}
             Found::Record { value, .. } => {
                 if issued_at <= value.revoked_at.saturating_add(skew) {
-                    return Ok(TokenStanding::Revoked);
+                    return Ok(TokenStatus::Revoked);
                 }
             }
             Found::Unreadable { .. } => return Err(StoreError::Damaged),
@@ -488,9 +488,9 @@ impl KeptSessions {
             Latest::Known { assurance, .. }
                 if assurance.kyc_status == Some(KycStatus::Rejected) =>
             {
-                Ok(TokenStanding::PersonRejected)
+                Ok(TokenStatus::PersonRejected)
             }
-            Latest::Known { .. } | Latest::NothingRecorded => Ok(TokenStanding::Accepted),
+            Latest::Known { .. } | Latest::NothingRecorded => Ok(TokenStatus::Accepted),
             Latest::Unreadable { .. } => Err(StoreError::Damaged),
         }
     }
@@ -563,7 +563,7 @@ impl KeptSessions {
             .put(&live.owner, id, Condition::Any, &activity, keep_for);
         let written = match put {
             Ok(put) => {
-                let writes = [still_there(id), put];
+                let writes = [session_exists(id), put];
                 self.state.write(&live.owner, &writes, None).await
             }
             Err(error) => Err(error),
@@ -590,7 +590,7 @@ pub(super) fn stored(tokens: TokenSet) -> Tokens {
 }
 
 /// The condition that a session has not been deleted.
-pub(super) fn still_there(id: RecordId) -> Write {
+pub(super) fn session_exists(id: RecordId) -> Write {
     Write {
         key: RecordKey::new(Session::FAMILY, id),
         condition: Condition::Present,
@@ -617,8 +617,8 @@ fn version_of(write: Option<&Write>) -> u64 {
     }
 }
 
-impl std::fmt::Debug for KeptSessions {
+impl std::fmt::Debug for SessionRecords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeptSessions(…)")
+        f.write_str("SessionRecords(…)")
     }
 }

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::{
     id::SessionId,
     record::{RefreshLease, Tokens},
-    sessions::{KeptSessions, LiveSession, still_there, stored},
+    sessions::{LiveSession, SessionRecords, session_exists, stored},
 };
 use crate::{
     clock::Clock,
@@ -70,7 +70,7 @@ pub enum AccessTokenError {
 
 /// Tokens of a session, as far as they matter here.
 enum Current {
-    Good(Secret),
+    Valid(Secret),
     Expired(Option<ExpiredTokens>),
 }
 
@@ -82,9 +82,9 @@ struct ExpiredTokens {
     is_leased: bool,
 }
 
-/// Turn to refresh the tokens of one session within this instance.
+/// RefreshSlot to refresh the tokens of one session within this instance.
 #[derive(Default)]
-struct Turn {
+struct RefreshSlot {
     /// Held during a refresh. It holds the error of the last refresh that failed.
     last_error: tokio::sync::Mutex<Option<AccessTokenError>>,
     /// Number of refreshes that failed.
@@ -97,19 +97,19 @@ struct Turn {
 pub(in crate::web) struct AccessTokens {
     oidc: OidcClient,
     state: State,
-    sessions: KeptSessions,
+    sessions: SessionRecords,
     /// Length of the lease, which outlives what is done under it.
     lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
-    under_way: Arc<Mutex<HashMap<SessionId, Weak<Turn>>>>,
+    under_way: Arc<Mutex<HashMap<SessionId, Weak<RefreshSlot>>>>,
 }
 
 impl AccessTokens {
     pub(in crate::web) fn new(
         oidc: OidcClient,
         state: State,
-        sessions: KeptSessions,
+        sessions: SessionRecords,
         log_key: LogKey,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -125,18 +125,18 @@ impl AccessTokens {
     }
 
     pub(in crate::web) async fn get(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
-        if let Current::Good(token) = self.current(live).await? {
+        if let Current::Valid(token) = self.current(live).await? {
             return Ok(token);
         }
         // The refresh runs in a task of its own: KYCPort may have consumed the refresh token when
         // the caller gives up, and the new one must be kept all the same.
         let (own, live) = (self.clone(), live.clone());
-        let turn = self.turn(live.id);
-        let failures = turn.failures.load(Ordering::SeqCst);
+        let slot = self.slot(live.id);
+        let failures = slot.failures.load(Ordering::SeqCst);
         let refresh = async move {
             let id = live.id.to_string();
             let session = own.log_key.session(&id);
-            observe::refresh(session, own.refresh_once(&live, &turn, failures)).await
+            observe::refresh(session, own.refresh_once(&live, &slot, failures)).await
         };
         let task = tokio::spawn(refresh.in_current_span());
         match tokio::time::timeout(WAIT_LIMIT, task).await {
@@ -161,7 +161,7 @@ impl AccessTokens {
         };
         let enough = self.clock.now().saturating_add(MIN_REMAINING);
         if enough < value.expires_at {
-            return Ok(Current::Good(value.access_token));
+            return Ok(Current::Valid(value.access_token));
         }
         Ok(Current::Expired(value.refresh_token.map(|refresh_token| {
             ExpiredTokens {
@@ -172,28 +172,28 @@ impl AccessTokens {
         })))
     }
 
-    /// Refreshes the tokens when it is this caller's turn. Callers that wait while another one
+    /// Refreshes the tokens when it is this caller's slot. Callers that wait while another one
     /// refreshes share its error: otherwise they would send the same refresh token one after the
     /// other, also after their own callers have given up.
     async fn refresh_once(
         &self,
         live: &LiveSession,
-        turn: &Turn,
+        slot: &RefreshSlot,
         failures: u64,
     ) -> Result<Secret, AccessTokenError> {
-        let Ok(mut last_error) = tokio::time::timeout(WAIT_LIMIT, turn.last_error.lock()).await
+        let Ok(mut last_error) = tokio::time::timeout(WAIT_LIMIT, slot.last_error.lock()).await
         else {
             return Err(AccessTokenError::UnderWay);
         };
         if let Some(error) = &*last_error
-            && turn.failures.load(Ordering::SeqCst) != failures
+            && slot.failures.load(Ordering::SeqCst) != failures
         {
             return Err(error.clone());
         }
         let refreshed = self.refresh(live).await;
         if let Err(error) = &refreshed {
             *last_error = Some(error.clone());
-            turn.failures.fetch_add(1, Ordering::SeqCst);
+            slot.failures.fetch_add(1, Ordering::SeqCst);
         }
         refreshed
     }
@@ -212,7 +212,7 @@ impl AccessTokens {
             // The clock is read before the tokens: the last read comes when the lease has ended.
             let is_last = self.clock.monotonic() >= deadline;
             let expired = match self.current(live).await? {
-                Current::Good(token) => return Ok(token),
+                Current::Valid(token) => return Ok(token),
                 Current::Expired(tokens) => tokens.ok_or(AccessTokenError::Expired)?,
             };
             if !expired.is_leased
@@ -274,7 +274,7 @@ impl AccessTokens {
                     self.release(live, lease).await;
                 }
                 match elsewhere? {
-                    Some(Current::Good(token)) => return Ok(token),
+                    Some(Current::Valid(token)) => return Ok(token),
                     // The next call begins with what is there now.
                     Some(Current::Expired(_)) => return Err(AccessTokenError::UnderWay),
                     None => {}
@@ -309,7 +309,7 @@ impl AccessTokens {
             .state
             .put(&live.owner, id, unchanged, &tokens, keep_for)?;
         let mut writes = vec![
-            still_there(id),
+            session_exists(id),
             put,
             released(live, Condition::Version(lease)),
         ];
@@ -334,7 +334,7 @@ impl AccessTokens {
             Written::Conflict(_) | Written::Fenced => {
                 self.release(live, lease).await;
                 match self.current(live).await? {
-                    Current::Good(token) => Ok(token),
+                    Current::Valid(token) => Ok(token),
                     Current::Expired(_) => Err(AccessTokenError::UnderWay),
                 }
             }
@@ -373,18 +373,18 @@ impl AccessTokens {
         Ok(None)
     }
 
-    fn turn(&self, id: SessionId) -> Arc<Turn> {
+    fn slot(&self, id: SessionId) -> Arc<RefreshSlot> {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = under_way.get(&id).and_then(Weak::upgrade) {
-            return turn;
+        under_way.retain(|_, slot| slot.strong_count() > 0);
+        if let Some(slot) = under_way.get(&id).and_then(Weak::upgrade) {
+            return slot;
         }
-        let turn = Arc::<Turn>::default();
-        under_way.insert(id, Arc::downgrade(&turn));
-        turn
+        let slot = Arc::<RefreshSlot>::default();
+        under_way.insert(id, Arc::downgrade(&slot));
+        slot
     }
 }
 
@@ -431,7 +431,7 @@ mod tests {
         oidc::OidcClient,
         state::{Namespace, State},
         store::MemoryStore,
-        web::session::{KeptSessions, Session, SessionId, TokenRevoker},
+        web::session::{Session, SessionId, SessionRecords, TokenRevoker},
     };
 
     fn access_tokens(clock: &TestClock) -> AccessTokens {
@@ -447,7 +447,7 @@ mod tests {
         let store = Arc::new(MemoryStore::new(10, clock.clone()));
         let state = State::new(store, Namespace::of("issuer", "client"), None);
         let log_key = config.web.log_key.clone();
-        let sessions = KeptSessions::new(
+        let sessions = SessionRecords::new(
             state.clone(),
             Assurances::new(state.clone()),
             config.web.limits,
@@ -485,8 +485,8 @@ mod tests {
     async fn callers_and_their_tasks_wait_twenty_seconds_for_a_refresh() {
         let clock = TestClock::new();
         let (tokens, live) = (access_tokens(&clock), live(&clock));
-        let turn = tokens.turn(live.id);
-        let under_way = turn.last_error.lock().await;
+        let slot = tokens.slot(live.id);
+        let under_way = slot.last_error.lock().await;
         let began = Instant::now();
         let callers = (0..10).map(|_| tokens.get(&live));
         let results = futures_util::future::join_all(callers).await;
@@ -494,11 +494,11 @@ mod tests {
         for result in results {
             assert_eq!(result.unwrap_err(), AccessTokenError::UnderWay);
         }
-        // A task that still waited would hold the turn.
+        // A task that still waited would hold the slot.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(Arc::strong_count(&turn), 1);
+        assert_eq!(Arc::strong_count(&slot), 1);
         drop(under_way);
     }
 }

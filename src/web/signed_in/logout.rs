@@ -28,9 +28,9 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// How far somebody is signed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Here,
-    Everywhere,
+enum Scope {
+    ThisSession,
+    AllSessions,
 }
 
 pub(in crate::web) async fn logout(
@@ -67,9 +67,9 @@ async fn end(
     if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
         return Err(Problem::CrossSite);
     }
-    match reach(uri, headers, body).await? {
-        Reach::Here => end_here(context).await,
-        Reach::Everywhere => end_everywhere(context).await,
+    match scope(uri, headers, body).await? {
+        Scope::ThisSession => end_session(context).await,
+        Scope::AllSessions => end_all_sessions(context).await,
     }
 }
 
@@ -85,17 +85,17 @@ fn signed_out(audience: Audience) -> Response {
 }
 
 /// Unless it is gone from the store it is not gone: the cookie stays, to try again.
-async fn end_here(context: &RequestContext) -> Result<(), Problem> {
+async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
     };
-    context.sessions().end_of_key(key, Cause::Logout).await?;
+    context.sessions().end_by_key(key, Cause::Logout).await?;
     Ok(())
 }
 
 /// Without a live session it is not known whose the others are, and that is said: who reads "signed
 /// out" must not think of them as ended.
-async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
+async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
     let session = &live.session;
     context
@@ -106,7 +106,7 @@ async fn end_everywhere(context: &RequestContext) -> Result<(), Problem> {
 }
 
 /// What cannot be read is not taken for "here": more may have been asked for.
-async fn reach(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Reach, Problem> {
+async fn scope(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Scope, Problem> {
     let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
     let Ok(Ok(form)) = read else {
         return Err(Problem::MalformedForm);
@@ -115,11 +115,13 @@ async fn reach(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Reach, Prob
         return Err(Problem::MalformedForm);
     }
     let query = uri.query().unwrap_or_default().as_bytes();
-    Ok(if says_everywhere(query) || says_everywhere(&form) {
-        Reach::Everywhere
-    } else {
-        Reach::Here
-    })
+    Ok(
+        if asks_for_everywhere(query) || asks_for_everywhere(&form) {
+            Scope::AllSessions
+        } else {
+            Scope::ThisSession
+        },
+    )
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -128,7 +130,7 @@ fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(FORM))
 }
 
-fn says_everywhere(pairs: &[u8]) -> bool {
+fn asks_for_everywhere(pairs: &[u8]) -> bool {
     form_urlencoded::parse(pairs)
         .any(|(name, value)| name == "everywhere" && !matches!(&*value, "" | "0" | "false"))
 }

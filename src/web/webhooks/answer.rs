@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// When to come again, if nothing is known that says it better.
-const SOON: Duration = Duration::from_secs(5);
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +27,15 @@ pub(super) enum Outcome {
     /// It is of a type that is not known.
     Acknowledged,
     /// Not POST.
-    Method,
+    MethodNotAllowed,
     /// Nothing says that it is KYCPort's.
     Rejected(SignatureError),
     /// The body took too long to come.
-    Slow,
+    SlowBody,
     /// The body broke off.
-    BrokeOff,
+    IncompleteBody,
     /// It is KYCPort's and no event.
-    Unreadable(EventParseError),
+    InvalidEvent(EventParseError),
     /// The event is not of this time.
     TimestampError(TimestampError),
     /// Another has the event, for so long at most.
@@ -46,9 +46,9 @@ pub(super) enum Outcome {
     /// assurance.
     StoreUnavailable,
     /// The event took effect, and that could not be remembered.
-    NotRemembered,
+    CompletionNotRecorded,
     /// Where the person stands could not be asked.
-    NotAsked { retry_after: Option<Duration> },
+    StatusUnavailable { retry_after: Option<Duration> },
     /// The handler said that it failed.
     HandlerFailed,
     /// The handler panicked.
@@ -66,17 +66,17 @@ impl Outcome {
             Self::Handled => "handled",
             Self::Duplicate => "duplicate",
             Self::Acknowledged => "unknown_type",
-            Self::Method => "method_not_allowed",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Rejected(refused) => refused.code(),
-            Self::Slow => "slow_body",
-            Self::BrokeOff => "broken_body",
-            Self::Unreadable(_) => "unreadable",
+            Self::SlowBody => "slow_body",
+            Self::IncompleteBody => "broken_body",
+            Self::InvalidEvent(_) => "unreadable",
             Self::TimestampError(untimely) => untimely.code(),
             Self::InFlight(_) => "in_flight",
             Self::Busy => "busy",
             Self::StoreUnavailable => "store_unavailable",
-            Self::NotRemembered => "not_remembered",
-            Self::NotAsked { .. } => "status_unavailable",
+            Self::CompletionNotRecorded => "not_remembered",
+            Self::StatusUnavailable { .. } => "status_unavailable",
             Self::HandlerFailed => "handler_failed",
             Self::HandlerPanicked => "handler_panicked",
             Self::HandlerTooSlow => "handler_too_slow",
@@ -88,17 +88,18 @@ impl Outcome {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Handled | Self::Duplicate | Self::Acknowledged => StatusCode::OK,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Rejected(SignatureError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Rejected(_) => StatusCode::UNAUTHORIZED,
-            Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::BrokeOff | Self::Unreadable(_) | Self::TimestampError(_) => {
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::IncompleteBody | Self::InvalidEvent(_) | Self::TimestampError(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::InFlight(_) | Self::LeaseLost => StatusCode::CONFLICT,
-            Self::Busy | Self::StoreUnavailable | Self::NotRemembered | Self::NotAsked { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::StoreUnavailable
+            | Self::CompletionNotRecorded
+            | Self::StatusUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -110,19 +111,19 @@ impl Outcome {
         match self {
             Self::Handled | Self::Duplicate => "The event has taken effect.",
             Self::Acknowledged => "Nothing is done about events of this type.",
-            Self::Method => "Deliveries are sent by POST.",
+            Self::MethodNotAllowed => "Deliveries are sent by POST.",
             Self::Rejected(SignatureError::TooLarge) => "The body is larger than is taken.",
             Self::Rejected(_) => "The signature does not show that it is KYCPort's.",
-            Self::Slow => "The body took too long to come.",
-            Self::BrokeOff => "The body broke off.",
-            Self::Unreadable(_) => "The body is no event.",
+            Self::SlowBody => "The body took too long to come.",
+            Self::IncompleteBody => "The body broke off.",
+            Self::InvalidEvent(_) => "The body is no event.",
             Self::TimestampError(_) => "The event is too old, or yet to come.",
             Self::InFlight(_) => "The event is being handled. Deliver it again.",
             Self::Busy => "There is too much to do. Deliver it again.",
-            Self::StoreUnavailable | Self::NotRemembered => {
+            Self::StoreUnavailable | Self::CompletionNotRecorded => {
                 "What was handled cannot be known for the moment. Deliver it again."
             }
-            Self::NotAsked { .. } => {
+            Self::StatusUnavailable { .. } => {
                 "The status endpoint gives no answer for the moment. Deliver it again."
             }
             Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
@@ -135,8 +136,12 @@ impl Outcome {
     fn retry_after(self) -> Option<Duration> {
         match self {
             Self::InFlight(left) => Some(left),
-            Self::NotAsked { retry_after } => Some(retry_after.unwrap_or(SOON)),
-            Self::Busy | Self::StoreUnavailable | Self::NotRemembered => Some(SOON),
+            Self::StatusUnavailable { retry_after } => {
+                Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER))
+            }
+            Self::Busy | Self::StoreUnavailable | Self::CompletionNotRecorded => {
+                Some(DEFAULT_RETRY_AFTER)
+            }
             _ => None,
         }
     }
@@ -160,7 +165,7 @@ impl Outcome {
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self == Self::Method {
+        if self == Self::MethodNotAllowed {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -180,7 +185,7 @@ impl Outcome {
     pub(super) fn delivered(self, error: Option<&str>) -> Delivered<'_> {
         if self.status().is_server_error() {
             Delivered::Failed(error)
-        } else if let Self::Unreadable(why) = self {
+        } else if let Self::InvalidEvent(why) = self {
             Delivered::Unreadable(why.code())
         } else if self.status().is_client_error() {
             Delivered::Rejected

@@ -12,7 +12,7 @@ use super::{
     delivery::{Delivery, UnknownEventPolicy},
     intake::Intake,
     names::ReceiverNames,
-    processing::{Handler, HandlerError, Processing, Told},
+    processing::{EventUpdates, Handler, HandlerError, Processing},
     receiver::WebhookReceiver,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a body may take to come if nothing else is said.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Name of a receiver that is given none.
 const DEFAULT_NAME: &str = "default";
 
@@ -43,7 +43,7 @@ pub struct WebhookReceiverBuilder {
     names: ReceiverNames,
     unknown_events: UnknownEventPolicy,
     body_deadline: Duration,
-    told: Option<Told>,
+    updates: Option<EventUpdates>,
     log_key: LogKey,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -125,15 +125,15 @@ impl WebhookReceiverBuilder {
             name: DEFAULT_NAME.to_owned(),
             names: ReceiverNames::default(),
             unknown_events: UnknownEventPolicy::default(),
-            body_deadline: BODY_DEADLINE,
-            told: None,
+            body_deadline: DEFAULT_BODY_DEADLINE,
+            updates: None,
             log_key: LogKey::of_this_process(),
             clock: None,
         }
     }
 
-    pub(in crate::web) fn told(mut self, told: Told) -> Self {
-        self.told = Some(told);
+    pub(in crate::web) fn updates(mut self, updates: EventUpdates) -> Self {
+        self.updates = Some(updates);
         self
     }
 
@@ -227,7 +227,7 @@ impl WebhookReceiverBuilder {
             log,
             self.unknown_events,
             self.handler,
-            self.told,
+            self.updates,
             Arc::clone(&clock),
         );
         let intake = Intake::new(verifier, self.body_deadline);

@@ -58,24 +58,26 @@ impl Intake {
         request: Request,
     ) -> Result<VerifiedPayload, (Outcome, Option<Mismatch>)> {
         let (parts, body) = request.into_parts();
-        let no = |outcome| (outcome, None);
+        let rejected = |outcome| (outcome, None);
         // Whoever bears no signature need not be read at all.
         let headers = self.verifier.check_headers(&parts.headers);
-        headers.map_err(|refused| no(Outcome::Rejected(refused)))?;
-        let most = self.verifier.max_body();
+        headers.map_err(|refused| rejected(Outcome::Rejected(refused)))?;
+        let limit = self.verifier.max_body();
         let declared = declared_length(&parts.headers);
-        if declared.is_some_and(|length| length > most as u64) {
-            return Err(no(Outcome::Rejected(SignatureError::TooLarge)));
+        if declared.is_some_and(|length| length > limit as u64) {
+            return Err(rejected(Outcome::Rejected(SignatureError::TooLarge)));
         }
         let is_small = declared.is_some_and(|length| length <= SMALL_BODY as u64);
-        let (bodies, most) = if is_small {
-            (&self.small, most.min(SMALL_BODY))
+        let (bodies, limit) = if is_small {
+            (&self.small, limit.min(SMALL_BODY))
         } else {
-            (&self.large, most)
+            (&self.large, limit)
         };
         let place = bodies.enter();
-        let body = tokio::time::timeout(self.deadline, read(&place, body, most)).await;
-        let body = body.map_err(|_| no(Outcome::Slow))?.map_err(no)?;
+        let body = tokio::time::timeout(self.deadline, read(&place, body, limit)).await;
+        let body = body
+            .map_err(|_| rejected(Outcome::SlowBody))?
+            .map_err(rejected)?;
         let verified = self.verifier.verify(&parts.headers, body.clone());
         verified.map_err(|refused| {
             let mismatch = (refused == SignatureError::Mismatch).then_some(Mismatch {
@@ -87,13 +89,13 @@ impl Intake {
     }
 }
 
-/// Reads the body, if it has `most` bytes or less.
-async fn read(place: &Place<'_>, body: Body, most: usize) -> Result<Bytes, Outcome> {
+/// Reads the body, if it has `limit` bytes or less.
+async fn read(place: &Place<'_>, body: Body, limit: usize) -> Result<Bytes, Outcome> {
     let mut pieces = body.into_data_stream();
     let mut whole = BytesMut::new();
     while let Some(piece) = place.wait(pieces.next()).await.map_err(dropped)? {
-        let piece = piece.map_err(|_| Outcome::BrokeOff)?;
-        if whole.len().saturating_add(piece.len()) > most {
+        let piece = piece.map_err(|_| Outcome::IncompleteBody)?;
+        if whole.len().saturating_add(piece.len()) > limit {
             return Err(Outcome::Rejected(SignatureError::TooLarge));
         }
         place.received(piece.len()).map_err(dropped)?;
@@ -104,7 +106,7 @@ async fn read(place: &Place<'_>, body: Body, most: usize) -> Result<Bytes, Outco
 
 fn dropped(why: Dropped) -> Outcome {
     match why {
-        Dropped::Slow => Outcome::Slow,
+        Dropped::Slow => Outcome::SlowBody,
         Dropped::Full => Outcome::Busy,
     }
 }

@@ -15,4 +15,6 @@ pub use builder::{ReceiverError, WebhookReceiverBuilder};
 pub use delivery::{Delivery, UnknownEventPolicy};
 pub use receiver::WebhookReceiver;
 
-pub(super) use {assurance_update::News, names::ReceiverNames, processing::Told};
+pub(super) use {
+    assurance_update::AssuranceUpdater, names::ReceiverNames, processing::EventUpdates,
+};

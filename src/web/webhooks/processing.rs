@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     answer::Outcome,
-    assurance_update::{Hint, News, NotFelt},
+    assurance_update::{AssuranceUpdater, ReportedAssurance, UpdateError},
     delivery::{Delivery, UnknownEventPolicy},
 };
 use crate::{
@@ -60,11 +60,11 @@ impl From<Outcome> for NotHandled {
 }
 
 /// So many events are handled at once; with more, KYCPort comes again.
-const MOST_AT_ONCE: usize = 64;
+const MAX_CONCURRENT_HANDLERS: usize = 64;
 /// So often it is tried to remember that an event took effect.
 const ATTEMPTS_TO_COMPLETE: u32 = 3;
-/// The pause after the first of those; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The backoff after the first of those; each further one is twice as long.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Sees to it that an event takes effect once.
 pub(super) struct Processing {
@@ -73,21 +73,21 @@ pub(super) struct Processing {
     log: EventLog,
     unknown_events: UnknownEventPolicy,
     handler: Handler,
-    told: Option<Told>,
+    updates: Option<EventUpdates>,
     clock: Arc<dyn Clock>,
     turns: Semaphore,
 }
 
 /// Who in this app hears of an event before the handler does.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
-    pub(super) news: News,
+pub(crate) struct EventUpdates {
+    pub(super) assurances: AssuranceUpdater,
     pub(super) cases: CaseClient,
 }
 
-impl Told {
-    pub(in crate::web) fn new(news: News, cases: CaseClient) -> Self {
-        Self { news, cases }
+impl EventUpdates {
+    pub(in crate::web) fn new(assurances: AssuranceUpdater, cases: CaseClient) -> Self {
+        Self { assurances, cases }
     }
 }
 
@@ -106,7 +106,7 @@ impl Processing {
         log: EventLog,
         unknown_events: UnknownEventPolicy,
         handler: Handler,
-        told: Option<Told>,
+        updates: Option<EventUpdates>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -115,9 +115,9 @@ impl Processing {
             log,
             unknown_events,
             handler,
-            told,
+            updates,
             clock,
-            turns: Semaphore::new(MOST_AT_ONCE),
+            turns: Semaphore::new(MAX_CONCURRENT_HANDLERS),
         }
     }
 
@@ -127,7 +127,7 @@ impl Processing {
             Ok(event) => event,
             Err(error) => {
                 return Processed {
-                    outcome: Outcome::Unreadable(error),
+                    outcome: Outcome::InvalidEvent(error),
                     event: None,
                     error: None,
                 };
@@ -146,11 +146,11 @@ impl Processing {
     }
 
     async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, NotHandled> {
-        let timely = self
+        let checked = self
             .policy
             .tolerance
             .check(event.created_at, self.clock.now());
-        timely.map_err(Outcome::TimestampError)?;
+        checked.map_err(Outcome::TimestampError)?;
         if matches!(event.kind, EventKind::Unknown { .. })
             && self.unknown_events == UnknownEventPolicy::Acknowledge
         {
@@ -178,13 +178,13 @@ impl Processing {
     /// person may have changed, and the status is read first. No event is recorded: reading the
     /// status twice does no harm.
     async fn acknowledge(&self, event: &Event) -> Result<Outcome, Outcome> {
-        if event.person_id().is_none() || self.told.is_none() {
+        if event.person_id().is_none() || self.updates.is_none() {
             return Ok(Outcome::Acknowledged);
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
-        match tokio::time::timeout(self.policy.handler_timeout, self.tell(event)).await {
+        match tokio::time::timeout(self.policy.handler_timeout, self.apply_updates(event)).await {
             Ok(Ok(_)) => Ok(Outcome::Acknowledged),
-            Ok(Err(not_felt)) => Err(not_felt.into()),
+            Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Outcome::HandlerTooSlow),
         }
     }
@@ -198,7 +198,7 @@ impl Processing {
         secret_name: &str,
     ) -> Result<(), NotHandled> {
         let handled = async {
-            let assurance = self.tell(event).await;
+            let assurance = self.apply_updates(event).await;
             let assurance = assurance.map_err(Outcome::from)?;
             let delivery = Delivery {
                 event: event.clone(),
@@ -223,8 +223,8 @@ impl Processing {
     }
 
     /// Live sessions, and whoever waits for a case, hear of it first.
-    async fn tell(&self, event: &Event) -> Result<Option<Assurance>, NotFelt> {
-        let Some(told) = &self.told else {
+    async fn apply_updates(&self, event: &Event) -> Result<Option<Assurance>, UpdateError> {
+        let Some(updates) = &self.updates else {
             return Ok(None);
         };
         match &event.kind {
@@ -234,25 +234,25 @@ impl Processing {
                 kyc_tier,
                 aml_clear,
             } => {
-                let hint = Hint {
+                let reported = ReportedAssurance {
                     kyc_status: kyc_status.clone(),
                     kyc_tier: kyc_tier.clone(),
                     aml_clear: *aml_clear,
                     happened_at: event.created_at,
                 };
-                told.news.hear(person_id, Some(hint)).await
+                updates.assurances.update(person_id, Some(reported)).await
             }
             EventKind::CaseDecided { person_id, case_id } => {
-                let heard = told.news.hear(person_id, None).await;
+                let status = updates.assurances.update(person_id, None).await;
                 if let Some(case_id) = case_id {
-                    told.cases.poll_now(case_id);
+                    updates.cases.poll_now(case_id);
                 }
-                heard
+                status
             }
             EventKind::Unknown {
                 person_id: Some(person_id),
                 ..
-            } => told.news.hear(person_id, None).await,
+            } => updates.assurances.update(person_id, None).await,
             EventKind::Unknown {
                 person_id: None, ..
             } => Ok(None),
@@ -261,25 +261,27 @@ impl Processing {
 
     /// The event took effect; that must be remembered, or it does so again.
     async fn complete(&self, lease: &EventLease) -> Result<Outcome, Outcome> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = INITIAL_BACKOFF;
         for attempt in 1..=ATTEMPTS_TO_COMPLETE {
             match self.log.complete(lease).await {
                 Ok(SettleOutcome::Applied) => return Ok(Outcome::Handled),
                 Ok(SettleOutcome::Lost) => return Err(Outcome::LeaseLost),
-                Err(_) if attempt < ATTEMPTS_TO_COMPLETE => wait(pause).await,
+                Err(_) if attempt < ATTEMPTS_TO_COMPLETE => back_off(backoff).await,
                 Err(_) => {}
             }
-            pause = pause.saturating_mul(2);
+            backoff = backoff.saturating_mul(2);
         }
-        Err(Outcome::NotRemembered)
+        Err(Outcome::CompletionNotRecorded)
     }
 }
 
-impl From<NotFelt> for Outcome {
-    fn from(not_felt: NotFelt) -> Self {
-        match not_felt {
-            NotFelt::NotAsked { retry_after } => Self::NotAsked { retry_after },
-            NotFelt::NotKept => Self::StoreUnavailable,
+impl From<UpdateError> for Outcome {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::StatusUnavailable { retry_after } => {
+                Self::StatusUnavailable { retry_after }
+            }
+            UpdateError::StoreUnavailable => Self::StoreUnavailable,
         }
     }
 }
@@ -295,8 +297,8 @@ impl fmt::Debug for Processing {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pause between two attempts is a pause and waits for nothing"
+    reason = "a backoff between two attempts is a backoff and waits for nothing"
 )]
-async fn wait(pause: Duration) {
-    tokio::time::sleep(pause).await;
+async fn back_off(backoff: Duration) {
+    tokio::time::sleep(backoff).await;
 }

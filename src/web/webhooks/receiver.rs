@@ -28,9 +28,9 @@ use crate::{
 };
 
 /// The reason of a mismatch is looked for no more often.
-const DIAGNOSE_EVERY: Duration = Duration::from_secs(60);
+const DIAGNOSIS_INTERVAL: Duration = Duration::from_secs(60);
 /// … and only in bodies of so many bytes: it hashes each a dozen times.
-const MOST_TO_DIAGNOSE: usize = 64 * 1024;
+const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 
 /// Receives KYCPort's webhooks: a service for `Router::route_service`. Made by
 /// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, for a service that does only that,
@@ -115,7 +115,7 @@ impl WebhookReceiver {
             outcome.answer(reference.as_str())
         };
         if *request.method() != Method::POST {
-            return respond(Outcome::Method);
+            return respond(Outcome::MethodNotAllowed);
         }
         let verified = match inner.intake.take(request).await {
             Ok(verified) => verified,
@@ -157,7 +157,7 @@ impl WebhookReceiver {
 impl Inner {
     /// For the log of whoever sets webhooks up.
     fn diagnose(&self, mismatch: &Mismatch) {
-        if mismatch.body.len() > MOST_TO_DIAGNOSE {
+        if mismatch.body.len() > MAX_DIAGNOSED_BYTES {
             return;
         }
         let now = self.clock.monotonic();
@@ -166,7 +166,7 @@ impl Inner {
                 .diagnosed
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            if last.is_some_and(|last| now.saturating_sub(last) < DIAGNOSE_EVERY) {
+            if last.is_some_and(|last| now.saturating_sub(last) < DIAGNOSIS_INTERVAL) {
                 return;
             }
             *last = Some(now);

@@ -36,7 +36,7 @@ pub(in crate::web) enum Purpose {
 
 /// Budgets of all people. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::web) struct QuestionBudgets {
+pub(in crate::web) struct QueryBudgets {
     people: Arc<Mutex<HashMap<Owner, Budget>>>,
     clock: Arc<dyn Clock>,
 }
@@ -46,10 +46,10 @@ pub(in crate::web) struct QuestionBudgets {
 struct Budget {
     /// Time at which the budget is full again.
     full_at: Duration,
-    last_question: Duration,
+    last_query: Duration,
 }
 
-impl QuestionBudgets {
+impl QueryBudgets {
     pub(in crate::web) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             people: Arc::default(),
@@ -74,7 +74,7 @@ impl QuestionBudgets {
             && quota_is_scarce
             && purpose == Purpose::Ordinary
         {
-            let rarer = budget.last_question.saturating_add(SCARCE_INTERVAL);
+            let rarer = budget.last_query.saturating_add(SCARCE_INTERVAL);
             permitted_at = permitted_at.max(rarer);
         }
         if now < permitted_at {
@@ -82,7 +82,7 @@ impl QuestionBudgets {
         }
         if budget.is_none() && people.len() >= MAX_PEOPLE {
             people.retain(|_, budget| {
-                let idle_at = budget.last_question.saturating_add(SCARCE_INTERVAL);
+                let idle_at = budget.last_query.saturating_add(SCARCE_INTERVAL);
                 now < budget.full_at.max(idle_at)
             });
             if people.len() >= MAX_PEOPLE {
@@ -91,16 +91,16 @@ impl QuestionBudgets {
         }
         let budget = Budget {
             full_at: full_at.saturating_add(INTERVAL),
-            last_question: now,
+            last_query: now,
         };
         people.insert(*person, budget);
         Ok(())
     }
 }
 
-impl fmt::Debug for QuestionBudgets {
+impl fmt::Debug for QueryBudgets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QuestionBudgets(…)")
+        f.write_str("QueryBudgets(…)")
     }
 }
 
@@ -108,9 +108,7 @@ impl fmt::Debug for QuestionBudgets {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{
-        BURST, INTERVAL, MAX_PEOPLE, Purpose, QuestionBudgets, SCARCE_INTERVAL, TOLERANCE,
-    };
+    use super::{BURST, INTERVAL, MAX_PEOPLE, Purpose, QueryBudgets, SCARCE_INTERVAL, TOLERANCE};
     use crate::{clock::TestClock, store::Owner};
 
     const ADA: Owner = Owner {
@@ -122,10 +120,10 @@ mod tests {
         id: [3; 16],
     };
 
-    fn budgets() -> (QuestionBudgets, TestClock) {
+    fn budgets() -> (QueryBudgets, TestClock) {
         let clock = TestClock::new();
         clock.freeze();
-        (QuestionBudgets::new(Arc::new(clock.clone())), clock)
+        (QueryBudgets::new(Arc::new(clock.clone())), clock)
     }
 
     #[test]

@@ -21,17 +21,17 @@ const REJECTED_FOR: Duration = Duration::from_secs(60);
 /// Result of a login that has created a session. Any other result means that none was created.
 const SIGNED_IN: &[u8] = b"signed_in";
 
-/// Result of taking a claim.
-pub(super) enum Taken {
+/// Result of taking a lock.
+pub(super) enum LockOutcome {
     /// This callback completes the login.
-    Granted(Mark),
+    Acquired(Mark),
     /// Another callback has completed the login, and its response carries the session.
     SignedIn,
     /// The login has been used in vain, or another callback takes too long.
     Used,
 }
 
-impl Taken {
+impl LockOutcome {
     fn by_another(result: &[u8]) -> Self {
         if result == SIGNED_IN {
             Self::SignedIn
@@ -41,15 +41,15 @@ impl Taken {
     }
 }
 
-/// Claim of one callback on its login.
-pub(super) struct Claim {
+/// LoginLock of one callback on its login.
+pub(super) struct LoginLock {
     key: LeaseKey,
     token: LeaseToken,
     /// Fixed, and longer than the login can last by any clock.
     length: Duration,
 }
 
-impl Claim {
+impl LoginLock {
     pub(super) fn new(context: &RequestContext, state: &Secret) -> Self {
         let settings = context.settings();
         let namespace = context.state().namespace().bytes();
@@ -73,19 +73,19 @@ impl Claim {
         done_for(&[], REJECTED_FOR.min(self.length))
     }
 
-    /// Takes the claim. While another callback holds it, this one waits, if not too many do and for
+    /// Takes the lock. While another callback holds it, this one waits, if not too many do and for
     /// as long as its browser `is_there`.
-    pub(super) async fn take(
+    pub(super) async fn acquire(
         &self,
         context: &RequestContext,
         is_there: impl Fn() -> bool,
-    ) -> Result<Taken, StoreError> {
-        match self.acquire(context).await? {
-            Acquired::Granted { mark } => Ok(Taken::Granted(mark)),
-            Acquired::Done(result) => Ok(Taken::by_another(&result)),
+    ) -> Result<LockOutcome, StoreError> {
+        match self.try_acquire(context).await? {
+            Acquired::Granted { mark } => Ok(LockOutcome::Acquired(mark)),
+            Acquired::Done(result) => Ok(LockOutcome::by_another(&result)),
             Acquired::Held(_) => match context.waiting_turn() {
                 Some(_turn) => self.wait(context, is_there).await,
-                None => Ok(Taken::Used),
+                None => Ok(LockOutcome::Used),
             },
         }
     }
@@ -98,22 +98,22 @@ impl Claim {
         &self,
         context: &RequestContext,
         is_there: impl Fn() -> bool,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<LockOutcome, StoreError> {
         for _ in 0..POLLS {
             tokio::time::sleep(POLL_INTERVAL).await;
             if !is_there() {
                 break;
             }
-            match self.acquire(context).await? {
-                Acquired::Granted { mark } => return Ok(Taken::Granted(mark)),
-                Acquired::Done(result) => return Ok(Taken::by_another(&result)),
+            match self.try_acquire(context).await? {
+                Acquired::Granted { mark } => return Ok(LockOutcome::Acquired(mark)),
+                Acquired::Done(result) => return Ok(LockOutcome::by_another(&result)),
                 Acquired::Held(_) => {}
             }
         }
-        Ok(Taken::Used)
+        Ok(LockOutcome::Used)
     }
 
-    async fn acquire(&self, context: &RequestContext) -> Result<Acquired, StoreError> {
+    async fn try_acquire(&self, context: &RequestContext) -> Result<Acquired, StoreError> {
         let acquire = context.state().acquire(&self.key, self.token, self.length);
         acquire.await
     }
