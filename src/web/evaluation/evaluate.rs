@@ -1,4 +1,4 @@
-//! What is known of who is signed in, and asking KYCPort for what is not.
+//! Evaluation of a requirement against the latest assurance, with status queries to KYCPort.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,30 +16,30 @@ use crate::{
     web::session::{AccessTokenError, AccessTokens, LiveSession},
 };
 
-/// Whoever signed in no longer ago is not asked to sign in again.
+/// Time after a login in which a person is not sent to sign in again.
 const RECENT_LOGIN: Duration = Duration::from_secs(60);
 
-/// Time for which a negative answer of KYCPort is used without another request, unless a newer result
-/// is recorded. A person who reloads a page causes one request in this time.
+/// Time for which a negative answer of KYCPort is used without another query, unless a newer result
+/// is recorded. A person who reloads a page causes one query in this time.
 const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Time after a 429 of KYCPort in which guards leave its quota to webhooks, cases and sensitive
+/// Time after a 429 from KYCPort in which guards leave the quota to webhooks, cases and sensitive
 /// actions.
 const SCARCE_QUOTA_PERIOD: Duration = Duration::from_secs(60);
 
-/// How lately an assurance must have been asked for.
+/// Required freshness of an assurance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Freshness {
-    /// What is known will do while it is not too old.
+    /// The latest assurance suffices if it is not older than the maximum age.
     Cached,
     /// As [`Cached`](Self::Cached) for a positive result. The person has just signed in again, so a
-    /// negative result from before the sign-in does not count.
+    /// negative result from before the login does not count.
     AfterSignIn,
-    /// StatusQueryResult for this very request.
+    /// KYCPort is queried for this request.
     Now,
 }
 
-/// How a person falls short, and when to try again if that is known.
+/// Reason why a requirement is not met, and the time to wait before a retry, if it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::web) struct Denial {
     pub(in crate::web) reason: RequirementError,
@@ -55,7 +55,7 @@ impl From<RequirementError> for Denial {
     }
 }
 
-/// Knows what is known of people, and asks.
+/// Evaluates requirements. Queries KYCPort if the latest assurance does not suffice.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Evaluator {
     oidc: OidcClient,
@@ -87,8 +87,9 @@ impl Evaluator {
         }
     }
 
-    /// Evaluates a requirement: by the latest assurance if that suffices, by asking KYCPort if not.
-    /// A negative result is used for ten seconds, a positive one up to the maximum age.
+    /// Evaluates a requirement. Uses the latest assurance if it suffices, and queries KYCPort
+    /// otherwise. A negative result is used for ten seconds, a positive result up to the maximum
+    /// age.
     pub(in crate::web) async fn evaluate(
         &self,
         live: &LiveSession,
@@ -110,8 +111,7 @@ impl Evaluator {
         {
             return Err(reason.into());
         }
-        // In an allocation of its own: each guarded request makes the future of this function, and
-        // few of them ask.
+        // Boxed, because every guarded request builds this future and few of them query KYCPort.
         self.query(live, requirement, freshness, arrived, max_age)
             .boxed()
             .await
@@ -140,7 +140,7 @@ impl Evaluator {
         };
         if matches!(&answer, Ok(answer) if self.check(requirement, answer, arrived) == Err(RequirementError::Stale))
         {
-            // The answer belongs to a question that began long before this request came.
+            // The shared query began long before this request arrived.
             answer = self
                 .assurances
                 .query(&person, self.status_query(live, freshness))
@@ -163,8 +163,8 @@ impl Evaluator {
         Ok(assurance)
     }
 
-    /// The recorded assurance, where there is nothing to ask KYCPort with. It is not acted on for
-    /// longer because of that. One that cannot be read may be a negative result.
+    /// Returns the recorded assurance when there is no way to query KYCPort. The same maximum age
+    /// applies. An unreadable record may be a negative result.
     fn recorded(
         &self,
         live: &LiveSession,
@@ -188,8 +188,9 @@ impl Evaluator {
         }
     }
 
-    /// Judges for a request that came when it `arrived`. What was asked since is new to it, however
-    /// long the answer took: or a slow KYCPort would send people round and round.
+    /// Checks the assurance at the time the request `arrived`. A result that was requested after
+    /// that time counts as current, even if the answer took long. Otherwise a slow KYCPort would
+    /// cause endless redirects.
     fn check(
         &self,
         requirement: &Requirement,
@@ -200,8 +201,9 @@ impl Evaluator {
         requirement.check(assurance, at)
     }
 
-    /// The question about a person, within that person's budget: to the status endpoint if there is
-    /// a tenant key, otherwise to userinfo with the person's own token.
+    /// Returns the query about a person, limited by the person's budget. The query goes to the
+    /// status endpoint if there is a tenant key. Otherwise it goes to userinfo, with the person's
+    /// access token.
     fn status_query(&self, live: &LiveSession, freshness: Freshness) -> StatusQuery {
         let purpose = match freshness {
             Freshness::Cached => Purpose::Ordinary,
@@ -228,8 +230,9 @@ impl Evaluator {
         })
     }
 
-    /// Signing in again brings a token, unless that is what was just done: then another would fare
-    /// no better, and the person would go round in circles.
+    /// Returns the error for a person without a usable access token. A new login brings a token. If
+    /// the person has just signed in, another login would not help and would cause endless
+    /// redirects.
     fn no_usable_token(&self, live: &LiveSession) -> QueryError {
         if self.clock.now().since(live.session.created_at) < RECENT_LOGIN {
             QueryError::Failed { retry_after: None }
@@ -264,8 +267,8 @@ impl Evaluator {
     }
 }
 
-/// How the person falls short by a result that KYCPort was asked for a moment ago. What was heard
-/// otherwise, at a sign-in or from an event, is a reason to ask.
+/// Returns the reason for a denial if KYCPort answered a query a moment ago. A result from a login
+/// or from a webhook does not count: KYCPort is queried instead.
 fn recent_denial(
     live: &LiveSession,
     requirement: &Requirement,
@@ -276,7 +279,7 @@ fn recent_denial(
         known.source,
         AssuranceSource::Status | AssuranceSource::Userinfo
     );
-    // The clock of another instance may be ahead, by as much and no more.
+    // The clock of another instance may be ahead by the same time at most.
     let is_recent = known.checked_at < arrived.saturating_add(NEGATIVE_RESULT_MAX_AGE)
         && arrived < known.checked_at.saturating_add(NEGATIVE_RESULT_MAX_AGE);
     if !was_asked || !is_recent {

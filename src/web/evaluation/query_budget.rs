@@ -1,8 +1,8 @@
-//! Budget of the requests to KYCPort that each person can cause.
+//! Budget of the status queries that each person can cause.
 //!
-//! KYCPort's quota belongs to the tenant. Without a budget, one signed-in person who requests guarded
-//! pages in a loop would spend it for everybody. Webhooks and cases have no such budget: what is left
-//! of the quota is theirs.
+//! KYCPort's quota belongs to the tenant. Without a budget, one signed-in person who requests
+//! guarded pages in a loop could use up the whole quota. Webhooks and cases have no such budget and
+//! use the rest of the quota.
 
 use std::{
     collections::HashMap,
@@ -13,24 +13,25 @@ use std::{
 
 use crate::{clock::Clock, store::Owner};
 
-/// Maximum number of questions about one person in immediate succession.
+/// Maximum number of consecutive queries about one person.
 const BURST: u64 = 30;
-/// Time after which one question more is permitted, in seconds.
+/// Time after which one more query is allowed, in seconds.
 const INTERVAL_SECONDS: u64 = 3;
 const INTERVAL: Duration = Duration::from_secs(INTERVAL_SECONDS);
-/// Maximum time by which a person's questions may be ahead of one in each interval.
+/// Maximum time by which a person's queries may be ahead of one query per interval.
 const TOLERANCE: Duration = Duration::from_secs(INTERVAL_SECONDS * (BURST - 1));
-/// Time between two ordinary questions about one person after KYCPort has rate-limited this client.
+/// Minimum time between two ordinary queries about one person after KYCPort has rate-limited this
+/// client.
 const SCARCE_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of people whose budgets are remembered.
 const MAX_PEOPLE: usize = 10_000;
 
-/// What a question is for.
+/// Purpose of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Purpose {
-    /// A guard whose recorded result does not suffice.
+    /// A guard whose latest assurance does not suffice.
     Ordinary,
-    /// An action that needs a new result, or a sign-in that has just ended.
+    /// An action that needs a new result, or a login that has just been completed.
     Sensitive,
 }
 
@@ -57,8 +58,9 @@ impl QueryBudgets {
         }
     }
 
-    /// Takes one question from a person's budget, whatever comes of it. Fails with the time after
-    /// which a question is permitted. While the quota is scarce, ordinary questions are rarer.
+    /// Takes one query from a person's budget, whatever its result. On failure, returns the time
+    /// until the next query is allowed. While the quota is scarce, ordinary queries are allowed
+    /// less often.
     pub(in crate::web) fn take(
         &self,
         person: &Owner,

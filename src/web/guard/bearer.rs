@@ -1,4 +1,4 @@
-//! Access tokens that a person's other programs send to this tenant's own API (RFC 6750, RFC 9068).
+//! Bearer access tokens for this tenant's own API (RFC 6750, RFC 9068).
 
 use std::{convert::Infallible, fmt, time::Duration};
 
@@ -27,38 +27,40 @@ use crate::{
     },
 };
 
-/// A verified access token that came as `Authorization: Bearer`, for APIs that are called with a
-/// token instead of a cookie.
+/// Verified access token from `Authorization: Bearer`, for APIs that clients call with a token
+/// instead of a cookie.
 ///
-/// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. Without a
-/// token, or with one that is not believed, the answer is 401; if the keys are not to be had, 503.
+/// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. If the
+/// token is missing or invalid, the response is 401. If the keys of KYCPort are unavailable, the
+/// response is 503.
 ///
-/// The store is read once for a request. A token is rejected with 401 if it was issued before all
-/// sessions of the person were revoked, or if the latest recorded status of the person is "rejected".
-/// If the store or its records cannot be read, the answer is 503. KYCPort is not asked, and the tier
-/// is not checked: see [the promises](crate::guide::promises).
+/// The store is read once per request. A token is rejected with 401 if it was issued before all
+/// sessions of the person were revoked, or if the latest recorded status of the person is
+/// "rejected". If the store or its records cannot be read, the response is 503. KYCPort is not
+/// queried, and the tier is not checked: see [the promises](crate::guide::promises).
 #[derive(Debug, Clone)]
 pub struct BearerToken(pub AccessTokenClaims);
 
-/// Why there is no [`BearerToken`]: answers for the handler, as RFC 6750 section 3 says.
+/// Rejection of [`BearerToken`]. As a response, it follows RFC 6750 section 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BearerRejection {
-    /// No `Authorization` came, or one of another scheme.
+    /// The `Authorization` header is missing or has another scheme.
     Absent,
-    /// More than one `Authorization`, or `Bearer` without one word after it.
+    /// There is more than one `Authorization` header, or `Bearer` is not followed by exactly one
+    /// word.
     Malformed,
-    /// The token is not believed.
+    /// The token is not valid.
     InvalidToken,
-    /// The keys to verify it with are not to be had.
+    /// The keys that verify the token are unavailable.
     KeysUnavailable,
     /// The token was issued before all sessions of the person were revoked.
     Revoked,
     /// The latest recorded status of the person is "rejected".
     PersonRejected,
-    /// The store could not be read, so that a revocation may be unknown.
+    /// The store could not be read, so the token may be revoked.
     StoreUnavailable,
-    /// The route is outside the layer.
+    /// The route is outside the bearer layer.
     MissingSessionLayer,
 }
 
@@ -100,7 +102,7 @@ fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
     };
     let value = value.to_str().map_err(|_| BearerRejection::Malformed)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    // Section 3.1: whoever tried another scheme has not been updates yet that this one is wanted.
+    // Section 3.1: a request without credentials of this scheme gets no error code.
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(BearerRejection::Absent);
     }
@@ -184,7 +186,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Lets handlers take a [`BearerToken`]. Made by
+/// Layer for the extractor [`BearerToken`]. Made by
 /// [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer).
 #[derive(Debug, Clone)]
 pub struct BearerLayer(Verifier);
@@ -210,7 +212,7 @@ impl<S> Layer<S> for BearerLayer {
     }
 }
 
-/// The service that [`BearerLayer`] makes.
+/// Service that [`BearerLayer`] makes.
 #[derive(Debug, Clone)]
 pub struct BearerService<S> {
     verifier: Verifier,

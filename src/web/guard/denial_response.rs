@@ -1,4 +1,4 @@
-//! What whoever falls short is updates: every way has its own outcome.
+//! Responses of the guard to requests that do not meet the requirement.
 
 use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
@@ -14,7 +14,8 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// Nobody is signed in: a person is sent to sign in and brought back, a script is updates where.
+/// Returns the response when no one is signed in. A page request is redirected to the login and
+/// back. A script gets 401 with the URL of the login.
 pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
@@ -26,7 +27,7 @@ pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Res
     }
 }
 
-/// Somebody is signed in, and falls short of `tier` or of what goes with it.
+/// Returns the response when the signed-in person does not meet the requirement.
 pub(in crate::web) fn answer(
     context: &RequestContext,
     parts: &Parts,
@@ -62,8 +63,8 @@ pub(in crate::web) fn answer(
     response
 }
 
-/// A person is brought back to a page they were looking at: the one they asked for, or the one that
-/// a form or a script of theirs was on; never to a form they were sending.
+/// Returns the page to show after the login or the step-up. It is the page that the person
+/// requested, or the page that a form or script was on. It is never the target of a form.
 fn page_to_return_to(context: &RequestContext, parts: &Parts) -> ReturnTo {
     let settings = context.settings();
     let asked_for_a_page = parts.method == Method::GET

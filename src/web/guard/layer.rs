@@ -1,4 +1,4 @@
-//! The requirement on a route.
+//! The guard: a layer that enforces a requirement on a route.
 
 use std::{
     convert::Infallible,
@@ -31,13 +31,18 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// A requirement on a route: who is not known well enough does not reach the handler. Made by
+/// Layer that lets a request reach the handler only if the person meets a requirement. Made by
 /// [`RelyingParty::require`](crate::RelyingParty::require); add it with `route_layer`.
 ///
-/// Whoever is not signed in is sent to sign in. Whoever falls short is sent to KYCPort to be
-/// verified, and brought back; while that is pending they see a page that waits. Whose AML is not
-/// clear gets 403. When it cannot be known the answer is 503: nobody is let in on a guess. Requests
-/// of scripts get the same as problem JSON, with `login_url` or `step_up_url`.
+/// | The person | Response to a page request |
+/// |---|---|
+/// | is not signed in | redirect to the login, and back afterwards |
+/// | does not have the tier | redirect to KYCPort to be verified, and back afterwards |
+/// | has a pending verification | a page that says so |
+/// | is not clear in AML | 403 |
+/// | cannot be checked | 503: the guard fails closed |
+///
+/// Requests of scripts get the same outcome as problem JSON, with `login_url` or `step_up_url`.
 #[derive(Debug, Clone)]
 pub struct Guard {
     requirement: Arc<Requirement>,
@@ -52,19 +57,20 @@ impl Guard {
         }
     }
 
-    /// Nothing may have been found against the person either.
+    /// Requires that AML is clear, too.
     #[must_use]
     pub fn aml_clear(self) -> Self {
         self.with(Requirement::aml_clear)
     }
 
-    /// KYCPort must have been asked no longer ago than this. If it was, it is asked now.
+    /// Requires that KYCPort was queried at most this long ago. Otherwise the guard queries
+    /// KYCPort.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
         self.with(|requirement| requirement.max_age(age))
     }
 
-    /// KYCPort is asked for this very request: for sensitive actions (K42).
+    /// Queries KYCPort for every request: for sensitive actions (K42).
     #[must_use]
     pub fn fresh(mut self) -> Self {
         self.freshness = Freshness::Now;
@@ -88,7 +94,7 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// The service that [`Guard`] makes.
+/// Service that [`Guard`] makes.
 #[derive(Debug, Clone)]
 pub struct GuardService<S> {
     guard: Guard,
@@ -110,7 +116,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let guard = self.guard.clone();
-        // The one that is ready is the one to call; its clone waits for the next request.
+        // Call the service that is ready. Its clone serves the next request.
         let next = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -181,11 +187,11 @@ impl Guard {
     }
 }
 
-/// What the [`Guard`] of this route found good enough, for the handler.
+/// Assurance that the [`Guard`] of this route accepted, as an extractor.
 #[derive(Debug, Clone)]
 pub struct Assured(pub Assurance);
 
-/// A handler asks what the guard found, on a route without one.
+/// Error of the extractor [`Assured`] on a route without a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
 pub struct MissingGuard;

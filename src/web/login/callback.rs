@@ -1,4 +1,4 @@
-//! `GET` of the redirect URI: the browser comes back from KYCPort.
+//! `GET` of the redirect URI: the authorization response from KYCPort.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
@@ -34,7 +34,7 @@ pub(in crate::web) async fn callback(
     observe::serve(Route::Callback, context.reference(), async {
         let audience = Audience::of(&method, &headers);
         match finish(&context, uri.query().unwrap_or_default(), headers).await {
-            // A redirect, so that neither code nor state stays in the browser's history.
+            // Redirect, so that neither code nor state stays in the browser's history.
             Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
             Err(FailedLogin {
                 problem,
@@ -53,8 +53,8 @@ pub(in crate::web) async fn callback(
     .await
 }
 
-/// Reason why a login does not go on, where a further attempt at a step-up would start, and which
-/// page the person wanted.
+/// Failed login: the problem, the URL to start the step-up again, and the page that the person
+/// requested.
 struct FailedLogin {
     problem: Problem,
     step_up: Option<String>,
@@ -77,11 +77,11 @@ impl From<Problem> for FailedLogin {
     }
 }
 
-/// Where the browser goes on, and a code for the outcome.
+/// Path to redirect to, and a code for the outcome.
 type Finished = Result<(ReturnTo, &'static str), FailedLogin>;
 
-/// Validates the response against the login in the browser's cookie. Only a response that carries a
-/// code for this login reaches the store.
+/// Validates the response against the login in the browser's cookie. The store is used only if the
+/// response carries a code for this login.
 async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Finished {
     let params = CallbackParams::parse(query).map_err(|error| {
         observe::callback_malformed(&error, context.reference());
@@ -100,15 +100,15 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
-            // While KYCPort's metadata cannot be read, the login may still be completed.
+            // While KYCPort's metadata is unavailable, the login may still be completed.
             if !matches!(error, LoginError::Provider(_)) {
                 context.delete_cookie(&cookie);
             }
             return Err(problem(error, context).into());
         }
     };
-    // The login is completed in a task of its own: a browser that repeats the request drops the
-    // first one, and its code is spent then.
+    // The login is completed in its own task. A browser that repeats the request drops the first
+    // request, and by then the code may be used.
     let (answer, answered) = oneshot::channel();
     let completion = Completion {
         context: context.clone(),
@@ -124,7 +124,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         .unwrap_or(Err(Problem::StoreUnavailable.into()))
 }
 
-/// Login whose response is valid, on its way to a session.
+/// Login with a valid response, for which a session is to be created.
 struct Completion {
     context: RequestContext,
     /// Name of the login's cookie.
@@ -136,8 +136,9 @@ struct Completion {
 }
 
 impl Completion {
-    /// Claims the login, exchanges the code and creates the session. Until the code is sent, a
-    /// browser that goes away gives the login back, so that a reload completes it.
+    /// Acquires the lock on the login, exchanges the code and creates the session. If the browser
+    /// goes away before the code is sent, the lock is released, so that a reload completes the
+    /// login.
     async fn run(self, answer: oneshot::Sender<Finished>) {
         let Self {
             context,
@@ -149,8 +150,8 @@ impl Completion {
         } = self;
         let mark = match lock.acquire(&context, || !answer.is_closed()).await {
             Ok(LockOutcome::Acquired(mark)) => mark,
-            // A service worker or a proxy may send the request twice, and the browser show the
-            // second response: the session cookie comes with the first.
+            // A service worker or a proxy may send the request twice, and the browser may show the
+            // second response. The first response carries the session cookie.
             Ok(LockOutcome::SignedIn) => {
                 let _ = answer.send(Ok((login.return_to, "repeated")));
                 return;
@@ -161,7 +162,7 @@ impl Completion {
             }
             Err(error) => {
                 let _ = answer.send(Err(error.into()));
-                // The claim may have been taken, and its answer lost.
+                // The store may have granted the lock although its response was lost.
                 lock.settle(&context, Settlement::Release).await;
                 return;
             }
@@ -200,7 +201,8 @@ impl Completion {
     }
 }
 
-/// Whether the code certainly did not reach KYCPort, so that a reload can still use it.
+/// Returns whether the code certainly did not reach KYCPort, so that a reload can still use the
+/// code.
 fn was_not_sent(error: &LoginError) -> bool {
     matches!(
         error,
@@ -257,7 +259,8 @@ async fn establish(
     Ok((settings.return_to(login.return_to.as_str()), "signed_in"))
 }
 
-/// Checks that a step-up came back with the person who left, and who is signed in now.
+/// Checks that the step-up was completed by the person who started it, and that this person is
+/// still signed in.
 async fn same_person(
     context: &RequestContext,
     step_up: &StepUp,
@@ -274,9 +277,9 @@ async fn same_person(
     }
 }
 
-/// Evaluates a step-up by what came back. A person who still falls short is updates what is missing
-/// here, instead of being sent round again by the page they return to. A pending verification waits
-/// on that page.
+/// Evaluates the result of a step-up. If the person still does not meet the requirement, the error
+/// page says so here. Otherwise the page they return to would redirect them to KYCPort again. A
+/// pending verification is shown on that page.
 async fn evaluate_step_up(
     context: &RequestContext,
     live: &LiveSession,
@@ -294,9 +297,9 @@ async fn evaluate_step_up(
     }
 }
 
-/// Answers a callback for a login that this browser has no cookie for: it was completed, it has
-/// expired, or it was started in another browser. The store is read only if somebody may be signed
-/// in.
+/// Handles a callback for which this browser has no login cookie. The login was completed, has
+/// expired, or was started in another browser. The store is read only if the browser has a session
+/// cookie.
 async fn without_login(context: &RequestContext) -> Finished {
     match context.session().await? {
         Some(_) => Ok((ReturnTo::home(), "repeated")),
@@ -304,8 +307,8 @@ async fn without_login(context: &RequestContext) -> Finished {
     }
 }
 
-/// Answers a callback whose login another request has used, without a session that is known of. A
-/// person who is signed in goes on.
+/// Handles a callback whose login was already used by another request, with no known session. A
+/// signed-in person is redirected.
 async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     match context.session().await? {
         Some(_) => Ok((return_to, "repeated")),
@@ -313,7 +316,7 @@ async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     }
 }
 
-/// Maps a failed login to what the person is updates. The log gets the kind of the error and no more.
+/// Maps a failed login to the problem to show. Only the kind of the error is logged.
 fn problem(error: LoginError, context: &RequestContext) -> Problem {
     let kycport_code = match &error {
         LoginError::Rejected(refused) => Some(printable(&refused.code)),

@@ -1,4 +1,4 @@
-//! Claims on logins: of several callbacks with the same `state` one completes the login.
+//! Locks on logins. Of several callbacks with the same `state`, one completes the login.
 
 use std::time::Duration;
 
@@ -10,24 +10,25 @@ use crate::{
     web::context::RequestContext,
 };
 
-/// Time between two looks at the claim of another callback for the same login.
+/// Time between two attempts to acquire a lock that another callback holds.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Maximum number of looks: a repeated callback waits for five seconds.
+/// Maximum number of attempts: a repeated callback waits for five seconds.
 const POLLS: u32 = 25;
-/// Time for which a login is remembered whose code KYCPort rejected. Any client can cause such logins
-/// with an invented code, so they are forgotten long before the login would expire.
+/// Time for which a login is remembered after KYCPort rejected its code. Any client can cause such
+/// a login with an invented code, so this time is much shorter than the lifetime of a login.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
-/// Result of a login that has created a session. Any other result means that none was created.
+/// Stored result of a login that created a session. Any other result means that no session was
+/// created.
 const SIGNED_IN: &[u8] = b"signed_in";
 
-/// Result of taking a lock.
+/// Result of acquiring the lock.
 pub(super) enum LockOutcome {
     /// This callback completes the login.
     Acquired(Mark),
-    /// Another callback has completed the login, and its response carries the session.
+    /// Another callback has completed the login. Its response carries the session.
     SignedIn,
-    /// The login has been used in vain, or another callback takes too long.
+    /// The login was used without success, or another callback takes too long.
     Used,
 }
 
@@ -41,11 +42,11 @@ impl LockOutcome {
     }
 }
 
-/// LoginLock of one callback on its login.
+/// Lock of one callback on its login.
 pub(super) struct LoginLock {
     key: LeaseKey,
     token: LeaseToken,
-    /// Fixed, and longer than the login can last by any clock.
+    /// Length of the lock: fixed, and longer than a login can take by any clock.
     length: Duration,
 }
 
@@ -67,14 +68,14 @@ impl LoginLock {
         done_for(result, self.length)
     }
 
-    /// The login is over, because KYCPort rejected its code. Repeated callbacks of the same login,
-    /// such as a double click, do not send the code again.
+    /// Returns the settlement after KYCPort rejected the code. Repeated callbacks of the same
+    /// login, for example after a double click, do not send the code again.
     pub(super) fn rejected(&self) -> Settlement {
         done_for(&[], REJECTED_FOR.min(self.length))
     }
 
-    /// Takes the lock. While another callback holds it, this one waits, if not too many do and for
-    /// as long as its browser `is_there`.
+    /// Acquires the lock. If another callback holds the lock, this callback waits while its browser
+    /// `is_there`. If too many callbacks wait, the login counts as used.
     pub(super) async fn acquire(
         &self,
         context: &RequestContext,
@@ -118,7 +119,8 @@ impl LoginLock {
         acquire.await
     }
 
-    /// A claim that cannot be settled ends by itself. Until then the login counts as used.
+    /// Settles the lock. A lock that cannot be settled expires. Until then the login counts as
+    /// used.
     pub(super) async fn settle(&self, context: &RequestContext, settlement: Settlement) {
         let settle = context.state().settle(&self.key, self.token, settlement);
         let _ = settle.await;

@@ -1,4 +1,4 @@
-//! Logins: from the click, through KYCPort, to a session.
+//! Login routes: from the first click, through KYCPort, to a session.
 
 mod callback;
 mod lock;

@@ -1,4 +1,4 @@
-//! `GET {prefix}/login?return_to=`: sends the browser to KYCPort.
+//! `GET {prefix}/login?return_to=`: redirects the browser to KYCPort.
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri};
@@ -40,15 +40,16 @@ pub(in crate::web) async fn login(
     .await
 }
 
-/// Login that a browser asks for.
+/// Parameters of a login.
 pub(super) struct Wanted {
     pub(super) request: LoginRequest,
     pub(super) return_to: ReturnTo,
     pub(super) step_up: Option<StepUp>,
 }
 
-/// Starts a login, unless another site sends a person who is signed in: the login could replace the
-/// session by that of another person who is signed in at KYCPort. The person goes to `return_to`.
+/// Starts a login. If another site sent a signed-in person here, redirects to `return_to` instead:
+/// the login could replace the session by the session of another person who is signed in at
+/// KYCPort.
 async fn start_or_return(
     context: &RequestContext,
     headers: &HeaderMap,
@@ -62,8 +63,8 @@ async fn start_or_return(
     Ok((start(context, headers, wanted).await?, "sent"))
 }
 
-/// Starts a login, and returns the URL to send the browser to. The store is neither read nor
-/// written, apart from the key that seals logins.
+/// Starts a login, and returns the URL to redirect the browser to. The store is not used, except
+/// for the key that seals logins.
 pub(super) async fn start(
     context: &RequestContext,
     headers: &HeaderMap,
@@ -95,7 +96,7 @@ pub(super) async fn start(
     Ok(url.into())
 }
 
-/// Reads the one parameter that a link may set. A parameter that occurs twice counts as absent.
+/// Reads the parameter `return_to`. A parameter that occurs twice counts as absent.
 pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
     let mut values = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "return_to")
@@ -106,7 +107,7 @@ pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
     }
 }
 
-/// Whether the browser loads the page ahead of the person: that must not use up pending logins.
+/// Returns whether the browser prefetches the page. A prefetch must not use up pending logins.
 fn is_prefetch(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose"].iter().any(|name| {
         headers
@@ -116,12 +117,13 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the request can end at KYCPort's page. An image or a frame of another site cannot, and
-/// must not push out the logins of this browser. Programs and old browsers do not send the header.
+/// Returns whether the request is a navigation, which can show KYCPort's page. An image or a frame
+/// on another site is not a navigation, and must not evict the logins of this browser. Programs and
+/// old browsers do not send the header.
 ///
 /// A service worker that repeats a navigation with changes sends an empty destination and the mode
-/// `same-origin`, which no other site can send. It gives the redirect to the browser, which follows
-/// it.
+/// `same-origin`, which no other site can send. The service worker passes the redirect to the
+/// browser, which follows it.
 fn is_navigation(headers: &HeaderMap) -> bool {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     match value("sec-fetch-dest") {

@@ -1,5 +1,5 @@
-//! `GET {prefix}/step-up?tier=t2&return_to=`: sends the signed-in person to KYCPort to be verified
-//! further. The callback evaluates what comes back.
+//! `GET {prefix}/step-up?tier=t2&return_to=`: redirects the signed-in person to KYCPort to reach a
+//! higher tier. The callback evaluates the result.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
@@ -49,7 +49,7 @@ async fn begin(
     let tier = tier(query).ok_or(Problem::UnknownTier)?;
     let live = context.session().await?;
     let Some(live) = live else {
-        // A step-up is for a person who is signed in.
+        // A step-up requires a signed-in person.
         return Ok(settings.login_path_back_to(&return_to));
     };
     let wanted = Wanted {
@@ -63,7 +63,7 @@ async fn begin(
     start::start(context, headers, wanted).await
 }
 
-/// Reads the tier: it must occur once and be a known tier.
+/// Reads the parameter `tier`. It must occur once and be a known tier.
 fn tier(query: &str) -> Option<KycTier> {
     let mut values = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "tier")

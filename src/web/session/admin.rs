@@ -1,4 +1,4 @@
-//! Administration of a person's sessions.
+//! Administration of the sessions of a person.
 
 use std::{fmt, sync::Arc};
 
@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 
-/// Ends and lists the sessions of people: for a webhook's handler, for support, for a page where
-/// people see their devices. Made by [`RelyingParty::sessions`](crate::RelyingParty::sessions);
-/// cheap to clone.
+/// Administration of sessions: for a webhook handler, for support, or for a page that lists a
+/// person's devices. Made by [`RelyingParty::sessions`](crate::RelyingParty::sessions); cheap to
+/// clone.
 ///
-/// An ended session is deleted with its tokens, for every instance on the same store, from the next
-/// request on. A request that is under way finishes as the person it began with, and cannot bring
-/// the session back. A sign-in whose callback has arrived ends with the others; the person can sign
-/// in again afterwards. To keep a person out, use
+/// A revoked session is deleted together with its tokens. From the next request on, it is invalid
+/// on every instance that uses the same store. A request that is already running completes as that
+/// person, and cannot restore the session. A login whose callback has arrived is revoked, too. The
+/// person can sign in again afterwards. To keep a person out, use
 /// [`require`](crate::RelyingParty::require).
 ///
 /// ```no_run
@@ -40,17 +40,17 @@ pub struct Sessions {
     issuer: Arc<str>,
 }
 
-/// One of a person's sessions.
+/// Summary of one session of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionSummary {
-    /// Public id of the session.
+    /// Public ID of the session.
     pub id: SessionId,
     /// Time at which the person signed in.
     pub created_at: Timestamp,
     /// Time of the last use, accurate to one minute.
     pub last_used: Timestamp,
-    /// End of the session, however much it is used.
+    /// Time at which the session ends, even if it is in use.
     pub expires_at: Timestamp,
 }
 
@@ -62,30 +62,33 @@ impl Sessions {
         }
     }
 
-    /// Ends all sessions of a person, named by their subject: the `person_id` of KYCPort's API.
+    /// Revokes all sessions of a person. `subject` is the person's subject: the `person_id` of
+    /// KYCPort's API.
+    ///
+    /// Not cancel safe: call it again if it was cancelled.
     ///
     /// # Errors
-    /// [`StoreError`]: the sessions may not be ended. Call it again.
+    /// Returns [`StoreError`] if the store fails. The sessions may still be active: call it again.
     pub async fn revoke_all(&self, subject: &str) -> Result<(), StoreError> {
         self.records
             .revoke_all(&self.issuer, subject, Cause::AppAll)
             .await
     }
 
-    /// Ends one session of a person. An id that came from a browser cannot end another person's
-    /// session.
+    /// Revokes one session of a person. An ID that came from a browser cannot revoke another
+    /// person's session.
     ///
     /// # Errors
-    /// [`StoreError`]: the session may not be ended. Call it again.
+    /// Returns [`StoreError`] if the store fails. The session may still be active: call it again.
     pub async fn revoke(&self, subject: &str, id: &SessionId) -> Result<Revocation, StoreError> {
         self.records.revoke_one(subject, *id).await
     }
 
-    /// Lists the live sessions of a person, the newest first. The list is complete. A person has 64
-    /// sessions at most: a further sign-in ends the oldest.
+    /// Lists the active sessions of a person, the newest first. The list is complete, because a
+    /// person has at most 64 sessions: a further login ends the oldest.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`] if the store fails.
     pub async fn list(&self, subject: &str) -> Result<Vec<SessionSummary>, StoreError> {
         let found = self.records.list(subject).await?;
         Ok(found.iter().map(summary).collect())

@@ -1,4 +1,4 @@
-//! The public id of a session.
+//! Public ID of a session.
 
 use std::fmt;
 
@@ -8,33 +8,34 @@ use sha2::{Digest as _, Sha256};
 
 use crate::store::RecordId;
 
-/// Length of an id, in bytes: half a SHA-256.
+/// Length of an ID, in bytes: half a SHA-256 digest.
 const BYTES: usize = 16;
 
-/// Id of a session, for support and for a page that lists a person's devices.
+/// Public ID of a session, for support and for pages that list a person's devices.
 ///
-/// The id is a hash of the key in the cookie. It is not secret: it opens nothing, and the key cannot
-/// be derived from it. As text it has 22 characters that a URL and a form can hold as they are.
+/// The ID is a hash of the session key in the cookie. The ID is not secret: it grants no access,
+/// and the key cannot be derived from it. As text, the ID has 22 characters, all of which are safe
+/// in URLs and forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SessionId([u8; BYTES]);
 
-/// Text that is not the id of a session.
+/// Error of a text that is not a session ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not the id of a session")]
+#[error("invalid session ID: expected 22 characters of base64url")]
 pub struct InvalidSessionId;
 
 impl SessionId {
-    /// Reads an id as a form, or a person on the telephone, gives it back.
+    /// Parses a session ID from its text.
     ///
     /// # Errors
-    /// [`InvalidSessionId`] if the text cannot be an id.
+    /// Returns [`InvalidSessionId`] if the text is not a session ID.
     pub fn parse(text: &str) -> Result<Self, InvalidSessionId> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidSessionId)?;
         bytes.try_into().map(Self).map_err(|_| InvalidSessionId)
     }
 
-    /// Returns the id of the session with this key.
+    /// Returns the ID of the session with this key.
     pub(super) fn of(key: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(b"kycport session id\0")
@@ -43,7 +44,7 @@ impl SessionId {
         Self(digest.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The id of the session's records.
+    /// Returns the ID of the session's records.
     pub(super) fn record_id(self) -> RecordId {
         RecordId(self.0)
     }

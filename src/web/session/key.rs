@@ -1,4 +1,4 @@
-//! The key in the session cookie.
+//! Session key in the session cookie.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng as _;
@@ -13,16 +13,16 @@ use crate::{
 
 /// Length of the random part, in bytes.
 const RANDOM: usize = 32;
-/// Length of the whole key, in bytes: the random part and the owner's id.
+/// Length of the whole key, in bytes: the random part and the owner's ID.
 const LENGTH: usize = RANDOM + 16;
-/// Length of the key as text.
+/// Length of the key as text, in characters.
 const TEXT: usize = 64;
 
-/// Key of a session, as the cookie carries it: 256 random bits, then the 128-bit id of the owner.
+/// Session key in the cookie: 256 random bits, then the 128-bit ID of the owner.
 ///
-/// The owner's id lets one read address the session, the owner's fence and the latest assurance.
-/// The id of the session is a hash over all 48 bytes, and the session's subject is compared with
-/// the owner: a key with another owner's id finds nothing.
+/// Because the key contains the owner's ID, one read returns the session, the owner's fence and the
+/// latest assurance. The session ID is a hash over all 48 bytes, and the session's subject is
+/// compared with the owner. So a key with another owner's ID finds no session.
 #[derive(Clone)]
 pub(in crate::web) struct SessionKey {
     id: SessionId,
@@ -31,7 +31,7 @@ pub(in crate::web) struct SessionKey {
 }
 
 impl SessionKey {
-    /// Draws the key of a new session.
+    /// Generates the key of a new session.
     pub(in crate::web) fn draw(owner: &Owner) -> Self {
         let mut bytes = Zeroizing::new([0; LENGTH]);
         let (random, owner_id) = bytes.split_at_mut(RANDOM);
@@ -40,7 +40,7 @@ impl SessionKey {
         Self::new(bytes)
     }
 
-    /// Reads the value of a cookie. Anything but the one encoding of 48 bytes is no key.
+    /// Parses the value of the cookie. Only the canonical encoding of 48 bytes is a key.
     pub(in crate::web) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != TEXT {
             return None;
@@ -71,7 +71,7 @@ impl SessionKey {
         namespace.owner(self.owner_id)
     }
 
-    /// The value of the cookie.
+    /// Returns the value of the cookie.
     pub(in crate::web) fn to_cookie(&self) -> Secret {
         Secret::new(URL_SAFE_NO_PAD.encode(self.bytes.as_slice()))
     }

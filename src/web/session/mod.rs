@@ -1,4 +1,4 @@
-//! Signed-in sessions: the cookie's key, the stored records, their tokens, and their administration.
+//! Sessions: the key in the cookie, the stored records, the tokens and the administration.
 
 mod admin;
 mod id;

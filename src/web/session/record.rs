@@ -9,7 +9,7 @@ use crate::{
     store::{Family, Mark},
 };
 
-/// Record of who signed in. It is written once and deleted once.
+/// Record of the person who signed in. The record is written once and deleted once.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::web) struct Session {
     pub(in crate::web) issuer: String,
@@ -24,15 +24,15 @@ pub(in crate::web) struct Session {
     pub(in crate::web) auth_time: Option<Timestamp>,
     pub(in crate::web) scopes: Vec<String>,
     pub(in crate::web) created_at: Timestamp,
-    /// End of the session, however much it is used.
+    /// Time at which the session ends, even if it is in use.
     pub(in crate::web) expires_at: Timestamp,
-    /// Value of the revocation counter when the login was claimed.
+    /// Value of the revocation counter when the login was locked.
     pub(super) mark: u64,
 }
 
 impl Session {
-    /// Whether the session is older than the latest revocation. Without a fence it is: a lost fence
-    /// says nothing about what was revoked.
+    /// Returns whether the session is older than the latest revocation. A session without a fence
+    /// counts as revoked: after a fence is lost, no record shows what was revoked.
     pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
         fence.is_none_or(|fence| fence > Mark(self.mark))
     }
@@ -66,8 +66,8 @@ impl Stored for Tokens {
     const FAMILY: Family = Family::Tokens;
 }
 
-/// Record that stands while an instance refreshes the tokens of a session. Its version is the
-/// holder's token.
+/// Lease record that exists while an instance refreshes the tokens of a session. The version of the
+/// record identifies the holder.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RefreshLease {}
 

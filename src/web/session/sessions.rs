@@ -1,9 +1,8 @@
-//! Signed-in sessions in the store.
+//! Sessions in the store.
 //!
-//! A session is written once, when it is created, and deleted once. What changes is in records
-//! beside it: the time of its last use, and its tokens. A request that is still under way when the
-//! person signs out cannot bring the session back, because those records are written only while the
-//! session is there.
+//! A session record is written once, when the session is created, and deleted once. The time of the
+//! last use and the tokens are separate records. They are written only while the session exists. So
+//! a request that is running when the person signs out cannot restore the session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,18 +33,18 @@ pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600)
 /// Minimum time between two writes of a session's last use.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Maximum number of sessions of one person. A further sign-in ends the one that was created first.
+/// Maximum number of sessions of one person. A further login ends the oldest session.
 const MAX_SESSIONS: usize = 64;
 
-/// Maximum number of times that a sign-in tries to replace a positive assurance that changes
-/// meanwhile. What stands there then is newer.
+/// Maximum number of times that a login replaces a positive assurance that changes meanwhile. After
+/// that, the recorded assurance is newer and stays.
 const MAX_REPLACEMENTS: usize = 3;
 
 /// Number of records in one page of a list.
 const PAGE: usize = 128;
 
-/// Lifetime of the record of a revocation. Access tokens that live longer are not documented, and
-/// are not recognised as revoked afterwards.
+/// Lifetime of the record of a revocation. Older access tokens are not recognised as revoked.
+/// KYCPort documents no access tokens that live longer.
 const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Families of records that belong to a session.
@@ -61,49 +60,49 @@ const FAMILIES: [Family; 4] = [
 pub(crate) struct SessionLimits {
     /// Maximum time without use.
     pub(crate) idle: Duration,
-    /// Maximum time in all.
+    /// Maximum lifetime of a session.
     pub(crate) absolute: Duration,
 }
 
-/// Session that is alive.
+/// Active session.
 #[derive(Clone)]
 pub(in crate::web) struct LiveSession {
     pub(in crate::web) id: SessionId,
     pub(in crate::web) owner: Owner,
     pub(in crate::web) session: Arc<Session>,
-    /// End of the session if it is not used again.
+    /// Time at which the session ends if it is not used again.
     pub(in crate::web) idle_expires_at: Timestamp,
     pub(in crate::web) last_used: Timestamp,
-    /// Latest assurance, read in the same step as the session.
+    /// Latest assurance, read in the same operation as the session.
     pub(in crate::web) latest: Latest,
 }
 
 /// Session to be created.
 pub(in crate::web) struct NewSession<'a> {
     pub(in crate::web) sign_in: Authenticated,
-    /// Value of the revocation counter when the login was claimed.
+    /// Value of the revocation counter when the login was locked.
     pub(in crate::web) mark: Mark,
-    /// Session that this one replaces in the browser.
+    /// Session that the new session replaces in the browser.
     pub(in crate::web) replaces: Option<&'a SessionKey>,
 }
 
 /// Result of creating a session.
 pub(in crate::web) enum Created {
     Session(SessionKey, Box<LiveSession>),
-    /// The sessions of the person were revoked after the login was claimed.
+    /// The sessions of the person were revoked after the login was locked.
     Revoked,
 }
 
-/// Result of ending one session.
+/// Result of revoking one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// The session is ended.
+    /// The session is revoked.
     Revoked,
-    /// The person has no session with this id.
+    /// The person has no session with this ID.
     NotFound,
 }
 
-/// What the store says about the person of an access token.
+/// Status of an access token according to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum TokenStatus {
     Accepted,
@@ -113,7 +112,7 @@ pub(in crate::web) enum TokenStatus {
     PersonRejected,
 }
 
-/// Sessions of one relying party. Cheap to clone.
+/// Session records of one relying party. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct SessionRecords {
     state: State,
@@ -145,8 +144,7 @@ impl SessionRecords {
         }
     }
 
-    /// Creates a session under a new key, together with its tokens and what the ID token said of the
-    /// person's verification.
+    /// Creates a session with a new key, its tokens, and the assurance from the ID token.
     pub(in crate::web) async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
         let NewSession {
             sign_in,
@@ -192,7 +190,7 @@ impl SessionRecords {
         if let Some(old) = replaces {
             self.end_replaced(old, &owner, &mut writes).await?;
         }
-        // An ID token that says nothing of the verification leaves the record as it is.
+        // An ID token without a KYC status leaves the latest assurance unchanged.
         let is_known = assurance.kyc_status.is_some();
         let mut latest = if is_known {
             Latest::NothingRecorded
@@ -218,13 +216,13 @@ impl SessionRecords {
                 Written::Applied => break,
                 Written::Fenced => return Ok(Created::Revoked),
                 Written::Conflict(found) if is_recording => found,
-                // Random keys do not meet; a store that says so is broken.
+                // Random keys do not collide, so the store is damaged.
                 Written::Conflict(_) => return Err(StoreError::Damaged),
             };
             let entry = conflict.entries.last().and_then(Option::as_ref);
             latest = self.assurances.open(&owner, &session.subject, entry);
             attempt.truncate(writes.len());
-            // A negative or an unreadable record stays: a guard asks KYCPort then.
+            // A negative or unreadable record stays: a guard then queries KYCPort.
             let after_sign_in = latest
                 .known()
                 .and_then(|known| LatestAssurances::after_sign_in(known, &assurance));
@@ -247,8 +245,8 @@ impl SessionRecords {
         Ok(Created::Session(key, Box::new(live)))
     }
 
-    /// Deletes the session that the browser had before, so that its key is worth nothing any more.
-    /// If it is the same person's, its deletion joins the batch.
+    /// Deletes the session that the browser had before, so that its key becomes invalid. If both
+    /// sessions belong to the same person, the deletion joins the batch.
     async fn end_replaced(
         &self,
         old: &SessionKey,
@@ -267,8 +265,8 @@ impl SessionRecords {
         Ok(())
     }
 
-    /// Ends the sessions that were created first, if the person has too many. A failure ends
-    /// nothing: the next sign-in tries again.
+    /// Ends the oldest sessions if the person has too many. After a failure, the next login tries
+    /// again.
     async fn end_oldest(&self, owner: &Owner) {
         let Ok(mut sessions) = self.all::<Session>(owner).await else {
             return;
@@ -281,7 +279,7 @@ impl SessionRecords {
         }
     }
 
-    /// Loads the session of a key, if it is alive, in one operation.
+    /// Loads the session of a key in one operation, if the session is active.
     pub(in crate::web) async fn load(
         &self,
         key: &SessionKey,
@@ -315,7 +313,8 @@ impl SessionRecords {
         }))
     }
 
-    /// Decodes a session. One that is not its owner's counts as unreadable.
+    /// Decodes a session record. A record whose subject does not belong to its owner counts as
+    /// unreadable.
     fn open(&self, owner: &Owner, id: RecordId, entry: &Entry) -> Option<Arc<Session>> {
         if let Some(session) = self.memo.get(owner, id, &entry.body) {
             return Some(session);
@@ -332,7 +331,8 @@ impl SessionRecords {
         Some(session)
     }
 
-    /// Returns the time of the last use and the end without further use, if the session is alive.
+    /// Returns the time of the last use and the time at which an unused session ends, if the
+    /// session is active.
     fn times(
         &self,
         session: &Session,
@@ -349,7 +349,7 @@ impl SessionRecords {
         is_alive.then(|| (last_used, idle_expires_at.min(session.expires_at)))
     }
 
-    /// Deletes a session together with its tokens. Its cookie is invalid from now on.
+    /// Deletes a session together with its tokens. From now on the session's cookie is invalid.
     pub(in crate::web) async fn end(
         &self,
         owner: &Owner,
@@ -368,14 +368,15 @@ impl SessionRecords {
         Ok(())
     }
 
-    /// Revokes tokens of a refresh that ended after its session.
+    /// Revokes tokens of a refresh that finished after the session ended.
     pub(super) fn revoke_dropped(&self, tokens: Tokens) {
         if self.revoker.is_available() {
             self.revoker.revoke(vec![tokens]);
         }
     }
 
-    /// The tokens of a session, if KYCPort can revoke them. What cannot be read is not revoked.
+    /// Returns the tokens of a session, if KYCPort can revoke them. Unreadable tokens are not
+    /// revoked.
     async fn tokens_to_revoke(&self, owner: &Owner, id: SessionId) -> Vec<Tokens> {
         if !self.revoker.is_available() {
             return Vec::new();
@@ -399,7 +400,7 @@ impl SessionRecords {
         self.end(&owner, key.id(), cause).await
     }
 
-    /// Deletes the session with this id if it is this person's.
+    /// Deletes the session with this ID, if it belongs to this person.
     pub(super) async fn revoke_one(
         &self,
         subject: &str,
@@ -423,8 +424,8 @@ impl SessionRecords {
         }
     }
 
-    /// Revokes all sessions of a person: deletes them with their tokens, leaves a fence, and records
-    /// the time for access tokens that come as bearer tokens.
+    /// Revokes all sessions of a person: deletes the sessions and their tokens, raises the fence,
+    /// and records the time. Bearer tokens that were issued before that time are rejected.
     pub(in crate::web) async fn revoke_all(
         &self,
         issuer: &str,
@@ -455,11 +456,11 @@ impl SessionRecords {
         Ok(())
     }
 
-    /// Reads in one operation whether an access token of a person may still be accepted. A record
-    /// that cannot be read is an error: it may be a rejection or a revocation.
+    /// Reads the status of an access token in one operation. An unreadable record is an error,
+    /// because it may be a rejection or a revocation.
     ///
-    /// The time of the revocation is this machine's and the token's is KYCPort's, so a token that was
-    /// issued less than `skew` after the revocation counts as issued before it.
+    /// The revocation has the time of this machine, and the token has the time of KYCPort. So a
+    /// token that was issued less than `skew` after the revocation counts as issued before it.
     pub(in crate::web) async fn token_status(
         &self,
         subject: &str,
@@ -495,12 +496,12 @@ impl SessionRecords {
         }
     }
 
-    /// Lists the live sessions of a person, the newest first.
+    /// Lists the active sessions of a person, the newest first.
     pub(super) async fn list(&self, subject: &str) -> Result<Vec<Listed>, StoreError> {
         let owner = self.state.namespace().owner_of(subject);
         let sessions = self.all::<Session>(&owner).await?;
         let activities = self.all::<Activity>(&owner).await?;
-        // Read last: whatever was revoked until here is left out.
+        // Read last, so that sessions that are revoked during the listing are left out.
         let fence = self.state.read(&owner, &[]).await?.fence;
         let mut listed: Vec<_> = sessions
             .into_iter()
@@ -519,7 +520,7 @@ impl SessionRecords {
         Ok(listed)
     }
 
-    /// Reads all records of one family of one owner. Records that cannot be read are left out.
+    /// Reads all records of one family and one owner. Unreadable records are left out.
     async fn all<T: crate::state::Stored>(
         &self,
         owner: &Owner,
@@ -541,21 +542,21 @@ impl SessionRecords {
         }
     }
 
-    /// Records this request as a use of the session, at most once a minute. A use that cannot be
-    /// recorded shortens the session and affects nothing else.
+    /// Records this request as a use of the session, at most once a minute. If the store fails, the
+    /// session may end earlier; nothing else is affected.
     pub(in crate::web) async fn touch(&self, live: &LiveSession) {
         let now = self.clock.now();
         if now.since(live.last_used) < TOUCH_INTERVAL {
             return;
         }
-        // In an allocation of its own, which most requests do not need.
+        // Boxed, because most requests do not need this future.
         self.record_use(live, now).boxed().await;
     }
 
     async fn record_use(&self, live: &LiveSession, now: Timestamp) {
         let id = live.id.record_id();
-        // The record is kept as long as the session, though the session may be idle before: an
-        // activity that is missing would make a session in use look idle.
+        // The activity record lives as long as the session, even if the session becomes idle
+        // earlier. Without the record, a session in use would look idle.
         let keep_for = live.session.expires_at.since(now);
         let activity = Activity { last_used: now };
         let put = self
@@ -589,7 +590,7 @@ pub(super) fn stored(tokens: TokenSet) -> Tokens {
     }
 }
 
-/// The condition that a session has not been deleted.
+/// Returns the condition that a session has not been deleted.
 pub(super) fn session_exists(id: RecordId) -> Write {
     Write {
         key: RecordKey::new(Session::FAMILY, id),
@@ -598,7 +599,7 @@ pub(super) fn session_exists(id: RecordId) -> Write {
     }
 }
 
-/// The deletion of a session's records, the session first.
+/// Returns the deletions of a session's records, the session record first.
 fn deletions(id: RecordId) -> Vec<Write> {
     FAMILIES
         .into_iter()

@@ -1,4 +1,4 @@
-//! Access tokens of sessions, refreshed when they have expired.
+//! Access tokens of sessions, and their refresh.
 
 use std::{
     collections::HashMap,
@@ -26,49 +26,49 @@ use crate::{
     store::{Change, Condition, DEADLINE, RecordKey, StoreError, Write, Written},
 };
 
-/// Minimum remaining lifetime of an access token that is handed out.
+/// Minimum remaining lifetime of an access token that is returned.
 const MIN_REMAINING: Duration = Duration::from_secs(30);
 
 /// Time between two reads of tokens that another instance is refreshing.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Number of times that the tokens are read after KYCPort has rejected a refresh token, in case
-/// another instance has used it.
+/// Number of times that the tokens are read again after KYCPort has rejected a refresh token, in
+/// case another instance has used the refresh token.
 const POLLS_AFTER_REJECTION: usize = 5;
 
-/// Maximum time that a caller waits for a refresh. The refresh itself goes on.
+/// Maximum time that a caller waits for a refresh. The refresh itself continues.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Time that a refresh takes besides its requests to KYCPort: three store operations, and a margin.
+/// Time of a refresh beyond its requests to KYCPort: three store operations, and a margin.
 const STORE_OVERHEAD: Duration = Duration::from_secs(3 * DEADLINE.as_secs() + 1);
 
-/// Reason why there is no access token to use.
+/// Error of [`SignedIn::access_token`](crate::SignedIn::access_token).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessTokenError {
-    /// The token has expired, and KYCPort gave no refresh token. The person gets another token by
-    /// signing in again. The session goes on.
+    /// The token has expired, and KYCPort issued no refresh token. The person gets a new token by
+    /// signing in again. The session stays active.
     #[error("the access token has expired and cannot be refreshed")]
     Expired,
-    /// KYCPort refuses to refresh the token. The session is ended.
-    #[error("KYCPort refuses to refresh the access token: the session is ended")]
+    /// KYCPort rejected the refresh token. The session has ended.
+    #[error("KYCPort rejected the refresh token, and the session has ended")]
     Revoked,
-    /// The token could not be refreshed for now.
+    /// The refresh failed temporarily.
     #[error("the access token could not be refreshed: {0}")]
     Refresh(LoginError),
-    /// Another instance is refreshing the token and did not finish in time. Try again in a moment.
-    /// The session goes on.
-    #[error("another instance is refreshing the access token: try again in a moment")]
+    /// Another refresh of the token did not finish in time. Try again in a moment. The session
+    /// stays active.
+    #[error("another refresh of the access token is in progress: try again in a moment")]
     UnderWay,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The refresh was interrupted, for instance because the runtime is shutting down.
+    /// The refresh was interrupted, for example because the runtime is shutting down.
     #[error("the refresh was interrupted")]
     Interrupted,
 }
 
-/// Tokens of a session, as far as they matter here.
+/// Current state of a session's access token.
 enum Current {
     Valid(Secret),
     Expired(Option<ExpiredTokens>),
@@ -78,27 +78,27 @@ enum Current {
 struct ExpiredTokens {
     refresh_token: Secret,
     version: u64,
-    /// Whether an instance holds the lease.
+    /// Whether an instance holds the refresh lease.
     is_leased: bool,
 }
 
-/// RefreshSlot to refresh the tokens of one session within this instance.
+/// Per-session slot for a refresh within this instance.
 #[derive(Default)]
 struct RefreshSlot {
-    /// Held during a refresh. It holds the error of the last refresh that failed.
+    /// Mutex that is held during a refresh. It contains the error of the last failed refresh.
     last_error: tokio::sync::Mutex<Option<AccessTokenError>>,
     /// Number of refreshes that failed.
     failures: AtomicU64,
 }
 
-/// Hands out access tokens. Of all instances one refreshes the tokens of a session at a time: within
-/// an instance a mutex decides, among instances a lease in the store.
+/// Provider of access tokens. At any time, one of all instances refreshes the tokens of a session.
+/// A mutex selects the caller within an instance, and a lease in the store selects the instance.
 #[derive(Clone)]
 pub(in crate::web) struct AccessTokens {
     oidc: OidcClient,
     state: State,
     sessions: SessionRecords,
-    /// Length of the lease, which outlives what is done under it.
+    /// Length of the lease. The lease outlives the refresh.
     lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
@@ -128,8 +128,8 @@ impl AccessTokens {
         if let Current::Valid(token) = self.current(live).await? {
             return Ok(token);
         }
-        // The refresh runs in a task of its own: KYCPort may have consumed the refresh token when
-        // the caller gives up, and the new one must be kept all the same.
+        // The refresh runs in its own task. KYCPort may have consumed the refresh token when the
+        // caller gives up, and the new refresh token must still be stored.
         let (own, live) = (self.clone(), live.clone());
         let slot = self.slot(live.id);
         let failures = slot.failures.load(Ordering::SeqCst);
@@ -172,9 +172,9 @@ impl AccessTokens {
         })))
     }
 
-    /// Refreshes the tokens when it is this caller's slot. Callers that wait while another one
-    /// refreshes share its error: otherwise they would send the same refresh token one after the
-    /// other, also after their own callers have given up.
+    /// Refreshes the tokens when the slot is free. Callers that wait during a refresh share its
+    /// error. Otherwise they would send the same refresh token one after the other, even after
+    /// their own callers have given up.
     async fn refresh_once(
         &self,
         live: &LiveSession,
@@ -198,10 +198,11 @@ impl AccessTokens {
         refreshed
     }
 
-    /// Refreshes the tokens, or waits until another instance has.
+    /// Refreshes the tokens, or waits until another instance has refreshed them.
     ///
-    /// KYCPort may revoke the grant if a refresh token is used twice, so one instance uses it. The
-    /// others poll until that instance has written new tokens, or its lease has ended.
+    /// KYCPort may revoke the grant if a refresh token is used twice, so only one instance uses the
+    /// refresh token. The other instances poll until that instance has written new tokens, or its
+    /// lease has ended.
     #[expect(
         clippy::disallowed_methods,
         reason = "no store tells when another instance has written"
@@ -209,7 +210,8 @@ impl AccessTokens {
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
         let deadline = self.clock.monotonic().saturating_add(self.lease);
         loop {
-            // The clock is read before the tokens: the last read comes when the lease has ended.
+            // The clock is read before the tokens, so that the last read happens after the lease
+            // has ended.
             let is_last = self.clock.monotonic() >= deadline;
             let expired = match self.current(live).await? {
                 Current::Valid(token) => return Ok(token),
@@ -227,8 +229,8 @@ impl AccessTokens {
         }
     }
 
-    /// Takes the lease while the session and the tokens are as they were read. Returns the version
-    /// of the lease, by which it is released.
+    /// Acquires the lease if the session and the tokens have not changed. Returns the version of
+    /// the lease, which is needed to release it.
     async fn acquire(
         &self,
         live: &LiveSession,
@@ -275,7 +277,7 @@ impl AccessTokens {
                 }
                 match elsewhere? {
                     Some(Current::Valid(token)) => return Ok(token),
-                    // The next call begins with what is there now.
+                    // The next call reads the new state.
                     Some(Current::Expired(_)) => return Err(AccessTokenError::UnderWay),
                     None => {}
                 }
@@ -291,8 +293,8 @@ impl AccessTokens {
         }
     }
 
-    /// Stores new tokens and releases the lease in one step. If the session has ended meanwhile, the
-    /// tokens are dropped.
+    /// Stores new tokens and releases the lease in one operation. If the session has ended
+    /// meanwhile, the tokens are dropped.
     async fn keep(
         &self,
         live: &LiveSession,
@@ -318,7 +320,8 @@ impl AccessTokens {
             && let [Some(_), Some(tokens), _] = now.entries.as_slice()
             && tokens.version == expired.version
         {
-            // The lease has ended, and may be another instance's by now: that one keeps it.
+            // The lease has ended, and another instance may hold it now. That instance keeps its
+            // lease.
             writes.truncate(2);
             written = self.state.write(&live.owner, &writes, None).await?;
         }
@@ -330,7 +333,7 @@ impl AccessTokens {
                 self.sessions.revoke_dropped(tokens);
                 Err(AccessTokenError::Revoked)
             }
-            // Another instance has written tokens, because this one was too slow for its lease.
+            // Another instance has written tokens, because this refresh took longer than its lease.
             Written::Conflict(_) | Written::Fenced => {
                 self.release(live, lease).await;
                 match self.current(live).await? {
@@ -341,18 +344,17 @@ impl AccessTokens {
         }
     }
 
-    /// Releases the lease if this instance still holds it. A lease that cannot be released ends by
-    /// itself.
+    /// Releases the lease if this instance still holds it. A lease that cannot be released expires.
     async fn release(&self, live: &LiveSession, lease: u64) {
         let writes = [released(live, Condition::Version(lease))];
         let _ = self.state.write(&live.owner, &writes, None).await;
     }
 
-    /// Reads the tokens for a second, in case another instance has used the refresh token.
+    /// Polls the tokens for one second, in case another instance has used the refresh token.
     ///
-    /// A lease is lost together with the server that forgets it, and ends while an instance is
-    /// suspended. So a rejected refresh token may have been used elsewhere, and its result may be
-    /// about to be written.
+    /// A lease is lost if the store loses its data, and expires while an instance is suspended. So
+    /// another instance may have used the rejected refresh token, and may be about to write the new
+    /// tokens.
     #[expect(
         clippy::disallowed_methods,
         reason = "no store tells when another instance has written"
@@ -388,7 +390,7 @@ impl AccessTokens {
     }
 }
 
-/// The deletion of a session's lease.
+/// Returns the deletion of a session's lease.
 fn released(live: &LiveSession, condition: Condition) -> Write {
     Write {
         key: RecordKey::new(RefreshLease::FAMILY, live.id.record_id()),

@@ -1,4 +1,4 @@
-//! Who is signed in, for handlers.
+//! Extractor for the signed-in person.
 
 use std::fmt;
 
@@ -21,12 +21,11 @@ use crate::{
     },
 };
 
-/// The person who is signed in.
+/// The signed-in person.
 ///
-/// As an extractor, it answers for the handler if nobody is: a page request is sent to sign in and
-/// brought back, any other request gets 401 with the address to sign in at. `Option<SignedIn>` is
-/// `None` then. Either answers 503 if the session store is down: nobody is let in, and nobody is
-/// taken for signed out.
+/// As an extractor, it rejects a request when no one is signed in. A page request is redirected to
+/// the login and back. Any other request gets 401 with the URL of the login. `Option<SignedIn>` is
+/// `None` instead. If the session store is down, both respond with 503.
 #[derive(Clone)]
 pub struct SignedIn {
     live: LiveSession,
@@ -35,77 +34,80 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// The issuer. With [`subject`](Self::subject) it says who this is, and nothing else does.
+    /// Returns the issuer. The issuer and the [`subject`](Self::subject) together identify the
+    /// person.
     pub fn issuer(&self) -> &str {
         &self.live.session.issuer
     }
 
-    /// The person, for this issuer: the `person_id` of KYCPort's API.
+    /// Returns the subject: the person's ID at this issuer, and the `person_id` of KYCPort's API.
     pub fn subject(&self) -> &str {
         &self.live.session.subject
     }
 
-    /// The address of the person, with the scope `email`. People change it and share it: it is no
-    /// key.
+    /// Returns the email address, with the scope `email`. People change and share addresses: do not
+    /// use the address as a key.
     pub fn email(&self) -> Option<&str> {
         self.live.session.email.as_deref()
     }
 
-    /// Whether KYCPort knows the address to be the person's, with the scope `email`.
+    /// Returns whether KYCPort has verified the email address, with the scope `email`.
     pub fn email_verified(&self) -> Option<bool> {
         self.live.session.email_verified
     }
 
-    /// The person's name, with the scope `profile`.
+    /// Returns the person's name, with the scope `profile`.
     pub fn name(&self) -> Option<&str> {
         self.live.session.name.as_deref()
     }
 
-    /// The latest result about the person's verification: from the sign-in, with the scope `kyc`, or
-    /// from a later answer or event. If none is recorded, or if the record cannot be read, status
-    /// and tier are `None`. To act on it, put a [`Guard`](super::Guard) on the route: the guard asks
-    /// KYCPort when the result is missing or too old.
+    /// Returns the latest assurance of the person. It comes from the login, with the scope `kyc`,
+    /// or from a later status query or webhook. If no readable assurance is recorded, status and
+    /// tier are `None`. To enforce a requirement, put a [`Guard`](super::Guard) on the route: the
+    /// guard queries KYCPort when the assurance is missing or too old.
     pub fn assurance(&self) -> &Assurance {
         &self.assurance
     }
 
-    /// When the person authenticated at KYCPort, if it said.
+    /// Returns the time at which the person authenticated at KYCPort, if KYCPort sent it.
     pub fn auth_time(&self) -> Option<Timestamp> {
         self.live.session.auth_time
     }
 
-    /// Whether `scope` was granted: the whole word.
+    /// Returns whether `scope` was granted. The whole name is compared.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.live.session.scopes.iter().any(|own| own == scope)
     }
 
-    /// Public id of this session, for support and for lists. It is not secret.
+    /// Returns the public ID of this session, for support and for lists. The ID is not secret.
     pub fn session_id(&self) -> SessionId {
         self.live.id
     }
 
-    /// Time at which the person signed in.
+    /// Returns the time at which the person signed in.
     pub fn created_at(&self) -> Timestamp {
         self.live.session.created_at
     }
 
-    /// End of the session, however much it is used.
+    /// Returns the time at which the session ends, even if it is in use.
     pub fn expires_at(&self) -> Timestamp {
         self.live.session.expires_at
     }
 
-    /// The access token, for calls to KYCPort or to this tenant's own API on the person's behalf.
-    /// It is refreshed first if it has run out and KYCPort gave a refresh token. It is for the
-    /// server alone: never send it to the browser.
+    /// Returns the access token, for calls to KYCPort or to this tenant's own API on the person's
+    /// behalf. An expired token is refreshed first if KYCPort issued a refresh token. The token is
+    /// for the server alone: never send it to the browser.
+    ///
+    /// Cancel safe: a refresh that has started continues in its own task.
     ///
     /// # Errors
-    /// [`AccessTokenError`].
+    /// Returns [`AccessTokenError`] if no valid token is available.
     pub async fn access_token(&self) -> Result<Secret, AccessTokenError> {
         self.context.access_tokens().get(&self.live).await
     }
 }
 
-/// Shows no personal data.
+/// Hides personal data.
 impl fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedIn")
@@ -115,7 +117,8 @@ impl fmt::Debug for SignedIn {
     }
 }
 
-/// Answers for a handler that wants to know who is signed in, if nobody is or if it cannot be known.
+/// Rejection of [`SignedIn`]: the response when no one is signed in, or when the store is
+/// unavailable.
 #[derive(Debug)]
 pub struct SignedInRejection(Response);
 
@@ -157,7 +160,7 @@ async fn find(
     match context.session().await {
         Ok(Some(live)) => {
             context.touch(&live).await;
-            // A guard on the route has looked already, and asked if need be.
+            // A guard on the route has evaluated the assurance, and may have queried KYCPort.
             let assurance = match parts.extensions.get::<Assured>() {
                 Some(Assured(assurance)) => assurance.clone(),
                 None => live.latest.or_unknown(live.session.created_at),

@@ -17,7 +17,7 @@ use crate::web::{
     request::{audience::Audience, cookies, csrf},
 };
 
-/// Layer that lets handlers see who is signed in. Made by
+/// Layer that makes the session available to handlers. Made by
 /// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
 #[derive(Debug, Clone)]
 pub struct SessionLayer {
@@ -41,7 +41,7 @@ impl<S> Layer<S> for SessionLayer {
     }
 }
 
-/// The service that [`SessionLayer`] makes.
+/// Service that [`SessionLayer`] makes.
 #[derive(Debug, Clone)]
 pub struct SessionService<S> {
     shared: Shared,
@@ -69,7 +69,7 @@ where
             return Box::pin(async { Ok(answer) });
         }
         request.extensions_mut().insert(context.clone());
-        // The one that is ready is the one to call; its clone waits for the next request.
+        // Call the service that is ready. Its clone serves the next request.
         let next = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -80,8 +80,9 @@ where
     }
 }
 
-/// A request that would act for the person whose cookie it bears, and that their own page did not
-/// make. Without the cookie there is nobody to act for: webhooks and APIs pass.
+/// Returns whether another site made this request, which carries the session cookie and can change
+/// something. Requests without the cookie pass: they act for no one. Webhooks and APIs are such
+/// requests.
 fn is_forged(shared: &Shared, request: &Request<Body>) -> bool {
     let settings = shared.settings();
     cookies::is_present(request.headers(), &settings.cookies.session)

@@ -1,5 +1,7 @@
-//! `POST {prefix}/logout`: ends the session here, or with `everywhere=1` in the form or in the query
-//! all sessions of the person. KYCPort documents no logout of its own, so none is asked for, and none can fail.
+//! `POST {prefix}/logout`: ends this session. With `everywhere=1` in the form or the query, it ends
+//! all sessions of the person.
+//!
+//! KYCPort documents no logout endpoint, so none is called.
 
 use std::time::Duration;
 
@@ -19,14 +21,14 @@ use crate::{
     },
 };
 
-/// The form is not longer …
+/// Maximum length of the form, in bytes.
 const MAX_FORM_BYTES: usize = 4096;
-/// … and here in so long.
+/// Maximum time to receive the form.
 const FORM_DEADLINE: Duration = Duration::from_secs(10);
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
-/// How far somebody is signed out.
+/// Sessions to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     ThisSession,
@@ -63,7 +65,7 @@ async fn end(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(), Problem> {
-    // The layer has judged this for whoever bears a session cookie; nobody else posts here either.
+    // The layer checks requests with a session cookie. Other requests must be same-origin, too.
     if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
         return Err(Problem::CrossSite);
     }
@@ -84,7 +86,7 @@ fn signed_out(audience: Audience) -> Response {
     }
 }
 
-/// Unless it is gone from the store it is not gone: the cookie stays, to try again.
+/// Ends this session. If the store fails, the cookie stays, so that the person can try again.
 async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
@@ -93,8 +95,8 @@ async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Without a live session it is not known whose the others are, and that is said: who reads "signed
-/// out" must not think of them as ended.
+/// Ends all sessions of the person. Without an active session the person is unknown, and the
+/// response is an error: "signed out" would be wrong.
 async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
     let session = &live.session;
@@ -105,7 +107,8 @@ async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What cannot be read is not taken for "here": more may have been asked for.
+/// Reads which sessions to end. A form that cannot be read is an error: it may ask for all
+/// sessions.
 async fn scope(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Scope, Problem> {
     let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
     let Ok(Ok(form)) = read else {

@@ -1,4 +1,4 @@
-//! `GET {prefix}/me`: who is signed in, for the page's script.
+//! `GET {prefix}/me`: the signed-in person as JSON, for scripts of the page.
 
 use axum::{
     body::Body,
@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// Times are seconds since 1970. A page that asks every minute must not keep a session alive that nobody uses.
+/// Returns times as Unix timestamps in seconds. The request does not count as a use of the session,
+/// so a page that polls does not keep the session active.
 pub(in crate::web) async fn me(
     context: RequestContext,
     method: Method,

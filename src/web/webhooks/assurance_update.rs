@@ -1,5 +1,7 @@
-//! AssuranceUpdater of a person, felt by their live sessions at once. What is heard is a reported: it may lower what
-//! is known until KYCPort has been asked, and never raises it.
+//! Updates of a person's latest assurance after a webhook or a decision.
+//!
+//! A reported result can lower the latest assurance until KYCPort has answered a status query. It
+//! never raises the assurance. Active sessions see the change immediately.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,32 +19,32 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Where news of people goes.
+/// Applies webhooks and decisions to the latest assurance of a person.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct AssuranceUpdater {
     pub(in crate::web) status: StatusClient,
     pub(in crate::web) assurances: Assurances,
     pub(in crate::web) clock: Arc<dyn Clock>,
-    /// How far KYCPort's clock and this one may be apart.
+    /// Maximum difference between KYCPort's clock and this machine's clock.
     pub(in crate::web) skew: Duration,
 }
 
-/// What was heard of a person. What was not said is not known.
+/// Result that a webhook or a decision reported. `None` means unknown.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct ReportedAssurance {
     pub(in crate::web) kyc_status: Option<KycStatus>,
     pub(in crate::web) kyc_tier: Option<KycTier>,
     pub(in crate::web) aml_clear: Option<bool>,
-    /// When it happened, by the clock of whoever said so.
+    /// Time of the event, by the sender's clock.
     pub(in crate::web) happened_at: Timestamp,
 }
 
-/// AssuranceUpdater of a person did not get to where all sessions go by it. It may later.
+/// Reason why an update did not take effect. KYCPort should redeliver the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum UpdateError {
-    /// KYCPort was asked, and did not answer.
+    /// KYCPort did not answer the status query.
     StatusUnavailable { retry_after: Option<Duration> },
-    /// The store did not take the result, and may still hold a better one from before.
+    /// The store did not record the result, so it may still hold a more positive one.
     StoreUnavailable,
 }
 
@@ -53,7 +55,7 @@ impl From<StoreError> for UpdateError {
 }
 
 impl AssuranceUpdater {
-    /// Takes a decision as news of whose case it was.
+    /// Applies the decision on a case to the person of the case.
     pub(in crate::web) async fn apply_decision(self, case: Case, decision: Decision) {
         let kyc_status = if decision.is_under_review() {
             KycStatus::Pending
@@ -71,9 +73,9 @@ impl AssuranceUpdater {
         }
     }
 
-    /// Believes the lowest of `reported` until KYCPort has been asked, and asks. Gives what it says;
-    /// none if there is no tenant key, or if it will not say. What was heard is kept then, or it is
-    /// an error.
+    /// Lowers the latest assurance to `reported`, then queries the status endpoint and returns its
+    /// result. Returns `None` if there is no tenant key, or if KYCPort rejects the query. In that
+    /// case an error of the store while lowering is returned.
     pub(in crate::web) async fn update(
         &self,
         person_id: &str,
@@ -101,7 +103,7 @@ impl AssuranceUpdater {
                 Err(UpdateError::StatusUnavailable { retry_after })
             }
             Err(QueryError::Store(error)) => Err(error.into()),
-            // Asking again brings the same: whoever is guarded will not be let in either.
+            // A second query would be rejected as well, and guards do not let the person in.
             Err(QueryError::Rejected | QueryError::NoSource) => {
                 lowered?;
                 Ok(None)
@@ -109,8 +111,9 @@ impl AssuranceUpdater {
         }
     }
 
-    /// Lowers the latest assurance to what was reported. An event from before the latest answer changes
-    /// nothing; one from about that time, as far as two clocks can tell, may be newer.
+    /// Lowers the latest assurance to the reported result. An event that is older than the recorded
+    /// answer changes nothing. An event within the clock skew of the answer may be newer, so it
+    /// counts.
     async fn lower_to_reported(
         &self,
         person: &PersonRef,
@@ -128,7 +131,7 @@ impl AssuranceUpdater {
                 return (reported.kyc_status != Some(KycStatus::Verified))
                     .then(|| reported.clone());
             };
-            // A clock that is ahead recorded a result from the future: its time cannot be compared.
+            // A clock that is ahead recorded this result. Its time cannot be compared.
             let is_in_future = known.checked_at > self.clock.now();
             if !is_in_future && reported.checked_at.saturating_add(self.skew) < known.checked_at {
                 return None;
@@ -138,13 +141,13 @@ impl AssuranceUpdater {
                 .clone()
                 .with_checked_at(at)
                 .stricter(reported.clone().with_checked_at(at));
-            // Writing the same again would only make it look newer.
+            // Writing an equal result would only make the record look newer.
             if lowest.has_same_result(known) {
                 return None;
             }
             lowest.source = AssuranceSource::Webhook;
             if lowest.is_verified() {
-                // What an event leaves of a positive result is as old as that result.
+                // A result that is still positive keeps the time of the recorded result.
                 lowest.checked_at = known.checked_at;
             }
             Some(lowest)
