@@ -1,4 +1,4 @@
-//! Context of one request: whose it is, and which cookies its response sets.
+//! Context of one request: the session, and the cookies to set.
 
 use std::{
     fmt,
@@ -36,10 +36,10 @@ use crate::{
 
 /// Maximum number of concurrent code exchanges.
 const MAX_EXCHANGES: usize = 256;
-/// Maximum number of callbacks that wait for another one of the same login.
+/// Maximum number of callbacks that wait for another callback of the same login.
 const MAX_WAITING: usize = 64;
 
-/// One request through the session layer. Cheap to clone; clones are the same request.
+/// Context of one request in the session layer. Cheap to clone; clones share one context.
 #[derive(Clone)]
 pub(super) struct RequestContext(Arc<Inner>);
 
@@ -52,7 +52,7 @@ struct Inner {
     reference: Reference,
 }
 
-/// What all requests of one relying party share. Cheap to clone.
+/// State that all requests of one relying party share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Shared(Arc<SharedParts>);
 
@@ -132,7 +132,7 @@ impl Shared {
         &self.0.sessions
     }
 
-    /// The administration of people's sessions.
+    /// Returns the administration of sessions.
     pub(super) fn administration(&self) -> Sessions {
         Sessions::new(self.0.sessions.clone(), self.0.oidc.issuer())
     }
@@ -171,7 +171,7 @@ impl RequestContext {
         self.parts().clock.now()
     }
 
-    /// The correlation id of this request, in its response and in the log.
+    /// Returns the correlation ID of this request, which is in its response and in the log.
     pub(super) fn reference(&self) -> &Reference {
         &self.0.reference
     }
@@ -192,12 +192,12 @@ impl RequestContext {
         &self.parts().evaluator
     }
 
-    /// Permission to wait for another callback, if not too many wait.
+    /// Returns a permit to wait for another callback, unless too many callbacks wait.
     pub(super) fn waiting_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.parts().waiting.try_acquire().ok()
     }
 
-    /// Permission to exchange a code, if not too many exchanges are under way.
+    /// Returns a permit to exchange a code, unless too many exchanges are running.
     pub(super) fn exchange_turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.parts().exchanges).try_acquire_owned().ok()
     }
@@ -207,14 +207,15 @@ impl RequestContext {
         self.sessions().touch(live).await;
     }
 
-    /// The key in the session cookie, whether or not there is a session.
+    /// Returns the key in the session cookie, even if the session does not exist.
     pub(super) fn session_key(&self) -> Option<&SessionKey> {
         self.0.session_key.as_ref()
     }
 
-    /// The live session. The store is read once for a request, and only if something asks.
+    /// Returns the active session. The store is read at most once per request, and only if the
+    /// session is needed.
     pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreError> {
-        // From here on the response depends on the cookie, even on its absence.
+        // The response now depends on the cookie, even if the cookie is missing.
         self.0.depends_on_session.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
             return Ok(None);
@@ -222,7 +223,7 @@ impl RequestContext {
         if let Some(loaded) = self.0.session.get() {
             return loaded.clone();
         }
-        // In an allocation of its own, so that the futures that contain this one stay small.
+        // Boxed, so that the futures that contain this future stay small.
         self.0
             .session
             .get_or_init(|| self.sessions().load(key).boxed())
@@ -246,7 +247,7 @@ impl RequestContext {
         self.push(cookies::delete(name));
     }
 
-    /// Adds to the response what the request has led to.
+    /// Adds the cookies and the caching headers to the response.
     pub(super) fn finish(&self, headers: &mut HeaderMap) {
         let set_cookies = std::mem::take(
             &mut *self
@@ -290,7 +291,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// Error of a handler that asks who is signed in, on a route that the session layer does not cover.
+/// Error of an extractor on a route that the session layer does not cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \

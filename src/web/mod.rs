@@ -59,7 +59,7 @@ use context::Shared;
 /// Maximum number of sessions in memory, if no store is configured.
 const MEMORY_SESSIONS: usize = 100_000;
 
-/// The web layer of one relying party. Cheap to clone.
+/// Web layer of one relying party. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Web {
     oidc: OidcClient,
@@ -134,13 +134,13 @@ impl Web {
         (state.properties(), state.check().await)
     }
 
-    /// The function that applies a decision to the live sessions of the person.
+    /// Returns the function that applies a decision to the active sessions of the person.
     pub(crate) fn on_decided(&self) -> OnDecided {
         let updater = self.assurance_updater();
         Arc::new(move |case, decision| updater.clone().apply_decision(case, decision).boxed())
     }
 
-    /// A receiver that accepts what `verifier` accepts.
+    /// Returns a builder of a receiver that accepts what `verifier` accepts.
     pub(crate) fn webhooks<H, F, E>(
         &self,
         verifier: WebhookVerifierBuilder,

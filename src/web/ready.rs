@@ -24,21 +24,22 @@ const KYCPORT_LIMIT: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// The store takes and returns records.
+    /// The store can write and read records.
     pub store: bool,
-    /// KYCPort's metadata is known. This is a detail: while KYCPort is down nobody can sign in, but
-    /// people who are signed in go on, and taking instances out of service would not help.
+    /// KYCPort's metadata is known. Readiness does not depend on this value: while KYCPort is down
+    /// no one can sign in, but signed-in people can continue. Removing instances from service would
+    /// not help.
     pub kycport: bool,
 }
 
 impl Readiness {
-    /// Whether this instance should receive requests: whether its store works.
+    /// Returns whether this instance should receive requests: whether its store works.
     pub fn is_ready(self) -> bool {
         self.store
     }
 }
 
-/// Time for which the result of a check is shared: any number of probes check no more often.
+/// Time for which the result of a check is shared between probes.
 const STORE_CHECKED_FOR: Duration = Duration::from_secs(1);
 
 /// Probe of one instance. Cheap to clone; clones share the result of the last check.
@@ -47,7 +48,7 @@ pub(super) struct Probe {
     oidc: OidcClient,
     state: State,
     clock: Arc<dyn Clock>,
-    /// Result of the last check of the store, and when it was made.
+    /// Result and time of the last check of the store.
     last_check: Arc<Mutex<Option<(Duration, bool)>>>,
 }
 
@@ -62,7 +63,7 @@ impl Probe {
     }
 
     pub(super) async fn readiness(&self) -> Readiness {
-        // The metadata is cached. A fetch goes on when the probe does not wait for it.
+        // The metadata is cached. A fetch continues if the probe stops waiting.
         let kycport = async {
             let known = tokio::time::timeout(KYCPORT_LIMIT, self.oidc.is_known()).await;
             known.unwrap_or(false)
@@ -76,8 +77,8 @@ impl Probe {
         get(async move || answer(own.readiness().await))
     }
 
-    /// Checks the store, or returns the result of a check that is less than a second old. A check
-    /// writes, so that a store that has become read-only is noticed.
+    /// Checks the store, or returns the result of a check that is less than a second old. The check
+    /// writes, so that a read-only store is detected.
     async fn store_works(&self) -> bool {
         let mut last = self.last_check.lock().await;
         let now = self.clock.monotonic();
@@ -87,8 +88,7 @@ impl Probe {
             return works;
         }
         let works = self.state.check().await.is_ok();
-        // Probes that waited for a slow check share its result, instead of checking one after
-        // another.
+        // Probes that waited for a slow check share its result.
         *last = Some((self.clock.monotonic(), works));
         works
     }

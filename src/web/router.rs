@@ -1,4 +1,4 @@
-//! The routes.
+//! Routes of the login router.
 
 use axum::{
     Router,
@@ -33,8 +33,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(settings: &Settings) -> R
         )
 }
 
-/// Answers other methods than those that are allowed with 405, and says which are (RFC 9110 section
-/// 15.5.6).
+/// Responds to other methods with 405 and the allowed methods (RFC 9110 section 15.5.6).
 fn only<S: Clone + Send + Sync + 'static>(
     allowed: &'static str,
     route: MethodRouter<S>,
@@ -46,7 +45,7 @@ fn only<S: Clone + Send + Sync + 'static>(
         response.headers_mut().insert(ALLOW, allowed);
         response
     };
-    // axum answers HEAD with the GET handler, and the GET handlers of logins have effects.
+    // axum handles HEAD with the GET handler, and the GET handlers of logins have side effects.
     let route = if allowed == "GET" {
         route.head(refuse)
     } else {

@@ -1,4 +1,4 @@
-//! What the web floor needs to know.
+//! Settings of the web layer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,44 +11,44 @@ use super::{
 };
 use crate::{http::Origin, observe::LogKey, state::SealingKeys, store::Store, wire::kyc::KycTier};
 
-/// What [`Config`](crate::Config) says about the web floor, valid.
+/// Validated settings of the web layer, from [`Config`](crate::Config).
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// `/auth`, without a slash at its end.
+    /// Path prefix of the routes, without a trailing slash. Default: `/auth`.
     pub(crate) prefix: String,
-    /// The path of the redirect URI.
+    /// Path of the redirect URI.
     pub(crate) callback_path: String,
-    /// The origins that this app's own pages have.
+    /// Origins of this app's own pages.
     pub(crate) own_origins: Vec<Origin>,
     pub(crate) cookies: CookieNames,
     pub(crate) limits: SessionLimits,
     pub(crate) signed_out_me: SignedOutMe,
-    /// How long an assurance is acted on without asking again.
+    /// Maximum age of an assurance that is used without a new query.
     pub(crate) assurance_max_age: Duration,
-    /// The configured store; memory if there is none.
+    /// Configured store. `None` means memory.
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) sealing_keys: Option<Arc<SealingKeys>>,
-    /// How long a login may take.
+    /// Lifetime of a login.
     pub(crate) transaction_lifetime: Duration,
-    /// How far KYCPort's clock and this one may be apart.
+    /// Maximum difference between KYCPort's clock and this machine's clock.
     pub(crate) skew: Duration,
-    /// Under which the log names people.
+    /// Key of the pseudonyms in the log.
     pub(crate) log_key: LogKey,
 }
 
-/// What `GET /auth/me` answers when nobody is signed in.
+/// Response of `GET /auth/me` when no one is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SignedOutMe {
-    /// 401 with a problem JSON.
+    /// Responds with 401 and problem JSON.
     #[default]
     Unauthorized,
-    /// 200 with `null`, for pages that ask before they know.
+    /// Responds with 200 and `null`, for pages that do not know whether a person is signed in.
     Null,
 }
 
 impl Settings {
-    /// Where the callback is served.
+    /// Returns the path of the callback.
     pub(crate) fn callback_path(&self) -> &str {
         &self.callback_path
     }
@@ -72,8 +72,8 @@ impl Settings {
         format!("{}/step-up?{query}", self.prefix)
     }
 
-    /// The page of this app that a request was made from, by its `Referer`; the home page if that
-    /// is silent or of another origin.
+    /// Returns the page of this app that sent a request, from its `Referer`. Returns the home page
+    /// if the header is missing or names another origin.
     pub(super) fn referring_page(&self, headers: &HeaderMap) -> ReturnTo {
         headers
             .get(REFERER)
@@ -84,8 +84,8 @@ impl Settings {
             })
     }
 
-    /// Where a person goes back to: never to the places that sign in and out, or it could go round
-    /// in circles.
+    /// Parses the path to return to. The paths of the login router are replaced by the home page,
+    /// because they would cause endless redirects.
     pub(super) fn return_to(&self, text: &str) -> ReturnTo {
         let return_to = ReturnTo::parse_or_home(text);
         let path = return_to.as_str();

@@ -1,4 +1,4 @@
-//! Why a capture does not go on, for the page that shows it.
+//! Error responses of document capture.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -12,14 +12,13 @@ use crate::{
     wire::cases::DOCUMENT_BACK,
 };
 
-/// Why an upload was not handed on, or what else a handler asked of a case was not done. As an
-/// answer it is a problem JSON with a code and a sentence for the person, and has nothing of what
-/// was uploaded in it.
+/// Error of a document upload or of another operation on a case. As a response, it is problem JSON
+/// with a code and a sentence for the person. The response contains nothing of the upload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct CaptureError(#[from] ForwardError);
 
-/// So that a handler which opens a case and asks for its decision answers in the same way.
+/// Lets a handler that opens a case or requests a decision return the same responses.
 impl From<CaseError> for CaptureError {
     fn from(error: CaseError) -> Self {
         Self(error.into())
@@ -27,7 +26,7 @@ impl From<CaseError> for CaptureError {
 }
 
 impl CaptureError {
-    /// Why.
+    /// Returns the reason of the error.
     pub fn reason(&self) -> &ForwardError {
         &self.0
     }
@@ -70,7 +69,7 @@ struct Text {
     code: &'static str,
     title: &'static str,
     detail: String,
-    /// Which part of the form it is about.
+    /// Name of the form part that the error concerns.
     part: Option<Cow<'static, str>>,
 }
 
@@ -89,32 +88,32 @@ impl Text {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "upload_too_large",
                 "The upload is too large",
-                &format!("All files together may have {}.", size(*limit)),
+                &format!("All files together must not exceed {}.", size(*limit)),
             ),
             ForwardError::TooManyParts => text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_many_parts",
                 "The upload has too many parts",
-                "No upload has more than 64 parts.",
+                "An upload can have at most 64 parts.",
             ),
             ForwardError::TooManyUploads => text(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_uploads",
-                "Other uploads of yours are still running",
-                "Wait until one of them has ended, then send this one again.",
+                "You have other uploads in progress",
+                "Wait until one of them has finished, then try again.",
             ),
-            // Not 408: browsers may repeat a request after it without telling anybody.
+            // Not 408: browsers may repeat a request after 408 without asking the person.
             ForwardError::TooSlow => text(
                 StatusCode::BAD_REQUEST,
                 "upload_too_slow",
                 "The upload is too slow",
-                "Send it again over a faster connection.",
+                "Please try again with a faster connection.",
             ),
             ForwardError::Twice => text(
                 StatusCode::BAD_REQUEST,
                 "part_twice",
-                "A part of the upload is there twice",
-                "Choose one file for each.",
+                "A part of the upload occurs twice",
+                "Choose one file for each part.",
             ),
             ForwardError::Missing { part } => text(
                 StatusCode::BAD_REQUEST,
@@ -126,8 +125,8 @@ impl Text {
             ForwardError::Text { field } | ForwardError::Applicant { field, .. } => text(
                 StatusCode::BAD_REQUEST,
                 "invalid_field",
-                "A field cannot be taken",
-                "It is too long, or has signs in it that do not belong there.",
+                "A field is not valid",
+                "The field is too long, or contains characters that are not allowed.",
             )
             .about(field.chars().take(MAX_NAME_CHARS).collect::<String>()),
             ForwardError::Upload(error) => Self::of_file(error),
@@ -164,13 +163,15 @@ impl Text {
             UploadError::TooLarge { limit, .. } => {
                 format!("The {name} is larger than {}.", size(*limit))
             }
-            UploadError::Empty { .. } => format!("There is nothing in the {name}."),
+            UploadError::Empty { .. } => format!("The {name} is an empty file."),
             UploadError::NameMismatch { found, .. } => {
-                format!("The {name} is {found} by its content, and its name says something else.")
+                format!(
+                    "The {name} is {found} by its content, but its file name says something else."
+                )
             }
             _ => {
                 let allowed = MediaType::names(part);
-                format!("The {name} can be one of these: {allowed}.")
+                format!("The {name} must be one of these types: {allowed}.")
             }
         };
         Self {
@@ -188,8 +189,8 @@ impl Text {
             CaseError::CaseMismatch | CaseError::Id | CaseError::Rejected { status: 404, .. } => (
                 StatusCode::NOT_FOUND,
                 "case_not_found",
-                "There is no such verification",
-                "Begin a new one.",
+                "This verification does not exist",
+                "Please start a new verification.",
             ),
             CaseError::Rejected {
                 status: 409, code, ..
@@ -197,8 +198,8 @@ impl Text {
             CaseError::OutcomeUnknown(_) => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "outcome_unknown",
-                "KYCPort did not say whether it has it",
-                "Send it once more: the same again does no harm.",
+                "We do not know whether KYCPort received your upload",
+                "Please send it again. Sending it twice does no harm.",
             ),
             CaseError::Transport(_)
             | CaseError::RateLimited { .. }
@@ -206,14 +207,14 @@ impl Text {
             | CaseError::NoTenantKey => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "kycport_unavailable",
-                "KYCPort cannot be reached for the moment",
+                "KYCPort is temporarily unavailable",
                 "Try again in a moment.",
             ),
             _ => (
                 StatusCode::BAD_GATEWAY,
                 "kycport_rejected",
-                "KYCPort did not take it",
-                "Try other pictures. If it happens again, tell us the reference.",
+                "KYCPort did not accept the upload",
+                "Please try other pictures. If it happens again, contact us and give the reference.",
             ),
         };
         Self {
@@ -231,28 +232,28 @@ impl Text {
     }
 }
 
-/// What does not fit the state of the case (K57).
+/// Returns the text for a request that conflicts with the state of the case (K57).
 fn of_conflict(code: Option<&str>) -> (StatusCode, &'static str, &'static str, &'static str) {
     let (code, title, detail) = match code {
         Some("documents_missing") => (
             "documents_missing",
-            "The pictures are not there yet",
-            "Upload them first.",
+            "The pictures are missing",
+            "Please upload the pictures first.",
         ),
         Some("decision_pending") => (
             "decision_pending",
-            "A reviewer looks at it",
-            "There is nothing to do but wait.",
+            "A reviewer is checking your verification",
+            "Please wait for the decision.",
         ),
         Some("already_decided") => (
             "already_decided",
-            "This is decided already",
-            "To try once more, begin a new verification.",
+            "This verification is already decided",
+            "To try again, start a new verification.",
         ),
         _ => (
             "case_not_open",
-            "This verification takes no more pictures",
-            "To send other ones, begin a new verification.",
+            "This verification does not accept more pictures",
+            "To send other pictures, start a new verification.",
         ),
     };
     (StatusCode::CONFLICT, code, title, detail)
@@ -262,8 +263,8 @@ fn incomplete_upload() -> Text {
     Text {
         status: StatusCode::BAD_REQUEST,
         code: "malformed_upload",
-        title: "The upload did not arrive whole",
-        detail: "Send it once more.".to_owned(),
+        title: "The upload was incomplete",
+        detail: "Please send it again.".to_owned(),
         part: None,
     }
 }
@@ -276,7 +277,7 @@ fn display_name(part: &'static str) -> &'static str {
     }
 }
 
-/// `20 MiB`, or in bytes if it is no whole number of them.
+/// Formats a size as `20 MiB`, or in bytes if the size is not a whole number of MiB.
 fn size(bytes: u64) -> String {
     const MEBIBYTE: u64 = 1024 * 1024;
     if bytes >= MEBIBYTE && bytes.is_multiple_of(MEBIBYTE) {

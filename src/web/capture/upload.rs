@@ -1,4 +1,4 @@
-//! A browser's upload to a case, through this app and on to KYCPort.
+//! Upload of documents from a browser to a case, forwarded to KYCPort.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     web::signed_in::extractor::SignedIn,
 };
 
-/// So long what the browser still sends is read out after a no, so that it sees the no.
+/// Maximum time to read the rest of a rejected upload, so that the browser sees the response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// So much of it, in bytes.
+/// Maximum bytes of a rejected upload to read.
 const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 
-/// A `multipart/form-data` that a browser is sending: `document`, `selfie`, and if they are there
-/// `document_back`, `liveness_mode` and `applicant_*` (K51). As an extractor it takes the body and
-/// reads nothing of it yet.
+/// Upload in `multipart/form-data` that a browser is sending: `document`, `selfie`, and optionally
+/// `document_back`, `liveness_mode` and `applicant_*` (K51). The extractor takes the body without
+/// reading it.
 ///
 /// ```no_run
 /// # use kycport::{RelyingParty, SignedIn, web::{CaptureError, CaptureUpload}};
@@ -41,27 +41,34 @@ const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 /// }
 /// ```
 ///
-/// axum's own limit of bodies (2 MB) does not apply: the caps are three files of
+/// axum's own body limit (2 MB) does not apply. The limits are three files of
 /// [`max_upload_file_bytes`](crate::ConfigBuilder::max_upload_file_bytes), 64 parts, 1 MiB for
-/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for all of it. A
-/// person has at most four uploads in progress, and each sends 4 KiB/s or more, after 10 s of
-/// grace.
+/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for the whole
+/// upload. A person can have four uploads in progress. Each upload must send at least 4 KiB/s,
+/// after a grace period of 10 s.
 pub struct CaptureUpload {
     content_type: String,
     body: Arc<Mutex<BodyDataStream>>,
 }
 
 impl CaptureUpload {
-    /// Hands it on to `case_id`, which must be the case of whoever is signed in: the case is read
-    /// first, before a byte of the upload. Then each piece goes out as it comes in; nothing is held
-    /// and nothing is written to disk. What the browser says is a verdict is left out, and reported
-    /// in [`ForwardedUpload::dropped`].
+    /// Forwards the upload to `case_id`, which must be a case of the signed-in person. The case is
+    /// read before any byte of the upload. The upload is then streamed: it is neither buffered nor
+    /// written to disk. A verdict from the browser is dropped and reported in
+    /// [`ForwardedUpload::dropped`].
     ///
     /// # Errors
-    /// [`CaptureError`], which is an answer too: 400, 413 or 415 for what was sent, 429 for a fifth
-    /// upload of one person while four are in progress, 404 for a case
-    /// that is not this person's, 409 for one that takes no upload, 502 for what KYCPort would not
-    /// have, 503 if it cannot be asked, 504 if its answer was lost.
+    /// Returns [`CaptureError`], which is also a response:
+    ///
+    /// | Status | Reason |
+    /// |---|---|
+    /// | 400, 413, 415 | the upload is malformed, too large or of an unsupported type |
+    /// | 404 | the case does not exist or belongs to another person |
+    /// | 409 | the case does not accept an upload |
+    /// | 429 | the person already has four uploads in progress |
+    /// | 502 | KYCPort rejected the upload |
+    /// | 503 | KYCPort is unavailable |
+    /// | 504 | the response of KYCPort was lost |
     pub async fn forward(
         self,
         cases: &CaseClient,
@@ -98,7 +105,8 @@ impl CaptureUpload {
         })
     }
 
-    /// Whoever is still sending does not see an answer on a connection that is closed under them.
+    /// Reads the rest of the body. A browser that is still sending would not see a response on a
+    /// connection that is closed.
     async fn drain(&self) {
         let reading = async {
             let mut body = self.body.lock().await;
@@ -110,7 +118,7 @@ impl CaptureUpload {
                 }
             }
         };
-        // Whoever is slower than that goes without.
+        // A slower browser does not see the response.
         let _ = tokio::time::timeout(DRAIN_LIMIT, reading).await;
     }
 }

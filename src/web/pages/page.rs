@@ -1,4 +1,4 @@
-//! The few pages of this crate: plain HTML, no script, nothing from elsewhere.
+//! HTML pages: no scripts and no external resources.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ small{display:block;margin-top:1.5rem;color:#5b6472}\
 @media(prefers-color-scheme:dark){body{background:#11151c;color:#e6e9ef}main{background:#1b212b}\
 a{color:#9db8ff}a.first{background:#9db8ff;border-color:#9db8ff;color:#11151c}small{color:#a2abba}}";
 
-/// Only this very style may run, and nothing may frame the page.
+/// Policy that allows this style only, and no framing.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     HeaderValue::try_from(format!(
@@ -34,13 +34,13 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A page that says what happened and offers the way on. All text is this crate's own: nothing
-/// that came from outside is shown.
+/// Page that explains what happened and offers the next step. All text comes from this crate: the
+/// page shows no external input.
 pub(in crate::web) struct Problem<'a> {
     pub(in crate::web) status: StatusCode,
     pub(in crate::web) title: &'static str,
     pub(in crate::web) detail: &'static str,
-    /// The label and the path of the way on.
+    /// Label and path of the next step.
     pub(in crate::web) next: Option<(&'static str, &'a str)>,
     pub(in crate::web) reference: &'a str,
 }

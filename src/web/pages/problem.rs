@@ -1,5 +1,5 @@
-//! What a person or a program is updates when something does not go on: what happened, and what to do
-//! next. Pages for navigations, problem JSON (RFC 9457) for everything else.
+//! Problems: what happened, and what the person or the program can do next. Page requests get an
+//! HTML page, and all other requests get problem JSON (RFC 9457).
 
 use std::time::Duration;
 
@@ -20,61 +20,61 @@ use crate::{
     },
 };
 
-/// One way in which something does not go on.
+/// Problem of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Problem {
-    /// Nobody is signed in.
+    /// No one is signed in.
     SignedOut,
-    /// An unsafe request from another site.
+    /// Unsafe request from another site.
     CrossSite,
-    /// The form cannot be read.
+    /// The form is malformed.
     MalformedForm,
-    /// The route has another method.
+    /// The route does not support the method.
     MethodNotAllowed,
-    /// The session store does not work.
+    /// The session store is unavailable.
     StoreUnavailable,
-    /// KYCPort cannot be asked.
+    /// KYCPort is unavailable.
     IssuerUnavailable { retry_after: Option<Duration> },
-    /// The browser asked for the login ahead of the person.
+    /// The browser prefetched the login.
     Prefetch,
-    /// The callback's query is no authorization response.
+    /// The callback's query is not an authorization response.
     MalformedCallback,
-    /// This browser has no login with that `state`: it was completed, was started in another browser,
-    /// or has been forgotten.
+    /// This browser has no login with that `state`: the login was completed, was started in another
+    /// browser, or its cookie has expired.
     UnknownLogin,
-    /// The login came back too late.
+    /// The callback arrived after the login expired.
     ExpiredLogin,
     /// The login has been completed by another request.
     FinishedLogin,
-    /// The sessions of the person were revoked while they were signing in.
+    /// The sessions of the person were revoked during the login.
     RevokedLogin,
-    /// Too many logins are being completed at this moment.
+    /// Too many logins are being completed at the same time.
     TooManyLogins,
-    /// The person, or KYCPort for them, declined.
+    /// The person or KYCPort declined the login.
     Declined,
-    /// KYCPort answered the login with an error.
+    /// KYCPort responded with an error to the login.
     IssuerRejected,
-    /// What KYCPort answered is not believed.
+    /// The response of KYCPort is not valid.
     InvalidIssuerResponse,
-    /// A step-up asks for a tier that there is not.
+    /// The tier of a step-up does not exist.
     UnknownTier,
-    /// A step-up came back with another person than it left with.
+    /// Another person completed the step-up.
     SubjectMismatch,
-    /// Verified, but not far enough.
+    /// The tier of the person is too low.
     TierTooLow,
-    /// The verification is under way.
+    /// The verification is pending.
     Pending,
     /// The verification was rejected.
     Rejected,
     /// The verification has expired.
     Expired,
-    /// There is no verification.
+    /// The person is not verified.
     Unverified,
     /// AML is not clear.
     AmlNotClear,
-    /// What is known is too old, and only signing in again brings newer.
+    /// The latest assurance is too old, and only a new login brings a newer assurance.
     Stale,
-    /// It cannot be known.
+    /// The assurance is unknown.
     Unknown { retry_after: Option<Duration> },
 }
 
@@ -86,23 +86,23 @@ pub(in crate::web) struct Text {
     next: Next,
 }
 
-/// What to do next, besides going home.
+/// Next step, in addition to the link to the home page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Nothing,
     SignIn,
     StepUp,
-    /// Requests the same page again, by a link with this label. The page has no timer: it would
-    /// cause requests to KYCPort for as long as a tab is open.
+    /// Requests the same page again, by a link with this label. The page has no timer: a timer
+    /// would cause requests to KYCPort while a tab is open.
     Again(&'static str),
 }
 
-/// Addresses at which a person can go on.
+/// Paths of the next step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::web) struct Links<'a> {
     /// Start of a step-up.
     pub(in crate::web) step_up: Option<&'a str>,
-    /// The page that the person asked for, or was on.
+    /// The page that the person requested or was on.
     pub(in crate::web) page: Option<&'a str>,
 }
 
@@ -116,7 +116,7 @@ impl From<StoreError> for Problem {
 }
 
 impl Problem {
-    /// How a person who falls short is updates.
+    /// Maps an unmet requirement to its problem.
     pub(in crate::web) fn of_requirement(
         error: &RequirementError,
         retry_after: Option<Duration>,
@@ -133,22 +133,22 @@ impl Problem {
         }
     }
 
-    /// Whether being verified further would help.
+    /// Returns whether a step-up can help.
     pub(in crate::web) fn is_about_the_tier(self) -> bool {
         self.text().next == Next::StepUp
     }
 
-    /// What it is called in answers, in the log and in metrics.
+    /// Returns the code in responses, in the log and in metrics.
     pub(in crate::web) fn code(self) -> &'static str {
         self.text().code
     }
 
-    /// Answers, and says so in the log. The request's reference is on both sides.
+    /// Builds the response and logs it. Both contain the reference of the request.
     pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
         self.answer_with(audience, context, Links::default())
     }
 
-    /// As [`answer`](Self::answer), with the addresses at which the person can go on.
+    /// Builds the response as [`answer`](Self::answer) does, with the paths of the next step.
     pub(in crate::web) fn answer_with(
         self,
         audience: Audience,
@@ -168,7 +168,7 @@ impl Problem {
             Next::StepUp => links
                 .step_up
                 .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
-            // A program knows what it asked for.
+            // A program knows which URL it requested.
             Next::Again(label) => links.page.map(|path| (label, None, path)),
             Next::Nothing => None,
         };
@@ -236,34 +236,34 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "This request came from another site",
-                "Go to the page itself and try again there.",
+                "For your safety it was blocked. Open this site directly and try again.",
                 Next::Nothing,
             ),
             Self::MalformedForm => text(
                 StatusCode::BAD_REQUEST,
                 "malformed_form",
                 "The form could not be read",
-                "Nothing was done. Go back to the page and try again there.",
+                "Nothing was changed. Go back to the page and try again.",
                 Next::Nothing,
             ),
             Self::MethodNotAllowed => text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This address cannot be opened like this",
-                "Nothing was done. Go back to the page and use its link or button.",
+                "This address cannot be opened directly",
+                "Nothing was changed. Go back to the page and use its link or button.",
                 Next::Nothing,
             ),
             Self::StoreUnavailable => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",
-                "Sign-in is not available for the moment",
+                "Sign-in is temporarily unavailable",
                 "Try again in a moment.",
                 Next::Nothing,
             ),
             Self::IssuerUnavailable { .. } => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "issuer_unavailable",
-                "KYCPort cannot be reached for the moment",
+                "KYCPort is temporarily unavailable",
                 "Try again in a moment.",
                 Next::SignIn,
             ),
@@ -271,49 +271,48 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "prefetch",
                 "Sign-in starts with a click",
-                "Open the link to sign in.",
+                "Click the link to sign in.",
                 Next::SignIn,
             ),
             Self::MalformedCallback => text(
                 StatusCode::BAD_REQUEST,
                 "malformed_callback",
-                "This is not an answer from KYCPort",
-                "Sign in from the start.",
+                "This sign-in link is not valid",
+                "Please sign in again.",
                 Next::SignIn,
             ),
             Self::UnknownLogin => text(
                 StatusCode::BAD_REQUEST,
                 "unknown_login",
                 "This sign-in cannot be completed here",
-                "It may be complete already, too old, or from another browser. Sign in from the \
-                 start. If that does not help, allow cookies for this site.",
+                "It may be complete, it may have expired, or it was started in another browser. Please sign in again. If that does not help, allow cookies for this site.",
                 Next::SignIn,
             ),
             Self::ExpiredLogin => text(
                 StatusCode::BAD_REQUEST,
                 "expired_login",
                 "This sign-in took too long",
-                "Sign in from the start.",
+                "Please sign in again.",
                 Next::SignIn,
             ),
             Self::FinishedLogin => text(
                 StatusCode::BAD_REQUEST,
                 "finished_login",
-                "This sign-in has been used already",
-                "Sign in from the start if you are not signed in.",
+                "This sign-in was already used",
+                "If you are not signed in, please sign in again.",
                 Next::SignIn,
             ),
             Self::RevokedLogin => text(
                 StatusCode::UNAUTHORIZED,
                 "revoked_login",
                 "You were signed out everywhere",
-                "That happened while you were signing in. Sign in from the start.",
+                "That happened while you were signing in. Please sign in again.",
                 Next::SignIn,
             ),
             Self::TooManyLogins => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_many_logins",
-                "Too many people are signing in at the moment",
+                "Many people are signing in right now",
                 "Reload this page in a moment.",
                 Next::Nothing,
             ),
@@ -328,87 +327,84 @@ impl Problem {
                 StatusCode::BAD_GATEWAY,
                 "issuer_rejected",
                 "KYCPort could not sign you in",
-                "Sign in from the start. If it happens again, tell us the reference below.",
+                "Please sign in again. If it happens again, tell us the reference below.",
                 Next::SignIn,
             ),
             Self::InvalidIssuerResponse => text(
                 StatusCode::BAD_GATEWAY,
                 "invalid_issuer_response",
-                "The answer from KYCPort could not be verified",
-                "You are not signed in. Sign in from the start. If it happens again, tell us the \
+                "The response from KYCPort could not be verified",
+                "You are not signed in. Please sign in again. If it happens again, tell us the \
                  reference below.",
                 Next::SignIn,
             ),
             Self::UnknownTier => text(
                 StatusCode::BAD_REQUEST,
                 "unknown_tier",
-                "There is no such tier",
-                "Go back to the page you came from and try again there.",
+                "This verification level does not exist",
+                "Go back to the previous page and try again.",
                 Next::Nothing,
             ),
             Self::SubjectMismatch => text(
                 StatusCode::FORBIDDEN,
                 "subject_mismatch",
-                "That was somebody else",
-                "You were asked to be verified as the person who is signed in here. Nothing has \
-                 changed. To go on as somebody else, sign out first.",
+                "You signed in as another person",
+                "Please verify the person who is signed in here. Nothing was changed. To continue as another person, sign out first.",
                 Next::Nothing,
             ),
             Self::TierTooLow => text(
                 StatusCode::UNAUTHORIZED,
                 "tier_too_low",
                 "A further verification is needed",
-                "You are verified, but not as far as this needs.",
+                "You are verified, but this page needs a higher level of verification.",
                 Next::StepUp,
             ),
             Self::Pending => text(
                 StatusCode::FORBIDDEN,
                 "pending",
                 "Your verification is under way",
-                "KYCPort has not decided yet. That can take minutes or days. You may close this \
-                 page and come back later.",
+                "KYCPort has not decided yet. This can take minutes or days. You can close this page and come back later.",
                 Next::Again("Check again"),
             ),
             Self::Rejected => text(
                 StatusCode::UNAUTHORIZED,
                 "rejected",
                 "KYCPort could not verify you",
-                "What you want to do needs a verification, and yours was rejected.",
+                "This page needs a verification, and yours was rejected. You can try again with KYCPort.",
                 Next::StepUp,
             ),
             Self::Expired => text(
                 StatusCode::UNAUTHORIZED,
                 "expired",
                 "Your verification has expired",
-                "Verify yourself once more to go on.",
+                "Please verify your identity again to continue.",
                 Next::StepUp,
             ),
             Self::Unverified => text(
                 StatusCode::UNAUTHORIZED,
                 "unverified",
                 "You are not verified yet",
-                "What you want to do needs a verification by KYCPort.",
+                "This page needs a verification of your identity by KYCPort.",
                 Next::StepUp,
             ),
             Self::AmlNotClear => text(
                 StatusCode::FORBIDDEN,
                 "aml_not_clear",
-                "This is not possible for you",
-                "If you think that this is a mistake, tell us the reference below.",
+                "This is not available to you",
+                "If you think that this is a mistake, contact us and give the reference below.",
                 Next::Nothing,
             ),
             Self::Stale => text(
                 StatusCode::UNAUTHORIZED,
                 "stale",
-                "A newer result from KYCPort is needed",
-                "The last one is too old for what you want to do. Continue with KYCPort to get a \
-                 new one.",
+                "We need a new result from KYCPort",
+                "The last result is too old for this page. Continue with KYCPort to get a new result.",
                 Next::StepUp,
             ),
             Self::Unknown { .. } => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unknown",
-                "Your verification cannot be checked for the moment",
+                "We cannot check your verification right now",
                 "Try again in a moment.",
                 Next::Again("Try again"),
             ),

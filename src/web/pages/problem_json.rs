@@ -1,4 +1,4 @@
-//! Problem JSON (RFC 9457): the one shape in which a program is updates no.
+//! Problem JSON (RFC 9457): error responses for programs.
 
 use axum::{
     body::Body,
@@ -12,11 +12,11 @@ pub(in crate::web) struct ProblemJson<'a> {
     pub(in crate::web) status: StatusCode,
     pub(in crate::web) title: &'a str,
     pub(in crate::web) detail: &'a str,
-    /// What a program goes by.
+    /// Stable code for programs.
     pub(in crate::web) code: &'a str,
-    /// What is in the log, too.
+    /// Reference, which is also in the log.
     pub(in crate::web) reference: &'a str,
-    /// A member more: its name, and what it says.
+    /// Additional member: name and value.
     pub(in crate::web) more: Option<(&'a str, &'a str)>,
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderValue, header::RETRY_AFTER};
 use super::{problem::Problem, problem_json::ProblemJson};
 use crate::{observe, store::StoreError, web::request::random};
 
-/// 503 with `Retry-After`, as problem JSON: the response that the session layer gives, too.
+/// Responds with 503 and `Retry-After`, as problem JSON. The session layer gives the same response.
 impl IntoResponse for StoreError {
     fn into_response(self) -> Response {
         let (text, reference) = (Problem::StoreUnavailable.text(), random::reference());

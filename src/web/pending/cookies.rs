@@ -1,8 +1,8 @@
-//! Cookies of pending logins: one for each, sealed, bounded in number and size.
+//! Cookies of pending logins. Each login has its own sealed cookie.
 //!
-//! `__Host-` cookies travel with every request to the app, so their number and size are bounded for
-//! one browser. The name of a cookie is derived from the login's `state`, so that a callback opens
-//! one cookie and never rewrites those of other tabs.
+//! The browser sends `__Host-` cookies with every request, so their number and size are limited per
+//! browser. The name of a cookie is derived from the login's `state`. So a callback opens one
+//! cookie and never changes the cookies of other tabs.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ const MAX_BYTES: usize = 3 * 1024;
 const MAX_OPENED: usize = 8;
 /// Number of characters of the hash of `state` in the name of a cookie.
 const HASH_CHARACTERS: usize = 12;
-/// How long a browser keeps the cookie of a login that has expired, so that the callback can say
-/// "too late".
+/// Time for which a browser keeps the cookie of an expired login, so that the callback can report
+/// the expiry.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(600);
 
 /// Reads and writes the login cookies of one relying party.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct LoginCookies {
-    /// What the names of all login cookies begin with.
+    /// Prefix of the names of all login cookies.
     prefix: String,
     namespace: Namespace,
     keys: LoginKeys,
@@ -56,7 +56,7 @@ impl LoginCookies {
         }
     }
 
-    /// The name of the cookie of the login with this `state`.
+    /// Returns the name of the cookie of the login with this `state`.
     fn name_of(&self, state: &Secret) -> String {
         let digest = Sha256::new()
             .chain_update(b"kycport login cookie\0")
@@ -67,7 +67,7 @@ impl LoginCookies {
         format!("{}{name}", self.prefix)
     }
 
-    /// Seals a login, and chooses which others make room for it.
+    /// Seals a login, and selects the logins to evict.
     pub(in crate::web) async fn start(
         &self,
         login: &PendingLogin,
@@ -87,8 +87,8 @@ impl LoginCookies {
         })
     }
 
-    /// Opens the cookie of the login with this `state`. A name that occurs twice counts as absent:
-    /// somebody may have planted one of them.
+    /// Opens the cookie of the login with this `state`. A name that occurs twice counts as absent,
+    /// because an attacker may have set one of the cookies.
     pub(in crate::web) async fn open(
         &self,
         headers: &HeaderMap,
@@ -109,7 +109,7 @@ impl LoginCookies {
         Ok(login.map(|login| (name, login)))
     }
 
-    /// The names of all login cookies that a request carries.
+    /// Returns the names of all login cookies in a request.
     pub(in crate::web) fn names(&self, headers: &HeaderMap) -> Vec<String> {
         let mut names: Vec<_> = cookies::all(headers)
             .filter_map(|(name, _)| self.own_name(name))
@@ -128,8 +128,8 @@ impl LoginCookies {
         is_own.then(|| String::from_utf8_lossy(name).into_owned())
     }
 
-    /// Chooses the logins that make room for one of `size` bytes: those that do not open first,
-    /// then the oldest.
+    /// Selects the logins to evict for a login of `size` bytes: unreadable logins first, then the
+    /// oldest.
     fn evicted(&self, ring: &KeyRing, headers: &HeaderMap, size: usize) -> Vec<String> {
         let mut logins: Vec<(Option<Timestamp>, String, usize)> = Vec::new();
         for (index, name) in self.names(headers).into_iter().enumerate() {
@@ -178,7 +178,7 @@ impl LoginCookies {
     }
 }
 
-/// Value of a login cookie: the name of the key, and what it sealed.
+/// Value of a login cookie: the name of the key, and the sealed bytes.
 struct Sealed {
     key_name: String,
     bytes: Vec<u8>,

@@ -1,8 +1,8 @@
 //! Keys that seal pending logins.
 //!
-//! With session keys, the login keys are derived from them. Without, every namespace has one random
-//! key, which the first login creates in the store and which all instances share. It is replaced
-//! once a week; the key before it still opens.
+//! If session keys are configured, the login keys are derived from them. Otherwise every namespace
+//! has one random key in the store. The first login creates the key, and all instances share it.
+//! The key is replaced once a week; the previous key still opens logins.
 
 use std::{
     fmt,
@@ -31,9 +31,9 @@ const REPLACED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 const KEPT_FOR: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Time after which an instance reads the stored key again.
 const FRESH_FOR: Duration = Duration::from_secs(600);
-/// Minimum time between two reads because of a key that is not known.
+/// Minimum time between two reads that an unknown key causes.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of attempts to create or replace the key while other instances do.
+/// Maximum number of attempts to create or replace the key while other instances do the same.
 const MAX_ATTEMPTS: usize = 8;
 /// Length of a stored key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -46,8 +46,8 @@ struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
     stored: RwLock<Option<StoredRing>>,
-    /// Held while the stored keys are read, so that one request reads for all. It holds the error
-    /// of the last read that failed.
+    /// Mutex that is held during a read of the stored keys, so that one request reads for all. It
+    /// contains the error of the last failed read.
     reading: tokio::sync::Mutex<Option<StoreError>>,
     /// Number of reads that failed.
     failures: AtomicU64,
@@ -59,14 +59,14 @@ struct StoredRing {
     read_at: Duration,
 }
 
-/// Keys at one moment.
+/// Snapshot of the keys.
 #[derive(Clone)]
 pub(super) enum KeyRing {
     Configured(Arc<SealingKeys>),
     Stored(Arc<Ring>),
 }
 
-/// Keys from the store, the one that seals first.
+/// Keys from the store. The first key seals.
 pub(super) struct Ring(Vec<(String, SealKey)>);
 
 /// Record of the stored keys.
@@ -111,7 +111,7 @@ impl LoginKeys {
         }
         match self.read_once(FRESH_FOR).await {
             Ok(ring) => Ok(KeyRing::Stored(ring)),
-            // A key that is known still works: other instances keep it as the previous one.
+            // A known key still works, because other instances keep it as the previous key.
             Err(error) => self
                 .read_within(REPLACED_AFTER)
                 .map(KeyRing::Stored)
@@ -119,7 +119,7 @@ impl LoginKeys {
         }
     }
 
-    /// The keys, read again because one was missing, at most once in five seconds.
+    /// Reads the keys again because a key is unknown, at most once in five seconds.
     pub(super) async fn after_unknown_key(&self) -> Result<KeyRing, StoreError> {
         if let Some(keys) = self.0.state.sealing_keys() {
             return Ok(KeyRing::Configured(Arc::clone(keys)));
@@ -128,9 +128,9 @@ impl LoginKeys {
         read.map(KeyRing::Stored)
     }
 
-    /// Reads the stored keys, unless they were read within `age` meanwhile. Callers that wait while
-    /// another one reads share its result, also if it failed: a store that does not answer would
-    /// otherwise delay them one after the other.
+    /// Reads the stored keys, unless they were read within `age`. Callers that wait during a read
+    /// share its result, even a failure. Otherwise an unresponsive store would delay the callers
+    /// one after the other.
     async fn read_once(&self, age: Duration) -> Result<Arc<Ring>, StoreError> {
         let failures = self.0.failures.load(Ordering::SeqCst);
         let mut last_error = self.0.reading.lock().await;
@@ -157,7 +157,8 @@ impl LoginKeys {
         (now.saturating_sub(stored.read_at) < age).then(|| Arc::clone(&stored.ring))
     }
 
-    /// Reads the stored keys. Creates them if there are none, and replaces one that is too old.
+    /// Reads the stored keys. Creates them if they do not exist, and replaces a key that is too
+    /// old.
     async fn read(&self) -> Result<Arc<Ring>, StoreError> {
         let state = &self.0.state;
         let owner = state.namespace().itself();
@@ -170,7 +171,7 @@ impl LoginKeys {
             let now = self.0.clock.now();
             let (record, condition) = match state.open::<LoginKeyRecord>(&owner, id, entry) {
                 Found::Absent => (LoginKeyRecord::draw(now, None), Condition::Absent),
-                // Overwriting it would end the logins of the instances that can read it.
+                // Overwriting the record would end the logins of instances that can read it.
                 Found::Unreadable { .. } => return Err(StoreError::Damaged),
                 Found::Record { value, version } if value.is_due(now) => {
                     let record = LoginKeyRecord::draw(now, Some(value.current));
@@ -243,7 +244,7 @@ impl KeyRing {
         Some((name, key.seal(about, plain)?))
     }
 
-    /// The key of a name.
+    /// Returns the key with this name.
     pub(super) fn key(&self, name: &str) -> Option<&SealKey> {
         match self {
             Self::Configured(keys) => keys.login_keys().find(|(own, _)| *own == name),

@@ -1,4 +1,4 @@
-//! Pending logins, as they travel in the browser.
+//! Encoding of pending logins in the cookie.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// First byte of the encoded form.
+/// First byte of the encoding: its version.
 const FORM: u8 = 1;
 
-/// Maximum length of the path to return to, in bytes: all login cookies travel with every request.
+/// Maximum length of the path to return to, in bytes. All login cookies are sent with every
+/// request.
 const MAX_RETURN_TO: usize = 512;
 
-/// Tiers that a step-up can ask for, by their number in the encoded form.
+/// Tiers of a step-up, by their number in the encoding.
 const TIERS: [KycTier; 4] = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
 
-/// Login that has started and has not come back.
+/// Login that has started and whose callback has not arrived.
 pub(in crate::web) struct PendingLogin {
     /// State, nonce and code verifier are derived from the seed.
     seed: Zeroizing<[u8; SEED_BYTES]>,
@@ -30,7 +31,7 @@ pub(in crate::web) struct PendingLogin {
     pub(in crate::web) step_up: Option<StepUp>,
 }
 
-/// Person who is to come back verified further, and the tier.
+/// Person who must complete the step-up, and the tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::web) struct StepUp {
     pub(in crate::web) owner_id: [u8; 16],
@@ -38,7 +39,8 @@ pub(in crate::web) struct StepUp {
 }
 
 impl PendingLogin {
-    /// Draws a new login. A `return_to` that is too long loses its query, then its path.
+    /// Creates a login with a random seed. A `return_to` that is too long loses its query, then its
+    /// path.
     pub(in crate::web) fn start(
         now: Timestamp,
         return_to: &ReturnTo,
@@ -62,7 +64,7 @@ impl PendingLogin {
         PendingAuthorization::from_seed(&self.seed, self.expires_at(lifetime))
     }
 
-    /// Encodes: form, seed, start in ms, tier and owner of a step-up, and the path as the rest.
+    /// Encodes the login: version, seed, start in ms, tier and owner of a step-up, and the path.
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(vec![FORM]);
         bytes.extend_from_slice(&*self.seed);
@@ -80,7 +82,7 @@ impl PendingLogin {
         bytes
     }
 
-    /// Decodes what [`encode`](Self::encode) made. Anything else is no login.
+    /// Decodes the result of [`encode`](Self::encode). Returns `None` for any other bytes.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (form, rest) = bytes.split_first()?;
         if *form != FORM {

@@ -1,4 +1,4 @@
-//! Pending logins, which travel sealed in a cookie of the browser.
+//! Pending logins: sealed in a cookie of the browser.
 
 mod cookies;
 mod keys;

@@ -1,19 +1,19 @@
-//! Whether a person or a program receives a response.
+//! Recipient of a response: a person or a program.
 
 use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 
 /// Recipient of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Audience {
-    /// A person, whose browser shows the response as a page.
+    /// Person, whose browser shows the response as a page.
     Page,
-    /// A program: a `fetch` of the page's script, or no browser at all.
+    /// Program: a `fetch` of a script, or a client that is not a browser.
     Fetch,
 }
 
 impl Audience {
-    /// Tells the recipient by `Sec-Fetch-Mode`, or by `Accept` where that header is missing or does
-    /// not decide.
+    /// Determines the recipient from `Sec-Fetch-Mode`. Uses `Accept` if that header is missing or
+    /// ambiguous.
     pub(in crate::web) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
         let navigates = match mode {
@@ -29,8 +29,8 @@ impl Audience {
     }
 }
 
-/// Whether `Accept` names `text/html`. Extensions and proxies write into this header, so any bytes
-/// may stand beside it.
+/// Returns whether `Accept` contains `text/html`. Extensions and proxies change this header, so
+/// other bytes are ignored.
 fn accepts_html(headers: &HeaderMap) -> bool {
     const HTML: &[u8] = b"text/html";
     headers.get_all(ACCEPT).iter().any(|accept| {

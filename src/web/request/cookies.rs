@@ -1,4 +1,4 @@
-//! Cookies: what the browser holds, and with which attributes (K70).
+//! Cookies: names, attributes and parsing (K70).
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{secret::Secret, web::session::SessionKey};
 
-/// Names of the cookies. The prefix `__Host-` makes the browser reject them without `Secure`, with a
-/// `Domain`, or from a sibling host.
+/// Names of the cookies. With the prefix `__Host-`, the browser rejects a cookie that lacks
+/// `Secure`, has a `Domain`, or comes from a sibling host.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieNames {
-    /// Cookie that holds the key of the session, and nothing else.
+    /// Name of the cookie that contains the session key.
     pub(in crate::web) session: String,
-    /// What the names of the cookies of pending logins begin with.
+    /// Prefix of the names of the login cookies.
     pub(in crate::web) login_prefix: String,
 }
 
@@ -26,7 +26,7 @@ impl CookieNames {
     }
 }
 
-/// All cookies of a request, as bytes: the cookies of others may be anything.
+/// Returns all cookies of a request, as bytes, because cookies of other apps may not be text.
 pub(in crate::web) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all(COOKIE)
@@ -40,8 +40,8 @@ pub(in crate::web) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &
         })
 }
 
-/// The value of the cookie with this name. A name that occurs twice has no value: somebody may have
-/// planted one of them.
+/// Returns the value of the cookie with this name. A name that occurs twice has no value, because
+/// an attacker may have set one of the cookies.
 pub(in crate::web) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = all(headers).filter(|(found, _)| *found == name.as_bytes());
     match (values.next(), values.next()) {
@@ -50,17 +50,18 @@ pub(in crate::web) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a
     }
 }
 
-/// The session key that a request carries.
+/// Returns the session key of a request.
 pub(in crate::web) fn session_key(headers: &HeaderMap, names: &CookieNames) -> Option<SessionKey> {
     SessionKey::parse(only(headers, &names.session)?)
 }
 
-/// Whether a request carries a cookie of this name, whatever its value.
+/// Returns whether a request has a cookie with this name, whatever its value.
 pub(in crate::web) fn is_present(headers: &HeaderMap, name: &str) -> bool {
     all(headers).any(|(found, _)| found == name.as_bytes())
 }
 
-/// Sets a cookie that lasts as long as the browser runs, or for `max_age`.
+/// Builds the header that sets a cookie. The cookie lasts until the browser is closed, or for
+/// `max_age`.
 pub(in crate::web) fn set(
     name: &str,
     value: &Secret,
@@ -73,8 +74,8 @@ pub(in crate::web) fn set(
     header(&cookie)
 }
 
-/// Deletes a cookie, with the attributes it was set with: for `__Host-` names a browser ignores a
-/// deletion with others.
+/// Builds the header that deletes a cookie. The attributes must be those that set the cookie:
+/// browsers ignore other deletions of `__Host-` cookies.
 pub(in crate::web) fn delete(name: &str) -> Option<HeaderValue> {
     let mut cookie = strict(name, "");
     cookie.make_removal();

@@ -1,4 +1,5 @@
-//! Cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based Applications").
+//! Protection against cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based
+//! Applications").
 
 use http::{
     HeaderMap, HeaderValue, Method,
@@ -7,15 +8,15 @@ use http::{
 
 use crate::http::Origin;
 
-/// A header that no form can send, for callers that send neither of the browser's own.
+/// Header that no form can send, for clients that send neither `Sec-Fetch-Site` nor `Origin`.
 pub(in crate::web) const CUSTOM_HEADER: &str = "x-kycport-csrf";
 
-/// Whether a request that bears the session cookie was made by this app's own pages.
+/// Returns whether this app's own pages made a request.
 ///
-/// Reading is always allowed; what changes something must come from the same origin. `SameSite=Lax`
-/// alone would let a sibling host post.
+/// Safe methods are always allowed. Other requests must be same-origin. `SameSite=Lax` alone would
+/// allow a sibling host to post.
 pub(in crate::web) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
-    // A WebSocket begins as a GET, and then does whatever it likes.
+    // A WebSocket starts with a GET request, and can then change anything.
     let upgrades = headers.contains_key(UPGRADE);
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !upgrades {
         return true;

@@ -1,4 +1,4 @@
-//! Headers of every answer that is about somebody.
+//! Headers of responses that contain personal data.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -7,22 +7,22 @@ use http::{
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// No cache keeps it, and no other site learns the address it was at.
+/// Prevents caching, and hides the URL from other sites.
 pub(in crate::web) fn keep_private(headers: &mut HeaderMap) {
     no_store(headers);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     same_origin_only(headers);
 }
 
-/// The browser takes the response for nothing but what `Content-Type` says, and loads it into no
-/// page of another origin as an image, a script or a style.
+/// Prevents browsers from sniffing the content type, and prevents pages of other origins from
+/// loading the response as an image, a script or a style.
 pub(in crate::web) fn same_origin_only(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
 }
 
-/// No cache keeps it. What the handler said of caching is overruled: it would be one mistake away
-/// from showing one person to another.
+/// Prevents caching. Overrides the handler's caching headers, because a mistake there could show
+/// one person's data to another person.
 pub(in crate::web) fn no_store(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cookie = HeaderValue::from_static("cookie");

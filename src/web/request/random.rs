@@ -2,7 +2,8 @@
 
 use rand::Rng as _;
 
-/// What a person can read out to support, to find the log line: not secret, 64 bits.
+/// Generates a reference of 64 random bits, which a person can give to support. The reference is
+/// not secret.
 pub(in crate::web) fn reference() -> String {
     format!("{:016x}", rand::rng().next_u64())
 }

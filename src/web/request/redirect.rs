@@ -1,11 +1,11 @@
-//! Sending a browser on.
+//! Redirects.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::LOCATION};
 
 use super::headers;
 
-/// Sends the browser on by GET, and leaves nothing of this address behind.
+/// Redirects the browser with 303, without caching and without a referrer.
 pub(in crate::web) fn see_other(location: &str) -> Response {
     let Ok(location) = HeaderValue::try_from(location) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

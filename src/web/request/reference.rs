@@ -1,11 +1,11 @@
-//! What joins an answer to the lines of the log.
+//! Correlation ID of a request.
 
 use std::{fmt, sync::OnceLock};
 
 use super::random;
 
-/// The reference of one request: on the page or in the JSON that it is answered with if it does not
-/// go on, and on its lines in the log. Drawn when it is first asked for, which most never are.
+/// Correlation ID of a request, in its error response and in its log lines. The ID is generated on
+/// first use.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Reference(OnceLock<String>);
 

@@ -1,19 +1,19 @@
-//! Where a person goes back to: a path of this app and nothing else.
+//! Path to return to after a login: always a path of this app.
 
 use std::fmt::Write as _;
 
 use url::Url;
 
-/// The longest path that is remembered, in bytes.
+/// Maximum length of the path, in bytes.
 const MAX_BYTES: usize = 2048;
 
-/// A path of this app, with its query. Anything that a browser, or a proxy on the way, could take
-/// for another host is not one.
+/// Path of this app, with its query. A text that a browser or a proxy could interpret as another
+/// host is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReturnTo(String);
 
 impl ReturnTo {
-    /// `text` if it is a path of this app; the home page if not.
+    /// Parses `text`. Returns the home page if `text` is not a path of this app.
     pub(in crate::web) fn parse_or_home(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(Self::home)
     }
@@ -26,7 +26,8 @@ impl ReturnTo {
         &self.0
     }
 
-    /// This path if it has `limit` bytes at most; otherwise the path without its query, or home.
+    /// Returns this path if it has at most `limit` bytes. Otherwise returns the path without its
+    /// query, or the home page.
     pub(in crate::web) fn shortened(&self, limit: usize) -> Self {
         let without_query = self.0.split('?').next().unwrap_or_default();
         [self.0.as_str(), without_query]
@@ -36,11 +37,11 @@ impl ReturnTo {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // U+FFFD stands for bytes that were no text: where they led is not known.
+        // U+FFFD replaces bytes that are not text, so the original target is unknown.
         if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
             return None;
         }
-        // Encoded first, so that the checks below see what the browser will be sent.
+        // Encode first, so that the checks below see what the browser receives.
         let text = &encode(text);
         let after_slash = text.strip_prefix('/')?;
         let lowered = after_slash.to_ascii_lowercase();
@@ -54,7 +55,7 @@ impl ReturnTo {
         if looks_like_a_host || !is_clean {
             return None;
         }
-        // The last word has a parser that does what browsers do.
+        // Finally, parse the URL as browsers do.
         let base = Url::parse("https://app.invalid/").ok()?;
         let joined = base.join(text).ok()?;
         let path_is_plain = !joined.path().starts_with("//");
@@ -129,7 +130,7 @@ mod tests {
             ("/a%20b%C3%BC", "/a%20b%C3%BC"),
             ("/ ", "/%20"),
             ("/ /evil.example", "/%20/evil.example"),
-            // A solidus of full width, which some parsers take for a slash.
+            // A full-width solidus, which some parsers treat as a slash.
             ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
             ("/\u{85}/evil.example", "/"),
             ("/a\u{fffd}", "/"),
