@@ -1,4 +1,4 @@
-//! What is known of one person, since when, and from where.
+//! Assurance of one person: result, time and source.
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// What KYCPort said of a person's verification, and when it was asked. `None` is "not known",
-/// which is never "verified" (K31).
+/// Result of a person's verification, and the time at which it was requested. `None` means unknown,
+/// which is never treated as verified (K31).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Assurance {
-    /// Where the verification stands.
+    /// Status of the verification.
     pub kyc_status: Option<KycStatus>,
-    /// How far it reached.
+    /// Tier of the verification.
     pub kyc_tier: Option<KycTier>,
-    /// Whether nothing was found against the person.
+    /// Whether the AML screening found nothing against the person.
     pub aml_clear: Option<bool>,
-    /// When KYCPort said so.
+    /// Time at which the result was requested.
     pub checked_at: Timestamp,
-    /// Where it said so.
+    /// Source of the result.
     pub source: AssuranceSource,
 }
 
-/// Where KYCPort said what it said.
+/// Source of an assurance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AssuranceSource {
-    /// In the ID token, at sign-in (K31).
+    /// ID token at login (K31).
     IdToken,
-    /// At the userinfo endpoint (K31).
+    /// Userinfo endpoint (K31).
     Userinfo,
-    /// At the status endpoint (K40).
+    /// Status endpoint (K40).
     Status,
-    /// In a webhook's event (K63), or in a case's decision (K52): bad news, until KYCPort has been
-    /// asked.
+    /// Webhook (K63) or decision on a case (K52). Such a result only lowers the assurance, until
+    /// KYCPort answers a status query.
     Webhook,
 }
 
 impl Assurance {
-    /// What was said at `checked_at`.
+    /// Creates an assurance that was requested at `checked_at`.
     pub fn new(
         kyc_status: Option<KycStatus>,
         kyc_tier: Option<KycTier>,
@@ -60,18 +60,19 @@ impl Assurance {
         }
     }
 
-    /// Nothing known about the person's verification.
+    /// Creates an assurance without any result.
     #[cfg(feature = "web")]
     pub(crate) fn unknown(at: Timestamp) -> Self {
         Self::new(None, None, None, at, AssuranceSource::IdToken)
     }
 
-    /// Whether the status is "verified", at whatever tier.
+    /// Returns whether the status is "verified", at any tier.
     pub(crate) fn is_verified(&self) -> bool {
         self.kyc_status == Some(KycStatus::Verified)
     }
 
-    /// Whether the person was verified, at `tier` or above, when KYCPort was asked.
+    /// Returns whether the person was verified at `tier` or a higher tier at the time of the
+    /// request.
     pub fn is_verified_at(&self, tier: &KycTier) -> bool {
         self.is_verified()
             && self
@@ -80,7 +81,7 @@ impl Assurance {
                 .is_some_and(|own| own.satisfies(tier))
     }
 
-    /// Whether status and tier are both said, in words that are understood.
+    /// Returns whether both status and tier are present and known to this version.
     pub fn is_known(&self) -> bool {
         let status =
             matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
@@ -88,27 +89,27 @@ impl Assurance {
         status && tier
     }
 
-    /// Whether KYCPort was asked longer ago than `age`. A moment that is yet to come says that a
-    /// clock was set back since, or that another instance's runs ahead: how long ago it was cannot
-    /// be told, so it was too long ago.
+    /// Returns whether the result is older than `age`. A time in the future means that a clock was
+    /// set back, or that the clock of another instance is ahead. The age is then unknown, so the
+    /// result counts as too old.
     pub(crate) fn is_older_than(&self, age: Duration, now: Timestamp) -> bool {
         self.checked_at > now || now.since(self.checked_at) > age
     }
 
-    /// Whether both say the same of the person, whenever and wherever they were asked.
+    /// Returns whether both have the same result, regardless of time and source.
     #[cfg(feature = "web")]
     pub(crate) fn has_same_result(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)
             == (&other.kyc_status, &other.kyc_tier, other.aml_clear)
     }
 
-    /// The same, as of another moment.
+    /// Returns this assurance with another time.
     #[cfg(feature = "web")]
     pub(crate) fn with_checked_at(self, checked_at: Timestamp) -> Self {
         Self { checked_at, ..self }
     }
 
-    /// The stricter of two, with the worse AML result of both.
+    /// Returns the stricter assurance of two, with the worse AML result of both.
     #[cfg(feature = "web")]
     pub(crate) fn stricter(self, other: Self) -> Self {
         let (mut stricter, other) = if other.permissiveness() < self.permissiveness() {
@@ -122,13 +123,13 @@ impl Assurance {
         stricter
     }
 
-    /// Whether the tier is higher, or the AML result better, than in the other assurance.
+    /// Returns whether the tier is higher, or the AML result better, than in the other assurance.
     #[cfg(feature = "web")]
     pub(crate) fn grants_more_than(&self, other: &Self) -> bool {
         self.tier_rank() > other.tier_rank() || self.aml_rank() > other.aml_rank()
     }
 
-    /// How much it lets through: being verified, then the tier, then being clear.
+    /// Returns the sort key of strictness: the status, then the tier, then the AML result.
     #[cfg(feature = "web")]
     fn permissiveness(&self) -> (bool, usize, bool) {
         (
@@ -138,7 +139,7 @@ impl Assurance {
         )
     }
 
-    /// Number of tiers that the tier satisfies.
+    /// Returns the number of tiers that the tier satisfies.
     #[cfg(feature = "web")]
     fn tier_rank(&self) -> usize {
         [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
@@ -151,7 +152,7 @@ impl Assurance {
             .count()
     }
 
-    /// Rank of the AML result: not clear, not known, clear.
+    /// Returns the rank of the AML result: not clear, unknown, clear.
     #[cfg(feature = "web")]
     fn aml_rank(&self) -> u8 {
         match self.aml_clear {

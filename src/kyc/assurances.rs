@@ -1,5 +1,4 @@
-//! Asking KYCPort about people: one question at a time for each person, whose answer all waiting
-//! requests share, and the record of the latest answer.
+//! Status queries and the latest assurances. All waiting requests share one query per person.
 
 use std::{
     collections::HashMap,
@@ -28,42 +27,41 @@ use crate::{
     store::{Entry, Owner, StoreError, Write, Written},
 };
 
-/// Maximum number of times that KYCPort is asked because another result was recorded meanwhile.
+/// Maximum number of queries when other results are recorded meanwhile.
 const MAX_QUERIES: usize = 3;
 
-/// Maximum number of attempts to lower the latest assurance while others write it.
+/// Maximum number of attempts to lower the latest assurance while other writers change it.
 const MAX_ATTEMPTS: usize = 16;
 
 /// Answer to a query, or the reason why there is none.
 pub(crate) type StatusQueryResult = Result<Assurance, QueryError>;
 
-/// StatusQuery to KYCPort about one person. It can be asked again.
+/// Query to KYCPort about one person. It can be repeated.
 pub(crate) type StatusQuery = Arc<dyn Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync>;
 
-/// Answer, and whether it was recorded.
+/// Answer of a query, and whether it was recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct StatusAnswer {
     pub(crate) assurance: Assurance,
     /// Whether the answer is stored, so that every session sees it.
     pub(crate) recorded: Result<(), StoreError>,
-    /// Whether KYCPort was asked for it. Otherwise it was recorded by somebody else meanwhile.
+    /// Whether KYCPort was queried. Otherwise another caller recorded this result meanwhile.
     was_queried: bool,
 }
 
-/// Reason why KYCPort gave no answer.
+/// Error of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryError {
-    /// There is neither a tenant key nor an access token that still works. Signing in again brings
-    /// an access token.
+    /// There is neither a tenant key nor a usable access token. A new login brings an access token.
     NoSource,
     /// KYCPort did not answer.
     Failed {
-        /// How long to wait before asking again, if KYCPort said so.
+        /// Time to wait before the next query, if KYCPort sent it.
         retry_after: Option<Duration>,
     },
     /// KYCPort rejected the query, and would reject it again.
     Rejected,
-    /// The store failed, so that an answer could not be placed in order with other results.
+    /// The store failed, so that an answer could not be ordered against other results.
     Store(StoreError),
 }
 
@@ -81,13 +79,13 @@ impl From<StatusError> for QueryError {
     }
 }
 
-/// Latest assurances, and the questions to KYCPort that are under way. Cheap to clone.
+/// Latest assurances, and the queries that are in flight. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Assurances(Arc<Inner>);
 
 struct Inner {
     latest: LatestAssurances,
-    /// Number of the last flight.
+    /// Number of the latest flight.
     last: AtomicU64,
     flights: Mutex<HashMap<PersonRef, Flight>>,
 }
@@ -116,12 +114,12 @@ impl Assurances {
         self.0.latest.read(person).await
     }
 
-    /// Reads the latest assurance out of an entry that was read together with others.
+    /// Reads the latest assurance from an entry that was read together with others.
     pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
         self.0.latest.open(owner, subject, entry)
     }
 
-    /// Prepares the write of a result for a batch.
+    /// Prepares the write of a result as part of a batch.
     pub(crate) fn write_of(
         &self,
         person: &PersonRef,
@@ -131,7 +129,7 @@ impl Assurances {
         self.0.latest.write_of(person, assurance, before)
     }
 
-    /// Replaces the latest assurance by what `change` makes of it, unless that is `None`.
+    /// Replaces the latest assurance by the result of `change`, unless that is `None`.
     pub(crate) async fn lower(
         &self,
         person: &PersonRef,
@@ -151,7 +149,7 @@ impl Assurances {
         Err(StoreError::Busy)
     }
 
-    /// Writes, and returns what is recorded instead if that has changed.
+    /// Writes. If the record has changed meanwhile, returns the recorded assurance instead.
     async fn write(&self, person: &PersonRef, write: Write) -> Result<Option<Latest>, StoreError> {
         let Inner { latest, .. } = &*self.0;
         match latest.state().write(&person.owner, &[write], None).await? {
@@ -164,15 +162,15 @@ impl Assurances {
         }
     }
 
-    /// Asks KYCPort now. A question that began before this call does not count: a caller that comes
-    /// while one is under way waits for the next one, and shares it.
+    /// Queries KYCPort now. A query that began before this call does not count: the caller waits
+    /// for the next query, and shares it with other callers.
     pub(crate) async fn query(&self, person: &PersonRef, query: StatusQuery) -> StatusQueryResult {
         self.query_recorded(person, query)
             .await
             .map(|it| it.assurance)
     }
 
-    /// Asks KYCPort now, and tells whether the answer was recorded.
+    /// Queries KYCPort now, and returns whether the answer was recorded.
     pub(crate) async fn query_recorded(
         &self,
         person: &PersonRef,
@@ -191,8 +189,8 @@ impl Assurances {
         }
     }
 
-    /// Asks KYCPort, or shares the answer to a question that is under way. A result that was recorded
-    /// since the caller has read `seen` is an answer, too.
+    /// Queries KYCPort, or shares a query that is in flight. A result that was recorded after the
+    /// caller read `seen` is an answer, too.
     pub(crate) async fn query_or_share(
         &self,
         person: &PersonRef,
@@ -209,8 +207,8 @@ impl Assurances {
         self.lock().get(person).cloned()
     }
 
-    /// Starts a question in a task of its own: the first caller may give up, and the others still
-    /// get their answer.
+    /// Starts a query in its own task: the first caller may give up, and the others still get their
+    /// answer.
     fn start(&self, person: &PersonRef, query: StatusQuery, seen: Option<Latest>) -> Flight {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(person) {
@@ -218,8 +216,8 @@ impl Assurances {
         }
         let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         let (own, subject) = (self.clone(), person.clone());
-        // The task is spawned when the future is first polled, which is after the lock is released:
-        // a runtime that has shut down drops the task immediately, and `FlightGuard` takes the lock.
+        // The task is spawned when the future is first polled, after the lock is released. A
+        // runtime that has shut down drops the task immediately, and `FlightGuard` takes the lock.
         let answer = async move {
             let guard = FlightGuard {
                 own,
@@ -237,8 +235,8 @@ impl Assurances {
         flight
     }
 
-    /// Asks and records. If another result was recorded between, it may be newer than the answer,
-    /// and KYCPort is asked again.
+    /// Queries and records. If another result was recorded meanwhile, it may be newer than the
+    /// answer, so KYCPort is queried again.
     async fn run(
         &self,
         person: &PersonRef,
@@ -246,7 +244,7 @@ impl Assurances {
         seen: Option<Latest>,
     ) -> Result<StatusAnswer, QueryError> {
         let mut before = self.latest(person).await.map_err(QueryError::Store)?;
-        // What an event said is not an answer.
+        // The result of a webhook is not an answer.
         if seen.is_some_and(|seen| seen != before)
             && let Some(assurance) = before.known()
             && assurance.source != AssuranceSource::Webhook
@@ -258,7 +256,7 @@ impl Assurances {
             });
         }
         for _ in 0..MAX_QUERIES {
-            // A failure changes nothing of what is recorded.
+            // A failure does not change the record.
             let assurance = query().await?;
             let write = self.0.latest.write_of(person, &assurance, &before);
             let written = match write {
@@ -299,7 +297,7 @@ impl fmt::Debug for Assurances {
     }
 }
 
-/// Removes a flight however its task ends.
+/// Guard that removes a flight when its task ends in any way.
 struct FlightGuard {
     own: Assurances,
     person: PersonRef,

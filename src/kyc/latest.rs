@@ -1,4 +1,4 @@
-//! The latest assurance of a person, as it is stored.
+//! Record of the latest assurance of a person.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,21 @@ use crate::{
     store::{Condition, Entry, Family, Owner, RecordId, RecordKey, StoreError, Write},
 };
 
-/// How long the latest assurance is kept if nothing newer is recorded: longer than the longest
-/// session and the greatest age at which an assurance is acted on, so that a session never outlives
-/// a negative result.
+/// Lifetime of the record if no newer result is recorded. It is longer than the longest session and
+/// the maximum age of an assurance, so that a session never outlives a negative result.
 const RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Key of the record.
 pub(crate) const RECORD: RecordKey = RecordKey::only(Family::Assurance);
 
-/// Person whose assurance is meant.
+/// Reference to a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PersonRef {
     pub(crate) owner: Owner,
     pub(crate) subject: Arc<str>,
 }
 
-/// What is recorded about a person. "Unreadable" is never treated as "nothing recorded".
+/// Latest assurance as read from the store. "Unreadable" is never treated as "nothing recorded".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Latest {
     NothingRecorded,
@@ -40,7 +39,7 @@ pub(crate) enum Latest {
 }
 
 impl Latest {
-    /// The assurance, if it is known.
+    /// Returns the assurance, if it is known.
     pub(crate) fn known(&self) -> Option<&Assurance> {
         match self {
             Self::Known { assurance, .. } => Some(assurance),
@@ -48,7 +47,7 @@ impl Latest {
         }
     }
 
-    /// The condition under which a result replaces this record and nothing newer.
+    /// Returns the condition that this record has not changed.
     fn unchanged(&self) -> Condition {
         match self {
             Self::NothingRecorded => Condition::Absent,
@@ -58,7 +57,8 @@ impl Latest {
         }
     }
 
-    /// The assurance to show and to judge: unknown if nothing readable is recorded.
+    /// Returns the assurance to show and evaluate. It is unknown if no readable assurance is
+    /// recorded.
     pub(crate) fn or_unknown(&self, at: Timestamp) -> Assurance {
         self.known()
             .cloned()
@@ -66,8 +66,8 @@ impl Latest {
     }
 }
 
-/// Record of the latest assurance. The subject is stored inside, so that a record under the wrong
-/// owner is noticed.
+/// Record of the latest assurance. It contains the subject, so that a record under the wrong owner
+/// is detected.
 #[derive(Serialize, Deserialize)]
 struct LatestAssurance {
     subject: String,
@@ -106,7 +106,7 @@ impl LatestAssurances {
         Ok(self.open(&person.owner, &person.subject, entry))
     }
 
-    /// Reads the latest assurance out of an entry that was read together with others.
+    /// Reads the latest assurance from an entry that was read together with others.
     pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
         let Some(entry) = entry else {
             return Latest::NothingRecorded;
@@ -134,8 +134,8 @@ impl LatestAssurances {
         }
     }
 
-    /// Prepares the write of a result. A result that is not "verified" is written in any case; one
-    /// that is replaces only what was read before KYCPort was asked.
+    /// Prepares the write of a result. A result that is not "verified" is always written. A
+    /// "verified" result is written only if the record has not changed since it was read.
     pub(crate) fn write_of(
         &self,
         person: &PersonRef,
@@ -150,12 +150,13 @@ impl LatestAssurances {
         self.write_under(person, assurance, condition)
     }
 
-    /// The record to write after a sign-in, where an assurance is recorded already and the ID token
-    /// says "verified". `None` if the record stays as it is.
+    /// Returns the record to write after a login whose ID token says "verified", when an assurance
+    /// is already recorded. Returns `None` if the record stays unchanged.
     ///
-    /// The ID token may be older than the record, so it never raises one that a status answer,
-    /// userinfo or an event left. If it says less in one respect and more in another, the record is
-    /// lowered and keeps its source. A record of an ID token that was requested no later is replaced.
+    /// The ID token may be older than the record. So it never raises a record from a status query,
+    /// userinfo or a webhook. If the ID token is lower in one respect and higher in another, the
+    /// record is lowered and keeps its source. A record from an ID token that was requested
+    /// earlier, or at the same time, is replaced.
     pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
         if !known.is_verified() {
             return None;
@@ -173,7 +174,7 @@ impl LatestAssurances {
         (!lowered.has_same_result(known)).then_some(lowered)
     }
 
-    /// Prepares a write that replaces only what was read before, whatever the result says.
+    /// Prepares a write that replaces the record only if it has not changed, whatever the result.
     pub(crate) fn replacement_of(
         &self,
         person: &PersonRef,

@@ -1,5 +1,4 @@
-//! Assurance: how well a person is known to be who they are, what an action needs, and asking
-//! KYCPort. Needs no web framework.
+//! Assurances, requirements and status queries to KYCPort. Needs no web framework.
 
 mod assurance;
 #[cfg(feature = "web")]

@@ -1,4 +1,4 @@
-//! What an action needs, and the one judge of whether it is there.
+//! Requirements on an assurance, and their evaluation.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// What an action needs to be known of a person.
+/// Requirement of an action on the assurance of a person.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,41 +26,41 @@ pub struct Requirement {
     max_age: Option<Duration>,
 }
 
-/// What is missing.
+/// Reason why a requirement is not met.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequirementError {
-    /// Verified, but not far enough.
+    /// The tier is too low.
     #[error("the tier is too low")]
     TierTooLow {
-        /// What is needed.
+        /// Required tier.
         required: KycTier,
     },
-    /// Under way: wait.
+    /// The verification is pending.
     #[error("the verification is pending")]
     Pending,
     /// KYCPort rejected the person.
     #[error("the verification was rejected")]
     Rejected,
-    /// Was verified once.
+    /// The verification has expired.
     #[error("the verification has expired")]
     Expired,
-    /// Never verified.
+    /// The person was never verified.
     #[error("there is no verification")]
     Unverified,
-    /// Something was found, or it is not known that nothing was.
+    /// The AML result is "not clear" or unknown.
     #[error("AML is not clear")]
     AmlNotClear,
-    /// Known, but not lately enough.
+    /// The assurance is older than the maximum age.
     #[error("the assurance is too old")]
     Stale,
-    /// Not known: no answer, or one in words that are not understood.
-    #[error("the assurance cannot be known")]
+    /// The status or the tier is missing, or has a value that this version does not know.
+    #[error("the assurance is unknown")]
     Unknown,
 }
 
 impl Requirement {
-    /// Verified, at `tier` or above.
+    /// Requires the status "verified" at `tier` or a higher tier.
     pub fn tier(tier: KycTier) -> Self {
         Self {
             tier,
@@ -69,38 +69,37 @@ impl Requirement {
         }
     }
 
-    /// And nothing found against the person.
+    /// Requires that AML is clear, too.
     #[must_use]
     pub fn aml_clear(mut self) -> Self {
         self.aml_clear = true;
         self
     }
 
-    /// And KYCPort asked no longer ago than this. What was asked at a moment that is yet to come,
-    /// by the clock that judges, is too old: it cannot be told how old it is.
+    /// Requires that the result was requested at most this long ago. A result with a time in the
+    /// future counts as too old, because its age is unknown.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// The tier that is needed.
+    /// Returns the required tier.
     pub fn required_tier(&self) -> &KycTier {
         &self.tier
     }
 
-    /// How old the assurance may be, if that matters.
+    /// Returns the maximum age of the assurance, if there is one.
     pub fn required_max_age(&self) -> Option<Duration> {
         self.max_age
     }
 
-    /// Judges.
+    /// Evaluates the requirement at the time `now`.
     ///
     /// # Errors
-    /// The [`RequirementError`] to act on first.
+    /// Returns the most important [`RequirementError`].
     pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), RequirementError> {
-        // First what a newer answer could change: an old "rejected" says as little as an old
-        // "verified".
+        // The age is checked first: an old "rejected" means as little as an old "verified".
         if let Some(age) = self.max_age
             && assurance.is_older_than(age, now)
         {
@@ -131,7 +130,7 @@ impl Requirement {
 }
 
 impl RequirementError {
-    /// A stable code.
+    /// Returns a stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TierTooLow { .. } => "tier_too_low",

@@ -1,4 +1,4 @@
-//! The status endpoint (K40 to K44): "is this human verified?", from server to server.
+//! Client for the status endpoint (K40 to K44).
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,8 +14,8 @@ use crate::{
     wire::kyc::{ErrorMessage, StatusResponse},
 };
 
-/// Asks KYCPort how well a person is verified, with the tenant's API key. Needs no web framework.
-/// Cheap to clone; clones share one gate, so that a 429 stops all of them.
+/// Client that queries the status of a person with the tenant's API key. Needs no web framework.
+/// Cheap to clone; clones share the rate limit, so that a 429 pauses all clones.
 #[derive(Clone)]
 pub struct StatusClient {
     api: Api,
@@ -23,59 +23,61 @@ pub struct StatusClient {
     clock: Arc<dyn Clock>,
 }
 
-/// When a response of the status endpoint must contain `person_id`. One that is there is always
-/// compared with the person that the request names.
+/// Whether a response of the status endpoint must contain `person_id`. If it is present, it is
+/// always compared with the person in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StatusPersonId {
-    /// Never. [KYCPort documents](crate::guide::contract) a response without it.
+    /// `person_id` may be missing. [KYCPort documents](crate::guide::contract) a response without
+    /// it.
     #[default]
     Optional,
-    /// Always. A response without it is an error, and guards answer 503.
+    /// `person_id` is required. A response without it is an error, and guards respond with 503.
     Required,
 }
 
-/// Why a person's status is not known.
+/// Error of a status query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatusError {
     /// No tenant key is configured.
     #[error("no tenant API key is configured (KYCPORT_TENANT_API_KEY)")]
     NoTenantKey,
-    /// The person id is empty, longer than 255 bytes, a path of its own, or has control characters
-    /// in it.
-    #[error("this cannot be a person id")]
+    /// The person ID is empty, longer than 255 bytes, a relative path such as `..`, or contains
+    /// control characters.
+    #[error("invalid person id: expected 1 to 255 bytes without control characters")]
     PersonId,
-    /// KYCPort could not be asked.
-    #[error("KYCPort could not be asked: {0}")]
+    /// The request failed in transport.
+    #[error("the request to KYCPort failed: {0}")]
     Transport(TransportError),
-    /// KYCPort wants to be asked no sooner.
-    #[error("KYCPort wants to be asked no sooner than in {} s", retry_after.as_secs())]
+    /// KYCPort rate-limited the request.
+    #[error("rate limited: retry after {} s", retry_after.as_secs())]
     RateLimited {
-        /// After so long.
+        /// Time to wait before the next request.
         retry_after: Duration,
     },
-    /// KYCPort is broken or overloaded, and was every time it was asked.
-    #[error("KYCPort answered with status {status}")]
+    /// KYCPort responded to every attempt with an error of the server.
+    #[error("KYCPort is unavailable (status {status})")]
     Unavailable {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
     },
-    /// KYCPort said no (K43). Asking again brings the same.
-    #[error("KYCPort refused with status {status}")]
+    /// KYCPort rejected the request (K43). A repeated request would be rejected as well.
+    #[error("KYCPort rejected the request with status {status}")]
     Rejected {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// The code, as it came, if it can be one: `invalid_api_key`, `person_not_found`, …
+        /// Error code of the response, if it has the form of a code: `invalid_api_key`,
+        /// `person_not_found`, …
         code: Option<String>,
-        /// A text for the developer, which `Debug` hides.
+        /// Message for the developer, which `Debug` hides.
         message: Option<ErrorMessage>,
     },
-    /// The answer is not what K40 says.
-    #[error("the answer is not a status")]
+    /// The response does not match K40.
+    #[error("the response is not a valid status")]
     InvalidResponse,
-    /// The answer is about somebody else.
-    #[error("the answer is about another person")]
+    /// The response is about another person.
+    #[error("the response is about another person")]
     SubjectMismatch,
     /// The response lacks `person_id`, which
     /// [`status_person_id`](crate::ConfigBuilder::status_person_id) requires.
@@ -92,21 +94,23 @@ impl StatusClient {
         }
     }
 
-    /// Whether there is a tenant key to ask with.
+    /// Returns whether a tenant key is configured.
     pub fn is_configured(&self) -> bool {
         self.api.has_key()
     }
 
-    /// Whether KYCPort has rate-limited this client within `age`.
+    /// Returns whether KYCPort has rate-limited this client within `age`.
     #[cfg(feature = "web")]
     pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
         self.api.was_rate_limited_within(age)
     }
 
-    /// Asks about one person: three attempts and 20 s at most.
+    /// Queries the status of one person: at most three attempts and 20 s.
+    ///
+    /// Cancel safe: the query changes nothing.
     ///
     /// # Errors
-    /// [`StatusError`]. None of them says anything about the person.
+    /// Returns [`StatusError`]. No variant says anything about the person.
     pub async fn status(&self, person_id: &str) -> Result<Assurance, StatusError> {
         observe::call(Call::Status, self.ask(person_id)).await
     }
@@ -116,7 +120,7 @@ impl StatusClient {
             .api
             .url(&["kyc", person_id, "status"])
             .ok_or(StatusError::PersonId)?;
-        // As old as the question: what happens while it is under way may be missing from the answer.
+        // The time before the request: a change during the request may be missing from the answer.
         let requested_at = self.clock.now();
         let answer = self.api.get_with_retries(&url).await?;
         let status = read(&answer)?;
@@ -136,8 +140,8 @@ impl StatusClient {
         ))
     }
 
-    /// Asks about many people, `at_once` at a time (64 at most), each answer as it comes: for batch
-    /// jobs. Ending the stream ends the asking.
+    /// Queries the status of many people for batch jobs, `at_once` at a time (maximum: 64). The
+    /// stream yields each answer as it arrives. Dropping the stream stops the queries.
     pub fn statuses<I>(
         &self,
         people: I,

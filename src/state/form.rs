@@ -1,9 +1,9 @@
-//! Stored forms: how a value becomes the bytes of a record, and back.
+//! Stored forms: the encoding of a value as the bytes of a record.
 //!
-//! The first byte tells the form. Form 1 is JSON. Form 2 is sealed JSON: the length and the name of
-//! the key, a nonce, and the ciphertext with its tag. JSON describes itself, so that a release can
-//! add members that an earlier one ignores. A form or a content that this release does not
-//! understand is unreadable, which is never the same as absent.
+//! The first byte identifies the form. Form 1 is JSON. Form 2 is sealed JSON: the length and the
+//! name of the key, a nonce, and the ciphertext with its tag. JSON is self-describing, so a release
+//! can add members that an earlier release ignores. A form or a content that this release does not
+//! understand is unreadable. "Unreadable" is never treated as "absent".
 
 use std::sync::{
     Arc,
@@ -23,16 +23,16 @@ use crate::{
 const PLAIN: u8 = 1;
 const SEALED: u8 = 2;
 
-/// A type whose values are records of one family.
+/// Type whose values are records of one family.
 pub(crate) trait Stored: Serialize + DeserializeOwned {
     const FAMILY: Family;
 }
 
-/// Result of looking for a record.
+/// Result of reading a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found<T> {
     Absent,
-    /// A record of another release, a damaged one, or one whose key is missing.
+    /// The record comes from another release, is damaged, or its key is missing.
     Unreadable {
         version: u64,
     },
@@ -43,7 +43,7 @@ pub(crate) enum Found<T> {
 }
 
 impl<T> Found<T> {
-    /// The value, for records of which an unreadable one is as good as none.
+    /// Returns the value, for records where "unreadable" can be treated as "absent".
     pub(crate) fn value(self) -> Option<T> {
         match self {
             Self::Record { value, .. } => Some(value),
@@ -55,8 +55,8 @@ impl<T> Found<T> {
 /// Converts between values and bytes.
 pub(super) struct Forms {
     keys: Option<Arc<SealingKeys>>,
-    /// One bit per family and reason that the log has named already. While a new release is rolled
-    /// out, every request may meet unreadable records.
+    /// One bit per family and reason that has been logged. During the rollout of a new release,
+    /// every request may read unreadable records.
     logged: AtomicU32,
 }
 

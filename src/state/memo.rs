@@ -1,4 +1,4 @@
-//! Memo of decoded records.
+//! Cache of decoded records.
 
 use std::{
     collections::HashMap,
@@ -12,11 +12,11 @@ use crate::store::{Owner, RecordId};
 /// Maximum number of values in each of the two generations.
 const GENERATION: usize = 4096;
 
-/// Bounded memo of decoded records, found again by their exact stored bytes.
+/// Bounded cache of decoded records. A lookup compares the exact stored bytes.
 ///
-/// The memo saves decoding and opening. It decides nothing: a value is returned only for bytes that
-/// the store has just returned, and everything about its validity comes from that read. When the
-/// younger generation is full it becomes the older one, and the older one is dropped.
+/// The cache saves decoding and decryption only. It returns a value only for bytes that the store
+/// has just returned, so it never decides whether a record is valid. When the younger generation is
+/// full, it replaces the older generation.
 pub(crate) struct Memo<T> {
     generations: Mutex<[Generation<T>; 2]>,
 }
@@ -37,7 +37,7 @@ impl<T> Memo<T> {
         let (known, value) = young
             .get(&(*owner, id))
             .or_else(|| old.get(&(*owner, id)))?;
-        // The addresses are equal if the engine shares its bytes, as the one in memory does.
+        // The addresses are equal if the engine shares its bytes, as the memory engine does.
         let is_same = std::ptr::eq(known.as_ptr(), body.as_ptr()) && known.len() == body.len();
         (is_same || known == body).then(|| Arc::clone(value))
     }

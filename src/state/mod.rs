@@ -1,6 +1,6 @@
 //! Typed records over a [`Store`]: namespaces, stored forms, sealing, deadlines and metrics.
 //!
-//! Everything above this module names records by type and owner; everything below it sees bytes.
+//! Modules above name records by type and owner. Modules below see bytes.
 
 mod form;
 mod memo;
@@ -27,11 +27,11 @@ use crate::{
 };
 use form::Forms;
 
-/// How long a fence outlives a revocation: longer than any sign-in that had started before it can
-/// take.
+/// Lifetime of a fence after a revocation: longer than any login that started before the revocation
+/// can take.
 const FENCE_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Everything that one relying party keeps. Cheap to clone.
+/// State of one relying party. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct State(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
 }
 
 impl State {
-    /// Keeps the records of `namespace` in `store`, sealed if there are keys.
+    /// Stores the records of `namespace` in `store`, sealed if there are keys.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         namespace: Namespace,
@@ -59,7 +59,7 @@ impl State {
         &self.0.namespace
     }
 
-    /// The engine, for parts that keep leases under names of their own.
+    /// Returns the store, for parts that keep leases under their own names.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
@@ -82,7 +82,7 @@ impl State {
         if snapshot.entries.len() == keys.len() {
             Ok(snapshot)
         } else {
-            // An engine that returns fewer entries would let one record pass for another.
+            // Entries are matched by position, so a missing entry would shift the others.
             Err(StoreError::Damaged)
         }
     }
@@ -186,8 +186,8 @@ impl State {
     }
 }
 
-/// Draws the version of a new body. A version is never reused at a place, up to chance: it has 64
-/// random bits.
+/// Generates a version for a new body. A version has 64 random bits, so it is practically never
+/// reused for a record.
 pub(crate) fn fresh_version() -> u64 {
     rand::rng().next_u64()
 }

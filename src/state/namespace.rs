@@ -1,4 +1,4 @@
-//! Namespaces: the records of one issuer and one client.
+//! Namespaces, which separate the records of different issuers and clients.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -19,7 +19,7 @@ impl Namespace {
         self.0
     }
 
-    /// The owner of a person's records. The namespace is part of the hash, so that the same person
+    /// Returns the owner of a person's records. The hash includes the namespace, so that one person
     /// has unrelated owners at different clients.
     pub(crate) fn owner_of(&self, subject: &str) -> Owner {
         Owner {
@@ -28,7 +28,7 @@ impl Namespace {
         }
     }
 
-    /// The owner with this id.
+    /// Returns the owner with this ID.
     pub(crate) fn owner(&self, id: [u8; 16]) -> Owner {
         Owner {
             namespace: self.0,
@@ -36,13 +36,13 @@ impl Namespace {
         }
     }
 
-    /// The owner of what belongs to the namespace as a whole.
+    /// Returns the owner of records that belong to the namespace as a whole.
     pub(crate) fn itself(&self) -> Owner {
         Owner::namespace(self.0)
     }
 
-    /// Four characters that tell apps on one host apart in cookie names. Three bytes are four
-    /// characters of base64url, all of which a cookie name may contain.
+    /// Returns four characters that distinguish the cookie names of apps on one host. They encode
+    /// three bytes as base64url, whose characters are all allowed in cookie names.
     pub(crate) fn short_name(&self) -> String {
         let [first, second, third, ..] = self.0;
         URL_SAFE_NO_PAD.encode([first, second, third])

@@ -22,35 +22,37 @@ const MAX_NAME: usize = 32;
 /// Environment variable that holds the keys.
 const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 
-/// Keys that seal what the store keeps, and pending logins in the browser.
+/// Keys that seal records in the store, and pending logins in the browser.
 ///
-/// With keys, a dump of the store or of its backups contains no token and nothing readable about a
-/// person. The first key seals; the others only open what they sealed earlier. Records are sealed
-/// with AES-256-GCM-SIV (RFC 8452) under a random nonce and bound to their place. A separate key is
-/// derived for records and for logins (HKDF, RFC 5869).
+/// With keys, a dump of the store or of its backups contains no token and no readable personal
+/// data. The first key seals. The other keys only open records that they sealed earlier. Records
+/// are sealed with AES-256-GCM-SIV (RFC 8452) under a random nonce, and are bound to their owner,
+/// family and ID. Separate keys for records and for logins are derived from each key (HKDF, RFC
+/// 5869).
 ///
 /// Every instance must be able to open what any other instance seals. So a new key takes two
-/// deployments: first add it everywhere as one that [opens](Self::also_open), then make it the
-/// first. Keep the old key for as long as the longest session lives, and for 41 days at least: the
-/// latest assurance of a person is kept that long. Without its key a session reads as absent, and
-/// an assurance as unknown, so that guards ask KYCPort.
+/// deployments. First add the key on every instance as a key that [opens](Self::also_open). Then
+/// make it the first key. Keep the old key for the longest session lifetime, and for at least 41
+/// days, because the latest assurance of a person is kept that long. If a key is missing, its
+/// sessions read as absent, and its assurances as unknown, so that guards query KYCPort.
 ///
-/// Sealing cannot be switched on or off while old and new instances run side by side, unless the
-/// new ones [read unsealed records](Self::also_read_unsealed) for a time.
+/// Sealing cannot be switched on or off while old and new instances run in parallel, unless the new
+/// instances temporarily [read unsealed records](Self::also_read_unsealed).
 ///
-/// Sealing keeps secrets. It does not make the store trustworthy: whoever can write to the store
-/// can delete a record, put back an earlier one of the same place, or reset fences and leases.
+/// Sealing protects confidentiality. It does not make the store trustworthy: a person who can write
+/// to the store can delete a record, restore an earlier version of a record, or reset fences and
+/// leases.
 ///
 /// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
-/// name tells keys apart and is stored beside everything that the key sealed: it is not secret, and
-/// must not be given to another key. Debug shows the names only.
+/// name identifies the key and is stored with everything that the key sealed. The name is not
+/// secret. Do not reuse it for another key. `Debug` shows the names only.
 pub struct SealingKeys {
-    /// The first seals.
+    /// The first key seals.
     keys: Vec<NamedKey>,
     unsealed: Unsealed,
 }
 
-/// What happens to a record that is not sealed.
+/// Treatment of a record that is not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsealed {
     Unreadable,
@@ -63,67 +65,63 @@ struct NamedKey {
     logins: SealKey,
 }
 
-/// One key of AES-256-GCM-SIV. Nonces are random; this mode tolerates that two are equal, which
-/// matters because many instances draw them.
+/// Key of AES-256-GCM-SIV. Nonces are random, and many instances generate them: this mode tolerates
+/// a repeated nonce.
 pub(crate) struct SealKey(RandomizedNonceKey);
 
-/// Reason why a key cannot be used. The message never contains the key.
+/// Error of a sealing key. The message never contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealingKeysError {
-    /// There is no key, or `KYCPORT_SESSION_KEYS` is not set.
+    /// No key is given, or `KYCPORT_SESSION_KEYS` is not set.
     #[error(
-        "there is no key to seal with: set {VARIABLE} to name:key, where the key is the output of \
-         `openssl rand -base64 32`"
+        "no sealing key is given: set {VARIABLE} to name:key, where key is the output of `openssl rand -base64 32`"
     )]
     Missing,
-    /// A name is not 1 to 32 of the characters `A-Z a-z 0-9 - _`, or is not there.
+    /// A name is missing, or is not 1 to 32 of the characters `A-Z a-z 0-9 - _`.
     #[error(
-        "the key at position {position} has no usable name: write name:key, with a name of 1 to 32 \
-         letters, digits, - and _"
+        "the key at position {position} has no valid name: write name:key, with a name of 1 to 32 letters, digits, - and _"
     )]
     Name {
-        /// The first is 1.
+        /// Position of the key, starting with 1.
         position: usize,
     },
-    /// The text is neither base64 nor 64 hexadecimal digits.
+    /// The text of the key is neither base64 nor 64 hexadecimal digits.
     #[error("the key {name} is neither base64 nor hexadecimal: use `openssl rand -base64 32`")]
     Encoding {
-        /// The key's name.
+        /// Name of the key.
         name: String,
     },
     /// The key is not 32 bytes.
     #[error("the key {name} has {bytes} bytes: use 32, the output of `openssl rand -base64 32`")]
     Length {
-        /// The key's name.
+        /// Name of the key.
         name: String,
-        /// How many bytes it is.
+        /// Number of bytes of the key.
         bytes: usize,
     },
     /// All bytes of the key are equal.
     #[error("the key {name} is not random: use the output of `openssl rand -base64 32`")]
     NotRandom {
-        /// The key's name.
+        /// Name of the key.
         name: String,
     },
     /// A name or a key occurs twice.
     #[error("the key {name} occurs twice: list every key once, under its own name")]
     Repeated {
-        /// The name of the second.
+        /// Name of the second key.
         name: String,
     },
     /// There are more than 16 keys.
-    #[error(
-        "there are more than {MAX_KEYS} keys: remove those that nothing is sealed with any more"
-    )]
+    #[error("there are more than {MAX_KEYS} keys: remove the keys that no longer seal any record")]
     TooMany,
 }
 
 impl SealingKeys {
-    /// Begins with the key that seals.
+    /// Creates the keys from the key that seals.
     ///
     /// # Errors
-    /// [`SealingKeysError`].
+    /// Returns [`SealingKeysError`] if the name or the key is invalid.
     pub fn new(name: &str, key: &str) -> Result<Self, SealingKeysError> {
         Self::none().also_open(name, key)
     }
@@ -135,22 +133,22 @@ impl SealingKeys {
         }
     }
 
-    /// Reads records that are not sealed, too, while sealing is being switched on. Remove this once
-    /// the longest session and 41 days have passed: until then, whoever can write to the store can
-    /// add records of their own.
+    /// Also reads records that are not sealed, while sealing is being switched on. Remove this call
+    /// after the longest session lifetime and at least 41 days: until then, a person who can write
+    /// to the store can add records.
     ///
-    /// Logins that are under way at the moment of the change are not covered: their cookies were
-    /// sealed with a key from the store, and the person starts to sign in again.
+    /// This setting does not cover pending logins. Their cookies were sealed with a key from the
+    /// store, so the person has to sign in again.
     #[must_use]
     pub fn also_read_unsealed(mut self) -> Self {
         self.unsealed = Unsealed::Read;
         self
     }
 
-    /// Adds a key that opens and does not seal.
+    /// Adds a key that opens records but does not seal.
     ///
     /// # Errors
-    /// [`SealingKeysError`].
+    /// Returns [`SealingKeysError`] if the name or the key is invalid.
     pub fn also_open(mut self, name: &str, key: &str) -> Result<Self, SealingKeysError> {
         if self.keys.len() == MAX_KEYS {
             return Err(SealingKeysError::TooMany);
@@ -167,7 +165,7 @@ impl SealingKeys {
     /// Parses `name:key` pairs separated by white space. The first key seals.
     ///
     /// # Errors
-    /// [`SealingKeysError`].
+    /// Returns [`SealingKeysError`] if the name or the key is invalid.
     pub fn parse(text: &str) -> Result<Self, SealingKeysError> {
         let mut keys = Self::none();
         for (index, pair) in text.split_whitespace().enumerate() {
@@ -185,7 +183,8 @@ impl SealingKeys {
     /// Reads the environment variable `KYCPORT_SESSION_KEYS` with [`parse`](Self::parse).
     ///
     /// # Errors
-    /// [`SealingKeysError`]; [`Missing`](SealingKeysError::Missing) if the variable is not set.
+    /// Returns [`SealingKeysError`]; [`Missing`](SealingKeysError::Missing) if the variable is not
+    /// set.
     pub fn from_env() -> Result<Self, SealingKeysError> {
         let text = std::env::var(VARIABLE).map(Zeroizing::new);
         Self::parse(&text.map_err(|_| SealingKeysError::Missing)?)
@@ -218,14 +217,14 @@ impl SealingKeys {
         plain.ok_or(OpenError::AuthenticationFailed)
     }
 
-    /// The keys for pending logins, with their names. The first seals.
+    /// Returns the keys for pending logins, with their names. The first key seals.
     pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&str, &SealKey)> {
         self.keys.iter().map(|key| (key.name.as_str(), &key.logins))
     }
 }
 
 impl SealKey {
-    /// Makes a key of 32 bytes.
+    /// Creates a key from 32 bytes.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes).ok()?;
         Some(Self(key))
@@ -249,7 +248,7 @@ impl SealKey {
         Self::new(&*derived)
     }
 
-    /// Encrypts. Returns the nonce, the ciphertext and the tag in one.
+    /// Encrypts `plain`. Returns the nonce, the ciphertext and the tag in one.
     pub(crate) fn seal(&self, associated_data: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = Zeroizing::new(plain.to_vec());
         let nonce = self
@@ -261,7 +260,7 @@ impl SealKey {
         Some(sealed)
     }
 
-    /// Decrypts what [`seal`](Self::seal) returned for the same `about`.
+    /// Decrypts the result of [`seal`](Self::seal) for the same `associated_data`.
     pub(crate) fn open(&self, associated_data: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, sealed) = sealed.split_first_chunk()?;
         let mut bytes = Zeroizing::new(sealed.to_vec());
@@ -276,12 +275,12 @@ impl SealKey {
     }
 }
 
-/// Reason why sealed bytes do not open.
+/// Reason why sealed bytes cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenError {
-    /// No key has the name that the bytes were sealed under.
+    /// No key has the name in the record.
     UnknownKey,
-    /// The bytes are not what the key sealed at this place.
+    /// The bytes were changed, or were sealed for another record or by another key.
     AuthenticationFailed,
 }
 
@@ -316,7 +315,7 @@ impl NamedKey {
         })
     }
 
-    /// Compares two keys, which do not show their bytes: one opens what an equal one sealed.
+    /// Compares two keys without access to their bytes: a key opens what an equal key sealed.
     fn is_the_key_of(&self, other: &Self) -> bool {
         self.records
             .seal(b"", b"")
@@ -331,7 +330,8 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// 64 hexadecimal digits could be base64 of 48 bytes too, which no key is.
+/// Decodes a key. 64 hexadecimal digits could also be base64 of 48 bytes, which is not a valid
+/// length.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -346,7 +346,7 @@ fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
         .map(Zeroizing::new)
 }
 
-/// Shows the names only.
+/// Shows only the names.
 impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()

@@ -320,22 +320,21 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "declined",
                 "You did not sign in",
-                "KYCPort has updates us nothing about you. You can sign in whenever you like.",
+                "KYCPort did not share any information about you. You can sign in at any time.",
                 Next::SignIn,
             ),
             Self::IssuerRejected => text(
                 StatusCode::BAD_GATEWAY,
                 "issuer_rejected",
                 "KYCPort could not sign you in",
-                "Please sign in again. If it happens again, tell us the reference below.",
+                "Please sign in again. If it happens again, contact us and give the reference below.",
                 Next::SignIn,
             ),
             Self::InvalidIssuerResponse => text(
                 StatusCode::BAD_GATEWAY,
                 "invalid_issuer_response",
                 "The response from KYCPort could not be verified",
-                "You are not signed in. Please sign in again. If it happens again, tell us the \
-                 reference below.",
+                "You are not signed in. Please sign in again. If it happens again, contact us and give the reference below.",
                 Next::SignIn,
             ),
             Self::UnknownTier => text(

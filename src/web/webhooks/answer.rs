@@ -1,4 +1,4 @@
-//! What became of a delivery, and what KYCPort is answered: the one place that knows both.
+//! Outcomes of deliveries, and the response to each.
 
 use std::time::Duration;
 
@@ -14,53 +14,54 @@ use crate::{
     webhook::{EventParseError, SignatureError, TimestampError},
 };
 
-/// When to come again, if nothing is known that says it better.
+/// Default of `Retry-After`.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What became of a delivery.
+/// Outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The event took effect.
+    /// The handler completed the event.
     Handled,
-    /// It had before.
+    /// The event was completed earlier.
     Duplicate,
-    /// It is of a type that is not known.
+    /// The type of the event is unknown.
     Acknowledged,
-    /// Not POST.
+    /// The method is not POST.
     MethodNotAllowed,
-    /// Nothing says that it is KYCPort's.
+    /// The signature is missing or does not match.
     Rejected(SignatureError),
-    /// The body took too long to come.
+    /// The body arrived too slowly.
     SlowBody,
-    /// The body broke off.
+    /// The body is incomplete.
     IncompleteBody,
-    /// It is KYCPort's and no event.
+    /// The signature matches, but the body is not an event.
     InvalidEvent(EventParseError),
-    /// The event is not of this time.
+    /// The event is too old or in the future.
     TimestampError(TimestampError),
-    /// Another has the event, for so long at most.
+    /// Another delivery of the event is being handled. Its lease ends after this time.
     InFlight(Duration),
-    /// There is too much to do.
+    /// Too many events are being handled.
     Busy,
-    /// The store failed: whether the event was handled is unknown, or sessions would see an older
-    /// assurance.
+    /// The store failed. It is unknown whether the event was handled, or sessions would see an
+    /// older assurance.
     StoreUnavailable,
-    /// The event took effect, and that could not be remembered.
+    /// The handler completed the event, but the store did not record the completion.
     CompletionNotRecorded,
-    /// Where the person stands could not be asked.
+    /// KYCPort did not answer the status query.
     StatusUnavailable { retry_after: Option<Duration> },
-    /// The handler said that it failed.
+    /// The handler returned an error.
     HandlerFailed,
     /// The handler panicked.
     HandlerPanicked,
-    /// The handler took longer than it may.
+    /// The handler exceeded its time limit.
     HandlerTooSlow,
-    /// The handler was done after its lease had ended, and another has the event now.
+    /// The handler finished after its lease had ended, and another delivery of the event has the
+    /// lease.
     LeaseLost,
 }
 
 impl Outcome {
-    /// A stable code for logs and metrics.
+    /// Returns a stable code for logs and metrics.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Handled => "handled",
@@ -84,7 +85,8 @@ impl Outcome {
         }
     }
 
-    /// 2xx says that KYCPort need not come again, everything else that it should (K62).
+    /// Returns the status. After 2xx KYCPort stops; after any other status KYCPort redelivers the
+    /// event (K62).
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Handled | Self::Duplicate | Self::Acknowledged => StatusCode::OK,
@@ -106,30 +108,32 @@ impl Outcome {
         }
     }
 
-    /// For whoever reads KYCPort's list of failed deliveries.
+    /// Returns a sentence for KYCPort's list of failed deliveries.
     fn detail(self) -> &'static str {
         match self {
-            Self::Handled | Self::Duplicate => "The event has taken effect.",
-            Self::Acknowledged => "Nothing is done about events of this type.",
-            Self::MethodNotAllowed => "Deliveries are sent by POST.",
-            Self::Rejected(SignatureError::TooLarge) => "The body is larger than is taken.",
-            Self::Rejected(_) => "The signature does not show that it is KYCPort's.",
-            Self::SlowBody => "The body took too long to come.",
-            Self::IncompleteBody => "The body broke off.",
-            Self::InvalidEvent(_) => "The body is no event.",
-            Self::TimestampError(_) => "The event is too old, or yet to come.",
-            Self::InFlight(_) => "The event is being handled. Deliver it again.",
-            Self::Busy => "There is too much to do. Deliver it again.",
+            Self::Handled | Self::Duplicate => "The event was handled.",
+            Self::Acknowledged => "Events of this type are ignored.",
+            Self::MethodNotAllowed => "Deliver events with POST.",
+            Self::Rejected(SignatureError::TooLarge) => "The body exceeds the size limit.",
+            Self::Rejected(_) => "The signature is missing or does not match.",
+            Self::SlowBody => "The body arrived too slowly.",
+            Self::IncompleteBody => "The body is incomplete.",
+            Self::InvalidEvent(_) => "The body is not a valid event.",
+            Self::TimestampError(_) => "The event is too old or in the future.",
+            Self::InFlight(_) => "The event is being handled. Deliver it again later.",
+            Self::Busy => "Too many events are being handled. Deliver it again later.",
             Self::StoreUnavailable | Self::CompletionNotRecorded => {
-                "What was handled cannot be known for the moment. Deliver it again."
+                "The event store is unavailable. Deliver the event again later."
             }
             Self::StatusUnavailable { .. } => {
-                "The status endpoint gives no answer for the moment. Deliver it again."
+                "The status endpoint is unavailable. Deliver the event again later."
             }
             Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
-                "The event was not handled. Deliver it again."
+                "The handler failed. Deliver the event again later."
             }
-            Self::LeaseLost => "Another has the event by now. Deliver it again.",
+            Self::LeaseLost => {
+                "Another delivery of the event is being handled. Deliver it again later."
+            }
         }
     }
 
@@ -146,8 +150,8 @@ impl Outcome {
         }
     }
 
-    /// The answer: nothing of the delivery, the handler or the stores is in it. `reference` finds
-    /// the line in the log.
+    /// Builds the response. The response contains nothing of the delivery, the handler or the
+    /// store. `reference` finds the line in the log.
     pub(super) fn answer(self, reference: &str) -> Response {
         let status = self.status();
         let mut response = if status.is_success() {
@@ -155,7 +159,7 @@ impl Outcome {
         } else {
             let problem = ProblemJson {
                 status,
-                title: "The delivery was not taken",
+                title: "The delivery was not accepted",
                 detail: self.detail(),
                 code: self.code(),
                 reference,
@@ -173,7 +177,7 @@ impl Outcome {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
         }
         if let Some(after) = self.retry_after() {
-            // Whole seconds, and none too soon.
+            // Whole seconds, rounded up.
             let seconds = after.as_millis().div_ceil(1000).max(1);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -181,7 +185,7 @@ impl Outcome {
         response
     }
 
-    /// What it is to whoever reads the log.
+    /// Returns the kind of the outcome for the log.
     pub(super) fn delivered(self, error: Option<&str>) -> Delivered<'_> {
         if self.status().is_server_error() {
             Delivered::Failed(error)

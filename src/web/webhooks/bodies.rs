@@ -1,4 +1,4 @@
-//! Limits for request bodies that are being read: their number, their bytes, and their rate.
+//! Limits of request bodies that are being read: number, bytes and rate.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ pub(super) const MIN_BYTES_PER_SECOND: u32 = 1024;
 /// Time for which a body may stay below the minimum rate: about two lost packets.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// Bodies that share one limit. If the limit is reached, the slowest body is dropped, so that
-/// clients which send slowly cannot keep a new body out.
+/// Set of bodies that share one limit. If the limit is reached, the slowest body is dropped. So
+/// clients that send slowly cannot block a new body.
 #[derive(Debug)]
 pub(super) struct Bodies {
     max_count: usize,
@@ -31,27 +31,27 @@ struct State {
     reading: BTreeMap<u64, Reading>,
 }
 
-/// A body that is being read.
+/// Body that is being read.
 #[derive(Debug)]
 struct Reading {
     bytes: usize,
-    /// When the next bytes are due. Each byte that arrives moves this on by its share of a second,
-    /// up to [`GRACE`] from now, so a burst buys no long silence. The slowest body has the earliest
-    /// due time.
+    /// Time at which the next bytes are due. Each byte moves this time by its share of a second, up
+    /// to [`GRACE`] from now, so a burst does not allow a long pause. The slowest body has the
+    /// earliest due time.
     due: Duration,
     dropped: Arc<Notify>,
 }
 
-/// Why a body is no longer read.
+/// Reason why a body is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dropped {
-    /// The body was below the minimum rate, or the slowest while another body needed the room.
+    /// The body was below the minimum rate, or was the slowest when another body needed its place.
     Slow,
-    /// The body alone exceeds the limit of all bodies.
+    /// This body alone exceeds the limit of all bodies.
     Full,
 }
 
-/// The place of one body; dropping it gives the place back.
+/// Place of one body. Dropping the value frees the place.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     bodies: &'a Bodies,
@@ -69,7 +69,7 @@ impl Bodies {
         }
     }
 
-    /// Gives a new body a place, the place of the slowest if there is no other.
+    /// Assigns a place to a new body. If all places are taken, drops the slowest body.
     pub(super) fn enter(&self) -> Place<'_> {
         let mut state = self.lock();
         while state.reading.len() >= self.max_count && state.drop_slowest(None) {}
@@ -98,7 +98,7 @@ impl Bodies {
 }
 
 impl State {
-    /// Drops the slowest body other than `kept`. False if there is none.
+    /// Drops the slowest body other than `kept`. Returns false if there is none.
     fn drop_slowest(&mut self, kept: Option<u64>) -> bool {
         let others = self.reading.iter().filter(|(id, _)| Some(**id) != kept);
         let slowest = others.min_by_key(|(_, reading)| reading.due);
@@ -119,7 +119,7 @@ impl State {
 }
 
 impl Place<'_> {
-    /// Waits for the next piece of the body, as long as the minimum rate allows.
+    /// Waits for the next piece of the body, while the body meets the minimum rate.
     pub(super) async fn wait<T>(&self, piece: impl Future<Output = T>) -> Result<T, Dropped> {
         let left = {
             let state = self.bodies.lock();

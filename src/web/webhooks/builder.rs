@@ -1,4 +1,4 @@
-//! The settings of a receiver.
+//! Settings of a webhook receiver.
 
 use std::{
     fmt::{self, Debug},
@@ -25,12 +25,12 @@ use crate::{
     },
 };
 
-/// How long a body may take to come if nothing else is said.
+/// Default time limit of a body.
 const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// Name of a receiver that is given none.
+/// Default name of a receiver.
 const DEFAULT_NAME: &str = "default";
 
-/// Settings on their way to a [`WebhookReceiver`].
+/// Builder of a [`WebhookReceiver`].
 #[must_use = "nothing comes of it before `build`"]
 pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,
@@ -48,30 +48,30 @@ pub struct WebhookReceiverBuilder {
     clock: Option<Arc<dyn Clock>>,
 }
 
-/// A receiver cannot be built.
+/// Error of building a receiver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiverError {
-    /// There is no secret that deliveries could be verified with, or one that cannot be used.
-    #[error("webhooks cannot be verified: {0}. Set KYCPORT_WEBHOOK_SECRET, or give a verifier")]
+    /// No webhook secret is configured, or a secret is invalid.
+    #[error("webhooks cannot be verified: {0}. Set KYCPORT_WEBHOOK_SECRET, or call .verifier(..)")]
     Verifier(#[from] VerifierError),
-    /// No body could ever come.
-    #[error("the deadline of a body is zero")]
+    /// The time limit of a body is zero.
+    #[error("body_deadline is zero: set a positive duration")]
     BodyDeadline,
     /// The time limits of a delivery contradict each other.
     #[error(transparent)]
     Policy(DeliveryPolicyError),
-    /// This relying party has a receiver of the same name already.
+    /// This relying party already has a receiver with this name.
     #[error(
-        "there is a receiver named {0:?} already, and each event reaches one of the two: give this \
-         one another name with .name(..)"
+        "a receiver named {0:?} exists already, and each event would reach only one of the two: set another name with .name(..)"
     )]
     NameTaken(String),
 }
 
 impl WebhookReceiver {
-    /// A receiver of its own, without a relying party: `verifier` says who is believed, `handler`
-    /// gets each event. No session hears of it, and [`Delivery::assurance`] is `None`.
+    /// Starts a builder for a receiver without a relying party. `verifier` verifies deliveries, and
+    /// `handler` receives each event. Sessions are not updated, and [`Delivery::assurance`] is
+    /// `None`.
     ///
     /// ```
     /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};
@@ -137,7 +137,7 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Keeps events in the relying party's store and namespace.
+    /// Stores events in the relying party's store and namespace.
     pub(in crate::web) fn keeping_in(mut self, state: &State, names: ReceiverNames) -> Self {
         self.store = Some(Arc::clone(state.store()));
         self.namespace = state.namespace().bytes();
@@ -150,14 +150,14 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Who is believed: several secrets, another scheme, another cap. By default the secrets of the
-    /// configuration, in the scheme that tenants observe (K61).
+    /// Sets the verifier: several secrets, another scheme, or another size limit. Default: the
+    /// secrets of the configuration, with the scheme that tenants observe (K61).
     pub fn verifier(mut self, verifier: WebhookVerifier) -> Self {
         self.verifier = Ok(verifier);
         self
     }
 
-    /// Where things stand in a body (K63).
+    /// Sets the reader, which locates the fields in a body (K63).
     pub fn reader(mut self, reader: EventReader) -> Self {
         self.reader = reader;
         self
@@ -169,27 +169,28 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Stores which events were handled. Default: the store of the configuration, or memory for a
-    /// receiver without a relying party, which serves one process.
+    /// Sets the store of handled events. Default: the store of the configuration. For a receiver
+    /// without a relying party: memory, which suits a single process.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Names this receiver. Receivers with different names each handle every event; instances of the
-    /// same receiver share its name, so that one of them handles it. Default: `default`.
+    /// Sets the name of this receiver. Receivers with different names each handle every event.
+    /// Instances of the same receiver share its name, so that one instance handles each event.
+    /// Default: `default`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What becomes of events of a type that this version does not know.
+    /// Sets the handling of events of an unknown type.
     pub fn unknown_events(mut self, what: UnknownEventPolicy) -> Self {
         self.unknown_events = what;
         self
     }
 
-    /// How long a body may take to come: 10 s.
+    /// Sets the time limit of a body. Default: 10 s.
     pub fn body_deadline(mut self, deadline: Duration) -> Self {
         self.body_deadline = deadline;
         self

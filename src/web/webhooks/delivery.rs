@@ -1,4 +1,4 @@
-//! What a handler is handed.
+//! Delivery that a handler receives.
 
 use std::fmt::{self, Debug};
 
@@ -8,10 +8,10 @@ use crate::{
     wire::kyc::KycStatus,
 };
 
-/// One delivery of an event that is the handler's: the signature was good, the event is of our time
-/// and not done yet, and nobody else has it.
+/// Delivery of one verified event. The signature matches, the event is recent and not yet
+/// completed, and no other handler holds its lease.
 ///
-/// Debug shows nothing of the person.
+/// `Debug` hides personal data.
 #[derive(Clone)]
 pub struct Delivery {
     pub(super) event: Event,
@@ -21,27 +21,27 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// What KYCPort says happened. It may have happened before what was handled already (K62): for
-    /// where the person stands *now* see [`assurance`](Self::assurance).
+    /// Returns the event. It may be older than an event that was already handled (K62). For the
+    /// current result see [`assurance`](Self::assurance).
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// The event alone.
+    /// Returns the event and drops the rest.
     pub fn into_event(self) -> Event {
         self.event
     }
 
-    /// What KYCPort's status endpoint said of the person when this delivery came: to be written
-    /// down instead of what stands in the event, and safe in whatever order events come. `None` if
-    /// the event is about nobody, or if there is no tenant key to ask with.
+    /// Returns the assurance that KYCPort's status endpoint returned for this delivery. Store this
+    /// value instead of the values in the event: it is correct in any order of events. `None` if
+    /// the event concerns no person, or if there is no tenant key.
     pub fn assurance(&self) -> Option<&Assurance> {
         self.assurance.as_ref()
     }
 
-    /// Whether the person is rejected: by what the status endpoint said, or, if it said nothing, by
-    /// the event. So a rejection is known where there is no tenant key, or KYCPort refuses to answer;
-    /// then it may be one that was mended since.
+    /// Returns whether the person is rejected, according to the status endpoint. Without an answer,
+    /// the event decides: then the rejection may have been revoked since. There is no answer if
+    /// there is no tenant key, or if KYCPort rejects the query.
     pub fn is_rejection(&self) -> bool {
         let said = match (&self.assurance, &self.event.kind) {
             (Some(assurance), _) => assurance.kyc_status.as_ref(),
@@ -51,15 +51,16 @@ impl Delivery {
         said == Some(&KycStatus::Rejected)
     }
 
-    /// Lease on the event, to complete it in a transaction of the handler's own: then the event is
-    /// done if, and only if, its effect is there ([`EventLease::complete_in`]). Otherwise the
-    /// receiver completes it when the handler ends.
+    /// Returns the lease on the event. With it, the handler can complete the event in its own
+    /// transaction, so that the event is completed if and only if its effect is stored
+    /// ([`EventLease::complete_in`]). Otherwise the receiver completes the event when the handler
+    /// returns.
     pub fn lease(&self) -> &EventLease {
         &self.lease
     }
 
-    /// The name of the secret that matched: `current` or `previous`, if they came from the
-    /// configuration.
+    /// Returns the name of the secret that matched. Secrets of the configuration are named
+    /// `current` and `previous`.
     pub fn secret_name(&self) -> &str {
         &self.secret_name
     }
@@ -74,13 +75,13 @@ impl Debug for Delivery {
     }
 }
 
-/// What becomes of events of a type that this version does not know.
+/// Handling of events of an unknown type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnknownEventPolicy {
-    /// They are acknowledged, and the log says which they were.
+    /// Acknowledges the event and logs its type.
     #[default]
     Acknowledge,
-    /// They are handled as all others are, once each.
+    /// Passes the event to the handler, as any other event.
     Handle,
 }

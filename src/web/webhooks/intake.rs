@@ -1,4 +1,5 @@
-//! From a request to bytes that are KYCPort's: nothing is parsed and nobody asked before.
+//! Reads the body and verifies the signature. Nothing is parsed before that, and the store is not
+//! used.
 
 use std::time::Duration;
 
@@ -13,17 +14,17 @@ use super::{
 };
 use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 
-/// Maximum declared length of a small body, in bytes. Small bodies have places of their own, which
-/// large ones cannot take: an event has a few hundred bytes.
+/// Maximum declared length of a small body, in bytes. Small bodies have their own places, which
+/// large bodies cannot take. An event has a few hundred bytes.
 const SMALL_BODY: usize = 16 * 1024;
-/// Maximum number of small bodies that are read at the same time; together they have 16 MiB.
+/// Maximum number of small bodies that are read at the same time: 16 MiB in total.
 const MAX_SMALL_BODIES: usize = 1024;
-/// Maximum number of other bodies that are read at the same time.
+/// Maximum number of large bodies that are read at the same time.
 const MAX_LARGE_BODIES: usize = 256;
-/// Maximum bytes of those other bodies in memory.
+/// Maximum total bytes of large bodies in memory.
 const MAX_LARGE_BYTES: usize = 48 * 1024 * 1024;
 
-/// Reads and verifies.
+/// Reader and verifier of deliveries.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) verifier: WebhookVerifier,
@@ -32,7 +33,7 @@ pub(super) struct Intake {
     large: Bodies,
 }
 
-/// What did not match, for whoever looks for the reason.
+/// Delivery whose signature did not match, for the diagnosis.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) headers: http::HeaderMap,
@@ -52,14 +53,14 @@ impl Intake {
         }
     }
 
-    /// The verified bytes, or what the answer is instead.
+    /// Returns the verified bytes, or the outcome of the failure.
     pub(super) async fn take(
         &self,
         request: Request,
     ) -> Result<VerifiedPayload, (Outcome, Option<Mismatch>)> {
         let (parts, body) = request.into_parts();
         let rejected = |outcome| (outcome, None);
-        // Whoever bears no signature need not be read at all.
+        // A request without a signature is rejected before its body is read.
         let headers = self.verifier.check_headers(&parts.headers);
         headers.map_err(|refused| rejected(Outcome::Rejected(refused)))?;
         let limit = self.verifier.max_body();
@@ -89,7 +90,7 @@ impl Intake {
     }
 }
 
-/// Reads the body, if it has `limit` bytes or less.
+/// Reads the body, if it has at most `limit` bytes.
 async fn read(place: &Place<'_>, body: Body, limit: usize) -> Result<Bytes, Outcome> {
     let mut pieces = body.into_data_stream();
     let mut whole = BytesMut::new();
@@ -111,7 +112,7 @@ fn dropped(why: Dropped) -> Outcome {
     }
 }
 
-/// What is declared and no number is left to the server, which refuses it.
+/// Returns the declared length. The server rejects a length that is not a number.
 fn declared_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -1,5 +1,4 @@
-//! Webhooks as an axum route: cap, deadline, signature, age, claim, handler, and what KYCPort is
-//! answered.
+//! Webhook receiver for axum: body limits, signature, age, lease, handler and response.
 
 mod answer;
 mod assurance_update;

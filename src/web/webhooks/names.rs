@@ -5,17 +5,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Names of the receivers that exist. Two receivers of one name would share events, and the handler
-/// of one of them would miss some.
+/// Names of the existing receivers. Two receivers with one name would share events, so that each
+/// handler would miss some.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct ReceiverNames(Arc<Mutex<HashMap<String, Weak<ReceiverName>>>>);
 
-/// Name of a receiver, taken for as long as this lives.
+/// Name of a receiver, reserved until this value is dropped.
 #[derive(Debug)]
 pub(super) struct ReceiverName;
 
 impl ReceiverNames {
-    /// Takes a name, unless a receiver that exists has it.
+    /// Reserves a name, unless an existing receiver has the name.
     pub(super) fn take(&self, name: &str) -> Option<Arc<ReceiverName>> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, taken| taken.strong_count() > 0);

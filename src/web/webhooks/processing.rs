@@ -1,4 +1,4 @@
-//! From verified bytes to an effect: read, check the age, begin, handle, complete.
+//! Processing of a verified event: parse, check the age, acquire the lease, handle, complete.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The app's handler, whatever it calls its error.
+/// Handler of the app, with its error type erased.
 pub(super) type Handler =
     Arc<dyn Fn(Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
@@ -59,14 +59,14 @@ impl From<Outcome> for NotHandled {
     }
 }
 
-/// So many events are handled at once; with more, KYCPort comes again.
+/// Maximum concurrent handlers. Beyond it, KYCPort redelivers the event.
 const MAX_CONCURRENT_HANDLERS: usize = 64;
-/// So often it is tried to remember that an event took effect.
+/// Maximum number of attempts to record the completion of an event.
 const ATTEMPTS_TO_COMPLETE: u32 = 3;
-/// The backoff after the first of those; each further one is twice as long.
+/// Pause after the first attempt. Each further pause is twice as long.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Sees to it that an event takes effect once.
+/// Processor of verified events.
 pub(super) struct Processing {
     reader: EventReader,
     policy: DeliveryPolicy,
@@ -78,7 +78,7 @@ pub(super) struct Processing {
     turns: Semaphore,
 }
 
-/// Who in this app hears of an event before the handler does.
+/// Updates that run before the handler: the person's assurance, and callers that wait for a case.
 #[derive(Debug, Clone)]
 pub(crate) struct EventUpdates {
     pub(super) assurances: AssuranceUpdater,
@@ -121,7 +121,7 @@ impl Processing {
         }
     }
 
-    /// Not to be given up half way: it runs in a task of its own.
+    /// Processes an event. Not cancel safe: run it in its own task.
     pub(super) async fn process(&self, verified: VerifiedPayload) -> Processed {
         let event = match self.reader.read(&verified) {
             Ok(event) => event,
@@ -174,9 +174,8 @@ impl Processing {
         }
     }
 
-    /// Acknowledges an event of an unknown type. If the event names a person, something about the
-    /// person may have changed, and the status is read first. No event is recorded: reading the
-    /// status twice does no harm.
+    /// Acknowledges an event of an unknown type. If the event names a person, the status is queried
+    /// first, because it may have changed. No completion is recorded: a second query does no harm.
     async fn acknowledge(&self, event: &Event) -> Result<Outcome, Outcome> {
         if event.person_id().is_none() || self.updates.is_none() {
             return Ok(Outcome::Acknowledged);
@@ -189,8 +188,9 @@ impl Processing {
         }
     }
 
-    /// Under one deadline, which is shorter than the lease. What panics or hangs is dropped before
-    /// this returns, so that nothing of it runs when the next one begins.
+    /// Runs the updates and the handler with one time limit, which is shorter than the lease. A
+    /// handler that panics or hangs is dropped before this function returns, so that two handlers
+    /// never run for one event.
     async fn handle(
         &self,
         event: &Event,
@@ -206,7 +206,7 @@ impl Processing {
                 secret_name: secret_name.to_owned(),
                 assurance,
             };
-            // The call too: a handler may panic before its first await.
+            // The call is inside, because a handler may panic before its first await.
             let handled = AssertUnwindSafe(async { (self.handler)(delivery).await });
             match handled.catch_unwind().await {
                 Ok(Ok(())) => Ok(()),
@@ -222,7 +222,7 @@ impl Processing {
             .unwrap_or(Err(Outcome::HandlerTooSlow.into()))
     }
 
-    /// Live sessions, and whoever waits for a case, hear of it first.
+    /// Updates the active sessions and the callers that wait for a case.
     async fn apply_updates(&self, event: &Event) -> Result<Option<Assurance>, UpdateError> {
         let Some(updates) = &self.updates else {
             return Ok(None);
@@ -259,7 +259,7 @@ impl Processing {
         }
     }
 
-    /// The event took effect; that must be remembered, or it does so again.
+    /// Records the completion. Without the record, the event would be handled again.
     async fn complete(&self, lease: &EventLease) -> Result<Outcome, Outcome> {
         let mut backoff = INITIAL_BACKOFF;
         for attempt in 1..=ATTEMPTS_TO_COMPLETE {
@@ -295,10 +295,7 @@ impl fmt::Debug for Processing {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a backoff between two attempts is a backoff and waits for nothing"
-)]
+#[expect(clippy::disallowed_methods, reason = "a pause between two attempts")]
 async fn back_off(backoff: Duration) {
     tokio::time::sleep(backoff).await;
 }

@@ -1,4 +1,4 @@
-//! The service that is mounted.
+//! Webhook receiver as a service.
 
 use std::{
     convert::Infallible,
@@ -27,46 +27,47 @@ use crate::{
     webhook::Event,
 };
 
-/// The reason of a mismatch is looked for no more often.
+/// Minimum time between two diagnoses of a signature mismatch.
 const DIAGNOSIS_INTERVAL: Duration = Duration::from_secs(60);
-/// … and only in bodies of so many bytes: it hashes each a dozen times.
+/// Maximum length of a body to diagnose, in bytes. A diagnosis hashes the body about twelve times.
 const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 
-/// Receives KYCPort's webhooks: a service for `Router::route_service`. Made by
-/// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, for a service that does only that,
-/// by [`builder`](Self::builder). Cheap to clone; clones are the same receiver.
+/// Service that receives KYCPort's webhooks, for `Router::route_service`. Made by
+/// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, without a relying party, by
+/// [`builder`](Self::builder). Cheap to clone; clones share one receiver.
 ///
-/// A delivery goes through these, and the first that says no answers:
+/// Each delivery passes these checks in order. The first check that fails determines the response:
 ///
-/// | step | answer if not |
+/// | check | response if it fails |
 /// |---|---|
-/// | POST | 405 |
-/// | a signature in the headers | 401 |
-/// | a body of 1 MiB at most, within 10 s | 413; 408; 400 if it breaks off |
-/// | no slower than 1 KiB/s, with 5 s of grace | 408 |
-/// | not the slowest when a new body needs its place | 408 |
-/// | the signature is by one of the secrets, over these very bytes | 401 |
-/// | an event, 96 h old at most and no more than 5 min ahead | 400 |
-/// | of a type that is known | 200, and the log says so |
-/// | not too many handled at once (64) | 503, `Retry-After` |
-/// | not done before | 200 |
-/// | nobody else has it | 409, `Retry-After` |
+/// | the method is POST | 405 |
+/// | the headers contain a signature | 401 |
+/// | the body has at most 1 MiB and arrives within 10 s | 413; 408; 400 if it is incomplete |
+/// | the body arrives at 1 KiB/s or more, after 5 s of grace | 408 |
+/// | the body is not the slowest when a new body needs its place | 408 |
+/// | the signature over the raw bytes matches one of the secrets | 401 |
+/// | the body is an event, at most 96 h old and at most 5 min ahead | 400 |
+/// | the type of the event is known | 200, and a log line |
+/// | fewer than 64 handlers are running | 503, `Retry-After` |
+/// | the event was not completed before | 200 |
+/// | no other delivery of the event is being handled | 409, `Retry-After` |
 /// | the store works | 503, `Retry-After` |
-/// | KYCPort says where the person stands, if there is a tenant key | 503, `Retry-After` |
-/// | the handler ends well within 10 s | 500 |
-/// | that is remembered | 503, `Retry-After`; 409 if another has the event by now |
+/// | KYCPort answers the status query, if there is a tenant key | 503, `Retry-After` |
+/// | the handler succeeds within 10 s | 500 |
+/// | the completion is recorded | 503, `Retry-After`; 409 if another delivery has the lease |
 ///
-/// and then it is 200. Bodies that declare 16 KiB or less have 1,024 places, and all others share
-/// 256 places and 48 MiB. When the places are taken, a new body gets the place of the slowest, so
-/// that clients which send slowly keep no delivery out.
+/// Otherwise the response is 200. Bodies that declare 16 KiB or less have 1,024 places. All other
+/// bodies share 256 places and 48 MiB. When all places are taken, a new body gets the place of the
+/// slowest body. So clients that send slowly cannot block deliveries.
 ///
-/// Everything but 2xx makes KYCPort come again (K62). From the claim on it runs
-/// in a task of its own: a client that hangs up changes nothing. What is over the handler's deadline
-/// is dropped at its next `await`; a handler that never awaits cannot be stopped.
+/// After any response but 2xx, KYCPort redelivers the event (K62). Once the signature is verified,
+/// the delivery is processed in its own task, so a client that disconnects changes nothing. A
+/// handler that exceeds its time limit is dropped at its next `await`. A handler that never awaits
+/// cannot be stopped.
 ///
-/// An event takes effect at least once, never twice at the same time, and not again once its effect
-/// is remembered. It takes effect exactly once if the handler settles it in its own transaction:
-/// see [`Delivery::lease`](crate::web::Delivery::lease).
+/// An event is handled at least once, never twice at the same time, and not again after its
+/// completion is recorded. It takes effect exactly once if the handler completes it in its own
+/// transaction: see [`Delivery::lease`](crate::web::Delivery::lease).
 #[derive(Clone)]
 pub struct WebhookReceiver {
     inner: Arc<Inner>,
@@ -77,9 +78,9 @@ struct Inner {
     processing: Processing,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
-    /// When a mismatch was last looked into.
+    /// Time of the last diagnosis.
     diagnosed: Mutex<Option<Duration>>,
-    /// The name stays taken while the receiver exists.
+    /// Reserves the name while the receiver exists.
     _name: Arc<ReceiverName>,
 }
 
@@ -135,7 +136,7 @@ impl WebhookReceiver {
                 error,
             } = own.processing.process(verified).await;
             let key = event.as_ref().map(Event::key);
-            // A type that is not known is text from outside, though it was signed.
+            // An unknown type is external text, although it was signed.
             let event_type = event.map(|event| printable(event.event_type()));
             let name = key.as_ref().zip(event_type.as_deref());
             let name = name.map(|(key, event_type)| EventName {
@@ -148,14 +149,14 @@ impl WebhookReceiver {
         }));
         match task.await {
             Ok(response) => response,
-            // The runtime is ending.
+            // The runtime is shutting down.
             Err(_) => respond(Outcome::Busy),
         }
     }
 }
 
 impl Inner {
-    /// For the log of whoever sets webhooks up.
+    /// Logs the probable reason of a signature mismatch.
     fn diagnose(&self, mismatch: &Mismatch) {
         if mismatch.body.len() > MAX_DIAGNOSED_BYTES {
             return;
