@@ -2,15 +2,16 @@
 //!
 //! Modules above name records by type and owner. Modules below see bytes.
 
+mod cipher;
 mod form;
 mod memo;
 mod namespace;
 mod sealing;
 
+pub(crate) use cipher::SealKey;
 pub(crate) use form::{Found, Stored};
 pub(crate) use memo::Memo;
 pub(crate) use namespace::Namespace;
-pub(crate) use sealing::SealKey;
 pub use sealing::{SealingKeys, SealingKeysError};
 
 use std::{fmt, sync::Arc, time::Duration};

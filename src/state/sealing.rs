@@ -1,11 +1,7 @@
-//! Sealing: the keys, and authenticated encryption with them.
+//! Sealing keys: parsing, names and the choice of the key.
 
 use std::fmt;
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
-    hkdf::{HKDF_SHA256, KeyType, Salt},
-};
 use base64::{
     Engine as _,
     alphabet::{STANDARD, URL_SAFE},
@@ -13,8 +9,8 @@ use base64::{
 };
 use zeroize::Zeroizing;
 
-/// Length of a key, in bytes.
-const KEY_BYTES: usize = 32;
+use super::cipher::{KEY_BYTES, SealKey};
+
 /// Maximum number of keys: the one that seals, and earlier ones.
 const MAX_KEYS: usize = 16;
 /// Maximum length of a key's name, in characters.
@@ -64,10 +60,6 @@ struct NamedKey {
     records: SealKey,
     logins: SealKey,
 }
-
-/// Key of AES-256-GCM-SIV. Nonces are random, and many instances generate them: this mode tolerates
-/// a repeated nonce.
-pub(crate) struct SealKey(RandomizedNonceKey);
 
 /// Error of a sealing key. The message never contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -220,58 +212,6 @@ impl SealingKeys {
     /// Returns the keys for pending logins, with their names. The first key seals.
     pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&str, &SealKey)> {
         self.keys.iter().map(|key| (key.name.as_str(), &key.logins))
-    }
-}
-
-impl SealKey {
-    /// Creates a key from 32 bytes.
-    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes).ok()?;
-        Some(Self(key))
-    }
-
-    /// Derives a key for one purpose.
-    fn derive(bytes: &[u8], purpose: &[u8]) -> Option<Self> {
-        struct Length;
-        impl KeyType for Length {
-            fn len(&self) -> usize {
-                KEY_BYTES
-            }
-        }
-        let mut derived = Zeroizing::new([0; KEY_BYTES]);
-        Salt::new(HKDF_SHA256, b"kycport")
-            .extract(bytes)
-            .expand(&[purpose], Length)
-            .ok()?
-            .fill(&mut *derived)
-            .ok()?;
-        Self::new(&*derived)
-    }
-
-    /// Encrypts `plain`. Returns the nonce, the ciphertext and the tag in one.
-    pub(crate) fn seal(&self, associated_data: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
-        let mut bytes = Zeroizing::new(plain.to_vec());
-        let nonce = self
-            .0
-            .seal_in_place_append_tag(Aad::from(associated_data), &mut *bytes)
-            .ok()?;
-        let mut sealed = nonce.as_ref().to_vec();
-        sealed.extend_from_slice(&bytes);
-        Some(sealed)
-    }
-
-    /// Decrypts the result of [`seal`](Self::seal) for the same `associated_data`.
-    pub(crate) fn open(&self, associated_data: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = sealed.split_first_chunk()?;
-        let mut bytes = Zeroizing::new(sealed.to_vec());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self
-            .0
-            .open_in_place(nonce, Aad::from(associated_data), &mut bytes)
-            .ok()?;
-        let length = opened.len();
-        bytes.truncate(length);
-        Some(bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions: the key in the cookie, the stored records, the tokens and the administration.
 
 mod admin;
+mod creation;
 mod id;
 mod key;
 mod record;
@@ -15,9 +16,10 @@ pub use tokens::AccessTokenError;
 
 pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
 pub(super) use {
+    creation::{Created, NewSession},
     key::SessionKey,
     record::Session,
     revoker::TokenRevoker,
-    sessions::{Created, LiveSession, NewSession, SessionRecords, TokenStatus},
+    sessions::{LiveSession, SessionRecords, TokenStatus},
     tokens::AccessTokens,
 };
