@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn one_judge() {
+    fn a_requirement_checks_status_tier_aml_and_age() {
         // case 117
         let now = Timestamp::from_unix(1_000_000);
         let t2 = Requirement::tier(T::T2);

@@ -167,7 +167,7 @@ impl std::ops::Deref for Plain<'_> {
     }
 }
 
-/// Why a record cannot be read.
+/// Reason why a record cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unreadable {
     NotUnderstood,
@@ -193,9 +193,10 @@ fn split_sealed(content: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, sealed))
 }
 
-/// Binds a sealed body to its place. Every part but the label has a fixed length, so that no two
-/// places meet. The engine's version is left out: it gives no protection without a trusted anchor,
-/// and whoever can write to the store can put back an older record of the same place.
+/// Returns the associated data that binds a sealed body to its record. Every part but the label has
+/// a fixed length, so that the data of two records never collide. The engine's version is left out:
+/// without a trusted anchor it gives no protection, and a person who can write to the store can
+/// restore an older version of the record.
 fn associated_data(owner: &Owner, key: RecordKey) -> [u8; 65] {
     const LABEL: &[u8; 15] = b"kycport record ";
     let mut data = [0; 65];

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::cipher::{KEY_BYTES, SealKey};
 
-/// Maximum number of keys: the one that seals, and earlier ones.
+/// Maximum number of keys: the key that seals, and earlier keys.
 const MAX_KEYS: usize = 16;
 /// Maximum length of a key's name, in characters.
 const MAX_NAME: usize = 32;
@@ -67,12 +67,14 @@ struct NamedKey {
 pub enum SealingKeysError {
     /// No key is given, or `KYCPORT_SESSION_KEYS` is not set.
     #[error(
-        "no sealing key is given: set {VARIABLE} to name:key, where key is the output of `openssl rand -base64 32`"
+        "no sealing key is given: set {VARIABLE} to name:key, where key is the output of `openssl \
+         rand -base64 32`"
     )]
     Missing,
     /// A name is missing, or is not 1 to 32 of the characters `A-Z a-z 0-9 - _`.
     #[error(
-        "the key at position {position} has no valid name: write name:key, with a name of 1 to 32 letters, digits, - and _"
+        "the key at position {position} has no valid name: write name:key, with a name of 1 to 32 \
+         letters, digits, - and _"
     )]
     Name {
         /// Position of the key, starting with 1.

@@ -214,7 +214,8 @@ impl Text {
                 StatusCode::BAD_GATEWAY,
                 "kycport_rejected",
                 "KYCPort did not accept the upload",
-                "Please try other pictures. If it happens again, contact us and give the reference.",
+                "Please try other pictures. If it happens again, contact us and give the \
+                 reference.",
             ),
         };
         Self {

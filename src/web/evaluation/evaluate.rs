@@ -138,8 +138,10 @@ impl Evaluator {
                     .await
             }
         };
-        if matches!(&answer, Ok(answer) if self.check(requirement, answer, arrived) == Err(RequirementError::Stale))
-        {
+        let is_stale = answer.as_ref().is_ok_and(|answer| {
+            self.check(requirement, answer, arrived) == Err(RequirementError::Stale)
+        });
+        if is_stale {
             // The shared query began long before this request arrived.
             answer = self
                 .assurances

@@ -58,9 +58,9 @@ impl QueryBudgets {
         }
     }
 
-    /// Takes one query from a person's budget, whatever its result. On failure, returns the time
-    /// until the next query is allowed. While the quota is scarce, ordinary queries are allowed
-    /// less often.
+    /// Takes one query from a person's budget. The query counts even if it fails. Returns the time
+    /// until the next query is allowed if the budget is used up. While the quota is scarce,
+    /// ordinary queries are allowed less often.
     pub(in crate::web) fn take(
         &self,
         person: &Owner,

@@ -277,9 +277,10 @@ async fn same_person(
     }
 }
 
-/// Evaluates the result of a step-up. If the person still does not meet the requirement, the error
-/// page says so here. Otherwise the page they return to would redirect them to KYCPort again. A
-/// pending verification is shown on that page.
+/// Evaluates the result of a step-up. If the person still does not meet the requirement, the
+/// response is an error page. Without it, the page at `return_to` would redirect the person to
+/// KYCPort again. A pending verification is not an error here, because the page at `return_to`
+/// shows it.
 async fn evaluate_step_up(
     context: &RequestContext,
     live: &LiveSession,

@@ -285,7 +285,8 @@ impl Problem {
                 StatusCode::BAD_REQUEST,
                 "unknown_login",
                 "This sign-in cannot be completed here",
-                "It may be complete, it may have expired, or it was started in another browser. Please sign in again. If that does not help, allow cookies for this site.",
+                "It may be complete, it may have expired, or it was started in another browser. \
+                 Please sign in again. If that does not help, allow cookies for this site.",
                 Next::SignIn,
             ),
             Self::ExpiredLogin => text(
@@ -327,14 +328,16 @@ impl Problem {
                 StatusCode::BAD_GATEWAY,
                 "issuer_rejected",
                 "KYCPort could not sign you in",
-                "Please sign in again. If it happens again, contact us and give the reference below.",
+                "Please sign in again. If it happens again, contact us and give the reference \
+                 below.",
                 Next::SignIn,
             ),
             Self::InvalidIssuerResponse => text(
                 StatusCode::BAD_GATEWAY,
                 "invalid_issuer_response",
                 "The response from KYCPort could not be verified",
-                "You are not signed in. Please sign in again. If it happens again, contact us and give the reference below.",
+                "You are not signed in. Please sign in again. If it happens again, contact us and \
+                 give the reference below.",
                 Next::SignIn,
             ),
             Self::UnknownTier => text(
@@ -348,7 +351,8 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "subject_mismatch",
                 "You signed in as another person",
-                "Please verify the person who is signed in here. Nothing was changed. To continue as another person, sign out first.",
+                "Please verify the person who is signed in here. Nothing was changed. To continue \
+                 as another person, sign out first.",
                 Next::Nothing,
             ),
             Self::TierTooLow => text(
@@ -362,14 +366,16 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "pending",
                 "Your verification is under way",
-                "KYCPort has not decided yet. This can take minutes or days. You can close this page and come back later.",
+                "KYCPort has not decided yet. This can take minutes or days. You can close this \
+                 page and come back later.",
                 Next::Again("Check again"),
             ),
             Self::Rejected => text(
                 StatusCode::UNAUTHORIZED,
                 "rejected",
                 "KYCPort could not verify you",
-                "This page needs a verification, and yours was rejected. You can try again with KYCPort.",
+                "This page needs a verification, and yours was rejected. You can try again with \
+                 KYCPort.",
                 Next::StepUp,
             ),
             Self::Expired => text(
@@ -397,7 +403,8 @@ impl Problem {
                 StatusCode::UNAUTHORIZED,
                 "stale",
                 "We need a new result from KYCPort",
-                "The last result is too old for this page. Continue with KYCPort to get a new result.",
+                "The last result is too old for this page. Continue with KYCPort to get a new \
+                 result.",
                 Next::StepUp,
             ),
             Self::Unknown { .. } => text(

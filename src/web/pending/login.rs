@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_a_cookie_is_judged_again() {
+    fn a_path_in_a_cookie_is_validated_again() {
         // case 106
         let start = Timestamp::from_unix(0);
         let encoded = PendingLogin::start(start, &ReturnTo::home(), None).encode();

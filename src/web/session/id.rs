@@ -79,7 +79,7 @@ mod tests {
     use super::SessionId;
 
     #[test]
-    fn an_id_survives_a_form_and_nothing_else_is_one() {
+    fn only_the_text_of_an_id_is_parsed() {
         let id = SessionId::of(b"key");
         assert_eq!(id.to_string().len(), 22);
         assert_eq!(SessionId::parse(&id.to_string()), Ok(id));

@@ -85,7 +85,7 @@ mod tests {
     use crate::state::Namespace;
 
     #[test]
-    fn a_key_survives_the_cookie_and_nothing_else_is_one() {
+    fn only_the_canonical_encoding_of_a_key_is_parsed() {
         let namespace = Namespace::of("issuer", "client");
         let owner = namespace.owner_of("ada");
         let key = SessionKey::draw(&owner);

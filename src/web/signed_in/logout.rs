@@ -107,8 +107,8 @@ async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads which sessions to end. A form that cannot be read is an error: it may ask for all
-/// sessions.
+/// Reads the scope of the logout. A form that cannot be read is an error, because it may ask for
+/// all sessions.
 async fn scope(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Scope, Problem> {
     let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
     let Ok(Ok(form)) = read else {

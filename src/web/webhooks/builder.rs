@@ -63,7 +63,8 @@ pub enum ReceiverError {
     Policy(DeliveryPolicyError),
     /// This relying party already has a receiver with this name.
     #[error(
-        "a receiver named {0:?} exists already, and each event would reach only one of the two: set another name with .name(..)"
+        "a receiver named {0:?} exists already, and each event would reach only one of the two: \
+         set another name with .name(..)"
     )]
     NameTaken(String),
 }
