@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     faulty_store::{EVENT, Op, RecordingStore},
+    observed::Observed,
     test_handler::{
         Action, HANDLER_ERROR, SECRET, TestHandler, answer, deliver, event, event_at, post, signed,
     },
