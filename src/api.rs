@@ -53,7 +53,7 @@ pub(crate) struct Api {
     clock: Arc<dyn Clock>,
 }
 
-/// Error of an API call without a usable response.
+/// Error for an API call without a usable response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No tenant key is configured.
@@ -72,7 +72,7 @@ pub(crate) enum Failure {
     },
 }
 
-/// Error of a request with side effects.
+/// Error for a request with side effects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MutationError {
     /// The request had no effect.

@@ -271,8 +271,8 @@ impl TestClock {
         });
     }
 
-    /// Sets only the wall clock, like an administrator or a time server. The monotonic clock does
-    /// not change.
+    /// Sets only the wall clock, as an administrator or a time server does. The monotonic clock is
+    /// not affected.
     pub fn jump_to(&self, to: Timestamp) {
         let running = self.system.now();
         self.change(|shift| {

@@ -54,7 +54,7 @@ pub enum RotationOutcome {
     Pending(PendingReason),
 }
 
-/// Reason reason a new secret is pending.
+/// Reason why a new secret is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PendingReason {
@@ -71,22 +71,22 @@ pub enum PendingReason {
     NoDelivery,
     /// The secret was [removed](crate::RelyingParty::remove_previous_webhook_secrets), and is not
     /// accepted.
-    Forgotten,
+    Removed,
 }
 
 impl PendingReason {
     fn reason(self) -> &'static str {
         match self {
-            Self::Rejected => "refused",
+            Self::Rejected => "rejected",
             Self::Unreachable => "unreachable",
             Self::Unclear => "unclear",
             Self::NoDelivery => "no_delivery",
-            Self::Forgotten => "forgotten",
+            Self::Removed => "removed",
         }
     }
 }
 
-/// Error of a reload. The secrets in use did not change.
+/// Error for a failed reload. The secrets in use did not change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
@@ -101,7 +101,7 @@ pub enum RotationError {
     InvalidSecret {
         /// Kind of the secret.
         kind: SecretKind,
-        /// Reason reason the secret is invalid.
+        /// Reason why the secret is invalid.
         problem: InvalidSecret,
     },
 }
@@ -200,7 +200,7 @@ fn rotate_webhook_secret(
         }
         WebhookCandidacy::AwaitingDelivery => PendingReason::NoDelivery,
         WebhookCandidacy::Removed => {
-            let reason = PendingReason::Forgotten;
+            let reason = PendingReason::Removed;
             observe::secret_pending(SecretKind::WebhookSecret.variable(), reason.reason());
             reason
         }

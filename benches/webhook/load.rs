@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::receiver::{Receiver, SECRET};
 
-/// Number of keep-alive connections. Each has one delivery at a time.
+/// Number of keep-alive connections. Each connection sends one delivery at a time.
 pub(crate) const SENDERS: usize = 32;
 
 /// Elapsed time, and the processor time spent during it by all cores together.

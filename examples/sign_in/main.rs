@@ -101,7 +101,7 @@ async fn serve(
     Ok(())
 }
 
-/// Builds the tenant's app. The vault needs t2. A withdrawal needs a fresh status and a clear AML
+/// Builds the tenant's app. The vault needs t2. A withdrawal needs a fresh status and a passed AML
 /// check. A webhook from KYCPort applies immediately.
 fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;

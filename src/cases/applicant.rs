@@ -20,7 +20,7 @@ pub struct Applicant {
     fields: Vec<(String, String)>,
 }
 
-/// Error of an applicant field. It does not show the value.
+/// Error for an invalid applicant field. The error does not contain the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplicantError {

@@ -1,4 +1,4 @@
-//! Errors of the case client.
+//! Error types of the case client.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     wire::kyc::ErrorMessage,
 };
 
-/// Error of a request about a case.
+/// Error for a failed request about a case.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseError {
@@ -78,7 +78,7 @@ pub enum OutcomeUnknownCause {
     Unreadable,
 }
 
-/// Error of a file in an upload. It shows nothing of the content.
+/// Error for an invalid file in an upload. The error contains nothing from the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {

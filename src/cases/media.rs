@@ -18,7 +18,7 @@ pub enum MediaType {
     Pdf,
 }
 
-/// Error of the type of a file.
+/// Error for a file with a wrong media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WrongType {
     /// KYCPort does not accept the type for this part.

@@ -14,10 +14,10 @@ impl Reason for CaseError {
             Self::Transport(error) => error.reason(),
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
-            Self::Rejected { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::OutcomeUnknown(_) => "outcome_unknown",
-            Self::InvalidResponse => "invalid_answer",
-            Self::CaseMismatch => "other_case",
+            Self::InvalidResponse => "invalid_response",
+            Self::CaseMismatch => "case_mismatch",
         }
     }
 

@@ -54,7 +54,7 @@ pub struct ForwardedUpload {
     pub dropped: Vec<String>,
 }
 
-/// Error of an upload that a browser sent.
+/// Error for a failed upload from a browser.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForwardError {
@@ -99,7 +99,7 @@ pub enum ForwardError {
     Applicant {
         /// Name of the field, as received.
         field: String,
-        /// Error of the field.
+        /// Error for the field.
         error: ApplicantError,
     },
     /// KYCPort would reject a file.

@@ -1,4 +1,4 @@
-//! Builder of the configuration. [`build`](ConfigBuilder::build) validates all settings together.
+//! Builder for the configuration. [`build`](ConfigBuilder::build) validates all settings together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     web::{self, SealingKeys, SignedOutMe},
 };
 
-/// Builder of a [`Config`](super::Config).
+/// Builder for a [`Config`](super::Config).
 #[derive(Debug, Clone)]
 #[must_use = "the builder does nothing until `build` is called"]
 pub struct ConfigBuilder {
@@ -417,7 +417,7 @@ impl ConfigBuilder {
     /// Sets the URL of the store (`KYCPORT_STORE`), such as `redis://…`, `postgres://…`,
     /// `sqlite:///var/lib/app/kycport.db` or `memory:`.
     ///
-    /// The connection is opened at first use, and missing tables are created then. A store set by
+    /// The connection is opened on first use, and missing tables are created then. A store set by
     /// [`store`](Self::store) takes precedence.
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.web.store_url = Some(url.into());

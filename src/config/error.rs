@@ -1,4 +1,4 @@
-//! Errors of the configuration.
+//! Error types of the configuration.
 
 use std::{borrow::Cow, fmt};
 
@@ -37,7 +37,7 @@ impl Setting {
     }
 }
 
-/// Error of an invalid setting. It names the setting, the problem (never a secret), and a remedy.
+/// Error for an invalid setting. It names the setting, the problem (never a secret), and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {found}. {mend}")]
 pub struct ConfigError {

@@ -27,7 +27,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::ClientBuilder;
 use url::Url;
 
-/// Error of a request to KYCPort: the request failed, or the response could not be read.
+/// Error for a request to KYCPort: the request failed, or the response could not be read.
 ///
 /// It never contains the URL, which may hold an authorization code, or any part of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

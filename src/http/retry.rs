@@ -59,7 +59,7 @@ const MAX_RATE_LIMIT_WAITS: u32 = 3;
 /// Maximum `Retry-After` that is honored. Longer values are reduced to it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Error of a call without a usable response.
+/// Error for a call without a usable response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallError {
     /// The request failed.

@@ -49,7 +49,7 @@ pub(crate) struct StatusAnswer {
     was_queried: bool,
 }
 
-/// Error of a query.
+/// Error for a failed query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryError {
     /// There is neither a tenant key nor a usable access token. A new login brings an access token.
@@ -190,7 +190,7 @@ impl Assurances {
     }
 
     /// Queries KYCPort, or shares a query that is in flight. A result that was recorded after the
-    /// caller read `seen` is an answer, too.
+    /// caller read `seen` is also accepted as the answer.
     pub(crate) async fn query_or_share(
         &self,
         person: &PersonRef,

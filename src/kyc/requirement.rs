@@ -48,7 +48,7 @@ pub enum RequirementError {
     /// The person was never verified.
     #[error("there is no verification")]
     Unverified,
-    /// The AML result is "not clear" or unknown.
+    /// The AML check did not pass, or its result is unknown.
     #[error("AML is not clear")]
     AmlNotClear,
     /// The assurance is older than the maximum age.
@@ -69,7 +69,7 @@ impl Requirement {
         }
     }
 
-    /// Requires that AML is clear, too.
+    /// Also requires that the person's AML check passed.
     #[must_use]
     pub fn aml_clear(mut self) -> Self {
         self.aml_clear = true;

@@ -36,7 +36,7 @@ pub enum StatusPersonId {
     Required,
 }
 
-/// Error of a status query.
+/// Error for a failed status query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatusError {
@@ -196,8 +196,8 @@ impl Reason for StatusError {
             Self::Transport(error) => error.reason(),
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
-            Self::Rejected { .. } => "refused",
-            Self::InvalidResponse => "invalid_answer",
+            Self::Rejected { .. } => "rejected",
+            Self::InvalidResponse => "invalid_response",
             Self::SubjectMismatch => "subject_mismatch",
             Self::MissingPersonId => "missing_person_id",
         }

@@ -1,4 +1,4 @@
-//! Builder of the mock.
+//! Builder for the mock.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -57,7 +57,7 @@ impl MockIssuer {
     }
 }
 
-/// Builder of a [`MockIssuer`].
+/// Builder for a [`MockIssuer`].
 #[derive(Debug, Clone)]
 #[must_use = "call `start` to start the mock"]
 #[expect(
@@ -311,7 +311,8 @@ impl MockIssuerBuilder {
         MockIssuer::new(core, port, admin, client, public_client)
     }
 
-    /// Returns the factory of sandboxes. Each has the same settings, but its own port and clock.
+    /// Returns a factory for sandboxes. Each sandbox has the same settings, but its own port and
+    /// clock.
     fn sandboxes(&self) -> Sandboxes {
         if !self.has_admin {
             return Sandboxes::default();

@@ -1,4 +1,4 @@
-//! Errors of a mock's configuration.
+//! Error types of a mock's configuration.
 
 use std::{io, net::SocketAddr};
 

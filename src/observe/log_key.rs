@@ -1,4 +1,4 @@
-//! Pseudonyms for people, sessions and events in logs.
+//! Pseudonyms of people, sessions and events in logs.
 
 use std::{
     fmt,

@@ -80,12 +80,12 @@ impl GuardSpan {
 /// Reports that a person does not meet a requirement.
 pub(crate) fn requirement_not_met(
     reference: &impl Display,
-    shortfall: &'static str,
+    requirement: &'static str,
     person: Pseudonym<'_>,
 ) {
     tracing::info!(
         name: "kycport.guard.denied", target: "kycport::request",
-        shortfall, %reference, %person, "a person does not meet the requirement of a route"
+        requirement, %reference, %person, "a person does not meet the requirement of a route"
     );
 }
 

@@ -27,10 +27,10 @@ pub(crate) fn webhook_secret_added(secret: &str) {
 }
 
 /// Logs that previous webhook secrets were removed.
-pub(crate) fn webhook_secrets_removed(secret: &str, forgotten: usize) {
+pub(crate) fn webhook_secrets_removed(secret: &str, removed: usize) {
     tracing::info!(
         name: "kycport.secret.removed", target: "kycport::secret",
-        secret, forgotten, "the previous webhook secrets were removed"
+        secret, removed, "the previous webhook secrets were removed"
     );
 }
 

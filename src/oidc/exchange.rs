@@ -35,7 +35,7 @@ const INVALID_CLIENT: &str = "invalid_client";
 /// Error code for an invalid code or refresh token (RFC 6749 section 5.2).
 const INVALID_GRANT: &str = "invalid_grant";
 
-/// Error of a token request.
+/// Error for a failed token request.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {

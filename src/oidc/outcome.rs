@@ -32,7 +32,7 @@ pub struct TokenSet {
     pub scopes: Vec<String>,
 }
 
-/// Error of a login.
+/// Error for a failed login.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {

@@ -71,8 +71,8 @@ pub(super) enum KeysFor {
     Unavailable(ProviderError),
 }
 
-/// Origin of a token. Each origin has its own budget for unknown keys, so that tokens of
-/// unauthenticated clients cannot delay a sign-in.
+/// Source of a token. Unknown keys cause refetches of the JWKS. Each source has its own limit on
+/// these refetches, so that tokens of unauthenticated clients cannot delay a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
     /// KYCPort's token endpoint.
@@ -87,7 +87,7 @@ enum Admission {
     Fetch,
     /// A recent fetch did not return this key.
     RecentlyUnknown,
-    /// The budget is used up.
+    /// The limit on refetches of the JWKS is reached.
     BudgetExhausted,
 }
 
@@ -139,8 +139,8 @@ impl Provider {
 
     /// Returns the keys for a token with this `kid`.
     ///
-    /// An unknown `kid` may mean that KYCPort rotated its keys, so the keys are fetched again. The
-    /// budget limits these fetches, because clients can send any number of tokens with invented
+    /// An unknown `kid` may mean that KYCPort rotated its keys, so the keys are fetched again.
+    /// These refetches are limited, because clients can send any number of tokens with invented
     /// `kid` values.
     pub(super) async fn keys_for(&self, kid: Option<&str>, origin: TokenOrigin) -> KeysFor {
         let set = match self.keys.get().await {
@@ -248,12 +248,12 @@ async fn fetch_keys(
     })
 }
 
-/// Budget for fetches because of unknown `kid` values.
+/// Limit on refetches of the JWKS that unknown `kid` values cause.
 #[derive(Debug, Default)]
 struct UnknownKids {
     /// Fetches that no cool-down has refunded yet.
     spent: u32,
-    /// Time of the last refund or, if the budget was full, of the first fetch.
+    /// Time of the last refund. If no fetch was left to refund, time of the first fetch.
     since: Duration,
     /// Recent unknown `kid` values, with the time until which each is remembered.
     recent: VecDeque<(String, Duration)>,
@@ -280,7 +280,7 @@ impl UnknownKids {
     }
 
     fn remember(&mut self, kid: &str, now: Duration) {
-        // A very long `kid` is not remembered. The budget alone limits the fetches for it.
+        // A very long `kid` is not remembered. Fetches for it are limited only by number.
         const MAX_KID_BYTES: usize = 256;
         if kid.len() > MAX_KID_BYTES || self.recent.iter().any(|(known, _)| known == kid) {
             return;

@@ -24,9 +24,9 @@ impl Reason for ExchangeError {
         match self {
             Self::Transport(error) => error.reason(),
             Self::Unavailable { .. } => "unavailable",
-            Self::Rejected { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Forbidden => "forbidden",
-            Self::InvalidResponse => "invalid_answer",
+            Self::InvalidResponse => "invalid_response",
         }
     }
 
@@ -41,7 +41,7 @@ impl Reason for LoginError {
             Self::Expired => "expired",
             Self::State => "state",
             Self::Issuer => "issuer",
-            Self::Rejected(_) => "refused",
+            Self::Rejected(_) => "rejected",
             Self::Exchange(error) => error.reason(),
             Self::NoIdToken => "no_id_token",
             Self::IdToken(_) => "id_token",
@@ -57,9 +57,9 @@ impl Reason for UserinfoError {
         match self {
             Self::Provider(error) => error.reason(),
             Self::Transport(error) => error.reason(),
-            Self::TokenRejected => "refused",
+            Self::TokenRejected => "rejected",
             Self::Status { .. } => "status",
-            Self::InvalidResponse => "invalid_answer",
+            Self::InvalidResponse => "invalid_response",
             Self::SubjectMismatch => "subject_mismatch",
         }
     }

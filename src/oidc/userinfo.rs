@@ -54,7 +54,7 @@ impl fmt::Debug for Userinfo {
     }
 }
 
-/// Error of a userinfo request.
+/// Error for a failed userinfo request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserinfoError {

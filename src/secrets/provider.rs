@@ -128,7 +128,7 @@ impl Secrets {
     }
 }
 
-/// Error of a provider that could not return the secrets.
+/// Error for a secret provider that could not return the secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretsUnavailable {

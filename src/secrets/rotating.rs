@@ -19,7 +19,7 @@ const INITIAL_BACK_OFF: Duration = Duration::from_secs(60);
 /// attack.
 const MAX_BACK_OFF: Duration = Duration::from_secs(3600);
 
-/// Secret that is sent to KYCPort. Each request reads it, and no lock is state during a request.
+/// Secret that is sent to KYCPort. Each request reads it, and no lock is held during a request.
 ///
 /// A candidate becomes the current secret only after KYCPort accepts it, so a working secret is
 /// never replaced by one that does not work.

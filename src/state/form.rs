@@ -182,7 +182,7 @@ impl Unreadable {
             Self::NotUnderstood => "not_understood",
             Self::NotSealed => "not_sealed",
             Self::UnknownKey => "unknown_key",
-            Self::AuthenticationFailed => "not_genuine",
+            Self::AuthenticationFailed => "authentication_failed",
         }
     }
 }

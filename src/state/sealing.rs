@@ -61,7 +61,7 @@ struct NamedKey {
     logins: SealKey,
 }
 
-/// Error of a sealing key. The message never contains the key.
+/// Error for an invalid sealing key. The message never contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealingKeysError {

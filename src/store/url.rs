@@ -47,7 +47,7 @@ impl InvalidStoreUrl {
     }
 }
 
-/// Creates the store that a URL names. No connection is made: engines connect at first use.
+/// Creates the store that a URL names. No connection is made: engines connect on first use.
 pub(crate) fn from_url(
     text: &str,
     clock: Arc<dyn Clock>,

@@ -291,7 +291,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// Error of an extractor on a route that the session layer does not cover.
+/// Error for an extractor on a route that the session layer does not cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \

@@ -33,7 +33,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Returns whether this instance should receive requests: whether its store works.
+    /// Returns whether the store works, so that this instance can receive requests.
     pub fn is_ready(self) -> bool {
         self.store
     }

@@ -64,7 +64,7 @@ fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Signature
     })
 }
 
-/// Reads `t=1700000000,v1=…,v1=…`. Signatures of other versions are ignored.
+/// Reads `t=1700000000,v1=…,v1=…`. Signatures with another version are ignored.
 fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let value = only(headers, header)?.ok_or(SignatureError::NoSignature)?;
     let parts = || {

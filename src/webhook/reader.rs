@@ -60,8 +60,8 @@ impl Default for EventFieldPaths {
     }
 }
 
-/// Error of a text that is not a JSON pointer. A JSON pointer is empty or begins with `/` (RFC 6901
-/// section 3).
+/// Error for a text that is not a JSON pointer. A JSON pointer is empty or begins with `/` (RFC
+/// 6901 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a JSON pointer such as /data/person_id")]
 pub struct InvalidFieldPath(pub String);
@@ -147,7 +147,7 @@ impl EventReader {
     }
 }
 
-/// Error of a verified body that is not a valid event. It shows nothing of the body.
+/// Error for a verified body that is not a valid event. The error contains nothing from the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventParseError {

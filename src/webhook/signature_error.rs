@@ -1,6 +1,7 @@
-//! Error of a signature.
+//! Error for a signature that is not accepted.
 
-/// Error of a delivery whose signature is not accepted. It shows nothing of the delivery.
+/// Error for a delivery whose signature is not accepted. The error contains nothing from the
+/// delivery.
 ///
 /// Respond with 413 to [`TooLarge`](Self::TooLarge) and with 401 to all other errors. KYCPort
 /// redelivers, and other senders learn nothing.

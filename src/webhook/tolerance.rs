@@ -47,7 +47,7 @@ impl Default for TimestampTolerance {
     }
 }
 
-/// Error of a time outside the accepted range.
+/// Error for a time outside the accepted range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
     /// The time is further in the past than `max_age`.

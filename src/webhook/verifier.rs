@@ -167,7 +167,7 @@ impl Debug for WebhookVerifier {
     }
 }
 
-/// Builder of a [`WebhookVerifier`].
+/// Builder for a [`WebhookVerifier`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct WebhookVerifierBuilder {

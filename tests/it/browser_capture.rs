@@ -94,11 +94,11 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
     for (document, detail) in [
         (
             files.write("text.png", b"I am no picture."),
-            "The document can be one of these: JPEG, PNG, WebP, PDF.",
+            "The document must be one of these types: JPEG, PNG, WebP, PDF.",
         ),
         (
             files.write("scan.pdf", &png),
-            "The document is image/png by its content, and its name says something else.",
+            "The document is image/png by its content, but its file name says something else.",
         ),
         (
             files.write("empty.png", b""),

@@ -338,11 +338,11 @@ async fn a_rejected_file_is_explained_in_the_response() {
     for (document, detail) in [
         (
             file(samples::document("ada"), "a.pdf"),
-            "The document is image/png by its content, and its name says something else.",
+            "The document is image/png by its content, but its file name says something else.",
         ),
         (
             file("GIF89a, a picture", "a.gif"),
-            "The document can be one of these: JPEG, PNG, WebP, PDF.",
+            "The document must be one of these types: JPEG, PNG, WebP, PDF.",
         ),
         (
             file(samples::document_of_size("ada", 20 << 20), "a.png"),
@@ -525,7 +525,7 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
             slow.push(begin_slow_upload(&setup.app, &cookie, &path).await);
         }
     }
-    // Ada has one slow upload, too, of which the first bytes of a file have arrived.
+    // Ada also has one slow upload. The first bytes of a file in it have arrived.
     let mut own = begin_slow_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
     let part =
         b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";

@@ -94,7 +94,7 @@ impl Driven {
     }
 }
 
-/// Running example and a browser that shows it.
+/// Running example app, and a browser that has opened its page.
 pub(crate) struct BrowserTest {
     pub(crate) page: Client,
     pub(crate) home: String,

@@ -17,7 +17,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Maximum lifetime of each kind.
+/// Maximum lifetime of each record kind.
 const MAX_LIFETIMES: [(Kind, u64); 8] = [
     (SESSION, 12 * HOUR),
     (ACTIVITY, 12 * HOUR),

@@ -33,7 +33,7 @@ const ALL: [Op; 7] = [
     Op::Check,
 ];
 
-/// Kind of record or lease that an operation concerns.
+/// Record kind of an operation: a family of records or a family of leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Record(Family),
@@ -50,7 +50,7 @@ pub(crate) const LOGIN: Kind = Kind::Lease(LeaseFamily::Login);
 pub(crate) const EVENT: Kind = Kind::Lease(LeaseFamily::Event);
 
 impl Kind {
-    /// The operations that name this kind.
+    /// Returns the target for `op` on this record kind.
     fn of(self, op: Op) -> Target {
         match self {
             Self::Record(family) => op.of(family),
@@ -118,20 +118,20 @@ impl RecordingStore {
         self.faulty.fail(op, When::Before, error);
     }
 
-    /// Makes one operation on one kind fail.
+    /// Makes the next `op` on this record kind fail.
     pub(crate) fn fail_on(&self, op: Op, kind: Kind) {
         let error = StoreError::Unreachable;
         self.faulty.fail(kind.of(op), When::Before, error);
     }
 
-    /// Makes the next `times` operations on one kind fail.
+    /// Makes the next `times` operations on this record kind fail.
     pub(crate) fn fail_times(&self, op: Op, kind: Kind, times: usize) {
         let error = StoreError::Unreachable;
         self.faulty
             .fail_next(times, kind.of(op), When::Before, error);
     }
 
-    /// Performs the next operation on one kind and loses its response.
+    /// Performs the next operation on this record kind and loses its response.
     pub(crate) fn lose_answer(&self, op: Op, kind: Kind) {
         let error = StoreError::Timeout;
         self.faulty.fail_next(1, kind.of(op), When::After, error);
@@ -144,7 +144,7 @@ impl RecordingStore {
         }
     }
 
-    /// Makes one operation on one kind wait before it is performed.
+    /// Makes one operation on this record kind wait before it is performed.
     pub(crate) fn hold(&self, op: Op, kind: Kind) -> Arc<Gate> {
         self.gate(kind.of(op), When::Before)
     }
@@ -154,7 +154,7 @@ impl RecordingStore {
         self.gate(op, When::Before)
     }
 
-    /// Makes one operation on one kind wait after it is performed and before its response.
+    /// Makes one operation on this record kind wait after it is performed and before its response.
     pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
         self.gate(kind.of(op), When::After)
     }
@@ -165,7 +165,7 @@ impl RecordingStore {
         gate
     }
 
-    /// Performs the next `n` operations on one kind, and responds to none before all are
+    /// Performs the next `n` operations on this record kind, and responds to none before all are
     /// performed.
     pub(crate) fn let_meet(&self, op: Op, kind: Kind, n: usize) {
         self.faulty.gather_next(n, kind.of(op), When::After);
@@ -181,7 +181,7 @@ impl RecordingStore {
         self.faulty.remove_faults();
     }
 
-    /// Returns the number of operations of this kind since the last [`forget`](Self::forget).
+    /// Returns the number of operations on this record kind since [`forget`](Self::forget).
     pub(crate) fn count(&self, op: Op) -> usize {
         self.faulty.counts().of(op)
     }
@@ -208,7 +208,7 @@ impl RecordingStore {
         self.entries(|_| true).await.len()
     }
 
-    /// Returns the lifetimes with which records and leases of this kind were written.
+    /// Returns the lifetimes of the records or leases of this record kind that were written.
     pub(crate) fn lifetimes(&self, kind: Kind) -> Vec<Duration> {
         let state = self.lock();
         let of_kind = state.lifetimes.iter().filter(|(own, _)| *own == kind);
@@ -222,7 +222,7 @@ impl RecordingStore {
         of_family.count()
     }
 
-    /// Returns the live records of this kind as JSON. The records must not be encrypted.
+    /// Returns the live records of this record kind as JSON. The records must not be encrypted.
     pub(crate) async fn records(&self, kind: Kind) -> Vec<Value> {
         let found = self.entries(|key| Kind::Record(key.family) == kind).await;
         let bodies = found.iter().map(|(_, _, entry)| &entry.body[1..]);
@@ -231,7 +231,7 @@ impl RecordingStore {
             .collect()
     }
 
-    /// Returns the stored bytes of the live records of this kind.
+    /// Returns the stored bytes of the live records of this record kind.
     pub(crate) async fn bodies(&self, kind: Kind) -> Vec<Vec<u8>> {
         let found = self.entries(|key| Kind::Record(key.family) == kind).await;
         found
@@ -240,7 +240,7 @@ impl RecordingStore {
             .collect()
     }
 
-    /// Changes the JSON of the stored records of this kind without the app.
+    /// Changes the JSON of the records of this record kind directly in the store.
     pub(crate) async fn rewrite(&self, kind: Kind, change: impl Fn(&mut Value)) {
         self.replace(kind, |body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();
@@ -250,7 +250,7 @@ impl RecordingStore {
         .await;
     }
 
-    /// Changes the stored bytes of the records of this kind without the app.
+    /// Changes the bytes of the records of this record kind directly in the store.
     pub(crate) async fn replace(&self, kind: Kind, change: impl Fn(&[u8]) -> Vec<u8>) {
         for (owner, key, entry) in self.entries(|key| Kind::Record(key.family) == kind).await {
             let write = Write {
@@ -272,7 +272,7 @@ impl RecordingStore {
         }
     }
 
-    /// Removes the stored records of this kind without the app.
+    /// Removes the records of this record kind directly from the store.
     pub(crate) async fn remove(&self, kind: Kind) {
         for (owner, key, _) in self.entries(|key| Kind::Record(key.family) == kind).await {
             let write = Write {

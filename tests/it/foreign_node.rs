@@ -136,7 +136,7 @@ fn assert_all_pass(kyc: &MockIssuer, cases: &[Value]) {
     assert_eq!(closing, format!("{} passed, 0 failed", cases.len()));
 }
 
-/// Returns a case with a valid token and the claims it must have.
+/// Returns a test case: a valid token, and the claims that the client must read from it.
 fn valid(kyc: &MockIssuer) -> Value {
     let grace = kyc
         .person("grace")
@@ -160,7 +160,7 @@ fn valid(kyc: &MockIssuer) -> Value {
     })
 }
 
-/// Returns a case in which every token is malformed in one way.
+/// Returns a test case in which every token has the same defect.
 fn malformed(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) -> Fault {
     let name = format!("{tamper:?}");
     let person = kyc.person(&name.to_lowercase()).create();

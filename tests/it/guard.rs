@@ -672,7 +672,8 @@ async fn without_a_tenant_key_the_guard_uses_userinfo() {
         let _fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
         assert_unavailable(&setup.page(&browser, "/fresh").await, "500");
     }
-    // The access token has expired, the ID token is as old, and there is no refresh token.
+    // The access token has expired. The ID token was issued at the same time, and there is no
+    // refresh token.
     setup.kyc.clock().advance(Duration::from_secs(15 * 60));
     setup.kyc.forget_requests();
     for path in ["/guarded", "/fresh", "/minute", "/aml"] {

@@ -62,7 +62,7 @@ pub(crate) struct Entered {
     pub(crate) instruction: Instruction,
 }
 
-/// Log entry: the process, its step, and the event.
+/// Entry in the log of a webhook handler: the step, the process, and the event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LogEntry {
     pub(crate) what: String,

@@ -95,7 +95,7 @@ async fn the_reference_is_in_every_log_event_of_a_request() {
     };
     assert_eq!(
         (call.value("call"), call.value("reason")),
-        ("status", "refused")
+        ("status", "rejected")
     );
     assert_eq!(call.around.as_deref(), Some(reference));
     let [failed] = &observed.of("kycport.request.failed")[..] else {

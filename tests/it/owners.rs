@@ -66,7 +66,7 @@ async fn assert_signed_out(setup: &TestApp, key: &[u8]) {
     assert_eq!(page.body(), "signed out");
 }
 
-/// Returns the records of one kind, with their owners.
+/// Returns the records of this record kind, with their owners.
 async fn records(setup: &TestApp, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
     let of_kind = |key: &RecordKey| Kind::Record(key.family) == kind;
     setup.store.entries(of_kind).await

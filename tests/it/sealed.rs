@@ -154,7 +154,7 @@ async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
             }
             assert!(!setup.store.bodies(kind).await.is_empty(), "{kind:?}");
         }
-        // The login keys come from the session keys, so no login key is stored.
+        // Login keys are derived from the session keys, so no login key is stored.
         assert!(setup.store.bodies(LOGIN_KEY).await.is_empty());
         let dump = setup.dump().await;
         // All records, and the pending login in the browser's cookie.

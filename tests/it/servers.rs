@@ -57,7 +57,7 @@ pub(crate) struct Server {
     port: u16,
     url: fn(u16) -> String,
     shell: fn() -> Option<Command>,
-    /// Directory for data that must survive a stop.
+    /// Directory for data that must survive a restart.
     keep: Option<PathBuf>,
     disk: Disk,
 }
@@ -117,7 +117,7 @@ impl Server {
         Some(server)
     }
 
-    /// Starts the server again after a stop.
+    /// Restarts the stopped server.
     pub(crate) fn start_again(&mut self) {
         self.watchdog = spawn(
             (self.shell)().unwrap(),

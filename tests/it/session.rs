@@ -261,7 +261,11 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
         for path in ["/vault", "/", "/token", "/cached"] {
             let page = get_from(&setup, &browser, path).await;
             page.assert_status(503);
-            assert!(page.body().contains("not available"), "{}", page.body());
+            assert!(
+                page.body().contains("temporarily unavailable"),
+                "{}",
+                page.body()
+            );
             assert_eq!(page.header("set-cookie"), None);
             assert_eq!(page.header("retry-after"), Some("1"));
             assert_private(&page);

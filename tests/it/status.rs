@@ -252,17 +252,17 @@ async fn an_unreadable_response_is_a_descriptive_error() {
         ),
         (
             |on| on.answer(200, "text/html", "<p>").always(),
-            "not a status",
+            "not a valid status",
             1,
         ),
         (
             |on| on.answer(200, "application/json", "[]").always(),
-            "not a status",
+            "not a valid status",
             1,
         ),
         (
             |on| on.answer(200, "application/json", " ").always(),
-            "not a status",
+            "not a valid status",
             1,
         ),
         (
@@ -271,7 +271,7 @@ async fn an_unreadable_response_is_a_descriptive_error() {
                 on.answer(200, "application/json", format!("{{\"a\":{nested}"))
                     .always()
             },
-            "not a status",
+            "not a valid status",
             1,
         ),
         (
@@ -281,7 +281,7 @@ async fn an_unreadable_response_is_a_descriptive_error() {
         ),
         (
             |on| on.answer(206, "text/plain", "{}").always(),
-            "not a status",
+            "not a valid status",
             1,
         ),
     ];

@@ -242,7 +242,7 @@ async fn a_step_up_completed_by_another_person_changes_nothing() {
         let url = setup.app.url(path);
         let page = setup.browser.sign_in(url, &eve).await.unwrap();
         page.assert_status(403);
-        assert!(page.body().contains("somebody else"), "{}", page.body());
+        assert!(page.body().contains("another person"), "{}", page.body());
         assert_deletes_the_login_only(&page);
         assert_eq!(setup.key(), before);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! App of a tenant, as the tests run it.
+//! Tenant app that the tests run.
 
 use std::sync::{
     Arc,

@@ -249,7 +249,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
         deliver(&client, &url, "evt_4").await
     };
     let (held, new) = tokio::join!(deliver(&client, &url, "evt_3"), outage);
-    for (response, code) in [(held, "not_remembered"), (new, "store_unavailable")] {
+    for (response, code) in [(held, "not_recorded"), (new, "store_unavailable")] {
         let response = response.unwrap();
         assert_eq!(retry_after(&response), 5);
         assert_eq!(answer(response).await, (503, code.to_owned()));

@@ -206,7 +206,7 @@ async fn a_delivery_costs_a_known_number_of_operations() {
         handler.next(Action::Fail);
         assert_eq!(setup.deliver(&app, "evt_2").await.0, 500);
         assert_operations(store, &first, "failed");
-        // A rejection is recorded before the status request, too.
+        // A rejection is also recorded before the status request.
         let event = event(&setup.kyc, "evt_3", &setup.ada, "rejected");
         setup.ada.reject();
         let url = app.url("/webhooks/kycport");

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// App of a tenant with one receiver.
+/// Tenant app with one webhook receiver.
 struct ReceiverTest {
     kyc: MockIssuer,
     app: RunningApp,
@@ -528,7 +528,7 @@ async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
     setup.store.fail_times(Op::Settle, EVENT, 3);
     assert_eq!(
         setup.deliver(&event).await,
-        (503, "not_remembered".to_owned())
+        (503, "not_recorded".to_owned())
     );
     assert_eq!(setup.deliver(&event).await, (409, "in_flight".to_owned()));
     setup.kyc.clock().advance(Duration::from_secs(61));

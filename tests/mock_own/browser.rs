@@ -162,7 +162,7 @@ async fn the_cookie_jar_follows_chromium() {
         let name = cookie.split('=').next().unwrap();
         assert_eq!(browser.cookie(&url, name).is_some(), is_kept, "{cookie}");
     }
-    // A deletion needs the attributes that the name requires, too (case 108).
+    // A deletion also needs the attributes that the name requires (case 108).
     for (header, left) in [
         ("__Host-c=; Path=/; Max-Age=0", true),
         ("__Host-c=; Secure; Path=/; Max-Age=0", false),

@@ -44,14 +44,14 @@ async fn a_verification_may_end_where_nothing_leads_back() {
     let page = issuer.browser.open(&status).await.unwrap();
     page.assert_status(200);
     assert!(!page.body().contains("<a ") && !page.body().contains("<form"));
-    // Whoever sends the request again is known there, and is led back.
+    // The person sends the request again, is still signed in, and is redirected back.
     let again = issuer.authorize_url(&and(issuer.request(), "prompt", "consent"));
     let page = issuer.browser.open(&again).await.unwrap();
     assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
     let callback = issuer.browser.start_sign_in(&again, &grace).await.unwrap();
     assert!(query(&callback, "code").is_some());
 
-    // The hosted page ends there, too, and whoever goes without goes back.
+    // The hosted page also ends at `/status`. A person who skips it is redirected to the tenant.
     let client = issuer.kyc.client().id();
     let hosted = format!("{}/verify", issuer.kyc.origin());
     let hosted =

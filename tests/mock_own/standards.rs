@@ -250,7 +250,7 @@ async fn the_challenge_of_the_token_endpoint_can_be_met() {
     assert_eq!(challenge("").await, "Basic realm=\"token\"");
 }
 
-/// A client that reads JSON gets JSON for a wrong address, too.
+/// A client that accepts JSON also gets JSON for an unknown URL.
 #[tokio::test]
 async fn what_is_missing_below_api_is_said_in_json() {
     let issuer = TestIssuer::new().await;

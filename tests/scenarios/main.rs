@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 /// 43 unreserved characters that match no challenge.
 const WRONG_VERIFIER: &str = "wrong-wrong-wrong-wrong-wrong-wrong-wrong-0";
 
-// K1, K2, K10
+// Contract rows K1, K2, K10
 #[tokio::test]
 async fn a_login_starts() {
     let target = Target::new().await;
@@ -33,7 +33,7 @@ async fn a_login_starts() {
     assert!(text.contains(&("code_challenge_method".into(), "S256".into())));
 }
 
-// K20 to K22, K30, K31, K35
+// Contract rows K20 to K22, K30, K31, K35
 #[tokio::test]
 async fn the_id_token_and_userinfo_of_a_login_agree() {
     let target = Target::new().await;
@@ -54,7 +54,7 @@ async fn the_id_token_and_userinfo_of_a_login_agree() {
     assert_eq!(response.kyc_tier, signed_in.claims.kyc_tier);
 }
 
-// K35
+// Contract row K35
 #[tokio::test]
 async fn userinfo_rejects_an_invalid_access_token() {
     let target = Target::new().await;
@@ -64,7 +64,7 @@ async fn userinfo_rejects_an_invalid_access_token() {
     assert!(matches!(refused, UserinfoError::TokenRejected), "{refused}");
 }
 
-// K24
+// Contract row K24
 #[tokio::test]
 async fn an_unknown_code_is_rejected() {
     let target = Target::new().await;
@@ -72,7 +72,7 @@ async fn an_unknown_code_is_rejected() {
     assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
-// K11
+// Contract row K11
 #[tokio::test]
 async fn a_wrong_verifier_is_rejected() {
     let target = Target::new().await;
@@ -83,7 +83,7 @@ async fn a_wrong_verifier_is_rejected() {
     assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
-// K24
+// Contract row K24
 #[tokio::test]
 async fn a_code_works_once() {
     let target = Target::new().await;
@@ -97,7 +97,7 @@ async fn a_code_works_once() {
     assert_eq!((status, &response["error"]), (400, &"invalid_grant".into()));
 }
 
-// K40, K41
+// Contract rows K40, K41
 #[tokio::test]
 async fn a_tenant_reads_a_status() {
     let target = Target::new().await;
@@ -115,7 +115,7 @@ async fn a_tenant_reads_a_status() {
     );
 }
 
-// K43
+// Contract row K43
 #[tokio::test]
 async fn a_rejected_status_request_has_an_error_code() {
     let target = Target::new().await;
@@ -135,7 +135,7 @@ async fn a_rejected_status_request_has_an_error_code() {
     }
 }
 
-// K50 to K55
+// Contract rows K50 to K55
 #[tokio::test]
 async fn a_case_is_opened_and_decided() {
     let target = Target::new().await;
@@ -166,7 +166,7 @@ async fn a_case_is_opened_and_decided() {
     assert!(over.contains(&read.status), "{}", read.status);
 }
 
-// K60 to K63
+// Contract rows K60 to K63
 #[tokio::test]
 async fn a_change_of_a_person_is_delivered() {
     let target = Target::new().await;

@@ -53,7 +53,7 @@ struct State {
     current: Option<Url>,
 }
 
-/// Error of a browser's request.
+/// Error for a failed request of the browser.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrowserError {

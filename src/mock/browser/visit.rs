@@ -9,7 +9,7 @@ use super::{
 };
 use crate::mock::core::lock;
 
-/// Builder of a request. Call [`send`](Self::send) to send the request.
+/// Builder for a request. Call [`send`](Self::send) to send the request.
 #[derive(Debug)]
 #[must_use = "call `send` to send the request"]
 pub struct Visit<'a> {

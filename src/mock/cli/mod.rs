@@ -216,7 +216,7 @@ enum Event {
     /// The person has an AML hit.
     #[value(name = "person.aml_flagged")]
     PersonAmlFlagged,
-    /// The person is AML clear.
+    /// The person's AML check passed.
     #[value(name = "person.aml_cleared")]
     PersonAmlCleared,
     /// Every response omits the person's AML result.
@@ -267,7 +267,7 @@ struct NewPerson {
     /// Verification status.
     #[arg(long, value_enum)]
     status: Option<StatusValue>,
-    /// Whether the person is AML clear.
+    /// Whether the person's AML check passed.
     #[arg(long)]
     aml_clear: Option<bool>,
     /// Email address.

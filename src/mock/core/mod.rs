@@ -1,4 +1,4 @@
-//! State that all handles and the server share.
+//! State shared by all handles and the server.
 
 pub(super) mod rules;
 pub(super) mod snapshot;
@@ -96,7 +96,7 @@ impl Core {
         self.now().saturating_add(by) <= LAST_TIMESTAMP
     }
 
-    /// Returns the current switches.
+    /// Returns a copy of the current switch settings.
     pub(super) fn switches(&self) -> Switches {
         lock(&self.switches).clone()
     }

@@ -19,7 +19,7 @@ use crate::mock::{
     waits::latch::Latch,
 };
 
-/// Builder of faults at one endpoint. Each method returns a [`Rule`]. Install the rule with
+/// Builder for faults at one endpoint. Each method returns a [`Rule`]. Install the rule with
 /// [`once`](Rule::once), [`times`](Rule::times) or [`always`](Rule::always).
 ///
 /// By default, a fault replaces the endpoint's work. With [`after`](Self::after), the endpoint does

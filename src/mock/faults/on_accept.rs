@@ -14,7 +14,7 @@ use crate::mock::{
     http::broken_response::AcceptFault,
 };
 
-/// Builder of faults of new connections. The server has read nothing, so no endpoint is known yet.
+/// Builder for faults of new connections. The server has read nothing, so no endpoint is known yet.
 ///
 /// A client that reuses its connection opens a new connection only when necessary, for example
 /// after [`stop`](crate::mock::MockIssuer::stop) and [`restart`](crate::mock::MockIssuer::restart).

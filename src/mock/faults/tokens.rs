@@ -15,7 +15,7 @@ use crate::mock::{
     persons::Person,
 };
 
-/// Builder of faults of the tokens that the token endpoint issues.
+/// Builder for faults of the tokens that the token endpoint issues.
 ///
 /// ```
 /// # use kycport::mock::{MockIssuer, Tamper};

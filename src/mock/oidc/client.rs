@@ -101,7 +101,7 @@ impl Debug for Client {
     }
 }
 
-/// Builder of a client. [`create`](Self::create) registers it.
+/// Builder for a client. [`create`](Self::create) registers it.
 #[must_use = "call `create` to register the client"]
 pub struct NewClient {
     core: Arc<Core>,

@@ -147,10 +147,10 @@ impl Debug for Person {
     }
 }
 
-/// Builder of a person. Call [`create`](Self::create) to create the person.
+/// Builder for a person. Call [`create`](Self::create) to create the person.
 ///
-/// Defaults: status `verified`, tier `t2`, AML clear, email address `slug@example.test` (verified),
-/// and the slug as the name.
+/// Defaults: status `verified`, tier `t2`, AML check passed, email address `slug@example.test`
+/// (verified), and the slug as the name.
 #[must_use = "call `create` to create the person"]
 pub struct NewPerson {
     core: Arc<Core>,

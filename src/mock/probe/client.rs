@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 use super::difference::{Difference, differs};
 use crate::mock::loopback::is_loopback;
 
-/// A response, or the reason why there is no response to judge.
+/// A response, or the reason why there is no response to evaluate.
 pub(super) type ProbeResult = Result<ProbeResponse, String>;
 
 /// A response of the probed issuer.

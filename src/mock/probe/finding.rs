@@ -30,14 +30,14 @@ pub enum Verdict {
         /// The behavior of the issuer, without control characters and truncated.
         found: String,
     },
-    /// The issuer sent no response that could be judged: no response, a 429 or a 5xx.
+    /// The issuer sent no usable response: no response, a 429 or a 5xx.
     NotReached(String),
     /// The probe cannot check this row with read-only requests.
     NotProbed(&'static str),
 }
 
 impl Finding {
-    /// Judges a response, if there is one.
+    /// Evaluates a response, if there is one.
     pub(super) fn of(
         row: &'static str,
         what: impl Into<String>,

@@ -25,7 +25,7 @@ pub use report::Report;
 ///
 /// The probe sends only requests that change nothing: for documents, for pages, and invalid
 /// requests that the issuer rejects. It sends no credential, follows no redirect and takes at most
-/// 30 s. A row that it could not judge is `not reached` or `not probed`, and never a match.
+/// 30 s. A row that it could not check is `not reached` or `not probed`, and never a match.
 ///
 /// ```
 /// use kycport::mock::{MockIssuer, verify_against};
@@ -41,7 +41,7 @@ pub async fn verify_against(origin: &str) -> Report {
     Probe::new(origin).run().await
 }
 
-/// Builder of a check like [`verify_against`], with options.
+/// Builder for a check like [`verify_against`], with options.
 #[derive(Debug, Clone)]
 #[must_use = "call `run` to run the probe"]
 pub struct Probe {

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::mock::{http::segment::decode, overview::ADMIN_PATH};
 
-/// Error of a request to a mock in another process.
+/// Error for a failed request to a mock in another process.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {

@@ -25,7 +25,7 @@ impl RemoteMock {
     }
 }
 
-/// Builder of faults at one endpoint. Each method returns a [`RemoteRule`]. Install the rule with
+/// Builder for faults at one endpoint. Each method returns a [`RemoteRule`]. Install the rule with
 /// [`once`](RemoteRule::once), [`times`](RemoteRule::times) or [`always`](RemoteRule::always).
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct RemoteOn {

@@ -45,7 +45,7 @@ impl RemoteMock {
     }
 }
 
-/// Builder of a person. Call [`create`](Self::create) to create the person.
+/// Builder for a person. Call [`create`](Self::create) to create the person.
 #[must_use = "call `create` to create the person"]
 pub struct NewRemotePerson {
     admin: AdminClient,

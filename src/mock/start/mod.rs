@@ -96,7 +96,7 @@ pub(super) struct ClientSpec {
     redirect_uris: Vec<String>,
 }
 
-/// Person to create. Default: verified, `t2` and AML clear.
+/// Person to create. Default: verified at `t2`, and the AML check passed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewPerson")]

@@ -114,7 +114,7 @@ impl Switches {
     /// Sets behavior of KYCPort that tenants have observed and that differs from the defaults (K19,
     /// K23, K63):
     ///
-    /// - A verification does not lead back to the app.
+    /// - A verification does not redirect back to the app.
     /// - The error code of the tenant API is in `detail`.
     /// - Events are flat and contain the person ID in `address`.
     ///

@@ -32,7 +32,7 @@ impl Webhooks {
     }
 }
 
-/// Builder of a manual delivery. [`send`](Self::send) sends it.
+/// Builder for a manual delivery. [`send`](Self::send) sends it.
 #[must_use = "call `send` to send the delivery"]
 pub struct ManualDelivery {
     hooks: Webhooks,

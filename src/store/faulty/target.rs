@@ -44,7 +44,8 @@ impl Operation {
     }
 }
 
-/// Selection of operations: all, those of one kind, those that name a family, or both.
+/// Selection of store operations: all operations, one operation, all operations on one family of
+/// records or leases, or one operation on one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Target {
     operation: Option<Operation>,

@@ -168,7 +168,8 @@ impl Records {
         }
     }
 
-    /// Removes an owner's records of some families.
+    /// Removes the owner's records that belong to one of these record families, such as sessions or
+    /// tokens.
     pub(super) fn remove_families(&mut self, owner: &Owner, families: &[Family]) {
         let Some(owned) = self.owners.get(owner) else {
             return;

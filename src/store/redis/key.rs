@@ -76,7 +76,7 @@ impl ToRedisArgs for Key<'_> {
     }
 }
 
-/// Returns the field of a record in the owner's hash.
+/// Returns the name of the hash field that holds a record. Each owner has one hash.
 pub(super) fn field(key: &RecordKey) -> [u8; FIELD] {
     let mut field = [key.family.number(); FIELD];
     let (_, id) = field.split_at_mut(1);

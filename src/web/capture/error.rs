@@ -12,7 +12,7 @@ use crate::{
     wire::cases::DOCUMENT_BACK,
 };
 
-/// Error of a document upload or of another operation on a case. As a response, it is problem JSON
+/// Error for a document upload or another operation on a case. As a response, it is problem JSON
 /// with a code and a sentence for the person. The response contains nothing of the upload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]

@@ -39,7 +39,7 @@ use crate::{
 /// | is not signed in | redirect to the login, and back afterwards |
 /// | does not have the tier | redirect to KYCPort to be verified, and back afterwards |
 /// | has a pending verification | a page that says so |
-/// | is not clear in AML | 403 |
+/// | has not passed the AML check | 403 |
 /// | cannot be checked | 503: the guard fails closed |
 ///
 /// Requests of scripts get the same outcome as problem JSON, with `login_url` or `step_up_url`.
@@ -57,7 +57,7 @@ impl Guard {
         }
     }
 
-    /// Requires that AML is clear, too.
+    /// Also requires that the person's AML check passed.
     #[must_use]
     pub fn aml_clear(self) -> Self {
         self.with(Requirement::aml_clear)
@@ -191,7 +191,7 @@ impl Guard {
 #[derive(Debug, Clone)]
 pub struct Assured(pub Assurance);
 
-/// Error of the extractor [`Assured`] on a route without a guard.
+/// Error for the extractor [`Assured`] on a route without a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
 pub struct MissingGuard;

@@ -70,7 +70,7 @@ pub(in crate::web) enum Problem {
     Expired,
     /// The person is not verified.
     Unverified,
-    /// AML is not clear.
+    /// The AML check did not pass.
     AmlNotClear,
     /// The latest assurance is too old, and only a new login brings a newer assurance.
     Stale,

@@ -14,7 +14,7 @@ use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 ///
 /// A revoked session is deleted together with its tokens. From the next request on, it is invalid
 /// on every instance that uses the same store. A request that is already running completes as that
-/// person, and cannot restore the session. A login whose callback has arrived is revoked, too. The
+/// person, and cannot restore the session. A login whose callback has arrived is also revoked. The
 /// person can sign in again afterwards. To keep a person out, use
 /// [`require`](crate::RelyingParty::require).
 ///

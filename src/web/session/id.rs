@@ -20,7 +20,7 @@ const BYTES: usize = 16;
 #[serde(into = "String", try_from = "String")]
 pub struct SessionId([u8; BYTES]);
 
-/// Error of a text that is not a session ID.
+/// Error for a text that is not a session ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid session ID: expected 22 characters of base64url")]
 pub struct InvalidSessionId;

@@ -59,7 +59,7 @@ pub enum AccessTokenError {
     /// Another refresh of the token did not finish in time. Try again in a moment. The session
     /// stays active.
     #[error("another refresh of the access token is in progress: try again in a moment")]
-    UnderWay,
+    RefreshInProgress,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -141,7 +141,7 @@ impl AccessTokens {
         let task = tokio::spawn(refresh.in_current_span());
         match tokio::time::timeout(WAIT_LIMIT, task).await {
             Ok(refreshed) => refreshed.unwrap_or(Err(AccessTokenError::Interrupted)),
-            Err(_) => Err(AccessTokenError::UnderWay),
+            Err(_) => Err(AccessTokenError::RefreshInProgress),
         }
     }
 
@@ -183,7 +183,7 @@ impl AccessTokens {
     ) -> Result<Secret, AccessTokenError> {
         let Ok(mut last_error) = tokio::time::timeout(WAIT_LIMIT, slot.last_error.lock()).await
         else {
-            return Err(AccessTokenError::UnderWay);
+            return Err(AccessTokenError::RefreshInProgress);
         };
         if let Some(error) = &*last_error
             && slot.failures.load(Ordering::SeqCst) != failures
@@ -223,7 +223,7 @@ impl AccessTokens {
                 return self.refresh_under_lease(live, &expired, lease).await;
             }
             if is_last {
-                return Err(AccessTokenError::UnderWay);
+                return Err(AccessTokenError::RefreshInProgress);
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -278,7 +278,7 @@ impl AccessTokens {
                 match elsewhere? {
                     Some(Current::Valid(token)) => return Ok(token),
                     // The next call reads the new state.
-                    Some(Current::Expired(_)) => return Err(AccessTokenError::UnderWay),
+                    Some(Current::Expired(_)) => return Err(AccessTokenError::RefreshInProgress),
                     None => {}
                 }
                 self.sessions
@@ -338,7 +338,7 @@ impl AccessTokens {
                 self.release(live, lease).await;
                 match self.current(live).await? {
                     Current::Valid(token) => Ok(token),
-                    Current::Expired(_) => Err(AccessTokenError::UnderWay),
+                    Current::Expired(_) => Err(AccessTokenError::RefreshInProgress),
                 }
             }
         }
@@ -405,7 +405,7 @@ impl Reason for AccessTokenError {
             Self::Expired => "no_refresh_token",
             Self::Revoked => "revoked",
             Self::Refresh(error) => error.reason(),
-            Self::UnderWay => "under_way",
+            Self::RefreshInProgress => "in_progress",
             Self::Store(_) => "store_unavailable",
             Self::Interrupted => "interrupted",
         }
@@ -494,7 +494,7 @@ mod tests {
         let results = futures_util::future::join_all(callers).await;
         assert_eq!(began.elapsed(), WAIT_LIMIT);
         for result in results {
-            assert_eq!(result.unwrap_err(), AccessTokenError::UnderWay);
+            assert_eq!(result.unwrap_err(), AccessTokenError::RefreshInProgress);
         }
         // A task that still waited would hold the slot.
         for _ in 0..20 {

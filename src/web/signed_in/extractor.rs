@@ -40,7 +40,8 @@ impl SignedIn {
         &self.live.session.issuer
     }
 
-    /// Returns the subject: the person's ID at this issuer, and the `person_id` of KYCPort's API.
+    /// Returns the subject: the person's ID at this issuer. KYCPort's API calls this ID
+    /// `person_id`.
     pub fn subject(&self) -> &str {
         &self.live.session.subject
     }

@@ -65,7 +65,7 @@ async fn end(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(), Problem> {
-    // The layer checks requests with a session cookie. Other requests must be same-origin, too.
+    // The layer checks requests with a session cookie. Other requests must also be same-origin.
     if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
         return Err(Problem::CrossSite);
     }

@@ -76,7 +76,7 @@ impl Outcome {
             Self::InFlight(_) => "in_flight",
             Self::Busy => "busy",
             Self::StoreUnavailable => "store_unavailable",
-            Self::CompletionNotRecorded => "not_remembered",
+            Self::CompletionNotRecorded => "not_recorded",
             Self::StatusUnavailable { .. } => "status_unavailable",
             Self::HandlerFailed => "handler_failed",
             Self::HandlerPanicked => "handler_panicked",

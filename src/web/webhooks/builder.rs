@@ -30,7 +30,7 @@ const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Default name of a receiver.
 const DEFAULT_NAME: &str = "default";
 
-/// Builder of a [`WebhookReceiver`].
+/// Builder for a [`WebhookReceiver`].
 #[must_use = "nothing comes of it before `build`"]
 pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,

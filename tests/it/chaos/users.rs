@@ -107,7 +107,7 @@ pub(crate) struct User {
     is_rejected: Flag,
 }
 
-/// Way in which a user's sessions end.
+/// Event that ends a user's sessions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     SignsOut,

@@ -51,7 +51,7 @@ async fn logs_errors_and_debug_output_contain_no_secret() {
         "KYCPORT_CLIENT_SECRET",
         "KYCPORT_TENANT_API_KEY",
         "KYCPORT_WEBHOOK_SECRET",
-        "refused",
+        "rejected",
         "unreachable",
         "it is in use now",
         "were removed",

@@ -150,7 +150,7 @@ async fn a_removed_previous_secret_is_rejected_immediately_and_permanently() {
     let back = setup.reload(Secrets::new().webhook_secret(OLD)).await;
     assert_eq!(
         back.webhook_secret,
-        RotationOutcome::Pending(PendingReason::Forgotten)
+        RotationOutcome::Pending(PendingReason::Removed)
     );
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verified_by(&verifier, NEW), "current");

@@ -25,9 +25,9 @@ pub(crate) struct Proxy {
 }
 
 struct State {
-    /// Number of replies until one is lost together with its connection.
+    /// Number of replies until the proxy drops a reply and its connection.
     lost: AtomicUsize,
-    /// Number of replies after which requests wait.
+    /// Number of replies to forward before the proxy holds requests back.
     held: AtomicUsize,
     holds: watch::Sender<bool>,
 }

@@ -255,7 +255,7 @@ tampers! {
     ManyDots,
     /// The token has 20 KiB. That fits into a response but exceeds any valid token (case 78).
     Large,
-    /// The token has 10 MB (case 78).
+    /// The size of the token is 10 MB (case 78).
     Huge,
     /// `kyc_status` is unknown. The client keeps the value, but it satisfies no requirement
     /// ([K41](crate::guide::contract)).
