@@ -127,7 +127,8 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// Saturates at the years 1601 and 30828 on systems whose time has no larger range, such as Windows.
+/// Saturates at the years 1601 and 30828 on systems whose time has no larger range, such as
+/// Windows.
 impl From<Timestamp> for SystemTime {
     fn from(timestamp: Timestamp) -> Self {
         let exact = |millis: i64| {
@@ -311,7 +312,8 @@ pub(crate) struct ClockMoves(watch::Receiver<Shift>);
 
 #[cfg(feature = "mock")]
 impl ClockMoves {
-    /// Waits for the next move of the clock. A move since the previous call counts.
+    /// Waits for the next move of the clock. Returns immediately if the clock has moved since the
+    /// previous call.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             // The clock was dropped, so no move can follow.
@@ -390,7 +392,7 @@ mod timestamp_tests {
             let timestamp = Timestamp::from_unix_millis(millis);
             assert_eq!(Timestamp::from(SystemTime::from(timestamp)), timestamp);
         }
-        // At the extremes the range of the system counts.
+        // For extreme values, the range of the system applies.
         let max = Timestamp::from(SystemTime::from(Timestamp::from_unix_millis(i64::MAX)));
         assert!(max.as_unix_millis() >= 910_670_515_200_000, "{max}");
         let min = Timestamp::from(SystemTime::from(Timestamp::from_unix_millis(i64::MIN)));

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// Text that must stay secret, such as a client secret, a key, a token or a code verifier.
 ///
-/// Its debug output shows nothing, and it does not implement `Serialize`. Comparison takes constant
+/// `Debug` hides the text, and the type does not implement `Serialize`. Comparison takes constant
 /// time. The memory is overwritten when the last clone is dropped.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);

@@ -25,7 +25,7 @@ impl MockIssuer {
     pub fn config_for(&self, client: &Client, redirect_uri: impl Into<String>) -> ConfigBuilder {
         let redirect_uri = redirect_uri.into();
         if client.register_redirect_uri(&redirect_uri).is_err() {
-            // `ConfigBuilder::build` rejects the redirect URI too, and returns the reason.
+            // `ConfigBuilder::build` also rejects the redirect URI, and returns the reason.
             tracing::debug!("the mock rejected the redirect URI");
         }
         let builder = Config::builder(client.id(), redirect_uri)

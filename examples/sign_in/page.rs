@@ -103,7 +103,8 @@ pub(crate) fn withdrawn(person: &SignedIn) -> String {
     )
 }
 
-/// Page that shows something of a person. Its script sees to it that it does not outlast the session.
+/// Page that shows something of a person. Its script sees to it that it does not outlast the
+/// session.
 fn personal_page(title: &str, main: &str, scripts: &str) -> String {
     let scripts = format!("<script src=\"/session.js\"></script>{scripts}");
     page(title, main, &scripts)

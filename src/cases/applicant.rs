@@ -125,7 +125,7 @@ const VERDICT_WORDS: [&str; 24] = [
 const VERDICT_NAMES: [&str; 7] = [
     "status", "result", "results", "match", "passed", "level", "tier",
 ];
-/// Objects of the checks on a person.
+/// Fields for the checks on a person.
 const CHECKED: [&str; 6] = [
     "face",
     "document",

@@ -33,8 +33,8 @@ use crate::{
     },
 };
 
-/// Client that opens cases, uploads files and requests decisions, with the tenant's API key. It needs
-/// no web framework and is cheap to clone.
+/// Client that opens cases, uploads files and requests decisions, with the tenant's API key. It
+/// needs no web framework and is cheap to clone.
 #[derive(Clone)]
 pub struct CaseClient {
     api: Api,
@@ -62,12 +62,13 @@ impl CaseClient {
         }
     }
 
-    /// Opens a case for a person who is to reach the tier `level`. The request is sent once, so that
-    /// a broken connection cannot open two cases.
+    /// Opens a case for a person who is to reach the tier `level`. The request is sent once, so
+    /// that a broken connection cannot open two cases.
     ///
     /// # Errors
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), a case with an
-    /// unknown id may exist. It has no documents and therefore no effect. You can open another case.
+    /// unknown id may exist. It has no documents and therefore no effect. You can open another
+    /// case.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
         let open = async {
@@ -201,8 +202,8 @@ impl CaseClient {
 
     /// Requests the decision of a case. The request is sent once and never retried.
     ///
-    /// The client reads the case first to find its person. Active sessions of the person are updated
-    /// before this method returns.
+    /// The client reads the case first to find its person. Active sessions of the person are
+    /// updated before this method returns.
     ///
     /// An outcome of [`Review`](super::Outcome::Review) is not final: see
     /// [`wait_until_decided`](Self::wait_until_decided).
@@ -250,8 +251,8 @@ impl CaseClient {
         Ok(outcome)
     }
 
-    /// Makes [`wait_until_decided`](Self::wait_until_decided) read this case immediately. Call it if
-    /// you learn in another way that the case has changed.
+    /// Makes [`wait_until_decided`](Self::wait_until_decided) read this case immediately. Call it
+    /// if you learn in another way that the case has changed.
     pub fn poll_now(&self, case_id: &str) {
         // An error means that no task waits for a case.
         let _ = self.updates.send(case_id.to_owned());
@@ -263,8 +264,8 @@ impl CaseClient {
         }
     }
 
-    /// Returns a permit for an upload, or `None` if this person has the maximum number of uploads in
-    /// progress.
+    /// Returns a permit for an upload, or `None` if this person has the maximum number of uploads
+    /// in progress.
     #[cfg(feature = "web")]
     pub(super) fn enter_upload(&self, person_id: &str) -> Option<super::uploaders::UploadPermit> {
         self.uploaders.enter(person_id)

@@ -48,8 +48,8 @@ pub enum CaseError {
         /// Description for developers. `Debug` hides it.
         message: Option<ErrorMessage>,
     },
-    /// The request was sent, but the response does not show whether KYCPort applied it. Read the case
-    /// with [`CaseClient::get`](super::CaseClient::get) before you retry.
+    /// The request was sent, but the response does not show whether KYCPort applied it. Read the
+    /// case with [`CaseClient::get`](super::CaseClient::get) before you retry.
     #[error("outcome unknown ({0}): re-read the case before retrying")]
     OutcomeUnknown(OutcomeUnknownCause),
     /// The response does not match the contract.

@@ -77,8 +77,9 @@ impl CaptureFile {
         })))
     }
 
-    /// Sets the name of the file. The extension is checked against the content, and the name is sent
-    /// escaped. Default: a name that consists of the part and the type, such as `document.jpg`.
+    /// Sets the name of the file. The extension is checked against the content, and the name is
+    /// sent escaped. Default: a name that consists of the part and the type, such as
+    /// `document.jpg`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -122,7 +123,7 @@ impl CaptureFile {
     }
 }
 
-/// Shows neither the content nor the name.
+/// Hides the content and the name.
 impl fmt::Debug for CaptureFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {

@@ -41,8 +41,8 @@ impl MediaType {
         }
     }
 
-    /// Detects the type of the file in `part` from its first bytes, and compares the extension of its
-    /// name.
+    /// Detects the type of the file in `part` from its first bytes, and compares the extension of
+    /// its name.
     pub(super) fn detect(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
@@ -64,8 +64,8 @@ impl MediaType {
 
     const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::WebP, Self::Pdf];
 
-    /// Returns the name to send. The extension of the type is added if the text after the last dot is
-    /// not an extension of the type.
+    /// Returns the name to send. The extension of the type is added if the text after the last dot
+    /// is not an extension of the type.
     pub(super) fn complete(self, name: &str) -> String {
         let own = self.extensions().first().copied().unwrap_or_default();
         match extension(name) {

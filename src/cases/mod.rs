@@ -1,5 +1,5 @@
-//! Client for verification cases (K50 to K59). Your app captures the documents, and KYCPort decides.
-//! The client needs no web framework.
+//! Client for verification cases (K50 to K59). Your app captures the documents, and KYCPort
+//! decides. The client needs no web framework.
 //!
 //! Open a case for a person, upload the files, and request the decision:
 //!
@@ -20,9 +20,10 @@
 //! To receive uploads from a browser, use the extractor `web::CaptureUpload` in a handler of your
 //! app. The example `host_your_own_capture` also contains the page.
 //!
-//! Requests that open a case, upload files or request a decision are sent once. If the response does
-//! not show whether KYCPort applied the request, the error is [`CaseError::OutcomeUnknown`]. Read the
-//! case with [`CaseClient::get`] before you retry, because the retry may apply the request twice.
+//! Requests that open a case, upload files or request a decision are sent once. If the response
+//! does not show whether KYCPort applied the request, the error is [`CaseError::OutcomeUnknown`].
+//! Read the case with [`CaseClient::get`] before you retry, because the retry may apply the request
+//! twice.
 
 mod applicant;
 mod case;

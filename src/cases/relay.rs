@@ -111,8 +111,8 @@ pub enum ForwardError {
 }
 
 impl CaseClient {
-    /// Forwards a form to KYCPort part by part, if the case belongs to the person. `body` is dropped
-    /// when KYCPort has responded.
+    /// Forwards a form to KYCPort part by part, if the case belongs to the person. `body` is
+    /// dropped when KYCPort has responded.
     pub(crate) async fn relay<E>(
         &self,
         person_id: &str,
@@ -362,8 +362,8 @@ impl Relay {
         let file_name = file.field.file_name();
         if start.is_empty() {
             if file_name.is_none_or(str::is_empty) {
-                // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing the
-                // entry list"). The part counts as missing.
+                // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing
+                // the entry list"). The part counts as missing.
                 self.names.remove(part);
                 return Ok(());
             }

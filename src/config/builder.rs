@@ -247,7 +247,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Trusts only the certificate authorities in this PEM text, and none of the operating system.
+    /// Trusts only the certificate authorities in this PEM text, not those of the operating system.
     /// Use it for a private authority, such as that of a gateway, and for a mock with TLS. Default:
     /// the authorities of the operating system.
     ///
@@ -273,16 +273,16 @@ impl ConfigBuilder {
     }
 
     /// Sets the first polling interval of
-    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). The interval doubles up
-    /// to [`max_case_poll_interval`](Self::max_case_poll_interval). Default: 1 s.
+    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). The interval doubles
+    /// up to [`max_case_poll_interval`](Self::max_case_poll_interval). Default: 1 s.
     pub fn case_poll_interval(mut self, interval: Duration) -> Self {
         self.cases.first_pause = interval;
         self
     }
 
     /// Sets the longest polling interval of
-    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s. Maximum:
-    /// 1 h.
+    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s.
+    /// Maximum: 1 h.
     pub fn max_case_poll_interval(mut self, interval: Duration) -> Self {
         self.cases.max_pause = interval;
         self
@@ -376,8 +376,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time after which a session ends, even if it is in use. Default: 12 h. Minimum: 60 s.
-    /// Maximum: 30 days.
+    /// Sets the time after which a session ends, even if it is in use. Default: 12 h. Minimum: 60
+    /// s. Maximum: 30 days.
     pub fn session_lifetime(mut self, limit: Duration) -> Self {
         self.web.limits.absolute = limit;
         self

@@ -98,8 +98,8 @@ impl Config {
     /// Returns the origin of the issuer, such as `https://www.kycport.com`, for `form-action` in
     /// the Content Security Policy of your pages.
     ///
-    /// A form that is sent to a guarded route can be redirected to KYCPort, and Chromium applies
-    /// `form-action` to redirects too.
+    /// A form that is sent to a guarded route can be redirected to KYCPort, and Chromium also
+    /// applies `form-action` to redirects.
     pub fn issuer_origin(&self) -> String {
         let issuer = Url::parse(&self.oidc.issuer);
         issuer.map_or_else(|_| String::new(), |it| it.origin().ascii_serialization())

@@ -1,4 +1,5 @@
-//! The manual. It is part of the crate, so that a renamed item breaks the links to it and the build.
+//! The manual. It is part of the crate, so that a renamed item breaks the links to it and the
+//! build.
 
 /// Settings: environment variables, builder methods, defaults and limits.
 #[doc = include_str!("settings.md")]

@@ -8,7 +8,7 @@ pub(crate) enum Trust {
     /// The authorities of the operating system.
     #[default]
     System,
-    /// Only these authorities, and none of the operating system.
+    /// Only these authorities. Authorities of the operating system are not trusted.
     Only(Vec<Certificate>),
 }
 

@@ -99,7 +99,7 @@ impl Requirement {
     /// # Errors
     /// Returns the most important [`RequirementError`].
     pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), RequirementError> {
-        // The age is checked first: an old "rejected" means as little as an old "verified".
+        // The age is checked first, because an old rejection is as unreliable as an old approval.
         if let Some(age) = self.max_age
             && assurance.is_older_than(age, now)
         {

@@ -60,8 +60,8 @@ fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
         (Some(Ok(host)), None) => is_loopback_origin(&format!("http://{host}/")),
         _ => false,
     };
-    // Behind a proxy on this machine, every peer address is loopback. Therefore the origin counts
-    // too.
+    // Behind a proxy on this machine, every peer address is loopback. The origin is therefore also
+    // checked.
     peer.to_canonical().is_loopback() && names_this_machine && is_loopback_origin(origin)
 }
 

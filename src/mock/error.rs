@@ -6,7 +6,8 @@ use std::{io, net::SocketAddr};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {
-    /// The address is not loopback, so other machines could reach it ([case 135](crate::guide::threats)).
+    /// The address is not loopback, so other machines could reach it
+    /// ([case 135](crate::guide::threats)).
     #[error(
         "the mock issuer logs in anyone, so it binds only loopback addresses, not {0}; \
          if it must, call `danger_bind_any`"

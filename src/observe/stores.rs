@@ -13,7 +13,7 @@ impl StoreOperation {
     pub(crate) const SETTLE: Self = Self("settle");
 }
 
-/// The operations of the parts above the store.
+/// Names of the store operations that the SDK calls.
 #[cfg(feature = "web")]
 impl StoreOperation {
     pub(crate) const READ: Self = Self("read");

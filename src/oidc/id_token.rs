@@ -69,7 +69,7 @@ impl ExpectedIdToken {
 pub struct IdTokenClaims {
     /// Issuer of the token.
     pub issuer: String,
-    /// Person of the token: the `person_id` of the API (K33).
+    /// Subject of the token. KYCPort's API calls this ID `person_id` (K33).
     pub subject: String,
     /// Time at which the token was issued.
     pub issued_at: Timestamp,

@@ -56,8 +56,8 @@ mod params {
     pub(super) const CTY: &str = "cty";
 }
 
-/// Header parameters of extensions, which change what is signed or how it is read. None is
-/// supported.
+/// Header parameters of extensions, which change what is signed or how it is read. They are
+/// not supported.
 const EXTENSIONS: [Param; 4] = [Param::Crit, Param::B64, Param::Zip, Param::Cty];
 
 /// Parsed token with a validated header. Its payload is untrusted until the signature is verified.
@@ -141,7 +141,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// Payload with a verified signature. An unverified payload is not even parsed as JSON.
+/// Payload with a verified signature. An unverified payload is never parsed as JSON.
 pub(super) struct SignedPayload(Vec<u8>);
 
 impl SignedPayload {

@@ -10,7 +10,7 @@ use crate::{
     secret::Secret,
 };
 
-/// Maximum size of a response, in bytes. Nothing of it is used but its status.
+/// Maximum size of a response, in bytes. Only the status of the response is used.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Kind of a token, as RFC 7009 names it.

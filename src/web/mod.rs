@@ -140,7 +140,7 @@ impl Web {
         Arc::new(move |case, decision| updater.clone().apply_decision(case, decision).boxed())
     }
 
-    /// Returns a builder of a receiver that accepts what `verifier` accepts.
+    /// Returns a builder for a receiver that accepts the deliveries that `verifier` accepts.
     pub(crate) fn webhooks<H, F, E>(
         &self,
         verifier: WebhookVerifierBuilder,

@@ -35,8 +35,8 @@ pub enum MismatchHint {
     /// The signature matches the same JSON with other white space. A component in front of the
     /// verifier parsed and serialised the body. Verify the bytes as received.
     BodyReserialised,
-    /// The signature matches the body without surrounding white space, or with a newline at its end.
-    /// A component in front of the verifier changed it.
+    /// The signature matches the body without surrounding white space, or with a newline at its
+    /// end. A component in front of the verifier changed it.
     BodyTrimmed,
     /// The body is empty. Another component may have read it before.
     BodyEmpty,

@@ -51,8 +51,8 @@ pub struct EventLog {
 pub enum BeginOutcome {
     /// The caller has the lease and must handle the event before the lease ends.
     Acquired(EventLease),
-    /// Another caller has the lease for this long at most. Use the duration for `Retry-After`. It is
-    /// not a time, because the clock of the store may differ.
+    /// Another caller has the lease for this long at most. Use the duration for `Retry-After`. It
+    /// is not a time, because the clock of the store may differ.
     InFlight(Duration),
     /// The event took effect earlier.
     Done,

@@ -1,8 +1,8 @@
 //! Verification and reading of webhook deliveries. These types need no web framework.
 //!
 //! 1. [`WebhookVerifier::verify`] checks the signature over the raw body (K60, K61).
-//! 2. [`EventReader::read`] parses the verified body (K63), and [`TimestampTolerance::check`] checks
-//!    the time of the event (K64).
+//! 2. [`EventReader::read`] parses the verified body (K63), and [`TimestampTolerance::check`]
+//!    checks the time of the event (K64).
 //! 3. [`EventLog`] ensures that an event takes effect once (K62).
 //!
 //! Between steps 1 and 2, a delivery can be queued as a [`QueuedDelivery`].

@@ -19,8 +19,8 @@ pub const MAX_ID_BYTES: usize = crate::wire::MAX_ID_BYTES;
 /// Paths of the fields in the body of an event.
 ///
 /// Each path is a list of JSON pointers (RFC 6901). The first pointer that finds a value is used.
-/// The default follows K63: the fields are in `data`. Status, tier and AML result are also read from
-/// the top level, where one tenant receives them.
+/// The default follows K63: the fields are in `data`. Status, tier and AML result are also read
+/// from the top level, where one tenant receives them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventFieldPaths {
@@ -104,7 +104,7 @@ impl EventReader {
     ///
     /// # Errors
     /// Returns [`EventParseError`] if the body is not a valid event. A redelivery fails in the same
-    /// way. An event of an unknown type may lack a person.
+    /// way. An event of an unknown type may have no person.
     pub fn read(&self, delivery: &VerifiedPayload) -> Result<Event, EventParseError> {
         let object = strict_json::map(delivery.body()).ok_or(EventParseError::NotJson)?;
         let body = Value::Object(object);
@@ -154,8 +154,8 @@ pub enum EventParseError {
     /// The body is not a JSON object, or a name occurs twice in an object.
     #[error("the body is not a JSON object, or has duplicate names")]
     NotJson,
-    /// The id is missing or invalid. An id is an integer, or a text of 1 to 255 bytes without control
-    /// characters.
+    /// The id is missing or invalid. An id is an integer, or a text of 1 to 255 bytes without
+    /// control characters.
     #[error("the id of the event is missing or invalid")]
     Id,
     /// The type is missing or not a string.

@@ -4,7 +4,8 @@ use http::HeaderName;
 
 use crate::wire::webhook;
 
-/// Signature scheme of deliveries. All schemes use HMAC-SHA256 over the raw bytes of the body (K60).
+/// Signature scheme of deliveries. All schemes use HMAC-SHA256 over the raw bytes of the body
+/// (K60).
 ///
 /// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The other schemes are for
 /// the case that KYCPort changes its scheme.
@@ -18,8 +19,8 @@ pub enum SignatureScheme {
     /// verifier compares the signed time with its clock.
     Timestamped(HeaderName),
     /// Headers `webhook-id`, `webhook-timestamp` and `webhook-signature`, with a signature over
-    /// `<id>.<timestamp>.<body>` (Standard Webhooks 1.0). Secrets are base64, with an optional prefix
-    /// `whsec_`.
+    /// `<id>.<timestamp>.<body>` (Standard Webhooks 1.0). Secrets are base64, with an optional
+    /// prefix `whsec_`.
     StandardWebhooks,
 }
 

@@ -31,8 +31,8 @@ impl TimestampTolerance {
         }
     }
 
-    /// Returns the length of the accepted range. The store must remember a handled event for at least
-    /// this time.
+    /// Returns the length of the accepted range. The store must remember a handled event for at
+    /// least this time.
     pub fn span(&self) -> Duration {
         self.max_age.saturating_add(self.max_ahead)
     }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 /// Delivery with a valid signature: the raw bytes of the body, not yet parsed. It is created by a
 /// [`WebhookVerifier`](super::WebhookVerifier) or by [`QueuedDelivery::into_verified_unchecked`].
 ///
-/// `Debug` shows nothing of the body.
+/// `Debug` hides the body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedPayload(QueuedDelivery);
 
@@ -65,10 +65,10 @@ impl Debug for VerifiedPayload {
     }
 }
 
-/// Verified delivery for a queue of the app. Serialise it, respond to KYCPort with 2xx, and handle it
-/// later.
+/// Verified delivery for a queue of the app. Serialise it, respond to KYCPort with 2xx, and handle
+/// it later.
 ///
-/// `Debug` shows nothing of the body. The serialised form contains the body.
+/// `Debug` hides the body. The serialised form contains the body.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedDelivery {
     #[serde(serialize_with = "write_body", deserialize_with = "read_body")]

@@ -72,7 +72,8 @@ pub struct WebhookVerifier {
 }
 
 impl WebhookVerifier {
-    /// Returns a builder with the scheme that tenants observe at KYCPort (K61), and without secrets.
+    /// Returns a builder with the scheme that tenants observe at KYCPort (K61), and without
+    /// secrets.
     pub fn builder() -> WebhookVerifierBuilder {
         WebhookVerifierBuilder {
             scheme: SignatureScheme::default(),
@@ -84,8 +85,8 @@ impl WebhookVerifier {
         }
     }
 
-    /// Verifies the signature over the raw bytes of the body. Call it before any component decodes or
-    /// parses the body. It sends no request.
+    /// Verifies the signature over the raw bytes of the body. Call it before any component decodes
+    /// or parses the body. It sends no request.
     ///
     /// # Errors
     /// Returns [`SignatureError`] if the signature is missing, malformed or does not match.
@@ -131,8 +132,8 @@ impl WebhookVerifier {
         presented::read(&self.scheme, headers).map(drop)
     }
 
-    /// Returns possible reasons for a [`SignatureError::Mismatch`], for the log. The delivery remains
-    /// rejected.
+    /// Returns possible reasons for a [`SignatureError::Mismatch`], for the log. The delivery
+    /// remains rejected.
     ///
     /// The method hashes the body about a dozen times for each secret, and every sender can cause a
     /// mismatch. Limit how often you call it.
@@ -180,8 +181,9 @@ pub struct WebhookVerifierBuilder {
 }
 
 impl WebhookVerifierBuilder {
-    /// Adds a secret with which KYCPort may sign. During a rotation, add the new secret first and then
-    /// the old one. `name` identifies the secret in logs and in [`VerifiedPayload::secret_name`].
+    /// Adds a secret with which KYCPort may sign. During a rotation, add the new secret first and
+    /// then the old one. `name` identifies the secret in logs and in
+    /// [`VerifiedPayload::secret_name`].
     pub fn secret(mut self, name: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.secrets.push((name.into(), secret.into()));
         self
@@ -205,8 +207,8 @@ impl WebhookVerifierBuilder {
         self
     }
 
-    /// Sets the maximum difference between a signed time and the clock, in the past and in the future.
-    /// It applies only to schemes that sign a time. Default: 5 min.
+    /// Sets the maximum difference between a signed time and the clock, in the past and in the
+    /// future. It applies only to schemes that sign a time. Default: 5 min.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = TimestampTolerance {
             max_age: tolerance,
@@ -283,8 +285,8 @@ pub enum VerifierError {
     },
 }
 
-/// Returns the signature header that KYCPort would send with `body` (K61), in the default scheme. Use
-/// it in the tests of your app.
+/// Returns the signature header that KYCPort would send with `body` (K61), in the default scheme.
+/// Use it in the tests of your app.
 pub fn sign_test_delivery(secret: &Secret, body: &[u8]) -> (HeaderName, HeaderValue) {
     let hex = MacKey::new(secret.expose().as_bytes()).map(|key| key.sign(&[body]).hex());
     let text = format!("{}{}", webhook::SIGNATURE_PREFIX, hex.unwrap_or_default());

@@ -190,7 +190,7 @@ pub(crate) struct ApiError {
     pub message: Option<String>,
 }
 
-/// Shows which members are there, and nothing of their text.
+/// Shows the names of the members, and hides their text.
 impl fmt::Debug for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiError")
@@ -201,8 +201,8 @@ impl fmt::Debug for ApiError {
     }
 }
 
-/// Text for developers from an error response of KYCPort. It may repeat what was sent, personal data
-/// included, so `Debug` hides it and there is no `Display`.
+/// Text for developers from an error response of KYCPort. The text may repeat personal data from
+/// the request, so `Debug` hides it and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ErrorMessage(String);
 
@@ -219,7 +219,7 @@ impl ErrorMessage {
         text.len() <= Self::MAX_CODE_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
-    /// Returns the text as KYCPort sent it. Do not log it, and do not show it to people.
+    /// Returns the text as KYCPort sent it. Do not log it, and do not show it to end users.
     pub fn as_str(&self) -> &str {
         &self.0
     }

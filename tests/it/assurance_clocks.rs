@@ -25,8 +25,7 @@ async fn assert_kept_out_for_long(setup: &AssuranceTest, instances: [&Instance; 
 
 #[tokio::test]
 async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_source() {
-    // No source is left: there is no tenant key, and the access token has
-    // expired.
+    // The assurance has no source: there is no tenant key, and the access token has expired.
     for ahead in AHEAD {
         for received_by_first in [true, false] {
             let what = format!("{ahead} ms ahead, received by the first: {received_by_first}");

@@ -93,7 +93,7 @@ async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
             ("evt_1", "aml_clear", json!(false)),
             ("evt_2", "kyc_tier", json!("t1")),
         ] {
-            // Without a tenant key nothing but the event says so.
+            // Without a tenant key, only the event reports the change.
             let app = setup.instance(Key::None).await;
             setup.signed_in(&app).await;
             let gate = setup.store.hold(Op::Write, SESSION);

@@ -186,7 +186,7 @@ fn access_token(tamper: Tamper) -> Verdict {
         T::ForeignClientId => claim("client_id", Mismatch),
         // case 85
         T::ScopeArray => claim("scope", Mistyped),
-        // An access token is valid until it expires, however old it is.
+        // An access token is valid until it expires, regardless of its age.
         T::AncientIat => Fine,
         // Claims of an ID token have no meaning here.
         T::WrongNonce
@@ -208,8 +208,7 @@ fn access_token(tamper: Tamper) -> Verdict {
     }
 }
 
-/// Restores the request budget for unknown keys. No token is validated while
-/// the budget is exhausted.
+/// Resets the limit on refetches of the JWKS. No token is validated while the limit is reached.
 fn restore_key_budget(kyc: &MockIssuer, tamper: Tamper) {
     if matches!(
         tamper,

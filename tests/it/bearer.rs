@@ -127,7 +127,7 @@ async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
     setup.kyc.clock().freeze();
     let early = access_token(&setup);
     assert_eq!(api(&setup, &early).await, 200);
-    // The end of one session is not the end of all.
+    // Ending one session does not end the other sessions.
     for (everywhere, expected) in [("", 200), ("?everywhere=1", 401)] {
         let browser = signed_in(&setup).await;
         let logout = setup.app.url(&format!("/auth/logout{everywhere}"));

@@ -65,8 +65,8 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // The same holds for a path that is not ASCII. Browsers encode such a path;
-    // other programs may not.
+    // A path that is not ASCII is also kept. Browsers encode such a path; other programs may
+    // not.
     let headers = [("accept", &b"text/html"[..])];
     let head = head_of(&setup, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
@@ -95,7 +95,7 @@ async fn a_navigation_is_redirected_and_a_script_gets_401() {
         (None, "application/xml, Text/HTML;q=0.9", true),
         (None, "*/*", false),
         (Some("navigate"), "*/*", true),
-        // A service worker that repeats a navigation with changed headers.
+        // A service worker repeats a navigation with changed headers.
         (Some("same-origin"), "text/html,*/*;q=0.8", true),
         (Some("same-origin"), "TEXT/html", true),
         (Some("same-origin"), "application/json", false),

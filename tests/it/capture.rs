@@ -491,7 +491,7 @@ async fn a_client_that_reads_only_after_sending_gets_the_error() {
     assert!(answer.contains("unsupported_media_type"), "{answer}");
 }
 
-/// Begins an upload as this person, sends nothing of the form, and returns once the app reads it.
+/// Begins an upload as this person without sending any form data. Returns when the app reads.
 async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio::net::TcpStream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");
@@ -551,7 +551,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
     );
-    // An upload that ends makes room for the next.
+    // When an upload ends, another upload can start.
     drop(slow);
     for _ in 0..10_000 {
         if setup.send(good()).await.0 == 200 {

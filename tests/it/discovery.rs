@@ -633,7 +633,7 @@ async fn cache_control_is_limited_to_between_a_minute_and_an_hour() {
         kyc.switch(|switches| switches.cache_max_age = says.map(seconds));
         let app = relying_party(&kyc);
         begin(&app).await.unwrap();
-        // Half of the lifetime has passed, far from its end.
+        // Half of the lifetime has passed, so no refresh is due.
         kyc.clock().advance(seconds(fresh / 2));
         for _ in 0..5 {
             begin(&app).await.unwrap();

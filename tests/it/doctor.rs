@@ -80,7 +80,7 @@ fn date(kyc: &MockIssuer, seconds: i64) -> String {
     httpdate::fmt_http_date(time)
 }
 
-/// What is broken, how, and the expected check results.
+/// Broken part, the fault, and the expected check results.
 type Broken = (
     &'static str,
     fn(&MockIssuer) -> Rule,

@@ -68,7 +68,7 @@ async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
             page.assert_status(303);
         }
         assert_eq!(me(&setup, &other).await, 200);
-        // A new login creates a working session, however often all sessions were revoked.
+        // A new login creates a valid session, even after many revocations of all sessions.
         for _ in 0..2 {
             let again = signed_in(&setup).await;
             let second = signed_in(&setup).await;

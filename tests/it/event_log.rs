@@ -108,7 +108,7 @@ async fn an_event_is_done_after_its_completion() {
         // A completed event cannot be released.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_done(&log, &event).await;
-        // Other events are free.
+        // Other events can be acquired.
         acquire(&log, &unique()).await;
     })
     .await;

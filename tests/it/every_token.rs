@@ -911,7 +911,7 @@ fn extreme_clocks_cause_no_panic() {
             assert_eq!(verdict(early), claim("iat", Future));
         }
         assert_eq!(verdict(i64::MAX), claim("exp", Past));
-        // At the maximum time no token is valid, not even a token without end.
+        // At the maximum time, no token is valid. This includes a token that never expires.
         let for_ever = mint.set("exp", i64::MAX);
         let end = Timestamp::from_unix(i64::MAX);
         assert_eq!(mint.verify_at(&for_ever, end), claim("exp", Past));

@@ -1,5 +1,5 @@
-//! Store with faults that also remembers what was written, so that a test can inspect and change the
-//! records behind the app's back.
+//! Store with faults that also records the writes, so that a test can inspect and change records
+//! directly in the store.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::support::tenant_app;
 
-/// Operations that fail and hang when a test says so, and that are counted: all but the sweeps.
+/// Operations that a test can fail or pause, and that are counted: all except the sweeps.
 const ALL: [Op; 7] = [
     Op::Read,
     Op::Write,
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// Store with faults and a memory of what was written. Clones share everything.
+/// Store with faults and a record of the writes. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct RecordingStore {
     faulty: FaultyStore,
@@ -71,7 +71,7 @@ struct State {
     written: BTreeSet<(Owner, RecordKey)>,
     leases: BTreeSet<LeaseKey>,
     lifetimes: Vec<(Kind, Duration)>,
-    /// Operations wait as long as the store lives, also if the test drops its gate.
+    /// Gates of this store. Operations keep waiting if the test drops its gate.
     gates: Vec<Arc<Gate>>,
 }
 

@@ -168,7 +168,7 @@ fn assert_unavailable(page: &Page, what: &str) {
     assert!(page.header("cache-control").unwrap().contains("no-store"));
 }
 
-/// A page that a person reads for as long as they like (WCAG 2.2.1), and that asks nobody anything.
+/// Asserts that the page has no timer (WCAG 2.2.1), only a link to check again.
 fn assert_waits(page: &Page, path: &str) {
     assert!(!page.body().contains("http-equiv"), "no timer");
     let again = format!("<a class=\"first\" href=\"{path}\">Check again</a>");
@@ -667,7 +667,7 @@ async fn without_a_tenant_key_the_guard_uses_userinfo() {
     setup.page(&browser, "/guarded").await.assert_ok();
     let ran = setup.ran();
 
-    // A failing source is not a missing source.
+    // A source that fails is not treated as a missing source.
     {
         let _fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
         assert_unavailable(&setup.page(&browser, "/fresh").await, "500");

@@ -422,7 +422,7 @@ async fn two_keys_with_the_same_kid_are_both_rejected() {
         verify(&app, &token(&kyc, &ada)).await,
         TokenValidationError::AmbiguousKey,
     );
-    // Identical keys are rejected too.
+    // Identical keys are also rejected.
     kyc.edit_jwks(|set| set["keys"][1] = set["keys"][0].clone())
         .always()
         .keep();
@@ -578,7 +578,7 @@ async fn invalid_verification_keys_are_ignored_and_the_valid_key_is_used() {
                 TokenValidationError::UnknownKey,
             );
         }
-        // A set with only invalid keys is not a key set.
+        // A key set with only invalid keys is rejected.
         let _fault = kyc
             .edit_jwks(move |set| set["keys"] = json!([member]))
             .always();
@@ -615,7 +615,7 @@ async fn a_valid_key_with_optional_members_is_used() {
             key["d"] = json!("cHJpdmF0ZS1jYW5hcnk");
         }),
         ("a malformed private key", |key| {
-            key["d"] = json!([{ "a": 1 }])
+            key["d"] = json!([{ "a": 1 }]);
         }),
     ];
     for (name, edit) in edits {
@@ -791,7 +791,7 @@ async fn without_keys_the_callback_page_says_try_again() {
 
 #[tokio::test]
 async fn a_short_max_age_still_caches() {
-    // at most one request a minute, however many tokens arrive
+    // at most one request a minute, regardless of the number of tokens
     let (kyc, app, ada) = stopped_clock_mock().await;
     kyc.switch(|switches| switches.cache_max_age = Some(seconds(1)));
     for _ in 0..50 {

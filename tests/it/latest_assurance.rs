@@ -72,7 +72,7 @@ async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
         assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
         assert_eq!(setup.bodies().await, damaged);
-        // The new response replaces the record, whatever the response says.
+        // The new response replaces the record, regardless of its content.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
         setup.damage().await;

@@ -233,7 +233,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
     open(&browser, setup.app.url("/token"), &mut pages).await;
     secrets.add_stored(&setup).await;
 
-    // The failing logins: each way in which a callback can fail.
+    // Logins that fail, one for each failure of a callback.
     let faults: [fn(&MockIssuer) -> kycport::mock::Rule; 8] = [
         |kyc| kyc.on(Endpoint::Token).fail(500),
         |kyc| kyc.on(Endpoint::Token).after().drop_connection(),

@@ -178,7 +178,7 @@ async fn an_unreadable_login_cookie_is_evicted_first() {
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", "A".repeat(300)),
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", spare.value()),
         tampered(spare, 1),
-        // A cookie of an app on another issuer.
+        // The cookie of an app that uses another issuer.
         foreign.cookie.clone(),
     ] {
         let name = odd.split_once('=').unwrap().0;
@@ -194,7 +194,7 @@ async fn an_unreadable_login_cookie_is_evicted_first() {
     let twice = format!("{0}; {0}; {1}", spare.cookie, cookies(logins));
     let answer = visitor.get(TO_THE_VAULT, &twice).await.unwrap();
     assert_eq!(answer.set_and_deleted().1, [spare.name()]);
-    // Cookies with other names are left alone.
+    // Cookies with other names are not changed.
     let others =
         "__Host-kycport-login-short=x; __Host-kycport-login=x; kycport-login-AAAAAAAAAAAA=x";
     let sent = format!("{others}; {}", cookies(logins));
@@ -324,7 +324,7 @@ async fn a_non_ascii_cookie_of_another_app_is_ignored() {
     let odd = b"odd=\xff\xfe\x80; ";
     let head =
         |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ");
-    // At the start of a login, and at the callback.
+    // Sends the cookies at the start of a login, and at the callback.
     let start = [head(TO_THE_VAULT).as_bytes(), odd, b"\r\n\r\n"].concat();
     assert!(raw(&setup.app, &start).await.starts_with("HTTP/1.1 303"));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -413,7 +413,7 @@ async fn logout_ends_the_pending_logins_of_the_browser() {
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
     let out = || browser.request(Method::POST, setup.app.url("/auth/logout"));
 
-    // Another site, or an outage of the store, ends no login.
+    // A request from another site ends no login. An outage of the store ends no login.
     let evil = Url::parse("https://evil.example/").unwrap();
     let page = out().from(&evil).stay().send().await.unwrap();
     assert_eq!(page.assert_status(403).header("set-cookie"), None);

@@ -180,7 +180,7 @@ impl Mint {
 
     /// Returns a valid token of exactly `length` bytes.
     pub(crate) fn of_length(self, length: usize) -> String {
-        // Unpadded base64 has no length of the form 4n + 1, so the header is padded too.
+        // Unpadded base64 has no length of the form 4n + 1, so the header is also padded.
         (0..3)
             .filter_map(|extra| {
                 let header = format!("{}{}", self.header(), " ".repeat(extra));

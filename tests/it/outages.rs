@@ -219,7 +219,7 @@ impl OutageTest {
         let page = self.half_way.open(&self.callback).await.unwrap();
         page.assert_status(303);
         self.kyc.requests(Endpoint::Token).assert_count(1);
-        // The app did not report that Bob is signed out, and he may or may not be.
+        // The app did not report the result of Bob's sign-out, so Bob may be signed in or not.
         self.sessions.revoke_all(self.bob.id()).await.unwrap();
         let left = status(&self.leaving, self.app.url("/auth/me")).await;
         assert_eq!(left, 401);
@@ -291,7 +291,7 @@ async fn outages(mut server: Server) {
     server.resume();
     all(|setup| Box::pin(setup.assert_reachable_again())).await;
 
-    // The server is killed, and KYCPort stops too.
+    // The server is killed, and KYCPort also stops.
     server.kill();
     for setup in scenes {
         setup.kyc.stop().unwrap();

@@ -192,7 +192,7 @@ async fn an_assurance_of_another_person_is_not_used() {
 
         put(&setup, &ada_owner, place, verified).await;
 
-        // The assurance is unreadable. It is neither missing nor Eve's.
+        // The assurance is unreadable. It is not treated as missing, and not read as Eve's.
         assert_eq!(status().await, Value::Null);
         setup.kyc.forget_requests();
         let page = ask(&setup, Method::GET, "/guarded", &ada_key).await;

@@ -68,7 +68,7 @@ async fn after_a_429_the_quota_is_left_to_others_and_to_sensitive_actions() {
         assert_eq!(app.ask("/guarded", &of_eve).await, unknown_status());
     }
     assert_eq!(setup.asked(), asked);
-    // The loop blocks nobody else, and none of these.
+    // The loop blocks no other person and none of the following requests.
     app.assert_admits(&of_ada).await;
     assert_ne!(app.ask("/fresh", &of_eve).await, unknown_status());
     assert_eq!(setup.asked(), asked + 2);

@@ -427,7 +427,7 @@ async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
     // case 53
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
-    // Once soon afterwards, and once so late that the other instance's token has expired too.
+    // Without a delay, and with a delay after which the other instance's token has also expired.
     for (later, requests) in [(Duration::ZERO, 1), (16 * MINUTE, 2)] {
         let browser = signed_in_with_expired_token(&setup).await;
         let gate = setup.store.hold(Op::Write, REFRESH_LEASE);

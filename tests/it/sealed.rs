@@ -1,4 +1,4 @@
-//! Sealing: what the store reveals, what it cannot change, and how keys are replaced.
+//! Sealed records: confidentiality, integrity, and key rotation.
 
 use std::{
     io::Write as _,

@@ -16,7 +16,7 @@ use crate::direct::{login_until_callback, relying_party_with};
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Deadline of any other request and of a test, on a busy machine.
 const LONG_DEADLINE: Duration = Duration::from_secs(30);
-/// Interval between bytes. At this speed not even the headers are complete at the deadline.
+/// Interval between bytes. At this speed, the headers are incomplete at the deadline.
 const BYTE_INTERVAL: Duration = Duration::from_millis(50);
 
 const ENDPOINTS: [Endpoint; 5] = [

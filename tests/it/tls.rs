@@ -54,7 +54,7 @@ async fn a_person_signs_in_over_tls() {
         page.assert_ok().body(),
         format!("the vault of {}", ada.id())
     );
-    // The guard sends its status request over TLS too.
+    // The guard also sends its status request over TLS.
     browser
         .get(app.url("/sensitive"))
         .await

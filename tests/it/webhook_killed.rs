@@ -19,7 +19,7 @@ use crate::{
     test_handler::{SECRET, TestHandler, answer},
 };
 
-/// Lease of an event. It stays with a killed receiver until the lease ends.
+/// Duration of the lease on an event. A killed receiver holds the event until the lease ends.
 const LEASE: Duration = Duration::from_secs(5);
 
 /// Waits. The servers have their own clocks.
@@ -229,7 +229,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     let client = reqwest::Client::new();
     until_accepted(&client, &url, "evt_1", LEASE_ON_REDIS).await;
 
-    // The store stops and restarts while the handler runs. The receiver does not notice.
+    // The store stops and restarts while the handler runs. The receiver is not affected.
     let go = handler.waits();
     let outage = async {
         handler.until_begun(2).await;
@@ -257,7 +257,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     assert_eq!(handler.effects(), ["evt_1", "evt_2", "evt_3"]);
 
     server.start_again();
-    // The store has kept its records, and the event that did not begin is free.
+    // The store has kept its records. No receiver holds the event that did not begin.
     for id in ["evt_1", "evt_2", "evt_4"] {
         let in_flight = until_accepted(&client, &url, id, LEASE_ON_REDIS).await;
         assert_eq!(in_flight, 0, "{id}");

@@ -296,7 +296,7 @@ async fn large_bodies_that_hang_keep_no_delivery_out() {
     let mut large = setup.event("evt_large");
     large["filler"] = "x".repeat(1024 * 1024 - 1024).into();
     assert_eq!(setup.deliver(&large).await.0, 200);
-    // A request without a signature is not even read.
+    // The body of a request without a signature is not read.
     let unsigned = setup.post(HeaderMap::new(), "{}").await;
     assert_eq!(unsigned, (401, "no_signature".to_owned()));
 }
@@ -382,7 +382,7 @@ async fn a_redelivered_event_takes_effect_once() {
     assert_eq!(setup.handler.effects(), ["evt_1"]);
     assert_eq!(setup.deliver(&setup.event("evt_2")).await.0, 200);
     assert_eq!(setup.handler.effects(), ["evt_1", "evt_2"]);
-    // The event is remembered for as long as its timestamp would be accepted.
+    // The event is stored until its timestamp is no longer accepted.
     setup
         .kyc
         .clock()

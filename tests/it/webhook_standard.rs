@@ -38,13 +38,13 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     hooks.deliveries().assert_delivered().assert_count(1);
     let id = hooks.deliveries().last().unwrap().event_id().to_owned();
     assert_eq!(handler.effects(), [id.as_str()]);
-    // Signed anew, and known by its id.
+    // A redelivery has a new signature and the same ID, so it has no second effect.
     hooks.repeat(hooks.deliveries().last().unwrap());
     hooks.settled().await;
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
     assert_eq!(handler.effects(), [id.as_str()]);
 
-    // A new secret, with the old one beside it.
+    // After a rotation, deliveries are signed with both the new and the old secret.
     hooks.rotate_secret();
     kyc.switch(|it| it.webhook_signatures = DeliverySignatures::BothInOneHeader);
     ada.verify(KycTier::T2);

@@ -143,7 +143,7 @@ async fn webhooks_to_other_machines_must_be_enabled() {
     admin.post("/webhooks/endpoints", &there).await;
 }
 
-/// Returns the listening port, whatever the public URL is.
+/// Returns the listening port, regardless of the public URL.
 fn listening_port(kyc: &MockIssuer) -> u16 {
     kyc.address().port()
 }

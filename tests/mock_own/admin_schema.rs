@@ -1,5 +1,6 @@
-//! The document of the admin API is no wider than its handlers: what the schema allows is accepted,
-//! and what it forbids is rejected. A tester that reads the document found each of these.
+//! The OpenAPI document of the admin API agrees with its handlers. The handlers accept what the
+//! schema allows, and reject what the schema forbids. A tool that reads the document found each
+//! of these cases.
 
 use serde_json::{Value, json};
 
@@ -148,7 +149,7 @@ async fn each_integer_has_its_maximum() {
         let answer = request.body(jwks(number)).send().await.unwrap();
         assert_eq!(answer.status(), status, "{number}");
     }
-    // What is any JSON is left as it is.
+    // A member that can be any JSON value is not changed.
     let receiver = crate::receiver::Receiver::start().await;
     admin.kyc.webhooks().subscribe(receiver.url());
     let event = json!({ "type": "kyc.other", "data": { "n": 1.0 } });

@@ -629,7 +629,7 @@ async fn tenants_and_clients_are_created() {
     assert_eq!(admin.post("/clients", &public).await["secret"], Value::Null);
     let both = json!({ "name": "P", "kind": "public", "secret": "s" });
     assert_eq!(admin.rejection("POST", "/clients", &both).await.0, 400);
-    // A rejected client leaves nothing behind.
+    // A rejected client is not stored.
     let bad = json!({ "name": "Q", "id": "q", "redirect_uris": ["nowhere"] });
     assert_eq!(admin.rejection("POST", "/clients", &bad).await.0, 400);
     assert_eq!(

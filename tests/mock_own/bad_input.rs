@@ -18,7 +18,7 @@ struct Row<'a> {
     changes: Vec<&'a str>,
     answer: &'a str,
     error: &'a str,
-    row: &'a str,
+    contract: &'a str,
 }
 
 fn rows() -> Vec<Row<'static>> {
@@ -38,7 +38,7 @@ fn rows() -> Vec<Row<'static>> {
             .collect(),
         answer: cells.next().unwrap(),
         error: cells.next().unwrap(),
-        row: cells.next().unwrap(),
+        contract: cells.next().unwrap(),
     });
     rows.filter(|row| row.to != "endpoint").collect()
 }
@@ -73,7 +73,11 @@ async fn every_bad_request_of_the_table_is_rejected() {
         let log = setup.issuer.kyc.all_requests();
         let refusal = log.last().unwrap().refusal();
         let refusal = refusal.unwrap_or_else(|| panic!("{what}: no rejection"));
-        assert_eq!((refusal.error, refusal.row), (row.error, row.row), "{what}");
+        assert_eq!(
+            (refusal.error, refusal.row),
+            (row.error, row.contract),
+            "{what}"
+        );
         assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
         if is_page {
             assert!(page.body().starts_with("<!doctype html>"), "{what}");
@@ -94,7 +98,10 @@ fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     assert!(to.as_str().starts_with(&format!("{BACK}?")), "{what}");
     let of = |name| query(&to, name);
     assert_eq!(of("error").as_deref(), Some(row.error), "{what}");
-    assert!(of("error_description").unwrap().contains(row.row), "{what}");
+    assert!(
+        of("error_description").unwrap().contains(row.contract),
+        "{what}"
+    );
     assert!(of("iss").is_some() && of("code").is_none(), "{what}");
     if !row.changes.concat().contains("state") {
         assert_eq!(of("state").as_deref(), Some("the state"), "{what}");

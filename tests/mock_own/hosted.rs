@@ -63,7 +63,7 @@ async fn a_signed_in_person_verifies_and_returns() {
     for (params, how, status, tier, to) in [
         (&asking[..], "skip", KycStatus::Verified, KycTier::T1, BACK),
         (&asking, "pass", KycStatus::Verified, KycTier::T3, BACK),
-        // A person who has the tier already cannot change it, whatever the form contains.
+        // A person who has the tier already cannot change it with any form.
         (&asking, "fail", KycStatus::Verified, KycTier::T3, BACK),
         (&[], "fail", KycStatus::Verified, KycTier::T3, "/verify"),
     ] {

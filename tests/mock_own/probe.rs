@@ -41,7 +41,7 @@ async fn the_mock_matches_the_contract() {
     );
 }
 
-// Every row is checked, or has a reason why not.
+// The report has a result for every row, or the reason why the row is not checked.
 #[tokio::test]
 async fn every_row_is_probed_or_has_a_reason() {
     let report = verify_against("http://127.0.0.1:1").await;

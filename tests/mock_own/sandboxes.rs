@@ -136,7 +136,7 @@ async fn an_app_runs_on_a_remote_mock() {
         .create()
         .await
         .unwrap();
-    // A browser of the main issuer. It is not tied to that issuer.
+    // A browser that was created by the main issuer. It can open pages of any issuer.
     let browser = admin.kyc.browser();
     let form = [("person", grace.id()), ("decision", "allow")];
     let page = browser.open(&format!("{app}/")).await.unwrap();

@@ -42,68 +42,56 @@ async fn only_a_tenant_with_its_key_reads_a_status() {
     let good = format!("/api/v1/kyc/{id}/status/");
     let escaped = format!("/api/v1/kyc/%70{}/status/", &id[1..]);
     let person = || json!({ "kyc_status": "verified", "kyc_tier": "t2", "aml_clear": true });
-    let error_body = |error: &str| json!({ "error": error });
+    let error = |error: &str| json!({ "error": error });
     let why = "unknown path; API paths end with a slash (K4)";
     let missing = json!({ "error": "not_found", "error_description": why });
     let table: Vec<(&str, &str, &[&str], u16, Value)> = vec![
         ("good", &good, &own, 200, person()),
         ("an escaped letter", &escaped, &own, 200, person()),
-        ("no key", &good, &[], 401, error_body("invalid_api_key")),
+        ("no key", &good, &[], 401, error("invalid_api_key")),
         (
             "an empty key",
             &good,
             &["Bearer "],
             401,
-            error_body("invalid_api_key"),
+            error("invalid_api_key"),
         ),
-        (
-            "no scheme",
-            &good,
-            &bare,
-            401,
-            error_body("invalid_api_key"),
-        ),
+        ("no scheme", &good, &bare, 401, error("invalid_api_key")),
         (
             "another scheme",
             &good,
             &["Basic YTpi"],
             401,
-            error_body("invalid_api_key"),
+            error("invalid_api_key"),
         ),
         (
             "unknown key",
             &good,
             &["Bearer key_nobody"],
             401,
-            error_body("invalid_api_key"),
+            error("invalid_api_key"),
         ),
-        (
-            "two headers",
-            &good,
-            &twice,
-            401,
-            error_body("invalid_api_key"),
-        ),
+        ("two headers", &good, &twice, 401, error("invalid_api_key")),
         (
             "a slug instead of an ID",
             "/api/v1/kyc/ada/status/",
             &own,
             404,
-            error_body("person_not_found"),
+            error("person_not_found"),
         ),
         (
             "an escaped slash",
             "/api/v1/kyc/a%2Fb/status/",
             &own,
             404,
-            error_body("person_not_found"),
+            error("person_not_found"),
         ),
         (
             "a broken escape",
             "/api/v1/kyc/%ff/status/",
             &own,
             404,
-            error_body("person_not_found"),
+            error("person_not_found"),
         ),
         // Any other path returns a page without an error code.
         (
@@ -139,6 +127,15 @@ async fn only_a_tenant_with_its_key_reads_a_status() {
         );
     }
     kyc.requests(Endpoint::Status).assert_count(11);
+}
+
+// K40, K47
+#[tokio::test]
+async fn a_status_is_read_by_get_and_head_only() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
+    let (id, key) = (issuer.ada.id(), kyc.tenant().api_key());
+    let bearer = format!("Bearer {key}");
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         let visit = issuer.browser.request(method, kyc.status_url(id));
         let page = visit.header("authorization", &bearer).send().await.unwrap();

@@ -103,7 +103,7 @@ async fn the_verification_page_has_the_url_of_the_first_page() {
     let pass = [allow[0], allow[1], ("verification", "pass")];
     let to = issuer.post(&login, &pass).await.location().unwrap();
     assert_eq!(issuer.claims(&to).await["kyc_tier"], "t2");
-    // A person who has reached the tier is not asked again.
+    // A person who has reached the tier sees no verification page.
     let to = issuer.post(&login, &allow).await.location().unwrap();
     assert!(query(&to, "code").is_some());
 }

@@ -105,7 +105,7 @@ async fn an_expiry_causes_one_event_at_its_time() {
     setup.advance(1).await;
     setup.advance(1).await;
     assert_eq!(setup.events().await, [format!("{CHANGED} expired t2")]);
-    // The expiry precedes the next change, although no request came between.
+    // The mock applies the expiry before the next change, although no request arrived in between.
     setup.ada.verify(KycTier::T2);
     setup.ada.expires_in(Duration::from_secs(60));
     setup.kyc.clock().advance(Duration::from_secs(60));

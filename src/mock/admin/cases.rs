@@ -1,4 +1,4 @@
-//! Routes of verification cases.
+//! Admin API routes for verification cases.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Routes of clients.
+//! Admin API routes for clients.
 
 use std::sync::Arc;
 

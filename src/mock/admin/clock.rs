@@ -1,4 +1,4 @@
-//! Routes of the issuer's clock.
+//! Admin API routes for the issuer's clock.
 
 use std::time::Duration;
 

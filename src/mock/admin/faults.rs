@@ -1,4 +1,4 @@
-//! Routes of faults. A fault ends when its limit is reached or when it is deleted.
+//! Admin API routes for faults. A fault ends when its limit is reached or when it is deleted.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Routes of the whole issuer: overview, environment of an app, switches and reset.
+//! Admin API routes for the whole issuer: overview, environment of an app, switches and reset.
 
 use std::{collections::BTreeMap, sync::Arc};
 

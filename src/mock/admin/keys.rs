@@ -1,4 +1,4 @@
-//! Routes of the signing keys.
+//! Admin API routes for the signing keys.
 
 use std::sync::Arc;
 

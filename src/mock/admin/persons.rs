@@ -1,4 +1,4 @@
-//! Routes of persons and browser sessions.
+//! Admin API routes for persons and browser sessions.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Routes of the request log. The log contains names of parameters, never their values.
+//! Admin API routes for the request log. The log contains names of parameters, never their values.
 
 use std::collections::BTreeMap;
 

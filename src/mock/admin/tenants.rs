@@ -1,4 +1,4 @@
-//! Routes of tenants.
+//! Admin API routes for tenants.
 
 use axum::http::Method;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! Routes of webhook endpoints and deliveries.
+//! Admin API routes for webhook endpoints and deliveries.
 
 use std::{sync::Arc, time::Duration};
 

@@ -87,7 +87,7 @@ impl Cases {
         Self { core }
     }
 
-    /// Forces the outcome of the next decision, whatever the upload contains. A further call forces
+    /// Forces the outcome of the next decision, regardless of the upload. A further call forces
     /// the outcome of the decision after that.
     pub fn next_outcome(&self, outcome: Outcome) {
         self.core.cases().next.push_back(outcome);

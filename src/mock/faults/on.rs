@@ -151,7 +151,7 @@ impl On {
     }
 
     /// Resets the connection instead of a response. The client's operating system reports a reset.
-    /// After [`drop_connection`](Self::drop_connection), it reports the end of the stream.
+    /// After [`drop_connection`](Self::drop_connection), the system reports the end of the stream.
     pub fn reset(self) -> Rule {
         self.breaks("reset", BrokenResponse::Reset)
     }

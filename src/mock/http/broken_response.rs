@@ -24,7 +24,7 @@ pub(in crate::mock) enum BrokenResponse {
         body: Bytes,
     },
     Hang,
-    /// The beginning of the headers of the regular response.
+    /// Sends the first headers of the regular response, then nothing more.
     HangHeaders,
     HangBody,
     /// The regular response, with this pause between two bytes of the body.

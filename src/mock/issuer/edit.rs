@@ -38,8 +38,8 @@ impl MockIssuer {
         self.on(Endpoint::Status).edit(edit)
     }
 
-    /// Answers every status request with the status of `person`, whichever person the request
-    /// names.
+    /// Answers every status request with the status of `person`, even if the request names another
+    /// person.
     ///
     /// The response contains the `person_id` of `person`, so that a client can detect the mismatch.
     pub fn answer_status_of(&self, person: &Person) -> Rule {

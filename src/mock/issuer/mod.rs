@@ -245,22 +245,22 @@ impl MockIssuer {
         self.tenant().webhooks()
     }
 
-    /// Returns the builder of faults at an endpoint.
+    /// Returns the builder for faults at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> On {
         On::new(Arc::clone(self.core()), endpoint)
     }
 
-    /// Returns the builder of faults of new connections, before the server reads from them.
+    /// Returns the builder for faults of new connections, before the server reads from them.
     pub fn on_accept(&self) -> OnAccept {
         OnAccept::new(Arc::clone(self.core()))
     }
 
-    /// Returns the builder of faults of the tokens of all persons.
+    /// Returns the builder for faults of the tokens of all persons.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(Arc::clone(self.core()), None)
     }
 
-    /// Returns the builder of faults of the tokens of one person.
+    /// Returns the builder for faults of the tokens of one person.
     pub fn tokens_for(&self, person: &Person) -> Tokens {
         Tokens::new(Arc::clone(self.core()), Some(person))
     }

@@ -64,7 +64,7 @@ enum KeyState {
     Retired,
 }
 
-/// All keys of an issuer. Retired keys are kept because tests sign with them too.
+/// All keys of an issuer. Retired keys are kept, because tests also sign with retired keys.
 #[derive(Clone)]
 pub(in crate::mock) struct KeyRing(Vec<(KeyState, Key)>);
 

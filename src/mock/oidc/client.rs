@@ -1,4 +1,4 @@
-//! Handle and builder of clients (K12, K20).
+//! Handle and builder for clients (K12, K20).
 
 use std::{
     fmt::{self, Debug},
@@ -33,7 +33,7 @@ impl Client {
         self.record.secret.as_deref()
     }
 
-    /// Rotates the `client_secret` and returns the new one. `old` says what happens to the old
+    /// Rotates the `client_secret` and returns the new one. `old` states what happens to the old
     /// secret (K97). Returns `None` for a public client, which has no secret.
     pub fn rotate_secret(&self, old: OldSecret) -> Option<String> {
         let mut new = None;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// The last [`MAX_ENTRIES`] entries, by name. Each name is used only once.
+/// Map that keeps the last [`MAX_ENTRIES`] entries by name. Each name is used only once.
 pub(super) struct Bounded<T> {
     entries: HashMap<String, T>,
     /// Names, oldest first. The name of a removed entry stays until its eviction turn.

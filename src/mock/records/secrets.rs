@@ -20,8 +20,8 @@ impl Secrets {
         }
     }
 
-    /// Returns the current secret in the format that the tenant receives. For Standard Webhooks, this is
-    /// `whsec_` and base64.
+    /// Returns the current secret in the format that the tenant receives. For Standard Webhooks,
+    /// this is `whsec_` and base64.
     pub(in crate::mock) fn for_tenant(&self, switches: &Switches) -> String {
         if switches.webhook_standard_signature && !self.current.starts_with(STANDARD_PREFIX) {
             format!("{STANDARD_PREFIX}{}", STANDARD.encode(&self.current))

@@ -69,7 +69,7 @@ impl AdminClient {
                 let root = Certificate::from_pem(root.as_bytes()).map_err(not_a_mock)?;
                 builder.tls_certs_only([root])
             }
-            // Plain HTTP needs no certificates, and reading those of the system takes time.
+            // Plain HTTP needs no certificates, and loading the system's certificates takes time.
             None if origin.starts_with("http:") => builder.tls_certs_only([]),
             None => builder,
         };

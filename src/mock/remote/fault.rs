@@ -16,7 +16,7 @@ use crate::mock::http::endpoint::Endpoint;
 
 /// Faults of a mock's endpoints.
 impl RemoteMock {
-    /// Returns the builder of faults at an endpoint.
+    /// Returns the builder for faults at an endpoint.
     pub fn on(&self, endpoint: Endpoint) -> RemoteOn {
         RemoteOn {
             admin: self.admin.clone(),

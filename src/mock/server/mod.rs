@@ -29,8 +29,8 @@ const BIND_ATTEMPTS: u32 = 300;
 /// Pause between two attempts to rebind a port.
 const BIND_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Bound port that does not listen. Connections are refused, and no other process can bind the
-/// port.
+/// Bound port that does not listen yet. The system refuses connections, and no other process can
+/// bind the port.
 pub(super) struct Port {
     socket: TcpSocket,
     address: SocketAddr,

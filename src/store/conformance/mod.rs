@@ -46,7 +46,7 @@ pub struct Violation {
 /// the suite takes a few seconds on such a store.
 ///
 /// The suite runs in one future. In a store that answers without waiting, its calls are interleaved
-/// but never simultaneous. Run [`check_in_parallel`] too.
+/// but never simultaneous. Also run [`check_in_parallel`].
 ///
 /// # Errors
 /// The first [`Violation`], in the order of the rules.

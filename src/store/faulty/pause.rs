@@ -35,7 +35,8 @@ impl PausePoint {
     }
 
     /// Waits until an operation has reached the point. Each call waits for one further operation,
-    /// so that `n` calls wait for `n` operations. Operations that arrive after [`resume`](Self::resume) count as well.
+    /// so that `n` calls wait for `n` operations. Operations that arrive after
+    /// [`resume`](Self::resume) also count.
     ///
     /// Cancellation safety: a dropped call consumes no arrival.
     pub async fn reached(&self) {
@@ -45,13 +46,13 @@ impl PausePoint {
         }
     }
 
-    /// Resumes one operation that waits go on: the one that has waited longest. If none waits, the next
-    /// operation that arrives does not wait.
+    /// Resumes the operation that has waited longest. If no operation waits, the next operation
+    /// that arrives does not wait.
     pub fn resume_one(&self) {
         self.gate.passes.add_permits(1);
     }
 
-    /// Lets the waiting operations. Later operations do not wait at this point.
+    /// Resumes all waiting operations. Later operations do not wait at this point.
     pub fn resume(&self) {
         self.gate.open();
     }

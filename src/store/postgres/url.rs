@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-/// Invalid URL or schema name. The error contains nothing of the URL.
+/// Invalid URL or schema name. The error contains nothing from the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPostgresUrl {

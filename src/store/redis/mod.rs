@@ -102,7 +102,7 @@ pub struct RedisStore {
 #[derive(Clone)]
 struct Replicas {
     count: u32,
-    /// Separate connection, because a connection that waits for replicas answers nothing else.
+    /// Separate connection, because a connection that waits for replicas answers no other request.
     connector: Connector,
 }
 

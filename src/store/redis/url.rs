@@ -3,7 +3,7 @@
 use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 use url::Url;
 
-/// Invalid Redis URL. The error contains nothing of the URL.
+/// Invalid Redis URL. The error contains nothing from the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRedisUrl {

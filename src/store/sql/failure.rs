@@ -69,7 +69,7 @@ fn of_engine(error: &dyn DatabaseError) -> Failure {
         let code: i32 = code.unwrap_or_default();
         return Failure::new(of_result_code(code, error.message()), code.to_string());
     }
-    // No engine feature is enabled, so there is no such error.
+    // No engine feature is enabled, so this error cannot occur.
     let _ = error;
     Failure::new(StoreError::Failed, "other")
 }

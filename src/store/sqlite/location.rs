@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Invalid location. The error contains nothing of the location.
+/// Invalid location. The error contains nothing from the location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSqliteLocation {

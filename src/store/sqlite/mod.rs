@@ -252,7 +252,7 @@ impl Tidy for Inner {
     }
 }
 
-/// Shows nothing of the location.
+/// Hides the location.
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Error for a document upload or another operation on a case. As a response, it is problem JSON
-/// with a code and a sentence for the person. The response contains nothing of the upload.
+/// with a code and a sentence for the person. The response contains nothing from the upload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct CaptureError(#[from] ForwardError);

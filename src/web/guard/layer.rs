@@ -38,7 +38,7 @@ use crate::{
 /// |---|---|
 /// | is not signed in | redirect to the login, and back afterwards |
 /// | does not have the tier | redirect to KYCPort to be verified, and back afterwards |
-/// | has a pending verification | a page that says so |
+/// | has a pending verification | a page with this information |
 /// | has not passed the AML check | 403 |
 /// | cannot be checked | 503: the guard fails closed |
 ///

@@ -55,7 +55,7 @@ pub(in crate::web) fn session_key(headers: &HeaderMap, names: &CookieNames) -> O
     SessionKey::parse(only(headers, &names.session)?)
 }
 
-/// Returns whether a request has a cookie with this name, whatever its value.
+/// Returns whether a request has a cookie with this name, regardless of its value.
 pub(in crate::web) fn is_present(headers: &HeaderMap, name: &str) -> bool {
     all(headers).any(|(found, _)| found == name.as_bytes())
 }

@@ -32,7 +32,7 @@ pub(in crate::web) struct Session {
 
 impl Session {
     /// Returns whether the session is older than the latest revocation. A session without a fence
-    /// counts as revoked: after a fence is lost, no record shows what was revoked.
+    /// counts as revoked, because a lost fence may have recorded a revocation.
     pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
         fence.is_none_or(|fence| fence > Mark(self.mark))
     }

@@ -64,8 +64,8 @@ impl SignedIn {
 
     /// Returns the latest assurance of the person. It comes from the login, with the scope `kyc`,
     /// or from a later status query or webhook. If no readable assurance is recorded, status and
-    /// tier are `None`. To enforce a requirement, put a [`Guard`](super::Guard) on the route: the
-    /// guard queries KYCPort when the assurance is missing or too old.
+    /// tier are `None`. To enforce a requirement, put a [`Guard`](crate::web::Guard) on the route.
+    /// The guard queries KYCPort when the assurance is missing or too old.
     pub fn assurance(&self) -> &Assurance {
         &self.assurance
     }

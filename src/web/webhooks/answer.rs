@@ -150,7 +150,7 @@ impl Outcome {
         }
     }
 
-    /// Builds the response. The response contains nothing of the delivery, the handler or the
+    /// Builds the response. The response contains nothing from the delivery, the handler or the
     /// store. `reference` finds the line in the log.
     pub(super) fn answer(self, reference: &str) -> Response {
         let status = self.status();

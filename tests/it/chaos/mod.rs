@@ -41,7 +41,7 @@ pub(crate) use shared::StoreEngine;
 
 /// Number of users who stay for the whole run, with two browsers each.
 const RESIDENTS: usize = 6;
-/// Number of short-lived users at any time.
+/// Number of short-lived users that exist at the same time.
 const SHORT_LIVED_USERS: usize = 8;
 
 /// Parameters of a run.

@@ -170,7 +170,7 @@ async fn at_most_eight_secrets_are_accepted() {
     // A secret that has signed deliveries stays. The newer secrets have signed none.
     assert_eq!(verified_by(&verifier, OLD), "previous-7");
     assert_eq!(verified_by(&verifier, &new(13)), NO_SECRET);
-    // The same holds for a secret that is not the newest.
+    // A secret that is not the newest signs a delivery here, so it also stays.
     assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
     for n in 21..=40 {
         reload(n).await;

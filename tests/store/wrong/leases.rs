@@ -116,7 +116,7 @@ async fn the_suite_detects_a_forgotten_token() {
     violates(ForgetsTokens::default(), rule).await;
 }
 
-/// Settles for any token.
+/// Mutant that settles a lease for any token.
 #[derive(Default)]
 struct AnyToken(Holders);
 
@@ -150,7 +150,7 @@ async fn the_suite_detects_a_settlement_by_another_token() {
     violates(AnyToken::default(), rule).await;
 }
 
-/// Settles for tokens that held the lease before it expired.
+/// Mutant that settles a lease for the token of an expired lease.
 #[derive(Default)]
 struct Replaced {
     holders: Holders,

@@ -172,7 +172,7 @@ enum Uses {
     Conflicts,
 }
 
-/// Mutant with a second store in which no record expires.
+/// Mutant whose second store never expires a record.
 struct NeverExpires {
     all: MemoryStore,
     uses: Uses,
