@@ -36,8 +36,38 @@ const MAX_ATTEMPTS: usize = 16;
 /// Answer to a query, or the reason why there is none.
 pub(crate) type StatusQueryResult = Result<Assurance, QueryError>;
 
+type Run = dyn Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync;
+type Admit = dyn Fn() -> Result<(), QueryError> + Send + Sync;
+
 /// Query to KYCPort about one person. It can be repeated.
-pub(crate) type StatusQuery = Arc<dyn Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct StatusQuery {
+    run: Arc<Run>,
+    admit: Option<Arc<Admit>>,
+}
+
+impl StatusQuery {
+    pub(crate) fn new(
+        run: impl Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            run: Arc::new(run),
+            admit: None,
+        }
+    }
+
+    /// Limits the query. `admit` is called before the query starts. Its error reaches only the
+    /// caller, and no other caller that waits for an answer about the same person.
+    pub(crate) fn limited_by(
+        self,
+        admit: impl Fn() -> Result<(), QueryError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            admit: Some(Arc::new(admit)),
+            ..self
+        }
+    }
+}
 
 /// Answer of a query, and whether it was recorded.
 #[derive(Debug, Clone)]
@@ -178,9 +208,7 @@ impl Assurances {
     ) -> Result<StatusAnswer, QueryError> {
         let arrived_after = self.0.last.load(Ordering::SeqCst);
         loop {
-            let flight = self
-                .flight(person)
-                .unwrap_or_else(|| self.start(person, Arc::clone(&query), None));
+            let flight = self.join_or_start(person, &query, None)?;
             let answer = flight.answer.await;
             let was_queried = !matches!(&answer, Ok(heard) if !heard.was_queried);
             if flight.number > arrived_after && was_queried {
@@ -197,23 +225,26 @@ impl Assurances {
         query: StatusQuery,
         seen: &Latest,
     ) -> StatusQueryResult {
-        let flight = self
-            .flight(person)
-            .unwrap_or_else(|| self.start(person, query, Some(seen.clone())));
+        let flight = self.join_or_start(person, &query, Some(seen))?;
         flight.answer.await.map(|heard| heard.assurance)
     }
 
-    fn flight(&self, person: &PersonRef) -> Option<Flight> {
-        self.lock().get(person).cloned()
-    }
-
-    /// Starts a query in its own task: the first caller may give up, and the others still get their
-    /// answer.
-    fn start(&self, person: &PersonRef, query: StatusQuery, seen: Option<Latest>) -> Flight {
+    /// Joins the query that is in flight, or starts one in its own task: the first caller may give
+    /// up, and the others still get their answer.
+    fn join_or_start(
+        &self,
+        person: &PersonRef,
+        query: &StatusQuery,
+        seen: Option<&Latest>,
+    ) -> Result<Flight, QueryError> {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(person) {
-            return flight.clone();
+            return Ok(flight.clone());
         }
+        if let Some(admit) = &query.admit {
+            admit()?;
+        }
+        let (run, seen) = (Arc::clone(&query.run), seen.cloned());
         let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         let (own, subject) = (self.clone(), person.clone());
         // The task is spawned when the future is first polled, after the lock is released. A
@@ -223,7 +254,7 @@ impl Assurances {
                 own,
                 person: subject,
             };
-            let flight = async move { guard.own.run(&guard.person, query, seen).await };
+            let flight = async move { guard.own.run(&guard.person, &*run, seen).await };
             let task = tokio::spawn(flight.in_current_span());
             task.await
                 .unwrap_or(Err(QueryError::Failed { retry_after: None }))
@@ -232,7 +263,7 @@ impl Assurances {
         .shared();
         let flight = Flight { number, answer };
         flights.insert(person.clone(), flight.clone());
-        flight
+        Ok(flight)
     }
 
     /// Queries and records. If another result was recorded meanwhile, it may be newer than the
@@ -240,7 +271,7 @@ impl Assurances {
     async fn run(
         &self,
         person: &PersonRef,
-        query: StatusQuery,
+        query: &Run,
         seen: Option<Latest>,
     ) -> Result<StatusAnswer, QueryError> {
         let mut before = self.latest(person).await.map_err(QueryError::Store)?;

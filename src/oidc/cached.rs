@@ -156,6 +156,13 @@ where
         }
     }
 
+    /// Returns the value that was fetched last, fresh or not.
+    #[cfg(feature = "web")]
+    pub(super) fn last_known(&self) -> Option<Arc<T>> {
+        let state = self.0.lock();
+        state.entry.as_ref().map(|entry| Arc::clone(&entry.value))
+    }
+
     /// Returns a value that is newer than `seen`: a value fetched in the meantime, the result of a
     /// running fetch, or the result of a new fetch. A new fetch starts only if `may_fetch` returns
     /// true; otherwise the result is `None`.

@@ -3,8 +3,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(feature = "web")]
-use futures_util::FutureExt as _;
 use url::Url;
 
 #[cfg(feature = "web")]
@@ -304,11 +302,12 @@ impl OidcClient {
         observe::call(Call::Userinfo, fetch).await
     }
 
-    /// Returns whether the cached discovery document names a revocation endpoint.
+    /// Returns whether KYCPort may have a revocation endpoint: whether the last known discovery
+    /// document names one, or no document is known yet.
     #[cfg(feature = "web")]
     pub(crate) fn has_revocation_endpoint(&self) -> bool {
-        let known = self.0.provider.metadata().now_or_never();
-        matches!(known, Some(Ok(provider)) if provider.revocation_endpoint.is_some())
+        let known = self.0.provider.last_known_metadata();
+        known.is_none_or(|provider| provider.revocation_endpoint.is_some())
     }
 
     /// Revokes a token (RFC 7009 section 2.1) if KYCPort has a revocation endpoint. A failure is

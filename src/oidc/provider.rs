@@ -137,6 +137,12 @@ impl Provider {
         self.metadata.get().await
     }
 
+    /// Returns the document that was fetched last, fresh or not.
+    #[cfg(feature = "web")]
+    pub(super) fn last_known_metadata(&self) -> Option<Arc<VerifiedProvider>> {
+        self.metadata.last_known()
+    }
+
     /// Returns the keys for a token with this `kid`.
     ///
     /// An unknown `kid` may mean that KYCPort rotated its keys, so the keys are fetched again.

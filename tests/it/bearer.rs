@@ -6,6 +6,7 @@ use axum::http::Method;
 use kycport::{
     KycTier,
     mock::{Browser, Page, Tamper},
+    store::StoreError,
 };
 
 use crate::faulty_store::{ASSURANCE, Op, TestApp, setup};
@@ -141,6 +142,24 @@ async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
     setup.kyc.clock().advance(Duration::from_secs(1));
     assert_eq!(api(&setup, &access_token(&setup)).await, 200);
     assert_eq!(api(&setup, &early).await, 401);
+}
+
+#[tokio::test]
+async fn a_revocation_that_fails_rejects_tokens_and_can_be_repeated() {
+    let setup = setup().await;
+    let token = access_token(&setup);
+    let browser = signed_in(&setup).await;
+    let logout = setup.app.url("/auth/logout?everywhere=1");
+    let post = async || {
+        let request = browser.request(Method::POST, logout.as_str());
+        request.fetch().send().await.unwrap().status()
+    };
+    setup.store.fail_with(Op::Revoke, StoreError::Unreachable);
+    assert_eq!(post().await, 503);
+    assert_eq!(api(&setup, &token).await, 401);
+    setup.store.heal();
+    assert_eq!(post().await, 204);
+    assert_eq!(api(&setup, &token).await, 401);
 }
 
 #[tokio::test]

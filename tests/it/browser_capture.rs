@@ -102,7 +102,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
         ),
         (
             files.write("empty.png", b""),
-            "There is nothing in the document.",
+            "The document is an empty file.",
         ),
         (
             files.write("large.png", &too_large),

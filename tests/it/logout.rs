@@ -8,6 +8,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     faulty_store::{Op, SESSION, TOKENS, TestApp, setup},
+    observed::Observed,
     stages::everywhere,
 };
 
@@ -206,6 +207,21 @@ async fn no_logout_parameter_causes_an_open_redirect() {
         page.assert_status(303);
         assert_eq!(page.header("location"), Some("/"), "{name}");
         assert_eq!(me(&setup, &browser).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_logout_without_a_session_is_not_logged() {
+    let setup = setup().await;
+    let (observed, _listening) = Observed::listen();
+    let browser = signed_in(&setup).await;
+    let stolen = browser.clone();
+    let logout = setup.app.url("/auth/logout");
+    // The second cookie names a session that has ended.
+    for browser in [&browser, &stolen] {
+        let request = browser.request(Method::POST, logout.as_str());
+        request.fetch().send().await.unwrap().assert_status(204);
+        assert_eq!(observed.of("kycport.session.ended").len(), 1);
     }
 }
 

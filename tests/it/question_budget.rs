@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use kycport::{
     KycStatus, KycTier,
     mock::{Endpoint, Person},
@@ -96,4 +97,22 @@ async fn a_page_that_is_reloaded_asks_once_in_ten_seconds() {
         }
     }
     assert_eq!(setup.asked(), asked + 6);
+}
+
+#[tokio::test]
+async fn a_webhook_does_not_share_the_exhausted_budget_of_its_person() {
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    let (eve, of_eve) = eve(&setup, &app).await;
+    setup.pass(11 * MINUTE, &[]);
+    let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
+    for _ in 0..31 {
+        assert_eq!(app.ask("/fresh", &of_eve).await, unknown_status());
+    }
+    drop(fault);
+    eve.reject();
+    let requests = (0..100).map(|_| app.ask("/fresh", &of_eve));
+    let delivery = setup.deliver_about(&app, "evt_1", &eve, "rejected");
+    let (_, delivered) = futures_util::join!(join_all(requests), delivery);
+    assert_eq!(delivered, 200);
 }

@@ -211,17 +211,12 @@ impl Evaluator {
             Freshness::Cached => Purpose::Ordinary,
             Freshness::AfterSignIn | Freshness::Now => Purpose::Sensitive,
         };
+        let (limiter, owner) = (self.clone(), live.owner);
         let (own, live) = (self.clone(), live.clone());
-        Arc::new(move || {
+        let query = StatusQuery::new(move || {
             let (own, live) = (own.clone(), live.clone());
             async move {
                 let subject = live.session.subject.as_str();
-                let is_scarce = own.status.was_rate_limited_within(SCARCE_QUOTA_PERIOD);
-                if let Err(wait) = own.budgets.take(&live.owner, purpose, is_scarce) {
-                    return Err(QueryError::Failed {
-                        retry_after: Some(wait),
-                    });
-                }
                 if own.status.is_configured() {
                     own.status.status(subject).await.map_err(QueryError::from)
                 } else {
@@ -229,6 +224,13 @@ impl Evaluator {
                 }
             }
             .boxed()
+        });
+        query.limited_by(move || {
+            let is_scarce = limiter.status.was_rate_limited_within(SCARCE_QUOTA_PERIOD);
+            let taken = limiter.budgets.take(&owner, purpose, is_scarce);
+            taken.map_err(|wait| QueryError::Failed {
+                retry_after: Some(wait),
+            })
         })
     }
 

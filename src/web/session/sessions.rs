@@ -202,11 +202,16 @@ impl SessionRecords {
             Cause::Logout => self.tokens_to_revoke(owner, id).await,
             _ => Vec::new(),
         };
-        let deletions = deletions(id.record_id());
-        let _ = self.state.write(owner, &deletions, None).await?;
-        self.revoker.revoke(tokens);
-        let id = id.to_string();
-        observe::session_ended(cause, self.log_key.session(&id));
+        let mut deletions = deletions(id.record_id());
+        // A cookie that names no session changes nothing and is not logged.
+        if let Some(session) = deletions.first_mut() {
+            session.condition = Condition::Present;
+        }
+        if self.state.write(owner, &deletions, None).await? == Written::Applied {
+            self.revoker.revoke(tokens);
+            let id = id.to_string();
+            observe::session_ended(cause, self.log_key.session(&id));
+        }
         Ok(())
     }
 
@@ -283,9 +288,7 @@ impl SessionRecords {
         } else {
             Vec::new()
         };
-        self.state.revoke(&owner, &FAMILIES).await?;
-        let tokens = tokens.into_iter().map(|(_, tokens)| tokens);
-        self.revoker.revoke(tokens.collect());
+        // First, so that a caller can try again if this fails: afterwards the person has no session.
         let put = self.state.put(
             &owner,
             RecordId::ONLY,
@@ -294,6 +297,9 @@ impl SessionRecords {
             REVOCATION_RETENTION,
         )?;
         let _ = self.state.write(&owner, &[put], None).await?;
+        self.state.revoke(&owner, &FAMILIES).await?;
+        let tokens = tokens.into_iter().map(|(_, tokens)| tokens);
+        self.revoker.revoke(tokens.collect());
         observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
         Ok(())
     }

@@ -10,10 +10,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::CONTENT_TYPE};
+use tracing::Instrument as _;
 use url::form_urlencoded;
 
 use crate::{
     observe::{self, Cause, Route},
+    store::StoreError,
     web::{
         context::RequestContext,
         pages::problem::Problem,
@@ -99,11 +101,16 @@ async fn end_session(context: &RequestContext) -> Result<(), Problem> {
 /// response is an error: "signed out" would be wrong.
 async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
-    let session = &live.session;
-    context
-        .sessions()
-        .revoke_all(&session.issuer, &session.subject, Cause::LogoutEverywhere)
-        .await?;
+    let sessions = context.sessions().clone();
+    // In a task of its own, which ends even if the browser closes the connection.
+    let revoke = async move {
+        let session = &live.session;
+        sessions
+            .revoke_all(&session.issuer, &session.subject, Cause::LogoutEverywhere)
+            .await
+    };
+    let revoked = tokio::spawn(revoke.in_current_span()).await;
+    revoked.unwrap_or(Err(StoreError::Failed))?;
     Ok(())
 }
 

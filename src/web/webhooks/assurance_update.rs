@@ -157,10 +157,10 @@ impl AssuranceUpdater {
 
     async fn query(&self, person: &PersonRef) -> Result<StatusAnswer, QueryError> {
         let (status, subject) = (self.status.clone(), Arc::clone(&person.subject));
-        let question: StatusQuery = Arc::new(move || {
+        let query = StatusQuery::new(move || {
             let (status, subject) = (status.clone(), Arc::clone(&subject));
             async move { status.status(&subject).await.map_err(QueryError::from) }.boxed()
         });
-        self.assurances.query_recorded(person, question).await
+        self.assurances.query_recorded(person, query).await
     }
 }
