@@ -11,8 +11,8 @@
 //! machine.
 //!
 //! `sessions` creates sessions, each in a new browser, and abandoned logins. It reports their size
-//! in the app and in the store, and what remains after they have expired. The lifetime of sessions
-//! is derived from the pace of the first logins.
+//! in the app and in the store. With `lifetime=300` the sessions live for 300 s, which must be longer
+//! than their creation takes. The bench then also reports what remains after they have expired.
 //!
 //! Servers that are not installed are skipped.
 
@@ -45,6 +45,8 @@ mod visitor;
 #[path = "../shared/wire.rs"]
 mod wire;
 
+use std::time::Duration;
+
 const COUNT: usize = 100_000;
 
 fn main() {
@@ -53,16 +55,18 @@ fn main() {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
-    let count = arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("count=")?.parse().ok())
-        .unwrap_or(COUNT);
+    let number = |name: &str| {
+        let value = arguments.iter().find_map(|it| it.strip_prefix(name));
+        value.map(|value| value.parse::<u32>().unwrap())
+    };
+    let count = number("count=").map_or(COUNT, |count| count as usize);
+    let lifetime = number("lifetime=").map(|seconds| Duration::from_secs(seconds.into()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     println!("load average at the start: {:.2}\n", machine::load());
     if named("requests") || !named("sessions") {
         runtime.block_on(requests::print());
     }
     if named("sessions") || !named("requests") {
-        runtime.block_on(sessions::print(count));
+        runtime.block_on(sessions::print(count, lifetime));
     }
 }
