@@ -103,6 +103,12 @@ impl Api {
         }
     }
 
+    /// Returns the clock of this client.
+    #[cfg(feature = "web")]
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     pub(crate) fn has_key(&self) -> bool {
         self.keys.current().is_some()
     }

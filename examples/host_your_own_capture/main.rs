@@ -150,7 +150,7 @@ async fn wait(
     Ok(Json(json!({ "outcome": outcome.to_string() })))
 }
 
-/// The guard of the route has admitted the person.
+/// Responds to a person whom the guard of the route accepted.
 async fn open_vault(person: SignedIn) -> String {
     format!("Three bars of gold, for {}.", page::name_of(&person))
 }

@@ -53,12 +53,12 @@ impl CaseClient {
     pub(crate) fn new(api: Api, settings: Settings, on_decided: Option<OnDecided>) -> Self {
         Self {
             uploads: api.for_long_calls(settings.upload_deadline),
+            #[cfg(feature = "web")]
+            uploaders: super::uploaders::Uploaders::new(api.clock()),
             api,
             settings,
             on_decided,
             updates: broadcast::channel(64).0,
-            #[cfg(feature = "web")]
-            uploaders: super::uploaders::Uploaders::default(),
         }
     }
 

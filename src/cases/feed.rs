@@ -65,8 +65,8 @@ impl Feed {
 /// Stream for the parser that returns `Pending` after each piece.
 ///
 /// multer reads everything that is ready before it returns a part, so a fast browser would fill the
-/// memory while KYCPort reads slowly. multer also buffers bytes that are not a part yet; this
-/// stream ends after [`MAX_UNPARSED`] such bytes.
+/// memory while KYCPort reads slowly. multer also buffers bytes that are not a part yet. After
+/// more than [`MAX_UNPARSED`] such bytes, this stream fails.
 pub(super) struct OneAtATime {
     stream: BoxStream<'static, io::Result<Bytes>>,
     feed: Feed,

@@ -11,9 +11,9 @@ const MIN_BYTES_PER_SECOND: u32 = 4 * 1024;
 /// Time for which an upload may stay below the minimum rate, for a phone that changes its network.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Returns the body, and ends it with [`io::ErrorKind::TimedOut`] if the browser sends less than
-/// the minimum rate. Only the time spent waiting for the browser counts, not the time in which
-/// KYCPort reads slowly.
+/// Returns the body. If the browser sends more slowly than the minimum rate, the body fails with
+/// [`io::ErrorKind::TimedOut`]. Only the time spent waiting for the browser counts, not the time
+/// in which KYCPort reads slowly.
 pub(super) fn at_minimum_rate(
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {

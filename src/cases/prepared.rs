@@ -20,7 +20,7 @@ use super::{
 };
 use crate::wire::cases::{DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, SELFIE};
 
-/// Error that ended the content early. The HTTP client reports only that the body ended.
+/// Error that aborted the body. The HTTP client reports only that the body is incomplete.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamError(Arc<Mutex<Option<UploadError>>>);
 

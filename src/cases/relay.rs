@@ -70,8 +70,12 @@ pub enum ForwardError {
     /// The form has more than 64 parts.
     #[error("the upload has more than 64 parts")]
     TooManyParts,
-    /// The person already has four uploads in progress.
-    #[error("the person already has 4 uploads in progress; retry after one of them ends")]
+    /// The person already has four uploads in progress, or starts uploads too often: 30 in a row,
+    /// then one every 5 s.
+    #[error(
+        "the person already has 4 uploads in progress, or starts uploads too often; retry in a few \
+         seconds"
+    )]
     TooManyUploads,
     /// The browser sends less than 4 KiB/s, or no file started within the time limit of an upload.
     #[error("the upload is slower than 4 KiB/s, or no file started in time")]
@@ -264,7 +268,7 @@ where
             Ok(piece) => Ok(piece.map(|piece| (piece, relay))),
             Err(error) => {
                 relay.outcome.stop(error);
-                // This error ends the request. The caller reports the error in `outcome`.
+                // This error aborts the request. The caller reports the error in `outcome`.
                 Err(UploadError::Changed { part: "form" })
             }
         }

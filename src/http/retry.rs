@@ -118,8 +118,9 @@ impl Caller {
         }
     }
 
-    /// Returns a caller for calls that take up to `total`. It has its own concurrency limit, so
-    /// that long calls do not delay short calls. It shares the rate limit and the retry budget.
+    /// Returns a client for long calls. `total` is the maximum duration of a call. The client has
+    /// its own concurrency limit, so that long calls do not delay short calls. Both clients share
+    /// the rate limit and the retry budget.
     pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
         Self {
             policy: RetryPolicy {

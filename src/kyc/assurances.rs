@@ -56,8 +56,9 @@ impl StatusQuery {
         }
     }
 
-    /// Limits the query. `admit` is called before the query starts. Its error reaches only the
-    /// caller, and no other caller that waits for an answer about the same person.
+    /// Limits the query. `admit` is called before the query starts. If `admit` fails, only this
+    /// caller gets the error. Other callers that wait for an answer about the same person do not
+    /// get the error.
     pub(crate) fn limited_by(
         self,
         admit: impl Fn() -> Result<(), QueryError> + Send + Sync + 'static,

@@ -150,13 +150,13 @@ impl LatestAssurances {
         self.write_under(person, assurance, condition)
     }
 
-    /// Returns the record to write after a login whose ID token says "verified", when an assurance
+    /// Returns the record to write after a login, if the ID token says "verified" and an assurance
     /// is already recorded. Returns `None` if the record stays unchanged.
     ///
-    /// The ID token may be older than the record. So it never raises a record from a status query,
-    /// userinfo or a webhook. If the ID token is lower in one respect and higher in another, the
-    /// record is lowered and keeps its source. A record from an ID token that was requested
-    /// earlier, or at the same time, is replaced.
+    /// The ID token may be older than the record. The ID token therefore never improves a record
+    /// from a status query, userinfo or a webhook. If the ID token is lower in one respect and
+    /// higher in another, the record is lowered and keeps its source. A record from an ID token
+    /// that was requested earlier, or at the same time, is replaced.
     pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
         if !known.is_verified() {
             return None;

@@ -6,7 +6,7 @@
 //! [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
 //! contract](crate::guide::contract).
 //!
-//! This example runs a login up to the callback:
+//! This example starts a login and stops before the callback request:
 //!
 //! ```
 //! use kycport::{KycTier, mock::MockIssuer};

@@ -254,7 +254,7 @@ async fn fetch_keys(
     })
 }
 
-/// Limit on refetches of the JWKS that unknown `kid` values cause.
+/// Limit on the number of times that the JWKS is fetched because of unknown `kid` values.
 #[derive(Debug, Default)]
 struct UnknownKids {
     /// Fetches that no cool-down has refunded yet.

@@ -28,8 +28,8 @@ use crate::{
 };
 use form::Forms;
 
-/// Lifetime of a fence after a revocation: longer than any login that started before the revocation
-/// can take.
+/// Lifetime of a fence (the lowest mark that is still valid) after a revocation. The lifetime is
+/// longer than the longest login that started before the revocation.
 const FENCE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// State of one relying party. Cheap to clone.

@@ -35,9 +35,9 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 /// Sealing cannot be switched on or off while old and new instances run in parallel, unless the new
 /// instances temporarily [read unsealed records](Self::also_read_unsealed).
 ///
-/// Sealing protects confidentiality. It does not make the store trustworthy: a person who can write
-/// to the store can delete a record, restore an earlier version of a record, or reset fences and
-/// leases.
+/// Sealing protects confidentiality. It does not make the store trustworthy: a person who can
+/// write to the store can delete a record, restore an earlier version of a record, or reset leases
+/// and fences. A fence is the lowest [`Mark`](crate::store::Mark) that is still valid.
 ///
 /// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
 /// name identifies the key and is stored with everything that the key sealed. The name is not
@@ -220,7 +220,7 @@ impl SealingKeys {
 /// Reason why sealed bytes cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenError {
-    /// No key has the name in the record.
+    /// The record names a key that is not configured.
     UnknownKey,
     /// The bytes were changed, or were sealed for another record or by another key.
     AuthenticationFailed,

@@ -190,8 +190,8 @@ impl fmt::Debug for LeaseKey {
     }
 }
 
-/// Proof of holding a lease: 128 random bits chosen by the caller. The token is a fencing token: a
-/// holder that was replaced cannot settle the lease.
+/// Token of the caller that holds a lease: 128 random bits that the caller chooses. If the lease
+/// expires and another caller acquires the lease, the store rejects the first caller's token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseToken(pub [u8; PART]);
 

@@ -71,10 +71,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// Value of a namespace's revocation counter.
 ///
-/// A login reads the counter when it acquires its lease, and the session of that login carries the
-/// value. Revoking the sessions of an owner raises the counter and stores the new value as the
-/// owner's fence. A session whose mark is lower than the fence is revoked. The comparison uses no
-/// clock.
+/// A login reads the counter when it acquires its lease. The session of that login stores this
+/// value as its mark. Revoking the sessions of an owner raises the counter and stores the new
+/// value as the owner's fence: the lowest mark that is still valid. A session whose mark is lower
+/// than the fence is revoked. The comparison uses no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
@@ -90,8 +90,8 @@ pub struct Entry {
 /// Consistent view of some records of one owner, read from the primary in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The owner's fence. `None` if the fence was never written or has been lost. Every session of
-    /// the owner is invalid then.
+    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost.
+    /// Every session of the owner is invalid then.
     pub fence: Option<Mark>,
     /// The records in the order of the request. An expired record is `None`.
     pub entries: Vec<Option<Entry>>,
@@ -149,7 +149,8 @@ pub enum Written {
     /// A condition did not hold, and nothing was changed. The snapshot has one entry per write, in
     /// the same order, with the state at the time of the evaluation.
     Conflict(Snapshot),
-    /// The owner's fence is higher than the mark of the write. Nothing was changed.
+    /// The `admitted_at` of the write is lower than the owner's fence, so the login is revoked.
+    /// Nothing was changed. See [`Mark`].
     Fenced,
 }
 
@@ -235,8 +236,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Written>;
 
     /// Revokes records of an owner. Raises the counter of the namespace, then stores its value as
-    /// the owner's fence and deletes the owner's records of `families`. Storing the fence and
-    /// deleting the records is one step.
+    /// the owner's fence and deletes the owner's records of `families`. The fence is
+    /// stored and the records are deleted atomically.
     ///
     /// When this method returns, no session with an earlier mark exists, and no such session can be
     /// created. The engine acknowledges with the highest durability that it offers. The fence is
@@ -268,7 +269,8 @@ pub trait Store: Debug + Send + Sync + 'static {
         length: Duration,
     ) -> StoreFuture<'a, Acquired>;
 
-    /// Settles a lease. Returns `false`, without a change, if the token does not hold the lease.
+    /// Settles a lease: completes, releases or extends the lease. Returns `false`, without a
+    /// change, if the token does not hold the lease.
     ///
     /// [`Settlement::Done`] can be repeated with the same token, which replaces the result and its
     /// lifetime. It is accepted after the end of the lease if:
@@ -361,7 +363,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// Store that can settle a lease inside a transaction of the caller, on a connection of type `C`.
+/// Store that can complete, release or extend a lease inside a transaction of the caller, on a
+/// connection of type `C`.
 pub trait SettleIn<C: ?Sized>: Store {
     /// Settles a lease as [`Store::settle`] does, but within the transaction of `connection`. The
     /// settlement takes effect when the transaction commits.

@@ -17,8 +17,9 @@ use crate::{
 ///
 /// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete), or
 /// [`release`](Self::release) if the handler failed, so that KYCPort's next delivery is handled. If
-/// the process ends before that, another process can begin when the lease ends. The lease must be
-/// longer than the timeout of the handler, which [`DeliveryPolicy`](super::DeliveryPolicy) checks.
+/// the process ends before that, another process can begin when the lease expires. The lease must
+/// be longer than the timeout of the handler, which [`DeliveryPolicy`](super::DeliveryPolicy)
+/// checks.
 ///
 /// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share a
 /// store. Otherwise each process handles the event.
@@ -98,7 +99,7 @@ impl EventLog {
     /// Of simultaneous calls, one acquires the lease. `retention` is the time for which a completed
     /// event is remembered.
     ///
-    /// Not cancellation-safe: a cancelled call may hold the lease until it ends.
+    /// Not cancellation-safe: a cancelled call may hold the lease until the lease expires.
     ///
     /// # Errors
     /// Returns [`StoreError`]. Do not handle the event, and respond with 503.

@@ -46,7 +46,7 @@ pub(crate) struct Instance {
     app: RunningApp,
     visitor: Visitor,
     clock: TestClock,
-    /// Number of requests that a guard has admitted.
+    /// Number of requests that a guard has accepted.
     admitted: Arc<AtomicUsize>,
 }
 
@@ -191,14 +191,14 @@ impl AssuranceTest {
         page.status()
     }
 
-    /// Delivers an event about Ada with the current time to an instance.
-    /// Returns the response status.
+    /// Delivers an event about Ada to an instance. The event has the current time. Returns the
+    /// response status.
     pub(crate) async fn deliver(&self, instance: &Instance, id: &str, status: &str) -> u16 {
         let event = event(&self.kyc, id, &self.ada, status);
         self.post(instance, &event).await
     }
 
-    /// Delivers an event of now about a person to an instance.
+    /// Delivers an event about a person to an instance. The event has the current time.
     pub(crate) async fn deliver_about(
         &self,
         instance: &Instance,
@@ -283,13 +283,12 @@ impl Instance {
         known["kyc_status"].clone()
     }
 
-    /// Asserts that a guard admits the person.
+    /// Asserts that a guard accepts the request of the person.
     pub(crate) async fn assert_admits(&self, cookie: &str) {
         self.assert_admits_at("/guarded", cookie).await;
     }
 
-    /// Asserts that a guard that calls KYCPort on each request admits the
-    /// person.
+    /// Asserts that a guard that calls KYCPort on each request accepts the request of the person.
     pub(crate) async fn assert_admits_fresh(&self, cookie: &str) {
         self.assert_admits_at("/fresh", cookie).await;
     }

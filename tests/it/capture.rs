@@ -551,7 +551,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
     );
-    // When an upload ends, another upload can start.
+    // After an upload is aborted, another upload can start.
     drop(slow);
     for _ in 0..10_000 {
         if setup.send(good()).await.0 == 200 {

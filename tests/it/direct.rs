@@ -32,7 +32,7 @@ pub(crate) fn relying_party_with_short_timeouts(kyc: &MockIssuer) -> RelyingPart
     })
 }
 
-/// Performs a login up to the callback.
+/// Starts a login and stops before the callback request.
 pub(crate) async fn login_until_callback(
     kyc: &MockIssuer,
     app: &RelyingParty,

@@ -186,7 +186,7 @@ async fn only_receivers_with_the_same_name_share_events() {
         let lease = acquire(&one, &event).await;
         in_flight(&same, &event).await;
         let at_other = acquire(&other, &event).await;
-        // Any instance can settle the lease of an event.
+        // Any instance can complete the lease of an event.
         assert_eq!(same.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&one, &event).await;
         in_flight(&other, &event).await;

@@ -108,7 +108,7 @@ async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     let new = unique();
     let full = Err(StoreError::Full);
     assert_eq!(log.begin(&new, LEASE, RETENTION).await, full);
-    // Known events remain known, and current leases can be settled.
+    // Known events remain known, and current leases can be completed.
     assert_done(&log, &done).await;
     in_flight(&log, &held).await;
     // Logins have a separate capacity.
@@ -119,7 +119,7 @@ async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     };
     let acquired = store.acquire(&login, LeaseToken([1; 16]), LEASE).await;
     assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
-    // An event is evicted when its lease can no longer be settled.
+    // An event is evicted when its lease can no longer be completed.
     clock.advance(Duration::from_secs(3602));
     acquire(&log, &new).await;
     assert_eq!(log.begin(&unique(), LEASE, RETENTION).await, full);

@@ -171,7 +171,8 @@ impl RecordingStore {
         self.faulty.gather_next(n, kind.of(op), When::After);
     }
 
-    /// Hides all fences, as after an engine lost its last writes.
+    /// Hides all fences, as after an engine lost its last writes. A fence is the lowest mark that
+    /// is still valid.
     pub(crate) fn lose_fences(&self) {
         self.faulty.lose_fences();
     }

@@ -413,7 +413,7 @@ async fn logout_ends_the_pending_logins_of_the_browser() {
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
     let out = || browser.request(Method::POST, setup.app.url("/auth/logout"));
 
-    // A request from another site ends no login. An outage of the store ends no login.
+    // A logout request from another site aborts no login. Neither does an outage of the store.
     let evil = Url::parse("https://evil.example/").unwrap();
     let page = out().from(&evil).stay().send().await.unwrap();
     assert_eq!(page.assert_status(403).header("set-cookie"), None);
@@ -432,7 +432,7 @@ async fn logout_ends_the_pending_logins_of_the_browser() {
     }
     setup.kyc.requests(Endpoint::Token).assert_count(0);
 
-    // Signing out without a session also ends the logins.
+    // Signing out without a session also aborts the logins.
     browser.start_sign_in(&login, &setup.ada).await.unwrap();
     browser.get(setup.app.url("/")).await.unwrap();
     out().form(&[]).stay().send().await.unwrap();

@@ -1,5 +1,5 @@
-//! Outages of the store servers and of KYCPort. During an outage, no request is admitted without a
-//! session, no person is signed out, and no operation is falsely reported as done.
+//! Outages of the store servers and of KYCPort. During an outage, no request without a session is
+//! accepted, no person is signed out, and no operation is falsely reported as done.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     visitor::SESSION_COOKIE,
 };
 
-/// Maximum duration of a request. Each store operation has 5 s, and the first failure ends the
+/// Maximum duration of a request. Each store operation has 5 s, and the first failure aborts the
 /// request.
 const MAX_WAIT: Duration = Duration::from_secs(9);
 

@@ -157,7 +157,8 @@ async fn a_session_stored_under_another_owner_is_rejected() {
         let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
         let eve_owner = eve_owner.unwrap().0;
 
-        // Ada's session is stored under Eve's owner, next to Eve's fence and Eve's assurance.
+        // Ada's session is stored under Eve's owner, next to Eve's assurance and Eve's fence (the
+        // lowest mark that is still valid).
         let key = forged(&ada_key, &eve_key);
         for (_, place, entry) in &own {
             let place = RecordKey::new(place.family, record_id(&key));

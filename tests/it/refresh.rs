@@ -125,7 +125,7 @@ async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
         page.unwrap().assert_ok();
     }
     setup.kyc.requests(Endpoint::Token).assert_count(1);
-    // The app stored the rotated refresh token, which works.
+    // The app stored the rotated refresh token, and KYCPort accepts this token.
     setup.kyc.clock().advance(16 * MINUTE);
     token(&setup, &browser).await.assert_ok();
 }

@@ -468,7 +468,8 @@ async fn a_lost_fence_signs_the_person_out() {
         let page = browser.open(setup.app.url("/vault")).await.unwrap();
         page.assert_status(303);
         assert_eq!(sessions(&setup).list(setup.ada.id()).await, Ok(vec![]));
-        // The cookie stays, because the fence may be found again.
+        // The cookie stays, because the fence (the lowest mark that is still valid) may be found
+        // again.
         assert!(browser.cookie(setup.app.url("/"), SESSION_COOKIE).is_some());
         setup.store.heal();
         assert_eq!(me(&setup, &browser).await, 200);

@@ -141,7 +141,7 @@ impl Server {
     }
 
     /// Returns whether the server accepts connections. Postgres listens for a while before it
-    /// admits a user.
+    /// accepts logins.
     fn accepts_connections(&self) -> bool {
         let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
@@ -289,7 +289,7 @@ async fn redis_pool_that(
     pool
 }
 
-/// Returns a connected client. The server listens before it admits a user, so this function
+/// Returns a connected client. The server listens before it accepts logins, so this function
 /// retries.
 pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
     let url = postgres_url(port);

@@ -197,7 +197,8 @@ async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
     setup.kyc.requests(Endpoint::Token).assert_count(1);
 }
 
-/// Returns a short deadline only for the errors that must occur at the deadline.
+/// Returns the deadline of a request. The deadline is short if the test expects a timeout, because
+/// the test waits for that timeout. Otherwise the deadline is long, for slow machines.
 fn deadline_for(expected: TransportError) -> Duration {
     match expected {
         TransportError::Timeout => DEADLINE,

@@ -55,7 +55,7 @@ impl StepUpTest {
         went.unwrap()
     }
 
-    /// Runs a step-up up to the callback. Returns the URL of the callback.
+    /// Starts a step-up and stops before the callback. Returns the URL of the callback.
     async fn pending_callback(&self, who: &Person, end: Verification) -> String {
         let url = self.app.url("/guarded");
         let browser = &self.browser;
@@ -130,7 +130,7 @@ async fn an_insufficient_step_up_shows_a_page_and_does_not_loop() {
         let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded%3Fa%3D1\"";
         assert!(page.body().contains(way_on), "{}", page.body());
         assert!(page.body().contains(">Continue with KYCPort</a>"));
-        // The person is still signed in, and still not admitted.
+        // The person is still signed in, and the guard still rejects the request.
         let home = setup.browser.get(setup.app.url("/")).await.unwrap();
         assert_eq!(home.body(), format!("signed in as {}", setup.ada.id()));
         let fetch = setup
@@ -212,8 +212,8 @@ async fn an_id_token_without_a_tier_causes_a_status_request() {
     let _fault = no_values(&setup);
     let page = setup.verify("/guarded", Verification::Skip).await;
     page.assert_status(401);
-    // If the status endpoint also has no value, the tier is unknown: the request is not admitted,
-    // and the page offers no next step.
+    // If the status endpoint also has no value, the tier is unknown: the guard rejects the
+    // request, and the page offers no next step.
     {
         let _fault = setup.kyc.on(Endpoint::Status).fail(403).always();
         let page = setup
@@ -451,7 +451,7 @@ async fn a_step_up_ends_at_logout() {
 async fn a_step_up_outlives_its_initial_session() {
     let setup = setup().await;
     let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
-    // The session ends as after a logout in another browser.
+    // The session cookie is removed, as after a logout in another tab.
     setup.browser.remove_cookie(COOKIE);
     // Ada signed out, and Ada consented at KYCPort.
     let page = setup.browser.get(&callback).await.unwrap();
@@ -496,7 +496,8 @@ async fn the_tier_parameter_can_be_renamed() {
     assert_eq!(authorize_requests.query("kyc_tier_requested"), Some("t2"));
     assert_eq!(authorize_requests.query("acr_values"), None);
 
-    // If the two sides use different names, no person is verified, and no request is admitted.
+    // If the two sides use different names, no person is verified, and the guard rejects each
+    // request.
     kyc.switch(|switches| "acr_values".clone_into(&mut switches.tier_parameter));
     ada.set_tier(KycTier::T1);
     let page = browser

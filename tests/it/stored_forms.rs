@@ -502,7 +502,7 @@ async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
     let before = today.store.bodies(ASSURANCE).await;
     let me = today.page("/auth/me").await.assert_ok().json();
     assert_eq!(me["assurance"]["kyc_status"], Value::Null);
-    // While KYCPort does not respond, no request is admitted and the record stays.
+    // While KYCPort does not respond, the guard rejects requests and the record stays.
     let down = today.kyc.on(Endpoint::Status).fail(500).always();
     assert_eq!(today.status("/guarded").await, 503);
     drop(down);
@@ -568,7 +568,8 @@ async fn revoking_all_sessions_revokes_a_session_of_an_older_release() {
         assert_eq!(old.today.status("/vault").await, 200);
         let hour = Duration::from_secs(3600);
         old.today.store.revoke(&owner, &[], hour).await.unwrap();
-        // No record was deleted. The fence alone revokes the session.
+        // No record was deleted. The fence (the lowest mark that is still valid) alone revokes the
+        // session.
         assert_eq!(old.today.store.bodies(SESSION).await.len(), 1);
         assert_eq!(old.today.status("/auth/me").await, 401);
     }

@@ -412,7 +412,7 @@ async fn token_faults_are_set_by_name() {
     assert_eq!(audience(issuer.tokens().await), admin.kyc.client().id());
     let used = admin.get(&format!("/faults/{}", fault["id"])).await;
     assert_eq!(used["hits"], 1);
-    // Each tamper name is known, and an unknown name is rejected.
+    // The API accepts the name of each manipulation, and rejects an unknown name.
     for tamper in Tamper::ALL {
         let fault = json!({ "token": "access_token", "tamper": format!("{tamper:?}") });
         admin.post("/faults/tokens", &fault).await;

@@ -128,7 +128,7 @@ async fn a_gzip_bomb_is_well_formed() {
     assert!(body.len() < 10_000, "{}", body.len());
     assert!(body.starts_with(&[0x1f, 0x8b]));
     fault.assert_hit();
-    // An independent program checks the file, if it is installed.
+    // If `gzip` is installed, it also checks the body.
     let mut gzip = std::process::Command::new("gzip");
     gzip.arg("-t")
         .stdin(std::process::Stdio::piped())
@@ -212,7 +212,7 @@ async fn every_tamper_changes_a_token_of_its_person_only() {
     let client = issuer.kyc.client();
     let mint = issuer.kyc.mint();
     for &tamper in Tamper::ALL {
-        // An access token has its own claims, which the last tampers modify.
+        // The last manipulations modify claims that only an access token has.
         let id_token = mint
             .id_token(&issuer.ada, client, "n")
             .for_access_token("token");

@@ -1,4 +1,5 @@
-//! What tenants have seen of KYCPort and no document says: each a switch.
+//! Behaviour of KYCPort that tenants have observed and that no document describes. The mock has a
+//! switch for each behaviour.
 
 use std::sync::Arc;
 

@@ -104,7 +104,7 @@ async fn a_change_after_signing_keeps_the_original_signature() {
     }
 }
 
-/// Decompresses the body with an independent program, if it is installed.
+/// Decompresses the body with `gzip`. Returns `None` if the body is not valid.
 fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
     use std::{
         io::Write as _,
@@ -380,7 +380,7 @@ async fn a_slow_delivery_arrives_completely() {
     assert_eq!(setup.sdk_verdict(&got[0]), (true, true));
     assert_eq!(got[0].header("content-type"), "application/json");
     setup.hooks.deliveries().assert_count(1).assert_delivered();
-    // The delivery ends at its deadline.
+    // The delivery is aborted at its deadline.
     setup
         .kyc
         .switch(|it| it.webhook_timeout = Duration::from_millis(50));

@@ -117,13 +117,13 @@ impl Core {
         lock(&self.tenants)
     }
 
-    /// Returns a person as of now. `hint` is an ID, a slug or an email address.
+    /// Returns the current state of a person. `hint` is an ID, a slug or an email address.
     pub(super) fn person(&self, hint: &str) -> Option<PersonRecord> {
         let known = self.persons().find(hint)?;
         Some(known.at(self.now()))
     }
 
-    /// Returns all persons as of now, in the order of creation.
+    /// Returns the current state of all persons, in the order of creation.
     pub(super) fn everyone(&self) -> Vec<PersonRecord> {
         let (now, all) = (self.now(), self.persons().all());
         all.into_iter().map(|person| person.at(now)).collect()

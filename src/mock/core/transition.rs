@@ -30,7 +30,8 @@ pub(in crate::mock) fn change(core: &Core, id: &str, change: impl FnOnce(&mut Pe
 }
 
 /// Applies the result of the verification page to the person permanently (K19, K91). Returns the
-/// person as of now. If the person consented to a client, its tenant now sees the person (K46).
+/// person's current state. If the person consented to a client, the client's tenant now sees the
+/// person (K46).
 pub(in crate::mock) fn verified_on_page(
     core: &Core,
     tenant: Option<&str>,

@@ -43,8 +43,8 @@ pub(super) async fn send(
         .unwrap_or(DeliveryOutcome::TimedOut)
 }
 
-/// Writes the request. Returns only if `pace` ends the attempt. Otherwise the caller waits for the
-/// response.
+/// Writes the request. Returns only if `pace` aborts the attempt. Otherwise the caller waits for
+/// the response.
 async fn write(to: &mut (impl AsyncWrite + Unpin), url: &Url, outgoing: &Outgoing, pace: Pace) {
     let head = head(url, outgoing);
     let half = |bytes: &[u8]| bytes.len().div_euclid(2);

@@ -128,7 +128,7 @@ impl Webhooks {
     }
 
     /// Sends the body byte by byte, with this pause of real time between two bytes (case 134).
-    /// Plain HTTP only. Sending ends with the response, or after
+    /// Plain HTTP only. Sending stops when the response arrives, or after
     /// [`webhook_timeout`](crate::mock::Switches::webhook_timeout).
     pub fn dribble(&self, every: Duration) -> Rule {
         self.pace("dribble", Pace::Dribble(every))

@@ -105,8 +105,8 @@ impl Probe {
     }
 }
 
-/// Parses an origin: scheme, host and port. The probe rejects a longer URL, because its other parts
-/// may be secrets.
+/// Parses an origin: scheme, host and port. The probe rejects a URL with more components, because
+/// those components may contain secrets.
 fn origin(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "the URL is invalid")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

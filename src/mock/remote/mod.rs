@@ -29,8 +29,8 @@ pub use webhooks::RemoteWebhooks;
 /// Handle to a mock in another process, such as `kycport-mock`. It offers the methods of
 /// [`MockIssuer`] over the admin API. Each method is async and can fail.
 ///
-/// By default, the handle has its own issuer, a sandbox, which ends when the handle is dropped.
-/// Parallel tests therefore do not affect each other.
+/// By default, the handle has its own issuer, a sandbox. The sandbox is removed when the handle is
+/// dropped. Parallel tests therefore do not affect each other.
 ///
 /// ```
 /// # use kycport::{KycTier, mock::{MockIssuer, RemoteMock}};
@@ -48,19 +48,23 @@ pub use webhooks::RemoteWebhooks;
 /// # }
 /// ```
 ///
-/// These features of [`MockIssuer`] need the same process and are not available here:
+/// These features of [`MockIssuer`] work only in the process of the mock. `RemoteMock` does not
+/// have them:
 /// - `edit_…` and `mint`
 /// - `hold` and its gates
 /// - deliveries that the test builds itself
 /// - `stop` and `restart`
 ///
-/// These features are available only through the admin API: tampers, faults of deliveries, cases,
-/// and the content of recorded requests.
+/// `RemoteMock` has no methods for these features. Use the admin API for them:
+/// - manipulations of tokens
+/// - faults of deliveries
+/// - cases
+/// - the content of recorded requests
 pub struct RemoteMock {
     admin: AdminClient,
     overview: Overview,
     clock: TestClock,
-    /// The sandbox of this handle. It ends when the handle is dropped.
+    /// The sandbox of this handle. It is removed when the handle is dropped.
     sandbox: Option<Sandbox>,
 }
 

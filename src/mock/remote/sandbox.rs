@@ -1,4 +1,4 @@
-//! A sandbox that ends when its handle is dropped.
+//! A sandbox that is removed when its handle is dropped.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use super::admin_client::{AdminClient, RemoteError};
 pub(super) struct Sandbox {
     /// The origin of the mock that contains the sandbox.
     parent: String,
-    /// The sandbox ID. Empty once the sandbox has ended.
+    /// The sandbox ID. Empty after the sandbox was removed.
     id: String,
 }
 
@@ -42,7 +42,7 @@ impl Drop for Sandbox {
         let (parent, id) = (self.parent.clone(), std::mem::take(&mut self.id));
         let ending = thread::spawn(move || {
             if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                // If the request fails, the sandbox ends with its mock.
+                // If the request fails, the sandbox is removed when the mock stops.
                 let _ = runtime.block_on(end(&parent, &id));
             }
         });

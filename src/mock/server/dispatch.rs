@@ -264,7 +264,8 @@ async fn read(body: Body) -> Option<Vec<u8>> {
     to_bytes(body, MAX_BODY).await.ok().map(Vec::from)
 }
 
-/// Returns the parameters for the log, or none if they are too large to keep thousands of them.
+/// Returns the parameters for the log entry. Returns no parameters if the form is too large,
+/// because the log keeps thousands of entries.
 fn logged_params(params: &Params, size: usize) -> Params {
     if size > MAX_LOGGED_FORM {
         return Params::default();

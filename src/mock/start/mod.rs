@@ -134,7 +134,7 @@ pub(super) struct PersonChange {
     pub(super) expires_in_seconds: Option<u64>,
 }
 
-/// Webhook endpoint to subscribe.
+/// Webhook endpoint that the mock subscribes to events.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewWebhookEndpoint")]

@@ -131,7 +131,8 @@ async fn keep_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
     rule.lacks(&owner, &[absent.key]).await
 }
 
-/// Three writes. In each round the condition of a different write does not hold.
+/// Applies three writes as one batch, in three rounds. In each round, the condition of one write
+/// fails, and it is a different write each time.
 async fn all_or_nothing(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write changes nothing if one of its conditions does not hold";
     let rule = Rule::new(store, text);

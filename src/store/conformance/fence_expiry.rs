@@ -1,4 +1,7 @@
 //! Rules about the lifetime of a fence.
+//!
+//! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
+//! when the login started.
 
 use super::{
     Violation,

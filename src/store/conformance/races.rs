@@ -65,7 +65,7 @@ fn read(owner: Owner, keys: Vec<RecordKey>) -> Job<Outcome> {
     })
 }
 
-/// Session whose body is its mark.
+/// Session whose body is its mark: the value of the revocation counter when the login started.
 fn session_of(mark: Mark) -> Sample {
     let key = Sample::new(Family::Session).key;
     Sample::of(key, mark.0.to_be_bytes().to_vec().into())
@@ -145,7 +145,8 @@ fn sign_in(owner: Owner, key: RecordKey) -> Job<Outcome> {
     Box::new(move |store| Box::pin(run(store, owner, key)))
 }
 
-/// A session is readable only if its mark is not below the fence.
+/// A session is readable only if its mark is not below the fence: the lowest mark that is still
+/// valid.
 fn is_valid_or_absent(rule: Rule<'_>, snapshot: &Snapshot) -> Result<(), Violation> {
     let (fence, mark) = (snapshot.fence, mark_of(snapshot));
     let is_present = snapshot.entries.iter().any(Option::is_some);

@@ -209,7 +209,7 @@ impl<'a> Rule<'a> {
         self.are(&self.read(owner, keys).await?, &vec![None; keys.len()])
     }
 
-    /// Requires that the lease is granted, and returns the mark.
+    /// Requires that the lease is granted. Returns the mark: the value of the revocation counter.
     pub(super) async fn grants(
         &self,
         key: &LeaseKey,
@@ -236,7 +236,7 @@ impl<'a> Rule<'a> {
         self.holds(fits, show_acquired(&found))
     }
 
-    /// Settles a lease, and requires that this had the expected effect.
+    /// Completes, releases or extends a lease, and requires the expected effect.
     pub(super) async fn settles(
         &self,
         key: &LeaseKey,

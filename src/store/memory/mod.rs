@@ -141,7 +141,8 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            // Stores an evicted fence again. Otherwise the next write would store the fence 0.
+            // Stores an evicted fence (the lowest valid mark) again. Otherwise the next write
+            // would store the fence 0.
             let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }

@@ -1,4 +1,7 @@
 //! Records and fences of an in-memory store.
+//!
+//! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
+//! when the login started.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -62,9 +62,9 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// # Behaviour
 /// Each operation is one statement and one round trip. An operation that takes longer than 5 s
 /// fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation, a
-/// deletion and the settlement of a lease wait until the server has written them to its disk,
-/// regardless of `synchronous_commit`. An instance removes expired rows every minute, and
-/// additionally after some writes.
+/// deletion, and the completion, release or extension of a lease wait until the server has written
+/// them to its disk, regardless of `synchronous_commit`. An instance removes expired rows every
+/// minute, and additionally after some writes.
 ///
 /// The store must be connected to the primary. Its own connections reject a server in recovery with
 /// [`StoreError::ReadOnly`].

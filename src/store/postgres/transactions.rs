@@ -11,9 +11,9 @@ use crate::store::{
 };
 
 impl PostgresStore {
-    /// Settles a lease in a transaction of the app, as
-    /// [`Store::settle`](crate::store::Store::settle) does: the work is done when the transaction
-    /// commits, together with its other writes.
+    /// Settles a lease (completes, releases or extends it) in a transaction of the app, as
+    /// [`Store::settle`](crate::store::Store::settle) does. The settlement takes effect when the
+    /// transaction commits, together with its other writes.
     ///
     /// On `false`, another token holds the lease: roll the transaction back. Until the transaction
     /// ends, another caller that acquires the lease finds it held. The connection must lead to the

@@ -10,7 +10,7 @@ use crate::store::{LeaseKey, Owner, RecordKey};
 const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
 /// Length of a field name: family and id.
 pub(super) const FIELD: usize = 17;
-/// Field of the fence.
+/// Field of the fence: the lowest mark that is still valid.
 pub(super) const FENCE: &[u8] = b"f";
 
 /// Key of an owner's hash, or of a value of a namespace. In a cluster, the part in braces

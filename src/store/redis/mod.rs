@@ -77,8 +77,9 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// [`StoreError::Full`], and revocations succeed. Another policy, such as `allkeys-lru`, has these
 /// effects:
 ///
-/// - Each owner has one hash with the fence, the sessions and their tokens. The policy evicts the
-///   whole hash, so the person must sign in again.
+/// - Each owner has one hash with the fence, the sessions and their tokens. (The fence is the
+///   lowest [`Mark`](super::Mark) that is still valid.) The policy evicts the whole hash, so the
+///   person must sign in again.
 /// - The policy evicts completed events. If KYCPort redelivers such an event, it is handled again.
 /// - The policy evicts fences. A login that is in progress during a revocation can then create a
 ///   session.

@@ -20,7 +20,8 @@ use crate::store::{
 
 /// Time limit for the acknowledgement of a revocation by replicas.
 const REPLICATED_WITHIN: Duration = Duration::from_secs(1);
-/// Time after the end of a lease in which its holder may still complete the work.
+/// Grace period after the expiry of a lease. In this period the holder can still complete the
+/// work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record of a check.
 const CHECK: Duration = Duration::from_secs(60);
@@ -141,8 +142,9 @@ impl RedisStore {
         }
     }
 
-    /// Raises a counter that is below a fence. A server can lose the last counter values in a
-    /// failover, and without this step a person with such a fence could not sign in.
+    /// Raises a counter that is below a fence (the lowest mark that is still valid). A server can
+    /// lose the last counter values in a failover. Without this step, a person with such a fence
+    /// could not sign in.
     async fn raise_counter(&self, namespace: &[u8; 16], fence: u64) -> Result<(), Failure> {
         let key = Key::counter(&self.prefix, namespace);
         let fill = |command: &mut Cmd| {

@@ -25,8 +25,8 @@ pub(super) fn time(reply: Option<Value>) -> Result<u64, Failure> {
     Ok(millis.saturating_add(rest))
 }
 
-/// Parses a snapshot from the fence and `count` records. A record that has expired at `now` is
-/// absent.
+/// Parses a snapshot from the fence (the lowest mark that is still valid) and `count` records. A
+/// record that has expired at `now` is absent.
 pub(super) fn snapshot(reply: Value, count: usize, now: u64) -> Result<Snapshot, Failure> {
     let Value::Array(values) = reply else {
         return Err(Failure::damaged());

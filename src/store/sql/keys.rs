@@ -4,7 +4,8 @@ use crate::store::{Family, LeaseKey, Owner, RecordId, RecordKey};
 
 /// Length of an owner in a key.
 const OWNER: usize = 32;
-/// Number in place of the family in the key of an owner's fence. No family has this number.
+/// Number in place of the family in the key of an owner's fence (the lowest mark that is still
+/// valid). No family has this number.
 const FENCE: u8 = 0;
 
 /// Key of a record's row.

@@ -49,7 +49,7 @@ impl Reads {
     }
 }
 
-/// Reads some records of an owner, and the owner's fence.
+/// Reads some records of an owner, and the owner's fence: the lowest mark that is still valid.
 pub(crate) async fn read<T: Fetch>(
     store: &Arc<T>,
     owner: &Owner,

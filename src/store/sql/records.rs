@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Failure, Key};
 use crate::store::{Entry, Mark, Snapshot};
 
-/// Live records and live fences by their keys.
+/// Live records and live fences by their keys. A fence is the lowest mark that is still valid.
 pub(crate) struct Records(Vec<(Key, Entry)>);
 
 impl Records {

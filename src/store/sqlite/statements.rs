@@ -155,7 +155,8 @@ pub(super) async fn change(
     Ok(last_end)
 }
 
-/// Stores a fence. Its lifetime is never shortened.
+/// Stores a fence: the lowest mark that is still valid. The lifetime of a fence is never
+/// shortened.
 pub(super) async fn put_fence(
     connection: &mut SqliteConnection,
     owner: &Owner,

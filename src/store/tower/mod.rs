@@ -26,6 +26,8 @@ use super::{
 /// | tower-sessions store | the content of each session, written once |
 /// | second store | an index entry for each session with a digest of its content; all other records, fences, leases and counters |
 ///
+/// A fence is the lowest [`Mark`](super::Mark) of an owner that is still valid.
+///
 /// With the feature `postgres`, both stores can be in one database:
 #[cfg_attr(feature = "postgres", doc = "```no_run")]
 #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]

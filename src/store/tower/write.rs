@@ -97,8 +97,8 @@ impl TowerSessionsStore {
         result.map_err(|_| StoreError::Timeout)?
     }
 
-    /// Performs the write, and updates `garbage`: the bodies to delete if the write ends at this
-    /// point.
+    /// Performs the write, and updates `garbage`: the bodies to delete if the write is aborted at
+    /// this point.
     async fn write_plan(
         &self,
         owner: &Owner,

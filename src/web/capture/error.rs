@@ -99,8 +99,8 @@ impl Text {
             ForwardError::TooManyUploads => text(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_uploads",
-                "You have other uploads in progress",
-                "Wait until one of them has finished, then try again.",
+                "You have sent many uploads",
+                "Wait a moment, then try again.",
             ),
             // Not 408: browsers may repeat a request after 408 without asking the person.
             ForwardError::TooSlow => text(

@@ -119,8 +119,8 @@ impl LoginLock {
         acquire.await
     }
 
-    /// Settles the lock. A lock that cannot be settled expires. Until then the login counts as
-    /// used.
+    /// Settles the lock: completes or releases it. If the store fails, the lock stays until it
+    /// expires. Until then the login counts as used.
     pub(super) async fn settle(&self, context: &RequestContext, settlement: Settlement) {
         let settle = context.state().settle(&self.key, self.token, settlement);
         let _ = settle.await;

@@ -20,9 +20,11 @@ const TEXT: usize = 64;
 
 /// Session key in the cookie: 256 random bits, then the 128-bit ID of the owner.
 ///
-/// Because the key contains the owner's ID, one read returns the session, the owner's fence and the
-/// latest assurance. The session ID is a hash over all 48 bytes, and the session's subject is
-/// compared with the owner. So a key with another owner's ID finds no session.
+/// Because the key contains the owner's ID, one read returns the session, the owner's fence and
+/// the latest assurance. The fence is the lowest mark that is still valid. A mark is the value of
+/// the revocation counter when the login started. The session ID is a hash over all 48 bytes, and
+/// the session's subject is compared with the owner. So a key with another owner's ID finds no
+/// session.
 #[derive(Clone)]
 pub(in crate::web) struct SessionKey {
     id: SessionId,

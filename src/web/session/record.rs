@@ -31,8 +31,9 @@ pub(in crate::web) struct Session {
 }
 
 impl Session {
-    /// Returns whether the session is older than the latest revocation. A session without a fence
-    /// counts as revoked, because a lost fence may have recorded a revocation.
+    /// Returns whether the session is older than the latest revocation. The fence is the lowest
+    /// mark that is still valid. A session without a fence counts as revoked, because a lost fence
+    /// may have recorded a revocation.
     pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
         fence.is_none_or(|fence| fence > Mark(self.mark))
     }

@@ -271,8 +271,9 @@ impl SessionRecords {
         }
     }
 
-    /// Revokes all sessions of a person: deletes the sessions and their tokens, raises the fence,
-    /// and records the time. Bearer tokens that were issued before that time are rejected.
+    /// Revokes all sessions of a person: deletes the sessions and their tokens, raises the fence
+    /// (the lowest mark that is still valid), and records the time. Bearer tokens that were issued
+    /// before that time are rejected.
     pub(in crate::web) async fn revoke_all(
         &self,
         issuer: &str,

@@ -102,7 +102,7 @@ async fn end_session(context: &RequestContext) -> Result<(), Problem> {
 async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
     let sessions = context.sessions().clone();
-    // In a task of its own, which ends even if the browser closes the connection.
+    // Runs in a separate task, which completes even if the browser closes the connection.
     let revoke = async move {
         let session = &live.session;
         sessions

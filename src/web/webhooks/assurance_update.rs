@@ -1,7 +1,7 @@
 //! Updates of a person's latest assurance after a webhook or a decision.
 //!
-//! A reported result can lower the latest assurance until KYCPort has answered a status query. It
-//! never raises the assurance. Active sessions see the change immediately.
+//! A reported result can lower the latest assurance until KYCPort has answered a status query. A
+//! reported result never improves the assurance. Active sessions see the change immediately.
 
 use std::{sync::Arc, time::Duration};
 

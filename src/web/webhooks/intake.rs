@@ -17,7 +17,8 @@ use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 /// Maximum declared length of a small body, in bytes. Small bodies have their own places, which
 /// large bodies cannot take. An event has a few hundred bytes.
 const SMALL_BODY: usize = 16 * 1024;
-/// Maximum number of small bodies that are read at the same time: 16 MiB in total.
+/// Maximum number of small bodies that are read at the same time. Together, small bodies use at
+/// most 16 MiB.
 const MAX_SMALL_BODIES: usize = 1024;
 /// Maximum number of large bodies that are read at the same time.
 const MAX_LARGE_BODIES: usize = 256;

@@ -57,8 +57,9 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// | the completion is recorded | 503, `Retry-After`; 409 if another delivery has the lease |
 ///
 /// Otherwise the response is 200. Bodies that declare 16 KiB or less have 1,024 places. All other
-/// bodies share 256 places and 48 MiB. When all places are taken, a new body gets the place of the
-/// slowest body. So clients that send slowly cannot block deliveries.
+/// bodies share 256 places and 48 MiB. If all places are taken and a further request arrives,
+/// the request with the slowest body gets 408. So clients that send slowly cannot block
+/// deliveries.
 ///
 /// After any response but 2xx, KYCPort redelivers the event (K62). Once the signature is verified,
 /// the delivery is processed in its own task, so a client that disconnects changes nothing. A

@@ -25,7 +25,7 @@ pub(crate) enum Count {
     SignedOut,
     EndedAll,
     Rejected,
-    /// Requests with a session that were admitted.
+    /// Requests with a session that the guard accepted.
     Admitted,
     /// Requests rejected because the person was signed out, rejected or not verified.
     Denied,
@@ -44,14 +44,14 @@ pub(crate) struct Ledger(Mutex<Inner>);
 struct Inner {
     counts: BTreeMap<Count, usize>,
     statuses: BTreeMap<u16, usize>,
-    /// Durations of requests with a session that were admitted.
+    /// Durations of accepted requests with a session.
     times: Vec<Duration>,
     violations: Vec<String>,
     violated: usize,
     waits: [Wait; 2],
 }
 
-/// Event after which the time to the first admitted request is measured.
+/// Event after which the time to the first accepted request is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// An instance was killed.
@@ -83,12 +83,12 @@ impl Ledger {
         }
     }
 
-    /// Starts measuring the time to the next admitted request.
+    /// Starts measuring the time to the next accepted request.
     pub(crate) fn start_wait(&self, after: After, now: Instant) {
         self.lock().waits[after as usize].since = Some(now);
     }
 
-    /// Records an admitted request that began at `began`.
+    /// Records an accepted request that began at `began`.
     pub(crate) fn admitted(&self, began: Instant, now: Instant) {
         let mut inner = self.lock();
         inner.times.push(now - began);

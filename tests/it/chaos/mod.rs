@@ -2,7 +2,8 @@
 //! app while the instances, their shared store and KYCPort fail. The clients report each
 //! violation of these rules:
 //!
-//! - After an acknowledged sign-out, revocation or rejection, the person is not admitted.
+//! - After an acknowledged sign-out, revocation or rejection, no request of the person is
+//!   accepted.
 //! - An acknowledged session is not lost.
 //! - A response never shows another person.
 //! - 503 is the only 5xx status. It has `Retry-After` and does not change the cookie.

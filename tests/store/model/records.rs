@@ -1,4 +1,7 @@
 //! Reference model of records and fences.
+//!
+//! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
+//! when the login started.
 
 use std::collections::{BTreeMap, HashMap};
 

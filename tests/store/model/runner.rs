@@ -42,7 +42,8 @@ pub(super) struct Runner<'a> {
     records: Records,
     leases: Leases,
     namespaces: [[u8; 16]; 2],
-    /// Mark of the last revocation and highest mark of each namespace.
+    /// Mark of the last revocation and highest mark of each namespace. A mark is a value of the
+    /// revocation counter.
     marks: HashMap<[u8; 16], (Mark, Mark)>,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Runner<'a> {
         let stores = writes
             .iter()
             .any(|it| matches!(it.change, Change::Put { .. }));
-        // In real time, no fence may expire.
+        // In real time, no fence (the lowest mark that is still valid) may expire.
         let may_admit = stores && !is_short || matches!(self.time, Time::Exact(_));
         let admitted_at = self.mark(owner).filter(|_| may_admit);
         let found = self.store.write(&owner, &writes, admitted_at).await;

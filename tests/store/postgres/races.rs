@@ -40,7 +40,7 @@ impl RaceTest {
         tokio::spawn(async move { store.write(&owner, &[write], admitted_at).await })
     }
 
-    /// Returns the mark that a login would carry now.
+    /// Returns the mark of a login that starts now: the value of the revocation counter.
     async fn current_mark(&self) -> Mark {
         let key = LeaseKey {
             namespace: self.owner.namespace,

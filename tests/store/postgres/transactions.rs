@@ -46,7 +46,7 @@ async fn work_is_done_when_the_transaction_commits() {
     assert!(settled.await.unwrap());
     transaction.commit().await.unwrap();
     assert_eq!(acquire(&store, &key).await, Acquired::Done(RESULT));
-    // The webhook receiver settles the lease again.
+    // The webhook receiver completes the lease again.
     assert!(store.settle(&key, token, done()).await.unwrap());
 }
 

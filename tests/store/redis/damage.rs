@@ -51,7 +51,8 @@ async fn a_lost_counter_restarts_above_all_earlier_marks() {
     }
 }
 
-/// In a failover, a server can lose the last values of the counter and keep a fence.
+/// In a failover, a server can lose the last values of the counter and keep a fence: the lowest
+/// mark that is still valid.
 #[tokio::test]
 async fn a_counter_below_a_fence_is_raised_at_the_next_login() {
     let Some(server) = Server::start(&[]) else {

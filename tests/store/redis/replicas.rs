@@ -98,7 +98,8 @@ async fn a_write_that_only_deletes_waits_for_the_replicas() {
     for _ in 0..5 {
         assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
         assert_eq!(store.write(&owner, &sign_out(key), None).await, applied());
-        // When the store reports success, the replica has the deletion: only the fence remains.
+        // When the store reports success, the replica has the deletion. Only the fence remains:
+        // the lowest mark that is still valid.
         let kept: Vec<Vec<u8>> = replica.command(&["HKEYS", &name]);
         assert_eq!(kept, [b"f"]);
     }

@@ -56,7 +56,8 @@ pub(crate) fn version_of(write: &Write) -> u64 {
     }
 }
 
-/// Creates a session with a mark, as a login does.
+/// Creates a session with a mark, as a login does. The mark is the value of the revocation counter
+/// when the login started.
 pub(crate) async fn create(
     store: &RedisStore,
     owner: &Owner,

@@ -26,7 +26,7 @@ struct Edits {
     conflict: fn(&mut Snapshot),
     families: fn(&mut Vec<Family>),
     keep_fence_for: fn(&mut Duration),
-    /// Changes every mark that the store returns.
+    /// Changes every mark (value of the revocation counter) that the store returns.
     mark: fn(&mut Mark),
     /// Changes every mark that a lease returns.
     granted: fn(&mut Mark),

@@ -1,4 +1,7 @@
 //! Faults of fences and revocations that need more than a changed argument.
+//!
+//! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
+//! when the login started.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 

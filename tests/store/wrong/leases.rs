@@ -116,7 +116,7 @@ async fn the_suite_detects_a_forgotten_token() {
     violates(ForgetsTokens::default(), rule).await;
 }
 
-/// Mutant that settles a lease for any token.
+/// Mutant that settles (completes, releases or extends) a lease for any token.
 #[derive(Default)]
 struct AnyToken(Holders);
 
@@ -196,7 +196,7 @@ async fn the_suite_detects_a_settlement_by_a_replaced_holder() {
     violates(Replaced::default(), rule).await;
 }
 
-/// Rejects a repeated settlement.
+/// Rejects a repeated completion of a lease.
 #[derive(Default)]
 struct DoneOnce(Mutex<HashSet<LeaseKey>>);
 

@@ -177,7 +177,8 @@ async fn the_suite_detects_a_session_readable_below_the_fence() {
     violates(TwoSteps(First::Fence), rule).await;
 }
 
-/// Lets an earlier revocation overwrite the fence of a later one.
+/// Lets an earlier revocation overwrite the fence of a later revocation. A fence is the lowest
+/// mark that is still valid.
 #[derive(Default)]
 struct LastFence {
     fences: Mutex<HashMap<Owner, Mark>>,

@@ -135,7 +135,7 @@ async fn the_suite_detects_an_extended_lifetime() {
     violates(KeepExtends, rule).await;
 }
 
-/// Lists nothing after an id without a record.
+/// Returns an empty page if the record of the paging cursor `after` no longer exists.
 struct LostPosition;
 
 #[async_trait]

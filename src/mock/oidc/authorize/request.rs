@@ -220,7 +220,8 @@ fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal>
         };
         let key = core.keys().find(json(header)?.get("kid")?.as_str()?)?;
         let claims = json(payload)?;
-        // Ed25519 signatures are deterministic (RFC 8032), so equal signatures prove the key.
+        // Ed25519 signatures are deterministic (RFC 8032). If the signatures are equal, the same
+        // private key signed both.
         let is_own = key.sign(message.as_bytes()) == signature;
         (is_own && claims.get("iss")? == core.issuer.as_str()).then_some(())?;
         claims.get("sub")?.as_str().map(str::to_owned)
