@@ -26,7 +26,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
         "kyc",
         &["api", "clock", "http", "observe", "state", "store", "wire"],
     ),
-    ("cases", &["api", "http", "observe", "wire"]),
+    ("cases", &["api", "clock", "http", "observe", "wire"]),
     (
         "oidc",
         &[
