@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kycport::mock::{MockIssuer, Person};
+use kycport::{
+    mock::{MockIssuer, Person},
+    store::{PostgresStore, SqliteStore},
+};
 use sqlx::{ConnectOptions as _, PgPool, sqlite::SqliteConnectOptions};
 
 use crate::{
@@ -213,11 +216,14 @@ impl Store<'_> {
                 let flush = redis::cmd("FLUSHALL");
                 let _: () = flush.query_async(&mut connection).await.unwrap();
             }
-            Self::Postgres(_, pool) => {
+            Self::Postgres(server, pool) => {
+                // Creates the tables if they are missing.
+                drop(PostgresStore::connect(&server.url()).await.unwrap());
                 let tables = "TRUNCATE kycport_records, kycport_leases";
                 sqlx::query(tables).execute(pool).await.unwrap();
             }
             Self::Sqlite(file) => {
+                drop(SqliteStore::connect(&file.url()).await.unwrap());
                 let options = SqliteConnectOptions::new().filename(file.path());
                 let mut connection = options.connect().await.unwrap();
                 for table in ["kycport_records", "kycport_leases"] {
