@@ -30,16 +30,6 @@ const SETTLED: Duration = Duration::from_secs(75);
 /// Maximum wait for the removal.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Deletes all leases of a Redis. Their keys end in `l`.
-const REMOVE_LEASES: &str = "
-    local cursor = '0'
-    repeat
-        local page = redis.call('SCAN', cursor, 'MATCH', '*}l', 'COUNT', 1000)
-        cursor = page[1]
-        for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end
-    until cursor == '0'
-";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Sessions,
@@ -240,8 +230,24 @@ impl Store<'_> {
             Self::Memory => {}
             Self::Redis(_, connection) => {
                 let mut connection = connection.clone();
-                let script = redis::Script::new(REMOVE_LEASES);
-                let _: () = script.invoke_async(&mut connection).await.unwrap();
+                let mut cursor = 0_u64;
+                loop {
+                    // The keys of leases end in `l`.
+                    let scan = redis::cmd("SCAN")
+                        .arg(cursor)
+                        .arg(&["MATCH", "*}l", "COUNT", "1000"])
+                        .to_owned();
+                    let (next, keys): (u64, Vec<Vec<u8>>) =
+                        scan.query_async(&mut connection).await.unwrap();
+                    if !keys.is_empty() {
+                        let unlink = redis::cmd("UNLINK").arg(keys).to_owned();
+                        let _: u64 = unlink.query_async(&mut connection).await.unwrap();
+                    }
+                    cursor = next;
+                    if cursor == 0 {
+                        break;
+                    }
+                }
             }
             Self::Postgres(_, pool) => {
                 let delete = sqlx::query("TRUNCATE kycport_leases");
