@@ -17,7 +17,7 @@ document.addEventListener("visibilitychange", async () => {
   if (document.visibilityState === "visible" && !(await isSignedIn())) location.replace("/");
 });
 
-// Only 401 says that nobody is signed in. Asking does not keep a session alive.
+// Only 401 means that no person is signed in. The request does not extend the session.
 const isSignedIn = async () => {
   const me = await fetch("/auth/me").catch(() => null);
   return me?.status !== 401;

@@ -35,7 +35,7 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Id of a person who does not exist. It is used to check a key: KYCPort checks the key before it
 /// looks up the person (K47).
-pub(crate) const PROBE_PERSON_ID: &str = "kycport-nobody";
+pub(crate) const PROBE_PERSON_ID: &str = "kycport-probe";
 
 /// Client for the API that authenticates with the tenant key. Clones share one rate limit, so a 429
 /// pauses all of them. Checks of a candidate key have a separate rate limit, because a 429 for a

@@ -76,7 +76,7 @@ pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool)
              <p>It is open for <strong>{}</strong>, who is verified to tier {}.</p>\
              <form class=\"action\" method=\"post\" action=\"/withdraw\">\
              <button id=\"withdraw\">Withdraw 100 €</button> \
-             <small>asks KYCPort anew</small></form>{}</div>\
+             <small>asks KYCPort again</small></form>{}</div>\
              <p><a href=\"/\">Home</a></p>",
             escape(name_of(person)),
             assurance
