@@ -7,18 +7,16 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Clock;
+use crate::{clock::Clock, http::RateLimit};
 
 /// Maximum concurrent uploads of one person. It allows for two tabs and their cancelled uploads.
 const MAX_UPLOADS_PER_PERSON: usize = 4;
 /// Maximum number of consecutive uploads of one person. Each upload reads the case at KYCPort, and
 /// the quota of these requests belongs to the tenant.
-const BURST: u64 = 30;
-/// Time after which one more upload is allowed, in seconds.
-const INTERVAL_SECONDS: u64 = 5;
-const INTERVAL: Duration = Duration::from_secs(INTERVAL_SECONDS);
-/// Maximum time by which a person's uploads may be ahead of one upload per interval.
-const TOLERANCE: Duration = Duration::from_secs(INTERVAL_SECONDS * (BURST - 1));
+const BURST: u32 = 30;
+/// Time after which one more upload is allowed.
+const INTERVAL: Duration = Duration::from_secs(5);
+const RATE: RateLimit = RateLimit::new(BURST, INTERVAL);
 /// Maximum number of people whose rate is remembered.
 const MAX_PEOPLE: usize = 10_000;
 
@@ -33,8 +31,7 @@ pub(super) struct Uploaders {
 #[derive(Default)]
 struct Uploader {
     in_progress: usize,
-    /// Time at which the full number of consecutive uploads is allowed again (generic cell rate
-    /// algorithm).
+    /// Time at which the full number of consecutive uploads is allowed again.
     full_at: Duration,
 }
 
@@ -65,12 +62,12 @@ impl Uploaders {
         }
         let uploader = people.entry(person_id.to_owned()).or_default();
         let full_at = uploader.full_at.max(now);
-        let is_too_often = now < full_at.saturating_sub(TOLERANCE);
+        let is_too_often = now < RATE.allowed_from(full_at);
         if uploader.in_progress >= MAX_UPLOADS_PER_PERSON || is_too_often {
             return None;
         }
         uploader.in_progress = uploader.in_progress.saturating_add(1);
-        uploader.full_at = full_at.saturating_add(INTERVAL);
+        uploader.full_at = RATE.after_request(full_at);
         drop(people);
         Some(UploadPermit {
             uploaders: self.clone(),

@@ -4,6 +4,8 @@
 mod bearer;
 mod freshness;
 mod origin;
+#[cfg(feature = "web")]
+mod rate_limit;
 mod reason;
 mod retry;
 mod trust;
@@ -12,6 +14,8 @@ pub(crate) use bearer::bearer;
 pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
+#[cfg(feature = "web")]
+pub(crate) use rate_limit::RateLimit;
 pub(crate) use retry::{CallError, Caller, Idempotency, RetryPolicy, retry_after};
 pub(crate) use trust::Trust;
 

@@ -11,15 +11,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Clock, store::Owner};
+use crate::{clock::Clock, http::RateLimit, store::Owner};
 
 /// Maximum number of consecutive queries about one person.
-const BURST: u64 = 30;
-/// Time after which one more query is allowed, in seconds.
-const INTERVAL_SECONDS: u64 = 3;
-const INTERVAL: Duration = Duration::from_secs(INTERVAL_SECONDS);
-/// Maximum time by which a person's queries may be ahead of one query per interval.
-const TOLERANCE: Duration = Duration::from_secs(INTERVAL_SECONDS * (BURST - 1));
+const BURST: u32 = 30;
+/// Time after which one more query is allowed.
+const INTERVAL: Duration = Duration::from_secs(3);
+const RATE: RateLimit = RateLimit::new(BURST, INTERVAL);
 /// Minimum time between two ordinary queries about one person after KYCPort has rate-limited this
 /// client.
 const SCARCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,7 +40,7 @@ pub(in crate::web) struct QueryBudgets {
     clock: Arc<dyn Clock>,
 }
 
-/// Budget of one person, by the generic cell rate algorithm.
+/// Budget of one person.
 #[derive(Clone, Copy)]
 struct Budget {
     /// Time at which the budget is full again.
@@ -71,7 +69,7 @@ impl QueryBudgets {
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = people.get(person).copied();
         let full_at = budget.map_or(now, |budget| budget.full_at.max(now));
-        let mut permitted_at = full_at.saturating_sub(TOLERANCE);
+        let mut permitted_at = RATE.allowed_from(full_at);
         if let Some(budget) = budget
             && quota_is_scarce
             && purpose == Purpose::Ordinary
@@ -92,7 +90,7 @@ impl QueryBudgets {
             }
         }
         let budget = Budget {
-            full_at: full_at.saturating_add(INTERVAL),
+            full_at: RATE.after_request(full_at),
             last_query: now,
         };
         people.insert(*person, budget);
@@ -110,7 +108,7 @@ impl fmt::Debug for QueryBudgets {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{BURST, INTERVAL, MAX_PEOPLE, Purpose, QueryBudgets, SCARCE_INTERVAL, TOLERANCE};
+    use super::{BURST, INTERVAL, MAX_PEOPLE, Purpose, QueryBudgets, SCARCE_INTERVAL};
     use crate::{clock::TestClock, store::Owner};
 
     const ADA: Owner = Owner {
@@ -141,7 +139,7 @@ mod tests {
                 clock.advance(INTERVAL);
                 budgets.take(&ADA, purpose, false).unwrap();
             }
-            clock.advance(TOLERANCE + INTERVAL);
+            clock.advance(BURST * INTERVAL);
         }
     }
 
