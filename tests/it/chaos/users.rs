@@ -234,7 +234,8 @@ impl User {
             };
             may_have_arrived |= back.header(SECOND).is_some();
             match (back.status, back.cookie(SESSION_COOKIE)) {
-                (303, Some(key)) => {
+                // If the status cannot be read after a step-up, the session exists all the same.
+                (303 | 503, Some(key)) if !key.is_empty() => {
                     if let Some(old) = &old {
                         old.is_over.raise();
                     }
