@@ -45,6 +45,25 @@ async fn without_a_recorded_assurance_the_guard_asks_kycport() {
     .await;
 }
 
+/// A full store in memory, for example, evicts records.
+#[tokio::test]
+async fn an_evicted_rejection_admits_no_request() {
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        let cookie = setup.signed_in(&app).await;
+        setup.ada.reject();
+        assert_eq!(app.ask("/fresh", &cookie).await, rejected());
+        setup.store.remove(ASSURANCE).await;
+        assert_eq!(app.me(&cookie).await, Value::Null);
+        assert_eq!(app.known(&cookie).await, Value::Null);
+        let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
+        assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
+        drop(fault);
+        assert_eq!(app.ask("/guarded", &cookie).await, rejected());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_an_assurance_and_without_credentials_the_person_signs_in_again() {
     let setup = AssuranceTest::new().await;

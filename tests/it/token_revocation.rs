@@ -152,6 +152,19 @@ async fn tokens_of_a_refresh_that_a_logout_overtook_are_neither_stored_nor_left_
 }
 
 #[tokio::test]
+async fn a_logout_revokes_the_tokens_while_the_metadata_is_stale() {
+    let (setup, revocations, _kept) = setup(true).await;
+    let browser = signed_in(&setup).await;
+    let tokens = stored(&setup).await;
+    setup.kyc.clock().advance(Duration::from_secs(30 * 60));
+    let _fault = setup.kyc.on(Endpoint::Discovery).fail(503).always();
+    log_out(&setup, &browser, "").await;
+    for expected in [&tokens[0].0, &tokens[0].1] {
+        assert_eq!(revocations.next().await["token"], *expected);
+    }
+}
+
+#[tokio::test]
 async fn without_an_endpoint_a_logout_reads_and_sends_nothing_more() {
     let (setup, revocations, _kept) = setup(false).await;
     let browser = signed_in(&setup).await;
