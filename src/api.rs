@@ -104,7 +104,6 @@ impl Api {
     }
 
     /// Returns the clock of this client.
-    #[cfg(feature = "web")]
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }

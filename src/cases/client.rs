@@ -19,6 +19,7 @@ use super::{
     error::CaseError,
     multipart::Boundary,
     prepared::StreamError,
+    rates::Rates,
     settings::Settings,
     upload::Upload,
     wait::{CaseUpdates, WaitOutcome},
@@ -42,6 +43,7 @@ pub struct CaseClient {
     settings: Settings,
     on_decided: Option<OnDecided>,
     updates: CaseUpdates,
+    rates: Rates,
     #[cfg(feature = "web")]
     uploaders: super::uploaders::Uploaders,
 }
@@ -55,6 +57,7 @@ impl CaseClient {
             uploads: api.for_long_calls(settings.upload_deadline),
             #[cfg(feature = "web")]
             uploaders: super::uploaders::Uploaders::new(api.clock()),
+            rates: Rates::new(&api.clock()),
             api,
             settings,
             on_decided,
@@ -65,12 +68,16 @@ impl CaseClient {
     /// Opens a case for a person who is to reach the tier `level`. The request is sent once, so
     /// that a broken connection cannot open two cases.
     ///
+    /// For each person, this client sends 30 requests to open or find a case, and then one request
+    /// per 5 s.
+    ///
     /// # Errors
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), a case with an
     /// unknown id may exist. It has no documents and therefore no effect. You can open another
     /// case.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
+        self.rates.of_person(person_id)?;
         let open = async {
             let sent = self
                 .api
@@ -103,6 +110,7 @@ impl CaseClient {
             return Err(CaseError::Id);
         }
         let request = self.request_to_open(person_id, level)?;
+        self.rates.of_person(person_id)?;
         let send = |authorization| self.send(request(authorization, Some(key.clone())));
         let open = async {
             match self.api.call(Idempotency::Idempotent, send).await {
@@ -136,12 +144,13 @@ impl CaseClient {
     }
 
     /// Reads a case and checks that it belongs to `person_id`. Use this method if the case id comes
-    /// from a browser.
+    /// from a browser. The rate of a person is limited as for [`open`](Self::open).
     ///
     /// # Errors
     /// Returns [`CaseError::CaseMismatch`] if the case belongs to another person, and the errors of
     /// [`get`](Self::get).
     pub async fn get_of(&self, person_id: &str, case_id: &str) -> Result<Case, CaseError> {
+        self.rates.of_person(person_id)?;
         let case = self.get(case_id).await?;
         if case.person_id != person_id {
             return Err(CaseError::CaseMismatch);
@@ -205,6 +214,8 @@ impl CaseClient {
     /// The client reads the case first to find its person. Active sessions of the person are
     /// updated before this method returns.
     ///
+    /// For each case, this client sends 10 requests for a decision, and then one request per 5 s.
+    ///
     /// An outcome of [`Review`](super::Outcome::Review) is not final: see
     /// [`wait_until_decided`](Self::wait_until_decided).
     ///
@@ -212,6 +223,7 @@ impl CaseClient {
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case.
     pub async fn decide(&self, case_id: &str) -> Result<Decision, CaseError> {
         let url = self.url(case_id, Some("decide"))?;
+        self.rates.of_case(case_id)?;
         let case = self.get(case_id).await?;
         let sent = self.api.send_once(|authorization| {
             let request = http::Request::post(url.as_str())
@@ -232,7 +244,8 @@ impl CaseClient {
     /// The pause between two reads is 1 s at first and doubles up to 10 s. A random part of up to a
     /// quarter of each pause is left out. [`poll_now`](Self::poll_now) ends the pause.
     ///
-    /// The call is cancellation-safe: dropping the future only stops the polling.
+    /// The call is cancellation-safe: dropping the future only stops the polling. The number of
+    /// calls for one case is limited as for [`decide`](Self::decide).
     ///
     /// # Errors
     /// Returns [`CaseError`] if KYCPort rejects the request, or if no read succeeded within
@@ -242,6 +255,7 @@ impl CaseClient {
         case_id: &str,
         max_wait: Duration,
     ) -> Result<WaitOutcome, CaseError> {
+        self.rates.of_case(case_id)?;
         let (first, max) = (self.settings.first_pause, self.settings.max_pause);
         let read = || self.get(case_id);
         let outcome = super::wait::wait(&self.updates, case_id, read, max_wait, first, max).await?;

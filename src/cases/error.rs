@@ -25,7 +25,8 @@ pub enum CaseError {
     /// KYCPort could not be reached, and the request was not applied.
     #[error("cannot reach KYCPort: {0}")]
     Transport(TransportError),
-    /// KYCPort limits the rate of requests. The request was not applied.
+    /// KYCPort limits the rate of requests, or this client limits the rate of requests about one
+    /// person or case. The request was not applied.
     #[error("rate limited; retry after {} s", retry_after.as_secs())]
     RateLimited {
         /// Time to wait before the next request.

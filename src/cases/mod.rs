@@ -37,6 +37,7 @@ mod multipart;
 #[cfg(feature = "web")]
 mod pace;
 mod prepared;
+mod rates;
 mod reason;
 #[cfg(feature = "web")]
 mod relay;

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Clock, http::RateLimit};
+use crate::{
+    clock::Clock,
+    http::{RateLimit, RateLimiter},
+};
 
 /// Maximum concurrent uploads of one person. It allows for two tabs and their cancelled uploads.
 const MAX_UPLOADS_PER_PERSON: usize = 4;
@@ -16,23 +19,12 @@ const MAX_UPLOADS_PER_PERSON: usize = 4;
 const BURST: u32 = 30;
 /// Time after which one more upload is allowed.
 const INTERVAL: Duration = Duration::from_secs(5);
-const RATE: RateLimit = RateLimit::new(BURST, INTERVAL);
-/// Maximum number of people whose rate is remembered.
-const MAX_PEOPLE: usize = 10_000;
 
 /// Counts and limits the uploads of each person. Clones share the counts.
 #[derive(Clone)]
 pub(super) struct Uploaders {
-    people: Arc<Mutex<HashMap<String, Uploader>>>,
-    clock: Arc<dyn Clock>,
-}
-
-/// Uploads of one person.
-#[derive(Default)]
-struct Uploader {
-    in_progress: usize,
-    /// Time at which the full number of consecutive uploads is allowed again.
-    full_at: Duration,
+    in_progress: Arc<Mutex<HashMap<String, usize>>>,
+    starts: RateLimiter<String>,
 }
 
 /// Permit for one upload. Dropping the permit releases it.
@@ -44,39 +36,31 @@ pub(crate) struct UploadPermit {
 impl Uploaders {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            people: Arc::default(),
-            clock,
+            in_progress: Arc::default(),
+            starts: RateLimiter::new(RateLimit::new(BURST, INTERVAL), clock),
         }
     }
 
     /// Returns a permit, or `None` if this person has the maximum number of uploads in progress, or
     /// starts uploads too often.
     pub(super) fn enter(&self, person_id: &str) -> Option<UploadPermit> {
-        let now = self.clock.monotonic();
-        let mut people = self.lock();
-        if people.len() >= MAX_PEOPLE && !people.contains_key(person_id) {
-            people.retain(|_, uploader| uploader.in_progress > 0 || now < uploader.full_at);
-            if people.len() >= MAX_PEOPLE {
-                people.retain(|_, uploader| uploader.in_progress > 0);
-            }
-        }
-        let uploader = people.entry(person_id.to_owned()).or_default();
-        let full_at = uploader.full_at.max(now);
-        let is_too_often = now < RATE.allowed_from(full_at);
-        if uploader.in_progress >= MAX_UPLOADS_PER_PERSON || is_too_often {
+        let mut in_progress = self.lock();
+        let others = in_progress.get(person_id).copied().unwrap_or_default();
+        if others >= MAX_UPLOADS_PER_PERSON || self.starts.take(person_id).is_err() {
             return None;
         }
-        uploader.in_progress = uploader.in_progress.saturating_add(1);
-        uploader.full_at = RATE.after_request(full_at);
-        drop(people);
+        in_progress.insert(person_id.to_owned(), others.saturating_add(1));
+        drop(in_progress);
         Some(UploadPermit {
             uploaders: self.clone(),
             person_id: person_id.to_owned(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Uploader>> {
-        self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.in_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,9 +72,12 @@ impl fmt::Debug for Uploaders {
 
 impl Drop for UploadPermit {
     fn drop(&mut self) {
-        if let Some(uploader) = self.uploaders.lock().get_mut(&self.person_id) {
-            uploader.in_progress = uploader.in_progress.saturating_sub(1);
-        }
+        let mut in_progress = self.uploaders.lock();
+        let others = in_progress.get(&self.person_id).copied();
+        match others.unwrap_or_default().saturating_sub(1) {
+            0 => in_progress.remove(&self.person_id),
+            others => in_progress.insert(self.person_id.clone(), others),
+        };
     }
 }
 

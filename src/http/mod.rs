@@ -4,7 +4,6 @@
 mod bearer;
 mod freshness;
 mod origin;
-#[cfg(feature = "web")]
 mod rate_limit;
 mod reason;
 mod retry;
@@ -14,8 +13,7 @@ pub(crate) use bearer::bearer;
 pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
-#[cfg(feature = "web")]
-pub(crate) use rate_limit::RateLimit;
+pub(crate) use rate_limit::{RateLimit, RateLimiter};
 pub(crate) use retry::{CallError, Caller, Idempotency, RetryPolicy, retry_after};
 pub(crate) use trust::Trust;
 

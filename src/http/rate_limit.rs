@@ -1,6 +1,18 @@
-//! Limit on the requests to KYCPort that one person can cause.
+//! Limits on the requests to KYCPort that one person can cause.
 
-use std::time::Duration;
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::clock::Clock;
+
+/// Maximum number of keys whose rate a [`RateLimiter`] remembers.
+const MAX_KEYS: usize = 10_000;
 
 /// Rate limit by the generic cell rate algorithm. The state of a person is one time: `full_at`, at
 /// which the whole burst is available again.
@@ -25,5 +37,98 @@ impl RateLimit {
     /// Returns `full_at` after a further request. `full_at` must not be in the past.
     pub(crate) fn after_request(self, full_at: Duration) -> Duration {
         full_at.saturating_add(self.interval)
+    }
+}
+
+/// Rate limiter with a separate rate for each key, such as a person or a case. Clones share the
+/// rates. At most 10,000 keys are remembered.
+#[derive(Clone)]
+pub(crate) struct RateLimiter<K> {
+    rate: RateLimit,
+    clock: Arc<dyn Clock>,
+    full_at: Arc<Mutex<HashMap<K, Duration>>>,
+}
+
+impl<K: Hash + Eq> RateLimiter<K> {
+    pub(crate) fn new(rate: RateLimit, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            rate,
+            clock,
+            full_at: Arc::default(),
+        }
+    }
+
+    /// Counts a request of this key. If the request is not allowed yet, returns the time after
+    /// which it is allowed.
+    pub(crate) fn take<Q>(&self, key: &Q) -> Result<(), Duration>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let now = self.clock.monotonic();
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = full_at.get(key).map_or(now, |at| now.max(*at));
+        let wait = self.rate.allowed_from(before).saturating_sub(now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        if full_at.len() >= MAX_KEYS && !full_at.contains_key(key) {
+            full_at.retain(|_, at| now < *at);
+            if full_at.len() >= MAX_KEYS {
+                full_at.clear();
+            }
+        }
+        full_at.insert(key.to_owned(), self.rate.after_request(before));
+        Ok(())
+    }
+}
+
+impl<K> fmt::Debug for RateLimiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RateLimiter(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::{MAX_KEYS, RateLimit, RateLimiter};
+    use crate::clock::TestClock;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn limiter() -> (RateLimiter<String>, TestClock) {
+        let clock = TestClock::new();
+        clock.freeze();
+        let rate = RateLimit::new(3, INTERVAL);
+        (RateLimiter::new(rate, Arc::new(clock.clone())), clock)
+    }
+
+    #[test]
+    fn each_key_has_a_burst_and_then_one_request_per_interval() {
+        let (limiter, clock) = limiter();
+        for _ in 0..3 {
+            limiter.take("eve").unwrap();
+        }
+        assert_eq!(limiter.take("eve"), Err(INTERVAL));
+        limiter.take("ada").unwrap();
+        clock.advance(INTERVAL);
+        limiter.take("eve").unwrap();
+        assert_eq!(limiter.take("eve"), Err(INTERVAL));
+        clock.advance(3 * INTERVAL);
+        for _ in 0..3 {
+            limiter.take("eve").unwrap();
+        }
+        assert_eq!(limiter.take("eve"), Err(INTERVAL));
+    }
+
+    #[test]
+    fn the_number_of_remembered_keys_is_bounded() {
+        let (limiter, _) = limiter();
+        for number in 0..2 * MAX_KEYS {
+            limiter.take(&number.to_string()).unwrap();
+            assert!(limiter.full_at.lock().unwrap().len() <= MAX_KEYS);
+        }
     }
 }

@@ -469,6 +469,58 @@ async fn a_conflict_with_the_state_of_a_case_is_reported() {
     assert_eq!(code(&error), (404, "case_not_found"));
 }
 
+/// An app calls these methods for each request of a browser.
+#[tokio::test]
+async fn a_person_causes_a_limited_number_of_requests_about_cases() {
+    let (kyc, party, ada) = mock().await;
+    kyc.clock().freeze();
+    let cases = party.cases();
+    let case = ready(&party, &ada).await;
+    let seconds = Duration::from_secs;
+    let limited = CaseError::RateLimited {
+        retry_after: seconds(5),
+    };
+    // `ready` opened the case.
+    for _ in 1..30 {
+        cases.get_of(ada.id(), &case.id).await.unwrap();
+    }
+    let error = cases.get_of(ada.id(), &case.id).await.unwrap_err();
+    assert_eq!(error, limited);
+    let error = cases.open(ada.id(), &KycTier::T2).await.unwrap_err();
+    assert_eq!(error, limited);
+    let key = "0123456789abcdef";
+    let error = cases.open_once(ada.id(), &KycTier::T2, key).await;
+    assert_eq!(error.unwrap_err(), limited);
+    // Another person has another rate.
+    let bob = kyc.person("bob").create();
+    let of_bob = cases.open(bob.id(), &KycTier::T2).await.unwrap();
+    cases.decide(&case.id).await.unwrap();
+    for _ in 1..5 {
+        let error = cases.decide(&case.id).await.unwrap_err();
+        assert_eq!(code(&error), (409, "already_decided"));
+    }
+    for _ in 5..10 {
+        let waited = cases.wait_until_decided(&case.id, seconds(20)).await;
+        assert!(matches!(waited, Ok(WaitOutcome::Decided(..))));
+    }
+    let sent = || {
+        let endpoints = [Endpoint::DecideCase, Endpoint::ReadCase];
+        endpoints.map(|endpoint| kyc.requests(endpoint).count())
+    };
+    let before = sent();
+    let error = cases.decide(&case.id).await.unwrap_err();
+    assert_eq!(error, limited);
+    let error = cases.wait_until_decided(&case.id, seconds(20)).await;
+    assert_eq!(error.unwrap_err(), limited);
+    assert_eq!(sent(), before);
+    let error = cases.decide(&of_bob.id).await.unwrap_err();
+    assert_eq!(code(&error), (409, "documents_missing"));
+    kyc.clock().advance(seconds(5));
+    cases.get_of(ada.id(), &case.id).await.unwrap();
+    let error = cases.decide(&case.id).await.unwrap_err();
+    assert_eq!(code(&error), (409, "already_decided"));
+}
+
 #[tokio::test]
 async fn a_response_about_another_case_is_rejected() {
     // case 118
