@@ -1,7 +1,11 @@
 //! OpenID Connect client, which combines the parts of this module: begin, finish, refresh and
 //! verify.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use url::Url;
 
@@ -79,6 +83,7 @@ impl OidcClient {
             client_secret,
             http: http.clone(),
             clock: Arc::clone(&clock),
+            paused_until: Mutex::default(),
         };
         Self(Arc::new(Inner {
             settings,
@@ -182,6 +187,12 @@ impl OidcClient {
             Outcome::Code(code) => Ok(AuthorizationCode(code)),
             Outcome::Error(error) => Err(LoginError::Rejected(error)),
         }
+    }
+
+    /// Returns the time for which KYCPort rate-limits token requests.
+    #[cfg(feature = "web")]
+    pub(crate) fn token_pause(&self) -> Option<Duration> {
+        self.0.token_endpoint.pause()
     }
 
     /// Exchanges an accepted code, and verifies the tokens.

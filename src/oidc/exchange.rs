@@ -43,7 +43,8 @@ pub enum ExchangeError {
     /// again.
     #[error("the token request failed: {0}")]
     Transport(#[from] TransportError),
-    /// KYCPort is overloaded or unavailable (429 or 5xx).
+    /// KYCPort is overloaded or unavailable (429 or 5xx). After a 429, this client sends no token
+    /// request for the time of `Retry-After` (default: 1 s, maximum: 60 s), and returns this error.
     #[error("the token endpoint responded with status {status}; try again later")]
     Unavailable {
         /// HTTP status of the response.
@@ -96,6 +97,26 @@ impl fmt::Debug for ExchangeError {
 }
 
 impl ExchangeError {
+    /// Status of a rate-limited request (RFC 6585 section 4).
+    pub(crate) const RATE_LIMITED: u16 = 429;
+
+    pub(super) fn rate_limited(retry_after: Duration) -> Self {
+        Self::Unavailable {
+            status: Self::RATE_LIMITED,
+            retry_after: Some(retry_after),
+        }
+    }
+
+    /// Returns whether KYCPort responded, and certainly did not exchange the code.
+    #[cfg(feature = "web")]
+    pub(crate) fn is_rejection(&self) -> bool {
+        match self {
+            Self::Rejected { .. } | Self::Forbidden => true,
+            Self::Unavailable { status, .. } => *status == Self::RATE_LIMITED,
+            Self::Transport(_) | Self::InvalidResponse => false,
+        }
+    }
+
     /// Returns whether KYCPort may have rejected the client secret. Such a rejection does not use
     /// up the code (K97). A 403 without an error code may be such a rejection, so another secret is
     /// tried once.

@@ -309,6 +309,8 @@ async fn a_code_is_never_sent_twice() {
             assert_eq!(page.header("retry-after"), Some("7"));
         }
         fault.assert_hit();
+        // The pause after a 429 is over.
+        setup.kyc.clock().advance(Duration::from_secs(2));
 
         for (who, code) in [(&browser, "unknown_login"), (&before, "finished_login")] {
             assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
@@ -341,6 +343,67 @@ async fn a_rejected_code_is_remembered_for_a_minute() {
     setup.kyc.clock().advance(Duration::from_secs(61));
     assert_eq!(code_of(&attacker(), &callback).await, refused);
     setup.kyc.requests(Endpoint::Token).assert_count(2);
+}
+
+/// Other clients must not fill the store with logins that KYCPort did not complete.
+#[tokio::test]
+async fn a_token_request_without_effect_is_remembered_for_a_minute() {
+    type Break = fn(&MockIssuer) -> kycport::mock::Rule;
+    let breaks: [(Break, (u16, &str)); 2] = [
+        (
+            |kyc| kyc.on(Endpoint::Token).fail(429),
+            (503, "issuer_unavailable"),
+        ),
+        (
+            |kyc| kyc.on(Endpoint::Token).answer(403, "text/plain", "no"),
+            (502, "issuer_rejected"),
+        ),
+    ];
+    for (fault, (status, code)) in breaks {
+        let setup = setup().await;
+        let (browser, callback) = started(&setup).await;
+        let copy = || browser.clone();
+        let (first, second) = (copy(), copy());
+        let fault = fault(&setup.kyc).once();
+        let failed = code_of(&first, &callback).await;
+        assert_eq!(failed, (status, code.to_owned()));
+        fault.assert_hit();
+        setup.kyc.clock().advance(Duration::from_secs(2));
+        let again = code_of(&second, &callback).await;
+        assert_eq!(again, (400, "finished_login".to_owned()));
+        setup.kyc.requests(Endpoint::Token).assert_count(1);
+        setup.kyc.clock().advance(Duration::from_secs(60));
+        // KYCPort's code has expired meanwhile.
+        let late = code_of(&browser, &callback).await;
+        assert_eq!(late, (502, "issuer_rejected".to_owned()));
+        setup.kyc.requests(Endpoint::Token).assert_count(2);
+    }
+}
+
+#[tokio::test]
+async fn after_a_429_of_the_token_endpoint_no_code_is_sent() {
+    let setup = setup().await;
+    let (first, limited) = started(&setup).await;
+    let (second, callback) = started(&setup).await;
+    let fault = setup.kyc.on(Endpoint::Token).fail(429).retry_after(7);
+    let fault = fault.once();
+    first.open(&limited).await.unwrap().assert_status(503);
+    fault.assert_hit();
+    let locked = setup.store.leases(LeaseFamily::Login);
+    for (seconds, left) in [(0, "7"), (2, "5")] {
+        setup.kyc.clock().advance(Duration::from_secs(seconds));
+        let page = second.open(&callback).await.unwrap();
+        page.assert_status(503);
+        let retry_after = page.header("retry-after").map(str::parse::<u32>);
+        let limit = left.parse().unwrap();
+        assert!(matches!(retry_after, Some(Ok(it)) if (1..=limit).contains(&it)));
+        assert_eq!(page.header("set-cookie"), None);
+    }
+    assert_eq!(setup.store.leases(LeaseFamily::Login), locked);
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+    setup.kyc.clock().advance(Duration::from_secs(5));
+    let page = second.open(&callback).await.unwrap();
+    assert_eq!(page.header("location"), Some("/vault"));
 }
 
 #[tokio::test]

@@ -107,6 +107,11 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
             return Err(problem(error, context).into());
         }
     };
+    // A code that is not sent stays valid: a reload after the pause completes the login.
+    if let Some(pause) = context.oidc().token_pause() {
+        let retry_after = Some(pause);
+        return Err(Problem::IssuerUnavailable { retry_after }.into());
+    }
     // The login is completed in its own task. A browser that repeats the request drops the first
     // request, and by then the code may be used.
     let (answer, answered) = oneshot::channel();
@@ -189,7 +194,7 @@ impl Completion {
                 } else {
                     context.delete_cookie(&cookie);
                     match &error {
-                        LoginError::Exchange(ExchangeError::Rejected { .. }) => lock.rejected(),
+                        LoginError::Exchange(error) if error.is_rejection() => lock.rejected(),
                         _ => lock.done(false),
                     }
                 };

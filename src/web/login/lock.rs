@@ -14,7 +14,7 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum number of attempts: a repeated callback waits for five seconds.
 const POLLS: u32 = 25;
-/// Time for which a login is remembered after KYCPort rejected its code. Any client can cause such
+/// Time for which a login is remembered after KYCPort rejected its token request. Any client can cause such
 /// a login with an invented code, so this time is much shorter than the lifetime of a login.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
@@ -68,7 +68,7 @@ impl LoginLock {
         done_for(result, self.length)
     }
 
-    /// Returns the settlement after KYCPort rejected the code. Repeated callbacks of the same
+    /// Returns the settlement after KYCPort rejected the token request. Repeated callbacks of the same
     /// login, for example after a double click, do not send the code again.
     pub(super) fn rejected(&self) -> Settlement {
         done_for(&[], REJECTED_FOR.min(self.length))
