@@ -14,7 +14,7 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Text that is escaped for an element or a quoted attribute.
+/// Text whose `Display` output is escaped for an HTML element or a quoted attribute.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Display for Text<'_> {
@@ -33,12 +33,13 @@ impl Display for Text<'_> {
     }
 }
 
-/// Creates a page without scripts and external resources. It cannot be framed or cached.
+/// Creates a page without scripts and without external resources. Browsers neither frame nor cache
+/// the page.
 pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
     framed(status, title, "", main)
 }
 
-/// Creates a page as [`page`] does, but as wide as the window.
+/// Creates a page like [`page`], but as wide as the browser window.
 pub(super) fn wide_page(status: StatusCode, title: &str, main: &str) -> Answer {
     framed(status, title, " class=\"wide\"", main)
 }
@@ -55,7 +56,8 @@ fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
          <main{class}>\n{main}</main>\n</body>\n</html>\n",
         title = Text(title),
     );
-    // No `form-action`: Chromium would also apply it to the redirect to the client.
+    // The policy has no `form-action`, because Chromium also applies `form-action` to the redirect
+    // to the client.
     let style = STANDARD.encode(Sha256::digest(CSS.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; \
@@ -64,7 +66,8 @@ fn framed(status: StatusCode, title: &str, class: &str, main: &str) -> Answer {
     Answer::new(status, "text/html; charset=utf-8", html)
         .no_store()
         .with(CONTENT_SECURITY_POLICY, &policy)
-        // With `no-referrer`, browsers would send `Origin: null` with the page's own forms.
+        // With `no-referrer`, browsers would send `Origin: null` when they submit the page's own
+        // forms.
         .with(REFERRER_POLICY, "same-origin")
         .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .with(X_FRAME_OPTIONS, "DENY")
@@ -110,7 +113,7 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
     answer
 }
 
-/// Creates the 404 page. Paths must match exactly (K4).
+/// Creates the 404 page. The issuer accepts only exact paths (K4).
 pub(super) fn not_found(path: &str) -> Answer {
     let main = format!(
         "<h1>Page not found</h1>\n<p>This issuer has no path <code>{}</code>. \
@@ -124,7 +127,7 @@ pub(super) fn not_found(path: &str) -> Answer {
     answer
 }
 
-/// Renders a sentence as HTML. Text between backticks becomes code.
+/// Renders a sentence as HTML. The text between two backticks becomes a `code` element.
 fn prose(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string());

@@ -33,8 +33,8 @@ impl Client {
         self.record.secret.as_deref()
     }
 
-    /// Rotates the `client_secret` and returns the new one. `old` states what happens to the old
-    /// secret (K97). Returns `None` for a public client, which has no secret.
+    /// Rotates the `client_secret` and returns the new secret. `old` states whether the old secret
+    /// stays valid (K97). Returns `None` for a public client, which has no secret.
     pub fn rotate_secret(&self, old: OldSecret) -> Option<String> {
         let mut new = None;
         self.core.clients().change(&self.record.id, |client| {
@@ -90,7 +90,7 @@ impl Client {
     }
 }
 
-/// Hides the secret.
+/// Omits the `client_secret` from the `Debug` output.
 impl Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
@@ -101,7 +101,7 @@ impl Debug for Client {
     }
 }
 
-/// Builder for a client. [`create`](Self::create) registers it.
+/// Builder for a client. [`create`](Self::create) registers the client.
 #[must_use = "call `create` to register the client"]
 pub struct NewClient {
     core: Arc<Core>,
@@ -123,7 +123,7 @@ impl NewClient {
         }
     }
 
-    /// Makes the client public, which means that it has no secret (K20).
+    /// Makes the client public. A public client has no secret (K20).
     pub fn public(mut self) -> Self {
         self.record.secret = None;
         self

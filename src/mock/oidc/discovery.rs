@@ -45,7 +45,8 @@ fn metadata(core: &Core) -> ProviderMetadata {
     } else {
         &["client_secret_post", "none"]
     });
-    // If omitted, the defaults are `query` and `fragment`, and `true` (Discovery 1.0 section 3).
+    // If the document omits these two members, Discovery 1.0 section 3 defines the values
+    // `["query", "fragment"]` and `true`.
     metadata.response_modes_supported = list(&["query"]);
     metadata.request_uri_parameter_supported = Some(false);
     let refreshable = switches.issue_refresh_tokens.then_some(&"offline_access");

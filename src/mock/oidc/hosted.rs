@@ -19,8 +19,8 @@ use crate::{
     wire::{authorize as names, kyc::KycTier},
 };
 
-/// Serves the page to the person who is signed in with this browser. Afterwards the browser returns
-/// to a registered redirect URI, or stays on the page.
+/// Serves the page to the person who is signed in with this browser. After the verification, the
+/// browser returns to a registered redirect URI, or stays on the page.
 pub(in crate::mock) fn verify(
     core: &Core,
     method: &Method,
@@ -57,8 +57,8 @@ pub(in crate::mock) fn verify(
     Answer::see_other(back.unwrap_or(Endpoint::Verify.path()))
 }
 
-/// Returns the redirect URI, if given. Only a registered URI is accepted, compared byte by byte
-/// (K12), to prevent an open redirect.
+/// Returns the redirect URI of the request, if present. To prevent an open redirect, the mock
+/// accepts only a registered URI, compared byte by byte (K12).
 fn return_uri<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Refusal> {
     let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
     if !query.has(names::CLIENT_ID) && !query.has(names::REDIRECT_URI) {
@@ -79,8 +79,8 @@ fn return_uri<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Ref
     Ok(Some(uri))
 }
 
-/// Returns the tier of the verification: the lowest known requested tier, or the tier above the
-/// person's tier. Returns `None` if the person already has that tier.
+/// Returns the tier that the person verifies for: the lowest known requested tier, or the tier
+/// above the person's tier. Returns `None` if the person already has the requested tier.
 fn asked(core: &Core, query: &Params, person: &PersonRecord) -> Option<KycTier> {
     let reached = person.verified_tier();
     let tiers = authorize::split_spaces(query.get(&core.switches().tier_parameter));

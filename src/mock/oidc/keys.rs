@@ -9,8 +9,8 @@ use crate::mock::core::Core;
 
 /// Handle of the issuer's signing keys, which are new at every start (case 135).
 ///
-/// A rotation has three steps, so that a test can stop between them: the next key is published, the
-/// next key signs, and the old key is removed from the key set.
+/// A rotation has three steps, and a test can stop after each step. The mock publishes the next
+/// key, signs with the next key, and removes the old key from the key set.
 #[derive(Clone)]
 pub struct Keys {
     core: Arc<Core>,
@@ -21,16 +21,16 @@ impl Keys {
         Self { core }
     }
 
-    /// Publishes a new key in addition to the active key and returns its `kid`. It does not sign
-    /// yet.
+    /// Publishes a new key in addition to the signing key and returns the `kid` of the new key. The
+    /// mock does not sign with the new key yet.
     pub fn publish_next(&self) -> String {
         self.core.keys().publish_next()
     }
 
-    /// Makes the published next key the signing key and returns its `kid`.
+    /// Makes the next key the signing key and returns its `kid`.
     ///
-    /// If no next key is published, publishes a new key that signs immediately. This simulates an
-    /// issuer that rotates just before signing (case 10).
+    /// If no next key is published, publishes a new key and signs with it immediately. The test
+    /// then simulates an issuer that rotates its key just before it signs a token (case 10).
     pub fn promote(&self) -> String {
         self.core.keys().promote()
     }
@@ -40,7 +40,7 @@ impl Keys {
         self.core.keys().retire_old();
     }
 
-    /// Performs all three steps and returns the `kid` of the new signing key.
+    /// Performs all three steps of a rotation and returns the `kid` of the new signing key.
     pub fn rotate(&self) -> String {
         let mut keys = self.core.keys();
         keys.publish_next();

@@ -1,4 +1,4 @@
-//! Issuing of tokens without a login, for tests of code that reads tokens.
+//! Issues tokens without a login, for tests of code that reads tokens.
 
 use std::{
     fmt::{self, Debug},
@@ -22,7 +22,7 @@ use crate::{
     wire::claims,
 };
 
-/// Handle that creates tokens as the token endpoint does, but without a login.
+/// Handle that creates the same tokens as the token endpoint, but without a login.
 #[derive(Clone)]
 pub struct Mint {
     core: Arc<Core>,
@@ -41,7 +41,7 @@ impl Mint {
         self.minted("JWT", claims, None)
     }
 
-    /// Creates an access token with all scopes. Userinfo accepts it.
+    /// Creates an access token with all scopes. The userinfo endpoint accepts the token.
     pub fn access_token(&self, person: &Person, client: &Client) -> Minted {
         let consent = self.consent(person, client, None);
         let claims = access_token_claims(&self.core, &consent);
@@ -80,7 +80,7 @@ impl Debug for Mint {
     }
 }
 
-/// Token that is not signed yet. [`sign`](Self::sign) signs it.
+/// Unsigned token. [`sign`](Self::sign) signs the token.
 #[must_use = "call `sign` to get the token"]
 #[derive(Clone)]
 pub struct Minted {

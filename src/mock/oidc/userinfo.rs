@@ -1,5 +1,5 @@
-//! Userinfo endpoint (K35). It accepts only Bearer tokens in the header. Errors follow RFC 6750
-//! section 3.
+//! Userinfo endpoint (K35). The userinfo endpoint accepts only Bearer tokens in the `Authorization`
+//! header. Error responses follow RFC 6750 section 3.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -28,7 +28,8 @@ pub(in crate::mock) fn userinfo(
         return refuse(core, StatusCode::BAD_REQUEST, "invalid_request", why);
     }
     let Some(token) = bearer(headers) else {
-        // No error code for a request without credentials (RFC 6750 section 3.1).
+        // The response to a request without credentials contains no error code (RFC 6750 section
+        // 3.1).
         let why = "the request has no Bearer access token";
         let mut answer = refuse(core, StatusCode::UNAUTHORIZED, "missing_token", why);
         answer.headers.remove("www-authenticate");

@@ -1,4 +1,4 @@
-//! Authorization endpoint (K10 to K17). A person uses a page; a test sends one POST.
+//! Authorization endpoint (K10 to K17). A person uses a page. A test sends a single POST request.
 
 mod page;
 mod request;
@@ -68,13 +68,14 @@ pub(in crate::mock) fn authorize(
     }
 }
 
-/// Whether a form is an authorization request (OpenID Connect Core 1.0 section 3.1.2.1). The page's
-/// own form is not: it is sent to the URL of the page, which has a query.
+/// Returns whether a form is an authorization request (OpenID Connect Core 1.0 section 3.1.2.1).
+/// The page's own form is not an authorization request. The browser sends that form to the URL of
+/// the page, which has a query.
 fn is_request(query: &Params, form: &Params) -> bool {
     query.pairs().is_empty() && form.has(names::CLIENT_ID) && !form.has("decision")
 }
 
-/// Redirects a form to the same request by GET.
+/// Redirects an authorization request in a form to the same authorization request by GET.
 fn as_get(form: &Params) -> Answer {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(form.pairs());
@@ -86,8 +87,8 @@ fn as_get(form: &Params) -> Answer {
     Answer::see_other(&format!("{}?{query}", Endpoint::Authorize.path()))
 }
 
-/// Processes the page's form, which contains the person and the decision. The person is part of the
-/// form, so that parallel tests do not affect each other.
+/// Processes the page's form, which contains the person and the decision. The form names the
+/// person, so that parallel tests do not affect each other.
 fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     if let Some(problem) = form.problem() {
         return html::refusal(Refusal::new("invalid_request", "K26", problem));
@@ -133,8 +134,9 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     }
 }
 
-/// Processes `prompt=none` (K17). It succeeds only if the browser has a session that is not older
-/// than `max_age`, and only for scopes that the person has already allowed this client (K92).
+/// Processes `prompt=none` (K17). A request with `prompt=none` succeeds only if the browser has a
+/// session that is not older than `max_age`. The person must also have allowed this client the
+/// requested scopes before (K92).
 fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
     let session = session_cookie(headers).and_then(|id| core.grants().session(id));
     let fresh = session.filter(|(_, since)| {
@@ -204,8 +206,8 @@ fn allow(
     }
 }
 
-/// Sets the session cookie of the mock. Its path is restricted to these two pages, so that it is
-/// not sent to an app on the same host.
+/// Sets the session cookie of the mock. The cookie's path is `/authorize` or `/verify`, so that
+/// browsers do not send the cookie to an app on the same host.
 fn with_session(mut answer: Answer, session: &str) -> Answer {
     for page in [Endpoint::Authorize, Endpoint::Verify] {
         let path = page.path();
@@ -217,13 +219,14 @@ fn with_session(mut answer: Answer, session: &str) -> Answer {
     answer
 }
 
-/// Whether this verification ends at KYCPort's own page instead of returning to the app (K19).
+/// Returns whether this verification ends on KYCPort's own page and the browser does not return to
+/// the app (K19).
 pub(super) fn is_stranded(core: &Core, verification: Verification) -> bool {
     core.switches().strand_after_verification && verification != Verification::Skip
 }
 
-/// Returns KYCPort's own page after a verification (K19), if its switch is on. The page has no link
-/// back to the app.
+/// Returns KYCPort's own page after a verification (K19), if `strand_after_verification` is on.
+/// This page has no link back to the app.
 pub(in crate::mock) fn status_page(core: &Core, path: &str) -> Option<Answer> {
     (core.switches().strand_after_verification && path == STATUS_PATH).then(|| {
         let main = "<h1>Your verification</h1>\n<p>Your documents were received. You can close this \
@@ -249,5 +252,6 @@ const MAX_QUERY: usize = 16 * 1024;
 /// Path of KYCPort's page after a verification.
 pub(super) const STATUS_PATH: &str = "/status";
 
-/// Name of the session cookie. It is unusual, because all ports of a loopback host share cookies.
+/// Name of the session cookie. All ports of a loopback host share cookies, so the name is one that
+/// no app uses.
 const COOKIE_NAME: &str = "kycport_mock_issuer";

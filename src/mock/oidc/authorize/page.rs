@@ -1,4 +1,4 @@
-//! Page on which a person is selected and allows or denies the request.
+//! Sign-in page. The user selects a person and allows or denies the request.
 
 use std::fmt::Write as _;
 
@@ -12,9 +12,9 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Creates the page. It preselects the person who is signed in, so that the Enter key keeps that
-/// person during a step-up. It works without scripts: the form is sent to the URL of the page, with
-/// its query.
+/// Creates the sign-in page. The page preselects the person who is signed in, so that the Enter key
+/// keeps this person during a step-up. The page works without scripts. The browser sends the form
+/// to the URL of the page, including the query.
 pub(super) fn choose(
     core: &Core,
     request: &AuthorizeRequest,

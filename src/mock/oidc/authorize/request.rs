@@ -32,7 +32,7 @@ pub(super) struct AuthorizeRequest {
     pub(super) login_hint: Option<String>,
     /// ID of the person in `id_token_hint`.
     pub(super) id_token_hint: Option<String>,
-    /// Requested tiers as sent. Any of them satisfies the request (K15).
+    /// Requested tiers, as the client sent them. Each of these tiers satisfies the request (K15).
     pub(super) tiers: Vec<String>,
     /// Lowest known tier of the requested tiers (K19).
     pub(super) tier: Option<KycTier>,
@@ -92,7 +92,7 @@ impl RedirectTarget {
                 url.query_pairs_mut().extend_pairs(all);
                 Answer::see_other(url.as_str())
             }
-            // Unreachable: registration has parsed the URI.
+            // This arm is unreachable, because the registration parsed the URI.
             Err(_) => Answer::see_other(&self.redirect_uri),
         }
     }
@@ -106,7 +106,8 @@ impl AuthorizeRequest {
     }
 }
 
-/// Checks the client and the redirect URI. Their errors are shown only to the person (K14).
+/// Checks the client and the redirect URI. If one of them is invalid, the mock shows the error to
+/// the person and does not redirect (K14).
 fn client_and_redirect_uri(
     core: &Core,
     query: &Params,
@@ -220,8 +221,8 @@ fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal>
         };
         let key = core.keys().find(json(header)?.get("kid")?.as_str()?)?;
         let claims = json(payload)?;
-        // Ed25519 signatures are deterministic (RFC 8032). If the signatures are equal, the same
-        // private key signed both.
+        // Ed25519 signatures are deterministic (RFC 8032). If the issuer's key produces the same
+        // signature, the issuer signed this token.
         let is_own = key.sign(message.as_bytes()) == signature;
         (is_own && claims.get("iss")? == core.issuer.as_str()).then_some(())?;
         claims.get("sub")?.as_str().map(str::to_owned)
@@ -264,9 +265,9 @@ fn challenge(query: &Params) -> Result<String, Refusal> {
     }
 }
 
-/// Returns the lowest known tier of the requested tiers. Unknown tiers are ignored, because a
-/// requested tier is voluntary (OpenID Connect Core 1.0 section 5.5.1.1) and not a reason to reject
-/// (K19).
+/// Returns the lowest known tier of the requested tiers. This function ignores unknown tiers. A
+/// requested tier is voluntary (OpenID Connect Core 1.0 section 5.5.1.1), so the mock does not
+/// reject the request (K19).
 pub(in crate::mock) fn lowest(tiers: &[String]) -> Option<KycTier> {
     [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]
         .into_iter()

@@ -24,8 +24,8 @@ pub(super) fn unreached_tier<'a>(
     (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
 }
 
-/// Creates the page. It works without scripts at the URL of the previous page: its form repeats the
-/// person and the decision.
+/// Creates the verification page. The page works without scripts at the URL of the sign-in page.
+/// The form of the page repeats the person and the decision.
 pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &KycTier) -> Answer {
     let client = Text(&request.client.name);
     let mut main = format!(
@@ -71,7 +71,7 @@ pub(in crate::mock) fn outcomes() -> String {
     html
 }
 
-/// Renders the end of a sentence that begins with the tier.
+/// Renders the status of a person as the end of a sentence that starts with the person's tier.
 pub(in crate::mock) fn status_clause(status: &KycStatus) -> String {
     match status {
         KycStatus::Verified => String::new(),

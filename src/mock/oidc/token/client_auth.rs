@@ -64,8 +64,9 @@ pub(super) fn authenticate(
 
 /// Returns the challenge of a 401 response, which RFC 9110 section 15.5.2 requires.
 ///
-/// The challenge names Basic only if Basic is accepted, or if the client used it: then RFC 6749
-/// section 5.2 requires the scheme that was used. No registered scheme means a secret in the body.
+/// The challenge names Basic if the mock accepts Basic or if the client used Basic. RFC 6749
+/// section 5.2 requires that the challenge names the scheme that the client used. IANA has
+/// registered no scheme for a secret in the body.
 pub(super) fn challenge(core: &Core, headers: &HeaderMap) -> &'static str {
     let tried = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let scheme = tried.and_then(|value| value.get(..6));
@@ -85,7 +86,8 @@ fn unauthenticated(why: &str) -> Refusal {
     Refusal::new("invalid_client", "K20", why)
 }
 
-/// Parses Basic authentication. Both parts are form-encoded before base64 (RFC 6749 section 2.3.1).
+/// Parses Basic authentication. The client form-encodes the ID and the secret before base64 (RFC
+/// 6749 section 2.3.1).
 fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

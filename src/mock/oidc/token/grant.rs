@@ -1,4 +1,4 @@
-//! Redemption of codes (K24) and refresh tokens (K21). Each works once.
+//! Redemption of codes (K24) and refresh tokens (K21). Each code and each refresh token works once.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -16,11 +16,11 @@ use crate::{
     wire::authorize as names,
 };
 
-/// Grant for which tokens are issued.
+/// Grant for which the mock issues tokens.
 pub(super) struct Granted {
     pub(super) consent: Consent,
     pub(super) family: String,
-    /// Scopes of a refresh request, if it requests fewer scopes (RFC 6749 section 6).
+    /// Scopes of a refresh request that requests fewer scopes than the grant (RFC 6749 section 6).
     pub(super) narrower: Option<Vec<String>>,
 }
 
@@ -42,8 +42,8 @@ pub(super) fn redeem(
     }
 }
 
-/// Redeems a code. A complete request of the code's client uses up the code, even if the request
-/// fails (K28).
+/// Redeems a code. A complete token request of the code's client invalidates the code, even if the
+/// token request fails (K28).
 fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted, Refusal> {
     let sent = required(form, names::CODE)?;
     let redirect_uri = required(form, names::REDIRECT_URI)?;

@@ -1,4 +1,4 @@
-//! Claims and signing of tokens (K21, K22, K30, K34).
+//! Creates the claims of tokens and signs tokens (K21, K22, K30, K34).
 
 use axum::http::{StatusCode, header::PRAGMA};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -25,7 +25,7 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
         narrower,
     } = granted;
     let scope = narrower.as_ref().map(|scopes| scopes.join(" "));
-    // The next refresh token keeps all scopes of this refresh token (RFC 6749 section 6).
+    // The new refresh token has all scopes of the old refresh token (RFC 6749 section 6).
     let consent = Consent {
         scopes: narrower.unwrap_or_else(|| whole.scopes.clone()),
         ..whole.clone()
@@ -41,7 +41,8 @@ pub(super) fn answer(core: &Core, granted: Granted) -> Answer {
     let mut access = TokenDraft::new(claims::TYP_ACCESS_TOKEN, &key, access);
     apply_rules(core, Hook::AccessToken(&person.id), &mut access);
     let access = access.finish(&core.keys());
-    // `at_hash` uses the access token as sent, so that its manipulation keeps the ID token valid.
+    // Compute `at_hash` from the manipulated access token. The ID token then matches the access
+    // token that the client receives.
     let id_token = id_token_claims(core, &consent, &person, Some(&access));
     let mut id_token = TokenDraft::new("JWT", &key, id_token);
     apply_rules(core, Hook::IdToken(&person.id), &mut id_token);
