@@ -22,7 +22,7 @@ use crate::mock::{
 #[schemars(rename = "Client")]
 pub(super) struct ClientView {
     id: String,
-    /// `null` for a public client.
+    /// Secret of the client, or `null` for a public client.
     secret: Option<String>,
     kind: ClientKind,
     name: String,
@@ -51,7 +51,8 @@ impl From<ClientRecord> for ClientView {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redirect {
-    /// The URI is compared byte by byte (K12). HTTPS is required, except for loopback hosts (K73).
+    /// The mock compares the URI byte by byte (K12). The URI must use HTTPS, except for loopback
+    /// hosts (K73).
     #[schemars(with = "RedirectUri")]
     redirect_uri: String,
 }
@@ -60,7 +61,7 @@ pub(super) struct Redirect {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
-    /// What happens to the old secret (K97).
+    /// Whether the old secret stays valid (K97).
     pub(super) old: OldSecret,
 }
 

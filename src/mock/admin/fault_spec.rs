@@ -24,7 +24,8 @@ pub(super) struct EndpointFault {
     pub(super) times: Option<u64>,
     /// Value of `Retry-After`, in seconds.
     pub(super) retry_after: Option<u64>,
-    /// Whether the endpoint does its work first and only its response is lost. Default: false.
+    /// Whether the endpoint processes the request before the fault replaces the response. Default:
+    /// false.
     #[serde(default)]
     pub(super) after: bool,
 }
@@ -33,7 +34,8 @@ pub(super) struct EndpointFault {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AtEndpoint {
-    /// Responds with this status and, if the endpoint defines an error for it, that error.
+    /// Responds with this status. If the endpoint defines an error for this status, the body
+    /// contains that error.
     Status(#[schemars(range(min = 200, max = 999))] u16),
     /// Responds with this status, content type and body.
     Answer(CustomResponse),
@@ -51,9 +53,9 @@ pub(super) enum AtEndpoint {
     Truncate,
     /// Never responds.
     Hang,
-    /// Sends the start of the headers, then nothing.
+    /// Sends the first bytes of the headers and then no more bytes.
     HangHeaders,
-    /// Sends the headers and one byte of the body, then nothing.
+    /// Sends the headers and one byte of the body, and then no more bytes.
     HangBody,
     /// Sends the body of the correct response one byte at a time, with this number of milliseconds
     /// between bytes.
@@ -116,8 +118,8 @@ pub(super) struct CustomResponse {
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionFault {
     pub(super) fault: AtConnection,
-    /// Number of connections that the fault affects. It is required, because an unlimited fault
-    /// would make the admin API unreachable.
+    /// Number of connections that the fault affects. This member is required, because a fault
+    /// without a limit would make the admin API unreachable.
     pub(super) times: u64,
 }
 
@@ -135,7 +137,7 @@ pub(super) enum AtConnection {
 pub(super) struct TokenFault {
     pub(super) token: WhichToken,
     pub(super) tamper: TamperName,
-    /// Slug, ID or email address of the only person whose tokens are affected. Default: all
+    /// Slug, ID or email address of the only person whose tokens the fault affects. Default: all
     /// persons.
     pub(super) person: Option<String>,
     /// Number of tokens that the fault affects. Default: all tokens until the fault is deleted.
@@ -171,7 +173,7 @@ pub(super) enum AtDelivery {
     Flood(#[schemars(range(max = MAX_COPIES))] u32),
     /// Does not send the delivery but records it as sent.
     Lose,
-    /// Sends the delivery this number of seconds later, by the issuer's clock.
+    /// Sends the delivery after this number of seconds of the issuer's clock.
     DelaySeconds(u64),
     /// Sets the event's time this number of seconds into the past.
     StaleSeconds(u64),
@@ -206,7 +208,7 @@ impl AtDelivery {
 /// Maximum number of copies of one delivery.
 const MAX_COPIES: u64 = 100_000;
 
-/// Enum whose variants are named in requests.
+/// Enum whose variants a request can name.
 trait Named: Copy + std::fmt::Debug + 'static {
     const WHAT: &'static str;
     fn all() -> Vec<Self>;
@@ -226,7 +228,7 @@ impl Named for DeliveryTamper {
     }
 }
 
-/// Enum variant in a request, identified by its Rust name.
+/// Enum variant that a request identifies by its Rust name.
 #[derive(Debug)]
 pub(super) struct Name<T>(pub(super) T);
 

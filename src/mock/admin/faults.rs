@@ -1,4 +1,4 @@
-//! Admin API routes for faults. A fault ends when its limit is reached or when it is deleted.
+//! Admin API routes for faults. A fault ends when it reaches its limit or when a client deletes it.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,8 @@ use crate::mock::{
     faults::{Fault, Rule, on::On, on_accept::OnAccept, tokens::Tokens},
 };
 
-/// Faults that the admin API installed. Faults that Rust code holds are not included.
+/// Faults that clients of the admin API installed. Faults that Rust code installed are not
+/// included.
 #[derive(Default)]
 pub(super) struct Faults(Mutex<Installed>);
 
@@ -246,7 +247,8 @@ fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, A
             "the maximum of {MAX_FAULTS} faults is reached: delete some"
         )));
     }
-    // Without `optional`, dropping a fault that was never hit would panic on the server's thread.
+    // Without `optional`, dropping a fault that affected no request would panic on the server
+    // thread.
     let rule = rule.optional();
     let fault = match times {
         Some(times) => rule.times(times),
@@ -259,5 +261,5 @@ fn install(admin: &Admin, rule: Rule, times: Option<u64>) -> Result<FaultView, A
     Ok(view)
 }
 
-/// Maximum number of faults. Each request checks all of them.
+/// Maximum number of faults. The mock checks all faults for each request.
 const MAX_FAULTS: usize = 1000;

@@ -23,7 +23,7 @@ use crate::mock::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvironmentRequest {
-    /// Redirect URI of the app. The mock registers it.
+    /// Redirect URI of the app. The mock registers this URI.
     #[schemars(with = "RedirectUri")]
     redirect_uri: String,
     /// Default: the first confidential client.
@@ -113,7 +113,7 @@ pub(super) fn switch(admin: &Admin, _: &str, to: SwitchesSpec) -> Result<Switche
     switches(admin, "", Empty {})
 }
 
-/// Sandboxes are separate issuers, so they are kept.
+/// A reset does not stop the sandboxes, because a sandbox is a separate issuer.
 pub(super) fn reset(admin: &Admin, _: &str, _: Empty) -> Result<Overview, ApiError> {
     admin.faults.clear();
     clock::reset_to_system_time(&admin.core);

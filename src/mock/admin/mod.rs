@@ -62,8 +62,8 @@ pub(super) use self::sandboxes::{Opened, Sandboxes};
 /// Admin API of one issuer.
 pub(super) struct Admin {
     core: Arc<Core>,
-    /// Passed to the handler that writes the OpenAPI document, so that it does not depend on the
-    /// table.
+    /// All routes of the admin API. The OpenAPI handler reads the routes here, so that it does not
+    /// import the table of routes.
     routes: &'static [Route],
     start: Snapshot,
     client: ClientRecord,
@@ -73,7 +73,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Creates the API. A reset restores the current state of `core`.
+    /// Creates the admin API. A reset restores the state that `core` has now.
     pub(super) fn new(
         core: Arc<Core>,
         client: ClientRecord,
@@ -91,13 +91,13 @@ impl Admin {
         }
     }
 
-    /// Whether a path belongs to the admin API.
+    /// Returns whether a path belongs to the admin API.
     pub(super) fn has(path: &str) -> bool {
         let below = path.strip_prefix(ADMIN_PATH);
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Responds to a request from this IP address.
+    /// Responds to a request from the IP address `peer`.
     pub(super) async fn serve(self: Arc<Self>, peer: IpAddr, request: Request) -> Response {
         match self.answer(peer, request).await {
             Ok((status, value)) => json(status, &value),
@@ -129,7 +129,7 @@ impl Admin {
             .iter()
             .filter_map(|route| Some((route, route.id_in(path)?)))
             .collect();
-        // A literal path takes precedence over a path with an ID in the same segment.
+        // A route without an ID takes precedence over a route with an ID in the same segment.
         let literal = matching.iter().any(|(_, id)| id.is_empty());
         let matching = matching
             .into_iter()
@@ -162,7 +162,7 @@ impl Admin {
     }
 
     pub(super) fn overview(&self) -> Overview {
-        // The secrets may have been rotated since the start.
+        // Read the current client, because a test may have rotated its secret since the start.
         let current = |record: &ClientRecord| {
             let known = self.core.clients().get(&record.id);
             known.unwrap_or_else(|| record.clone())
@@ -174,7 +174,8 @@ impl Admin {
         )
     }
 
-    /// Returns the named tenant, or the tenant of the confidential client if no name is given.
+    /// Returns the named tenant. Without a name, returns the tenant of the initial confidential
+    /// client.
     fn tenant(&self, named: Option<String>) -> Result<Tenant, ApiError> {
         let id = named.unwrap_or_else(|| self.client.tenant.clone());
         if self.core.tenants().get(&id).is_none() {
@@ -194,7 +195,7 @@ fn query(query: &str) -> Result<Value, ApiError> {
     Ok(all.into())
 }
 
-/// Reads a JSON body. An empty body counts as an empty object.
+/// Reads a JSON body. This function reads an empty body as an empty object.
 async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let why = "the body is larger than 1 MiB or incomplete";

@@ -88,7 +88,8 @@ fn operation(route: &Route, schemes: &Value, schemas: &Value, error: &Value) -> 
     operation
 }
 
-/// Adds the maximum of its type to each integer, because a format alone does not imply a maximum.
+/// Adds the maximum of the integer type to each integer schema, because a `format` alone does not
+/// set a maximum.
 fn bounded(schema: &mut Schema) {
     let most = match schema.get("format").and_then(Value::as_str) {
         Some("uint16") => Some(u64::from(u16::MAX)),
@@ -104,7 +105,7 @@ fn bounded(schema: &mut Schema) {
     transform_subschemas(&mut bounded, schema);
 }
 
-/// Returns the schema that a reference points to.
+/// Returns the schema that a `$ref` points to.
 fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
     let name = schema["$ref"].as_str();
     let name = name.and_then(|it| it.rsplit('/').next());

@@ -1,9 +1,9 @@
-//! Access control of the admin API. It accepts programs on this machine and clients with the admin
-//! token, and rejects web pages of other origins.
+//! Access control of the admin API. The admin API accepts requests from programs on this machine
+//! and from clients with the admin token. It rejects requests from web pages of other origins.
 //!
-//! A web page in a browser on this machine can also reach loopback: by DNS rebinding, which the
-//! guard detects by `Host`, or by a cross-site request (CSRF), which the guard detects by `Origin`
-//! and `Sec-Fetch-Site`.
+//! A web page in a browser on this machine can also send requests to a loopback address. The guard
+//! detects DNS rebinding by the `Host` header. The guard detects cross-site requests (CSRF) by the
+//! `Origin` and `Sec-Fetch-Site` headers.
 
 use std::net::IpAddr;
 

@@ -31,7 +31,7 @@ pub(super) struct PersonView {
     email_verified: bool,
     status: String,
     tier: String,
-    /// `null` if responses omit `aml_clear`.
+    /// AML result, or `null` if responses omit `aml_clear`.
     aml_clear: Option<bool>,
     expires_at: Option<String>,
     /// Tenants that see this person, or `null` for all tenants.

@@ -19,13 +19,13 @@ use crate::mock::http::{endpoint::Endpoint, log::RecordedRequest};
 pub(super) struct RequestView {
     method: String,
     path: String,
-    /// `null` if no endpoint has this path.
+    /// Endpoint of the request, or `null` if no endpoint has this path.
     endpoint: Option<Endpoint>,
     /// Names of the query parameters.
     query: Vec<String>,
     /// Names of the form parameters.
     form: Vec<String>,
-    /// `null` if the request has no response yet, or never got a response.
+    /// HTTP status of the response, or `null` if the mock has sent no response.
     status: Option<u16>,
     refusal: Option<RefusalView>,
 }

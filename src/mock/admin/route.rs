@@ -1,5 +1,5 @@
-//! Type of a route. Requests are dispatched, and the OpenAPI document is generated, from these
-//! routes.
+//! Type of a route. The admin API uses its routes to dispatch requests and to generate the OpenAPI
+//! document.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{Admin, api_error::ApiError};
 /// Method and path, with a handler.
 pub(super) struct Route {
     pub(super) method: Method,
-    /// Path below `/__mock`. At most one segment is an ID, in braces.
+    /// Path below `/__mock`. At most one segment is an ID, which is written in braces.
     pub(super) path: &'static str,
     /// `operationId` in the OpenAPI document.
     pub(super) name: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct Route {
 
 pub(super) enum Run {
     Sync(Box<Handler>),
-    /// Handler that awaits something.
+    /// Async handler.
     Async(fn(Arc<Admin>, Value) -> ResponseFuture),
 }
 
@@ -35,14 +35,15 @@ type Handler = dyn Fn(&Admin, &str, Value) -> Result<Value, ApiError> + Send + S
 
 pub(super) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Value, ApiError>> + Send>>;
 
-/// Request without parameters, or empty response object.
+/// Input without parameters, or response with an empty object.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Empty {}
 
 impl Route {
-    /// Creates a route. `run` receives the ID from the path, which is empty if the path has none,
-    /// and the input: the query of a GET or DELETE, otherwise the body.
+    /// Creates a route. `run` receives the ID from the path and the input. The ID is empty if the
+    /// path has no ID. The input of a GET or DELETE request is the query, and the input of any
+    /// other request is the body.
     pub(super) fn new<I, O>(
         method: Method,
         path: &'static str,
@@ -94,7 +95,7 @@ impl Route {
         self
     }
 
-    /// Whether the input is the query.
+    /// Returns whether the query is the input of this route.
     pub(super) fn reads_query(&self) -> bool {
         matches!(self.method, Method::GET | Method::DELETE)
     }
@@ -111,7 +112,7 @@ impl Route {
     }
 }
 
-/// Schema by reference, so that the document defines each schema once.
+/// Returns a reference to the schema, so that the document defines each schema only once.
 trait SchemaRef: JsonSchema {
     fn json_schema_ref(generator: &mut SchemaGenerator) -> Schema;
 }

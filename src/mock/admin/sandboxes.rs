@@ -13,10 +13,11 @@ use super::{
 };
 use crate::mock::{core::lock, error::MockError, overview::Overview, random};
 
-/// Sandboxes of one issuer. They stop when the issuer stops.
+/// Sandboxes of one issuer. The sandboxes stop when the issuer stops.
 #[derive(Default)]
 pub(in crate::mock) struct Sandboxes {
-    /// `None` in a sandbox, because sandboxes do not nest.
+    /// Function that starts a sandbox. `None` in a sandbox, because a sandbox cannot start another
+    /// sandbox.
     open: Option<Open>,
     running: Mutex<BTreeMap<String, Opened>>,
 }
@@ -47,7 +48,8 @@ impl Sandboxes {
 #[schemars(rename = "Sandbox")]
 pub(super) struct SandboxView {
     id: String,
-    /// Overview of the sandbox. A sandbox has every route of the main issuer except sandboxes.
+    /// Overview of the sandbox. A sandbox has every route of the main issuer, except the routes
+    /// that manage sandboxes.
     issuer: Overview,
 }
 
@@ -91,5 +93,5 @@ pub(super) fn end(admin: &Admin, id: &str, _: Empty) -> Result<Empty, ApiError> 
     Ok(Empty {})
 }
 
-/// Maximum number of running sandboxes. Each has a port and a thread.
+/// Maximum number of running sandboxes. Each sandbox has its own port and thread.
 const MAX_SANDBOXES: usize = 256;

@@ -1,14 +1,14 @@
-//! Corrections where `serde` reads JSON differently from the OpenAPI document.
+//! Corrects input that `serde` reads differently from the OpenAPI document.
 //!
-//! `serde` also reads a struct from an array of its members, so `[3600]` would advance the clock.
-//! And `serde` rejects `3600.0`, which JSON Schema accepts as an integer.
+//! `serde` also reads a struct from an array of its members, so the body `[3600]` would advance the
+//! clock. `serde` also rejects `3600.0`, but JSON Schema accepts `3600.0` as an integer.
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
 use super::{api_error::ApiError, route::Route};
 
-/// Rejects an array in place of an object and writes integers without a decimal point.
+/// Rejects an array where the schema requires an object. Rewrites integers without a decimal point.
 pub(super) fn check(route: &Route, input: &mut Value) -> Result<(), ApiError> {
     if !input.is_object() {
         return Err(ApiError::invalid("the body is not a JSON object"));
@@ -35,7 +35,7 @@ fn has(value: &Value, what: &dyn Fn(&Value) -> bool) -> bool {
     below || what(value)
 }
 
-/// Returns the schema that a reference points to.
+/// Returns the schema that a `$ref` points to.
 fn resolved<'a>(schema: &'a Value, all: &'a Map<String, Value>) -> &'a Value {
     let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next());
     name.and_then(|name| all.get(name)).unwrap_or(schema)
@@ -52,7 +52,7 @@ fn is_type(schema: &Value, name: &str) -> bool {
     kinds.iter().any(|kind| kind == name)
 }
 
-/// Turns `3600.0` into `3600` where the schema requires an integer.
+/// Changes a number such as `3600.0` to `3600` where the schema requires an integer.
 fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     let schema = resolved(schema, all);
     for choice in choices(schema).into_iter().flatten() {
@@ -61,7 +61,7 @@ fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     match value {
         Value::Number(number) if number.is_f64() && is_type(schema, "integer") => {
             let whole = number.as_f64().filter(|it| it.fract() == 0.0);
-            // Write neither a decimal point nor an exponent.
+            // `{it:.0}` writes neither a decimal point nor an exponent.
             if let Some(whole) = whole.and_then(|it| format!("{it:.0}").parse().ok()) {
                 *number = whole;
             }
@@ -81,8 +81,8 @@ fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     }
 }
 
-/// Returns the path of an array that the schema does not allow. The handler reports all other
-/// errors.
+/// Returns the path of an array that the schema does not allow. The route's handler reports all
+/// other errors.
 fn disallowed_array(
     schema: &Value,
     value: &Value,
@@ -97,7 +97,7 @@ fn disallowed_array(
             .map(|choice| disallowed_array(choice, value, all, path));
         let problems: Vec<_> = problems.collect();
         if problems.is_empty() {
-            // No choice matches: the handler reports which choices exist.
+            // If no choice matches, the route's handler reports which choices exist.
             return None;
         }
         return problems.iter().all(Option::is_some).then(|| {
@@ -127,8 +127,8 @@ fn disallowed_array(
     }
 }
 
-/// Whether an object has the member that identifies this variant of an enum. For an array, every
-/// choice is compared.
+/// Returns whether an object has the member that identifies this variant of an enum. An array
+/// matches every choice.
 fn is_choice(choice: &Value, value: &Value) -> bool {
     let required = choice["required"].as_array();
     let kind = choice["type"].as_str();

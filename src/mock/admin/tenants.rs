@@ -37,7 +37,8 @@ impl TenantView {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantChange {
-    /// Whether the tenant's API key may read statuses. If false, status requests get 403 (K43).
+    /// Whether the tenant's API key may read statuses. If `false`, the response to a status request
+    /// is 403 (K43).
     may_read_status: bool,
 }
 

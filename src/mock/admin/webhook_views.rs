@@ -38,7 +38,7 @@ impl From<&EndpointRecord> for EndpointView {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointChange {
-    /// While an endpoint is paused, its deliveries are queued.
+    /// While a webhook endpoint is paused, the mock queues its deliveries.
     pub(super) paused: bool,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct SettledQuery {
 /// Result of waiting for deliveries.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Settled {
-    /// Whether no delivery is in progress or due.
+    /// `true` if no delivery is in progress or due.
     pub(super) settled: bool,
     /// Deliveries that were in progress or due at the time limit, one line each.
     pub(super) left: Vec<String>,
@@ -132,7 +132,7 @@ pub(super) struct EmitRequest {
     pub(super) data: Value,
 }
 
-/// Event that was queued for delivery.
+/// Event that the mock queued for delivery.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Emitted {
     pub(super) event_id: String,

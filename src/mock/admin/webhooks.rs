@@ -243,5 +243,5 @@ const DEFAULT_WAIT_SECONDS: u64 = 10;
 /// Maximum time limit of `/webhooks/settled`, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
 
-/// Maximum number of webhook endpoints. Each event is queued for each endpoint.
+/// Maximum number of webhook endpoints. The mock queues each event once for each endpoint.
 const MAX_ENDPOINTS: usize = 1000;

@@ -28,7 +28,8 @@ use crate::{
     },
 };
 
-/// Sends due deliveries and never returns. When dropped, deliveries in progress are queued again.
+/// Sends due deliveries and never returns. If the caller drops this future, deliveries in progress
+/// return to the queue.
 pub(in crate::mock) async fn run(core: Arc<Core>) {
     let sender = Sender::default();
     let mut changes = core.outbox().changes();
@@ -39,11 +40,11 @@ pub(in crate::mock) async fn run(core: Arc<Core>) {
         transition::look_for_expiries(&core);
         while let Some(taken) = TakenJob::next(&core) {
             let delivery = deliver(&core, &sender, taken);
-            // A closure of a test may panic. Other deliveries must continue.
+            // A closure of a test may panic. The mock must still send the other deliveries.
             under_way.push(AssertUnwindSafe(delivery).catch_unwind());
         }
         tokio::select! {
-            // The sender exists as long as the core.
+            // The core keeps the sender, so the channel does not close.
             _ = changes.changed() => {}
             () = moves.next() => {}
             Some(_) = under_way.next() => {}
@@ -67,8 +68,8 @@ async fn until(core: &Core, moment: Option<Timestamp>) {
     }
 }
 
-/// Job in progress. If it is dropped unfinished, the job is queued again. If it is dropped by a
-/// panic, the job is removed, because the panic would repeat.
+/// Job in progress. If the delivery is cancelled, `drop` queues the job again. If the delivery
+/// panics, `drop` removes the job, because the panic would occur again.
 struct TakenJob<'a> {
     core: &'a Core,
     job: Job,
@@ -125,7 +126,7 @@ async fn deliver(core: &Core, sender: &Sender, taken: TakenJob<'_>) {
         .buffer_unordered(plan.concurrency.max(1))
         .collect()
         .await;
-    // The delivery succeeds if one of its copies does.
+    // The delivery succeeds if at least one copy succeeds.
     let well = answers.iter().find(|it| it.outcome.is_success());
     let again = match well.or(answers.last()) {
         Some(answered) => next_attempt(job, answered, core.now(), &switches),
@@ -134,7 +135,7 @@ async fn deliver(core: &Core, sender: &Sender, taken: TakenJob<'_>) {
     core.outbox().finish(job.number, again);
 }
 
-/// Whether a fault delays or holds this delivery.
+/// Returns whether a fault delays or holds this delivery.
 fn is_postponed(core: &Core, job: &Job) -> bool {
     if matches!(job.event.mode, SendMode::Manual { .. }) {
         return false;
@@ -179,7 +180,7 @@ fn apply_faults(core: &Core, job: &Job, draft: &mut DeliveryDraft, plan: &mut Se
     }
 }
 
-/// Returns the time of the next attempt, if there is one (K84, K85).
+/// Returns the time of the next attempt, or `None` after the last attempt (K84, K85).
 fn next_attempt(
     job: &Job,
     answered: &Answered,
@@ -199,5 +200,5 @@ fn next_attempt(
     Some(now.saturating_add(asked.max(*pause)))
 }
 
-/// Maximum delay that an endpoint can request by `Retry-After` (K85).
+/// Maximum delay that a webhook endpoint can request with `Retry-After` (K85).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);

@@ -47,13 +47,14 @@ pub(in crate::mock) async fn serve(
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal).into_response();
     }
     let endpoint = Endpoint::of(parts.uri.path());
-    // The upload handler streams the body, and reads it only after authentication.
+    // The upload handler streams the body. It reads the body only after it has authenticated the
+    // client.
     let (body, upload) = match endpoint {
         Some(Endpoint::UploadCase) => (Some(Vec::new()), Some(UploadBody::new(body))),
         _ => (read(body).await, None),
     };
     let query = parts.uri.query().unwrap_or_default();
-    // JSON parsed as a form would be one long name, and the log shows names.
+    // Do not parse JSON as a form: the whole JSON text would become one parameter name in the log.
     let form = body.as_deref().unwrap_or_default();
     let is_form = endpoint.is_none_or(Endpoint::takes_a_form);
     let form = if is_form { form } else { &[] };
@@ -102,7 +103,8 @@ pub(in crate::mock) async fn serve(
         watcher.tell(&request);
     }
     if let Some(upload) = upload {
-        // If the connection closed now, a client that is still sending would not see the response.
+        // Read the rest of the upload before the connection closes. Otherwise a client that still
+        // sends would not receive the response.
         tokio::spawn(upload.drain(cases::upload::MAX_UPLOAD));
     }
     response
@@ -152,7 +154,8 @@ async fn respond(
     }
 }
 
-/// Applies gates first, then delays, then faults that replace the response.
+/// Applies the faults of a request: gates first, then delays, then faults that replace the
+/// response.
 async fn apply_faults(
     core: &Core,
     hook: Hook<'_>,
@@ -237,7 +240,7 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         Endpoint::OpenCase => cases::api::open(core, headers, body),
         Endpoint::ReadCase => cases::api::read(core, headers, id),
         Endpoint::DecideCase => cases::api::decide(core, headers, id, body),
-        // `respond` handles uploads.
+        // This arm is unreachable, because `respond` handles uploads.
         Endpoint::UploadCase => Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({})),
         Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
         Endpoint::Verify => hosted::verify(core, method, headers, query, form),
@@ -250,7 +253,7 @@ fn plain(answer: Answer) -> (Response, Option<Refusal>) {
     (answer.into_response(), refusal)
 }
 
-/// Creates a 404 response: JSON below `/api/`, a page elsewhere (K4).
+/// Creates a 404 response: JSON for a path below `/api/`, an HTML page for any other path (K4).
 fn not_found(path: &str) -> Answer {
     if !path.starts_with("/api/") {
         return html::not_found(path);
@@ -259,7 +262,7 @@ fn not_found(path: &str) -> Answer {
     Answer::refuse(StatusCode::NOT_FOUND, Refusal::new("not_found", "K4", why))
 }
 
-/// Reads the body. Returns `None` if it is too large or incomplete.
+/// Reads the request body. Returns `None` if the body is too large or incomplete.
 async fn read(body: Body) -> Option<Vec<u8>> {
     to_bytes(body, MAX_BODY).await.ok().map(Vec::from)
 }
@@ -282,5 +285,5 @@ fn too_large() -> Answer {
 /// Maximum size of logged parameters, in bytes.
 const MAX_LOGGED_FORM: usize = 16 * 1024;
 
-/// Maximum size of a request body, in bytes. No valid request is larger.
+/// Maximum size of a request body, in bytes. No valid request has a larger body.
 const MAX_BODY: usize = 1024 * 1024;

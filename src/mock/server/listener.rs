@@ -23,14 +23,15 @@ use crate::mock::{
     },
 };
 
-/// Listener whose connections can be [cut](Cutter::cut) while a request is processed.
+/// Listener whose connections a handler can [cut](Cutter::cut) while it processes a request.
 pub(super) struct CuttableListener {
     pub(in crate::mock) listener: TcpListener,
     pub(in crate::mock) core: Arc<Core>,
 }
 
 impl CuttableListener {
-    /// Returns the connection, or `None` if a fault consumes it.
+    /// Applies a fault to a new connection. Returns the connection, or `None` if the fault closed
+    /// or keeps it.
     fn apply_fault(&self, stream: TcpStream) -> Option<TcpStream> {
         let fault = self.core.rules().take(Hook::Accept, |_| true);
         match fault.as_ref().map(|rule| &rule.effect) {
@@ -39,7 +40,7 @@ impl CuttableListener {
                 None
             }
             Some(Effect::Accept(AcceptFault::Reset)) => {
-                // Dropping the stream resets the connection.
+                // Dropping the stream then resets the connection.
                 let _ = stream.set_zero_linger();
                 None
             }
@@ -58,10 +59,11 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         loop {
-            // axum's listener logs accept errors, and waits if the process has no free file
-            // descriptors.
+            // axum's listener logs accept errors. It waits if the process has no free file
+            // descriptor.
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            // Nagle's algorithm would delay small responses. An error here only makes them slower.
+            // Nagle's algorithm would delay small responses. If `set_nodelay` fails, small
+            // responses are only slower.
             let _ = stream.set_nodelay(true);
             if let Some(stream) = self.apply_fault(stream) {
                 let tls = self.core.tls.as_ref().map(|tls| &tls.acceptor);
@@ -92,15 +94,15 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Connection {
     }
 }
 
-/// Closes the sending side, then reads until the end. Dropping a connection with unread bytes would
-/// reset it.
+/// Closes the sending side of the connection, then reads until the client closes it. Dropping a
+/// connection with unread bytes would reset the connection.
 async fn close(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
         let _ = copy(&mut stream, &mut sink()).await;
     }
 }
 
-/// Keeps the connection open without reading until the issuer stops.
+/// Keeps the connection open until the issuer stops, and reads nothing.
 async fn hold(stream: TcpStream) {
     let _stream = stream;
     std::future::pending::<()>().await;

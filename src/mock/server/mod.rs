@@ -1,4 +1,4 @@
-//! Server thread, and the reserved port while the server is stopped.
+//! Server thread, and the port that stays reserved while the server is stopped.
 
 mod deliverer;
 mod dispatch;
@@ -42,15 +42,16 @@ impl Port {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // A port is free although its last connections are still in TIME_WAIT.
+        // With `SO_REUSEADDR`, the mock can bind a port whose last connections are still in
+        // TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 
-    /// Rebinds a port that was just closed. Retries, because the system may have assigned the port
-    /// to an outgoing connection in the meantime.
+    /// Rebinds a port that the mock has just closed. Retries, because the system may have assigned
+    /// the port to an outgoing connection.
     fn bind_again(address: SocketAddr) -> io::Result<Self> {
         for _ in 0..BIND_ATTEMPTS {
             match Self::bind(address) {
@@ -76,8 +77,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the server, which listens when this function returns. The server has its own thread
-    /// and runtime, so it works for tests on any runtime and for blocking tests.
+    /// Starts the server. The server listens when this function returns. The server has its own
+    /// thread and runtime, so that async and blocking tests can use it.
     pub(super) fn start(
         core: Arc<Core>,
         port: Port,
@@ -108,7 +109,7 @@ impl Server {
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // `join` fails only if the thread panicked. In that case the thread has also ended.
+            // `join` fails only if the thread panicked. A thread that panicked has also ended.
             let _ = thread.join();
         }
     }
@@ -169,5 +170,6 @@ async fn admin_first(
     next.run(request).await
 }
 
-/// Maximum number of connections that wait to be accepted. No test opens more simultaneously.
+/// Maximum number of connections that wait for `accept`. No test opens more connections
+/// simultaneously.
 const BACKLOG: u32 = 4096;
