@@ -1,8 +1,9 @@
-//! Opens, reads and decides cases (K50, K52, K54, K57, K59). Checks run in the order of K75.
+//! Opens, reads and decides cases (K50, K52, K54, K57, K59). Row K75 defines the order of the
+//! checks.
 
 #![expect(
     clippy::result_large_err,
-    reason = "a rejection is a response like any other, and each request has at most one"
+    reason = "an `Err` is a complete HTTP response, and each request creates at most one"
 )]
 
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -106,7 +107,7 @@ fn try_decide(
     let switches = &core.switches();
     let tenant = access::tenant(core, headers, switches)?;
     let CaseRecord { id, person_id, .. } = find_case(core, &tenant, segment, switches)?;
-    // The request carries no input. A tenant that sends members tries to set the outcome.
+    // A decision request has no input. A tenant that sends members tries to set the outcome.
     let is_empty = body.trim_ascii().is_empty() || body.trim_ascii() == b"{}";
     if !is_empty {
         let reason = "a decision request must have an empty body or `{}`";
@@ -155,7 +156,7 @@ pub(in crate::mock) fn settle(case: &mut CaseRecord, decision: &DecisionResponse
     }
 }
 
-/// Returns the ID of a case that still accepts uploads.
+/// Finds a case that still accepts uploads and returns its ID.
 pub(super) fn open_case(
     core: &Core,
     headers: &HeaderMap,
@@ -213,7 +214,8 @@ fn not_found(switches: &Switches) -> Answer {
     )
 }
 
-/// Parses the body: exactly two members, each once (K50, K53, K75).
+/// Parses the body of a request that opens a case. The body must contain two members, each once
+/// (K50, K53, K75).
 fn parse_open_case(
     headers: &HeaderMap,
     body: &[u8],
@@ -251,7 +253,7 @@ fn parse_open_case(
             "the body has an unknown member",
         ));
     }
-    // Parses the bytes again, because the map no longer shows duplicate members.
+    // Parse the bytes again, because the map contains no duplicate members.
     let request: Result<OpenCase, _> = serde_json::from_slice(body);
     let reason = "`person_id` or `level` is missing, duplicated, or of the wrong type";
     let request = request.map_err(|_| bad("invalid_request", "K75", reason))?;

@@ -1,4 +1,4 @@
-//! The engine's decisions (K52, K53), and the fields that a tenant may not send.
+//! The engine's decisions (K52, K53), and the list of members that a tenant must not send.
 
 use std::collections::VecDeque;
 
@@ -11,9 +11,10 @@ use crate::{
 
 /// Decides a case.
 ///
-/// An outcome can be forced. The first of these applies: the test, a marker in the document, the
-/// person's name (K78). Otherwise, the engine compares the uploads. It rejects a document or face
-/// that another person uploaded (1:N deduplication), and a selfie that equals the document (K77).
+/// A test, a marker in the document or the person's name can force the outcome, in this order of
+/// precedence (K78). Otherwise, the engine compares the uploaded files. The engine rejects a
+/// document or selfie that another person uploaded (1:N deduplication), and a selfie that equals
+/// the document (K77).
 pub(in crate::mock) fn decide(
     case: &CaseRecord,
     person: &PersonRecord,
@@ -61,7 +62,7 @@ pub(super) fn reviewed(outcome: Outcome) -> DecisionResponse {
     }
 }
 
-/// Whether a member or part has a name that only the engine may set (K53).
+/// Returns whether `name` is a member or part that only the engine may set (K53).
 pub(super) fn is_verdict(name: &str) -> bool {
     let plain: String = name
         .chars()
@@ -99,7 +100,8 @@ fn marker(case: &CaseRecord) -> Option<Outcome> {
     known(outcome)
 }
 
-/// Reads the outcome from a person's name: `Ada Reject` is rejected, `Ada Review` is reviewed.
+/// Reads the outcome from a person's name. For example, the engine rejects `Ada Reject` and sends
+/// `Ada Review` to a reviewer.
 fn by_name(name: &str) -> Option<Outcome> {
     name.split_whitespace().find_map(|word| match word {
         "Approve" => Some(Outcome::Approved),

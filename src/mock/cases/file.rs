@@ -1,4 +1,4 @@
-//! Streaming inspection of an uploaded file. The mock keeps no file.
+//! Streaming inspection of an uploaded file. The mock does not keep the uploaded files.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use crate::{
 const HEAD_BYTES: usize = 64 * 1024;
 /// Number of bytes inspected at the end of a file.
 const TAIL_BYTES: usize = 1024;
-/// Marker before the outcome that a document forces.
+/// Marker in a document that forces an outcome. The outcome follows the marker.
 const MARKER: &[u8] = b"KYCPORT-MOCK:";
 
 /// Defect of an uploaded file (K58).
@@ -21,7 +21,7 @@ pub(in crate::mock) enum BadFile {
     Unreadable,
 }
 
-/// State of the inspection while a file arrives.
+/// State of the inspection while the mock receives a file.
 #[derive(Default)]
 pub(in crate::mock) struct FileInspector {
     hash: Sha256,

@@ -28,9 +28,9 @@ use crate::{
 
 /// Handle to the verification cases of a mock.
 ///
-/// A test can force the engine's decision. The first of these applies
+/// A test can force the engine's decision. The mock applies the first of these rules that matches
 /// ([K78](crate::guide::contract)):
-/// - The test sets it with [`next_outcome`](Self::next_outcome).
+/// - The test sets the outcome with [`next_outcome`](Self::next_outcome).
 /// - The document contains `KYCPORT-MOCK:rejected` (or `approved`, `review`) in its first 64 KiB or
 ///   its last 1 KiB. See [`samples`](crate::mock::samples).
 /// - The person's name contains the word `Reject`, `Review` or `Approve`.
@@ -58,9 +58,9 @@ pub struct CaseSnapshot {
     pub outcome: Option<Outcome>,
     /// The risk level of the decision. `None` until the case is decided.
     pub risk_level: Option<RiskLevel>,
-    /// Whether a human reviewer decided. `None` until the case is decided.
+    /// Whether a human reviewer decided the case. `None` until the case is decided.
     pub human_verified: Option<bool>,
-    /// The time of opening, by the issuer's clock.
+    /// The time at which the client opened the case, by the issuer's clock.
     pub opened_at: Timestamp,
     /// The files of the last complete upload, by part name.
     pub files: BTreeMap<String, FileSnapshot>,
@@ -68,7 +68,7 @@ pub struct CaseSnapshot {
     pub texts: BTreeMap<String, String>,
 }
 
-/// Facts about an uploaded file.
+/// Properties of an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileSnapshot {
@@ -76,7 +76,7 @@ pub struct FileSnapshot {
     pub size: u64,
     /// The content type, as the client sent it.
     pub content_type: Option<String>,
-    /// The file name that the client sent, after multipart parsing.
+    /// The file name that the client sent, as the multipart parser returns it.
     pub file_name: Option<String>,
     /// The SHA-256 digest of the content, in hexadecimal.
     pub sha256: String,
@@ -87,13 +87,13 @@ impl Cases {
         Self { core }
     }
 
-    /// Forces the outcome of the next decision, regardless of the upload. A further call forces
-    /// the outcome of the decision after that.
+    /// Forces the outcome of the next decision, regardless of the upload. Each further call forces
+    /// the outcome of one more decision.
     pub fn next_outcome(&self, outcome: Outcome) {
         self.core.cases().next.push_back(outcome);
     }
 
-    /// Decides a case in review, as the reviewer.
+    /// Decides a case that is under review, as the reviewer.
     ///
     /// # Errors
     /// [`MockError::NotUnderReview`] if the case is not in review, or if `outcome` is another

@@ -1,4 +1,5 @@
-//! Streaming body of an upload. The body arrives in pieces, and a fault can cut or hold it.
+//! Streaming body of an upload. The body arrives in pieces. A fault can cut the connection or hold
+//! the body.
 
 use std::{
     io,
@@ -21,7 +22,7 @@ pub(in crate::mock) struct UploadBody(Arc<Mutex<BodyState>>);
 
 struct BodyState {
     body: BodyDataStream,
-    /// Bytes that arrived but were not passed on yet.
+    /// Bytes that have arrived but that the parser has not read yet.
     left: Bytes,
     seen: u64,
     cut_at: Option<u64>,
@@ -41,7 +42,8 @@ impl UploadBody {
         })))
     }
 
-    /// Sets the number of bytes after which the body is cut, and the number after which it is held.
+    /// Sets the byte at which the mock cuts the connection, and the byte at which it holds the
+    /// body.
     pub(in crate::mock) async fn set_faults(
         &self,
         cut_at: Option<u64>,
@@ -51,12 +53,12 @@ impl UploadBody {
         (coming.cut_at, coming.hold) = (cut_at, hold);
     }
 
-    /// Whether the body reached the byte at which it is cut.
+    /// Returns whether the body has reached the byte at which the mock cuts the connection.
     pub(super) async fn is_cut(&self) -> bool {
         self.0.lock().await.is_cut
     }
 
-    /// Returns the body as a stream for the multipart parser, which reads all available data.
+    /// Returns the body as a stream for the multipart parser.
     pub(in crate::mock) fn stream(
         &self,
     ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + use<> + 'static {
@@ -66,8 +68,8 @@ impl UploadBody {
         }))
     }
 
-    /// Reads to the end of the body. Returns `false` if the body is cut or has more than `max`
-    /// bytes left.
+    /// Reads to the end of the body. Returns `false` if a fault cuts the body or if more than `max`
+    /// bytes are left.
     pub(super) async fn ends_within(&self, max: usize) -> bool {
         let mut room = max;
         while let Some(piece) = self.next().await {
@@ -90,7 +92,7 @@ impl UploadBody {
                 }
             }
         };
-        // A client that sends more slowly loses its connection.
+        // After this time, the mock closes the connection of a slow client.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
     }
 
@@ -100,7 +102,7 @@ impl UploadBody {
 }
 
 impl BodyState {
-    /// Returns the next piece. The piece ends at the byte where a fault applies.
+    /// Returns the next piece of the body. A piece ends at the byte at which a fault applies.
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         if let Some((_, latch)) = self.hold.as_ref().filter(|(at, _)| *at <= self.seen) {
             latch.pass().await;
@@ -129,8 +131,8 @@ impl BodyState {
 
 /// Limits the multipart parser to one piece at a time.
 ///
-/// multer reads all available data before it returns any, so a fast sender could fill the memory.
-/// This stream reports `Pending` after each piece until multer polls again.
+/// multer reads all available data before it returns the first part, so a fast client could fill
+/// the memory. This stream returns `Pending` after each piece, and wakes multer for the next poll.
 struct OneAtATime<S> {
     stream: Pin<Box<S>>,
     paused: bool,
@@ -155,7 +157,7 @@ impl<S: Stream> Stream for OneAtATime<S> {
             return Poll::Pending;
         }
         let polled = self.stream.as_mut().poll_next(cx);
-        // Pause only after a piece that was ready.
+        // Return `Pending` only after a piece that was ready.
         self.paused = polled.is_ready();
         polled
     }

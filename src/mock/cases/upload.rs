@@ -34,7 +34,7 @@ pub(in crate::mock) const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
 const MAX_PARTS: usize = 64;
 /// Maximum size of a text part, in bytes.
 const MAX_TEXT: usize = 4096;
-/// Maximum number of bytes after the last part. The mock ignores their content.
+/// Maximum number of bytes after the last part. The mock ignores the content of these bytes.
 const MAX_EPILOGUE: usize = 64 * 1024;
 
 /// Result of an upload.
@@ -90,7 +90,7 @@ async fn take(
         .cloned()
         .collect();
     let mut book = core.cases();
-    // The case may have been decided while the upload arrived.
+    // Another request may have decided the case during the upload.
     let case = book
         .find_mut(&id)
         .filter(|case| api::is_open(case))
@@ -155,7 +155,7 @@ async fn read(
             }
         }
     }
-    // The last read of the form may still hold the body.
+    // The last read of the form may still have the body locked.
     drop(form);
     // The body is complete only if the stream ends after the last part.
     if !body.ends_within(MAX_EPILOGUE).await {

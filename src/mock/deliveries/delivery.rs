@@ -12,21 +12,22 @@ use crate::clock::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryOutcome {
-    /// The endpoint responded with this HTTP status. 2xx is success. Redirects are not followed
+    /// The endpoint responded with this HTTP status. 2xx is success. The mock follows no redirects
     /// (K84).
     Answered(u16),
-    /// The connection could not be established.
+    /// The mock could not connect to the endpoint.
     NoConnection,
     /// The endpoint did not respond within the time limit (K84).
     TimedOut,
-    /// The connection closed before the response.
+    /// The connection closed before the endpoint responded.
     Broken,
-    /// A fault dropped the delivery. It counts as sent.
+    /// A fault dropped the delivery. The mock treats the delivery as sent.
     Lost,
 }
 
 impl DeliveryOutcome {
-    /// Whether the attempt succeeded, so that the event is not sent again.
+    /// Returns whether the attempt succeeded. After a success, the mock does not send the event
+    /// again.
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Answered(200..=299) | Self::Lost)
     }
@@ -51,8 +52,8 @@ impl Delivery {
         }
     }
 
-    /// Returns the event ID, which is the same for every attempt. It is empty for a [manual
-    /// delivery](super::super::Webhooks::manual).
+    /// Returns the event ID, which is the same for every attempt. The event ID is empty for a
+    /// [manual delivery](super::super::Webhooks::manual).
     pub fn event_id(&self) -> &str {
         &self.job.event.id
     }
@@ -67,7 +68,7 @@ impl Delivery {
         self.job.event.person_id.as_deref()
     }
 
-    /// Returns the event's body as it was before faults changed it.
+    /// Returns the event's body, without the changes of faults.
     pub fn body(&self) -> &[u8] {
         &self.job.event.body
     }
@@ -178,7 +179,8 @@ impl Deliveries {
         self
     }
 
-    /// Asserts that there is at least one delivery, and that an attempt of each event succeeded.
+    /// Asserts that the list contains a delivery, and that at least one attempt of each event
+    /// succeeded.
     ///
     /// # Panics
     /// Panics if the assertion fails. The message lists every delivery.

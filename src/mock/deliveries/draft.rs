@@ -1,4 +1,4 @@
-//! Unsigned deliveries and their signing (K61, K80). The code is independent of the SDK.
+//! Unsigned deliveries and their signing (K61, K80). This code does not use the SDK.
 
 use std::fmt::{self, Debug};
 
@@ -23,7 +23,7 @@ use crate::{
     wire::webhook::SIGNATURE_PREFIX,
 };
 
-/// Delivery that is not signed yet. Changes to it are signed and sent.
+/// Unsigned delivery. A fault can change the draft before the mock signs and sends it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryDraft {
@@ -31,12 +31,12 @@ pub struct DeliveryDraft {
     pub body: Vec<u8>,
     /// Body to sign, if it differs from `body`.
     pub signed_body: Option<Vec<u8>>,
-    /// Headers without the signature. `Content-Type` and `User-Agent` are set.
+    /// Headers without the signature. The mock has already set `Content-Type` and `User-Agent`.
     pub headers: HeaderMap,
-    /// Secret that signs.
+    /// Secret that signs the delivery.
     pub signing: DeliverySigning,
-    /// Function applied to each signature, including its prefix. It can truncate or empty the
-    /// signature.
+    /// Function that changes each signature, including its prefix. For example, the function can
+    /// truncate the signature.
     pub reshape: Option<fn(String) -> String>,
     /// Value of `webhook-id`, used if the switch for Standard Webhooks is on.
     id: String,
@@ -49,7 +49,7 @@ pub enum DeliverySigning {
     /// The tenant's current secret, or its last two secrets, as
     /// [`webhook_signatures`](super::super::Switches::webhook_signatures) selects.
     Tenant,
-    /// The previous secret. Without a previous secret, this is the same as `Foreign`.
+    /// The tenant's previous secret. Without a previous secret, the mock signs as for `Foreign`.
     Previous,
     /// A new secret that no tenant has.
     Foreign,
@@ -93,7 +93,7 @@ impl DeliveryDraft {
         }
     }
 
-    /// Signs the delivery. `now` is the time in the headers of Standard Webhooks.
+    /// Signs the delivery. With Standard Webhooks, `now` is the time in the headers.
     pub(in crate::mock) fn finish(
         mut self,
         secrets: &Secrets,
@@ -133,7 +133,8 @@ impl DeliveryDraft {
         } else {
             switches.webhook_header.as_str()
         };
-        // An invalid header name or value is omitted. A test may ask for one on purpose.
+        // Omit a header whose name or value is invalid. A test may set an invalid header on
+        // purpose.
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             for value in values {
                 if let Ok(value) = HeaderValue::from_str(&value) {
@@ -167,7 +168,8 @@ const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 
-/// Sets a header unless the test has set it. Returns its value, which is part of the signed text.
+/// Sets a header if the test has not set it. Returns the value of the header, which is part of the
+/// signed text.
 fn named(headers: &mut HeaderMap, name: &'static str, usual: &str) -> String {
     if let Ok(value) = HeaderValue::from_str(usual) {
         headers.entry(name).or_insert(value);
@@ -176,10 +178,10 @@ fn named(headers: &mut HeaderMap, name: &'static str, usual: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// Maximum size of a delivery's body, in bytes. The body is built in memory.
+/// Maximum size of a delivery's body, in bytes. The mock keeps the whole body in memory.
 pub(in crate::mock) const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// Hides the body and the headers.
+/// Omits the body and the headers from the `Debug` output.
 impl Debug for DeliveryDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliveryDraft")

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Event, or manual delivery of a test. It is serialized once, so a retry sends the same bytes
-/// (K64).
+/// Event, or manual delivery of a test. The mock serializes an event once, so that each retry sends
+/// identical bytes (K64).
 pub(in crate::mock) struct Event {
     pub(in crate::mock) id: String,
     pub(in crate::mock) kind: String,
@@ -31,14 +31,14 @@ pub(in crate::mock) struct Event {
 
 /// Mode in which an event is sent.
 pub(in crate::mock) enum SendMode {
-    /// Signed, and retried until an attempt succeeds.
+    /// The mock signs the delivery, and retries it until an attempt succeeds.
     Event,
-    /// Sent once with these headers, as a test specified.
+    /// The mock sends the delivery once, with the headers that the test specified.
     Manual { headers: HeaderMap, is_signed: bool },
 }
 
 impl Event {
-    /// Creates the event of a changed status, tier or AML result.
+    /// Creates the event that reports a changed status, tier or AML result.
     pub(in crate::mock) fn status_changed(
         person: &PersonRecord,
         now: Timestamp,
@@ -47,7 +47,8 @@ impl Event {
         Self::about(person, EventType::StatusChanged, None, now, switches)
     }
 
-    /// Creates the event of a decided case, with the person's state after the decision.
+    /// Creates the event that reports a decided case. The event contains the person's state after
+    /// the decision.
     pub(in crate::mock) fn case_decided(
         person: &PersonRecord,
         case_id: &str,
@@ -82,7 +83,7 @@ impl Event {
         }
     }
 
-    /// Creates a manual delivery of a test.
+    /// Creates a manual delivery, which a test requests.
     pub(in crate::mock) fn manual(body: Bytes, headers: HeaderMap, is_signed: bool) -> Self {
         Self {
             id: String::new(),
@@ -114,7 +115,7 @@ impl Event {
         };
         let mut body = json!(event);
         if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
-            // Unknown values are omitted (K31).
+            // The event omits members without a value (K31).
             data.retain(|_, value| !value.is_null());
             let tier = claims::tier(&person.tier, switches);
             data.insert(names::KYC_TIER.to_owned(), tier);
@@ -151,7 +152,8 @@ fn written(mut body: Value, now: Timestamp, switches: &Switches) -> Bytes {
     form::written(&body, switches.webhook_compact_json).into()
 }
 
-/// Formats a time in UTC with milliseconds. A time that RFC 3339 cannot express becomes 1970-01-01.
+/// Formats a time in UTC with milliseconds. Returns 1970-01-01 for a time that RFC 3339 cannot
+/// express.
 pub(in crate::mock) fn rfc3339(moment: Timestamp) -> String {
     let moment = DateTime::from_timestamp_millis(moment.as_unix_millis());
     moment

@@ -1,4 +1,4 @@
-//! JSON serialization in the format of Django or in compact format.
+//! JSON serialization, in the format of Django or in compact format.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use serde_json::{
     ser::{CompactFormatter, Formatter},
 };
 
-/// Serializes JSON as Python's `json.dumps` and Django do, with a space after `:` and `,` and only
-/// ASCII, or in compact format. A receiver that verifies the signature over its own serialization
-/// fails.
+/// Serializes JSON in compact format, or in the format of Python's `json.dumps` and Django. Python
+/// writes a space after `:` and `,`, and only ASCII characters. With two formats, a test can detect
+/// a receiver that verifies the signature over its own serialization.
 pub(in crate::mock) fn written(json: &Value, is_compact: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    // Writing to a vector cannot fail.
+    // A write to a vector cannot fail.
     let _ = if is_compact {
         json.serialize(&mut Serializer::with_formatter(&mut out, CompactFormatter))
     } else {

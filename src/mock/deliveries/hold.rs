@@ -1,8 +1,9 @@
-//! Hold that stops deliveries from being sent.
+//! A hold, which delays deliveries until a test releases them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Hold of deliveries. It opens once, while the outbox is locked.
+/// A hold of deliveries. A hold opens once and never closes again. The caller must have locked the
+/// outbox.
 #[derive(Default)]
 pub(in crate::mock) struct Hold(AtomicBool);
 

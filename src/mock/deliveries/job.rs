@@ -18,7 +18,7 @@ pub(in crate::mock) struct EndpointRecord {
     pub(in crate::mock) is_paused: bool,
 }
 
-/// Delivery of one event to one endpoint, before it is complete.
+/// Pending delivery of one event to one endpoint.
 #[derive(Clone)]
 pub(in crate::mock) struct Job {
     pub(in crate::mock) number: u64,

@@ -16,19 +16,20 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// Maximum number of deliveries in the log, so that the mock can run for days.
+/// Maximum number of deliveries in the log. The limit bounds the memory of a mock that runs for
+/// days.
 const MAX_LOG: usize = 10_000;
 /// Maximum size of the bodies in the log, in bytes.
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
 
-/// All deliveries of an issuer. The queue has no limit, so no delivery is lost.
+/// All deliveries of an issuer. The queue has no size limit, so the mock loses no delivery.
 #[derive(Default)]
 pub(in crate::mock) struct Outbox {
-    /// Notifies of every change.
+    /// Channel that notifies receivers of every change of the outbox.
     changes: watch::Sender<()>,
     next: u64,
     endpoints: Vec<EndpointRecord>,
-    /// Queued deliveries by number. Numbers are assigned in the order of the events.
+    /// Queued deliveries by number. The outbox numbers deliveries in the order of the events.
     waiting: BTreeMap<u64, Job>,
     in_flight: BTreeMap<u64, Job>,
     held: BTreeMap<u64, (Arc<Hold>, Job)>,
@@ -89,8 +90,8 @@ impl Outbox {
         self.notify();
     }
 
-    /// Queues an event for every endpoint that accepts its type and whose tenant receives the
-    /// event.
+    /// Queues an event for each endpoint that is subscribed to its type. `receives` states whether
+    /// a tenant receives the event.
     pub(in crate::mock) fn queue(&mut self, event: &Arc<Event>, receives: impl Fn(&str) -> bool) {
         let wants = |endpoint: &&EndpointRecord| {
             let types = endpoint.types.as_ref();
@@ -115,8 +116,8 @@ impl Outbox {
         self.notify();
     }
 
-    /// Takes the oldest due delivery whose endpoint has no delivery in progress. Each endpoint gets
-    /// one delivery at a time.
+    /// Takes the oldest due delivery whose endpoint has no delivery in progress. The mock sends one
+    /// delivery at a time to each endpoint.
     pub(in crate::mock) fn take(&mut self, now: Timestamp) -> Option<Job> {
         let can_go = |job: &&Job| {
             let endpoint = job.endpoint.id;
@@ -130,7 +131,7 @@ impl Outbox {
         Some(job)
     }
 
-    /// Queues a delivery again that was not sent completely.
+    /// Queues a delivery again after an incomplete attempt.
     pub(in crate::mock) fn requeue(&mut self, number: u64) {
         if let Some(job) = self.in_flight.remove(&number) {
             self.wait(job);
@@ -165,8 +166,8 @@ impl Outbox {
         own.count()
     }
 
-    /// Opens `hold` and queues its deliveries. `rank` maps the position of each delivery in the
-    /// order of events to its position in the order of sending.
+    /// Opens `hold` and queues its deliveries. `rank` receives the position of a delivery in the
+    /// order of events and returns its position in the order of sending.
     pub(in crate::mock) fn release(&mut self, hold: &Arc<Hold>, rank: impl Fn(usize) -> usize) {
         hold.open();
         let all = std::mem::take(&mut self.held);
@@ -177,7 +178,7 @@ impl Outbox {
         let own: BTreeMap<u64, (Arc<Hold>, Job)> = own;
         let numbers: Vec<u64> = own.keys().copied().collect();
         for (place, (_, mut job)) in own.into_values().enumerate() {
-            // Deliveries are sent in the order of their numbers.
+            // The mock sends deliveries in the order of their numbers.
             let number = numbers.get(rank(place));
             job.number = number.copied().unwrap_or(job.number);
             job.was_held = true;
@@ -186,7 +187,7 @@ impl Outbox {
         self.notify();
     }
 
-    /// Ends an attempt. If `again` is given, queues the next attempt for that time.
+    /// Ends an attempt. If `again` is a time, queues the next attempt for this time.
     pub(in crate::mock) fn finish(&mut self, number: u64, again: Option<Timestamp>) {
         if let (Some(mut job), Some(due)) = (self.in_flight.remove(&number), again) {
             job.attempt = job.attempt.saturating_add(1);
@@ -243,13 +244,13 @@ impl Outbox {
         all.filter(move |job| job.endpoint.tenant == tenant)
     }
 
-    /// Returns the next time in the future at which a delivery becomes due.
+    /// Returns the earliest time after `now` at which a delivery becomes due.
     pub(in crate::mock) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let dues = self.waiting.values().filter_map(|job| job.due);
         dues.filter(|due| *due > now).min()
     }
 
-    /// Queues a delivery unless its endpoint has been removed.
+    /// Queues a delivery if its endpoint still exists.
     fn wait(&mut self, job: Job) {
         if self.endpoints.iter().any(|own| own.id == job.endpoint.id) {
             self.waiting.insert(job.number, job);

@@ -1,14 +1,14 @@
-//! Plan of how a delivery is sent.
+//! Plan that states how the mock sends a delivery.
 
 use std::time::Duration;
 
-/// Plan of how a delivery is sent. Faults change it.
+/// Plan that states how the mock sends a delivery. A fault can change the plan.
 pub(in crate::mock) struct SendPlan {
-    /// Whether the delivery is dropped but recorded as sent.
+    /// Whether the mock drops the delivery but records it as sent.
     pub(in crate::mock) is_lost: bool,
     /// Number of copies to send.
     pub(in crate::mock) copies: u32,
-    /// Maximum number of copies that are sent concurrently.
+    /// Maximum number of copies that the mock sends concurrently.
     pub(in crate::mock) concurrency: usize,
     pub(in crate::mock) pace: Pace,
 }
@@ -24,14 +24,14 @@ impl Default for SendPlan {
     }
 }
 
-/// Speed at which a delivery is sent, in real time.
+/// Speed at which the mock sends a delivery, in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::mock) enum Pace {
     Plain,
     /// Sends the body one byte at a time, with this pause between bytes.
     Dribble(Duration),
-    /// Sends half of the request head, then nothing for this time.
+    /// Sends half of the request headers, then waits for this time.
     HangInHead(Duration),
-    /// Sends the head and half of the body, then nothing for this time.
+    /// Sends the headers and half of the body, then waits for this time.
     HangInBody(Duration),
 }

@@ -8,19 +8,21 @@ use url::Url;
 
 use super::{delivery::DeliveryOutcome, draft::Outgoing, send_plan::Pace, slow};
 
-/// HTTP clients of one runtime.
+/// HTTP clients, which belong to one async runtime.
 #[derive(Default)]
 pub(in crate::mock) struct Sender {
-    /// Client for plain HTTP, created on first use because most tests deliver nothing.
+    /// Client for plain HTTP. The sender creates this client on first use, because most tests send
+    /// no deliveries.
     plain: OnceCell<Option<Client>>,
-    /// Client for HTTPS, created on first use because loading the system's certificates is slow.
+    /// Client for HTTPS. The sender creates this client on first use, because it loads the system's
+    /// certificates slowly.
     tls: OnceCell<Option<Client>>,
 }
 
 /// Outcome of an attempt, with the response's `Retry-After`.
 pub(in crate::mock) struct Answered {
     pub(in crate::mock) outcome: DeliveryOutcome,
-    /// Delay that the endpoint requests by `Retry-After`.
+    /// Delay that the endpoint requests with `Retry-After`.
     pub(in crate::mock) retry_after: Option<Duration>,
 }
 
@@ -68,8 +70,8 @@ impl Sender {
     }
 }
 
-/// Builds a client without redirects and proxies. Each delivery opens a new connection, so that a
-/// restarted endpoint is reached.
+/// Builds a client without redirects and proxies. The client opens a new connection for each
+/// delivery, so that it can reach an endpoint after a restart.
 fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Option<Client> {
     let builder = Client::builder()
         .redirect(Policy::none())
@@ -89,7 +91,7 @@ fn failure(error: &reqwest::Error) -> DeliveryOutcome {
     }
 }
 
-/// Parses `Retry-After` in seconds. A date is ignored (K85).
+/// Parses `Retry-After` in seconds. Returns `None` for a date (K85).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     seconds.parse().ok().map(Duration::from_secs)

@@ -1,4 +1,4 @@
-//! Deliberately slow HTTP client, which writes to a socket directly.
+//! HTTP client that sends requests slowly. It writes directly to a socket.
 
 use std::{
     io::{self, ErrorKind},
@@ -43,8 +43,8 @@ pub(super) async fn send(
         .unwrap_or(DeliveryOutcome::TimedOut)
 }
 
-/// Writes the request. Returns only if `pace` aborts the attempt. Otherwise the caller waits for
-/// the response.
+/// Writes the request. Returns only after `pace` aborts the attempt. With other paces, the future
+/// stays pending, and the caller waits for the response.
 async fn write(to: &mut (impl AsyncWrite + Unpin), url: &Url, outgoing: &Outgoing, pace: Pace) {
     let head = head(url, outgoing);
     let half = |bytes: &[u8]| bytes.len().div_euclid(2);
@@ -68,7 +68,8 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), url: &Url, outgoing: &Outgoin
         }
         Pace::Dribble(every) => dribble(to, &head, &outgoing.body, every).await,
     };
-    // If the endpoint closed the connection early, it may still have sent a response.
+    // Ignore a write error, because the endpoint may send a response before it closes the
+    // connection.
     drop(written);
     std::future::pending::<()>().await;
 }
@@ -107,7 +108,7 @@ fn head(url: &Url, outgoing: &Outgoing) -> Vec<u8> {
     head
 }
 
-/// Reads the status of the response, such as `HTTP/1.1 204`. Ignores the rest.
+/// Reads the status of the response, such as `HTTP/1.1 204`. Ignores the rest of the response.
 async fn status(from: &mut (impl AsyncRead + Unpin)) -> io::Result<DeliveryOutcome> {
     let mut begin = [0; 12];
     from.read_exact(&mut begin).await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::draft::{DeliveryDraft, DeliverySigning};
 use crate::mock::http::gzip;
 
-/// Defines the enum and its lists from one source, so that they cannot differ.
+/// Defines the enum and the lists of its variants, so that each variant is in exactly one list.
 macro_rules! tampers {
     (
         $($(#[$about:meta])+ $LIST:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ })+
@@ -27,14 +27,14 @@ macro_rules! tampers {
 }
 
 tampers! {
-    /// Manipulations after which the signature does not match the body. A receiver must reject them
-    /// before it parses the body.
+    /// Manipulations after which the signature does not match the body. A receiver must reject
+    /// these deliveries before it parses the body.
     FORGED {
-        /// Signed with a secret that no tenant has (case 126).
+        /// Signature with a secret that no tenant has (case 126).
         WrongSecret,
-        /// Sent without a signature (case 126).
+        /// Delivery without a signature header (case 126).
         Unsigned,
-        /// Sent with an empty signature (case 126).
+        /// Signature header with an empty value (case 126).
         EmptySignature,
         /// Signature that consists of the prefix only (case 126).
         PrefixAlone,
@@ -78,8 +78,8 @@ tampers! {
     }
     /// Manipulations whose result depends on the receiver's configuration.
     DEPENDS {
-        /// Signed with the previous secret, which is valid during a rotation (case 133). Without a
-        /// previous secret, this is the same as `WrongSecret`.
+        /// Signature with the previous secret, which is valid during a rotation (case 133). Without
+        /// a previous secret, the mock signs as for `WrongSecret`.
         PreviousSecret,
         /// Signature with upper-case digits.
         UpperCaseSignature,
@@ -170,7 +170,8 @@ impl DeliveryTamper {
     }
 }
 
-/// Returns the prefix before the digits: `sha256=`, `v1,` of Standard Webhooks, or an empty text.
+/// Returns the prefix before the digits of a signature. The prefix is `sha256=`, or `v1,` with
+/// Standard Webhooks, or empty.
 fn prefix(signature: &str) -> &str {
     let known = ["sha256=", "v1,"].iter();
     known
@@ -179,7 +180,8 @@ fn prefix(signature: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// Replaces the first occurrence of `old`. Without an occurrence, returns `new`.
+/// Replaces the first occurrence of `old` with `new`. Returns only `new` if `body` does not contain
+/// `old`.
 fn replaced(body: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let place = body.windows(old.len()).position(|it| it == old);
     let split = place.and_then(|place| body.split_at_checked(place));

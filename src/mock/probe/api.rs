@@ -48,7 +48,7 @@ pub(super) async fn pages(client: &ProbeClient) -> Vec<Finding> {
         Finding::of("K45", "the health check succeeds", &health, |response| {
             response.is(200)
         }),
-        // Without a session, the response may be a redirect to the login.
+        // Without a session, the issuer may redirect to its login page.
         Finding::of(
             "K18",
             "the hosted page exists",

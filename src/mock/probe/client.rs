@@ -1,4 +1,5 @@
-//! HTTP requests of a probe: one at a time, without redirects or cookies, all under one deadline.
+//! HTTP client of a probe. It sends one request at a time, follows no redirects, stores no cookies,
+//! and has one deadline for all requests.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use url::{Url, form_urlencoded};
 use super::difference::{Difference, differs};
 use crate::mock::loopback::is_loopback;
 
-/// A response, or the reason why there is no response to evaluate.
+/// A response, or the reason why the probe has no response to evaluate.
 pub(super) type ProbeResult = Result<ProbeResponse, String>;
 
 /// A response of the probed issuer.
@@ -54,7 +55,8 @@ impl ProbeClient {
         }
     }
 
-    /// Returns the origin in the form of an issuer identifier. Empty if the origin is invalid.
+    /// Returns the origin in the form of an issuer identifier. Returns an empty string if the
+    /// origin is invalid.
     pub(super) fn origin(&self) -> String {
         let origin = self.origin.as_ref().map(Url::origin);
         origin.map_or_else(|_| String::new(), |origin| origin.ascii_serialization())
@@ -91,8 +93,8 @@ impl ProbeClient {
         self.send(Method::POST, url, None, Some(form)).await
     }
 
-    /// Sends a request. A 429 or 5xx response is an error, because a busy or failing server reveals
-    /// nothing about the contract.
+    /// Sends a request. Returns an error for a 429 or 5xx response, because the response of a busy
+    /// or failing server says nothing about the contract.
     async fn send(
         &self,
         method: Method,
@@ -146,7 +148,7 @@ impl ProbeResponse {
         Err(differs(expected, &format!("`{}`", self.header(name))))
     }
 
-    /// Checks for this status and this code in `error` (K23).
+    /// Checks that the response has this status, and this code in `error` (K23).
     pub(super) fn refuses(&self, status: u16, error: &str) -> Result<(), Difference> {
         self.is(status)?;
         if self.json().get("error").and_then(Value::as_str) == Some(error) {
@@ -156,7 +158,7 @@ impl ProbeResponse {
         Err(differs(expected, &self.body))
     }
 
-    /// Checks for an error page without a redirect (K14).
+    /// Checks that the response is an error page and not a redirect (K14).
     pub(super) fn is_refusal_page(&self) -> Result<(), Difference> {
         if self.headers.contains_key("location") {
             let found = format!("{} to {}", self.status, self.header("location"));
@@ -193,7 +195,8 @@ async fn read(request: reqwest::RequestBuilder) -> ProbeResult {
     })
 }
 
-/// Returns a short reason. The report already shows the URL.
+/// Returns a short reason for an error of the HTTP client. The reason omits the URL, because the
+/// report already contains it.
 fn reason(error: &reqwest::Error) -> &'static str {
     match error {
         error if error.is_timeout() => "no response in time",
@@ -202,16 +205,16 @@ fn reason(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// Returns the time after this duration, or now if the sum overflows.
+/// Returns the current time plus `time`. Returns the current time if the sum overflows.
 fn after(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now)
 }
 
-/// Token and API key that no issuer accepts.
+/// Credential that no issuer accepts, as token or API key.
 pub(super) const INVALID_CREDENTIAL: &str = "not-a-credential";
 
-/// Total time limit, as a multiple of the limit for one response.
+/// Factor of the total time limit. The total limit is this factor times the limit for one response.
 const TOTAL_TIME_FACTOR: u32 = 6;
 
 const MAX_BODY: usize = 1024 * 1024;

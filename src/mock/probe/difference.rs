@@ -1,13 +1,13 @@
 //! Difference between the expected and the actual behavior of an issuer.
 
-/// Expected and actual behavior, if they differ.
+/// Expected behavior of an issuer, and its actual behavior, which differs.
 pub(super) struct Difference {
     pub(super) expected: String,
     pub(super) found: String,
 }
 
-/// Creates a difference for the report. Removes control characters from the untrusted text and
-/// truncates it.
+/// Creates a difference for the report. `found` is untrusted text, so this function removes its
+/// control characters and truncates it.
 pub(super) fn differs(expected: impl Into<String>, found: &str) -> Difference {
     let printable = |c: &char| !c.is_control();
     Difference {

@@ -14,8 +14,8 @@ use crate::{
     wire::claims,
 };
 
-/// URLs from the discovery document. The probe uses only those on the probed origin and sends no
-/// request to another host.
+/// URLs from the discovery document. The probe uses only URLs on the probed origin, so that it
+/// sends no request to another host.
 pub(super) struct DocumentUrls {
     pub(super) authorize: Result<String, String>,
     pub(super) token: Result<String, String>,
@@ -117,7 +117,8 @@ pub(super) async fn keys(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Findi
     ]
 }
 
-/// Checks one key. Shows only member names, because a report must not contain a private key.
+/// Checks one key. The finding shows only the names of members, because a report must not contain a
+/// private key.
 fn key(key: &Value) -> Result<(), Difference> {
     for (name, expected) in [
         ("kty", "OKP"),
@@ -154,7 +155,7 @@ fn member(response: &ProbeResponse, name: &str, expected: &str) -> Result<(), Di
     }
 }
 
-/// Checks the values of a list in any order.
+/// Checks that a list contains the expected values, in any order.
 fn list(response: &ProbeResponse, name: &str, has: &Has) -> Result<(), Difference> {
     let document = response.json();
     let found = document.get(name).and_then(Value::as_array);

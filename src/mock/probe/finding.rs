@@ -5,13 +5,13 @@ use super::{
     difference::Difference,
 };
 
-/// Result of one check, or of a row that the probe could not check.
+/// Result of one check, or a row of the contract that the probe could not check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The row of [the contract](crate::guide::contract), such as `K6`.
     pub row: &'static str,
-    /// The property that was checked.
+    /// The property that the probe checked.
     pub what: String,
     /// The result of the check.
     pub verdict: Verdict,
@@ -21,23 +21,23 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The issuer behaves as the row says.
+    /// The issuer behaves as the row of the contract says.
     Match,
-    /// The issuer behaves differently.
+    /// The behavior of the issuer differs from the row of the contract.
     Differs {
         /// The behavior that the row requires.
         expected: String,
         /// The behavior of the issuer, without control characters and truncated.
         found: String,
     },
-    /// The issuer sent no usable response: no response, a 429 or a 5xx.
+    /// The issuer sent no response, or a 429 or 5xx response.
     NotReached(String),
     /// The probe cannot check this row with read-only requests.
     NotProbed(&'static str),
 }
 
 impl Finding {
-    /// Evaluates a response, if there is one.
+    /// Evaluates a response. Without a response, the verdict is [`Verdict::NotReached`].
     pub(super) fn of(
         row: &'static str,
         what: impl Into<String>,

@@ -23,9 +23,10 @@ pub use report::Report;
 
 /// Checks the issuer at this origin against [the contract](crate::guide::contract).
 ///
-/// The probe sends only requests that change nothing: for documents, for pages, and invalid
-/// requests that the issuer rejects. It sends no credential, follows no redirect and takes at most
-/// 30 s. A row that it could not check is `not reached` or `not probed`, and never a match.
+/// The probe sends only requests that change nothing. It requests documents and pages, and it sends
+/// invalid requests, which the issuer rejects. The probe sends no valid credential, follows no
+/// redirect and runs for at most 30 s. A row that the probe could not check is `not reached` or
+/// `not probed`, and never a match.
 ///
 /// ```
 /// use kycport::mock::{MockIssuer, verify_against};
@@ -41,7 +42,7 @@ pub async fn verify_against(origin: &str) -> Report {
     Probe::new(origin).run().await
 }
 
-/// Builder for a check like [`verify_against`], with options.
+/// Builder for a probe. It runs the same checks as [`verify_against`], with other settings.
 #[derive(Debug, Clone)]
 #[must_use = "call `run` to run the probe"]
 pub struct Probe {
@@ -69,16 +70,17 @@ impl Probe {
         self
     }
 
-    /// Trusts only the certificate authorities in this PEM text, and not those of the system. If
-    /// the text is invalid, the probe trusts none.
+    /// Trusts only the certificate authorities in this PEM text. The probe then ignores the
+    /// certificate authorities of the system. If the text is invalid, the probe trusts no
+    /// certificate authority.
     pub fn trust_only(mut self, roots_pem: &str) -> Self {
         let roots = Certificate::from_pem_bundle(roots_pem.as_bytes());
         self.roots = Some(roots.unwrap_or_default());
         self
     }
 
-    /// Sets the maximum time for one response. Default: 5 s. All responses together may take six
-    /// times as long.
+    /// Sets the maximum time for one response. Default: 5 s. The limit for all responses together
+    /// is six times this time.
     pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
         self.response_timeout = response_timeout;
         self
@@ -105,8 +107,8 @@ impl Probe {
     }
 }
 
-/// Parses an origin: scheme, host and port. The probe rejects a URL with more components, because
-/// those components may contain secrets.
+/// Parses an origin, which consists of scheme, host and port. The probe rejects a URL with more
+/// components, because those components may contain secrets.
 fn origin(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "the URL is invalid")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

@@ -16,20 +16,21 @@ impl Report {
         Self { origin, findings }
     }
 
-    /// Returns all findings. Each row of [the contract](crate::guide::contract) has at least one.
+    /// Returns all findings. Each row of [the contract](crate::guide::contract) has at least one
+    /// finding.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Whether no check differs and the probe reached everything that it checks.
+    /// Returns whether the probe reached the issuer for every check and found no difference.
     pub fn is_match(&self) -> bool {
         self.exit_code() == 0
     }
 
-    /// Returns the exit code for a program:
+    /// Returns the exit code of a program that prints the report:
     /// - 0 if the report [is a match](Self::is_match).
     /// - 1 if a check differs.
-    /// - 2 if no check differs but a check was not reached.
+    /// - 2 if no check differs but the probe could not complete at least one check.
     pub fn exit_code(&self) -> u8 {
         if self.count("differs") > 0 {
             return 1;

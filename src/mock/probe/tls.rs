@@ -1,4 +1,4 @@
-//! Checks that TLS 1.2 or newer is required everywhere (K70).
+//! Checks that the issuer requires TLS 1.2 or newer (K70).
 
 use std::io::ErrorKind;
 
@@ -39,11 +39,11 @@ pub(super) async fn tls(client: &ProbeClient, discovery: &ProbeResult) -> Vec<Fi
     }
     let old = match discovery {
         Ok(_) => tls_1_1(client, url).await,
-        // A server that does not respond has not rejected TLS 1.1.
+        // If the server does not respond, the probe cannot know whether the server rejects TLS 1.1.
         Err(reason) => Verdict::NotReached(reason.clone()),
     };
     vec![
-        // The HTTP client supports no older version, so any response proves TLS 1.2 or newer.
+        // The HTTP client supports only TLS 1.2 and newer, so any response proves TLS 1.2 or newer.
         Finding::of("K70", "TLS 1.2 or newer is accepted", discovery, |_| Ok(())),
         finding("TLS 1.1 is rejected", old),
         plain(client, url).await,
@@ -91,8 +91,8 @@ async fn plain(client: &ProbeClient, url: &Url) -> Finding {
     )
 }
 
-/// Sends a TLS 1.1 `ClientHello` and reads the first byte of the response. No TLS library here
-/// supports TLS 1.1.
+/// Sends a TLS 1.1 `ClientHello` and reads the first byte of the response. This function writes the
+/// bytes itself, because rustls does not support TLS 1.1.
 async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
     let name = match url.host() {
         Some(Host::Domain(name)) => Some(name.to_owned()),
@@ -111,7 +111,7 @@ async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
             .write_all(&client_hello(name.as_deref()))
             .await
             .ok()?;
-        // A closed connection also counts as a rejection.
+        // If the server closes the connection, it rejects TLS 1.1.
         let mut first = [0];
         let came = stream.read(&mut first).await.unwrap_or(0);
         Some((came == 1).then_some(first))
@@ -132,12 +132,14 @@ async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
 fn client_hello(name: Option<&str>) -> Vec<u8> {
     let mut extensions = Vec::new();
     if let Some(name) = name {
-        // A list with one name of type `host_name` (RFC 6066 section 3).
+        // The `server_name` extension: a list with one name of type `host_name` (RFC 6066 section
+        // 3).
         let entry = [&[0][..], &prefixed::<2>(name.as_bytes())].concat();
         extensions.extend([0x00, 0x00]);
         extensions.extend(prefixed::<2>(&prefixed::<2>(&entry)));
     }
-    // supported_groups: x25519, secp256r1, secp384r1; ec_point_formats: uncompressed.
+    // The first extension is `supported_groups` with x25519, secp256r1 and secp384r1. The second
+    // extension is `ec_point_formats` with uncompressed points.
     extensions.extend([0x00, 0x0a, 0, 8, 0, 6, 0x00, 0x1d, 0x00, 0x17, 0x00, 0x18]);
     extensions.extend([0x00, 0x0b, 0, 2, 1, 0]);
     let hello = [
@@ -154,7 +156,7 @@ fn client_hello(name: Option<&str>) -> Vec<u8> {
     [&[HANDSHAKE, 3, 1][..], &prefixed::<2>(&message)].concat()
 }
 
-/// Returns the length in `N` bytes, followed by the bytes.
+/// Returns `bytes` with their length before them. The length has `N` bytes.
 fn prefixed<const N: usize>(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().to_be_bytes();
     let length = length.get(length.len().saturating_sub(N)..);
@@ -165,7 +167,8 @@ const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const TLS_1_1: [u8; 2] = [3, 2];
 
-/// AES-CBC with SHA-1, with ECDHE for either key type, and with RSA key exchange.
+/// Cipher suites of TLS 1.1: AES-CBC with SHA-1, with the key exchanges ECDHE-RSA, ECDHE-ECDSA and
+/// RSA.
 const OLD_SUITES: [u8; 12] = [
     0xc0, 0x13, 0xc0, 0x14, 0xc0, 0x09, 0xc0, 0x0a, 0x00, 0x2f, 0x00, 0x35,
 ];

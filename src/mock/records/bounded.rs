@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// Map that keeps the last [`MAX_ENTRIES`] entries by name. Each name is used only once.
+/// Map that keeps the last [`MAX_ENTRIES`] entries by name. A caller inserts each name only once.
 pub(super) struct Bounded<T> {
     entries: HashMap<String, T>,
-    /// Names, oldest first. The name of a removed entry stays until its eviction turn.
+    /// Names, oldest first. The name of a removed entry stays in this list until the map evicts it.
     order: VecDeque<String>,
 }
 
-/// Maximum number of entries. A test makes fewer logins, and the limit bounds the memory of an
-/// issuer that runs for days. Entries do not expire while the clock is frozen.
+/// Maximum number of entries. A test makes fewer logins. The limit bounds the memory of an issuer
+/// that runs for days, because entries do not expire while the clock is stopped.
 pub(in crate::mock) const MAX_ENTRIES: usize = 20_000;
 
 impl<T> Bounded<T> {

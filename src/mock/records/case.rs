@@ -34,9 +34,10 @@ pub(in crate::mock) struct Uploads {
 #[derive(Default)]
 pub(in crate::mock) struct CaseBook {
     cases: VecDeque<CaseRecord>,
-    /// By tenant and idempotency key: the request body and the ID of the case that it opened (K59).
+    /// The body of each request with an idempotency key, and the ID of the case that the request
+    /// opened (K59). The map key is the tenant and the idempotency key.
     pub(in crate::mock) idempotent: HashMap<(String, String), (Vec<u8>, String)>,
-    /// Forced outcomes of the next decisions.
+    /// Outcomes that a test has forced for the next decisions.
     pub(in crate::mock) next: VecDeque<Outcome>,
 }
 
@@ -63,6 +64,6 @@ impl CaseBook {
     }
 }
 
-/// Maximum number of cases. A test opens fewer cases, and the limit bounds the memory of an issuer
-/// that runs for days.
+/// Maximum number of cases. A test opens fewer cases. The limit bounds the memory of an issuer that
+/// runs for days.
 const MAX_CASES: usize = 10_000;

@@ -11,7 +11,7 @@ use crate::{
 /// The supported scopes, as in the discovery document (K13).
 pub(in crate::mock) const SCOPES: [&str; 4] = ["openid", "email", "profile", "kyc"];
 
-/// Returns the claims about the person that the granted scopes allow.
+/// Returns the claims about the person that the client may read with the granted scopes.
 pub(in crate::mock) fn about(
     person: &PersonRecord,
     scopes: &[String],

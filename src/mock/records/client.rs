@@ -19,7 +19,7 @@ pub(in crate::mock) struct ClientRecord {
 }
 
 impl ClientRecord {
-    /// Compares byte for byte (K12).
+    /// Compares the redirect URIs byte by byte (K12).
     pub(in crate::mock) fn has_redirect_uri(&self, uri: &str) -> bool {
         self.redirect_uris.iter().any(|known| known == uri)
     }

@@ -1,6 +1,6 @@
-//! Stored facts about an uploaded file.
+//! Properties of an uploaded file, as the mock stores them.
 
-/// Facts about a file of a case. The mock does not keep the content.
+/// Properties of a file of a case. The mock does not keep the content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mock) struct FileFacts {
     pub(in crate::mock) size: u64,

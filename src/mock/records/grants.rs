@@ -18,7 +18,7 @@ pub(in crate::mock) struct Consent {
     pub(in crate::mock) scopes: Vec<String>,
     pub(in crate::mock) nonce: Option<String>,
     pub(in crate::mock) auth_time: Timestamp,
-    /// The person's tier at the time of consent, if verified (K36).
+    /// The person's tier at the time of consent, or `None` if the person was not verified (K36).
     pub(in crate::mock) acr: Option<KycTier>,
 }
 
@@ -29,7 +29,7 @@ pub(in crate::mock) struct Code {
     pub(in crate::mock) redirect_uri: String,
     pub(in crate::mock) challenge: String,
     pub(in crate::mock) expires: Timestamp,
-    /// Identifies all tokens that came from one code, so that they can be revoked together.
+    /// ID that all tokens from one code share, so that the mock can revoke these tokens together.
     pub(in crate::mock) family: String,
     redeemed: bool,
 }
@@ -51,12 +51,13 @@ pub(in crate::mock) struct Refresh {
     issued: Timestamp,
 }
 
-/// Result of presenting a code or a refresh token.
+/// Result of the redemption of a code or a refresh token.
 pub(in crate::mock) enum Redemption<T> {
     Valid(T),
-    /// The code or token was used before. The mock has revoked every token issued from it.
+    /// The client has already redeemed the code or refresh token. The mock has revoked every token
+    /// that it issued from this code.
     Reused,
-    /// The mock never issued this value, issued it to another client, or has forgotten it.
+    /// The mock did not issue this value to the client, or has removed the value.
     Unknown,
 }
 
@@ -67,7 +68,7 @@ pub(in crate::mock) struct Grants {
     access: Bounded<Access>,
     refresh: Bounded<Refresh>,
     sessions: Bounded<(String, Timestamp)>,
-    /// The scopes that a person ever allowed a client, by person and client.
+    /// All scopes that a person has allowed a client. The map key is the person and the client.
     allowed: HashMap<(String, String), BTreeSet<String>>,
 }
 
@@ -104,8 +105,8 @@ impl Grants {
         Some(known.consent.scopes.clone())
     }
 
-    /// Redeems a code. An attempt by another client leaves the code valid, because anyone could
-    /// otherwise break a login (K28).
+    /// Redeems a code. A request of another client does not invalidate the code. Otherwise any
+    /// client could break a login (K28).
     pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Redemption<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
             return Redemption::Unknown;
@@ -141,7 +142,8 @@ impl Grants {
         self.access.insert(digest(token), access);
     }
 
-    /// Returns an access token. `None` if the mock never issued the token or has revoked it.
+    /// Returns an access token. Returns `None` if the mock did not issue the token or has revoked
+    /// the token.
     pub(in crate::mock) fn access(&self, token: &str) -> Option<Access> {
         self.access.get(&digest(token)).cloned()
     }
@@ -168,8 +170,8 @@ impl Grants {
         token
     }
 
-    /// Redeems a refresh token. Each works once. A second use revokes all tokens of its family
-    /// (K37).
+    /// Redeems a refresh token. Each refresh token works once. If a client uses a refresh token
+    /// again, the mock revokes all tokens of its family (K37).
     pub(in crate::mock) fn take_refresh(
         &mut self,
         token: &str,
@@ -217,7 +219,7 @@ impl Grants {
         self.allowed.entry(who).or_default().extend(scopes);
     }
 
-    /// Whether the person has already allowed the client all these scopes.
+    /// Returns whether the person has already allowed the client all scopes in `scopes`.
     pub(in crate::mock) fn has_allowed(
         &self,
         person: &str,
@@ -239,20 +241,20 @@ impl Grants {
     }
 }
 
-/// Computes the digest by which secrets are looked up. The lookup time then reveals nothing about a
-/// secret.
+/// Computes the digest of a secret. The maps use digests as keys, so that the time of a lookup
+/// reveals nothing about a secret.
 fn digest(secret: &str) -> String {
     random::hex("", &Sha256::digest(secret.as_bytes()))
 }
 
-/// Whether to remove expired entries now. The mock does so every 1,024 entries instead of at every
-/// login.
+/// Returns whether the mock removes expired entries now. The mock removes them once per 1,024
+/// entries instead of at every login.
 fn is_prune_due(len: usize) -> bool {
     len.is_multiple_of(1024)
 }
 
-/// Whether an entry can be removed. The mock keeps a redeemed code for an hour, to revoke its
-/// tokens on reuse.
+/// Returns whether the mock can remove an entry. The mock keeps an expired code for an hour, so
+/// that it can detect a reuse and revoke the tokens of the code.
 fn can_be_removed(expired: Timestamp, now: Timestamp) -> bool {
     now.since(expired) > RETENTION
 }

@@ -25,9 +25,9 @@ pub(in crate::mock) struct PersonRecord {
     pub(in crate::mock) aml_clear: Option<bool>,
     /// The time at which the verification expires (K48).
     pub(in crate::mock) expires: Option<Timestamp>,
-    /// The tenants that can see this person. `None` if all tenants can (K46).
+    /// The tenants that can see this person. `None` means all tenants (K46).
     pub(in crate::mock) visible_to: Option<BTreeSet<String>>,
-    /// The verification state in the last event that was queued about this person.
+    /// The verification state in the last event that the mock queued about this person.
     pub(in crate::mock) last_reported: VerificationState,
 }
 
@@ -61,7 +61,7 @@ impl PersonRecord {
         (self.status.clone(), self.tier.clone(), self.aml_clear)
     }
 
-    /// Sets the status and clears the expiry, which belonged to the previous verification (K48).
+    /// Sets the status and removes the expiry of the previous verification (K48).
     pub(in crate::mock) fn settle(&mut self, status: KycStatus) {
         self.status = status;
         self.expires = None;
@@ -82,7 +82,8 @@ impl PersonRecord {
         }
     }
 
-    /// Returns the person as of `now`. A verification may have expired since the last change (K48).
+    /// Returns the state of the person at `now`. The verification may have expired since the last
+    /// change (K48).
     pub(in crate::mock) fn at(mut self, now: Timestamp) -> Self {
         let over = self.expires.is_some_and(|end| end <= now);
         if over && self.status == KycStatus::Verified {
@@ -102,7 +103,8 @@ impl PersonRecord {
             .is_none_or(|tenants| tenants.contains(tenant))
     }
 
-    /// Makes the person visible to a tenant because they signed in to one of its clients (K46).
+    /// Makes the person visible to a tenant after the person signed in to a client of the tenant
+    /// (K46).
     pub(in crate::mock) fn show_to(&mut self, tenant: &str) {
         if let Some(tenants) = &mut self.visible_to {
             tenants.insert(tenant.to_owned());
@@ -110,7 +112,7 @@ impl PersonRecord {
     }
 }
 
-/// All persons, in the order of creation. The authorize page shows them in this order.
+/// All persons, in the order of creation. The sign-in page lists the persons in this order.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Persons(Vec<PersonRecord>);
 
@@ -127,7 +129,7 @@ impl Persons {
         self.0.clone()
     }
 
-    /// Stores a person. The creation of a person does not queue an event (K86).
+    /// Stores a person. The mock queues no event when it creates a person (K86).
     pub(in crate::mock) fn put(&mut self, mut record: PersonRecord) {
         record.last_reported = record.verification_state();
         match self.0.iter_mut().find(|person| person.id == record.id) {

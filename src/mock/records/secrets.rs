@@ -20,8 +20,8 @@ impl Secrets {
         }
     }
 
-    /// Returns the current secret in the format that the tenant receives. For Standard Webhooks,
-    /// this is `whsec_` and base64.
+    /// Returns the current secret in the format that the tenant receives. A Standard Webhooks
+    /// secret is `whsec_` and base64.
     pub(in crate::mock) fn for_tenant(&self, switches: &Switches) -> String {
         if switches.webhook_standard_signature && !self.current.starts_with(STANDARD_PREFIX) {
             format!("{STANDARD_PREFIX}{}", STANDARD.encode(&self.current))
@@ -39,8 +39,8 @@ impl Secrets {
 /// Prefix of a secret of Standard Webhooks.
 const STANDARD_PREFIX: &str = "whsec_";
 
-/// Returns the key of a Standard Webhooks signature: the decoded base64 after `whsec_`, or the text
-/// itself, as [`Secrets::for_tenant`] encodes it.
+/// Returns the key that signs a Standard Webhooks delivery. The key is the decoded base64 after
+/// `whsec_`. For a secret without this prefix, the key is the bytes of the text.
 pub(in crate::mock) fn standard_key(secret: &str) -> Vec<u8> {
     let encoded = secret.strip_prefix(STANDARD_PREFIX);
     let decoded = encoded.and_then(|it| STANDARD.decode(it).ok());

@@ -13,7 +13,8 @@ pub(in crate::mock) struct TenantRecord {
     pub(in crate::mock) api_key: String,
     /// Previous API key that the mock still accepts (K97).
     old_api_key: Option<String>,
-    /// Whether the API key may read statuses. If not, the response is 403 (K43).
+    /// Whether the API key may read statuses. If `false`, the response to a status request is 403
+    /// (K43).
     pub(in crate::mock) may_read_status: bool,
     /// Secrets that sign the tenant's deliveries.
     pub(in crate::mock) webhook_secrets: Secrets,
@@ -42,8 +43,8 @@ impl TenantRecord {
         is_it(&self.api_key) || self.old_api_key.as_ref().is_some_and(is_it)
     }
 
-    /// Counts a request at `now`, on a monotonic clock. If the window already has `max` requests,
-    /// returns the time until the window ends.
+    /// Counts a request at `now`, a time of a monotonic clock. If the window already contains `max`
+    /// requests, returns the time until the window ends.
     fn count(&mut self, now: Duration, (max, per): (u32, Duration)) -> Result<(), Duration> {
         let running = self
             .window
@@ -66,7 +67,7 @@ fn fresh_key() -> String {
 pub(in crate::mock) struct Tenants(BTreeMap<String, TenantRecord>);
 
 impl Tenants {
-    /// Returns the tenant with this ID, and creates it if necessary.
+    /// Returns the tenant with this ID. Creates the tenant if it does not exist.
     pub(in crate::mock) fn ensure(&mut self, id: &str) -> TenantRecord {
         let own = self.0.entry(id.to_owned());
         own.or_insert_with(|| TenantRecord::new(id)).clone()
@@ -80,7 +81,7 @@ impl Tenants {
         self.0.get(id).cloned()
     }
 
-    /// Finds the tenant of an API key. Compares each key in constant time.
+    /// Finds the tenant of an API key. Compares the API key with each stored key in constant time.
     pub(in crate::mock) fn of_key(&self, key: &str) -> Option<TenantRecord> {
         self.0.values().find(|it| it.has_key(key)).cloned()
     }

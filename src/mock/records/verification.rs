@@ -1,7 +1,7 @@
 //! Result of a verification on the mock's hosted page.
 
-/// Action of a person on the verification page. The mock shows the page to a person below the
-/// requested tier ([K15](crate::guide::contract), [K19](crate::guide::contract)).
+/// Action of a person on the verification page. The mock shows the verification page to a person
+/// below the requested tier ([K15](crate::guide::contract), [K19](crate::guide::contract)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verification {
@@ -9,11 +9,11 @@ pub enum Verification {
     Pass,
     /// The verification fails: the person is `rejected`.
     Fail,
-    /// The person submits everything and waits. The status is `pending` until
-    /// [`Person::verify`](crate::mock::Person::verify) or
+    /// The person submits all documents and waits for the decision. The status is `pending` until
+    /// the test calls [`Person::verify`](crate::mock::Person::verify) or
     /// [`Person::reject`](crate::mock::Person::reject).
     Pending,
-    /// The person leaves without a verification: nothing changes.
+    /// The person leaves the page without a verification. The status and the tier do not change.
     Skip,
 }
 
