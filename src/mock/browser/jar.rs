@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{clock::Timestamp, mock::loopback::is_loopback};
 
-/// Cookies of all hosts. Each cookie is host-only: the jar ignores `Domain` when it selects
+/// Cookies of all hosts. Each cookie is host-only, because the jar ignores `Domain` when it selects
 /// cookies.
 #[derive(Clone, Default)]
 pub(super) struct Jar(Vec<Cookie>);
@@ -29,17 +29,17 @@ enum SameSite {
     Strict,
 }
 
-/// Kind of request that another site's page triggers.
+/// Kind of request that a page of another site sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CrossSite {
-    /// A top-level GET by a link or a redirect. The browser sends `Lax` cookies with it.
+    /// A top-level GET by a link or a redirect. The browser sends `Lax` cookies with this request.
     Navigation,
     /// A form post or a script's request.
     Other,
 }
 
 impl Jar {
-    /// Returns the cookies to send, longer paths first (RFC 6265bis section 5.8.3).
+    /// Returns the cookies that the browser sends, longer paths first (RFC 6265bis section 5.8.3).
     pub(super) fn cookies(
         &self,
         url: &Url,
@@ -109,10 +109,10 @@ impl Jar {
     }
 }
 
-/// Returns the scheme, host and port as the site.
+/// Returns the site of a URL: its scheme, host and port.
 ///
-/// A real browser ignores the port. In production, the tenant and KYCPort are two sites, but in a
-/// test they differ only in their ports.
+/// A real browser ignores the port. In production, the tenant and KYCPort are two sites. In a test,
+/// the tenant and the mock often differ only in their ports.
 pub(super) fn site(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -122,10 +122,11 @@ fn is_trustworthy(url: &Url) -> bool {
     url.scheme() == "https" || is_loopback(url)
 }
 
-/// Whether a browser rejects this header because of `Secure` on an insecure URL or because of a
-/// name prefix (RFC 6265bis section 4.1.3).
+/// Returns whether a browser rejects this `Set-Cookie` header. A browser rejects `Secure` on an
+/// insecure URL, and a cookie that violates the rules of its name prefix (RFC 6265bis section
+/// 4.1.3).
 ///
-/// The rules also apply to a header that deletes a cookie (case 108).
+/// A browser applies these rules also to a header that deletes a cookie (case 108).
 fn violates_cookie_rules(url: &Url, header: &str) -> bool {
     let secure = attribute(header, "secure").is_some();
     let name = header.trim_start().to_ascii_lowercase();
@@ -136,7 +137,8 @@ fn violates_cookie_rules(url: &Url, header: &str) -> bool {
         || (name.starts_with("__host-") && !(secure && host_only))
 }
 
-/// Returns the last attribute with this name. An attribute without a value is empty.
+/// Returns the value of the last attribute with this name. Returns an empty string for an attribute
+/// without a value.
 fn attribute<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header
         .split(';')
@@ -147,7 +149,8 @@ fn attribute<'a>(header: &'a str, name: &str) -> Option<&'a str> {
         .last()
 }
 
-/// Returns the expiry. `Max-Age` takes precedence over `Expires` (RFC 6265bis section 5.6).
+/// Returns the expiry time of the cookie. `Max-Age` takes precedence over `Expires` (RFC 6265bis
+/// section 5.6).
 fn expiry(header: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(age) = attribute(header, "max-age").and_then(|age| age.parse::<i64>().ok()) {
         let age = u64::try_from(age).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A small browser for tests, with real redirects and cookies but without scripts.
+//! A small browser for tests, which supports redirects and cookies but no scripts.
 
 mod jar;
 mod page;
@@ -26,21 +26,22 @@ pub use visit::Visit;
 
 /// A browser for tests.
 ///
-/// The browser follows redirects itself and keeps a cookie jar for each host and port. It sends the
-/// headers that Chromium sends: `Sec-Fetch-*` on every request and `Origin` on posts. It treats
-/// another host or port as another site, because the tenant and KYCPort are two sites in
-/// production.
+/// The browser follows redirects itself and keeps a cookie jar for each host and port. Like
+/// Chromium, the browser sends `Sec-Fetch-*` headers with every request and `Origin` with POST
+/// requests. The browser treats another host or port as another site, because the tenant and
+/// KYCPort are two sites in production.
 ///
 /// Cookies follow Chromium's rules:
-/// - `Secure` cookies are stored and sent on loopback hosts over plain HTTP.
+/// - The browser stores and sends `Secure` cookies for loopback hosts over plain HTTP.
 /// - `__Host-` and `__Secure-` cookies need the attributes that their prefix requires.
-/// - `SameSite` is enforced.
+/// - The browser enforces `SameSite`.
 ///
-/// A relative URL is resolved against the current page. A clone is a separate browser with a copy
-/// of the cookies.
+/// The browser resolves a relative URL against the URL of the current page. A clone is a separate
+/// browser with a copy of the cookies.
 pub struct Browser {
     plain: reqwest::Client,
-    /// Created on first use, because reading the system's certificates takes time.
+    /// HTTP client. The browser creates the client on first use, because it reads the system's
+    /// certificates slowly.
     tls: OnceLock<reqwest::Client>,
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
@@ -57,30 +58,30 @@ struct State {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrowserError {
-    /// The URL is invalid, or relative while no page is open.
+    /// The URL is invalid, or the URL is relative and no page is open.
     #[error("{0:?} is not a URL that this browser can open")]
     InvalidUrl(String),
-    /// The server could not be reached, or the connection ended early.
+    /// The browser could not connect to the server, or the connection ended early.
     #[error("no response: {0}")]
     Network(#[from] reqwest::Error),
     /// The server sent more than 20 redirects in a row.
     #[error("too many redirects: {0:?}")]
     TooManyRedirects(Vec<String>),
-    /// The response to follow is not a redirect.
+    /// The test followed a redirect, but the response is not a redirect.
     #[error("not a redirect: {0}")]
     NotARedirect(String),
-    /// The login did not lead to the authorize page.
+    /// The login did not redirect to the sign-in page of the mock.
     #[error("the login did not lead to the authorize page, but to {0}")]
     NoAuthorizePage(String),
 }
 
 impl Browser {
-    /// Creates a browser with an empty jar and the system clock.
+    /// Creates a browser with an empty cookie jar and the system clock.
     pub fn new() -> Self {
         Self::with_clock(SystemClock::new())
     }
 
-    /// Creates a browser with an empty jar. Cookies expire by this clock.
+    /// Creates a browser with an empty cookie jar. `clock` decides when cookies expire.
     pub fn with_clock(clock: impl Clock) -> Self {
         Self {
             plain: client(|builder| builder.tls_certs_only([])),
@@ -90,8 +91,9 @@ impl Browser {
         }
     }
 
-    /// Trusts only the certificate authorities in this PEM text, and not those of the system. If
-    /// the text is invalid, the browser trusts none.
+    /// Trusts only the certificate authorities in this PEM text. The browser then ignores the
+    /// certificate authorities of the system. If the text is invalid, the browser trusts no
+    /// certificate authority.
     #[must_use]
     pub fn trust_only(mut self, roots_pem: &str) -> Self {
         let roots = Certificate::from_pem_bundle(roots_pem.as_bytes()).unwrap_or_default();
@@ -99,7 +101,7 @@ impl Browser {
         self
     }
 
-    /// Opens a URL, as if a person typed it, and follows every redirect.
+    /// Opens a URL as if a person typed the URL, and follows every redirect.
     ///
     /// # Errors
     /// [`BrowserError`] if there is no final response. A response with an error status is not an
@@ -108,8 +110,8 @@ impl Browser {
         self.request(Method::GET, url).send().await
     }
 
-    /// Opens a URL, as if a person typed it, and returns the first response without following
-    /// redirects.
+    /// Opens a URL as if a person typed the URL, and returns the first response. The browser
+    /// follows no redirect.
     ///
     /// # Errors
     /// [`BrowserError`] if there is no response.
@@ -132,7 +134,8 @@ impl Browser {
             .await
     }
 
-    /// Sends a request as a script of the current page does: for JSON, from the page's own origin.
+    /// Sends a request as a script of the current page does. The request asks for JSON and has the
+    /// page's own origin.
     ///
     /// # Errors
     /// [`BrowserError`] if there is no response.
@@ -162,7 +165,7 @@ impl Browser {
         lock(&self.state).current.clone()
     }
 
-    /// Returns the cookies that the browser would send to this URL, as names and values.
+    /// Returns the names and values of the cookies that the browser would send to this URL.
     pub fn cookies(&self, url: impl AsRef<str>) -> Vec<(String, String)> {
         let Ok(url) = self.resolve(url.as_ref()) else {
             return Vec::new();
@@ -176,8 +179,9 @@ impl Browser {
         cookies.find_map(|(n, value)| (n == name).then_some(value))
     }
 
-    /// Puts a cookie into the jar as if this URL had set it, with any attributes: `set_cookie(url,
-    /// "name=value; Path=/")`. The browser checks no cookie rules.
+    /// Stores a cookie as if a response of this URL had set the cookie. For example:
+    /// `set_cookie(url, "name=value; Path=/")`. The browser accepts any attributes and checks no
+    /// cookie rules.
     pub fn set_cookie(&self, url: impl AsRef<str>, cookie: &str) {
         if let Ok(url) = self.resolve(url.as_ref()) {
             lock(&self.state)
@@ -230,7 +234,7 @@ impl Clone for Browser {
     }
 }
 
-/// The output contains no cookie.
+/// The `Debug` output contains no cookie.
 impl Debug for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.current_url();
@@ -244,13 +248,14 @@ fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        // Each request opens a new connection, so that none to a stopped server is reused.
+        // The client opens a new connection for each request, so that it does not reuse a
+        // connection to a stopped server.
         .pool_max_idle_per_host(0)
         .timeout(REQUEST_TIMEOUT);
-    // Building fails only for options that are not set here.
+    // `build` returns an error only for options that this function does not set.
     trust(builder).build().unwrap_or_default()
 }
 
-/// Maximum time for a request. It exceeds every deadline of the SDK, so that a test sees the SDK's
-/// own deadline.
+/// Maximum time for a request. This time is longer than every timeout of the SDK, so that a test
+/// observes the SDK's own timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

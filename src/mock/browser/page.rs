@@ -31,12 +31,12 @@ impl Page {
         &self.headers
     }
 
-    /// Returns a header, if the value is text.
+    /// Returns a header, or `None` if its value is not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the body as text. Invalid UTF-8 is replaced.
+    /// Returns the body as text. Replaces invalid UTF-8 with U+FFFD.
     pub fn body(&self) -> &str {
         &self.body
     }
@@ -51,7 +51,7 @@ impl Page {
         &self.history
     }
 
-    /// Returns the redirect target, if the response is a redirect.
+    /// Returns the target of a redirect, or `None` if the response is not a redirect.
     pub fn location(&self) -> Option<Url> {
         let to = self.headers.get(LOCATION)?.to_str().ok()?;
         let redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
@@ -61,7 +61,8 @@ impl Page {
     /// Asserts that the response has this status.
     ///
     /// # Panics
-    /// If the status differs. The message contains the redirects and the beginning of the body.
+    /// Panics if the status differs. The message contains the redirects and the beginning of the
+    /// body.
     #[track_caller]
     pub fn assert_status(&self, expected: u16) -> &Self {
         assert!(
@@ -75,7 +76,8 @@ impl Page {
     /// Asserts that the status is a success.
     ///
     /// # Panics
-    /// If the status is not 2xx. The message contains the redirects and the beginning of the body.
+    /// Panics if the status is not 2xx. The message contains the redirects and the beginning of the
+    /// body.
     #[track_caller]
     pub fn assert_ok(&self) -> &Self {
         assert!(
@@ -86,8 +88,8 @@ impl Page {
         self
     }
 
-    /// Returns the status, the path, the redirects and the beginning of the body. Queries are left
-    /// out because they contain codes.
+    /// Returns the status, the path, the redirects and the beginning of the body. The output omits
+    /// queries, because a query may contain a code.
     pub(super) fn summary(&self) -> String {
         let way: Vec<_> = self
             .history

@@ -6,13 +6,13 @@ use url::Url;
 use super::{Browser, BrowserError, Page, Visit};
 use crate::mock::{persons::Person, records::verification::Verification};
 
-/// Login of a person, through the real redirects.
+/// Functions that log a person in.
 impl Browser {
-    /// Signs `person` in, through every real redirect: the app's login, the authorize page, the
-    /// callback, and the final page.
+    /// Signs `person` in and follows every redirect: the app's login, the sign-in page of the mock,
+    /// the callback, and the final page.
     ///
-    /// If the person's tier is below the requested tier, they skip the verification. To complete
-    /// the verification, call [`sign_in_verifying`](Self::sign_in_verifying).
+    /// If the person's tier is below the requested tier, the person skips the verification. To
+    /// complete the verification, call [`sign_in_verifying`](Self::sign_in_verifying).
     ///
     /// # Errors
     /// [`BrowserError::NoAuthorizePage`] if `login_url` does not lead to an authorize page of a
@@ -27,10 +27,11 @@ impl Browser {
     }
 
     /// [Signs `person` in](Self::sign_in), and ends the verification that is offered below the
-    /// requested tier with this result. If the mock offers no verification, nothing changes.
+    /// requested tier with this result. If the mock shows no verification page, this result has no
+    /// effect.
     ///
     /// # Errors
-    /// The same as those of [`sign_in`](Self::sign_in).
+    /// Returns the same errors as [`sign_in`](Self::sign_in).
     pub async fn sign_in_verifying(
         &self,
         login_url: impl AsRef<str>,
@@ -41,10 +42,10 @@ impl Browser {
         self.allow(&page, person, verification).send().await
     }
 
-    /// Opens the authorize page and denies consent.
+    /// Opens the sign-in page of the mock and denies consent.
     ///
     /// # Errors
-    /// The same as those of [`sign_in`](Self::sign_in).
+    /// Returns the same errors as [`sign_in`](Self::sign_in).
     pub async fn deny(
         &self,
         login_url: impl AsRef<str>,
@@ -55,11 +56,11 @@ impl Browser {
         self.decide(&page, &form).send().await
     }
 
-    /// Runs [`sign_in`](Self::sign_in) without the callback, and returns the callback URL with its
-    /// code.
+    /// Runs [`sign_in`](Self::sign_in) up to the callback. Returns the callback URL, which contains
+    /// the code, and does not request this URL.
     ///
     /// # Errors
-    /// The same as those of [`sign_in`](Self::sign_in).
+    /// Returns the same errors as [`sign_in`](Self::sign_in).
     pub async fn start_sign_in(
         &self,
         login_url: impl AsRef<str>,
@@ -69,11 +70,11 @@ impl Browser {
             .await
     }
 
-    /// Runs [`sign_in_verifying`](Self::sign_in_verifying) without the callback, and returns the
-    /// callback URL with its code.
+    /// Runs [`sign_in_verifying`](Self::sign_in_verifying) up to the callback. Returns the callback
+    /// URL, which contains the code, and does not request this URL.
     ///
     /// # Errors
-    /// The same as those of [`sign_in`](Self::sign_in).
+    /// Returns the same errors as [`sign_in`](Self::sign_in).
     pub async fn start_sign_in_verifying(
         &self,
         login_url: impl AsRef<str>,

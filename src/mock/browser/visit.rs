@@ -1,4 +1,4 @@
-//! A single request of a browser and the redirects that follow.
+//! A single request of a browser, and the redirects after the request.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Url, form_urlencoded};
@@ -33,7 +33,7 @@ enum Mode {
 /// Initiator of a request.
 #[derive(Debug, Clone)]
 enum Initiator {
-    /// The person, by typing a URL, or a form or script of the current page.
+    /// The person who typed the URL, or a form or script of the current page.
     CurrentPage,
     /// A page with this origin.
     Origin(String),
@@ -56,7 +56,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Sends the request as a script does: for JSON, with `Sec-Fetch-Mode: cors`.
+    /// Sends the request as a script does. The request asks for JSON and has `Sec-Fetch-Mode:
+    /// cors`.
     pub fn fetch(mut self) -> Self {
         self.mode = Mode::Fetch;
         self
@@ -74,8 +75,8 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Adds a header to the request. The header comes before the browser's own headers and replaces
-    /// a browser header of the same name.
+    /// Adds a header to the request. This header replaces a header of the browser with the same
+    /// name.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -101,7 +102,7 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Returns the first response without following redirects.
+    /// Makes `send` return the first response and follow no redirect.
     pub fn stay(mut self) -> Self {
         self.follow = false;
         self
@@ -113,7 +114,7 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Sends the request. Follows redirects unless [`stay`](Self::stay) was called.
+    /// Sends the request. Follows redirects if the test did not call [`stay`](Self::stay).
     ///
     /// # Errors
     /// [`BrowserError`] if there is no final response.
@@ -122,7 +123,7 @@ impl<'a> Visit<'a> {
         let initiator = self.initiator(&url);
         let mut is_cross_site = false;
         for _ in 0..MAX_REDIRECTS {
-            // After a redirect through another origin, the request stays cross-site.
+            // A request stays cross-site after a redirect through another origin.
             is_cross_site |= initiator.as_ref().is_some_and(|by| *by != site(&url));
             let mut page = self
                 .exchange(&url, initiator.as_deref(), is_cross_site)
@@ -146,7 +147,7 @@ impl<'a> Visit<'a> {
         Err(BrowserError::TooManyRedirects(way.collect()))
     }
 
-    /// Returns the origin that initiates the request. `None` if the person typed the URL.
+    /// Returns the origin that initiates the request, or `None` if the person typed the URL.
     fn initiator(&self, url: &Url) -> Option<String> {
         match &self.from {
             Initiator::Origin(origin) => Some(origin.clone()),

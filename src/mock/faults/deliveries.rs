@@ -26,9 +26,9 @@ use crate::{
 ///
 /// Each method except [`hold`](Self::hold) returns a [`Rule`]. Install the rule with
 /// [`once`](Rule::once), [`times`](Rule::times) or [`always`](Rule::always). A rule counts delivery
-/// attempts, so a redelivery after a fault of one attempt is correct. Faults can be combined:
-/// [`flood`](Self::flood) with [`WrongSecret`](DeliveryTamper::WrongSecret) sends a flood of forged
-/// deliveries.
+/// attempts. After a fault of one attempt, the mock therefore sends a correct redelivery. A test
+/// can combine faults: [`flood`](Self::flood) with [`WrongSecret`](DeliveryTamper::WrongSecret)
+/// sends a flood of forged deliveries.
 ///
 /// ```
 /// # use kycport::mock::{DeliveryTamper, MockIssuer};
@@ -46,7 +46,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The numbers of cases are those of the [threats](crate::guide::threats).
+/// The [threats](crate::guide::threats) list the numbered cases.
 impl Webhooks {
     /// Applies a named manipulation to the delivery.
     pub fn tamper(&self, tamper: DeliveryTamper) -> Rule {
@@ -54,12 +54,12 @@ impl Webhooks {
             .named(format!("webhooks.tamper({tamper:?})"))
     }
 
-    /// Changes the delivery in any way, just before it is signed.
+    /// Changes the delivery before the mock signs it. `edit` can change any part of the delivery.
     pub fn edit(&self, edit: impl Fn(&mut DeliveryDraft) + Send + Sync + 'static) -> Rule {
         self.rule("edit", Effect::EditDelivery(Box::new(edit)))
     }
 
-    /// Changes the JSON body, before it is signed.
+    /// Changes the JSON body before the mock signs the delivery.
     pub fn edit_json(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Rule {
         let is_compact = self.is_compact();
         let edit = move |draft: &mut DeliveryDraft| {
@@ -71,20 +71,20 @@ impl Webhooks {
         self.edit(edit).named("webhooks.edit_json")
     }
 
-    /// Dates the event this much earlier (case 129).
+    /// Sets `created_at` of the event this much earlier (case 129).
     pub fn stale(&self, by: Duration) -> Rule {
         self.edit_json(move |event| dated(event, |at| at.saturating_sub(by)))
             .named("webhooks.stale")
     }
 
-    /// Dates the event this much later (case 129).
+    /// Sets `created_at` of the event this much later (case 129).
     pub fn ahead(&self, by: Duration) -> Rule {
         self.edit_json(move |event| dated(event, |at| at.saturating_add(by)))
             .named("webhooks.ahead")
     }
 
-    /// Enlarges the body to this size with an additional member. The signature is valid (case 134).
-    /// Maximum: 64 MiB.
+    /// Enlarges the body to this number of bytes with an additional member. The signature is valid
+    /// (case 134). Maximum: 64 MiB.
     pub fn oversized(&self, bytes: usize) -> Rule {
         let bytes = bytes.min(LARGEST_BODY);
         let is_compact = self.is_compact();
@@ -100,53 +100,53 @@ impl Webhooks {
         .named("webhooks.oversized")
     }
 
-    /// Delays the delivery by this time of the issuer's clock. Later deliveries overtake it (case
-    /// 132).
+    /// Delays the delivery by this time of the issuer's clock. The mock sends later deliveries
+    /// first (case 132).
     pub fn delay(&self, by: Duration) -> Rule {
         self.rule("delay", Effect::DelayDelivery(by))
     }
 
-    /// Never sends the delivery. The mock records it as sent.
+    /// Drops the delivery. The mock does not send the delivery but records it as sent.
     pub fn lose(&self) -> Rule {
         self.course("lose", |course| course.is_lost = true)
     }
 
-    /// Sends the delivery `times` additional times, one after the other (case 130). The delivery is
-    /// accepted if one of them is accepted.
+    /// Sends `times` additional copies of the delivery, one after the other (case 130). The
+    /// delivery succeeds if at least one copy succeeds.
     pub fn duplicate(&self, times: u32) -> Rule {
         self.course("duplicate", move |course| {
             course.copies = course.copies.saturating_add(times);
         })
     }
 
-    /// Sends the delivery `times` times, up to 64 in parallel (cases 130, 134). The delivery is
-    /// accepted if one of them is accepted.
+    /// Sends `times` copies of the delivery, up to 64 in parallel (cases 130, 134). The delivery
+    /// succeeds if at least one copy succeeds.
     pub fn flood(&self, times: u32) -> Rule {
         self.course("flood", move |course| {
             (course.copies, course.concurrency) = (times.max(1), 64);
         })
     }
 
-    /// Sends the body byte by byte, with this pause of real time between two bytes (case 134).
-    /// Plain HTTP only. Sending stops when the response arrives, or after
+    /// Sends the body byte by byte, with this pause of real time between two bytes (case 134). This
+    /// fault works only with plain HTTP. The mock stops sending when the response arrives, or after
     /// [`webhook_timeout`](crate::mock::Switches::webhook_timeout).
     pub fn dribble(&self, every: Duration) -> Rule {
         self.pace("dribble", Pace::Dribble(every))
     }
 
     /// Sends half of the headers, waits for this real time, and closes the connection (case 134).
-    /// Plain HTTP only.
+    /// This fault works only with plain HTTP.
     pub fn hang_in_head(&self, time: Duration) -> Rule {
         self.pace("hang_in_head", Pace::HangInHead(time))
     }
 
     /// Sends the headers and half of the body, waits for this real time, and closes the connection
-    /// (case 134). Plain HTTP only.
+    /// (case 134). This fault works only with plain HTTP.
     pub fn hang_in_body(&self, time: Duration) -> Rule {
         self.pace("hang_in_body", Pace::HangInBody(time))
     }
 
-    /// Holds all future events, so that the test can send them later and in another order (case
+    /// Holds all later deliveries, so that the test can send them later and in another order (case
     /// 132).
     ///
     /// ```
@@ -172,8 +172,8 @@ impl Webhooks {
         Held::new(Arc::clone(&self.core), hold, rule.optional().always())
     }
 
-    /// Returns a function that reports whether bodies are compact. The function holds a weak
-    /// reference, because the core owns the rules.
+    /// Returns a function that reads whether the mock writes compact JSON. The function has a weak
+    /// reference to the core, because the core owns the rules.
     fn is_compact(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let core = Arc::downgrade(&self.core);
         move || {

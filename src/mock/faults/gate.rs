@@ -12,11 +12,11 @@ use crate::mock::waits::{
     limit::{WAIT_LIMIT, elapsed},
 };
 
-/// Gate that holds the requests of one endpoint. Dropping the gate releases them.
+/// Gate that holds the requests to one endpoint. Dropping the gate releases the requests.
 #[must_use = "a dropped gate releases its requests immediately: bind it to a variable"]
 pub struct Gate {
     latch: Arc<Latch>,
-    /// The rule of this gate. It is removed when the gate is dropped.
+    /// Guard of the installed rule. Dropping the gate removes the rule.
     fault: Fault,
 }
 
@@ -25,11 +25,11 @@ impl Gate {
         Self { latch, fault }
     }
 
-    /// Waits until `n` requests are held at the same time.
+    /// Waits until the gate holds `n` requests simultaneously.
     ///
     /// # Panics
-    /// If fewer than `n` requests are held after 30 seconds. The limit is in real time, whatever
-    /// clock the test uses, so that the test does not hang.
+    /// Panics if the gate holds fewer than `n` requests after 30 seconds. The limit is in real
+    /// time, so that the test does not hang while its clock is stopped.
     pub async fn wait_for(&self, n: usize) {
         self.wait_within(n, WAIT_LIMIT).await;
     }
@@ -52,12 +52,12 @@ impl Gate {
         );
     }
 
-    /// Returns how many requests are held now.
+    /// Returns the number of requests that the gate holds now.
     pub fn waiting(&self) -> usize {
         *self.latch.waiting.borrow()
     }
 
-    /// Returns how many requests have arrived, including those that were released.
+    /// Returns the number of requests that have arrived, including released requests.
     pub fn hits(&self) -> u64 {
         self.fault.hits()
     }

@@ -1,4 +1,4 @@
-//! Held deliveries, which the test releases in an order of its choice.
+//! Held deliveries. The test releases the deliveries in an order of its choice.
 
 use std::{
     fmt::{self, Debug},
@@ -12,13 +12,13 @@ use crate::mock::{
     waits::limit::{WAIT_LIMIT, elapsed},
 };
 
-/// Handle to the held deliveries of a tenant. They can be released once. Dropping the handle
-/// releases them in their original order.
+/// Handle to the held deliveries of a tenant. A test can release the deliveries once. Dropping the
+/// handle releases the deliveries in their original order.
 #[must_use = "a dropped handle sends the held deliveries immediately: bind it to a variable"]
 pub struct Held {
     core: Arc<Core>,
     hold: Arc<Hold>,
-    /// The rule of this handle. It is removed when the handle is dropped.
+    /// Guard of the installed rule. Dropping the handle removes the rule.
     fault: Fault,
 }
 
@@ -27,10 +27,10 @@ impl Held {
         Self { core, hold, fault }
     }
 
-    /// Waits until `n` deliveries are held.
+    /// Waits until the mock holds `n` deliveries.
     ///
     /// # Panics
-    /// If fewer than `n` deliveries are held after 30 seconds of real time.
+    /// Panics if the mock holds fewer than `n` deliveries after 30 seconds of real time.
     pub async fn wait_for(&self, n: usize) {
         let mut changes = self.core.outbox().changes();
         let limit_elapsed = elapsed(WAIT_LIMIT);
@@ -55,28 +55,29 @@ impl Held {
         }
     }
 
-    /// Returns how many deliveries are held now.
+    /// Returns the number of deliveries that the mock holds now.
     pub fn waiting(&self) -> usize {
         self.core.outbox().held(&self.hold)
     }
 
-    /// Sends the deliveries in their original order. Later deliveries are not held.
+    /// Sends the held deliveries in their original order. The mock no longer holds later
+    /// deliveries.
     pub fn release(&self) {
         self.core.outbox().release(&self.hold, |place| place);
     }
 
-    /// Sends the deliveries in reverse order. Later deliveries are not held.
+    /// Sends the held deliveries in reverse order. The mock no longer holds later deliveries.
     pub fn release_reversed(&self) {
         let mut outbox = self.core.outbox();
         let last = outbox.held(&self.hold).saturating_sub(1);
         outbox.release(&self.hold, |place| last.saturating_sub(place));
     }
 
-    /// Sends the deliveries in this order. `&[2, 0, 1]` sends the third delivery first. Later
-    /// deliveries are not held.
+    /// Sends the held deliveries in this order. For example, `&[2, 0, 1]` sends the third delivery
+    /// first. The mock no longer holds later deliveries.
     ///
     /// # Panics
-    /// If `order` does not contain each held delivery exactly once.
+    /// Panics if `order` does not contain the index of each held delivery exactly once.
     #[track_caller]
     pub fn release_in(&self, order: &[usize]) {
         let mut outbox = self.core.outbox();

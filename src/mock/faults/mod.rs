@@ -1,4 +1,4 @@
-//! Faults: their number of uses, and whether they were hit.
+//! Installation of faults, and guards that check that a fault was hit.
 
 mod deliveries;
 pub(super) mod gate;
@@ -20,7 +20,7 @@ use crate::mock::core::{
     rules::{Effect, Installed, Place},
 };
 
-/// A fault that is not installed yet.
+/// Rule that defines a fault. The mock applies the fault after the test has installed the rule.
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct Rule {
     core: Arc<Core>,
@@ -48,8 +48,8 @@ impl Rule {
         self.add_header("retry-after", &seconds.to_string())
     }
 
-    /// Adds a header to the response or to the delivery. A header with an invalid name or value is
-    /// left out.
+    /// Adds a header to the response or to the delivery. The mock omits a header with an invalid
+    /// name or value.
     pub fn add_header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -60,13 +60,13 @@ impl Rule {
         self
     }
 
-    /// Sets the fault's name, which the message of an unused fault contains.
+    /// Sets the name of the fault. The panic message contains this name if the fault was never hit.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Makes the fault optional: the test does not fail if the fault is never hit.
+    /// Makes the fault optional. The guard then does not panic if the fault was never hit.
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
@@ -82,7 +82,7 @@ impl Rule {
         self.install(Some(times))
     }
 
-    /// Installs the fault until its guard is dropped.
+    /// Installs the fault for all requests until the test drops the guard.
     pub fn always(self) -> Fault {
         self.install(None)
     }
@@ -108,8 +108,8 @@ impl Debug for Rule {
 
 /// Guard of an installed fault. Dropping the guard removes the fault.
 ///
-/// If the fault was never hit, dropping the guard panics with the fault's name, because a test
-/// without its fault proves nothing. [`optional`](Rule::optional) turns this off.
+/// Dropping the guard panics if the fault was never hit, because a test without its fault proves
+/// nothing. An [`optional`](Rule::optional) fault does not panic.
 #[must_use = "a dropped guard removes its fault immediately: bind it to a variable, or `keep` it"]
 pub struct Fault {
     core: Arc<Core>,
@@ -135,7 +135,7 @@ impl Fault {
     /// Asserts that the fault was hit.
     ///
     /// # Panics
-    /// If the fault was never hit.
+    /// Panics if the fault was never hit.
     #[track_caller]
     pub fn assert_hit(&self) {
         assert!(
@@ -148,12 +148,13 @@ impl Fault {
     /// Removes the fault now.
     ///
     /// # Panics
-    /// If the fault was never hit and is not [optional](Rule::optional).
+    /// Panics if the fault was never hit and is not [optional](Rule::optional).
     pub fn remove(self) {
         drop(self);
     }
 
-    /// Keeps the fault installed until the issuer ends, whether or not it is hit.
+    /// Keeps the fault installed until the issuer stops. The guard does not check whether the fault
+    /// was hit.
     pub fn keep(mut self) {
         self.kept = true;
     }
@@ -165,7 +166,7 @@ impl Drop for Fault {
             return;
         }
         self.core.rules().remove(&self.rule);
-        // A test that is already panicking has its own reason to fail.
+        // Do not panic while the test already panics.
         assert!(
             self.hits() > 0 || self.optional || thread::panicking(),
             "the fault `{}` was never hit; bind its guard to a variable other than \

@@ -22,10 +22,11 @@ use crate::mock::{
 /// Builder for faults at one endpoint. Each method returns a [`Rule`]. Install the rule with
 /// [`once`](Rule::once), [`times`](Rule::times) or [`always`](Rule::always).
 ///
-/// By default, a fault replaces the endpoint's work. With [`after`](Self::after), the endpoint does
-/// its work and only its response is lost.
+/// By default, the endpoint does not process a request that the fault affects. With
+/// [`after`](Self::after), the endpoint processes the request, and the fault replaces only the
+/// response.
 ///
-/// The numbers of cases are those of the [threats](crate::guide::threats).
+/// The [threats](crate::guide::threats) list the numbered cases.
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct On {
     core: Arc<Core>,
@@ -42,8 +43,8 @@ impl On {
         }
     }
 
-    /// Applies the fault after the endpoint's work. For example, a code is redeemed although the
-    /// response is lost (case 51).
+    /// Applies the fault after the endpoint has processed the request. For example, the token
+    /// endpoint redeems the code although the client receives no tokens (case 51).
     pub fn after(mut self) -> Self {
         self.after = true;
         self
@@ -51,13 +52,14 @@ impl On {
 
     /// Responds with this status and a JSON error body.
     ///
-    /// The body is a `detail` ([K23](crate::guide::contract)), or the endpoint's own error where
-    /// one exists:
-    /// - The status endpoint and the case endpoints have errors for 401, 403, 404 and 429
+    /// If the endpoint defines an error for this status, the body contains this error. Otherwise,
+    /// the body contains only a `detail` ([K23](crate::guide::contract)). These endpoints define
+    /// errors:
+    /// - The status endpoint and the case endpoints define errors for 401, 403, 404 and 429
     ///   ([K43](crate::guide::contract), [K54](crate::guide::contract)).
-    /// - The upload endpoint also has errors for 413 and 415 ([K58](crate::guide::contract)).
+    /// - The upload endpoint also defines errors for 413 and 415 ([K58](crate::guide::contract)).
     ///
-    /// A number that is not a final HTTP status becomes 500.
+    /// If `status` is not a final HTTP status, the mock responds with 500.
     pub fn fail(self, status: u16) -> Rule {
         let body = match api_error::code_at(self.endpoint, status) {
             Some(code) => api_error::body(code, &self.core.switches()).to_string(),
@@ -89,7 +91,8 @@ impl On {
         self.breaks("redirect", breakage).add_header("location", to)
     }
 
-    /// Delays the regular response by this real time, to test a client's real deadline.
+    /// Delays the regular response by this real time, so that a test can check the timeout of a
+    /// client.
     pub fn delay(self, by: Duration) -> Rule {
         self.rule("delay", Effect::Delay(by))
     }
@@ -99,19 +102,19 @@ impl On {
         self.breaks("hang", BrokenResponse::Hang)
     }
 
-    /// Sends the beginning of the headers and then nothing more.
+    /// Sends the first bytes of the headers and then no more bytes.
     pub fn hang_headers(self) -> Rule {
         self.after()
             .breaks("hang_headers", BrokenResponse::HangHeaders)
     }
 
-    /// Sends the headers and one byte of the body and then nothing more.
+    /// Sends the headers and one byte of the body, and then no more bytes.
     pub fn hang_body(self) -> Rule {
         self.breaks("hang_body", BrokenResponse::HangBody)
     }
 
-    /// Sends the regular response. The body arrives byte by byte, with this pause between two
-    /// bytes.
+    /// Sends the headers of the regular response, then its body byte by byte, with this pause
+    /// between two bytes.
     pub fn dribble(self, every: Duration) -> Rule {
         self.after()
             .breaks("dribble", BrokenResponse::Dribble(every))
@@ -129,7 +132,7 @@ impl On {
         self.breaks("endless_body", BrokenResponse::Endless)
     }
 
-    /// Announces the complete response, sends half of the body and closes the connection.
+    /// Sends the headers of the regular response and half of its body, then closes the connection.
     pub fn truncate(self) -> Rule {
         self.after().breaks("truncate", BrokenResponse::Truncate)
     }
@@ -139,8 +142,8 @@ impl On {
         self.breaks("huge", BrokenResponse::Huge(bytes))
     }
 
-    /// Sends gzip data that decompresses to well-formed JSON of this size in bytes. The compressed
-    /// data is about 150 times smaller.
+    /// Sends gzip data that decompresses to well-formed JSON of this size in bytes. The gzip data
+    /// is about 150 times smaller than the JSON.
     pub fn gzip_bomb(self, bytes: u64) -> Rule {
         self.breaks("gzip_bomb", BrokenResponse::GzipBomb(bytes))
     }
@@ -150,8 +153,9 @@ impl On {
         self.breaks("drop_connection", BrokenResponse::Drop)
     }
 
-    /// Resets the connection instead of a response. The client's operating system reports a reset.
-    /// After [`drop_connection`](Self::drop_connection), the system reports the end of the stream.
+    /// Resets the connection and sends no response. The client's operating system reports a reset.
+    /// After [`drop_connection`](Self::drop_connection), the operating system reports the end of
+    /// the stream instead.
     pub fn reset(self) -> Rule {
         self.breaks("reset", BrokenResponse::Reset)
     }
@@ -168,8 +172,8 @@ impl On {
         self.after().rule("edit", Effect::EditJson(Box::new(edit)))
     }
 
-    /// Holds every request until the gate is released, so that tests of concurrent requests need no
-    /// sleep.
+    /// Holds every request until the test releases the gate. A test of concurrent requests
+    /// therefore needs no `sleep`.
     ///
     /// ```
     /// # use kycport::mock::{Endpoint, MockIssuer};
@@ -193,18 +197,20 @@ impl On {
         Gate::new(latch, rule.optional().always())
     }
 
-    /// Cuts the connection after this many bytes of the upload, even if that is the complete
-    /// upload. The endpoint discards the upload.
+    /// Cuts the connection after this many bytes of the upload, even if the upload is then
+    /// complete. The endpoint discards the upload.
     ///
-    /// Only [`UploadCase`](Endpoint::UploadCase) reads its body in pieces.
+    /// This fault affects only [`UploadCase`](Endpoint::UploadCase), which reads the request body
+    /// in pieces.
     pub fn cut_after(self, bytes: u64) -> Rule {
         self.rule("cut_after", Effect::CutAfter(bytes))
     }
 
-    /// Reads this many bytes of the upload, and the rest when the gate is released. This simulates
-    /// a server that reads slowly.
+    /// Reads this many bytes of the upload, then waits. When the test releases the gate, the mock
+    /// reads the rest. This fault simulates a server that reads slowly.
     ///
-    /// Only [`UploadCase`](Endpoint::UploadCase) reads its body in pieces.
+    /// This fault affects only [`UploadCase`](Endpoint::UploadCase), which reads the request body
+    /// in pieces.
     pub fn hold_after(self, bytes: u64) -> Gate {
         let latch = Arc::new(Latch::default());
         let rule = self.rule("hold_after", Effect::HoldAfter(bytes, Arc::clone(&latch)));
@@ -240,7 +246,8 @@ impl Debug for On {
     }
 }
 
-/// A 1xx status is not a final response, and a number above 999 is not a status.
+/// Returns `status` as a final HTTP status. Returns 500 for a 1xx status, which is not final, and
+/// for a number that is not an HTTP status.
 fn final_status(status: u16) -> StatusCode {
     StatusCode::from_u16(status)
         .ok()

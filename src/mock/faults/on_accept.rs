@@ -1,4 +1,4 @@
-//! Faults of a connection before the server reads from it.
+//! Faults of a new connection, which act before the server reads from the connection.
 
 use std::{
     fmt::{self, Debug},
@@ -14,10 +14,11 @@ use crate::mock::{
     http::broken_response::AcceptFault,
 };
 
-/// Builder for faults of new connections. The server has read nothing, so no endpoint is known yet.
+/// Builder for faults of new connections. The server has not read a request, so the fault affects
+/// connections to every endpoint.
 ///
-/// A client that reuses its connection opens a new connection only when necessary, for example
-/// after [`stop`](crate::mock::MockIssuer::stop) and [`restart`](crate::mock::MockIssuer::restart).
+/// A client that reuses its connections opens a new connection only when it must, for example after
+/// [`stop`](crate::mock::MockIssuer::stop) and [`restart`](crate::mock::MockIssuer::restart).
 ///
 /// Each method returns a [`Rule`]. Install the rule with [`once`](Rule::once),
 /// [`times`](Rule::times) or [`always`](Rule::always).
@@ -50,7 +51,7 @@ impl OnAccept {
         self.rule("reset", AcceptFault::Reset)
     }
 
-    /// Never reads from the connection. With TLS, there is no handshake.
+    /// Never reads from the connection. With TLS, the server does not complete the handshake.
     pub fn hang(self) -> Rule {
         self.rule("hang", AcceptFault::Hang)
     }

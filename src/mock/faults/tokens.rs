@@ -54,14 +54,14 @@ impl Tokens {
             .named(format!("access_token({tamper:?})"))
     }
 
-    /// Changes the ID token in any way, just before it is signed.
+    /// Changes the ID token before the mock signs it. `edit` can change any part of the token.
     pub fn edit_id_token(self, edit: impl Fn(&mut TokenDraft) + Send + Sync + 'static) -> Rule {
         let effect = Effect::EditToken(Box::new(edit));
         let place = Place::IdToken(self.person);
         Rule::new(self.core, "edit_id_token".to_owned(), place, effect)
     }
 
-    /// Changes the access token in any way, just before it is signed.
+    /// Changes the access token before the mock signs it. `edit` can change any part of the token.
     pub fn edit_access_token(self, edit: impl Fn(&mut TokenDraft) + Send + Sync + 'static) -> Rule {
         let effect = Effect::EditToken(Box::new(edit));
         let place = Place::AccessToken(self.person);
@@ -75,7 +75,7 @@ impl Debug for Tokens {
     }
 }
 
-/// Applies the installed rules to this token.
+/// Applies the installed rules to a token draft.
 pub(in crate::mock) fn apply_rules(core: &Core, hook: Hook<'_>, draft: &mut TokenDraft) {
     let rules = core
         .rules()

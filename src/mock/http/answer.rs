@@ -1,4 +1,4 @@
-//! Responses of endpoints, and the reason of a rejection.
+//! Responses of endpoints, and the reasons of rejections.
 
 use std::fmt::{self, Display};
 
@@ -22,7 +22,7 @@ pub struct Refusal {
     pub error: &'static str,
     /// The row of the contract, such as `K24`.
     pub row: &'static str,
-    /// The explanation for debugging. It never contains a secret.
+    /// The explanation for debugging. The explanation contains no secret.
     pub reason: String,
 }
 
@@ -39,14 +39,14 @@ impl Refusal {
         }
     }
 
-    /// Returns the error object of RFC 6749 section 5.2. `field` names the member that holds the
-    /// code (K23).
+    /// Returns the error object of RFC 6749 section 5.2. `field` is the name of the member that
+    /// contains the error code (K23).
     pub(in crate::mock) fn json(&self, field: &str) -> Value {
         json!({ field: self.error, "error_description": self.to_string() })
     }
 }
 
-/// Whether `error_description` may contain the character (RFC 6749 section 5.2).
+/// Returns whether `error_description` may contain the character (RFC 6749 section 5.2).
 fn may_stand(c: char) -> bool {
     matches!(c, ' '..='~') && !matches!(c, '"' | '\\')
 }
@@ -57,7 +57,7 @@ impl Display for Refusal {
     }
 }
 
-/// A response that faults can still edit before it is sent.
+/// A response, which faults can edit before the mock sends it.
 pub(in crate::mock) struct Answer {
     pub(in crate::mock) status: StatusCode,
     pub(in crate::mock) headers: HeaderMap,
@@ -92,19 +92,19 @@ impl Answer {
         answer
     }
 
-    /// Creates a JSON error response that is never cached (K23, K25).
+    /// Creates a JSON error response with `Cache-Control: no-store` (K23, K25).
     pub(in crate::mock) fn refuse(status: StatusCode, refusal: Refusal) -> Self {
         Self::refuse_in("error", status, refusal)
     }
 
-    /// Creates a JSON error response with the code in this member.
+    /// Creates a JSON error response with the error code in the member `field`.
     pub(in crate::mock) fn refuse_in(field: &str, status: StatusCode, refusal: Refusal) -> Self {
         let mut answer = Self::json(status, refusal.json(field)).no_store();
         answer.refusal = Some(refusal);
         answer
     }
 
-    /// Creates a 303 redirect. The browser follows with GET after any method.
+    /// Creates a 303 redirect. After a 303, the browser sends a GET request.
     pub(in crate::mock) fn see_other(location: &str) -> Self {
         let mut answer = Self::new(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
         if let Ok(location) = HeaderValue::from_str(location) {
@@ -121,7 +121,7 @@ impl Answer {
         self.with(WWW_AUTHENTICATE, challenge)
     }
 
-    /// Adds a header to the response. A header with an invalid value is left out.
+    /// Adds a header to the response. The response omits a header with an invalid value.
     pub(in crate::mock) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);

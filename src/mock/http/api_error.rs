@@ -9,7 +9,8 @@ use super::{
 };
 use crate::mock::switches::Switches;
 
-/// Creates the error response for a status that has a code. Any other status becomes 500.
+/// Creates the error response for a status that has an error code. Responds with 500 for any other
+/// status.
 pub(in crate::mock) fn refuse(status: StatusCode, reason: &str, switches: &Switches) -> Answer {
     let Some(code) = code(status.as_u16()) else {
         return Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({}));
@@ -19,7 +20,7 @@ pub(in crate::mock) fn refuse(status: StatusCode, reason: &str, switches: &Switc
     answer
 }
 
-/// Creates an error response with a code that only the case endpoints use (K54 to K59).
+/// Creates an error response with an error code that only the case endpoints use (K54 to K59).
 pub(in crate::mock) fn refuse_as(
     status: StatusCode,
     code: &'static str,
@@ -43,8 +44,8 @@ pub(in crate::mock) const fn code(status: u16) -> Option<&'static str> {
     }
 }
 
-/// Returns the error code for this status at this endpoint, if the endpoint belongs to the tenant
-/// API.
+/// Returns the error code for this status at this endpoint. Returns `None` if the endpoint does not
+/// belong to the tenant API.
 pub(in crate::mock) const fn code_at(endpoint: Endpoint, status: u16) -> Option<&'static str> {
     use Endpoint::{DecideCase, OpenCase, ReadCase, Status, UploadCase};
     match (endpoint, status) {
@@ -56,7 +57,7 @@ pub(in crate::mock) const fn code_at(endpoint: Endpoint, status: u16) -> Option<
     }
 }
 
-/// Creates a body with only the code, in the member that the switches set (K23).
+/// Creates a body that contains only the error code. The switches set the name of its member (K23).
 pub(in crate::mock) fn body(code: &str, switches: &Switches) -> Value {
     let mut fields = serde_json::Map::new();
     fields.insert(switches.api_error_field.to_owned(), json!(code));

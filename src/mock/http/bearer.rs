@@ -2,8 +2,9 @@
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 
-/// Returns the Bearer token of the `Authorization` header. `None` if there is not exactly one such
-/// header, or if it has another form. The scheme is case-insensitive (RFC 9110 section 11.1).
+/// Returns the Bearer token of the `Authorization` header. Returns `None` if the request has no
+/// `Authorization` header, more than one, or an invalid one. The scheme is case-insensitive (RFC
+/// 9110 section 11.1).
 pub(in crate::mock) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;

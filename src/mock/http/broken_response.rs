@@ -24,15 +24,15 @@ pub(in crate::mock) enum BrokenResponse {
         body: Bytes,
     },
     Hang,
-    /// Sends the first headers of the regular response, then nothing more.
+    /// Sends the first headers of the regular response and then no more bytes.
     HangHeaders,
     HangBody,
-    /// The regular response, with this pause between two bytes of the body.
+    /// Sends the regular response with this pause between two bytes of the body.
     Dribble(Duration),
-    /// The regular response, with this pause between two bytes of headers and body.
+    /// Sends the regular response with this pause between two bytes of the headers and the body.
     DribbleHeaders(Duration),
     Endless,
-    /// Half of the regular response.
+    /// Sends half of the regular response.
     Truncate,
     Huge(u64),
     GzipBomb(u64),
@@ -40,7 +40,7 @@ pub(in crate::mock) enum BrokenResponse {
     Reset,
 }
 
-/// Fault of a connection from which the server reads nothing.
+/// Fault of a connection, which acts before the server reads from the connection.
 pub(in crate::mock) enum AcceptFault {
     Close,
     Reset,
@@ -48,7 +48,8 @@ pub(in crate::mock) enum AcceptFault {
 }
 
 impl BrokenResponse {
-    /// Sends the broken response. `real` is the regular response, if the endpoint did its work.
+    /// Sends the broken response. `real` is the regular response, if the endpoint processed the
+    /// request.
     pub(in crate::mock) async fn respond(&self, real: Option<Answer>, cutter: &Cutter) -> Response {
         match self {
             Self::Answer {
@@ -76,7 +77,7 @@ impl BrokenResponse {
             Self::DribbleHeaders(every) => {
                 cutter.dribble(*every);
                 let (mut response, _) = split(real);
-                // The next request must use a new connection.
+                // Close the connection, so that the next request uses a new connection.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
                 response
@@ -91,7 +92,7 @@ impl BrokenResponse {
             Self::GzipBomb(size) => {
                 let pieces =
                     stream::iter(Bomb::new(OPEN, b'a', *size, CLOSE)).then(async |piece| {
-                        // Compression takes time, so other tasks run in between.
+                        // Compression takes time, so let other tasks run between two pieces.
                         tokio::task::yield_now().await;
                         Ok::<_, Infallible>(Bytes::from(piece))
                     });
@@ -123,7 +124,7 @@ fn dribble(real: Option<Answer>, every: Duration) -> Response {
 
 fn truncate(real: Option<Answer>) -> Response {
     let (mut response, body) = split(real);
-    // An empty response is announced with one byte, so that there is a byte to cut.
+    // Announce one byte for an empty body, so that the mock can cut this byte.
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
@@ -170,9 +171,9 @@ fn filler(size: usize) -> Bytes {
 const OPEN: &[u8] = b"{\"padding\":\"";
 const CLOSE: &[u8] = b"\"}";
 
-/// Less than the headers, so that the cut is within them. The status line of HTTP/1.1 alone has at
-/// least 15 bytes.
+/// Number of bytes after which the mock stops within the headers. The status line of HTTP/1.1 has
+/// at least 15 bytes.
 const HALF_A_HEADER: usize = 24;
 
-/// Size of one piece that is written to the socket.
+/// Size of one piece of the body, in bytes.
 const CHUNK: usize = 16 * 1024;

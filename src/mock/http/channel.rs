@@ -15,8 +15,8 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
 pub(in crate::mock) enum Channel {
     Plain(TcpStream),
-    /// A TLS handshake in progress. The connection's own task runs it on the first read, so a
-    /// silent client blocks no other client.
+    /// A TLS handshake in progress. The task of the connection performs the handshake on the first
+    /// read. A client that sends nothing therefore does not block other clients.
     Shaking(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
     /// The TLS handshake failed.
@@ -31,7 +31,7 @@ impl Channel {
         }
     }
 
-    /// Returns the TCP connection, unless the handshake failed.
+    /// Returns the TCP connection, or `None` if the handshake failed.
     pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => Some(stream),

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An endpoint of the issuer. In JSON, a variant is its name in `snake_case`.
+/// An endpoint of the issuer. In JSON, each variant is its name in `snake_case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,8 +62,8 @@ impl Endpoint {
         word.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Returns the path, with placeholders such as `{person_id}` and `{case_id}`. Paths match byte
-    /// for byte: a missing or additional slash leads to a 404 (K4).
+    /// Returns the path, with placeholders such as `{person_id}` and `{case_id}`. The mock compares
+    /// paths byte by byte. It responds with 404 if a slash is missing or added (K4).
     pub const fn path(self) -> &'static str {
         match self {
             Self::Discovery => "/api/oidc/.well-known/openid-configuration",
@@ -82,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the allowed methods. Any other method gets a 405.
+    /// Returns the allowed methods. The response to any other method is 405.
     pub(in crate::mock) const fn methods(self) -> &'static str {
         match self {
             Self::Discovery
@@ -96,7 +96,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether the body of a request is a form. API endpoints take JSON or a stream.
+    /// Returns whether this endpoint accepts a form. The tenant API accepts JSON or a multipart
+    /// upload.
     pub(in crate::mock) const fn takes_a_form(self) -> bool {
         !matches!(
             self,
@@ -108,8 +109,8 @@ impl Endpoint {
         Self::ALL.into_iter().find(|own| own.id_in(path).is_some())
     }
 
-    /// Returns the path segment that holds the ID, as received and not empty. Returns an empty
-    /// string for an endpoint without an ID, and `None` if the path does not match.
+    /// Returns the path segment that contains the ID, without decoding it. Returns an empty string
+    /// for an endpoint without an ID. Returns `None` if the path does not match or the ID is empty.
     pub(in crate::mock) fn id_in(self, path: &str) -> Option<&str> {
         let own = self.path();
         let Some((before, rest)) = own.split_once('{') else {

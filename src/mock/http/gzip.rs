@@ -1,14 +1,14 @@
-//! Small gzip bodies that decompress to large ones (RFC 1951, RFC 1952).
+//! Small gzip bodies that decompress to large bodies (RFC 1951, RFC 1952).
 
 /// Iterator over a gzip stream that decompresses to `size` bytes.
 ///
-/// The content is `open`, then `fill` repeatedly, then `close`. The stream is valid to the last
-/// bit, so a client stops decompression only by a limit of its own. Each item is one piece of
-/// compressed data, so the memory use does not depend on `size`.
+/// The content is `open`, then `fill` repeatedly, then `close`. The whole stream is valid, so a
+/// client can stop the decompression only with its own limit. Each item is one piece of compressed
+/// data, so the memory use does not depend on `size`.
 pub(super) struct Bomb {
     fill: u8,
     close: &'static [u8],
-    /// Number of maximum-length matches that are still to be written.
+    /// Number of maximum-length matches that the iterator has not written yet.
     matches: u64,
     /// Number of bytes compressed so far.
     total: u64,

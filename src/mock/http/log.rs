@@ -19,7 +19,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Returns the number of requests, counted on arrival.
+    /// Returns the number of requests that have arrived, including requests without a response.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -30,7 +30,8 @@ impl Requests {
         self.records.last()
     }
 
-    /// Returns the logged requests, oldest first. A query or a form larger than 16 KiB is left out.
+    /// Returns the logged requests, oldest first. A logged request does not contain a query or a
+    /// form larger than 16 KiB.
     pub fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
         self.records.iter()
     }
@@ -38,7 +39,7 @@ impl Requests {
     /// Asserts the number of requests.
     ///
     /// # Panics
-    /// If the number differs. The message lists each logged request.
+    /// Panics if the number differs. The message lists each logged request.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion for tests")]
     pub fn assert_count(&self, expected: usize) {
@@ -88,13 +89,13 @@ impl RecordedRequest {
         }
     }
 
-    /// Returns the endpoint, if the path matches one.
+    /// Returns the endpoint of the path, or `None` if no endpoint has this path.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.endpoint
     }
 
-    /// Returns the parameter names of the query and of the form. Values are left out because some
-    /// are secrets.
+    /// Returns the names of the parameters of the query and the form. The result omits the values,
+    /// because a value may be a secret.
     pub(in crate::mock) fn names(&self) -> [Vec<String>; 2] {
         [&self.query, &self.form]
             .map(|params| params.pairs().iter().map(|it| it.0.clone()).collect())
@@ -110,34 +111,36 @@ impl RecordedRequest {
         &self.path
     }
 
-    /// Returns a query parameter, if the request contains it exactly once.
+    /// Returns a query parameter, or `None` if the query does not contain the parameter exactly
+    /// once.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.get(name)
     }
 
-    /// Returns a form parameter, if the request contains it exactly once.
+    /// Returns a form parameter, or `None` if the form does not contain the parameter exactly once.
     pub fn form(&self, name: &str) -> Option<&str> {
         self.form.get(name)
     }
 
-    /// Returns a header, if the value is text.
+    /// Returns a header, or `None` if its value is not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the response status. `None` while the request waits, or if it never got a response.
+    /// Returns the status of the response, or `None` if the mock has sent no response.
     pub fn status(&self) -> Option<u16> {
         self.outcome.as_ref().map(|(status, _)| *status)
     }
 
-    /// Returns why the mock rejected the request, if it did.
+    /// Returns the reason why the mock rejected the request, or `None` if the mock accepted the
+    /// request.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.outcome.as_ref()?.1.as_ref()
     }
 }
 
-/// Copies the headers. Hyper's values are slices of the connection's buffer, so a record would keep
-/// the whole buffer.
+/// Copies the headers. Hyper's values are slices of the connection's buffer. Without a copy, each
+/// logged request would keep the whole buffer in memory.
 fn copied(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
@@ -150,7 +153,8 @@ fn copied(headers: &HeaderMap) -> HeaderMap {
     copy
 }
 
-/// Formats one line with the names of the parameters. Values are left out because some are secrets.
+/// Formats one line with the names of the parameters. The line omits the values, because a value
+/// may be a secret.
 impl Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;
@@ -168,7 +172,7 @@ impl Debug for RecordedRequest {
     }
 }
 
-/// Callback that receives each request after its response.
+/// Callback that receives each request after the mock has sent the response.
 #[derive(Clone)]
 pub(in crate::mock) struct Watcher(Arc<dyn Fn(&RecordedRequest) + Send + Sync>);
 
@@ -188,7 +192,7 @@ impl Debug for Watcher {
     }
 }
 
-/// The last requests, and the request counts of all endpoints.
+/// The last requests, and the number of requests to each endpoint.
 #[derive(Default)]
 pub(in crate::mock) struct Log {
     next: u64,
@@ -197,7 +201,8 @@ pub(in crate::mock) struct Log {
 }
 
 impl Log {
-    /// Records a request on arrival. Returns its number for [`finish`](Self::finish).
+    /// Records a request that has just arrived. Returns the number of the record, which
+    /// [`finish`](Self::finish) requires.
     pub(in crate::mock) fn begin(&mut self, mut record: RecordedRequest) -> u64 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -213,7 +218,7 @@ impl Log {
         number
     }
 
-    /// Completes a record. Returns the record, if the log still keeps it.
+    /// Completes a record and returns it. Returns `None` if the log has already removed the record.
     pub(in crate::mock) fn finish(
         &mut self,
         number: u64,
@@ -242,7 +247,7 @@ impl Log {
         }
     }
 
-    /// Returns every logged request, including those that match no endpoint.
+    /// Returns every logged request, including requests whose path matches no endpoint.
     pub(in crate::mock) fn all(&self) -> Vec<RecordedRequest> {
         self.records.iter().cloned().collect()
     }
@@ -258,6 +263,6 @@ impl Log {
     }
 }
 
-/// Maximum number of logged requests. A test needs fewer, and the limit bounds the memory of an
-/// issuer that runs for days.
+/// Maximum number of logged requests. A test sends fewer requests. The limit bounds the memory of
+/// an issuer that runs for days.
 const MAX_REQUESTS: usize = 10_000;

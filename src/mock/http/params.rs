@@ -1,4 +1,4 @@
-//! Parameters of a query or a form. Each parameter may occur once.
+//! Parameters of a query or a form. A valid request contains each parameter at most once.
 
 use url::form_urlencoded;
 
@@ -68,6 +68,6 @@ fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
-/// Maximum size of a value in bytes. No relying party sends a longer value, and the log stays
-/// small.
+/// Maximum size of a value in bytes. No relying party sends a longer value. The limit bounds the
+/// size of the request log.
 const MAX_VALUE: usize = 2048;

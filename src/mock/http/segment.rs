@@ -1,6 +1,6 @@
 //! Path segments (RFC 3986 section 3.3).
 
-/// Decodes a segment. `None` if the result is not UTF-8 or an escape is invalid.
+/// Decodes a path segment. Returns `None` if an escape is invalid or the result is not UTF-8.
 pub(in crate::mock) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();

@@ -17,7 +17,7 @@ use tokio::{
 use super::channel::Channel;
 use crate::mock::waits::pause::wait;
 
-/// Handle by which a request's handler controls its connection.
+/// Handle with which a request handler controls the connection of its request.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Cutter(Arc<Mutex<WriteState>>);
 
@@ -27,7 +27,7 @@ enum WriteState {
     Unlimited,
     Closed,
     Reset,
-    /// The connection writes this many bytes and then stalls.
+    /// The connection writes this many bytes and then no more.
     StallsAfter(usize),
     /// The connection writes one byte per this duration.
     ByteEvery(Duration),
@@ -39,12 +39,12 @@ impl Cutter {
         *self.state() = WriteState::Closed;
     }
 
-    /// Resets the connection. The client's operating system reports a reset.
+    /// Resets the connection. The client's operating system then reports a reset.
     pub(in crate::mock) fn reset(&self) {
         *self.state() = WriteState::Reset;
     }
 
-    /// Stalls the connection after this many bytes. The connection stays open.
+    /// Writes this many bytes and then no more. The connection stays open.
     pub(super) fn stall_after(&self, after: usize) {
         *self.state() = WriteState::StallsAfter(after);
     }
@@ -65,11 +65,11 @@ impl Cutter {
     }
 }
 
-/// A connection with the state that controls it.
+/// A connection, and the state that controls its writes.
 pub(in crate::mock) struct CuttableStream {
     channel: Channel,
     pub(in crate::mock) cutter: Cutter,
-    /// The pause before the next byte, while the connection writes slowly.
+    /// The pause before the next byte, if the connection writes slowly.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -82,20 +82,21 @@ impl CuttableStream {
         }
     }
 
-    /// Returns how many bytes may be written now.
+    /// Returns the number of bytes that the connection may write now.
     fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let state = *self.cutter.state();
         match state {
             WriteState::Unlimited => Poll::Ready(Ok(usize::MAX)),
             WriteState::Closed => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             WriteState::Reset => {
-                // Closing the socket now resets the connection and discards unsent data.
+                // With a linger time of zero, closing the socket resets the connection and discards
+                // unsent data.
                 self.channel
                     .tcp()
                     .map_or(Ok(()), TcpStream::set_zero_linger)?;
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            // No waker is registered: the connection stalls until the client closes it.
+            // No waker is registered, so the connection writes nothing until the client closes it.
             WriteState::StallsAfter(0) => Poll::Pending,
             WriteState::StallsAfter(left) => Poll::Ready(Ok(left)),
             WriteState::ByteEvery(every) => {

@@ -19,7 +19,8 @@ use tokio_rustls::{
 /// TLS settings of a mock.
 #[derive(Debug, Clone, Default)]
 pub(in crate::mock) struct TlsPlan {
-    /// The only name in the certificate. Default: the server's address and the loopback names.
+    /// The only name in the certificate. Default: The certificate contains the server's address and
+    /// the loopback names.
     pub(in crate::mock) name: Option<String>,
     pub(in crate::mock) versions: TlsVersions,
 }
@@ -32,8 +33,8 @@ pub(in crate::mock) enum TlsVersions {
     Old,
 }
 
-/// TLS configuration of a running mock. Keys are new at every start, and the authority's key is
-/// discarded after signing.
+/// TLS configuration of a running mock. The mock generates new keys at every start. It discards the
+/// key of the certificate authority after it has signed the certificate.
 pub(in crate::mock) struct Tls {
     /// The CA certificate in PEM.
     pub(in crate::mock) root_pem: String,
@@ -59,8 +60,8 @@ impl Tls {
             TlsVersions::Old => &[&TLS12],
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // The provider is set explicitly, because another crate in the process may have installed
-        // its own.
+        // This code sets the crypto provider explicitly, because another crate in the process may
+        // have installed its own provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

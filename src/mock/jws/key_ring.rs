@@ -33,8 +33,8 @@ impl Key {
 
     /// Signs `message` and returns the signature in base64url.
     ///
-    /// The call names the backend. The process-wide choice of jsonwebtoken panics if an app enables
-    /// its other backend.
+    /// This call selects the crypto backend explicitly. Without an explicit backend, jsonwebtoken
+    /// panics if an app enables its other backend.
     pub(in crate::mock) fn sign(&self, message: &[u8]) -> String {
         (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::EdDSA, &self.private)
             .ok()
@@ -64,7 +64,8 @@ enum KeyState {
     Retired,
 }
 
-/// All keys of an issuer. Retired keys are kept, because tests also sign with retired keys.
+/// All keys of an issuer. The key ring keeps retired keys, because tests also sign with retired
+/// keys.
 #[derive(Clone)]
 pub(in crate::mock) struct KeyRing(Vec<(KeyState, Key)>);
 
@@ -135,8 +136,8 @@ impl KeyRing {
     }
 }
 
-/// Maximum number of retired keys. A test uses fewer, and the limit bounds the memory of an issuer
-/// that runs for days.
+/// Maximum number of retired keys. A test retires fewer keys. The limit bounds the memory of an
+/// issuer that runs for days.
 const MAX_RETIRED_KEYS: usize = 64;
 
 impl Default for KeyRing {

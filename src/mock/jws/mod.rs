@@ -1,4 +1,4 @@
-//! Draft tokens and their signing (K22). This code shares nothing with the SDK's.
+//! Drafts of tokens, and the code that signs them (K22). This code does not use the SDK.
 
 pub(super) mod key_ring;
 pub(super) mod tamper;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{mock::random, wire::claims};
 use key_ring::{Key, KeyRing};
 
-/// A token just before it is signed. The mock signs and serves the changed draft.
+/// Draft of a token. A test can change the draft before the mock signs the token and sends it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TokenDraft {
@@ -20,13 +20,15 @@ pub struct TokenDraft {
     pub header: Map<String, Value>,
     /// The claims of the token.
     pub claims: Map<String, Value>,
-    /// Bytes to serve instead of [`header`](Self::header). They need not be JSON.
+    /// Bytes that the mock sends instead of [`header`](Self::header). The bytes can be invalid
+    /// JSON.
     pub raw_header: Option<Vec<u8>>,
-    /// Bytes to serve instead of [`claims`](Self::claims). They need not be JSON.
+    /// Bytes that the mock sends instead of [`claims`](Self::claims). The bytes can be invalid
+    /// JSON.
     pub raw_payload: Option<Vec<u8>>,
     /// The key and the algorithm that sign the token.
     pub signing: Signing,
-    /// Applied to the signed token, for example to add parts, padding or white space.
+    /// Function that changes the signed token, for example to add parts, padding or white space.
     pub reshape: Option<fn(String) -> String>,
 }
 
@@ -95,26 +97,27 @@ impl Debug for TokenDraft {
     }
 }
 
-/// Key and algorithm that sign a token. They do not change `alg` and `kid` in the header.
+/// Key and algorithm that sign a token. This setting does not change `alg` and `kid` in the header.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signing {
     /// The active key of the issuer.
     Active,
-    /// The published or retired key with this `kid`. If there is no such key, the active key signs.
+    /// The published or retired key with this `kid`. If no key has this `kid`, the active key
+    /// signs.
     Key(String),
-    /// A new key that the issuer never publishes.
+    /// A new key that the issuer does not publish.
     Foreign {
         /// Whether the header's `jwk` contains the public key (case 60).
         embed: bool,
     },
-    /// No key: the signature is empty (case 57).
+    /// No key, so that the signature is empty (case 57).
     None,
     /// HMAC-SHA256 with the bytes of the public key as the secret (case 22).
     Hs256WithPublicKey,
-    /// The active key, and then one bit of the signature is flipped.
+    /// The active key. The mock then flips one bit of the signature.
     Corrupt,
-    /// No signing: the mock serves this text as the token.
+    /// No key. The mock sends this text as the token.
     Raw(String),
 }
 

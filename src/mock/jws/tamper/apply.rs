@@ -1,4 +1,4 @@
-//! The change that each `Tamper` makes to a token draft.
+//! Changes a token draft as each `Tamper` variant requires.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -138,7 +138,7 @@ impl Tamper {
         true
     }
 
-    /// Changes the claims about the person and those that bind the token to this login.
+    /// Changes the claims about the person, and the claims that bind the token to the login.
     fn person(self, draft: &mut TokenDraft) -> bool {
         let claims = &mut draft.claims;
         let tier: KycTier = text(claims, claims::KYC_TIER)
@@ -179,7 +179,7 @@ impl Tamper {
         true
     }
 
-    /// Changes the bytes and the overall form of the token.
+    /// Changes the bytes and the structure of the token.
     fn form(self, draft: &mut TokenDraft) {
         let payload = || Value::Object(draft.claims.clone()).to_string();
         let with = |first: &str| payload().replacen('{', &format!("{{{first},"), 1);

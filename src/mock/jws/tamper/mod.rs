@@ -3,13 +3,13 @@
 mod apply;
 mod shape;
 
-/// Defines the enum and its `ALL` list from one source, so that the two cannot differ.
+/// Defines the enum and its `ALL` list, so that the list contains each variant.
 macro_rules! tampers {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// A manipulation of a token. Each variant changes one property. The signature stays valid
-        /// unless the variant says otherwise.
+        /// A manipulation of a token. Each variant changes one property. If the documentation of a
+        /// variant does not mention the signature, the signature stays valid.
         ///
-        /// The numbers of cases are those of the [threats](crate::guide::threats).
+        /// The [threats](crate::guide::threats) list the numbered cases.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Tamper {
@@ -24,7 +24,8 @@ macro_rules! tampers {
 }
 
 impl Tamper {
-    /// Manipulations that leave an ID token valid. Every validator must accept them.
+    /// Manipulations that keep an ID token valid. Every validator must accept an ID token with one
+    /// of these manipulations.
     pub const HARMLESS: &'static [Self] = &[
         Self::AudienceArrayOfOne,
         Self::TypAbsent,
@@ -55,7 +56,7 @@ impl Tamper {
         Self::NullStatus,
     ];
 
-    /// Returns all other manipulations. A validator must reject an ID token with any of them.
+    /// Returns the manipulations after which every validator must reject an ID token.
     pub fn attacks() -> impl Iterator<Item = Self> {
         let is_listed =
             |tamper: &Self| Self::HARMLESS.contains(tamper) || Self::DEPENDS.contains(tamper);
@@ -97,11 +98,11 @@ tampers! {
     AlteredHeader,
     /// An unpublished key signs, and the header has the `kid` of the active key (case 56).
     ForeignKey,
-    /// As `ForeignKey`, and the header's `jwk` contains the unpublished key (case 60).
+    /// An unpublished key signs, and the header's `jwk` contains this key (case 60).
     ForeignKeyEmbeddedJwk,
-    /// As `ForeignKey`, and the header's `jku` points to the unpublished key (case 60).
+    /// An unpublished key signs, and the header's `jku` points to this key (case 60).
     ForeignKeyJku,
-    /// As `ForeignKey`, and the header's `x5u` points to the unpublished key (case 60).
+    /// An unpublished key signs, and the header's `x5u` points to this key (case 60).
     ForeignKeyX5u,
     /// The `kid` is not in the key set (cases 10, 11).
     UnknownKid,
@@ -119,7 +120,7 @@ tampers! {
     CritHeader,
     /// `crit` is an empty list (case 62).
     CritEmpty,
-    /// The header has `b64: false` and lists it in `crit` (case 62).
+    /// The header has `b64: false` and lists `b64` in `crit` (case 62).
     B64False,
     /// The header has `typ: at+jwt` (case 63).
     TypAtJwt,
@@ -145,7 +146,7 @@ tampers! {
     IssuerSlash,
     /// `iss` is in upper case (case 64).
     IssuerCase,
-    /// `iss` begins with the issuer and continues (case 65).
+    /// `iss` is the issuer with additional characters at the end (case 65).
     IssuerPrefix,
     /// `iss` is an array that contains the issuer (case 65).
     IssuerArray,
@@ -157,13 +158,13 @@ tampers! {
     WrongAudience,
     /// `aud` lists another audience in addition to the client (case 67).
     ExtraAudience,
-    /// `aud` is an array that contains only the client. This is valid (case 67).
+    /// `aud` is an array that contains only the client, which is valid (case 67).
     AudienceArrayOfOne,
     /// `aud` is an empty array (case 66).
     AudienceEmptyArray,
     /// `aud` is a number (case 66).
     AudienceNumber,
-    /// `aud` begins with the client ID and continues (case 66).
+    /// `aud` is the client ID with additional characters at the end (case 66).
     AudiencePrefix,
     /// The token has no `aud` (case 66).
     MissingAudience,
@@ -213,9 +214,9 @@ tampers! {
     WrongAtHash,
     /// The token has no `at_hash`, which the code flow allows (case 74).
     MissingAtHash,
-    /// `auth_time` is a week ago. This is invalid if the client requested `max_age` (case 75).
+    /// `auth_time` is a week ago, which is invalid if the client requested `max_age` (case 75).
     StaleAuthTime,
-    /// The token has no `auth_time`. This is invalid if the client requested `max_age` (case 75).
+    /// The token has no `auth_time`, which is invalid if the client requested `max_age` (case 75).
     MissingAuthTime,
     /// `acr` is `t0` (case 75).
     WeakAcr,
@@ -231,7 +232,7 @@ tampers! {
     BadUtf8,
     /// The payload is not JSON (case 76).
     NotJson,
-    /// The payload continues after the claims (case 76).
+    /// The payload contains additional bytes after the claims (case 76).
     TrailingData,
     /// One claim holds 4,000 nested arrays (case 76).
     DeepNesting,
@@ -249,19 +250,20 @@ tampers! {
     TrailingSpace,
     /// The token contains a line break (case 77).
     LineBreak,
-    /// The unused bits of the last character are set (case 77).
+    /// The unused bits in the last character of the signature are set (case 77).
     SpareBits,
     /// The token is a million dots (case 78).
     ManyDots,
-    /// The token has 20 KiB. That fits into a response but exceeds any valid token (case 78).
+    /// The size of the token is 20 KiB. The token fits into a response but is larger than any valid
+    /// token (case 78).
     Large,
     /// The size of the token is 10 MB (case 78).
     Huge,
-    /// `kyc_status` is unknown. The client keeps the value, but it satisfies no requirement
-    /// ([K41](crate::guide::contract)).
+    /// `kyc_status` has an unknown value. The client keeps the value, but the value satisfies no
+    /// requirement ([K41](crate::guide::contract)).
     UnknownStatus,
-    /// `kyc_tier` is unknown. The client keeps the value, but it satisfies no requirement
-    /// ([K41](crate::guide::contract)).
+    /// `kyc_tier` has an unknown value. The client keeps the value, but the value satisfies no
+    /// requirement ([K41](crate::guide::contract)).
     UnknownTier,
     /// `kyc_status` is `null` ([K31](crate::guide::contract)).
     NullStatus,
@@ -269,8 +271,8 @@ tampers! {
     NumericTier,
     /// `kyc_tier` is in upper case ([K32](crate::guide::contract)).
     UpperCaseTier,
-    /// The token has neither status nor tier. The client treats both as unknown
-    /// ([K31](crate::guide::contract)).
+    /// The token has no `kyc_status` and no `kyc_tier`. The client treats the status and the tier
+    /// as unknown ([K31](crate::guide::contract)).
     MissingKyc,
     /// The token has an unknown claim, which a client ignores.
     UnknownClaim,

@@ -1,11 +1,12 @@
-//! Manipulations of a token that is already signed.
+//! Manipulations of a signed token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::Tamper;
 
-/// Returns the function for this [`Tamper`], if it changes the signed token's form.
+/// Returns the function of this [`Tamper`], or `None` if this [`Tamper`] does not change the signed
+/// token.
 pub(in crate::mock) fn of(tamper: Tamper) -> Option<fn(String) -> String> {
     Some(match tamper {
         Tamper::ShortSignature => |token| with_signature(&token, Vec::pop),
@@ -70,8 +71,8 @@ fn replaced(part: &str, from: &str, to: &str) -> String {
 /// Sets the unused bits of the signature's last character.
 ///
 /// The 64 bytes of a signature take 86 characters. The last character has four unused bits, which
-/// must be zero. The next character of the alphabet decodes to the same bytes in a decoder that
-/// does not check them.
+/// must be zero. If a decoder does not check these bits, it decodes the next character of the
+/// alphabet to the same bytes.
 fn spare_bits(mut token: String) -> String {
     let last = token.pop().unwrap_or('A');
     let next = match last {
