@@ -1,7 +1,7 @@
 //! Access control of the admin API and the console.
 //!
-//! A program on this machine needs no token if its address is loopback, the `Host` header names a
-//! loopback host, and the mock's origin is loopback. Every other client must send the token.
+//! A client on this machine needs no token if its IP address, the host in its `Host` header and the
+//! mock's origin are all loopback. Every other client must send the admin token.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use url::Url;
 
 use super::loopback::is_loopback;
 
-/// Settings of the admin API and the console, and the token that protects them.
+/// Settings of the admin API and the console, including their access token.
 pub(super) struct Access {
     /// Whether the console is served at `/`.
     pub(super) has_console: bool,
@@ -22,13 +22,14 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Whether a request may use the admin API and the console of a mock with this origin.
+    /// Returns whether the request may use the admin API and the console. `origin` is the origin of
+    /// the mock.
     pub(super) fn admits(&self, origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
         is_local(origin, peer, headers) || self.has_token(headers)
     }
 
-    /// Whether a request carries the token. The token is a Bearer token or the Basic password that
-    /// a browser asks for.
+    /// Returns whether the request carries the admin token, as a Bearer token or as the password of
+    /// Basic authentication.
     fn has_token(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(Ok(value)), None) = (values.next().map(|it| it.to_str()), values.next()) else {
@@ -51,7 +52,8 @@ impl Access {
     }
 }
 
-/// Whether a request comes from this machine and names this machine as its host.
+/// Returns whether the request comes from a loopback address and its `Host` header names a loopback
+/// host.
 fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let is_loopback_origin =
@@ -60,8 +62,8 @@ fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
         (Some(Ok(host)), None) => is_loopback_origin(&format!("http://{host}/")),
         _ => false,
     };
-    // Behind a proxy on this machine, every peer address is loopback. The origin is therefore also
-    // checked.
+    // Behind a proxy on this machine, every peer address is loopback. Therefore `is_local` also
+    // checks the mock's origin.
     peer.to_canonical().is_loopback() && names_this_machine && is_loopback_origin(origin)
 }
 

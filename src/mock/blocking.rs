@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A runtime that is created on first use and then kept. Spawned tasks, such as the app under test,
-/// continue between two calls.
+/// A runtime that [`block_on`](Self::block_on) creates on its first call. Later calls use the same
+/// runtime. Spawned tasks, such as the app under test, continue to run between two calls.
 #[derive(Default)]
 pub(super) struct Blocking(OnceLock<Runtime>);
 
 impl Blocking {
-    #[expect(clippy::panic, reason = "without a runtime, the test can only fail")]
+    #[expect(clippy::panic, reason = "a test cannot continue without a runtime")]
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         assert!(
             Handle::try_current().is_err(),
@@ -30,7 +30,8 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // The last handle may be dropped within a future, where blocking is not allowed.
+            // A future may drop the last handle of the mock. A future must not block, so the
+            // runtime shuts down in the background.
             runtime.shutdown_background();
         }
     }

@@ -25,13 +25,13 @@ use crate::{
     },
 };
 
-/// Creation of a mock.
+/// Functions that create a mock.
 impl MockIssuer {
     /// Starts a mock on a random loopback port.
     ///
     /// # Panics
     /// Panics if no loopback port can be bound or no thread can be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    #[expect(clippy::panic, reason = "a test cannot continue without its issuer")]
     pub async fn start() -> Self {
         match Self::builder().start().await {
             Ok(kyc) => kyc,
@@ -43,7 +43,7 @@ impl MockIssuer {
     ///
     /// # Panics
     /// Panics if no loopback port can be bound or no thread can be started.
-    #[expect(clippy::panic, reason = "a test without its issuer can only fail")]
+    #[expect(clippy::panic, reason = "a test cannot continue without its issuer")]
     pub fn start_blocking() -> Self {
         match Self::builder().start_blocking() {
             Ok(kyc) => kyc,
@@ -51,7 +51,7 @@ impl MockIssuer {
         }
     }
 
-    /// Returns a builder for a mock with other settings.
+    /// Returns a builder, which creates a mock with custom settings.
     pub fn builder() -> MockIssuerBuilder {
         MockIssuerBuilder::new()
     }
@@ -113,8 +113,8 @@ impl MockIssuerBuilder {
         self.bind(address)
     }
 
-    /// Sets the origin in documents and links, without a slash at the end. It is needed if browsers
-    /// reach the mock at another address than it listens on.
+    /// Sets the origin in documents and links, without a slash at the end. Set the origin if
+    /// browsers reach the mock at another address than the listening address.
     pub fn public_origin(mut self, origin: &str) -> Self {
         self.public_origin = Some(origin.to_owned());
         self
@@ -127,17 +127,18 @@ impl MockIssuerBuilder {
     }
 
     /// Serves TLS 1.2 and 1.3 (K90). The certificate is valid for the mock's address, `127.0.0.1`,
-    /// `::1` and `localhost`. A certificate authority that is generated at the start signs it.
+    /// `::1` and `localhost`. The mock generates a certificate authority when it starts. This
+    /// authority signs the certificate.
     ///
-    /// [`MockIssuer::config`] and [`MockIssuer::browser`] trust only that authority. Other clients
-    /// can use [`MockIssuer::root_pem`].
+    /// [`MockIssuer::config`] and [`MockIssuer::browser`] trust only the mock's certificate
+    /// authority. Other clients can use [`MockIssuer::root_pem`].
     pub fn tls(mut self) -> Self {
         self.tls.get_or_insert_default();
         self
     }
 
-    /// Serves TLS with a certificate for only this host name or IP address. At the mock's own
-    /// address, the certificate is then invalid.
+    /// Serves TLS with a certificate that is valid only for this host name or IP address. The
+    /// certificate is not valid for the mock's own address.
     pub fn tls_for(mut self, name: &str) -> Self {
         self.tls.get_or_insert_default().name = Some(name.to_owned());
         self
@@ -161,43 +162,45 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Allows requests whose `login_hint` names a person without showing the page. See
-    /// [`Switches::auto_consent`].
+    /// Makes the mock sign in the person named by `login_hint` without showing the sign-in page.
+    /// See [`Switches::auto_consent`].
     pub fn auto_consent(self, on: bool) -> Self {
         self.switch(|switches| switches.auto_consent = on)
     }
 
-    /// Sets the parameter with the requested tier. See [`Switches::tier_parameter`].
+    /// Sets the name of the authorization request parameter that contains the requested tier. See
+    /// [`Switches::tier_parameter`].
     pub fn tier_parameter(self, name: &str) -> Self {
         self.switch(|switches| name.clone_into(&mut switches.tier_parameter))
     }
 
-    /// Issues refresh tokens. See [`Switches::issue_refresh_tokens`].
+    /// Sets whether the mock issues refresh tokens. See [`Switches::issue_refresh_tokens`].
     pub fn issue_refresh_tokens(self, on: bool) -> Self {
         self.switch(|switches| switches.issue_refresh_tokens = on)
     }
 
-    /// Serves the console at `/`: a page with persons, cases, requests and deliveries, and with
-    /// buttons that change them. The console requires the [token](Self::admin_token) from browsers
-    /// on other machines, or if the mock has a public origin.
+    /// Serves the console at `/`. The console is a page that lists persons, cases, requests and
+    /// deliveries, and has buttons that change persons, cases and deliveries. Browsers on other
+    /// machines must send the [token](Self::admin_token). If the mock has a public origin, every
+    /// browser must send the token.
     pub fn console(mut self) -> Self {
         self.console = true;
         self
     }
 
-    /// Creates five sample persons, from verified to expired.
+    /// Creates five sample persons, who are verified, pending, rejected or expired.
     pub fn with_sample_persons(mut self) -> Self {
         self.start.sample_persons = true;
         self
     }
 
-    /// Serves the admin API below `/__mock/`. It offers the functions of the handles over HTTP in
-    /// JSON, for tests in other languages. `/__mock/openapi.json` describes it.
+    /// Serves the admin API below `/__mock/`. Tests in other languages can call the functions of
+    /// the handles over HTTP, with JSON. `/__mock/openapi.json` describes the admin API.
     ///
-    /// The admin API returns every secret of the mock. Programs on this machine need no token if
+    /// The admin API returns every secret of the mock. A client on this machine needs no token if
     /// the mock's origin is a loopback address or `localhost`. All other clients must send the
     /// [token](Self::admin_token), as `Authorization: Bearer` or as the password of the URL.
-    /// Requests from web pages of other origins are rejected.
+    /// The admin API rejects requests from web pages of other origins.
     ///
     /// ```
     /// # use kycport::mock::MockIssuer;
@@ -221,16 +224,18 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Lets the admin API subscribe webhook endpoints on other machines. A client of the admin API
-    /// can then make the mock send POST requests to any address that the mock reaches. Default:
-    /// only loopback addresses and `localhost`.
+    /// Lets the admin API subscribe webhook endpoints on other machines. With this setting, a
+    /// client of the admin API can make the mock send POST requests to any address that the mock
+    /// reaches. Default: The admin API accepts only webhook endpoints at loopback addresses and
+    /// `localhost`.
     pub fn danger_webhooks_anywhere(mut self) -> Self {
         self.webhooks_anywhere = true;
         self
     }
 
-    /// Sets a function that is called for each request to the issuer after its response. It runs on
-    /// the server thread. `Debug` of a request is one line without secrets.
+    /// Sets a function that the mock calls for each request to the issuer, after the response is
+    /// complete. The mock calls the function on the server thread. `Debug` of a request is one line
+    /// without secrets.
     pub fn watch_requests(
         mut self,
         watch: impl Fn(&RecordedRequest) + Send + Sync + 'static,
@@ -258,7 +263,7 @@ impl MockIssuerBuilder {
     /// - [`MockError::Certificate`] if no certificate can be created for the name.
     #[expect(
         clippy::unused_async,
-        reason = "async for symmetry with other calls of a test; the start does not block for long"
+        reason = "async like the other functions that a test calls; the start blocks only briefly"
     )]
     pub async fn start(self) -> Result<MockIssuer, MockError> {
         self.start_blocking()
@@ -274,7 +279,7 @@ impl MockIssuerBuilder {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
-        // Sandboxes share the token, so it is generated before the sandboxes are set up.
+        // All sandboxes use the same admin token as this issuer, so generate the token first.
         self.admin_token.get_or_insert_with(random::token);
         let sandboxes = self.sandboxes();
         self.start_with(sandboxes)
@@ -311,8 +316,8 @@ impl MockIssuerBuilder {
         MockIssuer::new(core, port, admin, client, public_client)
     }
 
-    /// Returns a factory for sandboxes. Each sandbox has the same settings, but its own port and
-    /// clock.
+    /// Returns a factory for sandboxes. Each sandbox has the settings of this builder, but its own
+    /// port and clock.
     fn sandboxes(&self) -> Sandboxes {
         if !self.has_admin {
             return Sandboxes::default();

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-/// Error of starting a mock or changing its configuration.
+/// Error when a mock starts or when a test changes the configuration of a mock.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {
@@ -22,9 +22,9 @@ pub enum MockError {
     /// The redirect URI cannot be registered ([K12](crate::guide::contract)).
     #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
     RedirectUri {
-        /// The URI that was passed.
+        /// The redirect URI that the caller passed.
         uri: String,
-        /// The rule that the URI violates.
+        /// The rule that the redirect URI violates.
         reason: &'static str,
     },
     /// The URL of a webhook endpoint is not a valid HTTP or HTTPS URL.
@@ -35,7 +35,7 @@ pub enum MockError {
     Setting {
         /// The name of the setting.
         setting: &'static str,
-        /// The rule that the value violates.
+        /// The rule that the setting violates.
         reason: &'static str,
     },
     /// The case is not under review, so a reviewer cannot decide it

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-/// Whether the host is a loopback address or `localhost`.
+/// Returns whether the host is a loopback address or `localhost`.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,7 +1,7 @@
 //! A strict mock of KYCPort in the same process, for tests and examples.
 //!
 //! [`MockIssuer::start`] starts the mock on a random loopback port and on its own thread. The mock
-//! runs while a handle exists. It enforces KYCPort's documentation and the standards: exact
+//! runs while a handle exists. The mock enforces KYCPort's documentation and the standards: exact
 //! redirect URIs, PKCE with S256 only, codes that work once, and client authentication in the body.
 //! [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
 //! contract](crate::guide::contract).
@@ -34,9 +34,9 @@
 //! A test that is not async uses [`start_blocking`](MockIssuer::start_blocking) and
 //! [`block_on`](MockIssuer::block_on).
 //!
-//! Changes of a person are delivered to [subscribed endpoints](Webhooks). Deliveries are signed, in
-//! order, and retried on the mock's clock: `kyc.webhooks().subscribe(url)`, `ada.reject()`,
-//! `kyc.webhooks().settled().await`.
+//! The mock delivers changes of a person to [subscribed webhook endpoints](Webhooks). The mock
+//! signs deliveries, sends them in order, and retries them by the mock's clock:
+//! `kyc.webhooks().subscribe(url)`, `ada.reject()`, `kyc.webhooks().settled().await`.
 //!
 //! [`On`] installs faults at an endpoint, from a wrong status to a reset connection:
 //! `kyc.on(Endpoint::Token).reset().times(2)`. [`OnAccept`] installs faults of new connections.
@@ -46,8 +46,8 @@
 //! and `/llms.txt`, the guide for coding assistants, with the URLs of this mock
 //! ([`Endpoint::LlmsTxt`]).
 //!
-//! With TLS, the mock generates a certificate authority. The mock's configuration and browser trust
-//! only that authority:
+//! With TLS, the mock generates a certificate authority. [`MockIssuer::config`] and
+//! [`MockIssuer::browser`] trust only this authority:
 //!
 //! ```
 //! # use kycport::mock::MockIssuer;
@@ -60,10 +60,12 @@
 //! # }
 //! ```
 //!
-//! [`verify_against`] checks a live service against the contract by read requests.
+//! [`verify_against`] sends read requests to a live service and compares the responses with the
+//! contract.
 //!
-//! The mock shares only the names of the wire format with the SDK. It has its own code for
-//! signatures, S256, HMAC and all rules, so that an error in the SDK is not repeated in the mock.
+//! The mock shares only the names of the wire format with the SDK. The mock has its own code for
+//! signatures, S256, HMAC and all rules. An error in the SDK's code therefore does not also occur
+//! in the mock.
 
 mod access;
 mod admin;

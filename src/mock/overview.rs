@@ -35,9 +35,9 @@ pub(super) fn variables(
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Issuer")]
 pub(super) struct Overview {
-    /// The URL at which the issuer is reached, without a trailing slash.
+    /// The URL at which clients reach the issuer, without a trailing slash.
     pub(super) origin: String,
-    /// The issuer identifier, as in `iss`.
+    /// The issuer identifier, which tokens contain as `iss`.
     pub(super) issuer: String,
     pub(super) discovery_url: String,
     /// The base URL of the admin API.

@@ -17,12 +17,12 @@ pub(super) fn token() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>())
 }
 
-/// Returns `prefix` and 64 random bits in hexadecimal, for names that need not be secret.
+/// Returns `prefix` followed by 64 random bits in hexadecimal, for names that are not secret.
 pub(super) fn name(prefix: &str) -> String {
     hex(prefix, &bytes::<8>())
 }
 
-/// Returns `prefix` and `bytes` in hexadecimal.
+/// Returns `prefix` followed by `bytes` in hexadecimal.
 pub(super) fn hex(prefix: &str, bytes: &[u8]) -> String {
     let mut name = prefix.to_owned();
     for byte in bytes {

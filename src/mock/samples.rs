@@ -21,11 +21,13 @@ pub fn selfie(seed: &str) -> Vec<u8> {
 
 /// Returns a document image that forces this outcome.
 pub fn document_that_is(outcome: &Outcome, seed: &str) -> Vec<u8> {
-    // The checksum follows, and its first byte may be a letter. The full stop ends the word.
+    // The PNG checksum follows this text, and the first byte of the checksum may be a letter. The
+    // full stop separates the outcome from the checksum.
     picture(&format!("document of {seed} KYCPORT-MOCK:{outcome}."), 0)
 }
 
-/// Returns a document image with `bytes` bytes of padding. The image is 100 to 200 bytes larger.
+/// Returns a document image with `bytes` bytes of padding. The image is 100 to 200 bytes larger
+/// than its padding.
 pub fn document_of_size(seed: &str, bytes: usize) -> Vec<u8> {
     picture(&format!("document of {seed}"), bytes)
 }

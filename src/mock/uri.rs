@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 
 use url::Url;
 
-/// Parses an HTTP or HTTPS URL. Returns `None` for a URL that the parser would repair: a URL with
-/// white space, backslashes, non-ASCII characters or an incomplete escape (RFC 3986 section 2), or
-/// without two slashes and a host after the scheme.
+/// Parses an HTTP or HTTPS URL. Returns `None` for a URL that the parser of the `url` crate would
+/// repair. Such a URL contains white space, a backslash, a non-ASCII character or an incomplete
+/// escape (RFC 3986 section 2), or has no `//` and host after the scheme.
 pub(super) fn parse(text: &str) -> Option<Url> {
     let mut schemes = ["https://", "http://"].iter();
     let rest = schemes.find_map(|it| text.strip_prefix(it))?;
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Option<Url> {
     Url::parse(text).ok()
 }
 
-/// Whether this is an ASCII host name or an IP address, with or without a port.
+/// Returns whether the text is an ASCII host name or an IP address, with or without a port.
 fn is_plain(authority: &str) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

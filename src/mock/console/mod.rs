@@ -72,9 +72,9 @@ fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
     Some(asked.origin().ascii_serialization())
 }
 
-/// Whether the console's own page sent the form. Browsers send the origin of the page in `Origin`,
-/// or `null` if a policy hides it (Fetch, "append a request `Origin` header"). `Sec-Fetch-Site` is
-/// `cross-site` for a sandboxed frame, and no page can forge it.
+/// Returns whether the console's own page sent the form. Browsers send the origin of the page in
+/// `Origin`, or `null` if a policy hides it (Fetch, "append a request `Origin` header").
+/// `Sec-Fetch-Site` is `cross-site` for a sandboxed frame, and no page can forge it.
 fn is_own_form(headers: &HeaderMap, own: &str) -> bool {
     let is_same_origin = headers.get("sec-fetch-site").map(|it| it == "same-origin");
     headers.get(ORIGIN).is_some_and(|origin| {

@@ -91,7 +91,7 @@ impl Core {
         self.clock.now()
     }
 
-    /// Whether the clock, advanced by this time, stays within the years of RFC 3339.
+    /// Returns whether the clock, advanced by this time, stays within the years of RFC 3339.
     pub(super) fn may_advance(&self, by: Duration) -> bool {
         self.now().saturating_add(by) <= LAST_TIMESTAMP
     }

@@ -1,4 +1,5 @@
-//! Initial state of a mock in the configuration file. Requests of the admin API use the same types.
+//! Initial state of a mock, as the configuration file defines it. Requests to the admin API use
+//! these types too.
 
 mod nullable;
 pub(super) mod switches;
@@ -42,12 +43,12 @@ pub(super) struct InitialState {
     pub(super) webhooks: Vec<WebhookSpec>,
 }
 
-/// Tenant to create. Omitted secrets are generated at every start.
+/// Tenant to create. If the file omits a secret, the mock generates the secret at every start.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewTenant")]
 pub(super) struct TenantSpec {
-    /// Tenant ID, to which clients refer.
+    /// Tenant ID. Clients refer to this ID.
     #[schemars(with = "Name")]
     pub(super) id: String,
     #[schemars(with = "Option<Name>")]
@@ -68,7 +69,8 @@ pub(super) enum ClientKind {
     Public,
 }
 
-/// Client to register. An omitted ID or secret is generated at every start.
+/// Client to register. If the file omits the ID or the secret, the mock generates the ID or the
+/// secret at every start.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewClient")]
@@ -89,19 +91,19 @@ pub(super) struct ClientSpec {
     tenant: Option<String>,
     #[serde(default)]
     pub(super) kind: ClientKind,
-    /// Redirect URIs. They are compared byte by byte (K12). HTTPS is required, except for loopback
-    /// hosts (K73).
+    /// Redirect URIs. The mock compares redirect URIs byte by byte (K12). A redirect URI must use
+    /// HTTPS, except for loopback hosts (K73).
     #[serde(default)]
     #[schemars(with = "Vec<RedirectUri>")]
     redirect_uris: Vec<String>,
 }
 
-/// Person to create. Default: verified at `t2`, and the AML check passed.
+/// Person to create. Default: The person is verified at `t2`, and the AML check is passed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewPerson")]
 pub(super) struct PersonSpec {
-    /// Short name. The person ID is derived from it.
+    /// Short name. The mock derives the person ID from the slug.
     #[schemars(with = "Name")]
     slug: String,
     name: Option<String>,
@@ -109,17 +111,17 @@ pub(super) struct PersonSpec {
     email_verified: Option<bool>,
     status: Option<StatusValue>,
     tier: Option<TierValue>,
-    /// AML result. `null` omits it from every response (K31).
+    /// AML result. `null` omits `aml_clear` from every response (K31).
     #[serde(default)]
     aml_clear: Nullable<bool>,
     /// Time until the verification expires, in seconds, by the issuer's clock (K48).
     expires_in_seconds: Option<u64>,
-    /// Tenants that see this person (K46). Default: all tenants.
+    /// Tenants that can see this person (K46). Default: all tenants.
     #[serde(default)]
     only_for: Vec<String>,
 }
 
-/// Changes of a person. They are applied together and cause at most one event.
+/// Changes of a person. The mock applies all changes together and queues at most one event.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PersonChange {
@@ -128,7 +130,7 @@ pub(super) struct PersonChange {
     pub(super) email_verified: Option<bool>,
     pub(super) status: Option<StatusValue>,
     pub(super) tier: Option<TierValue>,
-    /// AML result. `null` omits it from every response (K31).
+    /// AML result. `null` omits `aml_clear` from every response (K31).
     pub(super) aml_clear: Nullable<bool>,
     /// Time until the verification expires, in seconds, by the issuer's clock (K48).
     pub(super) expires_in_seconds: Option<u64>,
@@ -150,9 +152,9 @@ pub(super) struct WebhookSpec {
 }
 
 impl InitialState {
-    /// Applies the initial state to an issuer. Returns its main clients: the first confidential
-    /// client and the first public client. A client is created if the configuration has none of its
-    /// kind.
+    /// Applies the initial state to an issuer. Returns the first confidential client and the first
+    /// public client. If the configuration contains no client of one kind, the mock creates a
+    /// client of this kind.
     pub(super) fn apply(self, core: &Arc<Core>) -> Result<(Client, Client), MockError> {
         core.switch(|switches| self.switches.apply(switches));
         for tenant in self.tenants {
@@ -318,7 +320,7 @@ impl PersonChange {
 }
 
 impl WebhookSpec {
-    /// Whether the endpoint is an HTTP or HTTPS URL of another machine.
+    /// Returns whether the endpoint is an HTTP or HTTPS URL of another machine.
     pub(super) fn is_on_another_machine(&self) -> bool {
         uri::parse(&self.url).is_some_and(|url| !is_loopback(&url))
     }

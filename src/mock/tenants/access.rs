@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::result_large_err,
-    reason = "a rejection is a response like any other, and each request has at most one"
+    reason = "an `Err` is a complete HTTP response, and each request creates at most one"
 )]
 
 use std::time::Duration;
