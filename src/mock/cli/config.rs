@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use super::CliError;
 use crate::mock::start::InitialState;
 
-/// Reads the file. An error names the file and the line, and lists the known names if a name is
-/// unknown.
+/// Reads the configuration file. An error contains the file name and the line. For an unknown name,
+/// the error lists the known names.
 pub(super) fn read(file: &Path) -> Result<InitialState, CliError> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;

@@ -25,12 +25,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::mock::start::values::{StatusValue, TierValue};
 
-/// Runs the program until it ends. The first argument is the program's name.
+/// Runs the program until it ends. The first item of `args` is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let program = match Program::try_parse_from(args) {
         Ok(program) => program,
         Err(answer) => {
-            // clap prints help to stdout and errors to stderr. A print error cannot be reported.
+            // clap prints help to stdout and errors to stderr. Ignore an error of `print`, because
+            // the program cannot report this error.
             let _ = answer.print();
             return ExitCode::from(if answer.use_stderr() { 2 } else { 0 });
         }
@@ -54,10 +55,10 @@ fn exit_code(done: Result<ExitCode, CliError>) -> ExitCode {
     }
 }
 
-/// Error that is printed to the user.
+/// Error that the program prints to the user.
 type CliError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A strict mock of KYCPort. Without a command, it runs the mock until Ctrl-C.
+/// A strict mock of KYCPort. Without a command, the program runs the mock until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "kycport-mock", version, args_conflicts_with_subcommands = true)]
 struct Program {
@@ -73,10 +74,11 @@ enum Command {
     Trigger(Trigger),
     /// Creates a person at a running mock. Replaces an existing person with the same short name.
     Person(NewPerson),
-    /// Checks a live issuer against the contract. It only reads, and needs no credentials.
+    /// Checks a live issuer against the contract. The check sends only read requests and needs no
+    /// credentials.
     ///
-    /// Exit codes: 0 if every check matches, 1 if a check differs, 2 if an endpoint was not
-    /// reachable.
+    /// Exit codes: 0 if every check matches, 1 if a check differs, 2 if the issuer did not respond
+    /// to a check.
     Verify(Verify),
 }
 
@@ -96,14 +98,14 @@ struct Serve {
     /// Address to listen on. Port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:9710", value_name = "ADDRESS")]
     bind: SocketAddr,
-    /// Allows an address that other machines can reach. Anyone who can reach it can sign in as any
-    /// person.
+    /// Allows an address that other machines can reach. Anyone who can reach the mock can sign in
+    /// as any person.
     #[arg(long)]
     danger_bind_any: bool,
     /// TOML file with tenants, clients, persons, webhooks and switches.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Origin at which browsers and apps reach the mock. Default: the address it listens on.
+    /// Origin at which browsers and apps reach the mock. Default: the listening address.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Issuer identifier. Default: the origin.
@@ -113,7 +115,7 @@ struct Serve {
     /// (expired).
     #[arg(long)]
     sample_persons: bool,
-    /// Signs in the person named by `login_hint` without showing the page.
+    /// Signs in the person named by `login_hint` without showing the sign-in page.
     #[arg(long)]
     auto_consent: bool,
     /// Serves TLS with a generated certificate authority.
@@ -131,7 +133,7 @@ struct Serve {
     /// Lets the admin API subscribe webhook endpoints on other machines.
     #[arg(long)]
     danger_webhooks_anywhere: bool,
-    /// Callback URL of your app. The mock registers it.
+    /// Callback URL of your app. The mock registers this URL.
     #[arg(
         long,
         value_name = "URI",
@@ -141,11 +143,11 @@ struct Serve {
     /// Format of the output at the start.
     #[arg(long, value_enum, default_value_t = Print::Text)]
     print: Print,
-    /// Does not print requests.
+    /// Prints no requests.
     #[arg(long)]
     quiet: bool,
-    /// Stops when standard input ends, so that the mock does not outlive the script that started
-    /// it.
+    /// Stops the mock when standard input ends. The mock then stops together with the script that
+    /// started it.
     #[arg(long)]
     until_stdin_ends: bool,
 }
@@ -154,15 +156,15 @@ struct Serve {
 enum Print {
     /// Text for people, with environment variables to paste.
     Text,
-    /// One line of JSON on stdout, including secrets. Requests are printed to stderr.
+    /// One line of JSON on stdout, including secrets. The program prints requests to stderr.
     Json,
 }
 
-/// Mock to which a command is sent.
+/// Mock that receives the command.
 #[derive(Debug, Args)]
 struct Target {
-    /// Origin of the mock. On another machine, add the admin token as the password:
-    /// `http://:TOKEN@host:9710`.
+    /// Origin of the mock. If the mock runs on another machine, the URL contains the admin token as
+    /// its password: `http://:TOKEN@host:9710`.
     #[arg(
         long,
         env = "KYCPORT_MOCK_URL",
@@ -222,16 +224,16 @@ enum Event {
     /// Every response omits the person's AML result.
     #[value(name = "person.aml_unknown")]
     PersonAmlUnknown,
-    /// The next signing key is published but does not sign yet.
+    /// The mock publishes the next signing key but does not sign with it yet.
     #[value(name = "keys.published")]
     KeysPublished,
-    /// The next signing key becomes active.
+    /// The mock signs with the next signing key.
     #[value(name = "keys.promoted")]
     KeysPromoted,
-    /// The old signing keys are removed from the key set.
+    /// The mock removes the old signing keys from the key set.
     #[value(name = "keys.retired")]
     KeysRetired,
-    /// A new signing key is published and becomes active, and the old keys are removed.
+    /// The mock publishes a new signing key, signs with it, and removes the old keys.
     #[value(name = "keys.rotated")]
     KeysRotated,
     /// The clock advances by `--by`.
@@ -243,23 +245,23 @@ enum Event {
     /// The clock runs again.
     #[value(name = "clock.resumed")]
     ClockResumed,
-    /// An event is delivered again.
+    /// The mock delivers an event again.
     #[value(name = "webhook.repeated")]
     WebhookRepeated,
-    /// The webhook secret is rotated.
+    /// The mock rotates the webhook secret.
     #[value(name = "webhook_secret.rotated")]
     WebhookSecretRotated,
-    /// All browser sessions at the mock end.
+    /// The mock ends all browser sessions.
     #[value(name = "sessions.ended")]
     SessionsEnded,
-    /// The initial state is restored.
+    /// The mock restores its initial state.
     #[value(name = "mock.reset")]
     MockReset,
 }
 
 #[derive(Debug, Args)]
 struct NewPerson {
-    /// Short name. The person ID is derived from it.
+    /// Short name. The mock derives the person ID from this name.
     slug: String,
     /// Verification tier.
     #[arg(long, value_enum)]

@@ -115,14 +115,15 @@ fn text(kyc: &MockIssuer, redirect_uri: &str) -> String {
 /// names of parameters, never their values.
 fn line(request: &RecordedRequest) -> String {
     let line = format!("{request:?}");
-    // A parameter name from outside must not move the terminal's cursor.
+    // Replace control characters, because a client's parameter name must not move the terminal's
+    // cursor.
     let line = line.chars().map(|c| if c.is_control() { '?' } else { c });
     let mut line: String = line.take(MAX_LINE).collect();
     line.push('\n');
     line
 }
 
-/// Prints the text. Errors are ignored, so that a closed output does not stop the mock.
+/// Prints the text. Ignores write errors, so that a closed output does not stop the mock.
 fn print_text(print: Print, text: &str) {
     let _ = match print {
         Print::Text => io::stdout().lock().write_all(text.as_bytes()),

@@ -62,14 +62,15 @@ impl AdminClient {
         let not_a_mock = |_| RemoteError::NotAMock {
             url: origin.to_owned(),
         };
-        // The mock usually runs on this machine, where no proxy is needed.
+        // Use no proxy, because the mock usually runs on this machine.
         let mut builder = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT);
         builder = match root_pem {
             Some(root) => {
                 let root = Certificate::from_pem(root.as_bytes()).map_err(not_a_mock)?;
                 builder.tls_certs_only([root])
             }
-            // Plain HTTP needs no certificates, and loading the system's certificates takes time.
+            // Load no certificates for plain HTTP, because loading the system's certificates takes
+            // time.
             None if origin.starts_with("http:") => builder.tls_certs_only([]),
             None => builder,
         };
@@ -134,7 +135,7 @@ impl AdminClient {
             let not_a_mock = |_| RemoteError::NotAMock { url: url() };
             return serde_json::from_slice(&body).map_err(not_a_mock);
         }
-        // A server without this API sends an error in another format.
+        // A server that is not a mock sends errors in another format.
         match serde_json::from_slice(&body) {
             Ok(ErrorBody { message }) => Err(RemoteError::Rejected {
                 status: status.as_u16(),
@@ -158,7 +159,7 @@ fn split_token(origin: &str) -> (String, Option<String>) {
     (bare, token)
 }
 
-/// Returns the origin with this token as its password.
+/// Returns the origin with the token as its password.
 pub(super) fn with_token(origin: &str, token: &str) -> String {
     match origin.split_once("://") {
         Some((scheme, host)) => format!("{scheme}://:{}@{host}", segment(token)),
@@ -183,5 +184,6 @@ pub(in crate::mock) fn segment(text: &str) -> String {
     })
 }
 
-/// Maximum time for a request. It exceeds the longest time that the mock waits for deliveries.
+/// Maximum time for a request. This time is longer than the maximum time that the mock waits for
+/// deliveries.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);

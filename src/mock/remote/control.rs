@@ -1,4 +1,4 @@
-//! Control of the clock, the keys and the request log, and the reset.
+//! Methods that control the clock, the keys and the request log of a mock, and reset the mock.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,9 +19,9 @@ struct KeysView {
     published: Vec<String>,
 }
 
-/// Time, keys and request counts.
+/// Methods for the clock, the keys and the request counts.
 impl RemoteMock {
-    /// Advances the mock's clock and [`clock`](Self::clock), in whole seconds.
+    /// Advances the mock's clock and [`clock`](Self::clock) by the whole seconds of `by`.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -32,7 +32,7 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// Stops the mock's clock and [`clock`](Self::clock) at the same time.
+    /// Stops the mock's clock and [`clock`](Self::clock). Both clocks then show the same time.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -44,7 +44,7 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// Publishes a new key that does not sign yet. Returns the `kid`s of the key set.
+    /// Publishes a new key but does not sign with this key yet. Returns the `kid`s of the key set.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -52,7 +52,7 @@ impl RemoteMock {
         Ok(self.keys("publish_next").await?.published)
     }
 
-    /// Makes the next published key the signing key. Returns its `kid`.
+    /// Makes the next key the signing key. Returns the `kid` of the signing key.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -60,7 +60,8 @@ impl RemoteMock {
         Ok(self.keys("promote").await?.active)
     }
 
-    /// Removes all former signing keys from the key set. Returns the `kid`s that remain.
+    /// Removes all previous signing keys from the key set. Returns the `kid`s of the remaining
+    /// keys.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -87,7 +88,8 @@ impl RemoteMock {
         Ok(own.unwrap_or_default())
     }
 
-    /// Resets the mock to its initial state. Both clocks show the system time again.
+    /// Resets the mock to its initial state. Sets the mock's clock and [`clock`](Self::clock) to
+    /// the system time.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

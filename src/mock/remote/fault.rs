@@ -55,7 +55,7 @@ impl RemoteOn {
         self.rule("hang".into())
     }
 
-    /// Resets the connection instead of a response.
+    /// Resets the connection and sends no response.
     pub fn reset(self) -> RemoteRule {
         self.rule("reset".into())
     }
@@ -65,7 +65,7 @@ impl RemoteOn {
         self.rule("drop_connection".into())
     }
 
-    /// Announces the complete response, sends half of the body and closes the connection.
+    /// Sends the headers of the regular response and half of its body, then closes the connection.
     pub fn truncate(self) -> RemoteRule {
         self.rule("truncate".into())
     }
@@ -87,7 +87,7 @@ impl Debug for RemoteOn {
     }
 }
 
-/// A fault that is not installed yet.
+/// Rule that defines a fault. The mock applies the fault after the test has installed the rule.
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct RemoteRule {
     admin: AdminClient,
@@ -118,8 +118,8 @@ impl RemoteRule {
         self.always().await
     }
 
-    /// Installs the fault until it is [removed](RemoteFault::remove), or until the mock is reset or
-    /// ends.
+    /// Installs the fault until the test [removes](RemoteFault::remove) the fault or resets the
+    /// mock, or until the mock stops.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -151,7 +151,7 @@ pub struct RemoteFault {
 }
 
 impl RemoteFault {
-    /// Returns how many requests the fault affected.
+    /// Returns the number of requests that the fault affected.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

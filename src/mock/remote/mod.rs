@@ -26,11 +26,11 @@ pub use fault::{RemoteFault, RemoteOn, RemoteRule};
 pub use person::{NewRemotePerson, RemotePerson};
 pub use webhooks::RemoteWebhooks;
 
-/// Handle to a mock in another process, such as `kycport-mock`. It offers the methods of
+/// Handle to a mock in another process, such as `kycport-mock`. `RemoteMock` offers the methods of
 /// [`MockIssuer`] over the admin API. Each method is async and can fail.
 ///
-/// By default, the handle has its own issuer, a sandbox. The sandbox is removed when the handle is
-/// dropped. Parallel tests therefore do not affect each other.
+/// By default, each handle uses its own issuer, which is called a sandbox. Parallel tests therefore
+/// do not affect each other. Dropping the handle removes the sandbox.
 ///
 /// ```
 /// # use kycport::{KycTier, mock::{MockIssuer, RemoteMock}};
@@ -48,23 +48,24 @@ pub use webhooks::RemoteWebhooks;
 /// # }
 /// ```
 ///
-/// These features of [`MockIssuer`] work only in the process of the mock. `RemoteMock` does not
-/// have them:
+/// `RemoteMock` does not offer these features of [`MockIssuer`], because they work only in the
+/// process of the mock:
 /// - `edit_…` and `mint`
 /// - `hold` and its gates
-/// - deliveries that the test builds itself
+/// - manual deliveries
 /// - `stop` and `restart`
 ///
-/// `RemoteMock` has no methods for these features. Use the admin API for them:
-/// - manipulations of tokens
-/// - faults of deliveries
-/// - cases
-/// - the content of recorded requests
+/// `RemoteMock` has no methods for the following tasks. A test can perform these tasks with the
+/// admin API:
+/// - manipulate tokens
+/// - install faults of deliveries
+/// - read and decide cases
+/// - read recorded requests
 pub struct RemoteMock {
     admin: AdminClient,
     overview: Overview,
     clock: TestClock,
-    /// The sandbox of this handle. It is removed when the handle is dropped.
+    /// The sandbox of this handle. Dropping the handle removes the sandbox.
     sandbox: Option<Sandbox>,
 }
 
@@ -100,8 +101,8 @@ impl RemoteMock {
         Self::new(opened.issuer, Some(sandbox))
     }
 
-    /// Connects to the mock at this origin without a sandbox. All clients of the mock see each
-    /// change.
+    /// Connects to the mock at this origin and does not open a sandbox. Changes therefore affect
+    /// all clients of the mock.
     ///
     /// # Errors
     /// [`RemoteError`] if no mock responds.
@@ -148,7 +149,7 @@ impl RemoteMock {
         &self.clock
     }
 
-    /// Ends the sandbox now, if the handle has one.
+    /// Removes the sandbox of this handle now. Without a sandbox, this method does nothing.
     ///
     /// # Errors
     /// [`RemoteError`] if the mock does not respond.
@@ -165,7 +166,7 @@ impl RemoteMock {
     }
 }
 
-/// The output contains no secret.
+/// The `Debug` output contains no secret.
 impl Debug for RemoteMock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteMock")

@@ -22,9 +22,9 @@ struct PersonView {
     tier: KycTier,
 }
 
-/// Creation and lookup of persons.
+/// Methods that create and find persons.
 impl RemoteMock {
-    /// Starts the creation of a person. `slug` is a short name that the test chooses.
+    /// Returns a builder for a person. `slug` is a short name that the test chooses.
     pub fn person(&self, slug: &str) -> NewRemotePerson {
         let mut facts = Map::new();
         facts.insert("slug".to_owned(), slug.into());
@@ -56,7 +56,7 @@ impl NewRemotePerson {
     /// Sets the tier of the person.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the signature is that of `MockIssuer`'s builder"
+        reason = "the builder of `MockIssuer` has the same method signature"
     )]
     pub fn tier(self, tier: KycTier) -> Self {
         self.with("tier", tier.as_str().into())
@@ -65,14 +65,13 @@ impl NewRemotePerson {
     /// Sets the status of the person.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the signature is that of `MockIssuer`'s builder"
+        reason = "the builder of `MockIssuer` has the same method signature"
     )]
     pub fn status(self, status: KycStatus) -> Self {
         self.with("status", json!(status))
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent
-    /// ([K31](crate::guide::contract)).
+    /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).
     pub fn aml_clear(self, clear: Option<bool>) -> Self {
         self.with("aml_clear", json!(clear))
     }
@@ -87,7 +86,7 @@ impl NewRemotePerson {
         self.with("name", name.into())
     }
 
-    /// Creates the person. If a person with the same slug exists, the new person replaces them.
+    /// Creates the person. Replaces an existing person with the same slug.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed, or the mock does not know a value.
@@ -117,7 +116,7 @@ pub struct RemotePerson {
 }
 
 impl RemotePerson {
-    /// Returns the person ID, `sub` in tokens.
+    /// Returns the person ID, which is `sub` in tokens.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -145,7 +144,7 @@ impl RemotePerson {
             .await
     }
 
-    /// Rejects the person: the status becomes `rejected`.
+    /// Sets the status to `rejected`.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
@@ -169,8 +168,7 @@ impl RemotePerson {
         self.change(json!({ "tier": tier })).await
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent
-    /// ([K31](crate::guide::contract)).
+    /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

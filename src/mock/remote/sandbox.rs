@@ -1,4 +1,4 @@
-//! A sandbox that is removed when its handle is dropped.
+//! A sandbox, which the drop of its handle removes from the mock.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use super::admin_client::{AdminClient, RemoteError};
 pub(super) struct Sandbox {
     /// The origin of the mock that contains the sandbox.
     parent: String,
-    /// The sandbox ID. Empty after the sandbox was removed.
+    /// The sandbox ID, or an empty string after `end` has removed the sandbox.
     id: String,
 }
 
@@ -33,8 +33,8 @@ async fn end(parent: &str, id: &str) -> Result<(), RemoteError> {
 }
 
 impl Drop for Sandbox {
-    /// Ends the sandbox on a separate thread with its own runtime, because the test's runtime may
-    /// be shutting down.
+    /// Removes the sandbox on a separate thread with its own runtime, because the test's runtime
+    /// may already shut down.
     fn drop(&mut self) {
         if self.id.is_empty() {
             return;
@@ -42,7 +42,7 @@ impl Drop for Sandbox {
         let (parent, id) = (self.parent.clone(), std::mem::take(&mut self.id));
         let ending = thread::spawn(move || {
             if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                // If the request fails, the sandbox is removed when the mock stops.
+                // If this request fails, the sandbox exists until the mock stops.
                 let _ = runtime.block_on(end(&parent, &id));
             }
         });

@@ -10,7 +10,7 @@ use super::{
     admin_client::{AdminClient, RemoteError},
 };
 
-/// Webhook deliveries to the app.
+/// Method that returns the webhook deliveries.
 impl RemoteMock {
     /// Returns the handle to the deliveries for the tenant of the confidential client.
     pub fn webhooks(&self) -> RemoteWebhooks {
@@ -62,7 +62,7 @@ impl RemoteWebhooks {
         Err(RemoteError::Unsettled(settled.left.join("; ")))
     }
 
-    /// Returns the number of deliveries. Each attempt counts.
+    /// Returns the number of deliveries, including all attempts.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Returns the tenant of a request, or the response that rejects the request. Checks the API key
-/// first, then its permission, then the rate limit (K47).
+/// first, then the permission of the key, then the rate limit (K47).
 pub(in crate::mock) fn tenant(
     core: &Core,
     headers: &HeaderMap,
@@ -48,7 +48,7 @@ pub(in crate::mock) fn tenant(
     Ok(tenant)
 }
 
-/// Rounds up to whole seconds, so that a client does not retry too early.
+/// Round up to whole seconds, so that a client does not retry too early.
 fn seconds(left: Duration) -> u64 {
     let started = u64::from(left.subsec_nanos() > 0);
     left.as_secs().saturating_add(started)

@@ -11,9 +11,9 @@ use crate::mock::{core::Core, records::old_secret::OldSecret, webhooks::Webhooks
 
 /// A tenant at the mock. A tenant has clients and an API key for server-to-server calls.
 ///
-/// By default, a tenant sees every person. A person [created for other
-/// tenants](super::NewPerson::only_for) becomes visible when they sign in to one of the tenant's
-/// clients ([K46](crate::guide::contract)).
+/// By default, a tenant sees every person. A person that a test [created for other
+/// tenants](super::NewPerson::only_for) becomes visible after the person signs in to a client of
+/// the tenant ([K46](crate::guide::contract)).
 #[derive(Clone)]
 pub struct Tenant {
     core: Arc<Core>,
@@ -22,18 +22,18 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Returns the tenant's name, as in [`Client::tenant`](super::Client::tenant).
+    /// Returns the ID of the tenant, as [`Client::tenant`](super::Client::tenant) does.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Returns the API key at the time when this handle was created. Keys differ at every start
-    /// ([K40](crate::guide::contract)).
+    /// Returns the API key at the time when this handle was created. The mock generates new keys at
+    /// every start ([K40](crate::guide::contract)).
     pub fn api_key(&self) -> &str {
         &self.api_key
     }
 
-    /// Replaces the API key and returns the new key. `old` sets whether the previous key stays
+    /// Replaces the API key and returns the new key. `old` states whether the previous key stays
     /// valid ([K97](crate::guide::contract)).
     pub fn rotate_api_key(&self, old: OldSecret) -> String {
         let mut tenants = self.core.tenants();
@@ -46,8 +46,8 @@ impl Tenant {
         Webhooks::new(Arc::clone(&self.core), &self.id)
     }
 
-    /// Revokes the permission of the API key to read statuses. The response is then 403
-    /// ([K43](crate::guide::contract)).
+    /// Revokes the permission of the API key to read statuses. The response to a status request is
+    /// then 403 ([K43](crate::guide::contract)).
     pub fn revoke_status_right(&self) {
         self.may_read_status(false);
     }
@@ -57,7 +57,7 @@ impl Tenant {
         self.may_read_status(true);
     }
 
-    /// Returns the tenant with this ID, and creates it if necessary.
+    /// Returns the tenant with this ID. Creates the tenant if it does not exist.
     pub(super) fn ensure(core: Arc<Core>, id: &str) -> Self {
         let record = core.tenants().ensure(id);
         Self {
@@ -73,7 +73,7 @@ impl Tenant {
     }
 }
 
-/// The output contains no API key.
+/// The `Debug` output contains no API key.
 impl Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant")

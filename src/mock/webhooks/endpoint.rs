@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::mock::core::Core;
 
-/// Handle of a tenant's webhook endpoint, created by [`Webhooks::subscribe`]. Dropping the handle
-/// does not remove the endpoint.
+/// Handle of a tenant's webhook endpoint. [`Webhooks::subscribe`] returns this handle. Dropping the
+/// handle does not remove the endpoint.
 ///
 /// [`Webhooks::subscribe`]: crate::mock::Webhooks::subscribe
 #[derive(Clone)]
@@ -34,13 +34,14 @@ impl WebhookEndpoint {
         self.url.as_str()
     }
 
-    /// Pauses the endpoint until [`resume`](Self::resume). Its deliveries are queued, and
-    /// [`Webhooks::settled`](crate::mock::Webhooks::settled) does not wait for them.
+    /// Pauses the endpoint until [`resume`](Self::resume). The mock queues deliveries to a paused
+    /// endpoint. [`Webhooks::settled`](crate::mock::Webhooks::settled) does not wait for these
+    /// deliveries.
     pub fn pause(&self) {
         self.core.outbox().pause(self.id, true);
     }
 
-    /// Resumes the endpoint. Queued deliveries are sent first.
+    /// Resumes the endpoint. The mock sends the queued deliveries before new deliveries.
     pub fn resume(&self) {
         self.core.outbox().pause(self.id, false);
     }

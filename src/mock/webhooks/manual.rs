@@ -1,4 +1,4 @@
-//! Manual deliveries of a test.
+//! Manual deliveries, whose body and headers a test sets.
 
 use std::fmt::{self, Debug};
 
@@ -10,8 +10,9 @@ use crate::mock::deliveries::event::Event;
 
 /// Manual deliveries.
 impl Webhooks {
-    /// Creates a manual delivery of any body to every endpoint of the tenant. It is unsigned unless
-    /// [`signed`](ManualDelivery::signed) is called. It is sent once, without retries.
+    /// Creates a manual delivery of any body to every endpoint of the tenant. The delivery has no
+    /// signature. To sign the delivery, call [`signed`](ManualDelivery::signed). The mock sends the
+    /// delivery once and does not retry it.
     ///
     /// ```
     /// # use kycport::mock::MockIssuer;
@@ -32,7 +33,7 @@ impl Webhooks {
     }
 }
 
-/// Builder for a manual delivery. [`send`](Self::send) sends it.
+/// Builder for a manual delivery. [`send`](Self::send) sends the delivery.
 #[must_use = "call `send` to send the delivery"]
 pub struct ManualDelivery {
     hooks: Webhooks,
@@ -42,7 +43,8 @@ pub struct ManualDelivery {
 }
 
 impl ManualDelivery {
-    /// Adds a header. It replaces the mock's own header of this name. An invalid header is ignored.
+    /// Adds a header. This header replaces the mock's own header with the same name. The mock
+    /// ignores an invalid header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
@@ -53,20 +55,20 @@ impl ManualDelivery {
         self
     }
 
-    /// Signs the delivery as events are signed.
+    /// Signs the delivery in the same way as an event.
     pub fn signed(mut self) -> Self {
         self.is_signed = true;
         self
     }
 
-    /// Queues the delivery. It is sent immediately.
+    /// Queues the delivery. The mock sends the delivery immediately.
     pub fn send(self) {
         let event = Event::manual(self.body, self.headers, self.is_signed);
         self.hooks.put(event);
     }
 }
 
-/// Hides the body and the headers.
+/// Omits the body and the headers from the `Debug` output.
 impl Debug for ManualDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ManualDelivery")

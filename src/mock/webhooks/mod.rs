@@ -29,8 +29,8 @@ use endpoint::WebhookEndpoint;
 /// Handle of a tenant's webhook endpoints and deliveries.
 ///
 /// A change of a person's status, tier or AML result is an event for every tenant that sees the
-/// person (K86). Changes come from methods such as [`Person::reject`](super::Person::reject), from
-/// the verification page, from a case, or from an expired verification.
+/// person (K86). Methods such as [`Person::reject`](super::Person::reject), the verification page,
+/// the decision of a case and the expiry of a verification cause such changes.
 ///
 /// ```
 /// # use kycport::mock::MockIssuer;
@@ -47,9 +47,9 @@ use endpoint::WebhookEndpoint;
 /// # }
 /// ```
 ///
-/// Each endpoint gets one delivery at a time, in the order of the events. A failed delivery does
-/// not block the next one. It is retried on the issuer's clock (K84), so a test advances the clock
-/// to trigger the retry.
+/// The mock sends one delivery at a time to each endpoint, in the order of the events. A failed
+/// delivery does not block the next delivery. The mock retries a failed delivery by the issuer's
+/// clock (K84). A test advances this clock to trigger the retry.
 #[derive(Clone)]
 pub struct Webhooks {
     pub(super) core: Arc<Core>,
@@ -64,9 +64,10 @@ impl Webhooks {
         }
     }
 
-    /// Returns the secret that signs deliveries to all the tenant's endpoints. It is new at every
-    /// start. With [`webhook_standard_signature`](super::Switches::webhook_standard_signature), it
-    /// has the format of Standard Webhooks.
+    /// Returns the secret that signs deliveries to all the tenant's endpoints. The mock generates a
+    /// new secret at every start. With
+    /// [`webhook_standard_signature`](super::Switches::webhook_standard_signature), the secret has
+    /// the format of Standard Webhooks.
     pub fn secret(&self) -> String {
         let switches = self.core.switches();
         let secrets = self.core.tenants().secrets(&self.tenant);
@@ -75,9 +76,10 @@ impl Webhooks {
             .unwrap_or_default()
     }
 
-    /// Rotates the secret and returns the new one. It signs all later deliveries, including retries
-    /// of earlier events. [`webhook_signatures`](super::Switches::webhook_signatures) can add a
-    /// signature with the old secret (K80).
+    /// Rotates the webhook secret and returns the new secret. The new secret signs all later
+    /// deliveries, including retries of earlier events.
+    /// [`webhook_signatures`](super::Switches::webhook_signatures) can add a signature with the old
+    /// secret (K80).
     pub fn rotate_secret(&self) -> String {
         let mut tenants = self.core.tenants();
         tenants.change(&self.tenant, |tenant| tenant.webhook_secrets.rotate());
@@ -104,8 +106,8 @@ impl Webhooks {
         self.subscribe_as(url.as_ref(), Some(types))
     }
 
-    /// Emits a signed event of any type, such as a type that KYCPort adds later (K63), and retries
-    /// it until an attempt succeeds. Returns the event ID.
+    /// Emits a signed event of any type, such as a type that KYCPort adds later (K63). The mock
+    /// retries the delivery until an attempt succeeds. Returns the event ID.
     pub fn emit(&self, event_type: &str, data: Value) -> String {
         let switches = self.core.switches();
         let event = Event::other(event_type, data, self.core.now(), &switches);
@@ -114,17 +116,19 @@ impl Webhooks {
         id
     }
 
-    /// Waits until no delivery is in progress or due. It does not wait for later retries, held
-    /// deliveries or paused endpoints. To wait for a retry, advance the
+    /// Waits until no delivery is in progress or due. This method does not wait for later retries,
+    /// held deliveries or paused endpoints. To wait for a retry, advance the
     /// [clock](super::MockIssuer::clock) and call this method again.
     ///
     /// # Panics
-    /// Panics after 30 seconds of real time. The message lists the remaining deliveries.
+    /// Panics if a delivery is still in progress or due after 30 seconds of real time. The message
+    /// lists the remaining deliveries.
     pub async fn settled(&self) {
         self.settled_within(WAIT_LIMIT).await;
     }
 
-    /// Returns the tenant's delivery attempts among the last 10,000 of all tenants.
+    /// Returns the delivery attempts to this tenant. The mock keeps the last 10,000 attempts to all
+    /// tenants.
     pub fn deliveries(&self) -> Deliveries {
         self.core.outbox().deliveries(&self.tenant)
     }
@@ -134,20 +138,20 @@ impl Webhooks {
         self.core.outbox().forget_deliveries(&self.tenant);
     }
 
-    /// Delivers the event of this delivery again, unchanged, to the tenant's endpoints. It
-    /// simulates an old event that arrives late (K62).
+    /// Delivers the event of this delivery again, unchanged, to the tenant's endpoints. The
+    /// repeated delivery simulates an old event that arrives late (K62).
     pub fn repeat(&self, delivery: &Delivery) {
         self.core
             .outbox()
             .queue(delivery.event(), |tenant| tenant == self.tenant);
     }
 
-    /// Returns the number of queued deliveries, due or not.
+    /// Returns the number of queued deliveries, including deliveries that are not due yet.
     pub fn pending(&self) -> usize {
         self.core.outbox().waiting(&self.tenant).count()
     }
 
-    /// Returns the time of the next delivery that is not due yet, by the issuer's clock.
+    /// Returns the time at which the next queued delivery becomes due, by the issuer's clock.
     pub fn next_attempt_at(&self) -> Option<Timestamp> {
         let (now, outbox) = (self.core.now(), self.core.outbox());
         let dues = outbox.waiting(&self.tenant).filter_map(|job| job.due);
@@ -160,7 +164,7 @@ impl Webhooks {
             .queue(&Arc::new(event), |tenant| tenant == self.tenant);
     }
 
-    #[expect(clippy::panic, reason = "a test with an invalid URL can only fail")]
+    #[expect(clippy::panic, reason = "a test cannot continue with an invalid URL")]
     #[track_caller]
     fn subscribe_as(&self, url: &str, types: Option<Vec<String>>) -> WebhookEndpoint {
         match self.try_subscribe(url, types) {
@@ -175,7 +179,8 @@ impl Webhooks {
         types: Option<Vec<String>>,
     ) -> Result<WebhookEndpoint, MockError> {
         let url = uri::parse(url).ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
-        // Events of earlier expiries must not go to this endpoint.
+        // Queue the events of earlier expiries first, so that the new endpoint does not receive
+        // them.
         transition::look_for_expiries(&self.core);
         let id = self
             .core
@@ -191,8 +196,8 @@ impl Webhooks {
         }
     }
 
-    /// Waits as [`settled`](Self::settled) does. If the time limit is reached, returns the
-    /// remaining deliveries, one line each.
+    /// Waits as [`settled`](Self::settled) does. After the time limit, returns one line for each
+    /// remaining delivery.
     pub(super) async fn try_settled(&self, patience: Duration) -> Result<(), Vec<String>> {
         let mut changes = self.core.outbox().changes();
         let limit_elapsed = elapsed(patience);
@@ -210,7 +215,7 @@ impl Webhooks {
             }
             let in_time = tokio::select! {
                 biased;
-                // The sender exists as long as the core.
+                // The core keeps the sender, so the channel does not close.
                 _ = changes.changed() => true,
                 () = &mut limit_elapsed => false,
             };
@@ -220,7 +225,7 @@ impl Webhooks {
         }
     }
 
-    /// Describes the deliveries that are in progress or due, one line each.
+    /// Returns one line for each delivery that is in progress or due.
     fn unsettled(&self) -> Vec<String> {
         let (now, outbox) = (self.core.now(), self.core.outbox());
         let lines = outbox.unsettled(&self.tenant, now).map(|(job, how)| {
@@ -232,7 +237,7 @@ impl Webhooks {
     }
 }
 
-#[expect(clippy::panic, reason = "a test that waited in vain can only fail")]
+#[expect(clippy::panic, reason = "a test cannot continue after the time limit")]
 fn unsettled(patience: Duration, left: &str) -> ! {
     panic!("the deliveries did not settle in {patience:?}:\n  {left}")
 }
