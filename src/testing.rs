@@ -5,18 +5,18 @@ use crate::{
     mock::{Client, MockIssuer, RemoteError, RemoteMock},
 };
 
-/// Name of the session cookie of an app on the mock, without the prefix `__Host-`. A name derived
-/// from the issuer would change with the port of the mock.
+/// Name of the session cookie of an app on the mock, without the prefix `__Host-`. The default name
+/// depends on the issuer, and the issuer changes with the port of the mock.
 #[cfg(feature = "web")]
 const COOKIE_NAME: &str = "kycport";
 
-/// Configuration of an app for this mock.
+/// Methods that return a configuration for an app.
 impl MockIssuer {
-    /// Returns a configuration for the mock's confidential client, with the API key and the webhook
-    /// secret of its tenant. Registers `redirect_uri` with the client.
+    /// Returns a configuration for the mock's initial confidential client. The configuration
+    /// contains the API key and the webhook secret of the client's tenant. Registers `redirect_uri`
+    /// with the client.
     ///
-    /// The app uses the clock of the mock, so moving one clock moves both. The session cookie is
-    /// always named `__Host-kycport`.
+    /// The app and the mock use the same clock. The name of the session cookie is `__Host-kycport`.
     pub fn config(&self, redirect_uri: impl Into<String>) -> ConfigBuilder {
         self.config_for(self.client(), redirect_uri)
     }
@@ -25,7 +25,7 @@ impl MockIssuer {
     pub fn config_for(&self, client: &Client, redirect_uri: impl Into<String>) -> ConfigBuilder {
         let redirect_uri = redirect_uri.into();
         if client.register_redirect_uri(&redirect_uri).is_err() {
-            // `ConfigBuilder::build` also rejects the redirect URI, and returns the reason.
+            // `ConfigBuilder::build` also rejects an invalid redirect URI and returns the reason.
             tracing::debug!("the mock rejected the redirect URI");
         }
         let builder = Config::builder(client.id(), redirect_uri)
@@ -48,7 +48,7 @@ impl MockIssuer {
     }
 }
 
-/// Configuration of an app for a mock in another process.
+/// Method that returns a configuration for an app.
 impl RemoteMock {
     /// Returns a configuration like [`MockIssuer::config`]. The app uses [`RemoteMock::clock`].
     ///
@@ -98,7 +98,8 @@ mod running_app {
 
     use super::{ConfigBuilder, MockIssuer};
 
-    /// App that runs until this handle is dropped. Created by [`MockIssuer::serve`].
+    /// Handle of a running app, which [`MockIssuer::serve`] returns. Dropping the handle stops the
+    /// app.
     #[derive(Debug)]
     #[must_use = "the app stops when this is dropped"]
     pub struct RunningApp {
@@ -107,11 +108,11 @@ mod running_app {
     }
 
     impl MockIssuer {
-        /// Serves an app on a random loopback port. `app` receives a configuration for this
-        /// address, and may change it.
+        /// Serves an app on a random loopback port. `app` receives a configuration for this address
+        /// and can change the configuration.
         ///
         /// # Errors
-        /// Returns an error if no port can be bound.
+        /// Returns an error if the app cannot bind a port.
         pub async fn serve(
             &self,
             app: impl FnOnce(ConfigBuilder) -> Router,

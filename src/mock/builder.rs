@@ -179,10 +179,10 @@ impl MockIssuerBuilder {
         self.switch(|switches| switches.issue_refresh_tokens = on)
     }
 
-    /// Serves the console at `/`. The console is a page that lists persons, cases, requests and
-    /// deliveries, and has buttons that change persons, cases and deliveries. Browsers on other
-    /// machines must send the [token](Self::admin_token). If the mock has a public origin, every
-    /// browser must send the token.
+    /// Serves the console at `/`. The console is a page that shows persons, cases, requests and
+    /// deliveries, and has buttons that control the mock. Browsers on other machines must send the
+    /// [token](Self::admin_token). If the mock has a public origin, every browser must send the
+    /// token.
     pub fn console(mut self) -> Self {
         self.console = true;
         self

@@ -1,4 +1,5 @@
-//! The mock issuer as a program: see `kycport-mock --help`.
+//! The program `kycport-mock`, which runs the mock issuer. `kycport-mock --help` describes its
+//! arguments.
 
 use std::process::ExitCode;
 

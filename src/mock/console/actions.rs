@@ -1,4 +1,4 @@
-//! Actions of the console's buttons. They call the same handles as tests.
+//! Actions of the console's buttons. The actions call the same handles as tests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Performs the action and redirects to the page, which shows the new state.
+/// Performs an action and redirects the browser to the console's page, which shows the new state.
 pub(super) fn act(core: &Arc<Core>, form: &Params) -> Answer {
     if let Some(problem) = form.problem() {
         return refused(StatusCode::BAD_REQUEST, &problem);
@@ -86,7 +86,7 @@ fn review(core: &Arc<Core>, form: &Params) -> Option<()> {
         _ => return None,
     };
     let case = form.get("case")?;
-    // If the case is already decided, the page shows its outcome.
+    // Ignore the error: if the case is already decided, the page shows its outcome.
     let _ = Cases::new(Arc::clone(core)).review(case, &outcome);
     Some(())
 }

@@ -1,4 +1,4 @@
-//! Button of the console, which sends a form of its own.
+//! Button of the console, which is a form with one button.
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
-//! Console: a page at `/` with persons, cases, requests and deliveries, and buttons that change
-//! them. It works without scripts.
+//! The console is a page at `/`. The page shows persons, cases, requests and deliveries, and has
+//! buttons that control the mock. The console works without scripts.
 //!
-//! [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) enables the console. It serves
-//! only browsers on this machine or with the admin token, which also prevents DNS rebinding. It
-//! accepts only forms of its own page.
+//! [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) enables the console. The
+//! console accepts only browsers on this machine and browsers that send the admin token. This rule
+//! also prevents DNS rebinding. The console accepts only forms that its own page sent.
 
 mod actions;
 mod button;
@@ -24,7 +24,8 @@ use crate::mock::{
     http::{answer::Answer, params::Params},
 };
 
-/// Returns the console's response if the console is enabled and `path` is its path.
+/// Returns the response of the console. Returns `None` if the console is disabled or `path` is
+/// another path.
 pub(super) fn console(
     core: &Arc<Core>,
     peer: IpAddr,
@@ -39,7 +40,7 @@ pub(super) fn console(
     if !core.access.admits(&core.origin, peer, headers) {
         let why = "Enter the admin token as the password. The console requires the token from other \
                    machines and under other host names";
-        // Any user name is accepted.
+        // The console accepts any user name.
         let challenge = "Basic realm=\"kycport-mock\", charset=\"UTF-8\"";
         return Some(refused(StatusCode::UNAUTHORIZED, why).challenge(challenge));
     }
@@ -73,8 +74,9 @@ fn own_origin(core: &Core, headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns whether the console's own page sent the form. Browsers send the origin of the page in
-/// `Origin`, or `null` if a policy hides it (Fetch, "append a request `Origin` header").
-/// `Sec-Fetch-Site` is `cross-site` for a sandboxed frame, and no page can forge it.
+/// `Origin`. If a referrer policy hides the origin, browsers send `Origin: null` (Fetch, "append a
+/// request `Origin` header"). A sandboxed frame has `Sec-Fetch-Site: cross-site`, and no page can
+/// forge this header.
 fn is_own_form(headers: &HeaderMap, own: &str) -> bool {
     let is_same_origin = headers.get("sec-fetch-site").map(|it| it == "same-origin");
     headers.get(ORIGIN).is_some_and(|origin| {

@@ -58,7 +58,8 @@ fn answer(outcome: DeliveryOutcome) -> String {
     }
 }
 
-/// Opens a section with a table. In a narrow window the table scrolls sideways, also by keyboard.
+/// Renders the start of a section with a table. In a narrow window, a user can scroll the table
+/// horizontally, also by keyboard.
 fn opening(title: &str, columns: &[&str]) -> String {
     let mut table = format!(
         "<section><h2>{title}</h2>\n<div class=\"scroll\" role=\"region\" aria-label=\"{title}\" \
@@ -82,7 +83,7 @@ pub(super) fn requests(core: &Core) -> String {
     table + "</tbody></table></div></section>\n"
 }
 
-/// Renders a request. It shows the path but not the query, because queries contain codes.
+/// Renders one row for a request. The row omits the query, because a query may contain a code.
 fn row(request: &RecordedRequest) -> String {
     let status = request.status();
     let class = match status {

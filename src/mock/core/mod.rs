@@ -33,9 +33,9 @@ use rules::Rules;
 
 /// State of one issuer.
 ///
-/// Each part has its own lock. No lock is held across I/O. Code that needs several locks takes them
-/// in this order: cases, persons, outbox. A decision, its effect on the person and the events of
-/// both are therefore one atomic change.
+/// Each part has its own lock. No function holds a lock during I/O. A function that needs several
+/// locks takes these locks in this order: cases, persons, outbox. The decision of a case, the
+/// change of the person and the events are therefore one atomic change.
 pub(super) struct Core {
     pub(super) clock: TestClock,
     pub(super) origin: String,
@@ -43,7 +43,7 @@ pub(super) struct Core {
     /// `None` for plain HTTP.
     pub(super) tls: Option<Tls>,
     pub(super) access: Access,
-    /// Callback that receives each request after its response.
+    /// Callback that receives each request after the mock has sent the response.
     pub(super) watcher: Option<Watcher>,
     switches: Mutex<Switches>,
     keys: Mutex<KeyRing>,
@@ -91,7 +91,8 @@ impl Core {
         self.clock.now()
     }
 
-    /// Returns whether the clock, advanced by this time, stays within the years of RFC 3339.
+    /// Returns whether the clock can advance by this time and still show a year that RFC 3339 can
+    /// express.
     pub(super) fn may_advance(&self, by: Duration) -> bool {
         self.now().saturating_add(by) <= LAST_TIMESTAMP
     }
@@ -129,7 +130,8 @@ impl Core {
         all.into_iter().map(|person| person.at(now)).collect()
     }
 
-    /// Locks the stored persons. An expiry may not be applied to them yet.
+    /// Locks the stored persons. A stored person may still have the status from before the expiry
+    /// of the verification.
     pub(super) fn persons(&self) -> MutexGuard<'_, Persons> {
         lock(&self.persons)
     }
@@ -158,7 +160,8 @@ impl Core {
 /// The last second of the year 9999.
 const LAST_TIMESTAMP: Timestamp = Timestamp::from_unix(253_402_300_799);
 
-/// Locks a mutex. A panic in another thread, such as a failed assertion, does not block the state.
+/// Locks a mutex. Ignores a poisoned mutex, so that the mock still works after a panic in another
+/// thread, such as a failed assertion.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

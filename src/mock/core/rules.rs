@@ -1,4 +1,4 @@
-//! Installed faults and their remaining number of uses.
+//! Installed faults, and the number of times that each fault can still apply.
 
 use std::sync::{
     Arc,
@@ -31,10 +31,11 @@ impl Rules {
         self.0.retain(|own| !Arc::ptr_eq(own, rule));
     }
 
-    /// Returns the one rule that applies to a hook, and counts the use.
+    /// Returns the rule that applies to a hook, and counts one use of the rule.
     ///
     /// Rules with a limit come before rules without a limit, so that a one-time fault takes
-    /// precedence over a permanent fault. Otherwise, the oldest rule comes first.
+    /// precedence over a permanent fault. Within each of these two groups, the oldest rule comes
+    /// first.
     pub(in crate::mock) fn take(
         &mut self,
         hook: Hook<'_>,
@@ -47,7 +48,7 @@ impl Rules {
         Some(rule)
     }
 
-    /// Returns every rule that applies to a hook, oldest first, and counts the uses.
+    /// Returns every rule that applies to a hook, oldest first, and counts one use of each rule.
     pub(in crate::mock) fn take_all(
         &mut self,
         hook: Hook<'_>,
@@ -65,11 +66,11 @@ impl Rules {
 /// Point in the processing of a request at which rules apply.
 #[derive(Clone, Copy)]
 pub(in crate::mock) enum Hook<'a> {
-    /// A new connection was accepted, and nothing was read from it.
+    /// The server has accepted a new connection and has not read from the connection yet.
     Accept,
-    /// The endpoint has not started its work.
+    /// The endpoint has not started to process the request.
     Before(Endpoint),
-    /// The endpoint has finished its work.
+    /// The endpoint has processed the request.
     After(Endpoint),
     /// The issuer is about to sign an ID token of this person.
     IdToken(&'a str),
@@ -85,7 +86,7 @@ pub(in crate::mock) enum Place {
     Accept,
     Before(Endpoint),
     After(Endpoint),
-    /// The tokens of one person. `None` for all persons.
+    /// The tokens of one person, or of all persons if the value is `None`.
     IdToken(Option<String>),
     AccessToken(Option<String>),
     /// The deliveries to one tenant.
@@ -101,9 +102,9 @@ pub(in crate::mock) enum Effect {
     Hold(Arc<Latch>),
     /// Cuts the connection after this many bytes of the request body.
     CutAfter(u64),
-    /// Reads this many bytes of the request body, and the rest when the latch opens.
+    /// Reads this many bytes of the request body. Reads the rest after the latch has opened.
     HoldAfter(u64, Arc<Latch>),
-    /// Adds only the rule's headers.
+    /// Only adds the headers of the rule to the response.
     Headers,
     EditJson(Edit<Value>),
     EditParams(Edit<Vec<(String, String)>>),
@@ -119,7 +120,7 @@ pub(in crate::mock) struct Installed {
     pub(in crate::mock) place: Place,
     pub(in crate::mock) effect: Effect,
     pub(in crate::mock) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Remaining number of uses. `None` for no limit.
+    /// Remaining number of uses, or `None` without a limit.
     left: Option<AtomicU64>,
     hits: AtomicU64,
 }
@@ -142,7 +143,7 @@ impl Installed {
         }
     }
 
-    /// Returns the remaining number of uses. `None` for no limit.
+    /// Returns the remaining number of uses, or `None` without a limit.
     pub(in crate::mock) fn left(&self) -> Option<u64> {
         self.left.as_ref().map(|left| left.load(Ordering::SeqCst))
     }

@@ -8,7 +8,7 @@ use crate::mock::{
     switches::Switches,
 };
 
-/// Initial state of an issuer. It contains nothing that was created after the start.
+/// Initial state of an issuer. The snapshot contains no data that a test created after the start.
 pub(in crate::mock) struct Snapshot {
     switches: Switches,
     keys: KeyRing,

@@ -16,22 +16,21 @@ use crate::{
     },
 };
 
-/// Changes a person. If the verification state changes, queues an event before the persons are
-/// unlocked. The events of a person are therefore in the order of the changes.
+/// Changes a person. If the verification state changes, queues an event while the persons are still
+/// locked. The events of a person are therefore in the order of the changes.
 pub(in crate::mock) fn change(core: &Core, id: &str, change: impl FnOnce(&mut PersonRecord)) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();
     if let Some(person) = persons.find_mut(id) {
-        // The verification may have expired before this change, and that event comes first.
+        // If the verification has expired before this change, queue the event of the expiry first.
         queue_if_changed(core, person, now, &switches);
         change(person);
         queue_if_changed(core, person, now, &switches);
     }
 }
 
-/// Applies the result of the verification page to the person permanently (K19, K91). Returns the
-/// person's current state. If the person consented to a client, the client's tenant now sees the
-/// person (K46).
+/// Stores the result of the verification page in the person (K19, K91). Returns the person's
+/// current state. If `tenant` is a tenant, this tenant can now see the person (K46).
 pub(in crate::mock) fn verified_on_page(
     core: &Core,
     tenant: Option<&str>,
@@ -57,10 +56,10 @@ pub(in crate::mock) fn verified_on_page(
     core.person(&person.id).unwrap_or(person)
 }
 
-/// Applies a decision to the person (K74). The event of the decision comes before the events of its
-/// effects.
+/// Applies the decision of a case to the person (K74). Queues the event of the decision before the
+/// event of the changed status.
 ///
-/// The caller holds the lock of the cases, so that two decisions cannot overlap.
+/// The caller must hold the lock of the cases, so that two decisions cannot overlap.
 pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();

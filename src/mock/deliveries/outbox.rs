@@ -238,7 +238,7 @@ impl Outbox {
         all.filter(move |(job, _)| job.endpoint.tenant == tenant)
     }
 
-    /// Returns the tenant's queued deliveries, due or not.
+    /// Returns the tenant's queued deliveries, including deliveries that are not due yet.
     pub(in crate::mock) fn waiting(&self, tenant: &str) -> impl Iterator<Item = &Job> {
         let all = self.waiting.values();
         all.filter(move |job| job.endpoint.tenant == tenant)

@@ -38,13 +38,13 @@ impl MockIssuer {
         self.on(Endpoint::Status).edit(edit)
     }
 
-    /// Answers every status request with the status of `person`, even if the request names another
-    /// person.
+    /// Responds to every status request with the status of `person`, even if the request names
+    /// another person.
     ///
     /// The response contains the `person_id` of `person`, so that a client can detect the mismatch.
     pub fn answer_status_of(&self, person: &Person) -> Rule {
-        // The rule holds a weak reference. A strong reference to the core, which owns the rule,
-        // would leak both.
+        // The rule has a weak reference to the core, because the core owns the rule. A strong
+        // reference would leak the core and the rule.
         let (core, id) = (Arc::downgrade(self.core()), person.id().to_owned());
         self.edit_status(move |response| {
             if let Some(core) = core.upgrade()
@@ -56,7 +56,7 @@ impl MockIssuer {
         .named("Status.answer_status_of")
     }
 
-    /// Edits the parameters of an authorization response, including those of an error response.
+    /// Edits the parameters of an authorization response or of an authorization error response.
     pub fn edit_authorization_response(
         &self,
         edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,

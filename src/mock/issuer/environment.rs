@@ -9,8 +9,7 @@ impl MockIssuer {
     /// process.
     ///
     /// [`Config::from_env`](crate::Config::from_env) reads these variables. If the mock uses TLS,
-    /// the app also needs the [CA certificate](MockIssuer::root_pem), for which there is no
-    /// variable.
+    /// the app also needs the [CA certificate](MockIssuer::root_pem), which no variable contains.
     pub fn environment(&self, redirect_uri: impl Into<String>) -> Vec<(&'static str, String)> {
         self.environment_for(self.client(), redirect_uri)
     }
@@ -23,7 +22,8 @@ impl MockIssuer {
         redirect_uri: impl Into<String>,
     ) -> Vec<(&'static str, String)> {
         let redirect_uri = redirect_uri.into();
-        // The app's configuration rejects an invalid URI too, and reports the reason.
+        // Ignore the error, because the configuration of the app also rejects an invalid URI and
+        // reports the reason.
         let _ = client.register_redirect_uri(&redirect_uri);
         overview::variables(self.core(), client.record(), redirect_uri)
     }

@@ -38,10 +38,9 @@ use crate::{
     },
 };
 
-/// Handle to a running mock issuer. The issuer listens until the last clone of the handle is
-/// dropped.
+/// Handle to a running mock issuer. The issuer stops when the last clone of the handle is dropped.
 ///
-/// Two clients of two tenants exist from the start: a confidential client
+/// A new mock has two clients, which belong to two tenants: a confidential client
 /// ([`client`](Self::client)) and a public client ([`public_client`](Self::public_client)). The
 /// test creates the persons.
 #[derive(Clone)]
@@ -64,7 +63,7 @@ struct Inner {
 enum Listening {
     Up(Server),
     Down(Port),
-    /// The state during a change, or after the port was lost.
+    /// State during `stop` or `restart`, and after `stop` or `restart` has failed.
     Gone,
 }
 
@@ -95,7 +94,7 @@ impl MockIssuer {
         })
     }
 
-    /// Returns the issuer identifier, as in `iss` and in the metadata
+    /// Returns the issuer identifier, which is `iss` in tokens and `issuer` in the metadata
     /// ([K2](crate::guide::contract)).
     pub fn issuer(&self) -> &str {
         &self.core().issuer
@@ -118,8 +117,8 @@ impl MockIssuer {
         self.core().tls.as_ref().map(|tls| tls.root_pem.as_str())
     }
 
-    /// Returns the URL of the discovery document. As in production, this is not the issuer with a
-    /// suffix ([K1](crate::guide::contract), [K2](crate::guide::contract)).
+    /// Returns the URL of the discovery document. As in production, this URL is not the issuer
+    /// identifier with a suffix ([K1](crate::guide::contract), [K2](crate::guide::contract)).
     pub fn discovery_url(&self) -> String {
         self.url(Endpoint::Discovery)
     }
@@ -133,7 +132,7 @@ impl MockIssuer {
     }
 
     /// Returns the token that clients on other machines must send to the admin API and the console.
-    /// `None` if the [admin API](super::MockIssuerBuilder::admin) is disabled.
+    /// Returns `None` if the [admin API](super::MockIssuerBuilder::admin) is disabled.
     pub fn admin_token(&self) -> Option<&str> {
         let has_admin = self.inner.admin.is_some();
         has_admin.then_some(self.core().access.token.as_str())
@@ -150,7 +149,7 @@ impl MockIssuer {
         format!("{}{}", self.origin(), endpoint.path())
     }
 
-    /// Returns the status URL of a person. The ID is encoded as one path segment
+    /// Returns the status URL of a person. Encodes the ID as one path segment
     /// ([K40](crate::guide::contract)).
     pub fn status_url(&self, person_id: &str) -> String {
         let id: String = form_urlencoded::byte_serialize(person_id.as_bytes()).collect();
@@ -158,12 +157,13 @@ impl MockIssuer {
         self.url(Endpoint::Status).replace("{person_id}", &id)
     }
 
-    /// Returns the confidential client that exists from the start.
+    /// Returns the initial confidential client.
     pub fn client(&self) -> &Client {
         &self.inner.client
     }
 
-    /// Returns the public client that exists from the start. It belongs to another tenant.
+    /// Returns the initial public client. This client and [`client`](Self::client) belong to
+    /// different tenants.
     pub fn public_client(&self) -> &Client {
         &self.inner.public_client
     }
@@ -183,12 +183,12 @@ impl MockIssuer {
         Tenant::ensure(Arc::clone(self.core()), client.tenant())
     }
 
-    /// Starts the registration of another client. Default: a confidential client.
+    /// Returns a builder for another client. Default: a confidential client.
     pub fn add_client(&self, name: &str) -> NewClient {
         NewClient::new(Arc::clone(self.core()), name)
     }
 
-    /// Starts the creation of a person. `slug` is a short name that the test chooses.
+    /// Returns a builder for a person. `slug` is a short name that the test chooses.
     pub fn person(&self, slug: &str) -> NewPerson {
         NewPerson::new(Arc::clone(self.core()), slug)
     }
@@ -204,7 +204,7 @@ impl MockIssuer {
         Keys::new(Arc::clone(self.core()))
     }
 
-    /// Returns the issuer's clock. Share the clock with the app under test.
+    /// Returns the issuer's clock. The app under test should use the same clock.
     pub fn clock(&self) -> &TestClock {
         &self.core().clock
     }
@@ -219,7 +219,8 @@ impl MockIssuer {
         self.core().log().requests(endpoint)
     }
 
-    /// Returns the last 10,000 requests, oldest first, including those that match no endpoint.
+    /// Returns the last 10,000 requests, oldest first, including requests whose path matches no
+    /// endpoint.
     pub fn all_requests(&self) -> Vec<RecordedRequest> {
         self.core().log().all()
     }
@@ -250,7 +251,8 @@ impl MockIssuer {
         On::new(Arc::clone(self.core()), endpoint)
     }
 
-    /// Returns the builder for faults of new connections, before the server reads from them.
+    /// Returns the builder for faults of new connections, which act before the server reads from
+    /// the connection.
     pub fn on_accept(&self) -> OnAccept {
         OnAccept::new(Arc::clone(self.core()))
     }
@@ -270,7 +272,8 @@ impl MockIssuer {
         Mint::new(Arc::clone(self.core()))
     }
 
-    /// Creates a test browser that uses this issuer's clock and trusts its certificate.
+    /// Creates a test browser that uses the clock of this issuer and trusts the issuer's
+    /// certificate.
     pub fn browser(&self) -> Browser {
         let browser = Browser::with_clock(self.clock().clone());
         match self.root_pem() {
@@ -304,16 +307,16 @@ impl MockIssuer {
     /// ```
     ///
     /// # Panics
-    /// If the caller is within a runtime. Use `.await` there.
+    /// Panics if the caller is within an async runtime. An async caller must use `.await`.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.inner.blocking.block_on(future)
     }
 
-    /// Stops the issuer: all connections close, and the port refuses new ones. The issuer keeps its
-    /// state and its port for [`restart`](Self::restart).
+    /// Stops the issuer. The issuer closes all connections and refuses new connections. It keeps
+    /// its state and its port for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// [`MockError::Listen`] if another process took the port in the meantime.
+    /// [`MockError::Listen`] if another process has taken the port.
     pub fn stop(&self) -> Result<(), MockError> {
         let mut state = lock(&self.inner.server);
         match std::mem::replace(&mut *state, Listening::Gone) {

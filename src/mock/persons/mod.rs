@@ -27,10 +27,10 @@ pub struct Person {
 }
 
 impl Person {
-    /// Returns the person ID: `sub` in tokens and `person_id` in the API
+    /// Returns the person ID, which is `sub` in tokens and `person_id` in the tenant API
     /// ([K33](crate::guide::contract)).
     ///
-    /// The ID is derived from the slug, so it is the same at every start.
+    /// The mock derives the ID from the slug, so a slug has the same ID at every start.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -65,12 +65,12 @@ impl Person {
         self.change(|person| person.tier = tier);
     }
 
-    /// Sets the status and clears the [expiry](Self::expires_at).
+    /// Sets the status and removes the [expiry](Self::expires_at).
     pub fn set_status(&self, status: KycStatus) {
         self.change(|person| person.settle(status));
     }
 
-    /// Verifies the person at this tier, as if a pending verification passed.
+    /// Verifies the person at this tier, as after a successful verification.
     pub fn verify(&self, tier: KycTier) {
         self.change(|person| {
             person.tier = tier;
@@ -78,13 +78,14 @@ impl Person {
         });
     }
 
-    /// Rejects the person: the status becomes `rejected`, as if a pending verification failed.
+    /// Sets the status to `rejected`, as after a failed verification.
     pub fn reject(&self) {
         self.set_status(KycStatus::Rejected);
     }
 
-    /// Sets the time at which a verified person becomes `expired`, by the issuer's clock. The new
-    /// status shows in tokens, userinfo and the status endpoint ([K48](crate::guide::contract)).
+    /// Sets the time at which a verified person becomes `expired`, by the issuer's clock. Tokens,
+    /// userinfo and the status endpoint then contain the new status
+    /// ([K48](crate::guide::contract)).
     pub fn expires_at(&self, end: Timestamp) {
         self.change(|person| person.expires = Some(end));
     }
@@ -95,8 +96,7 @@ impl Person {
         self.expires_at(self.core.now().saturating_add(time));
     }
 
-    /// Sets the claim `aml_clear`. With `None`, the claim is absent
-    /// ([K31](crate::guide::contract)).
+    /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).
     pub fn set_aml_clear(&self, clear: Option<bool>) {
         self.change(|person| person.aml_clear = clear);
     }
@@ -149,8 +149,9 @@ impl Debug for Person {
 
 /// Builder for a person. Call [`create`](Self::create) to create the person.
 ///
-/// Defaults: status `verified`, tier `t2`, AML check passed, email address `slug@example.test`
-/// (verified), and the slug as the name.
+/// Default values: the status is `verified`, the tier is `t2`, and the AML check is passed. The
+/// email address is `slug@example.test` and is verified. The name is the slug with an upper-case
+/// first letter.
 #[must_use = "call `create` to create the person"]
 pub struct NewPerson {
     core: Arc<Core>,
@@ -207,10 +208,9 @@ impl NewPerson {
         self
     }
 
-    /// Makes the person visible only to this tenant, instead of to every tenant. Each further call
-    /// adds a tenant.
+    /// Makes the person visible only to this tenant. Each further call adds a tenant.
     ///
-    /// Other tenants get a 404 until the person signs in to one of their clients
+    /// Other tenants get the response 404 until the person signs in to one of the tenant's clients
     /// ([K46](crate::guide::contract)).
     pub fn only_for(mut self, tenant: &Tenant) -> Self {
         let seen_by = self.record.visible_to.get_or_insert_default();
@@ -223,7 +223,7 @@ impl NewPerson {
         self
     }
 
-    /// Creates the person. If a person with the same slug exists, the new person replaces them.
+    /// Creates the person. Replaces an existing person with the same slug.
     pub fn create(self) -> Person {
         let Self { core, record } = self;
         let person = Person::new(core, &record);

@@ -1,4 +1,4 @@
-//! Status endpoint (K40, K43, K47): a tenant reads the status of one person with its API key.
+//! Status endpoint (K40, K43, K47). A tenant reads the status of one person with its API key.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use crate::{
     wire::{claims as names, kyc::StatusResponse},
 };
 
-/// Answers a status request. `person` is the path segment as received. The response reveals whether
-/// the person exists only to an authorized tenant (K47).
+/// Responds to a status request. `person` is the path segment, before decoding. Only an authorized
+/// tenant learns whether the person exists (K47).
 pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) -> Answer {
     let switches = core.switches();
     let tenant = match access::tenant(core, headers, &switches) {
@@ -33,7 +33,8 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
     api_error::refuse(StatusCode::NOT_FOUND, reason, &switches)
 }
 
-/// Returns the status response about a person (K40). Unknown values are absent (K31).
+/// Returns the status response about a person (K40). The response omits members without a value
+/// (K31).
 pub(in crate::mock) fn about(person: &PersonRecord, switches: &Switches, named: bool) -> Value {
     let mut response = json!(StatusResponse {
         kyc_status: Some(person.status.clone()),

@@ -235,7 +235,7 @@ impl TenantSpec {
 }
 
 impl ClientSpec {
-    /// Registers the client with all its redirect URIs. On an error, nothing is registered.
+    /// Registers the client with all its redirect URIs. On an error, registers no client.
     pub(super) fn create(self, core: &Arc<Core>) -> Result<Client, MockError> {
         check_name("name", &self.name)?;
         for uri in &self.redirect_uris {
@@ -325,7 +325,8 @@ impl WebhookSpec {
         uri::parse(&self.url).is_some_and(|url| !is_loopback(&url))
     }
 
-    /// Subscribes the endpoint for its tenant. The default tenant is `own`.
+    /// Subscribes the endpoint for its tenant. Without a tenant, subscribes it for the tenant
+    /// `own`.
     pub(super) fn subscribe(
         self,
         core: &Arc<Core>,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Member that distinguishes `null` from an absent member. It requires `#[serde(default)]`.
+/// Member that distinguishes `null` from an absent member. A field of this type requires
+/// `#[serde(default)]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::mock) enum Nullable<T> {
     #[default]
@@ -19,7 +20,7 @@ impl<T> Nullable<T> {
         value.map_or(Self::Null, Self::Value)
     }
 
-    /// Assigns the value to `to`, unless the member is absent.
+    /// Assigns the value to `to` if the member is present.
     pub(in crate::mock) fn set<U>(self, to: &mut Option<U>, convert: impl FnOnce(T) -> U) {
         match self {
             Self::Absent => {}

@@ -1,4 +1,4 @@
-//! Switches in JSON and TOML. Only the given switches are changed.
+//! Switches in JSON and TOML. A request changes only the switches that it contains.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{nullable::Nullable, texts, values::ErrorField};
 use crate::mock::switches::{Switches, signatures::DeliverySignatures};
 
-/// Switches for behavior that may differ in production. Omitted switches keep their values.
+/// Switches for behavior that may differ in production. An omitted switch keeps its value.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Switches")]
@@ -34,22 +34,23 @@ pub(in crate::mock) struct SwitchesSpec {
     accept_basic: Option<bool>,
     /// Includes `person_id` in the status response (K40).
     status_person_id: Option<bool>,
-    /// Member with the error code in error responses of userinfo and the tenant API (K23, K43).
+    /// Member that contains the error code in error responses of userinfo and the tenant API (K23,
+    /// K43).
     api_error_field: Option<ErrorField>,
     /// Maximum size of an uploaded file, in bytes (K58).
     max_upload_file_bytes: Option<u64>,
-    /// Honors `Idempotency-Key` when a case is opened (K59).
+    /// Honors `Idempotency-Key` of a request that opens a case (K59).
     honour_idempotency_key: Option<bool>,
-    /// Maximum number of status requests of a tenant within a time, or `null` for no limit (K43,
-    /// K47).
+    /// Maximum number of status requests of a tenant within a time window, or `null` for no limit
+    /// (K43, K47).
     status_rate_limit: Nullable<Limit>,
-    /// Parameter of the authorization request with the requested tier (K15).
+    /// Name of the authorization request parameter that contains the requested tier (K15).
     tier_parameter: Option<String>,
-    /// Allows an authorization request whose `login_hint` names a person, without showing the page.
+    /// Signs in the person named by `login_hint` without showing the sign-in page.
     auto_consent: Option<bool>,
-    /// Ends a verification on the issuer's page, without a way back to the app (K19).
+    /// After a verification, shows a page of the issuer and does not redirect to the app (K19).
     strand_after_verification: Option<bool>,
-    /// Member of an event's `data` with the person ID (K63).
+    /// Member of an event's `data` that contains the person ID (K63).
     webhook_person_member: Option<String>,
     /// Member in which userinfo wraps the claims, or `null` for none (K35).
     userinfo_wrapper: Nullable<String>,
@@ -62,12 +63,12 @@ pub(in crate::mock) struct SwitchesSpec {
     /// `Cache-Control: max-age` of the discovery document and the key set, or `null` for no header
     /// (K6).
     cache_max_age_seconds: Nullable<u64>,
-    /// Header with the signature of a delivery (K61).
+    /// Name of the header that contains the signature of a delivery (K61).
     #[schemars(with = "Option<texts::HeaderName>")]
     webhook_header: Option<String>,
     /// Prefixes signatures with `sha256=` (K61).
     webhook_prefix: Option<bool>,
-    /// Signs deliveries as Standard Webhooks specifies, with a secret in that format (K61).
+    /// Signs deliveries as Standard Webhooks specifies, with a Standard Webhooks secret (K61).
     webhook_standard_signature: Option<bool>,
     /// Secrets that sign a delivery during a rotation (K80).
     webhook_signatures: Option<DeliverySignatures>,
@@ -83,7 +84,7 @@ pub(in crate::mock) struct SwitchesSpec {
     webhook_timeout_ms: Option<u64>,
 }
 
-/// Maximum number of requests within a time.
+/// Maximum number of requests within a time window.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Limit {
@@ -140,7 +141,7 @@ impl SwitchesSpec {
         }
     }
 
-    /// Returns the first problem, if a value is invalid.
+    /// Returns an error message if a value is invalid.
     pub(in crate::mock) fn problem(&self) -> Option<&'static str> {
         let header = self.webhook_header.as_deref()?;
         let is_name = HeaderName::from_bytes(header.as_bytes()).is_ok();

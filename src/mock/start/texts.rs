@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// Defines types that provide schemas for `#[schemars(with = "…")]`.
+/// Defines types whose schemas `#[schemars(with = "…")]` uses.
 macro_rules! texts {
     ($($(#[doc = $doc:literal])+ $name:ident: $schema:tt)+) => {
         $($(#[doc = $doc])+
@@ -32,9 +32,9 @@ texts! {
         "type": "string", "minLength": 1, "maxLength": MAX_NAME,
         "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
     }
-    /// Webhook secret of sufficient length.
+    /// Webhook secret of at least 16 characters.
     WebhookSecretText: { "type": "string", "minLength": MIN_WEBHOOK_SECRET }
-    /// Redirect URI that can be registered.
+    /// Redirect URI that a client can register.
     RedirectUri: {
         "type": "string", "format": "uri",
         "pattern": format!("^(https://({DOMAIN}|{IPV4})|http://(localhost|127(\\.{OCTET}){{3}}|\\[::1\\])){PORT}{REST}$"),

@@ -1,5 +1,5 @@
-//! Enum values in files and requests. Only known values are accepted, so that a typing error is
-//! rejected. To send unknown values, use [`Tamper`](crate::mock::Tamper).
+//! Enum values in files and requests. The mock accepts only known values, so that it rejects a
+//! misspelled value. To send unknown values, use [`Tamper`](crate::mock::Tamper).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ values! {
 }
 
 values! {
-    /// Member with the error code in an error response.
+    /// Member that contains the error code in an error response.
     ErrorField is &'static str {
         Error = "error",
         Code = "code",

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::wire::{authorize as names, webhook};
 use signatures::DeliverySignatures;
 
-/// Settings for behavior of KYCPort that is only observed or assumed, and for relaxed checks of the
-/// mock. The defaults follow [the contract](crate::guide::contract).
+/// Settings of the mock. Some switches select behavior of KYCPort that we only observed or assume.
+/// Other switches relax checks of the mock. [The contract](crate::guide::contract) defines the
+/// default values.
 ///
 /// Set switches before the start with
 /// [`MockIssuerBuilder::switch`](super::MockIssuerBuilder::switch), or while the mock runs with
@@ -40,8 +41,9 @@ pub struct Switches {
     pub aud_as_array: bool,
     /// Sends `kyc_tier` as a number, as tenants have observed (K32). Default: off.
     pub tier_as_number: bool,
-    /// Issues refresh tokens, which KYCPort does not document (K21). Each token works once. Reuse
-    /// of a token revokes its whole family (K37). Default: off.
+    /// Issues refresh tokens, which KYCPort does not document (K21). Each refresh token works once.
+    /// If a client uses a refresh token again, the mock revokes all tokens of its family (K37).
+    /// Default: off.
     pub issue_refresh_tokens: bool,
     /// Accepts client authentication in the `Authorization` header in addition to the body (K20).
     /// Default: off.
@@ -49,28 +51,28 @@ pub struct Switches {
     /// Includes `person_id` in the status response, which KYCPort does not document (K40). Default:
     /// off.
     pub status_person_id: bool,
-    /// Member with the error code in error responses of userinfo and the tenant API (K23, K43).
-    /// Default: `error`.
+    /// Member that contains the error code in error responses of userinfo and the tenant API (K23,
+    /// K43). Default: `error`.
     pub api_error_field: &'static str,
     /// Maximum size of an uploaded file, in bytes (K58). Default: 20 MiB.
     pub max_upload_file_bytes: u64,
-    /// Honors `Idempotency-Key` when a case is opened, which KYCPort does not document (K59).
-    /// Default: off.
+    /// Honors `Idempotency-Key` of a request that opens a case. KYCPort does not document this
+    /// behavior (K59). Default: off.
     pub honour_idempotency_key: bool,
-    /// Maximum number of status requests of a tenant within this time, by the issuer's clock.
-    /// Further requests get 429 with `Retry-After` (K43, K47). Default: no limit.
+    /// Maximum number of status requests of a tenant within this time of the issuer's clock. The
+    /// response to further requests is 429 with `Retry-After` (K43, K47). Default: no limit.
     pub status_rate_limit: Option<(u32, Duration)>,
-    /// Parameter of the authorization request with the requested tier, which KYCPort does not
-    /// document (K15). Default: `acr_values`.
+    /// Name of the authorization request parameter that contains the requested tier. KYCPort does
+    /// not document this parameter (K15). Default: `acr_values`.
     pub tier_parameter: String,
-    /// Allows a `GET /authorize` whose `login_hint` names a person, without showing the page. It is
-    /// for automated browsers. Default: off.
+    /// Signs in the person named by `login_hint` in a `GET /authorize` request, without showing the
+    /// sign-in page. Use this switch for automated browsers. Default: off.
     pub auto_consent: bool,
-    /// Ends a verification on the issuer's page at `/status`, without a way back to the app, as
-    /// tenants have observed (K19). Default: off.
+    /// After a verification, shows the issuer's page at `/status` and does not redirect to the app.
+    /// Tenants have observed this behavior (K19). Default: off.
     pub strand_after_verification: bool,
-    /// Member of an event's `data` with the person ID. One tenant reads a different member (K63).
-    /// Default: `person_id`.
+    /// Member of an event's `data` that contains the person ID. One tenant reads a different member
+    /// (K63). Default: `person_id`.
     pub webhook_person_member: String,
     /// Member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35).
     /// Default: none.
@@ -84,41 +86,45 @@ pub struct Switches {
     /// `Cache-Control: max-age` of the discovery document and the key set (K6). `None` omits the
     /// header. Default: 10 minutes.
     pub cache_max_age: Option<Duration>,
-    /// Header with the signature of a delivery (K61). Default: `x-kycport-signature`.
+    /// Name of the header that contains the signature of a delivery (K61). Default:
+    /// `x-kycport-signature`.
     pub webhook_header: String,
     /// Prefixes signatures with `sha256=` (K61). Default: on.
     pub webhook_prefix: bool,
-    /// Signs deliveries as Standard Webhooks 1.0 specifies, with `webhook-id`, `webhook-timestamp`
-    /// and `webhook-signature` in place of KYCPort's header. The secret has the format `whsec_`
-    /// plus base64 (K61). Set this switch before the app gets its secret. Default: off.
+    /// Signs deliveries as Standard Webhooks 1.0 specifies. The headers `webhook-id`,
+    /// `webhook-timestamp` and `webhook-signature` replace KYCPort's header. The secret has the
+    /// format `whsec_` plus base64 (K61). Set this switch before the app gets its secret. Default:
+    /// off.
     pub webhook_standard_signature: bool,
     /// Secrets that sign a delivery during a rotation (K80). Default: the current secret only.
     pub webhook_signatures: DeliverySignatures,
-    /// Moves the members of `data` to the top level of an event, as one tenant reads them (K63).
-    /// Default: off.
+    /// Moves the members of `data` to the top level of an event. One tenant reads events in this
+    /// format (K63). Default: off.
     pub webhook_flat_body: bool,
     /// Sends `created_at` of an event as whole seconds since 1970-01-01 UTC (K81). Default: off.
     pub webhook_unix_time: bool,
-    /// Sends events as compact JSON without escapes of non-ASCII characters. If off, events have
-    /// the format of Django, with a space after `:` and `,` and with `\u00e9` for `é`. A receiver
-    /// that does not verify the raw bytes then fails (K63). Default: off.
+    /// Sends events as compact JSON without escapes of non-ASCII characters. If this switch is off,
+    /// events have the format of Django. This format has a space after `:` and `,`, and `\u00e9`
+    /// for `é`. A receiver that does not verify the raw bytes then rejects the delivery (K63).
+    /// Default: off.
     pub webhook_compact_json: bool,
-    /// Delays before the retries of a delivery, by the issuer's clock (K84). After the last delay,
-    /// the delivery is given up. Default: 10 s, 1 min, 10 min, 1 h, 6 h, 24 h, 24 h, 24 h.
+    /// Delays before the retries of a delivery, by the issuer's clock (K84). If the attempt after
+    /// the last delay fails, the mock does not retry the delivery again. Default: 10 s, 1 min, 10
+    /// min, 1 h, 6 h, 24 h, 24 h, 24 h.
     pub webhook_retries: Vec<Duration>,
     /// Time limit of a delivery attempt, in real time (K84). Default: 10 s.
     pub webhook_timeout: Duration,
 }
 
 impl Switches {
-    /// Sets behavior of KYCPort that tenants have observed and that differs from the defaults (K19,
-    /// K23, K63):
+    /// Enables behavior of KYCPort that tenants have observed and that differs from the default
+    /// values (K19, K23, K63):
     ///
-    /// - A verification does not redirect back to the app.
+    /// - KYCPort does not redirect to the app after a verification.
     /// - The error code of the tenant API is in `detail`.
     /// - Events are flat and contain the person ID in `address`.
     ///
-    /// The SDK works with these switches. Only its webhook settings must be changed.
+    /// The SDK works with these switches. The app must change only the webhook settings of the SDK.
     ///
     /// ```
     /// # use kycport::mock::{MockIssuer, Switches};

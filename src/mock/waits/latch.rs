@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// State that a gate shares with the requests it holds.
+/// State that a gate shares with the held requests.
 pub(in crate::mock) struct Latch {
     pub(in crate::mock) waiting: watch::Sender<usize>,
     pub(in crate::mock) open: watch::Sender<bool>,
@@ -15,7 +15,7 @@ impl Latch {
             return;
         }
         let _waiting = Waiting::count(&self.waiting);
-        // `self` owns the sender, so this wait can end only with an open latch.
+        // `self` owns the sender, so this wait ends only after the latch has opened.
         let _ = open.wait_for(|open| *open).await;
     }
 }
@@ -29,7 +29,8 @@ impl Default for Latch {
     }
 }
 
-/// Counts one request while it waits. A disconnected client is no longer counted.
+/// Counts one waiting request. The count decreases when the request continues or when the client
+/// disconnects.
 struct Waiting<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Waiting<'a> {

@@ -1,4 +1,4 @@
-//! Waiting in real time: a pause, a latch and the time limit of a wait.
+//! Waits in real time: a pause, a latch and a time limit.
 
 pub(super) mod latch;
 pub(super) mod limit;
