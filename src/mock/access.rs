@@ -14,7 +14,7 @@ use super::loopback::is_loopback;
 
 /// Settings of the admin API and the console, including their access token.
 pub(super) struct Access {
-    /// Whether the console is served at `/`.
+    /// Whether the mock serves the console at `/`.
     pub(super) has_console: bool,
     /// Whether the admin API may subscribe webhook endpoints on other machines.
     pub(super) webhooks_anywhere: bool,

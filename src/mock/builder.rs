@@ -30,7 +30,7 @@ impl MockIssuer {
     /// Starts a mock on a random loopback port.
     ///
     /// # Panics
-    /// Panics if no loopback port can be bound or no thread can be started.
+    /// Panics if the mock cannot bind a loopback port or cannot start a thread.
     #[expect(clippy::panic, reason = "a test cannot continue without its issuer")]
     pub async fn start() -> Self {
         match Self::builder().start().await {
@@ -42,7 +42,7 @@ impl MockIssuer {
     /// Starts a mock on a random loopback port from a test that is not async.
     ///
     /// # Panics
-    /// Panics if no loopback port can be bound or no thread can be started.
+    /// Panics if the mock cannot bind a loopback port or cannot start a thread.
     #[expect(clippy::panic, reason = "a test cannot continue without its issuer")]
     pub fn start_blocking() -> Self {
         match Self::builder().start_blocking() {
@@ -127,8 +127,8 @@ impl MockIssuerBuilder {
     }
 
     /// Serves TLS 1.2 and 1.3 (K90). The certificate is valid for the mock's address, `127.0.0.1`,
-    /// `::1` and `localhost`. The mock generates a certificate authority when it starts. This
-    /// authority signs the certificate.
+    /// `::1` and `localhost`. The mock generates a certificate authority when it starts. The
+    /// certificate authority signs the certificate.
     ///
     /// [`MockIssuer::config`] and [`MockIssuer::browser`] trust only the mock's certificate
     /// authority. Other clients can use [`MockIssuer::root_pem`].
@@ -188,7 +188,8 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Creates five sample persons, who are verified, pending, rejected or expired.
+    /// Creates five sample persons. Two persons are verified, one is pending, one is rejected, and
+    /// one is expired.
     pub fn with_sample_persons(mut self) -> Self {
         self.start.sample_persons = true;
         self
@@ -260,7 +261,7 @@ impl MockIssuerBuilder {
     /// # Errors
     /// - [`MockError::NotLoopback`] if the address is not a loopback address.
     /// - [`MockError::Listen`] if the address is in use.
-    /// - [`MockError::Certificate`] if no certificate can be created for the name.
+    /// - [`MockError::Certificate`] if the mock cannot create a certificate for the name.
     #[expect(
         clippy::unused_async,
         reason = "async like the other functions that a test calls; the start blocks only briefly"
@@ -274,12 +275,12 @@ impl MockIssuerBuilder {
     /// # Errors
     /// - [`MockError::NotLoopback`] if the address is not a loopback address.
     /// - [`MockError::Listen`] if the address is in use.
-    /// - [`MockError::Certificate`] if no certificate can be created for the name.
+    /// - [`MockError::Certificate`] if the mock cannot create a certificate for the name.
     pub fn start_blocking(mut self) -> Result<MockIssuer, MockError> {
         if !self.bind_any && !self.address.ip().is_loopback() {
             return Err(MockError::NotLoopback(self.address));
         }
-        // All sandboxes use the same admin token as this issuer, so generate the token first.
+        // Generate the admin token before the sandboxes, because all sandboxes use this token.
         self.admin_token.get_or_insert_with(random::token);
         let sandboxes = self.sandboxes();
         self.start_with(sandboxes)

@@ -19,7 +19,7 @@ pub enum MockError {
     /// The mock could not create a certificate, for example because a host name is invalid.
     #[error("the mock issuer could not create its certificate: {0}")]
     Certificate(#[source] io::Error),
-    /// The redirect URI cannot be registered ([K12](crate::guide::contract)).
+    /// The mock cannot register the redirect URI ([K12](crate::guide::contract)).
     #[error("the redirect URI {uri:?} cannot be registered: {reason}")]
     RedirectUri {
         /// The redirect URI that the caller passed.

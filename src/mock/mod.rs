@@ -1,12 +1,12 @@
-//! A strict mock of KYCPort in the same process, for tests and examples.
+//! A strict mock of KYCPort, which runs in the process of the test or example.
 //!
 //! [`MockIssuer::start`] starts the mock on a random loopback port and on its own thread. The mock
-//! runs while a handle exists. The mock enforces KYCPort's documentation and the standards: exact
-//! redirect URIs, PKCE with S256 only, codes that work once, and client authentication in the body.
-//! [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
+//! runs while a handle exists. The mock enforces KYCPort's documentation and the standards. It
+//! accepts only exact redirect URIs, PKCE with S256, unused codes, and client authentication in the
+//! body. [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
 //! contract](crate::guide::contract).
 //!
-//! This example starts a login and stops before the callback request:
+//! The following example starts a login and stops before the callback request:
 //!
 //! ```
 //! use kycport::{KycTier, mock::MockIssuer};
@@ -42,9 +42,9 @@
 //! `kyc.on(Endpoint::Token).reset().times(2)`. [`OnAccept`] installs faults of new connections.
 //! [`Tokens`] manipulates tokens.
 //!
-//! As in production, there is also a hosted page on which a person verifies ([`Endpoint::Verify`]),
-//! and `/llms.txt`, the guide for coding assistants, with the URLs of this mock
-//! ([`Endpoint::LlmsTxt`]).
+//! Like KYCPort, the mock has a hosted page on which a person verifies ([`Endpoint::Verify`]). The
+//! mock also serves `/llms.txt`, the guide for coding assistants ([`Endpoint::LlmsTxt`]). This
+//! guide contains the URLs of the mock.
 //!
 //! With TLS, the mock generates a certificate authority. [`MockIssuer::config`] and
 //! [`MockIssuer::browser`] trust only this authority:

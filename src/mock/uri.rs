@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use url::Url;
 
 /// Parses an HTTP or HTTPS URL. Returns `None` for a URL that the parser of the `url` crate would
-/// repair. Such a URL contains white space, a backslash, a non-ASCII character or an incomplete
-/// escape (RFC 3986 section 2), or has no `//` and host after the scheme.
+/// repair. For example, the `url` crate repairs white space, backslashes, non-ASCII characters and
+/// incomplete escapes (RFC 3986 section 2). It also repairs a URL without `//` and a host after the
+/// scheme.
 pub(super) fn parse(text: &str) -> Option<Url> {
     let mut schemes = ["https://", "http://"].iter();
     let rest = schemes.find_map(|it| text.strip_prefix(it))?;

@@ -20,7 +20,8 @@ use crate::mock::{
 pub(super) struct EndpointFault {
     pub(super) endpoint: Endpoint,
     pub(super) fault: AtEndpoint,
-    /// Number of requests that the fault affects. Default: all requests until the fault is deleted.
+    /// Number of requests that the fault affects. Default: The fault affects all requests until a
+    /// client deletes the fault.
     pub(super) times: Option<u64>,
     /// Value of `Retry-After`, in seconds.
     pub(super) retry_after: Option<u64>,
@@ -112,8 +113,8 @@ pub(super) struct CustomResponse {
     pub(super) body: String,
 }
 
-/// Body of a request that installs a fault for new connections. The fault acts before a request is
-/// read.
+/// Body of a request that installs a fault for new connections. The fault acts before the mock
+/// reads a request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionFault {
@@ -140,7 +141,8 @@ pub(super) struct TokenFault {
     /// Slug, ID or email address of the only person whose tokens the fault affects. Default: all
     /// persons.
     pub(super) person: Option<String>,
-    /// Number of tokens that the fault affects. Default: all tokens until the fault is deleted.
+    /// Number of tokens that the fault affects. Default: The fault affects all tokens until a
+    /// client deletes the fault.
     pub(super) times: Option<u64>,
 }
 
@@ -157,7 +159,8 @@ pub(super) enum WhichToken {
 pub(super) struct WebhookFault {
     pub(super) fault: AtDelivery,
     pub(super) tenant: Option<String>,
-    /// Number of attempts that the fault affects. Default: all attempts until the fault is deleted.
+    /// Number of attempts that the fault affects. Default: The fault affects all attempts until a
+    /// client deletes the fault.
     pub(super) times: Option<u64>,
 }
 

@@ -26,8 +26,8 @@ use crate::mock::{
     faults::{Fault, Rule, on::On, on_accept::OnAccept, tokens::Tokens},
 };
 
-/// Faults that clients of the admin API installed. Faults that Rust code installed are not
-/// included.
+/// Faults that clients of the admin API installed. This list does not contain the faults that Rust
+/// code installed.
 #[derive(Default)]
 pub(super) struct Faults(Mutex<Installed>);
 

@@ -57,7 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/reset",
             "reset",
-            "Restores the initial state, including keys and secrets, and sets the clock to the system time. Sandboxes and faults that Rust code holds are kept.",
+            "Restores the initial state, including keys and secrets, and sets the clock to the system time. Keeps the sandboxes, and the faults that Rust code installed.",
             reset,
         ),
         Route::new(

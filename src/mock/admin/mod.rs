@@ -1,6 +1,6 @@
 //! Admin API: control of the mock over HTTP, for tests in any language (K95).
 //!
-//! Each route calls the same handles as a test in Rust. Requests to the admin API are not in the
+//! Each route calls the handles that a test in Rust uses. Requests to the admin API are not in the
 //! issuer's request log.
 
 #![expect(
@@ -195,7 +195,7 @@ fn query(query: &str) -> Result<Value, ApiError> {
     Ok(all.into())
 }
 
-/// Reads a JSON body. This function reads an empty body as an empty object.
+/// Reads a JSON body. The admin API reads an empty body as an empty object.
 async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         let why = "the body is larger than 1 MiB or incomplete";

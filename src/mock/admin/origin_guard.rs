@@ -1,5 +1,6 @@
 //! Access control of the admin API. The admin API accepts requests from programs on this machine
-//! and from clients with the admin token. It rejects requests from web pages of other origins.
+//! and from clients with the admin token. The admin API rejects requests from web pages of other
+//! origins.
 //!
 //! A web page in a browser on this machine can also send requests to a loopback address. The guard
 //! detects DNS rebinding by the `Host` header. The guard detects cross-site requests (CSRF) by the

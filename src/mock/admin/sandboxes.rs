@@ -56,7 +56,7 @@ pub(super) struct SandboxView {
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/sandboxes", "listSandboxes", "Lists the running sandboxes.", list),
-        Route::new(Method::POST, "/sandboxes", "openSandbox", "Starts a separate issuer with its own port, clock, keys and persons, and with the same initial settings. The sandbox stops when it is deleted or when this issuer stops. Maximum: 256 running sandboxes.", open).created(),
+        Route::new(Method::POST, "/sandboxes", "openSandbox", "Starts a separate issuer with its own port, clock, keys and persons, and with the same initial settings. The sandbox stops when a client deletes it or when this issuer stops. Maximum: 256 running sandboxes.", open).created(),
         Route::new(Method::DELETE, "/sandboxes/{sandbox}", "endSandbox", "Stops a sandbox.", end),
     ]
 }

@@ -179,9 +179,9 @@ impl Browser {
         cookies.find_map(|(n, value)| (n == name).then_some(value))
     }
 
-    /// Stores a cookie as if a response of this URL had set the cookie. For example:
-    /// `set_cookie(url, "name=value; Path=/")`. The browser accepts any attributes and checks no
-    /// cookie rules.
+    /// Stores a cookie for this URL, like a `Set-Cookie` header in a response of this URL. For
+    /// example: `set_cookie(url, "name=value; Path=/")`. The browser accepts any attributes and
+    /// checks no cookie rules.
     pub fn set_cookie(&self, url: impl AsRef<str>, cookie: &str) {
         if let Ok(url) = self.resolve(url.as_ref()) {
             lock(&self.state)
@@ -256,6 +256,6 @@ fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client
     trust(builder).build().unwrap_or_default()
 }
 
-/// Maximum time for a request. This time is longer than every timeout of the SDK, so that a test
+/// Maximum time for a request. The maximum is longer than every timeout of the SDK, so that a test
 /// observes the SDK's own timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

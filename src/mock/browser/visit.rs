@@ -75,8 +75,8 @@ impl<'a> Visit<'a> {
         self
     }
 
-    /// Adds a header to the request. This header replaces a header of the browser with the same
-    /// name.
+    /// Adds a header to the request. If the browser also sends a header with this name, the added
+    /// header replaces the browser's header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

@@ -50,7 +50,7 @@ pub struct CaseSnapshot {
     pub id: String,
     /// The ID of the person whom the case verifies.
     pub person_id: String,
-    /// The KYC tier that the case was opened for.
+    /// The KYC tier that the client requested for the case.
     pub level: KycTier,
     /// The status of the case.
     pub status: CaseStatus,
@@ -118,7 +118,7 @@ impl Cases {
         self.core.cases().find(case_id).map(snapshot)
     }
 
-    /// Returns the cases of a person in the order in which they were opened.
+    /// Returns the cases of a person, oldest first.
     pub fn of(&self, person: &Person) -> Vec<CaseSnapshot> {
         let all = self.all();
         all.into_iter()
@@ -126,7 +126,7 @@ impl Cases {
             .collect()
     }
 
-    /// Returns all cases in the order in which they were opened.
+    /// Returns all cases, oldest first.
     pub fn all(&self) -> Vec<CaseSnapshot> {
         self.core.cases().all().iter().map(snapshot).collect()
     }

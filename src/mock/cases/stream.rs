@@ -132,7 +132,8 @@ impl BodyState {
 /// Limits the multipart parser to one piece at a time.
 ///
 /// multer reads all available data before it returns the first part, so a fast client could fill
-/// the memory. This stream returns `Pending` after each piece, and wakes multer for the next poll.
+/// the memory. Therefore `OneAtATime` returns `Pending` after each piece, and wakes multer for the
+/// next poll.
 struct OneAtATime<S> {
     stream: Pin<Box<S>>,
     paused: bool,
@@ -163,5 +164,5 @@ impl<S: Stream> Stream for OneAtATime<S> {
     }
 }
 
-/// Maximum time for discarding the rest of a body.
+/// Maximum time in which the mock discards the rest of a body.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -155,7 +155,7 @@ async fn read(
             }
         }
     }
-    // The last read of the form may still have the body locked.
+    // The multipart parser may still have the body locked after its last read.
     drop(form);
     // The body is complete only if the stream ends after the last part.
     if !body.ends_within(MAX_EPILOGUE).await {

@@ -10,8 +10,8 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Listener for stop signals. The listener starts when it is created, because a script may stop the
-/// program after it has read the first line.
+/// Listener for stop signals. `new` already starts to listen, because a script may stop the program
+/// after it has read the first line.
 pub(super) struct Shutdown {
     runtime: Runtime,
     signals: Signals,

@@ -1,4 +1,4 @@
-//! Actions of the console's buttons. The actions call the same handles as tests.
+//! Actions of the console's buttons. The actions call the handles that tests use.
 
 use std::{sync::Arc, time::Duration};
 

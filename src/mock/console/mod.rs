@@ -2,8 +2,9 @@
 //! buttons that control the mock. The console works without scripts.
 //!
 //! [`MockIssuerBuilder::console`](super::MockIssuerBuilder::console) enables the console. The
-//! console accepts only browsers on this machine and browsers that send the admin token. This rule
-//! also prevents DNS rebinding. The console accepts only forms that its own page sent.
+//! console accepts only browsers on this machine and browsers that send the admin token. The check
+//! of the `Host` header also prevents DNS rebinding. The console accepts only forms that its own
+//! page sent.
 
 mod actions;
 mod button;

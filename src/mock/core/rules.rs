@@ -102,7 +102,8 @@ pub(in crate::mock) enum Effect {
     Hold(Arc<Latch>),
     /// Cuts the connection after this many bytes of the request body.
     CutAfter(u64),
-    /// Reads this many bytes of the request body. Reads the rest after the latch has opened.
+    /// Reads this many bytes of the request body. Reads the remaining bytes after the latch has
+    /// opened.
     HoldAfter(u64, Arc<Latch>),
     /// Only adds the headers of the rule to the response.
     Headers,

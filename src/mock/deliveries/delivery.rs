@@ -52,8 +52,8 @@ impl Delivery {
         }
     }
 
-    /// Returns the event ID, which is the same for every attempt. The event ID is empty for a
-    /// [manual delivery](super::super::Webhooks::manual).
+    /// Returns the event ID. All attempts to deliver an event have the same event ID. The event ID
+    /// is empty for a [manual delivery](super::super::Webhooks::manual).
     pub fn event_id(&self) -> &str {
         &self.job.event.id
     }

@@ -1,4 +1,4 @@
-//! Unsigned deliveries and their signing (K61, K80). This code does not use the SDK.
+//! Unsigned deliveries and their signing (K61, K80). This module does not use the code of the SDK.
 
 use std::fmt::{self, Debug};
 

@@ -29,7 +29,7 @@ pub(in crate::mock) struct Event {
     pub(in crate::mock) mode: SendMode,
 }
 
-/// Mode in which an event is sent.
+/// Mode in which the mock sends an event.
 pub(in crate::mock) enum SendMode {
     /// The mock signs the delivery, and retries it until an attempt succeeds.
     Event,

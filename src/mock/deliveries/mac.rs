@@ -33,8 +33,8 @@ mod tests {
     use super::hmac_sha256;
     use crate::mock::random::hex;
 
-    /// Test vectors of RFC 4231, sections 4.2 to 4.8. The vector of section 4.6 is omitted, because
-    /// its output is truncated.
+    /// Test vectors of RFC 4231, sections 4.2 to 4.8. The test omits the vector of section 4.6,
+    /// because its output is truncated.
     #[test]
     fn output_equals_the_vectors_of_rfc_4231() {
         let counted: Vec<u8> = (1..=25).collect();

@@ -1,4 +1,4 @@
-//! HTTP client that sends requests slowly. It writes directly to a socket.
+//! HTTP client that sends requests slowly and writes directly to a socket.
 
 use std::{
     io::{self, ErrorKind},
@@ -108,7 +108,8 @@ fn head(url: &Url, outgoing: &Outgoing) -> Vec<u8> {
     head
 }
 
-/// Reads the status of the response, such as `HTTP/1.1 204`. Ignores the rest of the response.
+/// Reads the status of the response, such as `HTTP/1.1 204`. Ignores the headers and the body of
+/// the response.
 async fn status(from: &mut (impl AsyncRead + Unpin)) -> io::Result<DeliveryOutcome> {
     let mut begin = [0; 12];
     from.read_exact(&mut begin).await?;

@@ -1,4 +1,4 @@
-//! Installation of faults, and guards that check that a fault was hit.
+//! Installs faults. The guard of a fault checks that a request or delivery hit the fault.
 
 mod deliveries;
 pub(super) mod gate;
@@ -153,8 +153,8 @@ impl Fault {
         drop(self);
     }
 
-    /// Keeps the fault installed until the issuer stops. The guard does not check whether the fault
-    /// was hit.
+    /// Keeps the fault installed until the issuer stops. The guard then does not check whether a
+    /// request or delivery hit the fault.
     pub fn keep(mut self) {
         self.kept = true;
     }

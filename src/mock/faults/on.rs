@@ -52,9 +52,9 @@ impl On {
 
     /// Responds with this status and a JSON error body.
     ///
-    /// If the endpoint defines an error for this status, the body contains this error. Otherwise,
-    /// the body contains only a `detail` ([K23](crate::guide::contract)). These endpoints define
-    /// errors:
+    /// If the endpoint defines an error for this status, the body contains this error. If the
+    /// endpoint defines no error, the body contains only a `detail`
+    /// ([K23](crate::guide::contract)). These endpoints define errors:
     /// - The status endpoint and the case endpoints define errors for 401, 403, 404 and 429
     ///   ([K43](crate::guide::contract), [K54](crate::guide::contract)).
     /// - The upload endpoint also defines errors for 413 and 415 ([K58](crate::guide::contract)).

@@ -63,7 +63,7 @@ impl Endpoint {
     }
 
     /// Returns the path, with placeholders such as `{person_id}` and `{case_id}`. The mock compares
-    /// paths byte by byte. It responds with 404 if a slash is missing or added (K4).
+    /// paths byte by byte. The response is 404 if a slash is missing or added (K4).
     pub const fn path(self) -> &'static str {
         match self {
             Self::Discovery => "/api/oidc/.well-known/openid-configuration",

@@ -33,8 +33,8 @@ pub(in crate::mock) enum TlsVersions {
     Old,
 }
 
-/// TLS configuration of a running mock. The mock generates new keys at every start. It discards the
-/// key of the certificate authority after it has signed the certificate.
+/// TLS configuration of a running mock. The mock generates new keys at every start. The mock
+/// discards the key of the certificate authority after it has signed the certificate.
 pub(in crate::mock) struct Tls {
     /// The CA certificate in PEM.
     pub(in crate::mock) root_pem: String,
@@ -60,8 +60,8 @@ impl Tls {
             TlsVersions::Old => &[&TLS12],
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // This code sets the crypto provider explicitly, because another crate in the process may
-        // have installed its own provider.
+        // Set the crypto provider explicitly, because another crate in the process may have
+        // installed its own provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

@@ -123,7 +123,8 @@ impl MockIssuer {
         self.url(Endpoint::Discovery)
     }
 
-    /// Returns the URL of the [admin API](super::MockIssuerBuilder::admin), if it is enabled.
+    /// Returns the URL of the [admin API](super::MockIssuerBuilder::admin), or `None` if the admin
+    /// API is disabled.
     pub fn admin_url(&self) -> Option<String> {
         self.inner
             .admin
@@ -162,7 +163,7 @@ impl MockIssuer {
         &self.inner.client
     }
 
-    /// Returns the initial public client. This client and [`client`](Self::client) belong to
+    /// Returns the initial public client. The public client and [`client`](Self::client) belong to
     /// different tenants.
     pub fn public_client(&self) -> &Client {
         &self.inner.public_client
@@ -204,7 +205,7 @@ impl MockIssuer {
         Keys::new(Arc::clone(self.core()))
     }
 
-    /// Returns the issuer's clock. The app under test should use the same clock.
+    /// Returns the issuer's clock. The app under test should also use this clock.
     pub fn clock(&self) -> &TestClock {
         &self.core().clock
     }
@@ -312,8 +313,8 @@ impl MockIssuer {
         self.inner.blocking.block_on(future)
     }
 
-    /// Stops the issuer. The issuer closes all connections and refuses new connections. It keeps
-    /// its state and its port for [`restart`](Self::restart).
+    /// Stops the issuer. The issuer closes all connections and refuses new connections. The issuer
+    /// keeps its state and its port for [`restart`](Self::restart).
     ///
     /// # Errors
     /// [`MockError::Listen`] if another process has taken the port.

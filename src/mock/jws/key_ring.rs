@@ -33,7 +33,7 @@ impl Key {
 
     /// Signs `message` and returns the signature in base64url.
     ///
-    /// This call selects the crypto backend explicitly. Without an explicit backend, jsonwebtoken
+    /// `sign` selects the crypto backend explicitly. Without an explicit backend, jsonwebtoken
     /// panics if an app enables its other backend.
     pub(in crate::mock) fn sign(&self, message: &[u8]) -> String {
         (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::EdDSA, &self.private)

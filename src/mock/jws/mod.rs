@@ -1,4 +1,5 @@
-//! Drafts of tokens, and the code that signs them (K22). This code does not use the SDK.
+//! Drafts of tokens, and the code that signs them (K22). This module does not use the code of the
+//! SDK.
 
 pub(super) mod key_ring;
 pub(super) mod tamper;
@@ -97,7 +98,8 @@ impl Debug for TokenDraft {
     }
 }
 
-/// Key and algorithm that sign a token. This setting does not change `alg` and `kid` in the header.
+/// Key and algorithm that sign a token. A `Signing` value does not change `alg` and `kid` in the
+/// header.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signing {

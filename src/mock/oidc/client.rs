@@ -62,7 +62,7 @@ impl Client {
         &self.record.tenant
     }
 
-    /// Registers a redirect URI, which is compared byte by byte (K12).
+    /// Registers a redirect URI. The mock compares redirect URIs byte by byte (K12).
     ///
     /// The mock also accepts `http` for a loopback address or `localhost`, because tests and
     /// examples run there. KYCPort does not document this (K73).

@@ -19,8 +19,8 @@ use crate::{
     wire::{authorize as names, kyc::KycTier},
 };
 
-/// Serves the page to the person who is signed in with this browser. After the verification, the
-/// browser returns to a registered redirect URI, or stays on the page.
+/// Serves the verification page to the person who is signed in with this browser. After the
+/// verification, the browser returns to a registered redirect URI, or stays on the page.
 pub(in crate::mock) fn verify(
     core: &Core,
     method: &Method,

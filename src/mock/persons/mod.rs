@@ -149,9 +149,9 @@ impl Debug for Person {
 
 /// Builder for a person. Call [`create`](Self::create) to create the person.
 ///
-/// Default values: the status is `verified`, the tier is `t2`, and the AML check is passed. The
-/// email address is `slug@example.test` and is verified. The name is the slug with an upper-case
-/// first letter.
+/// Default values: the person is `verified` at tier `t2` and has passed the AML check. The email
+/// address is `slug@example.test` and is verified. The name is the slug with an upper-case first
+/// letter.
 #[must_use = "call `create` to create the person"]
 pub struct NewPerson {
     core: Arc<Core>,
@@ -208,7 +208,8 @@ impl NewPerson {
         self
     }
 
-    /// Makes the person visible only to this tenant. Each further call adds a tenant.
+    /// Makes the person visible only to this tenant. Each further call of this method adds a
+    /// tenant.
     ///
     /// Other tenants get the response 404 until the person signs in to one of the tenant's clients
     /// ([K46](crate::guide::contract)).

@@ -1,5 +1,5 @@
-//! HTTP client of a probe. It sends one request at a time, follows no redirects, stores no cookies,
-//! and has one deadline for all requests.
+//! HTTP client of a probe. The client sends one request at a time, follows no redirects and stores
+//! no cookies. All requests have one common deadline.
 
 use std::time::Duration;
 

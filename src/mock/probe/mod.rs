@@ -23,9 +23,9 @@ pub use report::Report;
 
 /// Checks the issuer at this origin against [the contract](crate::guide::contract).
 ///
-/// The probe sends only requests that change nothing. It requests documents and pages, and it sends
-/// invalid requests, which the issuer rejects. The probe sends no valid credential, follows no
-/// redirect and runs for at most 30 s. A row that the probe could not check is `not reached` or
+/// The probe sends only requests that change nothing. The probe requests documents and pages, and
+/// sends invalid requests, which the issuer rejects. The probe sends no valid credential, follows
+/// no redirect and runs for at most 30 s. A row that the probe could not check is `not reached` or
 /// `not probed`, and never a match.
 ///
 /// ```
@@ -42,7 +42,7 @@ pub async fn verify_against(origin: &str) -> Report {
     Probe::new(origin).run().await
 }
 
-/// Builder for a probe. It runs the same checks as [`verify_against`], with other settings.
+/// Builder for a probe with custom settings. The probe runs the checks of [`verify_against`].
 #[derive(Debug, Clone)]
 #[must_use = "call `run` to run the probe"]
 pub struct Probe {

@@ -91,8 +91,8 @@ async fn plain(client: &ProbeClient, url: &Url) -> Finding {
     )
 }
 
-/// Sends a TLS 1.1 `ClientHello` and reads the first byte of the response. This function writes the
-/// bytes itself, because rustls does not support TLS 1.1.
+/// Sends a TLS 1.1 `ClientHello` and reads the first byte of the response. Builds the `ClientHello`
+/// without a TLS library, because rustls does not support TLS 1.1.
 async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
     let name = match url.host() {
         Some(Host::Domain(name)) => Some(name.to_owned()),

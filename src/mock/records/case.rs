@@ -30,7 +30,7 @@ pub(in crate::mock) struct Uploads {
     pub(in crate::mock) texts: BTreeMap<String, String>,
 }
 
-/// The last 10,000 cases, in the order in which they were opened.
+/// The last 10,000 cases, in the order of their creation.
 #[derive(Default)]
 pub(in crate::mock) struct CaseBook {
     cases: VecDeque<CaseRecord>,

@@ -247,8 +247,8 @@ fn digest(secret: &str) -> String {
     random::hex("", &Sha256::digest(secret.as_bytes()))
 }
 
-/// Returns whether the mock removes expired entries now. The mock removes them once per 1,024
-/// entries instead of at every login.
+/// Returns whether the mock removes expired entries now. The mock removes expired entries once per
+/// 1,024 entries, and not at every login.
 fn is_prune_due(len: usize) -> bool {
     len.is_multiple_of(1024)
 }

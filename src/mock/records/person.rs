@@ -82,8 +82,8 @@ impl PersonRecord {
         }
     }
 
-    /// Returns the state of the person at `now`. The verification may have expired since the last
-    /// change (K48).
+    /// Returns the record of the person as of `now`. The verification may have expired since the
+    /// last change (K48).
     pub(in crate::mock) fn at(mut self, now: Timestamp) -> Self {
         let over = self.expires.is_some_and(|end| end <= now);
         if over && self.status == KycStatus::Verified {

@@ -37,7 +37,7 @@ pub enum RemoteError {
         /// The reason of the rejection.
         message: String,
     },
-    /// Some deliveries were not finished in time.
+    /// The mock did not finish some deliveries in time.
     #[error("the deliveries were not finished in time: {0}")]
     Unsettled(String),
 }
@@ -184,6 +184,6 @@ pub(in crate::mock) fn segment(text: &str) -> String {
     })
 }
 
-/// Maximum time for a request. This time is longer than the maximum time that the mock waits for
+/// Maximum time for a request. The limit is longer than the maximum time that the mock waits for
 /// deliveries.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);

@@ -32,7 +32,7 @@ impl RemoteMock {
         Ok(())
     }
 
-    /// Stops the mock's clock and [`clock`](Self::clock). Both clocks then show the same time.
+    /// Stops the mock's clock and [`clock`](Self::clock). The two clocks then show the same time.
     ///
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.

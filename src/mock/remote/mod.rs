@@ -29,8 +29,8 @@ pub use webhooks::RemoteWebhooks;
 /// Handle to a mock in another process, such as `kycport-mock`. `RemoteMock` offers the methods of
 /// [`MockIssuer`] over the admin API. Each method is async and can fail.
 ///
-/// By default, each handle uses its own issuer, which is called a sandbox. Parallel tests therefore
-/// do not affect each other. Dropping the handle removes the sandbox.
+/// By default, each handle uses its own issuer, called a sandbox. Parallel tests therefore do not
+/// affect each other. Dropping the handle removes the sandbox.
 ///
 /// ```
 /// # use kycport::{KycTier, mock::{MockIssuer, RemoteMock}};

@@ -1,4 +1,4 @@
-//! A sandbox, which the drop of its handle removes from the mock.
+//! Sandbox of a handle. Dropping the handle removes the sandbox from the mock.
 
 use std::thread;
 

@@ -161,7 +161,7 @@ fn is_postponed(core: &Core, job: &Job) -> bool {
     }
 }
 
-/// Applies the faults for this delivery. Manual deliveries are sent unchanged.
+/// Applies the faults for this delivery. The mock sends manual deliveries unchanged.
 fn apply_faults(core: &Core, job: &Job, draft: &mut DeliveryDraft, plan: &mut SendPlan) {
     if matches!(job.event.mode, SendMode::Manual { .. }) {
         return;

@@ -47,8 +47,8 @@ pub(in crate::mock) async fn serve(
         return Answer::refuse(StatusCode::BAD_REQUEST, refusal).into_response();
     }
     let endpoint = Endpoint::of(parts.uri.path());
-    // The upload handler streams the body. It reads the body only after it has authenticated the
-    // client.
+    // The upload handler streams the body. The handler reads the body only after it has
+    // authenticated the client.
     let (body, upload) = match endpoint {
         Some(Endpoint::UploadCase) => (Some(Vec::new()), Some(UploadBody::new(body))),
         _ => (read(body).await, None),
@@ -240,7 +240,7 @@ fn answer(core: &Core, endpoint: Endpoint, incoming: &Incoming) -> Answer {
         Endpoint::OpenCase => cases::api::open(core, headers, body),
         Endpoint::ReadCase => cases::api::read(core, headers, id),
         Endpoint::DecideCase => cases::api::decide(core, headers, id, body),
-        // This arm is unreachable, because `respond` handles uploads.
+        // Unreachable, because `respond` handles uploads.
         Endpoint::UploadCase => Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({})),
         Endpoint::Health => Answer::json(StatusCode::OK, json!({ "status": "ok" })).no_store(),
         Endpoint::Verify => hosted::verify(core, method, headers, query, form),

@@ -59,8 +59,8 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         loop {
-            // axum's listener logs accept errors. It waits if the process has no free file
-            // descriptor.
+            // axum's listener logs accept errors. The listener waits if the process has no free
+            // file descriptor.
             let (stream, address) = Listener::accept(&mut self.listener).await;
             // Nagle's algorithm would delay small responses. If `set_nodelay` fails, small
             // responses are only slower.

@@ -98,7 +98,7 @@ pub(super) struct ClientSpec {
     redirect_uris: Vec<String>,
 }
 
-/// Person to create. Default: The person is verified at `t2`, and the AML check is passed.
+/// Person to create. Default: The person is verified at `t2` and has passed the AML check.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewPerson")]

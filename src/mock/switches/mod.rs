@@ -71,8 +71,8 @@ pub struct Switches {
     /// After a verification, shows the issuer's page at `/status` and does not redirect to the app.
     /// Tenants have observed this behavior (K19). Default: off.
     pub strand_after_verification: bool,
-    /// Member of an event's `data` that contains the person ID. One tenant reads a different member
-    /// (K63). Default: `person_id`.
+    /// Member of an event's `data` that contains the person ID. One tenant reads the person ID from
+    /// a different member (K63). Default: `person_id`.
     pub webhook_person_member: String,
     /// Member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35).
     /// Default: none.
@@ -98,15 +98,15 @@ pub struct Switches {
     pub webhook_standard_signature: bool,
     /// Secrets that sign a delivery during a rotation (K80). Default: the current secret only.
     pub webhook_signatures: DeliverySignatures,
-    /// Moves the members of `data` to the top level of an event. One tenant reads events in this
-    /// format (K63). Default: off.
+    /// Moves the members of `data` to the top level of an event. One tenant reads flat events
+    /// (K63). Default: off.
     pub webhook_flat_body: bool,
     /// Sends `created_at` of an event as whole seconds since 1970-01-01 UTC (K81). Default: off.
     pub webhook_unix_time: bool,
     /// Sends events as compact JSON without escapes of non-ASCII characters. If this switch is off,
-    /// events have the format of Django. This format has a space after `:` and `,`, and `\u00e9`
-    /// for `é`. A receiver that does not verify the raw bytes then rejects the delivery (K63).
-    /// Default: off.
+    /// events have the format of Django. Django writes a space after `:` and `,`, and `\u00e9` for
+    /// `é`. A receiver that does not verify the raw bytes then rejects the delivery (K63). Default:
+    /// off.
     pub webhook_compact_json: bool,
     /// Delays before the retries of a delivery, by the issuer's clock (K84). If the attempt after
     /// the last delay fails, the mock does not retry the delivery again. Default: 10 s, 1 min, 10
@@ -186,5 +186,5 @@ impl Default for Switches {
 /// Member of an event's `data` that contains the person ID (K63).
 pub(in crate::mock) const PERSON_ID: &str = "person_id";
 
-/// One day in seconds.
+/// Number of seconds of one day.
 const DAY: u64 = 24 * 3600;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliverySignatures {
-    /// One signature, which uses the current secret.
+    /// One signature with the current secret.
     #[default]
     Current,
-    /// Two signatures in one header, separated by a comma. One signature uses the current secret,
-    /// and the other uses the previous secret.
+    /// Two signatures in one header, separated by a comma. The first signature uses the current
+    /// secret, and the second signature uses the previous secret.
     BothInOneHeader,
-    /// Two signatures in two headers. One signature uses the current secret, and the other uses the
-    /// previous secret.
+    /// Two signatures in two headers. The first signature uses the current secret, and the second
+    /// signature uses the previous secret.
     BothInTwoHeaders,
 }

@@ -43,8 +43,8 @@ pub struct ManualDelivery {
 }
 
 impl ManualDelivery {
-    /// Adds a header. This header replaces the mock's own header with the same name. The mock
-    /// ignores an invalid header.
+    /// Adds a header. If the mock also sends a header with this name, the added header replaces the
+    /// mock's header. The mock ignores an invalid header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

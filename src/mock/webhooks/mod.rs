@@ -116,7 +116,7 @@ impl Webhooks {
         id
     }
 
-    /// Waits until no delivery is in progress or due. This method does not wait for later retries,
+    /// Waits until no delivery is in progress or due. `settled` does not wait for later retries,
     /// held deliveries or paused endpoints. To wait for a retry, advance the
     /// [clock](super::MockIssuer::clock) and call this method again.
     ///

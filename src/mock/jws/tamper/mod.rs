@@ -84,7 +84,7 @@ tampers! {
     AlgEs256,
     /// The header has `alg: Ed25519`, the fully specified name of RFC 9864 (case 59).
     AlgEd25519Name,
-    /// One bit of the signature is flipped (case 56).
+    /// The signature has one flipped bit (case 56).
     BadSignature,
     /// The signature is empty (case 56).
     EmptySignature,
@@ -226,7 +226,7 @@ tampers! {
     DuplicateClaim,
     /// The header contains `alg` twice (case 76).
     DuplicateHeader,
-    /// The payload is an array instead of an object (case 76).
+    /// The payload is an array, not an object (case 76).
     ClaimsNotObject,
     /// The payload contains bytes that are not UTF-8 (case 76).
     BadUtf8,
@@ -234,7 +234,7 @@ tampers! {
     NotJson,
     /// The payload contains additional bytes after the claims (case 76).
     TrailingData,
-    /// One claim holds 4,000 nested arrays (case 76).
+    /// A claim contains 4,000 nested arrays (case 76).
     DeepNesting,
     /// The token has no signature part (case 77).
     TwoParts,

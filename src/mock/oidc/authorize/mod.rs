@@ -226,7 +226,7 @@ pub(super) fn is_stranded(core: &Core, verification: Verification) -> bool {
 }
 
 /// Returns KYCPort's own page after a verification (K19), if `strand_after_verification` is on.
-/// This page has no link back to the app.
+/// KYCPort's page has no link back to the app.
 pub(in crate::mock) fn status_page(core: &Core, path: &str) -> Option<Answer> {
     (core.switches().strand_after_verification && path == STATUS_PATH).then(|| {
         let main = "<h1>Your verification</h1>\n<p>Your documents were received. You can close this \

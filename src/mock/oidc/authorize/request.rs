@@ -32,7 +32,8 @@ pub(super) struct AuthorizeRequest {
     pub(super) login_hint: Option<String>,
     /// ID of the person in `id_token_hint`.
     pub(super) id_token_hint: Option<String>,
-    /// Requested tiers, as the client sent them. Each of these tiers satisfies the request (K15).
+    /// Requested tiers, as the client sent them. Each of the requested tiers satisfies the request
+    /// (K15).
     pub(super) tiers: Vec<String>,
     /// Lowest known tier of the requested tiers (K19).
     pub(super) tier: Option<KycTier>,
@@ -42,7 +43,7 @@ pub(super) struct AuthorizeRequest {
 
 /// Rejection of a request (K14).
 pub(super) enum Rejection {
-    /// Shows an error page without a redirect, because the redirect URI is not trusted.
+    /// Shows an error page and does not redirect, because the redirect URI is not trusted.
     ErrorPage(Refusal),
     /// Redirects to the client with the error.
     Redirect(RedirectTarget, Refusal),
@@ -92,7 +93,7 @@ impl RedirectTarget {
                 url.query_pairs_mut().extend_pairs(all);
                 Answer::see_other(url.as_str())
             }
-            // This arm is unreachable, because the registration parsed the URI.
+            // Unreachable, because the registration has already parsed the redirect URI.
             Err(_) => Answer::see_other(&self.redirect_uri),
         }
     }
@@ -233,7 +234,8 @@ fn id_token_hint(core: &Core, query: &Params) -> Result<Option<String>, Refusal>
         .ok_or_else(|| Refusal::new("invalid_request", "K17", why))
 }
 
-/// Validates the scopes: `openid` is required, and all others must be known (K13).
+/// Validates the scopes. The scopes must contain `openid` and must not contain an unknown scope
+/// (K13).
 fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
     let refuse = |why: &str| Err(Refusal::new("invalid_scope", "K13", why));
     let mut scopes = split_spaces(scope);
@@ -249,7 +251,7 @@ fn scopes(core: &Core, scope: Option<&str>) -> Result<Vec<String>, Refusal> {
     Ok(scopes)
 }
 
-/// Validates the PKCE challenge. PKCE with S256 is required (K11). The challenge must be 43
+/// Validates the PKCE challenge. The mock requires PKCE with S256 (K11). The challenge must be 43
 /// characters of base64url, which encode 32 bytes (K29).
 fn challenge(query: &Params) -> Result<String, Refusal> {
     let refuse = |row, why: &str| Err(Refusal::new("invalid_request", row, why));
@@ -265,7 +267,7 @@ fn challenge(query: &Params) -> Result<String, Refusal> {
     }
 }
 
-/// Returns the lowest known tier of the requested tiers. This function ignores unknown tiers. A
+/// Returns the lowest known tier of the requested tiers. The mock ignores unknown tiers. A
 /// requested tier is voluntary (OpenID Connect Core 1.0 section 5.5.1.1), so the mock does not
 /// reject the request (K19).
 pub(in crate::mock) fn lowest(tiers: &[String]) -> Option<KycTier> {
