@@ -1,4 +1,5 @@
-//! Tests of the mock issuer against its own contract. A lax mock would hide bugs (case 136).
+//! Tests of the mock issuer against the contract. A mock that accepts invalid requests would hide
+//! bugs (case 136).
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -44,7 +45,7 @@ mod tokens;
 #[path = "mock_own/verify.rs"]
 mod verify;
 
-// The case engine.
+// Tests of the case engine.
 #[path = "mock_own/case_desk.rs"]
 mod case_desk;
 #[path = "mock_own/case_edges.rs"]
@@ -52,7 +53,7 @@ mod case_edges;
 #[path = "mock_own/case_rules.rs"]
 mod case_rules;
 
-// Webhook deliveries.
+// Tests of webhook deliveries.
 #[path = "mock_own/receiver.rs"]
 mod receiver;
 #[path = "mock_own/webhook_delivery.rs"]
@@ -62,7 +63,7 @@ mod webhook_faults;
 #[path = "mock_own/webhooks.rs"]
 mod webhooks;
 
-// The admin API.
+// Tests of the admin API.
 #[path = "mock_own/admin.rs"]
 mod admin;
 #[path = "mock_own/admin_desk.rs"]

@@ -1,4 +1,4 @@
-//! The admin API as a whole: access control, error responses and its OpenAPI document.
+//! Tests of the admin API: access control, error responses and the OpenAPI document.
 
 use kycport::mock::{MockIssuer, RemoteMock};
 use serde_json::{Value, json};
@@ -35,8 +35,7 @@ async fn only_loopback_hosts_are_accepted() {
             assert_eq!(answer(request).await.0, 200, "{host}");
         }
     }
-    // A page of another host name that resolves to this machine sends such requests (DNS
-    // rebinding).
+    // A page whose host name resolves to this machine sends these `Host` headers (DNS rebinding).
     for host in [
         "evil.test",
         "localhost.evil.test",
@@ -64,8 +63,8 @@ async fn with_a_public_url_every_client_needs_the_admin_token() {
     let admin = AdminClient::with(builder.start().await.unwrap());
     assert_eq!(admin.kyc.origin(), "http://kyc.test:9710");
     assert_eq!(admin.kyc.admin_token(), Some("let-me-in"));
-    // The test connects to the IP address, because the public name does not resolve here. A proxy
-    // that sends `localhost` as `Host` makes remote clients look local.
+    // The test connects to the IP address, because the public name does not resolve on this
+    // machine. Behind a proxy, a remote client can send `localhost` as `Host`.
     let origin = format!("http://127.0.0.1:{}", listening_port(&admin.kyc));
     let get = |path: &str, host: &'static str| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -81,7 +80,7 @@ async fn with_a_public_url_every_client_needs_the_admin_token() {
         let request = get("/__mock", host).bearer_auth("let-me-in");
         let (_, overview) = answer(request).await;
         assert_eq!(overview["admin_url"], "http://kyc.test:9710/__mock");
-        // The console accepts the same token.
+        // The console accepts the admin token too.
         let closed = get("/", host).send().await.unwrap();
         assert_eq!(closed.status(), 401);
         let challenge = &closed.headers()["www-authenticate"];
@@ -89,7 +88,7 @@ async fn with_a_public_url_every_client_needs_the_admin_token() {
         let request = get("/", host).basic_auth("anyone", Some("let-me-in"));
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
-    // In Rust, the URL carries the token.
+    // A client in Rust passes the token in the URL.
     let with_token = origin.replace("http://", "http://:let-me-in@");
     let remote = RemoteMock::connect(&with_token).await.unwrap();
     remote.person("ada").create().await.unwrap();
@@ -100,7 +99,8 @@ async fn with_a_public_url_every_client_needs_the_admin_token() {
 
 #[tokio::test]
 async fn a_remote_client_with_a_local_host_header_is_rejected() {
-    // An address of this machine that other machines can reach. Without a network, there is none.
+    // The test needs an address of this machine that other machines can reach. Without a network,
+    // the machine has no such address.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     if probe.connect("192.0.2.1:9").is_err() {
         return;
@@ -143,7 +143,7 @@ async fn webhooks_to_other_machines_must_be_enabled() {
     admin.post("/webhooks/endpoints", &there).await;
 }
 
-/// Returns the listening port, regardless of the public URL.
+/// Returns the listening port, which differs from the port of the public URL.
 fn listening_port(kyc: &MockIssuer) -> u16 {
     kyc.address().port()
 }
@@ -173,7 +173,7 @@ async fn a_cross_site_request_is_rejected() {
         assert_eq!(answer(request).await.0, 403, "{site}");
     }
     assert!(admin.kyc.find_person("eve").is_none());
-    // The mock's own pages have access.
+    // The admin API accepts requests from the mock's own pages.
     let request = create().header("origin", &own);
     let request = request.header("sec-fetch-site", "same-origin");
     assert_eq!(answer(request).await.0, 201);
@@ -197,7 +197,7 @@ async fn all_errors_have_the_same_format() {
     assert_eq!((error.0, error.1.as_str()), (405, "method_not_allowed"));
     let put = admin.request("PUT", "/persons").send().await.unwrap();
     assert_eq!(put.headers()["allow"], "GET, POST");
-    // The message names the unknown field and the known fields.
+    // The error message lists the unknown field and the known fields.
     let error = admin
         .rejection("POST", "/persons", &json!({ "slug": "a", "teir": "t2" }))
         .await;
@@ -253,7 +253,7 @@ async fn all_errors_have_the_same_format() {
         .request("POST", "/persons")
         .header("content-type", "application/json");
     assert_eq!(answer(broken.body("{\"slug\":")).await.0, 400);
-    // A page of another site may send a form without CORS, but not JSON.
+    // A page of another site can send a form without CORS, but cannot send JSON.
     for kind in [
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -291,7 +291,7 @@ async fn the_openapi_document_matches_the_served_api() {
         };
         for method in methods {
             let operation = &operations[method.to_lowercase()];
-            // An invalid body, so that no request has an effect.
+            // Send an invalid body, so that the request changes nothing.
             let request = if matches!(method, "GET" | "DELETE") {
                 admin.request(method, &format!("{below}?unknown-field"))
             } else {
@@ -319,7 +319,7 @@ async fn the_openapi_document_matches_the_served_api() {
         let name = reference.strip_prefix("#/components/schemas/").unwrap();
         assert!(schemas.contains_key(name), "{reference}");
     }
-    // The document describes the parameters of paths and of queries.
+    // The OpenAPI document describes path parameters and query parameters.
     let person = &paths["/__mock/persons/{person}"]["get"]["parameters"][0];
     assert_eq!(
         (&person["name"], &person["in"]),

@@ -1,4 +1,4 @@
-//! Client of the admin API. It sends plain HTTP requests, like a script in another language.
+//! Client of the admin API, which sends plain HTTP requests like a script in another language.
 
 use kycport::mock::MockIssuer;
 use reqwest::{Client, Method, RequestBuilder};
@@ -17,7 +17,8 @@ impl AdminClient {
     pub(crate) fn with(kyc: MockIssuer) -> Self {
         Self {
             kyc,
-            // Opens a connection per request, so that no connection to a stopped server is reused.
+            // Opens a new connection for each request, so that the client does not reuse a
+            // connection to a stopped server.
             http: Client::builder()
                 .no_proxy()
                 .pool_max_idle_per_host(0)
@@ -53,7 +54,8 @@ impl AdminClient {
         good(with(self.request("PATCH", path), body)).await
     }
 
-    /// Sends a request that must fail. Returns the status, the error code and the message.
+    /// Sends a request that the admin API must reject. Returns the status, the error code and the
+    /// message.
     pub(crate) async fn rejection(
         &self,
         method: &str,

@@ -1,18 +1,18 @@
-//! The OpenAPI document of the admin API agrees with its handlers. The handlers accept what the
-//! schema allows, and reject what the schema forbids. A tool that reads the document found each
-//! of these cases.
+//! Tests that the OpenAPI document of the admin API matches its handlers. The handlers must accept
+//! all values that the schema allows, and reject all other values. A tool that generates requests
+//! from the OpenAPI document found the values in these tests.
 
 use serde_json::{Value, json};
 
 use crate::admin_desk::AdminClient;
 
-/// A member of a schema of the document.
+/// Returns a member of a schema in the OpenAPI document.
 fn member(document: &Value, schema: &str, name: &str) -> Value {
     document["components"]["schemas"][schema]["properties"][name].clone()
 }
 
 #[tokio::test]
-async fn a_name_is_as_long_as_the_document_says() {
+async fn a_name_has_the_length_limits_of_the_openapi_document() {
     let admin = AdminClient::new().await;
     let document = admin.get("/openapi.json").await;
     for (path, schema, name) in [
@@ -39,7 +39,7 @@ async fn a_name_is_as_long_as_the_document_says() {
             body[name] = value.into();
             body
         };
-        // In characters, not bytes.
+        // The limit counts characters, not bytes.
         admin.post(path, &body(&"é".repeat(128))).await;
         for value in ["", &"e".repeat(129), "a\nb", "\u{7f}", "\u{85}"] {
             let rejection = admin.rejection("POST", path, &body(value)).await;
@@ -60,7 +60,7 @@ async fn a_name_is_as_long_as_the_document_says() {
 }
 
 #[tokio::test]
-async fn an_address_that_a_parser_would_repair_is_rejected() {
+async fn a_malformed_url_is_rejected() {
     let admin = AdminClient::new().await;
     let document = admin.get("/openapi.json").await;
     let redirect = member(&document, "Redirect", "redirect_uri");
@@ -116,7 +116,7 @@ async fn an_address_that_a_parser_would_repair_is_rejected() {
 }
 
 #[tokio::test]
-async fn each_integer_has_its_maximum() {
+async fn each_integer_has_a_maximum() {
     let admin = AdminClient::new().await;
     let document = admin.get("/openapi.json").await;
     let mut integers = Vec::new();
@@ -132,7 +132,7 @@ async fn each_integer_has_its_maximum() {
         (&fault["minimum"], &fault["maximum"]),
         (&json!(200), &json!(999))
     );
-    // The largest is accepted, and one more is not.
+    // The API accepts the maximum and rejects the maximum plus one.
     let jwks = |bytes: &str| format!(r#"{{"endpoint":"jwks","fault":{{"delay_ms":{bytes}}}}}"#);
     for (number, status) in [
         ("18446744073709551615", 201),
@@ -140,7 +140,7 @@ async fn each_integer_has_its_maximum() {
         ("-1", 400),
         ("1.5", 400),
         ("1e30", 400),
-        // An integer of JSON Schema.
+        // JSON Schema treats `616.0` as an integer.
         ("616.0", 201),
         ("1e3", 201),
     ] {
@@ -149,7 +149,7 @@ async fn each_integer_has_its_maximum() {
         let answer = request.body(jwks(number)).send().await.unwrap();
         assert_eq!(answer.status(), status, "{number}");
     }
-    // A member that can be any JSON value is not changed.
+    // The API does not change numbers in a member that can contain any JSON value.
     let receiver = crate::receiver::Receiver::start().await;
     admin.kyc.webhooks().subscribe(receiver.url());
     let event = json!({ "type": "kyc.other", "data": { "n": 1.0 } });
@@ -159,7 +159,7 @@ async fn each_integer_has_its_maximum() {
     assert!(String::from_utf8(body).unwrap().contains("\"n\": 1.0"));
 }
 
-/// All schemas of an integer.
+/// Collects all integer schemas.
 fn collect(value: &Value, to: &mut Vec<Value>) {
     let kind = &value["type"];
     let kinds = kind.as_array().cloned().unwrap_or_default();
@@ -174,7 +174,7 @@ fn collect(value: &Value, to: &mut Vec<Value>) {
 }
 
 #[tokio::test]
-async fn what_excludes_each_other_is_said() {
+async fn a_public_client_with_a_secret_is_rejected() {
     let admin = AdminClient::new().await;
     let document = admin.get("/openapi.json").await;
     let client = &document["components"]["schemas"]["NewClient"];

@@ -1,4 +1,4 @@
-//! Actions of the admin API and their effects at the issuer.
+//! Tests of the actions of the admin API and their effects on the issuer.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn persons_are_created_read_and_updated() {
     );
     assert_eq!(created["aml_clear"], Value::Null);
     assert_eq!(created["email_verified"], false);
-    // The person is found by each identifier.
+    // The API finds the person by each identifier.
     for hint in ["ada", ada.id(), "ada@lovelace.test", "ada%40lovelace.test"] {
         assert_eq!(
             admin.get(&format!("/persons/{hint}")).await,
@@ -51,7 +51,7 @@ async fn persons_are_created_read_and_updated() {
         (KycStatus::Verified, KycTier::T3, "A".into())
     );
     assert_eq!(changed["aml_clear"], false);
-    // A field that is not named keeps its value.
+    // A field that the request omits keeps its value.
     assert_eq!(ada.email(), "ada@lovelace.test");
     admin
         .patch("/persons/ada", &json!({ "expires_in_seconds": 60 }))
@@ -181,7 +181,7 @@ async fn the_webhook_secret_is_rotated() {
 }
 
 #[tokio::test]
-async fn an_impossible_fault_is_rejected_when_it_is_set() {
+async fn an_invalid_fault_is_rejected_when_it_is_installed() {
     let admin = AdminClient::new().await;
     let answer = |status: u16, kind: &str| json!({ "answer": { "status": status, "content_type": kind, "body": "" } });
     let faults = [
@@ -219,7 +219,7 @@ async fn an_impossible_fault_is_rejected_when_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_bomb_of_any_size_does_not_block_the_mock() {
+async fn a_huge_response_does_not_block_the_mock() {
     let admin = AdminClient::new().await;
     let mut answers = Vec::new();
     for name in ["gzip_bomb", "huge"] {
@@ -232,7 +232,7 @@ async fn a_bomb_of_any_size_does_not_block_the_mock() {
         }
         answers.push(answer);
     }
-    // This response is still being sent, and the mock serves other requests.
+    // The mock serves other requests while it still sends these responses.
     let url = admin.kyc.discovery_url();
     admin.kyc.browser().fetch(url).await.unwrap().assert_ok();
     drop(answers);
@@ -289,7 +289,7 @@ async fn an_array_is_rejected_where_an_object_is_expected() {
     assert_eq!(admin.get("/clock").await, before);
     assert_eq!(admin.get("/faults").await, json!([]));
     assert!(admin.kyc.find_person("eve").is_none());
-    // An array field accepts an array.
+    // A field whose schema is an array accepts an array.
     let retries = json!({ "webhook_retries_seconds": [1, 2] });
     let switches = admin.patch("/switches", &retries).await;
     assert_eq!(switches["webhook_retries_seconds"], json!([1, 2]));
@@ -315,8 +315,8 @@ async fn endpoint_faults_are_set_and_deleted() {
     let used = admin.get(&path).await;
     assert_eq!((&used["hits"], &used["left"]), (&json!(2), &json!(0)));
 
-    // A fault without `times` stays until it is deleted. An unused fault of this kind is not an
-    // error.
+    // A fault without `times` exists until a client deletes it. The deletion of an unused fault is
+    // not an error.
     let reset = admin
         .post("/faults", &json!({ "endpoint": "jwks", "fault": "reset" }))
         .await;
@@ -360,7 +360,7 @@ async fn endpoint_faults_are_set_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_fault_can_occur_after_the_request_took_effect() {
+async fn a_fault_can_apply_after_the_endpoint_processed_the_request() {
     let admin = AdminClient::new().await;
     let issuer = TestIssuer::with(admin.kyc.clone());
     let fault = json!({
@@ -369,7 +369,7 @@ async fn a_fault_can_occur_after_the_request_took_effect() {
     admin.post("/faults", &fault).await;
     let code = issuer.code().await;
     assert_eq!(issuer.token(&issuer.exchange(&code)).await.status(), 503);
-    // The code has been redeemed.
+    // The mock has redeemed the code.
     let again = issuer.token(&issuer.exchange(&code)).await;
     assert_eq!(again.json()["error"], "invalid_grant");
 }
@@ -377,7 +377,7 @@ async fn a_fault_can_occur_after_the_request_took_effect() {
 #[tokio::test]
 async fn connection_faults_are_set() {
     let admin = AdminClient::new().await;
-    // Without `times`, the admin API itself would be unreachable.
+    // A connection fault without `times` would make the admin API unreachable.
     assert_eq!(
         admin
             .rejection("POST", "/faults/connections", &json!({ "fault": "close" }))
@@ -629,7 +629,7 @@ async fn tenants_and_clients_are_created() {
     assert_eq!(admin.post("/clients", &public).await["secret"], Value::Null);
     let both = json!({ "name": "P", "kind": "public", "secret": "s" });
     assert_eq!(admin.rejection("POST", "/clients", &both).await.0, 400);
-    // A rejected client is not stored.
+    // The mock does not store a rejected client.
     let bad = json!({ "name": "Q", "id": "q", "redirect_uris": ["nowhere"] });
     assert_eq!(admin.rejection("POST", "/clients", &bad).await.0, 400);
     assert_eq!(
@@ -707,7 +707,8 @@ async fn switches_are_read_and_changed() {
     for (name, value) in change.as_object().unwrap() {
         assert_eq!(after[name], *value, "{name}");
     }
-    // The other switches keep their values. All values that are read can be written.
+    // Switches that the request omits keep their values. A client can write all values that it has
+    // read.
     assert_eq!(after["at_hash"], before["at_hash"]);
     assert_eq!(admin.patch("/switches", &before).await, before);
     let error = admin
@@ -834,7 +835,7 @@ async fn a_reset_restores_the_initial_state() {
         apart < Duration::from_secs(10)
             && admin.kyc.clock().now() <= kycport::SystemClock::new().now()
     );
-    // Old tokens, cookies and faults are invalid.
+    // After the reset, old tokens, cookies and faults have no effect.
     let page = issuer.userinfo(access.as_str().unwrap()).await;
     assert_eq!(page.status(), 401);
     assert!(answer(admin.request("GET", "/faults/1")).await.0 == 404);

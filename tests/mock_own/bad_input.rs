@@ -1,4 +1,4 @@
-//! Sends each row of the table of bad inputs (case 136). The table is documentation.
+//! Sends the request of each row of `bad_input.md` (case 136). This table is also documentation.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn rows() -> Vec<Row<'static>> {
     rows.filter(|row| row.to != "endpoint").collect()
 }
 
-/// Request in parts. It is valid until a change of the table is applied.
+/// A request, divided into parts. The test applies the changes of one row to a valid request.
 struct Request {
     method: Method,
     path: String,
@@ -92,7 +92,8 @@ async fn every_bad_request_of_the_table_is_rejected() {
     }
 }
 
-/// Asserts that the error is sent to the client's redirect URI, with `state`, `iss` and no code.
+/// Asserts that the mock redirects the error to the client's redirect URI, with `state` and `iss`
+/// and without a code.
 fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     let to = page.location().unwrap();
     assert!(to.as_str().starts_with(&format!("{BACK}?")), "{what}");
@@ -108,7 +109,7 @@ fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     }
 }
 
-// case 136: the unmodified requests must succeed, or the table would prove nothing.
+// case 136: The unmodified requests must succeed. Otherwise the table would prove nothing.
 #[tokio::test]
 async fn unmodified_requests_succeed() {
     for (to, status) in [
@@ -124,7 +125,7 @@ async fn unmodified_requests_succeed() {
     }
 }
 
-/// Mock, and every value that a row can refer to.
+/// Mock, and all values that a row can contain as placeholders.
 struct BadInputTest {
     issuer: TestIssuer,
     code: String,
@@ -153,7 +154,7 @@ impl BadInputTest {
             .header("authorization", &format!("Bearer {}", tenant.api_key()))
             .json(&json!({ "person_id": bob.id(), "level": "t2" }));
         let case = visit.fetch().send().await.unwrap().json()["id"].clone();
-        // `prompt=none` needs a browser session, and this browser has none.
+        // Remove the browser session, so that `prompt=none` fails.
         let code = issuer.code().await;
         issuer.browser.clear_cookies();
         Self {
@@ -235,7 +236,7 @@ impl BadInputTest {
         change_one(params, name, how);
     }
 
-    /// Replaces a `<…>` placeholder by its value.
+    /// Replaces a `<…>` placeholder with its value.
     async fn fill(&self, value: &str) -> String {
         let (before, rest) = value.split_once('<').unwrap_or((value, ""));
         let Some((name, after)) = rest.split_once('>') else {
@@ -308,7 +309,7 @@ fn bearer(token: &str) -> Vec<(String, String)> {
     pairs(&[("Authorization", &format!("Bearer {token}"))])
 }
 
-/// Changes one parameter or header. A word other than these is the new value.
+/// Changes one parameter or header. `how` is `absent`, `empty`, `huge`, `twice` or the new value.
 fn change_one(list: &mut Vec<(String, String)>, name: &str, how: &str) {
     let has = list.iter().any(|(own, _)| own == name);
     match how {

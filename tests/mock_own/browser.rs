@@ -1,4 +1,4 @@
-//! The authorization page, and the mock's browser.
+//! Tests of the sign-in page and of the mock's browser.
 
 use http::Method;
 use kycport::mock::{Endpoint, MockIssuer};
@@ -79,7 +79,7 @@ async fn prompt_none_succeeds_in_a_browser_with_a_session() {
         .location()
         .unwrap();
     assert_eq!(query(&to, "error").as_deref(), Some("login_required"));
-    // This browser has a session, but the login is too old.
+    // The first browser has a session, but the login is older than `max_age`.
     issuer
         .kyc
         .clock()
@@ -162,7 +162,8 @@ async fn the_cookie_jar_follows_chromium() {
         let name = cookie.split('=').next().unwrap();
         assert_eq!(browser.cookie(&url, name).is_some(), is_kept, "{cookie}");
     }
-    // A deletion also needs the attributes that the name requires (case 108).
+    // A header that deletes a cookie also needs the attributes that the name prefix requires (case
+    // 108).
     for (header, left) in [
         ("__Host-c=; Path=/; Max-Age=0", true),
         ("__Host-c=; Secure; Path=/; Max-Age=0", false),

@@ -1,4 +1,4 @@
-//! Shared by the tests of the case engine: a case, and requests byte by byte.
+//! Helpers of the tests of the case engine. The client sends each request as raw bytes.
 
 use kycport::{
     KycStatus, KycTier,
@@ -91,7 +91,7 @@ impl CaseClient {
         assert_eq!(found, (CaseStatus::Opened, 0, 0), "{why}");
     }
 
-    /// Starts an upload with this content length. Sends no byte of the body.
+    /// Sends the headers of an upload with this content length, but no byte of the body.
     pub(crate) async fn begin_upload(&self, case: &str, length: usize) -> TcpStream {
         let address = self.kyc.origin().strip_prefix("http://").unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -130,7 +130,7 @@ impl Request {
     }
 }
 
-/// Name of a part, its content type (empty for a text), and its content.
+/// Name, content type and content of a part. The content type of a text part is empty.
 pub(crate) type Part = (&'static str, &'static str, Vec<u8>);
 
 pub(crate) fn form(parts: &[Part]) -> Vec<u8> {
@@ -159,7 +159,7 @@ pub(crate) fn error_body(error: &str) -> Value {
     json!({ "error": error })
 }
 
-/// Reads until a response with this text has ended, or until the connection is closed.
+/// Reads until the response contains `end`, or until the connection closes.
 pub(crate) async fn answer(socket: &mut TcpStream, end: &str) -> String {
     let mut received = Vec::new();
     let mut piece = [0; 4096];

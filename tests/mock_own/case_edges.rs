@@ -1,4 +1,4 @@
-//! Uploads that fail, wait, or get a response before they are complete.
+//! Tests of uploads that fail, that wait, or that get a response before they are complete.
 
 use kycport::mock::Endpoint;
 use tokio::io::AsyncWriteExt as _;
@@ -73,7 +73,7 @@ async fn a_too_large_upload_is_rejected_while_the_client_is_still_sending() {
         received.ends_with("{\"error\":\"file_too_large\"}"),
         "{received}"
     );
-    // The mock reads on, so that a reset does not overtake the response.
+    // The mock continues to read, so that a connection reset does not arrive before the response.
     for _ in 0..16 {
         socket.write_all(&piece).await.unwrap();
     }

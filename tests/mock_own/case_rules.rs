@@ -1,4 +1,4 @@
-//! Rules of the case engine: checks of files, access control, and effects of a decision.
+//! Tests of the case engine: file checks, access control and the effects of a decision.
 
 use std::time::Duration;
 
@@ -187,7 +187,7 @@ async fn a_file_type_is_detected_from_its_first_and_last_bytes() {
 
 // K53, K76
 #[tokio::test]
-async fn a_part_that_names_a_verdict_is_rejected() {
+async fn a_part_that_only_the_engine_may_set_is_rejected() {
     let api = CaseClient::new().await;
     let case = api.open(&api.ada).await;
     for (name, is_claim) in [
@@ -237,11 +237,11 @@ async fn the_outcome_marker_is_read_at_both_ends_of_the_document() {
 
 // K77
 #[tokio::test]
-async fn a_face_and_a_document_belong_to_one_person() {
+async fn a_document_or_selfie_of_another_person_is_rejected() {
     let api = CaseClient::new().await;
     let (kyc, bob) = (&api.kyc, api.person("bob"));
     let decided = async |person, [mut document, mut selfie]: [Part; 2]| {
-        // File names and texts do not matter.
+        // The engine ignores file names and text parts.
         (document.0, selfie.0) = ("document", "selfie");
         let case = api.open(person).await;
         assert_eq!(api.upload(&case, &[document, selfie]).await.0, 200);
@@ -260,16 +260,22 @@ async fn a_face_and_a_document_belong_to_one_person() {
     let [eve, mallory, trent, carol] =
         ["eve", "mallory", "trent", "carol"].map(|slug| api.person(slug));
     let face = decided(&eve, [own_document.clone(), selfie.clone()]).await;
-    assert!(rejected(&face), "another person's face: {face}");
+    assert!(rejected(&face), "the selfie of another person: {face}");
     let paper = decided(&mallory, [document.clone(), own_selfie]).await;
-    assert!(rejected(&paper), "another person's document: {paper}");
+    assert!(rejected(&paper), "the document of another person: {paper}");
     let [sheet, _] = pictures("trent");
     let twice = decided(&trent, [sheet.clone(), sheet]).await;
-    assert!(rejected(&twice), "the document is not a face: {twice}");
+    assert!(
+        rejected(&twice),
+        "a selfie that equals the document: {twice}"
+    );
     let [document, selfie] = pictures("carol");
     decided(&carol, [document.clone(), selfie.clone()]).await;
     let again = decided(&carol, [document, selfie]).await;
-    assert!(!rejected(&again), "the same person: {again}");
+    assert!(
+        !rejected(&again),
+        "files that the same person uploads again: {again}"
+    );
 }
 
 // K74
@@ -408,6 +414,6 @@ async fn an_idempotency_key_opens_one_case_if_enabled() {
     assert_eq!(open(kyc.tenant(), "t2").await, third);
     assert_eq!(open(kyc.tenant(), "t3").await.0, 422);
     let foreign = open(kyc.other_tenant(), "t3").await;
-    assert_eq!(foreign.0, 201, "another tenant's keys are its own");
+    assert_eq!(foreign.0, 201, "two tenants can use equal idempotency keys");
     assert_eq!(kyc.cases().all().len(), 4);
 }

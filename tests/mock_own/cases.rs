@@ -1,4 +1,4 @@
-//! The case engine over plain HTTP: rejected requests, and checks of uploads.
+//! Tests of the case engine over plain HTTP: rejected requests and checks of uploads.
 
 use http::Method;
 use kycport::{
@@ -301,7 +301,7 @@ async fn outcomes_can_be_forced_in_four_ways() {
         (outcome, bob.status(), bob.tier()),
         (json!("approved"), KycStatus::Verified, KycTier::T2)
     );
-    // Bob's document, uploaded for another person.
+    // Eve uploads Bob's document.
     let (_, outcome, eve) = outcome_of("eve", "Eve", samples::document("bob")).await;
     assert_eq!(
         (outcome, eve.status()),

@@ -1,4 +1,4 @@
-//! The console at `/`: access control, its buttons and their effects.
+//! Tests of the console at `/`: access control, and the effects of the buttons.
 
 use std::time::Duration;
 
@@ -76,13 +76,14 @@ async fn the_console_shows_the_state_and_no_secret() {
     for secret in secrets {
         assert!(!page.contains(&secret), "{secret}");
     }
-    // Console requests are not in the request log of the app.
+    // The request log does not contain requests to the console.
     assert_eq!(kyc.all_requests().len(), 1);
 }
 
 #[tokio::test]
 async fn only_the_console_itself_may_send_its_forms() {
-    // cases 101, 102, 135: a page of another site, or a host name that resolves to this machine
+    // cases 101, 102, 135: The form comes from a page of another site, or from a host name that
+    // resolves to this machine.
     let (kyc, ada) = console().await;
     let reject = [("act", "reject"), ("person", ada.id())];
     let foreign = "https://evil.example";
@@ -102,7 +103,8 @@ async fn only_the_console_itself_may_send_its_forms() {
                 it.header(*name, *value)
             });
         let answer = request.form(&reject).send().await.unwrap();
-        // Under another host name, the console requires the admin token, which no page has.
+        // Under another host name, the console requires the admin token. A page of another site
+        // does not have this token.
         let is_rebound = headers.iter().any(|(name, _)| *name == "host");
         let expected = if is_rebound { 401 } else { 403 };
         assert_eq!(answer.status(), expected, "{headers:?}");
@@ -190,7 +192,7 @@ async fn each_button_has_its_effect() {
     let before: Timestamp = kyc.clock().now();
     send_form(&kyc, &[("act", "clock"), ("hours", "24")]).await;
     assert_eq!(kyc.clock().now().since(before), Duration::from_secs(86_400));
-    // Values that no button sends.
+    // The form contains values that no button sends.
     for fields in [
         &[("act", "verify"), id, ("tier", "t9")][..],
         &[("act", "verify"), ("person", "nobody"), ("tier", "t1")],

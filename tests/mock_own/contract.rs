@@ -1,5 +1,5 @@
-//! Checks the contract page: every cited row exists, and every row about the server is cited by the
-//! mock or by a test.
+//! Checks the contract page. Every cited row must exist. The mock or a test must cite every row
+//! about the server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rows with public facts about KYCPort. The page has further rows that this crate has added.
+/// Rows with public facts about KYCPort. The contract page also contains rows that this crate has
+/// added.
 const KNOWN_ROWS: &[(u32, u32)] = &[
     (1, 6),
     (10, 18),
@@ -76,8 +77,8 @@ fn rows() -> Vec<String> {
     ids.map(|(number, _)| format!("K{number}")).collect()
 }
 
-/// Returns the files that cite each row. This file, the page itself, and the list of rows that a
-/// probe cannot check do not count.
+/// Returns the files that cite each row. The result omits this file, the contract page, and the
+/// list of rows that a probe cannot check.
 fn citations(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let mut left: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
@@ -104,7 +105,7 @@ fn citations(folders: &[&str]) -> BTreeMap<String, BTreeSet<PathBuf>> {
     found
 }
 
-/// Returns each word that is a `K` followed by digits.
+/// Returns each word that consists of a `K` and digits.
 fn ids(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let is_id = |word: &&str| {

@@ -1,4 +1,4 @@
-//! Faults, gates and modified tokens.
+//! Tests of faults, gates and manipulated tokens.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -58,13 +58,13 @@ fn unused_faults_cause_at_most_one_panic() {
         panic!("another reason");
     }));
     assert_eq!(text(failure.unwrap_err()), "another reason");
-    // The first of two unused faults is reported. A second panic would abort the process.
+    // Only one of the two unused faults panics, because a second panic would abort the process.
     let failure = catch_unwind(AssertUnwindSafe(|| {
         let _first = kyc.on(Endpoint::Token).fail(503).named("first").once();
         let _second = kyc.on(Endpoint::Token).fail(503).named("second").once();
     }));
     assert!(text(failure.unwrap_err()).contains("`second`"));
-    // No fault is left afterwards.
+    // No fault is installed after the panics.
     let browser = kyc.browser();
     let page = kyc.block_on(browser.fetch(kyc.url(Endpoint::Jwks)));
     page.unwrap().assert_ok();
@@ -128,7 +128,7 @@ async fn a_gzip_bomb_is_well_formed() {
     assert!(body.len() < 10_000, "{}", body.len());
     assert!(body.starts_with(&[0x1f, 0x8b]));
     fault.assert_hit();
-    // If `gzip` is installed, it also checks the body.
+    // If the program `gzip` is installed, the test also checks the body with it.
     let mut gzip = std::process::Command::new("gzip");
     gzip.arg("-t")
         .stdin(std::process::Stdio::piped())
@@ -143,7 +143,7 @@ async fn a_gzip_bomb_is_well_formed() {
 
 // case 51
 #[tokio::test]
-async fn a_response_can_be_lost_after_the_request_took_effect() {
+async fn a_response_can_be_lost_after_the_endpoint_processed_the_request() {
     let issuer = TestIssuer::new().await;
     let form = issuer.exchange(&issuer.code().await);
     let fault = issuer.kyc.on(Endpoint::Token).after().fail(502).once();
@@ -207,12 +207,12 @@ async fn every_document_can_be_edited() {
 }
 
 #[tokio::test]
-async fn every_tamper_changes_a_token_of_its_person_only() {
+async fn every_tamper_changes_only_the_tokens_of_one_person() {
     let issuer = TestIssuer::new().await;
     let client = issuer.kyc.client();
     let mint = issuer.kyc.mint();
     for &tamper in Tamper::ALL {
-        // The last manipulations modify claims that only an access token has.
+        // Some manipulations change claims that only an access token has.
         let id_token = mint
             .id_token(&issuer.ada, client, "n")
             .for_access_token("token");

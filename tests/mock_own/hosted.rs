@@ -1,4 +1,4 @@
-//! The hosted verification page, and silent login.
+//! Tests of the hosted verification page and of silent login.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ impl TestIssuer {
         Url::parse_with_params(&self.kyc.url(Endpoint::Verify), params).unwrap()
     }
 
-    /// Completes a verification on the page. Returns the response without following it.
+    /// Completes a verification on the hosted page. Returns the first response and follows no
+    /// redirect.
     async fn verify(&self, params: &[(&str, &str)], how: &str) -> Page {
         let url = self.verify_url(params);
         let visit = self.browser.request(http::Method::POST, url);
@@ -23,7 +24,8 @@ impl TestIssuer {
         visit.send().await.unwrap()
     }
 
-    /// Returns the result of `prompt=none` with this parameter: an error, or `code`.
+    /// Sends a request with `prompt=none` and this parameter. Returns the error, or `code` after a
+    /// success.
     async fn silent_login(&self, name: &str, value: &str) -> String {
         let request = and(set(self.request(), name, value), "prompt", "none");
         let page = self.browser.open(self.authorize_url(&request)).await;
@@ -63,7 +65,8 @@ async fn a_signed_in_person_verifies_and_returns() {
     for (params, how, status, tier, to) in [
         (&asking[..], "skip", KycStatus::Verified, KycTier::T1, BACK),
         (&asking, "pass", KycStatus::Verified, KycTier::T3, BACK),
-        // A person who has the tier already cannot change it with any form.
+        // A person who already has the requested tier cannot change the status or the tier with a
+        // form.
         (&asking, "fail", KycStatus::Verified, KycTier::T3, BACK),
         (&[], "fail", KycStatus::Verified, KycTier::T3, "/verify"),
     ] {
@@ -82,7 +85,7 @@ async fn a_signed_in_person_verifies_and_returns() {
     );
 }
 
-// K12, K26, K91: no redirect to an unregistered URI.
+// K12, K26, K91
 #[tokio::test]
 async fn the_page_never_redirects_to_an_unregistered_uri() {
     let issuer = TestIssuer::new().await;
@@ -113,7 +116,8 @@ async fn the_page_never_redirects_to_an_unregistered_uri() {
     assert!(page.body().contains("K91"));
 }
 
-// K91: the issuer's cookie is sent to its two pages, and to no app on the same host.
+// K91: Browsers send the issuer's cookie to the two pages of the issuer, and to no app on the same
+// host.
 #[tokio::test]
 async fn the_issuer_cookie_is_sent_to_its_own_pages_only() {
     let issuer = TestIssuer::new().await;
@@ -195,7 +199,7 @@ async fn every_other_prompt_shows_the_page_and_sets_a_new_auth_time() {
         let claims = payload(tokens["id_token"].as_str().unwrap());
         assert_eq!(claims["auth_time"], claims["iat"], "{name}={value}");
     }
-    // A silent login keeps the time of the earlier login.
+    // A silent login keeps the `auth_time` of the earlier login.
     issuer.kyc.clock().advance(Duration::from_secs(60));
     let request = and(issuer.request(), "prompt", "none");
     let page = issuer.browser.open(issuer.authorize_url(&request)).await;

@@ -1,4 +1,4 @@
-//! Start, stop and listening addresses of the mock.
+//! Tests of the start, the stop and the listening addresses of the mock.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
@@ -87,7 +87,7 @@ fn a_blocking_test_needs_no_runtime() {
     let kyc = MockIssuer::start_blocking();
     let issuer = TestIssuer::with(kyc.clone());
     let receiver = kyc.block_on(async {
-        // A task that is spawned in one call continues in the next call.
+        // A task that the first `block_on` call spawns continues to run in the next call.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().route("/hooks", post(async || StatusCode::OK));
@@ -100,7 +100,7 @@ fn a_blocking_test_needs_no_runtime() {
     issuer.ada.reject();
     kyc.block_on(kyc.webhooks().settled());
     kyc.webhooks().deliveries().assert_count(1);
-    // The last handle may be dropped inside a future.
+    // A future may drop the last handle of the mock.
     let (browser, url) = (kyc.browser(), kyc.discovery_url());
     drop(issuer);
     kyc.clone().block_on(async move { drop(kyc) });
@@ -124,7 +124,7 @@ async fn the_mock_works_on_a_multi_threaded_runtime() {
     two_issuers_are_independent().await;
 }
 
-/// Two issuers in one process are independent.
+/// Changes of one issuer do not affect another issuer in the same process.
 async fn two_issuers_are_independent() {
     let (one, two) = (TestIssuer::new().await, TestIssuer::new().await);
     let (first, second) = tokio::join!(one.tokens(), two.tokens());

@@ -1,4 +1,4 @@
-//! Checks that the guidance for coding assistants is correct as written.
+//! Checks that the examples and URLs in the guide for coding assistants are correct.
 
 use http::Method;
 use kycport::mock::Endpoint;
@@ -27,7 +27,8 @@ async fn the_examples_of_the_guidance_work() {
     ] {
         assert!(!page.body().contains(secret));
     }
-    // Text in braces is JSON. An unreplaced placeholder name is not.
+    // Only JSON may contain an opening brace. A brace without JSON is a placeholder that the mock
+    // has not replaced.
     for opened in page.body().split('{').skip(1) {
         assert!(opened.starts_with('"'), "{opened}");
     }
@@ -99,7 +100,7 @@ async fn the_examples_of_the_guidance_work() {
     }
 }
 
-// K71: every URL in the guidance belongs to this mock.
+// K71: Every URL in the guide for coding assistants belongs to the mock.
 #[tokio::test]
 async fn the_urls_of_the_guidance_exist() {
     let issuer = TestIssuer::new().await;
@@ -124,7 +125,8 @@ async fn the_urls_of_the_guidance_exist() {
         let path = endpoint.path().replace("{person_id}", "PERSON_ID");
         let path = path.replace("{case_id}", "CASE_ID");
         let named = paths.contains(&path);
-        // These endpoints are found through discovery, are not for tenants, or serve this text.
+        // The guide omits these endpoints: clients find them through discovery, or tenants do not
+        // use them.
         let unnamed = [
             Endpoint::Jwks,
             Endpoint::ReadCase,

@@ -1,5 +1,5 @@
-//! Behaviour of KYCPort that tenants have observed and that no document describes. The mock has a
-//! switch for each behaviour.
+//! Tests of behaviour of KYCPort that tenants have observed and that no document describes. The
+//! mock has a switch for each behaviour.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
 
 // K19
 #[tokio::test]
-async fn a_verification_may_end_where_nothing_leads_back() {
+async fn a_verification_can_end_on_a_page_without_a_link_to_the_app() {
     let issuer = TestIssuer::new().await;
     issuer.kyc.switch(|it| it.strand_after_verification = true);
     let grace = issuer.kyc.person("grace").tier(KycTier::T1).create();
@@ -45,14 +45,16 @@ async fn a_verification_may_end_where_nothing_leads_back() {
     let page = issuer.browser.open(&status).await.unwrap();
     page.assert_status(200);
     assert!(!page.body().contains("<a ") && !page.body().contains("<form"));
-    // The person sends the request again, is still signed in, and is redirected back.
+    // The person sends the request again. The person is still signed in, and the mock redirects the
+    // browser to the app.
     let again = issuer.authorize_url(&and(issuer.request(), "prompt", "consent"));
     let page = issuer.browser.open(&again).await.unwrap();
     assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
     let callback = issuer.browser.start_sign_in(&again, &grace).await.unwrap();
     assert!(query(&callback, "code").is_some());
 
-    // The hosted page also ends at `/status`. A person who skips it is redirected to the tenant.
+    // The hosted page also ends at `/status`. After a skipped verification, the mock redirects the
+    // browser to the tenant.
     let client = issuer.kyc.client().id();
     let hosted = format!("{}/verify", issuer.kyc.origin());
     let hosted =
@@ -75,7 +77,7 @@ async fn a_verification_may_end_where_nothing_leads_back() {
 
 // K35
 #[tokio::test]
-async fn userinfo_may_be_wrapped() {
+async fn userinfo_can_wrap_the_claims_in_a_member() {
     let issuer = TestIssuer::new().await;
     let tokens = issuer.tokens().await.json();
     let token = tokens["access_token"].as_str().unwrap();
@@ -91,7 +93,7 @@ async fn userinfo_may_be_wrapped() {
 
 // K63
 #[tokio::test]
-async fn an_event_may_name_the_person_by_another_member() {
+async fn an_event_can_contain_the_person_id_in_another_member() {
     let webhooks = WebhookTest::new().await;
     let verifier = WebhookVerifier::builder()
         .secret("mock", Secret::new(webhooks.hooks.secret()))
@@ -120,7 +122,7 @@ async fn an_event_may_name_the_person_by_another_member() {
 
 // K18, K19
 #[tokio::test]
-async fn under_what_was_observed_a_person_verifies_and_signs_in() {
+async fn a_person_verifies_and_signs_in_with_the_observed_switches() {
     let kyc = MockIssuer::builder().switch(Switches::as_observed);
     let kyc = kyc.start().await.unwrap();
     kyc.client().register_redirect_uri(BACK).unwrap();
@@ -137,7 +139,7 @@ async fn under_what_was_observed_a_person_verifies_and_signs_in() {
     let visit = browser.request(Method::POST, url);
     let page = visit.form(&form).send().await.unwrap();
     assert_eq!(page.url().path(), "/status");
-    // The app asks again, as tenants do.
+    // The app sends a second authorization request, as tenants do.
     let (url, pending) = app
         .oidc()
         .begin(&asks().prompt(Prompt::Consent))

@@ -1,5 +1,5 @@
-//! Tests of the probe, which compares a live issuer with the contract: the mock, a faulty mock, and
-//! an unreachable issuer.
+//! Tests of the probe, which compares a live issuer with the contract. The tests probe the mock, a
+//! mock with faults, and an unreachable issuer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ fn words(report: &Report) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// Returns the row and the check of every difference.
+/// Returns the row and the name of each check that found a difference.
 fn different(report: &Report) -> Vec<String> {
     let differs = |verdict: &Verdict| matches!(verdict, Verdict::Differs { .. });
     let findings = report.findings().iter();
@@ -41,7 +41,7 @@ async fn the_mock_matches_the_contract() {
     );
 }
 
-// The report has a result for every row, or the reason why the row is not checked.
+// The report contains, for each row, a result or the reason why the probe does not check the row.
 #[tokio::test]
 async fn every_row_is_probed_or_has_a_reason() {
     let report = verify_against("http://127.0.0.1:1").await;
@@ -59,7 +59,11 @@ async fn every_row_is_probed_or_has_a_reason() {
         (!yes.is_empty(), !not.is_empty())
     };
     for row in findings.map(|it| it.row).filter(|row| *row != "K70") {
-        assert_ne!(probed(row), (true, true), "{row} is probed and excepted");
+        assert_ne!(
+            probed(row),
+            (true, true),
+            "{row} has both a check and a reason not to check it"
+        );
     }
 }
 
@@ -79,7 +83,7 @@ async fn an_unreachable_issuer_is_not_a_match() {
     );
     kyc.restart().unwrap();
 
-    // A server that exists, but is busy, broken or slow.
+    // The server responds, but one endpoint fails, one is busy and one is slow.
     let faults = [
         kyc.on(Endpoint::Health).fail(503).once(),
         kyc.on(Endpoint::Status).fail(429).once(),
@@ -101,7 +105,7 @@ async fn an_unreachable_issuer_is_not_a_match() {
     }
 }
 
-// A server that accepts connections and sends nothing is soon given up.
+// The probe stops after its time limit if the server accepts connections but sends nothing.
 #[tokio::test]
 async fn the_probe_ends_in_bounded_time() {
     let kyc = MockIssuer::start().await;
@@ -118,7 +122,7 @@ async fn the_probe_ends_in_bounded_time() {
     );
 }
 
-// A server with an untrusted certificate counts as not reached.
+// The result for a server with an untrusted certificate is `not reached`.
 #[tokio::test]
 async fn an_untrusted_certificate_is_rejected() {
     let kyc = MockIssuer::builder().tls().start().await.unwrap();
@@ -180,7 +184,7 @@ async fn differences_are_listed() {
         ]
     );
     let text = report.to_string();
-    // A URL on another host is not requested, and no key is shown.
+    // The probe sends no request to another host, and the report contains no key.
     assert!(text.contains("not reached  K23"), "{text}");
     assert!(
         text.contains("expected no `d`, found a private key"),
@@ -196,7 +200,8 @@ async fn differences_are_listed() {
     }
 }
 
-// URLs on another host in the discovery document are not requested.
+// The probe sends no request to a URL on another host, even if the discovery document contains this
+// URL.
 #[tokio::test]
 async fn no_request_is_sent_to_another_host() {
     let (kyc, other) = (MockIssuer::start().await, MockIssuer::start().await);
@@ -218,7 +223,7 @@ async fn no_request_is_sent_to_another_host() {
     assert!(other.all_requests().is_empty());
 }
 
-// The probe only reads, and needs no credentials.
+// The probe sends only read requests and invalid requests, and needs no credentials.
 #[tokio::test]
 async fn the_probe_sends_no_credential_and_changes_nothing() {
     let kyc = MockIssuer::start().await;

@@ -1,5 +1,5 @@
-//! Webhook endpoint of a tenant. It records each request byte by byte and returns the configured
-//! responses.
+//! Webhook endpoint of a tenant. The endpoint records the bytes of each request and returns the
+//! configured responses.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,7 @@ struct Shared {
 
 enum Answer {
     Now(Response),
-    /// Responds when the sender sends or is dropped.
+    /// Responds after the test uses or drops the sender.
     Held(oneshot::Receiver<()>),
 }
 
@@ -55,7 +55,7 @@ impl Receiver {
         format!("http://{}/webhooks/kycport", self.address)
     }
 
-    /// Sets the statuses of the next responses. All later responses are 204.
+    /// Sets the statuses of the next responses. All later responses have the status 204.
     pub(crate) fn answer(&self, statuses: &[u16]) {
         for status in statuses {
             self.answer_with(*status, &[]);
@@ -72,7 +72,7 @@ impl Receiver {
         self.shared.answers.lock().unwrap().push_back(answer);
     }
 
-    /// Holds the next response until the returned sender is dropped.
+    /// Holds the next response until the test drops the returned sender.
     pub(crate) fn hold(&self) -> oneshot::Sender<()> {
         let (open, held) = oneshot::channel();
         let answer = Answer::Held(held);
@@ -80,7 +80,7 @@ impl Receiver {
         open
     }
 
-    /// Waits until this many deliveries have been received in total.
+    /// Waits until the endpoint has received this number of deliveries in total.
     pub(crate) async fn wait_for(&self, n: usize) {
         let mut count = self.shared.count.subscribe();
         count.wait_for(|count| *count >= n).await.unwrap();
@@ -166,7 +166,8 @@ impl ReceivedDelivery {
         self.headers[name].to_str().unwrap()
     }
 
-    /// Returns whether the header has only the signature of the body with this secret.
+    /// Returns whether the only signature in the header is the signature of the body with this
+    /// secret.
     pub(crate) fn is_signed(&self, secret: &str) -> bool {
         let values: Vec<_> = self.headers.get_all("x-kycport-signature").iter().collect();
         values == [&signature(secret, &self.body)]
@@ -189,7 +190,7 @@ impl ReceivedDelivery {
     }
 }
 
-/// Computes the signature with another library than the mock.
+/// Computes the signature with a library that the mock does not use.
 pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);

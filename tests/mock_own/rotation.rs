@@ -1,4 +1,4 @@
-//! Rotation of client secrets and API keys (K97).
+//! Tests of the rotation of client secrets and API keys (K97).
 
 use kycport::mock::OldSecret;
 use serde_json::json;

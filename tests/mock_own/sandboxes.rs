@@ -1,4 +1,4 @@
-//! Sandboxes: separate issuers in the same process, and a remote mock that is driven from Rust.
+//! Tests of sandboxes, which are separate issuers in one process, and of `RemoteMock`.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ async fn sandboxes_are_independent() {
     let one = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     let two = RemoteMock::connect(admin.kyc.origin()).await.unwrap();
     assert_ne!(one.origin(), two.origin());
-    // Both sandboxes have the same initial state, and then change independently.
+    // The two sandboxes start with equal states. A change in one sandbox does not affect the other
+    // sandbox.
     let ada = one.find_person("ada").await.unwrap();
     ada.reject().await.unwrap();
     let other = two.find_person("ada").await.unwrap();
@@ -75,7 +76,7 @@ async fn sandboxes_end_with_the_issuer() {
 }
 
 #[tokio::test]
-async fn a_sandbox_has_no_sandboxes() {
+async fn a_sandbox_cannot_start_a_sandbox() {
     let admin = running().await;
     let opened = admin.step("/sandboxes").await;
     let nested = RemoteMock::connect(opened["issuer"]["origin"].as_str().unwrap()).await;
@@ -96,14 +97,14 @@ async fn the_number_of_sandboxes_is_limited() {
 }
 
 #[tokio::test]
-async fn connecting_without_a_mock_is_a_clear_error() {
+async fn connecting_without_a_mock_returns_a_clear_error() {
     let error = RemoteMock::connect("http://127.0.0.1:9").await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "no kycport-mock responds at http://127.0.0.1:9: start one with `kycport-mock`, or correct \
          the URL"
     );
-    // A mock without the admin API cannot be driven.
+    // `RemoteMock` cannot control a mock without the admin API.
     let kyc = MockIssuer::start().await;
     let stranger = RemoteMock::connect(kyc.origin()).await.unwrap_err();
     assert!(
@@ -136,7 +137,7 @@ async fn an_app_runs_on_a_remote_mock() {
         .create()
         .await
         .unwrap();
-    // A browser that was created by the main issuer. It can open pages of any issuer.
+    // The main issuer creates the browser. A browser can open pages of any issuer.
     let browser = admin.kyc.browser();
     let form = [("person", grace.id()), ("decision", "allow")];
     let page = browser.open(&format!("{app}/")).await.unwrap();
@@ -218,7 +219,7 @@ async fn the_remote_mock_has_the_methods_of_the_mock() {
     assert_eq!(kyc.retire_old_keys().await.unwrap().len(), 1);
     kyc.reset().await.unwrap();
     assert!(admin.kyc.find_person("bob").is_none());
-    // A rejection of the remote mock has the message of a local mock.
+    // The error of the remote handle contains the message of the mock.
     let odd = kyc
         .person("x")
         .status(KycStatus::Unknown("odd".into()))

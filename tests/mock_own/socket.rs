@@ -1,4 +1,4 @@
-//! Socket faults, as a client with a plain TCP socket observes them.
+//! Tests of socket faults, with a client that uses a plain TCP socket.
 
 use std::{
     io::{self, ErrorKind},
@@ -20,7 +20,7 @@ async fn connect(kyc: &MockIssuer) -> io::Result<TcpStream> {
     TcpStream::connect(address).await
 }
 
-/// Requests the discovery document, with no further request on the connection.
+/// Requests the discovery document with `Connection: close`.
 async fn ask(kyc: &MockIssuer) -> io::Result<TcpStream> {
     ask_with(kyc, "connection: close\r\n").await
 }
@@ -56,7 +56,7 @@ async fn a_dropped_connection_ends_and_a_reset_connection_is_an_error() {
 }
 
 #[tokio::test]
-async fn headers_can_hang() {
+async fn a_response_can_hang_within_its_headers() {
     let kyc = MockIssuer::start().await;
     let fault = kyc.on(Endpoint::Discovery).hang_headers().once();
     let mut socket = ask(&kyc).await.unwrap();
@@ -84,8 +84,8 @@ async fn a_slow_response_is_complete_and_closes_its_connection() {
     assert_eq!(body(&dribbled), body(&plain));
     fault.assert_hit();
 
-    // The status line alone takes longer than the client's timeout. The client never waits for the
-    // body.
+    // The mock needs more time for the status line than the client's timeout. The client therefore
+    // never receives the body.
     let _fault = kyc
         .on(Endpoint::Discovery)
         .dribble_headers(Duration::from_millis(50))
@@ -105,7 +105,7 @@ async fn a_connection_can_fail_before_the_request_is_read() {
     assert_eq!(fault.hits(), 2);
 
     let fault = kyc.on_accept().reset().once();
-    // The connection may be reset before the client sees it.
+    // The mock may reset the connection before `connect` returns.
     let socket = connect(&kyc).await;
     let error = match socket {
         Ok(socket) => all(socket).await.unwrap_err(),
@@ -119,7 +119,7 @@ async fn a_connection_can_fail_before_the_request_is_read() {
     assert!(waiting.is_err(), "{waiting:?}");
     fault.assert_hit();
 
-    // The next connections are served, and no failed connection counts as a request.
+    // The mock serves the next connections. The request log contains no failed connection.
     kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     assert_eq!(kyc.all_requests().len(), 1);
 }

@@ -1,4 +1,5 @@
-//! Requirements of OpenID Connect, OAuth 2.0 and HTTP beyond the table of bad inputs.
+//! Tests of requirements of OpenID Connect, OAuth 2.0 and HTTP that `bad_input.md` does not
+//! contain.
 
 use std::io::{Read as _, Write as _};
 
@@ -25,12 +26,12 @@ async fn an_authorization_request_can_be_sent_as_a_form() {
     let page = post(&form).await.unwrap();
     page.assert_status(200);
     assert!(page.body().contains("ada@example.test"));
-    // The page's URL contains the same request.
+    // The URL of the page contains the authorization request.
     let (login, ada) = (page.url().clone(), &issuer.ada);
     assert_eq!(query(&login, "state").as_deref(), Some("the state"));
     let callback = issuer.browser.start_sign_in(login, ada).await.unwrap();
     assert!(query(&callback, "code").is_some());
-    // Errors are sent in the same way.
+    // The mock also redirects errors of a form request to the client.
     let twice = [&form[..], &[("nonce", "other")]].concat();
     let visit = issuer
         .browser
@@ -41,8 +42,8 @@ async fn an_authorization_request_can_be_sent_as_a_form() {
     assert_eq!(error.as_deref(), Some("invalid_request"));
 }
 
-/// OpenID Connect Core 1.0 section 3.1.2.1: `prompt=none` with an `id_token_hint` of another person
-/// is an error.
+/// OpenID Connect Core 1.0 section 3.1.2.1: The mock rejects `prompt=none` with an `id_token_hint`
+/// of another person.
 #[tokio::test]
 async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
     let issuer = TestIssuer::new().await;
@@ -64,7 +65,7 @@ async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
     for hint in [forged.as_str(), "", "a.b.c", "no token"] {
         assert_eq!(silently(hint).await, "invalid_request", "{hint}");
     }
-    // The hint may have expired, and its key may be retired.
+    // The mock accepts an expired `id_token_hint`.
     issuer
         .kyc
         .clock()
@@ -72,8 +73,8 @@ async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
     assert_eq!(silently(&own).await, "none");
 }
 
-/// Without this rule, the first person would be preselected: a person who presses Enter during a
-/// step-up would sign in to the account of another person.
+/// Without this rule, the page would preselect the first person in the list. A user who presses
+/// Enter during a step-up would then sign in as another person.
 #[tokio::test]
 async fn the_page_preselects_the_person_who_is_signed_in() {
     let issuer = TestIssuer::new().await;
@@ -95,7 +96,7 @@ async fn the_page_preselects_the_person_who_is_signed_in() {
         page.body()
     );
     assert!(page.body().contains("<h1>Continue to "), "{}", page.body());
-    // A `login_hint` takes precedence.
+    // A `login_hint` takes precedence over the session.
     let hinted = and(issuer.request(), "login_hint", "ada");
     let page = issuer
         .browser
@@ -106,7 +107,7 @@ async fn the_page_preselects_the_person_who_is_signed_in() {
     assert!(page.body().contains(&radio));
 }
 
-/// OpenID Connect Discovery 1.0 section 3: an omitted member has its default value.
+/// OpenID Connect Discovery 1.0 section 3: An omitted member of the metadata has its default value.
 #[tokio::test]
 async fn the_metadata_matches_the_endpoints() {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true);
@@ -166,7 +167,7 @@ async fn a_refresh_narrows_the_scope_and_never_widens_it() {
     assert_eq!(claims["scope"], "openid email");
     let claims = payload(narrower["id_token"].as_str().unwrap());
     assert!(claims.get("kyc_tier").is_none() && claims.get("acr").is_none());
-    // The refresh token keeps the full scope.
+    // The new refresh token keeps all scopes of the grant.
     let whole = refresh(&narrower["refresh_token"], "openid email kyc").await;
     let claims = payload(whole["id_token"].as_str().unwrap());
     assert_eq!(claims["acr"], "t2");
@@ -223,9 +224,10 @@ async fn a_request_without_a_host_is_rejected() {
     }
 }
 
-/// RFC 6749 section 5.2, RFC 9110 section 15.5.2: a challenge names a scheme that can be met.
+/// RFC 6749 section 5.2, RFC 9110 section 15.5.2: The challenge names a scheme that the client can
+/// use.
 #[tokio::test]
-async fn the_challenge_of_the_token_endpoint_can_be_met() {
+async fn the_token_endpoint_challenge_names_a_usable_scheme() {
     let issuer = TestIssuer::new().await;
     let form = set(issuer.exchange("code"), "client_secret", "wrong");
     let form: Vec<_> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -244,7 +246,7 @@ async fn the_challenge_of_the_token_endpoint_can_be_met() {
     let post = "ClientSecretPost realm=\"token\"";
     assert_eq!(challenge("").await, post);
     assert_eq!(challenge("Bearer abc").await, post);
-    // The scheme that was used.
+    // The challenge names Basic, because the client used Basic.
     assert_eq!(challenge("basic YTpi").await, "Basic realm=\"token\"");
     issuer.kyc.switch(|it| it.accept_basic = true);
     assert_eq!(challenge("").await, "Basic realm=\"token\"");
@@ -252,7 +254,7 @@ async fn the_challenge_of_the_token_endpoint_can_be_met() {
 
 /// A client that accepts JSON also gets JSON for an unknown URL.
 #[tokio::test]
-async fn what_is_missing_below_api_is_said_in_json() {
+async fn an_unknown_api_path_returns_a_json_error() {
     let issuer = TestIssuer::new().await;
     for path in ["/api/", "/api/v2/kyc/x/status/", "/api/oidc/token"] {
         let url = format!("{}{path}", issuer.kyc.origin());

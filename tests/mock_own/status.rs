@@ -1,4 +1,4 @@
-//! The status endpoint, its tenants and their rate limits.
+//! Tests of the status endpoint, the access of tenants and the rate limit.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn only_a_tenant_with_its_key_reads_a_status() {
             404,
             error("person_not_found"),
         ),
-        // Any other path returns a page without an error code.
+        // The response to a path outside `/api/` is an HTML page without an error code.
         (
             "no slash",
             good.trim_end_matches('/'),

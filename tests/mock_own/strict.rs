@@ -1,5 +1,5 @@
-//! Rules that need more than one request to test (case 136). The table of bad requests is
-//! `bad_input.md`.
+//! Tests of rules that need more than one request (case 136). `bad_input.md` contains the rules
+//! that need only one request.
 
 use http::Method;
 use kycport::mock::Endpoint;
@@ -80,7 +80,7 @@ async fn a_public_client_has_no_secret_and_cannot_redeem_the_code_of_another_cli
     let form = without(issuer.exchange(&foreign), "client_secret");
     let page = issuer.token(&set(form, "client_id", public.id())).await;
     assert_eq!(page.json()["error"], "invalid_grant");
-    // The attempt of another client does not invalidate the code.
+    // A request of another client does not invalidate the code.
     issuer.token(&issuer.exchange(&foreign)).await.assert_ok();
 }
 

@@ -1,9 +1,9 @@
-//! Shared by the tests of the mock.
+//! Helpers of the tests of the mock.
 
 use kycport::mock::{Browser, Client, Endpoint, MockIssuer, Page, Person};
 use url::Url;
 
-/// Example of RFC 7636, appendix B.
+/// PKCE verifier and challenge from the example in RFC 7636, appendix B.
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -49,7 +49,7 @@ impl TestIssuer {
         Url::parse_with_params(&url, params).unwrap()
     }
 
-    /// Returns a new code of the confidential client.
+    /// Logs a person in and returns a new code of the confidential client.
     pub(crate) async fn code(&self) -> String {
         self.code_for(self.kyc.client()).await
     }
@@ -79,7 +79,7 @@ impl TestIssuer {
         self.browser.post_form(url, &form).await.unwrap()
     }
 
-    /// Runs a complete login. Returns the response of the token endpoint.
+    /// Runs a complete login and returns the response of the token endpoint.
     pub(crate) async fn tokens(&self) -> Page {
         let code = self.code().await;
         self.token(&self.exchange(&code)).await
@@ -134,7 +134,7 @@ pub(crate) fn query(url: &Url, name: &str) -> Option<String> {
     pairs.find_map(|(own, value)| (own == name).then(|| value.into_owned()))
 }
 
-/// Returns the payload of a token, without verification.
+/// Returns the payload of a token without verifying the signature.
 pub(crate) fn payload(token: &str) -> serde_json::Value {
     part(token, 1)
 }

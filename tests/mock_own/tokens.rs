@@ -1,4 +1,4 @@
-//! The tokens of a successful login, and their signing keys.
+//! Tests of the tokens of a successful login, and of the signing keys.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kycport::{
 use crate::support::{TestIssuer, part, payload, set};
 
 #[tokio::test]
-async fn the_tokens_have_the_person_and_their_status() {
+async fn the_tokens_contain_the_person_and_the_status() {
     let issuer = TestIssuer::new().await;
     let page = issuer.tokens().await;
     assert_eq!(page.header("cache-control"), Some("no-store"));
@@ -165,7 +165,7 @@ async fn refresh_tokens_are_off_by_default_and_rotate_if_enabled() {
     let claims = payload(second["id_token"].as_str().unwrap());
     assert_eq!(claims["sub"], issuer.ada.id());
     assert!(claims.get("nonce").is_none());
-    // Reuse of the old refresh token revokes all tokens.
+    // A second use of the old refresh token revokes all tokens.
     let page = issuer.token(&refresh(&first["refresh_token"])).await;
     assert_eq!(page.json()["error"], "invalid_grant");
     let page = issuer.token(&refresh(&second["refresh_token"])).await;

@@ -1,4 +1,4 @@
-//! The requested tier on the authorization page, and the verification offered there.
+//! Tests of the requested tier and of the verification page.
 
 use kycport::{
     KycStatus, KycTier,
@@ -20,7 +20,7 @@ impl TestIssuer {
         visit.stay().send().await.unwrap()
     }
 
-    /// Returns the claims of the ID token that the callback's code is exchanged for.
+    /// Redeems the code of the callback and returns the claims of the ID token.
     async fn claims(&self, callback: &Url) -> Value {
         let code = query(callback, "code").unwrap();
         let tokens = self.token(&self.exchange(&code)).await.json();
@@ -37,19 +37,20 @@ async fn a_person_below_the_requested_tier_can_verify() {
     let issuer = TestIssuer::new().await;
     let waits = Verification::Pending;
     for (status, tier, requested_tiers, verification, then, reaches, acr) in [
-        // No tier requested, or a tier that is high enough: the form changes nothing.
+        // The client requested no tier, or the person's tier is high enough. The form then changes
+        // nothing.
         (Verified, T1, "", Fail, Verified, T1, Some("t1")),
         (Verified, T2, "t2", Fail, Verified, T2, Some("t2")),
         (Verified, T3, "t2", Pass, Verified, T3, Some("t3")),
         (Verified, T2, "t3 t2", Fail, Verified, T2, Some("t2")),
         (Verified, T1, "t9 T2 gold", Fail, Verified, T1, Some("t1")),
-        // The tier is too low.
+        // The person's tier is lower than the requested tier.
         (Verified, T1, "t2", Pass, Verified, T2, Some("t2")),
         (Verified, T1, "t9 t3", Pass, Verified, T3, Some("t3")),
         (Verified, T1, "t2", Fail, Rejected, T1, None),
         (Verified, T1, "t2", waits, Pending, T1, None),
         (Verified, T1, "t2", Skip, Verified, T1, Some("t1")),
-        // The tier is high enough, but the status does not count.
+        // The person's tier is high enough, but the person is not verified.
         (Expired, T2, "t2", Pass, Verified, T2, Some("t2")),
         (Rejected, T3, "t1", Pass, Verified, T1, Some("t1")),
         (Unverified, T0, "t0", Pass, Verified, T0, Some("t0")),
@@ -110,7 +111,7 @@ async fn the_verification_page_has_the_url_of_the_first_page() {
 
 // K17, K19
 #[tokio::test]
-async fn without_a_page_no_verification_takes_place() {
+async fn a_login_without_a_page_offers_no_verification() {
     let issuer = TestIssuer::new().await;
     let eve = issuer.kyc.person("eve").tier(KycTier::T1).create();
     issuer.kyc.switch(|switches| switches.auto_consent = true);

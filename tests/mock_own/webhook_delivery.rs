@@ -1,4 +1,4 @@
-//! Webhook deliveries: acceptance, failure and retries (K62, K64, K84, K85).
+//! Tests of webhook deliveries: success, failure and retries (K62, K64, K84, K85).
 
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ async fn retry_after_can_only_delay_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_given_up_after_its_last_attempt() {
+async fn a_delivery_is_not_retried_after_its_last_attempt() {
     let setup = WebhookTest::new().await;
     setup.receiver.answer(&[500; 20]);
     setup.ada.reject();
@@ -160,7 +160,7 @@ async fn a_delivery_is_given_up_after_its_last_attempt() {
         .since(began)
         .as_secs()
         .div_euclid(3600);
-    // Within the 96 h of K83.
+    // The last attempt is within the 96 h of K83.
     assert_eq!(hours, 79);
     assert_eq!(setup.hooks.pending(), 0);
 }
@@ -197,7 +197,8 @@ async fn no_delivery_is_lost_while_the_issuer_is_down() {
     let held = setup.receiver.hold();
     setup.ada.set_tier(KycTier::T1);
     setup.receiver.wait_for(1).await;
-    // One delivery is in flight, one waits, and one is created during the outage.
+    // One delivery is in progress, one delivery is queued, and a change during the outage creates a
+    // third delivery.
     setup.ada.set_tier(KycTier::T2);
     setup.kyc.stop().unwrap();
     drop(held);
@@ -225,7 +226,7 @@ async fn with_a_running_clock_retries_happen_automatically() {
         .deliveries()
         .assert_count(3)
         .assert_delivered();
-    // An expiry is delivered too, without any request.
+    // The mock also delivers the event of an expiry, although no request arrives.
     ada.verify(KycTier::T2);
     ada.expires_in(Duration::from_millis(20));
     receiver.wait_for(5).await;

@@ -1,4 +1,4 @@
-//! Faults of webhook deliveries.
+//! Tests of faults of webhook deliveries.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -104,7 +104,7 @@ async fn a_change_after_signing_keeps_the_original_signature() {
     }
 }
 
-/// Decompresses the body with `gzip`. Returns `None` if the body is not valid.
+/// Decompresses the body with the program `gzip`. Returns `None` if the body is not valid gzip.
 fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
     use std::{
         io::Write as _,
@@ -226,7 +226,7 @@ async fn a_delivery_can_have_any_size() {
 
 // case 132
 #[tokio::test]
-async fn a_late_delivery_is_overtaken() {
+async fn a_later_delivery_overtakes_a_delayed_delivery() {
     let setup = WebhookTest::new().await;
     let fault = setup.hooks.delay(Duration::from_secs(30)).once();
     setup.ada.set_tier(KycTier::T1);
@@ -238,7 +238,7 @@ async fn a_late_delivery_is_overtaken() {
     assert!(setup.events().await.is_empty());
     setup.advance(1).await;
     assert_eq!(setup.events().await, [line("t1")]);
-    // The delivery was late, and not sent before: this was its first attempt.
+    // The delayed delivery is the first attempt, because the mock did not send the delivery before.
     assert_eq!(setup.hooks.deliveries().last().unwrap().attempt(), 1);
 }
 
@@ -273,7 +273,7 @@ async fn held_deliveries_can_be_sent_in_any_order() {
             setup.ada.set_tier(tier);
         }
         held.wait_for(3).await;
-        // The sender does not wait for a held delivery.
+        // `settled` does not wait for a held delivery.
         assert!(setup.events().await.is_empty());
         assert_eq!(held.waiting(), 3);
         let held = match how {
@@ -303,7 +303,7 @@ async fn held_deliveries_can_be_sent_in_any_order() {
             expected,
             "{how}"
         );
-        // An open gate holds no more deliveries.
+        // After the release, the mock holds no more deliveries.
         setup.ada.set_tier(KycTier::T1);
         setup.ada.set_tier(KycTier::T2);
         assert!(!setup.events().await.is_empty());
@@ -312,7 +312,7 @@ async fn held_deliveries_can_be_sent_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_lost_delivery_counts_as_sent() {
+async fn a_lost_delivery_is_recorded_as_sent() {
     let setup = WebhookTest::new().await;
     let fault = setup.hooks.lose().once();
     setup.ada.reject();
@@ -330,7 +330,7 @@ async fn a_lost_delivery_counts_as_sent() {
 async fn a_duplicate_is_identical_byte_for_byte() {
     let setup = WebhookTest::new().await;
     let fault = setup.hooks.duplicate(2).once();
-    // One accepted duplicate is sufficient.
+    // The delivery succeeds if the endpoint accepts one copy.
     setup.receiver.answer(&[500, 204, 409]);
     setup.ada.reject();
     setup.hooks.settled().await;
@@ -351,7 +351,8 @@ async fn a_flood_arrives_simultaneously_and_can_be_forged() {
     let setup = WebhookTest::new().await;
     let flood = setup.hooks.flood(40).once();
     let forged = setup.hooks.tamper(DeliveryTamper::WrongSecret).once();
-    // The deliveries are simultaneous: the first gets its response after the last has arrived.
+    // The mock sends all copies simultaneously: the endpoint responds to the first copy only after
+    // the last copy has arrived.
     let held: Vec<_> = (0..40).map(|_| setup.receiver.hold()).collect();
     setup.ada.reject();
     setup.receiver.wait_for(40).await;
@@ -380,7 +381,7 @@ async fn a_slow_delivery_arrives_completely() {
     assert_eq!(setup.sdk_verdict(&got[0]), (true, true));
     assert_eq!(got[0].header("content-type"), "application/json");
     setup.hooks.deliveries().assert_count(1).assert_delivered();
-    // The delivery is aborted at its deadline.
+    // The mock aborts the delivery after `webhook_timeout`.
     setup
         .kyc
         .switch(|it| it.webhook_timeout = Duration::from_millis(50));
@@ -419,7 +420,7 @@ async fn a_hanging_delivery_ends_at_its_deadline_or_with_a_response() {
                 let answer = b"HTTP/1.1 408 Too slow\r\n\r\n";
                 stream.write_all(answer).await.unwrap();
             }
-            // The delivery is cut off, and no more bytes were sent.
+            // The mock has sent only a part of the delivery and then no more bytes.
             let rest = stream.read_to_end(&mut Vec::new()).await;
             assert_eq!(rest.unwrap_or_default(), 0);
             String::from_utf8(came).unwrap()

@@ -1,4 +1,5 @@
-//! Events are created by changes, and delivered until they are accepted (K60 to K64, K84 to K87).
+//! Tests of events. A change creates an event, and the mock retries the delivery until the endpoint
+//! accepts it (K60 to K64, K84 to K87).
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,7 +74,7 @@ async fn every_change_causes_one_event_in_order() {
     setup.ada.set_tier(KycTier::T1);
     setup.ada.set_aml_clear(Some(false));
     setup.ada.set_aml_clear(None);
-    // The creation of a person causes no event.
+    // The mock queues no event when a test creates a person.
     let bob = setup.kyc.person("bob").status(KycStatus::Rejected);
     bob.create().set_name("Robert");
     setup.hooks.settled().await;
@@ -105,7 +106,8 @@ async fn an_expiry_causes_one_event_at_its_time() {
     setup.advance(1).await;
     setup.advance(1).await;
     assert_eq!(setup.events().await, [format!("{CHANGED} expired t2")]);
-    // The mock applies the expiry before the next change, although no request arrived in between.
+    // The mock applies the expiry before the next change, even if no request arrives between the
+    // expiry and the change.
     setup.ada.verify(KycTier::T2);
     setup.ada.expires_in(Duration::from_secs(60));
     setup.kyc.clock().advance(Duration::from_secs(60));
@@ -194,7 +196,8 @@ async fn a_decision_is_delivered_to_its_tenant_and_the_change_to_all() {
         got.iter().map(|it| it.summary(&other)).collect::<Vec<_>>()
     };
 
-    // The case is approved and no status changes: Eve was already verified to t2.
+    // The engine approves the case. The status does not change, because Ada is already verified at
+    // t2.
     let id = case(&setup.kyc, setup.ada.id(), samples::document("ada")).await;
     setup.hooks.settled().await;
     let got = setup.receiver.take();
@@ -206,7 +209,8 @@ async fn a_decision_is_delivered_to_its_tenant_and_the_change_to_all() {
     assert_eq!(got.len(), 1);
     assert!(events().await.is_empty());
 
-    // The case is rejected: first the decision event, then the status event.
+    // The engine rejects the case. The mock sends the event of the decision before the event of the
+    // changed status.
     let document = samples::document_that_is(&Outcome::Rejected, "ada");
     case(&setup.kyc, setup.ada.id(), document).await;
     let changed = format!("{CHANGED} rejected t2");
@@ -214,7 +218,7 @@ async fn a_decision_is_delivered_to_its_tenant_and_the_change_to_all() {
     assert_eq!(setup.events().await, expected);
     assert_eq!(events().await, [changed]);
 
-    // A case in review has no decision until the reviewer decides.
+    // A case under review has no decision until the reviewer decides the case.
     let document = samples::document_that_is(&Outcome::Review, "ada");
     let id = case(&setup.kyc, setup.ada.id(), document).await;
     assert_eq!(setup.events().await, [format!("{CHANGED} pending t2")]);
@@ -236,7 +240,7 @@ async fn a_review_waits_for_the_decision_and_its_status_change() {
         let document = samples::document_that_is(&Outcome::Review, bob.slug());
         let (cases, id) = (setup.kyc.cases(), bob.id().to_owned());
         let reviewer = std::thread::spawn(move || {
-            // The reviewer rejects the case as soon as the case can be reviewed.
+            // The reviewer rejects the case immediately after the case has changed to `review`.
             let is_rejected = |case: &str| cases.review(case, &Outcome::Rejected).is_ok();
             let of_bob = || cases.all().into_iter().find(|case| case.person_id == id);
             (0..10_000_000).any(|_| of_bob().is_some_and(|case| is_rejected(&case.id)))
@@ -262,7 +266,7 @@ async fn tenants_get_events_of_visible_persons_with_their_own_secret() {
     assert_eq!(got.len(), 2);
     let events = setup.events().await;
     assert_eq!(events.len(), 1);
-    // Each tenant has its own list.
+    // Each tenant has its own list of deliveries.
     setup.hooks.deliveries().assert_count(1);
     other.deliveries().assert_count(2);
     other.forget_deliveries();
@@ -365,7 +369,7 @@ async fn during_a_rotation_both_secrets_sign() {
 }
 
 #[tokio::test]
-async fn the_configuration_of_an_app_has_the_secret() {
+async fn the_configuration_of_an_app_contains_the_webhook_secret() {
     let kyc = MockIssuer::start().await;
     let back = "http://127.0.0.1:3000/auth/callback";
     let config = kyc.config(back).build().unwrap();
@@ -407,17 +411,18 @@ async fn any_event_can_be_sent_manually() {
     assert!(got[1].headers.get("x-kycport-signature").is_none());
     assert_eq!(got[2].header("content-type"), "text/plain");
     assert!(got[2].is_signed(&setup.hooks.secret()));
-    // A manual delivery is sent once.
+    // The mock sends a manual delivery once.
     assert_eq!(setup.hooks.pending(), 0);
     let deliveries = setup.hooks.deliveries();
     assert_eq!(deliveries.of_type("wallet.opened").count(), 1);
-    // An old event is delivered late.
+    // `repeat` delivers an old event again.
     setup.hooks.repeat(deliveries.iter().next().unwrap());
     setup.hooks.settled().await;
     assert_eq!(setup.receiver.take()[0].body, got[0].body);
 }
 
-/// A receiver that verifies the signature over reserialised JSON fails, as with KYCPort.
+/// A receiver that verifies the signature over reserialised JSON rejects the delivery, as with
+/// KYCPort.
 #[tokio::test]
 async fn the_body_has_the_json_format_of_django() {
     let setup = WebhookTest::new().await;
@@ -440,7 +445,8 @@ async fn the_body_has_the_json_format_of_django() {
     assert!(got.is_signed(&setup.hooks.secret()));
 }
 
-/// Standard Webhooks 1.0: the signed moment is that of the attempt, and the id that of the event.
+/// Standard Webhooks 1.0: The signed timestamp is the time of the attempt, and the signed ID is the
+/// event ID.
 #[tokio::test]
 async fn a_delivery_is_signed_by_standard_webhooks_if_switched_on() {
     let setup = WebhookTest::new().await;
@@ -475,7 +481,7 @@ async fn a_delivery_is_signed_by_standard_webhooks_if_switched_on() {
     );
     for got in &got {
         assert!(got.headers.get("x-kycport-signature").is_none());
-        // By the library of the standard's authors.
+        // Sign the delivery with the library of the authors of Standard Webhooks.
         let signed = [&new, &old].map(|secret| {
             let signer = standardwebhooks::Webhook::new(secret).unwrap();
             let time = got.header("webhook-timestamp").parse().unwrap();
