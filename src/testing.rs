@@ -50,7 +50,8 @@ impl MockIssuer {
 
 /// Method that returns a configuration for an app.
 impl RemoteMock {
-    /// Returns a configuration like [`MockIssuer::config`]. The app uses [`RemoteMock::clock`].
+    /// Returns the same configuration as [`MockIssuer::config`]. The app uses
+    /// [`RemoteMock::clock`].
     ///
     /// # Errors
     /// Returns [`RemoteError`] if the mock does not respond, or rejects the redirect URI.

@@ -127,8 +127,8 @@ impl MockIssuerBuilder {
     }
 
     /// Serves TLS 1.2 and 1.3 (K90). The certificate is valid for the mock's address, `127.0.0.1`,
-    /// `::1` and `localhost`. The mock generates a certificate authority when it starts. The
-    /// certificate authority signs the certificate.
+    /// `::1` and `localhost`. The mock generates a certificate authority when it starts. This
+    /// certificate authority signs the TLS certificate.
     ///
     /// [`MockIssuer::config`] and [`MockIssuer::browser`] trust only the mock's certificate
     /// authority. Other clients can use [`MockIssuer::root_pem`].
@@ -150,7 +150,7 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Sets the clock of the issuer, which a test can share.
+    /// Sets the clock of the issuer. A test can share this clock with the app.
     pub fn clock(mut self, clock: TestClock) -> Self {
         self.clock = clock;
         self

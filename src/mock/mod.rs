@@ -1,10 +1,10 @@
 //! A strict mock of KYCPort, which runs in the process of the test or example.
 //!
 //! [`MockIssuer::start`] starts the mock on a random loopback port and on its own thread. The mock
-//! runs while a handle exists. The mock enforces KYCPort's documentation and the standards. It
-//! accepts only exact redirect URIs, PKCE with S256, unused codes, and client authentication in the
-//! body. [`Switches`] relax these rules one by one. Each assumption about KYCPort is a row of [the
-//! contract](crate::guide::contract).
+//! runs while a handle exists. The mock enforces KYCPort's documentation and the standards. The
+//! mock accepts only exact redirect URIs, PKCE with S256, unused codes, and client authentication
+//! in the body. [`Switches`] relax the mock's rules one by one. Each assumption about KYCPort is a
+//! row of [the contract](crate::guide::contract).
 //!
 //! The following example starts a login and stops before the callback request:
 //!

@@ -23,7 +23,7 @@ use crate::mock::{
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Person")]
 pub(super) struct PersonView {
-    /// `sub` of the tokens and `person_id` of the tenant API.
+    /// Person ID, which is `sub` in tokens and `person_id` in the tenant API.
     id: String,
     slug: String,
     name: String,

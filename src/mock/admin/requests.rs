@@ -1,4 +1,5 @@
-//! Admin API routes for the request log. The log contains names of parameters, never their values.
+//! Admin API routes for the request log. The request log contains the names of parameters but not
+//! their values.
 
 use std::collections::BTreeMap;
 

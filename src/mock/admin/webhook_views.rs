@@ -67,9 +67,9 @@ pub(super) struct DeliveryView {
     /// Number of the attempt, starting at 1.
     attempt: u32,
     pub(super) at: String,
-    /// `answered`, `no_connection`, `timed_out`, `broken` or `lost`.
+    /// Outcome of the attempt: `answered`, `no_connection`, `timed_out`, `broken` or `lost`.
     pub(super) outcome: &'static str,
-    /// HTTP status of the response, or `null` if there was no response.
+    /// HTTP status of the response, or `null` if the endpoint sent no response.
     pub(super) status: Option<u16>,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct SettledQuery {
 pub(super) struct Settled {
     /// `true` if no delivery is in progress or due.
     pub(super) settled: bool,
-    /// Deliveries that were in progress or due at the time limit, one line each.
+    /// One line for each delivery that was in progress or due at the time limit.
     pub(super) left: Vec<String>,
 }
 

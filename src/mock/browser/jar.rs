@@ -34,7 +34,7 @@ enum SameSite {
 pub(super) enum CrossSite {
     /// A top-level GET by a link or a redirect. The browser sends `Lax` cookies with this request.
     Navigation,
-    /// A form post or a script's request.
+    /// A POST request of a form, or a request of a script.
     Other,
 }
 
@@ -126,7 +126,7 @@ fn is_trustworthy(url: &Url) -> bool {
 /// insecure URL, and a cookie that violates the rules of its name prefix (RFC 6265bis section
 /// 4.1.3).
 ///
-/// A browser applies these rules also to a header that deletes a cookie (case 108).
+/// A browser checks a header that deletes a cookie in the same way (case 108).
 fn violates_cookie_rules(url: &Url, header: &str) -> bool {
     let secure = attribute(header, "secure").is_some();
     let name = header.trim_start().to_ascii_lowercase();

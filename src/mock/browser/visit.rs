@@ -35,7 +35,7 @@ enum Mode {
 enum Initiator {
     /// The person who typed the URL, or a form or script of the current page.
     CurrentPage,
-    /// A page with this origin.
+    /// A page with the given origin.
     Origin(String),
     /// A page with an opaque origin, such as a sandboxed frame.
     Opaque,

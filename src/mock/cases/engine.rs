@@ -12,9 +12,9 @@ use crate::{
 /// Decides a case.
 ///
 /// A test, a marker in the document or the person's name can force the outcome, in this order of
-/// precedence (K78). Otherwise, the engine compares the uploaded files. The engine rejects a
-/// document or selfie that another person uploaded (1:N deduplication), and a selfie that equals
-/// the document (K77).
+/// precedence (K78). If the outcome is not forced, the engine compares the uploaded files. The
+/// engine rejects a document or selfie that another person uploaded (1:N deduplication), and a
+/// selfie that equals the document (K77).
 pub(in crate::mock) fn decide(
     case: &CaseRecord,
     person: &PersonRecord,

@@ -7,9 +7,9 @@ use crate::{
     wire::cases::SELFIE,
 };
 
-/// Number of bytes inspected at the start of a file.
+/// Number of bytes that the engine inspects at the start of a file.
 const HEAD_BYTES: usize = 64 * 1024;
-/// Number of bytes inspected at the end of a file.
+/// Number of bytes that the engine inspects at the end of a file.
 const TAIL_BYTES: usize = 1024;
 /// Marker in a document that forces an outcome. The outcome follows the marker.
 const MARKER: &[u8] = b"KYCPORT-MOCK:";

@@ -1,4 +1,4 @@
-//! Handle to the cases, which lets a test read them and force outcomes.
+//! Handle to the cases. A test can read cases and force their outcomes.
 
 pub(super) mod api;
 mod engine;

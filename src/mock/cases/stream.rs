@@ -92,7 +92,7 @@ impl UploadBody {
                 }
             }
         };
-        // After this time, the mock closes the connection of a slow client.
+        // After `DRAIN_TIMEOUT`, the mock closes the connection of a slow client.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
     }
 

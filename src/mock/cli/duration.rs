@@ -1,4 +1,4 @@
-//! Parsing of durations on the command line.
+//! Parses durations on the command line.
 
 /// Parses `90`, `90s`, `15m`, `1h` or `2d`. Returns seconds.
 pub(super) fn parse(text: &str) -> Result<u64, String> {

@@ -112,7 +112,7 @@ fn text(kyc: &MockIssuer, redirect_uri: &str) -> String {
 }
 
 /// Formats a request as one line with its response and the reason of a rejection. The line contains
-/// names of parameters, never their values.
+/// the names of parameters but not their values.
 fn line(request: &RecordedRequest) -> String {
     let line = format!("{request:?}");
     // Replace control characters, because a client's parameter name must not move the terminal's

@@ -33,14 +33,14 @@ use rules::Rules;
 
 /// State of one issuer.
 ///
-/// Each part has its own lock. No function holds a lock during I/O. A function that needs several
-/// locks takes these locks in this order: cases, persons, outbox. The decision of a case, the
-/// change of the person and the events are therefore one atomic change.
+/// Each part of the state has its own lock. No function holds a lock during I/O. A function that
+/// needs several locks takes these locks in this order: cases, persons, outbox. The decision of a
+/// case, the change of the person and the events are therefore one atomic change.
 pub(super) struct Core {
     pub(super) clock: TestClock,
     pub(super) origin: String,
     pub(super) issuer: String,
-    /// `None` for plain HTTP.
+    /// TLS configuration, or `None` for plain HTTP.
     pub(super) tls: Option<Tls>,
     pub(super) access: Access,
     /// Callback that receives each request after the mock has sent the response.

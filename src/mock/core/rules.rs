@@ -34,8 +34,8 @@ impl Rules {
     /// Returns the rule that applies to a hook, and counts one use of the rule.
     ///
     /// Rules with a limit come before rules without a limit, so that a one-time fault takes
-    /// precedence over a permanent fault. Within each of these two groups, the oldest rule comes
-    /// first.
+    /// precedence over a permanent fault. Of two rules with a limit, or two rules without a limit,
+    /// the older rule comes first.
     pub(in crate::mock) fn take(
         &mut self,
         hook: Hook<'_>,
@@ -169,8 +169,8 @@ impl Installed {
             .is_none_or(|left| left.load(Ordering::SeqCst) > 0)
     }
 
-    /// Counts one use. The caller holds the lock of the rules, so that two requests cannot share
-    /// the last use.
+    /// Counts one use. The caller must hold the lock of the rules, so that two requests cannot
+    /// share the last use.
     fn hit(&self) {
         if let Some(left) = &self.left {
             left.store(

@@ -1,4 +1,4 @@
-//! Changes of a person's verification state, and the events that they queue (K63, K86).
+//! Changes of a person's verification state, and the resulting events (K63, K86).
 
 use std::sync::Arc;
 

@@ -126,7 +126,7 @@ impl Debug for Delivery {
 
 /// Snapshot of the deliveries to a tenant, oldest first.
 ///
-/// The mock keeps the last 10,000 deliveries of all tenants together, and at most 64 MiB of bodies.
+/// The mock keeps the last 10,000 deliveries to all tenants, and at most 64 MiB of bodies.
 #[derive(Debug, Clone)]
 pub struct Deliveries(Vec<Delivery>);
 

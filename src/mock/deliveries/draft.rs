@@ -57,7 +57,7 @@ pub enum DeliverySigning {
     None,
 }
 
-/// Signed delivery, ready to send.
+/// Signed delivery, which the mock can send.
 #[derive(Clone)]
 pub(in crate::mock) struct Outgoing {
     pub(in crate::mock) headers: HeaderMap,

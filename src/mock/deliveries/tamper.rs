@@ -13,7 +13,7 @@ macro_rules! tampers {
     ) => {
         /// Manipulation of a delivery. Each variant changes one property.
         ///
-        /// The case numbers are those of the [threats](crate::guide::threats).
+        /// The [threats](crate::guide::threats) list the numbered cases.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DeliveryTamper {
@@ -27,8 +27,8 @@ macro_rules! tampers {
 }
 
 tampers! {
-    /// Manipulations after which the signature does not match the body. A receiver must reject
-    /// these deliveries before it parses the body.
+    /// Manipulations after which the signature does not match the body. A receiver must reject a
+    /// delivery with an invalid signature before it parses the body.
     FORGED {
         /// Signature with a secret that no tenant has (case 126).
         WrongSecret,

@@ -146,8 +146,8 @@ impl Webhooks {
         self.pace("hang_in_body", Pace::HangInBody(time))
     }
 
-    /// Holds all later deliveries, so that the test can send them later and in another order (case
-    /// 132).
+    /// Holds all later deliveries, so that the test can send these deliveries later and in another
+    /// order (case 132).
     ///
     /// ```
     /// # use kycport::{KycTier, mock::MockIssuer};

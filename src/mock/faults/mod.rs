@@ -127,7 +127,7 @@ impl Fault {
         self.rule.left()
     }
 
-    /// Returns how many requests or deliveries the fault affected.
+    /// Returns the number of requests or deliveries that the fault affected.
     pub fn hits(&self) -> u64 {
         self.rule.hits()
     }

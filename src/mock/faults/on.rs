@@ -54,7 +54,7 @@ impl On {
     ///
     /// If the endpoint defines an error for this status, the body contains this error. If the
     /// endpoint defines no error, the body contains only a `detail`
-    /// ([K23](crate::guide::contract)). These endpoints define errors:
+    /// ([K23](crate::guide::contract)). The following endpoints define errors:
     /// - The status endpoint and the case endpoints define errors for 401, 403, 404 and 429
     ///   ([K43](crate::guide::contract), [K54](crate::guide::contract)).
     /// - The upload endpoint also defines errors for 413 and 415 ([K58](crate::guide::contract)).
@@ -207,7 +207,7 @@ impl On {
     }
 
     /// Reads this many bytes of the upload, then waits. When the test releases the gate, the mock
-    /// reads the rest. This fault simulates a server that reads slowly.
+    /// reads the remaining bytes. This fault simulates a server that reads slowly.
     ///
     /// This fault affects only [`UploadCase`](Endpoint::UploadCase), which reads the request body
     /// in pieces.

@@ -44,7 +44,7 @@ impl Channel {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Open<'_>>> {
         if let Self::Shaking(accept) = self {
             let shaken = ready!(Pin::new(accept.as_mut()).poll(cx));
-            // A completed `Accept` must not be polled again.
+            // Do not poll a completed `Accept` again.
             *self = Self::Rejected;
             *self = Self::Tls(Box::new(shaken?));
         }

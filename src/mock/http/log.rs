@@ -263,6 +263,6 @@ impl Log {
     }
 }
 
-/// Maximum number of logged requests. A test sends fewer requests. The limit bounds the memory of
-/// an issuer that runs for days.
+/// Maximum number of logged requests. A test sends fewer requests than the limit. The limit bounds
+/// the memory of an issuer that runs for days.
 const MAX_REQUESTS: usize = 10_000;

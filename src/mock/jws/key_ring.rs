@@ -136,8 +136,8 @@ impl KeyRing {
     }
 }
 
-/// Maximum number of retired keys. A test retires fewer keys. The limit bounds the memory of an
-/// issuer that runs for days.
+/// Maximum number of retired keys. A test retires fewer keys than the limit. The limit bounds the
+/// memory of an issuer that runs for days.
 const MAX_RETIRED_KEYS: usize = 64;
 
 impl Default for KeyRing {

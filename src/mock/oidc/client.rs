@@ -65,7 +65,7 @@ impl Client {
     /// Registers a redirect URI. The mock compares redirect URIs byte by byte (K12).
     ///
     /// The mock also accepts `http` for a loopback address or `localhost`, because tests and
-    /// examples run there. KYCPort does not document this (K73).
+    /// examples run there. KYCPort does not document whether it accepts `http` (K73).
     ///
     /// # Errors
     /// [`MockError::RedirectUri`] if the URI is not an absolute HTTPS URI, has a fragment, or

@@ -45,8 +45,9 @@ fn metadata(core: &Core) -> ProviderMetadata {
     } else {
         &["client_secret_post", "none"]
     });
-    // If the document omits these two members, Discovery 1.0 section 3 defines the values
-    // `["query", "fragment"]` and `true`.
+    // Discovery 1.0 section 3 defines default values for omitted members. The default of
+    // `response_modes_supported` is `query` and `fragment`. The default of
+    // `request_uri_parameter_supported` is `true`.
     metadata.response_modes_supported = list(&["query"]);
     metadata.request_uri_parameter_supported = Some(false);
     let refreshable = switches.issue_refresh_tokens.then_some(&"offline_access");

@@ -97,7 +97,7 @@ fn next(reached: Option<&KycTier>) -> Option<KycTier> {
     }
 }
 
-/// Creates the page, which works without scripts.
+/// Creates the hosted verification page, which works without scripts.
 fn show(person: &PersonRecord, asked: Option<&KycTier>, back: Option<&str>) -> Answer {
     let mut main = format!(
         "<h1>Your verification</h1>\n<p>Your tier is <strong>{own}</strong>{status}.</p>\n\

@@ -214,7 +214,8 @@ fn after(time: Duration) -> Instant {
 /// Credential that no issuer accepts, as token or API key.
 pub(super) const INVALID_CREDENTIAL: &str = "not-a-credential";
 
-/// Factor of the total time limit. The total limit is this factor times the limit for one response.
+/// Factor of the total time limit. The total time limit is this factor times the time limit for one
+/// response.
 const TOTAL_TIME_FACTOR: u32 = 6;
 
 const MAX_BODY: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Checks of how the issuer rejects invalid requests (K12, K14, K23 to K27, K35).
+//! Checks that the issuer rejects invalid requests (K12, K14, K23 to K27, K35).
 
 use super::{
     client::{ProbeClient, ProbeResponse, ProbeResult},

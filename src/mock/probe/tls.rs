@@ -111,7 +111,7 @@ async fn tls_1_1(client: &ProbeClient, url: &Url) -> Verdict {
             .write_all(&client_hello(name.as_deref()))
             .await
             .ok()?;
-        // If the server closes the connection, it rejects TLS 1.1.
+        // A server that closes the connection also rejects TLS 1.1.
         let mut first = [0];
         let came = stream.read(&mut first).await.unwrap_or(0);
         Some((came == 1).then_some(first))

@@ -9,8 +9,9 @@ pub(super) struct Bounded<T> {
     order: VecDeque<String>,
 }
 
-/// Maximum number of entries. A test makes fewer logins. The limit bounds the memory of an issuer
-/// that runs for days, because entries do not expire while the clock is stopped.
+/// Maximum number of entries. A test needs fewer entries than the limit. The limit bounds the
+/// memory of an issuer that runs for days, because entries do not expire while the clock is
+/// stopped.
 pub(in crate::mock) const MAX_ENTRIES: usize = 20_000;
 
 impl<T> Bounded<T> {

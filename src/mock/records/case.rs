@@ -64,6 +64,6 @@ impl CaseBook {
     }
 }
 
-/// Maximum number of cases. A test opens fewer cases. The limit bounds the memory of an issuer that
-/// runs for days.
+/// Maximum number of cases. A test opens fewer cases than the limit. The limit bounds the memory of
+/// an issuer that runs for days.
 const MAX_CASES: usize = 10_000;

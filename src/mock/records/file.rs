@@ -8,6 +8,6 @@ pub(in crate::mock) struct FileFacts {
     pub(in crate::mock) file_name: Option<String>,
     /// The SHA-256 digest of the content, in hexadecimal.
     pub(in crate::mock) sha256: String,
-    /// The outcome word after the marker, if the file contains the marker.
+    /// The outcome after the marker, or `None` if the file contains no marker.
     pub(in crate::mock) marker: Option<String>,
 }

@@ -106,7 +106,7 @@ impl Grants {
     }
 
     /// Redeems a code. A request of another client does not invalidate the code. Otherwise any
-    /// client could break a login (K28).
+    /// client could break the login of another client (K28).
     pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Redemption<Code> {
         let Some(known) = self.codes.get_mut(&digest(code)) else {
             return Redemption::Unknown;

@@ -103,8 +103,8 @@ pub(in crate::mock) async fn serve(
         watcher.tell(&request);
     }
     if let Some(upload) = upload {
-        // Read the rest of the upload before the connection closes. Otherwise a client that still
-        // sends would not receive the response.
+        // Read the rest of the upload before the connection closes. Without this read, a client
+        // that still sends would not receive the response.
         tokio::spawn(upload.drain(cases::upload::MAX_UPLOAD));
     }
     response

@@ -157,7 +157,8 @@ fn run(
     // Dropping the runtime cancels all tasks.
 }
 
-/// Sends admin requests to the admin API, so that they reach neither the issuer nor its log.
+/// Sends admin requests to the admin API. Admin requests therefore reach neither the issuer nor its
+/// request log.
 async fn admin_first(
     State(admin): State<Arc<Admin>>,
     ConnectInfo(connection): ConnectInfo<Connection>,

@@ -48,7 +48,7 @@ pub(super) struct InitialState {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewTenant")]
 pub(super) struct TenantSpec {
-    /// Tenant ID. Clients refer to this ID.
+    /// Tenant ID. Clients refer to the tenant by this ID.
     #[schemars(with = "Name")]
     pub(super) id: String,
     #[schemars(with = "Option<Name>")]
@@ -325,8 +325,8 @@ impl WebhookSpec {
         uri::parse(&self.url).is_some_and(|url| !is_loopback(&url))
     }
 
-    /// Subscribes the endpoint for its tenant. Without a tenant, subscribes it for the tenant
-    /// `own`.
+    /// Subscribes the endpoint for its tenant. If the specification has no tenant, subscribes the
+    /// endpoint for the tenant `own`.
     pub(super) fn subscribe(
         self,
         core: &Arc<Core>,

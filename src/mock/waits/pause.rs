@@ -1,4 +1,4 @@
-//! The only sleep in real time in the mock.
+//! A pause in real time. Only `wait` calls `sleep` in the mock.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Authorization endpoint (K10 to K17). A person uses a page. A test sends a single POST request.
+//! Authorization endpoint (K10 to K17). A person uses the sign-in page. A test sends the person and
+//! the decision in a single POST request.
 
 mod page;
 mod request;
@@ -252,6 +253,6 @@ const MAX_QUERY: usize = 16 * 1024;
 /// Path of KYCPort's page after a verification.
 pub(super) const STATUS_PATH: &str = "/status";
 
-/// Name of the session cookie. All ports of a loopback host share cookies, so the name is one that
-/// no app uses.
+/// Name of the session cookie. All ports of a loopback host share cookies, so no app should use
+/// this cookie name.
 const COOKIE_NAME: &str = "kycport_mock_issuer";
