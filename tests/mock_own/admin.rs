@@ -352,7 +352,7 @@ async fn admin_requests_are_not_in_the_request_log() {
 }
 
 #[tokio::test]
-async fn the_admin_api_and_its_faults_survive_a_restart() {
+async fn the_admin_api_and_its_faults_work_after_a_restart() {
     let admin = AdminClient::new().await;
     let fault = json!({ "endpoint": "jwks", "fault": "reset" });
     admin.post("/faults", &fault).await;

@@ -557,7 +557,7 @@ async fn case_outcomes_are_forced_and_reviewed() {
     assert_eq!(reviewed["human_verified"], true);
     assert_eq!(reviewed["files"][0]["part"], "document");
     assert_eq!(ada.status(), KycStatus::Verified);
-    // A second review is a conflict.
+    // The API rejects a second review with 409.
     let error = admin
         .rejection("POST", &path, &json!({ "outcome": "rejected" }))
         .await;

@@ -1,4 +1,5 @@
-//! Sends the request of each row of `bad_input.md` (case 136). This table is also documentation.
+//! Sends the request of each row of `bad_input.md` (case 136). `bad_input.md` is also
+//! documentation.
 
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     }
 }
 
-// case 136: The unmodified requests must succeed. Otherwise the table would prove nothing.
+// case 136: The unmodified requests must succeed. If they failed, the table would prove nothing.
 #[tokio::test]
 async fn unmodified_requests_succeed() {
     for (to, status) in [

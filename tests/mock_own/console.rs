@@ -81,7 +81,7 @@ async fn the_console_shows_the_state_and_no_secret() {
 }
 
 #[tokio::test]
-async fn only_the_console_itself_may_send_its_forms() {
+async fn the_console_accepts_only_its_own_forms() {
     // cases 101, 102, 135: The form comes from a page of another site, or from a host name that
     // resolves to this machine.
     let (kyc, ada) = console().await;

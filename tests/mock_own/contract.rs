@@ -32,7 +32,7 @@ fn every_known_row_is_on_the_page_once() {
 }
 
 #[test]
-fn every_row_has_a_source_and_every_assumption_a_reason() {
+fn every_row_has_a_source_and_every_assumption_has_a_reason() {
     for line in page().lines().filter(|line| line.starts_with("| K")) {
         let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
         let (id, from, fact) = (cells.next(), cells.next().unwrap(), cells.next().unwrap());

@@ -36,7 +36,7 @@ async fn the_mock_matches_the_contract() {
     assert_eq!(report.exit_code(), 0, "{report}");
     let text = report.to_string();
     assert!(
-        text.contains("match        K70  TLS 1.1 is rejected"),
+        text.contains("match        K70  the issuer rejects TLS 1.1"),
         "{text}"
     );
 }
@@ -83,7 +83,7 @@ async fn an_unreachable_issuer_is_not_a_match() {
     );
     kyc.restart().unwrap();
 
-    // The server responds, but one endpoint fails, one is busy and one is slow.
+    // The server responds. One endpoint fails, one endpoint is busy, and one endpoint is slow.
     let faults = [
         kyc.on(Endpoint::Health).fail(503).once(),
         kyc.on(Endpoint::Status).fail(429).once(),
@@ -99,7 +99,7 @@ async fn an_unreachable_issuer_is_not_a_match() {
     for line in [
         "not reached  K45  the health check succeeds: the response was 503",
         "not reached  K43  the status endpoint rejects an unknown key: the response was 429",
-        "not reached  K71  guidance for assistants exists: no response in time",
+        "not reached  K71  the guide for assistants exists: no response in time",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -175,12 +175,12 @@ async fn differences_are_listed() {
             "K5 `authorization_response_iss_parameter_supported` in the discovery document",
             "K6 every key is a public Ed25519 key",
             "K6 the key set is cacheable",
-            "K14 authorize without parameters is an error page",
+            "K14 authorize without parameters returns an error page",
             "K12 authorize does not redirect to an unregistered URI",
             "K44 the status endpoint sends `error`",
             "K54 the case endpoint rejects an unknown key",
             "K18 the hosted page exists",
-            "K71 guidance for assistants exists",
+            "K71 the guide for assistants exists",
         ]
     );
     let text = report.to_string();

@@ -11,7 +11,7 @@ use kycport::{
 
 use crate::support::{TestIssuer, and, pairs, payload, query, set};
 
-/// OpenID Connect Core 1.0 section 3.1.2.1.
+/// See OpenID Connect Core 1.0 section 3.1.2.1.
 #[tokio::test]
 async fn an_authorization_request_can_be_sent_as_a_form() {
     let issuer = TestIssuer::new().await;
@@ -73,8 +73,8 @@ async fn an_id_token_hint_of_another_person_fails_with_prompt_none() {
     assert_eq!(silently(&own).await, "none");
 }
 
-/// Without this rule, the page would preselect the first person in the list. A user who presses
-/// Enter during a step-up would then sign in as another person.
+/// If the page preselected the first person in the list, a user could sign in as another person.
+/// The user only had to press Enter during a step-up.
 #[tokio::test]
 async fn the_page_preselects_the_person_who_is_signed_in() {
     let issuer = TestIssuer::new().await;
@@ -133,7 +133,7 @@ async fn the_metadata_matches_the_endpoints() {
     }
 }
 
-/// RFC 6749 sections 5.1 and 6.
+/// See RFC 6749 sections 5.1 and 6.
 #[tokio::test]
 async fn a_refresh_narrows_the_scope_and_never_widens_it() {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true);
@@ -190,7 +190,7 @@ async fn the_tier_is_returned_only_with_its_scope() {
     }
 }
 
-/// RFC 6749 section 5.2.
+/// See RFC 6749 section 5.2.
 #[tokio::test]
 async fn an_error_description_has_only_allowed_characters() {
     let issuer = TestIssuer::new().await;
@@ -210,7 +210,7 @@ async fn an_error_description_has_only_allowed_characters() {
     }
 }
 
-/// RFC 9112 section 3.2.
+/// See RFC 9112 section 3.2.
 #[tokio::test]
 async fn a_request_without_a_host_is_rejected() {
     let kyc = MockIssuer::start().await;

@@ -142,7 +142,7 @@ async fn a_status_is_read_by_get_and_head_only() {
         assert_eq!(page.status(), 405);
         assert_eq!(page.header("allow"), Some("GET, HEAD"));
     }
-    // RFC 9110 section 9.3.2.
+    // See RFC 9110 section 9.3.2.
     let visit = issuer.browser.request(Method::HEAD, kyc.status_url(id));
     let head = visit.header("authorization", &bearer).send().await.unwrap();
     assert_eq!((head.status(), head.body()), (200, ""));
@@ -259,7 +259,7 @@ async fn responses_can_be_edited() {
 
 // K33, K41, K48
 #[tokio::test]
-async fn a_change_is_visible_immediately_and_an_expiry_by_the_issuers_clock() {
+async fn a_change_is_visible_immediately_and_an_expiry_at_its_time() {
     let issuer = TestIssuer::new().await;
     let (kyc, ada) = (&issuer.kyc, &issuer.ada);
     kyc.clock().freeze();

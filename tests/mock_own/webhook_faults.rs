@@ -156,7 +156,7 @@ async fn a_delivery_can_be_edited_before_signing() {
 }
 
 #[tokio::test]
-async fn a_panicking_edit_loses_only_its_own_delivery() {
+async fn a_panic_in_an_edit_affects_only_one_delivery() {
     let setup = WebhookTest::new().await;
     let fault = setup.hooks.edit(|_| panic!("panic in an edit")).once();
     setup.ada.set_tier(KycTier::T1);
@@ -238,7 +238,8 @@ async fn a_later_delivery_overtakes_a_delayed_delivery() {
     assert!(setup.events().await.is_empty());
     setup.advance(1).await;
     assert_eq!(setup.events().await, [line("t1")]);
-    // The delayed delivery is the first attempt, because the mock did not send the delivery before.
+    // The delayed delivery is still the first attempt, because the mock did not send the delivery
+    // earlier.
     assert_eq!(setup.hooks.deliveries().last().unwrap().attempt(), 1);
 }
 

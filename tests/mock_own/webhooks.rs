@@ -186,7 +186,7 @@ async fn case(kyc: &MockIssuer, person_id: &str, document: Vec<u8>) -> String {
 }
 
 #[tokio::test]
-async fn a_decision_is_delivered_to_its_tenant_and_the_change_to_all() {
+async fn a_decision_event_reaches_one_tenant_and_a_status_event_all_tenants() {
     let setup = WebhookTest::new().await;
     let (other, elsewhere) = (setup.kyc.other_tenant().webhooks(), Receiver::start().await);
     other.subscribe(elsewhere.url());

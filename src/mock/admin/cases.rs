@@ -97,7 +97,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/cases/next_outcome",
             "forceOutcome",
-            "Sets the outcome of the next decision. Each further call sets the outcome of the decision after it.",
+            "Sets the outcome of the next decision. Each further call sets the outcome of one more decision.",
             next_outcome,
         ),
     ]

@@ -58,7 +58,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/clock/advance",
             "advanceClock",
-            "Advances the clock. Deliveries that become due are sent.",
+            "Advances the clock. The mock sends deliveries that become due.",
             advance,
         ),
         Route::new(

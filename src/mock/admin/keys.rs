@@ -36,7 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/keys/publish_next",
             "publishNextKey",
-            "Publishes a new key that does not sign yet.",
+            "Publishes a new key but does not sign with it yet.",
             publish_next,
         ),
         Route::new(

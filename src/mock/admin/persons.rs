@@ -83,7 +83,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::PATCH,
             "/persons/{person}",
             "changePerson",
-            "Changes a person. A change of status, tier or AML result is delivered to webhook endpoints.",
+            "Changes a person. The mock delivers a change of status, tier or AML result to webhook endpoints.",
             change,
         ),
         Route::new(

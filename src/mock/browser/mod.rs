@@ -71,7 +71,7 @@ pub enum BrowserError {
     #[error("not a redirect: {0}")]
     NotARedirect(String),
     /// The login did not redirect to the sign-in page of the mock.
-    #[error("the login did not lead to the authorize page, but to {0}")]
+    #[error("the login led to {0} and not to the sign-in page of the mock")]
     NoAuthorizePage(String),
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn pages(client: &ProbeClient) -> Vec<Finding> {
         ),
         Finding::of(
             "K71",
-            "guidance for assistants exists",
+            "the guide for assistants exists",
             &guidance,
             |response| {
                 response.is(200)?;

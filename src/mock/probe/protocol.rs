@@ -24,7 +24,7 @@ pub(super) async fn authorize(client: &ProbeClient, urls: &DocumentUrls) -> Vec<
     vec![
         Finding::of(
             "K14",
-            "authorize without parameters is an error page",
+            "authorize without parameters returns an error page",
             &bare,
             ProbeResponse::is_refusal_page,
         ),

@@ -44,15 +44,20 @@ pub(super) async fn tls(client: &ProbeClient, discovery: &ProbeResult) -> Vec<Fi
     };
     vec![
         // The HTTP client supports only TLS 1.2 and newer, so any response proves TLS 1.2 or newer.
-        Finding::of("K70", "TLS 1.2 or newer is accepted", discovery, |_| Ok(())),
-        finding("TLS 1.1 is rejected", old),
+        Finding::of(
+            "K70",
+            "the issuer accepts TLS 1.2 or newer",
+            discovery,
+            |_| Ok(()),
+        ),
+        finding("the issuer rejects TLS 1.1", old),
         plain(client, url).await,
     ]
 }
 
 /// Checks port 80, the usual port for plain HTTP.
 async fn plain(client: &ProbeClient, url: &Url) -> Finding {
-    let what = "plain HTTP is redirected or rejected";
+    let what = "the issuer redirects or rejects plain HTTP";
     if url.port().is_some() {
         return Finding {
             row: "K70",
