@@ -22,6 +22,7 @@ mod reload;
 mod relying_party;
 mod secret;
 pub mod secrets;
+mod single_flight;
 #[cfg(feature = "web")]
 mod state;
 pub mod store;

@@ -1,20 +1,8 @@
 //! Status queries and the latest assurances. All waiting requests share one query per person.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
-use tracing::Instrument as _;
+use futures_util::future::BoxFuture;
 
 use super::{
     assurance::{Assurance, AssuranceSource},
@@ -23,6 +11,7 @@ use super::{
 };
 use crate::{
     observe,
+    single_flight::{Flight, SingleFlight},
     state::State,
     store::{Entry, Owner, StoreError, Write, Written},
 };
@@ -116,23 +105,14 @@ pub(crate) struct Assurances(Arc<Inner>);
 
 struct Inner {
     latest: LatestAssurances,
-    /// Number of the latest flight.
-    last: AtomicU64,
-    flights: Mutex<HashMap<PersonRef, Flight>>,
-}
-
-#[derive(Clone)]
-struct Flight {
-    number: u64,
-    answer: Shared<BoxFuture<'static, Result<StatusAnswer, QueryError>>>,
+    queries: SingleFlight<PersonRef, StatusAnswer, QueryError>,
 }
 
 impl Assurances {
     pub(crate) fn new(state: State) -> Self {
         Self(Arc::new(Inner {
             latest: LatestAssurances::new(state),
-            last: AtomicU64::new(0),
-            flights: Mutex::default(),
+            queries: SingleFlight::new(QueryError::Failed { retry_after: None }),
         }))
     }
 
@@ -207,12 +187,13 @@ impl Assurances {
         person: &PersonRef,
         query: StatusQuery,
     ) -> Result<StatusAnswer, QueryError> {
-        let arrived_after = self.0.last.load(Ordering::SeqCst);
+        let arrival = self.0.queries.arrive();
         loop {
             let flight = self.join_or_start(person, &query, None)?;
-            let answer = flight.answer.await;
+            let is_new = flight.started_after(arrival);
+            let answer = flight.result.await;
             let was_queried = !matches!(&answer, Ok(heard) if !heard.was_queried);
-            if flight.number > arrived_after && was_queried {
+            if is_new && was_queried {
                 return answer;
             }
         }
@@ -227,44 +208,24 @@ impl Assurances {
         seen: &Latest,
     ) -> StatusQueryResult {
         let flight = self.join_or_start(person, &query, Some(seen))?;
-        flight.answer.await.map(|heard| heard.assurance)
+        flight.result.await.map(|heard| heard.assurance)
     }
 
-    /// Joins the query that is in flight, or starts one in its own task: the first caller may give
-    /// up, and the others still get their answer.
+    /// Joins the query that is in flight, or starts one.
     fn join_or_start(
         &self,
         person: &PersonRef,
         query: &StatusQuery,
         seen: Option<&Latest>,
-    ) -> Result<Flight, QueryError> {
-        let mut flights = self.lock();
-        if let Some(flight) = flights.get(person) {
-            return Ok(flight.clone());
-        }
-        if let Some(admit) = &query.admit {
-            admit()?;
-        }
-        let (run, seen) = (Arc::clone(&query.run), seen.cloned());
-        let number = self.0.last.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let (own, subject) = (self.clone(), person.clone());
-        // The task is spawned when the future is first polled, after the lock is released. A
-        // runtime that has shut down drops the task immediately, and `FlightGuard` takes the lock.
-        let answer = async move {
-            let guard = FlightGuard {
-                own,
-                person: subject,
-            };
-            let flight = async move { guard.own.run(&guard.person, &*run, seen).await };
-            let task = tokio::spawn(flight.in_current_span());
-            task.await
-                .unwrap_or(Err(QueryError::Failed { retry_after: None }))
-        }
-        .boxed()
-        .shared();
-        let flight = Flight { number, answer };
-        flights.insert(person.clone(), flight.clone());
-        Ok(flight)
+    ) -> Result<Flight<StatusAnswer, QueryError>, QueryError> {
+        self.0.queries.join_or_start(person, || {
+            if let Some(admit) = &query.admit {
+                admit()?;
+            }
+            let (own, person) = (self.clone(), person.clone());
+            let (run, seen) = (Arc::clone(&query.run), seen.cloned());
+            Ok(async move { own.run(&person, &*run, seen).await })
+        })
     }
 
     /// Queries and records. If another result was recorded meanwhile, it may be newer than the
@@ -314,29 +275,10 @@ impl Assurances {
         }
         Err(QueryError::Failed { retry_after: None })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PersonRef, Flight>> {
-        self.0
-            .flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Assurances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Assurances(…)")
-    }
-}
-
-/// Guard that removes a flight when its task ends in any way.
-struct FlightGuard {
-    own: Assurances,
-    person: PersonRef,
-}
-
-impl Drop for FlightGuard {
-    fn drop(&mut self) {
-        self.own.lock().remove(&self.person);
     }
 }

@@ -12,13 +12,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
-use tracing::Instrument as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 
-use crate::{clock::Clock, observe};
+use crate::{
+    clock::Clock,
+    observe,
+    single_flight::{Flight, SingleFlight},
+};
 
 /// Lifetimes of a cached value.
 #[derive(Debug, Clone, Copy)]
@@ -67,15 +67,16 @@ struct Inner<T, E> {
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
     fetch: Fetch<T, E>,
+    /// Error of a fetch that panicked, or whose runtime ended.
+    interrupted: E,
+    in_flight: SingleFlight<(), Arc<T>, E>,
     state: Mutex<State<T, E>>,
 }
 
 type Fetch<T, E> = Box<dyn Fn() -> BoxFuture<'static, Result<Fetched<T>, E>> + Send + Sync>;
-type SharedFetch<T, E> = Shared<BoxFuture<'static, Result<Arc<T>, E>>>;
 
 struct State<T, E> {
     entry: Option<Entry<T>>,
-    in_flight: Option<SharedFetch<T, E>>,
     failure: Option<Failure<E>>,
 }
 
@@ -92,20 +93,16 @@ struct Failure<E> {
     retry_at: Duration,
 }
 
-/// Error for a fetch that was interrupted, because its task panicked or its runtime ended.
-pub(super) trait Interrupted {
-    fn interrupted() -> Self;
-}
-
 impl<T, E> Cached<T, E>
 where
     T: Send + Sync + 'static,
-    E: Interrupted + Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
 {
     pub(super) fn new<F>(
         name: &'static str,
         clock: Arc<dyn Clock>,
         lifetimes: Lifetimes,
+        interrupted: E,
         fetch: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -116,9 +113,10 @@ where
             clock,
             lifetimes,
             fetch: Box::new(move || fetch().boxed()),
+            in_flight: SingleFlight::new(interrupted.clone()),
+            interrupted,
             state: Mutex::new(State {
                 entry: None,
-                in_flight: None,
                 failure: None,
             }),
         }))
@@ -127,8 +125,8 @@ where
     /// Returns the fresh value. If the source is unavailable, returns the stale value within its
     /// limit.
     pub(super) async fn get(&self) -> Result<Arc<T>, E> {
-        let (fresh, in_flight) = {
-            let mut state = self.0.lock();
+        let (fresh, flight) = {
+            let state = self.0.lock();
             let now = self.0.clock.monotonic();
             match (state.fresh(now), state.backing_off(now)) {
                 (Some(entry), back_off) => {
@@ -136,18 +134,18 @@ where
                     if now < entry.refresh_from || back_off.is_some() {
                         return Ok(value);
                     }
-                    (Some(value), self.0.join(&mut state))
+                    (Some(value), self.0.join(&state))
                 }
                 (None, Some(error)) => return state.stale(now).ok_or(error),
-                (None, None) => (None, self.0.join(&mut state)),
+                (None, None) => (None, self.0.join(&state)),
             }
         };
         if let Some(value) = fresh {
             // In the background: a started fetch continues even if no caller waits for it.
-            let _ = in_flight.now_or_never();
+            let _ = flight.result.now_or_never();
             return Ok(value);
         }
-        match in_flight.await {
+        match flight.result.await {
             Ok(value) => Ok(value),
             Err(error) => {
                 let now = self.0.clock.monotonic();
@@ -171,71 +169,52 @@ where
         seen: &Arc<T>,
         may_fetch: impl FnOnce() -> bool,
     ) -> Option<Result<Arc<T>, E>> {
-        let in_flight = {
-            let mut state = self.0.lock();
+        let flight = {
+            let state = self.0.lock();
             if let Some(entry) = &state.entry
                 && !Arc::ptr_eq(&entry.value, seen)
             {
                 return Some(Ok(Arc::clone(&entry.value)));
             }
-            if state.in_flight.is_none() {
-                if let Some(error) = state.backing_off(self.0.clock.monotonic()) {
-                    return Some(Err(error));
-                }
-                if !may_fetch() {
-                    return None;
-                }
+            let start = || match state.backing_off(self.0.clock.monotonic()) {
+                Some(error) => Err(Some(Err(error))),
+                None if may_fetch() => Ok(Arc::clone(&self.0).run_fetch()),
+                None => Err(None),
+            };
+            match self.0.in_flight.join_or_start(&(), start) {
+                Ok(flight) => flight,
+                Err(answer) => return answer,
             }
-            self.0.join(&mut state)
         };
-        Some(in_flight.await)
+        Some(flight.result.await)
     }
 }
 
 impl<T, E> Inner<T, E>
 where
     T: Send + Sync + 'static,
-    E: Interrupted + Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
 {
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the running fetch, or creates a new one. A new fetch starts when it is first polled,
-    /// not here: a runtime that has ended drops the task immediately, and dropping it locks the
-    /// state.
-    fn join(self: &Arc<Self>, state: &mut State<T, E>) -> SharedFetch<T, E> {
-        state
-            .in_flight
-            .get_or_insert_with(|| Arc::clone(self).run_fetch().boxed().shared())
-            .clone()
+    /// Joins the running fetch, or starts a new one. The state is locked, so that the caller sees
+    /// either the fetch or its result: a fetch stores its result before it ends.
+    fn join(self: &Arc<Self>, _: &MutexGuard<'_, State<T, E>>) -> Flight<Arc<T>, E> {
+        self.in_flight.join(&(), Arc::clone(self).run_fetch())
     }
 
-    /// Fetches in a separate task, so that other callers get the result even if the first caller is
-    /// cancelled.
+    /// Fetches and stores the result. A panic counts as a failure, so that the next fetch waits.
     async fn run_fetch(self: Arc<Self>) -> Result<Arc<T>, E> {
-        let guard = FetchGuard {
-            inner: self,
-            completed: false,
-        };
-        let in_flight = async move {
-            let result = AssertUnwindSafe(async { (guard.inner.fetch)().await })
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(E::interrupted()));
-            guard.complete(result)
-        };
-        // The span connects the log lines of the fetch with the request that caused it.
-        let task = tokio::spawn(in_flight.in_current_span());
-        task.await.unwrap_or_else(|_| Err(E::interrupted()))
+        let fetch = AssertUnwindSafe(async { (self.fetch)().await }).catch_unwind();
+        let fetched = fetch.await;
+        self.store(fetched.unwrap_or_else(|_| Err(self.interrupted.clone())))
     }
 
-    /// Stores the result and ends the fetch under one lock. So the next caller sees neither a
-    /// finished fetch nor the previous value.
-    fn complete(&self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
+    fn store(&self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
         let now = self.clock.monotonic();
         let mut state = self.lock();
-        state.in_flight = None;
         match result {
             Ok(Fetched { value, max_age }) => {
                 let value = Arc::new(value);
@@ -276,34 +255,6 @@ where
                 }
                 Err(error)
             }
-        }
-    }
-}
-
-/// Ends the fetch if its task stops without a result, so that a dead fetch never blocks the next
-/// one.
-struct FetchGuard<T, E> {
-    inner: Arc<Inner<T, E>>,
-    completed: bool,
-}
-
-impl<T, E> FetchGuard<T, E>
-where
-    T: Send + Sync + 'static,
-    E: Interrupted + Clone + Send + Sync + 'static,
-{
-    fn complete(mut self, result: Result<Fetched<T>, E>) -> Result<Arc<T>, E> {
-        let result = self.inner.complete(result);
-        self.completed = true;
-        result
-    }
-}
-
-impl<T, E> Drop for FetchGuard<T, E> {
-    fn drop(&mut self) {
-        if !self.completed {
-            let state = self.inner.state.lock();
-            state.unwrap_or_else(PoisonError::into_inner).in_flight = None;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     algorithm::AlgorithmNames,
-    cached::{Cached, Fetched, Interrupted, Lifetimes},
+    cached::{Cached, Fetched, Lifetimes},
     keys::{KeySet, KeySetError},
     metadata::{MetadataError, MetadataPolicy, VerifiedProvider},
 };
@@ -55,12 +55,6 @@ pub enum ProviderError {
     /// The fetch was interrupted, for instance because its runtime has ended.
     #[error("the fetch of KYCPort's document was interrupted; try again")]
     Interrupted,
-}
-
-impl Interrupted for ProviderError {
-    fn interrupted() -> Self {
-        Self::Interrupted
-    }
 }
 
 /// Key set for a token, or the reason why there is none.
@@ -114,7 +108,13 @@ impl Provider {
                 let fetch = fetch_metadata(http.clone(), Arc::clone(&policy));
                 observe::call(Call::Discovery, fetch)
             };
-            Cached::new("discovery", Arc::clone(&clock), Lifetimes::DEFAULT, fetch)
+            Cached::new(
+                "discovery",
+                Arc::clone(&clock),
+                Lifetimes::DEFAULT,
+                ProviderError::Interrupted,
+                fetch,
+            )
         };
         let keys = {
             let metadata = metadata.clone();
@@ -122,7 +122,13 @@ impl Provider {
                 let fetch = fetch_keys(http.clone(), metadata.clone(), names);
                 observe::call(Call::Jwks, fetch)
             };
-            Cached::new("jwks", Arc::clone(&clock), Lifetimes::DEFAULT, fetch)
+            Cached::new(
+                "jwks",
+                Arc::clone(&clock),
+                Lifetimes::DEFAULT,
+                ProviderError::Interrupted,
+                fetch,
+            )
         };
         Self {
             metadata,

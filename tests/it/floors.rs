@@ -8,11 +8,12 @@ use std::{
 
 /// Layers from lowest to highest, each with the layers that it may use. A type that `lib.rs`
 /// re-exports belongs to its own layer.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("strict_json", &[]),
+    ("single_flight", &[]),
     ("observe", &["secret"]),
     ("secrets", &["clock", "observe", "secret"]),
     ("store", &["clock", "observe"]),
@@ -24,7 +25,16 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ),
     (
         "kyc",
-        &["api", "clock", "http", "observe", "state", "store", "wire"],
+        &[
+            "api",
+            "clock",
+            "http",
+            "observe",
+            "single_flight",
+            "state",
+            "store",
+            "wire",
+        ],
     ),
     ("cases", &["api", "clock", "http", "observe", "wire"]),
     (
@@ -35,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "observe",
             "secret",
             "secrets",
+            "single_flight",
             "strict_json",
             "wire",
         ],
@@ -54,8 +65,18 @@ const LAYERS: [(&str, &[&str]); 23] = [
     (
         "web",
         &[
-            "cases", "clock", "http", "kyc", "observe", "oidc", "secret", "state", "store",
-            "webhook", "wire",
+            "cases",
+            "clock",
+            "http",
+            "kyc",
+            "observe",
+            "oidc",
+            "secret",
+            "single_flight",
+            "state",
+            "store",
+            "webhook",
+            "wire",
         ],
     ),
     ("mock", &["clock", "wire"]),

@@ -6,10 +6,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -21,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     clock::{Clock, Timestamp},
     secret::{Secret, at_rest},
+    single_flight::SingleFlight,
     state::{Found, SealKey, SealingKeys, State, Stored},
     store::{Condition, Family, RecordId, RecordKey, StoreError, Written},
 };
@@ -46,11 +44,7 @@ struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
     stored: RwLock<Option<StoredRing>>,
-    /// Mutex that is held during a read of the stored keys, so that one request reads for all. It
-    /// contains the error of the last failed read.
-    reading: tokio::sync::Mutex<Option<StoreError>>,
-    /// Number of reads that failed.
-    failures: AtomicU64,
+    reads: SingleFlight<(), Arc<Ring>, StoreError>,
 }
 
 #[derive(Clone)]
@@ -95,8 +89,7 @@ impl LoginKeys {
             state,
             clock,
             stored: RwLock::new(None),
-            reading: tokio::sync::Mutex::new(None),
-            failures: AtomicU64::new(0),
+            reads: SingleFlight::new(StoreError::Failed),
         }))
     }
 
@@ -132,22 +125,15 @@ impl LoginKeys {
     /// share its result, even a failure. Otherwise an unresponsive store would delay the callers
     /// one after the other.
     async fn read_once(&self, age: Duration) -> Result<Arc<Ring>, StoreError> {
-        let failures = self.0.failures.load(Ordering::SeqCst);
-        let mut last_error = self.0.reading.lock().await;
-        if let Some(ring) = self.read_within(age) {
-            return Ok(ring);
+        let flight = self.0.reads.join_or_start(&(), || {
+            let own = self.clone();
+            let read = async move { own.read().await };
+            self.read_within(age).map_or(Ok(read), Err)
+        });
+        match flight {
+            Ok(flight) => flight.result.await,
+            Err(known) => Ok(known),
         }
-        if let Some(error) = *last_error
-            && self.0.failures.load(Ordering::SeqCst) != failures
-        {
-            return Err(error);
-        }
-        let read = self.read().await;
-        if let Err(error) = &read {
-            *last_error = Some(*error);
-            self.0.failures.fetch_add(1, Ordering::SeqCst);
-        }
-        read
     }
 
     fn read_within(&self, age: Duration) -> Option<Arc<Ring>> {

@@ -1,16 +1,6 @@
 //! Access tokens of sessions, and their refresh.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
-use tracing::Instrument as _;
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     id::SessionId,
@@ -22,6 +12,7 @@ use crate::{
     observe::{self, Cause, LogKey, Reason},
     oidc::{LoginError, OidcClient, TokenSet},
     secret::Secret,
+    single_flight::SingleFlight,
     state::{Found, State, Stored as _},
     store::{Change, Condition, DEADLINE, RecordKey, StoreError, Write, Written},
 };
@@ -82,17 +73,8 @@ struct ExpiredTokens {
     is_leased: bool,
 }
 
-/// Per-session slot for a refresh within this instance.
-#[derive(Default)]
-struct RefreshSlot {
-    /// Mutex that is held during a refresh. It contains the error of the last failed refresh.
-    last_error: tokio::sync::Mutex<Option<AccessTokenError>>,
-    /// Number of refreshes that failed.
-    failures: AtomicU64,
-}
-
 /// Provider of access tokens. At any time, one of all instances refreshes the tokens of a session.
-/// A mutex selects the caller within an instance, and a lease in the store selects the instance.
+/// Callers within an instance share one refresh, and a lease in the store selects the instance.
 #[derive(Clone)]
 pub(in crate::web) struct AccessTokens {
     oidc: OidcClient,
@@ -102,7 +84,7 @@ pub(in crate::web) struct AccessTokens {
     lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
-    under_way: Arc<Mutex<HashMap<SessionId, Weak<RefreshSlot>>>>,
+    refreshes: SingleFlight<SessionId, Secret, AccessTokenError>,
 }
 
 impl AccessTokens {
@@ -120,7 +102,7 @@ impl AccessTokens {
             sessions,
             log_key,
             clock,
-            under_way: Arc::default(),
+            refreshes: SingleFlight::new(AccessTokenError::Interrupted),
         }
     }
 
@@ -128,21 +110,17 @@ impl AccessTokens {
         if let Current::Valid(token) = self.current(live).await? {
             return Ok(token);
         }
-        // The refresh runs in its own task. KYCPort may have consumed the refresh token when the
-        // caller gives up, and the new refresh token must still be stored.
-        let (own, live) = (self.clone(), live.clone());
-        let slot = self.slot(live.id);
-        let failures = slot.failures.load(Ordering::SeqCst);
+        // KYCPort may have consumed the refresh token when the callers give up. The flight
+        // continues, and stores the new refresh token.
+        let (own, id, live) = (self.clone(), live.id, live.clone());
         let refresh = async move {
-            let id = live.id.to_string();
-            let session = own.log_key.session(&id);
-            observe::refresh(session, own.refresh_once(&live, &slot, failures)).await
+            let text = live.id.to_string();
+            observe::refresh(own.log_key.session(&text), own.refresh(&live)).await
         };
-        let task = tokio::spawn(refresh.in_current_span());
-        match tokio::time::timeout(WAIT_LIMIT, task).await {
-            Ok(refreshed) => refreshed.unwrap_or(Err(AccessTokenError::Interrupted)),
-            Err(_) => Err(AccessTokenError::RefreshInProgress),
-        }
+        let flight = self.refreshes.join(&id, refresh);
+        tokio::time::timeout(WAIT_LIMIT, flight.result)
+            .await
+            .unwrap_or(Err(AccessTokenError::RefreshInProgress))
     }
 
     async fn current(&self, live: &LiveSession) -> Result<Current, StoreError> {
@@ -170,32 +148,6 @@ impl AccessTokens {
                 is_leased: lease.is_some(),
             }
         })))
-    }
-
-    /// Refreshes the tokens when the slot is free. Callers that wait during a refresh share its
-    /// error. Otherwise they would send the same refresh token one after the other, even after
-    /// their own callers have given up.
-    async fn refresh_once(
-        &self,
-        live: &LiveSession,
-        slot: &RefreshSlot,
-        failures: u64,
-    ) -> Result<Secret, AccessTokenError> {
-        let Ok(mut last_error) = tokio::time::timeout(WAIT_LIMIT, slot.last_error.lock()).await
-        else {
-            return Err(AccessTokenError::RefreshInProgress);
-        };
-        if let Some(error) = &*last_error
-            && slot.failures.load(Ordering::SeqCst) != failures
-        {
-            return Err(error.clone());
-        }
-        let refreshed = self.refresh(live).await;
-        if let Err(error) = &refreshed {
-            *last_error = Some(error.clone());
-            slot.failures.fetch_add(1, Ordering::SeqCst);
-        }
-        refreshed
     }
 
     /// Refreshes the tokens, or waits until another instance has refreshed them.
@@ -374,20 +326,6 @@ impl AccessTokens {
         }
         Ok(None)
     }
-
-    fn slot(&self, id: SessionId) -> Arc<RefreshSlot> {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, slot| slot.strong_count() > 0);
-        if let Some(slot) = under_way.get(&id).and_then(Weak::upgrade) {
-            return slot;
-        }
-        let slot = Arc::<RefreshSlot>::default();
-        under_way.insert(id, Arc::downgrade(&slot));
-        slot
-    }
 }
 
 /// Returns the deletion of a session's lease.
@@ -484,11 +422,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_and_their_tasks_wait_twenty_seconds_for_a_refresh() {
+    async fn callers_wait_twenty_seconds_for_a_refresh() {
         let clock = TestClock::new();
         let (tokens, live) = (access_tokens(&clock), live(&clock));
-        let slot = tokens.slot(live.id);
-        let under_way = slot.last_error.lock().await;
+        let _refresh = tokens.refreshes.join(&live.id, std::future::pending());
         let began = Instant::now();
         let callers = (0..10).map(|_| tokens.get(&live));
         let results = futures_util::future::join_all(callers).await;
@@ -496,11 +433,5 @@ mod tests {
         for result in results {
             assert_eq!(result.unwrap_err(), AccessTokenError::RefreshInProgress);
         }
-        // A task that still waited would hold the slot.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(Arc::strong_count(&slot), 1);
-        drop(under_way);
     }
 }
