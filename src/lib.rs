@@ -11,6 +11,7 @@ pub mod cases;
 pub mod clock;
 mod config;
 pub mod doctor;
+mod expiring_map;
 pub mod guide;
 mod http;
 pub mod kyc;

@@ -8,12 +8,13 @@ use std::{
 
 /// Layers from lowest to highest, each with the layers that it may use. A type that `lib.rs`
 /// re-exports belongs to its own layer.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     ("wire", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("strict_json", &[]),
     ("single_flight", &[]),
+    ("expiring_map", &[]),
     ("observe", &["secret"]),
     ("secrets", &["clock", "observe", "secret"]),
     ("store", &["clock", "observe"]),
@@ -67,6 +68,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
         &[
             "cases",
             "clock",
+            "expiring_map",
             "http",
             "kyc",
             "observe",

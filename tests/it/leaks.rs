@@ -281,7 +281,8 @@ async fn successful_and_failed_logins_leak_no_secret() {
     open(&browser, setup.app.url("/token"), &mut pages).await;
     setup.kyc.restart().unwrap();
 
-    // KYCPort rejects the refresh token.
+    // KYCPort rejects the refresh token. The pause after the failed refresh has ended.
+    setup.kyc.clock().advance(Duration::from_secs(5));
     secrets.add_stored(&setup).await;
     setup
         .store

@@ -21,6 +21,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Time after which a lease with the default deadlines has ended.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(120);
 
+/// Pause of an instance after a failed refresh.
+const FAILURE_PAUSE: Duration = Duration::from_secs(5);
+
 type ResponseFault = fn(&TestApp) -> kycport::mock::Rule;
 
 async fn app_with_refresh_tokens() -> TestApp {
@@ -151,6 +154,7 @@ async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their
     }
     setup.kyc.requests(Endpoint::Token).assert_count(1);
     drop(fault);
+    setup.kyc.clock().advance(FAILURE_PAUSE);
     token(&setup, &browser).await.assert_ok();
     setup.kyc.requests(Endpoint::Token).assert_count(2);
 }
@@ -182,6 +186,48 @@ async fn an_issuer_outage_ends_no_session() {
     token(&setup, &browser).await.assert_status(502);
     fault.assert_hit();
     assert_eq!(me(&setup, &browser).await, 200);
+    setup.kyc.clock().advance(FAILURE_PAUSE);
+    token(&setup, &browser).await.assert_ok();
+}
+
+#[tokio::test]
+async fn after_a_failed_refresh_the_instance_pauses() {
+    let setup = app_with_refresh_tokens().await;
+    setup.kyc.clock().freeze();
+    let bob = setup.kyc.person("bob").create();
+    let other = setup.kyc.browser();
+    other
+        .sign_in(setup.app.url("/auth/login"), &bob)
+        .await
+        .unwrap()
+        .assert_ok();
+    let browser = signed_in_with_expired_token(&setup).await;
+    let at = || setup.kyc.on(Endpoint::Token);
+    for (rule, pause) in [
+        (at().fail(503), 5),
+        (at().fail(403), 5),
+        (at().fail(429).retry_after(1), 5),
+        (at().fail(429).retry_after(20), 20),
+        (at().fail(429).retry_after(3600), 60),
+    ] {
+        let fault = rule.always();
+        setup.kyc.forget_requests();
+        let first = token(&setup, &browser).await;
+        first.assert_status(502);
+        let sent = setup.kyc.requests(Endpoint::Token).count();
+        setup.kyc.clock().advance(Duration::from_secs(pause - 1));
+        let second = token(&setup, &browser).await;
+        second.assert_status(502);
+        assert_eq!(second.body(), first.body());
+        setup.kyc.requests(Endpoint::Token).assert_count(sent);
+        setup.kyc.clock().advance(Duration::from_secs(1));
+        token(&setup, &browser).await.assert_status(502);
+        setup.kyc.requests(Endpoint::Token).assert_count(2 * sent);
+        drop(fault);
+        // The other person's session does not pause.
+        setup.kyc.clock().advance(16 * MINUTE);
+        token(&setup, &other).await.assert_ok();
+    }
     token(&setup, &browser).await.assert_ok();
 }
 

@@ -1,6 +1,10 @@
 //! Access tokens of sessions, and their refresh.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
     id::SessionId,
@@ -9,8 +13,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    expiring_map::ExpiringMap,
     observe::{self, Cause, LogKey, Reason},
-    oidc::{LoginError, OidcClient, TokenSet},
+    oidc::{ExchangeError, LoginError, OidcClient, TokenSet},
     secret::Secret,
     single_flight::SingleFlight,
     state::{Found, State, Stored as _},
@@ -30,6 +35,14 @@ const POLLS_AFTER_REJECTION: usize = 5;
 /// Maximum time that a caller waits for a refresh. The refresh itself continues.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
+/// Pause after a refresh that failed temporarily. During the pause, the instance sends no further
+/// refresh request for the session.
+const FAILURE_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum pause, also if `Retry-After` is longer.
+const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(60);
+/// Maximum number of sessions whose last failure is remembered.
+const MAX_FAILURES: usize = 10_000;
+
 /// Time of a refresh beyond its requests to KYCPort: three store operations, and a margin.
 const STORE_OVERHEAD: Duration = Duration::from_secs(3 * DEADLINE.as_secs() + 1);
 
@@ -44,7 +57,9 @@ pub enum AccessTokenError {
     /// KYCPort rejected the refresh token. The session has ended.
     #[error("KYCPort rejected the refresh token, and the session has ended")]
     Revoked,
-    /// The refresh failed temporarily.
+    /// The refresh failed temporarily. For the next 5 s, this instance returns the same error for
+    /// the session without a further request. If KYCPort's `Retry-After` is longer, the pause lasts
+    /// as long, but at most 60 s.
     #[error("the access token could not be refreshed: {0}")]
     Refresh(LoginError),
     /// Another refresh of the token did not finish in time. Try again in a moment. The session
@@ -85,6 +100,8 @@ pub(in crate::web) struct AccessTokens {
     log_key: LogKey,
     clock: Arc<dyn Clock>,
     refreshes: SingleFlight<SessionId, Secret, AccessTokenError>,
+    /// Last temporary failure of each session, during the pause that follows it.
+    failures: Arc<Mutex<ExpiringMap<SessionId, LoginError, MAX_FAILURES>>>,
 }
 
 impl AccessTokens {
@@ -103,6 +120,7 @@ impl AccessTokens {
             log_key,
             clock,
             refreshes: SingleFlight::new(AccessTokenError::Interrupted),
+            failures: Arc::default(),
         }
     }
 
@@ -117,7 +135,11 @@ impl AccessTokens {
             let text = live.id.to_string();
             observe::refresh(own.log_key.session(&text), own.refresh(&live)).await
         };
-        let flight = self.refreshes.join(&id, refresh);
+        let start = || match self.recent_failure(id) {
+            Some(error) => Err(AccessTokenError::Refresh(error)),
+            None => Ok(refresh),
+        };
+        let flight = self.refreshes.join_or_start(&id, start)?;
         tokio::time::timeout(WAIT_LIMIT, flight.result)
             .await
             .unwrap_or(Err(AccessTokenError::RefreshInProgress))
@@ -148,6 +170,23 @@ impl AccessTokens {
                 is_leased: lease.is_some(),
             }
         })))
+    }
+
+    fn recent_failure(&self, id: SessionId) -> Option<LoginError> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(self.clock.monotonic(), &id).cloned()
+    }
+
+    fn remember_failure(&self, id: SessionId, error: &LoginError) {
+        let retry_after = match error {
+            LoginError::Exchange(ExchangeError::Unavailable { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        let pause = retry_after.unwrap_or_default();
+        let pause = pause.clamp(FAILURE_PAUSE, MAX_FAILURE_PAUSE);
+        let now = self.clock.monotonic();
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.insert(now, id, error.clone(), now.saturating_add(pause));
     }
 
     /// Refreshes the tokens, or waits until another instance has refreshed them.
@@ -239,6 +278,7 @@ impl AccessTokens {
                 Err(AccessTokenError::Revoked)
             }
             Err(error) => {
+                self.remember_failure(live.id, &error);
                 self.release(live, lease).await;
                 Err(AccessTokenError::Refresh(error))
             }

@@ -102,7 +102,8 @@ impl SignedIn {
     /// Cancel safe: a refresh that has started continues in its own task.
     ///
     /// # Errors
-    /// Returns [`AccessTokenError`] if no valid token is available.
+    /// Returns [`AccessTokenError`] if no valid token is available. After a temporary failure, the
+    /// same error is returned for a few seconds: see [`AccessTokenError::Refresh`].
     pub async fn access_token(&self) -> Result<Secret, AccessTokenError> {
         self.context.access_tokens().get(&self.live).await
     }
