@@ -2,14 +2,13 @@
 
 use std::{
     borrow::Borrow,
-    collections::HashMap,
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use crate::clock::Clock;
+use crate::{clock::Clock, expiring_map::ExpiringMap};
 
 /// Maximum number of keys whose rate a [`RateLimiter`] remembers.
 const MAX_KEYS: usize = 10_000;
@@ -46,7 +45,7 @@ impl RateLimit {
 pub(crate) struct RateLimiter<K> {
     rate: RateLimit,
     clock: Arc<dyn Clock>,
-    full_at: Arc<Mutex<HashMap<K, Duration>>>,
+    full_at: Arc<Mutex<ExpiringMap<K, Duration, MAX_KEYS>>>,
 }
 
 impl<K: Hash + Eq> RateLimiter<K> {
@@ -67,18 +66,13 @@ impl<K: Hash + Eq> RateLimiter<K> {
     {
         let now = self.clock.monotonic();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = full_at.get(key).map_or(now, |at| now.max(*at));
+        let before = full_at.get(now, key).map_or(now, |at| now.max(*at));
         let wait = self.rate.allowed_from(before).saturating_sub(now);
         if !wait.is_zero() {
             return Err(wait);
         }
-        if full_at.len() >= MAX_KEYS && !full_at.contains_key(key) {
-            full_at.retain(|_, at| now < *at);
-            if full_at.len() >= MAX_KEYS {
-                full_at.clear();
-            }
-        }
-        full_at.insert(key.to_owned(), self.rate.after_request(before));
+        let after = self.rate.after_request(before);
+        full_at.insert(now, key.to_owned(), after, after);
         Ok(())
     }
 }
@@ -93,7 +87,7 @@ impl<K> fmt::Debug for RateLimiter<K> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{MAX_KEYS, RateLimit, RateLimiter};
+    use super::{RateLimit, RateLimiter};
     use crate::clock::TestClock;
 
     const INTERVAL: Duration = Duration::from_secs(5);
@@ -121,14 +115,5 @@ mod tests {
             limiter.take("eve").unwrap();
         }
         assert_eq!(limiter.take("eve"), Err(INTERVAL));
-    }
-
-    #[test]
-    fn the_number_of_remembered_keys_is_bounded() {
-        let (limiter, _) = limiter();
-        for number in 0..2 * MAX_KEYS {
-            limiter.take(&number.to_string()).unwrap();
-            assert!(limiter.full_at.lock().unwrap().len() <= MAX_KEYS);
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! Metadata and keys of the provider, cached.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    expiring_map::ExpiringMap,
     http::{HttpClient, TransportError, max_age},
     observe::{self, Call},
 };
@@ -267,14 +267,13 @@ struct UnknownKids {
     spent: u32,
     /// Time of the last refund. If no fetch was left to refund, time of the first fetch.
     since: Duration,
-    /// Recent unknown `kid` values, with the time until which each is remembered.
-    recent: VecDeque<(String, Duration)>,
+    /// Recent unknown `kid` values.
+    recent: ExpiringMap<String, (), MAX_UNKNOWN_KIDS>,
 }
 
 impl UnknownKids {
     fn admit(&mut self, kid: &str, now: Duration) -> Admission {
-        self.recent.retain(|(_, until)| now < *until);
-        if self.recent.iter().any(|(known, _)| known == kid) {
+        if self.recent.get(now, kid).is_some() {
             return Admission::RecentlyUnknown;
         }
         while self.spent > 0 && now >= self.since.saturating_add(UNKNOWN_KID_COOL_DOWN) {
@@ -294,14 +293,11 @@ impl UnknownKids {
     fn remember(&mut self, kid: &str, now: Duration) {
         // A very long `kid` is not remembered. Fetches for it are limited only by number.
         const MAX_KID_BYTES: usize = 256;
-        if kid.len() > MAX_KID_BYTES || self.recent.iter().any(|(known, _)| known == kid) {
+        if kid.len() > MAX_KID_BYTES || self.recent.get(now, kid).is_some() {
             return;
         }
-        if self.recent.len() >= MAX_UNKNOWN_KIDS {
-            self.recent.pop_front();
-        }
-        self.recent
-            .push_back((kid.to_owned(), now.saturating_add(UNKNOWN_KID_MEMORY)));
+        let expires_at = now.saturating_add(UNKNOWN_KID_MEMORY);
+        self.recent.insert(now, kid.to_owned(), (), expires_at);
     }
 }
 

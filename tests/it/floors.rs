@@ -37,11 +37,15 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "wire",
         ],
     ),
-    ("cases", &["api", "clock", "http", "observe", "wire"]),
+    (
+        "cases",
+        &["api", "clock", "expiring_map", "http", "observe", "wire"],
+    ),
     (
         "oidc",
         &[
             "clock",
+            "expiring_map",
             "http",
             "observe",
             "secret",

@@ -5,13 +5,12 @@
 //! use the rest of the quota.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use crate::{clock::Clock, http::RateLimit, store::Owner};
+use crate::{clock::Clock, expiring_map::ExpiringMap, http::RateLimit, store::Owner};
 
 /// Maximum number of consecutive queries about one person.
 const BURST: u32 = 30;
@@ -36,7 +35,7 @@ pub(in crate::web) enum Purpose {
 /// Budgets of all people. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct QueryBudgets {
-    people: Arc<Mutex<HashMap<Owner, Budget>>>,
+    people: Arc<Mutex<ExpiringMap<Owner, Budget, MAX_PEOPLE>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -67,7 +66,7 @@ impl QueryBudgets {
     ) -> Result<(), Duration> {
         let now = self.clock.monotonic();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = people.get(person).copied();
+        let budget = people.get(now, person).copied();
         let full_at = budget.map_or(now, |budget| budget.full_at.max(now));
         let mut permitted_at = RATE.allowed_from(full_at);
         if let Some(budget) = budget
@@ -80,20 +79,13 @@ impl QueryBudgets {
         if now < permitted_at {
             return Err(permitted_at.saturating_sub(now));
         }
-        if budget.is_none() && people.len() >= MAX_PEOPLE {
-            people.retain(|_, budget| {
-                let idle_at = budget.last_query.saturating_add(SCARCE_INTERVAL);
-                now < budget.full_at.max(idle_at)
-            });
-            if people.len() >= MAX_PEOPLE {
-                people.clear();
-            }
-        }
+        let full_at = RATE.after_request(full_at);
+        let idle_at = now.saturating_add(SCARCE_INTERVAL);
         let budget = Budget {
-            full_at: RATE.after_request(full_at),
+            full_at,
             last_query: now,
         };
-        people.insert(*person, budget);
+        people.insert(now, *person, budget, full_at.max(idle_at));
         Ok(())
     }
 }
@@ -108,7 +100,7 @@ impl fmt::Debug for QueryBudgets {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{BURST, INTERVAL, MAX_PEOPLE, Purpose, QueryBudgets, SCARCE_INTERVAL};
+    use super::{BURST, INTERVAL, Purpose, QueryBudgets, SCARCE_INTERVAL};
     use crate::{clock::TestClock, store::Owner};
 
     const ADA: Owner = Owner {
@@ -154,18 +146,5 @@ mod tests {
         budgets.take(&ADA, Purpose::Sensitive, true).unwrap();
         clock.advance(SCARCE_INTERVAL);
         budgets.take(&ADA, Purpose::Ordinary, true).unwrap();
-    }
-
-    #[test]
-    fn a_crowd_takes_a_bounded_amount_of_memory() {
-        let (budgets, _) = budgets();
-        for n in 0..u128::try_from(3 * MAX_PEOPLE).unwrap() {
-            let person = Owner {
-                id: n.to_be_bytes(),
-                ..ADA
-            };
-            budgets.take(&person, Purpose::Ordinary, false).unwrap();
-            assert!(budgets.people.lock().unwrap().len() <= MAX_PEOPLE);
-        }
     }
 }
