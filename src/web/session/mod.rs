@@ -5,14 +5,16 @@ mod creation;
 mod id;
 mod key;
 mod record;
+mod refresh;
 mod revoker;
 mod sessions;
+mod token_error;
 mod tokens;
 
 pub use admin::{SessionSummary, Sessions};
 pub use id::{InvalidSessionId, SessionId};
 pub use sessions::Revocation;
-pub use tokens::AccessTokenError;
+pub use token_error::AccessTokenError;
 
 pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
 pub(super) use {

@@ -1,0 +1,296 @@
+//! Refresh of a session's tokens. At any time, one of all instances refreshes the tokens of a
+//! session, under a lease in the store.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    record::{RefreshLease, Tokens},
+    sessions::{LiveSession, SessionRecords, session_exists, stored},
+    token_error::AccessTokenError,
+};
+use crate::{
+    clock::Clock,
+    observe::{self, Cause, LogKey},
+    oidc::{LoginError, OidcClient, TokenSet},
+    secret::Secret,
+    state::{Found, State, Stored as _},
+    store::{Change, Condition, DEADLINE, RecordKey, StoreError, Write, Written},
+};
+
+/// Minimum remaining lifetime of an access token that is returned.
+const MIN_REMAINING: Duration = Duration::from_secs(30);
+
+/// Time between two reads of tokens that another instance is refreshing.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Number of times that the tokens are read again after KYCPort has rejected a refresh token, in
+/// case another instance has used the refresh token.
+const POLLS_AFTER_REJECTION: usize = 5;
+
+/// Time of a refresh beyond its requests to KYCPort: three store operations, and a margin.
+const STORE_OVERHEAD: Duration = Duration::from_secs(3 * DEADLINE.as_secs() + 1);
+
+/// Current state of a session's access token.
+pub(super) enum Current {
+    Valid(Secret),
+    Expired(Option<ExpiredTokens>),
+}
+
+/// Expired access token that has a refresh token.
+pub(super) struct ExpiredTokens {
+    refresh_token: Secret,
+    version: u64,
+    /// Whether an instance holds the refresh lease.
+    is_leased: bool,
+}
+
+/// Tokens in the store, and their refresh.
+#[derive(Clone)]
+pub(super) struct TokenRefresh {
+    oidc: OidcClient,
+    state: State,
+    sessions: SessionRecords,
+    /// Length of the lease. The lease outlives the refresh.
+    lease: Duration,
+    log_key: LogKey,
+    clock: Arc<dyn Clock>,
+}
+
+impl TokenRefresh {
+    pub(super) fn new(
+        oidc: OidcClient,
+        state: State,
+        sessions: SessionRecords,
+        log_key: LogKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            lease: oidc.max_refresh_duration().saturating_add(STORE_OVERHEAD),
+            oidc,
+            state,
+            sessions,
+            log_key,
+            clock,
+        }
+    }
+
+    /// Reads the access token and the lease of a session.
+    pub(super) async fn current(&self, live: &LiveSession) -> Result<Current, StoreError> {
+        let id = live.id.record_id();
+        let keys = [
+            RecordKey::new(Tokens::FAMILY, id),
+            RecordKey::new(RefreshLease::FAMILY, id),
+        ];
+        let snapshot = self.state.read(&live.owner, &keys).await?;
+        let [tokens, lease] = snapshot.entries.as_slice() else {
+            return Err(StoreError::Damaged);
+        };
+        let found = self.state.open::<Tokens>(&live.owner, id, tokens.as_ref());
+        let Found::Record { value, version } = found else {
+            return Ok(Current::Expired(None));
+        };
+        let enough = self.clock.now().saturating_add(MIN_REMAINING);
+        if enough < value.expires_at {
+            return Ok(Current::Valid(value.access_token));
+        }
+        Ok(Current::Expired(value.refresh_token.map(|refresh_token| {
+            ExpiredTokens {
+                refresh_token,
+                version,
+                is_leased: lease.is_some(),
+            }
+        })))
+    }
+
+    /// Refreshes the tokens, or waits until another instance has refreshed them. Logs the result.
+    pub(super) async fn run(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
+        let id = live.id.to_string();
+        observe::refresh(self.log_key.session(&id), self.refresh(live)).await
+    }
+
+    /// Acquires the lease and refreshes, or polls while another instance holds the lease.
+    ///
+    /// KYCPort may revoke the grant if a refresh token is used twice, so only one instance uses the
+    /// refresh token. The other instances poll until that instance has written new tokens, or its
+    /// lease has ended.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no store tells when another instance has written"
+    )]
+    async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
+        let deadline = self.clock.monotonic().saturating_add(self.lease);
+        loop {
+            // The clock is read before the tokens, so that the last read happens after the lease
+            // has ended.
+            let is_last = self.clock.monotonic() >= deadline;
+            let expired = match self.current(live).await? {
+                Current::Valid(token) => return Ok(token),
+                Current::Expired(tokens) => tokens.ok_or(AccessTokenError::Expired)?,
+            };
+            if !expired.is_leased
+                && let Some(lease) = self.acquire(live, &expired).await?
+            {
+                return self.refresh_under_lease(live, &expired, lease).await;
+            }
+            if is_last {
+                return Err(AccessTokenError::RefreshInProgress);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Acquires the lease if the session and the tokens have not changed. Returns the version of
+    /// the lease, which is needed to release it.
+    async fn acquire(
+        &self,
+        live: &LiveSession,
+        expired: &ExpiredTokens,
+    ) -> Result<Option<u64>, StoreError> {
+        let id = live.id.record_id();
+        let put = self.state.put(
+            &live.owner,
+            id,
+            Condition::Absent,
+            &RefreshLease {},
+            self.lease,
+        )?;
+        let Change::Put { version, .. } = put.change else {
+            return Ok(None);
+        };
+        let writes = [
+            put,
+            Write {
+                key: RecordKey::new(Tokens::FAMILY, id),
+                condition: Condition::Version(expired.version),
+                change: Change::Keep,
+            },
+        ];
+        match self.state.write(&live.owner, &writes, None).await? {
+            Written::Applied => Ok(Some(version)),
+            Written::Conflict(_) | Written::Fenced => Ok(None),
+        }
+    }
+
+    async fn refresh_under_lease(
+        &self,
+        live: &LiveSession,
+        expired: &ExpiredTokens,
+        lease: u64,
+    ) -> Result<Secret, AccessTokenError> {
+        let subject = &live.session.subject;
+        match self.oidc.refresh(&expired.refresh_token, subject).await {
+            Ok(tokens) => self.keep(live, expired, lease, tokens).await,
+            Err(LoginError::Exchange(error)) if error.rejects_grant() => {
+                let elsewhere = self.refreshed_elsewhere(live, expired).await;
+                if !matches!(elsewhere, Ok(None)) {
+                    self.release(live, lease).await;
+                }
+                match elsewhere? {
+                    Some(Current::Valid(token)) => return Ok(token),
+                    // The next call reads the new state.
+                    Some(Current::Expired(_)) => return Err(AccessTokenError::RefreshInProgress),
+                    None => {}
+                }
+                self.sessions
+                    .end(&live.owner, live.id, Cause::Revoked)
+                    .await?;
+                Err(AccessTokenError::Revoked)
+            }
+            Err(error) => {
+                self.release(live, lease).await;
+                Err(AccessTokenError::Refresh(error))
+            }
+        }
+    }
+
+    /// Stores new tokens and releases the lease in one operation. If the session has ended
+    /// meanwhile, the tokens are dropped.
+    async fn keep(
+        &self,
+        live: &LiveSession,
+        expired: &ExpiredTokens,
+        lease: u64,
+        tokens: TokenSet,
+    ) -> Result<Secret, AccessTokenError> {
+        let id = live.id.record_id();
+        let token = tokens.access_token.clone();
+        let keep_for = live.session.expires_at.since(self.clock.now());
+        let unchanged = Condition::Version(expired.version);
+        let tokens = stored(tokens);
+        let put = self
+            .state
+            .put(&live.owner, id, unchanged, &tokens, keep_for)?;
+        let mut writes = vec![
+            session_exists(id),
+            put,
+            released(live, Condition::Version(lease)),
+        ];
+        let mut written = self.state.write(&live.owner, &writes, None).await?;
+        if let Written::Conflict(now) = &written
+            && let [Some(_), Some(tokens), _] = now.entries.as_slice()
+            && tokens.version == expired.version
+        {
+            // The lease has ended, and another instance may hold it now. That instance keeps its
+            // lease.
+            writes.truncate(2);
+            written = self.state.write(&live.owner, &writes, None).await?;
+        }
+        match written {
+            Written::Applied => Ok(token),
+            Written::Conflict(now) if now.entries.first().is_some_and(Option::is_none) => {
+                let id = live.id.to_string();
+                observe::refreshed_after_end(self.log_key.session(&id));
+                self.sessions.revoke_dropped(tokens);
+                Err(AccessTokenError::Revoked)
+            }
+            // Another instance has written tokens, because this refresh took longer than its lease.
+            Written::Conflict(_) | Written::Fenced => {
+                self.release(live, lease).await;
+                match self.current(live).await? {
+                    Current::Valid(token) => Ok(token),
+                    Current::Expired(_) => Err(AccessTokenError::RefreshInProgress),
+                }
+            }
+        }
+    }
+
+    /// Releases the lease if this instance still holds it. A lease that cannot be released expires.
+    async fn release(&self, live: &LiveSession, lease: u64) {
+        let writes = [released(live, Condition::Version(lease))];
+        let _ = self.state.write(&live.owner, &writes, None).await;
+    }
+
+    /// Polls the tokens for one second, in case another instance has used the refresh token.
+    ///
+    /// A lease is lost if the store loses its data, and expires while an instance is suspended. So
+    /// another instance may have used the rejected refresh token, and may be about to write the new
+    /// tokens.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no store tells when another instance has written"
+    )]
+    async fn refreshed_elsewhere(
+        &self,
+        live: &LiveSession,
+        used: &ExpiredTokens,
+    ) -> Result<Option<Current>, StoreError> {
+        for _ in 0..POLLS_AFTER_REJECTION {
+            match self.current(live).await? {
+                Current::Expired(Some(kept)) if kept.version == used.version => {}
+                Current::Expired(None) => return Ok(None),
+                other => return Ok(Some(other)),
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(None)
+    }
+}
+
+/// Returns the deletion of a session's lease.
+fn released(live: &LiveSession, condition: Condition) -> Write {
+    Write {
+        key: RecordKey::new(RefreshLease::FAMILY, live.id.record_id()),
+        condition,
+        change: Change::Delete,
+    }
+}
