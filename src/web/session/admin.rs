@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{
     id::SessionId,
-    sessions::{Listed, Revocation, SessionRecords},
+    revocation::Revocation,
+    sessions::{Listed, SessionRecords},
 };
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 

@@ -6,7 +6,8 @@ use super::{
     id::SessionId,
     key::SessionKey,
     record::Session,
-    sessions::{LiveSession, SessionRecords, deletions, stored},
+    revocation::deletions,
+    sessions::{LiveSession, SessionRecords, stored},
 };
 use crate::{
     kyc::{Assurance, AssuranceSource, Latest, LatestAssurances},

@@ -6,6 +6,7 @@ mod id;
 mod key;
 mod record;
 mod refresh;
+mod revocation;
 mod revoker;
 mod sessions;
 mod token_error;
@@ -13,7 +14,7 @@ mod tokens;
 
 pub use admin::{SessionSummary, Sessions};
 pub use id::{InvalidSessionId, SessionId};
-pub use sessions::Revocation;
+pub use revocation::Revocation;
 pub use token_error::AccessTokenError;
 
 pub(crate) use sessions::{LONGEST_SESSION, SessionLimits};
@@ -21,7 +22,8 @@ pub(super) use {
     creation::{Created, NewSession},
     key::SessionKey,
     record::Session,
+    revocation::TokenStatus,
     revoker::TokenRevoker,
-    sessions::{LiveSession, SessionRecords, TokenStatus},
+    sessions::{LiveSession, SessionRecords},
     tokens::AccessTokens,
 };

@@ -1,0 +1,217 @@
+//! Ends of sessions: sign-outs and revocations, and the tokens that they revoke.
+
+use std::time::Duration;
+
+use super::{
+    id::SessionId,
+    key::SessionKey,
+    record::{RevokedTokens, Tokens},
+    sessions::SessionRecords,
+};
+use crate::{
+    clock::Timestamp,
+    kyc::{ASSURANCE_RECORD, Latest},
+    observe::{self, Cause},
+    state::Found,
+    store::{Change, Condition, Family, Owner, RecordId, RecordKey, StoreError, Write, Written},
+    wire::kyc::KycStatus,
+};
+
+/// Lifetime of the record of a revocation. Older access tokens are not recognised as revoked.
+/// KYCPort documents no access tokens that live longer.
+const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
+
+/// Families of records that belong to a session.
+const FAMILIES: [Family; 4] = [
+    Family::Session,
+    Family::Activity,
+    Family::Tokens,
+    Family::RefreshLease,
+];
+
+/// Result of revoking one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// The session is revoked.
+    Revoked,
+    /// The person has no session with this ID.
+    NotFound,
+}
+
+/// Status of an access token according to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum TokenStatus {
+    Accepted,
+    /// The token may have been issued before all sessions of the person were revoked.
+    Revoked,
+    /// The latest recorded status of the person is "rejected".
+    PersonRejected,
+}
+
+impl SessionRecords {
+    /// Deletes a session together with its tokens. From now on the session's cookie is invalid.
+    pub(in crate::web) async fn end(
+        &self,
+        owner: &Owner,
+        id: SessionId,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let tokens = match cause {
+            Cause::Logout => self.tokens_to_revoke(owner, id).await,
+            _ => Vec::new(),
+        };
+        let mut deletions = deletions(id.record_id());
+        // A cookie that names no session changes nothing and is not logged.
+        if let Some(session) = deletions.first_mut() {
+            session.condition = Condition::Present;
+        }
+        if self.state.write(owner, &deletions, None).await? == Written::Applied {
+            self.revoker.revoke(tokens);
+            let id = id.to_string();
+            observe::session_ended(cause, self.log_key.session(&id));
+        }
+        Ok(())
+    }
+
+    /// Revokes tokens of a refresh that finished after the session ended.
+    pub(super) fn revoke_dropped(&self, tokens: Tokens) {
+        if self.revoker.is_available() {
+            self.revoker.revoke(vec![tokens]);
+        }
+    }
+
+    /// Returns the tokens of a session, if KYCPort can revoke them. Unreadable tokens are not
+    /// revoked.
+    async fn tokens_to_revoke(&self, owner: &Owner, id: SessionId) -> Vec<Tokens> {
+        if !self.revoker.is_available() {
+            return Vec::new();
+        }
+        let id = id.record_id();
+        let keys = [RecordKey::new(Family::Tokens, id)];
+        let Ok(snapshot) = self.state.read(owner, &keys).await else {
+            return Vec::new();
+        };
+        let entry = snapshot.entries.first().and_then(Option::as_ref);
+        Vec::from_iter(self.state.open::<Tokens>(owner, id, entry).value())
+    }
+
+    /// Deletes the session of a key.
+    pub(in crate::web) async fn end_by_key(
+        &self,
+        key: &SessionKey,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let owner = key.owner(self.state.namespace());
+        self.end(&owner, key.id(), cause).await
+    }
+
+    /// Deletes the session with this ID, if it belongs to this person.
+    pub(super) async fn revoke_one(
+        &self,
+        subject: &str,
+        id: SessionId,
+    ) -> Result<Revocation, StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let mut writes = deletions(id.record_id());
+        if let Some(session) = writes.first_mut() {
+            session.condition = Condition::Present;
+        }
+        let tokens = self.tokens_to_revoke(&owner, id).await;
+        match self.state.write(&owner, &writes, None).await? {
+            Written::Applied => {
+                self.revoker.revoke(tokens);
+                let id = id.to_string();
+                observe::session_ended(Cause::App, self.log_key.session(&id));
+                Ok(Revocation::Revoked)
+            }
+            Written::Conflict(_) => Ok(Revocation::NotFound),
+            Written::Fenced => Err(StoreError::Damaged),
+        }
+    }
+
+    /// Revokes all sessions of a person: deletes the sessions and their tokens, raises the fence
+    /// (the lowest mark that is still valid), and records the time. Bearer tokens that were issued
+    /// before that time are rejected.
+    pub(in crate::web) async fn revoke_all(
+        &self,
+        issuer: &str,
+        subject: &str,
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let revocation = RevokedTokens {
+            revoked_at: self.clock.now(),
+        };
+        let tokens = if self.revoker.is_available() {
+            self.all::<Tokens>(&owner).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        // First, so that a caller can try again if this fails: afterwards the person has no session.
+        let put = self.state.put(
+            &owner,
+            RecordId::ONLY,
+            Condition::Any,
+            &revocation,
+            REVOCATION_RETENTION,
+        )?;
+        let _ = self.state.write(&owner, &[put], None).await?;
+        self.state.revoke(&owner, &FAMILIES).await?;
+        let tokens = tokens.into_iter().map(|(_, tokens)| tokens);
+        self.revoker.revoke(tokens.collect());
+        observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
+        Ok(())
+    }
+
+    /// Reads the status of an access token in one operation. An unreadable record is an error,
+    /// because it may be a rejection or a revocation.
+    ///
+    /// The revocation has the time of this machine, and the token has the time of KYCPort. So a
+    /// token that was issued less than `skew` after the revocation counts as issued before it.
+    pub(in crate::web) async fn token_status(
+        &self,
+        subject: &str,
+        issued_at: Timestamp,
+        skew: Duration,
+    ) -> Result<TokenStatus, StoreError> {
+        let owner = self.state.namespace().owner_of(subject);
+        let keys = [ASSURANCE_RECORD, RecordKey::only(Family::Revocation)];
+        let snapshot = self.state.read(&owner, &keys).await?;
+        let [assurance, revocation] = snapshot.entries.as_slice() else {
+            return Err(StoreError::Damaged);
+        };
+        match self
+            .state
+            .open::<RevokedTokens>(&owner, RecordId::ONLY, revocation.as_ref())
+        {
+            Found::Absent => {}
+            Found::Record { value, .. } => {
+                if issued_at <= value.revoked_at.saturating_add(skew) {
+                    return Ok(TokenStatus::Revoked);
+                }
+            }
+            Found::Unreadable { .. } => return Err(StoreError::Damaged),
+        }
+        match self.assurances.open(&owner, subject, assurance.as_ref()) {
+            Latest::Known { assurance, .. }
+                if assurance.kyc_status == Some(KycStatus::Rejected) =>
+            {
+                Ok(TokenStatus::PersonRejected)
+            }
+            Latest::Known { .. } | Latest::NothingRecorded => Ok(TokenStatus::Accepted),
+            Latest::Unreadable { .. } => Err(StoreError::Damaged),
+        }
+    }
+}
+
+/// Returns the deletions of a session's records, the session record first.
+pub(super) fn deletions(id: RecordId) -> Vec<Write> {
+    FAMILIES
+        .into_iter()
+        .map(|family| Write {
+            key: RecordKey::new(family, id),
+            condition: Condition::Any,
+            change: Change::Delete,
+        })
+        .collect()
+}
