@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("secrets", &["clock", "observe", "secret"]),
     ("store", &["clock", "observe"]),
     ("state", &["observe", "store"]),
-    ("http", &["clock", "observe"]),
+    ("http", &["clock", "expiring_map", "observe"]),
     (
         "api",
         &["clock", "http", "secret", "secrets", "strict_json", "wire"],
@@ -37,10 +37,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "wire",
         ],
     ),
-    (
-        "cases",
-        &["api", "clock", "expiring_map", "http", "observe", "wire"],
-    ),
+    ("cases", &["api", "clock", "http", "observe", "wire"]),
     (
         "oidc",
         &[
