@@ -39,7 +39,8 @@ const MAX_EXCHANGES: usize = 256;
 /// Maximum number of callbacks that wait for another callback of the same login.
 const MAX_WAITING: usize = 64;
 
-/// Context of one request in the session layer. Cheap to clone; clones share one context.
+/// Context of one request in the session layer. The context is cheap to clone, and its clones share
+/// all state.
 #[derive(Clone)]
 pub(super) struct RequestContext(Arc<Inner>);
 
@@ -171,7 +172,7 @@ impl RequestContext {
         self.parts().clock.now()
     }
 
-    /// Returns the correlation ID of this request, which is in its response and in the log.
+    /// Returns the correlation ID of this request. The error response and the log contain the ID.
     pub(super) fn reference(&self) -> &Reference {
         &self.0.reference
     }
@@ -192,12 +193,12 @@ impl RequestContext {
         &self.parts().evaluator
     }
 
-    /// Returns a permit to wait for another callback, unless too many callbacks wait.
+    /// Returns a permit to wait for another callback. Returns `None` if too many callbacks wait.
     pub(super) fn waiting_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.parts().waiting.try_acquire().ok()
     }
 
-    /// Returns a permit to exchange a code, unless too many exchanges are running.
+    /// Returns a permit to exchange a code. Returns `None` if too many exchanges are running.
     pub(super) fn exchange_turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.parts().exchanges).try_acquire_owned().ok()
     }
@@ -207,15 +208,15 @@ impl RequestContext {
         self.sessions().touch(live).await;
     }
 
-    /// Returns the key in the session cookie, even if the session does not exist.
+    /// Returns the session key from the cookie. The session of this key may not exist.
     pub(super) fn session_key(&self) -> Option<&SessionKey> {
         self.0.session_key.as_ref()
     }
 
-    /// Returns the active session. The store is read at most once per request, and only if the
-    /// session is needed.
+    /// Returns the active session. Each request reads the session from the store at most once, on
+    /// the first call.
     pub(super) async fn session(&self) -> Result<Option<LiveSession>, StoreError> {
-        // The response now depends on the cookie, even if the cookie is missing.
+        // From here on, the response depends on the session cookie, even if the request has none.
         self.0.depends_on_session.store(true, Ordering::Relaxed);
         let Some(key) = self.session_key() else {
             return Ok(None);
@@ -223,7 +224,7 @@ impl RequestContext {
         if let Some(loaded) = self.0.session.get() {
             return loaded.clone();
         }
-        // Boxed, so that the futures that contain this future stay small.
+        // This future is boxed to keep its callers' futures small.
         self.0
             .session
             .get_or_init(|| self.sessions().load(key).boxed())
@@ -291,7 +292,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// Error for an extractor on a route that the session layer does not cover.
+/// Error of an extractor on a route without the session layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \

@@ -134,13 +134,14 @@ impl Web {
         (state.properties(), state.check().await)
     }
 
-    /// Returns the function that applies a decision to the active sessions of the person.
+    /// Returns the function that updates the active sessions of a person after a decision.
     pub(crate) fn on_decided(&self) -> OnDecided {
         let updater = self.assurance_updater();
         Arc::new(move |case, decision| updater.clone().apply_decision(case, decision).boxed())
     }
 
-    /// Returns a builder for a receiver that accepts the deliveries that `verifier` accepts.
+    /// Returns a builder for a webhook receiver. The receiver accepts a delivery if `verifier`
+    /// accepts it.
     pub(crate) fn webhooks<H, F, E>(
         &self,
         verifier: WebhookVerifierBuilder,

@@ -26,9 +26,8 @@ const KYCPORT_LIMIT: Duration = Duration::from_millis(500);
 pub struct Readiness {
     /// The store can write and read records.
     pub store: bool,
-    /// KYCPort's metadata is known. Readiness does not depend on this value: while KYCPort is down
-    /// no one can sign in, but signed-in people can continue. Removing instances from service would
-    /// not help.
+    /// This instance knows KYCPort's metadata. Readiness does not depend on this value. While
+    /// KYCPort is down, no one can sign in, but signed-in people can continue.
     pub kycport: bool,
 }
 
@@ -63,7 +62,7 @@ impl Probe {
     }
 
     pub(super) async fn readiness(&self) -> Readiness {
-        // The metadata is cached. A fetch continues if the probe stops waiting.
+        // The metadata is cached. If the probe stops waiting, the fetch continues.
         let kycport = async {
             let known = tokio::time::timeout(KYCPORT_LIMIT, self.oidc.is_known()).await;
             known.unwrap_or(false)
@@ -78,7 +77,7 @@ impl Probe {
     }
 
     /// Checks the store, or returns the result of a check that is less than a second old. The check
-    /// writes, so that a read-only store is detected.
+    /// writes a record, so that it detects a read-only store.
     async fn store_works(&self) -> bool {
         let mut last = self.last_check.lock().await;
         let now = self.clock.monotonic();

@@ -45,7 +45,8 @@ fn only<S: Clone + Send + Sync + 'static>(
         response.headers_mut().insert(ALLOW, allowed);
         response
     };
-    // axum handles HEAD with the GET handler, and the GET handlers of logins have side effects.
+    // axum would call the GET handler for HEAD, and the GET handlers of the login routes have side
+    // effects.
     let route = if allowed == "GET" {
         route.head(refuse)
     } else {

@@ -18,21 +18,21 @@ pub(crate) struct Settings {
     pub(crate) prefix: String,
     /// Path of the redirect URI.
     pub(crate) callback_path: String,
-    /// Origins of this app's own pages.
+    /// Origins of this app's pages.
     pub(crate) own_origins: Vec<Origin>,
     pub(crate) cookies: CookieNames,
     pub(crate) limits: SessionLimits,
     pub(crate) signed_out_me: SignedOutMe,
-    /// Maximum age of an assurance that is used without a new query.
+    /// Maximum age of an assurance before the guard queries KYCPort again.
     pub(crate) assurance_max_age: Duration,
-    /// Configured store. `None` means memory.
+    /// Configured store. Without a store, the sessions are in memory.
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) sealing_keys: Option<Arc<SealingKeys>>,
     /// Lifetime of a login.
     pub(crate) transaction_lifetime: Duration,
     /// Maximum difference between KYCPort's clock and this machine's clock.
     pub(crate) skew: Duration,
-    /// Key of the pseudonyms in the log.
+    /// Key that derives the pseudonyms in the log.
     pub(crate) log_key: LogKey,
 }
 
@@ -43,7 +43,8 @@ pub enum SignedOutMe {
     /// Responds with 401 and problem JSON.
     #[default]
     Unauthorized,
-    /// Responds with 200 and `null`, for pages that do not know whether a person is signed in.
+    /// Responds with 200 and `null`. Use this value for pages that do not know whether a person is
+    /// signed in.
     Null,
 }
 
@@ -72,8 +73,8 @@ impl Settings {
         format!("{}/step-up?{query}", self.prefix)
     }
 
-    /// Returns the page of this app that sent a request, from its `Referer`. Returns the home page
-    /// if the header is missing or names another origin.
+    /// Returns the page of this app that sent a request, from the `Referer` header. Returns the
+    /// home page if `Referer` is missing or names another origin.
     pub(super) fn referring_page(&self, headers: &HeaderMap) -> ReturnTo {
         headers
             .get(REFERER)
@@ -84,8 +85,8 @@ impl Settings {
             })
     }
 
-    /// Parses the path to return to. The paths of the login router are replaced by the home page,
-    /// because they would cause endless redirects.
+    /// Parses the path to return to. Returns the home page for a path of the login router, because
+    /// this path would cause endless redirects.
     pub(super) fn return_to(&self, text: &str) -> ReturnTo {
         let return_to = ReturnTo::parse_or_home(text);
         let path = return_to.as_str();

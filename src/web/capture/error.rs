@@ -12,13 +12,15 @@ use crate::{
     wire::cases::DOCUMENT_BACK,
 };
 
-/// Error for a document upload or another operation on a case. As a response, it is problem JSON
-/// with a code and a sentence for the person. The response contains nothing from the upload.
+/// Error for a document upload or another operation on a case. The error converts to a response:
+/// problem JSON with a code and a sentence for the person. The response contains no data from the
+/// upload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct CaptureError(#[from] ForwardError);
 
-/// Lets a handler that opens a case or requests a decision return the same responses.
+/// Converts a [`CaseError`], so that handlers can use `?` after opening a case or requesting a
+/// decision.
 impl From<CaseError> for CaptureError {
     fn from(error: CaseError) -> Self {
         Self(error.into())
@@ -102,7 +104,8 @@ impl Text {
                 "You have sent many uploads",
                 "Wait a moment, then try again.",
             ),
-            // Not 408: browsers may repeat a request after 408 without asking the person.
+            // The status is not 408, because browsers may repeat a request after 408 without asking
+            // the person.
             ForwardError::TooSlow => text(
                 StatusCode::BAD_REQUEST,
                 "upload_too_slow",

@@ -20,12 +20,12 @@ use crate::{
 
 /// Maximum time to read the rest of a rejected upload, so that the browser sees the response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// Maximum bytes of a rejected upload to read.
+/// Maximum number of bytes to read from the rest of a rejected upload.
 const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Upload in `multipart/form-data` that a browser is sending: `document`, `selfie`, and optionally
-/// `document_back`, `liveness_mode` and `applicant_*` (K51). The extractor takes the body without
-/// reading it.
+/// Upload in `multipart/form-data` that a browser is sending. The parts `document` and `selfie` are
+/// required; `document_back`, `liveness_mode` and `applicant_*` are optional (K51). The extractor
+/// takes the body but does not read it.
 ///
 /// ```no_run
 /// # use kycport::{RelyingParty, SignedIn, web::{CaptureError, CaptureUpload}};
@@ -52,13 +52,13 @@ pub struct CaptureUpload {
 }
 
 impl CaptureUpload {
-    /// Forwards the upload to `case_id`, which must be a case of the signed-in person. The case is
-    /// read before any byte of the upload. The upload is then streamed: it is neither buffered nor
-    /// written to disk. A verdict from the browser is dropped and reported in
-    /// [`ForwardedUpload::dropped`].
+    /// Forwards the upload to `case_id`, which must be a case of the signed-in person. The relay
+    /// reads the case before the first byte of the upload. It then streams the upload to KYCPort,
+    /// without a buffer in memory or on disk. The relay drops a verdict that the browser sends, and
+    /// reports the verdict in [`ForwardedUpload::dropped`].
     ///
     /// # Errors
-    /// Returns [`CaptureError`], which is also a response:
+    /// Returns [`CaptureError`], which converts to a response:
     ///
     /// | Status | Reason |
     /// |---|---|
@@ -105,8 +105,8 @@ impl CaptureUpload {
         })
     }
 
-    /// Reads the rest of the body. A browser that is still sending would not see a response on a
-    /// connection that is closed.
+    /// Reads the rest of the body. If the server closed the connection, a browser that is still
+    /// sending would not see the response.
     async fn drain(&self) {
         let reading = async {
             let mut body = self.body.lock().await;
@@ -118,7 +118,7 @@ impl CaptureUpload {
                 }
             }
         };
-        // A slower browser does not see the response.
+        // A browser that sends more slowly than this does not see the response.
         let _ = tokio::time::timeout(DRAIN_LIMIT, reading).await;
     }
 }

@@ -16,15 +16,16 @@ use crate::{
     web::session::{AccessTokenError, AccessTokens, LiveSession},
 };
 
-/// Time after a login in which a person is not sent to sign in again.
+/// Time after a login during which the guard does not ask the person to sign in again.
 const RECENT_LOGIN: Duration = Duration::from_secs(60);
 
-/// Time for which a negative answer of KYCPort is used without another query, unless a newer result
-/// is recorded. A person who reloads a page causes one query in this time.
+/// Time for which the guard uses a negative result of KYCPort without another query. A newer result
+/// replaces the negative result earlier. A person who keeps reloading a page causes one query in
+/// this time.
 const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Time after a 429 from KYCPort in which guards leave the quota to webhooks, cases and sensitive
-/// actions.
+/// Time after a 429 from KYCPort during which guards query less often. Webhooks, cases and
+/// sensitive actions then have priority in the quota.
 const SCARCE_QUOTA_PERIOD: Duration = Duration::from_secs(60);
 
 /// Required freshness of an assurance.
@@ -32,14 +33,15 @@ const SCARCE_QUOTA_PERIOD: Duration = Duration::from_secs(60);
 pub(in crate::web) enum Freshness {
     /// The latest assurance suffices if it is not older than the maximum age.
     Cached,
-    /// As [`Cached`](Self::Cached) for a positive result. The person has just signed in again, so a
-    /// negative result from before the login does not count.
+    /// A positive result suffices as for [`Cached`](Self::Cached). The person has just signed in
+    /// again, so the guard ignores a negative result from before the login.
     AfterSignIn,
-    /// KYCPort is queried for this request.
+    /// The guard queries KYCPort for this request.
     Now,
 }
 
-/// Reason why a requirement is not met, and the time to wait before a retry, if it is known.
+/// Reason why the person does not meet a requirement, and the time to wait before a retry, if
+/// known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::web) struct Denial {
     pub(in crate::web) reason: RequirementError,
@@ -88,8 +90,8 @@ impl Evaluator {
     }
 
     /// Evaluates a requirement. Uses the latest assurance if it suffices, and queries KYCPort
-    /// otherwise. A negative result is used for ten seconds, a positive result up to the maximum
-    /// age.
+    /// otherwise. The guard uses a negative result for ten seconds, and a positive result up to the
+    /// maximum age.
     pub(in crate::web) async fn evaluate(
         &self,
         live: &LiveSession,
@@ -111,7 +113,7 @@ impl Evaluator {
         {
             return Err(reason.into());
         }
-        // Boxed, because every guarded request builds this future and few of them query KYCPort.
+        // This future is boxed, because few guarded requests query KYCPort.
         self.query(live, requirement, freshness, arrived, max_age)
             .boxed()
             .await
@@ -142,7 +144,7 @@ impl Evaluator {
             self.check(requirement, answer, arrived) == Err(RequirementError::Stale)
         });
         if is_stale {
-            // The shared query began long before this request arrived.
+            // The result is stale if the shared query began long before this request arrived.
             answer = self
                 .assurances
                 .query(&person, self.status_query(live, freshness))
@@ -165,8 +167,9 @@ impl Evaluator {
         Ok(assurance)
     }
 
-    /// Returns the recorded assurance when there is no way to query KYCPort. The same maximum age
-    /// applies. An unreadable record may be a negative result.
+    /// Returns the recorded assurance when this instance cannot query KYCPort. The assurance must
+    /// not be older than `max_age`. An unreadable record is an error, because the result in it may
+    /// be negative.
     fn recorded(
         &self,
         live: &LiveSession,
@@ -176,7 +179,8 @@ impl Evaluator {
         match &live.latest {
             Latest::Known { assurance, .. } => {
                 let now = self.clock.now();
-                // A clock that is ahead must not turn a negative result into an outdated one.
+                // If another instance's clock is ahead, a negative result must not be treated as
+                // stale.
                 if !assurance.is_verified() && assurance.checked_at > now {
                     return Ok((**assurance).clone());
                 }
@@ -191,8 +195,8 @@ impl Evaluator {
     }
 
     /// Checks the assurance at the time the request `arrived`. A result that was requested after
-    /// that time counts as current, even if the answer took long. Otherwise a slow KYCPort would
-    /// cause endless redirects.
+    /// that time is current, even if KYCPort responded slowly. Otherwise slow responses of KYCPort
+    /// would cause endless redirects.
     fn check(
         &self,
         requirement: &Requirement,
@@ -203,9 +207,9 @@ impl Evaluator {
         requirement.check(assurance, at)
     }
 
-    /// Returns the query about a person, limited by the person's budget. The query goes to the
-    /// status endpoint if there is a tenant key. Otherwise it goes to userinfo, with the person's
-    /// access token.
+    /// Returns the query about a person, limited by the person's budget. With a tenant key, the
+    /// query calls the status endpoint. Without a tenant key, the query calls the userinfo endpoint
+    /// with the person's access token.
     fn status_query(&self, live: &LiveSession, freshness: Freshness) -> StatusQuery {
         let purpose = match freshness {
             Freshness::Cached => Purpose::Ordinary,
@@ -234,9 +238,8 @@ impl Evaluator {
         })
     }
 
-    /// Returns the error for a person without a usable access token. A new login brings a token. If
-    /// the person has just signed in, another login would not help and would cause endless
-    /// redirects.
+    /// Returns the error for a person without a usable access token. A new login provides a new
+    /// token. But if the person has just signed in, another login would cause endless redirects.
     fn no_usable_token(&self, live: &LiveSession) -> QueryError {
         if self.clock.now().since(live.session.created_at) < RECENT_LOGIN {
             QueryError::Failed { retry_after: None }
@@ -271,8 +274,8 @@ impl Evaluator {
     }
 }
 
-/// Returns the reason for a denial if KYCPort answered a query a moment ago. A result from a login
-/// or from a webhook does not count: KYCPort is queried instead.
+/// Returns the reason for a denial if KYCPort answered a query in the last ten seconds. Returns
+/// `None` for a result from a login or a webhook, so that the guard queries KYCPort.
 fn recent_denial(
     live: &LiveSession,
     requirement: &Requirement,
@@ -283,7 +286,7 @@ fn recent_denial(
         known.source,
         AssuranceSource::Status | AssuranceSource::Userinfo
     );
-    // The clock of another instance may be ahead by the same time at most.
+    // The clock of another instance may be ahead by at most ten seconds.
     let is_recent = known.checked_at < arrived.saturating_add(NEGATIVE_RESULT_MAX_AGE)
         && arrived < known.checked_at.saturating_add(NEGATIVE_RESULT_MAX_AGE);
     if !was_asked || !is_recent {

@@ -1,8 +1,8 @@
 //! Budget of the status queries that each person can cause.
 //!
-//! KYCPort's quota belongs to the tenant. Without a budget, one signed-in person who requests
-//! guarded pages in a loop could use up the whole quota. Webhooks and cases have no such budget and
-//! use the rest of the quota.
+//! KYCPort limits the requests of a tenant. Without a budget per person, one signed-in person who
+//! requests guarded pages in a loop could use up the tenant's quota. Requests for webhooks and
+//! cases are not limited per person.
 
 use std::{
     fmt,
@@ -26,9 +26,9 @@ const MAX_PEOPLE: usize = 10_000;
 /// Purpose of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Purpose {
-    /// A guard whose latest assurance does not suffice.
+    /// Query of a guard because the latest assurance does not suffice.
     Ordinary,
-    /// An action that needs a new result, or a login that has just been completed.
+    /// Query for an action that needs a new result, or after a login that has just been completed.
     Sensitive,
 }
 
@@ -55,9 +55,9 @@ impl QueryBudgets {
         }
     }
 
-    /// Takes one query from a person's budget. The query counts even if it fails. Returns the time
-    /// until the next query is allowed if the budget is used up. While the quota is scarce,
-    /// ordinary queries are allowed less often.
+    /// Takes one query from a person's budget. A failed query also counts. If the budget is used
+    /// up, returns the time until the next query is allowed. While the quota is scarce, ordinary
+    /// queries are allowed less often.
     pub(in crate::web) fn take(
         &self,
         person: &Owner,

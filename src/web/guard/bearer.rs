@@ -27,32 +27,33 @@ use crate::{
     },
 };
 
-/// Verified access token from `Authorization: Bearer`, for APIs that clients call with a token
-/// instead of a cookie.
+/// Verified access token from `Authorization: Bearer`. Use it for APIs that clients call with a
+/// token instead of a cookie.
 ///
 /// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. If the
 /// token is missing or invalid, the response is 401. If the keys of KYCPort are unavailable, the
 /// response is 503.
 ///
-/// The store is read once per request. A token is rejected with 401 if it was issued before all
-/// sessions of the person were revoked, or if the latest recorded status of the person is
-/// "rejected". If the store or its records cannot be read, the response is 503. KYCPort is not
-/// queried, and the tier is not checked: see [the promises](crate::guide::promises).
+/// The extractor reads the store once per request. It rejects a token with 401 if the token was
+/// issued before all sessions of the person were revoked. It also rejects the token if the latest
+/// recorded status of the person is "rejected". If the store or its records cannot be read, the
+/// response is 503. The extractor does not query KYCPort and does not check the tier: see [the
+/// promises](crate::guide::promises).
 #[derive(Debug, Clone)]
 pub struct BearerToken(pub AccessTokenClaims);
 
-/// Rejection of [`BearerToken`]. As a response, it follows RFC 6750 section 3.
+/// Rejection of [`BearerToken`]. The response to the client follows RFC 6750 section 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BearerRejection {
     /// The `Authorization` header is missing or has another scheme.
     Absent,
-    /// There is more than one `Authorization` header, or `Bearer` is not followed by exactly one
-    /// word.
+    /// The request has more than one `Authorization` header, or the text after `Bearer` is not
+    /// exactly one word.
     Malformed,
     /// The token is not valid.
     InvalidToken,
-    /// The keys that verify the token are unavailable.
+    /// The keys to verify the token are unavailable.
     KeysUnavailable,
     /// The token was issued before all sessions of the person were revoked.
     Revoked,
@@ -86,7 +87,7 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     }
 }
 
-/// Token that was accepted earlier in the same request.
+/// Token that the layer accepted earlier in this request.
 #[derive(Clone)]
 struct Accepted {
     text: Secret,
@@ -102,7 +103,8 @@ fn token(headers: &HeaderMap) -> Result<&str, BearerRejection> {
     };
     let value = value.to_str().map_err(|_| BearerRejection::Malformed)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    // Section 3.1: a request without credentials of this scheme gets no error code.
+    // RFC 6750 section 3.1: the response to a request without a bearer token contains no error
+    // code.
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(BearerRejection::Absent);
     }
@@ -212,7 +214,7 @@ impl<S> Layer<S> for BearerLayer {
     }
 }
 
-/// Service that [`BearerLayer`] makes.
+/// Service that [`BearerLayer`] creates.
 #[derive(Debug, Clone)]
 pub struct BearerService<S> {
     verifier: Verifier,

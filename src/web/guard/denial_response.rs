@@ -14,8 +14,8 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// Returns the response when no one is signed in. A page request is redirected to the login and
-/// back. A script gets 401 with the URL of the login.
+/// Returns the response when no one is signed in. Redirects a page request to the login, which
+/// later redirects back to the page. Responds to a script with 401 and the URL of the login.
 pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Response {
     let settings = context.settings();
     let audience = Audience::of(&parts.method, &parts.headers);
@@ -57,14 +57,15 @@ pub(in crate::web) fn answer(
             "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""
         ))
     {
-        // RFC 9470 section 3.
+        // RFC 9470 section 3 defines this challenge.
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
-/// Returns the page to show after the login or the step-up. It is the page that the person
-/// requested, or the page that a form or script was on. It is never the target of a form.
+/// Returns the page to show after the login or the step-up. This is the page that the person
+/// requested, or the page that sent the form or script request. The target of a form is never
+/// returned.
 fn page_to_return_to(context: &RequestContext, parts: &Parts) -> ReturnTo {
     let settings = context.settings();
     let asked_for_a_page = parts.method == Method::GET

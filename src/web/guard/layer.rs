@@ -31,7 +31,7 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// Layer that lets a request reach the handler only if the person meets a requirement. Made by
+/// Layer that passes a request to the handler only if the person meets a requirement. Made by
 /// [`RelyingParty::require`](crate::RelyingParty::require); add it with `route_layer`.
 ///
 /// | The person | Response to a page request |
@@ -42,7 +42,7 @@ use crate::{
 /// | has not passed the AML check | 403 |
 /// | cannot be checked | 503: the guard fails closed |
 ///
-/// Requests of scripts get the same outcome as problem JSON, with `login_url` or `step_up_url`.
+/// For a script, the response is problem JSON with `login_url` or `step_up_url`.
 #[derive(Debug, Clone)]
 pub struct Guard {
     requirement: Arc<Requirement>,
@@ -63,14 +63,13 @@ impl Guard {
         self.with(Requirement::aml_clear)
     }
 
-    /// Requires that KYCPort was queried at most this long ago. Otherwise the guard queries
-    /// KYCPort.
+    /// Sets the maximum age of the assurance. The guard queries KYCPort if the assurance is older.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
         self.with(|requirement| requirement.max_age(age))
     }
 
-    /// Queries KYCPort for every request: for sensitive actions (K42).
+    /// Makes the guard query KYCPort for every request. Use it for sensitive actions (K42).
     #[must_use]
     pub fn fresh(mut self) -> Self {
         self.freshness = Freshness::Now;
@@ -94,7 +93,7 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// Service that [`Guard`] makes.
+/// Service that [`Guard`] creates.
 #[derive(Debug, Clone)]
 pub struct GuardService<S> {
     guard: Guard,
@@ -116,7 +115,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let guard = self.guard.clone();
-        // Call the service that is ready. Its clone serves the next request.
+        // This request uses the service that is ready, and the clone serves the next request.
         let next = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -191,7 +190,7 @@ impl Guard {
 #[derive(Debug, Clone)]
 pub struct Assured(pub Assurance);
 
-/// Error for the extractor [`Assured`] on a route without a guard.
+/// Error of the extractor [`Assured`] on a route without a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
 pub struct MissingGuard;

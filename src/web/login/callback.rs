@@ -77,10 +77,10 @@ impl From<Problem> for FailedLogin {
     }
 }
 
-/// Path to redirect to, and a code for the outcome.
+/// Redirect path and outcome code of a completed callback, or its failure.
 type Finished = Result<(ReturnTo, &'static str), FailedLogin>;
 
-/// Validates the response against the login in the browser's cookie. The store is used only if the
+/// Validates the response against the login in the browser's cookie. Accesses the store only if the
 /// response carries a code for this login.
 async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Finished {
     let params = CallbackParams::parse(query).map_err(|error| {
@@ -100,7 +100,8 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
-            // While KYCPort's metadata is unavailable, the login may still be completed.
+            // The cookie stays while KYCPort's metadata is unavailable, so that a reload can
+            // complete the login.
             if !matches!(error, LoginError::Provider(_)) {
                 context.delete_cookie(&cookie);
             }
@@ -112,8 +113,8 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         let retry_after = Some(pause);
         return Err(Problem::IssuerUnavailable { retry_after }.into());
     }
-    // The login is completed in its own task. A browser that repeats the request drops the first
-    // request, and by then the code may be used.
+    // A separate task completes the login. If the browser repeats the request, it drops the first
+    // request, which may have used the code.
     let (answer, answered) = oneshot::channel();
     let completion = Completion {
         context: context.clone(),
@@ -129,7 +130,7 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         .unwrap_or(Err(Problem::StoreUnavailable.into()))
 }
 
-/// Login with a valid response, for which a session is to be created.
+/// Login whose authorization response is valid and that has no session yet.
 struct Completion {
     context: RequestContext,
     /// Name of the login's cookie.
@@ -142,8 +143,8 @@ struct Completion {
 
 impl Completion {
     /// Acquires the lock on the login, exchanges the code and creates the session. If the browser
-    /// goes away before the code is sent, the lock is released, so that a reload completes the
-    /// login.
+    /// disconnects before the code is sent, the task releases the lock, so that a reload can
+    /// complete the login.
     async fn run(self, answer: oneshot::Sender<Finished>) {
         let Self {
             context,
@@ -283,9 +284,8 @@ async fn same_person(
 }
 
 /// Evaluates the result of a step-up. If the person still does not meet the requirement, the
-/// response is an error page. Without it, the page at `return_to` would redirect the person to
-/// KYCPort again. A pending verification is not an error here, because the page at `return_to`
-/// shows it.
+/// response is an error page. A redirect to `return_to` would send the person to KYCPort again. A
+/// pending verification is not an error here, because the page at `return_to` shows this state.
 async fn evaluate_step_up(
     context: &RequestContext,
     live: &LiveSession,
@@ -304,7 +304,7 @@ async fn evaluate_step_up(
 }
 
 /// Handles a callback for which this browser has no login cookie. The login was completed, has
-/// expired, or was started in another browser. The store is read only if the browser has a session
+/// expired, or was started in another browser. Reads the store only if the browser has a session
 /// cookie.
 async fn without_login(context: &RequestContext) -> Finished {
     match context.session().await? {
@@ -313,8 +313,8 @@ async fn without_login(context: &RequestContext) -> Finished {
     }
 }
 
-/// Handles a callback whose login was already used by another request, with no known session. A
-/// signed-in person is redirected.
+/// Handles a callback whose login another request has already used. Redirects the person if the
+/// browser has an active session.
 async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     match context.session().await? {
         Some(_) => Ok((return_to, "repeated")),

@@ -1,4 +1,4 @@
-//! Locks on logins. Of several callbacks with the same `state`, one completes the login.
+//! Locks on logins. If several callbacks have the same `state`, one callback completes the login.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::{
 
 /// Time between two attempts to acquire a lock that another callback holds.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Maximum number of attempts: a repeated callback waits for five seconds.
+/// Maximum number of attempts to acquire the lock. A repeated callback waits up to five seconds.
 const POLLS: u32 = 25;
 /// Time for which a login is remembered after KYCPort rejected its token request. Any client can cause such
 /// a login with an invented code, so this time is much shorter than the lifetime of a login.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
-/// Stored result of a login that created a session. Any other result means that no session was
+/// Stored result of a login that created a session. All other results mean that no session was
 /// created.
 const SIGNED_IN: &[u8] = b"signed_in";
 
@@ -26,9 +26,10 @@ const SIGNED_IN: &[u8] = b"signed_in";
 pub(super) enum LockOutcome {
     /// This callback completes the login.
     Acquired(Mark),
-    /// Another callback has completed the login. Its response carries the session.
+    /// Another callback has completed the login. The response to that callback sets the session
+    /// cookie.
     SignedIn,
-    /// The login was used without success, or another callback takes too long.
+    /// The login has failed, or another callback takes too long.
     Used,
 }
 
@@ -46,7 +47,7 @@ impl LockOutcome {
 pub(super) struct LoginLock {
     key: LeaseKey,
     token: LeaseToken,
-    /// Length of the lock: fixed, and longer than a login can take by any clock.
+    /// Duration of the lock. It exceeds the maximum duration of a login, including the clock skew.
     length: Duration,
 }
 
@@ -74,8 +75,8 @@ impl LoginLock {
         done_for(&[], REJECTED_FOR.min(self.length))
     }
 
-    /// Acquires the lock. If another callback holds the lock, this callback waits while its browser
-    /// `is_there`. If too many callbacks wait, the login counts as used.
+    /// Acquires the lock. If another callback holds the lock, this callback polls while its browser
+    /// is connected (`is_there`). If too many callbacks wait, returns [`LockOutcome::Used`].
     pub(super) async fn acquire(
         &self,
         context: &RequestContext,
@@ -93,7 +94,7 @@ impl LoginLock {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "no store tells when another callback has finished"
+        reason = "the store has no notification that another callback has finished"
     )]
     async fn wait(
         &self,
@@ -119,8 +120,8 @@ impl LoginLock {
         acquire.await
     }
 
-    /// Settles the lock: completes or releases it. If the store fails, the lock stays until it
-    /// expires. Until then the login counts as used.
+    /// Completes or releases the lock. If the store fails, the lock stays until it expires, and
+    /// repeated callbacks cannot complete the login.
     pub(super) async fn settle(&self, context: &RequestContext, settlement: Settlement) {
         let settle = context.state().settle(&self.key, self.token, settlement);
         let _ = settle.await;

@@ -1,4 +1,4 @@
-//! Login routes: from the first click, through KYCPort, to a session.
+//! Login routes: redirect to KYCPort, callback and creation of the session.
 
 mod callback;
 mod lock;

@@ -47,9 +47,9 @@ pub(super) struct Wanted {
     pub(super) step_up: Option<StepUp>,
 }
 
-/// Starts a login. If another site sent a signed-in person here, redirects to `return_to` instead:
-/// the login could replace the session by the session of another person who is signed in at
-/// KYCPort.
+/// Starts a login. If another site sent a signed-in person here, redirects to `return_to` instead.
+/// Otherwise the other site could replace this session by a session of another person who is signed
+/// in at KYCPort.
 async fn start_or_return(
     context: &RequestContext,
     headers: &HeaderMap,
@@ -63,8 +63,8 @@ async fn start_or_return(
     Ok((start(context, headers, wanted).await?, "sent"))
 }
 
-/// Starts a login, and returns the URL to redirect the browser to. The store is not used, except
-/// for the key that seals logins.
+/// Starts a login, and returns the URL to redirect the browser to. Reads only the key that seals
+/// logins from the store.
 pub(super) async fn start(
     context: &RequestContext,
     headers: &HeaderMap,
@@ -96,7 +96,7 @@ pub(super) async fn start(
     Ok(url.into())
 }
 
-/// Reads the parameter `return_to`. A parameter that occurs twice counts as absent.
+/// Reads the parameter `return_to`. Ignores the parameter if it occurs twice.
 pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
     let mut values = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "return_to")
@@ -119,11 +119,11 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 
 /// Returns whether the request is a navigation, which can show KYCPort's page. An image or a frame
 /// on another site is not a navigation, and must not evict the logins of this browser. Programs and
-/// old browsers do not send the header.
+/// old browsers do not send `Sec-Fetch` headers.
 ///
 /// A service worker that repeats a navigation with changes sends an empty destination and the mode
-/// `same-origin`, which no other site can send. The service worker passes the redirect to the
-/// browser, which follows it.
+/// `same-origin`. No other site can send this mode. The service worker passes the redirect to the
+/// browser, and the browser follows the redirect.
 fn is_navigation(headers: &HeaderMap) -> bool {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     match value("sec-fetch-dest") {

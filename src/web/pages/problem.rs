@@ -1,5 +1,5 @@
-//! Problems: what happened, and what the person or the program can do next. Page requests get an
-//! HTML page, and all other requests get problem JSON (RFC 9457).
+//! Problems: description and next step for a person or a program. Page requests get an HTML page,
+//! and all other requests get problem JSON (RFC 9457).
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{
 pub(in crate::web) enum Problem {
     /// No one is signed in.
     SignedOut,
-    /// Unsafe request from another site.
+    /// Another site sent an unsafe request.
     CrossSite,
     /// The form is malformed.
     MalformedForm,
@@ -37,7 +37,7 @@ pub(in crate::web) enum Problem {
     IssuerUnavailable { retry_after: Option<Duration> },
     /// The browser prefetched the login.
     Prefetch,
-    /// The callback's query is not an authorization response.
+    /// The query of the callback is not an authorization response.
     MalformedCallback,
     /// This browser has no login with that `state`: the login was completed, was started in another
     /// browser, or its cookie has expired.
@@ -72,7 +72,7 @@ pub(in crate::web) enum Problem {
     Unverified,
     /// The AML check did not pass.
     AmlNotClear,
-    /// The latest assurance is too old, and only a new login brings a newer assurance.
+    /// The latest assurance is too old, and only a new login can renew it.
     Stale,
     /// The assurance is unknown.
     Unknown { retry_after: Option<Duration> },
@@ -86,14 +86,14 @@ pub(in crate::web) struct Text {
     next: Next,
 }
 
-/// Next step, in addition to the link to the home page.
+/// Next step that the page offers in addition to the link to the home page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Nothing,
     SignIn,
     StepUp,
-    /// Requests the same page again, by a link with this label. The page has no timer: a timer
-    /// would cause requests to KYCPort while a tab is open.
+    /// Link with this label that requests the page again. The page does not reload itself, because
+    /// each reload while a tab is open would query KYCPort.
     Again(&'static str),
 }
 
@@ -106,7 +106,7 @@ pub(in crate::web) struct Links<'a> {
     pub(in crate::web) page: Option<&'a str>,
 }
 
-/// `Retry-After` of a pending verification, in seconds. It can stay pending for days.
+/// `Retry-After` of a pending verification, in seconds. A verification can stay pending for days.
 const PENDING_RETRY_SECONDS: u64 = 30;
 
 impl From<StoreError> for Problem {
@@ -143,12 +143,13 @@ impl Problem {
         self.text().code
     }
 
-    /// Builds the response and logs it. Both contain the reference of the request.
+    /// Builds and logs the response. The response and the log line contain the reference of the
+    /// request.
     pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
         self.answer_with(audience, context, Links::default())
     }
 
-    /// Builds the response as [`answer`](Self::answer) does, with the paths of the next step.
+    /// Builds and logs the response like [`answer`](Self::answer), with the paths of the next step.
     pub(in crate::web) fn answer_with(
         self,
         audience: Audience,
@@ -168,7 +169,7 @@ impl Problem {
             Next::StepUp => links
                 .step_up
                 .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
-            // A program knows which URL it requested.
+            // A program does not need the link, because it knows the URL that it requested.
             Next::Again(label) => links.page.map(|path| (label, None, path)),
             Next::Nothing => None,
         };
@@ -191,7 +192,8 @@ impl Problem {
             .answer(),
         };
         if text.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2 requires a challenge. Browsers ignore an unknown scheme.
+            // RFC 9110 section 15.5.2 requires a challenge in a 401 response. Browsers ignore an
+            // unknown scheme.
             let challenge = HeaderValue::from_static("Cookie");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }

@@ -1,8 +1,8 @@
 //! Cookies of pending logins. Each login has its own sealed cookie.
 //!
-//! The browser sends `__Host-` cookies with every request, so their number and size are limited per
-//! browser. The name of a cookie is derived from the login's `state`. So a callback opens one
-//! cookie and never changes the cookies of other tabs.
+//! The browser sends `__Host-` cookies with every request, so the number and size of login cookies
+//! are limited per browser. The name of a cookie is derived from the login's `state`. So a callback
+//! opens one cookie and never changes the cookies of other tabs.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use crate::{
 const MAX_LOGINS: usize = 4;
 /// Maximum size of all login cookies of one browser, in bytes of names and values.
 const MAX_BYTES: usize = 3 * 1024;
-/// Maximum number of login cookies that are opened to find the oldest. Further ones are deleted.
+/// Maximum number of login cookies to open when the oldest cookie is searched. Further login
+/// cookies are deleted.
 const MAX_OPENED: usize = 8;
 /// Number of characters of the hash of `state` in the name of a cookie.
 const HASH_CHARACTERS: usize = 12;
@@ -67,7 +68,7 @@ impl LoginCookies {
         format!("{}{name}", self.prefix)
     }
 
-    /// Seals a login, and selects the logins to evict.
+    /// Seals a login, and selects other logins to evict.
     pub(in crate::web) async fn start(
         &self,
         login: &PendingLogin,
@@ -87,8 +88,8 @@ impl LoginCookies {
         })
     }
 
-    /// Opens the cookie of the login with this `state`. A name that occurs twice counts as absent,
-    /// because an attacker may have set one of the cookies.
+    /// Opens the cookie of the login with this `state`. If two cookies have the name, returns
+    /// `None`: an attacker may have set one of the cookies.
     pub(in crate::web) async fn open(
         &self,
         headers: &HeaderMap,
@@ -178,7 +179,7 @@ impl LoginCookies {
     }
 }
 
-/// Value of a login cookie: the name of the key, and the sealed bytes.
+/// Encodes the value of a login cookie: the name of the key, then the sealed bytes.
 struct Sealed {
     key_name: String,
     bytes: Vec<u8>,

@@ -25,11 +25,11 @@ use crate::{
 
 /// Age at which a stored key is replaced.
 const REPLACED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Lifetime of the record if no login starts.
+/// Lifetime of the record of the keys if no login starts.
 const KEPT_FOR: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Time after which an instance reads the stored key again.
 const FRESH_FOR: Duration = Duration::from_secs(600);
-/// Minimum time between two reads that an unknown key causes.
+/// Minimum time between two reads of the store because of an unknown key.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum number of attempts to create or replace the key while other instances do the same.
 const MAX_ATTEMPTS: usize = 8;
@@ -60,7 +60,7 @@ pub(super) enum KeyRing {
     Stored(Arc<Ring>),
 }
 
-/// Keys from the store. The first key seals.
+/// Keys from the store. The first key seals new logins.
 pub(super) struct Ring(Vec<(String, SealKey)>);
 
 /// Record of the stored keys.
@@ -93,8 +93,7 @@ impl LoginKeys {
         }))
     }
 
-    /// The keys as this instance knows them. The store is read if that was more than ten minutes
-    /// ago.
+    /// Returns the current keys. Reads the store if the last read was more than ten minutes ago.
     pub(super) async fn current(&self) -> Result<KeyRing, StoreError> {
         if let Some(keys) = self.0.state.sealing_keys() {
             return Ok(KeyRing::Configured(Arc::clone(keys)));
@@ -104,7 +103,8 @@ impl LoginKeys {
         }
         match self.read_once(FRESH_FOR).await {
             Ok(ring) => Ok(KeyRing::Stored(ring)),
-            // A known key still works, because other instances keep it as the previous key.
+            // If the store fails, the known keys still work, because other instances keep them as
+            // previous keys.
             Err(error) => self
                 .read_within(REPLACED_AFTER)
                 .map(KeyRing::Stored)
@@ -122,8 +122,8 @@ impl LoginKeys {
     }
 
     /// Reads the stored keys, unless they were read within `age`. Callers that wait during a read
-    /// share its result, even a failure. Otherwise an unresponsive store would delay the callers
-    /// one after the other.
+    /// share its result, even a failure. Otherwise each caller would wait in turn for the timeout
+    /// of an unresponsive store.
     async fn read_once(&self, age: Duration) -> Result<Arc<Ring>, StoreError> {
         let flight = self.0.reads.join_or_start(&(), || {
             let own = self.clone();
@@ -221,7 +221,7 @@ impl LoginKeyRecord {
 }
 
 impl KeyRing {
-    /// Seals with the current key. Returns its name and the sealed bytes.
+    /// Seals a login with the current key. Returns its name and the sealed bytes.
     pub(super) fn seal(&self, about: &[u8], plain: &[u8]) -> Option<(&str, Vec<u8>)> {
         let (name, key) = match self {
             Self::Configured(keys) => keys.login_keys().next()?,
@@ -263,7 +263,7 @@ mod tests {
         store::{DEADLINE, FaultyStore, MemoryStore, Operation, StoreError, When},
     };
 
-    /// Login keys over a store, and the store.
+    /// Creates login keys and the store under them.
     fn login_keys() -> (LoginKeys, FaultyStore) {
         let clock = Arc::new(TestClock::new());
         let store = FaultyStore::new(MemoryStore::new(10, clock.clone()));
@@ -284,7 +284,7 @@ mod tests {
                 .iter()
                 .all(|it| matches!(it, Err(StoreError::Timeout)))
         );
-        // A later login reads again.
+        // A later login reads the keys again.
         hanging.resume();
         assert!(keys.current().await.is_ok());
     }
@@ -292,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn simultaneous_logins_share_one_read_that_fails() {
         let (keys, store) = login_keys();
-        // The first read fails when all logins wait.
+        // The first read fails after all logins have started to wait.
         let point = store.pause(Operation::Read, When::Before);
         store.fail(Operation::Read, When::Before, StoreError::Unreachable);
         let started = join_all((0..50).map(|_| keys.current()));
@@ -307,7 +307,7 @@ mod tests {
                 .all(|it| matches!(it, Err(StoreError::Unreachable)))
         );
         assert_eq!(store.counts().of(Operation::Read), 1);
-        // A later one reads again.
+        // A later call reads the keys again.
         assert!(keys.after_unknown_key().await.is_err());
         assert_eq!(store.counts().of(Operation::Read), 2);
     }

@@ -15,11 +15,11 @@ use crate::{
 /// First byte of the encoding: its version.
 const FORM: u8 = 1;
 
-/// Maximum length of the path to return to, in bytes. All login cookies are sent with every
-/// request.
+/// Maximum length of the path to return to, in bytes. The limit is small, because the browser sends
+/// all login cookies with every request.
 const MAX_RETURN_TO: usize = 512;
 
-/// Tiers of a step-up, by their number in the encoding.
+/// Tiers of a step-up. The encoding contains the index of the tier.
 const TIERS: [KycTier; 4] = [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3];
 
 /// Login that has started and whose callback has not arrived.
@@ -31,7 +31,7 @@ pub(in crate::web) struct PendingLogin {
     pub(in crate::web) step_up: Option<StepUp>,
 }
 
-/// Person who must complete the step-up, and the tier.
+/// Step-up: the tier, and the person who must complete the step-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::web) struct StepUp {
     pub(in crate::web) owner_id: [u8; 16],
@@ -39,8 +39,8 @@ pub(in crate::web) struct StepUp {
 }
 
 impl PendingLogin {
-    /// Creates a login with a random seed. A `return_to` that is too long loses its query, then its
-    /// path.
+    /// Creates a login with a random seed. If `return_to` is too long, drops its query, and then
+    /// its path if necessary.
     pub(in crate::web) fn start(
         now: Timestamp,
         return_to: &ReturnTo,

@@ -12,8 +12,8 @@ pub(in crate::web) enum Audience {
 }
 
 impl Audience {
-    /// Determines the recipient from `Sec-Fetch-Mode`. Uses `Accept` if that header is missing or
-    /// ambiguous.
+    /// Determines the recipient from `Sec-Fetch-Mode`. Uses `Accept` if `Sec-Fetch-Mode` is missing
+    /// or ambiguous.
     pub(in crate::web) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);
         let navigates = match mode {
@@ -29,8 +29,8 @@ impl Audience {
     }
 }
 
-/// Returns whether `Accept` contains `text/html`. Extensions and proxies change this header, so
-/// other bytes are ignored.
+/// Returns whether `Accept` contains `text/html`. Ignores bytes that are not text, because
+/// extensions and proxies may change this header.
 fn accepts_html(headers: &HeaderMap) -> bool {
     const HTML: &[u8] = b"text/html";
     headers.get_all(ACCEPT).iter().any(|accept| {

@@ -26,7 +26,8 @@ impl CookieNames {
     }
 }
 
-/// Returns all cookies of a request, as bytes, because cookies of other apps may not be text.
+/// Returns all cookies of a request. Values are bytes, because cookies of other apps may not be
+/// text.
 pub(in crate::web) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all(COOKIE)
@@ -40,8 +41,8 @@ pub(in crate::web) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &
         })
 }
 
-/// Returns the value of the cookie with this name. A name that occurs twice has no value, because
-/// an attacker may have set one of the cookies.
+/// Returns the value of the cookie with this name. Returns `None` if two cookies have the name,
+/// because an attacker may have set one of the cookies.
 pub(in crate::web) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = all(headers).filter(|(found, _)| *found == name.as_bytes());
     match (values.next(), values.next()) {
@@ -60,8 +61,8 @@ pub(in crate::web) fn is_present(headers: &HeaderMap, name: &str) -> bool {
     all(headers).any(|(found, _)| found == name.as_bytes())
 }
 
-/// Builds the header that sets a cookie. The cookie lasts until the browser is closed, or for
-/// `max_age`.
+/// Builds the header that sets a cookie. Without `max_age`, the cookie lasts until the browser is
+/// closed.
 pub(in crate::web) fn set(
     name: &str,
     value: &Secret,
@@ -74,8 +75,8 @@ pub(in crate::web) fn set(
     header(&cookie)
 }
 
-/// Builds the header that deletes a cookie. The attributes must be those that set the cookie:
-/// browsers ignore other deletions of `__Host-` cookies.
+/// Builds the header that deletes a cookie. The attributes are those of the header that set the
+/// cookie. With other attributes, browsers would not delete a `__Host-` cookie.
 pub(in crate::web) fn delete(name: &str) -> Option<HeaderValue> {
     let mut cookie = strict(name, "");
     cookie.make_removal();

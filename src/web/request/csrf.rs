@@ -1,4 +1,4 @@
-//! Protection against cross-site requests (OWASP ASVS 5.0 3.5, "OAuth 2.0 for Browser-Based
+//! Protection against cross-site requests (OWASP ASVS 5.0 3.5; "OAuth 2.0 for Browser-Based
 //! Applications").
 
 use http::{
@@ -8,15 +8,16 @@ use http::{
 
 use crate::http::Origin;
 
-/// Header that no form can send, for clients that send neither `Sec-Fetch-Site` nor `Origin`.
+/// Header for clients that send neither `Sec-Fetch-Site` nor `Origin`. A form cannot send this
+/// header.
 pub(in crate::web) const CUSTOM_HEADER: &str = "x-kycport-csrf";
 
 /// Returns whether this app's own pages made a request.
 ///
 /// Safe methods are always allowed. Other requests must be same-origin. `SameSite=Lax` alone would
-/// allow a sibling host to post.
+/// allow POST requests from a sibling host.
 pub(in crate::web) fn is_same_origin(method: &Method, headers: &HeaderMap, own: &[Origin]) -> bool {
-    // A WebSocket starts with a GET request, and can then change anything.
+    // A WebSocket starts with a GET request, but its messages can change state.
     let upgrades = headers.contains_key(UPGRADE);
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !upgrades {
         return true;
@@ -26,8 +27,8 @@ pub(in crate::web) fn is_same_origin(method: &Method, headers: &HeaderMap, own: 
     let is_own = |origin: &[u8]| own.iter().any(|own| own.as_str().as_bytes() == origin);
     match (site, origin) {
         // A page with the referrer policy `no-referrer` sends `null` with its own forms (Fetch,
-        // "append a request `Origin` header"). No page can set `Sec-Fetch-Site`, and the browser
-        // sends `cross-site` for a sandboxed frame.
+        // "append a request `Origin` header"). Pages cannot set `Sec-Fetch-Site`, and for a
+        // sandboxed frame the browser sends `cross-site`.
         (Some(b"same-origin"), Some(b"null")) => true,
         (Some(b"same-origin" | b"none") | None, Some(origin)) => is_own(origin),
         (Some(site), None) => matches!(site, b"same-origin" | b"none"),

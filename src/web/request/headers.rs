@@ -21,7 +21,7 @@ pub(in crate::web) fn same_origin_only(headers: &mut HeaderMap) {
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
 }
 
-/// Prevents caching. Overrides the handler's caching headers, because a mistake there could show
+/// Prevents caching. Overrides the handler's caching headers, because a cached response could show
 /// one person's data to another person.
 pub(in crate::web) fn no_store(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

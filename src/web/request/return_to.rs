@@ -7,8 +7,8 @@ use url::Url;
 /// Maximum length of the path, in bytes.
 const MAX_BYTES: usize = 2048;
 
-/// Path of this app, with its query. A text that a browser or a proxy could interpret as another
-/// host is rejected.
+/// Path of this app, with its query. The parser rejects a text that a browser or a proxy could
+/// interpret as another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReturnTo(String);
 
@@ -26,8 +26,8 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Returns this path if it has at most `limit` bytes. Otherwise returns the path without its
-    /// query, or the home page.
+    /// Returns this path if it has at most `limit` bytes. Returns a longer path without its query,
+    /// or the home page.
     pub(in crate::web) fn shortened(&self, limit: usize) -> Self {
         let without_query = self.0.split('?').next().unwrap_or_default();
         [self.0.as_str(), without_query]
@@ -37,7 +37,7 @@ impl ReturnTo {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // U+FFFD replaces bytes that are not text, so the original target is unknown.
+        // U+FFFD stands for bytes that are not valid UTF-8, so the original target is unknown.
         if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
             return None;
         }

@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 
-/// Administration of sessions: for a webhook handler, for support, or for a page that lists a
-/// person's devices. Made by [`RelyingParty::sessions`](crate::RelyingParty::sessions); cheap to
+/// Administration of sessions. Use it in a webhook handler, for support, or for a page that lists a
+/// person's devices. [`RelyingParty::sessions`](crate::RelyingParty::sessions) returns it. Cheap to
 /// clone.
 ///
-/// A revoked session is deleted together with its tokens. From the next request on, it is invalid
-/// on every instance that uses the same store. A request that is already running completes as that
-/// person, and cannot restore the session. A login whose callback has arrived is also revoked. The
-/// person can sign in again afterwards. To keep a person out, use
-/// [`require`](crate::RelyingParty::require).
+/// Revoking a session deletes the session and its tokens. From the next request on, every instance
+/// that uses the store rejects the session. A request that is already running completes as that
+/// person, and cannot restore the session. Revoking all sessions of a person also stops a login of
+/// the person whose callback has already arrived. The person can sign in again afterwards. To block
+/// a person, use [`require`](crate::RelyingParty::require).
 ///
 /// ```no_run
 /// # use kycport::{RelyingParty, store::StoreError, web::Delivery};
@@ -51,7 +51,7 @@ pub struct SessionSummary {
     pub created_at: Timestamp,
     /// Time of the last use, accurate to one minute.
     pub last_used: Timestamp,
-    /// Time at which the session ends, even if it is in use.
+    /// Time at which the session ends, even if the person uses it.
     pub expires_at: Timestamp,
 }
 
@@ -66,27 +66,29 @@ impl Sessions {
     /// Revokes all sessions of a person. `subject` is the person's subject: the `person_id` of
     /// KYCPort's API.
     ///
-    /// Not cancel safe: call it again if it was cancelled.
+    /// Not cancel safe: after a cancellation, call this function again.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the store fails. The sessions may still be active: call it again.
+    /// Returns [`StoreError`] if the store fails. The sessions may then still be active: call this
+    /// function again.
     pub async fn revoke_all(&self, subject: &str) -> Result<(), StoreError> {
         self.records
             .revoke_all(&self.issuer, subject, Cause::AppAll)
             .await
     }
 
-    /// Revokes one session of a person. An ID that came from a browser cannot revoke another
-    /// person's session.
+    /// Revokes one session of a person. The ID may come from a browser, because it cannot revoke
+    /// another person's session.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the store fails. The session may still be active: call it again.
+    /// Returns [`StoreError`] if the store fails. The session may then still be active: call this
+    /// function again.
     pub async fn revoke(&self, subject: &str, id: &SessionId) -> Result<Revocation, StoreError> {
         self.records.revoke_one(subject, *id).await
     }
 
     /// Lists the active sessions of a person, the newest first. The list is complete, because a
-    /// person has at most 64 sessions: a further login ends the oldest.
+    /// person has at most 64 sessions. A further login ends the oldest session.
     ///
     /// # Errors
     /// Returns [`StoreError`] if the store fails.

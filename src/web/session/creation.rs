@@ -19,14 +19,14 @@ use crate::{
 /// Maximum number of sessions of one person. A further login ends the oldest session.
 const MAX_SESSIONS: usize = 64;
 
-/// Maximum number of times that a login replaces a positive assurance that changes meanwhile. After
-/// that, the recorded assurance is newer and stays.
+/// Maximum number of attempts of a login to replace a positive assurance that other requests change
+/// concurrently. After the last attempt, the recorded assurance stays, because it is newer.
 const MAX_REPLACEMENTS: usize = 3;
 
 /// Session to be created.
 pub(in crate::web) struct NewSession<'a> {
     pub(in crate::web) sign_in: Authenticated,
-    /// Value of the revocation counter when the login was locked.
+    /// Value of the revocation counter when the login acquired its lock.
     pub(in crate::web) mark: Mark,
     /// Session that the new session replaces in the browser.
     pub(in crate::web) replaces: Option<&'a SessionKey>,
@@ -35,7 +35,7 @@ pub(in crate::web) struct NewSession<'a> {
 /// Result of creating a session.
 pub(in crate::web) enum Created {
     Session(SessionKey, Box<LiveSession>),
-    /// The sessions of the person were revoked after the login was locked.
+    /// All sessions of the person were revoked after the login acquired its lock.
     Revoked,
 }
 
@@ -112,13 +112,14 @@ impl SessionRecords {
                 Written::Applied => break,
                 Written::Fenced => return Ok(Created::Revoked),
                 Written::Conflict(found) if is_recording => found,
-                // Random keys do not collide, so the store is damaged.
+                // A record with this key exists. Random keys do not collide, so the store is
+                // damaged.
                 Written::Conflict(_) => return Err(StoreError::Damaged),
             };
             let entry = conflict.entries.last().and_then(Option::as_ref);
             latest = self.assurances.open(&owner, &session.subject, entry);
             attempt.truncate(writes.len());
-            // A negative or unreadable record stays: a guard then queries KYCPort.
+            // A negative or unreadable record stays, so that a guard queries KYCPort.
             let after_sign_in = latest
                 .known()
                 .and_then(|known| LatestAssurances::after_sign_in(known, &assurance));
@@ -141,8 +142,9 @@ impl SessionRecords {
         Ok(Created::Session(key, Box::new(live)))
     }
 
-    /// Deletes the session that the browser had before, so that its key becomes invalid. If both
-    /// sessions belong to the same person, the deletion joins the batch.
+    /// Deletes the session that the browser had before, so that its key becomes invalid. If the old
+    /// and the new session belong to the same person, one store operation deletes the old session
+    /// and writes the new session.
     async fn end_replaced(
         &self,
         old: &SessionKey,
@@ -161,8 +163,8 @@ impl SessionRecords {
         Ok(())
     }
 
-    /// Ends the oldest sessions if the person has too many. After a failure, the next login tries
-    /// again.
+    /// Ends the oldest sessions if the person has too many sessions. After a failure, the next
+    /// login tries again.
     async fn end_oldest(&self, owner: &Owner) {
         let Ok(mut sessions) = self.all::<Session>(owner).await else {
             return;

@@ -14,8 +14,8 @@ const BYTES: usize = 16;
 /// Public ID of a session, for support and for pages that list a person's devices.
 ///
 /// The ID is a hash of the session key in the cookie. The ID is not secret: it grants no access,
-/// and the key cannot be derived from it. As text, the ID has 22 characters, all of which are safe
-/// in URLs and forms.
+/// and the session key cannot be derived from it. The text of the ID has 22 characters, which are
+/// safe in URLs and forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SessionId([u8; BYTES]);

@@ -18,13 +18,13 @@ const LENGTH: usize = RANDOM + 16;
 /// Length of the key as text, in characters.
 const TEXT: usize = 64;
 
-/// Session key in the cookie: 256 random bits, then the 128-bit ID of the owner.
+/// Session key in the cookie: 256 random bits and the 128-bit ID of the owner.
 ///
-/// Because the key contains the owner's ID, one read returns the session, the owner's fence and
-/// the latest assurance. The fence is the lowest mark that is still valid. A mark is the value of
-/// the revocation counter when the login started. The session ID is a hash over all 48 bytes, and
-/// the session's subject is compared with the owner. So a key with another owner's ID finds no
-/// session.
+/// Because the key contains the owner's ID, one read returns the session, the owner's fence and the
+/// latest assurance. A mark is the value of the revocation counter when a login started. The fence
+/// is the lowest mark that is still valid. The session ID is a hash over all 48 bytes, and the
+/// session's subject is compared with the owner. So no session exists for a key with another
+/// owner's ID.
 #[derive(Clone)]
 pub(in crate::web) struct SessionKey {
     id: SessionId,
@@ -42,7 +42,7 @@ impl SessionKey {
         Self::new(bytes)
     }
 
-    /// Parses the value of the cookie. Only the canonical encoding of 48 bytes is a key.
+    /// Parses the value of the cookie. Accepts only the canonical encoding of 48 bytes.
     pub(in crate::web) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != TEXT {
             return None;

@@ -9,7 +9,7 @@ use crate::{
     store::{Family, Mark},
 };
 
-/// Record of the person who signed in. The record is written once and deleted once.
+/// Record of a session: the person who signed in. The record never changes until it is deleted.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::web) struct Session {
     pub(in crate::web) issuer: String,
@@ -24,16 +24,16 @@ pub(in crate::web) struct Session {
     pub(in crate::web) auth_time: Option<Timestamp>,
     pub(in crate::web) scopes: Vec<String>,
     pub(in crate::web) created_at: Timestamp,
-    /// Time at which the session ends, even if it is in use.
+    /// Time at which the session ends, even if the person uses it.
     pub(in crate::web) expires_at: Timestamp,
-    /// Value of the revocation counter when the login was locked.
+    /// Value of the revocation counter when the login acquired its lock.
     pub(super) mark: u64,
 }
 
 impl Session {
     /// Returns whether the session is older than the latest revocation. The fence is the lowest
-    /// mark that is still valid. A session without a fence counts as revoked, because a lost fence
-    /// may have recorded a revocation.
+    /// mark that is still valid. If the fence is missing, returns true, because the lost fence may
+    /// have recorded a revocation.
     pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
         fence.is_none_or(|fence| fence > Mark(self.mark))
     }
@@ -68,7 +68,7 @@ impl Stored for Tokens {
 }
 
 /// Lease record that exists while an instance refreshes the tokens of a session. The version of the
-/// record identifies the holder.
+/// record identifies the lease holder.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RefreshLease {}
 
@@ -77,7 +77,7 @@ impl Stored for RefreshLease {
 }
 
 /// Record of the latest revocation of all sessions of a person. Access tokens that were issued
-/// before it are rejected.
+/// before the revocation are rejected.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RevokedTokens {
     pub(super) revoked_at: Timestamp,

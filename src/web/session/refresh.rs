@@ -17,17 +17,17 @@ use crate::{
     store::{Change, Condition, DEADLINE, RecordKey, StoreError, Write, Written},
 };
 
-/// Minimum remaining lifetime of an access token that is returned.
+/// Minimum remaining lifetime of a returned access token.
 const MIN_REMAINING: Duration = Duration::from_secs(30);
 
 /// Time between two reads of tokens that another instance is refreshing.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Number of times that the tokens are read again after KYCPort has rejected a refresh token, in
-/// case another instance has used the refresh token.
+/// Number of reads of the tokens after KYCPort has rejected a refresh token, in case another
+/// instance has used this refresh token.
 const POLLS_AFTER_REJECTION: usize = 5;
 
-/// Time of a refresh beyond its requests to KYCPort: three store operations, and a margin.
+/// Maximum duration of the store operations of a refresh: three operations and a margin.
 const STORE_OVERHEAD: Duration = Duration::from_secs(3 * DEADLINE.as_secs() + 1);
 
 /// Current state of a session's access token.
@@ -50,7 +50,7 @@ pub(super) struct TokenRefresh {
     oidc: OidcClient,
     state: State,
     sessions: SessionRecords,
-    /// Length of the lease. The lease outlives the refresh.
+    /// Duration of the lease. The lease lasts longer than a refresh.
     lease: Duration,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
@@ -111,17 +111,17 @@ impl TokenRefresh {
     /// Acquires the lease and refreshes, or polls while another instance holds the lease.
     ///
     /// KYCPort may revoke the grant if a refresh token is used twice, so only one instance uses the
-    /// refresh token. The other instances poll until that instance has written new tokens, or its
-    /// lease has ended.
+    /// refresh token. The other instances poll until the lease holder has written new tokens, or
+    /// the lease has ended.
     #[expect(
         clippy::disallowed_methods,
-        reason = "no store tells when another instance has written"
+        reason = "the store has no notification that another instance has written"
     )]
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
         let deadline = self.clock.monotonic().saturating_add(self.lease);
         loop {
-            // The clock is read before the tokens, so that the last read happens after the lease
-            // has ended.
+            // Read the clock before the tokens, so that the last read of the tokens happens after
+            // the lease has ended.
             let is_last = self.clock.monotonic() >= deadline;
             let expired = match self.current(live).await? {
                 Current::Valid(token) => return Ok(token),
@@ -140,7 +140,7 @@ impl TokenRefresh {
     }
 
     /// Acquires the lease if the session and the tokens have not changed. Returns the version of
-    /// the lease, which is needed to release it.
+    /// the lease, which the release needs.
     async fn acquire(
         &self,
         live: &LiveSession,
@@ -187,7 +187,7 @@ impl TokenRefresh {
                 }
                 match elsewhere? {
                     Some(Current::Valid(token)) => return Ok(token),
-                    // The next call reads the new state.
+                    // The next call of this function reads the new state.
                     Some(Current::Expired(_)) => return Err(AccessTokenError::RefreshInProgress),
                     None => {}
                 }
@@ -204,7 +204,7 @@ impl TokenRefresh {
     }
 
     /// Stores new tokens and releases the lease in one operation. If the session has ended
-    /// meanwhile, the tokens are dropped.
+    /// meanwhile, drops the tokens.
     async fn keep(
         &self,
         live: &LiveSession,
@@ -230,8 +230,7 @@ impl TokenRefresh {
             && let [Some(_), Some(tokens), _] = now.entries.as_slice()
             && tokens.version == expired.version
         {
-            // The lease has ended, and another instance may hold it now. That instance keeps its
-            // lease.
+            // This instance's lease has ended. Another instance may hold a lease now and keeps it.
             writes.truncate(2);
             written = self.state.write(&live.owner, &writes, None).await?;
         }
@@ -254,7 +253,8 @@ impl TokenRefresh {
         }
     }
 
-    /// Releases the lease if this instance still holds it. A lease that cannot be released expires.
+    /// Releases the lease if this instance still holds it. If the release fails, the lease expires
+    /// later.
     async fn release(&self, live: &LiveSession, lease: u64) {
         let writes = [released(live, Condition::Version(lease))];
         let _ = self.state.write(&live.owner, &writes, None).await;
@@ -262,12 +262,12 @@ impl TokenRefresh {
 
     /// Polls the tokens for one second, in case another instance has used the refresh token.
     ///
-    /// A lease is lost if the store loses its data, and expires while an instance is suspended. So
-    /// another instance may have used the rejected refresh token, and may be about to write the new
+    /// The store can lose a lease with its data, and a lease expires while its holder is suspended.
+    /// So another instance may have used the rejected refresh token, and may soon write the new
     /// tokens.
     #[expect(
         clippy::disallowed_methods,
-        reason = "no store tells when another instance has written"
+        reason = "the store has no notification that another instance has written"
     )]
     async fn refreshed_elsewhere(
         &self,

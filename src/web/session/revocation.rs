@@ -17,8 +17,8 @@ use crate::{
     wire::kyc::KycStatus,
 };
 
-/// Lifetime of the record of a revocation. Older access tokens are not recognised as revoked.
-/// KYCPort documents no access tokens that live longer.
+/// Lifetime of the record of a revocation. After this time, a revoked access token would be
+/// accepted again. KYCPort documents no access token that lives that long.
 const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Families of records that belong to a session.
@@ -38,7 +38,7 @@ pub enum Revocation {
     NotFound,
 }
 
-/// Status of an access token according to the store.
+/// Status of an access token, as recorded in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum TokenStatus {
     Accepted,
@@ -49,7 +49,7 @@ pub(in crate::web) enum TokenStatus {
 }
 
 impl SessionRecords {
-    /// Deletes a session together with its tokens. From now on the session's cookie is invalid.
+    /// Deletes a session and its tokens. From then on, the session's cookie is invalid.
     pub(in crate::web) async fn end(
         &self,
         owner: &Owner,
@@ -61,7 +61,7 @@ impl SessionRecords {
             _ => Vec::new(),
         };
         let mut deletions = deletions(id.record_id());
-        // A cookie that names no session changes nothing and is not logged.
+        // A cookie without a session changes nothing and is not logged.
         if let Some(session) = deletions.first_mut() {
             session.condition = Condition::Present;
         }
@@ -80,8 +80,8 @@ impl SessionRecords {
         }
     }
 
-    /// Returns the tokens of a session, if KYCPort can revoke them. Unreadable tokens are not
-    /// revoked.
+    /// Returns the tokens of a session, if KYCPort can revoke tokens. Skips unreadable tokens,
+    /// which cannot be revoked.
     async fn tokens_to_revoke(&self, owner: &Owner, id: SessionId) -> Vec<Tokens> {
         if !self.revoker.is_available() {
             return Vec::new();
@@ -129,9 +129,9 @@ impl SessionRecords {
         }
     }
 
-    /// Revokes all sessions of a person: deletes the sessions and their tokens, raises the fence
-    /// (the lowest mark that is still valid), and records the time. Bearer tokens that were issued
-    /// before that time are rejected.
+    /// Revokes all sessions of a person. Deletes the sessions and their tokens, raises the fence
+    /// (the lowest mark that is still valid), and records the time of the revocation. Bearer tokens
+    /// that were issued before that time are rejected.
     pub(in crate::web) async fn revoke_all(
         &self,
         issuer: &str,
@@ -147,7 +147,8 @@ impl SessionRecords {
         } else {
             Vec::new()
         };
-        // First, so that a caller can try again if this fails: afterwards the person has no session.
+        // This write is first, so that the person can try again if it fails. After the second
+        // operation, the person has no session.
         let put = self.state.put(
             &owner,
             RecordId::ONLY,
@@ -164,10 +165,11 @@ impl SessionRecords {
     }
 
     /// Reads the status of an access token in one operation. An unreadable record is an error,
-    /// because it may be a rejection or a revocation.
+    /// because it may record a rejection or a revocation.
     ///
-    /// The revocation has the time of this machine, and the token has the time of KYCPort. So a
-    /// token that was issued less than `skew` after the revocation counts as issued before it.
+    /// The time of the revocation comes from this machine's clock, and the token's time comes from
+    /// KYCPort's clock. So a token that was issued less than `skew` after the revocation is also
+    /// revoked.
     pub(in crate::web) async fn token_status(
         &self,
         subject: &str,

@@ -8,8 +8,8 @@ use tracing::Instrument as _;
 use super::record::Tokens;
 use crate::oidc::{OidcClient, RevokedToken};
 
-/// Maximum number of sessions or persons whose tokens are being revoked at the same time. Beyond
-/// it, tokens are not revoked and expire.
+/// Maximum number of sessions or persons whose tokens are being revoked at the same time. Further
+/// tokens are not revoked: they stay valid until they expire.
 const MAX_REVOCATIONS: usize = 64;
 
 /// Revokes tokens at KYCPort if the discovery document names a revocation endpoint. Cheap to clone.
@@ -27,13 +27,13 @@ impl TokenRevoker {
         }
     }
 
-    /// Returns whether KYCPort is known to have a revocation endpoint. Sends no request.
+    /// Returns whether the cached metadata names a revocation endpoint. Sends no request.
     pub(super) fn is_available(&self) -> bool {
         self.oidc.has_revocation_endpoint()
     }
 
-    /// Revokes tokens in a background task. Each request is sent once: a token that KYCPort does
-    /// not revoke expires.
+    /// Revokes tokens in a background task. Each request is sent only once. A token that KYCPort
+    /// does not revoke stays valid until it expires.
     pub(super) fn revoke(&self, tokens: Vec<Tokens>) {
         if tokens.is_empty() {
             return;

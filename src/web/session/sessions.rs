@@ -1,8 +1,9 @@
 //! Sessions in the store.
 //!
-//! A session record is written once, when the session is created, and deleted once. The time of the
-//! last use and the tokens are separate records. They are written only while the session exists. So
-//! a request that is running when the person signs out cannot restore the session.
+//! A session record is written when the session is created, and never changes until it is deleted.
+//! The time of the last use and the tokens are separate records. The store writes these records
+//! only while the session exists. So a request that is running when the person signs out cannot
+//! restore the session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use crate::{
     },
 };
 
-/// Maximum lifetime of a session that can be configured.
+/// Upper limit of the setting "maximum lifetime of a session".
 pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Minimum time between two writes of a session's last use.
@@ -50,10 +51,10 @@ pub(in crate::web) struct LiveSession {
     pub(in crate::web) id: SessionId,
     pub(in crate::web) owner: Owner,
     pub(in crate::web) session: Arc<Session>,
-    /// Time at which the session ends if it is not used again.
+    /// Time at which the session ends if the person does not use it again.
     pub(in crate::web) idle_expires_at: Timestamp,
     pub(in crate::web) last_used: Timestamp,
-    /// Latest assurance, read in the same operation as the session.
+    /// Latest assurance. The operation that read the session also read this value.
     pub(in crate::web) latest: Latest,
 }
 
@@ -89,7 +90,7 @@ impl SessionRecords {
         }
     }
 
-    /// Loads the session of a key in one operation, if the session is active.
+    /// Loads the active session of a key in one store operation.
     pub(in crate::web) async fn load(
         &self,
         key: &SessionKey,
@@ -123,7 +124,7 @@ impl SessionRecords {
         }))
     }
 
-    /// Decodes a session record. A record whose subject does not belong to its owner counts as
+    /// Decodes a session record. Treats a record whose subject does not match its owner as
     /// unreadable.
     fn open(&self, owner: &Owner, id: RecordId, entry: &Entry) -> Option<Arc<Session>> {
         if let Some(session) = self.memo.get(owner, id, &entry.body) {
@@ -141,8 +142,8 @@ impl SessionRecords {
         Some(session)
     }
 
-    /// Returns the time of the last use and the time at which an unused session ends, if the
-    /// session is active.
+    /// Returns the time of the last use, and the time at which the session ends if it stays unused.
+    /// Returns `None` if the session has ended.
     fn times(
         &self,
         session: &Session,
@@ -164,7 +165,8 @@ impl SessionRecords {
         let owner = self.state.namespace().owner_of(subject);
         let sessions = self.all::<Session>(&owner).await?;
         let activities = self.all::<Activity>(&owner).await?;
-        // Read last, so that sessions that are revoked during the listing are left out.
+        // The session records are read last, so that the list omits sessions that are revoked
+        // meanwhile.
         let fence = self.state.read(&owner, &[]).await?.fence;
         let mut listed: Vec<_> = sessions
             .into_iter()
@@ -183,7 +185,7 @@ impl SessionRecords {
         Ok(listed)
     }
 
-    /// Reads all records of one family and one owner. Unreadable records are left out.
+    /// Reads all records of one family and one owner. Skips unreadable records.
     pub(super) async fn all<T: crate::state::Stored>(
         &self,
         owner: &Owner,
@@ -206,20 +208,20 @@ impl SessionRecords {
     }
 
     /// Records this request as a use of the session, at most once a minute. If the store fails, the
-    /// session may end earlier; nothing else is affected.
+    /// session may become idle earlier.
     pub(in crate::web) async fn touch(&self, live: &LiveSession) {
         let now = self.clock.now();
         if now.since(live.last_used) < TOUCH_INTERVAL {
             return;
         }
-        // Boxed, because most requests do not need this future.
+        // This future is boxed, because most requests do not need it.
         self.record_use(live, now).boxed().await;
     }
 
     async fn record_use(&self, live: &LiveSession, now: Timestamp) {
         let id = live.id.record_id();
-        // The activity record lives as long as the session, even if the session becomes idle
-        // earlier. Without the record, a session in use would look idle.
+        // The activity record lives until the maximum lifetime of the session. Without the record,
+        // a session in use would appear idle.
         let keep_for = live.session.expires_at.since(now);
         let activity = Activity { last_used: now };
         let put = self

@@ -6,8 +6,8 @@ use crate::{observe::Reason, oidc::LoginError, store::StoreError};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessTokenError {
-    /// The token has expired, and KYCPort issued no refresh token. The person gets a new token by
-    /// signing in again. The session stays active.
+    /// The token has expired, and KYCPort issued no refresh token. The person gets a new token with
+    /// a new login. The session stays active.
     #[error("the access token has expired and cannot be refreshed")]
     Expired,
     /// KYCPort rejected the refresh token. The session has ended.
@@ -18,8 +18,8 @@ pub enum AccessTokenError {
     /// as long, but at most 60 s.
     #[error("the access token could not be refreshed: {0}")]
     Refresh(LoginError),
-    /// Another refresh of the token did not finish in time. Try again in a moment. The session
-    /// stays active.
+    /// Another refresh of the token did not finish in time. Call the function again after a moment.
+    /// The session stays active.
     #[error("another refresh of the access token is in progress: try again in a moment")]
     RefreshInProgress,
     /// The store failed.

@@ -23,9 +23,10 @@ use crate::{
 
 /// The signed-in person.
 ///
-/// As an extractor, it rejects a request when no one is signed in. A page request is redirected to
-/// the login and back. Any other request gets 401 with the URL of the login. `Option<SignedIn>` is
-/// `None` instead. If the session store is down, both respond with 503.
+/// The extractor `SignedIn` rejects a request when no one is signed in. It redirects a page request
+/// to the login, which later redirects back to the page. It responds to any other request with 401
+/// and the URL of the login. The extractor `Option<SignedIn>` returns `None` when no one is signed
+/// in. If the session store is unavailable, the response is 503 with either extractor.
 #[derive(Clone)]
 pub struct SignedIn {
     live: LiveSession,
@@ -34,8 +35,7 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Returns the issuer. The issuer and the [`subject`](Self::subject) together identify the
-    /// person.
+    /// Returns the issuer. The issuer and the [`subject`](Self::subject) identify the person.
     pub fn issuer(&self) -> &str {
         &self.live.session.issuer
     }
@@ -62,10 +62,10 @@ impl SignedIn {
         self.live.session.name.as_deref()
     }
 
-    /// Returns the latest assurance of the person. It comes from the login, with the scope `kyc`,
-    /// or from a later status query or webhook. If no readable assurance is recorded, status and
-    /// tier are `None`. To enforce a requirement, put a [`Guard`](crate::web::Guard) on the route.
-    /// The guard queries KYCPort when the assurance is missing or too old.
+    /// Returns the latest assurance of the person. The assurance comes from the login (with the
+    /// scope `kyc`), a later status query or a webhook. If no readable assurance is recorded,
+    /// status and tier are `None`. To enforce a requirement, put a [`Guard`](crate::web::Guard) on
+    /// the route. The guard queries KYCPort when the assurance is missing or too old.
     pub fn assurance(&self) -> &Assurance {
         &self.assurance
     }
@@ -75,7 +75,7 @@ impl SignedIn {
         self.live.session.auth_time
     }
 
-    /// Returns whether `scope` was granted. The whole name is compared.
+    /// Returns whether KYCPort granted the scope `scope`. The comparison is exact.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.live.session.scopes.iter().any(|own| own == scope)
     }
@@ -90,14 +90,14 @@ impl SignedIn {
         self.live.session.created_at
     }
 
-    /// Returns the time at which the session ends, even if it is in use.
+    /// Returns the time at which the session ends, even if the person uses it.
     pub fn expires_at(&self) -> Timestamp {
         self.live.session.expires_at
     }
 
     /// Returns the access token, for calls to KYCPort or to this tenant's own API on the person's
-    /// behalf. An expired token is refreshed first if KYCPort issued a refresh token. The token is
-    /// for the server alone: never send it to the browser.
+    /// behalf. Refreshes an expired token first if KYCPort issued a refresh token. The token is
+    /// only for the server: never send it to the browser.
     ///
     /// Cancel safe: a refresh that has started continues in its own task.
     ///
@@ -109,7 +109,7 @@ impl SignedIn {
     }
 }
 
-/// Hides personal data.
+/// `Debug` hides personal data.
 impl fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedIn")
@@ -119,8 +119,7 @@ impl fmt::Debug for SignedIn {
     }
 }
 
-/// Rejection of [`SignedIn`]: the response when no one is signed in, or when the store is
-/// unavailable.
+/// Rejection of [`SignedIn`]: no one is signed in, or the store is unavailable.
 #[derive(Debug)]
 pub struct SignedInRejection(Response);
 

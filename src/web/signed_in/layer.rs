@@ -41,7 +41,7 @@ impl<S> Layer<S> for SessionLayer {
     }
 }
 
-/// Service that [`SessionLayer`] makes.
+/// Service that [`SessionLayer`] creates.
 #[derive(Debug, Clone)]
 pub struct SessionService<S> {
     shared: Shared,
@@ -69,7 +69,7 @@ where
             return Box::pin(async { Ok(answer) });
         }
         request.extensions_mut().insert(context.clone());
-        // Call the service that is ready. Its clone serves the next request.
+        // This request uses the service that is ready, and the clone serves the next request.
         let next = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -80,9 +80,9 @@ where
     }
 }
 
-/// Returns whether another site made this request, which carries the session cookie and can change
-/// something. Requests without the cookie pass: they act for no one. Webhooks and APIs are such
-/// requests.
+/// Returns whether another site sent this request, with the session cookie and with a method that
+/// can change state. Requests without the session cookie are allowed, because they act for no
+/// person. Webhooks and API requests have no session cookie.
 fn is_forged(shared: &Shared, request: &Request<Body>) -> bool {
     let settings = shared.settings();
     cookies::is_present(request.headers(), &settings.cookies.session)

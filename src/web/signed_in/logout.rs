@@ -1,7 +1,7 @@
-//! `POST {prefix}/logout`: ends this session. With `everywhere=1` in the form or the query, it ends
-//! all sessions of the person.
+//! `POST {prefix}/logout` ends this session. With `everywhere=1` in the form or the query, the
+//! route ends all sessions of the person.
 //!
-//! KYCPort documents no logout endpoint, so none is called.
+//! KYCPort documents no logout endpoint, so the logout sends no request to KYCPort.
 
 use std::time::Duration;
 
@@ -67,7 +67,8 @@ async fn end(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(), Problem> {
-    // The layer checks requests with a session cookie. Other requests must also be same-origin.
+    // The layer checks requests with a session cookie. The logout also requires that requests
+    // without a session cookie are same-origin.
     if !csrf::is_same_origin(method, headers, &context.settings().own_origins) {
         return Err(Problem::CrossSite);
     }
@@ -88,7 +89,7 @@ fn signed_out(audience: Audience) -> Response {
     }
 }
 
-/// Ends this session. If the store fails, the cookie stays, so that the person can try again.
+/// Ends this session. If the store fails, keeps the cookie, so that the person can try again.
 async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());
@@ -97,12 +98,13 @@ async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Ends all sessions of the person. Without an active session the person is unknown, and the
-/// response is an error: "signed out" would be wrong.
+/// Ends all sessions of the person. Without an active session, the person is unknown. The response
+/// is then an error, because the person may still be signed in elsewhere.
 async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     let live = context.session().await?.ok_or(Problem::SignedOut)?;
     let sessions = context.sessions().clone();
-    // Runs in a separate task, which completes even if the browser closes the connection.
+    // The revocation runs in a separate task, which completes even if the browser closes the
+    // connection.
     let revoke = async move {
         let session = &live.session;
         sessions
@@ -114,8 +116,8 @@ async fn end_all_sessions(context: &RequestContext) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads the scope of the logout. A form that cannot be read is an error, because it may ask for
-/// all sessions.
+/// Reads which sessions the logout ends. A form that cannot be read is an error, because the form
+/// may ask to end all sessions.
 async fn scope(uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Scope, Problem> {
     let read = tokio::time::timeout(FORM_DEADLINE, to_bytes(body, MAX_FORM_BYTES)).await;
     let Ok(Ok(form)) = read else {

@@ -1,4 +1,4 @@
-//! `GET {prefix}/me`: the signed-in person as JSON, for scripts of the page.
+//! `GET {prefix}/me` returns the signed-in person as JSON, for scripts of the page.
 
 use axum::{
     body::Body,
@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Returns times as Unix timestamps in seconds. The request does not count as a use of the session,
-/// so a page that polls does not keep the session active.
+/// Times are Unix timestamps in seconds. The request does not extend the session, so a page that
+/// polls this route does not keep the session active.
 pub(in crate::web) async fn me(
     context: RequestContext,
     method: Method,

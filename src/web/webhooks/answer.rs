@@ -38,12 +38,12 @@ pub(super) enum Outcome {
     InvalidEvent(EventParseError),
     /// The event is too old or in the future.
     TimestampError(TimestampError),
-    /// Another delivery of the event is being handled. Its lease ends after this time.
+    /// Another delivery of the event is being handled, and its lease ends after this time.
     InFlight(Duration),
     /// Too many events are being handled.
     Busy,
-    /// The store failed. It is unknown whether the event was handled, or sessions would see an
-    /// older assurance.
+    /// The store failed. Either it is unknown whether the event was handled, or the assurance could
+    /// not be recorded.
     StoreUnavailable,
     /// The handler completed the event, but the store did not record the completion.
     CompletionNotRecorded,
@@ -85,8 +85,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the status. After 2xx KYCPort stops; after any other status KYCPort redelivers the
-    /// event (K62).
+    /// Returns the status. After 2xx, KYCPort does not redeliver the event. After any other status,
+    /// KYCPort redelivers the event (K62).
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Handled | Self::Duplicate | Self::Acknowledged => StatusCode::OK,
@@ -108,7 +108,7 @@ impl Outcome {
         }
     }
 
-    /// Returns a sentence for KYCPort's list of failed deliveries.
+    /// Returns a sentence about the outcome, for KYCPort's list of failed deliveries.
     fn detail(self) -> &'static str {
         match self {
             Self::Handled | Self::Duplicate => "The event was handled.",
@@ -151,7 +151,7 @@ impl Outcome {
     }
 
     /// Builds the response. The response contains nothing from the delivery, the handler or the
-    /// store. `reference` finds the line in the log.
+    /// store. `reference` also appears in the log line of the delivery.
     pub(super) fn answer(self, reference: &str) -> Response {
         let status = self.status();
         let mut response = if status.is_success() {
@@ -173,11 +173,11 @@ impl Outcome {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2 requires a challenge.
+            // RFC 9110 section 15.5.2 requires a challenge in a 401 response.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
         }
         if let Some(after) = self.retry_after() {
-            // Whole seconds, rounded up.
+            // Round up to whole seconds.
             let seconds = after.as_millis().div_ceil(1000).max(1);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,7 +1,8 @@
 //! Updates of a person's latest assurance after a webhook or a decision.
 //!
-//! A reported result can lower the latest assurance until KYCPort has answered a status query. A
-//! reported result never improves the assurance. Active sessions see the change immediately.
+//! A result in a webhook or a decision can lower the latest assurance, but never raise it.
+//! KYCPort's response to the next status query replaces the assurance. The change applies to active
+//! sessions immediately.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ pub(in crate::web) struct ReportedAssurance {
     pub(in crate::web) kyc_status: Option<KycStatus>,
     pub(in crate::web) kyc_tier: Option<KycTier>,
     pub(in crate::web) aml_clear: Option<bool>,
-    /// Time of the event, by the sender's clock.
+    /// Time of the event, from KYCPort's clock.
     pub(in crate::web) happened_at: Timestamp,
 }
 
@@ -44,7 +45,7 @@ pub(in crate::web) struct ReportedAssurance {
 pub(in crate::web) enum UpdateError {
     /// KYCPort did not answer the status query.
     StatusUnavailable { retry_after: Option<Duration> },
-    /// The store did not record the result, so it may still hold a more positive one.
+    /// The store did not record the result, so the store may still contain a more positive result.
     StoreUnavailable,
 }
 
@@ -55,7 +56,7 @@ impl From<StoreError> for UpdateError {
 }
 
 impl AssuranceUpdater {
-    /// Applies the decision on a case to the person of the case.
+    /// Applies the decision on a case to the latest assurance of the person.
     pub(in crate::web) async fn apply_decision(self, case: Case, decision: Decision) {
         let kyc_status = if decision.is_under_review() {
             KycStatus::Pending
@@ -74,8 +75,8 @@ impl AssuranceUpdater {
     }
 
     /// Lowers the latest assurance to `reported`, then queries the status endpoint and returns its
-    /// result. Returns `None` if there is no tenant key, or if KYCPort rejects the query. In that
-    /// case an error of the store while lowering is returned.
+    /// result. Returns `None` if there is no tenant key, or if KYCPort rejects the query. If the
+    /// store also failed to lower the assurance, returns this error instead of `None`.
     pub(in crate::web) async fn update(
         &self,
         person_id: &str,
@@ -103,7 +104,8 @@ impl AssuranceUpdater {
                 Err(UpdateError::StatusUnavailable { retry_after })
             }
             Err(QueryError::Store(error)) => Err(error.into()),
-            // A second query would be rejected as well, and guards do not let the person in.
+            // KYCPort would also reject a second query. Guards reject the person's requests
+            // meanwhile.
             Err(QueryError::Rejected | QueryError::NoSource) => {
                 lowered?;
                 Ok(None)
@@ -112,8 +114,8 @@ impl AssuranceUpdater {
     }
 
     /// Lowers the latest assurance to the reported result. An event that is older than the recorded
-    /// answer changes nothing. An event within the clock skew of the answer may be newer, so it
-    /// counts.
+    /// answer changes nothing. An event within the clock skew of the answer may be newer, so its
+    /// result is applied.
     async fn lower_to_reported(
         &self,
         person: &PersonRef,
@@ -131,7 +133,8 @@ impl AssuranceUpdater {
                 return (reported.kyc_status != Some(KycStatus::Verified))
                     .then(|| reported.clone());
             };
-            // A clock that is ahead recorded this result. Its time cannot be compared.
+            // The recorded result is from an instance whose clock is ahead, so its time cannot be
+            // compared.
             let is_in_future = known.checked_at > self.clock.now();
             if !is_in_future && reported.checked_at.saturating_add(self.skew) < known.checked_at {
                 return None;
@@ -141,13 +144,13 @@ impl AssuranceUpdater {
                 .clone()
                 .with_checked_at(at)
                 .stricter(reported.clone().with_checked_at(at));
-            // Writing an equal result would only make the record look newer.
+            // Writing an equal result would wrongly change the time of the record.
             if lowest.has_same_result(known) {
                 return None;
             }
             lowest.source = AssuranceSource::Webhook;
             if lowest.is_verified() {
-                // A result that is still positive keeps the time of the recorded result.
+                // A lowered result that is still positive keeps the time of the recorded result.
                 lowest.checked_at = known.checked_at;
             }
             Some(lowest)

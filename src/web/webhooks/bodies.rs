@@ -11,11 +11,11 @@ use tokio::{sync::Notify, time::Instant};
 
 /// Minimum rate of a body, in bytes per second.
 pub(super) const MIN_BYTES_PER_SECOND: u32 = 1024;
-/// Time for which a body may stay below the minimum rate: about two lost packets.
+/// Time for which a body may stay below the minimum rate, for example after two lost packets.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// Set of bodies that share one limit. If the limit is reached, the slowest body is dropped. So
-/// clients that send slowly cannot block a new body.
+/// Bodies that share one limit. If the limit is reached, the receiver drops the slowest body. So
+/// slow clients cannot block a new body.
 #[derive(Debug)]
 pub(super) struct Bodies {
     max_count: usize,
@@ -31,13 +31,13 @@ struct State {
     reading: BTreeMap<u64, Reading>,
 }
 
-/// Body that is being read.
+/// Request body that the receiver is reading.
 #[derive(Debug)]
 struct Reading {
     bytes: usize,
-    /// Time at which the next bytes are due. Each byte moves this time by its share of a second, up
-    /// to [`GRACE`] from now, so a burst does not allow a long pause. The slowest body has the
-    /// earliest due time.
+    /// Time at which the next bytes are due. Each received byte postpones this time according to
+    /// the minimum rate, up to [`GRACE`] from now. So a burst does not allow a long pause. The
+    /// slowest body has the earliest due time.
     due: Duration,
     dropped: Arc<Notify>,
 }
@@ -45,13 +45,13 @@ struct Reading {
 /// Reason why a body is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dropped {
-    /// The body was below the minimum rate, or was the slowest when another body needed its place.
+    /// The body was below the minimum rate, or was the slowest body when a new body needed a place.
     Slow,
-    /// This body alone exceeds the limit of all bodies.
+    /// This body alone exceeds the total limit of all bodies.
     Full,
 }
 
-/// Place of one body. Dropping the value frees the place.
+/// Place of one body in the set. Dropping this value frees the place.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     bodies: &'a Bodies,
@@ -98,7 +98,7 @@ impl Bodies {
 }
 
 impl State {
-    /// Drops the slowest body other than `kept`. Returns false if there is none.
+    /// Drops the slowest body other than `kept`. Returns false if there is no other body.
     fn drop_slowest(&mut self, kept: Option<u64>) -> bool {
         let others = self.reading.iter().filter(|(id, _)| Some(**id) != kept);
         let slowest = others.min_by_key(|(_, reading)| reading.due);
@@ -133,7 +133,7 @@ impl Place<'_> {
         }
     }
 
-    /// Counts bytes that arrived. Drops slower bodies if all bodies together are too large.
+    /// Counts received bytes. Drops slower bodies if all bodies together are too large.
     pub(super) fn received(&self, bytes: usize) -> Result<(), Dropped> {
         let latest = self.bodies.latest_due();
         let mut state = self.bodies.lock();
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_below_the_minimum_rate_is_dropped() {
         let bodies = Bodies::new(10, usize::MAX);
-        // One byte each second, and a burst that is followed by nothing.
+        // One client sends a byte each second. The other client sends one burst and then nothing.
         let (trickle, burst, steady) = (bodies.enter(), bodies.enter(), bodies.enter());
         burst.received(1024 * 1024).unwrap();
         let start = Instant::now();

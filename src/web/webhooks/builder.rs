@@ -31,7 +31,7 @@ const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DEFAULT_NAME: &str = "default";
 
 /// Builder for a [`WebhookReceiver`].
-#[must_use = "nothing comes of it before `build`"]
+#[must_use = "a builder has no effect until `build` is called"]
 pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,
     handler: Handler,
@@ -71,8 +71,8 @@ pub enum ReceiverError {
 
 impl WebhookReceiver {
     /// Starts a builder for a receiver without a relying party. `verifier` verifies deliveries, and
-    /// `handler` receives each event. Sessions are not updated, and [`Delivery::assurance`] is
-    /// `None`.
+    /// `handler` receives each event. This receiver updates no sessions, and
+    /// [`Delivery::assurance`] is `None`.
     ///
     /// ```
     /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};
@@ -151,8 +151,8 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Sets the verifier: several secrets, another scheme, or another size limit. Default: the
-    /// secrets of the configuration, with the scheme that tenants observe (K61).
+    /// Sets the verifier, which defines the secrets, the signature scheme and the size limit.
+    /// Default: the secrets of the configuration, with the scheme that tenants observe (K61).
     pub fn verifier(mut self, verifier: WebhookVerifier) -> Self {
         self.verifier = Ok(verifier);
         self
@@ -170,16 +170,15 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Sets the store of handled events. Default: the store of the configuration. For a receiver
-    /// without a relying party: memory, which suits a single process.
+    /// Sets the store of handled events. Default: the store of the configuration. A receiver
+    /// without a relying party uses memory, which suits a single process.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Sets the name of this receiver. Receivers with different names each handle every event.
-    /// Instances of the same receiver share its name, so that one instance handles each event.
-    /// Default: `default`.
+    /// Sets the name of this receiver. Each receiver handles every event. Instances of one receiver
+    /// share a name, so that only one of these instances handles an event. Default: `default`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -197,8 +196,8 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Sets the clock against which the age of events is checked. Default: the clock of the
-    /// configuration, or the system clock for a receiver without a relying party.
+    /// Sets the clock for checking the age of events. Default: the clock of the configuration, or
+    /// the system clock for a receiver without a relying party.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self

@@ -8,8 +8,8 @@ use crate::{
     wire::kyc::KycStatus,
 };
 
-/// Delivery of one verified event. The signature matches, the event is recent and not yet
-/// completed, and no other handler holds its lease.
+/// Delivery of one verified event. The signature matches, and the event is recent and not yet
+/// completed. No other handler holds the lease on the event.
 ///
 /// `Debug` hides personal data.
 #[derive(Clone)]
@@ -21,27 +21,27 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns the event. It may be older than an event that was already handled (K62). For the
-    /// current result see [`assurance`](Self::assurance).
+    /// Returns the event. The event may be older than an event that was already handled (K62). For
+    /// the current result, see [`assurance`](Self::assurance).
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// Returns the event and drops the rest.
+    /// Converts the delivery into its event.
     pub fn into_event(self) -> Event {
         self.event
     }
 
     /// Returns the assurance that KYCPort's status endpoint returned for this delivery. Store this
-    /// value instead of the values in the event: it is correct in any order of events. `None` if
-    /// the event concerns no person, or if there is no tenant key.
+    /// value instead of the values in the event, because events can arrive in any order. Returns
+    /// `None` if the event concerns no person, or if there is no tenant key.
     pub fn assurance(&self) -> Option<&Assurance> {
         self.assurance.as_ref()
     }
 
-    /// Returns whether the person is rejected, according to the status endpoint. Without an answer,
-    /// the event decides: then the rejection may have been revoked since. There is no answer if
-    /// there is no tenant key, or if KYCPort rejects the query.
+    /// Returns whether the person is rejected, according to the status endpoint. If there is no
+    /// tenant key, or if KYCPort rejects the query, returns whether the event is a rejection.
+    /// KYCPort may have revoked this rejection since.
     pub fn is_rejection(&self) -> bool {
         let said = match (&self.assurance, &self.event.kind) {
             (Some(assurance), _) => assurance.kyc_status.as_ref(),
@@ -51,10 +51,10 @@ impl Delivery {
         said == Some(&KycStatus::Rejected)
     }
 
-    /// Returns the lease on the event. With it, the handler can complete the event in its own
-    /// transaction, so that the event is completed if and only if its effect is stored
-    /// ([`EventLease::complete_in`]). Otherwise the receiver completes the event when the handler
-    /// returns.
+    /// Returns the lease on the event. With the lease, the handler can complete the event in its
+    /// own transaction ([`EventLease::complete_in`]). The event is then completed if and only if
+    /// its effect is stored. If the handler does not do this, the receiver completes the event when
+    /// the handler returns.
     pub fn lease(&self) -> &EventLease {
         &self.lease
     }
@@ -79,9 +79,9 @@ impl Debug for Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnknownEventPolicy {
-    /// Acknowledges the event and logs its type.
+    /// Acknowledges an event of an unknown type and logs the type.
     #[default]
     Acknowledge,
-    /// Passes the event to the handler, as any other event.
+    /// Passes an event of an unknown type to the handler.
     Handle,
 }

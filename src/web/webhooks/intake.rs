@@ -1,5 +1,5 @@
-//! Reads the body and verifies the signature. Nothing is parsed before that, and the store is not
-//! used.
+//! Reads the body and verifies the signature. Before the signature is verified, the receiver parses
+//! nothing and does not access the store.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 
-/// Maximum declared length of a small body, in bytes. Small bodies have their own places, which
-/// large bodies cannot take. An event has a few hundred bytes.
+/// Maximum declared length of a small body, in bytes. Small bodies have reserved places, which
+/// large bodies cannot use. An event usually has a few hundred bytes.
 const SMALL_BODY: usize = 16 * 1024;
-/// Maximum number of small bodies that are read at the same time. Together, small bodies use at
+/// Maximum number of small bodies that are read at the same time. All small bodies together use at
 /// most 16 MiB.
 const MAX_SMALL_BODIES: usize = 1024;
 /// Maximum number of large bodies that are read at the same time.
@@ -25,7 +25,7 @@ const MAX_LARGE_BODIES: usize = 256;
 /// Maximum total bytes of large bodies in memory.
 const MAX_LARGE_BYTES: usize = 48 * 1024 * 1024;
 
-/// Reader and verifier of deliveries.
+/// Reads and verifies deliveries.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) verifier: WebhookVerifier,
@@ -113,7 +113,7 @@ fn dropped(why: Dropped) -> Outcome {
     }
 }
 
-/// Returns the declared length. The server rejects a length that is not a number.
+/// Returns the declared length. The HTTP server has already rejected a length that is not a number.
 fn declared_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Names of the existing receivers. Two receivers with one name would share events, so that each
-/// handler would miss some.
+/// Names of the existing receivers. If two receivers had the same name, each event would reach only
+/// one of them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct ReceiverNames(Arc<Mutex<HashMap<String, Weak<ReceiverName>>>>);
 
@@ -15,7 +15,7 @@ pub(in crate::web) struct ReceiverNames(Arc<Mutex<HashMap<String, Weak<ReceiverN
 pub(super) struct ReceiverName;
 
 impl ReceiverNames {
-    /// Reserves a name, unless an existing receiver has the name.
+    /// Reserves a name. Returns `None` if an existing receiver has this name.
     pub(super) fn take(&self, name: &str) -> Option<Arc<ReceiverName>> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, taken| taken.strong_count() > 0);

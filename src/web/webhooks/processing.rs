@@ -34,7 +34,7 @@ impl HandlerError {
 
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the error is boxed only for its text"
+        reason = "the error is boxed only to log its text"
     )]
     pub(super) fn new(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
         // The text may contain untrusted input, so control characters are replaced.
@@ -59,11 +59,11 @@ impl From<Outcome> for NotHandled {
     }
 }
 
-/// Maximum concurrent handlers. Beyond it, KYCPort redelivers the event.
+/// Maximum number of concurrent handlers. KYCPort redelivers events that exceed this limit.
 const MAX_CONCURRENT_HANDLERS: usize = 64;
 /// Maximum number of attempts to record the completion of an event.
 const ATTEMPTS_TO_COMPLETE: u32 = 3;
-/// Pause after the first attempt. Each further pause is twice as long.
+/// Pause after the first attempt to record the completion. Each further pause is twice as long.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Processor of verified events.
@@ -78,7 +78,7 @@ pub(super) struct Processing {
     turns: Semaphore,
 }
 
-/// Updates that run before the handler: the person's assurance, and callers that wait for a case.
+/// Updates before the handler: the person's assurance, and the callers that wait for a case.
 #[derive(Debug, Clone)]
 pub(crate) struct EventUpdates {
     pub(super) assurances: AssuranceUpdater,
@@ -91,7 +91,7 @@ impl EventUpdates {
     }
 }
 
-/// Outcome of an event, and the event.
+/// Processed event and its outcome.
 pub(super) struct Processed {
     pub(super) outcome: Outcome,
     pub(super) event: Option<Event>,
@@ -167,15 +167,16 @@ impl Processing {
         match self.handle(event, &lease, secret_name).await {
             Ok(()) => Ok(self.complete(&lease).await?),
             Err(not_handled) => {
-                // A lease that cannot be released expires by itself.
+                // If the release fails, the lease expires later.
                 let _ = self.log.release(&lease).await;
                 Err(not_handled)
             }
         }
     }
 
-    /// Acknowledges an event of an unknown type. If the event names a person, the status is queried
-    /// first, because it may have changed. No completion is recorded: a second query does no harm.
+    /// Acknowledges an event of an unknown type. If the event names a person, queries the person's
+    /// status first, because the status may have changed. Records no completion, because a second
+    /// query does no harm.
     async fn acknowledge(&self, event: &Event) -> Result<Outcome, Outcome> {
         if event.person_id().is_none() || self.updates.is_none() {
             return Ok(Outcome::Acknowledged);
@@ -188,9 +189,9 @@ impl Processing {
         }
     }
 
-    /// Runs the updates and the handler with one time limit, which is shorter than the lease. A
-    /// handler that panics or hangs is dropped before this function returns, so that two handlers
-    /// never run for one event.
+    /// Runs the updates and the handler with one time limit, which is shorter than the lease. Drops
+    /// a handler that panics or hangs before this function returns, so that two handlers never run
+    /// for one event.
     async fn handle(
         &self,
         event: &Event,
@@ -206,7 +207,8 @@ impl Processing {
                 secret_name: secret_name.to_owned(),
                 assurance,
             };
-            // The call is inside, because a handler may panic before its first await.
+            // The handler is called inside the async block, because it may panic before its first
+            // await.
             let handled = AssertUnwindSafe(async { (self.handler)(delivery).await });
             match handled.catch_unwind().await {
                 Ok(Ok(())) => Ok(()),
@@ -259,7 +261,8 @@ impl Processing {
         }
     }
 
-    /// Records the completion. Without the record, the event would be handled again.
+    /// Records the completion. Without this record, a redelivery of the event would be handled
+    /// again.
     async fn complete(&self, lease: &EventLease) -> Result<Outcome, Outcome> {
         let mut backoff = INITIAL_BACKOFF;
         for attempt in 1..=ATTEMPTS_TO_COMPLETE {

@@ -36,7 +36,8 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, without a relying party, by
 /// [`builder`](Self::builder). Cheap to clone; clones share one receiver.
 ///
-/// Each delivery passes these checks in order. The first check that fails determines the response:
+/// The service checks each delivery in this order. The first check that fails determines the
+/// response:
 ///
 /// | check | response if it fails |
 /// |---|---|
@@ -56,19 +57,19 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// | the handler succeeds within 10 s | 500 |
 /// | the completion is recorded | 503, `Retry-After`; 409 if another delivery has the lease |
 ///
-/// Otherwise the response is 200. Bodies that declare 16 KiB or less have 1,024 places. All other
-/// bodies share 256 places and 48 MiB. If all places are taken and a further request arrives,
-/// the request with the slowest body gets 408. So clients that send slowly cannot block
-/// deliveries.
+/// If all checks pass, the response is 200. The service reads at most 1,024 small bodies at the
+/// same time (declared length 16 KiB or less). It reads at most 256 larger bodies at the same time,
+/// with at most 48 MiB in total. If a further request arrives, the service responds to the request
+/// with the slowest body with 408. So slow clients cannot block deliveries.
 ///
-/// After any response but 2xx, KYCPort redelivers the event (K62). Once the signature is verified,
-/// the delivery is processed in its own task, so a client that disconnects changes nothing. A
-/// handler that exceeds its time limit is dropped at its next `await`. A handler that never awaits
-/// cannot be stopped.
+/// After any response other than 2xx, KYCPort redelivers the event (K62). After the signature is
+/// verified, a separate task processes the delivery. So the processing continues if the client
+/// disconnects. A handler that exceeds its time limit is dropped at its next `await`. A handler
+/// that never awaits cannot be stopped.
 ///
-/// An event is handled at least once, never twice at the same time, and not again after its
-/// completion is recorded. It takes effect exactly once if the handler completes it in its own
-/// transaction: see [`Delivery::lease`](crate::web::Delivery::lease).
+/// Every event is handled at least once, but never twice at the same time. After the completion is
+/// recorded, the event is not handled again. The event takes effect exactly once if the handler
+/// completes it in its own transaction: see [`Delivery::lease`](crate::web::Delivery::lease).
 #[derive(Clone)]
 pub struct WebhookReceiver {
     inner: Arc<Inner>,
@@ -79,7 +80,7 @@ struct Inner {
     processing: Processing,
     log_key: LogKey,
     clock: Arc<dyn Clock>,
-    /// Time of the last diagnosis.
+    /// Time of the last diagnosis of a signature mismatch.
     diagnosed: Mutex<Option<Duration>>,
     /// Reserves the name while the receiver exists.
     _name: Arc<ReceiverName>,
@@ -137,7 +138,7 @@ impl WebhookReceiver {
                 error,
             } = own.processing.process(verified).await;
             let key = event.as_ref().map(Event::key);
-            // An unknown type is external text, although it was signed.
+            // The name of an unknown type is external text, although the event was signed.
             let event_type = event.map(|event| printable(event.event_type()));
             let name = key.as_ref().zip(event_type.as_deref());
             let name = name.map(|(key, event_type)| EventName {
