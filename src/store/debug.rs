@@ -1,10 +1,10 @@
-//! Debug output without stored content, because a body or a result can contain tokens.
+//! `Debug` implementations that omit stored content, because a body or a result can contain tokens.
 
 use std::fmt::{Debug, Formatter, Result};
 
 use super::{Acquired, Change, Entry, Settlement};
 
-/// Shows the length of the body.
+/// Shows the length of the body instead of the body.
 impl Debug for Entry {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("Entry")
@@ -14,7 +14,7 @@ impl Debug for Entry {
     }
 }
 
-/// Shows the length of the body.
+/// Shows the length of the body instead of the body.
 impl Debug for Change {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
@@ -34,7 +34,7 @@ impl Debug for Change {
     }
 }
 
-/// Shows the length of the result.
+/// Shows the length of the result instead of the result.
 impl Debug for Acquired {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
@@ -48,7 +48,7 @@ impl Debug for Acquired {
     }
 }
 
-/// Shows the length of the result.
+/// Shows the length of the result instead of the result.
 impl Debug for Settlement {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {

@@ -2,9 +2,9 @@
 
 /// Failed store operation.
 ///
-/// After an error, it is unknown whether the operation took effect. The error contains no text of
-/// the engine, because such a text can contain addresses and keys. The log contains the engine's
-/// error code.
+/// After an error, it is unknown whether the operation took effect. The error contains no text from
+/// the engine, because the engine's text can contain addresses and keys. The log contains the
+/// engine's error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -31,7 +31,7 @@ pub enum StoreError {
     /// The engine is starting or loading its data.
     #[error("the store is starting")]
     Starting,
-    /// The tables are missing, or have a version that this release does not know.
+    /// The tables are missing, or this release does not support their version.
     #[error("the store's tables are missing or have an unsupported version: run the migration")]
     Schema,
     /// Stored data is damaged or was not written by this crate.

@@ -12,7 +12,7 @@ const PART: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Family {
-    /// Session of a signed-in person.
+    /// Record of a signed-in person's session.
     Session = 1,
     /// Time of a session's last use.
     Activity = 2,
@@ -22,9 +22,9 @@ pub enum Family {
     RefreshLease = 4,
     /// Latest assurance of a person.
     Assurance = 5,
-    /// Key that encrypts pending logins. There is one per namespace.
+    /// Key that encrypts pending logins. Each namespace has one such key.
     LoginKey = 6,
-    /// Record that a check writes, reads and removes.
+    /// Record that a health check writes, reads and removes.
     Check = 7,
     /// Time of the latest revocation of all sessions of a person.
     Revocation = 8,
@@ -87,8 +87,8 @@ impl LeaseFamily {
     }
 }
 
-/// Owner of records: a person within the namespace of one issuer and one client. An all-zero `id`
-/// stands for the namespace itself.
+/// Owner of records: a person within the namespace of one issuer and one client. The all-zero `id`
+/// identifies the namespace itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// Namespace of an issuer and a client.
@@ -106,7 +106,7 @@ impl Owner {
         }
     }
 
-    /// Returns namespace and id concatenated, for engines with a single key column.
+    /// Returns the namespace followed by the id, for engines with a single key column.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         let (namespace, id) = bytes.split_at_mut(PART);
@@ -171,8 +171,8 @@ pub struct LeaseKey {
 
 impl LeaseKey {
     /// Creates the key of a lease from the parts of a name. The id is the first half of a SHA-256
-    /// hash over the parts. Each part is preceded by its length, so different lists of parts give
-    /// different ids.
+    /// hash over the parts. The hash input contains the length of each part, so different lists of
+    /// parts give different ids.
     pub fn of(namespace: [u8; PART], family: LeaseFamily, parts: &[&[u8]]) -> Self {
         Self {
             namespace,
@@ -190,8 +190,8 @@ impl fmt::Debug for LeaseKey {
     }
 }
 
-/// Token of the caller that holds a lease: 128 random bits that the caller chooses. If the lease
-/// expires and another caller acquires the lease, the store rejects the first caller's token.
+/// Token of the caller that holds a lease: 128 random bits. The caller chooses the token. If the
+/// lease expires and another caller acquires the lease, the store rejects the first caller's token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseToken(pub [u8; PART]);
 
@@ -210,8 +210,8 @@ impl fmt::Debug for LeaseToken {
     }
 }
 
-/// Returns the first 128 bits of a SHA-256 hash over a label and some parts, each preceded by its
-/// length.
+/// Returns the first 128 bits of a SHA-256 hash over a label and some parts. The hash input
+/// contains the length of the label and of each part.
 pub(crate) fn digest(label: &str, parts: &[&[u8]]) -> [u8; PART] {
     let mut hash = Sha256::new();
     for part in std::iter::once(&label.as_bytes()).chain(parts) {

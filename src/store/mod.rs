@@ -1,8 +1,8 @@
 //! Storage of all data of the crate behind one trait.
 //!
-//! A [`Store`] holds opaque bytes. It knows only the key of a record, its expiry, and the condition
-//! under which it may be replaced. Serialization, encryption and all rules about sessions, logins
-//! and events are implemented once, above the store, so that all engines behave alike.
+//! A [`Store`] holds opaque bytes. The store knows only the key of a record, its expiry, and the
+//! condition for replacing the record. A layer above the store implements serialization, encryption
+//! and all rules about sessions, logins and events. So all engines behave alike.
 //!
 //! | engine | feature | for |
 //! |---|---|---|
@@ -71,10 +71,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// Value of a namespace's revocation counter.
 ///
-/// A login reads the counter when it acquires its lease. The session of that login stores this
-/// value as its mark. Revoking the sessions of an owner raises the counter and stores the new
+/// A login reads the counter when it acquires its lease. The session that the login creates stores
+/// the value as its mark. Revoking the sessions of an owner raises the counter and stores the new
 /// value as the owner's fence: the lowest mark that is still valid. A session whose mark is lower
-/// than the fence is revoked. The comparison uses no clock.
+/// than the fence is revoked. Comparing a mark with a fence requires no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
@@ -90,10 +90,10 @@ pub struct Entry {
 /// Consistent view of some records of one owner, read from the primary in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost.
-    /// Every session of the owner is invalid then.
+    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost. In
+    /// that case, every session of the owner is invalid.
     pub fence: Option<Mark>,
-    /// The records in the order of the request. An expired record is `None`.
+    /// The records in the order of the request. The entry of an expired record is `None`.
     pub entries: Vec<Option<Entry>>,
 }
 
@@ -113,14 +113,14 @@ pub enum Condition {
 /// Effect of a write on one record.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Stores a body. An earlier body is replaced.
+    /// Stores a body, and replaces an earlier body.
     Put {
-        /// Version of the new body: a random number chosen by the caller. With it, a repeated write
-        /// recognises its own result.
+        /// Version of the new body: a random number that the caller chooses. A caller that repeats
+        /// a write recognises its own result by the version.
         version: u64,
         /// Content of the record, opaque to the store.
         body: Bytes,
-        /// Lifetime of the record on the engine's clock, exact to the millisecond.
+        /// Lifetime of the record on the engine's clock, accurate to the millisecond.
         keep_for: Duration,
     },
     /// Removes the record. Removing an absent record is not an error.
@@ -146,11 +146,11 @@ pub struct Write {
 pub enum Written {
     /// All conditions held, and all changes were applied.
     Applied,
-    /// A condition did not hold, and nothing was changed. The snapshot has one entry per write, in
-    /// the same order, with the state at the time of the evaluation.
+    /// A condition did not hold, and the store changed nothing. The snapshot has one entry per
+    /// write, in the order of the writes, with the state at the time of the evaluation.
     Conflict(Snapshot),
-    /// The `admitted_at` of the write is lower than the owner's fence, so the login is revoked.
-    /// Nothing was changed. See [`Mark`].
+    /// The `admitted_at` of the write is lower than the owner's fence, so the login is revoked. The
+    /// store changed nothing. See [`Mark`].
     Fenced,
 }
 
@@ -158,12 +158,13 @@ pub enum Written {
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Acquired {
-    /// The caller holds the lease. The same token receives this result again.
+    /// The caller holds the lease. A further call with this token returns this result again.
     Granted {
-        /// Value of the namespace's revocation counter, read before or when the lease was acquired.
+        /// Value of the namespace's revocation counter. The store reads the counter before or while
+        /// it grants the lease.
         mark: Mark,
     },
-    /// Another token holds the lease, at most for this time.
+    /// Another token holds the lease for at most this time.
     Held(Duration),
     /// The work was completed with this result.
     Done(Bytes),
@@ -181,11 +182,11 @@ pub enum Settlement {
     },
     /// Releases the lease, so that the next caller can acquire it.
     Release,
-    /// Replaces the end of the lease by this time from now.
+    /// Sets the end of the lease to this time from now.
     Extend(Duration),
 }
 
-/// Guarantees of an engine. The crate reads them at start.
+/// Guarantees of an engine. The crate reads these guarantees at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Properties {
@@ -210,24 +211,26 @@ impl Properties {
 
 /// Storage engine.
 ///
-/// Every operation is atomic. A failed operation may or may not have taken effect. All operations
-/// can be repeated, because the caller chooses versions and tokens: a repeated write conflicts with
-/// its own version, and a repeated [`acquire`](Self::acquire) finds its own token.
+/// Every operation is atomic. A failed operation may or may not have taken effect. Callers can
+/// repeat every operation, because the caller chooses versions and tokens. A repeated write
+/// conflicts with its own version. A repeated [`acquire`](Self::acquire) finds its own token.
 ///
-/// Cancellation safety: if a future is dropped, the operation was applied or not applied, never
-/// partly applied.
+/// Cancellation safety: if the caller drops a future, the operation is either applied completely or
+/// not applied.
 ///
-/// Lifetimes run on the engine's clock. An expired record immediately reads as absent, even if it
-/// has not been removed yet.
+/// Lifetimes run on the engine's clock. An expired record immediately reads as absent, even before
+/// the engine removes it.
 pub trait Store: Debug + Send + Sync + 'static {
     /// Reads records of one owner and the owner's fence as one snapshot from the primary.
     fn read<'a>(&'a self, owner: &'a Owner, keys: &'a [RecordKey]) -> StoreFuture<'a, Snapshot>;
 
-    /// Changes records of one owner, all or none. Each key must occur once.
+    /// Changes several records of one owner. Applies either all changes or none. Each key must
+    /// occur once.
     ///
-    /// With `admitted_at`, the write is rejected as [`Written::Fenced`] if the owner's fence is
-    /// higher. Otherwise the write stores the fence 0 if there is no fence, and keeps the fence at
-    /// least as long as the longest-lived record of this write.
+    /// With `admitted_at`, the store rejects the write as [`Written::Fenced`] if the owner's fence
+    /// is higher than `admitted_at`. If the store accepts the write, it stores the fence 0 if there
+    /// is no fence. It also keeps the fence at least as long as the longest-lived record of this
+    /// write.
     fn write<'a>(
         &'a self,
         owner: &'a Owner,
@@ -236,12 +239,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Written>;
 
     /// Revokes records of an owner. Raises the counter of the namespace, then stores its value as
-    /// the owner's fence and deletes the owner's records of `families`. The fence is
-    /// stored and the records are deleted atomically.
+    /// the owner's fence and deletes the owner's records of `families`. The engine stores the fence
+    /// and deletes the records atomically.
     ///
-    /// When this method returns, no session with an earlier mark exists, and no such session can be
-    /// created. The engine acknowledges with the highest durability that it offers. The fence is
-    /// kept for at least `keep_fence_for`.
+    /// When this method returns, no session with an earlier mark exists, and no caller can create a
+    /// session with an earlier mark. The engine acknowledges with the highest durability that it
+    /// offers. The engine keeps the fence for at least `keep_fence_for`.
     fn revoke<'a>(
         &'a self,
         owner: &'a Owner,
@@ -250,7 +253,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Mark>;
 
     /// Lists the live records of one family of one owner by ascending id, starting after `after`.
-    /// The list is complete: a page shorter than `limit` is the last one.
+    /// The list is complete: a page with fewer than `limit` records is the last page.
     fn list<'a>(
         &'a self,
         owner: &'a Owner,
@@ -259,9 +262,9 @@ pub trait Store: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>>;
 
-    /// Acquires a lease, unless another token holds the lease or the work is done. Exactly one of
-    /// many simultaneous callers with different tokens is granted the lease. An expired lease is
-    /// free.
+    /// Acquires a lease, unless another token holds the lease or the work is done. If many callers
+    /// with different tokens call simultaneously, exactly one caller gets the lease. After a lease
+    /// has expired, any caller can acquire it.
     fn acquire<'a>(
         &'a self,
         key: &'a LeaseKey,
@@ -269,11 +272,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         length: Duration,
     ) -> StoreFuture<'a, Acquired>;
 
-    /// Settles a lease: completes, releases or extends the lease. Returns `false`, without a
-    /// change, if the token does not hold the lease.
+    /// Settles a lease: completes, releases or extends the lease. If the token does not hold the
+    /// lease, changes nothing and returns `false`.
     ///
     /// [`Settlement::Done`] can be repeated with the same token, which replaces the result and its
-    /// lifetime. It is accepted after the end of the lease if:
+    /// lifetime. The store accepts [`Settlement::Done`] after the end of the lease if:
     ///
     /// - no other token has acquired the lease since,
     /// - the lease ended within the last hour,
@@ -287,11 +290,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, bool>;
 
     /// Removes at most `limit` expired records in one bounded step, and returns their number.
-    /// Engines that remove expired records themselves return 0.
+    /// Engines that remove expired records automatically return 0.
     fn sweep(&self, limit: usize) -> StoreFuture<'_, usize>;
 
     /// Writes a record and reads it back. The check detects an engine that is read-only, full or
-    /// damaged. It serves readiness probes and the doctor.
+    /// damaged. Readiness probes and the doctor call this method.
     fn check(&self) -> StoreFuture<'_, ()>;
 
     /// Returns the guarantees of this engine.
@@ -366,7 +369,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 /// Store that can complete, release or extend a lease inside a transaction of the caller, on a
 /// connection of type `C`.
 pub trait SettleIn<C: ?Sized>: Store {
-    /// Settles a lease as [`Store::settle`] does, but within the transaction of `connection`. The
+    /// Settles a lease like [`Store::settle`], but within the transaction of `connection`. The
     /// settlement takes effect when the transaction commits.
     fn settle_in<'a>(
         &'a self,
@@ -377,7 +380,7 @@ pub trait SettleIn<C: ?Sized>: Store {
     ) -> StoreFuture<'a, bool>;
 }
 
-/// Awaits a store operation for at most 5 s, and counts its outcome.
+/// Awaits a store operation for at most 5 s, and records the outcome in the metrics.
 pub(crate) async fn within_deadline<T>(
     operation: StoreOperation,
     answer: impl Future<Output = Result<T, StoreError>>,

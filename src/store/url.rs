@@ -8,7 +8,7 @@ use crate::clock::Clock;
 /// Maximum number of sessions of an in-memory store selected by URL.
 const MEMORY_SESSIONS: usize = 100_000;
 
-/// Schemes, with the cargo feature that each needs.
+/// Schemes, each with the cargo feature that it needs.
 const SCHEMES: [(&str, Option<&str>); 8] = [
     ("memory", None),
     ("sqlite", Some("sqlite")),
@@ -47,7 +47,7 @@ impl InvalidStoreUrl {
     }
 }
 
-/// Creates the store that a URL names. No connection is made: engines connect on first use.
+/// Creates the store that a URL names. Opens no connection, because engines connect on first use.
 pub(crate) fn from_url(
     text: &str,
     clock: Arc<dyn Clock>,

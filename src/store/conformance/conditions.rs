@@ -55,7 +55,7 @@ async fn version(store: &dyn Store) -> Result<(), Violation> {
     every_change(rule, Condition::Version, State::Absent, false).await?;
     every_change(rule, Condition::Version, State::Other, false).await?;
     every_change(rule, Condition::Version, State::Named, true).await?;
-    // Beyond 2^53 a float is not exact, and from 2^63 on a signed integer is negative.
+    // Above 2^53 a float is not exact, and from 2^63 on a signed integer is negative.
     for version in [0, (1 << 53) | 1, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let owner = random_owner();
         let mut sample = Sample::new(Family::Session);
@@ -131,8 +131,8 @@ async fn keep_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
     rule.lacks(&owner, &[absent.key]).await
 }
 
-/// Applies three writes as one batch, in three rounds. In each round, the condition of one write
-/// fails, and it is a different write each time.
+/// Applies three writes as one batch, in three rounds. In each round, the condition of a different
+/// write fails.
 async fn all_or_nothing(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write changes nothing if one of its conditions does not hold";
     let rule = Rule::new(store, text);
@@ -196,7 +196,7 @@ async fn entries_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
         .map(|(index, sample)| (sample.key, index.is_multiple_of(2).then_some(sample)))
         .collect();
     for _ in 0..2 {
-        // Every condition but the last holds.
+        // Every condition except the last holds.
         let last = expected.len().saturating_sub(1);
         let writes: Vec<_> = expected
             .iter()
@@ -225,7 +225,10 @@ async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
     let sample = Sample::new(Family::Session);
     let writes = [sample.put(Condition::Present)];
     let found = rule.conflicts(&owner, &writes, None).await?;
-    rule.holds(found.fence.is_none(), "a fence that no write stored")?;
+    rule.holds(
+        found.fence.is_none(),
+        "a fence although no write stored a fence",
+    )?;
     let mark = rule.revoke(&owner, &[], LONG).await?;
     let later = Mark(mark.0.saturating_add(5));
     for admitted_at in [None, Some(later)] {

@@ -21,17 +21,17 @@ use crate::store::{
 const CROWD: usize = 64;
 /// Number of simultaneous callers of one record.
 const WRITERS: usize = 16;
-/// Number of rounds in which two writers meet.
+/// Number of rounds of a rule with two concurrent writers.
 const MEETINGS: usize = 15;
 
-/// One operation of a rule.
+/// Future of one operation of a rule.
 pub(super) type Job<T> = Box<dyn FnOnce(&dyn Store) -> StoreFuture<'_, T> + Send>;
 
 /// Simultaneous callers of a store.
 pub(super) enum Callers<'a> {
-    /// The future of the suite polls all operations.
+    /// The future of the suite polls all operations, on one thread.
     Joined(&'a dyn Store),
-    /// Each operation runs in its own task.
+    /// Each operation runs in its own task, possibly on several threads.
     Spawned(Arc<dyn Store>),
 }
 
@@ -59,7 +59,7 @@ impl Callers<'_> {
                 // Spawns all tasks before the first is awaited.
                 let tasks: Vec<_> = tasks.collect();
                 let ended = try_join_all(tasks).await;
-                let ended = ended.map_err(|_| violation(text, "an operation that panicked"))?;
+                let ended = ended.map_err(|_| violation(text, "an operation panicked"))?;
                 ended.into_iter().collect()
             }
         };
@@ -67,7 +67,7 @@ impl Callers<'_> {
     }
 }
 
-/// Returns a write as one operation.
+/// Creates an operation from a write.
 pub(super) fn write(owner: Owner, writes: Vec<Write>, mark: Option<Mark>) -> Job<Written> {
     Box::new(move |store| Box::pin(async move { store.write(&owner, &writes, mark).await }))
 }
@@ -117,7 +117,8 @@ async fn one_after_the_end(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Requires that exactly one token was granted the lease, and that the others received `Held`.
+/// Requires that exactly one token was granted the lease, and that the other tokens received
+/// `Held`.
 async fn one_of(
     rule: Rule<'_>,
     key: &LeaseKey,
@@ -135,7 +136,7 @@ async fn one_of(
     let &[winner] = &granted[..] else {
         return Err(rule.violation(format_args!("{} granted", granted.len())));
     };
-    // The winner must actually hold the lease.
+    // The caller that was granted the lease must actually hold it.
     let extend = Settlement::Extend(LONG);
     rule.settles(key, winner, extend, true).await?;
     rule.is_held(key, LONG).await?;
@@ -190,7 +191,7 @@ async fn one_creates(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Runs many writers of one record. Requires that one write was applied and that the others
+/// Runs many writers of one record. Requires that one write was applied and that all other writes
 /// conflicted. Returns the applied write.
 async fn one_writes(
     callers: &Callers<'_>,
@@ -269,8 +270,8 @@ async fn every_mark_is_different(callers: &Callers<'_>) -> Result<(), Violation>
     Ok(())
 }
 
-/// Two writers that each require the record that the other deletes. A store that does not lock the
-/// record of a [`Change::Keep`](crate::store::Change::Keep) applies both.
+/// Each of two writers requires a record that the other writer deletes. A store that does not lock
+/// the record of a [`Change::Keep`](crate::store::Change::Keep) wrongly applies both writes.
 async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
     let text =
         "exactly one of two simultaneous writes is applied if each requires what the other deletes";
@@ -295,8 +296,8 @@ async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Writers of the same records in different orders. They deadlock in a store that locks records in
-/// the order of the writes.
+/// Several writers write the same records in different orders. In a store that locks records in the
+/// order of the writes, these writers deadlock.
 async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "simultaneous writes of the same records in different orders do not deadlock";
     let (rule, owner) = (callers.rule(text), random_owner());
@@ -324,7 +325,10 @@ async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
                 stored.clone().any(|it| it.version == sample.version)
             })
         };
-        rule.holds(batches.iter().any(is_whole), "records of several writes")?;
+        rule.holds(
+            batches.iter().any(is_whole),
+            "a mix of records of several writes",
+        )?;
     }
     Ok(())
 }

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::store::{Condition, Family, Mark, RecordId, RecordKey, Store, Write};
 
-/// Less than a second, to detect an engine that counts whole seconds.
+/// The lifetime is less than a second, to detect an engine that counts whole seconds.
 const SUBSECOND: Duration = Duration::from_millis(900);
-/// Number of attempts of a rule that a pause of the machine can disturb.
+/// Number of attempts of a rule that fails if the machine pauses.
 const ATTEMPTS: usize = 5;
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
@@ -28,7 +28,7 @@ pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a
     ]
 }
 
-/// Checks that need a longer wait.
+/// Checks of rules that wait for a longer time.
 pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
     vec![
         Box::pin(replaced_lifetimes(store, pacer)),

@@ -1,7 +1,7 @@
 //! Rules about marks, fences and revocation.
 //!
 //! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
-//! when the login started.
+//! when a login started.
 
 use super::{
     Violation,
@@ -89,7 +89,7 @@ async fn comparison(store: &dyn Store) -> Result<(), Violation> {
             rule.has(&owner, &[&sample]).await?;
         }
     }
-    // Without a mark, the write is not compared with the fence.
+    // The store does not compare a write without a mark with the fence.
     rule.stores(&owner, &[&Sample::at(sample.key)]).await
 }
 
@@ -181,7 +181,7 @@ async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
         for family in [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job] {
             let key = lease_in(namespace, family);
             let granted = rule.grants(&key, LeaseToken::random(), LONG).await?;
-            let found = "a lease with a mark below an earlier revocation's";
+            let found = "a lease with a mark below the mark of an earlier revocation";
             rule.holds(Some(granted) >= highest, found)?;
             highest = highest.max(Some(granted));
         }
@@ -191,14 +191,18 @@ async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
         };
         for _ in 0..2 {
             let revoked = rule.revoke(&owner, &REVOKED, LONG).await?;
-            rule.holds(Some(revoked) > highest, "a mark that is not higher")?;
+            rule.holds(
+                Some(revoked) > highest,
+                "a mark that is not higher than the earlier mark",
+            )?;
             highest = Some(revoked);
         }
     }
     Ok(())
 }
 
-/// A login: the lease reads the mark, a revocation follows, and then the login creates the session.
+/// A login acquires its lease and reads the mark. A revocation follows, and then the login creates
+/// the session.
 async fn old_marks(store: &dyn Store) -> Result<(), Violation> {
     let text = "a mark from before a revocation is fenced, and a mark from after it is not";
     let (rule, owner) = (Rule::new(store, text), random_owner());

@@ -1,7 +1,7 @@
 //! Rules about the lifetime of a fence.
 //!
 //! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
-//! when the login started.
+//! when a login started.
 
 use super::{
     Violation,
@@ -82,7 +82,10 @@ async fn revocations(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> 
     let (alone, guarded) = (random_owner(), random_owner());
     let first = rule.revoke(&alone, &Family::ALL, LONG).await?;
     let again = rule.revoke(&alone, &Family::ALL, SHORT).await?;
-    rule.holds(again > first, "a mark that is not higher")?;
+    rule.holds(
+        again > first,
+        "a mark that is not higher than the earlier mark",
+    )?;
 
     let stays = Sample::new(Family::Assurance);
     let writes = [stays.put(Condition::Any)];

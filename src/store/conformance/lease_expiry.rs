@@ -23,7 +23,7 @@ pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a
     ]
 }
 
-/// Checks that need a longer wait.
+/// Checks of rules that wait for a longer time.
 pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
     vec![
         Box::pin(extension(store, pacer)),
@@ -48,7 +48,7 @@ async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation
     for (key, _) in &leases {
         rule.is_held(key, LONG).await?;
     }
-    // The first holder can also acquire the lease again.
+    // The first holder of an expired lease can also acquire it again.
     let (key, token) = (random_lease(LeaseFamily::Job), LeaseToken::random());
     rule.grants(&key, token, SHORT).await?;
     pacer.pass(AFTER_SHORT).await;

@@ -72,7 +72,7 @@ async fn released(store: &dyn Store) -> Result<(), Violation> {
     rule.is_held(&key, LONG).await
 }
 
-/// Settlements that a token without the lease may try.
+/// Settlements that the store must reject from a token without the lease.
 fn settlements() -> [Settlement; 3] {
     [
         Settlement::Release,
@@ -187,7 +187,7 @@ async fn marks(store: &dyn Store) -> Result<(), Violation> {
     // meanwhile, so the mark may be higher than `revoked`.
     let later = rule.revoke(&owner, &[Family::Session], LONG).await?;
     let is_in_order = first <= second && second < later && revoked < later;
-    rule.holds(is_in_order, "a mark out of order")
+    rule.holds(is_in_order, "a mark that is not in order")
 }
 
 async fn longest_durations(store: &dyn Store) -> Result<(), Violation> {
@@ -220,7 +220,7 @@ async fn longest_durations(store: &dyn Store) -> Result<(), Violation> {
         rule.are(&snapshot, &[Some(&sample)])?;
         rule.holds(snapshot.fence == Some(mark), "another fence")?;
         let listed = rule.list(&owner, Family::Session, None, 9).await?;
-        rule.holds(listed.len() == 1, "no record in the list")?;
+        rule.holds(listed.len() == 1, "the list contains no record")?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ async fn pages(store: &dyn Store) -> Result<(), Violation> {
     samples.sort_by_key(|it| it.key.id);
     for limit in [1, 7, RECORDS.saturating_sub(1), RECORDS, 100, usize::MAX] {
         let mut listed = Vec::new();
-        // One page more than needed. The last page may be empty.
+        // Read one page more than needed, because the last page may be empty.
         for _ in 0..=RECORDS {
             let after = listed.last().map(|(id, _): &(RecordId, Entry)| *id);
             let page = rule.list(&owner, Family::Session, after, limit).await?;
@@ -120,7 +120,8 @@ async fn changes(store: &dyn Store) -> Result<(), Violation> {
     matches(rule, &listed, &[])
 }
 
-/// Samples with random ids, and with ids that reveal a wrong order or a wrong end.
+/// Creates samples with random ids, and with ids that detect a wrong order or a wrong end of the
+/// list.
 fn samples() -> Vec<Sample> {
     let special = [[0; 16], [0x7f; 16], [0x80; 16], [0xff; 16]];
     let ids = special.into_iter().chain(std::iter::repeat_with(random));

@@ -1,7 +1,7 @@
 //! Conformance suite for implementations of [`Store`]: [`check`] and [`check_in_parallel`].
 //!
-//! The suite uses random namespaces and owners. It can run on a store that holds other data, and
-//! several suites can run on one store in parallel. The records of the suite expire by themselves.
+//! The suite uses random namespaces and owners. The suite can run on a store that contains other
+//! data, and several suites can run on one store in parallel. All records of the suite expire.
 
 mod conditions;
 mod crowd;
@@ -42,11 +42,11 @@ pub struct Violation {
 /// Checks every rule on `store`.
 ///
 /// `pass` lets time pass for the store. For a store with a [`TestClock`](crate::TestClock), `pass`
-/// advances the clock; for a store with its own clock, `pass` sleeps. The rules wait together, so
-/// the suite takes a few seconds on such a store.
+/// advances the clock; for a store with its own clock, `pass` sleeps. The rules share their waits,
+/// so the suite takes a few seconds on a store with its own clock.
 ///
-/// The suite runs in one future. In a store that answers without waiting, its calls are interleaved
-/// but never simultaneous. Also run [`check_in_parallel`].
+/// The suite runs in one future. If a store responds without waiting, the calls of the suite are
+/// never simultaneous. So also run [`check_in_parallel`].
 ///
 /// # Errors
 /// The first [`Violation`], in the order of the rules.
@@ -73,7 +73,7 @@ pub async fn check(store: &dyn Store, pass: impl AsyncFn(Duration)) -> Result<()
     let mut checks = expiry::longer_checks(store, &pacer);
     checks.extend(lease_expiry::longer_checks(store, &pacer));
     pacer.run(checks, &pass).await?;
-    // The other rules also sweep, and would leave nothing to remove.
+    // This rule runs alone, because sweeps of other rules would remove its records.
     pacer.run(sweep::checks(store, &pacer), &pass).await?;
     check_callers(&Callers::Joined(store)).await
 }

@@ -37,7 +37,7 @@ async fn namespaces(store: &dyn Store) -> Result<(), Violation> {
         id: owner.namespace,
     };
     apart(rule, &random_owner(), &swapped).await?;
-    // Keys that are concatenated without separators collide.
+    // These keys collide if an engine concatenates their parts without separators.
     let mut shifted = owner;
     shifted.namespace.rotate_left(1);
     shifted.id.rotate_left(1);

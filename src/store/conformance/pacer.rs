@@ -14,8 +14,9 @@ use super::Violation;
 /// Check of one rule.
 pub(super) type Check<'a> = BoxFuture<'a, Result<(), Violation>>;
 
-/// Lets time pass once every rule is waiting or has ended, for the longest time that a rule needs.
-/// The rules share their waits, and no time passes between two operations of a rule.
+/// Controls the time of the suite. When every rule waits or has ended, the pacer lets the longest
+/// requested time pass. The rules share their waits, and no time passes between two operations of a
+/// rule.
 pub(super) struct Pacer {
     state: Mutex<State>,
     changed: Notify,
@@ -30,7 +31,7 @@ struct State {
     longest: Duration,
 }
 
-/// Guard that counts a rule as running.
+/// Guard: the pacer treats a rule as running while this value exists.
 struct Running<'a>(&'a Pacer);
 
 impl Pacer {
@@ -43,7 +44,7 @@ impl Pacer {
     }
 
     /// Runs all checks, and lets time pass with `pass` between their steps. Returns the violation
-    /// of the first check that has one.
+    /// of the first check that found a violation.
     pub(super) async fn run(
         &self,
         checks: Vec<Check<'_>>,
@@ -67,11 +68,11 @@ impl Pacer {
             state.longest = state.longest.max(by);
         }
         self.changed.notify_one();
-        // The sender lives at least as long as the pacer.
+        // The sender exists at least as long as the pacer.
         let _ = rounds.changed().await;
     }
 
-    /// Counts a check as running from now until it ends.
+    /// Marks a check as running until it ends.
     fn running<'a>(
         &'a self,
         check: Check<'a>,
@@ -96,7 +97,7 @@ impl Pacer {
         }
     }
 
-    /// Returns the time that must pass, if every rule is waiting.
+    /// Returns the time that must pass if every rule waits.
     fn due(&self) -> Option<Duration> {
         let mut state = self.lock();
         if state.waiting == 0 || state.waiting < state.running {

@@ -27,7 +27,7 @@ pub(super) fn checks<'a>(callers: &'a Callers<'a>) -> Vec<Check<'a>> {
     ]
 }
 
-/// Result of an operation of a race.
+/// Result of one of the concurrent operations.
 enum Outcome {
     Written(Written),
     Revoked(Mark),
@@ -65,7 +65,8 @@ fn read(owner: Owner, keys: Vec<RecordKey>) -> Job<Outcome> {
     })
 }
 
-/// Session whose body is its mark: the value of the revocation counter when the login started.
+/// Creates a session whose body contains its mark: the value of the revocation counter when the
+/// login started.
 fn session_of(mark: Mark) -> Sample {
     let key = Sample::new(Family::Session).key;
     Sample::of(key, mark.0.to_be_bytes().to_vec().into())
@@ -76,7 +77,7 @@ fn mark_of(snapshot: &Snapshot) -> Option<Mark> {
     Some(Mark(u64::from_be_bytes(body.try_into().ok()?)))
 }
 
-/// Logins that acquired their lease before a revocation create their sessions during it.
+/// Logins acquire their lease before a revocation, and create their sessions during the revocation.
 async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "no session with a mark from before a revocation exists after it";
     let (rule, mut owner) = (callers.rule(text), random_owner());
@@ -100,7 +101,10 @@ async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
                 }
             }
         }
-        rule.holds(revoked > Some(mark), "a mark that is not higher")?;
+        rule.holds(
+            revoked > Some(mark),
+            "a mark that is not higher than the earlier mark",
+        )?;
         let keys: Vec<_> = sessions.iter().map(|it| it.key).collect();
         rule.lacks(&owner, &keys).await?;
         let listed = rule.list(&owner, Family::Session, None, 9).await?;
@@ -111,7 +115,7 @@ async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Logins that acquire their lease and create their session during a revocation.
+/// Logins acquire their lease and create their session during a revocation.
 async fn sign_ins(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "a session created during a revocation has a mark that is not below the fence";
     let (rule, mut owner) = (callers.rule(text), random_owner());
@@ -155,7 +159,7 @@ fn is_valid_or_absent(rule: Rule<'_>, snapshot: &Snapshot) -> Result<(), Violati
     rule.holds(mark.is_none() || mark >= fence, "a session below the fence")
 }
 
-/// Requests that update a session, without a mark, while it is revoked.
+/// Requests update a session without a mark while the session is revoked.
 async fn updates(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "an update during a revocation does not restore a session";
     let (rule, mut owner) = (callers.rule(text), random_owner());
@@ -180,7 +184,7 @@ async fn updates(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Token refreshes that write on the condition that the session exists.
+/// Token refreshes write tokens on the condition that the session exists.
 async fn guarded_writes(callers: &Callers<'_>) -> Result<(), Violation> {
     let text =
         "a write that requires a session stores nothing if the session is revoked concurrently";
@@ -207,7 +211,7 @@ async fn guarded_writes(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Reads that must see the fence and the deletion together.
+/// Reads must see the fence and the deletion together.
 async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "no read during a revocation sees a session below the fence";
     let (rule, mut owner) = (callers.rule(text), random_owner());
@@ -234,7 +238,7 @@ async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
             } else {
                 0
             };
-            rule.holds(present == whole, "half of a revocation")?;
+            rule.holds(present == whole, "only a part of a revocation")?;
         }
     }
     Ok(())
@@ -249,7 +253,7 @@ async fn two_revocations(callers: &Callers<'_>) -> Result<(), Violation> {
         let mut highest = None;
         for outcome in callers.all(text, jobs).await? {
             if let Outcome::Revoked(mark) = outcome {
-                rule.holds(highest != Some(mark), "the same mark twice")?;
+                rule.holds(highest != Some(mark), "two revocations with equal marks")?;
                 highest = highest.max(Some(mark));
             }
         }

@@ -77,7 +77,7 @@ async fn bodies(store: &dyn Store) -> Result<(), Violation> {
 async fn versions(store: &dyn Store) -> Result<(), Violation> {
     let text = "a version is any 64 bits, and is stored exactly";
     let (rule, owner) = (Rule::new(store, text), random_owner());
-    // Beyond 2^53 a float is not exact, and from 2^63 on a signed integer is negative.
+    // Above 2^53 a float is not exact, and from 2^63 on a signed integer is negative.
     for version in [0, 1, (1 << 53) | 1, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let mut sample = Sample::new(Family::Session);
         sample.version = version;
@@ -104,7 +104,7 @@ async fn ids(store: &dyn Store) -> Result<(), Violation> {
         *b"aaaaaaaaaaaaaaaa",
     ];
     let samples = ids.map(|id| Sample::at(RecordKey::new(Family::Tokens, RecordId(id))));
-    // The same bytes in all parts of the key.
+    // This key has equal bytes in all its parts.
     let namespace = random();
     for id in ids {
         let owner = Owner { namespace, id };
@@ -209,5 +209,5 @@ async fn readiness(store: &dyn Store) -> Result<(), Violation> {
     rule.check().await?;
     rule.has(&owner, &[&sample]).await?;
     let listed = rule.list(&owner, Family::Check, None, 2).await?;
-    rule.holds(listed.len() == 1, "a record of the check")
+    rule.holds(listed.len() == 1, "a record of the check is left")
 }

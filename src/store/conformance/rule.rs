@@ -17,12 +17,13 @@ pub(super) const LONG: Duration = Duration::from_secs(600);
 pub(super) const SHORT: Duration = Duration::from_millis(150);
 /// Time after which a record with lifetime [`SHORT`] has expired.
 pub(super) const AFTER_SHORT: Duration = Duration::from_millis(155);
-/// Lifetime of records that a rule changes before they expire. Long enough for a slow machine.
+/// Lifetime of records that a rule changes before they expire. The lifetime is long enough for a
+/// slow machine.
 pub(super) const MEDIUM: Duration = Duration::from_secs(2);
 /// Time after which a record with lifetime [`MEDIUM`] has expired.
 pub(super) const AFTER_MEDIUM: Duration = Duration::from_millis(2005);
 
-/// Rule that is checked on a store. An error of the store violates the rule.
+/// Rule and the store to check. An error of the store violates the rule.
 #[derive(Clone, Copy)]
 pub(super) struct Rule<'a> {
     store: &'a dyn Store,
@@ -183,7 +184,7 @@ impl<'a> Rule<'a> {
         self.violated(text)
     }
 
-    /// Requires that the entries of a snapshot are these, in this order.
+    /// Requires that a snapshot has exactly these entries, in this order.
     pub(super) fn are(
         &self,
         snapshot: &Snapshot,
@@ -222,7 +223,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Requires that another token finds the lease held, for at most `length`.
+    /// Requires that another token receives `Held`, with a time of at most `length`.
     pub(super) async fn is_held(&self, key: &LeaseKey, length: Duration) -> Result<(), Violation> {
         let found = self.acquire(key, LeaseToken::random(), LONG).await?;
         let fits = matches!(found, Acquired::Held(left) if !left.is_zero() && left <= length);
@@ -260,7 +261,7 @@ pub(super) fn violation(rule: &'static str, found: impl Display) -> Violation {
     }
 }
 
-/// Describes a result of a write without bodies.
+/// Describes the result of a write, and omits the bodies.
 pub(super) fn show_written(written: &Written) -> &'static str {
     match written {
         Written::Applied => "Applied",
@@ -269,7 +270,7 @@ pub(super) fn show_written(written: &Written) -> &'static str {
     }
 }
 
-/// Describes a result of an acquisition without the result of the work.
+/// Describes the result of an acquisition, and omits the result of the work.
 pub(super) fn show_acquired(acquired: &Acquired) -> String {
     match acquired {
         Acquired::Granted { .. } => "Granted".to_owned(),
@@ -285,7 +286,7 @@ pub(super) fn show_fence(fence: Option<Mark>) -> String {
     }
 }
 
-/// Record that a rule writes.
+/// Sample of a record that a rule writes.
 #[derive(Clone)]
 pub(super) struct Sample {
     pub(super) key: RecordKey,
@@ -313,7 +314,7 @@ impl Sample {
         }
     }
 
-    /// Returns a write that stores the sample until after the suite.
+    /// Returns a write that stores the sample with a lifetime that exceeds the suite's duration.
     pub(super) fn put(&self, condition: Condition) -> Write {
         self.put_for(condition, LONG)
     }

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::store::{Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, Store};
 
-/// Maximum number of sweeps per rule. A shared store may contain more expired records.
+/// Maximum number of sweeps per rule. One sweep may not suffice, because a shared store may contain
+/// many expired records.
 const SWEEPS: usize = 50;
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {

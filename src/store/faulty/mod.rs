@@ -23,16 +23,16 @@ use target::Call;
 pub enum When {
     /// Before the operation takes effect.
     Before,
-    /// After the operation has taken effect, before the caller receives the result. A failure here
-    /// simulates a lost response.
+    /// After the operation has taken effect, before the caller receives the result. A failure at
+    /// this point simulates a lost response.
     After,
 }
 
 /// Test store that fails, hangs or pauses on request and counts its calls.
 ///
 /// A `FaultyStore` wraps another store. Clones share faults, counts and records. Faults take effect
-/// in the order in which they were added. An operation is subject to the faults that exist when it
-/// reaches their point.
+/// in the order in which they were added. A fault affects an operation if the fault exists when the
+/// operation reaches the point of the fault.
 ///
 /// ```
 /// use kycport::store::{
@@ -75,7 +75,7 @@ struct Fault {
     target: Target,
     when: When,
     effect: Effect,
-    /// Number of operations that the fault still affects. `None`: all.
+    /// Number of further operations that the fault affects. `None`: all.
     left: Option<usize>,
 }
 
@@ -120,19 +120,19 @@ impl FaultyStore {
         self.add(target.into(), when, Effect::Fail(error), Some(count));
     }
 
-    /// Makes the next operation of a target wait. Later operations pass.
+    /// Makes the next operation of a target wait. Later operations do not wait.
     pub fn pause(&self, target: impl Into<Target>, when: When) -> PausePoint {
         self.wait_at(target.into(), when, Some(1))
     }
 
-    /// Makes all operations of a target wait until the point is resumed.
+    /// Makes all operations of a target wait until [`PausePoint::resume`] is called.
     pub fn hang(&self, target: impl Into<Target>, when: When) -> PausePoint {
         self.wait_at(target.into(), when, None)
     }
 
-    /// Lets the next `count` operations of a target wait until all of them have arrived. With
-    /// [`When::After`], each of them takes effect before any caller receives its result. A
-    /// cancelled operation counts if it has arrived.
+    /// Lets the next `count` operations of a target wait until all of them have arrived.
+    /// With [`When::After`], each of these operations takes effect before any caller receives its
+    /// result. A cancelled operation counts if it has arrived.
     pub fn gather_next(&self, count: usize, target: impl Into<Target>, when: When) {
         let gate = Arc::new(Gate::for_meeting(count));
         self.add(target.into(), when, Effect::Wait(gate), Some(count));
@@ -156,7 +156,8 @@ impl FaultyStore {
         }
     }
 
-    /// Removes all faults for later operations. Operations that wait at a point still wait there.
+    /// Removes all faults for later operations. Operations that wait at a pause point continue to
+    /// wait.
     pub fn remove_faults(&self) {
         self.take_faults();
     }
@@ -172,7 +173,7 @@ impl FaultyStore {
         self.lock().counts.clone()
     }
 
-    /// Sets all counts to zero.
+    /// Resets all counts to zero.
     pub fn reset_counts(&self) {
         self.lock().counts = Counts::default();
     }
@@ -204,7 +205,7 @@ impl FaultyStore {
     ) -> Result<T, StoreError> {
         self.lock().counts.add(call.clone());
         self.meet(&call, When::Before).await?;
-        // A store may start the operation when it is called, not only when it is polled.
+        // A store may start the operation at the call of the method, before the future is polled.
         let result = operation(&*self.inner).await;
         self.meet(&call, When::After).await?;
         result
@@ -230,8 +231,8 @@ impl FaultyStore {
 }
 
 impl State {
-    /// Returns the effects on a call, up to the first failure. Later faults do not apply to a
-    /// failed operation.
+    /// Returns the effects on a call, up to and including the first failure. Later faults do not
+    /// affect a failed operation.
     fn take(&mut self, call: &Call, when: When) -> Vec<Effect> {
         self.faults.retain(|fault| fault.left != Some(0));
         let mut effects = Vec::new();

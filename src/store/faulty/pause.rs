@@ -22,7 +22,8 @@ pub struct PausePoint {
 #[derive(Debug)]
 pub(super) struct Gate {
     arrivals: Semaphore,
-    /// One permit for each operation that may pass. Closed: all may pass.
+    /// One permit for each operation that may pass. If the semaphore is closed, all operations may
+    /// pass.
     passes: Semaphore,
     arrived: AtomicUsize,
     /// The gate opens when this number of operations has arrived.
@@ -34,11 +35,11 @@ impl PausePoint {
         Self { gate }
     }
 
-    /// Waits until an operation has reached the point. Each call waits for one further operation,
-    /// so that `n` calls wait for `n` operations. Operations that arrive after
-    /// [`resume`](Self::resume) also count.
+    /// Waits until an operation has reached the point. Each call waits for one more operation, so
+    /// that `n` calls wait for `n` operations. Operations that arrive
+    /// after [`resume`](Self::resume) also count.
     ///
-    /// Cancellation safety: a dropped call consumes no arrival.
+    /// Cancellation safety: if a call is dropped, the next call still sees the arrival.
     pub async fn reached(&self) {
         // The semaphore is never closed.
         if let Ok(arrival) = self.gate.arrivals.acquire().await {
@@ -65,12 +66,12 @@ impl Drop for PausePoint {
 }
 
 impl Gate {
-    /// A gate that is opened by a call.
+    /// Creates a gate that a call opens.
     pub(super) fn new() -> Self {
         Self::opening_at(None)
     }
 
-    /// A gate that opens when `count` operations have arrived.
+    /// Creates a gate that opens when `count` operations have arrived.
     pub(super) fn for_meeting(count: usize) -> Self {
         Self::opening_at(Some(count))
     }

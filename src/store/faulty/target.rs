@@ -90,14 +90,14 @@ impl From<Operation> for Target {
     }
 }
 
-/// Family that a call names.
+/// Record family or lease family that a call names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Record(Family),
     Lease(LeaseFamily),
 }
 
-/// Called operation with the families that it names.
+/// Operation of a call, with the families that the call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
     operation: Operation,
@@ -137,7 +137,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Returns the number of calls. Failed and cancelled calls are included.
+    /// Returns the number of calls, including failed and cancelled calls.
     pub fn of(&self, target: impl Into<Target>) -> usize {
         let target = target.into();
         let calls = self.calls.iter();

@@ -13,12 +13,12 @@ use crate::{
     store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
 };
 
-/// Maximum number of login leases. A further lease evicts the one that ends first.
+/// Maximum number of login leases. A further lease evicts the lease that ends first.
 const LOGIN_CLAIMS: usize = 20_000;
-/// Maximum number of events, and of jobs. At the limit, new events are rejected; known events are
-/// kept.
+/// Maximum number of events, and of jobs. At the limit, the store rejects new events and keeps
+/// known events.
 const EVENTS: usize = 100_000;
-/// Time after the end of a lease in which its holder may still complete the work.
+/// Time after the end of a lease during which its holder may still complete the work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 
 /// Leases of all namespaces.
@@ -126,8 +126,8 @@ impl Leases {
     }
 
     /// Makes room for a new lease. Evicting a login lease is harmless, because KYCPort accepts a
-    /// code only once. Evicting an event would cause it to be handled again, so a new event is
-    /// rejected instead.
+    /// code only once. If the store evicted an event, a redelivery of this event would be handled
+    /// again. So the store rejects a new event instead.
     fn make_room(&mut self, key: &LeaseKey, now: Moment) -> Result<(), StoreError> {
         if self.by_key.contains_key(key) {
             return Ok(());
@@ -145,8 +145,8 @@ impl Leases {
         Ok(())
     }
 
-    /// Removes the lease of a family that expires first, if it expires by `by` or if `by` is
-    /// `None`.
+    /// Removes the lease of a family that expires first. With `by`, removes this lease only if it
+    /// expires by that time.
     fn remove_first(&mut self, family: LeaseFamily, by: Option<Moment>) -> bool {
         let expiries = self.expiries(family);
         let Some((at, key)) = expiries.first().copied() else {

@@ -22,20 +22,20 @@ use records::{Capacity, Kept, Records};
 
 /// Default maximum number of sessions.
 const DEFAULT_SESSIONS: usize = 100_000;
-/// Maximum number of expired records that one write removes. The limit keeps a write fast when many
-/// records expired in the same minute.
+/// Maximum number of expired records that one write removes. The limit keeps a write fast even if
+/// many records expired in the same minute.
 const REMOVED_PER_WRITE: usize = 100;
 
 /// Time on the monotonic clock in microseconds. Changes of the wall clock do not affect lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64);
 
-/// In-memory store for development, tests, and services of one process in which a restart may sign
-/// everybody out. Clones share the same records.
+/// In-memory store for development and tests, and for services of one process. A restart signs
+/// everyone out. Clones share the same records.
 ///
-/// Each family of records has its own capacity, so that no family evicts records of another. When a
-/// family is full, the record that expires first is evicted. Events are the exception: an event is
-/// never evicted, and a new event is rejected with [`StoreError::Full`].
+/// Each family of records has its own capacity, so that no family evicts records of another family.
+/// When a family is full, the store evicts the record of the family that expires first. The store
+/// never evicts an event: it rejects a new event with [`StoreError::Full`].
 #[derive(Clone)]
 pub struct MemoryStore {
     inner: Arc<Inner>,
@@ -69,8 +69,8 @@ impl MemoryStore {
         }
     }
 
-    /// Returns the number of records of a family. Expired records that have not been removed yet
-    /// are included.
+    /// Returns the number of records of a family, including expired records that have not been
+    /// removed yet.
     pub fn count(&self, family: Family) -> usize {
         self.lock().records.count(family)
     }
@@ -84,8 +84,8 @@ impl MemoryStore {
         Moment::START.plus(self.inner.clock.monotonic())
     }
 
-    /// Locks the state, reads the clock, and removes some expired records. The clock is read under
-    /// the lock, so that the order of the changes is the order of their times.
+    /// Locks the state, reads the clock, and removes some expired records. Reads the clock under
+    /// the lock, so that later changes have later times.
     fn change(&self) -> (MutexGuard<'_, State>, Moment) {
         let mut state = self.lock();
         let now = self.now();
@@ -141,8 +141,8 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            // Stores an evicted fence (the lowest valid mark) again. Otherwise the next write
-            // would store the fence 0.
+            // Store an evicted fence (the lowest valid mark) again. Otherwise the next write would
+            // store the fence 0.
             let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }
@@ -202,7 +202,7 @@ impl Moment {
         Self(self.0.saturating_add(micros))
     }
 
-    /// Returns the time from `now` until this moment.
+    /// Returns the duration from `now` until this moment.
     fn after(self, now: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
@@ -282,7 +282,7 @@ impl Default for MemoryStore {
     }
 }
 
-/// Shows no records.
+/// `Debug` shows no records.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")

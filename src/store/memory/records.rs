@@ -1,7 +1,7 @@
 //! Records and fences of an in-memory store.
 //!
 //! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
-//! when the login started.
+//! when a login started.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ const SLOTS: usize = 9;
 pub(super) struct Records {
     owners: HashMap<Owner, Owned>,
     expiries: [BTreeSet<(Moment, Owner, RecordId)>; SLOTS],
-    /// Time before which no record expires. `None`: no record expires.
+    /// Time before which no record expires. `None` means that no record expires.
     next_expiry: Option<Moment>,
     /// Highest fence of each namespace that was evicted before it expired.
     evicted_fences: HashMap<[u8; 16], Mark>,
@@ -48,7 +48,7 @@ struct Fence {
     expires_at: Moment,
 }
 
-/// Record and the end of its lifetime.
+/// Stored record with the end of its lifetime.
 pub(super) struct Kept {
     pub(super) entry: Entry,
     pub(super) expires_at: Moment,
@@ -95,8 +95,8 @@ impl Records {
         self.owners.get(owner)?.live_fence(now)
     }
 
-    /// Returns the highest fence of the namespace that was evicted early. A session with a lower
-    /// mark may have been revoked.
+    /// Returns the highest fence of the namespace that was evicted early. A session with a mark
+    /// below this fence may have been revoked.
     pub(super) fn evicted_fence(&self, owner: &Owner) -> Option<Mark> {
         self.evicted_fences.get(&owner.namespace).copied()
     }
@@ -140,7 +140,7 @@ impl Records {
             .collect()
     }
 
-    /// Stores a record. If the family is full, the record that expires first is evicted.
+    /// Stores a record. If the family is full, evicts the record that expires first.
     pub(super) fn insert(&mut self, owner: &Owner, key: RecordKey, kept: Kept, capacity: Capacity) {
         self.remove(owner, key);
         let slot = Slot::Record(key.family);
@@ -184,7 +184,7 @@ impl Records {
         }
     }
 
-    /// Sets the fence. Its lifetime is never shortened.
+    /// Sets the fence. Never shortens the lifetime of an existing fence.
     pub(super) fn set_fence(
         &mut self,
         owner: &Owner,
@@ -206,8 +206,8 @@ impl Records {
         if fences > capacity.fences
             && let Some((owner, fence)) = self.remove_first_fence()
         {
-            // Without its fence, the owner's sessions are invalid. A login whose lease is older
-            // than the revocation must not create another session.
+            // Without the owner's fence, the owner's sessions are invalid. A login whose lease is
+            // older than the revocation must not create another session.
             let lowest = self.evicted_fences.entry(owner.namespace).or_insert(fence);
             *lowest = fence.max(*lowest);
         }

@@ -1,4 +1,4 @@
-//! Connections to the database, either the store's own or from the app's pool.
+//! Connections to the database: the store's own connections, or connections from the app's pool.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -21,7 +21,7 @@ pub(super) const MAX_CONNECTIONS: usize = 10;
 /// Idle time after which a connection is tested before reuse, because a firewall may have dropped
 /// it.
 const TESTED_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the test.
+/// Time limit of the test of an idle connection.
 const TEST_LIMIT: Duration = Duration::from_secs(1);
 
 /// Source of connections.
@@ -32,10 +32,10 @@ pub(super) enum Link {
 
 /// Connections opened by this store.
 pub(super) struct Own {
-    /// Options that a server accepts and a pooler does not.
+    /// Options that a server accepts and a pooler rejects.
     direct: PgConnectOptions,
     plain: PgConnectOptions,
-    /// Whether a pooler is known to be between the store and the server.
+    /// Whether the store has detected a pooler between the store and the server.
     is_pooled: AtomicBool,
     connections: Connections<PgConnection>,
 }
@@ -54,12 +54,12 @@ impl Link {
             .to_owned();
         let plain = options
             .application_name(&name)
-            // A pooler does not accept this setting, and the store uses no floats.
+            // A pooler rejects this setting for floats, and the store uses no floats.
             .extra_float_digits(None)
             .disable_statement_logging();
         let direct = plain.clone().options([
             ("kycport.direct", "1"),
-            // The space within the value must be escaped.
+            // The space within the value needs an escape.
             ("default_transaction_isolation", "read\\ committed"),
         ]);
         Self::Own(Box::new(Own {
@@ -81,7 +81,7 @@ impl Link {
         }
     }
 
-    /// Returns whether a connection is known to lead through a pooler.
+    /// Returns whether the store has detected a pooler on this connection.
     pub(super) fn is_pooled(&self) -> bool {
         matches!(self, Self::Own(own) if own.is_pooled.load(Ordering::Relaxed))
     }
@@ -131,7 +131,7 @@ impl Own {
         Ok(connection)
     }
 
-    /// Detects a pooler: a server keeps the setting that a pooler ignores.
+    /// Detects a pooler: a server keeps this setting, and a pooler ignores it.
     async fn examined(&self, mut connection: PgConnection) -> Result<PgConnection, Failure> {
         let question = "SELECT pg_catalog.current_setting('kycport.direct', true), \
                         pg_catalog.pg_is_in_recovery()";
@@ -147,7 +147,7 @@ impl Own {
     }
 }
 
-/// Returns whether a connection was rejected because of its settings.
+/// Returns whether the server or a pooler rejected the connection because of its settings.
 fn is_of_pooler(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     matches!(code.as_deref(), Some("08P01" | "0A000"))
@@ -161,7 +161,8 @@ impl Held<'_> {
         }
     }
 
-    /// Returns the connection for reuse. Otherwise the store's own connection is closed on drop.
+    /// Returns the connection for reuse. Without this call, dropping the value closes the store's
+    /// own connection.
     pub(super) fn give_back(self) {
         if let Self::Own(place, connection) = self {
             place.give_back(connection);

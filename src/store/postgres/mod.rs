@@ -33,24 +33,25 @@ const NAME: &str = "postgres store";
 const READ_STATEMENTS: usize = 2;
 /// Number of expired rows that one statement removes.
 const SWEEP_STEP: usize = 100;
-/// Maximum number of such statements per sweep.
+/// Maximum number of removal statements per sweep.
 const SWEEP_STEPS: usize = 20;
 /// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
 /// Store in a Postgres database, for any number of instances. Clones share the same connections.
 ///
-/// [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections;
-/// [`new`](Self::new) uses an [`sqlx`] 0.8 pool. The store's own connections take the app less than
-/// half of the time per operation, because sqlx's pool tests each connection before and after its
-/// use.
+/// [`connect`](Self::connect) and [`open`](Self::open) open at most 10
+/// connections; [`new`](Self::new) uses an [`sqlx`] 0.8 pool. An operation takes less than half of
+/// the time with the store's own connections, because sqlx's pool tests each connection before and
+/// after its use.
 ///
 /// # Tables
-/// `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence `kycport_marks` and some
-/// functions, all in the schema `public` unless [`schema`](Self::schema) or the URL parameter
-/// `schema` names another one. The search path has no effect. `connect` and `open` create missing
-/// tables; [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION) are for apps that create
-/// the tables themselves. Once the tables exist, a role without permission to create tables needs:
+/// The store uses the tables `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence
+/// `kycport_marks` and some functions. All of them are in the schema `public`. To use another
+/// schema, call [`schema`](Self::schema) or set the URL parameter `schema`. The search path has no
+/// effect. `connect` and `open` create missing tables. For apps that create the tables in their own
+/// migrations, see [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION). After the tables
+/// exist, a role without permission to create tables needs these grants:
 ///
 /// ```sql
 /// GRANT USAGE ON SCHEMA public TO app;
@@ -61,20 +62,20 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Behaviour
 /// Each operation is one statement and one round trip. An operation that takes longer than 5 s
-/// fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. A revocation, a
-/// deletion, and the completion, release or extension of a lease wait until the server has written
-/// them to its disk, regardless of `synchronous_commit`. An instance removes expired rows every
-/// minute, and additionally after some writes.
+/// fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. Revocations, deletions
+/// and settlements of leases wait until the server has written the data to its disk, regardless of
+/// `synchronous_commit`. An instance removes expired rows every minute, and additionally after some
+/// writes.
 ///
-/// The store must be connected to the primary. Its own connections reject a server in recovery with
-/// [`StoreError::ReadOnly`].
+/// Connect the store to the primary. The store's own connections reject a server in recovery
+/// with [`StoreError::ReadOnly`].
 ///
 /// # PgBouncer
-/// A pooler in transaction mode works. The store's own connections detect the pooler. With an sqlx
-/// pool, the store detects the pooler at the first error, for example a missing prepared statement.
-/// Set `statement_cache_capacity(0)` on that pool if the app sends other statements through it.
-/// Each operation is then a transaction with four round trips, because the statement must be
-/// prepared on the server that executes it.
+/// The store works with a pooler in transaction mode. The store's own connections detect the
+/// pooler. With an sqlx pool, the store detects the pooler at the first error, for example a
+/// missing prepared statement. Set `statement_cache_capacity(0)` on the sqlx pool if the app sends
+/// other statements through the pool. With a pooler, each operation is a transaction with four
+/// round trips, because the store must prepare the statement on the server that executes it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,7 +95,7 @@ struct Inner {
     sender: Arc<Sender>,
     statements: Statements,
     schema: Schema,
-    /// Whether missing tables are created at the first use of the store.
+    /// Whether the store creates missing tables at its first use.
     creates_tables: bool,
     tables: OnceCell<()>,
     reads: Reads,
@@ -115,8 +116,8 @@ pub enum PostgresConnectError {
 
 impl PostgresStore {
     /// Statements that create the tables in the schema `public`, for apps that run their own
-    /// migrations. The statements can be executed repeatedly, also by several instances
-    /// simultaneously, if each execution is one transaction.
+    /// migrations. Apps can execute the statements repeatedly, and several instances can execute
+    /// them simultaneously, if each execution is one transaction.
     pub const MIGRATION: &str = schema::MIGRATION;
 
     /// Connects to `postgres://user:password@host:port/database` and creates missing tables.
@@ -143,8 +144,8 @@ impl PostgresStore {
         Ok(Self::of(Sender::new(link).into(), schema, true))
     }
 
-    /// Creates a store on the app's connection pool. Call [`migrate`](Self::migrate) before its
-    /// first use, or create the tables in a migration of the app.
+    /// Creates a store on the app's connection pool. Before the first use of the store,
+    /// call [`migrate`](Self::migrate) or create the tables in a migration of the app.
     pub fn new(pool: PgPool) -> Self {
         let sender = Sender::new(Link::Pool(pool));
         Self::of(sender.into(), Schema::PUBLIC, false)
@@ -259,7 +260,7 @@ impl Tidy for Inner {
     }
 }
 
-/// Shows no connection settings.
+/// `Debug` shows no connection settings.
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore").finish_non_exhaustive()

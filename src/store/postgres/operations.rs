@@ -24,7 +24,7 @@ use crate::store::{
 };
 
 impl Answer {
-    /// Returns the number in the only column of the only row.
+    /// Returns the number from a result with one row and one column.
     pub(super) fn number(&self) -> Result<i64, Failure> {
         let row = self.rows.first().ok_or_else(Failure::damaged)?;
         Ok(row.try_get(0)?)
@@ -138,7 +138,8 @@ impl Inner {
     ) -> Result<bool, Failure> {
         let values = || settle_values(key, token, settlement);
         let answer = self.sender.send(&self.statements.settle, values).await?;
-        // A release whose response was lost is repeated. The lease is already gone then.
+        // The sender repeats a release whose response was lost. The first release may already have
+        // removed the lease.
         let is_released = answer.is_repeated && *settlement == Settlement::Release;
         Ok(answer.number()? == 1 || is_released)
     }
@@ -298,7 +299,7 @@ impl Store for PostgresStore {
             .await?;
             write_and_read_back(self).await
         };
-        // The operations of the check log their own failures.
+        // The operations of the check already log their failures.
         let check = timeout(DEADLINE, check);
         check
             .map(|it| it.unwrap_or(Err(StoreError::Timeout)))

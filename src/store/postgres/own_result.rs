@@ -1,9 +1,10 @@
-//! Writes that were sent twice.
+//! Detection of writes that the store has sent twice.
 
 use crate::store::{Change, Snapshot, Write};
 
-/// Whether a conflict is with the result of the same write, sent before: the answer was lost on the
-/// way. Versions are random, so only this write can have stored them.
+/// Returns whether a write conflicts with its own earlier result. This happens if the response to
+/// the first attempt was lost. Versions are random, so only this write can have stored its
+/// versions.
 pub(super) fn is_own_result(writes: &[Write], found: &Snapshot) -> bool {
     let mut stored = false;
     for (write, entry) in writes.iter().zip(&found.entries) {

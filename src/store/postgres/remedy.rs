@@ -1,15 +1,15 @@
 //! Reactions to a failure of Postgres.
 
-/// Reaction to a failure, and the fate of the connection.
+/// Reaction to a failure: whether to repeat the statement, and whether to keep the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// The statement is not repeated. The connection is kept.
+    /// Keep the connection, and do not repeat the statement.
     Keep,
-    /// The statement is not repeated. The connection is closed.
+    /// Close the connection, and do not repeat the statement.
     Close,
     /// Repeat the statement on the same connection.
     Repeat,
-    /// Repeat the statement on a new connection, because this one is broken.
+    /// Repeat the statement on a new connection, because the connection is broken.
     Reconnect,
     /// Repeat the statement unnamed and in a transaction. Either a pooler distributes related
     /// messages over several servers, or the isolation level is wrong.
@@ -28,13 +28,14 @@ impl Remedy {
 
     fn by_code(code: &str) -> Self {
         match code {
-            // A prepared statement is missing, exists already, or is a different one: the signs of
-            // a pooler. KP001 is raised by the functions of this store for a wrong isolation level.
+            // Behind a pooler, a prepared statement can be missing, exist already, or be a
+            // different statement. The functions of this store raise KP001 for a wrong isolation
+            // level.
             "26000" | "42P05" | "08P01" | "22P03" | "KP001" => Self::Unname,
             // The server ended the session, or the statement was prepared before a migration of its
             // tables.
             "57P01" | "57P02" | "57P05" | "25P03" | "0A000" => Self::Reconnect,
-            // Another transaction won the conflict.
+            // The server aborted this transaction because of a conflict with another transaction.
             "40001" | "40P01" => Self::Repeat,
             // The server may have become a replica. A new connection may lead to the primary.
             "25006" | "57P03" | "53300" => Self::Close,

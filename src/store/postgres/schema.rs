@@ -14,7 +14,7 @@ pub(super) const MIGRATION: &str = include_str!("migration.sql");
 /// Version of the tables that this release creates and supports.
 const VERSION: i64 = 1;
 
-/// State of the tables.
+/// State of the store's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tables {
     Missing,
@@ -23,13 +23,12 @@ pub(super) enum Tables {
     Newer,
 }
 
-/// Returns the statements that create the tables in a schema, and the schema itself if it is
-/// missing.
+/// Returns the statements that create a missing schema and the tables in the schema.
 pub(super) fn migration(schema: &Schema) -> String {
     if *schema == Schema::PUBLIC {
         return MIGRATION.to_owned();
     }
-    // The permission to create a schema is needed only if the schema is missing.
+    // The role needs the permission to create a schema only if the schema is missing.
     let name = schema.name();
     let creation = format!(
         "DO $$ BEGIN\n\
@@ -39,7 +38,7 @@ pub(super) fn migration(schema: &Schema) -> String {
          END $$;\n"
     );
     let migration = schema.qualify(MIGRATION);
-    // The schema is created after the first statement, which takes the lock.
+    // The first statement acquires the lock, so the schema is created after it.
     match migration.split_once(";\n") {
         Some((lock, tables)) => format!("{lock};\n{creation}{tables}"),
         None => migration,

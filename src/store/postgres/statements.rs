@@ -1,4 +1,4 @@
-//! SQL statements, and sending them to the server.
+//! SQL statements, and the sender of statements.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,11 +14,11 @@ use sqlx::{
 use super::{link::Link, remedy::Remedy, url::Schema};
 use crate::store::sql::Failure;
 
-/// Maximum number of attempts at one statement.
+/// Maximum number of attempts to execute one statement.
 const ATTEMPTS: usize = 3;
 
-/// Statement in two texts that differ by a space. For each connection, sqlx remembers the name of
-/// each prepared text. The second text is never prepared, so it has no name.
+/// Statement with two texts that differ by a space. For each connection, sqlx remembers the name of
+/// each prepared text. The second text is never prepared under a name.
 pub(super) struct Statement {
     named: String,
     unnamed: String,
@@ -68,8 +68,8 @@ impl Statements {
             revoke: statement("SELECT public.kycport_revoke_1($1, $2, $3, $4, $5)"),
             acquire: statement("SELECT * FROM public.kycport_acquire_1($1, $2, $3, $4)"),
             settle: statement("SELECT public.kycport_settle_1($1, $2, $3, $4, $5, $6)"),
-            // Rows locked by another transaction are skipped. `statement_timestamp()` is constant
-            // during the statement, so the index can be searched.
+            // The statement skips rows that another transaction has locked. `statement_timestamp()`
+            // is constant during the statement, so Postgres can search the index.
             sweep: statement(
                 "WITH records AS (DELETE FROM public.kycport_records WHERE key = ANY (ARRAY( \
                      SELECT key FROM public.kycport_records \
@@ -116,15 +116,15 @@ impl Values {
 /// Result of a statement.
 pub(super) struct Answer {
     pub(super) rows: Vec<PgRow>,
-    /// Whether the statement was sent before and may have taken effect then.
+    /// Whether an earlier attempt of the statement may have taken effect.
     pub(super) is_repeated: bool,
 }
 
-/// Sender of statements. It repeats a statement if that may help. All statements of this store can
-/// be repeated.
+/// Sender of statements. The sender repeats a statement after some failures, because all statements
+/// of this store can be repeated.
 pub(super) struct Sender {
     pub(super) link: Link,
-    /// Whether statements are sent unnamed and in a transaction each.
+    /// Whether each statement is sent without a name and in its own transaction.
     is_unnamed: AtomicBool,
 }
 
@@ -189,8 +189,8 @@ impl Sender {
     }
 }
 
-/// Sends a statement in a transaction. A pooler keeps a transaction on one server, so the prepared
-/// statement exists when it is executed.
+/// Sends a statement in a transaction. A pooler keeps a transaction on one server, so the server
+/// that executes the statement has also prepared it.
 async fn unnamed(
     connection: &mut PgConnection,
     statement: &Statement,

@@ -11,13 +11,13 @@ use crate::store::{
 };
 
 impl PostgresStore {
-    /// Settles a lease (completes, releases or extends it) in a transaction of the app, as
-    /// [`Store::settle`](crate::store::Store::settle) does. The settlement takes effect when the
-    /// transaction commits, together with its other writes.
+    /// Completes, releases or extends a lease in a transaction of the app,
+    /// like [`Store::settle`](crate::store::Store::settle). The settlement takes effect when the
+    /// transaction commits, together with the transaction's other writes.
     ///
-    /// On `false`, another token holds the lease: roll the transaction back. Until the transaction
-    /// ends, another caller that acquires the lease finds it held. The connection must lead to the
-    /// database of this store. [`is_database_of`](Self::is_database_of) checks this.
+    /// If the result is `false`, another token holds the lease: roll the transaction back. Until
+    /// the transaction ends, other callers cannot acquire the lease. The connection must belong to
+    /// the database of this store, which [`is_database_of`](Self::is_database_of) checks.
     ///
     /// # Errors
     /// [`StoreError`]. Postgres rejects every further statement of the transaction: roll it back.
@@ -30,8 +30,8 @@ impl PostgresStore {
     ) -> Result<bool, StoreError> {
         in_time(NAME, async {
             let arguments = settle_values(key, token, &settlement).finish()?;
-            // A named statement would remain on the server. Behind a pooler, the next client would
-            // find it there.
+            // A named statement would remain on the server. Behind a pooler, the next client of the
+            // server would find this statement.
             let statement = self.inner.statements.settle.unnamed();
             let query = sqlx::query_with(statement, arguments).persistent(false);
             let rows = connection.fetch_all(query).await?;
@@ -44,11 +44,11 @@ impl PostgresStore {
         .await
     }
 
-    /// Returns whether a connection leads to the database of this store.
+    /// Returns whether a connection belongs to the database of this store.
     ///
     /// The store takes an advisory lock with a random number, and the connection tries to take the
-    /// same lock. An advisory lock belongs to one database of one server. No permissions are
-    /// needed.
+    /// same lock. An advisory lock belongs to one database of one server. Advisory locks need no
+    /// permissions.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-/// Invalid URL or schema name. The error contains nothing from the URL.
+/// Invalid URL or schema name. The error contains no part of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPostgresUrl {
@@ -39,8 +39,8 @@ pub(super) struct Schema(Cow<'static, str>);
 impl Schema {
     pub(super) const PUBLIC: Self = Self(Cow::Borrowed("public"));
 
-    /// Checks a schema name. Only characters that need no escape are accepted, in an identifier or
-    /// a string literal.
+    /// Checks a schema name. Accepts only characters that need no escape in an identifier or a
+    /// string literal.
     pub(super) fn new(name: &str) -> Result<Self, InvalidPostgresUrl> {
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
         if name.is_empty() || name.len() > 63 || !name.bytes().all(is_plain) {
@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Schema), InvalidPos
         match &*name {
             "schema" => schema = Schema::new(&value)?,
             name if is_known(name) => others.push((name.to_owned(), value.into_owned())),
-            // sqlx would write the value to the log.
+            // sqlx would write the parameter's value to the log.
             _ => return Err(InvalidPostgresUrl::Parameter),
         }
     }

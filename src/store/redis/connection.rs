@@ -1,4 +1,5 @@
-//! Connection to Redis. All operations share one connection, which is replaced when it fails.
+//! Connection to Redis. All operations share one connection. The store replaces a failed
+//! connection.
 
 use std::{
     io,
@@ -28,23 +29,24 @@ use super::{
     tls::{Tls, ensure_provider},
 };
 
-/// Time limit for establishing a connection. It is shorter than the time limit of an operation.
+/// Time limit for establishing a connection. This limit is shorter than the time limit of an
+/// operation.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Time limit for connecting to one node of a cluster, and for a response of a node. A silent node
-/// delays the discovery of the cluster by this time.
+/// Time limit for connecting to one node of a cluster, and for a response of a node. A node that
+/// does not respond delays the discovery of the cluster by this time.
 pub(super) const NODE: Duration = Duration::from_millis(1500);
-/// Time limit for discovering and connecting the nodes of a cluster.
+/// Time limit for discovering the nodes of a cluster and connecting to them.
 const CONNECT_CLUSTER: Duration = Duration::from_secs(4);
 /// Pause after a failed connection attempt.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Minimum age of a working connection before it is replaced.
+/// Minimum age of a working connection before the store may replace it.
 const REPLACED_AFTER: Duration = Duration::from_millis(250);
 /// Number of commands in the queue of a connection before further callers wait.
 const QUEUE: usize = 1024;
 
 /// Address of the server.
 pub(super) enum Endpoint {
-    /// Server at an address, connected by this crate.
+    /// Server at an address, to which this crate connects.
     Server {
         info: Box<ConnectionInfo>,
         tls: OnceLock<Tls>,
@@ -123,7 +125,7 @@ async fn open(info: &ConnectionInfo, tls: &OnceLock<Tls>) -> Result<Pin<Box<dyn 
     }
 }
 
-/// Loads the TLS settings once.
+/// Loads the TLS settings at the first use.
 async fn settings(tls: &OnceLock<Tls>) -> Result<Tls, Failure> {
     if let Some(tls) = tls.get() {
         return Ok(tls.clone());
@@ -136,7 +138,7 @@ async fn settings(tls: &OnceLock<Tls>) -> Result<Tls, Failure> {
 async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
     // Resolves the name, and tries its addresses in turn.
     let stream = TcpStream::connect((host, port)).await?;
-    // Commands are sent without waiting for further ones.
+    // Send each command immediately, without waiting for further commands.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -164,8 +166,9 @@ impl Link {
         }
     }
 
-    /// Accepts a connection only if it leads to a primary. The role may be unknown, because the
-    /// user lacks the permission or a proxy is in between. Then the first write detects a replica.
+    /// Accepts a connection only if its server is a primary. The role is unknown if the user lacks
+    /// the permission `+role`, or if a proxy is in between. In that case, the first write detects a
+    /// replica.
     async fn server(
         connection: MultiplexedConnection,
         driver: Option<AbortHandle>,
@@ -178,7 +181,7 @@ impl Link {
         }
     }
 
-    /// Sends a command, and returns its reply.
+    /// Sends a command, and returns the reply.
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, Failure> {
         let reply = match &self.connection {
             Connection::Server(connection) => connection.clone().send_packed_command(command).await,
@@ -226,7 +229,8 @@ fn is_replica(role: &[Value]) -> bool {
         Some(Value::SimpleString(name)) => name.as_bytes(),
         _ => return false,
     };
-    // A sentinel is not a data server. Its response to the first command on a key reveals that.
+    // A sentinel is not a data server. The sentinel's response to the first command on a key
+    // reveals this error.
     name == b"slave"
 }
 
@@ -244,8 +248,8 @@ pub(super) struct Connector(Arc<Inner>);
 struct Inner {
     endpoint: Arc<Endpoint>,
     current: Mutex<Option<Arc<Link>>>,
-    /// Ensures that one caller at a time connects. Holds the time and the error of the last failed
-    /// attempt.
+    /// Mutex that a caller locks while it connects. The mutex contains the time and the error of
+    /// the last failed attempt.
     connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
 }
 
@@ -263,7 +267,7 @@ impl Connector {
         Self::new(Arc::clone(&self.0.endpoint))
     }
 
-    /// Returns the current connection, or a new one.
+    /// Returns the current connection, or opens a new connection.
     pub(super) async fn link(&self) -> Result<Arc<Link>, Failure> {
         match self.0.current() {
             Some(link) => Ok(link),
@@ -311,7 +315,7 @@ impl Inner {
 
     async fn connect(&self) -> Result<Arc<Link>, Failure> {
         let mut last = self.connecting.lock().await;
-        // Another caller has connected or failed meanwhile.
+        // While this caller waited, another caller has connected or failed.
         if let Some(link) = self.current() {
             return Ok(link);
         }
@@ -345,8 +349,9 @@ impl Inner {
         }
     }
 
-    /// Replaces a connection. Pending operations on it continue. For a cluster, the connection is
-    /// kept until a new one exists, because its other nodes may work.
+    /// Replaces a connection. Pending operations on the old connection continue. For a cluster,
+    /// keeps the old connection until a new connection exists, because other nodes of the cluster
+    /// may work.
     fn replace(self: &Arc<Self>, link: &Arc<Link>) {
         let is_current = self.current().is_some_and(|it| Arc::ptr_eq(&it, link));
         if !is_current {

@@ -1,4 +1,4 @@
-//! Mapping of Redis failures to errors and to the fate of the connection.
+//! Mapping of Redis failures to errors, and to the decision whether to keep the connection.
 
 use std::borrow::Cow;
 
@@ -23,20 +23,20 @@ const CODES_IN_SCRIPTS: [&str; 7] = [
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// Error code of the server or a short name, for the log. Never the server's text.
+    /// Error code of the server or a short name, for the log. The server's text is not logged.
     pub(super) code: Cow<'static, str>,
     pub(super) connection: Fate,
 }
 
-/// Fate of the connection after a failure.
+/// What happens to the connection after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The connection works and is kept.
+    /// The connection works, and the store keeps it.
     Kept,
-    /// The connection works, but its server does not serve this client. The next operation resolves
-    /// the address again.
+    /// The connection works, but the server rejects this client's operations. The next operation
+    /// resolves the address again.
     Replaced,
-    /// The connection is broken. A harmless operation may be repeated on a new connection.
+    /// The connection is broken. The store may repeat a read on a new connection.
     Broken,
 }
 
@@ -79,7 +79,7 @@ impl Failure {
         Self::new(StoreError::Unreachable, "certificates", Fate::Broken)
     }
 
-    /// Returns whether the server did not know the script, so that nothing was executed.
+    /// Returns whether the server does not know the script, and therefore executed nothing.
     pub(super) fn is_unknown_script(&self) -> bool {
         self.code == "NOSCRIPT"
     }
@@ -141,7 +141,7 @@ fn unreachable(error: &RedisError) -> Failure {
         let code = "authentication_failed";
         Failure::new(StoreError::AccessDenied, code, Fate::Replaced)
     } else if error.is_timeout() {
-        // A node of the cluster was silent. The client retried until its time limit.
+        // A node of the cluster did not respond. The client retried until its time limit.
         Failure::new(StoreError::Timeout, "timeout", Fate::Broken)
     } else {
         Failure::new(StoreError::Unreachable, "io", Fate::Broken)

@@ -6,14 +6,15 @@ use redis::{Cmd, RedisWrite, ToRedisArgs};
 
 use crate::store::{LeaseKey, Owner, RecordKey};
 
-/// Maximum lifetime in milliseconds: 100 years. It keeps all sums exact in a script's numbers.
+/// Maximum lifetime in milliseconds: 100 years. With this limit, all sums are exact in a script's
+/// floating-point numbers.
 const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
-/// Length of a field name: family and id.
+/// Length of a field name, which consists of family and id.
 pub(super) const FIELD: usize = 17;
-/// Field of the fence: the lowest mark that is still valid.
+/// Name of the field with the fence: the lowest mark that is still valid.
 pub(super) const FENCE: &[u8] = b"f";
 
-/// Key of an owner's hash, or of a value of a namespace. In a cluster, the part in braces
+/// Key of an owner's hash, or key of a namespace's value. In a cluster, the part in braces
 /// determines the slot.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
@@ -50,7 +51,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Returns the maximum length in bytes.
+    /// Returns the maximum length of a key in bytes.
     fn len(&self) -> usize {
         let hex = self.parts.iter().map(|it| it.len().saturating_mul(2));
         hex.sum::<usize>()
@@ -66,7 +67,7 @@ impl ToRedisArgs for Key<'_> {
         let _ = writer.write_all(self.prefix.as_bytes());
         let _ = writer.write_all(b"{");
         for part in self.parts {
-            // A part has at most 16 bytes.
+            // Each part of a key has at most 16 bytes.
             let mut hex = [0; 32];
             let hex = base16ct::lower::encode(part, &mut hex).unwrap_or_default();
             let _ = writer.write_all(hex);
@@ -76,7 +77,7 @@ impl ToRedisArgs for Key<'_> {
     }
 }
 
-/// Returns the name of the hash field that holds a record. Each owner has one hash.
+/// Returns the name of the hash field that contains a record. Each owner has one hash.
 pub(super) fn field(key: &RecordKey) -> [u8; FIELD] {
     let mut field = [key.family.number(); FIELD];
     let (_, id) = field.split_at_mut(1);
@@ -84,13 +85,13 @@ pub(super) fn field(key: &RecordKey) -> [u8; FIELD] {
     field
 }
 
-/// Converts a duration to whole milliseconds, rounded up, at most 100 years.
+/// Converts a duration to whole milliseconds. Rounds up, and limits the result to 100 years.
 pub(super) fn millis(duration: Duration) -> u64 {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(LONGEST).min(LONGEST)
 }
 
-/// Returns the command that reads the fence and some fields of an owner.
+/// Builds the command that reads the fence and some fields of an owner.
 pub(super) fn read(key: Key<'_>, fields: &[RecordKey]) -> Cmd {
     let size = fields.len().saturating_mul(FIELD);
     let size = size.saturating_add(key.len()).saturating_add(8);

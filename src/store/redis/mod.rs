@@ -33,14 +33,14 @@ use crate::observe;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Default prefix of all keys.
 const DEFAULT_PREFIX: &str = "kycport:";
-/// Maximum number of redirections and retries of the cluster client for one operation. The deadline
-/// usually comes first.
+/// Maximum number of redirections and retries of the cluster client for one operation. An operation
+/// usually reaches its deadline before this number.
 const CLUSTER_RETRIES: u32 = 32;
 /// Minimum and maximum pause of the cluster client between two attempts, in milliseconds.
 const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 
-/// Store in Redis 5 or newer or in Valkey, on one server or on a cluster, for any number of
-/// instances of the app. Clones share the connection.
+/// Store in Redis (version 5 or newer) or Valkey, for any number of instances of the app. The store
+/// supports a single server and a cluster. Clones share the connection.
 ///
 /// # Addresses
 ///
@@ -48,39 +48,40 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// |---|---|
 /// | `redis://user:password@host:port/database` | one server. Default: port 6379, database 0 |
 /// | `rediss://…` | one server, by TLS |
-/// | `redis+cluster://user:password@host:port?node=host2:port2` | a cluster. Further nodes are optional. They are used for discovery if the first is unreachable |
+/// | `redis+cluster://user:password@host:port?node=host2:port2` | a cluster. Further nodes are optional: the store uses them if the first node is unreachable |
 /// | `rediss+cluster://…` | a cluster, by TLS |
 ///
-/// TLS uses rustls with aws-lc-rs and the root certificates of the machine. For your own
-/// certificates, create a client and pass it to [`with_client`](Self::with_client). For such
-/// clients and for clusters, the store installs aws-lc-rs as the process's default provider when it
-/// connects, if no provider is installed.
+/// TLS uses rustls with aws-lc-rs and the root certificates of the machine. To use your own
+/// certificates, create a client and pass it to [`with_client`](Self::with_client). For an app's
+/// client and for a cluster, rustls needs a default provider in the process. If no provider is
+/// installed, the store installs aws-lc-rs when it connects.
 ///
 /// # Operations
 ///
-/// Each operation is one round trip and atomic on the server; [`revoke`](Store::revoke) and
-/// [`acquire`](Store::acquire) are two. Lifetimes run on the server's clock. An operation fails
-/// with [`StoreError::Timeout`] after 5 s. The store connects at its first use, waits at most 3 s
-/// for a connection, and reconnects after a failure. For each connection, the store resolves the
-/// host name and accepts only a primary. The store replaces a connection if an operation timed out,
-/// or if the server was read-only, was loading its data or denied access.
+/// Each operation is atomic on the server and takes one round trip; [`revoke`](Store::revoke)
+/// and [`acquire`](Store::acquire) take two. Lifetimes run on the server's clock. An operation
+/// fails with [`StoreError::Timeout`] after 5 s. The store connects at its first use, waits at most
+/// 3 s for a connection, and reconnects after a failure. For each connection, the store resolves
+/// the host name and accepts only a primary. The store replaces a connection if an operation timed
+/// out, or if the server was read-only, was loading its data or denied access.
 ///
-/// All operations share one connection, or one per node of a cluster. No script blocks, and replies
-/// arrive in the order of the requests.
+/// All operations share one connection. On a cluster, they share one connection per node. No script
+/// blocks, and replies arrive in the order of the requests.
 ///
-/// Cancellation safety: if its future is dropped, an operation is either not sent or executed
-/// completely.
+/// Cancellation safety: if the caller drops the future of an operation, the operation is either not
+/// sent or executed completely.
 ///
 /// # Requirements for the server
 ///
-/// Set the eviction policy `noeviction`. On a full server with `noeviction`, writes fail with
-/// [`StoreError::Full`], and revocations succeed. Another policy, such as `allkeys-lru`, has these
-/// effects:
+/// Set the eviction policy `noeviction`. With `noeviction`, a full server rejects writes
+/// with [`StoreError::Full`] and accepts revocations. Another policy, such as `allkeys-lru`, has
+/// these effects:
 ///
 /// - Each owner has one hash with the fence, the sessions and their tokens. (The fence is the
 ///   lowest [`Mark`](super::Mark) that is still valid.) The policy evicts the whole hash, so the
 ///   person must sign in again.
-/// - The policy evicts completed events. If KYCPort redelivers such an event, it is handled again.
+/// - The policy evicts completed events. If KYCPort redelivers an evicted event, the event is
+///   handled again.
 /// - The policy evicts fences. A login that is in progress during a revocation can then create a
 ///   session.
 ///
@@ -89,9 +90,9 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// this, use [`wait_for_replicas`](Self::wait_for_replicas) and `appendfsync always`.
 ///
 /// The user needs the permissions `+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl
-/// +pexpireat +time` on `~kycport:*`, and `+wait` with
-/// [`wait_for_replicas`](Self::wait_for_replicas). The permission `+role` is recommended. Without
-/// it, the store detects a replica only at the first write.
+/// +pexpireat +time` on `~kycport:*`, and `+wait`
+/// with [`wait_for_replicas`](Self::wait_for_replicas). The permission `+role` is recommended.
+/// Without `+role`, the store detects a replica only at the first write.
 #[derive(Clone)]
 pub struct RedisStore {
     prefix: Arc<str>,
@@ -103,12 +104,13 @@ pub struct RedisStore {
 #[derive(Clone)]
 struct Replicas {
     count: u32,
-    /// Separate connection, because a connection that waits for replicas answers no other request.
+    /// Separate connection, because Redis answers no other request on a connection that waits for
+    /// replicas.
     connector: Connector,
 }
 
 impl RedisStore {
-    /// Connects to the server or the cluster of a URL, and performs a read.
+    /// Connects to the server or cluster of a URL, and reads a record as a test.
     ///
     /// # Errors
     /// [`StoreError`] if the server cannot be used. An invalid URL gives
@@ -134,15 +136,15 @@ impl RedisStore {
         }
     }
 
-    /// Creates a store for the server of the app's own client, for example with its own
+    /// Creates a store for a server from the app's own client, for example with the app's own
     /// certificates. This function does no I/O.
     pub fn with_client(client: &Client) -> Self {
         Self::new(Endpoint::server(client.get_connection_info().clone()))
     }
 
-    /// Creates a store for the cluster of the app's own client, for example with its own
-    /// certificates. This function does no I/O. The client must not read from replicas. Its overall
-    /// response timeout should be `None`, because the store has its own deadline.
+    /// Creates a store for a cluster from the app's own client, for example with the app's own
+    /// certificates. This function does no I/O. The client must not read from replicas. The
+    /// client's overall response timeout should be `None`, because the store has its own deadline.
     pub fn with_cluster_client(client: ClusterClient) -> Self {
         Self::new(Endpoint::Cluster(Box::new(client)))
     }
@@ -155,8 +157,8 @@ impl RedisStore {
         }
     }
 
-    /// Sets the prefix of all keys. Default: `kycport:`. Apps of one issuer and one client that
-    /// share a server share their sessions, unless their prefixes differ.
+    /// Sets the prefix of all keys. Default: `kycport:`. If apps of one issuer and one client use
+    /// one server with equal prefixes, these apps share their sessions.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
@@ -165,9 +167,10 @@ impl RedisStore {
 
     /// Sets the number of replicas that must acknowledge a revocation. Default: 0.
     ///
-    /// The setting also applies to writes that only delete, such as a sign-out. If fewer replicas
-    /// acknowledge within 1 s, the operation fails with [`StoreError::Failed`], although it has
-    /// taken effect on the primary. These operations use a separate connection.
+    /// The setting also applies to writes that only delete, such as a logout. If fewer replicas
+    /// acknowledge within 1 s, the operation fails with [`StoreError::Failed`]. In that case, the
+    /// operation has already taken effect on the primary. Operations that wait for replicas use a
+    /// separate connection.
     #[must_use]
     pub fn wait_for_replicas(mut self, count: u32) -> Self {
         self.replicas = (count > 0).then(|| Replicas {
@@ -277,7 +280,7 @@ impl Store for RedisStore {
     }
 }
 
-/// Shows no address and no password.
+/// `Debug` shows no address and no password.
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let replicas = self.replicas.as_ref().map_or(0, |it| it.count);

@@ -20,8 +20,7 @@ use crate::store::{
 
 /// Time limit for the acknowledgement of a revocation by replicas.
 const REPLICATED_WITHIN: Duration = Duration::from_secs(1);
-/// Grace period after the expiry of a lease. In this period the holder can still complete the
-/// work.
+/// Grace period after the expiry of a lease, in which the holder can still complete the work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record of a check.
 const CHECK: Duration = Duration::from_secs(60);
@@ -52,8 +51,8 @@ impl RedisStore {
         Ok(list)
     }
 
-    /// Executes a read, and returns the reply and the server's time. A read is harmless, so it is
-    /// repeated once if the connection breaks.
+    /// Executes a read, and returns the reply and the server's time. Repeats the read once if the
+    /// connection breaks, because a read changes nothing.
     async fn fetch(&self, command: Cmd) -> Result<(Value, u64), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
         // The command with a key comes first, because a cluster node that is importing a slot
@@ -117,7 +116,7 @@ impl RedisStore {
                 append(command, write);
             }
         };
-        // A write that only deletes ends a session. The session must not be restored.
+        // A write that only deletes ends a session. A failover must not restore this session.
         let only_deletes = writes.iter().all(|it| it.change == Change::Delete);
         let reply = if only_deletes {
             self.run_on_replicas(&script::WRITE, key, &fill).await?
@@ -128,7 +127,7 @@ impl RedisStore {
         match tag {
             0 => Ok(Written::Applied),
             1 => {
-                // The script has removed expired records.
+                // The script has already removed expired records.
                 let values = Value::Array(rest.collect());
                 let snapshot = reply::snapshot(values, writes.len(), 0)?;
                 Ok(Written::Conflict(snapshot))
@@ -184,7 +183,8 @@ impl RedisStore {
         token: LeaseToken,
         length: Duration,
     ) -> Result<Acquired, Failure> {
-        // The counter is read first: a later revocation then has a higher mark.
+        // The counter is read before the lease is acquired, so that a later revocation has a higher
+        // mark.
         let counter = Key::counter(&self.prefix, &key.namespace);
         let fill = |command: &mut Cmd| {
             command.arg(0).arg(0);
@@ -238,7 +238,7 @@ impl RedisStore {
         }
     }
 
-    /// Reads a record that does not exist.
+    /// Reads a record that does not exist, as a test of the connection.
     pub(super) async fn try_to_read(&self) -> Result<(), Failure> {
         let owner = random_owner();
         self.read_now(&owner, &[]).await?;
@@ -289,7 +289,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Appends the five arguments of a write.
+/// Appends the five arguments of a write to the command.
 fn append(command: &mut Cmd, write: &Write) {
     command.arg(&key::field(&write.key)[..]);
     match write.condition {

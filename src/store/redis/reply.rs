@@ -1,4 +1,4 @@
-//! Parsing of replies. An invalid reply counts as damaged, never as absent.
+//! Parsing of replies. An invalid reply is an error, and is never treated as an absent record.
 
 use bytes::{Buf as _, Bytes};
 use redis::Value;
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::store::{Entry, Family, Mark, RecordId, Snapshot};
 
-/// Length of the version and the expiry in front of a body.
+/// Length of the header of a body: version and expiry.
 const HEAD: usize = 16;
 
-/// Parses a reply to `TIME` to milliseconds since the epoch.
+/// Converts a reply to `TIME` to milliseconds since the epoch.
 pub(super) fn time(reply: Option<Value>) -> Result<u64, Failure> {
     let Some(Value::Array(parts)) = reply else {
         return Err(Failure::damaged());
@@ -99,7 +99,7 @@ fn id_in(field: &[u8], family: Family) -> Option<RecordId> {
     is_of_family.then_some(RecordId(id.try_into().ok()?))
 }
 
-/// Returns fields and values. RESP3 sends them as a map.
+/// Returns fields and values. In RESP3, the reply is a map.
 fn pairs(reply: Value) -> Result<Vec<(Value, Value)>, Failure> {
     match reply {
         Value::Map(pairs) => Ok(pairs),
@@ -126,13 +126,13 @@ pub(super) fn number(value: &Value) -> Result<u64, Failure> {
 }
 
 fn digits_of(digits: &[u8]) -> Option<u64> {
-    // `parse` would accept a sign.
+    // Check the digits first, because `parse` would also accept a sign.
     let are_digits = digits.iter().all(u8::is_ascii_digit);
     let digits = std::str::from_utf8(digits).ok()?;
     digits.parse().ok().filter(|_| are_digits)
 }
 
-/// Splits the reply of a script into its leading number and the rest.
+/// Splits the reply of a script into the leading number and the other values.
 pub(super) fn tagged(reply: Value) -> Result<(u64, std::vec::IntoIter<Value>), Failure> {
     let Value::Array(values) = reply else {
         return Err(Failure::damaged());

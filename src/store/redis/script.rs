@@ -6,9 +6,9 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::{connection::Link, failure::Failure, key::Key, reply};
 
-/// Capacity for the arguments of a call except bodies.
+/// Number of arguments of a call to reserve capacity for, except bodies.
 const ARGUMENTS: usize = 32;
-/// Capacity in bytes for the arguments of a call except bodies.
+/// Number of bytes to reserve for the arguments of a call, except bodies.
 const SIZE: usize = 512;
 
 pub(super) static WRITE: LazyLock<Script> = script(|| Script::new(include_str!("write.lua")));
@@ -44,7 +44,8 @@ impl Script {
         fill: Fill<'_>,
     ) -> Result<Value, Failure> {
         match link.command(&self.by_hash(key, fill)).await {
-            // The server was restarted, failed over, or flushed its scripts. Nothing was executed.
+            // The server does not know the script after a restart, a failover or a flush of
+            // scripts. The server has executed nothing.
             Err(failure) if failure.is_unknown_script() => {
                 link.command(&self.by_code(key, fill)).await
             }
@@ -52,8 +53,8 @@ impl Script {
         }
     }
 
-    /// Executes the script on one key, then waits at most `limit` until `replicas` have all writes
-    /// of the connection.
+    /// Executes the script on one key. Then waits at most `limit` until `replicas` replicas have
+    /// all writes of the connection.
     pub(super) async fn run_on_replicas(
         &self,
         link: &Link,

@@ -17,15 +17,16 @@ use super::failure::Failure;
 
 /// TLS settings of one store.
 ///
-/// The settings name the provider explicitly, so the process's default provider has no effect.
+/// The settings name the crypto provider explicitly, so the process's default provider has no
+/// effect.
 #[derive(Clone)]
 pub(super) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Loads the root certificates of the machine. Blocks on the file system.
+    /// Loads the root certificates of the machine. Blocks the thread during file system access.
     pub(super) fn load() -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
-        // An unreadable certificate does not prevent the use of the others.
+        // If one certificate is unreadable, the other certificates still work.
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
@@ -51,12 +52,12 @@ impl Tls {
     }
 }
 
-/// Ensures that redis-rs finds a default provider when it opens a TLS connection itself, to a
-/// cluster or with the app's client. Without one, rustls panics if several providers are compiled
-/// in. An already installed provider is kept.
+/// Ensures that rustls has a default provider when redis-rs opens a TLS connection itself, to a
+/// cluster or with the app's client. Without a default provider, rustls panics if several providers
+/// are compiled in. Keeps a provider that is already installed.
 pub(super) fn ensure_provider() {
     if CryptoProvider::get_default().is_none() {
-        // Fails if another thread has installed a provider meanwhile, which is equally good.
+        // Ignore an error here: it means that another thread has just installed a provider.
         let _ = aws_lc_rs::default_provider().install_default();
     }
 }

@@ -3,7 +3,7 @@
 use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 use url::Url;
 
-/// Invalid Redis URL. The error contains nothing from the URL.
+/// Invalid Redis URL. The error contains no part of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRedisUrl {
@@ -19,7 +19,7 @@ pub enum InvalidRedisUrl {
          cluster"
     )]
     Parameter,
-    /// A cluster has one database, number 0.
+    /// The URL names a database of a cluster, but a cluster has only database 0.
     #[error("the URL of the store names a database of a cluster, which has only one")]
     ClusterDatabase,
 }
@@ -95,7 +95,7 @@ fn connection(url: Url) -> Result<ConnectionInfo, InvalidRedisUrl> {
     let info = url.into_connection_info();
     let info = info.map_err(|_| InvalidRedisUrl::Malformed)?;
     let settings = info.redis_settings().clone();
-    // In RESP2, each reply has only one form.
+    // Use RESP2, because each of its replies has only one form.
     let settings = settings.set_protocol(ProtocolVersion::RESP2);
     Ok(info.set_redis_settings(settings))
 }

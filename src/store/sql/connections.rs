@@ -1,8 +1,8 @@
 //! Small connection pool.
 //!
-//! sqlx's own pool pings each connection when it is returned, from a spawned task, and again when
-//! it is taken. This pool does not ping, and a read takes the app less than half of the time. A
-//! connection is returned only after a complete response.
+//! sqlx's own pool pings a connection when the app returns it to the pool, and again when the app
+//! takes it. This pool sends no pings, so a read takes less than half of the time. The store
+//! returns a connection to the pool only after a complete response.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -27,8 +27,8 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// Permission to use one connection. The used connection is closed unless it is
-/// [returned](Place::give_back).
+/// Permission to use one connection. If the connection is not [returned](Place::give_back), it is
+/// closed.
 pub(crate) struct Place<'a, C> {
     connections: &'a Connections<C>,
     _permit: SemaphorePermit<'a>,
@@ -42,7 +42,7 @@ impl<C> Connections<C> {
         }
     }
 
-    /// Waits until a connection may be used. Returns `None` after the time limit.
+    /// Waits for the permission to use a connection. Returns `None` after the time limit.
     pub(crate) async fn place(&self) -> Option<Place<'_, C>> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
@@ -77,13 +77,13 @@ impl<C> Connections<C> {
 }
 
 impl<C> Place<'_, C> {
-    /// Takes the most recently used connection. Also returns its idle time.
+    /// Takes the most recently used connection, and returns it with its idle time.
     pub(crate) fn reuse(&self) -> Option<(C, Duration)> {
         let idle = self.connections.lock().pop()?;
         Some((idle.connection, idle.since.elapsed()))
     }
 
-    /// Returns a connection without an outstanding response to the pool.
+    /// Returns a connection to the pool. The connection must have no outstanding response.
     pub(crate) fn give_back(self, connection: C) {
         let since = Instant::now();
         self.connections.lock().push(Idle { connection, since });

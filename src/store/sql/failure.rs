@@ -12,7 +12,8 @@ use crate::{observe, store::StoreError};
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) error: StoreError,
-    /// Code of the engine. Never the engine's text, which may contain addresses and values.
+    /// Code of the engine. The engine's text is omitted, because it may contain addresses and
+    /// values.
     pub(crate) code: Cow<'static, str>,
 }
 
@@ -24,12 +25,12 @@ impl Failure {
         }
     }
 
-    /// A row was not written by this store.
+    /// A row does not have the format of this store.
     pub(crate) fn damaged() -> Self {
         Self::new(StoreError::Damaged, "decode")
     }
 
-    /// All connections stayed in use until the time limit.
+    /// All connections were in use until the time limit.
     pub(crate) fn no_connection() -> Self {
         Self::new(StoreError::Busy, "no_connection")
     }
@@ -85,8 +86,8 @@ fn of_sqlstate(code: &str) -> StoreError {
         "53300" | "55P03" | "40001" | "40P01" => StoreError::Busy,
         "57014" => StoreError::Timeout,
         "57P03" => StoreError::Starting,
-        // The server ended the session. Or a pooler is in between, and a prepared statement is
-        // missing, exists already, or is a different one.
+        // Either the server ended the session, or a pooler changed the server. After a change of
+        // the server, a prepared statement is missing, exists already, or is a different statement.
         "57P01" | "57P02" | "57P05" | "25P03" | "26000" | "42P05" => StoreError::Unreachable,
         "XX001" | "XX002" => StoreError::Damaged,
         _ if code.starts_with("08") => StoreError::Unreachable,
@@ -95,13 +96,13 @@ fn of_sqlstate(code: &str) -> StoreError {
     }
 }
 
-/// Maps a result code of SQLite. Its lowest byte is the primary code.
+/// Maps a result code of SQLite. The lowest byte of a result code is the primary code.
 #[cfg(feature = "sqlite")]
 fn of_result_code(code: i32, message: &str) -> StoreError {
     /// `SQLITE_IOERR_CORRUPTFS`
     const CORRUPT_FILE_SYSTEM: i32 = 8458;
     match code & 0xff {
-        // SQLite reports a missing table with its general code, and only the text says so.
+        // SQLite reports a missing table with its general code. Only the text names this cause.
         1 if message.starts_with("no such ") => StoreError::Schema,
         3 | 23 => StoreError::AccessDenied,
         5 | 6 | 15 => StoreError::Busy,

@@ -1,11 +1,12 @@
-//! Keys of rows. Owner, family and id are concatenated, so that the rows of an owner are adjacent.
+//! Keys of rows. A key is the concatenation of owner, family and id, so that the rows of an owner
+//! are adjacent.
 
 use crate::store::{Family, LeaseKey, Owner, RecordId, RecordKey};
 
 /// Length of an owner in a key.
 const OWNER: usize = 32;
-/// Number in place of the family in the key of an owner's fence (the lowest mark that is still
-/// valid). No family has this number.
+/// Family number in the key of an owner's fence (the lowest mark that is still valid). No record
+/// family has this number.
 const FENCE: u8 = 0;
 
 /// Key of a record's row.
@@ -66,8 +67,8 @@ pub(crate) fn lease_key(key: &LeaseKey) -> [u8; 33] {
     family_prefix(&owner, key.family.number())
 }
 
-/// Returns the number of an owner for the engine's locks. Two owners may share a number and then
-/// wait for each other.
+/// Returns the number of an owner for the engine's locks. Two owners with the same number wait for
+/// each other.
 #[cfg(feature = "postgres")]
 pub(crate) fn owner_number(owner: &Owner) -> i64 {
     let half = |part: &[u8; 16]| {

@@ -24,12 +24,12 @@ pub(super) use upkeep::{Tidy, Upkeep};
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Maximum wait for a free connection, or for a lock.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(4);
-/// Time after the end of a lease in which its holder may still complete the work.
+/// Time after the end of a lease during which its holder may still complete the work.
 pub(super) const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
 /// Lifetime of the record that a check writes.
 const CHECK_LIFETIME: Duration = Duration::from_secs(60);
-/// Maximum lifetime in milliseconds: ten years. A longer lifetime would overflow some engine's
-/// dates.
+/// Maximum lifetime in milliseconds: ten years. A longer lifetime would overflow the date type of
+/// an engine.
 const LONGEST: i64 = 10 * 365 * 24 * 3600 * 1000;
 
 /// Converts a lifetime to whole milliseconds.

@@ -1,8 +1,8 @@
 //! Batching of reads from several requests into one statement.
 //!
 //! A statement costs far more than its rows. While a few statements are in flight, further reads
-//! wait, and the next statement serves all of them. With 32 clients, a read takes less than half of
-//! the time of a separate statement. Without concurrent reads, a read is sent immediately.
+//! wait, and the next statement serves all waiting reads. With 32 clients, a read takes less than
+//! half of the time of a separate statement. A read without concurrent reads is sent immediately.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -67,16 +67,16 @@ pub(crate) async fn read<T: Fetch>(
         waiting.len() == 1
     };
     if is_first {
-        // The statement runs in its own task, because this request may be cancelled and others
-        // depend on the statement.
+        // The statement runs in its own task, because other requests need its result even if this
+        // request is cancelled.
         tokio::spawn(Next(Some(Arc::clone(store))).send());
     }
     let stopped = |_| Err(Failure::new(StoreError::Unreachable, "stopped"));
     result.await.unwrap_or_else(stopped)
 }
 
-/// Next statement. If it is dropped before it is sent, for example at the end of a runtime, its
-/// reads fail and later reads are still sent.
+/// Next statement. If the statement is dropped before it is sent, for example at the end of a
+/// runtime, its reads fail. Later reads are still sent.
 struct Next<T: Fetch>(Option<Arc<T>>);
 
 impl<T: Fetch> Next<T> {
@@ -108,7 +108,7 @@ impl<T: Fetch> Next<T> {
                     Ok(records) => Ok(records.snapshot(&request.keys)),
                     Err(failure) => Err(failure.clone()),
                 };
-                // The request may have been cancelled.
+                // Ignore an error here: the request may have been cancelled.
                 let _ = request.answer.send(answer);
             }
         }

@@ -1,4 +1,4 @@
-//! Rows found by an engine, and the snapshot that they form.
+//! Conversion of found rows to a snapshot.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use crate::store::{Entry, Mark, Snapshot};
 pub(crate) struct Records(Vec<(Key, Entry)>);
 
 impl Records {
-    /// Collects rows in any order.
+    /// Collects rows, which may be in any order.
     pub(crate) fn collect(
         rows: impl Iterator<Item = Result<(Key, Entry), Failure>>,
     ) -> Result<Self, Failure> {
@@ -23,7 +23,7 @@ impl Records {
         self.0.get(found).map(|(_, entry)| entry)
     }
 
-    /// Builds the snapshot of one owner. The first key is that of the owner's fence.
+    /// Builds the snapshot of one owner. The first key belongs to the owner's fence.
     pub(crate) fn snapshot(&self, keys: &[Key]) -> Snapshot {
         let (fence, keys) = match keys.split_first() {
             Some((fence, keys)) => (self.find(fence), keys),

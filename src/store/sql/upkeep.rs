@@ -17,11 +17,11 @@ use tokio::{
 
 /// Time between two removals of expired records.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Number of writes after which expired records are also removed. In a busy store, more records
-/// expire in a minute than one removal covers.
+/// Number of writes after which the store also removes expired records. In a busy store, one
+/// removal per minute is not enough.
 const WRITES_PER_REMOVAL: u32 = 64;
 
-/// Store that needs upkeep.
+/// Store whose expired records and idle connections need removal.
 pub(crate) trait Tidy: Send + Sync + 'static {
     /// Removes expired records in bounded steps, and closes idle connections.
     fn tidy(&self) -> BoxFuture<'_, ()>;
@@ -35,8 +35,8 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the task unless it is running. The task ends with the runtime on which it was
-    /// started.
+    /// Starts the task unless it is running. The task ends when the runtime that started the task
+    /// ends.
     pub(crate) fn ensure<T: Tidy>(&self, store: &Arc<T>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -55,8 +55,8 @@ impl Upkeep {
     }
 }
 
-/// Runs the task. A random delay keeps instances that were started together from removing records
-/// at the same moment.
+/// Runs the task. Instances that start together would remove records at the same moment. A random
+/// delay prevents this.
 async fn run<T: Tidy>(store: Weak<T>) {
     let share = rand::rng().random_range(0.0..1.0);
     let now = Instant::now();

@@ -7,8 +7,8 @@ use std::{
 
 use crate::store::{StoreError, sql::Failure};
 
-/// Network file systems. SQLite's shared memory does not work across machines. FUSE has both local
-/// and network file systems and is not listed.
+/// Network file systems. SQLite's shared memory does not work across machines. The list omits FUSE,
+/// which has both local and network file systems.
 const NETWORK: [&str; 14] = [
     "afs",
     "ceph",
@@ -26,8 +26,8 @@ const NETWORK: [&str; 14] = [
     "smbfs",
 ];
 
-/// Creates the file if it is missing, readable by its owner only. SQLite gives the same permissions
-/// to its `-wal` and `-shm` files.
+/// Creates the file if it is missing. Only the file's owner can read the new file. SQLite gives the
+/// same permissions to its `-wal` and `-shm` files.
 pub(super) async fn create(path: &Path) -> Result<(), Failure> {
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -64,7 +64,7 @@ pub(super) async fn explain(path: &Path, failure: Failure) -> Failure {
     }
 }
 
-/// Rejects a network file system, if the system reports it.
+/// Rejects a network file system if the operating system reports it.
 pub(super) async fn require_local(path: &Path) -> Result<(), Failure> {
     let Ok(path) = tokio::fs::canonicalize(path).await else {
         return Ok(());
@@ -79,7 +79,7 @@ pub(super) async fn require_local(path: &Path) -> Result<(), Failure> {
 }
 
 /// Evaluates lines of the form `device directory type options`. If several file systems are mounted
-/// on a directory, the last one counts.
+/// on a directory, uses the last line.
 fn is_on_network(mounts: &str, path: &Path) -> bool {
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);

@@ -1,4 +1,4 @@
-//! Connections to the file: one for writing, and some for reading.
+//! Connections to the file: one writing connection and some reading connections.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,8 @@ use crate::store::{
     sql::{BUSY_LIMIT, Connections, Failure, Place},
 };
 
-/// Maximum number of reading connections: one for the reads of requests, and one for lists.
+/// Maximum number of reading connections: one connection for the reads of requests, and one for
+/// lists.
 const READERS: usize = 2;
 /// Number of rows that a connection's thread buffers before it waits.
 const ROW_BUFFER: usize = 4096;
@@ -38,8 +39,8 @@ pub(super) struct Reader<'a> {
     pub(super) connection: SqliteConnection,
 }
 
-/// Transaction that holds the file's write lock. If it is dropped, the connection is closed and
-/// nothing is written.
+/// Transaction that holds the file's write lock. Dropping the transaction closes the connection and
+/// writes nothing.
 pub(super) struct Writer<'a> {
     place: Place<'a, SqliteConnection>,
     pub(super) connection: SqliteConnection,
@@ -82,8 +83,8 @@ impl Link {
         Ok(Reader { place, connection })
     }
 
-    /// Begins a transaction, and waits for the write lock. A transaction that acquires the lock
-    /// later fails if another process has written in between.
+    /// Begins a transaction, and waits for the write lock. If a transaction acquired the lock only
+    /// at its first write, it would fail after another process has written.
     pub(super) async fn writer(&self) -> Result<Writer<'_>, Failure> {
         let place = self.writer.place().await;
         let place = place.ok_or_else(Failure::no_connection)?;
@@ -110,10 +111,11 @@ impl Link {
     }
 }
 
-/// Opens a connection. SQLite does not wait for a process that changes the journal mode.
+/// Opens a connection. Retries, because SQLite does not wait for a process that changes the journal
+/// mode.
 #[expect(
     clippy::disallowed_methods,
-    reason = "there is nothing else to wait for; the operation's time limit ends it"
+    reason = "SQLite has no notification to wait for; the operation's time limit ends the loop"
 )]
 async fn open(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, Failure> {
     loop {

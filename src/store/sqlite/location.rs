@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Invalid location. The error contains nothing from the location.
+/// Invalid location. The error contains no part of the location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSqliteLocation {
@@ -11,7 +11,7 @@ pub enum InvalidSqliteLocation {
         "the location of the store is malformed: expected a path, or sqlite:///path/to/file.db"
     )]
     Malformed,
-    /// The URL has a parameter or a fragment. Neither is supported.
+    /// The URL has a parameter or a fragment, which are not supported.
     #[error("the URL of the store has a parameter: SQLite URLs have no parameters")]
     Parameter,
     /// The location is an in-memory database, which belongs to one connection.
@@ -35,7 +35,7 @@ pub(super) fn parse(location: &str) -> Result<PathBuf, InvalidSqliteLocation> {
         return Err(InvalidSqliteLocation::Memory);
     }
     let is_directory = path.ends_with(['/', '\\']);
-    // SQLite would interpret `file:` as its own URL with parameters.
+    // SQLite would interpret a location with `file:` as its own kind of URL with parameters.
     if path.is_empty() || is_directory || path.starts_with("file:") || path.contains('\0') {
         return Err(InvalidSqliteLocation::Malformed);
     }

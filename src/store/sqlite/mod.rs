@@ -30,27 +30,27 @@ const VERSION: i64 = 1;
 const READ_STATEMENTS: usize = 1;
 /// Number of expired rows that one transaction removes.
 const SWEEP_STEP: usize = 100;
-/// Maximum number of such transactions per sweep.
+/// Maximum number of removal transactions per sweep.
 const SWEEP_STEPS: usize = 20;
 /// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
-/// Store in an SQLite file, for one or a few processes on one host. Sessions survive a restart.
-/// Clones share the same connections.
+/// Store in an SQLite file, for a few processes on one host. Sessions survive a restart. Clones
+/// share the same connections.
 ///
-/// The store creates the file, readable by its owner only, and the tables in it: `kycport_records`,
-/// `kycport_leases`, `kycport_counter` and `kycport_schema`. The file may be the database of the
-/// app, which [`settle_in`](Self::settle_in) needs. The store sets the file to WAL mode, which adds
-/// the files `-wal` and `-shm`. Back up a running store with SQLite's `.backup` or `VACUUM INTO`,
-/// not by copying the file.
+/// The store creates the file, which only the file's owner can read. In the file, the store creates
+/// the tables `kycport_records`, `kycport_leases`, `kycport_counter` and `kycport_schema`. The file
+/// may be the database of the app: [`settle_in`](Self::settle_in) requires this. The store sets the
+/// file to WAL mode, which adds the files `-wal` and `-shm`. Back up a running store with SQLite's
+/// `.backup` or `VACUUM INTO`, not by copying the file.
 ///
-/// A commit waits for the disk. Deleted data is overwritten with zeros in the file; the `-wal` file
-/// contains it until SQLite reuses that space. An operation that takes longer than 5 s fails with
-/// [`StoreError::Timeout`]. If another process holds the write lock for 4 s, the operation fails
-/// with [`StoreError::Busy`]. Lifetimes run on the machine's clock. Expired records are removed
-/// every minute, and additionally after some writes.
+/// A commit waits until the data is on disk. SQLite overwrites deleted data with zeros in the file.
+/// The `-wal` file contains the deleted data until SQLite reuses its space. An operation that takes
+/// longer than 5 s fails with [`StoreError::Timeout`]. If another process holds the write lock for
+/// 4 s, the operation fails with [`StoreError::Busy`]. Lifetimes run on the machine's clock. The
+/// store removes expired records every minute, and additionally after some writes.
 ///
-/// SQLite shares memory between the processes of one host. On Linux, the store rejects known
+/// SQLite uses memory that the processes of one host share. On Linux, the store rejects known
 /// network file systems with [`StoreError::Failed`]. Do not use the store on any network file
 /// system.
 ///
@@ -104,8 +104,9 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Creates a store that opens the file at its first use. The file and the tables are then
-    /// created if they are missing. This function does no I/O and works outside a Tokio runtime.
+    /// Creates a store that opens the file at its first use. At the first use, the store creates
+    /// the file and the tables if they are missing. This function does no I/O and works outside a
+    /// Tokio runtime.
     ///
     /// # Errors
     /// [`InvalidSqliteLocation`].
@@ -122,13 +123,14 @@ impl SqliteStore {
         })
     }
 
-    /// Settles a lease in a transaction of the app, as [`Store::settle`](super::Store::settle)
-    /// does: the work is done when the transaction commits, together with its other writes.
+    /// Settles a lease in a transaction of the app, like [`Store::settle`](super::Store::settle).
+    /// The settlement takes effect when the transaction commits, together with its other writes.
     ///
-    /// On `false`, another token holds the lease: roll the transaction back. The connection must
-    /// lead to the file of this store. [`is_database_of`](Self::is_database_of) checks this. Begin
-    /// the transaction with `BEGIN IMMEDIATE`, and keep it short: no other connection writes to the
-    /// file until it ends.
+    /// If the result is `false`, another token holds the lease: roll the transaction back. The
+    /// connection must belong to the file of this store,
+    /// which [`is_database_of`](Self::is_database_of) checks. Begin the transaction with `BEGIN
+    /// IMMEDIATE`, and keep the transaction short: no other connection can write to the file until
+    /// the transaction ends.
     ///
     /// # Errors
     /// [`StoreError`]: roll the transaction back.
@@ -146,7 +148,7 @@ impl SqliteStore {
         .await
     }
 
-    /// Returns whether a connection leads to the file of this store.
+    /// Returns whether a connection belongs to the file of this store.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -252,7 +254,7 @@ impl Tidy for Inner {
     }
 }
 
-/// Hides the location.
+/// `Debug` hides the location.
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()

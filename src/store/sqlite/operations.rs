@@ -73,7 +73,7 @@ impl Inner {
     }
 
     /// Reads the lease before it waits for the write lock. A handler that completes the lease in
-    /// its own transaction may hold that lock.
+    /// its own transaction may hold the write lock.
     async fn acquire(
         &self,
         key: &LeaseKey,
@@ -211,7 +211,7 @@ impl Store for SqliteStore {
             .await?;
             write_and_read_back(self).await
         };
-        // The operations of the check log their own failures.
+        // The operations of the check already log their failures.
         let check = timeout(DEADLINE, check);
         check
             .map(|it| it.unwrap_or(Err(StoreError::Timeout)))

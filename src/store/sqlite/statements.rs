@@ -18,8 +18,8 @@ use crate::{
 /// Statements that create the tables, version 1. The file may also contain tables of the app.
 pub(super) const TABLES: &str = include_str!("tables.sql");
 
-/// Maximum number of keys in one statement. There is one statement for each power of two up to this
-/// number.
+/// Maximum number of keys in one statement. For each power of two up to this number, the store has
+/// one statement.
 const MAX_KEYS: usize = 512;
 
 const PUT: &str = "
@@ -74,8 +74,8 @@ impl FetchStatements {
     }
 }
 
-/// Builds a statement that returns each row with the number of its key, which is shorter than the
-/// key.
+/// Builds a statement that returns each row with the position of its key. The position is shorter
+/// than the key.
 fn fetch_statement(count: usize) -> String {
     let wanted: Vec<_> = (0..count).map(|number| format!("({number}, ?)")).collect();
     format!(
@@ -87,7 +87,7 @@ fn fetch_statement(count: usize) -> String {
     )
 }
 
-/// Fetches live rows by their keys. The rows are one snapshot if one statement suffices or if the
+/// Fetches live rows by their keys. The rows form one snapshot if one statement suffices or if the
 /// connection is in a transaction.
 pub(super) async fn fetch(
     connection: &mut SqliteConnection,
@@ -123,7 +123,7 @@ pub(super) fn holds(writes: &[Write], found: &Snapshot) -> bool {
     })
 }
 
-/// Applies the changes of a write. Returns the latest expiry among its records.
+/// Applies the changes of a write. Returns the latest expiry among the stored records.
 pub(super) async fn change(
     connection: &mut SqliteConnection,
     owner: &Owner,
@@ -219,7 +219,7 @@ pub(super) async fn list(
     rows.collect()
 }
 
-/// Determines who holds a lease. Returns `None` if the token may acquire it.
+/// Determines who holds a lease. Returns `None` if the token may acquire the lease.
 pub(super) async fn lease(
     connection: &mut SqliteConnection,
     key: &LeaseKey,

@@ -26,8 +26,8 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 const REMOVAL_DEADLINE: Duration = Duration::from_secs(2);
 /// Maximum number of concurrent operations on behalf of one call.
 pub(super) const CONCURRENCY: usize = 8;
-/// Additional lifetime of a body beyond that of its index entry. The index entry determines the end
-/// of a session. The clocks of this process and of the tower-sessions store may differ by this
+/// Additional lifetime of a body after its index entry has expired. The index entry determines the
+/// end of a session. The clocks of this process and of the tower-sessions store may differ by this
 /// time.
 const MARGIN: Duration = Duration::from_secs(60);
 /// Maximum lifetime of a body: 100 years. The dates of some stores have a limit.
@@ -57,11 +57,12 @@ impl Bodies {
         }
     }
 
-    /// Stores a body. Its id is derived from its content. An existing record with this id is
-    /// therefore the same body from an earlier attempt, and is overwritten.
+    /// Stores a body. The id of a body is derived from its content. If a record with this id
+    /// exists, it contains the same body from an earlier attempt, and is overwritten.
     ///
-    /// `create` comes first, because `save` only updates on some stores. Stores handle an existing
-    /// id differently: some fail, some create the record under another id.
+    /// `create` precedes `save`, because `save` cannot create records on some stores. If the id
+    /// exists, `create` fails on some stores, and creates the record under another id on other
+    /// stores.
     pub(super) async fn store(&self, new: &NewBody) -> Result<(), StoreError> {
         let wanted = new.at.id;
         let mut record = self.record(wanted, &new.body, new.keep_for)?;
@@ -86,8 +87,8 @@ impl Bodies {
         saved.map_err(|error| code(&error))
     }
 
-    /// Loads a body. A record that cannot be decoded, or whose content differs from the written
-    /// body, is damaged and not absent.
+    /// Loads a body. If the record cannot be decoded, or if its content differs from the written
+    /// body, returns [`StoreError::Damaged`].
     pub(super) async fn load(&self, at: &BodyRef) -> Result<Option<Bytes>, StoreError> {
         let Some(record) = self.load_record(at.id).await? else {
             return Ok(None);
@@ -99,10 +100,10 @@ impl Bodies {
         body.map(Some).ok_or(StoreError::Damaged)
     }
 
-    /// Removes unreachable bodies. Bodies that cannot be removed in time expire.
+    /// Removes unreachable bodies. Bodies that are not removed in time expire later.
     pub(super) async fn remove(&self, bodies: impl IntoIterator<Item = BodyRef>) {
         let deletions = stream::iter(bodies).for_each_concurrent(CONCURRENCY, |at| async move {
-            // The body is unreachable and expires.
+            // Ignore a failure, because the body is unreachable and expires.
             let _ = self.delete(at.id).await;
         });
         let _ = tokio::time::timeout(REMOVAL_DEADLINE, deletions).await;
@@ -144,7 +145,8 @@ impl Bodies {
     fn record(&self, id: Id, body: &[u8], keep_for: Duration) -> Result<Record, StoreError> {
         let keep_for = keep_for.saturating_add(MARGIN).min(MAX_LIFETIME);
         let expires_at = self.clock.now().saturating_add(keep_for);
-        // Stores round to whole seconds. The body must not expire before its index entry.
+        // Round up to whole seconds, because some stores round down and the body must not expire
+        // before its index entry.
         let seconds = expires_at.as_unix().saturating_add(1);
         let expiry_date =
             OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| StoreError::Failed)?;
@@ -170,7 +172,7 @@ async fn bounded<T>(
         .map_err(|_| StoreError::Timeout)
 }
 
-/// Maps an error without its text. The texts differ between stores and can contain addresses and
+/// Maps an error by its kind. The error's text is dropped, because it can contain addresses and
 /// keys.
 fn code(error: &Error) -> StoreError {
     match error {

@@ -1,5 +1,5 @@
-//! Index entries. The second store holds an index entry for each session whose body is in the
-//! tower-sessions store.
+//! Index entries. Index entries: the second store contains an index entry for each session body in
+//! the tower-sessions store.
 
 use std::array;
 
@@ -17,7 +17,7 @@ const LABEL: &[u8] = b"kycport session body";
 /// Identifier of a body in the tower-sessions store, with a digest of its content.
 ///
 /// The id is derived from the key, the version and the content. Each write of a session creates a
-/// new body, so a write whose condition does not hold does not change the live body.
+/// new body. So a write with a failed condition does not change the live body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyRef {
     pub(super) id: Id,
@@ -30,15 +30,15 @@ impl BodyRef {
         Self::new(owner, key, version, Sha256::digest(body).into())
     }
 
-    /// Parses an index entry. Returns `None` for other content, for example a record written before
-    /// the second store was used as one, or by a newer version.
+    /// Parses an index entry. Returns `None` for other content, for example a session from before
+    /// the app used two stores, or a record of a newer version of this crate.
     pub(super) fn of_entry(owner: &Owner, key: RecordKey, entry: &Entry) -> Option<Self> {
         let digest = entry.body.strip_prefix(&HEAD)?.try_into().ok()?;
         Some(Self::new(owner, key, entry.version, digest))
     }
 
     fn new(owner: &Owner, key: RecordKey, version: u64, digest: [u8; 32]) -> Self {
-        // All parts have fixed lengths.
+        // All parts of the hash input have fixed lengths.
         let hash: [u8; 32] = Sha256::new()
             .chain_update(LABEL)
             .chain_update(owner.to_bytes())
@@ -62,7 +62,7 @@ impl BodyRef {
         Bytes::copy_from_slice(&bytes)
     }
 
-    /// Returns whether a body is the written one.
+    /// Returns whether a loaded body equals the written body.
     pub(super) fn is_of(&self, body: &[u8]) -> bool {
         self.digest == *Sha256::digest(body)
     }

@@ -44,37 +44,36 @@ use super::{
 /// ```
 ///
 /// # Guarantees
-/// The second store is authoritative. A session exists if the second store has its index entry and
-/// the tower-sessions store has its content:
+/// The second store decides whether a session exists. A session exists if the second store has its
+/// index entry and the tower-sessions store has its content:
 ///
-/// - The content is written first, then the index entry and the fence in one step. Content without
-///   an index entry is unreachable.
+/// - The adapter first writes the content, then the index entry and the fence in one step. Content
+///   without an index entry is unreachable.
 /// - An index entry without content reads as absent.
-/// - Content that cannot be decoded, or does not match the digest, gives
-///   [`StoreError::Damaged`](super::StoreError::Damaged). It is never used and never counts as
-///   absent.
-/// - An error or a timeout of the tower-sessions store is an error, never absent.
-/// - A revocation changes the second store first. From then on the sessions are invalid,
+/// - For content that cannot be decoded or does not match the digest, the read fails with
+///   [`StoreError::Damaged`](super::StoreError::Damaged).
+/// - If the tower-sessions store fails or exceeds the time limit, the read also fails.
+/// - A revocation changes the second store first. From then on, the sessions are invalid,
 ///   regardless of the tower-sessions store.
 ///
 /// # Limits
-/// Compared with one store for everything, the adapter does not provide:
+/// A single store for everything has these properties, and the adapter does not:
 ///
-/// - **One round trip.** Reading a session takes two, one to each store. The second cannot start
-///   earlier, because the index entry names the content. An index entry whose content is missing is
-///   read once more.
-/// - **One snapshot over both stores.** The second store's part is a snapshot, and a session's
-///   content is the one that this snapshot names.
-/// - **Deletion in one step.** The content of ended sessions is deleted afterwards, within 2 s.
-///   Content that cannot be deleted is unreachable and expires.
+/// - **One round trip.** The adapter needs two sequential round trips to read a session, because
+///   the index entry names the content. If the content is missing, the adapter reads the index
+///   entry again.
+/// - **One snapshot over both stores.** The records of the second store form a snapshot, and the
+///   adapter reads the session content that this snapshot names.
+/// - **Deletion in one step.** The adapter deletes the content of a session after the session has
+///   ended, within 2 s. Content that cannot be deleted is unreachable and expires.
 /// - **Expiry in the tower-sessions store.** The index entry expires to the millisecond on the
-///   second store's clock. The content's expiry is at least 60 s later, in whole seconds, on the
-///   clocks of the app and of the tower-sessions store. Run the deletion task of the tower-sessions
-///   store as its documentation says; [`sweep`](Store::sweep) reaches the second store only.
+///   second store's clock. The content expires at least 60 s later, in whole seconds, on the clocks
+///   of the app and of the tower-sessions store. Run the deletion task of the tower-sessions store
+///   as its documentation says, because [`sweep`](Store::sweep) sweeps only the second store.
 /// - **A condition on the content.** [`Condition::Present`](super::Condition::Present) and
 ///   [`Condition::Version`](super::Condition::Version) hold if the index entry exists.
 ///
-/// The tower-sessions store must read its own writes, on every instance.
+/// On every instance, the tower-sessions store must return the latest write.
 #[derive(Clone)]
 pub struct TowerSessionsStore {
     bodies: Bodies,
@@ -97,7 +96,7 @@ impl TowerSessionsStore {
     ///
     /// # Errors
     /// [`UnsharedStore`] if the second store is not shared between processes. The tower-sessions
-    /// store may be shared, and a revocation must reach all sessions.
+    /// store may be shared, and a revocation must apply to all sessions.
     pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {
         let properties = atomic.properties();
         if properties.shared {
@@ -109,10 +108,10 @@ impl TowerSessionsStore {
         }
     }
 
-    /// Creates an adapter whose second store may be unshared, such as
-    /// [`MemoryStore`](super::MemoryStore). Use this only for an app of one process. A second
-    /// process would see neither its sessions nor its revocations. All sessions end when the second
-    /// store loses its records.
+    /// Creates an adapter whose second store may be unshared, such
+    /// as [`MemoryStore`](super::MemoryStore). Use this function only for an app of one process. A
+    /// second process would not see the sessions and revocations of the first process. If the
+    /// second store loses its records, all sessions end.
     pub fn danger_unshared(sessions: impl SessionStore, atomic: impl Store) -> Self {
         Self {
             bodies: Bodies::new(sessions),
@@ -194,7 +193,8 @@ impl Store for TowerSessionsStore {
     }
 }
 
-/// Shows no record, because the `Debug` output of a tower-sessions store may contain all sessions.
+/// `Debug` shows no records, because the `Debug` output of a tower-sessions store may contain all
+/// sessions.
 impl fmt::Debug for TowerSessionsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TowerSessionsStore")

@@ -16,7 +16,7 @@ const ATTEMPTS: usize = 4;
 /// Index entry whose body is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dangling {
-    /// Position in the snapshot.
+    /// Position of the entry in the snapshot.
     pub(super) position: usize,
     pub(super) version: u64,
 }
@@ -32,9 +32,9 @@ impl TowerSessionsStore {
             .map_err(|_| StoreError::Timeout)?
     }
 
-    /// Reads until index and bodies agree. A body may be missing because another caller replaced or
-    /// deleted the session after the index was read. A missing body counts as absent only if the
-    /// index still names it.
+    /// Reads until the index and the bodies agree. A body is missing if another caller replaced or
+    /// deleted the session after the index was read. A session without its body is absent only if
+    /// the index still names this body.
     async fn read_attempts(
         &self,
         owner: &Owner,
@@ -52,8 +52,8 @@ impl TowerSessionsStore {
         Err(StoreError::Busy)
     }
 
-    /// Replaces index entries by sessions. An index entry without a body becomes absent and is
-    /// reported.
+    /// Replaces index entries by sessions. If the body of an index entry is missing, makes the
+    /// entry absent and reports it.
     pub(super) async fn with_bodies(
         &self,
         owner: &Owner,
@@ -67,7 +67,7 @@ impl TowerSessionsStore {
             let at = BodyRef::of_entry(owner, *key, entry);
             Some((position, entry.version, at))
         });
-        // Collected first, because the entries change below.
+        // Collect the references first, because the entries change below.
         let named: Vec<_> = named.collect();
         let loads = named.into_iter().map(|(position, version, at)| async move {
             let body = match at {
@@ -103,8 +103,8 @@ impl TowerSessionsStore {
             .map_err(|_| StoreError::Timeout)?
     }
 
-    /// Reads pages of the index until `limit` sessions with a body are found, because a short list
-    /// means that it is the last one.
+    /// Reads pages of the index until `limit` sessions with a body are found, because a list with
+    /// fewer sessions would mean the last page.
     async fn list_pages(
         &self,
         owner: &Owner,

@@ -15,12 +15,12 @@ use super::{
 
 /// Maximum number of attempts while other callers replace the sessions of a write.
 const ATTEMPTS: usize = 3;
-/// Maximum number of bodies that one revocation deletes. Further bodies expire.
+/// Maximum number of bodies that one revocation deletes. Further bodies expire later.
 const REVOKED_BODIES: usize = 256;
 /// Maximum time that a revocation waits for the identifiers of the bodies to delete.
 const NAMING_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Write for the second store, with the bodies for the tower-sessions store.
+/// Writes for the second store, and bodies for the tower-sessions store.
 struct Plan {
     writes: Vec<Write>,
     bodies: Vec<NewBody>,
@@ -59,8 +59,9 @@ impl Plan {
         plan
     }
 
-    /// Returns the writes of an attempt. A session without a body is absent, but its index entry
-    /// exists. To create a session at this key, the attempt replaces exactly that index entry.
+    /// Returns the writes of an attempt. A session without a body is absent, although its index
+    /// entry exists. To create a session at such a key, the attempt replaces exactly this index
+    /// entry.
     fn attempt(&self, dangling: &[Dangling]) -> Vec<Write> {
         let mut writes = self.writes.clone();
         for it in dangling {
@@ -73,7 +74,7 @@ impl Plan {
         writes
     }
 
-    /// Returns the new bodies, except those that an index entry names.
+    /// Returns the new bodies that no index entry names.
     fn bodies_except(&self, named: &[BodyRef]) -> Vec<BodyRef> {
         let bodies = self.bodies.iter().map(|new| new.at);
         bodies.filter(|at| !named.contains(at)).collect()
@@ -88,8 +89,9 @@ impl TowerSessionsStore {
         admitted_at: Option<Mark>,
     ) -> Result<Written, StoreError> {
         let plan = Plan::new(owner, writes);
-        // After an error, the index entry may nevertheless have been written. The session then
-        // reads as absent. Repeating the write restores the body, which has the same id.
+        // After an error, the index entry may exist although its body was removed. In that case,
+        // the session reads as absent. If the caller repeats the write, the write stores the body
+        // again under the same id.
         let mut garbage = plan.bodies_except(&[]);
         let write = self.write_plan(owner, &plan, admitted_at, &mut garbage);
         let result = timeout(DEADLINE, write).await;
@@ -97,8 +99,8 @@ impl TowerSessionsStore {
         result.map_err(|_| StoreError::Timeout)?
     }
 
-    /// Performs the write, and updates `garbage`: the bodies to delete if the write is aborted at
-    /// this point.
+    /// Performs the write. Keeps `garbage` up to date: the bodies to delete if the write is aborted
+    /// at any point.
     async fn write_plan(
         &self,
         owner: &Owner,
@@ -106,7 +108,7 @@ impl TowerSessionsStore {
         admitted_at: Option<Mark>,
         garbage: &mut Vec<BodyRef>,
     ) -> Result<Written, StoreError> {
-        // A batch changes only one or two sessions.
+        // Store all bodies concurrently, because a batch changes only one or two sessions.
         let bodies = plan.bodies.iter().map(|new| self.bodies.store(new));
         let replaced = self.named(owner, &plan.replaced);
         let (_, replaced) = future::try_join(future::try_join_all(bodies), replaced).await?;
@@ -126,7 +128,8 @@ impl TowerSessionsStore {
                 Written::Fenced => return Ok(Written::Fenced),
                 Written::Conflict(snapshot) => snapshot,
             };
-            // A repeated write conflicts with its own index entry, which names its own body.
+            // A repeated write conflicts with its own index entry, so the body that this entry
+            // names must be kept.
             let entries = keys.iter().zip(&conflict.entries);
             let named: Vec<_> = entries
                 .filter_map(|(key, entry)| BodyRef::of_entry(owner, *key, entry.as_ref()?))
@@ -155,9 +158,9 @@ impl TowerSessionsStore {
         Ok(named.collect())
     }
 
-    /// Revokes in the second store, then deletes the bodies. Their identifiers are read before the
-    /// revocation, because it deletes the index. A failure to read them does not affect the
-    /// revocation.
+    /// Revokes the sessions in the second store, then deletes the bodies. Reads the identifiers of
+    /// the bodies before the revocation, because the revocation deletes the index. If this read
+    /// fails, the revocation still happens.
     pub(super) async fn revoke_both(
         &self,
         owner: &Owner,

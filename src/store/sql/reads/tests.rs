@@ -9,7 +9,7 @@ use crate::store::{
     sql::{Failure, Key, Records, records::entry},
 };
 
-/// Engine that contains every record and answers when a test permits it.
+/// Engine that contains every record. The engine answers only after a test permits the answer.
 struct Engine {
     reads: Reads,
     answers: Semaphore,
@@ -115,7 +115,7 @@ async fn a_statement_has_a_limited_number_of_keys() {
 async fn every_read_of_a_failed_statement_fails() {
     let engine = Engine::new(true);
     let reads: Vec<_> = (0..5).map(|number| spawn(&engine, number)).collect();
-    // The first read is in flight, and the others wait for the next statement.
+    // The first read is in flight, and the other reads wait for the next statement.
     all_tasks_wait().await;
     engine.answers.add_permits(2);
     for read in reads {
