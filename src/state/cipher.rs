@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 /// Length of a key, in bytes.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// Key of AES-256-GCM-SIV. Nonces are random, and many instances generate them: this mode tolerates
-/// a repeated nonce.
+/// Key of AES-256-GCM-SIV. Many instances generate random nonces, so a nonce can repeat. This mode
+/// tolerates a repeated nonce.
 pub(crate) struct SealKey(RandomizedNonceKey);
 
 impl SealKey {
@@ -20,7 +20,7 @@ impl SealKey {
         Some(Self(key))
     }
 
-    /// Derives a key for one purpose.
+    /// Derives a key for one purpose from this key.
     pub(super) fn derive(bytes: &[u8], purpose: &[u8]) -> Option<Self> {
         struct Length;
         impl KeyType for Length {
@@ -38,7 +38,8 @@ impl SealKey {
         Self::new(&*derived)
     }
 
-    /// Encrypts `plain`. Returns the nonce, the ciphertext and the tag in one.
+    /// Encrypts `plain`. Encrypts a text. Returns the nonce, the ciphertext and the tag,
+    /// concatenated.
     pub(crate) fn seal(&self, associated_data: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = Zeroizing::new(plain.to_vec());
         let nonce = self

@@ -1,9 +1,9 @@
 //! Stored forms: the encoding of a value as the bytes of a record.
 //!
-//! The first byte identifies the form. Form 1 is JSON. Form 2 is sealed JSON: the length and the
-//! name of the key, a nonce, and the ciphertext with its tag. JSON is self-describing, so a release
-//! can add members that an earlier release ignores. A form or a content that this release does not
-//! understand is unreadable. "Unreadable" is never treated as "absent".
+//! The first byte of a record identifies the form. Form 1 is JSON. Form 2 is sealed JSON: the
+//! length and the name of the key, a nonce, and the ciphertext with its tag. A release can add
+//! members to the JSON that an earlier release ignores. A record is unreadable if this release does
+//! not know its form or cannot decode its content. "Unreadable" is never treated as "absent".
 
 use std::sync::{
     Arc,
@@ -32,7 +32,8 @@ pub(crate) trait Stored: Serialize + DeserializeOwned {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found<T> {
     Absent,
-    /// The record comes from another release, is damaged, or its key is missing.
+    /// The record exists but is unreadable: it comes from another release, it is damaged, or its
+    /// key is missing.
     Unreadable {
         version: u64,
     },
@@ -55,8 +56,8 @@ impl<T> Found<T> {
 /// Converts between values and bytes.
 pub(super) struct Forms {
     keys: Option<Arc<SealingKeys>>,
-    /// One bit per family and reason that has been logged. During the rollout of a new release,
-    /// every request may read unreadable records.
+    /// One bit per family and reason. A set bit means that the problem has been logged. Without
+    /// this limit, every request could log a problem during the rollout of a new release.
     logged: AtomicU32,
 }
 
@@ -193,10 +194,10 @@ fn split_sealed(content: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, sealed))
 }
 
-/// Returns the associated data that binds a sealed body to its record. Every part but the label has
-/// a fixed length, so that the data of two records never collide. The engine's version is left out:
-/// without a trusted anchor it gives no protection, and a person who can write to the store can
-/// restore an older version of the record.
+/// Returns the associated data that binds a sealed body to its record. Every part except the label
+/// has a fixed length, so that the data of two records never collide. The data does not include the
+/// engine's version of the record. A person who can write to the store can restore an older record
+/// together with its version.
 fn associated_data(owner: &Owner, key: RecordKey) -> [u8; 65] {
     const LABEL: &[u8; 15] = b"kycport record ";
     let mut data = [0; 65];

@@ -14,9 +14,9 @@ const GENERATION: usize = 4096;
 
 /// Bounded cache of decoded records. A lookup compares the exact stored bytes.
 ///
-/// The cache saves decoding and decryption only. It returns a value only for bytes that the store
-/// has just returned, so it never decides whether a record is valid. When the younger generation is
-/// full, it replaces the older generation.
+/// The cache saves only decoding and decryption. The cache returns a value only for bytes that the
+/// store has just returned. So the cache never decides whether a record is valid. When the younger
+/// generation is full, it replaces the older generation.
 pub(crate) struct Memo<T> {
     generations: Mutex<[Generation<T>; 2]>,
 }
@@ -30,14 +30,14 @@ impl<T> Memo<T> {
         }
     }
 
-    /// Returns the value that was decoded from exactly these bytes at this place.
+    /// Returns the cached value of a record, if the cached bytes equal `body`.
     pub(crate) fn get(&self, owner: &Owner, id: RecordId, body: &Bytes) -> Option<Arc<T>> {
         let generations = self.lock();
         let [young, old] = &*generations;
         let (known, value) = young
             .get(&(*owner, id))
             .or_else(|| old.get(&(*owner, id)))?;
-        // The addresses are equal if the engine shares its bytes, as the memory engine does.
+        // The addresses are equal if the engine returns a shared buffer, as the memory engine does.
         let is_same = std::ptr::eq(known.as_ptr(), body.as_ptr()) && known.len() == body.len();
         (is_same || known == body).then(|| Arc::clone(value))
     }

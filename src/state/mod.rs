@@ -1,6 +1,7 @@
 //! Typed records over a [`Store`]: namespaces, stored forms, sealing, deadlines and metrics.
 //!
-//! Modules above name records by type and owner. Modules below see bytes.
+//! The modules above this layer address records by type and owner. The modules below this layer
+//! handle bytes.
 
 mod cipher;
 mod form;
@@ -43,7 +44,8 @@ struct Inner {
 }
 
 impl State {
-    /// Stores the records of `namespace` in `store`, sealed if there are keys.
+    /// Creates the state. The records of `namespace` are in `store`, and are sealed if `keys` is
+    /// set.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         namespace: Namespace,
@@ -60,7 +62,7 @@ impl State {
         &self.0.namespace
     }
 
-    /// Returns the store, for parts that keep leases under their own names.
+    /// Returns the store, for modules that use their own lease keys.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
@@ -187,8 +189,8 @@ impl State {
     }
 }
 
-/// Generates a version for a new body. A version has 64 random bits, so it is practically never
-/// reused for a record.
+/// Generates a version for a new body. A version has 64 random bits, so versions of a record
+/// practically never repeat.
 pub(crate) fn fresh_version() -> u64 {
     rand::rng().next_u64()
 }

@@ -36,13 +36,14 @@ impl Namespace {
         }
     }
 
-    /// Returns the owner of records that belong to the namespace as a whole.
+    /// Returns the owner of records that belong to the whole namespace.
     pub(crate) fn itself(&self) -> Owner {
         Owner::namespace(self.0)
     }
 
-    /// Returns four characters that distinguish the cookie names of apps on one host. They encode
-    /// three bytes as base64url, whose characters are all allowed in cookie names.
+    /// Returns four characters that distinguish the cookie names of apps on one host. The
+    /// characters encode three bytes as base64url. Cookie names may contain all characters of
+    /// base64url.
     pub(crate) fn short_name(&self) -> String {
         let [first, second, third, ..] = self.0;
         URL_SAFE_NO_PAD.encode([first, second, third])

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::cipher::{KEY_BYTES, SealKey};
 
-/// Maximum number of keys: the key that seals, and earlier keys.
+/// Maximum number of keys, including the key that seals and earlier keys.
 const MAX_KEYS: usize = 16;
 /// Maximum length of a key's name, in characters.
 const MAX_NAME: usize = 32;
@@ -20,19 +20,20 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 
 /// Keys that seal records in the store, and pending logins in the browser.
 ///
-/// With keys, a dump of the store or of its backups contains no token and no readable personal
-/// data. The first key seals. The other keys only open records that they sealed earlier. Records
-/// are sealed with AES-256-GCM-SIV (RFC 8452) under a random nonce, and are bound to their owner,
-/// family and ID. Separate keys for records and for logins are derived from each key (HKDF, RFC
-/// 5869).
+/// With sealing keys, a dump of the store or of its backups contains no tokens and no readable
+/// personal data. The first key seals new records. The other keys only open records that they
+/// sealed earlier. Records are sealed with AES-256-GCM-SIV (RFC 8452) under a random nonce, and are
+/// bound to their owner, family and ID. From each key, the SDK derives one key for records and one
+/// key for logins (HKDF, RFC 5869).
 ///
-/// Every instance must be able to open what any other instance seals. So a new key takes two
-/// deployments. First add the key on every instance as a key that [opens](Self::also_open). Then
-/// make it the first key. Keep the old key for the longest session lifetime, and for at least 41
-/// days, because the latest assurance of a person is kept that long. If a key is missing, its
-/// sessions read as absent, and its assurances as unknown, so that guards query KYCPort.
+/// Every instance must be able to open records that any other instance has sealed. So adding a new
+/// key requires two deployments. First add the key on every instance as a key
+/// that [opens](Self::also_open). Then make the new key the first key. Keep the old key for the
+/// longest session lifetime, and for at least 41 days. The store keeps the latest assurance of a
+/// person for 41 days. If a key is missing, sessions sealed with this key read as absent.
+/// Assurances sealed with this key read as unknown, so that guards query KYCPort.
 ///
-/// Sealing cannot be switched on or off while old and new instances run in parallel, unless the new
+/// While old and new instances run in parallel, sealing can be switched on or off only if the new
 /// instances temporarily [read unsealed records](Self::also_read_unsealed).
 ///
 /// Sealing protects confidentiality. It does not make the store trustworthy: a person who can
@@ -41,9 +42,9 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 ///
 /// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
 /// name identifies the key and is stored with everything that the key sealed. The name is not
-/// secret. Do not reuse it for another key. `Debug` shows the names only.
+/// secret. Do not reuse a name for another key. `Debug` shows only the names.
 pub struct SealingKeys {
-    /// The first key seals.
+    /// The first key seals new records.
     keys: Vec<NamedKey>,
     unsealed: Unsealed,
 }
@@ -71,7 +72,7 @@ pub enum SealingKeysError {
          rand -base64 32`"
     )]
     Missing,
-    /// A name is missing, or is not 1 to 32 of the characters `A-Z a-z 0-9 - _`.
+    /// The name is missing, or does not consist of 1 to 32 of the characters `A-Z a-z 0-9 - _`.
     #[error(
         "the key at position {position} has no valid name: write name:key, with a name of 1 to 32 \
          letters, digits, - and _"
@@ -86,7 +87,7 @@ pub enum SealingKeysError {
         /// Name of the key.
         name: String,
     },
-    /// The key is not 32 bytes.
+    /// The key does not have 32 bytes.
     #[error("the key {name} has {bytes} bytes: use 32, the output of `openssl rand -base64 32`")]
     Length {
         /// Name of the key.
@@ -127,12 +128,12 @@ impl SealingKeys {
         }
     }
 
-    /// Also reads records that are not sealed, while sealing is being switched on. Remove this call
-    /// after the longest session lifetime and at least 41 days: until then, a person who can write
-    /// to the store can add records.
+    /// Also reads records that are not sealed. Use this setting while you switch sealing on. Remove
+    /// this call after the longest session lifetime, and not before 41 days have passed. With this
+    /// setting, a person who can write to the store can add records.
     ///
-    /// This setting does not cover pending logins. Their cookies were sealed with a key from the
-    /// store, so the person has to sign in again.
+    /// This setting does not affect pending logins. Cookies of pending logins were sealed with a
+    /// key from the store. So a person with a pending login must start the login again.
     #[must_use]
     pub fn also_read_unsealed(mut self) -> Self {
         self.unsealed = Unsealed::Read;
@@ -156,7 +157,7 @@ impl SealingKeys {
         Ok(self)
     }
 
-    /// Parses `name:key` pairs separated by white space. The first key seals.
+    /// Parses `name:key` pairs separated by white space. The first key seals new records.
     ///
     /// # Errors
     /// Returns [`SealingKeysError`] if the name or the key is invalid.
@@ -211,7 +212,7 @@ impl SealingKeys {
         plain.ok_or(OpenError::AuthenticationFailed)
     }
 
-    /// Returns the keys for pending logins, with their names. The first key seals.
+    /// Returns the keys for pending logins, with their names. The first key seals new records.
     pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&str, &SealKey)> {
         self.keys.iter().map(|key| (key.name.as_str(), &key.logins))
     }
@@ -222,7 +223,7 @@ impl SealingKeys {
 pub(super) enum OpenError {
     /// The record names a key that is not configured.
     UnknownKey,
-    /// The bytes were changed, or were sealed for another record or by another key.
+    /// The bytes were changed, or were sealed for another record or with another key.
     AuthenticationFailed,
 }
 
@@ -257,7 +258,8 @@ impl NamedKey {
         })
     }
 
-    /// Compares two keys without access to their bytes: a key opens what an equal key sealed.
+    /// Compares two keys without access to their bytes: checks that one key opens a text that the
+    /// other key sealed.
     fn is_the_key_of(&self, other: &Self) -> bool {
         self.records
             .seal(b"", b"")
@@ -288,7 +290,7 @@ fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
         .map(Zeroizing::new)
 }
 
-/// Shows only the names.
+/// `Debug` shows only the names.
 impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
