@@ -19,9 +19,10 @@ use crate::clock::Timestamp;
 pub struct ExpectedAccessToken {
     /// Expected issuer, compared byte for byte (K2).
     pub issuer: String,
-    /// Expected audience. It must be the only one: KYCPort issues each token for one client (K30).
+    /// Expected audience. The token must have no other audience, because KYCPort issues each token
+    /// for one client (K30).
     pub client_id: String,
-    /// Claims of RFC 9068 that are required in addition to the common claims.
+    /// Claims that are required in addition to the common claims (RFC 9068).
     pub profile: AccessTokenProfile,
     /// Maximum difference between the issuer's clock and this machine's clock. Default: 60 s.
     pub skew: Duration,
@@ -46,11 +47,11 @@ impl ExpectedAccessToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AccessTokenProfile {
-    /// The claims that KYCPort documents (K22, K30). `client_id` and `jti` are validated if
+    /// Requires the claims that KYCPort documents (K22, K30). Validates `client_id` and `jti` if
     /// present.
     #[default]
     Documented,
-    /// The claims that RFC 9068 section 2.2 requires, including `client_id` and `jti`.
+    /// Requires all claims of RFC 9068 section 2.2, including `client_id` and `jti`.
     Rfc9068,
 }
 
@@ -60,7 +61,7 @@ pub enum AccessTokenProfile {
 pub struct AccessTokenClaims {
     /// Issuer of the token.
     pub issuer: String,
-    /// Person of the token (K33).
+    /// Subject of the token: the person's ID (K33).
     pub subject: String,
     /// Time at which the token was issued.
     pub issued_at: Timestamp,
@@ -75,13 +76,13 @@ pub struct AccessTokenClaims {
 }
 
 impl AccessTokenClaims {
-    /// Returns whether exactly this scope was granted.
+    /// Returns whether KYCPort granted the scope `scope`. The comparison is exact.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| granted == scope)
     }
 }
 
-/// Shows no personal data.
+/// `Debug` shows no personal data.
 impl fmt::Debug for AccessTokenClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessTokenClaims")
@@ -92,7 +93,8 @@ impl fmt::Debug for AccessTokenClaims {
     }
 }
 
-/// Verifies an access token. Pure function of the token, the keys, the expectations and the time.
+/// Verifies an access token. The result depends only on the token, the keys, the expectations and
+/// the time.
 ///
 /// # Errors
 /// Returns [`TokenValidationError`] for the first rule that the token breaks.

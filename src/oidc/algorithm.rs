@@ -6,10 +6,10 @@ use crate::wire::claims;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AlgorithmNames {
-    /// Only `EdDSA` (K22, RFC 8037).
+    /// Accepts only `EdDSA` (K22, RFC 8037).
     #[default]
     EdDsa,
-    /// `EdDSA`, and the fully specified name `Ed25519` (RFC 9864).
+    /// Accepts `EdDSA`, and the fully specified name `Ed25519` (RFC 9864).
     EdDsaOrEd25519,
 }
 

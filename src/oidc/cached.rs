@@ -1,8 +1,8 @@
-//! Cache for one value from a remote source.
+//! Cache of one value from a remote source.
 //!
-//! The value is fetched on first use, and concurrent callers share one fetch. It is refreshed
-//! before it expires, and served stale for a limited time while the source is unavailable. No lock
-//! is held during a fetch.
+//! The cache fetches the value on first use, and concurrent callers share one fetch. The cache
+//! refreshes the value before it expires. While the source is unavailable, the cache serves the
+//! stale value for a limited time. No lock is held during a fetch.
 
 use std::{
     fmt::{self, Debug},
@@ -23,23 +23,23 @@ use crate::{
 /// Lifetimes of a cached value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetimes {
-    /// Freshness without a lifetime from the source.
+    /// Default freshness, if the source sets no lifetime.
     pub(super) default: Duration,
     /// Minimum freshness, even if the source sets a shorter lifetime.
     pub(super) min: Duration,
     /// Maximum freshness, even if the source sets a longer lifetime.
     pub(super) max: Duration,
-    /// Time before the end of freshness at which a background refresh starts. Maximum: a quarter of
-    /// the freshness.
+    /// Time before the end of freshness at which a background refresh starts. The cache limits this
+    /// time to a quarter of the freshness.
     pub(super) refresh_ahead: Duration,
-    /// Time after the end of freshness during which the value is served while the source is
-    /// unavailable.
+    /// Time after the end of freshness during which the cache may serve the stale value. The cache
+    /// does this only while the source is unavailable.
     pub(super) stale: Duration,
 }
 
 impl Lifetimes {
-    /// Freshness of 10 min by default, between 1 min and 1 h if the source sets a lifetime. The
-    /// refresh starts 1 min before the end. A stale value is served for up to 1 h.
+    /// Default freshness: 10 min. If the source sets a lifetime: between 1 min and 1 h. The refresh
+    /// starts 1 min before the end of freshness. The cache serves a stale value for up to 1 h.
     pub(super) const DEFAULT: Self = Self {
         default: Duration::from_secs(600),
         min: Duration::from_secs(60),
@@ -49,7 +49,7 @@ impl Lifetimes {
     };
 }
 
-/// Back-off after the first failure. It doubles with each further failure.
+/// Back-off after the first failure. The back-off doubles with each further failure.
 const INITIAL_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
@@ -122,8 +122,8 @@ where
         }))
     }
 
-    /// Returns the fresh value. If the source is unavailable, returns the stale value within its
-    /// limit.
+    /// Returns the fresh value. If the source is unavailable, returns the stale value until its
+    /// time limit.
     pub(super) async fn get(&self) -> Result<Arc<T>, E> {
         let (fresh, flight) = {
             let state = self.0.lock();
@@ -141,7 +141,8 @@ where
             }
         };
         if let Some(value) = fresh {
-            // In the background: a started fetch continues even if no caller waits for it.
+            // Poll the fetch once to start it in the background. The fetch continues without a
+            // waiting caller.
             let _ = flight.result.now_or_never();
             return Ok(value);
         }
@@ -154,7 +155,7 @@ where
         }
     }
 
-    /// Returns the value that was fetched last, fresh or not.
+    /// Returns the value that was fetched last, even if it is stale.
     #[cfg(feature = "web")]
     pub(super) fn last_known(&self) -> Option<Arc<T>> {
         let state = self.0.lock();
@@ -163,7 +164,7 @@ where
 
     /// Returns a value that is newer than `seen`: a value fetched in the meantime, the result of a
     /// running fetch, or the result of a new fetch. A new fetch starts only if `may_fetch` returns
-    /// true; otherwise the result is `None`.
+    /// true. If `may_fetch` returns false, the result is `None`.
     pub(super) async fn newer_than(
         &self,
         seen: &Arc<T>,
@@ -227,7 +228,8 @@ where
                 } = self.lifetimes;
                 let fresh = max_age.map_or(default, |age| age.clamp(min, max));
                 let fresh_until = now.saturating_add(fresh);
-                // A short freshness would otherwise require a refresh from the start.
+                // Without this limit, a value with a short freshness would need a refresh
+                // immediately.
                 let refresh_ahead = refresh_ahead.min(fresh.checked_div(4).unwrap_or_default());
                 state.entry = Some(Entry {
                     value: Arc::clone(&value),

@@ -10,7 +10,7 @@ use crate::{secret::Secret, wire::authorize};
 /// Maximum length of the query, in bytes.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// Parameters of an authorization response before validation. Each occurs at most once.
+/// Parameters of an authorization response before validation. Each parameter occurs at most once.
 #[derive(Clone)]
 pub struct CallbackParams {
     pub(super) state: Secret,
@@ -29,12 +29,13 @@ pub(super) enum Outcome {
 pub struct AuthorizationError {
     /// Error code with its original text, such as `access_denied` or `login_required`.
     pub code: String,
-    /// Description for developers. U+FFFD replaces control characters and bytes that are not UTF-8.
-    /// The browser can forge this text: escape it, and do not show it to users.
+    /// Description for developers. In this text, U+FFFD replaces control characters and bytes that
+    /// are not UTF-8. The browser can forge the description: escape it, and do not show it to
+    /// users.
     pub description: Option<String>,
 }
 
-/// Shows the code, escaped and truncated, and never the description.
+/// `Debug` shows the code, escaped and truncated, and omits the description.
 impl fmt::Debug for AuthorizationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AuthorizationError")
@@ -61,13 +62,13 @@ pub enum CallbackParamsError {
     /// The parameter `state` is missing or empty.
     #[error("the parameter `state` is missing")]
     NoState,
-    /// The response has neither `code` nor `error`, or both.
+    /// The response contains both `code` and `error`, or neither of them.
     #[error("the response must have either `code` or `error`")]
     NoOutcome,
 }
 
 impl CallbackParams {
-    /// Parses the query of the callback URL, without its question mark.
+    /// Parses the query of the callback URL. `query` does not include the question mark.
     ///
     /// # Errors
     /// Returns [`CallbackParamsError`] if the query is not an authorization response.
@@ -82,15 +83,15 @@ impl CallbackParams {
         let mut issuer = None;
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // A name that is not valid text is an unknown parameter, and unknown parameters are
-            // ignored.
+            // A name that is not valid text is an unknown parameter. The parser ignores unknown
+            // parameters.
             let Ok(name) = decode(name) else { continue };
             let (parameter, value) = match name.as_str() {
                 authorize::STATE => (&mut state, decode(value)?),
                 authorize::CODE => (&mut code, decode(value)?),
                 authorize::ERROR => (&mut error, decode(value)?),
-                // The description affects no decision. Invalid bytes in it must not turn a
-                // rejection into a malformed response.
+                // The description affects no decision. So invalid bytes in the description must not
+                // make an error response malformed.
                 authorize::ERROR_DESCRIPTION => (&mut description, decode_any(value)),
                 authorize::ISS => (&mut issuer, decode(value)?),
                 _ => continue,

@@ -11,14 +11,14 @@ use crate::{
 
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Result of the check.
+/// Result of the check of KYCPort's documents.
 #[derive(Debug)]
 pub(crate) struct Checkup {
-    /// `Date` of KYCPort's response, if present.
+    /// Value of the header `Date` in KYCPort's response, if present.
     pub(crate) date: Option<Timestamp>,
     /// Result of the validation of the discovery document.
     pub(crate) metadata: Result<(), ProviderError>,
-    /// Number of usable keys. `None` if the URL of the key set is unknown.
+    /// Number of usable keys in the key set. `None` if the URL of the key set is unknown.
     pub(crate) keys: Option<Result<usize, ProviderError>>,
 }
 

@@ -1,4 +1,4 @@
-//! Typed access to claims, and the validation rules that both kinds of token share.
+//! Typed access to claims, and the validation rules for both ID tokens and access tokens.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -42,10 +42,10 @@ names! {
     }
 }
 
-/// Maximum time for which a token is accepted, even if its `exp` is later.
+/// Maximum time for which a token is valid, even if its `exp` is later.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Expected values that both kinds of token share, and the current time.
+/// Expected values for both ID tokens and access tokens, and the current time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common<'a> {
     pub(super) issuer: &'a str,
@@ -54,7 +54,7 @@ pub(super) struct Common<'a> {
     pub(super) now: Timestamp,
 }
 
-/// Claims that both kinds of token share.
+/// Claims of both ID tokens and access tokens.
 pub(super) struct CommonClaims {
     pub(super) issuer: String,
     pub(super) subject: String,
@@ -70,7 +70,7 @@ impl<'a> Claims<'a> {
         Self(payload)
     }
 
-    /// Returns the claims that were not read.
+    /// Returns the claims that no caller has read.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.0.rest()
     }
@@ -111,7 +111,7 @@ impl<'a> Claims<'a> {
             return Err(claim_error(Claim::Iat, ClaimError::Future));
         }
         let subject = self.required_text(Claim::Sub)?;
-        // The subject is the person's id in the API (K33).
+        // The subject is the person's ID in KYCPort's API (K33).
         if !is_id(&subject) {
             return Err(claim_error(Claim::Sub, ClaimError::Mistyped));
         }
@@ -152,8 +152,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Reads a text. `null` counts as absent, because some libraries write it for a claim without a
-    /// value.
+    /// Reads a text. Treats `null` as absent, because some libraries write `null` for a claim
+    /// without a value.
     pub(super) fn text(
         &mut self,
         claim: Claim,
@@ -173,8 +173,8 @@ impl<'a> Claims<'a> {
         self.text(claim)?.ok_or(missing)
     }
 
-    /// Reads a time in seconds since 1970. A fraction, which `NumericDate` allows (RFC 7519 section
-    /// 2), is truncated. `null` counts as absent.
+    /// Reads a time in seconds since 1970. Truncates a fraction, which `NumericDate` allows (RFC
+    /// 7519 section 2). Treats `null` as absent.
     pub(super) fn time(&mut self, claim: Claim) -> Result<Option<Timestamp>, TokenValidationError> {
         match self.0.take(claim) {
             None | Some(Json::Other(Value::Null)) => Ok(None),
@@ -200,8 +200,8 @@ impl<'a> Claims<'a> {
         claim_error(claim, problem)
     }
 
-    /// Reads a claim that does not affect the validation. A claim of another type counts as absent
-    /// (K31).
+    /// Reads a claim that does not affect the validation. Treats a claim of the wrong type as
+    /// absent (K31).
     pub(super) fn informative<T: DeserializeOwned>(&mut self, claim: Claim) -> Option<T> {
         match self.0.take(claim)? {
             Json::Text(text) => T::deserialize(StrDeserializer::<Unreadable>::new(&text)).ok(),

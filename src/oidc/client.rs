@@ -1,5 +1,4 @@
-//! OpenID Connect client, which combines the parts of this module: begin, finish, refresh and
-//! verify.
+//! OpenID Connect client: begins and finishes logins, refreshes tokens and verifies tokens.
 
 use std::{
     fmt,
@@ -36,16 +35,16 @@ use crate::{
     wire::token::TokenResponse,
 };
 
-/// Maximum requests of one refresh: metadata and keys, three client secrets, and two key fetches
-/// per token (a running fetch and a new one).
+/// Maximum number of requests of one refresh. These are one request for metadata, one for keys,
+/// three for client secrets, and two key fetches per token.
 #[cfg(feature = "web")]
 const MAX_REFRESH_REQUESTS: u32 = 2 + 3 + 2 * 2;
 
 /// Authorization code of a response that matches its pending authorization.
 pub(crate) struct AuthorizationCode(Secret);
 
-/// OpenID Connect client that signs people in with KYCPort and verifies its tokens. Needs no web
-/// framework. Cheap to clone.
+/// OpenID Connect client that signs people in with KYCPort and verifies its tokens. The client
+/// needs no web framework. Cheap to clone.
 #[derive(Clone)]
 pub struct OidcClient(Arc<Inner>);
 
@@ -95,7 +94,7 @@ impl OidcClient {
         }))
     }
 
-    /// Returns the issuer that tokens must have.
+    /// Returns the expected issuer of tokens.
     pub fn issuer(&self) -> &str {
         &self.0.settings.issuer
     }
@@ -116,8 +115,8 @@ impl OidcClient {
         self.0.provider.metadata().await.is_ok()
     }
 
-    /// Begins a login. Returns the URL to which the browser is sent, and the pending authorization
-    /// to keep until the browser returns.
+    /// Begins a login. Returns the URL to redirect the browser to, and the pending authorization.
+    /// Keep the pending authorization until the browser returns.
     ///
     /// # Errors
     /// Returns [`ProviderError`] while the discovery document is unavailable.
@@ -149,7 +148,7 @@ impl OidcClient {
     /// that it belongs to the browser that returned.
     ///
     /// # Errors
-    /// Returns [`LoginError`]. After any error, the pending authorization cannot be used again.
+    /// Returns [`LoginError`]. After an error, do not use the pending authorization again.
     pub async fn finish(
         &self,
         transaction: PendingAuthorization,
@@ -159,8 +158,8 @@ impl OidcClient {
         self.redeem(transaction, code).await
     }
 
-    /// Validates an authorization response against its pending authorization. Sends no request,
-    /// except for the metadata if it is not cached.
+    /// Validates an authorization response against its pending authorization. Sends no request if
+    /// the metadata is cached.
     pub(crate) async fn accept(
         &self,
         transaction: &PendingAuthorization,
@@ -245,8 +244,8 @@ impl OidcClient {
         validated.map_err(|error| rejected(TokenKind::AccessToken, error))
     }
 
-    /// Requests new tokens for `subject` with a refresh token. Use each refresh token once, because
-    /// KYCPort may rotate it.
+    /// Requests new tokens for `subject` with a refresh token. Use each refresh token only once,
+    /// because KYCPort may rotate refresh tokens.
     ///
     /// # Errors
     /// Returns [`LoginError`]. After [`ExchangeError::Rejected`](super::ExchangeError::Rejected),
@@ -257,8 +256,8 @@ impl OidcClient {
         subject: &str,
     ) -> Result<TokenSet, LoginError> {
         let provider = self.0.provider.metadata().await?;
-        // Fetch the keys before the old refresh token is used up. Without keys, the new tokens
-        // could not be verified and the new refresh token would be lost.
+        // Fetch the keys before the request uses up the old refresh token. Without keys, the client
+        // could not verify the new tokens, and the new refresh token would be lost.
         if let KeysFor::Unavailable(error) = self
             .0
             .provider
@@ -277,7 +276,8 @@ impl OidcClient {
             }
         }
         let mut tokens = self.token_set(answer, subject).await?;
-        // RFC 6749 section 6: without a new refresh token, the old one stays valid.
+        // RFC 6749 section 6: if the response has no new refresh token, the old refresh token stays
+        // valid.
         tokens
             .refresh_token
             .get_or_insert_with(|| refresh_token.clone());
@@ -294,8 +294,8 @@ impl OidcClient {
     /// Reads the userinfo endpoint with the access token of `subject` (K35).
     ///
     /// # Errors
-    /// Returns [`UserinfoError`]. With [`UserinfoError::SubjectMismatch`], the response is about
-    /// another person and is discarded.
+    /// Returns [`UserinfoError`]. [`UserinfoError::SubjectMismatch`] means that the response was
+    /// about another person; the client discards it.
     pub async fn userinfo(
         &self,
         access_token: &Secret,
@@ -313,16 +313,16 @@ impl OidcClient {
         observe::call(Call::Userinfo, fetch).await
     }
 
-    /// Returns whether KYCPort may have a revocation endpoint: whether the last known discovery
-    /// document names one, or no document is known yet.
+    /// Returns whether KYCPort may have a revocation endpoint. Returns true if the last known
+    /// discovery document names a revocation endpoint, or if no document is known yet.
     #[cfg(feature = "web")]
     pub(crate) fn has_revocation_endpoint(&self) -> bool {
         let known = self.0.provider.last_known_metadata();
         known.is_none_or(|provider| provider.revocation_endpoint.is_some())
     }
 
-    /// Revokes a token (RFC 7009 section 2.1) if KYCPort has a revocation endpoint. A failure is
-    /// only counted.
+    /// Revokes a token (RFC 7009 section 2.1) if KYCPort has a revocation endpoint. If the request
+    /// fails, only a metric records the failure.
     #[cfg(feature = "web")]
     pub(crate) async fn revoke(&self, kind: RevokedToken, token: &Secret) {
         let Ok(provider) = self.0.provider.metadata().await else {
@@ -407,7 +407,8 @@ impl OidcClient {
                 .split_ascii_whitespace()
                 .map(str::to_owned)
                 .collect(),
-            // RFC 6749 section 5.1: `scope` is absent if it equals the requested scopes.
+            // RFC 6749 section 5.1: the response may omit `scope` if the granted scopes equal the
+            // requested scopes.
             None => self.0.settings.scopes.clone(),
         };
         Ok(TokenSet {

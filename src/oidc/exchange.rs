@@ -1,5 +1,5 @@
-//! Token request (K20): exchanges a code or a refresh token for tokens. The tokens are not verified
-//! here.
+//! Token request (K20): exchanges a code or a refresh token for tokens. This module does not verify
+//! the tokens.
 
 use std::{fmt, time::Duration};
 
@@ -39,8 +39,8 @@ const INVALID_GRANT: &str = "invalid_grant";
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// The request failed, or the response was lost. The code may be used up, so it is not sent
-    /// again.
+    /// The request failed, or the response was lost. The client does not send the code again,
+    /// because the code may be used up.
     #[error("the token request failed: {0}")]
     Transport(#[from] TransportError),
     /// KYCPort is overloaded or unavailable (429 or 5xx). After a 429, this client sends no token
@@ -61,7 +61,7 @@ pub enum ExchangeError {
         description: Option<String>,
     },
     /// The token endpoint responded with 403 and no error code: the client secret is wrong, or the
-    /// tenant is not active. The response does not tell which.
+    /// tenant is not active. The response does not distinguish these two causes.
     #[error(
         "the token endpoint responded with 403 and no error code: check in KYCPort's console that \
          the tenant is active, and that KYCPORT_CLIENT_SECRET is this client's secret"
@@ -72,8 +72,8 @@ pub enum ExchangeError {
     InvalidResponse,
 }
 
-/// Shows the code, escaped and truncated, and never the description, which may repeat parts of the
-/// request.
+/// `Debug` shows the code, escaped and truncated. It omits the description, which may repeat parts
+/// of the request.
 impl fmt::Debug for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,8 +118,8 @@ impl ExchangeError {
     }
 
     /// Returns whether KYCPort may have rejected the client secret. Such a rejection does not use
-    /// up the code (K97). A 403 without an error code may be such a rejection, so another secret is
-    /// tried once.
+    /// up the code (K97). A 403 without an error code may also reject the client secret. So the
+    /// client tries another secret once.
     pub(super) fn rejects_client(&self) -> bool {
         match self {
             Self::Rejected { code, .. } => code == INVALID_CLIENT,
@@ -138,7 +138,7 @@ impl ExchangeError {
 /// rejects only the invalid code.
 pub(super) fn verdict_of(answer: &Result<TokenResponse, ExchangeError>) -> CredentialVerdict {
     match answer {
-        // The secret may be valid, and the tenant inactive.
+        // Either the secret is invalid, or the tenant is inactive.
         Err(ExchangeError::Forbidden) => CredentialVerdict::Unclear,
         Err(error) if error.rejects_client() => CredentialVerdict::Rejected,
         Err(error) if error.rejects_grant() => CredentialVerdict::Accepted,
@@ -221,7 +221,7 @@ fn client(
     let client = TokenClient::new(ClientId::new(settings.client_id.clone()))
         .set_token_uri(TokenUrl::from_url(token_endpoint.clone()))
         .set_redirect_uri(redirect_uri)
-        // K20: the secret is sent in the body, not with Basic authentication.
+        // K20: the request contains the secret in the body, not in Basic authentication.
         .set_auth_type(AuthType::RequestBody);
     Ok(match client_secret {
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose().to_owned())),
@@ -246,7 +246,7 @@ impl AsyncHttpClient<'_> for HttpAdapter {
 }
 
 /// Sends a request and maps error statuses. `oauth2` discards the status and `Retry-After` of a
-/// response other than 200, so these are checked first.
+/// response other than 200. So this function checks these values first.
 async fn send(
     http: &HttpClient,
     request: HttpRequest,
@@ -270,7 +270,8 @@ async fn send(
     if answer.status == StatusCode::FORBIDDEN && !has_error_code(&body) {
         return Err(ExchangeError::Forbidden);
     }
-    // One unreadable member, such as `error_description`, must not hide the other members.
+    // Read each member separately: an unreadable `error_description` must not hide the other
+    // members.
     let mut response = HttpResponse::new(body.into_owned());
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
@@ -289,14 +290,14 @@ fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> Exchang
             code: error.error().as_ref().to_owned(),
             description: error.error_description().cloned(),
         },
-        // Both errors carry the body, which may contain a token.
+        // Discard these errors, because they contain the body, which may contain a token.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
             ExchangeError::InvalidResponse
         }
     }
 }
 
-/// Token response in the shape that `oauth2` requires.
+/// Token response as the type that `oauth2` requires.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "TokenResponse", into = "TokenResponse")]
 struct Answer {

@@ -19,8 +19,8 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Maximum age of an ID token on arrival, plus the skew. KYCPort issues the token when the code is
-/// exchanged, so the real age is seconds.
+/// Maximum age of an ID token when the client receives it. The skew is added to this age. KYCPort
+/// issues the token during the exchange, so the real age is a few seconds.
 const MAX_AGE_ON_ARRIVAL: Duration = Duration::from_secs(600);
 
 /// Expected values for the validation of an ID token.
@@ -29,14 +29,15 @@ const MAX_AGE_ON_ARRIVAL: Duration = Duration::from_secs(600);
 pub struct ExpectedIdToken {
     /// Expected issuer, compared byte for byte (K2).
     pub issuer: String,
-    /// Expected audience. It must be the only one (K30).
+    /// Expected audience. The token must have no other audience (K30).
     pub client_id: String,
-    /// Nonce of the authorization request. `None` only for a refreshed token, which may omit it
-    /// (OpenID Connect Core 1.0 section 12.2).
+    /// Nonce of the authorization request. `None` only for a refreshed token, which may omit the
+    /// nonce (OpenID Connect Core 1.0 section 12.2).
     pub nonce: Option<Secret>,
-    /// Access token of the same response. It must match `at_hash`, if present.
+    /// Access token from the token response. If the ID token contains `at_hash`, `at_hash` must
+    /// match this access token.
     pub access_token: Option<Secret>,
-    /// Maximum time since the person authenticated. If set, `auth_time` is required.
+    /// Maximum time since the person authenticated. If this value is set, `auth_time` is required.
     pub max_age: Option<Duration>,
     /// Minimum tier that `acr` must show (K34).
     pub acr: Option<KycTier>,
@@ -77,9 +78,10 @@ pub struct IdTokenClaims {
     pub expires_at: Timestamp,
     /// Time at which the person authenticated (K34).
     pub auth_time: Option<Timestamp>,
-    /// Tier that the sign-in met (K34).
+    /// Tier that the person reached in this login (K34).
     pub acr: Option<String>,
-    /// Email address, with the scope `email`. Do not use it as a key, because it can change.
+    /// Email address, with the scope `email`. Do not use the address as a key, because it can
+    /// change.
     pub email: Option<String>,
     /// Whether the email address is verified, with the scope `email`.
     pub email_verified: Option<bool>,
@@ -95,7 +97,7 @@ pub struct IdTokenClaims {
     pub other: Map<String, Value>,
 }
 
-/// Shows no personal data.
+/// `Debug` shows no personal data.
 impl fmt::Debug for IdTokenClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdTokenClaims")
@@ -105,7 +107,8 @@ impl fmt::Debug for IdTokenClaims {
     }
 }
 
-/// Verifies an ID token. Pure function of the token, the keys, the expectations and the time.
+/// Verifies an ID token. The result depends only on the token, the keys, the expectations and the
+/// time.
 ///
 /// # Errors
 /// Returns [`TokenValidationError`] for the first rule that the token breaks.
@@ -169,8 +172,8 @@ pub(super) fn validate(
     })
 }
 
-/// Compares `at_hash` with the left half of the access token's hash. The hash is that of the
-/// signature algorithm: SHA-512 for Ed25519 (OpenID Connect Core 1.0 section 3.1.3.6).
+/// Compares `at_hash` with the left half of the access token's hash. The signature algorithm
+/// determines the hash: SHA-512 for Ed25519 (OpenID Connect Core 1.0 section 3.1.3.6).
 fn validate_access_token_hash(
     hash: &str,
     access_token: Option<&Secret>,

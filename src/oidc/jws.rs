@@ -1,4 +1,5 @@
-//! Parser and signature check for compact JWS (RFC 7515, RFC 8037). It does not validate claims.
+//! Parser and signature check for compact JWS (RFC 7515, RFC 8037). This module does not validate
+//! claims.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -22,7 +23,8 @@ use crate::{
 /// Maximum length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Decoder as strict as `URL_SAFE_NO_PAD`, which uses vector instructions where available.
+/// Base64url decoder. It is as strict as `URL_SAFE_NO_PAD`, and uses vector instructions if
+/// available.
 static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 
 /// Buffer size for the 64 bytes of a signature. The decoder may require two bytes more.
@@ -32,7 +34,7 @@ const MAX_SIGNATURE_BYTES: usize = 66;
 const MEDIA_TYPE_PREFIX: &str = "application/";
 
 names! {
-    /// Header parameters that are read.
+    /// Header parameters that the parser reads.
     enum Param {
         Alg = params::ALG,
         Kid = params::KID,
@@ -56,11 +58,11 @@ mod params {
     pub(super) const CTY: &str = "cty";
 }
 
-/// Header parameters of extensions, which change what is signed or how it is read. They are
-/// not supported.
+/// Header parameters of extensions, which change the signed content or its meaning. The parser
+/// rejects these extensions.
 const EXTENSIONS: [Param; 4] = [Param::Crit, Param::B64, Param::Zip, Param::Cty];
 
-/// Parsed token with a validated header. Its payload is untrusted until the signature is verified.
+/// Parsed token with a validated header. The payload is untrusted until the signature is verified.
 pub(super) struct Unverified<'a> {
     kid: Option<String>,
     payload: Vec<u8>,
@@ -77,8 +79,8 @@ impl<'a> Unverified<'a> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenValidationError::TooLong);
         }
-        // Base64url has no dot, so a token with more than three parts fails below. Only then the
-        // parts are counted.
+        // A token with more than three parts fails below, because base64url contains no dot. The
+        // parser counts the parts only after this failure.
         Self::parse_three_parts(token, kind, names).map_err(|error| {
             match token.bytes().filter(|byte| *byte == b'.').count() {
                 2 => error,
@@ -100,7 +102,7 @@ impl<'a> Unverified<'a> {
         let Some((header, payload)) = signing_input.split_once('.') else {
             return Err(TokenValidationError::NotCompact);
         };
-        // One buffer for both parts, because the header is not needed after its validation.
+        // Both parts use one buffer, because the header is not needed after its validation.
         let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(signing_input.len()));
         decode(header, &mut bytes)?;
         let kid = {
@@ -124,7 +126,7 @@ impl<'a> Unverified<'a> {
         self.kid.as_deref()
     }
 
-    /// Verifies the signature and returns the payload. There is no other access to the payload.
+    /// Verifies the signature and returns the payload. No other function returns the payload.
     pub(super) fn signed_payload(
         self,
         keys: &KeySet,
@@ -141,7 +143,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// Payload with a verified signature. An unverified payload is never parsed as JSON.
+/// Payload with a verified signature. The parser never parses an unverified payload as JSON.
 pub(super) struct SignedPayload(Vec<u8>);
 
 impl SignedPayload {
@@ -171,8 +173,8 @@ fn decode_signature(part: &str) -> Result<Signature, TokenValidationError> {
     }
 }
 
-/// Validates the header and returns the key id. `jwk`, `jku`, `x5c` and `x5u` are ignored, because
-/// a token cannot vouch for its own key.
+/// Validates the header and returns the key id. Ignores `jwk`, `jku`, `x5c` and `x5u`, because a
+/// token must not choose its own key.
 fn validate_header(
     mut header: Object<'_, Param>,
     kind: TokenKind,
@@ -204,8 +206,8 @@ fn validate_header(
 }
 
 impl TokenKind {
-    /// Returns whether a token of this kind may have this `typ`. Media types compare without case,
-    /// and `application/` is optional (RFC 7515 section 4.1.9).
+    /// Returns whether a token of this kind may have this `typ`. The comparison ignores case, and
+    /// the prefix `application/` is optional (RFC 7515 section 4.1.9).
     fn accepts_typ(self, typ: Option<&str>) -> bool {
         let Some(typ) = typ else {
             // RFC 9068 section 2.1 requires `typ`; an ID token may omit it.

@@ -18,8 +18,8 @@ pub const MAX_KEYS: usize = 100;
 /// Usable keys of a JWK Set.
 ///
 /// A key is usable if it is an Ed25519 key for signatures (RFC 8037 section 2) with 32 bytes, in
-/// canonical form and not of small order. Other members are ignored, as RFC 7517 section 5
-/// requires. Private members are dropped without reading.
+/// canonical form and not of small order. The parser ignores other keys, as RFC 7517 section 5
+/// requires. It drops private members of a key without reading them.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     by_kid: HashMap<String, Entry>,
@@ -29,7 +29,7 @@ pub struct KeySet {
 #[derive(Debug, Clone)]
 enum Entry {
     One(VerifyKey),
-    /// Two keys have the same id, so neither is used.
+    /// Two keys have this ID, so neither key is used.
     Several,
 }
 
@@ -62,8 +62,8 @@ impl KeySet {
         Ok(keys)
     }
 
-    /// Parses a JWK Set, and accepts a set without usable keys, which means that all keys are
-    /// withdrawn.
+    /// Parses a JWK Set. Also accepts a set without usable keys: then KYCPort has withdrawn all
+    /// keys.
     pub(super) fn from_json_allow_empty(
         json: &[u8],
         names: AlgorithmNames,
@@ -160,7 +160,7 @@ fn is_usable(jwk: &Jwk, names: AlgorithmNames) -> bool {
             .is_none_or(|ops| ops.iter().any(|op| op == "verify"))
 }
 
-/// Ed25519 public key, canonical and not of small order.
+/// Ed25519 public key. The key is canonical and not of small order.
 #[derive(Clone)]
 pub(super) struct VerifyKey(VerifyingKey);
 
@@ -168,17 +168,17 @@ impl VerifyKey {
     pub(super) fn decode(x: &str) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(x).ok()?.try_into().ok()?;
         let key = VerifyingKey::from_bytes(&bytes).ok()?;
-        // A non-canonical encoding of a point is rejected.
+        // Reject a non-canonical encoding of a point.
         let canonical = key.to_edwards().compress().to_bytes() == bytes;
         (canonical && !key.is_weak()).then_some(Self(key))
     }
 
     /// Verifies a signature as strictly as `verify_strict`.
     ///
-    /// `verify_strict` decompresses R only to compare it with the eight points of small order. Here
-    /// the order of the key was checked on reading, and the equation holds only for an R in
-    /// canonical form. So comparing the bytes of R with the canonical encodings of these points is
-    /// equivalent.
+    /// `verify_strict` decompresses R only to compare R with the eight points of small order. The
+    /// equation holds only for an R in canonical form, and the parser has already checked the order
+    /// of the key. So comparing the bytes of R with the canonical encodings of these eight points
+    /// is equivalent.
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         !SMALL_ORDER_POINTS.contains(signature.r_bytes())
             && self.0.verify(message, signature).is_ok()

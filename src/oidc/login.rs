@@ -35,7 +35,8 @@ pub struct LoginRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Prompt {
-    /// `none`: no interaction. Without a session at KYCPort, the response is `login_required`.
+    /// `none`: KYCPort does not interact with the person. Without a session at KYCPort, KYCPort
+    /// responds with `login_required`.
     None,
     /// `login`: the person authenticates again.
     Login,
@@ -49,7 +50,7 @@ pub enum Prompt {
 pub enum AcrRequirement {
     /// The tier is requested. The app must check the claims of the response.
     Voluntary,
-    /// The tier is required. If the ID token's `acr` does not show it, the login fails.
+    /// The tier is required. The login fails if `acr` in the ID token does not confirm the tier.
     Essential,
 }
 
@@ -66,15 +67,15 @@ impl LoginRequest {
         self
     }
 
-    /// Sets the maximum time since the person authenticated, in whole seconds. The ID token's
-    /// `auth_time` must show it.
+    /// Sets the maximum time since the person authenticated, in whole seconds. The client checks
+    /// this time against `auth_time` in the ID token.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Sets a hint for the person who is expected. Another person may sign in nevertheless.
+    /// Sets a hint for the expected person. Another person may still sign in.
     #[must_use]
     pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
         self.login_hint = Some(Secret::new(hint));
@@ -92,11 +93,11 @@ impl LoginRequest {
 /// Length of the seed of a pending authorization, in bytes.
 pub(crate) const SEED_BYTES: usize = 32;
 
-/// Pending authorization, with which the response is compared. It can be used once:
-/// [`finish`](super::OidcClient::finish) consumes it.
+/// Pending authorization. The client compares the response with it. A pending authorization can be
+/// used once: [`finish`](super::OidcClient::finish) consumes it.
 ///
-/// It contains secrets. Keep it on the server or encrypted, and bound to the browser that started
-/// the login.
+/// A pending authorization contains secrets. Store it on the server or encrypted, and bind it to
+/// the browser that started the login.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PendingAuthorization {
     #[serde(with = "at_rest")]
@@ -116,13 +117,15 @@ impl PendingAuthorization {
         &self.state
     }
 
-    /// Returns the time from which a response is rejected as too late.
+    /// Returns the time at which the pending authorization expires. The client rejects later
+    /// responses.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// Derives state, nonce and code verifier from 256 random bits. Each has 43 characters, all
-    /// allowed in a code verifier (RFC 7636 section 4.1). None of them reveals another.
+    /// Derives state, nonce and code verifier from 256 random bits. Each value has 43 characters,
+    /// which are allowed in a code verifier (RFC 7636 section 4.1). None of the values reveals
+    /// another value.
     pub(crate) fn from_seed(seed: &[u8; SEED_BYTES], expires_at: Timestamp) -> Self {
         let derive = |purpose: &str| {
             let digest = Sha256::new()
@@ -224,7 +227,8 @@ pub(super) fn authorization_url(
     Ok(url)
 }
 
-/// Returns 256 random bits as 43 characters, all allowed in a code verifier (RFC 7636 section 4.1).
+/// Returns 256 random bits as 43 characters, which are allowed in a code verifier (RFC 7636 section
+/// 4.1).
 pub(super) fn random_text(rng: &mut impl CryptoRng) -> Secret {
     let mut bytes = [0_u8; 32];
     rng.fill_bytes(&mut bytes);

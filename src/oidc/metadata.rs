@@ -24,7 +24,7 @@ pub(crate) const RESERVED_PARAMETERS: [&str; 12] = [
     "request_uri",
 ];
 
-/// Meaning of metadata that omit a capability.
+/// Meaning of an omitted capability in the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UndeclaredCapabilities {
@@ -33,7 +33,8 @@ pub enum UndeclaredCapabilities {
     #[default]
     Reject,
     /// The provider has the capabilities that KYCPort documents: `code` (K10), `S256` (K11) and
-    /// `EdDSA` (K22). A list that is present must still contain them.
+    /// `EdDSA` (K22). If the metadata contains the list of a capability, the list must contain
+    /// these values.
     AssumeDocumented,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct VerifiedProvider {
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Url,
     pub(super) jwks_uri: Url,
-    /// URL at which tokens are revoked. A URL on a forbidden origin counts as absent.
+    /// URL of the revocation endpoint. A URL on a forbidden origin is treated as absent.
     #[cfg(feature = "web")]
     pub(super) revocation_endpoint: Option<Url>,
     /// Whether every authorization response carries `iss` (RFC 9207 section 3).
@@ -145,8 +146,8 @@ impl MetadataPolicy {
             .ok_or(MetadataError::Endpoint(name))
     }
 
-    /// Returns whether the host is configured. The discovery document must not redirect the client
-    /// secret to other hosts.
+    /// Returns whether the configuration allows the host. The discovery document must not send the
+    /// client secret to other hosts.
     fn is_allowed(&self, url: &Url) -> bool {
         let origin = Origin::of(url);
         let own = Origin::of(&self.discovery_url);

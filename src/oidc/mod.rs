@@ -1,8 +1,9 @@
 //! OpenID Connect client without a web framework.
 //!
 //! [`OidcClient`] signs people in and verifies tokens. It caches the discovery document and the
-//! keys. [`verify_id_token`] and [`verify_access_token`] validate tokens with the same rules, as
-//! pure functions of the token, the keys, the expectations and the time.
+//! keys. The functions [`verify_id_token`] and [`verify_access_token`] validate tokens with the
+//! rules of the client. Their results depend only on the token, the keys, the expectations and the
+//! time.
 
 mod access_token;
 mod algorithm;

@@ -12,13 +12,14 @@ use crate::{clock::Timestamp, secret::Secret};
 pub struct Authenticated {
     /// Claims of the verified ID token.
     pub claims: IdTokenClaims,
-    /// Tokens of the person. Keep them on the server.
+    /// Tokens of the person. Keep the tokens on the server.
     pub tokens: TokenSet,
-    /// Time of the token request, by this machine's clock. The claims are as recent as this time.
+    /// Time of the token request, by this machine's clock. The claims describe the person at this
+    /// time.
     pub requested_at: Timestamp,
 }
 
-/// Tokens of one person. Keep them on the server: the browser must never receive them.
+/// Tokens of one person. Keep the tokens on the server: the browser must never receive a token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenSet {
@@ -26,7 +27,8 @@ pub struct TokenSet {
     pub access_token: Secret,
     /// Time at which the access token expires.
     pub expires_at: Timestamp,
-    /// Refresh token. KYCPort does not document it (K21); the SDK uses it if present.
+    /// Refresh token. KYCPort does not document a refresh token (K21). The SDK uses the refresh
+    /// token if present.
     pub refresh_token: Option<Secret>,
     /// Granted scopes.
     pub scopes: Vec<String>,
@@ -60,7 +62,7 @@ pub enum LoginError {
     /// The access token is invalid.
     #[error("the access token is invalid: {0}")]
     AccessToken(TokenValidationError),
-    /// The tokens have different subjects.
+    /// The ID token and the access token have different subjects.
     #[error("the tokens have different subjects")]
     SubjectMismatch,
     /// The metadata or the keys are unavailable.

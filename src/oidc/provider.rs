@@ -21,13 +21,13 @@ use crate::{
 /// Maximum size of a discovery document or key set, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Maximum fetches in a row for a `kid` that is not in the key set, per [`TokenOrigin`].
+/// Maximum number of consecutive fetches because of unknown `kid` values, per [`TokenOrigin`].
 const UNKNOWN_KID_BURST: u32 = 2;
-/// Time after which one more fetch is allowed.
+/// Time after which one more fetch because of an unknown `kid` is allowed.
 const UNKNOWN_KID_COOL_DOWN: Duration = Duration::from_secs(30);
 /// Time for which an unknown `kid` causes no further fetch.
 const UNKNOWN_KID_MEMORY: Duration = Duration::from_secs(60);
-/// Maximum number of unknown `kid` values that are remembered.
+/// Maximum number of unknown `kid` values to remember.
 const MAX_UNKNOWN_KIDS: usize = 64;
 
 /// Error of reading the provider's metadata or keys.
@@ -47,7 +47,7 @@ pub enum ProviderError {
     #[error("KYCPort's key set is unusable: {0}")]
     KeySet(#[from] KeySetError),
     /// The token's key is not in the key set, and the limit for fetching the key set again is
-    /// reached. The token may be valid.
+    /// reached. In this case, the token may be valid.
     #[error(
         "the token's key is unknown, and the key set was fetched too recently to fetch it again"
     )]
@@ -57,9 +57,10 @@ pub enum ProviderError {
     Interrupted,
 }
 
-/// Key set for a token, or the reason why there is none.
+/// Key set for a token, or the reason why no key set is available.
 pub(super) enum KeysFor {
-    /// Key set for the lookup. It has the `kid`, or no newer key set may be fetched.
+    /// Key set for the lookup. Either the key set contains the `kid`, or the provider must not
+    /// fetch a newer key set now.
     Set(Arc<KeySet>),
     /// The provider's current keys are unknown.
     Unavailable(ProviderError),
@@ -69,9 +70,9 @@ pub(super) enum KeysFor {
 /// these refetches, so that tokens of unauthenticated clients cannot delay a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
-    /// KYCPort's token endpoint.
+    /// Token from KYCPort's token endpoint.
     TokenEndpoint,
-    /// Any client, for instance with a bearer token.
+    /// Token from any client, for example a bearer token.
     AnyClient,
 }
 
@@ -143,7 +144,7 @@ impl Provider {
         self.metadata.get().await
     }
 
-    /// Returns the document that was fetched last, fresh or not.
+    /// Returns the document that was fetched last, even if it is stale.
     #[cfg(feature = "web")]
     pub(super) fn last_known_metadata(&self) -> Option<Arc<VerifiedProvider>> {
         self.metadata.last_known()
@@ -151,9 +152,9 @@ impl Provider {
 
     /// Returns the keys for a token with this `kid`.
     ///
-    /// An unknown `kid` may mean that KYCPort rotated its keys, so the keys are fetched again.
-    /// These refetches are limited, because clients can send any number of tokens with invented
-    /// `kid` values.
+    /// An unknown `kid` may mean that KYCPort has rotated its keys, so the provider fetches the
+    /// keys again. The number of these fetches is limited, because clients can send many tokens
+    /// with invented `kid` values.
     pub(super) async fn keys_for(&self, kid: Option<&str>, origin: TokenOrigin) -> KeysFor {
         let set = match self.keys.get().await {
             Ok(set) => set,
@@ -171,8 +172,8 @@ impl Provider {
         }
     }
 
-    /// Returns the keys when `kid` is not in `set`. A fetch that was already running may have
-    /// started before KYCPort published the key, so a second fetch may follow.
+    /// Returns the keys for a token whose `kid` is not in `set`. A fetch that was already running
+    /// may have started before KYCPort published the key, so a second fetch may follow.
     async fn keys_for_unknown_kid(
         &self,
         kid: &str,
@@ -246,8 +247,8 @@ async fn fetch_keys(
     if answer.status != http::StatusCode::OK {
         return Err(ProviderError::Status(answer.status.as_u16()));
     }
-    // A set without usable keys is valid too. Otherwise withdrawn keys would stay in use as stale
-    // values.
+    // A set without usable keys is also valid. If it were an error, withdrawn keys would stay in
+    // use as a stale value.
     let keys = KeySet::from_json_allow_empty(&answer.body, names)?;
     let max_age = if keys.is_empty() {
         Some(Duration::ZERO)
@@ -260,12 +261,13 @@ async fn fetch_keys(
     })
 }
 
-/// Limit on the number of times that the JWKS is fetched because of unknown `kid` values.
+/// Limit on fetches of the JWKS because of unknown `kid` values.
 #[derive(Debug, Default)]
 struct UnknownKids {
-    /// Fetches that no cool-down has refunded yet.
+    /// Number of fetches that no cool-down has restored yet.
     spent: u32,
-    /// Time of the last refund. If no fetch was left to refund, time of the first fetch.
+    /// Start of the current cool-down. The last cool-down ended at this time, or the first fetch
+    /// happened at this time.
     since: Duration,
     /// Recent unknown `kid` values.
     recent: ExpiringMap<String, (), MAX_UNKNOWN_KIDS>,
@@ -291,7 +293,8 @@ impl UnknownKids {
     }
 
     fn remember(&mut self, kid: &str, now: Duration) {
-        // A very long `kid` is not remembered. Fetches for it are limited only by number.
+        // A very long `kid` is not remembered. Only the limit on the number of fetches applies to
+        // such a `kid`.
         const MAX_KID_BYTES: usize = 256;
         if kid.len() > MAX_KID_BYTES || self.recent.get(now, kid).is_some() {
             return;

@@ -69,7 +69,7 @@ impl Reason for UserinfoError {
     }
 }
 
-/// Logs that a token is invalid, and the reason.
+/// Logs an invalid token with the reason.
 pub(super) fn log_rejection(kind: TokenKind, error: &TokenValidationError) {
     let token = match kind {
         TokenKind::IdToken => "id_token",

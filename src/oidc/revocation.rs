@@ -1,4 +1,4 @@
-//! Token revocation (RFC 7009), where the discovery document names an endpoint for it.
+//! Token revocation (RFC 7009), if the discovery document names a revocation endpoint.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use url::{Url, form_urlencoded};
@@ -10,10 +10,10 @@ use crate::{
     secret::Secret,
 };
 
-/// Maximum size of a response, in bytes. Only the status of the response is used.
+/// Maximum size of a response, in bytes. The client uses only the status of the response.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Kind of a token, as RFC 7009 names it.
+/// Kind of a token, with its name in RFC 7009.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RevokedToken {
     Refresh,
@@ -38,7 +38,7 @@ impl Reason for RevocationError {
     }
 }
 
-/// Sends one token. The client authenticates as at the token endpoint.
+/// Sends the revocation request for one token. The client authenticates as for a token request.
 pub(super) async fn revoke(
     http: &HttpClient,
     settings: &Settings,

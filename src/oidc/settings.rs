@@ -25,8 +25,8 @@ pub(crate) struct Settings {
     pub(crate) metadata: MetadataPolicy,
 }
 
-/// Rule for `iss` in authorization responses (RFC 9207). If `iss` is present, it is always
-/// compared.
+/// Rule for `iss` in authorization responses (RFC 9207). If `iss` is present, the client always
+/// compares it with the issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResponseIssuer {

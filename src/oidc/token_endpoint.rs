@@ -81,7 +81,8 @@ impl TokenEndpoint {
         let secrets = &self.client_secret;
         let first = secrets.current();
         let mut answer = self.exchange_with(first.as_ref(), provider, &grant).await;
-        // A request with a rejected client secret does not use up the code (K97).
+        // Another secret may follow, because a request with a rejected client secret does not use
+        // up the code (K97).
         let mut tried = Vec::from_iter(first);
         while answer.as_ref().is_err_and(ExchangeError::rejects_client)
             && let Some(secret) = secrets.next_untried(&tried)

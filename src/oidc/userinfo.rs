@@ -27,9 +27,10 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Userinfo {
-    /// Person of the response.
+    /// Subject of the response: the person's ID.
     pub subject: String,
-    /// Email address, with the scope `email`. Do not use it as a key, because it can change.
+    /// Email address, with the scope `email`. Do not use the address as a key, because it can
+    /// change.
     pub email: Option<String>,
     /// Whether the email address is verified, with the scope `email`.
     pub email_verified: Option<bool>,
@@ -41,11 +42,11 @@ pub struct Userinfo {
     pub kyc_tier: Option<KycTier>,
     /// Whether the AML screening found nothing, with the scope `kyc`. `None` means unknown (K31).
     pub aml_clear: Option<bool>,
-    /// Time of the request.
+    /// Time of the userinfo request.
     pub requested_at: Timestamp,
 }
 
-/// Shows no personal data.
+/// `Debug` shows no personal data.
 impl fmt::Debug for Userinfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Userinfo")

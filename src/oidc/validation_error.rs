@@ -1,6 +1,7 @@
 //! Errors of token validation.
 
-/// Error of validating a token. Of the token's content, it contains only the name of a claim.
+/// Error of validating a token. The error contains at most the name of a claim, and no other
+/// content of the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenValidationError {
@@ -22,14 +23,15 @@ pub enum TokenValidationError {
     /// The header `typ` does not match the kind of token.
     #[error("the `typ` header does not match an {0}")]
     Type(TokenKind),
-    /// The header has an extension (`crit`, `b64`, `zip` or `cty`), and none is supported (RFC 7515
-    /// section 4.1.11).
+    /// The header has an unsupported extension: `crit`, `b64`, `zip` or `cty` (RFC 7515 section
+    /// 4.1.11).
     #[error("the header has an unsupported extension")]
     Extension,
     /// The key set has no key with this `kid`.
     #[error("the token's key is not in the key set")]
     UnknownKey,
-    /// The token names no key and the set has several, or two keys have the same id.
+    /// The token names no key and the key set has several keys, or two keys have the token's key
+    /// ID.
     #[error("the token's key is ambiguous")]
     AmbiguousKey,
     /// The signature does not match the key and the content.
@@ -95,13 +97,13 @@ pub enum ClaimError {
     /// The claim does not have the expected value.
     #[error("unexpected value")]
     Mismatch,
-    /// The time is too far in the past.
+    /// The time in the claim is too far in the past.
     #[error("too far in the past")]
     Past,
-    /// The time is in the future.
+    /// The time in the claim is in the future.
     #[error("in the future")]
     Future,
-    /// The value is lower than required.
+    /// The value of the claim is lower than required.
     #[error("lower than required")]
     Insufficient,
 }

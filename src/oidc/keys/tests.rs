@@ -1,9 +1,9 @@
-//! Test vectors for signatures, with known results and adversarial inputs. Each is compared with
-//! `verify_strict`.
+//! Test vectors for signatures, with known results and adversarial inputs. Each test compares this
+//! crate with `verify_strict`.
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "scalars and points wrap by their nature"
+    reason = "arithmetic on scalars and points is modular"
 )]
 
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ fn point(text: &str) -> Point {
     hex(text).try_into().unwrap()
 }
 
-/// Result of this crate, with a key from a key set.
+/// Returns the result of this crate, with a key from a key set.
 fn ours(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Some(key) = VerifyKey::decode(&URL_SAFE_NO_PAD.encode(key)) else {
         return false;
@@ -44,7 +44,7 @@ fn strict(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     dalek(key, signature).is_some_and(|(key, it)| key.verify_strict(message, &it).is_ok())
 }
 
-/// Result of `verify`, which follows RFC 8032 without further checks.
+/// Returns the result of the library's `verify`, which follows RFC 8032 without further checks.
 fn lenient(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     dalek(key, signature).is_some_and(|(key, it)| key.verify(message, &it).is_ok())
 }
@@ -54,7 +54,7 @@ fn dalek(key: &[u8], signature: &[u8]) -> Option<(VerifyingKey, Signature)> {
     Some((key, Signature::from_slice(signature).ok()?))
 }
 
-/// Result of this crate, which must equal the result of `verify_strict`.
+/// Returns the result of this crate, and asserts that it equals the result of `verify_strict`.
 fn agreed(name: &str, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let ours = ours(key, message, signature);
     assert_eq!(ours, strict(key, message, signature), "{name}: strict");
@@ -128,7 +128,7 @@ fn rfc_8037() {
 
 #[test]
 fn a_set_contains_the_ids_of_usable_and_ambiguous_keys() {
-    // cases 10, 17: a known id causes no fetch
+    // cases 10, 17: a token with a known key ID causes no fetch
     let set = br#"{"keys":[
         {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
@@ -180,7 +180,7 @@ const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
         false,
     ),
     (
-        "5: the same, and only if the scalar is not reduced first",
+        "5: the equation holds only times the cofactor, and only if the scalar is not reduced first",
         "e47d62c63f830dc7a6851a0b1f33ae4bb2f507fb6cffec4011eaccd55b53f56c",
         "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d",
         "21122a84e0b5fca4052f5b1235c80a537878b38f3142356b2c2384ebad4668b7e40bc836dac0f71076f9abe3a53f9c03c1ceeeddb658d0030494ace586687405",
@@ -208,7 +208,7 @@ const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
         false,
     ),
     (
-        "9: the same, hashed in its canonical form",
+        "9: R not canonical, of small order, hashed in canonical form",
         "9bedc267423725d473888631ebf45988bad3db83851ee85c85e241a07d148b41",
         "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffca8c5b64cd208982aa38d4936621a4775aa233aa0505711d8fdcfdaa943d4908",
@@ -222,7 +222,7 @@ const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
         false,
     ),
     (
-        "11: the same, hashed in its canonical form",
+        "11: A not canonical, of small order, hashed in canonical form",
         "39a591f5321bbe07fd5a23dc2f39d025d74526615746727ceefd6e82ae65c06f",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
         "a9d55260f765261eb9b84e106f665e00b867287a761990d7135963ee0a7d59dca5bb704786be79fc476f91d3f3f89b03984d8068dcf1bb7dfc6637b45450ac04",
@@ -267,7 +267,7 @@ fn the_table_contains_exactly_the_points_of_small_order() {
 fn keys_of_small_order_are_rejected_in_every_encoding() {
     // cases 21, 81
     for key in SMALL_ORDER_POINTS.into_iter().chain(second_encodings()) {
-        // The library would accept it as a key.
+        // The library would accept this encoding as a key.
         assert!(VerifyingKey::from_bytes(&key).unwrap().is_weak());
         assert!(VerifyKey::decode(&URL_SAFE_NO_PAD.encode(key)).is_none());
     }
@@ -315,9 +315,9 @@ fn signature(r: &Point, s: Scalar) -> [u8; 64] {
     signature
 }
 
-/// Anyone who knows the secret scalar `a` of a key a·B + T can create signatures whose R is of
-/// small order, in any encoding, or has a part of small order. The library's `verify` accepts those
-/// that solve the equation. Each row of the table is needed to reject them.
+/// Let `a` be the secret scalar of a key a·B + T. With `a`, an attacker can create signatures whose
+/// R has small order, in any encoding. The library's `verify` accepts such a signature if it solves
+/// the equation. This crate needs every row of the table to reject these signatures.
 #[test]
 fn every_r_of_small_order_that_verify_accepts_is_rejected() {
     // case 81
@@ -343,8 +343,9 @@ fn every_r_of_small_order_that_verify_accepts_is_rejected() {
     assert!(!agreed("R neutral", &key, b"any", &signature));
 }
 
-/// Every kind of key with every kind of R, following C2SP's CCTV: zero, small or mixed order;
-/// canonical or not; equation solved with the cofactor, and sometimes without.
+/// Tests every kind of key with every kind of R, following C2SP's CCTV. The kinds are zero, small
+/// and mixed order, and canonical and non-canonical encodings. The equation holds with the
+/// cofactor, and sometimes also without the cofactor.
 #[test]
 fn all_combinations_agree_with_verify_strict() {
     // case 81
@@ -373,7 +374,7 @@ fn all_combinations_agree_with_verify_strict() {
             }
         }
     }
-    // The agreement is meaningful only if both results occurred.
+    // The test is meaningful only if both results occurred.
     assert!(accepted > 50, "{accepted}");
     assert!(lenient_only > 50, "{lenient_only}");
 }
