@@ -24,7 +24,7 @@ struct Inner<K, T, E> {
 }
 
 struct Flights<K, T, E> {
-    /// Number of the latest flight.
+    /// Number of the latest query that was started.
     last: u64,
     by_key: HashMap<K, Flight<T, E>>,
 }

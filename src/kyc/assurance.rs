@@ -9,8 +9,8 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Result of a person's verification, and the time at which it was requested. `None` means unknown,
-/// which is never treated as verified (K31).
+/// Result of a person's verification, and the time of the request for it. In each field, `None`
+/// means unknown. Unknown is never treated as verified (K31).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Assurance {
@@ -20,7 +20,7 @@ pub struct Assurance {
     pub kyc_tier: Option<KycTier>,
     /// Whether the AML screening found nothing against the person.
     pub aml_clear: Option<bool>,
-    /// Time at which the result was requested.
+    /// Time of the request for the result.
     pub checked_at: Timestamp,
     /// Source of the result.
     pub source: AssuranceSource,
@@ -37,13 +37,13 @@ pub enum AssuranceSource {
     Userinfo,
     /// Status endpoint (K40).
     Status,
-    /// Webhook (K63) or decision on a case (K52). Such a result only lowers the assurance, until
-    /// KYCPort answers a status query.
+    /// Webhook (K63) or decision on a case (K52). A result from a webhook or a decision only lowers
+    /// the assurance, until KYCPort answers a status query.
     Webhook,
 }
 
 impl Assurance {
-    /// Creates an assurance that was requested at `checked_at`.
+    /// Creates an assurance from a result that was requested at `checked_at`.
     pub fn new(
         kyc_status: Option<KycStatus>,
         kyc_tier: Option<KycTier>,
@@ -81,7 +81,7 @@ impl Assurance {
                 .is_some_and(|own| own.satisfies(tier))
     }
 
-    /// Returns whether both status and tier are present and known to this version.
+    /// Returns whether this version knows both the status and the tier, and both are present.
     pub fn is_known(&self) -> bool {
         let status =
             matches!(&self.kyc_status, Some(status) if !matches!(status, KycStatus::Unknown(_)));
@@ -89,14 +89,14 @@ impl Assurance {
         status && tier
     }
 
-    /// Returns whether the result is older than `age`. A time in the future means that a clock was
-    /// set back, or that the clock of another instance is ahead. The age is then unknown, so the
-    /// result counts as too old.
+    /// Returns whether the result is older than `age`. If the time of the result is in the future,
+    /// a clock was set back or another instance's clock is ahead. In this case the age is unknown,
+    /// and the function returns true.
     pub(crate) fn is_older_than(&self, age: Duration, now: Timestamp) -> bool {
         self.checked_at > now || now.since(self.checked_at) > age
     }
 
-    /// Returns whether both have the same result, regardless of time and source.
+    /// Returns whether two assurances have equal results, regardless of time and source.
     #[cfg(feature = "web")]
     pub(crate) fn has_same_result(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)
@@ -109,7 +109,7 @@ impl Assurance {
         Self { checked_at, ..self }
     }
 
-    /// Returns the stricter assurance of two, with the worse AML result of both.
+    /// Returns the stricter of two assurances, with the worse of the two AML results.
     #[cfg(feature = "web")]
     pub(crate) fn stricter(self, other: Self) -> Self {
         let (mut stricter, other) = if other.permissiveness() < self.permissiveness() {
@@ -123,7 +123,8 @@ impl Assurance {
         stricter
     }
 
-    /// Returns whether the tier is higher, or the AML result better, than in the other assurance.
+    /// Returns whether this assurance has a higher tier or a better AML result than the other
+    /// assurance.
     #[cfg(feature = "web")]
     pub(crate) fn grants_more_than(&self, other: &Self) -> bool {
         self.tier_rank() > other.tier_rank() || self.aml_rank() > other.aml_rank()
@@ -139,7 +140,7 @@ impl Assurance {
         )
     }
 
-    /// Returns the number of tiers that the tier satisfies.
+    /// Returns the rank of the tier: the number of known tiers that the tier satisfies.
     #[cfg(feature = "web")]
     fn tier_rank(&self) -> usize {
         [KycTier::T0, KycTier::T1, KycTier::T2, KycTier::T3]

@@ -1,4 +1,5 @@
-//! Status queries and the latest assurances. All waiting requests share one query per person.
+//! Status queries and the latest assurances. All requests that wait for a result about a person
+//! share one query.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,19 +17,20 @@ use crate::{
     store::{Entry, Owner, StoreError, Write, Written},
 };
 
-/// Maximum number of queries when other results are recorded meanwhile.
+/// Maximum number of queries for one answer. A query is repeated if another result was recorded
+/// meanwhile.
 const MAX_QUERIES: usize = 3;
 
-/// Maximum number of attempts to lower the latest assurance while other writers change it.
+/// Maximum number of attempts to lower the latest assurance while other requests change it.
 const MAX_ATTEMPTS: usize = 16;
 
-/// Answer to a query, or the reason why there is none.
+/// Answer to a query, or the reason why there is no answer.
 pub(crate) type StatusQueryResult = Result<Assurance, QueryError>;
 
 type Run = dyn Fn() -> BoxFuture<'static, StatusQueryResult> + Send + Sync;
 type Admit = dyn Fn() -> Result<(), QueryError> + Send + Sync;
 
-/// Query to KYCPort about one person. It can be repeated.
+/// Query to KYCPort about one person. The query can be repeated.
 #[derive(Clone)]
 pub(crate) struct StatusQuery {
     run: Arc<Run>,
@@ -45,9 +47,9 @@ impl StatusQuery {
         }
     }
 
-    /// Limits the query. `admit` is called before the query starts. If `admit` fails, only this
-    /// caller gets the error. Other callers that wait for an answer about the same person do not
-    /// get the error.
+    /// Limits the query: calls `admit` before the query starts. If `admit` fails, only this caller
+    /// gets the error. Other callers that wait for an answer about the same person do not get the
+    /// error.
     pub(crate) fn limited_by(
         self,
         admit: impl Fn() -> Result<(), QueryError> + Send + Sync + 'static,
@@ -59,29 +61,30 @@ impl StatusQuery {
     }
 }
 
-/// Answer of a query, and whether it was recorded.
+/// Answer to a query, and whether the store recorded the answer.
 #[derive(Debug, Clone)]
 pub(crate) struct StatusAnswer {
     pub(crate) assurance: Assurance,
-    /// Whether the answer is stored, so that every session sees it.
+    /// Whether the store recorded the answer, so that every session sees the answer.
     pub(crate) recorded: Result<(), StoreError>,
-    /// Whether KYCPort was queried. Otherwise another caller recorded this result meanwhile.
+    /// Whether this flight queried KYCPort. If not, the answer is a result that another caller
+    /// recorded meanwhile.
     was_queried: bool,
 }
 
 /// Error for a failed query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryError {
-    /// There is neither a tenant key nor a usable access token. A new login brings an access token.
+    /// No tenant key and no usable access token is available. A new login provides an access token.
     NoSource,
     /// KYCPort did not answer.
     Failed {
-        /// Time to wait before the next query, if KYCPort sent it.
+        /// Time to wait before the next query, if KYCPort sent this time.
         retry_after: Option<Duration>,
     },
-    /// KYCPort rejected the query, and would reject it again.
+    /// KYCPort rejected the query, and would also reject a repeated query.
     Rejected,
-    /// The store failed, so that an answer could not be ordered against other results.
+    /// The store failed, so it is unknown whether the answer is newer than other results.
     Store(StoreError),
 }
 
@@ -125,7 +128,7 @@ impl Assurances {
         self.0.latest.read(person).await
     }
 
-    /// Reads the latest assurance from an entry that was read together with others.
+    /// Decodes the latest assurance from a store entry that the caller has already read.
     pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
         self.0.latest.open(owner, subject, entry)
     }
@@ -140,7 +143,8 @@ impl Assurances {
         self.0.latest.write_of(person, assurance, before)
     }
 
-    /// Replaces the latest assurance by the result of `change`, unless that is `None`.
+    /// Replaces the latest assurance by the result of `change`. Changes nothing if `change` returns
+    /// `None`.
     pub(crate) async fn lower(
         &self,
         person: &PersonRef,
@@ -160,7 +164,8 @@ impl Assurances {
         Err(StoreError::Busy)
     }
 
-    /// Writes. If the record has changed meanwhile, returns the recorded assurance instead.
+    /// Executes a write. If the record has changed meanwhile, writes nothing and returns the
+    /// recorded assurance.
     async fn write(&self, person: &PersonRef, write: Write) -> Result<Option<Latest>, StoreError> {
         let Inner { latest, .. } = &*self.0;
         match latest.state().write(&person.owner, &[write], None).await? {
@@ -173,8 +178,8 @@ impl Assurances {
         }
     }
 
-    /// Queries KYCPort now. A query that began before this call does not count: the caller waits
-    /// for the next query, and shares it with other callers.
+    /// Queries KYCPort now. Ignores the result of a query that began before this call. In that
+    /// case, the caller waits for the next query, and shares this query with other callers.
     pub(crate) async fn query(&self, person: &PersonRef, query: StatusQuery) -> StatusQueryResult {
         self.query_recorded(person, query)
             .await
@@ -199,8 +204,8 @@ impl Assurances {
         }
     }
 
-    /// Queries KYCPort, or shares a query that is in flight. A result that was recorded after the
-    /// caller read `seen` is also accepted as the answer.
+    /// Queries KYCPort, or shares a query that is in flight. Also accepts a result that was
+    /// recorded after the caller read `seen`.
     pub(crate) async fn query_or_share(
         &self,
         person: &PersonRef,
@@ -228,8 +233,8 @@ impl Assurances {
         })
     }
 
-    /// Queries and records. If another result was recorded meanwhile, it may be newer than the
-    /// answer, so KYCPort is queried again.
+    /// Queries KYCPort and records the answer. If another result was recorded meanwhile, that
+    /// result may be newer than the answer. In that case, queries KYCPort again.
     async fn run(
         &self,
         person: &PersonRef,
@@ -237,7 +242,7 @@ impl Assurances {
         seen: Option<Latest>,
     ) -> Result<StatusAnswer, QueryError> {
         let mut before = self.latest(person).await.map_err(QueryError::Store)?;
-        // The result of a webhook is not an answer.
+        // A recorded result of a webhook does not answer the query.
         if seen.is_some_and(|seen| seen != before)
             && let Some(assurance) = before.known()
             && assurance.source != AssuranceSource::Webhook
@@ -249,7 +254,7 @@ impl Assurances {
             });
         }
         for _ in 0..MAX_QUERIES {
-            // A failure does not change the record.
+            // A failed query does not change the record.
             let assurance = query().await?;
             let write = self.0.latest.write_of(person, &assurance, &before);
             let written = match write {

@@ -11,11 +11,11 @@ use crate::{
     store::{Condition, Entry, Family, Owner, RecordId, RecordKey, StoreError, Write},
 };
 
-/// Lifetime of the record if no newer result is recorded. It is longer than the longest session and
-/// the maximum age of an assurance, so that a session never outlives a negative result.
+/// Lifetime of the record if no newer result is recorded. This lifetime exceeds the maximum session
+/// lifetime and the maximum age of an assurance. So a session never outlives a negative result.
 const RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
-/// Key of the record.
+/// Key of the record of the latest assurance.
 pub(crate) const RECORD: RecordKey = RecordKey::only(Family::Assurance);
 
 /// Reference to a person.
@@ -47,7 +47,7 @@ impl Latest {
         }
     }
 
-    /// Returns the condition that this record has not changed.
+    /// Returns the write condition that this record has not changed.
     fn unchanged(&self) -> Condition {
         match self {
             Self::NothingRecorded => Condition::Absent,
@@ -57,8 +57,8 @@ impl Latest {
         }
     }
 
-    /// Returns the assurance to show and evaluate. It is unknown if no readable assurance is
-    /// recorded.
+    /// Returns the assurance to show and evaluate. The assurance is unknown if no readable
+    /// assurance is recorded.
     pub(crate) fn or_unknown(&self, at: Timestamp) -> Assurance {
         self.known()
             .cloned()
@@ -66,8 +66,8 @@ impl Latest {
     }
 }
 
-/// Record of the latest assurance. It contains the subject, so that a record under the wrong owner
-/// is detected.
+/// Record of the latest assurance. The record contains the subject, so that a reader detects a
+/// record under the wrong owner.
 #[derive(Serialize, Deserialize)]
 struct LatestAssurance {
     subject: String,
@@ -78,7 +78,7 @@ impl Stored for LatestAssurance {
     const FAMILY: Family = Family::Assurance;
 }
 
-/// Reads and writes latest assurances. No clock decides which of two results is newer.
+/// Reads and writes latest assurances. The order of two results does not depend on clocks.
 pub(crate) struct LatestAssurances {
     state: State,
     memo: Memo<Assurance>,
@@ -106,7 +106,7 @@ impl LatestAssurances {
         Ok(self.open(&person.owner, &person.subject, entry))
     }
 
-    /// Reads the latest assurance from an entry that was read together with others.
+    /// Decodes the latest assurance from a store entry that the caller has already read.
     pub(crate) fn open(&self, owner: &Owner, subject: &str, entry: Option<&Entry>) -> Latest {
         let Some(entry) = entry else {
             return Latest::NothingRecorded;
@@ -134,8 +134,9 @@ impl LatestAssurances {
         }
     }
 
-    /// Prepares the write of a result. A result that is not "verified" is always written. A
-    /// "verified" result is written only if the record has not changed since it was read.
+    /// Prepares the write of a result. The store always writes a result that is not "verified". The
+    /// store writes a "verified" result only if the record has not changed since the caller read
+    /// it.
     pub(crate) fn write_of(
         &self,
         person: &PersonRef,
@@ -153,10 +154,10 @@ impl LatestAssurances {
     /// Returns the record to write after a login, if the ID token says "verified" and an assurance
     /// is already recorded. Returns `None` if the record stays unchanged.
     ///
-    /// The ID token may be older than the record. The ID token therefore never improves a record
-    /// from a status query, userinfo or a webhook. If the ID token is lower in one respect and
-    /// higher in another, the record is lowered and keeps its source. A record from an ID token
-    /// that was requested earlier, or at the same time, is replaced.
+    /// The ID token may be older than the record. So the ID token never improves a record from a
+    /// status query, userinfo or a webhook. If the ID token is lower in one respect and higher in
+    /// another respect, the result is the lowered record with its source. If the record comes from
+    /// an ID token that is not newer, the new ID token replaces the record.
     pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
         if !known.is_verified() {
             return None;
@@ -174,7 +175,8 @@ impl LatestAssurances {
         (!lowered.has_same_result(known)).then_some(lowered)
     }
 
-    /// Prepares a write that replaces the record only if it has not changed, whatever the result.
+    /// Prepares a write that replaces the record only if the record has not changed, for any
+    /// result.
     pub(crate) fn replacement_of(
         &self,
         person: &PersonRef,
@@ -234,15 +236,15 @@ mod tests {
             (Source::IdToken, 3),
         ] {
             for (known, token, expected) in [
-                // It claims more: the record stays.
+                // The ID token claims more than the record, so the record stays.
                 ((T::T1, clear), (T::T2, clear), None),
                 ((T::T2, found), (T::T2, clear), None),
                 ((T::T2, found), (T::T2, None), None),
                 ((T::T2, None), (T::T2, clear), None),
-                // It claims as much or less: it is the record.
+                // The ID token claims as much or less, so the ID token becomes the record.
                 ((T::T2, clear), (T::T2, clear), Some((T::T2, clear))),
                 ((T::T2, clear), (T::T1, None), Some((T::T1, None))),
-                // More in one respect and less in another.
+                // The ID token claims more in one respect and less in another respect.
                 ((T::T2, found), (T::T1, clear), Some((T::T1, found))),
                 ((T::T1, None), (T::T2, found), Some((T::T1, found))),
             ] {

@@ -1,4 +1,4 @@
-//! Assurances, requirements and status queries to KYCPort. Needs no web framework.
+//! Assurances, requirements and status queries to KYCPort. This module needs no web framework.
 
 mod assurance;
 #[cfg(feature = "web")]

@@ -26,7 +26,7 @@ pub struct Requirement {
     max_age: Option<Duration>,
 }
 
-/// Reason why a requirement is not met.
+/// Reason why an assurance does not meet a requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequirementError {
@@ -76,8 +76,8 @@ impl Requirement {
         self
     }
 
-    /// Requires that the result was requested at most this long ago. A result with a time in the
-    /// future counts as too old, because its age is unknown.
+    /// Sets the maximum age of the result. A result with a time in the future is treated as too
+    /// old, because its age is unknown.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
@@ -89,7 +89,7 @@ impl Requirement {
         &self.tier
     }
 
-    /// Returns the maximum age of the assurance, if there is one.
+    /// Returns the maximum age of the assurance, if the requirement has a maximum age.
     pub fn required_max_age(&self) -> Option<Duration> {
         self.max_age
     }
@@ -99,7 +99,7 @@ impl Requirement {
     /// # Errors
     /// Returns the most important [`RequirementError`].
     pub fn check(&self, assurance: &Assurance, now: Timestamp) -> Result<(), RequirementError> {
-        // The age is checked first, because an old rejection is as unreliable as an old approval.
+        // Check the age first, because an old rejection is as unreliable as an old approval.
         if let Some(age) = self.max_age
             && assurance.is_older_than(age, now)
         {
@@ -318,7 +318,7 @@ mod tests {
         let higher = said(St::Verified, T::T2, AssuranceSource::Status);
         assert_eq!(higher.clone().stricter(lower.clone()), lower);
         assert_eq!(lower.clone().stricter(higher.clone()), lower);
-        // Each is strict in one part.
+        // Each of these assurances is strict in one part.
         for aml_clear in [None, Some(false)] {
             let suspect = Assurance {
                 aml_clear,

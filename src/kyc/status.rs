@@ -14,8 +14,9 @@ use crate::{
     wire::kyc::{ErrorMessage, StatusResponse},
 };
 
-/// Client that queries the status of a person with the tenant's API key. Needs no web framework.
-/// Cheap to clone; clones share the rate limit, so that a 429 pauses all clones.
+/// Client that queries the status of a person with the tenant's API key. The client needs no web
+/// framework. It is cheap to clone. All clones share the rate limit, so that a 429 pauses all
+/// clones.
 #[derive(Clone)]
 pub struct StatusClient {
     api: Api,
@@ -23,8 +24,8 @@ pub struct StatusClient {
     clock: Arc<dyn Clock>,
 }
 
-/// Whether a response of the status endpoint must contain `person_id`. If it is present, it is
-/// always compared with the person in the request.
+/// Whether a response of the status endpoint must contain `person_id`. If `person_id` is present,
+/// the client always compares it with the person in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StatusPersonId {
@@ -32,7 +33,8 @@ pub enum StatusPersonId {
     /// it.
     #[default]
     Optional,
-    /// `person_id` is required. A response without it is an error, and guards respond with 503.
+    /// `person_id` is required. A response without `person_id` is an error, and guards respond with
+    /// 503.
     Required,
 }
 
@@ -56,13 +58,13 @@ pub enum StatusError {
         /// Time to wait before the next request.
         retry_after: Duration,
     },
-    /// KYCPort responded to every attempt with an error of the server.
+    /// KYCPort responded to every attempt with a server error (5xx).
     #[error("KYCPort is unavailable (status {status})")]
     Unavailable {
         /// HTTP status.
         status: u16,
     },
-    /// KYCPort rejected the request (K43). A repeated request would be rejected as well.
+    /// KYCPort rejected the request (K43). KYCPort would also reject a repeated request.
     #[error("KYCPort rejected the request with status {status}")]
     Rejected {
         /// HTTP status.
@@ -110,7 +112,7 @@ impl StatusClient {
     /// Cancel safe: the query changes nothing.
     ///
     /// # Errors
-    /// Returns [`StatusError`]. No variant says anything about the person.
+    /// Returns [`StatusError`]. No error contains information about the person.
     pub async fn status(&self, person_id: &str) -> Result<Assurance, StatusError> {
         observe::call(Call::Status, self.ask(person_id)).await
     }
@@ -120,7 +122,8 @@ impl StatusClient {
             .api
             .url(&["kyc", person_id, "status"])
             .ok_or(StatusError::PersonId)?;
-        // The time before the request: a change during the request may be missing from the answer.
+        // Take the time before the request, because the answer may miss a change during the
+        // request.
         let requested_at = self.clock.now();
         let answer = self.api.get_with_retries(&url).await?;
         let status = read(&answer)?;
@@ -140,8 +143,9 @@ impl StatusClient {
         ))
     }
 
-    /// Queries the status of many people for batch jobs, `at_once` at a time (maximum: 64). The
-    /// stream yields each answer as it arrives. Dropping the stream stops the queries.
+    /// Queries the status of many people for batch jobs, with `at_once` concurrent queries
+    /// (maximum: 64). The stream yields each answer when it arrives. Dropping the stream stops the
+    /// queries.
     pub fn statuses<I>(
         &self,
         people: I,
