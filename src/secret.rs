@@ -1,4 +1,4 @@
-//! Texts that must stay secret.
+//! Secret texts.
 
 use std::{
     fmt::{self, Debug},
@@ -11,18 +11,18 @@ use zeroize::Zeroizing;
 
 /// Text that must stay secret, such as a client secret, a key, a token or a code verifier.
 ///
-/// `Debug` hides the text, and the type does not implement `Serialize`. Comparison takes constant
-/// time. The memory is overwritten when the last clone is dropped.
+/// `Debug` hides the text, and the type does not implement `Serialize`. A comparison takes constant
+/// time. When the last clone is dropped, the memory is overwritten.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Wraps the text.
+    /// Wraps a text as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Arc::new(Zeroizing::new(text.into())))
     }
 
-    /// Returns the text, for code that sends it.
+    /// Returns the text, for code that sends the secret.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -60,13 +60,13 @@ impl From<&String> for Secret {
     }
 }
 
-/// Compares two texts in a time that depends on their lengths only.
+/// Compares two texts in a time that depends only on their lengths.
 pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// Serializer for `#[serde(with)]` that writes secrets in clear text, for the records of the
-/// session store only.
+/// Serializer for `#[serde(with)]` that writes secrets in clear text. Only records of the session
+/// store use it.
 pub(crate) mod at_rest {
     use super::{Deserialize, Deserializer, Secret, Serializer};
 
@@ -83,7 +83,7 @@ pub(crate) mod at_rest {
     pub(crate) mod option {
         use super::super::{Deserialize, Deserializer, Secret, Serializer};
 
-        #[expect(clippy::ref_option, reason = "the signature that serde calls")]
+        #[expect(clippy::ref_option, reason = "serde requires this signature")]
         pub(crate) fn serialize<S: Serializer>(
             secret: &Option<Secret>,
             to: S,

@@ -4,16 +4,16 @@ use rand::distr::{Alphanumeric, SampleString as _};
 
 use crate::secret::Secret;
 
-/// Meaning of a response for the secret that was sent.
+/// Meaning of KYCPort's response for the secret in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CredentialVerdict {
-    /// KYCPort accepted the secret, provided that this request depends on the secret.
+    /// KYCPort accepted the secret, if the response to this request depends on the secret.
     Accepted,
     /// KYCPort rejected the secret.
     Rejected,
-    /// The response does not tell.
+    /// The response does not tell whether the secret is valid.
     Unclear,
-    /// There was no response, or it was not from KYCPort.
+    /// No response arrived, or the response was not from KYCPort.
     NoResponse,
 }
 
@@ -29,8 +29,8 @@ pub(crate) enum CandidateCheck {
 }
 
 /// Sends a request with `secret` and, if KYCPort accepts it, another request with a random secret.
-/// The check succeeds only if KYCPort rejects the random secret: otherwise the response does not
-/// depend on the secret.
+/// The check succeeds only if KYCPort rejects the random secret. If KYCPort accepts a random
+/// secret, the response does not depend on the secret.
 pub(crate) async fn check_candidate<F>(
     secret: &Secret,
     send: impl Fn(Secret) -> F,

@@ -20,8 +20,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Provider that reads each secret from its own file.
 ///
-/// The files are read again at each reload. Their contents follow the rules of the environment
-/// variables, except that a file may end in one newline.
+/// The provider reads the files again at each reload. The rules for the environment variables also
+/// apply to the contents of the files, except that a file may end in one newline.
 ///
 /// ```
 /// use kycport::secrets::SecretFiles;
@@ -34,7 +34,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 ///     .webhook_secret("/run/secrets/kycport_webhook");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "nothing is read before a reload"]
+#[must_use = "the provider reads no files before a reload"]
 pub struct SecretFiles {
     directory: Option<PathBuf>,
     named: Vec<(SecretKind, PathBuf)>,
@@ -50,8 +50,8 @@ impl SecretFiles {
     /// `KYCPORT_CLIENT_SECRET`, `KYCPORT_TENANT_API_KEY`, `KYCPORT_WEBHOOK_SECRET` and
     /// `KYCPORT_WEBHOOK_SECRET_PREVIOUS`.
     ///
-    /// A file that does not exist is skipped. If Kubernetes replaces the mounted files during a
-    /// reload, the reload reads either the old files or the new files, never a mix.
+    /// The provider skips a file that does not exist. If Kubernetes replaces the mounted files
+    /// during a reload, the reload reads either only old files or only new files.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: Some(directory.into()),
@@ -115,7 +115,7 @@ impl SecretProvider for SecretFiles {
     }
 }
 
-/// Resolves the directory that holds the current files.
+/// Resolves the directory that contains the current files.
 ///
 /// Kubernetes updates mounted secrets by replacing one symbolic link, `..data`. Resolving this link
 /// once per reload avoids a mix of old and new files.
@@ -127,7 +127,7 @@ async fn resolve_directory(directory: &Path) -> Result<PathBuf, SecretsUnavailab
     found.map_err(|error| unreadable(directory, &error))
 }
 
-/// Reads a secret from `path`. Errors name the file as `shown`.
+/// Reads a secret from `path`. Errors contain `shown` as the name of the file.
 async fn read(kind: SecretKind, path: &Path, shown: &Path) -> Result<Secret, SecretsUnavailable> {
     let file = File::open(path).await;
     let file = file.map_err(|error| unreadable(shown, &error))?;
@@ -152,8 +152,8 @@ async fn read(kind: SecretKind, path: &Path, shown: &Path) -> Result<Secret, Sec
     }
 }
 
-/// Removes the one newline with which editors and `echo` end a file. More newlines, or a trailing
-/// space, are reported as an error.
+/// Removes one trailing newline, which editors and `echo` add to a file. The validation rejects
+/// further newlines and trailing spaces.
 fn strip_newline(text: &str) -> &str {
     let line = text.strip_suffix('\n');
     line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))

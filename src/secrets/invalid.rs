@@ -2,7 +2,7 @@
 
 use super::{kind::SecretKind, webhook::MIN_WEBHOOK_SECRET_BYTES};
 
-/// Reason why a text cannot be used as a secret. It never contains any part of the text.
+/// Reason why a text cannot be used as a secret. The reason never contains any part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecret {
@@ -18,12 +18,12 @@ pub enum InvalidSecret {
     /// The text is in quotation marks, as in a shell script.
     #[error("is in quotation marks")]
     Quoted,
-    /// The text has the form `NAME=value`, like a line of an environment file. Only the value is
-    /// expected.
+    /// The text has the form `NAME=value`, like a line of an environment file. The text must be
+    /// only the value.
     #[error("begins with NAME=, like a line of an environment file")]
     Assignment,
     /// The webhook secret has fewer than 16 bytes. Anyone who sees one delivery could guess such a
-    /// secret (K80).
+    /// short secret (K80).
     #[error("is shorter than {MIN_WEBHOOK_SECRET_BYTES} bytes")]
     Short,
     /// The webhook secret does not have the encoding that the signature scheme requires.
@@ -47,7 +47,8 @@ impl InvalidSecret {
         Self::in_text(text).or(is_short.then_some(Self::Short))
     }
 
-    /// Returns the first rule that the text breaks, among the rules for secrets of all kinds.
+    /// Returns the first general rule that the text breaks. The general rules apply to secrets of
+    /// all kinds.
     pub(crate) fn in_text(text: &str) -> Option<Self> {
         if text.trim().is_empty() {
             Some(Self::Blank)
@@ -70,8 +71,8 @@ impl InvalidSecret {
 
 /// Returns whether the text begins with the name of a variable, such as `KYCPORT_CLIENT_SECRET=`.
 ///
-/// A secret may contain `=` and may end in it. So a name counts only if it is in capitals, contains
-/// an underscore, and a value follows the `=`.
+/// A secret may contain `=` and may end in `=`. So the text before `=` is a name only if it is in
+/// capitals, contains an underscore, and is followed by a value.
 fn is_assignment(text: &str) -> bool {
     let text = text.strip_prefix("export ").unwrap_or(text);
     let Some((name, value)) = text.split_once('=') else {

@@ -1,8 +1,8 @@
-//! Identifies a secret.
+//! Kinds of secrets.
 
 use std::fmt;
 
-/// Kind of a secret, as named in logs and errors.
+/// Kind of a secret, for logs and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecretKind {

@@ -1,4 +1,4 @@
-//! The secrets in use. All other modules read the secrets here.
+//! The secrets in use. All other modules read the secrets from this module.
 
 use std::sync::Arc;
 

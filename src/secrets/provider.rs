@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use super::{invalid::InvalidSecret, kind::SecretKind};
 use crate::secret::Secret;
 
-/// Source of the current secrets. Each reload calls it once.
+/// Source of the current secrets. Each reload calls the provider once.
 ///
 /// [`SecretFiles`](super::SecretFiles) reads mounted files. For your own secret store, pass an
 /// async closure:
@@ -32,7 +32,8 @@ use crate::secret::Secret;
 /// ```
 #[async_trait]
 pub trait SecretProvider: Send + Sync + 'static {
-    /// Returns the current secrets. Deadline: 30 s. A secret that is not returned keeps its value.
+    /// Returns the current secrets. Deadline: 30 s. A secret that the provider does not return
+    /// keeps its value.
     async fn secrets(&self) -> Result<Secrets, SecretsUnavailable>;
 }
 
@@ -43,13 +44,13 @@ where
     Fut: Future<Output = Result<Secrets, E>> + Send,
 {
     async fn secrets(&self) -> Result<Secrets, SecretsUnavailable> {
-        // The app's error may contain secrets, so it is discarded. The app logs it.
+        // Discard the app's error, because it may contain secrets. The app must log its error.
         self().await.map_err(|_| SecretsUnavailable::Failed)
     }
 }
 
-/// Secrets that a provider returns. A secret that is absent keeps its value, so a missing file
-/// never removes a secret.
+/// Secrets that a provider returns. An absent secret keeps its value, so a missing file never
+/// removes a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Secrets {
@@ -59,11 +60,11 @@ pub struct Secrets {
     pub tenant_api_key: Option<Secret>,
     /// Value of `KYCPORT_WEBHOOK_SECRET`.
     pub webhook_secret: Option<Secret>,
-    /// Value of `KYCPORT_WEBHOOK_SECRET_PREVIOUS`. Accepted without a time limit while the provider
-    /// returns it.
+    /// Value of `KYCPORT_WEBHOOK_SECRET_PREVIOUS`. The SDK accepts this secret without a time limit
+    /// while the provider returns it.
     ///
-    /// If the provider stops returning it, it stays accepted until a restart or a call of
-    /// [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets).
+    /// If the provider stops returning this secret, the SDK accepts it until a restart or a call
+    /// of [`remove_previous_webhook_secrets`](crate::RelyingParty::remove_previous_webhook_secrets).
     /// If the provider returns another value, the old value expires like a replaced webhook secret.
     pub previous_webhook_secret: Option<Secret>,
 }
@@ -132,7 +133,8 @@ impl Secrets {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretsUnavailable {
-    /// The provider failed. It must log the reason itself: kycport discards the error.
+    /// The provider failed. The provider must log the reason itself, because kycport discards the
+    /// error.
     #[error("the secret provider failed; see the log of the app for the reason")]
     Failed,
     /// The provider did not return within 30 s.
@@ -156,7 +158,7 @@ pub enum SecretsUnavailable {
     },
 }
 
-/// Provider that a configuration holds. Its debug output shows no details.
+/// Provider in a configuration. `Debug` shows no details.
 #[derive(Clone)]
 pub(crate) struct SharedProvider(pub(crate) Arc<dyn SecretProvider>);
 

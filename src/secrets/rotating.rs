@@ -10,19 +10,20 @@ use std::{
 use super::kind::SecretKind;
 use crate::{observe, secret::Secret};
 
-/// Maximum secrets that one request tries: the secret it began with, the secret that replaced it in
-/// the meantime, and the candidate.
+/// Maximum number of secrets that one request tries: the first secret, the secret that replaced it
+/// in the meantime, and the candidate.
 const MAX_TRIED: usize = 3;
-/// Back-off after the first rejection of a candidate. Each further rejection doubles it.
+/// Back-off after the first rejection of a candidate. Each further rejection doubles the back-off.
 const INITIAL_BACK_OFF: Duration = Duration::from_secs(60);
-/// Maximum back-off of a candidate. It keeps a reload on a timer from looking like a guessing
+/// Maximum back-off of a candidate. Without back-off, reloads on a timer could look like a guessing
 /// attack.
 const MAX_BACK_OFF: Duration = Duration::from_secs(3600);
 
-/// Secret that is sent to KYCPort. Each request reads it, and no lock is held during a request.
+/// Secret that is sent to KYCPort. Each request reads the secret, and no lock is held during a
+/// request.
 ///
-/// A candidate becomes the current secret only after KYCPort accepts it, so a working secret is
-/// never replaced by one that does not work.
+/// A candidate becomes the current secret only after KYCPort accepts it. So an invalid secret never
+/// replaces a valid secret.
 pub(crate) struct RotatingSecret {
     kind: SecretKind,
     state: RwLock<State>,
@@ -35,20 +36,21 @@ struct State {
 
 struct Candidate {
     secret: Secret,
-    /// Last back-off. Zero before the first rejection.
+    /// Last back-off. The back-off is zero before the first rejection.
     back_off: Duration,
-    /// Reading of the monotonic clock before which a reload does not check the candidate.
+    /// Time on the monotonic clock before which a reload does not check the candidate.
     retry_at: Duration,
 }
 
 /// Result of offering a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Candidacy {
-    /// The secret is in use already.
+    /// The secret is already in use.
     Unchanged,
-    /// The secret is the candidate, and is due to be checked.
+    /// The secret is the candidate, and the reload must check it now.
     Candidate,
-    /// The secret is the candidate. KYCPort rejected it, and it must not be checked yet.
+    /// The secret is the candidate. KYCPort rejected the candidate, and a reload must not check it
+    /// yet.
     BackingOff,
 }
 
@@ -70,7 +72,7 @@ impl RotatingSecret {
         self.read().current.clone()
     }
 
-    /// Returns a secret that was not tried yet: the current secret or the candidate.
+    /// Returns a secret that the request has not tried yet: the current secret or the candidate.
     pub(crate) fn next_untried(&self, tried: &[Secret]) -> Option<Secret> {
         if tried.len() >= MAX_TRIED {
             return None;
@@ -80,8 +82,8 @@ impl RotatingSecret {
         known.find(|secret| !tried.contains(secret)).cloned()
     }
 
-    /// Makes a secret the candidate. If it is already in use, the former candidate is dropped.
-    /// `now` is the monotonic clock's reading.
+    /// Makes a secret the candidate. If the secret is already in use, drops the former candidate.
+    /// `now` is the time of the monotonic clock.
     pub(crate) fn offer(&self, secret: &Secret, now: Duration) -> Candidacy {
         let mut state = self.write();
         if state.current.as_ref() == Some(secret) {
@@ -101,7 +103,8 @@ impl RotatingSecret {
         Candidacy::Candidate
     }
 
-    /// Records that KYCPort rejected a secret. If it is the candidate, it backs off.
+    /// Records that KYCPort rejected a secret. If the secret is the candidate, starts or doubles
+    /// its back-off.
     pub(crate) fn mark_rejected(&self, secret: &Secret, now: Duration) {
         let mut state = self.write();
         let candidate = state.candidate.as_mut();
@@ -112,14 +115,14 @@ impl RotatingSecret {
         }
     }
 
-    /// Records that KYCPort accepted a secret. If it is the candidate, it becomes the current
-    /// secret.
+    /// Records that KYCPort accepted a secret. If the secret is the candidate, it becomes the
+    /// current secret.
     pub(crate) fn mark_accepted(&self, secret: &Secret) {
         if self.read().candidate() != Some(secret) {
             return;
         }
         let mut state = self.write();
-        // Another secret may have been offered in the meantime.
+        // Check again, because a reload may have offered another secret in the meantime.
         if state.candidate() != Some(secret) {
             return;
         }
@@ -214,10 +217,10 @@ mod tests {
             );
         }
         rotating.mark_rejected(&new, now);
-        // Requests to KYCPort try it all the same.
+        // Requests to KYCPort still try the candidate during its back-off.
         assert_eq!(rotating.next_untried(&[old]), Some(new.clone()));
-        // Another candidate does not back off, and a rejection of the earlier candidate does not
-        // affect it.
+        // A new candidate has no back-off. A rejection of the earlier candidate does not affect the
+        // new candidate.
         assert_eq!(rotating.offer(&newer, now), Candidacy::Candidate);
         rotating.mark_rejected(&new, now);
         assert_eq!(rotating.offer(&newer, now), Candidacy::Candidate);

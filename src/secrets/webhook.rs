@@ -1,4 +1,4 @@
-//! Webhook secrets that are accepted: the newest secret and those it replaces.
+//! Accepted webhook secrets: the newest secret and the secrets that it replaces.
 
 use std::{
     fmt::{self, Debug},
@@ -9,14 +9,15 @@ use std::{
 use super::kind::SecretKind;
 use crate::{clock::Timestamp, observe, secret::Secret};
 
-/// Maximum webhook secrets that are accepted at the same time. A proven secret is evicted last.
+/// Maximum number of webhook secrets that are accepted at the same time. Proven secrets are evicted
+/// last.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
 /// Minimum length of a webhook secret, in bytes: 128 bits.
 pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
-/// Time for which a replaced secret is accepted after the newest secret is proven. KYCPort may
-/// redeliver events with the old signature for this long (K83).
+/// Time for which a replaced secret is accepted after the newest secret is proven. During this
+/// time, KYCPort may redeliver events with the old signature (K83).
 const RETIREMENT_PERIOD: Duration = Duration::from_secs(96 * 3600);
-/// Maximum removed secrets that are remembered, so that a reload does not add them again.
+/// Maximum number of removed secrets to remember. A reload does not add a remembered secret again.
 const MAX_REMOVED: usize = 64;
 
 pub(crate) struct WebhookSecrets {
@@ -24,11 +25,13 @@ pub(crate) struct WebhookSecrets {
 }
 
 struct State {
-    /// Increases with every change. Users that derive keys compare it.
+    /// Number that increases with every change of the secrets. Code that derives keys from the
+    /// secrets compares this number.
     generation: u64,
-    /// Newest first.
+    /// Secrets, newest first.
     secrets: Vec<Entry>,
-    /// No delivery was signed with the newest secret since it replaced another.
+    /// True if the newest secret has replaced another secret and no delivery was signed with the
+    /// newest secret yet.
     awaits_delivery: bool,
     removed: Vec<Secret>,
 }
@@ -36,7 +39,7 @@ struct State {
 struct Entry {
     secret: Secret,
     lifecycle: Lifecycle,
-    /// The secret was configured at start, or a delivery was signed with it.
+    /// True if the secret was configured at start, or if a delivery was signed with it.
     is_proven: bool,
 }
 
@@ -44,8 +47,8 @@ struct Entry {
 enum Lifecycle {
     /// The configuration or the provider names the secret.
     Configured,
-    /// The secret was replaced. It is accepted until this time, or without limit before the newest
-    /// secret is proven.
+    /// The secret was replaced. The receiver accepts it until this time. Without a time, the
+    /// receiver accepts it until the newest secret is proven.
     Retiring(Option<Timestamp>),
 }
 
@@ -61,13 +64,13 @@ pub(crate) struct ActiveSecret {
 /// Result of offering a webhook secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WebhookCandidacy {
-    /// The secret is the newest already, and is proven.
+    /// The secret is already the newest secret, and is proven.
     Unchanged,
-    /// The secret is accepted from now on, in parallel with the old secrets.
+    /// The receiver accepts the secret from now on, in parallel with the old secrets.
     Added,
-    /// The secret is accepted already, but no delivery was signed with it yet.
+    /// The receiver already accepts the secret, but no delivery was signed with it yet.
     AwaitingDelivery,
-    /// The secret was removed on purpose, and is not accepted.
+    /// An operator removed the secret, so the receiver does not accept it.
     Removed,
 }
 
@@ -92,7 +95,7 @@ impl WebhookSecrets {
         self.read().generation
     }
 
-    /// Returns the generation and all secrets that may be accepted, newest first.
+    /// Returns the generation and all secrets that the receiver may accept, newest first.
     pub(crate) fn active(&self) -> (u64, Vec<ActiveSecret>) {
         let state = self.read();
         let all = state
@@ -114,8 +117,8 @@ impl WebhookSecrets {
         (state.generation, all.collect())
     }
 
-    /// Makes `newest` the newest secret. The secrets it replaces stay accepted, and so does
-    /// `previous` until another secret takes its place.
+    /// Makes `newest` the newest secret. The receiver continues to accept the secrets that `newest`
+    /// replaces. It also accepts `previous` until another secret replaces `previous`.
     pub(crate) fn offer(
         &self,
         newest: &Secret,
@@ -145,8 +148,8 @@ impl WebhookSecrets {
         }
     }
 
-    /// Records that a delivery was signed with a secret. If it is the newest secret, those it
-    /// replaced expire in 96 h.
+    /// Records that a delivery was signed with a secret. If the secret is the newest secret, the
+    /// replaced secrets expire in 96 h.
     pub(crate) fn verified_by(&self, secret: &Secret, now: Timestamp) {
         if !self.read().would_change(secret) {
             return;
@@ -169,8 +172,8 @@ impl WebhookSecrets {
         observe::secret_activated(SecretKind::WebhookSecret.variable());
     }
 
-    /// Removes all secrets but the newest, immediately and permanently. Returns how many were
-    /// removed.
+    /// Removes all secrets except the newest secret, immediately and permanently. Returns the
+    /// number of removed secrets.
     pub(crate) fn remove_previous(&self) -> usize {
         let mut state = self.write();
         let from = state.secrets.len().min(1);
@@ -204,7 +207,8 @@ impl State {
         }
     }
 
-    /// Inserts the secret at this position, or at the end, and removes it elsewhere.
+    /// Moves the secret to this position, or to the end of a shorter list. Adds the secret if
+    /// necessary.
     fn insert(&mut self, at: usize, secret: &Secret) {
         let is_proven = self.secrets.iter().any(|it| it.is_proven_as(secret));
         self.secrets.retain(|it| it.secret != *secret);
@@ -250,7 +254,7 @@ impl Entry {
         matches!(self.lifecycle, Lifecycle::Retiring(Some(until)) if until <= now)
     }
 
-    /// A configured secret is never evicted as unproven: KYCPort may yet sign with it.
+    /// A configured secret is never evicted as unproven, because KYCPort may start to sign with it.
     fn is_unproven(&self) -> bool {
         !self.is_proven && matches!(self.lifecycle, Lifecycle::Retiring(_))
     }
