@@ -1,5 +1,5 @@
-//! Index entries. Index entries: the second store contains an index entry for each session body in
-//! the tower-sessions store.
+//! Index entries. The second store contains an index entry for each session body in the
+//! tower-sessions store.
 
 use std::array;
 
