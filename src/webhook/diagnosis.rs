@@ -11,20 +11,21 @@ use super::{
     signature_error::SignatureError,
 };
 
-/// Diagnosis of a delivery whose signature does not match. It contains no personal data, secret or
-/// signature, so it can be logged.
+/// Diagnosis of a delivery whose signature does not match. The diagnosis contains no personal data,
+/// no secret and no signature, so it can be logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnosis {
     /// Length of the body, in bytes.
     pub body_length: usize,
-    /// First 16 hexadecimal digits of the SHA-256 of the body. Compare them with the body that the
-    /// sender sent.
+    /// First 16 hexadecimal digits of the SHA-256 of the body. Compare these digits with the
+    /// SHA-256 of the body that the sender sent.
     pub body_sha256: String,
-    /// Number of well-formed signatures in the headers, or the error if there is none.
+    /// Number of well-formed signatures in the headers, or the error if no signature is
+    /// well-formed.
     pub signatures: Result<usize, SignatureError>,
-    /// Possible reasons. If there are none, the sender has another secret, the body was changed, or
-    /// KYCPort did not send it.
+    /// Possible reasons. If the list is empty, the sender has another secret, the body was changed,
+    /// or KYCPort did not send the body.
     pub hints: Vec<MismatchHint>,
 }
 
@@ -32,13 +33,13 @@ pub struct Diagnosis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MismatchHint {
-    /// The signature matches the same JSON with other white space. A component in front of the
-    /// verifier parsed and serialised the body. Verify the bytes as received.
+    /// The signature matches the JSON of the body with other white space. A component in front of
+    /// the verifier has parsed and serialised the body. Verify the received bytes instead.
     BodyReserialised,
     /// The signature matches the body without surrounding white space, or with a newline at its
-    /// end. A component in front of the verifier changed it.
+    /// end. A component in front of the verifier has changed the body.
     BodyTrimmed,
-    /// The body is empty. Another component may have read it before.
+    /// The body is empty. Another component may have read the body before.
     BodyEmpty,
     /// The body is compressed, or was decompressed before the check. The signature covers the bytes
     /// on the wire.
@@ -94,7 +95,7 @@ fn body_hints(headers: &HeaderMap, body: &[u8]) -> Vec<MismatchHint> {
     hints
 }
 
-/// Returns the change to the secret or the body with which a signature matches.
+/// Returns the hint for the change to the secret or the body that makes a signature match.
 fn mismatch_hint(
     presented: &Presented,
     secret: &str,
@@ -137,7 +138,7 @@ fn mismatch_hint(
     is_reserialised.then_some(MismatchHint::BodyReserialised)
 }
 
-/// Returns the same JSON with this white space after colons and commas, and no other white space.
+/// Returns the JSON with this white space after colons and commas, and without other white space.
 fn respaced(body: &[u8], after_colon: &str, after_comma: &str) -> Vec<u8> {
     let mut written = Vec::with_capacity(body.len());
     let (mut quoted, mut escaped) = (false, false);

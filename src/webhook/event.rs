@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// Id of the event, equal in all its deliveries (K64). Maximum: 255 bytes.
+    /// Id of the event, which is equal in all deliveries of the event (K64). Maximum: 255 bytes.
     pub id: String,
     /// Time of the event.
     pub created_at: Timestamp,
@@ -43,7 +43,7 @@ pub enum EventKind {
         kyc_status: Option<KycStatus>,
         /// New verification tier. `None` means unknown.
         kyc_tier: Option<KycTier>,
-        /// Whether the AML screening found nothing. `None` means unknown.
+        /// Whether the AML screening found nothing against the person. `None` means unknown.
         aml_clear: Option<bool>,
     },
     /// `verification.case.decided`: a case was decided. Read the decision from the case.
@@ -53,11 +53,11 @@ pub enum EventKind {
         /// Id of the case, if the event contains it.
         case_id: Option<String>,
     },
-    /// Type that this version does not know. Respond with 2xx.
+    /// Type that this version does not know. Respond to such an event with 2xx.
     Unknown {
         /// Person of the event, if the event names one.
         person_id: Option<String>,
-        /// Type, as received.
+        /// Type as KYCPort sent it.
         event_type: String,
         /// Whole body.
         raw: Value,
@@ -109,8 +109,9 @@ impl Debug for EventKind {
     }
 }
 
-/// Key of an event: the SHA-256 of its id, in 64 hexadecimal digits. It has a fixed length, so that
-/// every id fits into every store. The id comes from the signed body, not from an unsigned header.
+/// Key of an event: the SHA-256 of the event's id, in 64 hexadecimal digits. The key has a fixed
+/// length, so that every id fits into every store. The id comes from the signed body, not from an
+/// unsigned header.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(String);
 

@@ -1,4 +1,5 @@
-//! Log of handled events. Each event takes effect once, even if it is delivered several times.
+//! Log of handled events. Each event takes effect once, even if KYCPort delivers the event several
+//! times.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,16 +14,16 @@ use crate::{
     },
 };
 
-/// Log of handled events and of events that are being handled (K62). It is cheap to clone.
+/// Log of handled events and of events that are being handled (K62). The log is cheap to clone.
 ///
-/// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete), or
-/// [`release`](Self::release) if the handler failed, so that KYCPort's next delivery is handled. If
-/// the process ends before that, another process can begin when the lease expires. The lease must
-/// be longer than the timeout of the handler, which [`DeliveryPolicy`](super::DeliveryPolicy)
-/// checks.
+/// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete). If the
+/// handler failed, call [`release`](Self::release) instead, so that KYCPort's next delivery is
+/// handled. If the process ends before this call, another process can begin when the lease expires.
+/// The lease must be longer than the timeout of the
+/// handler; [`DeliveryPolicy`](super::DeliveryPolicy) checks this rule.
 ///
 /// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share a
-/// store. Otherwise each process handles the event.
+/// store. Without a shared store, each process handles every event.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -52,8 +53,8 @@ pub struct EventLog {
 pub enum BeginOutcome {
     /// The caller has the lease and must handle the event before the lease ends.
     Acquired(EventLease),
-    /// Another caller has the lease for this long at most. Use the duration for `Retry-After`. It
-    /// is not a time, because the clock of the store may differ.
+    /// Another caller has the lease for at most this duration. Use the duration for `Retry-After`.
+    /// The value is a duration and not a time, because the clock of the store may differ.
     InFlight(Duration),
     /// The event took effect earlier.
     Done,
@@ -65,7 +66,7 @@ pub enum BeginOutcome {
 pub enum SettleOutcome {
     /// The event is completed or released.
     Applied,
-    /// Another caller has the lease, or the event is done. Nothing was changed.
+    /// Another caller has the lease, or the event is done. The log has changed nothing.
     Lost,
 }
 
@@ -79,8 +80,8 @@ pub struct EventLease {
 }
 
 impl EventLog {
-    /// Creates the log of one receiver. Receivers with different names each handle every event.
-    /// Receivers with the same name and store share the events.
+    /// Creates the log of one receiver. Each receiver handles every event. Receivers with equal
+    /// names and one store share the events.
     pub fn new(store: impl Store, receiver: &str) -> Self {
         let namespace = digest("kycport receiver", &[]);
         Self::within(Arc::new(store), namespace, receiver)
@@ -96,13 +97,13 @@ impl EventLog {
     }
 
     /// Acquires the lease on the event, if the event is not done and no other caller has the lease.
-    /// Of simultaneous calls, one acquires the lease. `retention` is the time for which a completed
-    /// event is remembered.
+    /// If several callers call simultaneously, one caller acquires the lease. `retention` is the
+    /// time for which the store remembers a completed event.
     ///
-    /// Not cancellation-safe: a cancelled call may hold the lease until the lease expires.
+    /// Not cancel safe: after a cancelled call, the lease may exist until it expires.
     ///
     /// # Errors
-    /// Returns [`StoreError`]. Do not handle the event, and respond with 503.
+    /// Returns [`StoreError`]. After an error, do not handle the event, and respond with 503.
     pub async fn begin(
         &self,
         event: &EventKey,
@@ -128,10 +129,10 @@ impl EventLog {
     }
 
     /// Records that the event took effect. Repeated calls with the same lease are allowed. A call
-    /// after the end of the lease succeeds if no other caller has acquired the event.
+    /// after the end of the lease succeeds if no other caller has acquired a lease on the event.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the outcome is unknown. Call the method again.
+    /// Returns [`StoreError`] if the outcome is unknown. In this case, call the method again.
     pub async fn complete(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, lease.completion()).await
     }
@@ -139,7 +140,7 @@ impl EventLog {
     /// Releases the lease, so that the next caller can acquire the event.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the outcome is unknown. The lease then ends by itself.
+    /// Returns [`StoreError`] if the outcome is unknown. In this case, the lease expires later.
     pub async fn release(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, Settlement::Release).await
     }
@@ -161,14 +162,15 @@ impl EventLease {
         &self.event
     }
 
-    /// Returns the time for which the completed event is remembered.
+    /// Returns the time for which the store remembers the completed event.
     pub fn retention(&self) -> Duration {
         self.retention
     }
 
-    /// Records in the caller's transaction that the event took effect. The commit then writes the
-    /// effect and the record together. Roll back on [`SettleOutcome::Lost`], because another caller
-    /// has the event. The receiver completes the event again afterwards, which changes nothing.
+    /// Records in the caller's transaction that the event took effect. The commit of the
+    /// transaction writes the effect and the record together. Roll back on [`SettleOutcome::Lost`],
+    /// because another caller has the lease on the event. Later the receiver completes the event
+    /// again, which changes nothing.
     ///
     /// `store` must be the receiver's store, and `connection` a connection to the same database:
     ///
@@ -182,7 +184,7 @@ impl EventLease {
     /// ```
     ///
     /// # Errors
-    /// Returns [`StoreError`]. Roll back the transaction.
+    /// Returns [`StoreError`] if the store fails. In this case, roll back the transaction.
     pub async fn complete_in<C: ?Sized>(
         &self,
         store: &impl SettleIn<C>,

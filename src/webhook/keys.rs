@@ -34,7 +34,7 @@ pub(super) struct LiveKeys {
     fixed: Vec<NamedKey>,
     secrets: Arc<WebhookSecrets>,
     scheme: SignatureScheme,
-    /// Keys that were derived last, and the generation of the secrets from which they were derived.
+    /// Keys that were derived last, with the generation of their secrets.
     derived: RwLock<(u64, Arc<[NamedKey]>)>,
 }
 
@@ -84,7 +84,7 @@ impl Keys {
         if generation == live.secrets.generation() {
             return keys;
         }
-        // Derived under the lock, so that keys from older secrets never replace newer keys.
+        // Derive the keys under the lock, so that keys from older secrets never replace newer keys.
         let mut derived = live.derived.write().unwrap_or_else(PoisonError::into_inner);
         *derived = derive(&live.fixed, &live.secrets, &live.scheme);
         Arc::clone(&derived.1)

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::scheme::{SecretEncoding, SignatureEncoding};
 
-/// Key with its first block already hashed. The memory is overwritten on drop.
+/// HMAC key whose first block is already hashed. The memory is overwritten on drop.
 #[derive(Clone)]
 pub(super) struct MacKey(Hmac<Sha256>);
 
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_test_vector_of_rfc_4231_with_a_short_key_is_reproduced() {
-        // A verifier rejects this key as too short, so the vector is tested here.
+        // A verifier rejects this short key, so this test computes the HMAC directly.
         let key = MacKey::new(b"Jefe").unwrap();
         let whole = key.sign(&[b"what do ya want for nothing?"]);
         let parts = key.sign(&[b"what do ya want", b"", b" for nothing?"]);

@@ -5,7 +5,7 @@
 //!    checks the time of the event (K64).
 //! 3. [`EventLog`] ensures that an event takes effect once (K62).
 //!
-//! Between steps 1 and 2, a delivery can be queued as a [`QueuedDelivery`].
+//! Between steps 1 and 2, the app can put the delivery into a queue as a [`QueuedDelivery`].
 
 mod diagnosis;
 mod event;

@@ -22,19 +22,20 @@ pub struct DeliveryPolicy {
     pub tolerance: TimestampTolerance,
     /// Maximum time for the handler, including the request for the person's status. Default: 10 s.
     pub handler_timeout: Duration,
-    /// Time for which one handler owns the event. It must be longer than `handler_timeout`.
-    /// Default: 60 s.
+    /// Duration of the lease of one handler on the event. The lease must be longer than
+    /// `handler_timeout`. Default: 60 s.
     pub lease: Duration,
-    /// Time for which the store remembers a handled event. It must cover the whole `tolerance`.
-    /// Default: 97 h.
+    /// Time for which the store remembers a handled event. This time must cover the whole
+    /// `tolerance`. Default: 97 h.
     pub retention: Duration,
 }
 
 impl DeliveryPolicy {
-    /// Checks the rules between the time limits. The builder of a receiver does this as well.
+    /// Checks the rules between the time limits. The builder of a receiver also calls this
+    /// function.
     ///
     /// # Errors
-    /// Returns the rule that is violated.
+    /// Returns the first violated rule.
     pub fn check(&self) -> Result<(), DeliveryPolicyError> {
         if self.lease <= self.handler_timeout {
             return Err(DeliveryPolicyError::Lease);
@@ -61,10 +62,10 @@ impl Default for DeliveryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryPolicyError {
-    /// The lease ends while the handler may still be running, so that a second handler could start.
+    /// The lease ends before the handler's timeout, so that a second handler could start meanwhile.
     #[error("the lease of an event must be longer than the handler's timeout: raise `lease`")]
     Lease,
-    /// The store forgets an event while a repeated delivery would still be accepted.
+    /// The store forgets an event while the receiver would still accept a repeated delivery.
     #[error(
         "the retention of handled events must cover the accepted age and the accepted time in the \
          future: raise `retention`"

@@ -9,18 +9,19 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// Maximum signatures in one delivery. A delivery with more signatures is rejected.
+/// Maximum number of signatures in one delivery. The verifier rejects a delivery with more
+/// signatures.
 pub const MAX_SIGNATURES: usize = 8;
 
 pub(super) const ID: HeaderName = HeaderName::from_static("webhook-id");
 pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Signatures of a delivery, and the text that is signed before the body.
+/// Signatures of a delivery, and the signed text that precedes the body.
 #[derive(Default)]
 pub(super) struct Presented {
     pub(super) tags: Vec<Tag>,
-    /// Parts that are signed before the body, each followed by a dot.
+    /// Signed parts that precede the body, each followed by a dot.
     pub(super) before: Vec<String>,
     pub(super) id: Option<String>,
     pub(super) at: Option<Timestamp>,
@@ -45,13 +46,13 @@ pub(super) fn read(
     }
 }
 
-/// Reads all headers with one of the names. Each contains signatures, separated by commas.
+/// Reads all headers with one of the names. Each header contains signatures, separated by commas.
 fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let values = scheme
         .headers
         .iter()
         .flat_map(|name| headers.get_all(name))
-        // A value that is not text counts as an unreadable signature.
+        // Treat a value that is not text as an unreadable signature.
         .map(|value| value.to_str().unwrap_or_default());
     let pieces = values.flat_map(|value| value.split(',')).map(str::trim);
     let tags = tags(pieces, |piece| {
@@ -64,7 +65,7 @@ fn body(scheme: &BodyScheme, headers: &HeaderMap) -> Result<Presented, Signature
     })
 }
 
-/// Reads `t=1700000000,v1=…,v1=…`. Signatures with another version are ignored.
+/// Reads `t=1700000000,v1=…,v1=…`. Ignores signatures with another version.
 fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let value = only(headers, header)?.ok_or(SignatureError::NoSignature)?;
     let parts = || {
@@ -111,8 +112,8 @@ fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     })
 }
 
-/// Decodes the signatures. An unreadable signature is counted and ignored, because a sender may add
-/// signatures of a new version during a migration.
+/// Decodes the signatures. Counts an unreadable signature, but otherwise ignores it: a sender may
+/// add signatures of a new version during a migration.
 fn tags<P>(
     pieces: impl Iterator<Item = P>,
     read: impl Fn(P) -> Option<Tag>,
@@ -133,8 +134,8 @@ fn tags<P>(
     }
 }
 
-/// Returns the text of a header that must not occur twice. Of two values, one could be signed and
-/// the other one read.
+/// Returns the text of a header that must not occur twice. With two values, the sender could sign
+/// one value while this crate reads the other value.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, SignatureError> {
     let mut values = headers.get_all(name).iter();
     let (value, second): (Option<&HeaderValue>, _) = (values.next(), values.next());

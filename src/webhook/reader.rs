@@ -18,9 +18,9 @@ pub const MAX_ID_BYTES: usize = crate::wire::MAX_ID_BYTES;
 
 /// Paths of the fields in the body of an event.
 ///
-/// Each path is a list of JSON pointers (RFC 6901). The first pointer that finds a value is used.
-/// The default follows K63: the fields are in `data`. Status, tier and AML result are also read
-/// from the top level, where one tenant receives them.
+/// Each path is a list of JSON pointers (RFC 6901). The reader uses the first pointer that finds a
+/// value. The default follows K63: the fields are in `data`. The reader also finds status, tier and
+/// AML result at the top level, where one tenant receives them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventFieldPaths {
@@ -36,7 +36,7 @@ pub struct EventFieldPaths {
     pub kyc_status: Vec<String>,
     /// Verification tier: a string or an integer.
     pub kyc_tier: Vec<String>,
-    /// Whether the AML screening found nothing: a boolean.
+    /// Result of the AML screening: a boolean, true if the screening found nothing.
     pub aml_clear: Vec<String>,
     /// Id of the decided case: a string.
     pub case_id: Vec<String>,
@@ -95,16 +95,16 @@ impl EventReader {
         Ok(Self { paths })
     }
 
-    /// Parses the event in a delivery. It does not check the age of the event, see
-    /// [`TimestampTolerance`](super::TimestampTolerance), or whether the event was handled, see
-    /// [`EventLog`](super::EventLog).
+    /// Parses the event in a delivery. Does not check the age of the event:
+    /// see [`TimestampTolerance`](super::TimestampTolerance). Does not check whether the event was
+    /// handled: see [`EventLog`](super::EventLog).
     ///
-    /// If the body has no id or no time, the id or time that was signed with the body is used. Not
-    /// all schemes sign them.
+    /// If the body has no id or no time, uses the id or time that was signed with the body. Some
+    /// schemes sign neither an id nor a time.
     ///
     /// # Errors
-    /// Returns [`EventParseError`] if the body is not a valid event. A redelivery fails in the same
-    /// way. An event of an unknown type may have no person.
+    /// Returns [`EventParseError`] if the body is not a valid event. A redelivery of the body also
+    /// fails. For an event of an unknown type, a missing person is not an error.
     pub fn read(&self, delivery: &VerifiedPayload) -> Result<Event, EventParseError> {
         let object = strict_json::map(delivery.body()).ok_or(EventParseError::NotJson)?;
         let body = Value::Object(object);
@@ -147,18 +147,18 @@ impl EventReader {
     }
 }
 
-/// Error for a verified body that is not a valid event. The error contains nothing from the body.
+/// Error for a verified body that is not a valid event. The error contains no part of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventParseError {
-    /// The body is not a JSON object, or a name occurs twice in an object.
+    /// The body is not a JSON object, or an object in it has a duplicate name.
     #[error("the body is not a JSON object, or has duplicate names")]
     NotJson,
     /// The id is missing or invalid. An id is an integer, or a text of 1 to 255 bytes without
     /// control characters.
     #[error("the id of the event is missing or invalid")]
     Id,
-    /// The type is missing or not a string.
+    /// The event type is missing or not a string.
     #[error("the type of the event is missing or not a string")]
     Type,
     /// The time is missing or invalid (K81).

@@ -7,13 +7,14 @@ use crate::wire::webhook;
 /// Signature scheme of deliveries. All schemes use HMAC-SHA256 over the raw bytes of the body
 /// (K60).
 ///
-/// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The other schemes are for
-/// the case that KYCPort changes its scheme.
+/// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The other schemes exist
+/// in case KYCPort changes its scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureScheme {
-    /// Signature over the body only. No time is signed, so
-    /// [`TimestampTolerance`](super::TimestampTolerance) limits the age by the time of the event.
+    /// Signature over the body only. The signature covers no time,
+    /// so [`TimestampTolerance`](super::TimestampTolerance) limits the age by the time of the
+    /// event.
     Body(BodyScheme),
     /// Header `t=1700000000,v1=<hex>` with a signature over `<t>.<body>`, as Stripe uses it. The
     /// verifier compares the signed time with its clock.
@@ -97,7 +98,7 @@ impl Default for BodyScheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureEncoding {
-    /// 64 hexadecimal digits. KYCPort uses lower case (K61). Upper case is also accepted.
+    /// 64 hexadecimal digits. KYCPort sends lower case (K61). The verifier also accepts upper case.
     Hex,
     /// 44 characters of base64 (RFC 4648 section 4).
     Base64,
@@ -109,8 +110,8 @@ pub enum SignatureEncoding {
 pub enum SecretEncoding {
     /// The bytes of the text are the key (K61).
     Utf8,
-    /// The text is the key in hexadecimal.
+    /// The text is the hexadecimal encoding of the key.
     Hex,
-    /// The text is the key in base64 (RFC 4648 section 4).
+    /// The text is the base64 encoding of the key (RFC 4648 section 4).
     Base64,
 }

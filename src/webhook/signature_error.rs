@@ -1,10 +1,10 @@
-//! Error for a signature that is not accepted.
+//! Error for a rejected signature.
 
-/// Error for a delivery whose signature is not accepted. The error contains nothing from the
+/// Error for a delivery whose signature the verifier rejects. The error contains no part of the
 /// delivery.
 ///
-/// Respond with 413 to [`TooLarge`](Self::TooLarge) and with 401 to all other errors. KYCPort
-/// redelivers, and other senders learn nothing.
+/// Respond with 413 to [`TooLarge`](Self::TooLarge) and with 401 to all other errors. After these
+/// responses, KYCPort redelivers the event, and other senders learn nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {

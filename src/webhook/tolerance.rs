@@ -7,12 +7,12 @@ use crate::clock::Timestamp;
 /// Accepted range of the time of an event, around the time of its arrival.
 ///
 /// KYCPort does not document a timestamp that changes with each attempt (K64). A redelivery on the
-/// fourth day has the original time of the event. The default accepts it.
+/// fourth day has the original time of the event. The default tolerance accepts this redelivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampTolerance {
     /// Maximum age of the event. Default: 96 h.
     pub max_age: Duration,
-    /// Maximum time in the future, for clocks that differ. Default: 5 min.
+    /// Maximum time in the future, because clocks differ. Default: 5 min.
     pub max_ahead: Duration,
 }
 

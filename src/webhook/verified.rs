@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
-/// Delivery with a valid signature: the raw bytes of the body, not yet parsed. It is created by a
-/// [`WebhookVerifier`](super::WebhookVerifier) or by [`QueuedDelivery::into_verified_unchecked`].
+/// Delivery with a valid signature: the raw bytes of the body, not yet parsed.
+/// A [`WebhookVerifier`](super::WebhookVerifier) or [`QueuedDelivery::into_verified_unchecked`]
+/// creates this type.
 ///
 /// `Debug` hides the body.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,8 +36,8 @@ impl VerifiedPayload {
         &self.0.body
     }
 
-    /// Returns the name of the secret that matched. You can remove an old secret when its name no
-    /// longer appears.
+    /// Returns the name of the secret that matched. You can remove an old secret when no delivery
+    /// returns its name any more.
     pub fn secret_name(&self) -> &str {
         &self.0.secret_name
     }
@@ -47,13 +48,13 @@ impl VerifiedPayload {
     }
 
     /// Returns the time that was signed with the body, if the scheme signs a time. The verifier has
-    /// compared it with its clock.
+    /// already compared this time with its clock.
     pub fn signed_at(&self) -> Option<Timestamp> {
         self.0.signed_at
     }
 
-    /// Converts the delivery into a form that can be serialised. Convert it back with
-    /// [`into_verified_unchecked`](QueuedDelivery::into_verified_unchecked).
+    /// Converts the delivery into a type that can be serialised. To convert it back,
+    /// call [`into_verified_unchecked`](QueuedDelivery::into_verified_unchecked).
     pub fn into_queued(self) -> QueuedDelivery {
         self.0
     }
@@ -65,8 +66,8 @@ impl Debug for VerifiedPayload {
     }
 }
 
-/// Verified delivery for a queue of the app. Serialise it, respond to KYCPort with 2xx, and handle
-/// it later.
+/// Verified delivery for a queue of the app. Serialise the delivery, respond to KYCPort with 2xx,
+/// and handle the delivery later.
 ///
 /// `Debug` hides the body. The serialised form contains the body.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +80,8 @@ pub struct QueuedDelivery {
 }
 
 impl QueuedDelivery {
-    /// Marks the delivery as verified without a check of its signature. Use it only for deliveries
-    /// from a queue to which only the app can write.
+    /// Marks the delivery as verified without a check of its signature. Use this method only for
+    /// deliveries from a queue to which only the app can write.
     pub fn into_verified_unchecked(self) -> VerifiedPayload {
         VerifiedPayload(self)
     }

@@ -60,8 +60,8 @@ const TOLERANCE: TimestampTolerance = TimestampTolerance {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The verifier does not parse the body. Use [`EventReader::read`](super::EventReader::read) for
-/// that. A verified delivery can be queued before it is parsed.
+/// The verifier does not parse the body: [`EventReader::read`](super::EventReader::read) parses the
+/// body. An app can put a verified delivery into a queue before parsing.
 #[derive(Clone)]
 pub struct WebhookVerifier {
     scheme: SignatureScheme,
@@ -85,8 +85,8 @@ impl WebhookVerifier {
         }
     }
 
-    /// Verifies the signature over the raw bytes of the body. Call it before any component decodes
-    /// or parses the body. It sends no request.
+    /// Verifies the signature over the raw bytes of the body. Call this method before any component
+    /// decodes or parses the body. The verifier sends no request.
     ///
     /// # Errors
     /// Returns [`SignatureError`] if the signature is missing, malformed or does not match.
@@ -136,7 +136,7 @@ impl WebhookVerifier {
     /// remains rejected.
     ///
     /// The method hashes the body about a dozen times for each secret, and every sender can cause a
-    /// mismatch. Limit how often you call it.
+    /// mismatch. So limit the number of calls.
     pub fn diagnose(&self, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
         let body = body.get(..self.max_body).unwrap_or(body);
         let (keys, now) = (self.keys.now(), self.clock.now());
@@ -181,15 +181,15 @@ pub struct WebhookVerifierBuilder {
 }
 
 impl WebhookVerifierBuilder {
-    /// Adds a secret with which KYCPort may sign. During a rotation, add the new secret first and
-    /// then the old one. `name` identifies the secret in logs and in
-    /// [`VerifiedPayload::secret_name`].
+    /// Adds a secret that KYCPort may use to sign deliveries. During a rotation, add the new secret
+    /// first, then the old secret. `name` identifies the secret in logs and
+    /// in [`VerifiedPayload::secret_name`].
     pub fn secret(mut self, name: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.secrets.push((name.into(), secret.into()));
         self
     }
 
-    /// Also accepts these secrets, in their state at the time of each delivery.
+    /// Also accepts the secrets in `secrets`, as they are at the time of each delivery.
     pub(crate) fn live(mut self, secrets: Arc<WebhookSecrets>) -> Self {
         self.live = Some(secrets);
         self
@@ -208,7 +208,7 @@ impl WebhookVerifierBuilder {
     }
 
     /// Sets the maximum difference between a signed time and the clock, in the past and in the
-    /// future. It applies only to schemes that sign a time. Default: 5 min.
+    /// future. This limit applies only to schemes that sign a time. Default: 5 min.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = TimestampTolerance {
             max_age: tolerance,
@@ -217,7 +217,7 @@ impl WebhookVerifierBuilder {
         self
     }
 
-    /// Sets the clock with which a signed time is compared. Default: the system clock.
+    /// Sets the clock for checking a signed time. Default: the system clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -262,7 +262,8 @@ impl WebhookVerifierBuilder {
     }
 }
 
-/// Error of building a [`WebhookVerifier`]. It shows the name of a secret, but not the secret.
+/// Error of building a [`WebhookVerifier`]. The error contains the name of a secret, but not the
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifierError {
@@ -286,7 +287,7 @@ pub enum VerifierError {
 }
 
 /// Returns the signature header that KYCPort would send with `body` (K61), in the default scheme.
-/// Use it in the tests of your app.
+/// Use this function in the tests of your app.
 pub fn sign_test_delivery(secret: &Secret, body: &[u8]) -> (HeaderName, HeaderValue) {
     let hex = MacKey::new(secret.expose().as_bytes()).map(|key| key.sign(&[body]).hex());
     let text = format!("{}{}", webhook::SIGNATURE_PREFIX, hex.unwrap_or_default());
