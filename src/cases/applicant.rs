@@ -1,4 +1,4 @@
-//! Fields that the applicant filled in (K51). Verdicts are not allowed (K53).
+//! Fields that the applicant filled in (K51). A field must not be a verdict (K53).
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ const MAX_VALUE_BYTES: usize = 1024;
 
 /// Fields that the applicant filled in, sent as `applicant_*`.
 ///
-/// A field with the name of a verdict, such as `face_match`, is rejected. Only KYCPort computes
-/// verdicts (K53).
+/// The list rejects a field with the name of a verdict, such as `face_match`, because only KYCPort
+/// computes verdicts (K53).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Applicant {
     fields: Vec<(String, String)>,
@@ -24,10 +24,10 @@ pub struct Applicant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplicantError {
-    /// The name is that of a verdict, and only KYCPort computes verdicts.
+    /// The name is the name of a verdict, and only KYCPort computes verdicts.
     #[error("the name of a field is that of a verdict, and only KYCPort computes verdicts")]
     Verdict,
-    /// The name contains other characters than `a` to `z`, digits and `_`, or is longer than 64
+    /// The name contains characters other than `a` to `z`, digits and `_`, or is longer than 64
     /// bytes.
     #[error("the name of a field must be 1 to 64 characters: a to z, digits and _")]
     Name,
@@ -37,7 +37,7 @@ pub enum ApplicantError {
     /// The name is already in use.
     #[error("two fields have the same name")]
     Twice,
-    /// The maximum of 32 fields is exceeded.
+    /// The list already has the maximum of 32 fields.
     #[error("there are more than 32 fields")]
     TooMany,
 }
@@ -86,14 +86,14 @@ impl Applicant {
     }
 }
 
-/// Shows the number of fields, but not their contents.
+/// `Debug` shows the number of fields, and hides their contents.
 impl fmt::Debug for Applicant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Applicant({} fields)", self.fields.len())
     }
 }
 
-/// Words that make a name a verdict.
+/// Words of verdicts: a name with one of these words is a verdict.
 const VERDICT_WORDS: [&str; 24] = [
     "verdict",
     "outcome",
@@ -120,12 +120,12 @@ const VERDICT_WORDS: [&str; 24] = [
     "similarity",
     "dedup",
 ];
-/// Words that make a name a verdict only if they stand alone or next to a word of
-/// [`CHECKED`]. Other names with these words are allowed, such as `marital_status`.
+/// Words that make a name a verdict only alone or together with a word of [`CHECKED`]. Other names
+/// with these words are allowed, such as `marital_status`.
 const VERDICT_NAMES: [&str; 7] = [
     "status", "result", "results", "match", "passed", "level", "tier",
 ];
-/// Fields for the checks on a person.
+/// Words for the objects that KYCPort checks.
 const CHECKED: [&str; 6] = [
     "face",
     "document",
@@ -135,7 +135,7 @@ const CHECKED: [&str; 6] = [
     "case",
 ];
 
-/// Returns whether the name is that of a verdict, in any spelling: `faceMatch`, `face-match`,
+/// Returns whether the name is the name of a verdict, in any spelling: `faceMatch`, `face-match`,
 /// `FACE_MATCH`.
 fn is_verdict(name: &str) -> bool {
     let words = words(name);

@@ -20,7 +20,7 @@ pub struct Case {
     pub id: String,
     /// Person of the case: the `sub` of their tokens (K33).
     pub person_id: String,
-    /// Tier that the person is to reach.
+    /// Tier for which KYCPort verifies the person.
     pub level: KycTier,
     /// Status of the case.
     pub status: CaseStatus,
@@ -28,7 +28,7 @@ pub struct Case {
     pub decision: Option<Decision>,
 }
 
-/// Shows neither the person nor the decision.
+/// `Debug` hides the person and the decision.
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case")
@@ -37,7 +37,7 @@ impl fmt::Debug for Case {
     }
 }
 
-/// Decision of a case (K52). A member that KYCPort leaves out is `None` and means unknown.
+/// Decision of a case (K52). If KYCPort omits a member, the field is `None`, which means unknown.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decision {
@@ -51,7 +51,7 @@ pub struct Decision {
     pub automation_tier: Option<String>,
 }
 
-/// Shows no part of the decision.
+/// `Debug` hides the decision.
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision").finish_non_exhaustive()
@@ -59,7 +59,7 @@ impl fmt::Debug for Decision {
 }
 
 impl Decision {
-    /// Returns whether the person was approved. An unknown outcome does not count as an approval.
+    /// Returns whether the person was approved. An unknown outcome is not an approval.
     pub fn is_approved(&self) -> bool {
         self.outcome == Outcome::Approved
     }

@@ -34,8 +34,8 @@ use crate::{
     },
 };
 
-/// Client that opens cases, uploads files and requests decisions, with the tenant's API key. It
-/// needs no web framework and is cheap to clone.
+/// Client that opens cases, uploads files and requests decisions, with the tenant's API key. The
+/// client needs no web framework and is cheap to clone.
 #[derive(Clone)]
 pub struct CaseClient {
     api: Api,
@@ -48,7 +48,7 @@ pub struct CaseClient {
     uploaders: super::uploaders::Uploaders,
 }
 
-/// Function that is called with every decided case and its decision.
+/// Function that the client calls with every decided case and its decision.
 pub(crate) type OnDecided = Arc<dyn Fn(Case, Decision) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl CaseClient {
@@ -65,16 +65,15 @@ impl CaseClient {
         }
     }
 
-    /// Opens a case for a person who is to reach the tier `level`. The request is sent once, so
-    /// that a broken connection cannot open two cases.
+    /// Opens a case to verify a person for the tier `level`. The client sends the request only
+    /// once, so that a broken connection cannot open two cases.
     ///
     /// For each person, this client sends 30 requests to open or find a case, and then one request
     /// per 5 s.
     ///
     /// # Errors
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), a case with an
-    /// unknown id may exist. It has no documents and therefore no effect. You can open another
-    /// case.
+    /// unknown id may exist. A case without documents has no effect. So you can open another case.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
         self.rates.of_person(person_id)?;
@@ -89,7 +88,7 @@ impl CaseClient {
     }
 
     /// Opens a case with an `Idempotency-Key`, so that the request can be retried. All attempts and
-    /// calls with the same key open one case. A call makes up to three attempts.
+    /// calls with one key open one case. A call makes up to three attempts.
     ///
     /// KYCPort does not document the header (K59). If KYCPort ignores the header, every attempt
     /// opens a case. Use this method only if you know that KYCPort supports the header.
@@ -115,7 +114,8 @@ impl CaseClient {
         let open = async {
             match self.api.call(Idempotency::Idempotent, send).await {
                 Ok(answer) => opened(&answer, person_id),
-                // KYCPort may have applied the last attempt. Another call with the key shows it.
+                // KYCPort may have applied the last attempt. A further call with the key returns
+                // this case.
                 Err(
                     failure @ (Failure::Unavailable { .. }
                     | Failure::Transport(TransportError::Timeout | TransportError::Broken)),
@@ -129,8 +129,8 @@ impl CaseClient {
     /// Reads a case, with up to three attempts within 20 s.
     ///
     /// # Errors
-    /// Returns [`CaseError`]. KYCPort rejects the id of another tenant's case with
-    /// `case_not_found`, like an id that does not exist.
+    /// Returns [`CaseError`]. KYCPort responds with `case_not_found` if the case belongs to another
+    /// tenant or does not exist.
     pub async fn get(&self, case_id: &str) -> Result<Case, CaseError> {
         let read = async {
             let answer = self.api.get_with_retries(&self.url(case_id, None)?).await?;
@@ -160,12 +160,13 @@ impl CaseClient {
 
     /// Uploads files to a case, and returns the names of the parts that KYCPort received.
     ///
-    /// The upload is streamed, with one piece of a file in memory at a time. Before anything is
-    /// sent, every file is opened, and the type of its content and its size are checked. Maximum
-    /// size: 20 MiB.
+    /// The client streams the upload, with one piece of a file in memory at a time. Before the
+    /// request, the client opens every file, and checks its size and the type of its content.
+    /// Maximum size: 20 MiB.
     ///
-    /// The upload is sent once, within 120 s. The files are opened again only if the connection
-    /// could not be made, or if KYCPort rejects the API key and a new key is available.
+    /// The client sends the upload once, within 120 s. There are two exceptions: the connection
+    /// could not be made, or KYCPort rejects the API key and a new key is available. In these
+    /// cases, the client opens the files again.
     ///
     /// # Errors
     /// Returns [`CaseError::Upload`] if KYCPort would reject a file, or if a file cannot be read to
@@ -209,10 +210,10 @@ impl CaseClient {
         Ok(received.received)
     }
 
-    /// Requests the decision of a case. The request is sent once and never retried.
+    /// Requests the decision of a case. The client sends the request once, and never retries it.
     ///
-    /// The client reads the case first to find its person. Active sessions of the person are
-    /// updated before this method returns.
+    /// The client reads the case first to find its person. The client updates active sessions of
+    /// the person before this method returns.
     ///
     /// For each case, this client sends 10 requests for a decision, and then one request per 5 s.
     ///
@@ -220,7 +221,8 @@ impl CaseClient {
     /// [`wait_until_decided`](Self::wait_until_decided).
     ///
     /// # Errors
-    /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case.
+    /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case to
+    /// learn the outcome.
     pub async fn decide(&self, case_id: &str) -> Result<Decision, CaseError> {
         let url = self.url(case_id, Some("decide"))?;
         self.rates.of_case(case_id)?;
@@ -239,10 +241,11 @@ impl CaseClient {
         Ok(decision)
     }
 
-    /// Polls a case until it is decided, for `max_wait` at most.
+    /// Polls a case until KYCPort has decided the case, for at most `max_wait`.
     ///
-    /// The pause between two reads is 1 s at first and doubles up to 10 s. A random part of up to a
-    /// quarter of each pause is left out. [`poll_now`](Self::poll_now) ends the pause.
+    /// The pause between two reads is 1 s at first and doubles up to 10 s. Each pause is shorter by
+    /// a random part of up to a quarter. A call of [`poll_now`](Self::poll_now) ends the pause
+    /// immediately.
     ///
     /// The call is cancellation-safe: dropping the future only stops the polling. The number of
     /// calls for one case is limited as for [`decide`](Self::decide).
@@ -265,8 +268,8 @@ impl CaseClient {
         Ok(outcome)
     }
 
-    /// Makes [`wait_until_decided`](Self::wait_until_decided) read this case immediately. Call it
-    /// if you learn in another way that the case has changed.
+    /// Makes [`wait_until_decided`](Self::wait_until_decided) read this case immediately. Call this
+    /// method if you learn in another way that the case has changed.
     pub fn poll_now(&self, case_id: &str) {
         // An error means that no task waits for a case.
         let _ = self.updates.send(case_id.to_owned());
@@ -278,8 +281,8 @@ impl CaseClient {
         }
     }
 
-    /// Returns a permit for an upload, or `None` if this person has the maximum number of uploads
-    /// in progress.
+    /// Returns a permit for an upload. Returns `None` if this person has the maximum number of
+    /// uploads in progress.
     #[cfg(feature = "web")]
     pub(super) fn enter_upload(&self, person_id: &str) -> Option<super::uploaders::UploadPermit> {
         self.uploaders.enter(person_id)
@@ -308,7 +311,7 @@ impl CaseClient {
         person_id: &str,
         level: &KycTier,
     ) -> Result<impl Fn(HeaderValue, Option<HeaderValue>) -> BuiltRequest, CaseError> {
-        // The person id is sent in the body, and must follow the rule for ids in paths.
+        // Check the person id, which is sent in the body, with the rule for ids in paths.
         self.api.url(&[person_id]).ok_or(CaseError::Id)?;
         let url = self
             .api

@@ -44,13 +44,13 @@ pub enum CaseError {
         /// HTTP status.
         status: u16,
         /// Error code from the response, such as `case_not_found`, `documents_missing` or
-        /// `file_too_large`. It is `None` if the text cannot be a code.
+        /// `file_too_large`. `None` if the text in the response cannot be a code.
         code: Option<String>,
-        /// Description for developers. `Debug` hides it.
+        /// Description for developers. `Debug` hides this text.
         message: Option<ErrorMessage>,
     },
-    /// The request was sent, but the response does not show whether KYCPort applied it. Read the
-    /// case with [`CaseClient::get`](super::CaseClient::get) before you retry.
+    /// The client sent the request, but does not know whether KYCPort applied it. Read the case
+    /// with [`CaseClient::get`](super::CaseClient::get) before you retry.
     #[error("outcome unknown ({0}): re-read the case before retrying")]
     OutcomeUnknown(OutcomeUnknownCause),
     /// The response does not match the contract.
@@ -79,7 +79,7 @@ pub enum OutcomeUnknownCause {
     Unreadable,
 }
 
-/// Error for an invalid file in an upload. The error contains nothing from the file.
+/// Error for an invalid file in an upload. The error contains no part of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
@@ -103,7 +103,7 @@ pub enum UploadError {
         /// Name of the part.
         part: &'static str,
     },
-    /// The extension of a file's name belongs to another type.
+    /// The extension of the file name belongs to another type than the content.
     #[error("the content of the {part} is {found}, but its name has another extension")]
     NameMismatch {
         /// Name of the part.

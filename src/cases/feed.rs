@@ -1,4 +1,4 @@
-//! Backpressure for the multipart parser: it gets one piece at a time.
+//! Backpressure for the multipart parser: the parser gets one piece at a time.
 
 use std::{
     future::{self, Future},
@@ -14,7 +14,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
-/// Maximum bytes that the parser may consume without returning a part or a piece of one.
+/// Maximum number of bytes that the parser may consume without returning a part or a piece of a
+/// part.
 const MAX_UNPARSED: u64 = 256 * 1024;
 
 /// Splits a body into the stream for the parser and the feed that drives the parser.
@@ -30,22 +31,22 @@ pub(super) fn split(
     (feed, source)
 }
 
-/// Drives the parser.
+/// Handle that runs the parser.
 #[derive(Clone, Default)]
 pub(super) struct Feed(Arc<Shared>);
 
 /// State that the feed and the stream share.
 #[derive(Default)]
 struct Shared {
-    /// Bytes that the parser consumed since it last returned something.
+    /// Number of bytes that the parser has consumed since it last returned a part or a piece.
     unparsed: AtomicU64,
     /// Whether the stream last returned `Pending` although the next piece may be ready.
     held_back: AtomicBool,
 }
 
 impl Feed {
-    /// Runs a future of the parser to completion. If the stream held a piece back, the future is
-    /// polled again immediately. A wake-up would cost a task switch for every piece.
+    /// Runs a future of the parser to completion. If the stream held back a piece, polls the future
+    /// again immediately. Waking the task instead would cost a task switch for every piece.
     pub(super) async fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.unparsed.store(0, Ordering::Relaxed);
         let mut future = pin!(future);
@@ -65,8 +66,8 @@ impl Feed {
 /// Stream for the parser that returns `Pending` after each piece.
 ///
 /// multer reads everything that is ready before it returns a part, so a fast browser would fill the
-/// memory while KYCPort reads slowly. multer also buffers bytes that are not a part yet. After
-/// more than [`MAX_UNPARSED`] such bytes, this stream fails.
+/// memory while KYCPort reads slowly. multer also buffers bytes that are not a part yet. After more
+/// than [`MAX_UNPARSED`] buffered bytes, this stream fails.
 pub(super) struct OneAtATime {
     stream: BoxStream<'static, io::Result<Bytes>>,
     feed: Feed,
@@ -109,7 +110,7 @@ mod tests {
 
     const HEAD: &[u8] = b"--b\r\ncontent-disposition: form-data; name=\"document\"\r\n\r\n";
 
-    /// Body that is always ready, and the number of pieces that were read from it.
+    /// Returns a body that is always ready, and the counter of the pieces that were read from it.
     fn fast(head: Bytes) -> (impl Stream<Item = std::io::Result<Bytes>>, Arc<AtomicUsize>) {
         let taken = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&taken);

@@ -18,7 +18,8 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Document or selfie to upload: the source of its content, and its name.
 ///
-/// The file is opened when it is sent. It is opened again if the connection could not be made.
+/// The client opens the file for the upload. The client opens the file again if the connection
+/// could not be made.
 #[derive(Clone)]
 pub struct CaptureFile {
     source: Source,
@@ -45,8 +46,8 @@ impl CaptureFile {
         Self::of(Source::Bytes(bytes.into()))
     }
 
-    /// Creates a file from a path. The file is read in pieces of 64 KiB. The extension of its name
-    /// is checked against the content. The name is not sent.
+    /// Creates a file from a path. The file is read in pieces of 64 KiB. The client checks the
+    /// extension of the file name against the content, and does not send the name.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = path.file_name().map(|it| it.to_string_lossy().into_owned());
@@ -57,8 +58,8 @@ impl CaptureFile {
     }
 
     /// Creates a file from a function that opens it, such as an object in an object store. The
-    /// function returns the length in bytes, if known, and the content. It is called again only if
-    /// nothing was sent.
+    /// function returns the length in bytes, if known, and the content. The client calls the
+    /// function again only if nothing was sent.
     pub fn opened_by<F, S>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<(Option<u64>, S)>> + Send + 'static,
@@ -77,8 +78,8 @@ impl CaptureFile {
         })))
     }
 
-    /// Sets the name of the file. The extension is checked against the content, and the name is
-    /// sent escaped. Default: a name that consists of the part and the type, such as
+    /// Sets the name of the file. The client checks the extension against the content, and sends
+    /// the escaped name. The default name consists of the part and the type, such as
     /// `document.jpg`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -123,7 +124,7 @@ impl CaptureFile {
     }
 }
 
-/// Hides the content and the name.
+/// `Debug` hides the content and the name.
 impl fmt::Debug for CaptureFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {

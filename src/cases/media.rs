@@ -21,9 +21,9 @@ pub enum MediaType {
 /// Error for a file with a wrong media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WrongType {
-    /// KYCPort does not accept the type for this part.
+    /// KYCPort does not accept this type for the part.
     Unsupported,
-    /// The extension of the name belongs to another type.
+    /// The extension of the file name belongs to another type than the content.
     Mismatch(MediaType),
 }
 
@@ -46,8 +46,8 @@ impl MediaType {
     pub(super) fn detect(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
-        // Text after the last dot is a mismatch only if it is a known extension. These names are
-        // accepted: `scan 12.03.2024`, `Dr. Smith passport`, `photo.jpg (1)`.
+        // The text after the last dot is a mismatch only if it is a known extension. These names
+        // are accepted: `scan 12.03.2024`, `Dr. Smith passport`, `photo.jpg (1)`.
         let is_mismatch = name.and_then(extension).is_some_and(|extension| {
             !found.has(extension)
                 && (Self::ALL.iter().any(|other| other.has(extension))
@@ -64,8 +64,8 @@ impl MediaType {
 
     const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::WebP, Self::Pdf];
 
-    /// Returns the name to send. The extension of the type is added if the text after the last dot
-    /// is not an extension of the type.
+    /// Returns the name to send. Adds the extension of the type if the name does not end in an
+    /// extension of the type.
     pub(super) fn complete(self, name: &str) -> String {
         let own = self.extensions().first().copied().unwrap_or_default();
         match extension(name) {
@@ -80,7 +80,7 @@ impl MediaType {
             .any(|own| own.eq_ignore_ascii_case(extension))
     }
 
-    /// Returns the types that KYCPort accepts for `part`, as text for people.
+    /// Returns the types that KYCPort accepts for `part`, as text for an end user.
     pub(crate) fn names(part: &str) -> &'static str {
         if part == SELFIE {
             "JPEG, PNG, WebP"
@@ -89,7 +89,7 @@ impl MediaType {
         }
     }
 
-    /// Returns the extensions of the type. The first is used for a file without a name.
+    /// Returns the extensions of the type. The first extension is used for a file without a name.
     pub(super) fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
@@ -130,8 +130,8 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Extensions of common types that KYCPort does not accept. They show that a person chose the wrong
-/// file.
+/// Extensions of common types that KYCPort does not accept. Such an extension means that the person
+/// chose the wrong file.
 const OTHER_EXTENSIONS: [&str; 24] = [
     "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
     "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",

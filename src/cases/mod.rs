@@ -20,10 +20,10 @@
 //! To receive uploads from a browser, use the extractor `web::CaptureUpload` in a handler of your
 //! app. The example `host_your_own_capture` also contains the page.
 //!
-//! Requests that open a case, upload files or request a decision are sent once. If the response
-//! does not show whether KYCPort applied the request, the error is [`CaseError::OutcomeUnknown`].
-//! Read the case with [`CaseClient::get`] before you retry, because the retry may apply the request
-//! twice.
+//! The client sends a request to open a case, to upload files or to decide a case only once. If the
+//! response does not show whether KYCPort applied the request, the error
+//! is [`CaseError::OutcomeUnknown`]. Read the case with [`CaseClient::get`] before you retry,
+//! because the retry may apply the request twice.
 
 mod applicant;
 mod case;

@@ -1,7 +1,7 @@
 //! Streaming writer for `multipart/form-data` (RFC 7578).
 //!
-//! The forms of reqwest need the list of parts before the first byte is sent. The list is not known
-//! for an upload that a browser streams through this app.
+//! The forms of reqwest need the list of parts before the first byte is sent. For an upload that a
+//! browser streams through this app, the list is not known in advance.
 
 use std::{
     pin::Pin,
@@ -21,7 +21,7 @@ use super::{error::UploadError, media::MediaType};
 
 /// Piece of a form, in the order of the form.
 pub(super) enum Piece {
-    /// Head of the next part.
+    /// Start of the next part, with its headers.
     Part(PartHead),
     /// Content of the current part.
     Data(Bytes),
@@ -35,7 +35,8 @@ pub(super) struct PartHead {
     pub(super) file: Option<(String, MediaType)>,
 }
 
-/// Boundary between the parts. It contains 128 random bits, so that no file contains it.
+/// Boundary between the parts. The boundary contains 128 random bits, so that no file contains the
+/// boundary.
 pub(super) struct Boundary(String);
 
 impl Boundary {
@@ -96,7 +97,7 @@ impl Boundary {
 }
 
 /// Escapes a file name as browsers do (WHATWG HTML, "multipart/form-data encoding algorithm").
-/// Directories are removed, and other control characters are replaced.
+/// Removes directories, and replaces other control characters.
 pub(super) fn escaped(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let last = if matches!(last, "" | "." | "..") {
@@ -122,7 +123,7 @@ const MAX_NAME_CHARS: usize = 128;
 
 /// Request body that streams a form.
 pub(super) struct Form {
-    /// The mutex makes the stream `Sync`. It is never locked.
+    /// The mutex only makes the stream `Sync`, and is never locked.
     bytes: Mutex<BoxStream<'static, Result<Bytes, UploadError>>>,
     length: Option<u64>,
 }

@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 /// Minimum rate of an upload, in bytes per second.
 const MIN_BYTES_PER_SECOND: u32 = 4 * 1024;
-/// Time for which an upload may stay below the minimum rate, for a phone that changes its network.
+/// Time for which an upload may stay below the minimum rate, for example while a phone changes its
+/// network.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Returns the body. If the browser sends more slowly than the minimum rate, the body fails with
-/// [`io::ErrorKind::TimedOut`]. Only the time spent waiting for the browser counts, not the time
-/// in which KYCPort reads slowly.
+/// Enforces the minimum rate on a body. If the browser sends more slowly, the body fails
+/// with [`io::ErrorKind::TimedOut`]. The rate includes only the time spent waiting for the browser,
+/// and not the time in which KYCPort reads slowly.
 pub(super) fn at_minimum_rate(
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -40,7 +41,7 @@ pub(super) fn at_minimum_rate(
 mod tests {
     use super::*;
 
-    /// Pieces of `bytes` bytes, one each `seconds` seconds, for ten minutes.
+    /// Creates a body that sends a piece of `bytes` bytes every `seconds` seconds, for ten minutes.
     async fn outcome(bytes: usize, seconds: u64) -> Result<(), io::ErrorKind> {
         let piece = Bytes::from(vec![0; bytes]);
         let body = stream::unfold(0_u64, move |sent| {
@@ -64,7 +65,7 @@ mod tests {
             (5 * 1024, 1, Ok(())),
             (64 * 1024, 9, Ok(())),
             (1024, 1, Err(io::ErrorKind::TimedOut)),
-            // After a burst, a pause may not exceed `GRACE`.
+            // After a burst of bytes, a pause must not exceed `GRACE`.
             (16 * 1024 * 1024, 11, Err(io::ErrorKind::TimedOut)),
         ] {
             assert_eq!(outcome(bytes, seconds).await, expected, "{bytes}/{seconds}");

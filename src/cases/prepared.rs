@@ -1,4 +1,4 @@
-//! Upload that can be sent: its files are open and checked.
+//! Upload that is ready to send: its files are open and checked.
 
 use std::{
     io,
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::wire::cases::{DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, SELFIE};
 
-/// Error that aborted the body. The HTTP client reports only that the body is incomplete.
+/// Error that aborted the request body. The HTTP client itself reports only that the body is
+/// incomplete.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamError(Arc<Mutex<Option<UploadError>>>);
 
@@ -62,7 +63,8 @@ impl Upload {
                 files.push(open(part, file, limit).await?);
             }
         }
-        // Text fields come first, so that a streaming reader knows them before the files.
+        // Text fields precede the files, so that a streaming reader knows the fields before the
+        // files.
         let mut texts = self.applicant.fields().to_vec();
         if let Some(mode) = &self.liveness_mode {
             texts.insert(0, (LIVENESS_MODE.to_owned(), mode.to_string()));
@@ -141,7 +143,8 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
         Some(length) if length > limit => return Err(UploadError::TooLarge { part, limit }),
         _ => {}
     }
-    // The pieces that are read to detect the type are sent later, and not read twice.
+    // Keep the pieces that are read to detect the type, so that they are sent later and not read
+    // twice.
     let (mut first, mut start) = (Vec::new(), BytesMut::new());
     while start.len() < SIGNATURE_BYTES
         && let Some(piece) = stream.next().await

@@ -1,4 +1,4 @@
-//! Streaming of a browser's upload to KYCPort. Nothing is buffered or stored.
+//! Streaming of a browser's upload to KYCPort, without buffering or storing the files.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -36,7 +36,8 @@ use crate::{
 
 /// Maximum number of parts of a form.
 const MAX_PARTS: usize = 64;
-/// Maximum bytes of a form in addition to three files of the maximum size.
+/// Maximum size of a form without its files, in bytes. The limit for the files is three times the
+/// maximum file size.
 const MAX_OTHER_BYTES: u64 = 1024 * 1024;
 /// Maximum length of a text field, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -49,7 +50,7 @@ const MAX_SHOWN_CHARS: usize = 64;
 pub struct ForwardedUpload {
     /// Names of the parts that KYCPort received.
     pub received: Vec<String>,
-    /// Names of parts that were not forwarded: verdicts and unknown parts. They may be a sign of an
+    /// Names of dropped parts: verdicts and unknown parts. Dropped parts may be a sign of an
     /// attack.
     pub dropped: Vec<String>,
 }
@@ -115,8 +116,8 @@ pub enum ForwardError {
 }
 
 impl CaseClient {
-    /// Forwards a form to KYCPort part by part, if the case belongs to the person. `body` is
-    /// dropped when KYCPort has responded.
+    /// Forwards a form to KYCPort part by part, if the case belongs to the person. Drops `body`
+    /// when KYCPort has responded.
     pub(crate) async fn relay<E>(
         &self,
         person_id: &str,
@@ -147,8 +148,8 @@ impl CaseClient {
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
         let mut pieces = pieces(content_type, body, limit, outcome.clone())?.boxed();
-        // Concurrent uploads to KYCPort are limited, so an upload counts only after its first file
-        // has started.
+        // The number of concurrent uploads to KYCPort is limited. So a slow browser uses a place
+        // only after its first file has started.
         let started = read_start(&mut pieces);
         let started = tokio::time::timeout(self.settings().upload_deadline, started);
         let started = started.await.map_err(|_| ForwardError::TooSlow)?;
@@ -158,8 +159,9 @@ impl CaseClient {
         let form = Mutex::new(Some(boundary.form(pieces, None)));
         let sent = self.uploads().send_once(async |authorization| {
             let form = form.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // A second attempt is impossible, also with another API key, because the first attempt
-            // consumed the body. The read of the case has already found the accepted key.
+            // A second attempt, for example with another API key, is impossible, because the first
+            // attempt consumed the body. The earlier read of the case has already determined the
+            // accepted key.
             let form = form.ok_or(TransportError::Connect)?;
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
@@ -201,7 +203,7 @@ fn one_line(text: &str) -> String {
     lines.collect::<Vec<_>>().join(", ")
 }
 
-/// Results of reading a form: the error that stopped it, and the names of dropped parts.
+/// Result of reading a form: the error that stopped the reading, and the names of dropped parts.
 #[derive(Clone, Default)]
 struct Outcome(Arc<Mutex<(Option<ForwardError>, Vec<String>)>>);
 
@@ -223,7 +225,7 @@ impl Outcome {
     }
 }
 
-/// Reads until the first bytes of the first file have arrived.
+/// Reads the form until the first bytes of the first file have arrived.
 async fn read_start(
     pieces: &mut BoxStream<'_, Result<Piece, UploadError>>,
 ) -> Result<Vec<Piece>, UploadError> {
@@ -367,7 +369,7 @@ impl Relay {
         if start.is_empty() {
             if file_name.is_none_or(str::is_empty) {
                 // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing
-                // the entry list"). The part counts as missing.
+                // the entry list"). Treat such a part as missing.
                 self.names.remove(part);
                 return Ok(());
             }
@@ -375,7 +377,7 @@ impl Relay {
         }
         let media_type = MediaType::detect(part, &start, file_name)
             .map_err(|wrong| ForwardError::Upload(UploadError::of_type(part, wrong)))?;
-        // The original file name may contain personal data and is not sent.
+        // The original file name is not sent, because it may contain personal data.
         let extension = media_type.extensions().first().copied().unwrap_or_default();
         first.push_front(Piece::Part(PartHead {
             name: part.to_owned(),
@@ -402,7 +404,8 @@ impl Relay {
             if matches!(mode, LivenessMode::Unknown(_)) {
                 return Err(ForwardError::Text { field: name });
             }
-            // The value was parsed without regard to case, but KYCPort compares exactly.
+            // Send the canonical spelling: this crate parsed the value without regard to case, but
+            // KYCPort compares exactly.
             text = mode.to_string();
         } else {
             text = one_line(&text);

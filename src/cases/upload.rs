@@ -9,14 +9,15 @@ use crate::wire::cases::LivenessMode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadProgress {
-    /// Bytes of files and text fields that were passed to the connection. KYCPort may not have
-    /// received them yet.
+    /// Number of bytes of files and text fields that were passed to the connection. KYCPort may not
+    /// have received these bytes yet.
     pub sent: u64,
-    /// Total bytes, if the length of every file is known.
+    /// Total number of bytes, if the length of every file is known.
     pub total: Option<u64>,
 }
 
-/// Upload to a case: a document, a selfie, and optional parts (K51). It cannot contain a verdict.
+/// Upload to a case: a document, a selfie, and optional parts (K51). An upload cannot contain a
+/// verdict.
 #[derive(Clone)]
 pub struct Upload {
     pub(super) document: CaptureFile,
@@ -63,8 +64,8 @@ impl Upload {
         self
     }
 
-    /// Sets a function that is called with the progress after every piece. It runs in the task that
-    /// sends the upload, so it must not block.
+    /// Sets a function that the client calls with the progress after every piece. The function runs
+    /// in the task that sends the upload, so it must not block.
     #[must_use]
     pub fn on_progress(mut self, report: impl Fn(UploadProgress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(report));
@@ -72,7 +73,7 @@ impl Upload {
     }
 }
 
-/// Shows which parts are present, but not their contents.
+/// `Debug` shows which parts are present, and hides their contents.
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")

@@ -1,4 +1,4 @@
-//! Uploads of each person: how many are in progress, and how often they start.
+//! Limits on the uploads of each person: number in progress, and rate.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,11 @@ use crate::{
     http::{RateLimit, RateLimiter},
 };
 
-/// Maximum concurrent uploads of one person. It allows for two tabs and their cancelled uploads.
+/// Maximum concurrent uploads of one person. The limit allows for two tabs and their cancelled
+/// uploads.
 const MAX_UPLOADS_PER_PERSON: usize = 4;
-/// Maximum number of consecutive uploads of one person. Each upload reads the case at KYCPort, and
-/// the quota of these requests belongs to the tenant.
+/// Maximum number of consecutive uploads of one person. The limit protects the tenant's quota,
+/// because each upload reads the case at KYCPort.
 const BURST: u32 = 30;
 /// Time after which one more upload is allowed.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -41,8 +42,8 @@ impl Uploaders {
         }
     }
 
-    /// Returns a permit, or `None` if this person has the maximum number of uploads in progress, or
-    /// starts uploads too often.
+    /// Returns a permit. Returns `None` if this person has the maximum number of uploads in
+    /// progress, or starts uploads too often.
     pub(super) fn enter(&self, person_id: &str) -> Option<UploadPermit> {
         let mut in_progress = self.lock();
         let others = in_progress.get(person_id).copied().unwrap_or_default();

@@ -10,7 +10,7 @@ use super::{
     error::CaseError,
 };
 
-/// Sends the ids of cases that may have changed.
+/// Sender of the ids of cases that may have changed.
 pub(super) type CaseUpdates = broadcast::Sender<String>;
 
 /// Result of [`CaseClient::wait_until_decided`](super::CaseClient::wait_until_decided).
@@ -19,7 +19,7 @@ pub(super) type CaseUpdates = broadcast::Sender<String>;
 pub enum WaitOutcome {
     /// KYCPort decided the case.
     Decided(Case, Decision),
-    /// The case was still open when it was last read.
+    /// The case was still open at the last read.
     StillPending(Case),
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn wait<F>(
 where
     F: Future<Output = Result<Case, CaseError>>,
 {
-    // Subscribes before the first read, so that no update is missed.
+    // Subscribe before the first read, so that no update is missed.
     let mut updates = updates.subscribe();
     let mut last = None;
     let polling = async {
@@ -79,18 +79,18 @@ async fn updated(updates: &mut broadcast::Receiver<String>, case_id: &str) {
         match updates.recv().await {
             Ok(id) if id == case_id => return,
             Ok(_) => {}
-            // Updates were lost, perhaps one of this case.
+            // The channel has lost updates, and one of them may concern this case.
             Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Sleeps for a random time between three quarters of `pause` and `pause`, so that callers that
-/// start simultaneously do not poll simultaneously.
+/// Sleeps for a random time between three quarters of `pause` and `pause`. So callers that start
+/// simultaneously do not poll simultaneously.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a pause between two polls waits for no event"
+    reason = "a pause between two polls of the API"
 )]
 async fn sleep_with_jitter(pause: Duration) {
     let share = rand::rng().random_range(0.75..=1.0);
