@@ -129,8 +129,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the URL of the discovery document (`KYCPORT_DISCOVERY_URL`). It cannot be derived from
-    /// the issuer, so it is required if the issuer is set. Default: KYCPort's production URL.
+    /// Sets the URL of the discovery document (`KYCPORT_DISCOVERY_URL`). This URL is required if
+    /// the issuer is set, because it cannot be derived from the issuer. Default: KYCPort's
+    /// production URL.
     pub fn discovery_url(mut self, url: impl Into<String>) -> Self {
         self.discovery_url = Some(url.into());
         self
@@ -163,8 +164,8 @@ impl ConfigBuilder {
     }
 
     /// Sets the secret with which KYCPort signed webhook deliveries before the rotation
-    /// (`KYCPORT_WEBHOOK_SECRET_PREVIOUS`). During a rotation, the signatures of both secrets are
-    /// accepted.
+    /// (`KYCPORT_WEBHOOK_SECRET_PREVIOUS`). During a rotation, the receiver accepts the signatures
+    /// of both secrets.
     pub fn previous_webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.previous_webhook_secret = Some(secret.into());
         self
@@ -172,7 +173,7 @@ impl ConfigBuilder {
 
     /// Sets the provider from which [`reload_secrets`](crate::RelyingParty::reload_secrets) fetches
     /// the secrets, such as [`SecretFiles`](crate::secrets::SecretFiles). Until the first reload,
-    /// the secrets of this builder are in use.
+    /// the SDK uses the secrets of this builder.
     pub fn secrets(mut self, provider: impl SecretProvider) -> Self {
         self.secrets = Some(SharedProvider(Arc::new(provider)));
         self
@@ -204,8 +205,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the pause before the first retry of an API request. The pause doubles up to 5 s, and a
-    /// random part of it is left out. Default: 200 ms.
+    /// Sets the pause before the first retry of an API request. The pause doubles after each retry,
+    /// up to 5 s. Each pause is shorter by a random part. Default: 200 ms.
     pub fn retry_pause(mut self, pause: Duration) -> Self {
         self.retry.first_pause = pause;
         self
@@ -240,18 +241,18 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time limit for a request to KYCPort, from its start to the last byte of the
-    /// response. Default: 10 s. Maximum: 1 h.
+    /// Sets the time limit for a request to KYCPort, from the start of the request to the last byte
+    /// of the response. Default: 10 s. Maximum: 1 h.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.deadlines.total = limit;
         self
     }
 
-    /// Trusts only the certificate authorities in this PEM text, not those of the operating system.
-    /// Use it for a private authority, such as that of a gateway, and for a mock with TLS. Default:
-    /// the authorities of the operating system.
+    /// Trusts only the certificate authorities in this PEM text, and not the authorities of the
+    /// operating system. Use this setting for a private authority, for example of a gateway, and
+    /// for a mock with TLS. Default: the authorities of the operating system.
     ///
-    /// There is no setting that adds an authority to those of the operating system, because each
+    /// No setting adds an authority to the authorities of the operating system, because each
     /// authority could issue a certificate for KYCPort.
     pub fn trust_only(mut self, roots_pem: impl Into<String>) -> Self {
         self.roots_pem = Some(roots_pem.into());
@@ -259,7 +260,7 @@ impl ConfigBuilder {
     }
 
     /// Sets the maximum size of an uploaded file, in bytes. Default: 20 MiB. KYCPort does not
-    /// document its limit (K58).
+    /// document a limit of its own (K58).
     pub fn max_upload_file_bytes(mut self, limit: u64) -> Self {
         self.cases.max_file_bytes = limit;
         self
@@ -288,7 +289,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the maximum duration of a login, from its start to the callback. Default: 10 min.
+    /// Sets the maximum duration of a login, from the login route to the callback. Default: 10 min.
     /// Maximum: 1 h.
     pub fn login_lifetime(mut self, lifetime: Duration) -> Self {
         self.login_lifetime = lifetime;
@@ -301,14 +302,14 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the claims that an access token must have. Default: those that KYCPort documents.
+    /// Sets the claims that an access token must have. Default: the claims that KYCPort documents.
     pub fn access_token_profile(mut self, profile: AccessTokenProfile) -> Self {
         self.access_token_profile = profile;
         self
     }
 
-    /// Sets when an authorization response must carry `iss`. Default: if the discovery document
-    /// announces it.
+    /// Sets when an authorization response must carry `iss`. Default: `iss` is required if the
+    /// discovery document announces it.
     pub fn response_issuer(mut self, when: ResponseIssuer) -> Self {
         self.response_issuer = when;
         self
@@ -338,8 +339,8 @@ impl ConfigBuilder {
 /// Settings of the axum integration.
 #[cfg(feature = "web")]
 impl ConfigBuilder {
-    /// Sets the path prefix of the routes. Default: `/auth`. The path of the callback follows the
-    /// redirect URI instead.
+    /// Sets the path prefix of the routes. Default: `/auth`. This prefix does not apply to the
+    /// callback, whose path comes from the redirect URI.
     pub fn auth_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.web.prefix = prefix.into();
         self
@@ -361,23 +362,23 @@ impl ConfigBuilder {
 
     /// Sets the name of the session cookie, without the prefix `__Host-`.
     ///
-    /// Default: `kycport-` and four characters derived from the issuer and the client id, so that
-    /// two apps on one host do not overwrite each other's cookies. A name with `-login-` is
-    /// rejected, because it marks the cookies of pending logins.
+    /// Default: `kycport-` and four characters that are derived from the issuer and the client id.
+    /// So two apps on one host do not overwrite each other's cookies. A name must not contain
+    /// `-login-`, which marks the cookies of pending logins.
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.web.cookie_name = Some(name.into());
         self
     }
 
-    /// Sets the time without use after which a session ends. Default: 30 min. Minimum: 60 s.
-    /// Maximum: [`session_lifetime`](Self::session_lifetime).
+    /// Sets the idle timeout: the time without use after which a session ends. Default: 30 min.
+    /// Minimum: 60 s. Maximum: [`session_lifetime`](Self::session_lifetime).
     pub fn session_idle_timeout(mut self, limit: Duration) -> Self {
         self.web.limits.idle = limit;
         self
     }
 
-    /// Sets the time after which a session ends, even if it is in use. Default: 12 h. Minimum: 60
-    /// s. Maximum: 30 days.
+    /// Sets the maximum lifetime of a session. After this time, a session ends even if it is in
+    /// use. Default: 12 h. Minimum: 60 s. Maximum: 30 days.
     pub fn session_lifetime(mut self, limit: Duration) -> Self {
         self.web.limits.absolute = limit;
         self
@@ -399,16 +400,17 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time for which a person's status is used without reading it again. Default: 10 min.
-    /// Maximum: 24 h. A guard with [`fresh`](crate::web::Guard::fresh) always reads it again.
+    /// Sets the time for which a guard uses a person's status without reading it again. Default: 10
+    /// min. Maximum: 24 h. A guard with [`fresh`](crate::web::Guard::fresh) always reads the status
+    /// again.
     pub fn assurance_max_age(mut self, age: Duration) -> Self {
         self.web.assurance_max_age = age;
         self
     }
 
-    /// Sets the store for all data: sessions, leases, events and assurances. Default: memory, which
-    /// serves one process and is lost when the process ends. See [`store`](crate::store) for the
-    /// engines.
+    /// Sets the store for all data: sessions, leases, events and assurances. Default: the memory
+    /// store, which serves one process and loses its data when the process ends.
+    /// See [`store`](crate::store) for the engines.
     pub fn store(mut self, store: impl Store) -> Self {
         self.web.store = Some(Arc::new(store));
         self
@@ -417,8 +419,8 @@ impl ConfigBuilder {
     /// Sets the URL of the store (`KYCPORT_STORE`), such as `redis://…`, `postgres://…`,
     /// `sqlite:///var/lib/app/kycport.db` or `memory:`.
     ///
-    /// The connection is opened on first use, and missing tables are created then. A store set by
-    /// [`store`](Self::store) takes precedence.
+    /// The store opens the connection on first use, and then creates missing tables. A store set
+    /// by [`store`](Self::store) takes precedence.
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.web.store_url = Some(url.into());
         self

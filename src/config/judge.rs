@@ -1,4 +1,4 @@
-//! Validation of a [`ConfigBuilder`]. It returns a [`Config`], or the first error.
+//! Validation of a [`ConfigBuilder`]. The validation returns a [`Config`] or the first error.
 
 #[cfg(feature = "web")]
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::{
 
 /// KYCPort's issuer (K2).
 const PRODUCTION_ISSUER: &str = "https://www.kycport.com";
-/// KYCPort's discovery document (K1). Its URL is not below the issuer.
+/// KYCPort's discovery document (K1). The URL of the document does not begin with the issuer.
 const PRODUCTION_DISCOVERY_URL: &str =
     "https://www.kycport.com/api/oidc/.well-known/openid-configuration";
 /// Default scopes: the person's identity and verification status.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "kyc"];
-/// Maximum clock skew that can be configured.
+/// Upper limit of the setting for the clock skew.
 const MOST_SKEW: Duration = Duration::from_secs(300);
 
 impl ConfigBuilder {
@@ -55,7 +55,7 @@ impl ConfigBuilder {
             None => {
                 return Err(names::DISCOVERY_URL.refuse(
                     "the issuer is set, but the discovery URL is not",
-                    "Set it too: the URL cannot be derived from the issuer",
+                    "Set the discovery URL too: it cannot be derived from the issuer",
                 ));
             }
         };

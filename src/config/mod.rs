@@ -56,8 +56,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Creates a builder with the two settings without a default: the client id, and the redirect
-    /// URI as registered.
+    /// Creates a builder with the two required settings: the client id, and the redirect URI as
+    /// registered.
     pub fn builder(client_id: impl Into<String>, redirect_uri: impl Into<String>) -> ConfigBuilder {
         ConfigBuilder::new(client_id, redirect_uri)
     }
@@ -98,8 +98,8 @@ impl Config {
     /// Returns the origin of the issuer, such as `https://www.kycport.com`, for `form-action` in
     /// the Content Security Policy of your pages.
     ///
-    /// A form that is sent to a guarded route can be redirected to KYCPort, and Chromium also
-    /// applies `form-action` to redirects.
+    /// If a form posts to a guarded route, the response can redirect the browser to KYCPort.
+    /// Chromium also applies `form-action` to such redirects.
     pub fn issuer_origin(&self) -> String {
         let issuer = Url::parse(&self.oidc.issuer);
         issuer.map_or_else(|_| String::new(), |it| it.origin().ascii_serialization())
@@ -125,8 +125,7 @@ impl Config {
         &self.api_base_url
     }
 
-    /// Returns the configured tenant key. A reload may have replaced it. The same applies to the
-    /// secrets below.
+    /// Returns the configured tenant key. A reload may have replaced this key since.
     pub fn tenant_api_key(&self) -> Option<&Secret> {
         self.tenant_api_key.as_ref()
     }
@@ -155,7 +154,7 @@ impl Config {
     }
 }
 
-/// Shows no secrets.
+/// `Debug` shows no secrets.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

@@ -15,11 +15,11 @@ use crate::{
 /// Host without `www`, on which KYCPort's OAuth routes do not work (K3).
 const BARE_HOST: &str = "kycport.com";
 
-/// Validates a URL to which requests may be sent: HTTPS, or plain HTTP to loopback, without
-/// credentials and fragment.
+/// Validates a URL for requests: HTTPS, or plain HTTP to loopback addresses, without credentials
+/// and without a fragment.
 pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> {
-    // The URL parser would remove or replace these characters, but the original text is sent and
-    // compared.
+    // The URL parser would remove or replace these characters, but the SDK sends and compares the
+    // original text.
     let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
     if text.contains(is_odd) {
         return Err(setting.refuse(
@@ -72,7 +72,8 @@ pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> 
     Ok(url)
 }
 
-/// Validates the base URL of the API. It must not contain `/api/v1`, which the client appends.
+/// Validates the base URL of the API. The base URL must not contain `/api/v1`, because the client
+/// appends this path.
 pub(super) fn api_base_url(setting: Setting, text: &str) -> Result<Url, ConfigError> {
     let url = address(setting, text)?;
     let path = url.path().trim_end_matches('/');
@@ -88,8 +89,8 @@ pub(super) fn api_base_url(setting: Setting, text: &str) -> Result<Url, ConfigEr
     Ok(url)
 }
 
-/// Validates an issuer identifier. It is kept as written, because it is compared byte for byte
-/// (OpenID Connect Discovery 1.0 section 3).
+/// Validates an issuer identifier. Keeps the text as written, because the client compares issuers
+/// byte for byte (OpenID Connect Discovery 1.0 section 3).
 pub(super) fn issuer(setting: Setting, text: &str) -> Result<String, ConfigError> {
     let url = address(setting, text)?;
     if url.query().is_some() {
@@ -98,7 +99,8 @@ pub(super) fn issuer(setting: Setting, text: &str) -> Result<String, ConfigError
     Ok(text.to_owned())
 }
 
-/// Validates a redirect URI. It is kept as written, because KYCPort compares it exactly (K12).
+/// Validates a redirect URI. Keeps the text as written, because KYCPort compares redirect URIs
+/// exactly (K12).
 pub(super) fn redirect_uri(setting: Setting, text: &str) -> Result<Url, ConfigError> {
     let url = address(setting, text)?;
     if url.query().is_some() {
@@ -157,7 +159,7 @@ pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigEr
     }
 }
 
-/// Validates a secret. The error names the problem, and never the secret.
+/// Validates a secret. The error names the problem, and never contains the secret.
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
     match InvalidSecret::in_text(text) {
@@ -172,7 +174,7 @@ pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError
     }
 }
 
-/// Validates the key for pseudonyms in logs. It must be too long to guess.
+/// Validates the key for pseudonyms in logs. The key must be too long to guess.
 #[cfg(feature = "web")]
 pub(super) fn log_key(setting: Setting, key: &Secret) -> Result<LogKey, ConfigError> {
     const MIN_BYTES: usize = 32;
@@ -210,8 +212,8 @@ pub(super) fn scopes(setting: Setting, scopes: &[String]) -> Result<Vec<String>,
     Ok(scopes.to_vec())
 }
 
-/// Validates an additional parameter for the authorization endpoint. This crate's own parameters
-/// are rejected.
+/// Validates an additional parameter for the authorization endpoint. Rejects the parameters that
+/// this crate sets itself.
 pub(super) fn extra_parameter(setting: Setting, name: &str) -> Result<(), ConfigError> {
     clean(setting, name)?;
     if RESERVED_PARAMETERS.contains(&name) {
@@ -251,8 +253,8 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if is_name && text.contains("-login-") {
-        // The cookies of pending logins have such names. An app called `x` would delete the session
-        // cookie of an app called `x-login-` and twelve characters.
+        // Names of login cookies contain `-login-`. Without this rule, an app called `x` would
+        // delete the session cookie of an app whose name is `x-login-` and twelve characters.
         Err(setting.refuse(
             format!("the name {text:?} contains -login-"),
             "Choose a name without -login-, which marks the cookies of pending logins",
@@ -267,8 +269,8 @@ pub(super) fn cookie_name(setting: Setting, text: &str) -> Result<String, Config
     }
 }
 
-/// Rejects a text that is blank or surrounded by white space. A trailing newline in a secret's file
-/// is a common mistake, and hard to find later.
+/// Rejects a text that is blank or surrounded by white space. A trailing newline in the file of a
+/// secret is a common mistake, which is hard to find later.
 pub(super) fn clean(setting: Setting, text: &str) -> Result<(), ConfigError> {
     match InvalidSecret::in_text(text) {
         Some(problem @ InvalidSecret::Blank) => Err(setting.refuse(

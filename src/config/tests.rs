@@ -265,7 +265,7 @@ fn debug_shows_no_secret() {
         .tenant_api_key("canary")
         .webhook_secret("canary");
     #[cfg(feature = "web")]
-    let builder = builder.log_key("a canary that is as long as a key is");
+    let builder = builder.log_key("a canary with the length of a key");
     assert!(!format!("{builder:?}").contains("canary"));
     assert!(!format!("{:?}", builder.build().unwrap()).contains("canary"));
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::secret::Secret;
 
 /// Reads all settings that have an environment variable. `read` returns the value of a variable.
-/// Values that are blank or surrounded by white space are rejected.
+/// Rejects values that are blank or surrounded by white space.
 pub(super) fn from_variables(
     read: impl Fn(&'static str) -> Option<String>,
 ) -> Result<ConfigBuilder, ConfigError> {

@@ -33,8 +33,8 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     age.map(Duration::from_secs)
 }
 
-/// Returns the time at the server when the response arrived: its `Date` plus the `Age` that a cache
-/// added (RFC 9111 section 5.1).
+/// Returns the server's time when the response arrived: the header `Date` plus the header `Age`,
+/// which a cache may add (RFC 9111 section 5.1).
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = |name| headers.get(name)?.to_str().ok();
     let date = httpdate::parse_http_date(text(DATE)?).ok()?;

@@ -1,5 +1,5 @@
-//! The only HTTP client of this crate. It enforces TLS, deadlines and a maximum body size. It
-//! follows no redirects, and its errors contain no secrets.
+//! HTTP client for all requests of this crate. The client enforces TLS, deadlines and a maximum
+//! body size. It follows no redirects, and its errors contain no secrets.
 
 mod bearer;
 mod freshness;
@@ -31,15 +31,16 @@ use url::Url;
 
 /// Error for a request to KYCPort: the request failed, or the response could not be read.
 ///
-/// It never contains the URL, which may hold an authorization code, or any part of a body.
+/// The error never contains any part of a body. It never contains the URL, because the URL may
+/// contain an authorization code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// Name resolution or TCP failed, or exceeded the connect timeout. Nothing was sent.
+    /// Name resolution or TCP failed, or exceeded the connect timeout. The client sent nothing.
     #[error("the connection failed; check DNS, the firewall and the proxy settings")]
     Connect,
-    /// The TLS handshake failed. The certificate is untrusted, expired or issued for another host,
-    /// or the server supports only TLS versions below 1.2. Nothing was sent.
+    /// The TLS handshake failed. Either the certificate is untrusted, expired or issued for another
+    /// host, or the server supports only TLS versions below 1.2. The client sent nothing.
     #[error(
         "the TLS handshake failed; check the certificate authorities and the clock of this machine"
     )]
@@ -56,8 +57,8 @@ pub enum TransportError {
         /// Maximum size in bytes.
         limit: usize,
     },
-    /// The response is a redirect. Redirects are not followed, because the request is meant for one
-    /// host only.
+    /// The response is a redirect. The client follows no redirects, because a request is meant for
+    /// only one host.
     #[error("the response is a redirect (status {status}); redirects are not followed")]
     Redirect {
         /// HTTP status of the response.
@@ -103,12 +104,12 @@ pub(crate) struct HttpClient {
 struct Clients {
     trust: Trust,
     connect: Duration,
-    /// Client for plain HTTP to loopback addresses. It uses no proxy and no certificates.
+    /// Client for plain HTTP to loopback addresses. This client uses no proxy and no certificates.
     plain: reqwest::Client,
-    /// Client for HTTPS to loopback addresses. It uses no proxy.
+    /// Client for HTTPS to loopback addresses. This client uses no proxy.
     direct: OnceLock<reqwest::Client>,
-    /// Client for HTTPS to other hosts. It uses the proxy of the environment, which sees only a TLS
-    /// tunnel.
+    /// Client for HTTPS to other hosts. This client uses the proxy of the environment. The proxy
+    /// sees only a TLS tunnel.
     external: OnceLock<reqwest::Client>,
 }
 
@@ -171,8 +172,8 @@ impl HttpClient {
         })
     }
 
-    /// Creates the client for this URL immediately, so that a failure of the TLS setup is reported
-    /// at start.
+    /// Creates the client for this URL immediately, so that the app learns of a failed TLS setup at
+    /// start.
     pub(crate) fn prepare(&self, url: &Url) -> Result<(), TransportError> {
         self.clients.of(url).map(|_| ())
     }
@@ -193,7 +194,7 @@ impl HttpClient {
         self.send(request, limit).await
     }
 
-    /// Sends `request` and reads the response, up to `limit` bytes of body.
+    /// Sends `request` and reads the response, with at most `limit` bytes of body.
     pub(crate) async fn send(
         &self,
         request: http::Request<impl Into<reqwest::Body>>,
@@ -261,7 +262,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 fn kind(error: &reqwest::Error) -> TransportError {
-    // This comes first: a connection that timed out was never established, so nothing was sent.
+    // Check for connect errors first: if the connection attempt timed out, the client sent nothing.
     if error.is_connect() && has_source::<rustls::Error>(error, |_| true) {
         TransportError::Tls
     } else if error.is_connect() {

@@ -1,4 +1,4 @@
-//! URLs to which requests may be sent.
+//! Checks of URLs for requests.
 
 use std::fmt::{self, Display};
 

@@ -13,8 +13,8 @@ use crate::{clock::Clock, expiring_map::ExpiringMap};
 /// Maximum number of keys whose rate a [`RateLimiter`] remembers.
 const MAX_KEYS: usize = 10_000;
 
-/// Rate limit by the generic cell rate algorithm. The state of a person is one time: `full_at`, at
-/// which the whole burst is available again.
+/// Rate limit by the generic cell rate algorithm. The state of a person is one time, `full_at`. At
+/// `full_at`, the whole burst is available again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RateLimit {
     burst: u32,
@@ -22,7 +22,7 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// Allows `burst` consecutive requests, and then one per `interval`.
+    /// Creates a limit of `burst` consecutive requests, and then one request per `interval`.
     pub(crate) const fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval }
     }
@@ -33,7 +33,8 @@ impl RateLimit {
         full_at.saturating_sub(ahead)
     }
 
-    /// Returns `full_at` after a further request. `full_at` must not be in the past.
+    /// Returns the new `full_at` after a further request. The old `full_at` must not be in the
+    /// past.
     pub(crate) fn after_request(self, full_at: Duration) -> Duration {
         full_at.saturating_add(self.interval)
     }

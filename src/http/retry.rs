@@ -1,7 +1,7 @@
 //! Retries, rate limits and concurrency limits of calls (K44).
 //!
-//! Idempotent requests are retried. Other requests are retried only if no connection was
-//! established.
+//! The client retries idempotent requests. The client retries other requests only if no connection
+//! was established.
 
 use std::{
     future::Future,
@@ -25,11 +25,11 @@ use crate::{
 /// Limits for retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// Maximum attempts, including the first.
+    /// Maximum number of attempts, including the first attempt.
     pub(crate) attempts: u32,
-    /// Maximum pause after the first attempt. It doubles with each attempt. The actual pause is
-    /// random between zero and this maximum, so that callers that failed together do not retry
-    /// together.
+    /// Maximum pause after the first attempt. The maximum doubles with each attempt. The actual
+    /// pause is random between zero and the maximum, so that callers that failed simultaneously do
+    /// not retry simultaneously.
     pub(crate) first_pause: Duration,
     /// Maximum pause between two attempts.
     pub(crate) longest_pause: Duration,
@@ -46,17 +46,17 @@ impl RetryPolicy {
     };
 }
 
-/// Maximum concurrent calls. Further calls wait.
+/// Maximum number of concurrent calls. Further calls wait.
 const MAX_CONCURRENT_CALLS: usize = 64;
-/// Retry budget, shared by all calls.
+/// Initial and maximum retry budget. All calls share the budget.
 const RETRY_BUDGET: u32 = 100;
-/// Cost of one retry.
+/// Amount that one retry takes from the budget.
 const RETRY_COST: u32 = 10;
-/// Refund for one successful call.
+/// Amount that one successful call adds to the budget.
 const SUCCESS_REFUND: u32 = 1;
-/// Maximum times that one call waits for the end of a rate limit.
+/// Maximum number of times that one call waits for the end of a rate limit.
 const MAX_RATE_LIMIT_WAITS: u32 = 3;
-/// Maximum `Retry-After` that is honored. Longer values are reduced to it.
+/// Maximum value of `Retry-After`. Longer values are reduced to this maximum.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Error for a call without a usable response.
@@ -64,16 +64,16 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub(crate) enum CallError {
     /// The request failed.
     Transport(TransportError),
-    /// KYCPort rate-limits this client for longer than the call may take.
+    /// KYCPort rate-limits this client, and the limit lasts longer than the call may take.
     RateLimited { retry_after: Duration },
 }
 
-/// Whether a request may be repeated.
+/// Whether the client may repeat a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// The request may arrive more than once.
+    /// The request is idempotent, so it may arrive more than once.
     Idempotent,
-    /// The request has side effects. It is repeated only if nothing was sent.
+    /// The request has side effects. The client repeats the request only if nothing was sent.
     NonIdempotent,
 }
 
@@ -88,8 +88,8 @@ impl Idempotency {
     }
 }
 
-/// Client of one service. Its clones share the rate limit, the retry budget and the concurrency
-/// limit.
+/// Client of one service. Clones of the client share the rate limit, the retry budget and the
+/// concurrency limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     policy: RetryPolicy,
@@ -119,8 +119,8 @@ impl Caller {
     }
 
     /// Returns a client for long calls. `total` is the maximum duration of a call. The client has
-    /// its own concurrency limit, so that long calls do not delay short calls. Both clients share
-    /// the rate limit and the retry budget.
+    /// its own concurrency limit, so that long calls do not delay short calls. This client and the
+    /// new client share the rate limit and the retry budget.
     pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
         Self {
             policy: RetryPolicy {
@@ -188,10 +188,11 @@ impl Caller {
         }
     }
 
-    /// Waits until the rate limit ends. Fails immediately if that takes longer than this call may.
+    /// Waits until the rate limit ends. Fails immediately if the rate limit lasts longer than the
+    /// remaining time of this call.
     async fn wait_for_rate_limit(&self, started: Duration) -> Result<(), CallError> {
-        // Concurrent calls may extend the rate limit while this call waits. The limit on waits
-        // keeps it from waiting forever.
+        // Concurrent calls may extend the rate limit while this call waits. The maximum number of
+        // waits prevents an endless wait.
         for _ in 0..MAX_RATE_LIMIT_WAITS {
             let limited_for = self.limited_for();
             if limited_for.is_zero() {
@@ -208,7 +209,7 @@ impl Caller {
         }
     }
 
-    /// Returns whether KYCPort rate-limited this client, and the limit ended less than `age` ago.
+    /// Returns whether a rate limit of KYCPort is in force, or ended less than `age` ago.
     #[cfg(feature = "web")]
     pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
         let until = self.limited_until();
@@ -289,17 +290,17 @@ fn reason(result: &Result<Answer, TransportError>) -> &'static str {
     }
 }
 
-/// Returns whether the status tells the client to try again later.
+/// Returns whether the status means that a retry may succeed.
 fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Parses `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3). The maximum is one
-/// hour, and a date in the past is zero.
+/// Parses `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3). Limits the result to
+/// one hour, and returns zero for a date in the past.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // A number too large for `u64` is reduced to the maximum.
+        // Treat a number that is too large for `u64` as the maximum.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let date = httpdate::parse_http_date(value).ok()?;

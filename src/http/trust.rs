@@ -2,19 +2,19 @@
 
 use reqwest::{Certificate, ClientBuilder};
 
-/// Certificate authorities that are trusted.
+/// Trusted certificate authorities.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Trust {
-    /// The authorities of the operating system.
+    /// Trusts the authorities of the operating system.
     #[default]
     System,
-    /// Only these authorities. Authorities of the operating system are not trusted.
+    /// Trusts only these authorities, and not the authorities of the operating system.
     Only(Vec<Certificate>),
 }
 
 impl Trust {
-    /// Trusts only the certificates in the PEM text. Returns `None` if there is no certificate, or
-    /// if a certificate is invalid.
+    /// Trusts only the certificates in the PEM text. Returns `None` if the text contains no
+    /// certificate or an invalid certificate.
     pub(crate) fn only(pem: &str) -> Option<Self> {
         let roots = Certificate::from_pem_bundle(pem.as_bytes()).ok()?;
         if roots.is_empty() {
