@@ -1,7 +1,8 @@
-//! Checks of a configuration and its dependencies, before the first sign-in:
-//! [`RelyingParty::doctor`](crate::RelyingParty::doctor).
+//! Checks of a configuration and its dependencies before the first
+//! login: [`RelyingParty::doctor`](crate::RelyingParty::doctor).
 //!
-//! This module sends the requests. A pure function per check evaluates the responses.
+//! This module sends the requests. For each check, a function without side effects evaluates the
+//! responses.
 
 mod provider;
 mod report;
@@ -14,7 +15,7 @@ pub use report::{Check, Report, Status};
 
 use crate::{api, config::Config, kyc::StatusClient, oidc::OidcClient, secrets::LiveSecrets};
 
-/// Parts of a relying party that the checks examine.
+/// Parts of a relying party that the checks use.
 pub(crate) struct Examined<'a> {
     pub(crate) config: &'a Config,
     pub(crate) secrets: &'a LiveSecrets,

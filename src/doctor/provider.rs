@@ -40,7 +40,7 @@ pub(super) fn checks(
 
 fn discovery(metadata: &Result<(), ProviderError>) -> Check {
     match metadata {
-        // A separate check covers the issuer.
+        // Ignore an issuer mismatch here, because a separate check covers the issuer.
         Ok(()) | Err(ProviderError::Metadata(MetadataError::IssuerMismatch)) => {
             Check::ok(DISCOVERY, "the discovery document was fetched")
         }
@@ -89,7 +89,8 @@ fn clock(date: Option<Timestamp>, skew: Duration, times: RequestTimes) -> Check 
             "Fix the discovery check first. If it passes, compare this machine's clock with another clock",
         );
     };
-    // `since` returns zero for times in the future, so at most one of the two is not zero.
+    // `since` returns zero for a time in the future, so at most one of these two differences is not
+    // zero.
     let ahead = times.from.since(date).saturating_sub(CLOCK_TOLERANCE);
     let behind = date.since(times.until).saturating_sub(CLOCK_TOLERANCE);
     let off = ahead.max(behind);

@@ -7,15 +7,15 @@ use std::fmt;
 pub enum Status {
     /// The check passed.
     Ok,
-    /// The check did not run. The check states the reason.
+    /// The check did not run, and its message states the reason.
     NotChecked,
-    /// It works, but possibly not as intended.
+    /// The checked part works, but possibly not as intended.
     Warn,
     /// The check failed.
     Fail,
 }
 
-/// Result of one check. It contains no secrets.
+/// Result of one check. The result contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
@@ -23,9 +23,9 @@ pub struct Check {
     pub name: &'static str,
     /// Status of the check.
     pub status: Status,
-    /// Description of what the check found.
+    /// Description of the finding.
     pub found: String,
-    /// Action to take, if any.
+    /// Action to take, if an action is necessary.
     pub remedy: Option<&'static str>,
 }
 

@@ -1,4 +1,5 @@
-//! Checks of the settings alone. The configuration has already validated their syntax.
+//! Checks of the settings alone. The configuration has already validated the syntax of the
+//! settings.
 
 use super::report::{Check, Status};
 use crate::{config::Config, secrets::LiveSecrets, webhook::WebhookVerifier};
@@ -37,8 +38,8 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
 /// Describes the client. KYCPort validates the client id and the secret only at sign-in, when it
 /// receives a code.
 ///
-/// A reload checks a new secret with an invalid code. The doctor does not, because it may run at
-/// every start and by every probe.
+/// A reload checks a new secret with an invalid code. The doctor sends no such request, because it
+/// may run at every start and for every probe.
 pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     let kind = if secrets.client.current().is_some() {
         "with a secret"

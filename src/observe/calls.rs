@@ -15,10 +15,13 @@ pub(crate) enum Call {
     Code,
     /// Token request with a refresh token.
     Refresh,
-    /// The revocation of a token.
+    /// Revocation request for a token.
     #[cfg_attr(
         not(feature = "web"),
-        expect(dead_code, reason = "only sessions end, and they are web's")
+        expect(
+            dead_code,
+            reason = "only sessions use it, and sessions need the feature `web`"
+        )
     )]
     Revoke,
     Userinfo,
@@ -116,7 +119,7 @@ pub(crate) fn rate_limited(pause: Duration) {
     count!(RATE_LIMITED);
 }
 
-/// Reports that a stale document is served, because fetching a new one failed.
+/// Reports that the cache serves a stale document, because it could not fetch a new document.
 pub(crate) fn stale_document_served(document: &'static str) {
     tracing::warn!(
         name: "kycport.document.stale_served", target: "kycport::call",

@@ -9,11 +9,11 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{count, log_key::Pseudonym};
 
-/// Span of a delivery. Its fields are recorded when they become known.
+/// Span of a delivery. The fields of the span are recorded when they become known.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliverySpan(Span);
 
-/// Receives a delivery in its own span.
+/// Runs the processing of a delivery in a new span.
 pub(crate) async fn receive<T, F>(
     reference: &impl Display,
     what: impl FnOnce(DeliverySpan) -> F,
@@ -28,8 +28,7 @@ where
     what(DeliverySpan(span.clone())).instrument(span).await
 }
 
-/// Event of a delivery, as named in logs. The type is made printable, because an unknown type is
-/// untrusted text.
+/// Event of a delivery, for logs. The type is escaped, because an unknown type is untrusted text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventName<'a> {
     pub(crate) event: Pseudonym<'a>,
@@ -41,16 +40,16 @@ pub(crate) struct EventName<'a> {
 pub(crate) enum Delivered<'a> {
     /// The delivery is acknowledged.
     Accepted,
-    /// The delivery is rejected, because of its content.
+    /// The delivery is rejected because of its content.
     Rejected,
-    /// Processing failed, because of an error in this app. The text is the error of the handler.
+    /// The app failed to process the delivery. The text is the error of the handler.
     Failed(Option<&'a str>),
-    /// KYCPort signed a delivery that is not a valid event, for this reason.
+    /// KYCPort signed a delivery that is not a valid event. The value is the reason.
     Unreadable(&'static str),
 }
 
 impl DeliverySpan {
-    /// Runs `what` in this span, so that a spawned task stays in it.
+    /// Runs `what` in this span, so that a spawned task also logs in this span.
     pub(crate) fn around<F: Future>(&self, what: F) -> tracing::instrument::Instrumented<F> {
         what.instrument(self.0.clone())
     }

@@ -14,10 +14,10 @@ use crate::secret::Secret;
 
 /// Key for the pseudonyms in logs.
 ///
-/// A hash without a key could be reversed by trying all ids: they may be short, and everyone with
-/// access to the database knows them. A key derived from the client secret would make each log an
-/// oracle for guessing the client secret. It would also change with each rotation, and public
-/// clients would have none.
+/// An attacker could reverse a hash without a key by trying all ids. Ids may be short, and everyone
+/// with access to the database knows them. With a key derived from the client secret, an attacker
+/// could use a log to guess the client secret. A derived key would also change with each rotation,
+/// and public clients have no client secret.
 ///
 /// So the pseudonyms have their own key. Without a configured key, each process uses a random key,
 /// so the logs of different processes cannot be correlated.
@@ -62,8 +62,8 @@ impl LogKey {
     }
 }
 
-/// Pseudonym that is computed when it is formatted, so a disabled log line costs nothing. It has 64
-/// bits, enough to distinguish the people of a tenant.
+/// Pseudonym that is computed only when it is formatted, so a disabled log line costs nothing. A
+/// pseudonym has 64 bits, which suffice to distinguish the people of a tenant.
 #[derive(Clone, Copy)]
 pub(crate) struct Pseudonym<'a> {
     key: &'a LogKey,
@@ -80,14 +80,14 @@ impl fmt::Display for Pseudonym<'_> {
     }
 }
 
-/// Shows the pseudonym, like `Display`.
+/// `Debug` shows the pseudonym, like `Display`.
 impl fmt::Debug for Pseudonym<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Never shows the key.
+/// `Debug` never shows the key.
 impl fmt::Debug for LogKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LogKey(…)")
@@ -95,7 +95,7 @@ impl fmt::Debug for LogKey {
 }
 
 /// Computes an HMAC over the parts. Each part is prefixed with its length, so that different lists
-/// never have the same input.
+/// never have equal inputs.
 fn mac(key: &[u8], parts: &[&str]) -> [u8; 32] {
     // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {

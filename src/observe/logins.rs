@@ -20,7 +20,7 @@ impl Purpose {
     }
 }
 
-/// Reports that a browser was sent to KYCPort.
+/// Reports that a login redirects a browser to KYCPort.
 pub(crate) fn login_started(purpose: Purpose) {
     let purpose = purpose.code();
     tracing::debug!(
@@ -47,7 +47,8 @@ pub(crate) fn callback_malformed(error: &impl Display, reference: &impl Display)
     );
 }
 
-/// Reports that a login failed. `kycport_code` is KYCPort's error code, made printable.
+/// Reports that a login failed. `kycport_code` is KYCPort's error code, with other characters than
+/// printable ASCII replaced.
 pub(crate) fn login_failed(
     error: &impl Reason,
     kycport_code: Option<&str>,

@@ -1,9 +1,9 @@
-//! All log events, spans and metrics of this crate. They are in one place, so that the lists in
-//! [the manual](crate::guide::operations) stay complete.
+//! All log events, spans and metrics of this crate. All events are in one place, so that the lists
+//! in [the manual](crate::guide::operations) stay complete.
 //!
-//! Each function reports one kind of event: it logs and counts. Its arguments are codes of a closed
-//! set, numbers, or pseudonyms of a [`LogKey`]. URLs, queries, bodies and ids of people are never
-//! arguments.
+//! Each function reports one kind of event: the function logs and counts the event. The arguments
+//! of a function are codes of a closed set, numbers, or pseudonyms of a [`LogKey`]. No function
+//! accepts URLs, queries, bodies or ids of people.
 
 #[cfg(feature = "web")]
 mod assurances;
@@ -47,7 +47,7 @@ pub(crate) use setup::*;
 pub(crate) use stores::*;
 pub(crate) use tokens::*;
 
-/// Increments a counter if the feature `metrics` is enabled: `count!(METER, label, …)`. Label
+/// Increments a counter if the feature `metrics` is enabled: `count!(METER, label, …)`. All label
 /// values are codes.
 macro_rules! count {
     ($meter:ident $(, $value:expr)*) => {
@@ -68,7 +68,7 @@ macro_rules! time {
 
 use {count, time};
 
-/// Start time of a measurement. Without the feature `metrics`, it reads no clock.
+/// Start time of a measurement. Without the feature `metrics`, the stopwatch reads no clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(#[cfg(feature = "metrics")] std::time::Instant);
 
@@ -93,13 +93,13 @@ impl Stopwatch {
     }
 }
 
-/// Error with a code of a closed set.
+/// Error that has a code of a closed set.
 pub(crate) trait Reason: std::fmt::Display {
-    /// Returns the code.
+    /// Returns the code of the error.
     fn reason(&self) -> &'static str;
 
-    /// Returns whether the error is a rejection, which a retry would not change. All other errors
-    /// leave the result unknown.
+    /// Returns whether the error is a rejection, which a retry would not change. After any other
+    /// error, the result is unknown.
     fn is_rejection(&self) -> bool {
         false
     }

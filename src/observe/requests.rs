@@ -6,7 +6,8 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{count, log_key::Pseudonym};
 
-/// Route of this crate. Each request has a span. A problem response shows its `reference`.
+/// Route of this crate. Each request to the route has a span. A problem response contains the
+/// `reference` of the span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Login,
@@ -68,7 +69,7 @@ where
     answer
 }
 
-/// Span of a guard. The person is recorded when known.
+/// Span of a guard. The person is recorded after the session has been read.
 pub(crate) struct GuardSpan(Span);
 
 impl GuardSpan {
@@ -116,7 +117,7 @@ pub(crate) fn capture_rejected(code: &'static str, reference: &impl Display) {
     count!(PROBLEMS, code);
 }
 
-/// Reports that an upload had parts that a browser may not set.
+/// Reports that an upload contained parts that a browser must not send.
 pub(crate) fn parts_dropped(parts: usize) {
     tracing::warn!(
         name: "kycport.capture.parts_dropped", target: "kycport::request",

@@ -1,4 +1,4 @@
-//! Log events of secret rotation. Each secret is named by its environment variable.
+//! Log events of secret rotation. The name of a secret in the log is its environment variable.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ pub(crate) fn secret_pending(secret: &str, reason: &'static str) {
     );
 }
 
-/// Logs that a new webhook secret was added, which is not proven by a delivery yet.
+/// Logs that a new webhook secret was added. No delivery has proven this secret yet.
 pub(crate) fn webhook_secret_added(secret: &str) {
     tracing::info!(
         name: "kycport.secret.added", target: "kycport::secret",
@@ -42,7 +42,7 @@ pub(crate) fn webhook_secret_invalid(secret: &str, error: &impl Display) {
     );
 }
 
-/// Logs that a reload failed, because the provider failed or a secret is invalid.
+/// Logs that a reload failed because of a failed provider or an invalid secret.
 pub(crate) fn secret_reload_failed(error: &impl Display) {
     tracing::warn!(
         name: "kycport.secret.reload_failed", target: "kycport::secret",

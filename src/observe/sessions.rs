@@ -13,7 +13,7 @@ pub(crate) enum Cause {
     Logout,
     /// The person signed out everywhere.
     LogoutEverywhere,
-    /// Another sign-in replaced the session in the same browser.
+    /// Another login in the browser replaced the session.
     Replaced,
     /// KYCPort rejected the refresh of the session's tokens.
     Revoked,
@@ -59,7 +59,7 @@ pub(crate) fn all_sessions_ended(cause: Cause, person: Pseudonym<'_>) {
     count!(SESSIONS_ENDED, cause);
 }
 
-/// Logs that the last use of a session could not be stored, so it may expire early.
+/// Logs that the last use of a session could not be stored. So the session may expire early.
 pub(crate) fn use_not_recorded() {
     tracing::warn!(
         name: "kycport.session.use_not_recorded", target: "kycport::session",

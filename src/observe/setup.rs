@@ -9,7 +9,8 @@ pub(crate) fn state_in_memory() {
     );
 }
 
-/// Logs that only this instance remembers webhook events.
+/// Logs that the app keeps webhook events in memory, so that only this instance knows handled
+/// events.
 pub(crate) fn webhooks_in_memory() {
     tracing::info!(
         name: "kycport.setup.webhooks_in_memory", target: "kycport::setup",

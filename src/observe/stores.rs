@@ -4,7 +4,7 @@
 use super::count;
 use super::{Stopwatch, time};
 
-/// Operation of the store, by the code that logs and metrics carry.
+/// Operation of the store. The value is the code in logs and metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreOperation(&'static str);
 
@@ -27,7 +27,7 @@ impl StoreOperation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreResult {
     Ok,
-    /// The operation failed. The code is one of a closed set.
+    /// The operation failed. The code belongs to a closed set.
     Failed(&'static str),
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn store_operation(operation: StoreOperation, result: StoreResult, si
     }
 }
 
-/// Whether a kind of event was logged before.
+/// Whether an event of this kind was logged before.
 #[cfg(feature = "web")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogOnce {
@@ -56,7 +56,7 @@ pub(crate) enum LogOnce {
 }
 
 /// Reports a record that cannot be read. Only the first record of each kind and reason is logged,
-/// because many requests may meet such records during the rollout of a new release.
+/// because many requests may read such records during the rollout of a new release.
 #[cfg(feature = "web")]
 pub(crate) fn record_unreadable(kind: &'static str, reason: &'static str, once: LogOnce) {
     if once == LogOnce::First {
