@@ -33,16 +33,16 @@ use crate::{
 /// Maximum size of a response, in bytes.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Id of a person who does not exist. It is used to check a key: KYCPort checks the key before it
-/// looks up the person (K47).
+/// Id of a person who does not exist. The client uses this id to check a key, because KYCPort
+/// checks the key before it looks up the person (K47).
 pub(crate) const PROBE_PERSON_ID: &str = "kycport-probe";
 
-/// Client for the API that authenticates with the tenant key. Clones share one rate limit, so a 429
-/// pauses all of them. Checks of a candidate key have a separate rate limit, because a 429 for a
-/// candidate must not pause other requests.
+/// Client for the tenant API, which authenticates with the tenant key. Clones share one rate limit,
+/// so a 429 pauses all clones. Checks of a candidate key have a separate rate limit, because a 429
+/// for a candidate must not pause other requests.
 ///
 /// A request with a rejected key has no effect (K97). So if KYCPort rejects the key and another key
-/// is available, the same request is sent again with that key.
+/// is available, the client sends the request again with the other key.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: HttpClient,
@@ -75,9 +75,10 @@ pub(crate) enum Failure {
 /// Error for a request with side effects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MutationError {
-    /// The request had no effect.
+    /// KYCPort did not apply the request.
     NotApplied(Failure),
-    /// The request may have been applied: it was sent, but no response tells the outcome.
+    /// KYCPort may have applied the request: the client sent the request, but no response shows the
+    /// outcome.
     OutcomeUnknown(Failure),
 }
 
@@ -112,13 +113,14 @@ impl Api {
         self.keys.current().is_some()
     }
 
-    /// Fails if no key is available. Callers with expensive preparations call this first.
+    /// Returns an error if no key is available. Callers with expensive preparations call this
+    /// function first.
     pub(crate) fn require_key(&self) -> Result<(), Failure> {
         let known = self.keys.next_untried(&[]);
         known.map(drop).ok_or(Failure::NoTenantKey)
     }
 
-    /// Whether KYCPort has rate-limited this client within `age`.
+    /// Returns whether KYCPort has rate-limited this client within `age`.
     #[cfg(feature = "web")]
     pub(crate) fn was_rate_limited_within(&self, age: Duration) -> bool {
         self.caller.was_rate_limited_within(age)
@@ -136,7 +138,7 @@ impl Api {
         }
     }
 
-    /// Returns the URL below `/api/v1` with one encoded segment per item and a trailing slash (K4).
+    /// Builds the URL below `/api/v1`, with one encoded segment per item and a trailing slash (K4).
     /// Returns `None` if a segment cannot be an id.
     pub(crate) fn url(&self, segments: &[&str]) -> Option<Url> {
         if !segments.iter().copied().all(is_id) {
@@ -168,7 +170,7 @@ impl Api {
     }
 
     /// Checks whether KYCPort accepts this key by reading the status of a person who does not
-    /// exist. This has no side effects.
+    /// exist. This check has no side effects.
     pub(crate) async fn check_key(&self, key: &Secret) -> CandidateCheck {
         let Some(url) = self.url(&["kyc", PROBE_PERSON_ID, "status"]) else {
             return CandidateCheck::Unclear;
@@ -181,7 +183,8 @@ impl Api {
         check_candidate(key, send_with).await
     }
 
-    /// Sends a request with side effects. It is repeated only if nothing arrived at KYCPort (K44).
+    /// Sends a request with side effects. Repeats the request only if nothing arrived at KYCPort
+    /// (K44).
     pub(crate) async fn send_once<F>(
         &self,
         send: impl Fn(HeaderValue) -> F,
@@ -208,11 +211,12 @@ impl Api {
             | Failure::NoTenantKey
             | Failure::RateLimited { .. }
             | Failure::Rejected { .. } => MutationError::NotApplied(failure),
-            // The call was still waiting for the concurrency limit.
+            // The client sent nothing, because the call was still waiting for the concurrency
+            // limit.
             Failure::Transport(_) if !started.load(Ordering::Relaxed) => {
                 MutationError::NotApplied(failure)
             }
-            // A proxy may respond with 502 to 504 although the service applied the request.
+            // A proxy may respond with 502 to 504 although KYCPort applied the request.
             Failure::Transport(_) | Failure::Unavailable { .. } => {
                 MutationError::OutcomeUnknown(failure)
             }
@@ -220,7 +224,7 @@ impl Api {
     }
 
     /// Sends a request and maps error responses. If KYCPort rejects the key and another key is
-    /// available, the request is sent again with that key.
+    /// available, sends the request again with the other key.
     pub(crate) async fn call<F>(
         &self,
         idempotency: Idempotency,
@@ -290,7 +294,7 @@ impl Api {
     }
 }
 
-/// Shows the base URL and never the key.
+/// `Debug` shows the base URL, and never the key.
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")

@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// Maximum duration of a call of the provider.
+/// Maximum duration of one call of the secret provider.
 const PROVIDER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Outcome of a reload, per secret. It contains no secrets.
+/// Outcome of a reload for each secret. The report contains no secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RotationReport {
@@ -30,8 +30,8 @@ pub struct RotationReport {
 }
 
 impl RotationReport {
-    /// Returns whether no client secret or tenant key is pending. A further reload cannot activate
-    /// more.
+    /// Returns true if neither the client secret nor the tenant key is pending. In this case, a
+    /// further reload cannot activate anything.
     pub fn is_settled(&self) -> bool {
         let sent = [self.client_secret, self.tenant_api_key];
         !sent
@@ -44,11 +44,11 @@ impl RotationReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RotationOutcome {
-    /// The provider did not return this secret. The secret in use stays in use.
+    /// The provider did not return this secret, so the current secret stays in use.
     NotProvided,
-    /// The secret is in use already.
+    /// The secret was already in use.
     Unchanged,
-    /// The secret is new, and KYCPort accepted it. It is in use now.
+    /// The secret is new and in use now, because KYCPort accepted it.
     Activated,
     /// The secret is new, and the old secret stays in use.
     Pending(PendingReason),
@@ -58,19 +58,20 @@ pub enum RotationOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PendingReason {
-    /// KYCPort rejected the secret. It may not know the secret yet. A reload checks the secret
-    /// again after one minute, doubling up to one hour. In the meantime, a reload returns this
-    /// reason without a check.
+    /// KYCPort rejected the secret, possibly because KYCPort does not know the secret yet. A reload
+    /// checks the secret again after one minute. This pause doubles with each rejection, up to one
+    /// hour. During the pause, a reload returns this reason without a check.
     Rejected,
-    /// KYCPort could not be reached, or was overloaded.
+    /// KYCPort was unreachable or overloaded.
     Unreachable,
     /// KYCPort's response does not depend on the secret. The first live request with the secret
-    /// will show whether it is valid.
+    /// will show whether the secret is valid.
     Unclear,
-    /// No delivery was signed with the secret yet. Both the new and the old secret are accepted.
+    /// No delivery was signed with the secret yet. The receiver accepts both the new and the old
+    /// secret.
     NoDelivery,
-    /// The secret was [removed](crate::RelyingParty::remove_previous_webhook_secrets), and is not
-    /// accepted.
+    /// The secret was [removed](crate::RelyingParty::remove_previous_webhook_secrets), so the
+    /// receiver does not accept it.
     Removed,
 }
 
@@ -86,7 +87,7 @@ impl PendingReason {
     }
 }
 
-/// Error for a failed reload. The secrets in use did not change.
+/// Error for a failed reload. A failed reload does not change the secrets in use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
@@ -113,7 +114,8 @@ pub(crate) async fn reload(
     api: &Api,
     clock: &dyn Clock,
 ) -> Result<RotationReport, RotationError> {
-    // The lock is taken first, so that an older result of the provider never replaces a newer one.
+    // Acquire the lock before the call of the provider, so that an older result never replaces a
+    // newer result.
     let _rotation = live.lock_rotation().await;
     let secrets = fetch_secrets(provider)
         .await
@@ -164,7 +166,7 @@ where
     let check = match rotating.offer(secret, clock.monotonic()) {
         Candidacy::Unchanged => return RotationOutcome::Unchanged,
         Candidacy::Candidate => check(secret).await,
-        // The rejection was logged when it happened.
+        // Log nothing here, because the rejection was logged when it happened.
         Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
     let reason = match check {

@@ -15,7 +15,8 @@ use crate::{
     webhook::{WebhookVerifier, WebhookVerifierBuilder},
 };
 
-/// Client of KYCPort for one tenant, with all functions of this crate. Cheap to clone.
+/// Client of KYCPort for one tenant, with all functions of this crate. The client is cheap to
+/// clone.
 ///
 /// Creating a client sends no request. So the app can start while KYCPort is down, and users can
 /// sign in as soon as KYCPort is available again.
@@ -44,7 +45,7 @@ pub enum SetupError {
 }
 
 impl RelyingParty {
-    /// Creates a client from a configuration. Sends no request.
+    /// Creates a client from a configuration, without a request to KYCPort.
     ///
     /// # Errors
     /// Returns [`SetupError::Http`] if TLS cannot be set up on this machine.
@@ -108,7 +109,7 @@ impl RelyingParty {
 
 impl RelyingParty {
     /// Returns the status client, which reads a person's verification status with the tenant key.
-    /// It is for batch jobs and for frameworks other than axum.
+    /// Use the status client for batch jobs and for frameworks other than axum.
     pub fn status(&self) -> &StatusClient {
         &self.status
     }
@@ -128,8 +129,8 @@ impl RelyingParty {
     /// - the tenant key, by reading the status of a person who does not exist
     /// - the webhook secret, the redirect URI and the store
     ///
-    /// Run it after a deployment, or when sign-in fails. The time limits of the configuration
-    /// apply: 20 s by default. The report contains no secrets.
+    /// Run this check after a deployment, or when sign-in fails. The time limits of the
+    /// configuration apply: 20 s by default. The report contains no secrets.
     pub async fn doctor(&self) -> doctor::Report {
         doctor::examine(&doctor::Examined {
             config: &self.config,
@@ -152,12 +153,12 @@ impl RelyingParty {
     /// - A new webhook secret is accepted immediately, in parallel with the old secret.
     ///
     /// If KYCPort rejects the new secret or does not respond, the secret stays pending and the old
-    /// secret stays in use. If KYCPort then rejects the old secret in a live request, that request
-    /// is sent again with the pending secret.
+    /// secret stays in use. If KYCPort then rejects the old secret in a live request, the client
+    /// sends the request again with the pending secret.
     ///
-    /// Call this method on a signal, on a timer or when a file changes. If no secret is new, it
-    /// sends no request. After a rejection it waits before it checks the same secret again.
-    /// Concurrent calls run one after the other.
+    /// Call this method on a signal, on a timer or when a file changes. If no secret is new, the
+    /// method sends no request. After KYCPort has rejected a secret, the method waits before it
+    /// checks this secret again. Concurrent calls run one after the other.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty, secrets::SecretFiles};
@@ -181,18 +182,19 @@ impl RelyingParty {
         reload::reload(&*provider.0, &self.secrets, &self.oidc, &self.api, &**clock).await
     }
 
-    /// Removes all webhook secrets but the newest, immediately. Use this when an old secret has
-    /// leaked.
+    /// Immediately removes all webhook secrets except the newest secret. Call this method when an
+    /// old secret has leaked.
     ///
-    /// Returns the number of removed secrets. Deliveries with their signatures are rejected from
-    /// now on, even if the newest secret is not proven yet. A reload does not restore a removed
-    /// secret. A restart restores it if the configuration still names it.
+    /// Returns the number of removed secrets. From now on, the receiver rejects signatures of
+    /// removed secrets, even if the newest secret is not proven yet. A reload does not restore a
+    /// removed secret. A restart restores a removed secret if the configuration still names the
+    /// secret.
     pub fn remove_previous_webhook_secrets(&self) -> usize {
         self.secrets.webhook.remove_previous()
     }
 
     /// Returns a builder for a webhook verifier that uses the current webhook secrets at each
-    /// delivery. It is for other signature schemes, and for apps without axum.
+    /// delivery. Use the builder for other signature schemes, and in apps without axum.
     pub fn webhook_verifier(&self) -> WebhookVerifierBuilder {
         WebhookVerifier::builder()
             .clock(Arc::clone(&self.config.clock))
@@ -210,9 +212,9 @@ impl RelyingParty {
         self.web.router()
     }
 
-    /// Returns the layer that gives handlers access to the signed-in person. Add it after the last
-    /// route that needs it, including the routes of [`router`](Self::router). The
-    /// [store](crate::ConfigBuilder::store) of the configuration keeps the sessions.
+    /// Returns the layer that gives handlers access to the signed-in person. Add the layer after
+    /// the last route that needs a session, including the routes of [`router`](Self::router).
+    /// The [store](crate::ConfigBuilder::store) of the configuration keeps the sessions.
     pub fn session_layer(&self) -> crate::web::SessionLayer {
         self.web.session_layer()
     }
@@ -222,11 +224,11 @@ impl RelyingParty {
         self.web.sessions()
     }
 
-    /// Returns a route for a readiness probe. Make it reachable for the probe only.
+    /// Returns a route for a readiness probe. Make this route reachable only for the probe.
     ///
-    /// The response is 200 if the store can write and read records, and 503 if not. The JSON body
-    /// shows the state of the store and of KYCPort. An outage of KYCPort does not make an instance
-    /// unready. The store is checked at most once per second.
+    /// The response is 200 if the store can write and read records, and 503 otherwise. The JSON
+    /// body shows the state of the store and of KYCPort. An outage of KYCPort does not make an
+    /// instance unready. The route checks the store at most once per second.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};
@@ -245,7 +247,7 @@ impl RelyingParty {
     }
 
     /// Returns a guard for `route_layer`. Only people verified at `tier` or above reach the
-    /// handler. See [`Guard`](crate::web::Guard) for the responses to all others.
+    /// handler. See [`Guard`](crate::web::Guard) for the responses to all other people.
     pub fn require(&self, tier: crate::KycTier) -> crate::web::Guard {
         crate::web::Web::require(tier)
     }
@@ -253,9 +255,9 @@ impl RelyingParty {
     /// Returns a receiver for KYCPort's webhooks, as a service for `Router::route_service`.
     ///
     /// The receiver verifies the signature and calls `handler` once per event, even if KYCPort
-    /// delivers an event several times or out of order. Before that, the receiver reads the
-    /// person's current status and updates their active sessions. It uses the webhook secrets of
-    /// the configuration and those that replace them.
+    /// delivers an event several times or out of order. Before each call, the receiver reads the
+    /// person's current status and updates their active sessions. The receiver uses the webhook
+    /// secrets of the configuration, and the secrets that replace them.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};
@@ -272,8 +274,8 @@ impl RelyingParty {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// If the handler returns an error, its `Display` text is logged in the event
-    /// `kycport.delivery.failed`. The text must therefore contain no personal data. The response to
+    /// If the handler returns an error, the receiver logs the error's `Display` text in the event
+    /// `kycport.delivery.failed`. So the text must contain no personal data. The response to
     /// KYCPort does not contain the text. See [`WebhookReceiver`](crate::web::WebhookReceiver) for
     /// the responses to KYCPort.
     pub fn webhooks<H, F, E>(&self, handler: H) -> crate::web::WebhookReceiverBuilder

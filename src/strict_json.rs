@@ -9,11 +9,11 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Maximum number of names outside [`Names`] that are compared one by one. Further names are
-/// hashed, because comparing all pairs takes quadratic time on untrusted input.
+/// Maximum number of names outside [`Names`] that the parser compares one by one. The parser hashes
+/// further names, because comparing all pairs takes quadratic time on untrusted input.
 const MAX_COMPARED: usize = 32;
 
-/// Names that a reader looks up, each with its own index.
+/// Names that a reader looks up, each with an index.
 pub(crate) trait Names: Copy + 'static {
     const ALL: &'static [Self];
 
@@ -63,7 +63,7 @@ pub(crate) use names;
 
 /// Parses a JSON object, and rejects duplicate names at every depth.
 pub(crate) fn object<N: Names>(bytes: &[u8]) -> Option<Object<'_, N>> {
-    // One check of the whole text is faster than a check of each string.
+    // Check the UTF-8 of the whole text first, because this is faster than a check of each string.
     let text = str::from_utf8(bytes).ok()?;
     serde_json::from_str(text).ok()
 }
@@ -73,11 +73,11 @@ pub(crate) fn map(bytes: &[u8]) -> Option<Map<String, Value>> {
     object::<NoName>(&readable(bytes)).map(Object::rest)
 }
 
-/// Parses a document that is a JSON object. A byte order mark at the start is ignored, as RFC 8259
+/// Parses a document that is a JSON object. Ignores a byte order mark at the start, as RFC 8259
 /// section 8.1 permits.
 pub(crate) fn document<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    // `serde` would accept an array as the fields in order.
+    // `serde` would also accept an array with the fields in order.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return None;
     }
@@ -88,9 +88,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Replaces each escape of a lone surrogate (`\ud83d` without the second half) by `\ufffd`.
 ///
-/// JSON allows such an escape (RFC 8259 section 8.2), but no Rust string can hold it. `serde_json`
-/// would reject the whole document because of one such member. After the replacement, different
-/// texts may be equal. So reject U+FFFD in every member that is compared.
+/// JSON allows the escape of a lone surrogate (RFC 8259 section 8.2), but a Rust string cannot
+/// contain it. `serde_json` would reject the whole document because of one such member. After the
+/// replacement, different texts may be equal. So callers must reject U+FFFD in every member that
+/// they compare.
 pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
     let mut readable = Cow::Borrowed(json);
     let mut at = 0_usize;
@@ -119,22 +120,23 @@ pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
 fn unit(escape: &[u8]) -> Option<u16> {
     let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
     let digits = str::from_utf8(digits).ok()?;
-    // `from_str_radix` would accept a sign.
+    // Check the digits first, because `from_str_radix` would also accept a sign.
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
 
-/// The outermost object. Known members are found by index, which is faster than a tree or a hash
-/// map.
+/// The outermost object. The parser finds known members by index, which is faster than a tree or a
+/// hash map.
 pub(crate) struct Object<'a, N: Names> {
-    /// Indexed by name. On the heap, because the object is moved several times.
+    /// Values, indexed by name. The values are on the heap, because the object is moved several
+    /// times.
     known: Vec<Option<Json<'a>>>,
     names: PhantomData<N>,
     others: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
-/// Value of a member. A text without escapes borrows from the input, so comparing such a text
-/// allocates nothing.
+/// Value of a member. A text without escapes borrows from the input, so a comparison allocates
+/// nothing.
 pub(crate) enum Json<'a> {
     Text(Cow<'a, str>),
     Other(Value),

@@ -1,4 +1,4 @@
-//! Clocks and timestamps. Only this module reads the machine's clocks.
+//! Clocks and timestamps. No other module reads the machine's clocks.
 
 mod test_clock;
 mod timestamp;
@@ -14,14 +14,15 @@ use std::{
 
 /// Source of time.
 ///
-/// All code in this crate that depends on time reads the clock of its [`Config`](crate::Config). A
-/// test can therefore move time instead of waiting.
+/// All code in this crate that depends on time reads the clock of its [`Config`](crate::Config). So
+/// a test can advance the clock instead of waiting.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Returns the wall-clock time. It is compared with `exp`, `iat` and stored expiry times.
+    /// Returns the wall-clock time. The SDK compares this time with `exp`, `iat` and stored expiry
+    /// times.
     fn now(&self) -> Timestamp;
 
-    /// Returns the time since an arbitrary start. It never goes backwards, and measures the age of
-    /// caches and back-offs.
+    /// Returns the monotonic time: the time since an arbitrary start. This time never decreases.
+    /// The SDK uses it to measure the age of caches and back-offs.
     fn monotonic(&self) -> Duration;
 }
 

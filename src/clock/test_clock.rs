@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::{Clock, SystemClock, Timestamp, timestamp::whole_millis};
 
-/// Clock for tests, which a test can move. Clones share the same time.
+/// Clock for tests, which a test can advance and freeze. Clones share one time.
 ///
-/// It follows the system clock until it is [frozen](Self::freeze).
+/// The clock follows the system clock until a test [freezes](Self::freeze) the clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,7 @@ use super::{Clock, SystemClock, Timestamp, timestamp::whole_millis};
 #[derive(Clone)]
 pub struct TestClock {
     system: SystemClock,
-    /// A watch channel, so that waiting tasks learn when the clock moves.
+    /// Watch channel that informs waiting tasks of changes of the clock.
     shift: Arc<watch::Sender<Shift>>,
 }
 
@@ -50,8 +50,8 @@ impl TestClock {
         }
     }
 
-    /// Stops the clock. Afterwards only [`advance`](Self::advance) and [`jump_to`](Self::jump_to)
-    /// move it.
+    /// Stops the clock. Afterwards, only [`advance`](Self::advance) and [`jump_to`](Self::jump_to)
+    /// change its time.
     pub fn freeze(&self) {
         let reading = (self.system.now(), self.system.monotonic());
         self.change(|shift| {
@@ -59,8 +59,8 @@ impl TestClock {
         });
     }
 
-    /// Lets a [frozen](Self::freeze) clock run on from its current time. The monotonic clock may
-    /// jump forward, but never backward.
+    /// Restarts a [frozen](Self::freeze) clock at its current time. The monotonic clock may jump
+    /// forward, but never backward.
     pub fn resume(&self) {
         let (wall, monotonic) = (self.system.now(), self.system.monotonic());
         self.change(|shift| {
@@ -78,7 +78,7 @@ impl TestClock {
         self.shift().frozen.is_some()
     }
 
-    /// Moves both clocks forward.
+    /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, by: Duration) {
         self.change(|shift| {
             shift.wall = shift.wall.saturating_add(whole_millis(by));
@@ -86,8 +86,8 @@ impl TestClock {
         });
     }
 
-    /// Sets only the wall clock, as an administrator or a time server does. The monotonic clock is
-    /// not affected.
+    /// Sets only the wall clock, as an administrator or a time server does. Does not change the
+    /// monotonic clock.
     pub fn jump_to(&self, to: Timestamp) {
         let running = self.system.now();
         self.change(|shift| {
@@ -96,8 +96,8 @@ impl TestClock {
         });
     }
 
-    /// Returns the real time until the clock reaches `moment`, if no test moves it. Returns `None`
-    /// if the clock is frozen before `moment`.
+    /// Returns the real time until the clock reaches `moment`, if no test changes the clock.
+    /// Returns `None` if the clock is frozen before `moment`.
     #[cfg(feature = "mock")]
     pub(crate) fn real_time_until(&self, moment: Timestamp) -> Option<Duration> {
         let left = moment.since(self.now());
@@ -105,7 +105,7 @@ impl TestClock {
         (runs || left.is_zero()).then_some(left)
     }
 
-    /// Subscribes to moves, freezes and resumes of the clock.
+    /// Subscribes to changes of the clock: time changes, freezes and restarts.
     #[cfg(feature = "mock")]
     pub(crate) fn moves(&self) -> ClockMoves {
         ClockMoves(self.shift.subscribe())
@@ -120,17 +120,17 @@ impl TestClock {
     }
 }
 
-/// Subscription to the moves of a [`TestClock`].
+/// Subscription to the changes of a [`TestClock`].
 #[cfg(feature = "mock")]
 pub(crate) struct ClockMoves(watch::Receiver<Shift>);
 
 #[cfg(feature = "mock")]
 impl ClockMoves {
-    /// Waits for the next move of the clock. Returns immediately if the clock has moved since the
-    /// previous call.
+    /// Waits for the next change of the clock. Returns immediately if the clock has changed since
+    /// the previous call.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The clock was dropped, so no move can follow.
+            // The clock was dropped, so no change can follow.
             std::future::pending::<()>().await;
         }
     }
@@ -184,7 +184,7 @@ mod tests {
         moves.next().await;
         tokio::select! {
             biased;
-            () = moves.next() => unreachable!("the clock did not move"),
+            () = moves.next() => unreachable!("the clock did not change"),
             () = std::future::ready(()) => {}
         }
     }
@@ -215,7 +215,7 @@ mod tests {
         assert!(!clock.is_frozen());
         assert!(clock.now().since(shown) < Duration::from_secs(10));
         assert!(clock.monotonic() >= monotonic);
-        // Further moves take effect as before.
+        // Later changes of the clock still take effect.
         clock.advance(Duration::from_secs(100));
         assert!(clock.now().since(shown) >= Duration::from_secs(100));
         assert!(clock.monotonic() >= monotonic.saturating_add(Duration::from_secs(100)));

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 /// Tokens use whole seconds (`NumericDate`, RFC 7519 section 2). The milliseconds order events
 /// within one second.
 ///
-/// `Display` writes the time in RFC 3339 format, in UTC. Milliseconds are written unless they are
-/// zero. RFC 3339 has no times outside the years 0 to 9999. `Display` writes such a time as `@` and
+/// `Display` writes the time in RFC 3339 format, in UTC. `Display` omits the milliseconds if they
+/// are zero. RFC 3339 supports only the years 0 to 9999. `Display` writes any other time as `@` and
 /// the seconds since the epoch.
 ///
 /// With serde, a timestamp is an integer: the milliseconds since the epoch.
@@ -52,13 +52,13 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the timestamp `duration` later. Saturates at the maximum timestamp.
+    /// Returns the timestamp plus `duration`. Saturates at the maximum timestamp.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// Returns the timestamp `duration` earlier. Saturates at the minimum timestamp.
+    /// Returns the timestamp minus `duration`. Saturates at the minimum timestamp.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
@@ -102,8 +102,8 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// Saturates at the years 1601 and 30828 on systems whose time has no larger range, such as
-/// Windows.
+/// On systems with a smaller range of times, such as Windows, saturates at the years 1601 and
+/// 30828.
 impl From<Timestamp> for SystemTime {
     fn from(timestamp: Timestamp) -> Self {
         let exact = |millis: i64| {
@@ -120,10 +120,10 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// 1601-01-01T00:00:00Z, the first `SystemTime` of Windows, in milliseconds since the epoch.
+/// First `SystemTime` of Windows, 1601-01-01T00:00:00Z, in milliseconds since the epoch.
 const FIRST_MILLIS: i64 = -11_644_473_600_000;
-/// 30828-01-01T00:00:00Z, in the last year of a Windows `SystemTime`, in milliseconds since the
-/// epoch.
+/// 30828-01-01T00:00:00Z in milliseconds since the epoch. This is the last year of a Windows
+/// `SystemTime`.
 const LAST_MILLIS: i64 = 910_670_515_200_000;
 
 pub(super) fn whole_millis(duration: Duration) -> i64 {
@@ -168,7 +168,7 @@ mod tests {
             let timestamp = Timestamp::from_unix_millis(millis);
             assert_eq!(Timestamp::from(SystemTime::from(timestamp)), timestamp);
         }
-        // For extreme values, the range of the system applies.
+        // For extreme values, the operating system limits the range.
         let max = Timestamp::from(SystemTime::from(Timestamp::from_unix_millis(i64::MAX)));
         assert!(max.as_unix_millis() >= 910_670_515_200_000, "{max}");
         let min = Timestamp::from(SystemTime::from(Timestamp::from_unix_millis(i64::MIN)));

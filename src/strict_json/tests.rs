@@ -18,7 +18,7 @@ mod letters {
     pub(super) const D: &str = "d";
 }
 
-/// Returns an object with `names` names. The name with number `again`, counted from 1, occurs
+/// Returns a JSON object with `names` names. The name at position `again`, counted from 1, occurs
 /// twice.
 fn many_names(names: usize, again: usize) -> String {
     let again = (again > 0).then_some(again);

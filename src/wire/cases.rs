@@ -27,11 +27,11 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) struct OpenCase {
     /// Person of the case: the `sub` of their tokens (K33).
     pub person_id: String,
-    /// Tier that the person is to reach.
+    /// Tier for which KYCPort verifies the person.
     pub level: KycTier,
 }
 
-/// Does not show the person.
+/// `Debug` hides the person.
 impl fmt::Debug for OpenCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenCase")
@@ -47,7 +47,7 @@ pub(crate) struct CaseResponse {
     pub id: String,
     /// Person of the case.
     pub person_id: String,
-    /// Tier that the person is to reach.
+    /// Tier for which KYCPort verifies the person.
     pub level: KycTier,
     /// Status of the case.
     pub status: CaseStatus,
@@ -60,7 +60,7 @@ pub(crate) struct CaseResponse {
     pub decision: Option<DecisionResponse>,
 }
 
-/// Shows neither the person nor the decision.
+/// `Debug` hides the person and the decision.
 impl fmt::Debug for CaseResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CaseResponse")
@@ -93,7 +93,7 @@ pub(crate) struct DecisionResponse {
     pub automation_tier: Option<String>,
 }
 
-/// Shows no part of the decision.
+/// `Debug` hides the decision.
 impl fmt::Debug for DecisionResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecisionResponse").finish_non_exhaustive()
@@ -112,7 +112,7 @@ word! {
         /// `decided`: the case is closed.
         Decided = "decided",
     }
-    /// Status that this version does not know, with its original text. It does not count as
+    /// Status that this version does not know, with its original text. An unknown status is not
     /// `decided`.
 }
 
@@ -126,8 +126,8 @@ word! {
         /// `review`: a reviewer will decide.
         Review = "review",
     }
-    /// Outcome that this version does not know, with its original text. It does not count as an
-    /// approval.
+    /// Outcome that this version does not know, with its original text. An unknown outcome is not
+    /// an approval.
 }
 
 word! {
@@ -140,7 +140,8 @@ word! {
         /// `high`: the highest risk level.
         High = "high",
     }
-    /// Level that this version does not know, with its original text. It does not count as `low`.
+    /// Level that this version does not know, with its original text. An unknown level is not
+    /// `low`.
 }
 
 word! {

@@ -20,7 +20,7 @@ pub(crate) const JTI: &str = "jti";
 pub(crate) const NONCE: &str = "nonce";
 /// Name of the claim with the time of authentication (K34).
 pub(crate) const AUTH_TIME: &str = "auth_time";
-/// Name of the claim with the tier that the sign-in met (K34).
+/// Name of the claim with the tier that the person reached in the login (K34).
 pub(crate) const ACR: &str = "acr";
 /// Name of the claim with the hash of the access token (K34).
 pub(crate) const AT_HASH: &str = "at_hash";
@@ -30,7 +30,7 @@ pub(crate) const CLIENT_ID: &str = "client_id";
 pub(crate) const SCOPE: &str = "scope";
 /// Name of the claim with the email address, with the scope `email` (K34).
 pub(crate) const EMAIL: &str = "email";
-/// Name of the claim that says whether the email address is verified, with the scope `email`
+/// Name of the claim with the verification of the email address: a boolean, with the scope `email`
 /// (K34).
 pub(crate) const EMAIL_VERIFIED: &str = "email_verified";
 /// Name of the claim with the person's name, with the scope `profile` (K34).

@@ -9,15 +9,15 @@ use super::kyc::or_none;
 pub(crate) struct ProviderMetadata {
     /// Issuer identifier (K2).
     pub issuer: String,
-    /// URL to which the browser is sent (K4).
+    /// URL of the authorization endpoint, to which the app redirects the browser (K4).
     pub authorization_endpoint: String,
-    /// URL at which the code is exchanged (K4).
+    /// URL of the token endpoint, which exchanges the code (K4).
     pub token_endpoint: String,
-    /// URL at which claims are read with the access token (K4).
+    /// URL of the userinfo endpoint, which returns claims for an access token (K4).
     pub userinfo_endpoint: String,
     /// URL of the key set (K4).
     pub jwks_uri: String,
-    /// URL at which tokens are revoked (RFC 7009). KYCPort documents none.
+    /// URL of the revocation endpoint (RFC 7009). KYCPort documents no revocation endpoint.
     #[serde(
         default,
         deserialize_with = "or_none",
@@ -87,7 +87,7 @@ pub(crate) struct ProviderMetadata {
 }
 
 impl ProviderMetadata {
-    /// Creates metadata with the documented members only (K1).
+    /// Creates metadata with only the documented members (K1).
     pub(crate) fn new(
         issuer: impl Into<String>,
         authorization_endpoint: impl Into<String>,

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 /// make the other keys unusable (RFC 7517 section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JwkSet {
-    /// Keys. Each should be an object that parses as a [`Jwk`].
+    /// Keys. Each key should be an object that parses as a [`Jwk`].
     pub keys: Vec<serde_json::Value>,
 }
 
-/// Public key. Private members have no field here, so they are dropped on reading.
+/// Public key. This type has no fields for private members, so the parser drops private members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Jwk {
     /// Key type: `OKP` for Ed25519 (RFC 8037 section 2).
@@ -24,7 +24,7 @@ pub(crate) struct Jwk {
     /// Intended use: `sig`.
     #[serde(rename = "use", default, skip_serializing_if = "Option::is_none")]
     pub public_key_use: Option<String>,
-    /// Permitted operations. They include `verify` (RFC 7517 section 4.3).
+    /// Permitted operations. The operations include `verify` (RFC 7517 section 4.3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_ops: Option<Vec<String>>,
     /// Algorithm: `EdDSA`.

@@ -28,13 +28,14 @@ word! {
         /// `expired`: a former verification is no longer valid.
         Expired = "expired",
     }
-    /// Status that this version does not know, with its original text. It satisfies no requirement.
+    /// Status that this version does not know, with its original text. An unknown status satisfies
+    /// no requirement.
 }
 
 /// Verification tier of a person, `t0` to `t3` (K41).
 ///
-/// Known tiers are ordered. An unknown tier compares only with itself. To check a requirement, use
-/// [`satisfies`](Self::satisfies), which always rejects unknown tiers.
+/// Known tiers are ordered. An unknown tier is comparable only with itself. To check a requirement,
+/// use [`satisfies`](Self::satisfies), which always rejects unknown tiers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KycTier {
@@ -46,7 +47,8 @@ pub enum KycTier {
     T2,
     /// Tier `t3`, the highest tier.
     T3,
-    /// Tier that this version does not know, with its original text. It satisfies no requirement.
+    /// Tier that this version does not know, with its original text. An unknown tier satisfies no
+    /// requirement.
     Unknown(String),
 }
 
@@ -155,16 +157,17 @@ pub(crate) struct StatusResponse {
     /// Verification tier.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_tier: Option<KycTier>,
-    /// Whether the AML screening found nothing.
+    /// Whether the AML screening found nothing against the person.
     #[serde(default, deserialize_with = "or_none")]
     pub aml_clear: Option<bool>,
-    /// Person of the response. KYCPort does not document this member. If present, it must match the
-    /// request.
+    /// Person of the response. KYCPort does not document this member. If the member is present, it
+    /// must match the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person_id: Option<serde_json::Value>,
 }
 
-/// Error response of the API (K23, K43). The reason is in `error`, `detail` or `message`.
+/// Error response of the API (K23, K43). One of the members `error`, `detail` and `message`
+/// contains the reason.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ApiError {
     /// Error code.
@@ -190,7 +193,7 @@ pub(crate) struct ApiError {
     pub message: Option<String>,
 }
 
-/// Shows the names of the members, and hides their text.
+/// `Debug` shows the names of the members, and hides their text.
 impl fmt::Debug for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiError")
@@ -214,12 +217,13 @@ impl ErrorMessage {
         Self(text)
     }
 
-    /// Whether `text` can be an error code, which is shown: short, and without spaces.
+    /// Returns whether `text` can be an error code: a short text without spaces. Error codes are
+    /// shown in logs.
     pub(crate) fn is_code(text: &str) -> bool {
         text.len() <= Self::MAX_CODE_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
-    /// Returns the text as KYCPort sent it. Do not log it, and do not show it to end users.
+    /// Returns the text as KYCPort sent it. Do not log this text, and do not show it to end users.
     pub fn as_str(&self) -> &str {
         &self.0
     }

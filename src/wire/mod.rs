@@ -1,7 +1,7 @@
 //! Types and names of KYCPort's protocol, one file per group of endpoints.
 //!
-//! The SDK and the mock issuer share these types, so a renamed field fails to compile in both. Row
-//! ids (`K1` …) refer to [the contract](crate::guide::contract).
+//! The SDK and the mock issuer share these types, so a renamed field fails to compile in both. The
+//! codes `K1`, `K2` and so on are rows of [the contract](crate::guide::contract).
 
 // The mock uses names and types that the SDK does not.
 #![cfg_attr(not(feature = "mock"), allow(dead_code))]

@@ -14,7 +14,7 @@ pub(crate) struct TokenResponse {
     /// ID token (OpenID Connect Core 1.0 section 3.1.3.3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
-    /// Lifetime of the access token in seconds. A value that is not a non-negative integer is
+    /// Lifetime of the access token in seconds. Any value other than a non-negative integer becomes
     /// `None`.
     #[serde(
         default,
@@ -22,15 +22,17 @@ pub(crate) struct TokenResponse {
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_in: Option<u64>,
-    /// Refresh token. KYCPort does not document it (K21); the SDK uses it if present.
+    /// Refresh token. KYCPort does not document a refresh token (K21). The SDK uses the refresh
+    /// token if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
-    /// Granted scopes, separated by spaces. Absent if they equal the requested scopes.
+    /// Granted scopes, separated by spaces. The member may be absent if the granted scopes equal
+    /// the requested scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
 }
 
-/// Shows which members are present, but not their values.
+/// `Debug` shows which members are present, and hides their values.
 impl Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")

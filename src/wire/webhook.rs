@@ -21,14 +21,14 @@ pub(crate) const CASE_DECIDED: &str = "verification.case.decided";
 /// Body of a delivery (K63).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EventBody {
-    /// Event id. It is the same in every delivery of the event (K64).
+    /// Event id. The id is equal in every delivery of the event (K64).
     pub id: String,
     /// Event type.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// Time of the event, in RFC 3339 format (K81).
     pub created_at: String,
-    /// Subject of the event.
+    /// Subject of the event, in `data`.
     pub data: EventData,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct EventData {
     /// Verification tier.
     #[serde(default, deserialize_with = "or_none")]
     pub kyc_tier: Option<KycTier>,
-    /// Whether the AML screening found nothing.
+    /// Whether the AML screening found nothing against the person.
     #[serde(default, deserialize_with = "or_none")]
     pub aml_clear: Option<bool>,
     /// Id of the decided case.

@@ -1,8 +1,8 @@
-//! Macro for enums of protocol values that may grow.
+//! Macro for enums of protocol values that KYCPort may extend.
 
-/// Defines an enum of known values, plus `Unknown(String)` for all others.
+/// Defines an enum of known values, and `Unknown(String)` for all other values.
 ///
-/// Parsing ignores case. Known values are written as KYCPort writes them, and unknown values with
+/// Parsing ignores case. Serialization writes known values as KYCPort does, and unknown values with
 /// their original text.
 macro_rules! word {
     (
