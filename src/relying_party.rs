@@ -114,8 +114,8 @@ impl RelyingParty {
         &self.status
     }
 
-    /// Returns the case client, for apps that host the document capture themselves. See
-    /// [`cases`](crate::cases).
+    /// Returns the case client, for apps that host the document capture themselves. See the
+    /// module [`cases`](crate::cases).
     pub fn cases(&self) -> &CaseClient {
         &self.cases
     }
@@ -207,7 +207,7 @@ impl RelyingParty {
 impl RelyingParty {
     /// Returns the routes for sign-in: `GET /auth/login?return_to=`, the callback (at the path of
     /// the redirect URI), `POST /auth/logout` and `GET /auth/me`. Add
-    /// [`session_layer`](Self::session_layer) around them.
+    /// the [`session_layer`](Self::session_layer) around these routes.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
         self.web.router()
     }

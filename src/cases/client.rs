@@ -147,8 +147,8 @@ impl CaseClient {
     /// from a browser. The rate of a person is limited as for [`open`](Self::open).
     ///
     /// # Errors
-    /// Returns [`CaseError::CaseMismatch`] if the case belongs to another person, and the errors of
-    /// [`get`](Self::get).
+    /// Returns [`CaseError::CaseMismatch`] if the case belongs to another person. Also returns the
+    /// errors of [`get`](Self::get).
     pub async fn get_of(&self, person_id: &str, case_id: &str) -> Result<Case, CaseError> {
         self.rates.of_person(person_id)?;
         let case = self.get(case_id).await?;
@@ -217,8 +217,8 @@ impl CaseClient {
     ///
     /// For each case, this client sends 10 requests for a decision, and then one request per 5 s.
     ///
-    /// An outcome of [`Review`](super::Outcome::Review) is not final: see
-    /// [`wait_until_decided`](Self::wait_until_decided).
+    /// An outcome of [`Review`](super::Outcome::Review) is not final.
+    /// See [`wait_until_decided`](Self::wait_until_decided).
     ///
     /// # Errors
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), read the case to

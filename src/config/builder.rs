@@ -273,16 +273,17 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the first polling interval of
-    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). The interval doubles
-    /// up to [`max_case_poll_interval`](Self::max_case_poll_interval). Default: 1 s.
+    /// Sets the first polling interval
+    /// of [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). The interval
+    /// doubles after each read, up to [`max_case_poll_interval`](Self::max_case_poll_interval).
+    /// Default: 1 s.
     pub fn case_poll_interval(mut self, interval: Duration) -> Self {
         self.cases.first_pause = interval;
         self
     }
 
-    /// Sets the longest polling interval of
-    /// [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s.
+    /// Sets the maximum polling interval
+    /// of [`wait_until_decided`](crate::cases::CaseClient::wait_until_decided). Default: 10 s.
     /// Maximum: 1 h.
     pub fn max_case_poll_interval(mut self, interval: Duration) -> Self {
         self.cases.max_pause = interval;
@@ -322,8 +323,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets whether a response of the status endpoint must contain `person_id`. Default:
-    /// [`StatusPersonId::Optional`], because KYCPort documents a response without it.
+    /// Sets whether a response of the status endpoint must contain `person_id`.
+    /// Default: [`StatusPersonId::Optional`], because KYCPort documents a response without
+    /// `person_id`.
     pub fn status_person_id(mut self, when: StatusPersonId) -> Self {
         self.status_person_id = when;
         self

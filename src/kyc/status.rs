@@ -81,8 +81,8 @@ pub enum StatusError {
     /// The response is about another person.
     #[error("the response is about another person")]
     SubjectMismatch,
-    /// The response lacks `person_id`, which
-    /// [`status_person_id`](crate::ConfigBuilder::status_person_id) requires.
+    /// The response lacks `person_id`, and the
+    /// setting [`status_person_id`](crate::ConfigBuilder::status_person_id) requires it.
     #[error("the response lacks person_id, which the setting status_person_id requires")]
     MissingPersonId,
 }

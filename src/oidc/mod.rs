@@ -1,9 +1,9 @@
 //! OpenID Connect client without a web framework.
 //!
-//! [`OidcClient`] signs people in and verifies tokens. It caches the discovery document and the
-//! keys. The functions [`verify_id_token`] and [`verify_access_token`] validate tokens with the
-//! rules of the client. Their results depend only on the token, the keys, the expectations and the
-//! time.
+//! The [`OidcClient`] signs people in and verifies tokens. The client caches the discovery document
+//! and the keys. The functions [`verify_id_token`] and [`verify_access_token`] validate tokens with
+//! the rules of the client. Their results depend only on the token, the keys, the expectations and
+//! the time.
 
 mod access_token;
 mod algorithm;

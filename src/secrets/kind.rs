@@ -17,8 +17,8 @@ pub enum SecretKind {
 }
 
 impl SecretKind {
-    /// Returns the name of the environment variable.
-    /// [`SecretFiles::in_directory`](super::SecretFiles::in_directory) reads a file of the same
+    /// Returns the name of the environment variable. The provider
+    /// from [`SecretFiles::in_directory`](super::SecretFiles::in_directory) reads a file with this
     /// name.
     pub fn variable(self) -> &'static str {
         match self {

@@ -15,8 +15,8 @@ use crate::secret::Secret;
 
 /// Source of the current secrets. Each reload calls the provider once.
 ///
-/// [`SecretFiles`](super::SecretFiles) reads mounted files. For your own secret store, pass an
-/// async closure:
+/// The provider [`SecretFiles`](super::SecretFiles) reads mounted files. For your own secret store,
+/// pass an async closure:
 ///
 /// ```
 /// use kycport::{Config, secrets::Secrets};

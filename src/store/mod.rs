@@ -275,8 +275,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Settles a lease: completes, releases or extends the lease. If the token does not hold the
     /// lease, changes nothing and returns `false`.
     ///
-    /// [`Settlement::Done`] can be repeated with the same token, which replaces the result and its
-    /// lifetime. The store accepts [`Settlement::Done`] after the end of the lease if:
+    /// A caller can repeat [`Settlement::Done`] with its token. The repetition replaces the result
+    /// and its lifetime. The store accepts [`Settlement::Done`] after the end of the lease if:
     ///
     /// - no other token has acquired the lease since,
     /// - the lease ended within the last hour,

@@ -46,11 +46,11 @@ pub enum MismatchHint {
     BodyCompressed,
     /// The sender's secret ends with a newline, and the configured secret does not.
     SecretHasTrailingNewline,
-    /// The sender uses another encoding of the secret, such as hexadecimal instead of UTF-8: see
-    /// [`SecretEncoding`].
+    /// The sender uses another encoding of the secret, such as hexadecimal instead of UTF-8.
+    /// See [`SecretEncoding`].
     SecretEncodedOtherwise,
-    /// The header has the format of another scheme, such as `t=…,v1=…` or base64: see
-    /// [`SignatureScheme`].
+    /// The header has the format of another scheme, such as `t=…,v1=…` or base64.
+    /// See [`SignatureScheme`].
     OtherScheme,
 }
 

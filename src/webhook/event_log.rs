@@ -22,8 +22,8 @@ use crate::{
 /// The lease must be longer than the timeout of the
 /// handler; [`DeliveryPolicy`](super::DeliveryPolicy) checks this rule.
 ///
-/// [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share a
-/// store. Without a shared store, each process handles every event.
+/// The [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share
+/// a store. Without a shared store, each process handles every event.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -23,8 +23,8 @@ pub enum SignatureError {
     /// The signed id or time is missing, occurs twice, or is malformed.
     #[error("the signed id or time is missing or malformed")]
     UnreadableSignedPart,
-    /// No signature matches the body with any of the secrets.
-    /// [`diagnose`](super::WebhookVerifier::diagnose) returns possible reasons.
+    /// No signature matches the body with any of the secrets. The
+    /// method [`diagnose`](super::WebhookVerifier::diagnose) returns possible reasons.
     #[error("signature does not match any configured secret")]
     Mismatch,
     /// The signed time is too far in the past.

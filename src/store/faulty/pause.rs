@@ -7,9 +7,9 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 
-/// Point at which operations wait until [`resume`](Self::resume) is called. Created by
-/// [`FaultyStore::pause`](super::FaultyStore::pause) and
-/// [`FaultyStore::hang`](super::FaultyStore::hang).
+/// Point at which operations wait until [`resume`](Self::resume) is called. The
+/// methods [`FaultyStore::pause`](super::FaultyStore::pause)
+/// and [`FaultyStore::hang`](super::FaultyStore::hang) create a point.
 ///
 /// Dropping the point resumes the operations.
 #[derive(Debug)]

@@ -6,21 +6,21 @@ use crate::store::{Family, LeaseFamily};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// [`Store::read`](crate::store::Store::read).
+    /// The operation [`Store::read`](crate::store::Store::read).
     Read,
-    /// [`Store::write`](crate::store::Store::write).
+    /// The operation [`Store::write`](crate::store::Store::write).
     Write,
-    /// [`Store::revoke`](crate::store::Store::revoke).
+    /// The operation [`Store::revoke`](crate::store::Store::revoke).
     Revoke,
-    /// [`Store::list`](crate::store::Store::list).
+    /// The operation [`Store::list`](crate::store::Store::list).
     List,
-    /// [`Store::acquire`](crate::store::Store::acquire).
+    /// The operation [`Store::acquire`](crate::store::Store::acquire).
     Acquire,
-    /// [`Store::settle`](crate::store::Store::settle).
+    /// The operation [`Store::settle`](crate::store::Store::settle).
     Settle,
-    /// [`Store::sweep`](crate::store::Store::sweep).
+    /// The operation [`Store::sweep`](crate::store::Store::sweep).
     Sweep,
-    /// [`Store::check`](crate::store::Store::check).
+    /// The operation [`Store::check`](crate::store::Store::check).
     Check,
 }
 

@@ -40,8 +40,8 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
 /// Store in a Postgres database, for any number of instances. Clones share the same connections.
 ///
-/// [`connect`](Self::connect) and [`open`](Self::open) open at most 10
-/// connections; [`new`](Self::new) uses an [`sqlx`] 0.8 pool. An operation takes less than half of
+/// Stores from [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections. A
+/// store from [`new`](Self::new) uses an [`sqlx`] 0.8 pool. An operation takes less than half of
 /// the time with the store's own connections, because sqlx's pool tests each connection before and
 /// after its use.
 ///
@@ -126,7 +126,7 @@ impl PostgresStore {
     /// `sslrootcert`.
     ///
     /// # Errors
-    /// [`PostgresConnectError`].
+    /// Returns [`PostgresConnectError`].
     pub async fn connect(url: &str) -> Result<Self, PostgresConnectError> {
         let store = Self::open(url)?;
         in_time(NAME, store.inner.ready()).await?;
@@ -137,7 +137,7 @@ impl PostgresStore {
     /// function does no I/O and works outside a Tokio runtime.
     ///
     /// # Errors
-    /// [`InvalidPostgresUrl`].
+    /// Returns [`InvalidPostgresUrl`].
     pub fn open(url: &str) -> Result<Self, InvalidPostgresUrl> {
         let (options, schema) = url::parse(url)?;
         let link = Link::own(options, MAX_CONNECTIONS);
@@ -167,11 +167,11 @@ impl PostgresStore {
 
     /// Sets the schema of the tables. Default: `public`.
     ///
-    /// [`connect`](Self::connect) creates the tables before it returns. For `connect`, name the
-    /// schema in the URL: `?schema=name`.
+    /// The function [`connect`](Self::connect) creates the tables before it returns. For `connect`,
+    /// name the schema in the URL: `?schema=name`.
     ///
     /// # Errors
-    /// [`InvalidPostgresUrl::Schema`].
+    /// Returns [`InvalidPostgresUrl::Schema`].
     pub fn schema(self, name: &str) -> Result<Self, InvalidPostgresUrl> {
         let schema = Schema::new(name)?;
         let sender = Arc::clone(&self.inner.sender);
@@ -182,8 +182,8 @@ impl PostgresStore {
     /// simultaneously.
     ///
     /// # Errors
-    /// [`StoreError`]. [`StoreError::Schema`] if a newer release has changed the tables
-    /// incompatibly.
+    /// Returns [`StoreError`]. The error is [`StoreError::Schema`] if a newer release has changed
+    /// the tables incompatibly.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         in_time(NAME, self.inner.prepare(true)).await
     }

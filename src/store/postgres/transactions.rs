@@ -20,7 +20,8 @@ impl PostgresStore {
     /// the database of this store, which [`is_database_of`](Self::is_database_of) checks.
     ///
     /// # Errors
-    /// [`StoreError`]. Postgres rejects every further statement of the transaction: roll it back.
+    /// Returns [`StoreError`] if the statement fails. Postgres then rejects every further statement
+    /// of the transaction: roll the transaction back.
     pub async fn settle_in(
         &self,
         connection: &mut PgConnection,
@@ -51,7 +52,7 @@ impl PostgresStore {
     /// permissions.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`].
     pub async fn is_database_of(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
         let lock: i64 = rand::rng().random();
         in_time(NAME, async {

@@ -113,8 +113,8 @@ impl RedisStore {
     /// Connects to the server or cluster of a URL, and reads a record as a test.
     ///
     /// # Errors
-    /// [`StoreError`] if the server cannot be used. An invalid URL gives
-    /// [`StoreError::Unreachable`]; [`open`](Self::open) returns the cause.
+    /// Returns [`StoreError`] if the server cannot be used. For an invalid URL,
+    /// returns [`StoreError::Unreachable`]; only [`open`](Self::open) returns the cause.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let store = Self::open(url).map_err(|error| {
             observe::backend_unavailable("redis", error.code());
@@ -128,7 +128,7 @@ impl RedisStore {
     /// called outside a Tokio runtime. The store connects at its first use.
     ///
     /// # Errors
-    /// [`InvalidRedisUrl`].
+    /// Returns [`InvalidRedisUrl`].
     pub fn open(url: &str) -> Result<Self, InvalidRedisUrl> {
         match url::parse(url)? {
             Parsed::Server(info) => Ok(Self::new(Endpoint::server(*info))),

@@ -97,7 +97,7 @@ impl SqliteStore {
     /// tables if they are missing, but not the directory.
     ///
     /// # Errors
-    /// [`SqliteConnectError`].
+    /// Returns [`SqliteConnectError`].
     pub async fn connect(location: &str) -> Result<Self, SqliteConnectError> {
         let store = Self::open(location)?;
         in_time(NAME, store.inner.ready()).await?;
@@ -109,7 +109,7 @@ impl SqliteStore {
     /// Tokio runtime.
     ///
     /// # Errors
-    /// [`InvalidSqliteLocation`].
+    /// Returns [`InvalidSqliteLocation`].
     pub fn open(location: &str) -> Result<Self, InvalidSqliteLocation> {
         let inner = Inner {
             link: Link::new(location::parse(location)?),
@@ -133,7 +133,7 @@ impl SqliteStore {
     /// the transaction ends.
     ///
     /// # Errors
-    /// [`StoreError`]: roll the transaction back.
+    /// Returns [`StoreError`]. In this case, roll the transaction back.
     pub async fn settle_in(
         &self,
         connection: &mut SqliteConnection,
@@ -151,7 +151,7 @@ impl SqliteStore {
     /// Returns whether a connection belongs to the file of this store.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// Returns [`StoreError`].
     pub async fn is_database_of(
         &self,
         connection: &mut SqliteConnection,

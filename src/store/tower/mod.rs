@@ -95,8 +95,8 @@ impl TowerSessionsStore {
     /// Creates an adapter over a tower-sessions store and a second store for the atomic operations.
     ///
     /// # Errors
-    /// [`UnsharedStore`] if the second store is not shared between processes. The tower-sessions
-    /// store may be shared, and a revocation must apply to all sessions.
+    /// Returns [`UnsharedStore`] if the second store is not shared between processes. The
+    /// tower-sessions store may be shared, and a revocation must apply to all sessions.
     pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {
         let properties = atomic.properties();
         if properties.shared {

@@ -41,11 +41,11 @@ const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 /// }
 /// ```
 ///
-/// axum's own body limit (2 MB) does not apply. The limits are three files of
-/// [`max_upload_file_bytes`](crate::ConfigBuilder::max_upload_file_bytes), 64 parts, 1 MiB for
-/// everything else, and [`upload_timeout`](crate::ConfigBuilder::upload_timeout) for the whole
-/// upload. A person can have four uploads in progress. Each upload must send at least 4 KiB/s,
-/// after a grace period of 10 s.
+/// axum's own body limit (2 MB) does not apply. An upload may have three files
+/// of [`max_upload_file_bytes`](crate::ConfigBuilder::max_upload_file_bytes), 64 parts, and 1 MiB
+/// of other content. The whole upload may
+/// take [`upload_timeout`](crate::ConfigBuilder::upload_timeout). A person can have four uploads in
+/// progress. Each upload must send at least 4 KiB/s, after a grace period of 10 s.
 pub struct CaptureUpload {
     content_type: String,
     body: Arc<Mutex<BodyDataStream>>,

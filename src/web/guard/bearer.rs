@@ -188,8 +188,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Layer for the extractor [`BearerToken`]. Made by
-/// [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer).
+/// Layer for the extractor [`BearerToken`]. The
+/// method [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) creates the layer.
 #[derive(Debug, Clone)]
 pub struct BearerLayer(Verifier);
 

@@ -31,8 +31,9 @@ use crate::{
     wire::kyc::KycTier,
 };
 
-/// Layer that passes a request to the handler only if the person meets a requirement. Made by
-/// [`RelyingParty::require`](crate::RelyingParty::require); add it with `route_layer`.
+/// Layer that passes a request to the handler only if the person meets a requirement. The
+/// method [`RelyingParty::require`](crate::RelyingParty::require) creates the layer. Add the layer
+/// with `route_layer`.
 ///
 /// | The person | Response to a page request |
 /// |---|---|

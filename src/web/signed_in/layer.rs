@@ -17,8 +17,8 @@ use crate::web::{
     request::{audience::Audience, cookies, csrf},
 };
 
-/// Layer that makes the session available to handlers. Made by
-/// [`RelyingParty::session_layer`](crate::RelyingParty::session_layer).
+/// Layer that makes the session available to handlers. The
+/// method [`RelyingParty::session_layer`](crate::RelyingParty::session_layer) creates the layer.
 #[derive(Debug, Clone)]
 pub struct SessionLayer {
     shared: Shared,

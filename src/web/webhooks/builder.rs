@@ -71,8 +71,8 @@ pub enum ReceiverError {
 
 impl WebhookReceiver {
     /// Starts a builder for a receiver without a relying party. `verifier` verifies deliveries, and
-    /// `handler` receives each event. This receiver updates no sessions, and
-    /// [`Delivery::assurance`] is `None`.
+    /// `handler` receives each event. This receiver updates no sessions, and its deliveries have
+    /// no [`assurance`](Delivery::assurance).
     ///
     /// ```
     /// use kycport::{Secret, web::WebhookReceiver, webhook::WebhookVerifier};

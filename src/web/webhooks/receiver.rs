@@ -32,9 +32,10 @@ const DIAGNOSIS_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum length of a body to diagnose, in bytes. A diagnosis hashes the body about twelve times.
 const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 
-/// Service that receives KYCPort's webhooks, for `Router::route_service`. Made by
-/// [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) or, without a relying party, by
-/// [`builder`](Self::builder). Cheap to clone; clones share one receiver.
+/// Service that receives KYCPort's webhooks, for `Router::route_service`. The
+/// method [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) creates the service. To create
+/// it without a relying party, call [`builder`](Self::builder). The service is cheap to clone, and
+/// all clones share one receiver.
 ///
 /// The service checks each delivery in this order. The first check that fails determines the
 /// response:
